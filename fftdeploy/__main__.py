@@ -1,0 +1,26 @@
+"""The console script, and `python -m fftdeploy`."""
+
+import os
+import sys
+
+
+def main() -> int:
+    """Run the process's command line and return its exit code.
+
+    `resolve` is answered here where it is plain, because the applications' start scripts
+    that call it should not pay for a command line they do not use.
+    """
+    from fftdeploy.quick import resolve_quickly
+
+    if (code := resolve_quickly(sys.argv[1:])) is not None:
+        return code
+    from fftdeploy.cli.app import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    if not sys.flags.safe_path and not sys.flags.isolated:
+        # `-m` puts the working directory on the path: a checkout could bring its own `tomlkit`.
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "fftdeploy", *sys.argv[1:]])  # noqa: S606
+    sys.exit(main())

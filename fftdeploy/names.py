@@ -1,0 +1,68 @@
+"""The grammar of names and model IDs, and the nearest right word for a wrong one.
+
+Patterns are ASCII classes for `fullmatch`: `$` would accept a trailing newline and `\\d`
+digits of other scripts, and both have been used to smuggle look-alikes past a reviewer.
+"""
+
+import re
+
+OPENAI = "openai"
+"""The provider where nothing else is said."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#/+-]{0,255}")
+_NOT_MODELS = {
+    "ftjob-": "a fine-tuning job: use --job",
+    "ftckpt_": "a checkpoint record: use its `fine_tuned_model_checkpoint`",
+    "file-": "an uploaded file",
+    "batch_": "a batch",
+}
+
+
+def name_problem(name: str) -> str:
+    """Say why `name` cannot name a task, environment, profile or provider; "" if it can."""
+    if name in _RESERVED:
+        return f"{name!r} is reserved"
+    if _NAME.fullmatch(name):
+        return ""
+    return f"{name!a} is not a name: 1 to 63 of a-z 0-9 _ -, starting with a letter or digit"
+
+
+def model_problem(model: str, provider: str = OPENAI) -> str:
+    """Say why `model` cannot be a model ID at `provider`; "" if it can."""
+    for prefix, what in _NOT_MODELS.items():
+        if model.startswith(prefix):
+            return f"{model!a} is not a model but {what}"
+    stranger = next((char for char in model if not " " < char < "\x7f"), None)
+    if stranger is not None:
+        return f"{model!a} is not a model ID: it contains U+{ord(stranger):04X}"
+    if not _MODEL.fullmatch(model):
+        return (
+            f"{model[:80]!a} is not a model ID: 1 to 256 of A-Za-z0-9._:#/+-, "
+            "starting with a letter or digit"
+        )
+    if any(segment in {"", ".."} for segment in model.split("/")):
+        return f"{model!r} is not a model ID: it has an empty or `..` segment"
+    if provider == OPENAI and (wrong := next((char for char in model if char in "/#+"), "")):
+        return f"{model!r} is not an OpenAI model ID: it contains {wrong!r}"
+    return ""
+
+
+def nearest(word: str, known: "list[str]") -> str:
+    """Return the entry of `known` that `word` most likely meant, or ""."""
+    from difflib import get_close_matches  # only a failing command pays for it
+
+    return next(iter(get_close_matches(word, known, n=1, cutoff=0.6)), "")
+
+
+def override_variable(task: str, environment: str) -> str:
+    """Name the environment variable that overrides a target for one process."""
+    return f"FFTDEPLOY_MODEL_{task}_{environment}".upper().replace("-", "_")
+
+
+def job_problem(job: str) -> str:
+    """Say why `job` cannot be a fine-tuning job's ID; "" if it can."""
+    if re.fullmatch(r"ftjob-[A-Za-z0-9_-]{1,200}", job):
+        return ""
+    return f"{job[:80]!a} is not a fine-tuning job: they start with ftjob-"
