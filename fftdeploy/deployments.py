@@ -1,0 +1,397 @@
+"""`deployments.toml` as frozen values: what is live where, and how it came to be.
+
+Times are in UTC.  `openai` stands for a provider the file leaves out.  Order is the file's:
+releases and holds newest first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Any
+
+from fftdeploy import document, names
+from fftdeploy.document import Document
+from fftdeploy.errors import UsageError
+from fftdeploy.names import OPENAI
+
+OVERRIDES = ("freeze", "soak", "order", "runway", "inconclusive")
+_TARGET_KEYS = ("model", "profile", "provider", "releases", "holds")
+_RELEASE_KEYS = frozenset(
+    [
+        "n",
+        "model",
+        "provider",
+        "profile",
+        "profile_sha",
+        "at",
+        "by",
+        "via",
+        "job",
+        "evidence",
+        "why",
+        "to",
+        "verified",
+        "overrides",
+    ]
+)
+_HOLD_KEYS = frozenset(
+    [
+        "model",
+        "provider",
+        "release",
+        "since",
+        "by",
+        "why",
+        "until",
+        "lifted",
+        "lifted_by",
+        "lifted_why",
+    ]
+)
+_HEX = frozenset("0123456789abcdef")
+_model_problem = lru_cache(maxsize=1024)(names.model_problem)  # a model has many releases
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What is really deployed: equal bundles are the same deployment."""
+
+    model: str
+    provider: str = OPENAI
+    profile: str | None = None
+    profile_sha: str | None = None
+    """First 32 hex digits of the SHA-256 of the profile's canonical content."""
+
+    def __str__(self) -> str:
+        parts = [self.model]
+        if self.provider != OPENAI:
+            parts.append(f"at {self.provider}")
+        if self.profile:
+            parts.append(f"with profile {self.profile}")
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One record of a bundle made live in a target; never edited."""
+
+    n: int
+    bundle: Bundle
+    at: datetime
+    by: str
+    via: str
+    job: str | None = None
+    evidence: str | None = None
+    why: str | None = None
+    to: int | None = None
+    verified: bool = True
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A block on a model, or on one release's bundle; active unless lifted or past `until`."""
+
+    model: str
+    since: datetime
+    by: str
+    why: str
+    provider: str = OPENAI
+    release: int | None = None
+    until: datetime | None = None
+    lifted: datetime | None = None
+    lifted_by: str | None = None
+    lifted_why: str | None = None
+
+    def is_active(self, now: datetime) -> bool:
+        """Tell whether the hold blocks at `now`."""
+        return self.lifted is None and (self.until is None or now < self.until)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A task in an environment: what is live there, and its releases and holds."""
+
+    task: str
+    environment: str
+    model: str
+    provider: str = OPENAI
+    profile: str | None = None
+    releases: tuple[Release, ...] = ()
+    holds: tuple[Hold, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.environment}"
+
+    @property
+    def newest(self) -> Release | None:
+        """The release on top, if any is recorded."""
+        return self.releases[0] if self.releases else None
+
+    @cached_property
+    def by_number(self) -> Mapping[int, Release]:
+        """The releases that are kept, by number."""
+        return {release.n: release for release in self.releases}
+
+    def origin(self, release: Release) -> int:
+        """Return the number of the release whose deployment `release` continues.
+
+        A rollback, or an adopted way back, continues the release it went back to; a number
+        that is no longer kept is an origin itself.  `to < n` always, so this ends.
+        """
+        number = release.n
+        current: Release | None = release
+        while current is not None and current.to is not None:
+            number = current.to
+            current = self.by_number.get(number)
+        return number
+
+    def hold_on(self, bundle: Bundle, now: datetime) -> Hold | None:
+        """Return the active hold that blocks `bundle`, if any."""
+        return next((hold for hold in self.holds if self._blocks(hold, bundle, now)), None)
+
+    def _blocks(self, hold: Hold, bundle: Bundle, now: datetime) -> bool:
+        if not hold.is_active(now) or (hold.model, hold.provider) != (
+            bundle.model,
+            bundle.provider,
+        ):
+            return False
+        held = self.by_number.get(hold.release) if hold.release is not None else None
+        # A hold whose release is no longer kept can't be narrowed, so it blocks the model.
+        return held is None or held.bundle == bundle
+
+
+@dataclass(frozen=True)
+class Deployments:
+    """The whole file; `targets` in the order of the file."""
+
+    document: Document
+    targets: Mapping[tuple[str, str], Target] = field(default_factory=dict)
+
+    def find(self, name: str) -> Target | None:
+        """Return the target called `TASK/ENVIRONMENT`, if the file has it."""
+        task, _, environment = name.partition("/")
+        return self.targets.get((task, environment))
+
+    def tasks(self) -> list[str]:
+        """Name the tasks of the file, in its order."""
+        return list(dict.fromkeys(task for task, _ in self.targets))
+
+    def full_name(self, name: str) -> str:
+        """Complete a bare `ENVIRONMENT` where the file has exactly one task.
+
+        Raises:
+            UsageError: Not a target's name, or a bare environment and several tasks.
+        """
+        task, slash, environment = name.partition("/")
+        if not slash:
+            tasks = self.tasks()
+            if len(tasks) != 1:
+                raise UsageError(
+                    f"{name!a} names no task, and the file has {len(tasks)} of them",
+                    hint="write TASK/ENVIRONMENT; `fftdeploy status` lists them",
+                )
+            task, environment = tasks[0], name
+        for part in (task, environment):
+            if problem := names.name_problem(part):
+                raise UsageError(problem, hint="a target is written TASK/ENVIRONMENT")
+        return f"{task}/{environment}"
+
+    def line(self, target: Target, *below: str | int) -> int:
+        """Return the 1-based line where `target`, or a value below it, is written."""
+        return self.document.line((target.task, target.environment, *below))
+
+
+def parse(raw: bytes, source: str = "deployments.toml") -> Deployments:
+    """Read a deployments file.
+
+    Args:
+        raw: The bytes of the file, with or without a byte-order mark.
+        source: How messages name the file.
+
+    Raises:
+        ConfigError: Anything that is not understood, with line and column.
+    """
+    doc = document.parse(raw, source)
+    doc.version()
+    targets: dict[tuple[str, str], Target] = {}
+    for task, environments in doc.data.items():
+        if task == "version":
+            continue
+        if type(environments) is not dict:  # also words top-level keys like `base_url = ...`
+            doc.closed({task: environments}, (), ("version",))
+        doc.name(task, (task,))
+        for environment, table in environments.items():
+            path = (task, environment)
+            if type(table) is not dict:
+                doc.closed({environment: table}, (task,), ())
+            doc.name(environment, path)
+            targets[path] = _target(doc, path, table)
+    return Deployments(doc, targets)
+
+
+def _target(doc: Document, path: tuple[str, str], table: dict[str, Any]) -> Target:
+    doc.closed(table, path, _TARGET_KEYS, later=("canary",))
+    bundle = _bundle(doc, table, path)
+    releases = doc.array(table.get("releases", []), (*path, "releases"), "an array of releases")
+    holds = doc.array(table.get("holds", []), (*path, "holds"), "an array of holds")
+    target = Target(
+        task=path[0],
+        environment=path[1],
+        model=bundle.model,
+        provider=bundle.provider,
+        profile=bundle.profile,
+        releases=tuple(
+            _release(doc, row, (*path, "releases", index)) for index, row in enumerate(releases)
+        ),
+        holds=tuple(_hold(doc, row, (*path, "holds", index)) for index, row in enumerate(holds)),
+    )
+    _check_order(doc, target)
+    return target
+
+
+def _check_order(doc: Document, target: Target) -> None:
+    path = (target.task, target.environment)
+    above: int | None = None
+    for index, release in enumerate(target.releases):
+        if above is not None and release.n >= above:
+            raise doc.error(
+                (*path, "releases", index, "n"),
+                f"release {release.n} stands below release {above}: numbers go down, newest first",
+            )
+        above = release.n
+    for index, hold in enumerate(target.holds):
+        held = target.by_number.get(hold.release) if hold.release is not None else None
+        if held and (held.bundle.model, held.bundle.provider) != (hold.model, hold.provider):
+            raise doc.error(
+                (*path, "holds", index, "release"),
+                f"release {hold.release} is of another model than this hold",
+            )
+
+
+def _bundle(doc: Document, table: Mapping[str, Any], path: document.Path) -> Bundle:
+    provider = OPENAI
+    if "provider" in table:
+        provider = doc.name(doc.string(table, path, "provider"), (*path, "provider"))
+        if provider != OPENAI:
+            raise doc.error(
+                (*path, "provider"),
+                f"provider {provider!r} is not in this version of fftdeploy",
+                "this version knows `openai` only",
+                "later",
+            )
+    model = doc.string(table, path, "model")
+    if problem := _model_problem(model, provider):
+        raise doc.error((*path, "model"), problem)
+    profile = None
+    if "profile" in table:
+        profile = doc.name(doc.string(table, path, "profile"), (*path, "profile"))
+    return Bundle(model, provider, profile)
+
+
+def _release(doc: Document, row: Any, path: document.Path) -> Release:
+    if type(row) is not dict:
+        raise doc.wrong_type(path, row, "an inline table")
+    if not row.keys() <= _RELEASE_KEYS:
+        doc.closed(row, path, _RELEASE_KEYS)
+    bundle = _bundle(doc, row, path)
+    if ("profile" in row) != ("profile_sha" in row):
+        raise doc.error(path, "'profile' and 'profile_sha' go together")
+    if "profile_sha" in row:
+        sha = _digest(doc, row, path, "profile_sha")
+        bundle = Bundle(bundle.model, bundle.provider, bundle.profile, sha)
+    n = _number(doc, row, path, "n")
+    via = doc.string(row, path, "via")
+    if via not in {"model", "job", "rollback", "adopt"}:
+        doc.name(via, (*path, "via"))
+    to = _number(doc, row, path, "to") if "to" in row else None
+    _check_via(doc, row, path, via, to)
+    if row.get("verified", False) is not False:
+        raise doc.error(
+            (*path, "verified"),
+            "'verified' can only be false: a file can't claim a proof",
+            "remove it; `fftdeploy check` asks the API",
+        )
+    return Release(
+        n=n,
+        bundle=bundle,
+        at=doc.time(row, path, "at"),
+        by=doc.line_of_text(row, path, "by"),
+        via=via,
+        job=_job(doc, row, path) if "job" in row else None,
+        evidence=_digest(doc, row, path, "evidence") if "evidence" in row else None,
+        why=doc.line_of_text(row, path, "why") if "why" in row else None,
+        to=to,
+        verified="verified" not in row,
+        overrides=_overrides(doc, row, path) if "overrides" in row else (),
+    )
+
+
+def _check_via(
+    doc: Document, row: Mapping[str, Any], path: document.Path, via: str, to: int | None
+) -> None:
+    if via == "rollback" and to is None:
+        raise doc.error(path, "a release by rollback needs 'to'", "add the release it went back to")
+    if to is not None and via not in {"rollback", "adopt"}:
+        raise doc.error((*path, "to"), f"'to' goes with rollback and adopt, not with {via!r}")
+    if to is not None and to >= row["n"]:
+        raise doc.error((*path, "to"), f"'to' must be an older release than {row['n']}")
+    if (via == "job") != ("job" in row):
+        raise doc.error((*path, "via"), 'via = "job" and \'job = "ftjob-..."\' go together')
+
+
+def _hold(doc: Document, row: Any, path: document.Path) -> Hold:
+    if type(row) is not dict:
+        raise doc.wrong_type(path, row, "an inline table")
+    doc.closed(row, path, _HOLD_KEYS)
+    bundle = _bundle(doc, row, path)
+    lifting = [key for key in ("lifted", "lifted_by", "lifted_why") if key in row]
+    if lifting and len(lifting) != 3:
+        raise doc.error((*path, lifting[0]), "'lifted', 'lifted_by' and 'lifted_why' go together")
+    return Hold(
+        model=bundle.model,
+        provider=bundle.provider,
+        release=_number(doc, row, path, "release") if "release" in row else None,
+        since=doc.time(row, path, "since"),
+        by=doc.line_of_text(row, path, "by"),
+        why=doc.line_of_text(row, path, "why"),
+        until=doc.time(row, path, "until") if "until" in row else None,
+        lifted=doc.time(row, path, "lifted") if lifting else None,
+        lifted_by=doc.line_of_text(row, path, "lifted_by") if lifting else None,
+        lifted_why=doc.line_of_text(row, path, "lifted_why") if lifting else None,
+    )
+
+
+def _number(doc: Document, row: Mapping[str, Any], path: document.Path, key: str) -> int:
+    value = row.get(key)
+    if value is None:
+        raise doc.error(path, f"{key!r} is missing")
+    if type(value) is not int:
+        raise doc.wrong_type((*path, key), value, "an integer")
+    if not 1 <= value < 2**53:
+        raise doc.error((*path, key), f"{key!r} must be from 1 to 2**53, not {str(value)[:20]}")
+    return value
+
+
+def _digest(doc: Document, row: Mapping[str, Any], path: document.Path, key: str) -> str:
+    value = doc.string(row, path, key)
+    if len(value) != 32 or not _HEX.issuperset(value):
+        raise doc.error((*path, key), f"{key!r} must be 32 lower-case hex digits")
+    return value
+
+
+def _job(doc: Document, row: Mapping[str, Any], path: document.Path) -> str:
+    value = doc.string(row, path, "job")
+    if problem := names.job_problem(value):
+        raise doc.error((*path, "job"), problem)
+    return value
+
+
+def _overrides(doc: Document, row: Mapping[str, Any], path: document.Path) -> tuple[str, ...]:
+    place = (*path, "overrides")
+    values = doc.array(row["overrides"], place, "an array of strings")
+    for index, value in enumerate(values):
+        if value not in OVERRIDES:
+            raise doc.error((*place, index), f"an override is one of {', '.join(OVERRIDES)}")
+    return tuple(values)

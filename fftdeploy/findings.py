@@ -1,0 +1,226 @@
+"""What is proved wrong, or due, in a deployments file.  Pure.
+
+`check` reports these; `status --fail-on` turns some notices into failures.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fftdeploy import edit, names, plan, policy
+from fftdeploy.deployments import Bundle, Deployments, Target
+from fftdeploy.plan import Shas
+from fftdeploy.policy import Policy
+from fftdeploy.readiness import Readiness, Shutdown
+from fftdeploy.report import Finding
+
+_CLOCK_SKEW = timedelta(minutes=5)
+_SHORT_RUNWAY_DAYS = 30
+"""Below this a live model's retirement is worth a notice where no policy says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The file and all that was read beside it."""
+
+    deployments: Deployments
+    policy: Policy
+    shas: Shas
+    now: datetime
+    shown: str
+    """How findings name the file."""
+
+
+def in_file(facts: Facts, targets: Iterable[Target]) -> list[Finding]:
+    """Find what the files alone prove, without the API."""
+    found = list(_without_policy(facts))
+    for target in targets:
+        found += _in_target(facts, target)
+    found += _override_clashes(facts)
+    return found
+
+
+def from_api(
+    facts: Facts, targets: Iterable[Target], readiness: Mapping[str, Readiness]
+) -> list[Finding]:
+    """Find what the API proved about the live model of each target, by model ID."""
+    found = []
+    for target in targets:
+        known = readiness.get(target.model)
+        if known is None:
+            continue
+        if known.dead:
+            message = f"the live model is dead: {known.message}"
+            found.append(
+                _finding(facts, target, "dead", message, "error", f"fftdeploy rollback {target}")
+            )
+        elif known.state == "not-ready":
+            found.append(_finding(facts, target, "not-ready", known.message, hint=known.hint))
+        elif known.state == "unverified":
+            found.append(_finding(facts, target, "unverified", known.message, hint=known.hint))
+        elif target.newest is not None and not target.newest.verified:
+            found.append(
+                _finding(facts, target, "now-verified", "made live unverified; it answers now")
+            )
+    return found
+
+
+def runway(
+    facts: Facts, targets: Iterable[Target], shutdowns: Mapping[str, Shutdown | None]
+) -> list[Finding]:
+    """Find live models that retire soon, by the policy or within 30 days."""
+    found = []
+    for target in targets:
+        shutdown = shutdowns.get(target.model)
+        if shutdown is None:
+            continue
+        days = (shutdown.date - facts.now.date()).days
+        asked = facts.policy.rules(target.environment).min_runway_days or _SHORT_RUNWAY_DAYS
+        if days < asked:
+            message = f"{days} days of runway are left ({shutdown.date}, {shutdown.source})"
+            found.append(_finding(facts, target, "runway", message, hint="promote a successor"))
+    return found
+
+
+def no_rollback(facts: Facts, target: Target, why: str) -> Finding:
+    """Say that `target` has nothing to go back to."""
+    return _finding(facts, target, "no-rollback", why)
+
+
+def _without_policy(facts: Facts) -> Iterator[Finding]:
+    if not facts.policy.exists:
+        yield Finding(
+            "no-policy",
+            "notice",
+            facts.shown,
+            f"there is no {policy.FILE_NAME}: every environment is open",
+            hint="fftdeploy init",
+        )
+        return
+    for task in facts.deployments.tasks():
+        if task not in facts.policy.tasks:
+            yield Finding(
+                "no-task",
+                "notice",
+                task,
+                f"the policy has no [tasks.{task}]: nobody owns it",
+                facts.shown,
+                facts.deployments.document.line((task,)),
+            )
+
+
+def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
+    live = plan.live_bundle(target, facts.shas)
+    if problem := edit.layout_problem(facts.deployments.document, target):
+        yield _finding(facts, target, "layout", problem, "error", edit.layout_hint(target))
+    if target.newest is None:
+        hint = f'fftdeploy adopt {target} --why "TEXT"'
+        yield _finding(facts, target, "unrecorded", "what is live is not recorded yet", hint=hint)
+    elif not plan.is_recorded(target, live):
+        yield _hand_edit(facts, target)
+    if hold := target.hold_on(live, facts.now):
+        message = f"the live bundle is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        yield _finding(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
+    yield from _record_notices(facts, target)
+    yield from _policy_notices(facts, target)
+
+
+def _hand_edit(facts: Facts, target: Target) -> Finding:
+    newest = target.newest
+    assert newest is not None  # noqa: S101 - a target without releases is `unrecorded`
+    live = plan.live_bundle(target, facts.shas)
+    if live.profile and live.profile == newest.bundle.profile and live.model == newest.bundle.model:
+        message = f"hand edit: profile {live.profile} changed in place since release {newest.n}"
+        if live.profile_sha is None:
+            message = f"hand edit: profiles/{live.profile}.toml is missing"
+        key = "profile"
+    else:
+        message = f"hand edit: {live} is live, release {newest.n} says {newest.bundle}"
+        key = "model" if live.model != newest.bundle.model else "profile"
+    line = facts.deployments.line(target, key)
+    hint = f'fftdeploy adopt {target} --why "TEXT", or undo the edit'
+    return Finding("hand-edit", "error", str(target), message, facts.shown, line, hint)
+
+
+def _record_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+    newest = target.newest
+    if newest is not None and not newest.verified:
+        message = f"release {newest.n} was made live without proof"
+        yield _finding(facts, target, "unproved", message, hint="fftdeploy check --probe")
+    later: datetime | None = None
+    for release in target.releases:
+        if release.at - facts.now > _CLOCK_SKEW:
+            yield _finding(facts, target, "future", f"release {release.n} is from the future")
+        if later is not None and release.at > later:
+            message = f"release {release.n} is later than the one above it"
+            yield _finding(facts, target, "time-order", message)
+        later = release.at
+    for hold in target.holds:
+        if hold.lifted is None and hold.until is not None and hold.until <= facts.now:
+            message = f"the hold on {hold.model} ended {hold.until:%Y-%m-%d}"
+            yield _finding(facts, target, "expired-hold", message)
+    yield from _way_back_notices(facts, target)
+
+
+def _way_back_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+    """Say as soon as the next way back is gone, or not usable, as far as files can tell."""
+    if target.newest is None:
+        return
+    live = plan.live_bundle(target, facts.shas)
+    actor = plan.Actor("check", facts.now)
+    candidates = plan.rollback_candidates(target, live, facts.shas, actor)
+    usable = [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
+    if not usable:
+        yield no_rollback(facts, target, "there is no release to go back to")
+    elif usable[0].fate == "profile":
+        message = f"release {usable[0].release.n}, the way back: {usable[0].reason}"
+        yield _finding(facts, target, "rollback-profile", message)
+
+
+def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+    live = plan.live_bundle(target, facts.shas)
+    rules = facts.policy.rules(target.environment)
+
+    def bundle_of(other: Target) -> Bundle:
+        return plan.live_bundle(other, facts.shas)
+
+    newest = target.newest
+    source = facts.deployments.targets.get((target.task, newest.via)) if newest else None
+    if newest is not None and source is not None and source.hold_on(newest.bundle, facts.now):
+        message = f"release {newest.n} came from {newest.via}, where it is on hold since"
+        yield _finding(facts, target, "held-at-source", message)
+    came_from_elsewhere = newest is not None and newest.via in {"rollback", "adopt"}
+    if came_from_elsewhere or (newest is not None and "order" in newest.overrides):
+        return
+    breach = policy.order_breach(rules, target.task, live, facts.deployments, bundle_of, facts.now)
+    if breach and not plan.is_recorded(target, live):
+        return  # the hand edit says it all
+    if breach:
+        yield _finding(facts, target, "policy-order", breach.message)
+
+
+def _override_clashes(facts: Facts) -> Iterator[Finding]:
+    named: dict[str, list[Target]] = defaultdict(list)
+    for target in facts.deployments.targets.values():
+        named[names.override_variable(target.task, target.environment)].append(target)
+    for variable, targets in named.items():
+        if len(targets) > 1:
+            both = " and ".join(map(str, targets))
+            message = f"{both} share the override variable {variable}"
+            yield _finding(facts, targets[1], "override-variable", message, "error", "rename one")
+
+
+def _finding(
+    facts: Facts,
+    target: Target,
+    code: str,
+    message: str,
+    severity: str = "notice",
+    hint: str = "",
+) -> Finding:
+    line = facts.deployments.line(target)
+    grave = severity == "error"
+    return Finding(
+        code, "error" if grave else "notice", str(target), message, facts.shown, line, hint
+    )

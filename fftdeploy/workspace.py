@@ -1,0 +1,158 @@
+"""The files a command works on: the deployments file, and policy and profiles beside it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from fftdeploy import deployments, files, policy, profiles
+from fftdeploy.deployments import Deployments, Target
+from fftdeploy.document import BOM
+from fftdeploy.errors import ConfigError, UsageError
+from fftdeploy.policy import Policy
+from fftdeploy.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One deployments file, read once; everything else is beside it and read when asked."""
+
+    shown: str
+    """How messages and diffs name the file."""
+    folder: Path
+    """The folder of the file; what is beside it may not lead out of it."""
+    snapshot: files.Snapshot
+    deployments: Deployments
+    _profiles: dict[str, Profile | None] = field(default_factory=dict)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy file's content; an absent file asks nothing.
+
+        Raises:
+            ConfigError: It is not valid, or does not name an environment in use.
+        """
+        path = self.folder / policy.FILE_NAME
+        if not _exists(path):
+            return Policy()
+        snapshot = files.read(path, root=self.folder)
+        found = policy.parse(snapshot.data, _beside(self.shown, policy.FILE_NAME))
+        found.check_environments(self.deployments)
+        return found
+
+    def profile(self, name: str) -> Profile | None:
+        """Return a profile as it is on disk now; None where its file is missing.
+
+        Raises:
+            ConfigError: The file is there and not valid.
+        """
+        if name not in self._profiles:
+            self._profiles[name] = self._read_profile(name)
+        return self._profiles[name]
+
+    def sha(self, name: str) -> str | None:
+        """Return the hash of a profile's content now; None where its file is missing."""
+        found = self.profile(name)
+        return found.sha if found else None
+
+    def endpoint(self, name: str | None) -> str:
+        """Return the endpoint of a profile; `chat` without one."""
+        found = self.profile(name) if name else None
+        return found.endpoint if found else "chat"
+
+    def target(self, name: str) -> Target:
+        """Return the target called `name`.
+
+        Raises:
+            UsageError: The file has none, with the nearest one as a hint.
+        """
+        full = self.deployments.full_name(name)
+        found = self.deployments.find(full)
+        if found is None:
+            raise unknown_target(full, self.deployments)
+        return found
+
+    def bytes_of(self, text: str) -> bytes:
+        """Encode a new text of the file, with the byte-order mark it had."""
+        had_mark = self.snapshot.data.startswith(BOM.encode())
+        return ((BOM if had_mark else "") + text).encode()
+
+    def profile_path(self, name: str) -> Path:
+        """Return where a profile's file is, or would be."""
+        return self.folder / profiles.FOLDER / f"{name}.toml"
+
+    def _read_profile(self, name: str) -> Profile | None:
+        path = self.profile_path(name)
+        if not _exists(path):
+            return None
+        shown = _beside(self.shown, f"{profiles.FOLDER}/{name}.toml")
+        return profiles.parse(files.read(path, root=self.folder).data, name, shown)
+
+
+def open_workspace(path: Path) -> Workspace:
+    """Read the deployments file at `path`.
+
+    Raises:
+        ConfigError: It is missing, is no regular file, leaves its folder or is not valid.
+    """
+    absolute = Path.cwd() / path
+    snapshot = files.read(absolute, root=files.root_of(absolute.parent))
+    shown = _shown(absolute)
+    return Workspace(shown, absolute.parent, snapshot, deployments.parse(snapshot.data, shown))
+
+
+def unknown_target(name: str, known: Deployments) -> UsageError:
+    """Build the error for a target that the file does not have."""
+    from fftdeploy.names import nearest
+
+    names = [str(target) for target in known.targets.values()]
+    near = nearest(name, names)
+    hint = f"did you mean {near}?" if near else f"the file has: {', '.join(names) or 'none yet'}"
+    return UsageError(f"there is no target {name}", hint=hint, code="unknown-target")
+
+
+def select(known: Deployments, patterns: Iterable[str]) -> list[Target]:
+    """Return the targets that any of `patterns` names, in the order of the file.
+
+    A pattern is a target, a task, a bare environment where there is one task, or a glob
+    such as `*/production`.
+
+    Raises:
+        UsageError: A pattern that matches nothing.
+    """
+    from fnmatch import fnmatchcase
+
+    targets = list(known.targets.values())
+    chosen: set[str] = set()
+    patterns = list(patterns)
+    for pattern in patterns:
+        found = {
+            str(target)
+            for target in targets
+            if pattern in {str(target), target.task}
+            or ("*" in pattern and fnmatchcase(str(target), pattern))
+            or (len(known.tasks()) == 1 and pattern == target.environment)
+        }
+        if not found:
+            raise unknown_target(pattern, known)
+        chosen |= found
+    return [target for target in targets if not patterns or str(target) in chosen]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def _shown(path: Path) -> str:
+    """Name a file the way a person in the working directory would."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
+
+
+def _beside(shown: str, name: str) -> str:
+    return str(Path(shown).parent / name)
