@@ -1,0 +1,123 @@
+"""What came back from one request, before anyone decides what it proves.
+
+Pure values.  `provider` fills them in, `readiness` judges them; neither side trusts the other's
+library types.  Text in an `Answer` is the server's and untrusted: `plain` makes it fit for a line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+_BILLING = frozenset(
+    {
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One request's result: an HTTP answer, or the reason why there is none.
+
+    `status` is 0 where no HTTP answer arrived.  `problem` is "" exactly when `body` is the parsed
+    JSON of a well-formed answer; `fault` is the stable name of the problem.  `code`, `type`,
+    `param` and `message` are from the body's `error` object, "" where it says nothing.
+    """
+
+    status: int = 0
+    body: Any = None
+    fault: str = ""
+    problem: str = ""
+    code: str = ""
+    type: str = ""
+    param: str = ""
+    message: str = ""
+    has_error: bool = False
+    """Whether the body has an OpenAI error object, and so comes from the API and not a proxy."""
+    content_type: str = ""
+    request_id: str = ""
+    date: datetime | None = None
+    """The server's clock, aware and in UTC."""
+    retry_after_s: float | None = None
+
+    @property
+    def is_billing(self) -> bool:
+        """Whether a 429 is about money: no amount of asking again helps."""
+        return self.status == 429 and bool({self.code, self.type} & _BILLING)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether a 429 is a model that is on its way into memory."""
+        return self.status == 429 and not self.is_billing and "being loaded" in self.message
+
+    @property
+    def is_unknown_model(self) -> bool:
+        """Whether the API itself said 404 `model_not_found`."""
+        return self.status == 404 and self.has_error and self.code == "model_not_found"
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may be answered in a moment."""
+        if self.is_billing or self.is_loading:
+            return False
+        if self.status in {408, 409, 429} or self.status >= 500:
+            return True
+        return self.fault in {"unreachable", "dropped"}
+
+    @property
+    def lacks_scope(self) -> bool:
+        """Whether the key may not do this kind of request, whatever the model."""
+        return self.status in {401, 403} and "missing scopes" in self.message.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """A fine-tuning job that succeeded, and the model that it made."""
+
+    job: str
+    model: str
+    finished_at: datetime | None
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it finished less than an hour before `now`: its model may not be everywhere."""
+        if self.finished_at is None:
+            return False
+        return (now - self.finished_at).total_seconds() < 3600
+
+
+def plain(text: str, limit: int = 200) -> str:
+    r"""Return untrusted text as one printable line of at most `limit` characters.
+
+    Whatever does not print (controls, line breaks, bidi marks, surrogates) becomes its escape.
+    """
+    head = text[:limit]
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in head
+    )
+    return shown if len(text) <= limit else f"{shown}..."
+
+
+def error_fields(body: Any) -> dict[str, Any]:
+    """Return the `Answer` fields that the body's `error` object fills; empty without one."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return {}
+    return {
+        "has_error": True,
+        **{name: _text(error, name) for name in ("code", "type", "param", "message")},
+    }
+
+
+def _text(error: Mapping[str, Any], name: str) -> str:
+    value = error.get(name)
+    return plain(str(value), 500) if isinstance(value, (str, int)) else ""

@@ -1,0 +1,269 @@
+"""API facts -> ready, not-ready or unverified, each with its own words and next step.
+
+Pure.  Only a proof makes a model ready and only a proof makes it not-ready; whatever else the
+network, a proxy or the server says is `unverified`, and never a missing model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fftdeploy import retirement
+from fftdeploy.verdicts import (
+    AGAIN,
+    State,
+    Verdict,
+    explain,
+    judge_probe,
+    missing,
+    needs_probe,
+    object_problem,
+    parse_date,
+    replace_hint,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from fftdeploy.answers import Answer
+    from fftdeploy.errors import FftdeployError
+
+WARN_DAYS = 30
+"""A shutdown nearer than this is a warning of its own."""
+
+
+class Shutdown(NamedTuple):
+    """The day from which a model does not answer, and who says so."""
+
+    date: date
+    source: str
+    """`model`, `table (fine-tunes of BASE)`, `base model` or `table (BASE)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What the API proved about a model, and what the proof rests on."""
+
+    model: str
+    state: State
+    code: str
+    """Stable, finer than `state`: `ready`, `missing`, `retired`, `loading`, `forbidden`, ..."""
+    message: str = ""
+    hint: str = ""
+    basis: tuple[str, ...] = ()
+    """`retrieved`, `listed`, `probed`: what the API was asked and confirmed."""
+    shutdown: Shutdown | None = None
+    dead: bool = False
+    """Proved gone for good, as the contract defines it: lifts policies, rules out candidates."""
+    warnings: tuple[str, ...] = ()
+    request_id: str = ""
+    is_auth: bool = False
+    """Whether the key is at fault: no other model will fare better with it."""
+    where: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this model may be made live."""
+        return self.state == "ready"
+
+    def runway_days(self, today: date) -> int | None:
+        """Return the days from `today` (UTC) to the shutdown, negative once past; None: unknown."""
+        return (self.shutdown.date - today).days if self.shutdown else None
+
+    def error(self) -> FftdeployError:
+        """Return the failure that a command raises which needed this model to be ready."""
+        verdict = Verdict(self.state, self.code, self.message, self.hint, self.is_auth)
+        return verdict.error(self.model, self.where, self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that was asked about one model; None where it was not asked."""
+
+    model: str
+    retrieved: Answer | None = None
+    listed: Mapping[str, Any] | None = None
+    """The model's entry in the list; it stands for a retrieve."""
+    probed: Answer | None = None
+    endpoint: str = "chat"
+    base: Answer | None = None
+    """The retrieve of a fine-tune's base, for its shutdown date alone."""
+    kin_seen: bool = False
+    """Whether the list of this key has another fine-tune of the target or of the organisation."""
+    fresh: bool = False
+    """Whether the model was made less than an hour ago, so that a 404 may be about to end."""
+
+
+def judge(facts: Facts, today: date, where: str = "") -> Readiness:
+    """Decide what the facts prove on `today` (UTC); `where` is the address that was asked."""
+    own = _own_object(facts)
+    verdict = _own_verdict(facts, own)
+    shutdown = find_shutdown(facts, own)
+    passed = shutdown is not None and shutdown.date <= today
+    if verdict.state == "ready" and passed and shutdown and shutdown.source == "model":
+        verdict = Verdict(
+            "not-ready",
+            "shutdown",
+            f"it was shut down on {shutdown.date}, says the API",
+            replace_hint(facts.model),
+        )
+    elif verdict.state == "ready" and facts.probed is not None:
+        verdict = judge_probe(facts.model, facts.endpoint, facts.probed, can_be_fresh=True)
+    elif verdict.state == "ready" and passed and shutdown:
+        verdict = Verdict(
+            "unverified",
+            "shutdown-unproved",
+            f"its shutdown date {shutdown.date} ({shutdown.source}) has passed, and without a "
+            "probe nothing proves that it still answers",
+            "leave out --no-probe, or add --probe",
+        )
+    return Readiness(
+        model=facts.model,
+        state=verdict.state,
+        code=verdict.code,
+        message=verdict.message,
+        hint=verdict.hint,
+        basis=_basis(facts, own, verdict),
+        shutdown=shutdown,
+        dead=_is_dead(facts, verdict, passed),
+        warnings=_warnings(shutdown, today) if verdict.state == "ready" else (),
+        request_id=_request_id(facts) if verdict.state != "ready" else "",
+        is_auth=verdict.is_auth,
+        where=where,
+    )
+
+
+def _own_object(facts: Facts) -> Mapping[str, Any] | None:
+    if facts.listed is not None:
+        return facts.listed
+    answer = facts.retrieved
+    if answer is None or answer.status != 200 or not isinstance(answer.body, dict):
+        return None
+    return answer.body
+
+
+def _own_verdict(facts: Facts, own: Mapping[str, Any] | None) -> Verdict:
+    """Judge the retrieve or the list entry; "ready" means that nothing speaks against it."""
+    if own is not None:
+        return object_problem(facts.model, own) or Verdict("ready", "ready", "")
+    answer = facts.retrieved
+    if answer is not None and not (needs_probe(answer) and facts.probed is not None):
+        if answer.status == 404 and answer.has_error:
+            return missing(facts.model, answer, can_be_fresh=facts.fresh)
+        return explain(answer)
+    if facts.probed is None:
+        return Verdict("unverified", "not-asked", "it was not asked about", AGAIN)
+    return judge_probe(facts.model, facts.endpoint, facts.probed, can_be_fresh=facts.fresh)
+
+
+def find_shutdown(facts: Facts, own: Mapping[str, Any] | None) -> Shutdown | None:
+    """Return the first date of: its own, the table's for it, its base's own, the table's base."""
+    stated = parse_date(own.get("shutdown_date")) if own else None
+    if stated:
+        return Shutdown(stated, "model")
+    tabled = retirement.table_date(facts.model)
+    if tabled and retirement.has_fine_tune_row(facts.model):
+        return Shutdown(*tabled)
+    base = facts.base.body if facts.base and facts.base.status == 200 else None
+    if isinstance(base, dict) and base.get("id") == retirement.base_of(facts.model):
+        stated = parse_date(base.get("shutdown_date"))
+        if stated:
+            return Shutdown(stated, "base model")
+    return Shutdown(*tabled) if tabled else None
+
+
+def wants_base(facts: Facts) -> bool:
+    """Whether the shutdown date of the base would say something that is not known already."""
+    own = _own_object(facts)
+    if own is None or own.get("shutdown_date") is not None:
+        return False
+    base = retirement.base_of(facts.model)
+    return bool(base) and not retirement.has_fine_tune_row(facts.model)
+
+
+def _basis(facts: Facts, own: Mapping[str, Any] | None, verdict: Verdict) -> tuple[str, ...]:
+    basis = []
+    if own is not None and object_problem(facts.model, own) is None:
+        basis.append("listed" if facts.listed is not None else "retrieved")
+    if facts.probed is not None and verdict.state == "ready":
+        basis.append("probed")
+    return tuple(basis)
+
+
+def _is_dead(facts: Facts, verdict: Verdict, passed: bool) -> bool:
+    if verdict.code == "shutdown":
+        return True
+    answers = (facts.retrieved, facts.probed)
+    unknown = any(answer is not None and answer.is_unknown_model for answer in answers)
+    return unknown and verdict.state == "not-ready" and (passed or facts.kin_seen)
+
+
+def _warnings(shutdown: Shutdown | None, today: date) -> tuple[str, ...]:
+    if shutdown is None:
+        return ()
+    days = (shutdown.date - today).days
+    if days <= 0:
+        said = f"its shutdown date {shutdown.date} ({shutdown.source}) has passed; it answers still"
+    elif days <= WARN_DAYS:
+        said = f"it shuts down on {shutdown.date}, in {days} days ({shutdown.source})"
+    else:
+        return ()
+    return (said,)
+
+
+def _request_id(facts: Facts) -> str:
+    answers = (facts.probed, facts.retrieved)
+    return next((answer.request_id for answer in answers if answer and answer.request_id), "")
+
+
+def kin_seen(listing: Answer, model: str, kin: tuple[str, ...]) -> bool:
+    """Whether the list shows that the key is of the project that `model` was in.
+
+    Another fine-tune of the same organisation shows it, or one among `kin`, the other models of
+    the target; a base model does not, since every key sees it.
+    """
+    organisation = retirement.organisation_of(model)
+    for entry in listed_models(listing):
+        if entry == model or not entry.startswith("ft:"):
+            continue
+        if entry in kin or (organisation and retirement.organisation_of(entry) == organisation):
+            return True
+    return False
+
+
+def listed_models(listing: Answer) -> dict[str, Mapping[str, Any]]:
+    """Return the list's entries by model ID; of two entries for one model, neither counts twice.
+
+    Entries that contradict each other are both kept out: what the list says is then unknown.
+    """
+    data = listing.body.get("data") if isinstance(listing.body, dict) else None
+    entries: dict[str, Mapping[str, Any]] = {}
+    contradicted = set()
+    for entry in data if isinstance(data, list) else []:
+        name = entry.get("id") if isinstance(entry, dict) else None
+        if isinstance(name, str) and entries.setdefault(name, entry) != entry:
+            contradicted.add(name)
+    return {name: entry for name, entry in entries.items() if name not in contradicted}
+
+
+def from_verdict(model: str, verdict: Verdict, answer: Answer, where: str) -> Readiness:
+    """Return what an answer that was about no model in particular leaves known about `model`."""
+    return Readiness(
+        model=model,
+        state=verdict.state,
+        code=verdict.code,
+        message=verdict.message,
+        hint=verdict.hint,
+        request_id=answer.request_id,
+        is_auth=verdict.is_auth,
+        where=where,
+    )
+
+
+def waited(readiness: Readiness, seconds: float) -> Readiness:
+    """Say how long it was waited for in vain."""
+    if seconds < 1:
+        return readiness
+    return replace(readiness, message=f"{readiness.message}, after {seconds:.0f} s of waiting")

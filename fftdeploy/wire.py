@@ -1,0 +1,122 @@
+"""Bytes and headers from outside -> values: strict JSON, HTTP dates, and the key struck out.
+
+Pure.  Anything that Python's own readers take and a careful one would not is refused here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from fftdeploy.answers import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+_JSON_TYPE = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+
+
+def parse_body(content_type: str, content: bytes) -> tuple[str, Any]:
+    """Return the problem and the value of a body; exactly one of them is empty.
+
+    Strict: JSON by its content type, UTF-8, no key twice, no `NaN`, not nested past reason.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if not content:
+        return "an empty answer", None
+    if not _JSON_TYPE.fullmatch(kind):
+        return f"{plain(kind, 60) or 'a body of no type'} instead of JSON", None
+    try:
+        value = _loads(content.decode())
+    except UnicodeDecodeError:
+        return "an answer that is not UTF-8", None
+    except RecursionError:
+        return "JSON nested too deep", None
+    except ValueError as error:
+        return str(error) if isinstance(error, _StrictError) else "broken JSON", None
+    return "", value
+
+
+def _loads(text: str) -> Any:
+    value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    if value is None:
+        raise _StrictError("null instead of an object")
+    return value
+
+
+class _StrictError(ValueError):
+    """JSON that Python reads and we do not; its text quotes nothing of the body."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _StrictError("JSON with a key twice")
+    return members
+
+
+def _refuse_constant(name: str) -> None:
+    raise _StrictError(f"JSON with {name}")
+
+
+def retry_after(value: str, date: datetime | None) -> float | None:
+    """Read `Retry-After` as seconds from now; None where it names no moment to come.
+
+    A date counts from the server's own `date`, where it sent one.
+    """
+    if _SECONDS.fullmatch(value.strip()):
+        return float(value)
+    moment = http_date(value)
+    if moment is None:
+        return None
+    reference = date.timestamp() if date else time.time()
+    wait = moment.timestamp() - reference
+    return wait if wait > 0 else None
+
+
+def http_date(value: str) -> datetime | None:
+    """Read an HTTP date as UTC; None where it is not one."""
+    if not value:
+        return None
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def scrubber(key: str) -> Callable[[str], str]:
+    """Return what strikes the key, its encodings and its first 12 characters out of a text."""
+    forms = [key, b64encode(key.encode()).decode().rstrip("="), quote(key, safe="")]
+    if len(key) >= 20:
+        forms.append(key[:12])
+    # A short key, such as a sandbox's "test", may be part of an honest model ID.
+    needles = [form for form in forms if len(form) >= 8]
+
+    def scrub(text: str) -> str:
+        for needle in needles:
+            if needle in text:
+                text = text.replace(needle, "[key]")
+        return text
+
+    return scrub
+
+
+def scrub_all(value: Any, scrub: Callable[[str], str]) -> Any:
+    """Apply `scrub` to every string of a JSON value."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, list):
+        return [scrub_all(item, scrub) for item in value]
+    if isinstance(value, dict):
+        return {scrub(key): scrub_all(item, scrub) for key, item in value.items()}
+    return value
