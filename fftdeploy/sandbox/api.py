@@ -1,0 +1,232 @@
+"""The addresses under `/v1`: one request -> one reply, from the world and its ledger."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from fftdeploy.sandbox import completions, refusals
+from fftdeploy.sandbox.ledger import Ledger, Request
+from fftdeploy.sandbox.refusals import RefusedError, Reply
+from fftdeploy.sandbox.world import ORGANISATION, PROJECT, Job, Model, Phase, State
+
+_Query = Mapping[str, list[str]]
+_Completer = Callable[..., dict[str, Any]]
+
+
+def answer(ledger: Ledger, request: Request) -> Reply:
+    """Answer one authorised request; never raises for anything a client can send."""
+    try:
+        return Reply(200, _route(ledger, request))
+    except RefusedError as refused:
+        return refused.reply
+
+
+def _route(ledger: Ledger, request: Request) -> dict[str, Any]:
+    path, _, raw_query = request.path.partition("?")
+    parts = [unquote(part) for part in path.split("/")[2:]]
+    query = parse_qs(raw_query)
+    match parts:
+        case ["models"]:
+            _only("GET", request)
+            return {"object": "list", "data": [_model_body(m) for m in ledger.models()]}
+        case ["models", model]:
+            _only("GET", request)
+            return _retrieve(ledger, model)
+        case ["fine_tuning", "jobs", *rest]:
+            _only("GET", request)
+            return _jobs(ledger, rest, query, request)
+        case ["chat", "completions"]:
+            _only("POST", request)
+            return _complete(ledger, request, completions.chat)
+        case ["responses"]:
+            _only("POST", request)
+            return _complete(ledger, request, completions.respond)
+    raise refusals.unknown_url(request.method, path)
+
+
+def _only(method: str, request: Request) -> None:
+    if request.method != method:
+        raise refusals.wrong_method(request.method, request.path)
+
+
+def _retrieve(ledger: Ledger, model_id: str) -> dict[str, Any]:
+    model = ledger.model(model_id)
+    _require_visible(model)
+    return _model_body(model)
+
+
+def _require_visible(model: Model) -> None:
+    if model.state is State.GONE:
+        raise refusals.missing_model(model.id)
+    if model.state is State.RETIRED:
+        raise refusals.retired_model(model.id)
+    if model.state is State.OTHER_PROJECT:
+        raise refusals.other_project(model.id, PROJECT)
+
+
+def _complete(ledger: Ledger, request: Request, complete: _Completer) -> dict[str, Any]:
+    body = request.body
+    if not isinstance(body, dict):
+        raise refusals.unreadable_body()
+    if "model" not in body:
+        raise refusals.missing_parameter("model")
+    if not isinstance(body["model"], str):
+        raise refusals.invalid_type("model", "a string")
+    model = ledger.model(body["model"])
+    _require_usable(ledger, model, request.path)
+    return complete(model, body, request.index, ledger.now())
+
+
+def _require_usable(ledger: Ledger, model: Model, path: str) -> None:
+    _require_visible(model)
+    if model.state is State.NOT_CHAT:
+        raise refusals.not_chat_model(path)
+    if model.shutdown_date and model.shutdown_date <= ledger.now().date().isoformat():
+        raise refusals.retired_model(model.id)
+    if model.state is State.GHOST:
+        raise refusals.missing_model(model.id)
+    if model.state is State.BLOCKED:
+        raise refusals.blocked_model(model.id)
+    if model.state is State.LOADING and not ledger.is_loaded(model):
+        raise refusals.loading_model(model.id)
+
+
+def _jobs(ledger: Ledger, rest: list[str], query: _Query, request: Request) -> dict[str, Any]:
+    if not rest:
+        return _page([_job_body(job) for job in ledger.jobs()], query)
+    job = ledger.find_job(rest[0], is_retrieve=len(rest) == 1)
+    if job is None:
+        raise refusals.refusal(
+            404,
+            f"Could not find fine tune: {rest[0]}",
+            code="fine_tune_not_found",
+            param="fine_tune_id",
+        )
+    match rest[1:]:
+        case []:
+            return _job_body(job)
+        case ["events"]:
+            return _page(_events(job), query)
+        case ["checkpoints"]:
+            page = _page(
+                [_checkpoint_body(job, place) for place in range(len(job.checkpoints))], query
+            )
+            ids = [each["id"] for each in page["data"]]
+            return page | {
+                "first_id": ids[0] if ids else None,
+                "last_id": ids[-1] if ids else None,
+            }
+    raise refusals.unknown_url(request.method, request.path)
+
+
+def _page(items: list[dict[str, Any]], query: _Query) -> dict[str, Any]:
+    """Return the page of `items` after the ID `after`, at most `limit` (20) of them."""
+    raw = query.get("limit", ["20"])[-1]
+    if not raw.isdecimal() or not 1 <= int(raw) <= 100:
+        raise refusals.invalid_type("limit", "an integer from 1 to 100")
+    start = 0
+    if after := query.get("after", [""])[-1]:
+        places = [place for place, item in enumerate(items) if item["id"] == after]
+        if not places:
+            raise refusals.refusal(404, f"No such cursor: {after}", param="after")
+        start = places[0] + 1
+    end = start + int(raw)
+    return {"object": "list", "data": items[start:end], "has_more": end < len(items)}
+
+
+def _model_body(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": int(model.created.timestamp()),
+        "owned_by": model.owned_by,
+        "shutdown_date": model.shutdown_date,
+    }
+
+
+def _job_body(job: Job) -> dict[str, Any]:
+    hyperparameters = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.8}
+    is_done = job.phase is Phase.SUCCEEDED
+    code, message = job.error or ("", "")
+    return {
+        "object": "fine_tuning.job",
+        "id": job.id,
+        "model": job.model,
+        "created_at": int(job.created.timestamp()),
+        "finished_at": int(job.finished.timestamp()) if job.finished else None,
+        "fine_tuned_model": job.fine_tuned_model,
+        "organization_id": f"org-{ORGANISATION}",
+        "result_files": [f"file-results-{job.id}"] if is_done else [],
+        "status": job.phase.value,
+        "validation_file": None,
+        "training_file": "file-triage-training",
+        "hyperparameters": hyperparameters,
+        "trained_tokens": 48_213 if is_done else None,
+        "error": {"code": code, "message": message, "param": "training_file"} if code else None,
+        "user_provided_suffix": job.suffix,
+        "seed": 42,
+        "estimated_finish": None,
+        "integrations": [],
+        "metadata": None,
+        "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+    }
+
+
+_PHASE_MESSAGES = {
+    Phase.VALIDATING: "Validating training file: file-triage-training",
+    Phase.QUEUED: "Fine-tuning job is queued",
+    Phase.RUNNING: "Fine-tuning job started",
+    Phase.PAUSED: "Fine-tuning job paused",
+    Phase.SUCCEEDED: "The job has successfully completed",
+    Phase.FAILED: "The job failed",
+    Phase.CANCELLED: "The job was cancelled",
+}
+
+
+def _events(job: Job) -> list[dict[str, Any]]:
+    """Return what happened to the job, newest first as the API does."""
+    level = "error" if job.phase is Phase.FAILED else "info"
+    told: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("info", f"Created fine-tuning job: {job.id}", "message", {}),
+        (level, _PHASE_MESSAGES[job.phase], "message", {}),
+    ]
+    if job.is_blocked:
+        message = (
+            "Moderation checks failed: this fine-tuned model is blocked from deployment "
+            "(category: illicit/violent)."
+        )
+        told.append(
+            (
+                "error",
+                message,
+                "moderation_checks",
+                {"blocked": True, "category": "illicit/violent"},
+            )
+        )
+    at = int((job.finished or job.created).timestamp())
+    events = [
+        {
+            "object": "fine_tuning.job.event",
+            "id": f"ftevent-{job.id.removeprefix('ftjob-')}-{place}",
+            "created_at": at + place,
+            "level": level,
+            "message": message,
+            "type": kind,
+            "data": data,
+        }
+        for place, (level, message, kind, data) in enumerate(told)
+    ]
+    return events[::-1]
+
+
+def _checkpoint_body(job: Job, place: int) -> dict[str, Any]:
+    checkpoint = job.checkpoints[place]
+    return {
+        "object": "fine_tuning.job.checkpoint",
+        "id": checkpoint.id,
+        "created_at": int((job.finished or job.created).timestamp()),
+        "fine_tuned_model_checkpoint": checkpoint.model,
+        "fine_tuning_job_id": job.id,
+        "step_number": checkpoint.step,
+        "metrics": {"step": checkpoint.step, "train_loss": 0.31, "valid_loss": 0.35},
+    }

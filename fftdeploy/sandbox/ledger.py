@@ -1,0 +1,154 @@
+"""What changes while the sandbox runs: the clock, models that come and go, counts, the log."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+from fftdeploy.sandbox.refusals import missing_model
+from fftdeploy.sandbox.world import Job, Model, Phase, State, World
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to `/v1`, as it arrived; the key is not kept.
+
+    `index` counts from 0 in order of arrival.  `headers` are lower case.  `body` is the parsed
+    JSON, the text where it is none, or None without a body.
+    """
+
+    index: int
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+    is_authorised: bool
+
+    @property
+    def model(self) -> str:
+        """The model or job that the path or the body names, or ""."""
+        parts = self.path.split("?")[0].split("/")
+        if len(parts) > 3 and parts[2] == "models":
+            return unquote(parts[3])
+        named = self.body.get("model") if isinstance(self.body, dict) else None
+        return named if isinstance(named, str) else ""
+
+
+class Ledger:
+    """The mutable state of one sandbox; safe to use from many threads."""
+
+    def __init__(self, world: World, now: Clock) -> None:
+        self._world = world
+        self._clock = now
+        self._lock = threading.RLock()
+        self._now: datetime | None = None
+        self._states: dict[str, State] = {}
+        self._doomed: dict[str, int] = {}
+        self._uses: dict[str, int] = {}
+        self._retrieves: dict[str, int] = {}
+        self._finished: dict[str, datetime] = {}
+        self._log: list[Request] = []
+
+    def now(self) -> datetime:
+        """Return the moment of the sandbox's clock, in UTC."""
+        return (self._now or self._clock()).astimezone(UTC)
+
+    def set_now(self, now: datetime | None) -> None:
+        """Stop the clock at `now`, which carries an offset; None lets it run again."""
+        if now is not None and now.tzinfo is None:
+            raise ValueError(f"{now.isoformat()} has no offset")
+        self._now = now
+
+    def record(
+        self, method: str, path: str, headers: Mapping[str, str], body: Any, *, is_authorised: bool
+    ) -> Request:
+        """Append one request to the log and return it."""
+        with self._lock:
+            seen = Request(len(self._log), method, path, headers, body, is_authorised)
+            self._log.append(seen)
+            self._approach_doom(seen.model)
+            return seen
+
+    def requests(self) -> tuple[Request, ...]:
+        """Return what was asked so far, in order."""
+        with self._lock:
+            return tuple(self._log)
+
+    def set_state(self, model: str, state: State, *, after: int = 0) -> None:
+        """Give `model` another state, at once or after `after` further requests that name it.
+
+        Raises KeyError for a model the world does not know.
+        """
+        with self._lock:
+            if model not in self._world.models:
+                raise KeyError(model)
+            if after:
+                self._doomed[model] = after
+            else:
+                self._doomed.pop(model, None)
+                self._states[model] = state
+
+    def restore(self, model: str) -> None:
+        """Give `model` back the state it has in the world; KeyError where it is unknown."""
+        with self._lock:
+            if model not in self._world.models:
+                raise KeyError(model)
+            for memory in (self._states, self._doomed, self._uses):
+                memory.pop(model, None)
+
+    def models(self) -> list[Model]:
+        """Return the models that a list shows."""
+        with self._lock:
+            current = (self._current(model) for model in self._world.models.values())
+            return [model for model in current if model.state.is_listed]
+
+    def model(self, model_id: str) -> Model:
+        """Return a model in its present state; refused where the world has none."""
+        with self._lock:
+            if model_id not in self._world.models:
+                raise missing_model(model_id)
+            return self._current(self._world.models[model_id])
+
+    def is_loaded(self, model: Model) -> bool:
+        """Count one use of a loading model; true once it has been refused often enough."""
+        with self._lock:
+            self._uses[model.id] = self._uses.get(model.id, 0) + 1
+            return self._uses[model.id] > model.loads_after
+
+    def jobs(self) -> list[Job]:
+        """Return every job as it stands; looking at the list does not move any."""
+        with self._lock:
+            return [self._standing(job) for job in self._world.jobs.values()]
+
+    def find_job(self, job_id: str, *, is_retrieve: bool = False) -> Job | None:
+        """Return a job as it stands; a retrieve brings a running one closer to its end."""
+        with self._lock:
+            job = self._world.jobs.get(job_id)
+            if job is None:
+                return None
+            if is_retrieve:
+                self._retrieves[job_id] = self._retrieves.get(job_id, 0) + 1
+            return self._standing(job)
+
+    def _approach_doom(self, model: str) -> None:
+        if model in self._doomed:
+            self._doomed[model] -= 1
+            if self._doomed[model] < 0:
+                self._states[model] = State.GONE
+                del self._doomed[model]
+
+    def _current(self, model: Model) -> Model:
+        return replace(model, state=self._states.get(model.id, model.state))
+
+    def _standing(self, job: Job) -> Job:
+        if job.then is None or self._retrieves.get(job.id, 0) <= job.after_retrieves:
+            return job
+        then = job.then
+        finished = self._finished.setdefault(job.id, then.finished or self.now())
+        if then.phase is Phase.SUCCEEDED and then.fine_tuned_model:
+            self._states.setdefault(then.fine_tuned_model, State.READY)
+        return replace(then, finished=finished)
