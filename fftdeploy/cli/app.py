@@ -1,0 +1,262 @@
+"""The Typer application, its common flags, and the one boundary that turns failures into exits."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+import fftdeploy
+from fftdeploy import errors
+from fftdeploy.cli import signals
+from fftdeploy.cli.session import Session, open_session, with_changed
+from fftdeploy.errors import FftdeployError, Outcome
+from fftdeploy.render.output import ClosedPipeError, Format, Output
+from fftdeploy.report import Report
+
+FORMATS = ("text", "json", "markdown", "github")
+PIPE_CLOSED = 141
+
+app = typer.Typer(
+    name="fftdeploy",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=f"""Promote and roll back fine-tuned models, with proof that each one answers.
+
+    \b
+    Examples:
+      fftdeploy demo                                   the whole story, without a key
+      fftdeploy status                                 what is live everywhere
+      fftdeploy promote triage/staging --job ftjob-abc123
+      fftdeploy promote triage/production --why "PR #212"
+      fftdeploy rollback triage/production --why "refund tickets misrouted"
+
+    \b
+    Exit codes:
+      {f"{chr(10)}      ".join(f"{outcome.exit_code:>2} {outcome.name:<13} {outcome.meaning}" for outcome in errors.OUTCOMES)}
+    """,  # noqa: E501 - one line of the table a comprehension
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFlags:
+    """The flags of every command that changes the deployments file."""
+
+    dry_run: bool
+    why: str | None
+    by: str | None
+    yes: bool
+    commit: bool
+
+
+def _format(value: str) -> str:
+    if value not in FORMATS:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(FORMATS)}")
+    return value
+
+
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "file": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                "--file", help="Deployments file; default: the nearest one.", metavar="PATH"
+            ),
+        ],
+        None,
+    ),
+    "form": (
+        Annotated[
+            str,
+            typer.Option(
+                "--format",
+                help="text, json, markdown or github.",
+                callback=_format,
+                metavar="FORMAT",
+            ),
+        ],
+        "text",
+    ),
+    "as_json": (Annotated[bool, typer.Option("--json", help="The same as --format json.")], False),
+    "quiet": (
+        Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.")],
+        False,
+    ),
+    "no_color": (Annotated[bool, typer.Option("--no-color", help="No colours.")], False),
+}
+_CHANGE: dict[str, tuple[Any, Any]] = {
+    "dry_run": (
+        Annotated[bool, typer.Option("--dry-run", help="Do everything but the write.")],
+        False,
+    ),
+    "why": (
+        Annotated[str | None, typer.Option("--why", help="The reason, one line.", metavar="TEXT")],
+        None,
+    ),
+    "by": (
+        Annotated[str | None, typer.Option("--by", help="Who makes the change.", metavar="NAME")],
+        None,
+    ),
+    "yes": (Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")], False),
+    "commit": (
+        Annotated[bool, typer.Option("--commit", help="Commit the change, and nothing else.")],
+        False,
+    ),
+}
+
+
+def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Report]], None]:
+    """Register a command that takes a `Session`, maybe `ChangeFlags`, and its own flags.
+
+    The common flags are added to its signature, so that no command can lack one.
+    """
+
+    def register(function: Callable[..., Report]) -> None:
+        own = [
+            parameter
+            for parameter in inspect.signature(function, eval_str=True).parameters.values()
+            if parameter.name not in {"session", "change"}
+        ]
+        added = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for key, (kind, default) in {**(_CHANGE if changes else {}), **_COMMON}.items()
+        ]
+
+        def invoke(**values: Any) -> None:
+            common = {key: values.pop(key) for key in _COMMON}
+            if changes:
+                flags = {key: values.pop(key) for key in _CHANGE}
+                values["change"] = ChangeFlags(**flags)
+            _invoke(name, function, common, values)
+
+        parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *added]
+        cast("Any", invoke).__signature__ = inspect.Signature(parameters)
+        invoke.__annotations__ = {p.name: p.annotation for p in parameters}
+        invoke.__doc__ = function.__doc__
+        app.command(name)(invoke)
+
+    return register
+
+
+def _invoke(
+    name: str, function: Callable[..., Report], common: Mapping[str, Any], values: dict[str, Any]
+) -> None:
+    session = open_session(
+        name,
+        os.environ,
+        file=common["file"],
+        form="json" if common["as_json"] else cast("Format", common["form"]),
+        quiet=common["quiet"],
+        no_color=common["no_color"],
+    )
+    try:
+        report = function(session, **values)
+        session.output.report(name, report)
+        raise typer.Exit(report.outcome.exit_code)
+    except FftdeployError as error:
+        with_changed(error, session.changed)
+        session.output.error(name, error.outcome, error, session.data)
+        raise typer.Exit(error.outcome.exit_code) from None
+    except ClosedPipeError:
+        if session.changed:
+            session.output.message(f"note: {session.changed}")
+        raise typer.Exit(PIPE_CLOSED) from None
+    except signals.Stopped as stop:
+        _say_stopped(session, stop)
+        raise typer.Exit(128 + stop.number) from None
+    finally:
+        session.close()
+
+
+def _say_stopped(session: Session, stop: signals.Stopped) -> None:
+    session.output.stop_progress()
+    state = session.changed or "nothing was changed"
+    session.output.message(f"error: stopped by {stop}; {state}")
+    if session.output.form == "json":
+        outcome = Outcome(128 + stop.number, "stopped", "", "")
+        session.output.error(
+            session.command, outcome, FftdeployError(f"stopped by {stop}", code="stopped")
+        )
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(fftdeploy.__version__)
+        raise typer.Exit
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every failure ends here."""
+    _register()
+    with signals.raised():
+        try:
+            return int(app(args=list(argv), prog_name="fftdeploy", standalone_mode=False) or 0)
+        except typer.TyperException as error:
+            return _usage(argv, error)
+        except typer.Abort:
+            return 130
+        except signals.Stopped as stop:
+            return 128 + stop.number
+        except BrokenPipeError:
+            return PIPE_CLOSED
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is a bug
+            return _bug(argv, error)
+
+
+def _register() -> None:
+    """Import the groups, which register their commands."""
+    from fftdeploy.cli import changing, looking, starting
+
+    del changing, looking, starting
+
+
+def _usage(argv: Sequence[str], error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "fftdeploy"
+    output = _plain_output(argv)
+    if context is not None and output.form != "json":
+        output.message(context.get_usage())
+    failure = errors.UsageError(error.format_message(), hint=f"{path} --help")
+    name = path.split()[1] if " " in path else "usage"
+    output.error(name, errors.USAGE, failure)
+    return errors.USAGE.exit_code
+
+
+def _bug(argv: Sequence[str], error: Exception) -> int:
+    from fftdeploy.cli.bugs import write_report
+
+    output = _plain_output(argv)
+    path = write_report(error, output.redact)
+    failure = FftdeployError(
+        f"unexpected {type(error).__name__}",
+        hint=f"please report it with {path}" if path else "please report it",
+        code="bug",
+    )
+    output.error(argv[0] if argv else "usage", errors.BUG, failure)
+    return errors.BUG.exit_code
+
+
+def _plain_output(argv: Sequence[str]) -> Output:
+    """Return an output for what fails before, or outside of, a session."""
+    as_json = "--json" in argv or "--format=json" in argv
+    pairs = zip(argv, argv[1:], strict=False)
+    as_json = as_json or ("--format", "json") in list(pairs)
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    return Output(os.environ, form="json" if as_json else "text", secrets=[key] if key else [])
+
+
+def main() -> None:
+    """Exit with the outcome of the process's own command line."""
+    sys.exit(run(sys.argv[1:]))

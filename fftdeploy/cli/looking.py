@@ -1,0 +1,123 @@
+"""The commands that look: status, check, history, models, resolve."""
+
+from typing import Annotated
+
+import typer
+
+from fftdeploy.cli import checking, model_list, statusing
+from fftdeploy.cli import history as histories
+from fftdeploy.cli.app import command
+from fftdeploy.cli.completion import complete_target
+from fftdeploy.cli.session import Session, one_of, parse_time
+from fftdeploy.report import Raw, Report
+from fftdeploy.runtime import resolve as resolve_target
+
+Targets = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Targets, tasks, or globs such as '*/production'.", autocompletion=complete_target
+    ),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Do not ask the API.")]
+
+
+@command("status")
+def status(
+    session: Session,
+    targets: Targets = None,
+    offline: Offline = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option("--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback."),
+    ] = None,
+) -> Report:
+    """Show what is live, until when, and what you could go back to today.
+
+    \b
+    Examples:
+      fftdeploy status
+      fftdeploy status '*/production' --json
+      fftdeploy status --fail-on dead,no-rollback,runway:30d
+    """  # noqa: D301
+    return statusing.Status(session, targets or [], offline=offline, fail_on=fail_on).run()
+
+
+@command("check")
+def check(
+    session: Session,
+    targets: Targets = None,
+    offline: Offline = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Send each live model one short message.")
+    ] = False,
+) -> Report:
+    """Check both files, the history they tell, and that what is live can be used.
+
+    \b
+    Examples:
+      fftdeploy check
+      fftdeploy check --offline --format github
+      fftdeploy check '*/production' --probe
+    """  # noqa: D301
+    one_of({"--offline": offline, "--probe": probe}, ["--offline", "--probe"])
+    return checking.Check(session, targets or [], offline=offline, probe=probe).run()
+
+
+@command("history")
+def history(
+    session: Session,
+    target: Annotated[
+        str | None, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or a day.")
+    ] = None,
+) -> Report:
+    """List releases, newest first, or say what was live at a moment.
+
+    \b
+    Examples:
+      fftdeploy history triage/production
+      fftdeploy history --at 2026-10-03T12:00Z
+    """  # noqa: D301
+    moment = parse_time(at, "--at") if at else None
+    return histories.report(session, target, moment)
+
+
+@command("models")
+def models(session: Session) -> Report:
+    """List the models this key can see, where each is live, and the jobs still running.
+
+    \b
+    Examples:
+      fftdeploy models
+      fftdeploy models --json
+    """  # noqa: D301
+    return model_list.report(session)
+
+
+@command("resolve")
+def resolve(
+    session: Session,
+    target: Annotated[
+        str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)
+    ],
+) -> Report:
+    """Print the model ID that serves a target, and nothing else.
+
+    \b
+    Examples:
+      MODEL=$(fftdeploy resolve triage/production)
+      fftdeploy resolve triage/production --json
+    """  # noqa: D301
+    found = resolve_target(target, file=session.file, environ=session.environ)
+    data = {
+        "target": found.target,
+        "model": found.model,
+        "provider": found.provider,
+        "profile": found.profile_name,
+        "parameters": dict(found.profile) if found.profile is not None else None,
+        "release": found.release,
+        "source": found.source,
+    }
+    return Report(data=data, body=(Raw(f"{found.model}\n"),))

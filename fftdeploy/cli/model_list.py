@@ -1,0 +1,63 @@
+"""The models a key can see, where each is live, and the jobs still running."""
+
+from collections import defaultdict
+
+from fftdeploy.cli.session import Session
+from fftdeploy.cli.wording import moment, shutdown_cell
+from fftdeploy.errors import ConfigError
+from fftdeploy.report import Block, Cell, Report, Table, line
+
+
+def report(session: Session) -> Report:
+    """Ask the API for its models and running jobs, and match them with the file if there is one."""
+    prover = session.prover()
+    models = prover.models()
+    jobs = prover.running_jobs()
+    live = _live(session)
+    today = session.now().date()
+    rows = tuple(
+        (
+            Cell(model.id),
+            Cell(model.base),
+            Cell(moment(model.created_at) if model.created_at else ""),
+            shutdown_cell(model.shutdown, today),
+            Cell(", ".join(live[model.id]), "good"),
+        )
+        for model in models
+    )
+    body: list[Block] = [Table(("model", "base", "created", "runway", "live in"), rows)]
+    if jobs:
+        job_rows = tuple((Cell(job.id), Cell(job.base), Cell(job.status)) for job in jobs)
+        body += [line(""), Table(("job", "base", "status"), job_rows)]
+    session.data.update(
+        models=[
+            {
+                "id": model.id,
+                "base": model.base,
+                "created_at": f"{model.created_at:%Y-%m-%dT%H:%M:%SZ}"
+                if model.created_at
+                else None,
+                "owned_by": model.owned_by,
+                "shutdown_date": model.shutdown.date.isoformat() if model.shutdown else None,
+                "shutdown_source": model.shutdown.source if model.shutdown else None,
+                "live_in": live[model.id],
+            }
+            for model in models
+        ],
+        jobs=[{"id": job.id, "base": job.base, "status": job.status} for job in jobs],
+    )
+    return Report(data=session.data, body=tuple(body))
+
+
+def _live(session: Session) -> defaultdict[str, list[str]]:
+    """Map models to the targets they are live in; without a file there are none."""
+    live: defaultdict[str, list[str]] = defaultdict(list)
+    try:
+        targets = session.workspace.deployments.targets.values()
+    except ConfigError as error:
+        if error.code in {"no-file", "missing"} and session.file is None:
+            return live
+        raise
+    for target in targets:
+        live[target.model].append(str(target))
+    return live

@@ -1,0 +1,233 @@
+"""Promote: choose the bundle, apply the team's rules, prove the model, make the change."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fftdeploy import names, plan, policy
+from fftdeploy.cli.applying import Change
+from fftdeploy.deployments import OVERRIDES, Bundle, Target
+from fftdeploy.errors import (
+    ConfigError,
+    ConflictError,
+    FftdeployError,
+    PolicyError,
+    UsageError,
+)
+from fftdeploy.plan import Actor, Plan, Source
+from fftdeploy.policy import Breach
+from fftdeploy.report import Report
+from fftdeploy.workspace import unknown_target
+
+if TYPE_CHECKING:
+    from fftdeploy.proof import Prover
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the flags of `promote` ask for."""
+
+    origin: str | None
+    model: str | None
+    job: str | None
+    profile: str | None
+    no_profile: bool
+    provider: str | None
+    wait_s: float
+    expect_current: str | None
+    create: bool
+    overrides: tuple[str, ...]
+    probe: bool
+
+
+class Promotion:
+    """One run of `promote`; the steps are in the order in which they may refuse."""
+
+    def __init__(self, change: Change, wanted: Wanted) -> None:
+        self.change = change
+        self.wanted = wanted
+        self.workspace = change.workspace
+        task, _, environment = change.name.partition("/")
+        self.key = (task, environment)
+        self.rules = self.workspace.policy.rules(environment)
+        self.target = self.workspace.deployments.find(change.name)
+        self.fresh = False
+
+    def run(self) -> Report:
+        """Promote, or say why not; the file is as it was unless this says it WAS changed."""
+        self._check_flags()
+        self._require_target()
+        if self.rules.protected:
+            self.change.ask_why(f"{self.change.name} is protected")
+        if self.target is not None:
+            plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
+        plan.require_why(self.rules, self.target or Target(*self.key, model=""), self.change.actor)
+        source = self._source()
+        made = self._plan(source, (), self.change.actor)
+        if made.is_noop:
+            return self.change.unchanged(made)
+        self._expect_current()
+        self.change.preflight()
+        drafted = self.change.draft(made)
+        used = self._pass(self._offline_breaches(source, self.change.actor.now))
+        question = self.change.question(source.bundle, probe=self.wanted.probe, fresh=self.fresh)
+        readiness = self._prover().prove(question)
+        if not readiness.is_ready:
+            raise readiness.error()
+        days = readiness.runway_days(self.change.session.now().date())
+        short = policy.runway_breach(self.rules, days)
+        used += self._pass([short] if short else [])
+        replan = partial(self._plan, source, used)
+        if used:
+            made = replan(self.change.actor)
+            drafted = self.change.draft(made)
+        return self.change.finish(replan, (made, drafted), readiness=readiness, question=question)
+
+    def _prover(self) -> "Prover":
+        return self.change.session.prover(wait_s=self.wanted.wait_s)
+
+    def _check_flags(self) -> None:
+        wanted = self.wanted
+        for given in wanted.overrides:
+            if given not in OVERRIDES:
+                raise UsageError(
+                    f"--override {given!a} is not one of {', '.join(OVERRIDES)}",
+                    hint=f"did you mean {names.nearest(given, list(OVERRIDES)) or 'freeze'}?",
+                )
+        if wanted.overrides and not self.change.why:
+            raise UsageError("--override needs a reason", hint='add --why "TEXT"', code="why")
+        if wanted.model is not None:
+            plan.problem_with_model(wanted.model)
+        if wanted.job is not None and (problem := names.job_problem(wanted.job)):
+            raise UsageError(problem, hint="`fftdeploy models` lists the jobs")
+        if wanted.profile is not None and (problem := names.name_problem(wanted.profile)):
+            raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
+        if wanted.provider not in {None, names.OPENAI}:
+            raise ConfigError(
+                f"provider {wanted.provider!a} is not in this version of fftdeploy",
+                hint="this version knows `openai` only",
+                code="later",
+            )
+        if wanted.overrides and not self.rules.allow_overrides:
+            raise PolicyError(
+                f"overrides are forbidden in {self.key[1]}",
+                hint="`allow_overrides = false` in fftdeploy.toml",
+                code="allow-overrides",
+            )
+
+    def _require_target(self) -> None:
+        """Refuse to create a target that nobody has planned for."""
+        if self.target is not None:
+            return
+        team = self.workspace.policy
+        if team.knows(*self.key) or (not team.exists and self.wanted.create):
+            return
+        if not team.exists:
+            error = unknown_target(self.change.name, self.workspace.deployments)
+            error.hint += "; --create adds it"
+            raise error
+        task, environment = self.key
+        for what, value, known in (
+            ("task", task, list(team.tasks)),
+            ("environment", environment, list(team.order or team.environments)),
+        ):
+            if value not in known:
+                near = names.nearest(value, known)
+                raise UsageError(
+                    f"there is no target {self.change.name}, and the policy knows no {what} "
+                    f"{value!r}",
+                    hint=f"did you mean {near!r}?" if near else f"it knows: {', '.join(known)}",
+                    code="unknown-target",
+                )
+
+    def _source(self) -> Source:
+        model, wanted = self.wanted.model, self.wanted
+        if wanted.job is not None:
+            self.change.preflight()
+            prover = self._prover()
+            result = prover.follow_job(wanted.job)
+            model, self.fresh = result.model, result.is_fresh(prover.now())
+        return plan.choose_source(
+            self.workspace.deployments,
+            self.key,
+            self.rules,
+            self.workspace.sha,
+            self.change.session.now(),
+            origin=wanted.origin,
+            model=model,
+            job=wanted.job,
+            profile=wanted.profile,
+            no_profile=wanted.no_profile,
+        )
+
+    def _plan(self, source: Source, overrides: tuple[str, ...], actor: Actor) -> Plan:
+        return plan.plan_promotion(
+            self.target,
+            self.key,
+            source,
+            self.rules,
+            self.workspace.sha,
+            actor,
+            overrides=overrides,
+        )
+
+    def _live(self, target: Target) -> Bundle:
+        return plan.live_bundle(target, self.workspace.sha)
+
+    def _expect_current(self) -> None:
+        expected = self.wanted.expect_current
+        if expected is None or (self.target is not None and self.target.model == expected):
+            return
+        live = self.target.model if self.target else "nothing"
+        raise ConflictError(
+            f"{live} is live in {self.change.name}, not {expected}",
+            hint=f"look again: fftdeploy status {self.change.name}",
+            code="expect-current",
+        )
+
+    def _offline_breaches(self, source: Source, now: datetime) -> list[Breach]:
+        facts = (self.rules, self.key[0], source.bundle, self.workspace.deployments)
+        found = [
+            policy.freeze_breach(self.rules, now),
+            policy.order_breach(*facts, self._live, now),
+            policy.soak_breach(*facts, self._live, now),
+        ]
+        if self.wanted.origin and self.wanted.origin not in (self.rules.sources or (source.via,)):
+            found.append(
+                Breach("order", f"{self.wanted.origin} is not a source of {self.change.name}")
+            )
+        return [breach for breach in found if breach]
+
+    def _pass(self, breaches: list[Breach]) -> tuple[str, ...]:
+        """Return the overrides that `breaches` used up.
+
+        Raises:
+            PolicyError: A breach that no override names, and what is live is not dead.
+        """
+        left = [breach for breach in breaches if breach.code not in self.wanted.overrides]
+        if left and not self._live_is_dead(left):
+            codes = ",".join(sorted({breach.code for breach in left}))
+            raise PolicyError(
+                f"{self.change.name}: {'; '.join(breach.message for breach in left)}",
+                hint=f'wait, or set it aside: --override {codes} --why "TEXT"'
+                if self.rules.allow_overrides
+                else "wait: overrides are forbidden here",
+                code=left[0].code,
+            )
+        used = {breach.code for breach in breaches} - {breach.code for breach in left}
+        return tuple(code for code in OVERRIDES if code in used)
+
+    def _live_is_dead(self, breaches: list[Breach]) -> bool:
+        """Tell whether there is nothing to protect: what is live was proved dead."""
+        session = self.change.session
+        if self.target is None or not session.has_key:
+            return False
+        try:
+            found = self._prover().prove(self.change.question(self._live(self.target), probe=False))
+        except FftdeployError:  # the policy's answer stands, whatever the API is up to
+            return False
+        if found.dead:
+            lifted = ", ".join(sorted({breach.code for breach in breaches}))
+            session.output.note(f"note: {self.target.model} is dead, so {lifted} does not apply")
+        return bool(found.dead)

@@ -1,0 +1,214 @@
+"""Rollback: walk the releases back until one is proved to answer, and hold what it removes."""
+
+from functools import partial
+from typing import Any
+
+from fftdeploy import git, plan
+from fftdeploy.cli.applying import Change
+from fftdeploy.cli.as_json import bundle_json, readiness_json
+from fftdeploy.deployments import Bundle
+from fftdeploy.errors import (
+    AuthError,
+    FftdeployError,
+    NotReadyError,
+    PolicyError,
+    UnverifiedError,
+)
+from fftdeploy.plan import Candidate
+from fftdeploy.readiness import Readiness
+from fftdeploy.report import Block, Cell, Report, line
+
+
+class Rollback:
+    """One run of `rollback`."""
+
+    def __init__(
+        self,
+        change: Change,
+        *,
+        to: int | None,
+        profile: str | None,
+        wait_s: float,
+        unverified: bool,
+    ) -> None:
+        self.change = change
+        self.to = to
+        self.profile = profile
+        self.wait_s = wait_s
+        self.unverified = unverified
+        self.target = change.workspace.target(change.name)
+        self.live = plan.live_bundle(self.target, change.workspace.sha)
+        self.seen: list[tuple[Candidate, str, Cell]] = []
+        """Candidates looked at: what became of each, in a word for programs and a cell."""
+        self.proofs: dict[Bundle, Readiness] = {}
+
+    def run(self) -> Report:
+        """Roll back, or say why not; the file is as it was unless this says it WAS changed."""
+        candidates = plan.rollback_candidates(
+            self.target,
+            self.live,
+            self.change.workspace.sha,
+            self.change.actor,
+            to=self.to,
+            profile=self.profile,
+        )
+        if self.to is not None and candidates[0].fate == "live":
+            self.change.session.data["candidates"] = []
+            return self.change.unchanged(
+                plan.Plan(self.target, self.target, (f"release {self.to} is what is live",))
+            )
+        if self.to is not None and candidates[0].fate == "held":
+            raise self._held(candidates[0])
+        self.change.preflight()
+        try:
+            chosen = self._choose(candidates)
+        except FftdeployError:
+            self._tell(self._lines())
+            raise
+        finally:
+            self.change.session.data["candidates"] = [self._as_json(*row) for row in self.seen]
+        self._pass_over(candidates, chosen)
+        readiness = self.proofs.get(chosen.bundle)
+        verified = readiness is not None and readiness.is_ready
+        replan = partial(plan.plan_rollback, self.target, self.live, chosen, verified=verified)
+        made = replan(self.change.actor)
+        return self.change.finish(
+            replan,
+            (made, self.change.draft(made)),
+            readiness=readiness,
+            question=self.change.question(chosen.bundle) if verified else None,
+            details=self._lines(),
+        )
+
+    def _choose(self, candidates: tuple[Candidate, ...]) -> Candidate:
+        """Return the newest candidate that is proved to answer.
+
+        Raises:
+            PolicyError: The prompt of the next candidate is not on disk as it was.
+            UnverifiedError: The API gave no usable answer about the next candidate.
+            AuthError: The key is no good, or is that of another project.
+            NotReadyError: Every candidate was ruled out by proof.
+        """
+        for candidate in candidates:
+            if candidate.fate in {"live", "held"}:
+                self._see(candidate, candidate.fate, Cell(candidate.reason, "dim"))
+                continue
+            if candidate.fate == "profile":
+                self._see(candidate, "profile", Cell(candidate.reason, "warn"))
+                raise self._profile_gone(candidate)
+            if self._is_chosen(candidate):
+                return candidate
+        raise self._nothing()
+
+    def _is_chosen(self, candidate: Candidate) -> bool:
+        """Tell whether `candidate` is the one, or raise if the search must stop at it."""
+        try:
+            readiness = self._prove(candidate)
+        except AuthError as error:
+            if not self.unverified:
+                raise
+            self.change.session.output.note(f"warning: not verified: {error.message}")
+            self._see(candidate, "unverified", Cell(f"taken unverified: {error.message}", "warn"))
+            return True
+        if readiness.is_ready:
+            self._see(candidate, "ready", Cell("ready: taken", "good"))
+            return True
+        if readiness.state == "not-ready":
+            self._see(candidate, readiness.code, Cell(readiness.message, "bad"))
+            return False
+        if self.unverified:
+            self.change.session.output.note(f"warning: not verified: {readiness.message}")
+            text = f"taken unverified: {readiness.message}"
+            self._see(candidate, "unverified", Cell(text, "warn"))
+            return True
+        self._see(candidate, readiness.code, Cell(f"unverified: {readiness.message}", "warn"))
+        raise self._stopped(candidate, readiness)
+
+    def _prove(self, candidate: Candidate) -> Readiness:
+        if candidate.bundle not in self.proofs:
+            prover = self.change.session.prover(wait_s=self.wait_s)
+            question = self.change.question(candidate.bundle)
+            self.proofs[candidate.bundle] = prover.prove(question)
+        return self.proofs[candidate.bundle]
+
+    def _see(self, candidate: Candidate, fate: str, cell: Cell) -> None:
+        self.seen.append((candidate, fate, cell))
+
+    def _pass_over(self, candidates: tuple[Candidate, ...], chosen: Candidate) -> None:
+        """List what lies behind the chosen one, for `--dry-run`: every candidate and its fate."""
+        for candidate in candidates[candidates.index(chosen) + 1 :]:
+            reason = candidate.reason or "not needed"
+            self._see(candidate, "passed-over", Cell(reason, "dim"))
+        rows = [self._as_json(*row) for row in self.seen]
+        self.change.session.data["candidates"] = rows
+        if not self.change.flags.dry_run:
+            self.seen = [row for row in self.seen if row[1] != "passed-over"]
+
+    def _held(self, candidate: Candidate) -> PolicyError:
+        return PolicyError(
+            f"release {candidate.release.n} of {self.target} is {candidate.reason}",
+            hint=f"lift it first: fftdeploy unhold {self.target} {candidate.bundle.model} "
+            "--why TEXT",
+            code="hold",
+        )
+
+    def _profile_gone(self, candidate: Candidate) -> PolicyError:
+        path = f"profiles/{candidate.bundle.profile}.toml"
+        return PolicyError(
+            f"release {candidate.release.n}: {candidate.reason}",
+            hint=f"{git.restore_line(path, candidate.release.at)}; or --profile P",
+            code="profile",
+        )
+
+    def _stopped(self, candidate: Candidate, readiness: Readiness) -> FftdeployError:
+        if readiness.is_auth:
+            return readiness.error()
+        return UnverifiedError(
+            f"release {candidate.release.n} ({candidate.bundle.model}): {readiness.message}",
+            hint="try again with a longer --wait, name another release with --to N, "
+            "or go back --unverified",
+            where=readiness.where,
+            code=readiness.code,
+        )
+
+    def _nothing(self) -> FftdeployError:
+        asked = [readiness for readiness in self.proofs.values()]
+        if asked and all(r.code == "missing" and not r.dead for r in asked):
+            live = self.change.session.prover().prove(self.change.question(self.live, probe=False))
+            if live.code == "missing" and not live.dead:
+                return AuthError(
+                    f"this key can use no model of {self.target}, nor what is live",
+                    hint="is this the key of another project?",
+                    where=live.where,
+                    code="other-project",
+                )
+        if self.to is not None and asked:
+            return asked[0].error()
+        return NotReadyError(
+            f"nothing to roll back to in {self.target}",
+            hint=f"promote something that answers: fftdeploy models; "
+            f"fftdeploy promote {self.target} --model ID",
+            where=str(self.target),
+            code="no-rollback",
+        )
+
+    def _lines(self) -> tuple[Block, ...]:
+        return tuple(
+            line(f"  release {candidate.release.n}  {candidate.bundle}  ", cell)
+            for candidate, _, cell in self.seen
+        )
+
+    def _tell(self, lines: tuple[Block, ...]) -> None:
+        if self.change.session.output.form == "text":
+            self.change.session.output.say(*lines)
+
+    def _as_json(self, candidate: Candidate, fate: str, cell: Cell) -> dict[str, Any]:
+        readiness = self.proofs.get(candidate.bundle)
+        today = self.change.session.now().date()
+        return {
+            "n": candidate.release.n,
+            **bundle_json(candidate.bundle),
+            "fate": fate,
+            "reason": cell.text,
+            "readiness": readiness_json(readiness, today) if readiness else None,
+        }

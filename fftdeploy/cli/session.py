@@ -1,0 +1,233 @@
+"""One run of a command: its flags, its streams, its clock, and what it works on."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fftdeploy.asking import Clock, system_clock
+from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.render.output import Format, Output
+from fftdeploy.runtime import find_file
+from fftdeploy.settings import has_key, settings
+from fftdeploy.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from fftdeploy.proof import Prover
+
+NOW_VARIABLE = "FFTDEPLOY_NOW"
+
+
+@dataclass
+class Session:
+    """What every command has; made from the common flags and the environment."""
+
+    command: str
+    environ: Mapping[str, str]
+    output: Output
+    file: Path | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    """What the JSON document says even if the command fails from here on."""
+    changed: str = ""
+    """Set once the file was replaced: what it holds now."""
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The deployments file and what is beside it, read once."""
+        return open_workspace(Path(find_file(self.file, self.environ)))
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The system's clock, or a rehearsal's."""
+        return rehearsal_clock(self.environ) or system_clock()
+
+    def now(self) -> datetime:
+        """Return the moment in UTC, whole seconds: the server's once it was asked."""
+        prover = self.__dict__.get("_prover")
+        moment: datetime = prover.now() if prover else self.clock.now()
+        return moment.astimezone(UTC).replace(microsecond=0)
+
+    @property
+    def has_key(self) -> bool:
+        """Tell whether there is anything to ask the API with."""
+        return has_key(self.environ)
+
+    def prover(self, *, wait_s: float = 0.0, concurrency: int = 16) -> "Prover":
+        """Return the conversation with the API, and say which address it asks.
+
+        Raises:
+            AuthError: The key is missing or malformed.
+            ConfigError: The address may not be used.
+        """
+        if "_prover" not in self.__dict__:
+            config = settings(self.environ)
+            from fftdeploy.proof import Prover
+            from fftdeploy.provider import Connection
+
+            self.data["api"] = {"address": config.base_url, "from": config.base_url_source}
+            self.output.note(config.describe())
+            self.__dict__["_prover"] = Prover(
+                Connection(config, max_connections=max(concurrency, 4)),
+                clock=self.clock,
+                wait_s=wait_s,
+                concurrency=concurrency,
+                say=self.output.note,
+                progress=self.output.progress,
+            )
+        prover: Prover = self.__dict__["_prover"]
+        return prover
+
+    def close(self) -> None:
+        """Let go of the connection and the progress line."""
+        self.output.stop_progress()
+        if prover := self.__dict__.pop("_prover", None):
+            prover.connection.close()
+
+    def require_text(self, value: str | None, flag: str, question: str) -> str:
+        """Return `value`, or ask a person for it.
+
+        Raises:
+            UsageError: Nobody can be asked, or the answer is not one line of text.
+        """
+        from fftdeploy.document import text_problem
+
+        if value is None and self.output.is_interactive:
+            value = self.output.ask(question)
+        if not value:
+            raise UsageError(f"{flag} is needed", hint=f'add {flag} "TEXT"', code="why")
+        if problem := text_problem(value):
+            raise UsageError(f"{flag} {problem}", hint="say it in one line")
+        return value
+
+
+def open_session(
+    command: str,
+    environ: Mapping[str, str],
+    *,
+    file: Path | None,
+    form: Format,
+    quiet: bool,
+    no_color: bool,
+) -> Session:
+    """Start a run of `command`."""
+    key = environ.get("OPENAI_API_KEY", "").strip()
+    output = Output(
+        environ,
+        form=form,
+        quiet=quiet,
+        color=False if no_color else None,
+        secrets=[key] if len(key) >= 8 else [],
+    )
+    return Session(command, environ, output, file)
+
+
+def rehearsal_clock(environ: Mapping[str, str]) -> Clock | None:
+    """Return the clock that `FFTDEPLOY_NOW` sets, for a rehearsal against a local server.
+
+    Raises:
+        UsageError: It is not a time, or the API address is not on this machine: a date that
+            can be chosen would open freezes and hide retirements.
+    """
+    text = environ.get(NOW_VARIABLE)
+    if not text:
+        return None
+    from urllib.parse import urlsplit
+
+    host = urlsplit(environ.get("OPENAI_BASE_URL", "")).hostname or ""
+    if host not in {"127.0.0.1", "localhost", "::1"}:
+        raise UsageError(
+            f"{NOW_VARIABLE} is for rehearsals: it needs OPENAI_BASE_URL on this machine",
+            hint=f"unset {NOW_VARIABLE}",
+        )
+    moment = parse_time(text, NOW_VARIABLE)
+    system = system_clock()
+    return Clock(now=lambda: moment, monotonic=system.monotonic, sleep=system.sleep)
+
+
+def parse_time(text: str, flag: str) -> datetime:
+    """Read a time with an offset, or a day in UTC.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{flag}: {text!a} is not a time", hint="write 2026-11-21T08:30:00Z"
+        ) from None
+    if len(text) == 10:
+        return moment.replace(tzinfo=UTC)
+    if moment.tzinfo is None:
+        raise UsageError(f"{flag}: {text} has no offset", hint=f"write {text}Z for UTC")
+    return moment.astimezone(UTC)
+
+
+def parse_wait(text: str, flag: str = "--wait") -> float:
+    """Read a duration in seconds from `60s`, `10m` or `0`.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    from fftdeploy.policy import duration
+
+    if text in {"0", "0s"}:
+        return 0.0
+    span = duration(text)
+    if span is None:
+        raise UsageError(f"{flag}: {text!a} is not a duration", hint="write 60s, 10m or 0")
+    return span.total_seconds()
+
+
+def actor_name(session: Session, asked: str | None) -> str:
+    """Return who makes a change: `--by`, the CI's actor, git's e-mail, or the OS user.
+
+    Raises:
+        UsageError: `--by` is not one line of text.
+    """
+    from fftdeploy.document import text_problem
+
+    environ = session.environ
+    if asked is not None:
+        if problem := text_problem(asked):
+            raise UsageError(f"--by {problem}", hint="name a person or a job")
+        return asked
+    for variable in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
+        if (name := environ.get(variable)) and not text_problem(name):
+            return name
+    from fftdeploy import git
+
+    email = git.user_email(session.workspace.folder, environ)
+    if email and not text_problem(email):
+        return email
+    return _os_user()
+
+
+def _os_user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+def one_of(flags: Mapping[str, object], names: Sequence[str]) -> None:
+    """Refuse flags that exclude each other.
+
+    Raises:
+        UsageError: More than one of them is given.
+    """
+    given = [name for name in names if flags.get(name)]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other", hint="give one of them")
+
+
+def with_changed(error: FftdeployError, changed: str) -> FftdeployError:
+    """Make sure that a failure after the write says so."""
+    if changed and not error.changed:
+        error.changed = changed
+    return error

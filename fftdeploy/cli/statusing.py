@@ -1,0 +1,283 @@
+"""Status: what is live, until when, and what one could go back to today."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fftdeploy import findings, plan
+from fftdeploy.cli.as_json import bundle_json, hold_json, readiness_json, release_json
+from fftdeploy.cli.session import Session
+from fftdeploy.cli.wording import moment, readiness_cell, shutdown_cell
+from fftdeploy.deployments import Bundle, Target
+from fftdeploy.errors import FINDING, OK, UsageError
+from fftdeploy.plan import Candidate
+from fftdeploy.policy import duration
+from fftdeploy.proof import Question
+from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
+from fftdeploy.report import Block, Cell, Finding, Report, Table, line
+from fftdeploy.workspace import select
+
+_COLUMNS = ("target", "model", "since", "by", "readiness", "runway", "rollback")
+_CONDITIONS = ("runway", "dead", "hand-edit", "no-rollback")
+_DEADLINE_S = 20.0
+
+
+@dataclass
+class _Row:
+    """One target and what is known of it so far."""
+
+    target: Target
+    live: Bundle
+    candidates: tuple[Candidate, ...]
+    skipped: list[Candidate] = field(default_factory=list)
+    chosen: Candidate | None = None
+    """The way back: proved, or the first that nothing rules out."""
+    stopped: bool = False
+    """Whether the search for it ended at something that is not proved either way."""
+
+
+class Status:
+    """One run of `status`."""
+
+    def __init__(
+        self, session: Session, names: list[str], *, offline: bool, fail_on: str | None
+    ) -> None:
+        self.session = session
+        self.workspace = session.workspace
+        self.conditions = parse_conditions(fail_on or "")
+        self.targets = select(self.workspace.deployments, names)
+        self.is_online = session.has_key and not offline
+        self.proofs: dict[Question, Readiness] = {}
+
+    def run(self) -> Report:
+        """Report every target; plain `status` never fails for what it finds."""
+        _ = self.workspace.policy  # a policy that is not valid is worth knowing here, too
+        rows = [self._row(target) for target in self.targets]
+        if self.is_online:
+            self._ask(rows)
+        else:
+            for row in rows:
+                row.chosen = next((c for c in row.candidates if c.fate == "ask"), None)
+        found = [finding for row in rows for finding in self._findings(row)]
+        failed = [finding for finding in found if self._fails(finding)]
+        self.session.data.update(
+            verified=self.is_online, targets=[self._as_json(row) for row in rows]
+        )
+        return Report(
+            FINDING if failed else OK,
+            self.session.data,
+            self._body(rows, failed),
+            tuple(failed),
+        )
+
+    def _row(self, target: Target) -> _Row:
+        live = plan.live_bundle(target, self.workspace.sha)
+        actor = plan.Actor("status", self.session.now())
+        candidates = plan.rollback_candidates(target, live, self.workspace.sha, actor)
+        return _Row(target, live, candidates)
+
+    def _ask(self, rows: list[_Row]) -> None:
+        """Prove what is live and, for each target, candidates until one answers.
+
+        Each round asks about one more candidate of every target that still needs one, so the
+        number of rounds is the depth of the deepest search, not the number of targets.
+        """
+        prover = self.session.prover()
+        open_rows = [
+            (row, [c for c in row.candidates if c.fate in {"ask", "profile"}]) for row in rows
+        ]
+        questions = {self._question(row.target, row.live) for row in rows}
+        while True:
+            for row, left in open_rows:
+                if left and left[0].fate == "ask":
+                    questions.add(self._question(row.target, left[0].bundle))
+            self.proofs |= prover.prove_all(questions - self.proofs.keys())
+            open_rows = [(row, left) for row, left in open_rows if self._advance(row, left)]
+            if not open_rows:
+                return
+
+    def _advance(self, row: _Row, left: list[Candidate]) -> bool:
+        """Judge the next candidate of `row`; tell whether another must be asked about."""
+        if not left:
+            return False
+        candidate = left.pop(0)
+        if candidate.fate == "profile":
+            row.chosen, row.stopped = candidate, True
+            return False
+        readiness = self.proofs[self._question(row.target, candidate.bundle)]
+        if readiness.state == "not-ready":
+            row.skipped.append(candidate)
+            return True
+        row.chosen, row.stopped = candidate, not readiness.is_ready
+        return False
+
+    def _question(self, target: Target, bundle: Bundle) -> Question:
+        kin = {release.bundle.model for release in target.releases} - {bundle.model}
+        endpoint = self.workspace.endpoint(bundle.profile)
+        return Question(bundle.model, endpoint, kin=tuple(sorted(kin)))
+
+    def _readiness(self, target: Target, bundle: Bundle) -> Readiness | None:
+        return self.proofs.get(self._question(target, bundle))
+
+    def _shutdown(self, target: Target, bundle: Bundle) -> Shutdown | None:
+        known = self._readiness(target, bundle)
+        return known.shutdown if known else find_shutdown(Facts(bundle.model), None)
+
+    def _findings(self, row: _Row) -> list[Finding]:
+        facts = findings.Facts(
+            self.workspace.deployments,
+            self.workspace.policy,
+            self.workspace.sha,
+            self.session.now(),
+            self.workspace.shown,
+        )
+        found = [f for f in findings.in_file(facts, [row.target]) if f.code == "hand-edit"]
+        known = self._readiness(row.target, row.live)
+        if known is not None:
+            found += findings.from_api(facts, [row.target], {row.target.model: known})
+        if (span := self.conditions.get("runway")) is not None:
+            shutdown = self._shutdown(row.target, row.live)
+            if shutdown and (shutdown.date - facts.now.date()).days < span:
+                found += [
+                    Finding(
+                        "runway",
+                        "notice",
+                        str(row.target),
+                        f"the live model ends {shutdown.date} ({shutdown.source})",
+                        self.workspace.shown,
+                        self.workspace.deployments.line(row.target),
+                    )
+                ]
+        if row.chosen is None:
+            found.append(findings.no_rollback(facts, row.target, "nothing to roll back to"))
+        return found
+
+    def _fails(self, finding: Finding) -> bool:
+        return finding.code in self.conditions
+
+    def _body(self, rows: list[_Row], failed: list[Finding]) -> tuple[Block, ...]:
+        if not rows:
+            return (line("no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID --create"),)
+        table = Table(_COLUMNS, tuple(self._cells(row) for row in rows))
+        body: list[Block] = [table, line("")]
+        for row in rows:
+            if text := self._outlived(row):
+                body.append(line(Cell(f"{row.target}: {text}", "bad")))
+        for row in rows:
+            body += [line(f"{row.target}: {text}") for text in self._asides(row)]
+        for finding in failed:
+            body.append(line(Cell(f"{finding.subject}: {finding.message}", "bad")))
+        if not self.is_online:
+            why = "" if self.session.has_key else ": OPENAI_API_KEY is not set"
+            body.append(line(Cell(f"not verified with the API{why}", "warn")))
+        return tuple(body)
+
+    def _cells(self, row: _Row) -> tuple[Cell, ...]:
+        target, newest = row.target, row.target.newest
+        is_recorded = plan.is_recorded(target, row.live)
+        known = self._readiness(target, row.live)
+        today = self.session.now().date()
+        since = (
+            Cell(f"{moment(newest.at)} (release {newest.n})")
+            if newest
+            else Cell("not recorded", "warn")
+        )
+        if newest and not is_recorded:
+            since = Cell(f"hand edit after release {newest.n}", "bad")
+        return (
+            Cell(str(target), "strong"),
+            Cell(str(row.live)),
+            since,
+            Cell(newest.by if newest and is_recorded else ""),
+            readiness_cell(known) if known else Cell("not verified", "dim"),
+            shutdown_cell(self._shutdown(target, row.live), today),
+            self._rollback_cell(row),
+        )
+
+    def _rollback_cell(self, row: _Row) -> Cell:
+        candidate = row.chosen
+        if candidate is None:
+            return Cell("nothing to roll back to", "bad")
+        text = f"release {candidate.release.n}: {candidate.bundle}"
+        if candidate.fate == "profile":
+            return Cell(f"{text}  {candidate.reason}", "bad")
+        known = self._readiness(row.target, candidate.bundle)
+        if known is None:
+            return Cell(f"{text}  not verified", "dim")
+        state = readiness_cell(known)
+        return Cell(f"{text}  {state.text}", state.tone)
+
+    def _outlived(self, row: _Row) -> str:
+        """Say that every way back ends with the live model or before it; "" if one does not."""
+        live = self._shutdown(row.target, row.live)
+        ways = [c for c in row.candidates if c.fate == "ask" and c not in row.skipped]
+        if live is None or not ways:
+            return ""
+        dates = [self._shutdown(row.target, candidate.bundle) for candidate in ways]
+        if any(shutdown is None or shutdown.date > live.date for shutdown in dates):
+            return ""
+        return f"no rollback target outlives the live model ({live.date})"
+
+    def _asides(self, row: _Row) -> list[str]:
+        """Say what does not fit a row: holds, skipped releases, warnings."""
+        now = self.session.now()
+        said = [
+            f"on hold: {hold.model}{f' (release {hold.release})' if hold.release else ''}, "
+            f"by {hold.by}: {hold.why}"
+            for hold in row.target.holds
+            if hold.is_active(now)
+        ]
+        for candidate in row.skipped:
+            known = self._readiness(row.target, candidate.bundle)
+            reason = known.message if known else ""
+            said.append(f"passed over release {candidate.release.n}: {reason}")
+        known = self._readiness(row.target, row.live)
+        said += [f"warning: {warning}" for warning in (known.warnings if known else ())]
+        return said
+
+    def _as_json(self, row: _Row) -> dict[str, Any]:
+        target, today = row.target, self.session.now().date()
+        known = self._readiness(target, row.live)
+        shutdown = self._shutdown(target, row.live)
+        back = row.chosen
+        proof = self._readiness(target, back.bundle) if back else None
+        return {
+            "target": str(target),
+            **bundle_json(row.live),
+            "recorded": plan.is_recorded(target, row.live),
+            "release": release_json(target.newest) if target.newest else None,
+            "readiness": readiness_json(known, today) if known else None,
+            "shutdown_date": shutdown.date.isoformat() if shutdown else None,
+            "shutdown_source": shutdown.source if shutdown else None,
+            "runway_days": (shutdown.date - today).days if shutdown else None,
+            "rollback": {
+                "n": back.release.n,
+                **bundle_json(back.bundle),
+                "readiness": readiness_json(proof, today) if proof else None,
+                "problem": back.reason or None,
+            }
+            if back
+            else None,
+            "rollback_outlives": not self._outlived(row),
+            "holds": [hold_json(hold) for hold in target.holds],
+        }
+
+
+def parse_conditions(text: str) -> dict[str, int]:
+    """Read `--fail-on`: condition -> days, which only `runway` uses.
+
+    Raises:
+        UsageError: A condition that does not exist, or a runway without a duration.
+    """
+    conditions = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition(":")
+        if name == "drift":
+            raise UsageError("--fail-on drift is not in this version of fftdeploy", code="later")
+        if name not in _CONDITIONS or (value and name != "runway"):
+            known = ", ".join(["runway:30d", *_CONDITIONS[1:]])
+            raise UsageError(f"--fail-on {part!a} is not one of {known}")
+        span = duration(value) if name == "runway" else None
+        if name == "runway" and span is None:
+            raise UsageError("--fail-on runway needs days", hint="write runway:30d")
+        conditions[name] = span.days if span else 0
+    return conditions

@@ -1,0 +1,1 @@
+"""Results shown to people and programs; the only part that prints."""

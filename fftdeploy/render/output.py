@@ -1,0 +1,251 @@
+"""The two streams of a command: data on stdout, messages on stderr, both made safe."""
+
+import os
+import shutil
+import sys
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from fftdeploy.errors import DiskError, FftdeployError, Outcome
+from fftdeploy.render import clean as cleaning
+from fftdeploy.report import Block, Report, line
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+Format = Literal["text", "json", "markdown", "github"]
+
+
+class ClosedPipeError(Exception):
+    """Whoever read our stdout has gone away."""
+
+
+class Output:
+    """Writes the results and messages of one command.
+
+    Nothing reaches a stream but through `clean`; `secrets` are taken out of all of it.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        form: Format = "text",
+        quiet: bool = False,
+        color: bool | None = None,
+        secrets: Collection[str] = (),
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+    ) -> None:
+        self.form = form
+        self.quiet = quiet
+        self.secrets = secrets
+        self._environ = environ
+        self._color = color
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._status: Status | None = None
+        for stream in (self._stdout, self._stderr):
+            # Printing may never fail after the file was replaced, whatever the locale says.
+            if reconfigure := getattr(stream, "reconfigure", None):
+                reconfigure(errors="backslashreplace")
+
+    @property
+    def is_interactive(self) -> bool:
+        """Tell whether a person can be asked: text on a terminal, outside of CI."""
+        in_ci = any(self._environ.get(name) for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI"))
+        terminals = _is_terminal(sys.stdin) and _is_terminal(self._stderr)
+        return self.form == "text" and terminals and not in_ci
+
+    def report(self, command: str, report: Report) -> None:
+        """Print the end of a command that did not fail.
+
+        Raises:
+            DiskError: stdout could not be written.
+            ClosedPipeError: Its reader is gone.
+        """
+        self.stop_progress()
+        if self.form == "json":
+            text = self._json(command, report.outcome, report.data, report.findings)
+        elif self.form == "markdown":
+            text = self._markdown(report.body)
+        else:
+            text = self._text(report.body, self._stdout)
+        if self.form == "github":
+            from fftdeploy.render.markup import annotations
+
+            text = "".join(f"{self.redact(item)}\n" for item in annotations(report)) + text
+        self._write(text)
+        if report.next and self.form == "text" and not self.quiet:
+            self.say(line(("next: ") + report.next))
+
+    def error(
+        self,
+        command: str,
+        outcome: Outcome,
+        error: FftdeployError,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Print a failure: the JSON document if that was asked for, and two lines on stderr."""
+        self.stop_progress()
+        where = f" ({error.where})" if error.where else ""
+        self.message(f"error: {error.message}{where}")
+        if error.hint:
+            self.message(f"hint: {error.hint}")
+        if error.changed:
+            self.message(f"note: {error.changed}")
+        if self.form == "json":
+            document = {"error": _error_json(error), **(data or {})}
+            self._write(self._json(command, outcome, document, ()))
+        elif self.form == "github":
+            from fftdeploy.render.markup import error_annotation
+
+            path, number = _split_where(error.where)
+            self._write(
+                self.redact(error_annotation(error.code, error.message, path, number)) + "\n"
+            )
+        elif self.form == "markdown":
+            self._write(f"**error** ({outcome.name}): {self._escaped(error.message + where)}\n")
+
+    def say(self, *blocks: Block) -> None:
+        """Print messages on stderr, unless `--quiet`."""
+        if not self.quiet and blocks:
+            self.stop_progress()
+            self._write_error(self._text(blocks, self._stderr))
+
+    def message(self, text: str) -> None:
+        """Print one line on stderr, whatever the flags."""
+        self._write_error(self.clean(text).replace("\n", " ") + "\n")
+
+    def note(self, text: str) -> None:
+        """Print one line about what is going on, unless `--quiet`."""
+        if not self.quiet:
+            self.stop_progress()
+            self.message(text)
+
+    def progress(self, text: str) -> None:
+        """Show `text` as a line that replaces the last one; nothing off a terminal."""
+        if self.quiet or self.form != "text" or not _is_terminal(self._stderr):
+            return
+        if self._status is None:
+            from rich.console import Console
+
+            color = self._use_color(self._stderr)
+            console = Console(file=self._stderr, no_color=not color, highlight=False)
+            self._status = console.status("", spinner="line")
+            self._status.start()
+        from rich.text import Text
+
+        self._status.update(Text(self.clean(text)))
+
+    def stop_progress(self) -> None:
+        """Take the progress line away and give the cursor back."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def ask(self, question: str) -> str:
+        """Ask a person one question on stderr; "" at the end of input."""
+        self.stop_progress()
+        self._write_error(self.clean(question) + " ")
+        return sys.stdin.readline().strip()
+
+    def clean(self, text: str) -> str:
+        """Make `text` fit to be printed."""
+        return cleaning.clean(text, self.secrets)
+
+    def redact(self, text: str) -> str:
+        """Take secrets out of `text`."""
+        return cleaning.redact(text, self.secrets)
+
+    def _escaped(self, text: str) -> str:
+        return cleaning.markdown(text, self.secrets)
+
+    def _markdown(self, blocks: tuple[Block, ...]) -> str:
+        from fftdeploy.render import markup
+
+        return markup.markdown(blocks, plain=self.clean, escape=self._escaped)
+
+    def _text(self, blocks: tuple[Block, ...], stream: TextIO) -> str:
+        from fftdeploy.render import text
+
+        width = self._width() if _is_terminal(stream) else None
+        color = self._use_color(stream)
+        return text.render(blocks, width=width, color=color, clean=self.clean)
+
+    def _json(self, command: str, outcome: Outcome, data: Mapping[str, Any], findings: Any) -> str:
+        document = {
+            "schema": f"fftdeploy.{command}/1",
+            "outcome": outcome.name,
+            "exit_code": outcome.exit_code,
+            "retry": outcome.retry,
+            **data,
+        }
+        if findings:
+            document["findings"] = [finding.as_json() for finding in findings]
+        return cleaning.json_document(document, self.secrets)
+
+    def _width(self) -> int:
+        try:
+            width = int(self._environ.get("COLUMNS") or 0)
+        except ValueError:
+            width = 0
+        return width if width > 0 else shutil.get_terminal_size().columns
+
+    def _use_color(self, stream: TextIO) -> bool:
+        if self._color is not None:
+            return self._color
+        environ = self._environ
+        if environ.get("NO_COLOR"):
+            return False
+        if environ.get("FORCE_COLOR", "0") not in {"", "0"}:
+            return True
+        return _is_terminal(stream) and environ.get("TERM") != "dumb"
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stdout.write(text)
+            self._stdout.flush()
+        except BrokenPipeError:
+            self._abandon(self._stdout)
+            raise ClosedPipeError from None
+        except OSError as error:
+            self._abandon(self._stdout)
+            raise DiskError(f"{error.strerror} writing to stdout") from None
+
+    def _write_error(self, text: str) -> None:
+        with suppress(OSError):  # there is nowhere left to say it
+            self._stderr.write(text)
+            self._stderr.flush()
+
+    @staticmethod
+    def _abandon(stream: TextIO) -> None:
+        """Point a dead stream at nothing, so that the interpreter's last flush is silent."""
+        with suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    with suppress(ValueError, AttributeError):
+        return stream.isatty()
+    return False
+
+
+def _error_json(error: FftdeployError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "message": error.message,
+        "where": error.where or None,
+        "hint": error.hint or None,
+        "changed": error.changed or None,
+    }
+
+
+def _split_where(where: str) -> tuple[str, int]:
+    """Return the path and line of `path:line:column`; nothing where it is no such place."""
+    path, _, rest = where.partition(":")
+    number = rest.partition(":")[0]
+    return (path, int(number)) if path.endswith(".toml") and number.isdecimal() else ("", 0)

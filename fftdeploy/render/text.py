@@ -1,0 +1,111 @@
+"""Blocks as text for a terminal or a pipe; the only use of Rich's tables and styles."""
+
+import io
+from collections.abc import Callable, Iterable
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from fftdeploy.report import Block, Cell, Diff, Line, Raw, Table, Tone
+
+_STYLES: dict[Tone, str] = {
+    "": "",
+    "good": "green",
+    "warn": "yellow",
+    "bad": "bold red",
+    "dim": "dim",
+    "strong": "bold",
+}
+_UNBOUNDED = 100_000
+
+
+def render(
+    blocks: Iterable[Block], *, width: int | None, color: bool, clean: Callable[[str], str]
+) -> str:
+    """Return `blocks` as text.
+
+    Args:
+        blocks: What to show.
+        width: Columns of the terminal, or None in a pipe, where nothing is fitted.
+        color: Whether to use ANSI styles.
+        clean: Applied to each piece of text before it is styled.
+    """
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=_UNBOUNDED,
+        color_system="standard" if color else None,
+        force_terminal=color,
+        no_color=not color,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    for block in blocks:
+        _show(console, block, width, clean)
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
+
+
+def _show(console: Console, block: Block, width: int | None, clean: Callable[[str], str]) -> None:
+    match block:
+        case Raw(text):
+            console.file.write(text)
+        case Line(cells):
+            console.print(_joined(cells, clean), soft_wrap=True)
+        case Diff(text):
+            _show_diff(console, text, clean)
+        case Table():
+            _show_table(console, block, width, clean)
+
+
+def _show_table(
+    console: Console, table: Table, width: int | None, clean: Callable[[str], str]
+) -> None:
+    cleaned = [[Cell(clean(cell.text), cell.tone) for cell in row] for row in table.rows]
+    if width is not None and _natural_width(table.columns, cleaned) > width:
+        _show_cards(console, table.columns, cleaned)
+        return
+    grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in table.columns:
+        grid.add_column(column.upper(), no_wrap=True, overflow="ignore")
+    for row in cleaned:
+        grid.add_row(*(Text(cell.text, _STYLES[cell.tone]) for cell in row))
+    console.print(grid)
+
+
+def _natural_width(columns: tuple[str, ...], rows: list[list[Cell]]) -> int:
+    widths = [
+        max([len(column), *(len(row[index].text) for row in rows)])
+        for index, column in enumerate(columns)
+    ]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _show_cards(console: Console, columns: tuple[str, ...], rows: list[list[Cell]]) -> None:
+    """Show one card a row: its first cell as a heading, the others below it by name."""
+    label = max(len(column) for column in columns[1:])
+    for index, row in enumerate(rows):
+        if index:
+            console.print()
+        console.print(Text(row[0].text, "bold"), soft_wrap=True)
+        for column, cell in zip(columns[1:], row[1:], strict=True):
+            if cell.text:
+                value = Text(cell.text, _STYLES[cell.tone])
+                console.print(Text(f"  {column:<{label}}  ", "dim") + value, soft_wrap=True)
+
+
+def _show_diff(console: Console, diff: str, clean: Callable[[str], str]) -> None:
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    for line in diff.splitlines():
+        style = "bold" if line.startswith(("+++", "---")) else styles.get(line[:1], "")
+        console.print(Text(clean(line), style), soft_wrap=True)
+
+
+def _joined(cells: Iterable[Cell], clean: Callable[[str], str]) -> Text:
+    text = Text()
+    for cell in cells:
+        text.append(clean(cell.text), _STYLES[cell.tone])
+    return text
