@@ -1,0 +1,701 @@
+"""Rows D1 to D45: whatever the API, a proxy or the network does, only a proof makes a model ready.
+
+Each row has its own server on real sockets and the real SDK; time is a fake clock, except where
+something hangs.
+"""
+
+import gzip
+import json
+import socket
+import ssl
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import certificates
+import pytest
+from fault_server import (
+    GOOD,
+    KEY,
+    MODEL,
+    FaultServer,
+    Reply,
+    close_at_once,
+    cut_short,
+    drip_body,
+    drip_headers,
+    error,
+    good_chat,
+    good_model,
+    hang,
+    loading,
+    missing,
+    model_body,
+    reply,
+    reset_mid_body,
+    ssh_banner,
+)
+
+from fftdeploy.asking import Clock
+from fftdeploy.errors import NotReadyError
+from fftdeploy.proof import Prover, Question
+from fftdeploy.provider import Connection, settings
+from fftdeploy.readiness import Readiness
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+Q = Question(MODEL)
+
+
+@dataclass
+class FakeTime:
+    """A clock that passes only while somebody sleeps."""
+
+    start: datetime = NOW
+    slept: list[float] = field(default_factory=list)
+
+    def clock(self) -> Clock:
+        return Clock(
+            lambda: self.start + timedelta(seconds=sum(self.slept)),
+            lambda: sum(self.slept),
+            self.slept.append,
+        )
+
+
+@pytest.fixture
+def api() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    connection = Connection(settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url}))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def prove(
+    api: FaultServer, question: Question = Q, time: FakeTime | None = None, **more: Any
+) -> Readiness:
+    """Prove with a fake clock, no waiting unless asked for, and look for the key in the result."""
+    with connected(api.url) as connection:
+        more.setdefault("wait_s", 0.0)
+        readiness = Prover(connection, clock=(time or FakeTime()).clock(), **more).prove(question)
+    assert KEY[:12] not in repr(readiness) + repr(readiness.error()) + readiness.error().hint
+    return readiness
+
+
+def html(status: int = 200) -> Reply:
+    page = b"<html><title>Please log in</title></html>"
+    return reply(status, raw=page, content_type="text/html; charset=utf-8")
+
+
+def deep() -> bytes:
+    return b"[" * 100_000 + b"]" * 100_000
+
+
+def key_twice() -> bytes:
+    return json.dumps(model_body()).replace("{", '{"owned_by": "acme", ', 1).encode()
+
+
+def with_nan() -> bytes:
+    return json.dumps(model_body(extra=float("nan"))).encode()
+
+
+RETRIEVES: dict[str, tuple[list[Reply], str, str, int]] = {
+    # id: replies to the retrieve, state, code, retrieves sent
+    "D1-another-model": ([good_model(id="gpt-4.1")], "unverified", "not-an-answer", 1),
+    "D2-empty-object": ([reply(body={})], "unverified", "not-an-answer", 1),
+    "D2-error-in-200": (
+        [reply(body={"error": {"message": "x"}})],
+        "unverified",
+        "not-an-answer",
+        1,
+    ),
+    "D2-null": ([reply(raw=b"null")], "unverified", "not-an-answer", 1),
+    "D2-array": ([reply(raw=b"[]")], "unverified", "not-an-answer", 1),
+    "D2-string": ([reply(raw=b'"ready"')], "unverified", "not-an-answer", 1),
+    "D2-number": ([reply(raw=b"200")], "unverified", "not-an-answer", 1),
+    "D2-204": ([reply(204, raw=b"", content_type=None)], "unverified", "not-an-answer", 1),
+    "D3-html": ([html()], "unverified", "not-an-answer", 1),
+    "D4-id-number": ([good_model(id=5)], "unverified", "not-an-answer", 1),
+    "D4-created-text": ([good_model(created="z")], "unverified", "not-an-answer", 1),
+    "D4-created-true": ([good_model(created=True)], "unverified", "not-an-answer", 1),
+    "D4-owner-list": ([good_model(owned_by=[])], "unverified", "not-an-answer", 1),
+    "D4-object-absent": ([good_model(object=None)], "unverified", "not-an-answer", 1),
+    "D4-date-number": ([good_model(shutdown_date=12)], "unverified", "not-an-answer", 1),
+    "D5-truncated": ([reply(raw=b'{"id": "ft:')], "unverified", "not-an-answer", 1),
+    "D5-empty": ([reply(raw=b"")], "unverified", "not-an-answer", 1),
+    "D5-not-utf8": ([reply(raw=b'{"id": "\xff\xfe"}')], "unverified", "not-an-answer", 1),
+    "D5-deep": ([reply(raw=deep())], "unverified", "not-an-answer", 1),
+    "D5-nan": ([reply(raw=with_nan())], "unverified", "not-an-answer", 1),
+    "D5-key-twice": ([reply(raw=key_twice())], "unverified", "not-an-answer", 1),
+    "D5-long-number": ([reply(raw=b"9" * 9000)], "unverified", "not-an-answer", 1),
+    "D6-text-plain": (
+        [reply(body=model_body(), content_type="text/plain")],
+        "unverified",
+        "not-an-answer",
+        1,
+    ),
+    "D6-no-type": ([reply(body=model_body(), content_type=None)], "unverified", "not-an-answer", 1),
+    "D7-control-id": ([good_model(id="\x1b[2J::error::x\n")], "unverified", "not-an-answer", 1),
+    "D7-control-message": (
+        [error(400, None, "\x1b]0;x\x07\n::error::")],
+        "unverified",
+        "refused",
+        1,
+    ),
+    "D8-gzip": (
+        [reply(raw=b"\x1f\x8b\x08", headers=[("Content-Encoding", "gzip")])],
+        "unverified",
+        "not-an-answer",
+        1,
+    ),
+    "D8-two-mib": (
+        [reply(raw=b'"' + b"x" * (2 << 20) + b'"')],
+        "unverified",
+        "not-an-answer",
+        1,
+    ),
+    "D9-400": ([error(400, "bad_thing")], "unverified", "refused", 1),
+    "D9-422": ([error(422, None, "what?")], "unverified", "refused", 1),
+    "D10-401": (
+        [error(401, "invalid_api_key", f"Incorrect: {KEY}")],
+        "unverified",
+        "key-refused",
+        1,
+    ),
+    "D10-401-html": ([html(401)], "unverified", "not-an-answer", 1),
+    "D11-403-project": (
+        [error(403, "model_not_found", "Project `proj_x` does not have access")],
+        "unverified",
+        "forbidden",
+        1,
+    ),
+    "D12-404": ([missing()], "not-ready", "missing", 1),
+    "D12-404-deprecated": (
+        [missing("The model `x` has been deprecated, learn more here")],
+        "not-ready",
+        "retired",
+        1,
+    ),
+    "D12-404-no-code": ([error(404, None, "no such model")], "not-ready", "missing", 1),
+    "D13-404-html": ([html(404)], "unverified", "not-an-answer", 1),
+    "D14-409": ([error(409, None)], "unverified", "no-answer", 3),
+    "D15-429": ([error(429, "slow_down")], "unverified", "rate-limited", 3),
+    "D16-insufficient_quota": ([error(429, "insufficient_quota")], "unverified", "billing", 1),
+    "D16-by-type": ([error(429, None, type="insufficient_quota")], "unverified", "billing", 1),
+    "D16-credit": ([error(429, "credit_balance_exhausted")], "unverified", "billing", 1),
+    "D16-project": ([error(429, "project_spend_limit_exceeded")], "unverified", "billing", 1),
+    "D16-organization": (
+        [error(429, "organization_spend_limit_exceeded")],
+        "unverified",
+        "billing",
+        1,
+    ),
+    "D16-usage": ([error(429, "organization_usage_limit_exceeded")], "unverified", "billing", 1),
+    "D17-500": ([error(500, None)], "unverified", "no-answer", 3),
+    "D17-502-html": ([html(502)], "unverified", "no-answer", 3),
+    "D17-503": ([error(503, "server_is_overloaded")], "unverified", "no-answer", 3),
+    "D17-504-html": ([html(504)], "unverified", "no-answer", 3),
+    "D17-520-empty": ([reply(520, raw=b"")], "unverified", "no-answer", 3),
+    "D18-503-503-200": ([error(503, None), error(503, None), good_model()], "ready", "ready", 3),
+    "D18-reset-200": ([Reply("x", act=reset_mid_body), good_model()], "ready", "ready", 2),
+    "D21-reset-mid-body": ([Reply("x", act=reset_mid_body)], "unverified", "no-answer", 3),
+    "D21-length-too-long": ([Reply("x", act=cut_short)], "unverified", "no-answer", 3),
+    "D21-closed": ([Reply("x", act=close_at_once)], "unverified", "no-answer", 3),
+    "D21-ssh": ([Reply("x", act=ssh_banner)], "unverified", "no-answer", 3),
+    "D24-no-location": ([reply(302, raw=b"")], "unverified", "redirect", 1),
+    "D27-past": ([good_model(shutdown_date="2026-11-20")], "not-ready", "shutdown", 1),
+    "D27-today": ([good_model(shutdown_date="2026-11-21")], "not-ready", "shutdown", 1),
+    "D28-soon": (
+        [reply(body=model_body(shutdown_date="2026-12-01"), name=GOOD)],
+        "ready",
+        "ready",
+        1,
+    ),
+    "D28-null": ([reply(body=model_body(shutdown_date=None), name=GOOD)], "ready", "ready", 1),
+}
+NO_DATES: tuple[object, ...] = (
+    "soon",
+    "",
+    "2026-13-01",
+    "2027-01-14T00:00:00Z",
+    " 2027-01-14",
+    "2027-01-14\n",
+    "\u0662\u0660\u0662\u0667-01-14",
+    "20270114",
+    "2027-W02-4",
+    False,
+    [],
+)
+RETRIEVES |= {
+    f"D29-{value!a}": ([good_model(shutdown_date=value)], "unverified", "not-an-answer", 1)
+    for value in NO_DATES
+}
+
+
+@pytest.mark.parametrize("row", RETRIEVES)
+def test_retrieve(api: FaultServer, row: str) -> None:
+    replies, state, code, requests = RETRIEVES[row]
+    api.retrieve(*replies)
+    api.listing()
+
+    readiness = prove(api)
+
+    assert (readiness.state, readiness.code) == (state, code)
+    assert len(api.asked("GET")) - api.asked().count("/v1/models") == requests
+    assert len(api.asked("POST")) == (1 if state == "ready" else 0)
+    assert not readiness.dead or code == "shutdown"
+    assert readiness.message.isprintable()
+
+
+PROBES: dict[str, tuple[list[Reply], str, str, int]] = {
+    # id: replies to the probe, state, code, probes sent
+    "P-empty-content": ([good_chat()], "ready", "ready", 1),
+    "P-no-choices": ([good_chat(choices=[])], "unverified", "not-an-answer", 1),
+    "P-choices-null": ([good_chat(choices=None)], "unverified", "not-an-answer", 1),
+    "P-choices-of-nothing": ([good_chat(choices=[None])], "unverified", "not-an-answer", 1),
+    "P-another-model": ([good_chat(model="gpt-4.1")], "unverified", "not-an-answer", 1),
+    "P-no-model": ([good_chat(model=None)], "unverified", "not-an-answer", 1),
+    "P-a-stream": (
+        [reply(raw=b"data: {}", content_type="text/event-stream")],
+        "unverified",
+        "not-an-answer",
+        1,
+    ),
+    "P-another-object": ([good_chat(object="list")], "unverified", "not-an-answer", 1),
+    "P-html": ([html()], "unverified", "not-an-answer", 1),
+    "P-max_tokens": (
+        [
+            error(400, "unsupported_parameter", "use 'max_tokens'", param="max_completion_tokens"),
+            good_chat(),
+        ],
+        "ready",
+        "ready",
+        2,
+    ),
+    "P-neither": (
+        [
+            error(400, None, "Unknown parameter: 'max_completion_tokens'"),
+            error(400, None, "Could not finish the message because max_tokens was reached"),
+            good_chat(),
+        ],
+        "ready",
+        "ready",
+        3,
+    ),
+    "P-400-else": ([error(400, "invalid_value", param="messages")], "unverified", "refused", 1),
+    "P-400-always": ([error(400, None, "max_tokens")], "unverified", "refused", 3),
+    "P-not-chat": (
+        [error(404, None, "This is not a chat model and thus not supported")],
+        "not-ready",
+        "not-chat",
+        1,
+    ),
+    "P-embedding": (
+        [error(403, None, "You are not allowed to sample from this model")],
+        "not-ready",
+        "not-chat",
+        1,
+    ),
+    "P-responses-only": (
+        [error(404, None, "This model is only supported in v1/responses and not in chat")],
+        "not-ready",
+        "not-chat",
+        1,
+    ),
+    "P-blocked": (
+        [error(403, None, "This model was blocked from deployment by safety evaluations")],
+        "not-ready",
+        "blocked",
+        1,
+    ),
+    "P-blocked-by-code": ([error(403, "model_blocked")], "not-ready", "blocked", 1),
+    "P-a-blocked-request": ([error(403, None, "Request blocked.")], "unverified", "forbidden", 1),
+    "P-listed-but-404": ([missing()], "unverified", "loading", 1),
+    "P-retired": ([missing("The model has been deprecated")], "not-ready", "retired", 1),
+    "P-loading": ([loading()], "unverified", "loading", 1),
+    "P-quota": ([error(429, "insufficient_quota")], "unverified", "billing", 1),
+    "P-scope": ([error(403, None, "Missing scopes: model.request")], "unverified", "key-scope", 1),
+    "P-401": ([error(401, "invalid_api_key")], "unverified", "key-refused", 1),
+    "P-503-then-good": ([error(503, None), good_chat()], "ready", "ready", 2),
+}
+
+
+@pytest.mark.parametrize("row", PROBES)
+def test_probe(api: FaultServer, row: str) -> None:
+    replies, state, code, requests = PROBES[row]
+    api.probe(*replies)
+
+    readiness = prove(api)
+
+    assert (readiness.state, readiness.code) == (state, code)
+    assert len(api.asked("POST")) == requests
+    assert readiness.basis == (("retrieved", "probed") if state == "ready" else ("retrieved",))
+    assert api.asked("GET").count("/v1/models/" + MODEL) == 1
+
+
+def test_the_probe_sends_one_fixed_message_and_a_small_limit(api: FaultServer) -> None:
+    refused = error(400, None, "no such field", param="max_completion_tokens")
+    api.probe(refused, error(400, None, "max_tokens is too small"), good_chat())
+
+    prove(api)
+
+    message = [{"role": "user", "content": "Reply with the word ok."}]
+    bodies = [entry.json for entry in api.log if entry.method == "POST"]
+    common = {"model": MODEL, "messages": message}
+    assert bodies == [
+        {**common, "max_completion_tokens": 16},
+        {**common, "max_tokens": 16},
+        common,
+    ]
+
+
+ALONE = {
+    "D9-405": error(405, None),
+    "scope-403": error(403, None, "insufficient permissions. Missing scopes: api.model.read"),
+    "scope-401": error(401, None, "Missing scopes: api.model.read"),
+    "no-such-endpoint": reply(404, {"detail": "Not Found"}),
+}
+
+
+@pytest.mark.parametrize("row", ALONE)
+def test_the_probe_alone_can_prove_it(api: FaultServer, row: str) -> None:
+    api.retrieve(ALONE[row])
+
+    ready = prove(api)
+    api.probe(missing())
+    gone = prove(api)
+    unasked = prove(api, replace(Q, probe=False))
+
+    assert (ready.state, ready.basis) == ("ready", ("probed",))
+    assert (gone.state, gone.code) == ("not-ready", "missing")
+    assert unasked.state == "unverified"
+
+
+def test_D13_404_without_an_error_object_is_no_missing_model(api: FaultServer) -> None:
+    api.retrieve(reply(404, {"detail": "Not Found"}))
+    api.probe(reply(404, {"detail": "Not Found"}))
+
+    assert prove(api).state == "unverified"
+
+
+RETRY_AFTER = {
+    # value of the header, seconds slept before the second and third try
+    "D15-none": (None, [0.5, 1.0]),
+    "D15-3": ("3", [3.0, 3.0]),
+    "D15-0": ("0", [0.0, 0.0]),
+    "D15-600": ("600", []),
+    "D15-nan": ("nan", [0.5, 1.0]),
+    "D15-negative": ("-5", [0.5, 1.0]),
+    "D15-soon": ("soon", [0.5, 1.0]),
+    "D15-inf": ("inf", [0.5, 1.0]),
+    "D15-past": ("Wed, 21 Oct 2015 07:28:00 GMT", [0.5, 1.0]),
+    "D15-year-9999": ("Fri, 31 Dec 9999 23:59:59 GMT", []),
+    "D15-date": ("Sat, 21 Nov 2026 12:00:04 GMT", [4.0, 4.0]),
+}
+
+
+@pytest.mark.parametrize("row", RETRY_AFTER)
+def test_retry_after(api: FaultServer, row: str) -> None:
+    value, slept = RETRY_AFTER[row]
+    headers = [("Date", "Sat, 21 Nov 2026 12:00:00 GMT")]
+    headers += [("Retry-After", value)] if value else []
+    api.retrieve(error(429, "rate_limit_exceeded", headers=headers))
+    said: list[str] = []
+    passed = FakeTime()
+
+    readiness = prove(api, time=passed, say=said.append)
+
+    assert (readiness.code, passed.slept) == ("rate-limited", slept)
+    if not slept:
+        assert readiness.hint.startswith("retry after ")
+    if max(slept, default=0) >= 2:
+        assert said == [f"too many requests (429); asking again in {slept[0]:.0f} s"] * 2
+
+
+def test_D8_a_compressed_answer_is_not_unpacked(api: FaultServer) -> None:
+    packed = gzip.compress(json.dumps(model_body()).encode())
+    api.retrieve(reply(raw=packed, headers=[("Content-Encoding", "gzip")]))
+
+    said = "no usable answer: a body in the encoding 'gzip', unasked"
+    assert prove(api).message == said
+
+
+def test_D8_a_flood_is_cut_off_after_a_mebibyte(api: FaultServer) -> None:
+    sent = 0
+
+    def flood(server: FaultServer, sock: socket.socket) -> None:
+        nonlocal sent
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        while sent < 200:
+            sock.sendall(b" " * (1 << 20))
+            sent += 1
+
+    api.retrieve(Reply("flood", act=flood))
+
+    readiness = prove(api)
+
+    assert readiness.message == "no usable answer: an answer of more than 1 MiB"
+    assert sent < 50
+
+
+def test_D19_refused_port() -> None:
+    with FaultServer() as api:
+        pass
+
+    readiness = prove(api)
+
+    assert (readiness.state, readiness.code) == ("unverified", "unreachable")
+    assert readiness.message == f"cannot reach 127.0.0.1:{api.port}: connection refused"
+
+
+TLS = {"D20-wrong-host": certificates.WRONG_HOST, "D20-expired": certificates.EXPIRED}
+
+
+def served(folder: Path, certificate: str) -> ssl.SSLContext:
+    (folder / "c.pem").write_text(certificate + certificates.KEY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "c.pem")
+    return context
+
+
+@pytest.mark.parametrize("row", TLS)
+def test_certificate_of_a_trusted_signer_that_does_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
+    with FaultServer(tls=served(tmp_path, TLS[row])) as api:
+        readiness = prove(api)
+
+        assert (readiness.state, readiness.code, api.log) == ("unverified", "tls", [])
+
+
+def test_D20_self_signed_unless_SSL_CERT_FILE_trusts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer(tls=served(tmp_path, certificates.GOOD)) as api:
+        before = prove(api)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
+        after = prove(api)
+
+    assert (before.code, after.code) == ("tls", "ready")
+
+
+@pytest.mark.parametrize(
+    "act", [hang, drip_headers, drip_body], ids=["D22-hang", "D22-headers", "D22-body"]
+)
+def test_the_deadline_holds_against_a_server_that_never_ends(
+    api: FaultServer, act: Callable[..., None]
+) -> None:
+    api.retrieve(Reply("slow", act=act))
+    begun = time.monotonic()
+
+    with connected(api.url) as connection:
+        readiness = Prover(connection, deadline_s=0.4).prove(Q)
+
+    assert (readiness.state, readiness.code) == ("unverified", "timeout")
+    assert time.monotonic() - begun < 1.4
+    api.stopping.set()
+
+
+LOCATIONS = {
+    "absolute": "http://127.0.0.1:{trap}/v1/models/x",
+    "scheme-relative": "//127.0.0.1:{trap}/v1/models/x",
+    "with-user": "http://api.openai.com@127.0.0.1:{trap}/",
+    "https": "https://127.0.0.1:{trap}/",
+    "same-host-other-path": "/v1/elsewhere",
+    "itself": "/v1/models/" + MODEL,
+    "unreadable": "http://[::1/",
+}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("shape", LOCATIONS, ids=lambda shape: f"D23-D24-{shape}")
+def test_redirect(api: FaultServer, status: int, shape: str) -> None:
+    with FaultServer() as trap:
+        location = LOCATIONS[shape].format(trap=trap.port)
+        api.retrieve(reply(status, raw=b"", headers=[("Location", location)]))
+
+        readiness = prove(api)
+
+        assert (readiness.state, readiness.code, trap.accepted) == ("unverified", "redirect", 0)
+        assert len(api.asked()) == 1
+        assert "redirected" in readiness.message
+
+
+def test_D23_redirected_probe_and_its_key(api: FaultServer) -> None:
+    with FaultServer() as trap:
+        api.probe(reply(307, raw=b"", headers=[("Location", trap.url)]))
+
+        assert (prove(api).code, trap.accepted) == ("redirect", 0)
+        assert f"127.0.0.1:{trap.port}" in prove(api).message
+
+
+LISTS = {
+    "D25-endless": ({"data": [model_body(id="a")], "has_more": True}, 2),
+    "D26-empty": ({"data": []}, 1),
+    "D26-more-of-nothing": ({"data": [], "has_more": True}, 1),
+    "D26-no-data": ({}, 1),
+    "D26-bare-array": ([model_body()], 1),
+    "D26-contradicting": ({"data": [model_body(), model_body(owned_by="evil")]}, 1),
+}
+
+
+@pytest.mark.parametrize("row", LISTS)
+@pytest.mark.parametrize("present", [True, False], ids=["retrieved", "404"])
+def test_list_that_lacks_the_model(api: FaultServer, row: str, present: bool) -> None:
+    body, pages = LISTS[row]
+    api.script("GET", "/v1/models", reply(body=body))
+    api.retrieve(good_model() if present else missing())
+
+    with connected(api.url) as connection:
+        found = Prover(connection, clock=FakeTime().clock()).check_listed([MODEL])[MODEL]
+
+    assert (found.state, found.dead) == ("ready" if present else "not-ready", False)
+    assert found.basis == (("retrieved",) if present else ())
+    assert len([path for path in api.asked() if path.startswith("/v1/models?")]) == pages - 1
+
+
+def test_D25_a_hundred_pages_are_the_end(api: FaultServer) -> None:
+    pages = [reply(body={"data": [model_body(id=f"m{n}")], "has_more": True}) for n in range(150)]
+    api.script("GET", "/v1/models", *pages)
+    with connected(api.url) as connection:
+        answer = connection.list_models(20)
+
+    assert (answer.fault, len(api.asked())) == ("endless", 100)
+
+
+def test_D26_ten_thousand_models_in_one_list(api: FaultServer) -> None:
+    api.listing(*[model_body(id=f"m{n}") for n in range(12_000)], model_body())
+    with connected(api.url) as connection:
+        found = Prover(connection, clock=FakeTime().clock()).check_listed([MODEL, "m77"])
+
+    assert [(item.state, item.basis) for item in found.values()] == [("ready", ("listed",))] * 2
+    assert api.asked() == ["/v1/models"]
+
+
+def test_D34_deleted_between_the_two_proofs(api: FaultServer) -> None:
+    api.retrieve(good_model(), missing())
+    with connected(api.url) as connection:
+        prover = Prover(connection, clock=FakeTime().clock())
+        assert prover.prove(Q).is_ready
+        with pytest.raises(NotReadyError) as caught:
+            prover.confirm(Q)
+
+    assert caught.value.code == "missing"
+    assert [(entry.method, entry.reply) for entry in api.log] == [
+        ("GET", GOOD),
+        ("POST", GOOD),
+        ("GET", "model_not_found"),
+    ]
+
+
+def test_D35_a_proof_is_stale_after_a_minute(api: FaultServer) -> None:
+    passed = FakeTime()
+    with connected(api.url) as connection:
+        prover = Prover(connection, clock=passed.clock())
+        ages = [prover.is_stale(Q)]
+        prover.prove(Q)
+        for more in (0, 60, 1):
+            passed.slept.append(more)
+            ages.append(prover.is_stale(Q))
+        prover.confirm(Q)
+        ages.append(prover.is_stale(Q))
+
+    assert ages == [True, False, False, True, False]
+    assert len(api.asked("GET")) == 2
+
+
+SKEWS = {
+    # the local clock, the server's date, the state of a model that ends on 2026-12-01
+    "D37-day-behind": (NOW, "Wed, 02 Dec 2026 12:00:00 GMT", "not-ready", 1),
+    "D37-1970": (datetime(1970, 1, 2, tzinfo=UTC), "Sat, 21 Nov 2026 12:00:00 GMT", "ready", 1),
+    "D37-2038": (datetime(2038, 1, 19, tzinfo=UTC), "Sat, 21 Nov 2026 12:00:00 GMT", "ready", 1),
+    "D37-four-minutes": (NOW, "Sat, 21 Nov 2026 12:04:00 GMT", "ready", 0),
+    "D37-no-date": (NOW, "never", "ready", 0),
+}
+
+
+@pytest.mark.parametrize("row", SKEWS)
+def test_wrong_local_clock(api: FaultServer, row: str) -> None:
+    local, date, state, warned = SKEWS[row]
+    body = model_body(shutdown_date="2026-12-01")
+    api.retrieve(reply(body=body, headers=[("Date", date)]))
+    said: list[str] = []
+
+    readiness = prove(api, time=FakeTime(local), say=said.append)
+
+    assert (readiness.state, len(said)) == (state, warned)
+
+
+def schedule(random: Random) -> tuple[list[Reply], list[Reply]]:
+    """Draw what the API does to a promotion: mostly faults, sometimes the truth."""
+    bad = [replies for replies, state, _, _ in RETRIEVES.values() if state != "ready"]
+    good = [replies for replies, state, _, _ in RETRIEVES.values() if state == "ready"]
+    retrieves = [step for _ in range(random.randint(1, 3)) for step in random.choice(bad)]
+    if random.random() < 0.7:
+        retrieves = [*retrieves[: random.randint(0, 2)], *random.choice(good)]
+    probes = [*random.choice([replies for replies, *_ in PROBES.values()])]
+    if random.random() < 0.6:
+        probes = [loading()] * random.randint(0, 3) + [good_chat()]
+    return retrieves, probes
+
+
+def proved(api: FaultServer) -> bool:
+    """Whether the log holds what a ready model needs: its last answers were the true ones."""
+    last = {entry.method: entry.reply for entry in api.log if entry.path != "/v1/models"}
+    return last.get("POST") == GOOD and last.get("GET") == GOOD
+
+
+def test_D45_random_schedules() -> None:
+    ready = wrong = missed = 0
+    with FaultServer() as api, connected(api.url) as connection:
+        for seed in range(200):
+            random = Random(seed)
+            retrieves, probes = schedule(random)
+            api.retrieve(*retrieves)
+            api.probe(*probes)
+            api.log.clear()
+            prover = Prover(connection, clock=FakeTime().clock(), wait_s=30.0)
+            readiness = prover.prove(Q)
+            ready += readiness.is_ready
+            wrong += readiness.is_ready and not proved(api)
+            missed += proved(api) and not readiness.is_ready
+    print(f"D45: 200 tried, {ready} ready, {wrong} wrong, {missed} missed")
+    assert (wrong, missed) == (0, 0)
+    assert 20 < ready < 180
+
+
+def test_control_the_bare_sdk_is_fooled(api: FaultServer) -> None:
+    import openai
+
+    fooled = []
+    rows = {row: replies for row, (replies, state, *_) in RETRIEVES.items() if state != "ready"}
+    rows["D23-redirect"] = []
+    with (
+        FaultServer() as trap,
+        openai.OpenAI(api_key=KEY, base_url=api.url, timeout=2, max_retries=0) as bare,
+    ):
+        trap.script("GET", "/believed", good_model())
+        elsewhere = f"http://127.0.0.1:{trap.port}/believed"
+        for row, replies in rows.items():
+            api.retrieve(*replies or [reply(302, raw=b"", headers=[("Location", elsewhere)])])
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    bare.models.retrieve(MODEL)
+            except Exception:  # noqa: BLE001, S112  the control's whole idea of proof
+                continue
+            fooled.append(row)
+        assert trap.accepted == 1
+    print(f"bare SDK: {len(rows)} tried, {len(fooled)} wrong; fftdeploy: 0 wrong")
+    assert len(fooled) >= 13

@@ -1,0 +1,456 @@
+"""The environment, the client and its deadline: where the key goes, and where it never shows."""
+
+import base64
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from fault_server import (
+    KEY,
+    MODEL,
+    FaultServer,
+    Reply,
+    chat_body,
+    close_at_once,
+    error,
+    hang,
+    reply,
+)
+
+from fftdeploy import provider
+from fftdeploy.answers import Answer
+from fftdeploy.errors import AuthError, ConfigError, FftdeployError
+from fftdeploy.provider import Connection, has_key, settings
+from fftdeploy.settings import Settings, shape_problem
+
+FORMS = (KEY, base64.b64encode(KEY.encode()).decode().rstrip("="), quote(KEY, safe=""), KEY[:12])
+
+
+@pytest.fixture
+def api() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+@contextmanager
+def connected(api: FaultServer, **environ: str) -> Iterator[Connection]:
+    environ = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": api.url} | environ
+    connection = Connection(settings(environ))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def sightings(text: str) -> list[str]:
+    return [form for form in FORMS if form in text]
+
+
+BAD_KEYS = {
+    # the key, what is said about it
+    "D38-missing": (None, "OPENAI_API_KEY is not set"),
+    "D38-empty": ("", "OPENAI_API_KEY is empty"),
+    "D39-newline": (f"{KEY}\n", "OPENAI_API_KEY has a line break at its end"),
+    "D39-crlf": (f"{KEY}\r\n", "OPENAI_API_KEY has a line break at its end"),
+    "D39-cr": (f"{KEY}\r", "OPENAI_API_KEY has a line break at its end"),
+    "D39-first-newline": (f"\n{KEY}", "OPENAI_API_KEY has a line break at its start"),
+    "D39-inner-newline": (f"{KEY}\n{KEY}", "OPENAI_API_KEY has a line break in it"),
+    "D39-space": (f"{KEY} ", "OPENAI_API_KEY has a blank at its end"),
+    "D39-first-space": (f" {KEY}", "OPENAI_API_KEY has a blank at its start"),
+    "D39-inner-space": (f"Bearer {KEY}", "OPENAI_API_KEY has a blank in it"),
+    "D39-tab": (f"{KEY}\t", "OPENAI_API_KEY has a blank at its end"),
+    "D39-nul": (f"{KEY}\0", "OPENAI_API_KEY has a NUL character in it"),
+    "D39-quotes": (f'"{KEY}"', "OPENAI_API_KEY has quotes in it"),
+    "D39-curly": (f"\u201c{KEY}\u201d", "OPENAI_API_KEY has quotes in it"),
+    "D39-accent": (f"{KEY}\u00e9", "OPENAI_API_KEY has a character in it that is not ASCII"),
+    "D39-surrogate": (f"{KEY}\udcff", "OPENAI_API_KEY has a character in it that is not ASCII"),
+    "D39-escape": (f"{KEY}\x1b[0m", "OPENAI_API_KEY has a control character in it"),
+    "D39-only-blank": ("  ", "OPENAI_API_KEY has a blank at its end"),
+}
+
+
+@pytest.mark.parametrize("row", BAD_KEYS)
+def test_key_that_is_none(row: str) -> None:
+    key, said = BAD_KEYS[row]
+    environ = {} if key is None else {"OPENAI_API_KEY": key}
+
+    with pytest.raises(AuthError) as caught:
+        settings(environ)
+
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.hint
+    assert (caught.value.message, caught.value.outcome.exit_code) == (said, 10)
+    assert sightings(shown) == []
+    assert has_key(environ) == bool(key)
+
+
+@pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+def test_identifiers_have_the_shape_of_one_too(name: str) -> None:
+    with pytest.raises(AuthError, match=f"{name} has a line break at its end"):
+        settings({"OPENAI_API_KEY": KEY, name: "org-x\n"})
+    assert settings({"OPENAI_API_KEY": KEY, name: ""}).organization is None
+
+
+BAD_ADDRESSES = {
+    "D40-http": "http://api.openai.com/v1",
+    "D40-http-lookalike": "http://127.0.0.1.evil.example/v1",
+    "D40-http-localhost-lookalike": "http://localhost.evil.example/",
+    "D40-http-zero": "http://0.0.0.0/v1",
+    "D40-http-octal": "http://0177.0.0.1/v1",
+    "D40-user": "https://user:pass@api.openai.com/v1",
+    "D40-user-only": "https://api.openai.com@evil.example/v1",
+    "D40-loopback-user": "http://127.0.0.1@evil.example/v1",
+    "D40-no-host": "https:///v1",
+    "D40-no-scheme": "api.openai.com/v1",
+    "D40-ftp": "ftp://127.0.0.1/v1",
+    "D40-file": "file:///etc/passwd",
+    "D40-port": "https://api.openai.com:99999/v1",
+    "D40-bracket": "https://[::1/v1",
+    "D40-query": "https://api.openai.com/v1?key=1",
+    "D40-fragment": "https://api.openai.com/v1#x",
+    "D40-backslash": "https://api.openai.com\\@evil.example/v1",
+    "D40-blank": "https://api.openai.com/ v1",
+    "D40-homoglyph": "https://api.\u043epenai.com/v1",
+    "D40-newline": "https://api.openai.com/\nv1",
+}
+
+
+@pytest.mark.parametrize("row", BAD_ADDRESSES)
+def test_address_that_the_key_may_not_go_to(row: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": BAD_ADDRESSES[row]})
+
+    assert caught.value.where == "OPENAI_BASE_URL"
+    assert "pass" not in caught.value.message.replace("password", "")
+    assert caught.value.message.isprintable()
+
+
+DESCRIBED = {
+    "default": ({}, "API: https://api.openai.com/v1 (default)"),
+    "empty": ({"OPENAI_BASE_URL": ""}, "API: https://api.openai.com/v1 (default)"),
+    "D41-base-url": (
+        {"OPENAI_BASE_URL": "https://eu.api.openai.com/v1/"},
+        "API: https://eu.api.openai.com/v1 (from OPENAI_BASE_URL)",
+    ),
+    "D40-loopback": (
+        {"OPENAI_BASE_URL": "http://[::1]:8080/v1"},
+        "API: http://[::1]:8080/v1 (from OPENAI_BASE_URL)",
+    ),
+    "D41-proxy": (
+        {"HTTPS_PROXY": "http://me:secret@proxy.example:3128"},
+        (
+            "API: https://api.openai.com/v1 (default), "
+            "through proxy http://proxy.example:3128 (from HTTPS_PROXY)"
+        ),
+    ),
+    "D41-all-proxy": (
+        {"all_proxy": "proxy.example:3128"},
+        (
+            "API: https://api.openai.com/v1 (default), "
+            "through proxy http://proxy.example:3128 (from all_proxy)"
+        ),
+    ),
+    "D41-no-proxy": (
+        {"HTTPS_PROXY": "http://proxy.example", "NO_PROXY": "x.example,.openai.com"},
+        "API: https://api.openai.com/v1 (default)",
+    ),
+    "D41-loopback-has-no-proxy": (
+        {"ALL_PROXY": "http://proxy.example", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"},
+        "API: http://127.0.0.1:1/v1 (from OPENAI_BASE_URL)",
+    ),
+    "D41-headers": (
+        {"OPENAI_CUSTOM_HEADERS": "X-Team: secret\nX-Trace: 1"},
+        (
+            "API: https://api.openai.com/v1 (default), "
+            "with headers X-Team, X-Trace (from OPENAI_CUSTOM_HEADERS)"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("row", DESCRIBED)
+def test_every_online_command_can_say_whom_it_asks(row: str) -> None:
+    environ, line = DESCRIBED[row]
+
+    found = settings({"OPENAI_API_KEY": KEY} | environ)
+
+    assert found.describe() == line
+    assert sightings(repr(found)) == []
+    assert "secret" not in repr(found) + found.describe()
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HTTPS_PROXY": "http://:0"},
+        {"HTTPS_PROXY": "http://[::"},
+        {"OPENAI_CUSTOM_HEADERS": "X Team: 1"},
+        {"OPENAI_CUSTOM_HEADERS": "X-Team: \u00e9"},
+        {"OPENAI_CUSTOM_HEADERS": "X-Team: a\rb"},
+    ],
+)
+def test_D41_proxy_and_headers_must_be_some(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        settings({"OPENAI_API_KEY": KEY} | environ)
+
+
+def test_socks_without_its_package_is_a_config_error() -> None:
+    environ = {"OPENAI_API_KEY": KEY, "HTTPS_PROXY": "socks5://127.0.0.1:1"}
+    with pytest.raises(ConfigError) as caught:
+        Connection(settings(environ))
+    assert caught.value.__suppress_context__
+    assert "SOCKS" in caught.value.message
+
+
+def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:
+    proxy = f"http://me:secret@127.0.0.1:{api.port}"
+    environ = {"OPENAI_BASE_URL": "https://api.test/v1", "HTTPS_PROXY": proxy}
+    with connected(api, **environ) as connection:
+        answer = connection.retrieve(MODEL, 5)
+
+    assert (answer.fault, answer.problem) == (
+        "unreachable",
+        "the proxy refused to reach api.test",
+    )
+    assert [entry.method for entry in api.log] == ["CONNECT"]
+    assert sightings(str(api.log)) == []
+
+
+def test_what_the_server_is_sent(api: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Team: ml")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with connected(api, OPENAI_ORG_ID="org-1", OPENAI_PROJECT_ID="proj-1") as connection:
+        connection.retrieve(MODEL, 5)
+
+    sent = api.log[0].headers
+    names = (
+        "authorization",
+        "openai-organization",
+        "openai-project",
+        "x-team",
+        "accept-encoding",
+    )
+    assert [sent.get(name) for name in names] == [
+        f"Bearer {KEY}",
+        "org-1",
+        "proj-1",
+        "ml",
+        "identity",
+    ]
+
+
+def test_connections_are_kept_and_shared(api: FaultServer) -> None:
+    with connected(api) as connection:
+        for _ in range(5):
+            connection.retrieve(MODEL, 5)
+            connection.probe(MODEL, "chat", "max_tokens", 5)
+
+    assert (len(api.log), api.accepted) == (10, 1)
+
+
+def test_an_answer_holds_what_was_said(api: FaultServer) -> None:
+    headers = [
+        ("x-request-id", "req_1"),
+        ("Date", "Sat, 21 Nov 2026 12:00:00 GMT"),
+        ("Retry-After", "7"),
+    ]
+    api.retrieve(error(429, "slow_down", "easy", param="p", type="t", headers=headers))
+    with connected(api) as connection:
+        answer = connection.retrieve(MODEL, 5)
+
+    assert answer.date is not None
+    assert (answer.date.isoformat(), answer.retry_after_s) == ("2026-11-21T12:00:00+00:00", 7.0)
+    assert (answer.status, answer.code, answer.message, answer.param, answer.type) == (
+        429,
+        "slow_down",
+        "easy",
+        "p",
+        "t",
+    )
+    assert (answer.request_id, answer.has_error, answer.problem) == ("req_1", True, "")
+
+
+def all_methods(connection: Connection) -> list[Answer]:
+    return [
+        connection.retrieve(MODEL, 5),
+        connection.list_models(5),
+        connection.probe(MODEL, "chat", "max_completion_tokens", 5),
+        connection.probe(MODEL, "responses", "max_output_tokens", 5),
+        connection.job("ftjob-1", 5),
+        connection.job_events("ftjob-1", 5),
+        connection.jobs(5),
+    ]
+
+
+PATHS = [
+    ("GET", f"/v1/models/{MODEL}"),
+    ("GET", "/v1/models"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/responses"),
+    ("GET", "/v1/fine_tuning/jobs/ftjob-1"),
+    ("GET", "/v1/fine_tuning/jobs/ftjob-1/events"),
+    ("GET", "/v1/fine_tuning/jobs"),
+]
+
+ECHOES = {
+    "401": error(401, "invalid_api_key", f"Incorrect API key provided: {KEY}"),
+    "400": error(400, FORMS[1], FORMS[2], param=KEY[:12], type=KEY),
+    "200": reply(body=chat_body(echo=[{KEY: FORMS}], object=KEY)),
+    "header": reply(headers=[("x-request-id", KEY)], content_type=f"text/{KEY}", raw=b"x"),
+    "redirect": reply(302, raw=b"", headers=[("Location", f"https://{KEY[8:]}.example/{KEY}")]),
+    "closed": Reply("closed", act=close_at_once),
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+def test_G1_key_is_in_no_answer_and_no_log(
+    api: FaultServer,
+    echo: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import openai._utils._logs
+
+    monkeypatch.setenv("OPENAI_LOG", "debug")
+    openai._utils._logs.setup_logging()
+    for method, path in PATHS:
+        api.script(method, path, ECHOES[echo])
+
+    with caplog.at_level(logging.DEBUG), connected(api) as connection:
+        answers = all_methods(connection)
+
+    assert [(entry.method, entry.path.partition("?")[0]) for entry in api.log] == PATHS
+    assert sightings(repr(answers)) == []
+    logs = [record.getMessage() for record in caplog.records]
+    assert logs
+    assert sightings("\n".join(logs)) == []
+    logging.getLogger("openai").setLevel(logging.NOTSET)
+
+
+def test_a_secret_cannot_be_shown_or_copied() -> None:
+    found = settings({"OPENAI_API_KEY": KEY})
+    assert (repr(found.key), str(found.key), f"{found.key}") == ("<hidden>",) * 3
+    with pytest.raises(TypeError, match="a secret is not to be pickled"):
+        pickle.dumps(found)
+
+
+def test_a_client_that_fails_in_itself_is_an_answer_too(
+    api: FaultServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with connected(api) as connection:
+        answer = connection.retrieve("", 5)
+
+    assert (answer.fault, answer.problem) == ("client", "the openai package failed: ValueError")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_time_left_sends_nothing(api: FaultServer) -> None:
+    with connected(api) as connection:
+        assert connection.retrieve(MODEL, 0).fault == "timeout"
+    assert api.accepted == 0
+
+
+def every_subclass(kind: type) -> set[type]:
+    children: list[type] = kind.__subclasses__()
+    return {kind}.union(*(every_subclass(child) for child in children))
+
+
+def test_every_error_of_the_sdk_is_translated_or_never_reaches_us() -> None:
+    import openai
+
+    translated = (openai.APIStatusError, openai.APIConnectionError)
+    never = {
+        "OpenAIError": "raised without credentials, which are checked first",
+        "APIError": "raised by streams",
+        "APIResponseValidationError": "raised by parsing, and nothing here is parsed by the SDK",
+        "APIRemovedInV1": "raised by calls of the old module",
+        "ContentFilterFinishReasonError": "raised by .parse()",
+        "LengthFinishReasonError": "raised by .parse()",
+        "MissingDependencyError": "raised by extras",
+        "MutuallyExclusiveAuthError": "raised by the Azure client",
+        "StreamAlreadyConsumed": "raised by streams",
+        "SubjectTokenProviderError": "raised by workload identities",
+        "WebSocketConnectionClosedError": "raised by websockets",
+        "WebSocketQueueFullError": "raised by websockets",
+        "_AmbiguousModuleClientUsageError": "raised by the module-level client",
+    }
+    found = {kind for kind in every_subclass(openai.OpenAIError) if "azure" not in kind.__module__}
+    unknown = {
+        kind.__name__
+        for kind in found
+        if not issubclass(kind, translated) and kind.__name__ not in never
+    }
+    assert unknown == set()
+
+
+def run(script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if "OPENAI" not in key}
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=clean | environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_importing_costs_nothing_that_is_not_needed() -> None:
+    script = (
+        "import sys, fftdeploy.proof, fftdeploy.provider, fftdeploy.jobs, fftdeploy.readiness\n"
+        "print(sorted({'openai', 'httpx2', 'pydantic', 'rich', 'typer', 'tomlkit', 'asyncio',"
+        " 'urllib.request', 'email'} & set(sys.modules)))"
+    )
+    assert run(script).stdout == "[]\n"
+
+
+def test_D22_the_process_ends_although_a_request_hangs(api: FaultServer) -> None:
+    api.retrieve(Reply("hang", act=hang))
+    script = (
+        "import os, time\n"
+        "from fftdeploy.provider import Connection, settings\n"
+        "from fftdeploy.proof import Prover, Question\n"
+        "connection = Connection(settings(os.environ))\n"
+        "begun = time.monotonic()\n"
+        "found = Prover(connection, deadline_s=0.3).prove(Question(os.environ['MODEL']))\n"
+        "print(found.code, time.monotonic() - begun < 2)\n"
+        "connection.close()"
+    )
+
+    done = run(script, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=api.url, MODEL=MODEL)
+
+    assert (done.stdout, done.stderr, done.returncode) == ("timeout True\n", "", 0)
+
+
+def test_only_the_provider_imports_the_sdk() -> None:
+    package = os.path.dirname(provider.__file__)  # noqa: PTH120
+    found = []
+    for folder, _, names in os.walk(package):
+        if "sandbox" in folder:
+            continue
+        for name in (name for name in names if name.endswith(".py")):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+                lines = [line.split()[:2] for line in file if "import" in line]
+            if any(words in (["import", "openai"], ["from", "openai"]) for words in lines):
+                found.append(name)
+    assert found == ["provider.py"]
+
+
+def test_shape_problem_says_nothing_of_a_good_key() -> None:
+    assert shape_problem(KEY) == ""
+
+
+def test_types_that_leave_the_module_are_our_own(api: FaultServer) -> None:
+    with connected(api) as connection:
+        answer = connection.retrieve(MODEL, 5)
+        described: Any = connection.settings
+    assert type(answer) is Answer
+    assert type(described) is Settings
+    assert issubclass(AuthError, FftdeployError)
