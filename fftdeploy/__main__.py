@@ -10,13 +10,16 @@ def main() -> int:
     `resolve` is answered here where it is plain, because the applications' start scripts
     that call it should not pay for a command line they do not use.
     """
-    from fftdeploy.quick import resolve_quickly
+    try:
+        from fftdeploy.quick import resolve_quickly
 
-    if (code := resolve_quickly(sys.argv[1:])) is not None:
-        return code
-    from fftdeploy.cli.app import run
+        if (code := resolve_quickly(sys.argv[1:])) is not None:
+            return code
+        from fftdeploy.cli.app import run
 
-    return run(sys.argv[1:])
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:  # before `run` has the signals, while modules are imported
+        return 130
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fftdeploy import edit, names, plan, policy
@@ -30,62 +30,56 @@ class Facts:
     now: datetime
     shown: str
     """How findings name the file."""
+    readiness: Mapping[str, Readiness] = field(default_factory=dict)
+    """What the API proved about the live model, by target; empty where it was not asked."""
+    shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
+    """When the live model ends, by target."""
 
 
-def in_file(facts: Facts, targets: Iterable[Target]) -> list[Finding]:
-    """Find what the files alone prove, without the API."""
+def find(facts: Facts, targets: Iterable[Target]) -> list[Finding]:
+    """List what is proved wrong or due: in the file as a whole, then target by target."""
     found = list(_without_policy(facts))
     for target in targets:
         found += _in_target(facts, target)
+        found += _from_api(facts, target)
+        found += _runway(facts, target)
     found += _override_clashes(facts)
     return found
 
 
-def from_api(
-    facts: Facts, targets: Iterable[Target], readiness: Mapping[str, Readiness]
-) -> list[Finding]:
-    """Find what the API proved about the live model of each target, by model ID."""
-    found = []
-    for target in targets:
-        known = readiness.get(target.model)
-        if known is None:
-            continue
-        if known.dead:
-            message = f"the live model is dead: {known.message}"
-            found.append(
-                _finding(facts, target, "dead", message, "error", f"fftdeploy rollback {target}")
-            )
-        elif known.state == "not-ready":
-            found.append(_finding(facts, target, "not-ready", known.message, hint=known.hint))
-        elif known.state == "unverified":
-            found.append(_finding(facts, target, "unverified", known.message, hint=known.hint))
-        elif target.newest is not None and not target.newest.verified:
-            found.append(
-                _finding(facts, target, "now-verified", "made live unverified; it answers now")
-            )
-    return found
+def hand_edit(facts: Facts, target: Target) -> Finding | None:
+    """Find that the live bundle is not what the newest release says."""
+    newest = target.newest
+    live = plan.live_bundle(target, facts.shas)
+    if newest is None or newest.bundle == live:
+        return None
+    same = (live.model, live.profile) == (newest.bundle.model, newest.bundle.profile)
+    if same and live.profile_sha is None:
+        message = f"hand edit: profiles/{live.profile}.toml is missing"
+    elif same:
+        message = f"hand edit: profile {live.profile} changed in place since release {newest.n}"
+    else:
+        message = f"hand edit: {live} is live, release {newest.n} says {newest.bundle}"
+    key = "model" if live.model != newest.bundle.model else "profile"
+    hint = f'fftdeploy adopt {target} --why "TEXT", or undo the edit'
+    line = facts.deployments.line(target, key)
+    return Finding("hand-edit", "error", str(target), message, facts.shown, line, hint)
 
 
-def runway(
-    facts: Facts, targets: Iterable[Target], shutdowns: Mapping[str, Shutdown | None]
-) -> list[Finding]:
-    """Find live models that retire soon, by the policy or within 30 days."""
-    found = []
-    for target in targets:
-        shutdown = shutdowns.get(target.model)
-        if shutdown is None:
-            continue
-        days = (shutdown.date - facts.now.date()).days
-        asked = facts.policy.rules(target.environment).min_runway_days or _SHORT_RUNWAY_DAYS
-        if days < asked:
-            message = f"{days} days of runway are left ({shutdown.date}, {shutdown.source})"
-            found.append(_finding(facts, target, "runway", message, hint="promote a successor"))
-    return found
-
-
-def no_rollback(facts: Facts, target: Target, why: str) -> Finding:
-    """Say that `target` has nothing to go back to."""
-    return _finding(facts, target, "no-rollback", why)
+def about(
+    facts: Facts,
+    target: Target,
+    code: str,
+    message: str,
+    severity: str = "notice",
+    hint: str = "",
+) -> Finding:
+    """Build a finding at the place where `target` is written."""
+    line = facts.deployments.line(target)
+    grave = severity == "error"
+    return Finding(
+        code, "error" if grave else "notice", str(target), message, facts.shown, line, hint
+    )
 
 
 def _without_policy(facts: Facts) -> Iterator[Finding]:
@@ -113,53 +107,58 @@ def _without_policy(facts: Facts) -> Iterator[Finding]:
 def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
     live = plan.live_bundle(target, facts.shas)
     if problem := edit.layout_problem(facts.deployments.document, target):
-        yield _finding(facts, target, "layout", problem, "error", edit.layout_hint(target))
+        yield about(facts, target, "layout", problem, "error", edit.layout_hint(target))
     if target.newest is None:
         hint = f'fftdeploy adopt {target} --why "TEXT"'
-        yield _finding(facts, target, "unrecorded", "what is live is not recorded yet", hint=hint)
-    elif not plan.is_recorded(target, live):
-        yield _hand_edit(facts, target)
+        yield about(facts, target, "unrecorded", "what is live is not recorded yet", hint=hint)
+    elif edited := hand_edit(facts, target):
+        yield edited
     if hold := target.hold_on(live, facts.now):
         message = f"the live bundle is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
-        yield _finding(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
+        yield about(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
     yield from _record_notices(facts, target)
     yield from _policy_notices(facts, target)
 
 
-def _hand_edit(facts: Facts, target: Target) -> Finding:
-    newest = target.newest
-    assert newest is not None  # noqa: S101 - a target without releases is `unrecorded`
-    live = plan.live_bundle(target, facts.shas)
-    if live.profile and live.profile == newest.bundle.profile and live.model == newest.bundle.model:
-        message = f"hand edit: profile {live.profile} changed in place since release {newest.n}"
-        if live.profile_sha is None:
-            message = f"hand edit: profiles/{live.profile}.toml is missing"
-        key = "profile"
+def _from_api(facts: Facts, target: Target) -> Iterator[Finding]:
+    known = facts.readiness.get(str(target))
+    if known is None or known.is_ready:
+        return
+    if known.dead:
+        message = f"the live model is dead: {known.message}"
+        yield about(facts, target, "dead", message, "error", f"fftdeploy rollback {target}")
     else:
-        message = f"hand edit: {live} is live, release {newest.n} says {newest.bundle}"
-        key = "model" if live.model != newest.bundle.model else "profile"
-    line = facts.deployments.line(target, key)
-    hint = f'fftdeploy adopt {target} --why "TEXT", or undo the edit'
-    return Finding("hand-edit", "error", str(target), message, facts.shown, line, hint)
+        yield about(facts, target, known.state, known.message, hint=known.hint)
+
+
+def _runway(facts: Facts, target: Target) -> Iterator[Finding]:
+    shutdown = facts.shutdowns.get(str(target))
+    if shutdown is None:
+        return
+    days = (shutdown.date - facts.now.date()).days
+    asked = facts.policy.rules(target.environment).min_runway_days or _SHORT_RUNWAY_DAYS
+    if days < asked:
+        message = f"{days} days of runway are left ({shutdown.date}, {shutdown.source})"
+        yield about(facts, target, "runway", message, hint="promote a successor")
 
 
 def _record_notices(facts: Facts, target: Target) -> Iterator[Finding]:
-    newest = target.newest
-    if newest is not None and not newest.verified:
+    newest, known = target.newest, facts.readiness.get(str(target))
+    if newest is not None and not newest.verified and not (known and known.is_ready):
         message = f"release {newest.n} was made live without proof"
-        yield _finding(facts, target, "unproved", message, hint="fftdeploy check --probe")
+        yield about(facts, target, "unproved", message, hint="fftdeploy check --probe")
     later: datetime | None = None
     for release in target.releases:
         if release.at - facts.now > _CLOCK_SKEW:
-            yield _finding(facts, target, "future", f"release {release.n} is from the future")
+            yield about(facts, target, "future", f"release {release.n} is from the future")
         if later is not None and release.at > later:
             message = f"release {release.n} is later than the one above it"
-            yield _finding(facts, target, "time-order", message)
+            yield about(facts, target, "time-order", message)
         later = release.at
     for hold in target.holds:
         if hold.lifted is None and hold.until is not None and hold.until <= facts.now:
             message = f"the hold on {hold.model} ended {hold.until:%Y-%m-%d}"
-            yield _finding(facts, target, "expired-hold", message)
+            yield about(facts, target, "expired-hold", message)
     yield from _way_back_notices(facts, target)
 
 
@@ -172,10 +171,10 @@ def _way_back_notices(facts: Facts, target: Target) -> Iterator[Finding]:
     candidates = plan.rollback_candidates(target, live, facts.shas, actor)
     usable = [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
     if not usable:
-        yield no_rollback(facts, target, "there is no release to go back to")
+        yield about(facts, target, "no-rollback", "there is no release to go back to")
     elif usable[0].fate == "profile":
         message = f"release {usable[0].release.n}, the way back: {usable[0].reason}"
-        yield _finding(facts, target, "rollback-profile", message)
+        yield about(facts, target, "rollback-profile", message)
 
 
 def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
@@ -189,15 +188,14 @@ def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
     source = facts.deployments.targets.get((target.task, newest.via)) if newest else None
     if newest is not None and source is not None and source.hold_on(newest.bundle, facts.now):
         message = f"release {newest.n} came from {newest.via}, where it is on hold since"
-        yield _finding(facts, target, "held-at-source", message)
-    came_from_elsewhere = newest is not None and newest.via in {"rollback", "adopt"}
-    if came_from_elsewhere or (newest is not None and "order" in newest.overrides):
+        yield about(facts, target, "held-at-source", message)
+    if newest is None or newest.bundle != live:
+        return  # a hand edit, or nothing recorded, is its own finding
+    if newest.via in {"rollback", "adopt"} or "order" in newest.overrides:
         return
     breach = policy.order_breach(rules, target.task, live, facts.deployments, bundle_of, facts.now)
-    if breach and not plan.is_recorded(target, live):
-        return  # the hand edit says it all
     if breach:
-        yield _finding(facts, target, "policy-order", breach.message)
+        yield about(facts, target, "policy-order", breach.message)
 
 
 def _override_clashes(facts: Facts) -> Iterator[Finding]:
@@ -208,19 +206,4 @@ def _override_clashes(facts: Facts) -> Iterator[Finding]:
         if len(targets) > 1:
             both = " and ".join(map(str, targets))
             message = f"{both} share the override variable {variable}"
-            yield _finding(facts, targets[1], "override-variable", message, "error", "rename one")
-
-
-def _finding(
-    facts: Facts,
-    target: Target,
-    code: str,
-    message: str,
-    severity: str = "notice",
-    hint: str = "",
-) -> Finding:
-    line = facts.deployments.line(target)
-    grave = severity == "error"
-    return Finding(
-        code, "error" if grave else "notice", str(target), message, facts.shown, line, hint
-    )
+            yield about(facts, targets[1], "override-variable", message, "error", "rename one")

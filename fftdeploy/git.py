@@ -32,7 +32,8 @@ _REDIRECTING = frozenset(
         *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
     }
 )
-_QUIET = ("--no-pager", "--literal-pathspecs")
+_QUIET = ("--no-pager",)
+_LITERAL = "--literal-pathspecs"
 _INERT = (
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.hooksPath=/dev/null"),
@@ -100,11 +101,12 @@ class Repository(NamedTuple):
 
     def is_tracked(self, path: Path) -> bool:
         """Say whether the index knows `path`."""
-        return bool(self._ask("ls-files", "-z", "--", self.spell(path)))
+        return bool(self._ask(_LITERAL, "ls-files", "-z", "--", self.spell(path)))
 
     def is_ignored(self, path: Path) -> bool:
         """Say whether a `.gitignore` keeps `path`, which need not exist, out of commits."""
-        return self._ask("check-ignore", "--quiet", "--", self.spell(path)) is not None
+        # This one refuses literal pathspecs; it expands nothing, and `./` hides a leading `:`.
+        return self._ask("check-ignore", "--quiet", "--", f"./{self.spell(path)}") is not None
 
     def under_way(self) -> str:
         """Name the merge or rebase that somebody has yet to finish; "" if there is none."""
@@ -261,7 +263,7 @@ def _is_kept_out(repository: Repository, path: Path) -> bool:
 
 def _must(folder: Path, arguments: Sequence[str], environ: Mapping[str, str], limit: float) -> None:
     try:
-        answer = _run(folder, (*_QUIET, *arguments), environ, limit, detached=False)
+        answer = _run(folder, (*_QUIET, _LITERAL, *arguments), environ, limit, detached=False)
     except UsageError as error:
         raise DiskError(error.message, hint=error.hint) from error
     if answer.returncode:
@@ -354,3 +356,31 @@ def _last_line(output: bytes) -> str:
     lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
     text = lines[-1].strip() if lines else ""
     return "".join(char if char.isprintable() else "?" for char in text)[:200]
+
+
+def create_repository(
+    folder: Path, name: str, email: str, environ: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
+) -> Repository:
+    """Make `folder` a repository with an identity of its own and a branch called `main`.
+
+    Raises:
+        UsageError: There is no git.
+        DiskError: git refused; `folder` may hold part of a `.git`.
+    """
+    _git(environ)
+    child = commit_environ(environ, ())
+    _must(folder, ("init", "--quiet", "--initial-branch=main"), child, timeout_s)
+    for key, value in (("name", name), ("email", email)):
+        _must(folder, ("config", f"user.{key}", value), child, timeout_s)
+    return open_repository(folder, environ, timeout_s=timeout_s)
+
+
+def patches(repository: Repository, path: Path, *, context: int) -> str:
+    """Return the commits that touched `path`, newest first, each with its subject and patch."""
+    arguments = ("log", "--patch", "--oneline", "--no-color", "--no-ext-diff", "--no-textconv")
+    command = (*_QUIET, *_INERT, *arguments, f"--unified={context}", "--", repository.spell(path))
+    quiet = _question_environ(repository.environ)
+    answer = _run(repository.toplevel, command, quiet, repository.timeout_s)
+    if answer.returncode:
+        raise DiskError(f"git log failed: {_last_line(answer.stderr)}")
+    return answer.stdout.decode(errors="replace")

@@ -1,6 +1,6 @@
-"""The grammar of names and model IDs, and the nearest right word for a wrong one.
+r"""The grammar of names and model IDs, and the nearest right word for a wrong one.
 
-Patterns are ASCII classes for `fullmatch`: `$` would accept a trailing newline and `\\d`
+Patterns are ASCII classes for `fullmatch`: `$` would accept a trailing newline and `\d`
 digits of other scripts, and both have been used to smuggle look-alikes past a reviewer.
 """
 

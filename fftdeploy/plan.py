@@ -82,6 +82,23 @@ def is_recorded(target: Target, live: Bundle) -> bool:
     return target.newest is not None and target.newest.bundle == live
 
 
+def replaced_bundle(target: Target, live: Bundle) -> Bundle:
+    """Return what a change of `target` replaces, to be recorded and held.
+
+    That is what is live; or, where the file of its profile is gone, what the newest release
+    says that it was.
+    """
+    newest = target.newest
+    if newest and _lacks_file(live) and replace(newest.bundle, profile_sha=None) == live:
+        return newest.bundle
+    return live
+
+
+def _lacks_file(bundle: Bundle) -> bool:
+    """Tell whether `bundle` names a profile that has no file, so that no release can record it."""
+    return bundle.profile is not None and bundle.profile_sha is None
+
+
 def choose_source(
     deployments: Deployments,
     name: tuple[str, str],
@@ -194,17 +211,21 @@ def _with_job(bundle: Bundle, environment: str, job: str | None) -> Source:
 
 
 def _require_profile(bundle: Bundle, shas: Shas) -> None:
-    if bundle.profile is None:
-        return
-    problem = profile_problem(bundle, shas)
-    if bundle.profile_sha is None:
+    _refuse_without_file(bundle, "use --no-profile")
+    if problem := profile_problem(bundle, shas):
+        raise PolicyError(
+            problem, hint="a prompt is changed by a new file and a promotion", code="profile"
+        )
+
+
+def _refuse_without_file(bundle: Bundle, instead: str) -> None:
+    if _lacks_file(bundle):
         raise ConfigError(
             f"profile {bundle.profile!r} has no file",
-            hint=f"write profiles/{bundle.profile}.toml, or use --no-profile",
+            hint=f"write profiles/{bundle.profile}.toml, or {instead}",
             where=f"profiles/{bundle.profile}.toml",
+            code="profile",
         )
-    if problem:
-        raise PolicyError(problem, hint="a prompt is changed by a new file and a promotion")
 
 
 def profile_problem(bundle: Bundle, shas: Shas) -> str:
@@ -240,8 +261,8 @@ def record_hand_edit(target: Target, live: Bundle, actor: Actor) -> Release:
 
 
 def recorded(target: Target, live: Bundle, actor: Actor) -> Target:
-    """Return `target` with a hand edit recorded on top, or as it is if there is none."""
-    if is_recorded(target, live):
+    """Return `target` with a hand edit recorded on top, or as it is if there is none to record."""
+    if is_recorded(target, live) or _lacks_file(live):
         return target
     release = record_hand_edit(target, live, actor)
     return replace(target, releases=(release, *target.releases))
@@ -276,13 +297,21 @@ def plan_promotion(
     _refuse_held(target, source.bundle, actor.now)
     refuse_hand_edit(rules, target, live)
     require_why(rules, target, actor)
-    base = recorded(target, live, replace(actor, why=None))
     if source.bundle == live:
-        return plan_adoption(target, live, actor)
+        return plan_adoption(target, live, actor, verified=True)
+    base = recorded(target, replaced_bundle(target, live), replace(actor, why=None))
     notes = [source.note] if source.note else []
-    if base != target:
-        notes.append(f"what is live was not recorded: release {base.releases[0].n} records it")
+    notes += _hand_edit_notes(target, base, live)
     return Plan(target, _released(base, source, actor, overrides), tuple(notes))
+
+
+def _hand_edit_notes(target: Target, base: Target, live: Bundle) -> list[str]:
+    """Say what became of a hand edit: `base` is `target` with it recorded, where that could be."""
+    if base != target:
+        return [f"what is live was not recorded: release {base.releases[0].n} records it"]
+    if _lacks_file(live):
+        return [f"profiles/{live.profile}.toml is missing: what was live with it is not recorded"]
+    return []
 
 
 def plan_adoption(target: Target, live: Bundle, actor: Actor, *, verified: bool = False) -> Plan:
@@ -290,9 +319,11 @@ def plan_adoption(target: Target, live: Bundle, actor: Actor, *, verified: bool 
 
     Raises:
         PolicyError: The live bundle is on hold in this target.
+        ConfigError: Its profile has no file.
     """
     if is_recorded(target, live):
         return Plan(target, target, ("the newest release records it already",))
+    _refuse_without_file(live, "put the right name into the target")
     _refuse_held(target, live, actor.now)
     release = replace(record_hand_edit(target, live, actor), verified=verified)
     return Plan(target, replace(target, releases=(release, *target.releases)))
@@ -325,7 +356,7 @@ def rollback_candidates(
                 code="unknown-release",
             )
         return (_candidate(target, named, live, shas, actor.now, profile),)
-    origin = base.origin(base.releases[0])
+    origin = base.origin(base.releases[0]) if is_recorded(base, live) else _next_number(base)
     return tuple(
         _candidate(target, release, live, shas, actor.now, profile)
         for release in target.releases
@@ -363,7 +394,7 @@ def plan_rollback(
     *,
     verified: bool = True,
 ) -> Plan:
-    """Go back to `chosen`, and put what was live on hold, once.
+    """Go back to a candidate, and put what was live on hold, once.
 
     Going to a newer origin than that of what is live corrects an overshoot: it warns and
     holds nothing.
@@ -376,9 +407,7 @@ def plan_rollback(
         verified: Whether the API proved the bundle ready.
     """
     base = recorded(target, live, replace(actor, why=None))
-    notes = []
-    if base != target:
-        notes.append(f"what is live was not recorded: release {base.releases[0].n} records it")
+    notes = _hand_edit_notes(target, base, live)
     chosen, back = candidate.release, candidate.bundle
     release = Release(
         n=_next_number(base),

@@ -171,8 +171,8 @@ def freeze_breach(rules: Rules, now: datetime) -> Breach | None:
 
 
 def runway_breach(rules: Rules, days: int | None) -> Breach | None:
-    """Say that `days` of runway are too few; an unknown runway passes."""
-    if days is None or days >= rules.min_runway_days:
+    """Say that `days` of runway are too few; an unknown runway passes, and so does any if unasked."""
+    if days is None or not rules.min_runway_days or days >= rules.min_runway_days:
         return None
     return Breach("runway", f"{days} days of runway are left; {rules.min_runway_days} are asked")
 
@@ -188,10 +188,9 @@ def soaked(target: Target, bundle: Bundle, live: Bundle, now: datetime) -> timed
     for index, release in enumerate(target.releases):
         if release.bundle == bundle and (index > 0 or live == bundle):
             stretch = end - release.at if stretch is None else stretch + (end - release.at)
-        elif release.bundle == bundle:  # recorded, then edited away by hand: its end is unknown
-            continue
-        elif stretch is not None:
+        elif release.bundle != bundle and stretch is not None:
             break
+        # The newest release that was edited away by hand counts for nothing: its end is unknown.
         end = release.at
     return stretch or timedelta()
 

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox, State
-from tests import api_description as description
+import api_description as description
 
 pytestmark = pytest.mark.skipif(bool(description.MISSING), reason=description.MISSING)
 

@@ -138,7 +138,7 @@ def test_spans_of_an_array_and_its_inline_tables() -> None:
 
 
 def test_any_text_has_an_answer() -> None:
-    choose = random.Random(7)  # noqa: S311 - repeatable, not secret
+    choose = random.Random(7)
     pieces = [
         "[",
         "]",

@@ -13,7 +13,7 @@ import typer
 import fftdeploy
 from fftdeploy import errors
 from fftdeploy.cli import signals
-from fftdeploy.cli.session import Session, open_session, with_changed
+from fftdeploy.cli.session import Session, open_session, secrets_of, with_changed
 from fftdeploy.errors import FftdeployError, Outcome
 from fftdeploy.render.output import ClosedPipeError, Format, Output
 from fftdeploy.report import Report
@@ -156,33 +156,45 @@ def _invoke(
         no_color=common["no_color"],
     )
     try:
+        code = _exit_code(session, function, values)
+    finally:
+        session.close()
+    raise typer.Exit(code)
+
+
+def _exit_code(session: Session, function: Callable[..., Report], values: dict[str, Any]) -> int:
+    """Run a command, print its end whatever that is, and return its exit code."""
+    try:
         report = function(session, **values)
-        session.output.report(name, report)
-        raise typer.Exit(report.outcome.exit_code)
+        session.output.report(session.command, report)
     except FftdeployError as error:
         with_changed(error, session.changed)
-        session.output.error(name, error.outcome, error, session.data)
-        raise typer.Exit(error.outcome.exit_code) from None
+        session.output.error(session.command, error.outcome, error, session.data)
+        return error.outcome.exit_code
     except ClosedPipeError:
         if session.changed:
             session.output.message(f"note: {session.changed}")
-        raise typer.Exit(PIPE_CLOSED) from None
+        return PIPE_CLOSED
     except signals.Stopped as stop:
-        _say_stopped(session, stop)
-        raise typer.Exit(128 + stop.number) from None
-    finally:
-        session.close()
+        return _stopped(session.output, session.command, stop, session.changed, session.data)
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is a bug
+        return _bug(session.output, session.command, error, session.changed)
+    return report.outcome.exit_code
 
 
-def _say_stopped(session: Session, stop: signals.Stopped) -> None:
-    session.output.stop_progress()
-    state = session.changed or "nothing was changed"
-    session.output.message(f"error: stopped by {stop}; {state}")
-    if session.output.form == "json":
-        outcome = Outcome(128 + stop.number, "stopped", "", "")
-        session.output.error(
-            session.command, outcome, FftdeployError(f"stopped by {stop}", code="stopped")
-        )
+def _stopped(
+    output: Output,
+    command: str,
+    stop: signals.Stopped,
+    changed: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> int:
+    """Say what stopped the command, and what state that leaves things in."""
+    outcome = Outcome(128 + stop.number, "stopped", "", "")
+    state = "" if changed else "; nothing was changed"
+    error = with_changed(FftdeployError(f"stopped by {stop}{state}", code="stopped"), changed)
+    output.error(command, outcome, error, data)
+    return outcome.exit_code
 
 
 @app.callback(invoke_without_command=True)
@@ -199,20 +211,20 @@ def _root(
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; every failure ends here."""
-    _register()
     with signals.raised():
         try:
+            _register()
             return int(app(args=list(argv), prog_name="fftdeploy", standalone_mode=False) or 0)
         except typer.TyperException as error:
             return _usage(argv, error)
         except typer.Abort:
             return 130
         except signals.Stopped as stop:
-            return 128 + stop.number
-        except BrokenPipeError:
-            return PIPE_CLOSED
+            return _stopped(_plain_output(argv), _name(argv), stop)
+        except OSError as error:  # help and version are printed by Typer
+            return _unprinted(_plain_output(argv), error)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is a bug
-            return _bug(argv, error)
+            return _bug(_plain_output(argv), _name(argv), error)
 
 
 def _register() -> None:
@@ -222,39 +234,49 @@ def _register() -> None:
     del changing, looking, starting
 
 
+def _name(argv: Sequence[str]) -> str:
+    """Return the command's name for the JSON document's schema."""
+    return argv[0] if argv and argv[0].isalpha() else "usage"
+
+
 def _usage(argv: Sequence[str], error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "fftdeploy"
     output = _plain_output(argv)
-    if context is not None and output.form != "json":
-        output.message(context.get_usage())
     failure = errors.UsageError(error.format_message(), hint=f"{path} --help")
-    name = path.split()[1] if " " in path else "usage"
-    output.error(name, errors.USAGE, failure)
+    output.error(_name(argv), errors.USAGE, failure)
+    if context is not None:
+        output.message(context.get_usage())
     return errors.USAGE.exit_code
 
 
-def _bug(argv: Sequence[str], error: Exception) -> int:
+def _unprinted(output: Output, error: OSError) -> int:
+    output.abandon_stdout()
+    if isinstance(error, BrokenPipeError):
+        return PIPE_CLOSED
+    output.message(f"error: {error.strerror} writing to stdout")
+    return errors.IO.exit_code
+
+
+def _bug(output: Output, command: str, error: Exception, changed: str = "") -> int:
     from fftdeploy.cli.bugs import write_report
 
-    output = _plain_output(argv)
     path = write_report(error, output.redact)
     failure = FftdeployError(
         f"unexpected {type(error).__name__}",
         hint=f"please report it with {path}" if path else "please report it",
         code="bug",
     )
-    output.error(argv[0] if argv else "usage", errors.BUG, failure)
+    output.error(command, errors.BUG, with_changed(failure, changed))
     return errors.BUG.exit_code
 
 
 def _plain_output(argv: Sequence[str]) -> Output:
     """Return an output for what fails before, or outside of, a session."""
-    as_json = "--json" in argv or "--format=json" in argv
     pairs = zip(argv, argv[1:], strict=False)
-    as_json = as_json or ("--format", "json") in list(pairs)
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
-    return Output(os.environ, form="json" if as_json else "text", secrets=[key] if key else [])
+    as_json = bool({"--json", "--format=json"} & {*argv}) or ("--format", "json") in list(pairs)
+    form: Format = "json" if as_json else "text"
+    return Output(os.environ, form=form, secrets=secrets_of(os.environ))
 
 
 def main() -> None:

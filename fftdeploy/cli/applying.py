@@ -158,8 +158,8 @@ class Change:
             return (line(f"{after}  {_what_changed(before, after)}"), *notes)
         return (
             line(f"{after}  release {after.releases[0].n}"),
-            line(f"  from  {_live(before)}"),
-            line(f"  to    {_live(after)}"),
+            line(f"  from       {_live(before)}"),
+            line(f"  to         {_live(after)}"),
             *notes,
         )
 
@@ -257,8 +257,8 @@ def _readiness_lines(readiness: Readiness | None, session: Session) -> tuple[Blo
 
     today = session.now().date()
     shown: list[Block] = [
-        line("  ready ", readiness_cell(readiness)),
-        line("  runway ", runway_cell(readiness, today)),
+        line("  readiness  ", readiness_cell(readiness)),
+        line("  runway     ", runway_cell(readiness, today)),
     ]
     shown += [line(f"  warning: {warning}") for warning in readiness.warnings]
     return tuple(shown)

@@ -2,6 +2,7 @@
 
 from fftdeploy import findings
 from fftdeploy.cli.session import Session
+from fftdeploy.deployments import Target
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome
 from fftdeploy.plan import live_bundle
 from fftdeploy.proof import Question
@@ -31,10 +32,10 @@ class Check:
             self.workspace.sha,
             self.session.now(),
             self.workspace.shown,
+            readiness,
+            {str(target): self._shutdown(target, readiness) for target in self.targets},
         )
-        found = findings.in_file(facts, self.targets)
-        found += findings.from_api(facts, self.targets, readiness)
-        found += findings.runway(facts, self.targets, self._shutdowns(readiness))
+        found = findings.find(facts, self.targets)
         outcome = _outcome(found, readiness)
         self.session.data.update(
             verified=self.is_online,
@@ -42,9 +43,7 @@ class Check:
                 {
                     "target": str(target),
                     "model": target.model,
-                    "readiness": readiness[target.model].state
-                    if target.model in readiness
-                    else "not-asked",
+                    "readiness": readiness[str(target)].state if readiness else "not-asked",
                 }
                 for target in self.targets
             ],
@@ -53,33 +52,27 @@ class Check:
         return Report(outcome, self.session.data, self._body(found), tuple(found))
 
     def _ask(self) -> dict[str, Readiness]:
+        """Return what the API proved about each target's live model."""
         prover = self.session.prover(concurrency=_PROBES_AT_ONCE)
-        kin = {
-            target.model: tuple(release.bundle.model for release in target.releases)
-            for target in self.targets
-        }
-        if not self.probe:
-            return prover.check_listed(kin, kin)
-        questions = {
-            Question(
-                target.model,
-                self.workspace.endpoint(live_bundle(target, self.workspace.sha).profile),
-                kin=kin[target.model],
-            )
-            for target in self.targets
-        }
-        return {
-            question.model: readiness for question, readiness in prover.prove_all(questions).items()
-        }
+        if self.probe:
+            questions = {str(target): self._question(target) for target in self.targets}
+            proved = prover.prove_all(set(questions.values()))
+            return {name: proved[question] for name, question in questions.items()}
+        kin: dict[str, tuple[str, ...]] = {}
+        for target in self.targets:
+            kin[target.model] = (*kin.get(target.model, ()), *_models(target))
+        listed = prover.check_listed(kin, kin)
+        return {str(target): listed[target.model] for target in self.targets}
 
-    def _shutdowns(self, readiness: dict[str, Readiness]) -> dict[str, Shutdown | None]:
-        """Return shutdown dates: from the API where it was asked, else from the table."""
-        return {
-            target.model: readiness[target.model].shutdown
-            if target.model in readiness
-            else find_shutdown(Facts(target.model), None)
-            for target in self.targets
-        }
+    def _question(self, target: Target) -> Question:
+        live = live_bundle(target, self.workspace.sha)
+        return Question(live.model, self.workspace.endpoint(live.profile), kin=_models(target))
+
+    def _shutdown(self, target: Target, readiness: dict[str, Readiness]) -> Shutdown | None:
+        """Return the shutdown date: from the API where it was asked, else from the table."""
+        if known := readiness.get(str(target)):
+            return known.shutdown
+        return find_shutdown(Facts(target.model), None)
 
     def _body(self, found: list[Finding]) -> tuple[Block, ...]:
         rows = tuple(
@@ -111,3 +104,7 @@ def _outcome(found: list[Finding], readiness: dict[str, Readiness]) -> Outcome:
     if any(known.is_auth for known in unverified):
         return AUTH
     return UNVERIFIED if unverified else OK
+
+
+def _models(target: Target) -> tuple[str, ...]:
+    return tuple(sorted({release.bundle.model for release in target.releases} - {target.model}))

@@ -2,16 +2,21 @@
 
 import os
 import tomllib
+from pathlib import Path
 
 
 def complete_target(incomplete: str) -> list[str]:
     """Return the targets of the nearest file that start with `incomplete`; never fails."""
     from fftdeploy.errors import FftdeployError
+    from fftdeploy.names import name_problem
     from fftdeploy.runtime import find_file, target_names
 
     try:
-        with open(find_file(None, os.environ), "rb") as stream:  # noqa: PTH123
-            names = target_names(tomllib.load(stream))
+        path = Path(find_file(None, os.environ))
+        text = path.read_text("utf-8-sig") if path.is_file() else ""
+        names = target_names(tomllib.loads(text))
     except (FftdeployError, OSError, ValueError, RecursionError):
         return []
+    # What the shell gets goes on the command line: only names, whatever the file says.
+    names = [name for name in names if not any(map(name_problem, name.split("/")))]
     return [name for name in names if name.startswith(incomplete)]

@@ -16,9 +16,9 @@ from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
 from fftdeploy.workspace import select
 
-_COLUMNS = ("target", "model", "since", "by", "readiness", "runway", "rollback")
+_COLUMNS = ("target", "model", "since", "by", "evidence", "ready", "runway", "rollback", "answers")
 _CONDITIONS = ("runway", "dead", "hand-edit", "no-rollback")
-_DEADLINE_S = 20.0
+_EVIDENCE_SHOWN = 12
 
 
 @dataclass
@@ -57,8 +57,7 @@ class Status:
         else:
             for row in rows:
                 row.chosen = next((c for c in row.candidates if c.fate == "ask"), None)
-        found = [finding for row in rows for finding in self._findings(row)]
-        failed = [finding for finding in found if self._fails(finding)]
+        failed = [finding for row in rows for finding in self._failures(row)]
         self.session.data.update(
             verified=self.is_online, targets=[self._as_json(row) for row in rows]
         )
@@ -122,7 +121,10 @@ class Status:
         known = self._readiness(target, bundle)
         return known.shutdown if known else find_shutdown(Facts(bundle.model), None)
 
-    def _findings(self, row: _Row) -> list[Finding]:
+    def _failures(self, row: _Row) -> list[Finding]:
+        """Find what `--fail-on` asks for in one target."""
+        target, known = row.target, self._readiness(row.target, row.live)
+        shutdown = self._shutdown(target, row.live)
         facts = findings.Facts(
             self.workspace.deployments,
             self.workspace.policy,
@@ -130,42 +132,36 @@ class Status:
             self.session.now(),
             self.workspace.shown,
         )
-        found = [f for f in findings.in_file(facts, [row.target]) if f.code == "hand-edit"]
-        known = self._readiness(row.target, row.live)
-        if known is not None:
-            found += findings.from_api(facts, [row.target], {row.target.model: known})
-        if (span := self.conditions.get("runway")) is not None:
-            shutdown = self._shutdown(row.target, row.live)
-            if shutdown and (shutdown.date - facts.now.date()).days < span:
-                found += [
-                    Finding(
-                        "runway",
-                        "notice",
-                        str(row.target),
-                        f"the live model ends {shutdown.date} ({shutdown.source})",
-                        self.workspace.shown,
-                        self.workspace.deployments.line(row.target),
-                    )
-                ]
-        if row.chosen is None:
-            found.append(findings.no_rollback(facts, row.target, "nothing to roll back to"))
-        return found
-
-    def _fails(self, finding: Finding) -> bool:
-        return finding.code in self.conditions
+        failures = {
+            "runway": f"the live model ends {shutdown.date} ({shutdown.source})"
+            if shutdown
+            and (shutdown.date - facts.now.date()).days < self.conditions.get("runway", 0)
+            else "",
+            "dead": f"the live model is dead: {known.message}" if known and known.dead else "",
+            "no-rollback": _no_way_back(row),
+        }
+        edited = findings.hand_edit(facts, target)
+        found = [edited] if edited and "hand-edit" in self.conditions else []
+        return found + [
+            findings.about(facts, target, code, message)
+            for code, message in failures.items()
+            if message and code in self.conditions
+        ]
 
     def _body(self, rows: list[_Row], failed: list[Finding]) -> tuple[Block, ...]:
         if not rows:
             return (line("no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID --create"),)
-        table = Table(_COLUMNS, tuple(self._cells(row) for row in rows))
-        body: list[Block] = [table, line("")]
+        body: list[Block] = [_table(_COLUMNS, [self._cells(row) for row in rows]), line("")]
         for row in rows:
             if text := self._outlived(row):
                 body.append(line(Cell(f"{row.target}: {text}", "bad")))
         for row in rows:
             body += [line(f"{row.target}: {text}") for text in self._asides(row)]
-        for finding in failed:
-            body.append(line(Cell(f"{finding.subject}: {finding.message}", "bad")))
+        body += [line(Cell(f"{failure.subject}: {failure.message}", "bad")) for failure in failed]
+        for name in dict.fromkeys(row.target.task for row in rows):
+            task = self.workspace.policy.tasks.get(name)
+            if task and task.owner:
+                body.append(line(Cell(f"{name}: owned by {task.owner}", "dim")))
         if not self.is_online:
             why = "" if self.session.has_key else ": OPENAI_API_KEY is not set"
             body.append(line(Cell(f"not verified with the API{why}", "warn")))
@@ -183,28 +179,28 @@ class Status:
         )
         if newest and not is_recorded:
             since = Cell(f"hand edit after release {newest.n}", "bad")
+        evidence = newest.evidence if newest and is_recorded else None
         return (
             Cell(str(target), "strong"),
             Cell(str(row.live)),
             since,
             Cell(newest.by if newest and is_recorded else ""),
+            Cell((evidence or "")[:_EVIDENCE_SHOWN]),
             readiness_cell(known) if known else Cell("not verified", "dim"),
             shutdown_cell(self._shutdown(target, row.live), today),
-            self._rollback_cell(row),
+            *self._rollback_cells(row),
         )
 
-    def _rollback_cell(self, row: _Row) -> Cell:
+    def _rollback_cells(self, row: _Row) -> tuple[Cell, Cell]:
+        """Return the way back, and whether it would answer today."""
         candidate = row.chosen
         if candidate is None:
-            return Cell("nothing to roll back to", "bad")
-        text = f"release {candidate.release.n}: {candidate.bundle}"
+            return Cell("nothing to roll back to", "bad"), Cell("")
+        back = Cell(f"release {candidate.release.n}: {candidate.bundle}")
         if candidate.fate == "profile":
-            return Cell(f"{text}  {candidate.reason}", "bad")
+            return back, Cell(candidate.reason, "bad")
         known = self._readiness(row.target, candidate.bundle)
-        if known is None:
-            return Cell(f"{text}  not verified", "dim")
-        state = readiness_cell(known)
-        return Cell(f"{text}  {state.text}", state.tone)
+        return back, readiness_cell(known) if known else Cell("not verified", "dim")
 
     def _outlived(self, row: _Row) -> str:
         """Say that every way back ends with the live model or before it; "" if one does not."""
@@ -238,6 +234,7 @@ class Status:
         target, today = row.target, self.session.now().date()
         known = self._readiness(target, row.live)
         shutdown = self._shutdown(target, row.live)
+        task = self.workspace.policy.tasks.get(target.task)
         back = row.chosen
         proof = self._readiness(target, back.bundle) if back else None
         return {
@@ -258,6 +255,8 @@ class Status:
             if back
             else None,
             "rollback_outlives": not self._outlived(row),
+            "owner": task.owner or None if task else None,
+            "description": task.description or None if task else None,
             "holds": [hold_json(hold) for hold in target.holds],
         }
 
@@ -281,3 +280,18 @@ def parse_conditions(text: str) -> dict[str, int]:
             raise UsageError("--fail-on runway needs days", hint="write runway:30d")
         conditions[name] = span.days if span else 0
     return conditions
+
+
+def _no_way_back(row: _Row) -> str:
+    if row.chosen is None:
+        return "nothing to roll back to"
+    return row.chosen.reason if row.chosen.fate == "profile" else ""
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[Cell, ...]]) -> Table:
+    """Build a table without the columns that are empty in every row."""
+    kept = [index for index in range(len(columns)) if any(row[index].text for row in rows)]
+    return Table(
+        tuple(columns[index] for index in kept),
+        tuple(tuple(row[index] for index in kept) for row in rows),
+    )

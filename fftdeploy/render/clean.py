@@ -14,7 +14,8 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-_KEY_SHAPE = re.compile(r"\bsk-[A-Za-z0-9_*-]{8,}")
+# A key stands by itself and has digits or stars in it; `ft:...:sk-learn:CdEf9` is a model.
+_KEY_SHAPE = re.compile(r"(?<![\w.:/#+-])sk-(?=[A-Za-z_-]*[0-9*])[A-Za-z0-9_*-]{8,}")
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
 _VENDOR_COMMAND = re.compile(r"##(?=vso\[|teamcity\[|\[)|section_(?=start:|end:)")
 REDACTED = "[redacted]"
@@ -47,9 +48,14 @@ def json_document(value: Any, secrets: Collection[str] = ()) -> str:
 
 def markdown(text: str, secrets: Collection[str] = ()) -> str:
     """Return `text` so that Markdown shows it as it is: no HTML, link, mention or table cell."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>@~&$:])", r"\\\1", clean(text, secrets)).replace(
-        "\n", " "
-    )
+    text = re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~&$:=])", r"\\\1", one_line(clean(text, secrets)))
+    # GitHub looks for mentions after Markdown has taken its backslashes out.
+    return re.sub(r"(?<!\w)@(?=\w)", "`@`", text)
+
+
+def one_line(text: str) -> str:
+    """Return `text` without line breaks and tabs: one piece can't look like several rows."""
+    return text.replace("\n", "\\n").replace("\t", " ")
 
 
 def annotation(text: str, *, is_property: bool = False) -> str:

@@ -22,7 +22,8 @@ def markdown(
                 parts.append(escape("".join(cell.text for cell in cells)) + "\n")
             case Diff(text):
                 fence = "`" * max(3, _longest_run(text) + 1)
-                parts.append(f"{fence}diff\n{plain(text)}{fence}\n")
+                shown = plain(text.replace("\r\n", "\n"))
+                parts.append(f"{fence}diff\n{shown}{fence}\n")
             case Table(columns, rows):
                 head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
                 body = [f"| {' | '.join(escape(cell.text) for cell in row)} |" for row in rows]

@@ -43,8 +43,9 @@ class Output:
         self.secrets = secrets
         self._environ = environ
         self._color = color
-        self._stdout = stdout or sys.stdout
-        self._stderr = stderr or sys.stderr
+        # Python has no stream at all where its parent closed the descriptor.
+        self._stdout: TextIO | None = stdout or sys.stdout
+        self._stderr: TextIO | None = stderr or sys.stderr
         self._status: Status | None = None
         for stream in (self._stdout, self._stderr):
             # Printing may never fail after the file was replaced, whatever the locale says.
@@ -87,7 +88,10 @@ class Output:
         error: FftdeployError,
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        """Print a failure: the JSON document if that was asked for, and two lines on stderr."""
+        """Print a failure: the JSON document if that was asked for, and two lines on stderr.
+
+        It is the failure that counts: stdout is written if it can be.
+        """
         self.stop_progress()
         where = f" ({error.where})" if error.where else ""
         self.message(f"error: {error.message}{where}")
@@ -95,18 +99,25 @@ class Output:
             self.message(f"hint: {error.hint}")
         if error.changed:
             self.message(f"note: {error.changed}")
+        text = self._error_text(command, outcome, error, data or {})
+        with suppress(DiskError, ClosedPipeError):
+            self._write(text)
+
+    def _error_text(
+        self, command: str, outcome: Outcome, error: FftdeployError, data: Mapping[str, Any]
+    ) -> str:
+        """Return what stdout says of a failure; nothing in text, where stderr says it all."""
         if self.form == "json":
-            document = {"error": _error_json(error), **(data or {})}
-            self._write(self._json(command, outcome, document, ()))
-        elif self.form == "github":
+            return self._json(command, outcome, {"error": _error_json(error), **data}, ())
+        if self.form == "github":
             from fftdeploy.render.markup import error_annotation
 
             path, number = _split_where(error.where)
-            self._write(
-                self.redact(error_annotation(error.code, error.message, path, number)) + "\n"
-            )
-        elif self.form == "markdown":
-            self._write(f"**error** ({outcome.name}): {self._escaped(error.message + where)}\n")
+            return self.redact(error_annotation(error.code, error.message, path, number)) + "\n"
+        if self.form == "markdown":
+            where = f" ({error.where})" if error.where else ""
+            return f"**error** ({outcome.name}): {self._escaped(error.message + where)}\n"
+        return ""
 
     def say(self, *blocks: Block) -> None:
         """Print messages on stderr, unless `--quiet`."""
@@ -149,7 +160,15 @@ class Output:
         """Ask a person one question on stderr; "" at the end of input."""
         self.stop_progress()
         self._write_error(self.clean(question) + " ")
-        return sys.stdin.readline().strip()
+        try:
+            return sys.stdin.readline().strip()
+        except UnicodeDecodeError:
+            return ""
+
+    def abandon_stdout(self) -> None:
+        """Give up a stdout that failed under somebody else's hands."""
+        if self._stdout is not None:
+            self._abandon(self._stdout)
 
     def clean(self, text: str) -> str:
         """Make `text` fit to be printed."""
@@ -167,7 +186,7 @@ class Output:
 
         return markup.markdown(blocks, plain=self.clean, escape=self._escaped)
 
-    def _text(self, blocks: tuple[Block, ...], stream: TextIO) -> str:
+    def _text(self, blocks: tuple[Block, ...], stream: TextIO | None) -> str:
         from fftdeploy.render import text
 
         width = self._width() if _is_terminal(stream) else None
@@ -193,7 +212,7 @@ class Output:
             width = 0
         return width if width > 0 else shutil.get_terminal_size().columns
 
-    def _use_color(self, stream: TextIO) -> bool:
+    def _use_color(self, stream: TextIO | None) -> bool:
         if self._color is not None:
             return self._color
         environ = self._environ
@@ -201,9 +220,15 @@ class Output:
             return False
         if environ.get("FORCE_COLOR", "0") not in {"", "0"}:
             return True
+        if environ.get("CLICOLOR") == "0":
+            return False
         return _is_terminal(stream) and environ.get("TERM") != "dumb"
 
     def _write(self, text: str) -> None:
+        if not text:
+            return
+        if self._stdout is None:
+            raise ClosedPipeError
         try:
             self._stdout.write(text)
             self._stdout.flush()
@@ -215,9 +240,13 @@ class Output:
             raise DiskError(f"{error.strerror} writing to stdout") from None
 
     def _write_error(self, text: str) -> None:
-        with suppress(OSError):  # there is nowhere left to say it
+        if self._stderr is None:
+            return
+        try:
             self._stderr.write(text)
             self._stderr.flush()
+        except OSError:  # there is nowhere left to say it
+            self._abandon(self._stderr)
 
     @staticmethod
     def _abandon(stream: TextIO) -> None:
@@ -228,9 +257,9 @@ class Output:
             os.close(null)
 
 
-def _is_terminal(stream: TextIO) -> bool:
-    with suppress(ValueError, AttributeError):
-        return stream.isatty()
+def _is_terminal(stream: TextIO | None) -> bool:
+    with suppress(ValueError):
+        return stream is not None and stream.isatty()
     return False
 
 

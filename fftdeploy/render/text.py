@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fftdeploy.render.clean import one_line
 from fftdeploy.report import Block, Cell, Diff, Line, Raw, Table, Tone
 
 _STYLES: dict[Tone, str] = {
@@ -64,7 +65,7 @@ def _show(console: Console, block: Block, width: int | None, clean: Callable[[st
 def _show_table(
     console: Console, table: Table, width: int | None, clean: Callable[[str], str]
 ) -> None:
-    cleaned = [[Cell(clean(cell.text), cell.tone) for cell in row] for row in table.rows]
+    cleaned = [[Cell(one_line(clean(cell.text)), cell.tone) for cell in row] for row in table.rows]
     if width is not None and _natural_width(table.columns, cleaned) > width:
         _show_cards(console, table.columns, cleaned)
         return
@@ -98,14 +99,16 @@ def _show_cards(console: Console, columns: tuple[str, ...], rows: list[list[Cell
 
 
 def _show_diff(console: Console, diff: str, clean: Callable[[str], str]) -> None:
+    if not diff:
+        return
     styles = {"+": "green", "-": "red", "@": "cyan"}
-    for line in diff.splitlines():
+    for line in diff.removesuffix("\n").split("\n"):  # not at the breaks that only Python knows
         style = "bold" if line.startswith(("+++", "---")) else styles.get(line[:1], "")
-        console.print(Text(clean(line), style), soft_wrap=True)
+        console.print(Text(clean(line.removesuffix("\r")), style), soft_wrap=True)
 
 
 def _joined(cells: Iterable[Cell], clean: Callable[[str], str]) -> Text:
     text = Text()
     for cell in cells:
-        text.append(clean(cell.text), _STYLES[cell.tone])
+        text.append(one_line(clean(cell.text)), _STYLES[cell.tone])
     return text

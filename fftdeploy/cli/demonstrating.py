@@ -1,0 +1,190 @@
+"""Demo: the story as real commands in a real repository, against a sandbox of its own."""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fftdeploy import deployments, files, git
+from fftdeploy.cli import story
+from fftdeploy.cli.session import NOW_VARIABLE, Session
+from fftdeploy.cli.story import Step
+from fftdeploy.errors import DiskError, FftdeployError, UsageError
+from fftdeploy.report import Block, Cell, Diff, Raw, Report, line
+from fftdeploy.sandbox import Sandbox
+
+_STEP_TIMEOUT_S = 60.0
+_KEPT = frozenset(
+    {
+        *("PATH", "HOME", "LANG", "TMPDIR", "TERM", "COLUMNS", "NO_COLOR", "FORCE_COLOR"),
+        *("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "VIRTUAL_ENV"),
+    }
+)
+
+
+class Demonstration:
+    """One run of `demo`."""
+
+    def __init__(self, session: Session, folder: Path | None) -> None:
+        self.session = session
+        self.folder = _empty_folder(folder)
+        self.file = self.folder / files.NAME
+        self.body: list[Block] = []
+        """What is shown in the end; nothing where everything was shown as it happened."""
+        self.is_live = session.output.form == "text"
+        self.wrong: list[str] = []
+        self.steps: list[dict[str, Any]] = []
+        session.data.update(folder=str(self.folder), steps=self.steps)
+
+    def run(self) -> Report:
+        """Tell the story and leave the repository behind.
+
+        Raises:
+            UsageError: There is no git.
+            FftdeployError: A step did not end as the story tells it.
+        """
+        with Sandbox() as sandbox:
+            self._say(line(Cell(story.OPENING, "strong")))
+            self._say(line(f"repository {self.folder}, API {sandbox.url}: all on this machine"))
+            repository = self._begin(sandbox)
+            for step in story.STEPS:
+                self._play(step, sandbox)
+        patches = git.patches(repository, self.file, context=0)
+        log = f"git log -p --oneline -U0 {files.NAME}"
+        self._type("What the reviewers saw, newest first:", log, patches)
+        self._check_end()
+        if self.wrong:
+            raise FftdeployError(
+                f"the story went wrong: {self.wrong[0]}",
+                hint=f"please report it with this output; the repository is {self.folder}",
+                code="bug",
+            )
+        self._say(line(""), line(Cell("Every step ended as told.", "good")))
+        self._say(line(f"The repository stays in {self.folder}; `fftdeploy sandbox` has its API."))
+        following = f"cd {shlex.quote(str(self.folder))} && fftdeploy status --offline"
+        return Report(data=self.session.data, body=tuple(self.body), next=following)
+
+    def _begin(self, sandbox: Sandbox) -> git.Repository:
+        """Make the repository and its first commit: what `init` writes, and two lines by hand."""
+        environ = self._environ(story.START, sandbox)
+        repository = self._repository(environ)
+        self._type("The line that says which model is called moves to git.", "git init")
+        self._play(Step(story.START, "", "fftdeploy init"), sandbox)
+        snapshot = files.read(self.file, root=self.folder)
+        files.replace(snapshot, snapshot.data + story.BY_HAND.encode())
+        self._type("", story.BY_HAND_SHOWN)
+        new = [path for path in self.folder.rglob("*") if path.is_file() and _is_ours(path)]
+        git.commit(repository, sorted(new), f"{story.FIRST_COMMIT}\n", environ)
+        self._type("", f'git add . && git commit -m "{story.FIRST_COMMIT}"')
+        return repository
+
+    def _repository(self, environ: Mapping[str, str]) -> git.Repository:
+        try:
+            return git.create_repository(self.folder, *story.AUTHOR, environ)
+        except UsageError as error:
+            raise UsageError(
+                f"the demo needs git: {error.message}", hint="install git", code="no-git"
+            ) from None
+
+    def _play(self, step: Step, sandbox: Sandbox) -> None:
+        """Type one command at its moment, and compare how it ended with the story."""
+        sandbox.set_now(step.at)
+        if step.deleted:
+            sandbox.remove(step.deleted)
+        said = f"{step.at:%Y-%m-%d}  {step.says}" if step.says else ""
+        self._type(said, step.command)
+        code, output = self._run(step, self._environ(step.at, sandbox))
+        self.steps[-1] |= {"exit_code": code, "output": output}
+        if code:
+            self._say(line(Cell(f"exit {code}", "warn")))
+        if code != step.exit_code:
+            self.wrong.append(f"`{step.command}` ended with {code}, not {step.exit_code}")
+
+    def _run(self, step: Step, environ: Mapping[str, str]) -> tuple[int, str]:
+        """Run a command of the story: straight onto our stdout if that is for people."""
+        _, *arguments = shlex.split(step.command)
+        try:
+            ended = subprocess.run(
+                [sys.executable, "-P", "-m", "fftdeploy", *arguments],
+                cwd=self.folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=None if self.is_live else subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                timeout=_STEP_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            self.wrong.append(f"`{step.command}` did not end within {_STEP_TIMEOUT_S:g} s")
+            return -1, ""
+        output = ended.stdout or ""
+        if output:
+            self._say(Raw(self.session.output.clean(output)))
+        return ended.returncode, output
+
+    def _environ(self, at: datetime, sandbox: Sandbox) -> dict[str, str]:
+        """Return what a command of the story may see: nothing of who runs the demo, or when."""
+        moment = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        kept = {name: value for name, value in self.session.environ.items() if name in _KEPT}
+        return kept | {
+            "OPENAI_BASE_URL": sandbox.url,
+            "OPENAI_API_KEY": sandbox.key,
+            NOW_VARIABLE: moment,
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_DATE": moment,
+            "GIT_COMMITTER_DATE": moment,
+        }
+
+    def _type(self, says: str, command: str, patch: str = "") -> None:
+        """Show what is said and typed, with the patches that git answers."""
+        step = {"says": says, "command": command, "exit_code": 0, "output": patch}
+        self.steps.append(step)
+        said = (line(Cell(f"# {says}", "dim")),) if says else ()
+        self._say(line(""), *said, line(Cell(f"$ {command}", "strong")))
+        if patch:
+            self._say(Diff(patch))
+
+    def _say(self, *blocks: Block) -> None:
+        if self.is_live:
+            self.session.output.report("demo", Report(body=blocks))
+        else:
+            self.body += blocks
+
+    def _check_end(self) -> None:
+        """Compare what the file says in the end with the story."""
+        found = deployments.parse(self.file.read_bytes()).targets
+        live = {str(target): target.model for target in found.values()}
+        held = {hold.model for hold in found["triage", "production"].holds}
+        if (live, held) != (story.LIVE, story.HELD):
+            self.wrong.append(f"{files.NAME} says {live}, on hold {sorted(held)}")
+
+
+def _is_ours(path: Path) -> bool:
+    return ".git" not in path.parts
+
+
+def _empty_folder(asked: Path | None) -> Path:
+    """Return the folder of the story, made now if need be.
+
+    Raises:
+        UsageError: It exists and is not empty.
+        DiskError: It can't be made.
+    """
+    try:
+        if asked is None:
+            return Path(tempfile.mkdtemp(prefix="fftdeploy-demo-")).resolve()
+        asked.mkdir(parents=True, exist_ok=True)
+        if any(asked.iterdir()):
+            raise UsageError(f"{str(asked)!a} is not empty", hint="name a new folder with --dir")
+        return asked.resolve()
+    except FileExistsError:
+        raise UsageError(f"{str(asked)!a} is a file", hint="name a new folder with --dir") from None
+    except OSError as error:
+        raise DiskError(f"{error.strerror} making {str(asked or 'a folder')!a}") from None

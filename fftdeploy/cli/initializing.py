@@ -1,0 +1,118 @@
+"""Init: the files a repository needs, written beside what is there and never over it."""
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fftdeploy
+from fftdeploy import files
+from fftdeploy.cli.session import Session
+from fftdeploy.errors import ConfigError, FftdeployError, UsageError
+from fftdeploy.report import Block, Cell, Raw, Report, line
+from fftdeploy.runtime import FILE_VARIABLE
+
+CI = ("github", "gitlab")
+_PLAIN = re.compile(r"[A-Za-z0-9._/ -]*")
+_NEXT = "fftdeploy models, then fftdeploy promote triage/staging --job ftjob-... or --model ID"
+
+
+class _Wanted(NamedTuple):
+    """One file to write; `to_add` is what a person adds by hand where there is one already."""
+
+    path: Path
+    template: str
+    to_add: bool = False
+
+
+def initialize(session: Session, ci: str | None) -> Report:
+    """Write what is missing; what exists is kept and named.
+
+    Raises:
+        UsageError: `ci` is not one this knows.
+        ConfigError: A file would be outside of the folder, or behind a link.
+        DiskError: The disk refused; what was written before is complete and stays.
+    """
+    if ci is not None and ci not in CI:
+        raise UsageError(f"--ci {ci!a} is not one of {', '.join(CI)}")
+    deployments = _deployments_path(session)
+    folder, root = deployments.parent, files.root_of(deployments.parent)
+    option = _file_option(deployments, root)
+    if ci is not None and not _PLAIN.fullmatch(option):
+        raise UsageError(
+            f"--ci: {option.removeprefix(' --file ')!a} can't stand in a workflow unquoted",
+            hint="run fftdeploy init without --ci, and write the workflow by hand",
+        )
+    session.data.update(folder=str(folder), wrote=[], kept=[], to_add=[])
+    body: list[Block] = []
+    for wanted in _wanted(deployments, root, ci):
+        text = _template(wanted.template, option)
+        body += _write(session.data, wanted, text, folder=folder, root=root)
+    return Report(data=session.data, body=tuple(body), next=_NEXT)
+
+
+def _deployments_path(session: Session) -> Path:
+    named = session.file or session.environ.get(FILE_VARIABLE) or files.NAME
+    try:
+        return Path.cwd() / named
+    except OSError:
+        raise ConfigError(
+            "the working directory is gone or unreadable", hint="cd to the repository"
+        ) from None
+
+
+def _file_option(deployments: Path, root: Path) -> str:
+    """Return the ` --file` that commands started at `root` need, if they need one."""
+    place = deployments.relative_to(root).as_posix() if deployments.is_relative_to(root) else ""
+    return f" --file {place}" if place not in {"", files.NAME} else ""
+
+
+def _wanted(deployments: Path, root: Path, ci: str | None) -> Iterator[_Wanted]:
+    folder = deployments.parent
+    yield _Wanted(deployments, "deployments.toml")
+    yield _Wanted(folder / "fftdeploy.toml", "fftdeploy.toml")
+    yield _Wanted(folder / "evals" / "example.jsonl", "example.jsonl")
+    yield _Wanted(folder / ".fftdeploy" / ".gitignore", "gitignore")
+    if ci == "github":
+        yield _Wanted(root / ".github" / "workflows" / "fftdeploy.yml", "github.yml")
+    if ci == "gitlab":
+        yield _Wanted(root / ".gitlab" / "fftdeploy.yml", "gitlab.yml")
+        yield _Wanted(root / ".gitlab-ci.yml", "gitlab-root.yml", to_add=True)
+    if ci is not None:
+        yield _Wanted(root / ".pre-commit-config.yaml", "pre-commit.yaml", to_add=True)
+
+
+def _write(
+    data: dict[str, Any], wanted: _Wanted, text: str, *, folder: Path, root: Path
+) -> Iterator[Block]:
+    shown = _shown(wanted.path, folder, root)
+    inside = folder if wanted.path.is_relative_to(folder) else root
+    if files.create(wanted.path, text.encode(), root=inside):
+        data["wrote"].append(shown)
+        yield line(Cell("  wrote  ", "good"), shown)
+        return
+    data["kept"].append(shown)
+    yield line(Cell("  kept   ", "dim"), shown)
+    if wanted.to_add and not _says(wanted.path, text, inside):
+        data["to_add"].append({"path": shown, "text": text})
+        yield line(Cell(f"  add to {shown}:", "warn"))
+        yield Raw("".join(f"    {row}\n" for row in text.splitlines()))
+
+
+def _says(path: Path, text: str, root: Path) -> bool:
+    """Tell whether somebody has added `text` already, as far as its telling line says."""
+    telling = max((row.strip() for row in text.splitlines() if "fftdeploy" in row), key=len)
+    try:
+        return telling.encode() in files.read(path, root=root).data
+    except FftdeployError:
+        return False
+
+
+def _shown(path: Path, folder: Path, root: Path) -> str:
+    return path.relative_to(folder if path.is_relative_to(folder) else root).as_posix()
+
+
+def _template(name: str, option: str) -> str:
+    text = resources.files(fftdeploy).joinpath("templates", name).read_text(encoding="utf-8")
+    return text.replace("@VERSION@", fftdeploy.__version__).replace("@FILE@", option)

@@ -1,0 +1,75 @@
+"""Sandbox: the local server in the foreground, until it is told to stop."""
+
+from datetime import datetime
+
+from fftdeploy.cli import signals
+from fftdeploy.cli.session import NOW_VARIABLE, Session
+from fftdeploy.errors import UsageError
+from fftdeploy.report import Block, Raw, Report, Table, line
+from fftdeploy.report import Cell as C
+from fftdeploy.sandbox import ACME, Sandbox
+
+
+def serve(session: Session, port: int, now: datetime | None) -> int:
+    """Serve until a signal; return the exit code that says which.
+
+    Raises:
+        UsageError: The port is taken, or not ours to take.
+    """
+    try:
+        server = Sandbox(port=port)
+    except OSError as error:
+        raise UsageError(
+            f"port {port} of 127.0.0.1 can't be used: {error.strerror}",
+            hint="--port 0 picks a free one",
+            code="port",
+        ) from None
+    server.set_now(now)
+    try:
+        session.output.report("sandbox", _report(server, now))
+        session.output.say(*_cast(server))
+        server.serve_forever()
+    except signals.Stopped as stop:
+        session.output.note("sandbox stopped; nothing of it is kept")
+        return 128 + stop.number
+    finally:
+        server.close()
+    return 0
+
+
+def _report(server: Sandbox, now: datetime | None) -> Report:
+    exports = [f"export OPENAI_BASE_URL={server.url}", f"export OPENAI_API_KEY={server.key}"]
+    if now is not None:  # commands that do not ask the API have only this to go by
+        exports.append(f"export {NOW_VARIABLE}={now:%Y-%m-%dT%H:%M:%SZ}")
+    data = {
+        "url": server.url,
+        "key": server.key,
+        "control": _control(server),
+        "models": [{"id": model.id, "state": model.state} for model in ACME.models.values()],
+        "jobs": [{"id": job.id, "state": job.phase} for job in ACME.jobs.values()],
+    }
+    return Report(data=data, body=(Raw("".join(f"{each}\n" for each in exports)),))
+
+
+def _cast(server: Sandbox) -> tuple[Block, ...]:
+    models = tuple(
+        (C(model.id), C(model.state), C(model.shutdown_date or ""))
+        for model in ACME.models.values()
+    )
+    jobs = tuple(
+        (C(job.id), C(job.phase), C(job.fine_tuned_model or "")) for job in ACME.jobs.values()
+    )
+    return (
+        line("type these two lines into another terminal, in a repository of yours"),
+        line(""),
+        Table(("model", "state", "shutdown"), models),
+        line(""),
+        Table(("job", "status", "model"), jobs),
+        line(""),
+        line(f"faults on request: {_control(server)}/faults, /models, /clock, /requests"),
+        line("Ctrl-C ends it"),
+    )
+
+
+def _control(server: Sandbox) -> str:
+    return f"http://127.0.0.1:{server.port}/control"

@@ -1,0 +1,122 @@
+"""The story that `demo` tells: dates, what is said, what is typed, how it ends.  Data only.
+
+A web shop's support desk triages customer messages with a fine-tuned model: message in,
+urgency, category and next step out.  The cast is the sandbox's.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+AUTHOR = ("Ana", "ana@acme.example")
+_TUNED = "ft:gpt-4.1-mini-2025-04-14:acme:triage-"
+V6, V7, V8, V9 = (f"{_TUNED}{end}" for end in ("v6:AaBb6", "v7:AbBc7", "v8:BbCc8", "v9:CdEf9"))
+NANO = "ft:gpt-4.1-nano-2025-04-14:acme:triage-nano:Na01"
+
+
+class Step(NamedTuple):
+    """One command of the story, and the moment at which it is typed."""
+
+    at: datetime
+    says: str
+    command: str
+    exit_code: int = 0
+    deleted: str = ""
+    """A model that has disappeared from the API by then."""
+
+
+def _at(month: int, day: int, hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=UTC)
+
+
+START = _at(8, 3, 9)
+OPENING = "A web shop triages customer messages with a fine-tuned model, live since July."
+BY_HAND = f'\n[triage.production]\nmodel = "{V6}"\n'
+BY_HAND_SHOWN = (
+    r"printf '\n[triage.production]\nmodel = " f'"{V6}"' r"\n' >> deployments.toml"
+)
+FIRST_COMMIT = "Keep deployments in git"
+
+STEPS = (
+    Step(
+        _at(8, 3, 9, 10),
+        "What is live becomes the first release, once the API proves that it answers.",
+        'fftdeploy adopt triage/production --why "live since July" --yes --commit',
+    ),
+    Step(
+        _at(8, 18, 10),
+        "A better model goes to staging first.",
+        f"fftdeploy promote triage/staging --model {V7} --yes --commit",
+    ),
+    Step(
+        _at(8, 20, 10),
+        "Two days later it moves on: the policy asks for 24 hours in staging, and for a reason.",
+        'fftdeploy promote triage/production --why "reads German" --yes --commit',
+    ),
+    Step(
+        _at(10, 2, 15, 40),
+        "October: the fine-tuning job is enough, it is followed to its model.",
+        "fftdeploy promote triage/staging --job ftjob-v8 --yes --commit",
+    ),
+    Step(
+        _at(10, 4, 10),
+        "And on to production.",
+        'fftdeploy promote triage/production --why "PR #188" --yes --commit',
+    ),
+    Step(
+        _at(11, 18, 9, 12),
+        "November: version 9, the same way.",
+        "fftdeploy promote triage/staging --job ftjob-v9 --yes --commit",
+    ),
+    Step(
+        _at(11, 20, 16, 20),
+        "Two days in staging, then production.",
+        'fftdeploy promote triage/production --why "PR #212" --yes --commit',
+    ),
+    Step(
+        _at(11, 21, 8),
+        "Somebody is in a hurry. The next job is still running, so: no.",
+        "fftdeploy promote triage/staging --job ftjob-running --wait 0 --yes --commit",
+        exit_code=4,
+    ),
+    Step(
+        _at(11, 21, 8, 5),
+        "The small cheap model of last year? Its base was shut down in October, so: no.",
+        f"fftdeploy promote triage/staging --model {NANO} --yes --commit",
+        exit_code=4,
+    ),
+    Step(
+        _at(11, 21, 8, 30),
+        "Version 9 takes refunds for billing. Back; but somebody has deleted version 8, so the "
+        "rollback passes it over.",
+        'fftdeploy rollback triage/production --why "refunds misrouted, INC-88" --yes --commit',
+        deleted=V8,
+    ),
+    Step(
+        _at(11, 21, 8, 50),
+        "Version 7 is not good enough any more. A second rollback goes further back, never forward.",
+        'fftdeploy rollback triage/production --why "INC-88, still" --yes --commit',
+        deleted=V8,
+    ),
+    Step(
+        _at(11, 21, 9),
+        "A CI job promotes staging again. What was rolled back is on hold, so: no.",
+        'fftdeploy promote triage/production --why "nightly" --yes --commit',
+        exit_code=6,
+        deleted=V8,
+    ),
+    Step(
+        _at(11, 21, 9, 10),
+        "What happened here?",
+        "fftdeploy history triage/production",
+        deleted=V8,
+    ),
+    Step(
+        _at(11, 21, 9, 10),
+        "And what is live now, until when, and is there a way back?",
+        "fftdeploy status",
+        deleted=V8,
+    ),
+)
+LIVE = {"triage/production": V6, "triage/staging": V9}
+HELD = {V9, V7}
+"""What is on hold in production in the end."""

@@ -1,0 +1,72 @@
+"""Every test starts from the same environment, and none may leave this machine."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from fftdeploy.cli.app import run
+from fftdeploy.sandbox import STORY_NOW, Sandbox
+
+_PREFIXES = ("OPENAI_", "FFTDEPLOY_", "GITHUB_", "GITLAB_", "GIT_")
+_NAMES = {"CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "PYTHONIOENCODING"}
+
+
+class Result(NamedTuple):
+    """How a command ended, and everything it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(_PREFIXES) or name in _NAMES or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("TERM", "dumb")
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty git repository with an identity, which is the working directory."""
+    home, folder = tmp_path / "home", tmp_path / "repo"
+    home.mkdir()
+    folder.mkdir()
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = Ana\n\temail = ana@acme.example\n[init]\n\tdefaultBranch = main\n"
+    )
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(folder)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    return folder
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A running sandbox, its clock and ours at the story's moment."""
+    with Sandbox(now=lambda: STORY_NOW) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", server.key)
+        monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
+        yield server
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run one command line in this process and return how it ended."""
+
+    def run_command(*argv: object) -> Result:
+        capfd.readouterr()
+        code = run([str(word) for word in argv])
+        return Result(code, *capfd.readouterr())
+
+    return run_command

@@ -1,0 +1,216 @@
+"""Check: every finding with its line, and the gravest decides the exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from test_status import GHOST, V8, V9, V10, row, target, write
+
+from fftdeploy.sandbox import Sandbox
+
+POLICY = """\
+version = 1
+order = ["staging", "production"]
+[environments.production]
+min_runway = "90d"
+[tasks.triage]
+owner = "support-ml"
+"""
+
+
+def codes(result_out: str) -> list[tuple[str, str, int | None]]:
+    found = json.loads(result_out).get("findings", [])
+    return [(item["code"], item["severity"], item["line"]) for item in found]
+
+
+def policy(repo: Path, text: str = POLICY) -> None:
+    (repo / "fftdeploy.toml").write_text(text, encoding="utf-8")
+
+
+def test_a_clean_file_offline(repo: Path, command: Command) -> None:
+    write(repo, target("staging", V8, V9))
+    policy(repo)
+
+    result = command("check", "--offline")
+
+    assert result == (
+        0,
+        "1 targets checked, 0 errors, 0 notices\n"
+        "NOT VERIFIED with the API: no model was asked about\n",
+        "",
+    )
+
+
+def test_a_clean_file_online_says_nothing_of_offline(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write(repo, target("staging", V8, V9))
+    policy(repo)
+
+    result = command("check")
+
+    assert (result.code, result.out) == (0, "1 targets checked, 0 errors, 0 notices\n")
+    assert [request.path for request in sandbox.requests] == ["/v1/models"]
+
+
+def test_a_hand_edit_is_named_with_its_line(repo: Path, command: Command) -> None:
+    path = write(repo, target("staging", V8, V9))
+    path.write_text(path.read_text().replace(f'model = "{V9}"\nrel', f'model = "{V10}"\nrel'))
+    policy(repo)
+
+    result = command("check", "--offline", "--json")
+
+    assert (result.code, codes(result.out)) == (12, [("hand-edit", "error", 4)])
+    assert json.loads(result.out)["findings"][0]["message"] == (
+        f"hand edit: {V10} is live, release 2 says {V9}"
+    )
+
+
+def test_a_profile_changed_in_place_is_a_hand_edit(repo: Path, command: Command) -> None:
+    (repo / "profiles").mkdir()
+    (repo / "profiles" / "short.toml").write_text('system = "Triage."\n')
+    sha = "0" * 32
+    rows = row(1, V8, f'via = "model", profile = "short", profile_sha = "{sha}"')
+    text = f'[triage.staging]\nmodel = "{V8}"\nprofile = "short"\nreleases = [\n{rows}]\n'
+    write(repo, text)
+    policy(repo)
+
+    result = command("check", "--offline", "--json")
+
+    assert (result.code, codes(result.out)[0]) == (12, ("hand-edit", "error", 4))
+    assert "changed in place" in result.out
+
+
+def test_a_held_bundle_that_is_live(repo: Path, command: Command) -> None:
+    hold = f'holds = [{{ model = "{V9}", since = 2026-11-01T09:00:00Z, by = "ana", why = "slow" }}]\n'
+    write(repo, target("staging", V8, V9) + hold)
+    policy(repo)
+
+    result = command("check", "--offline", "--json")
+
+    assert (result.code, codes(result.out)) == (12, [("held-live", "error", 3)])
+
+
+def test_a_release_whose_source_has_held_it_since(repo: Path, command: Command) -> None:
+    hold = f'holds = [{{ model = "{V9}", since = 2026-11-05T09:00:00Z, by = "ana", why = "slow" }}]\n'
+    rows = row(2, V9, 'via = "staging"') + row(1, V8, 'via = "staging"')
+    production = f'\n[triage.production]\nmodel = "{V9}"\nreleases = [\n{rows}]\n'
+    write(repo, target("staging", V9, V8) + hold, production)
+    policy(repo, POLICY.replace("90d", "1d"))
+
+    result = command("check", "--offline", "--json")
+
+    assert result.code == 0
+    assert ("held-at-source", "notice", 11) in codes(result.out)
+
+
+@pytest.mark.parametrize(
+    ("live", "code", "found"),
+    [(V9, 12, "dead"), (GHOST, 0, ""), ("gpt-unheard-of", 12, "dead")],
+    ids=["gone", "ghost-is-listed", "never-there"],
+)
+def test_a_dead_live_model(
+    repo: Path, sandbox: Sandbox, command: Command, live: str, code: int, found: str
+) -> None:
+    write(repo, target("staging", V8, live))
+    policy(repo)
+    sandbox.remove(V9)
+
+    result = command("check", "--json")
+
+    assert result.code == code
+    assert (found in {name for name, *_ in codes(result.out)}) == bool(found)
+
+
+def test_a_probe_finds_what_a_list_hides(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write(repo, target("staging", V8, GHOST))
+    policy(repo)
+
+    result = command("check", "--probe", "--json")
+
+    assert result.code == 9
+    assert [name for name, *_ in codes(result.out)] == ["unverified"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [({"status": 401, "body": {"error": {"message": "no", "type": "x", "param": None, "code": "invalid_api_key"}}}, 10),
+     ({"status": 503}, 9)],
+    ids=["auth", "overload"],
+)  # fmt: skip
+def test_trouble_is_neither_no_nor_fine(
+    repo: Path, sandbox: Sandbox, command: Command, fault: dict[str, object], code: int
+) -> None:
+    write(repo, target("staging", V8, V9))
+    policy(repo)
+    sandbox.fault(**fault)  # type: ignore[arg-type]
+
+    assert command("check").code == code
+
+
+def test_findings_go_before_trouble(repo: Path, sandbox: Sandbox, command: Command) -> None:
+    hold = f'holds = [{{ model = "{V9}", since = 2026-11-01T09:00:00Z, by = "ana", why = "slow" }}]\n'
+    write(repo, target("staging", V8, V9) + hold)
+    sandbox.fault(status=401)
+
+    assert command("check").code == 12
+
+
+def test_runway_no_policy_and_no_way_back_are_notices(repo: Path, command: Command) -> None:
+    write(repo, target("production", V10))
+
+    result = command("check", "--offline", "--json")
+
+    assert result.code == 0
+    assert [name for name, *_ in codes(result.out)] == ["no-policy", "no-rollback"]
+
+    policy(repo)
+    again = command("check", "--offline", "--json")
+    assert [name for name, *_ in codes(again.out)] == ["no-rollback", "policy-order", "runway"]
+
+
+def test_targets_that_share_an_override_variable(repo: Path, command: Command) -> None:
+    text = "".join(
+        f'[{name}.staging]\nmodel = "{V8}"\nreleases = [\n{row(1, V8)}]\n' for name in ("a-b", "a_b")
+    )
+    write(repo, text)
+
+    result = command("check", "--offline", "--json")
+
+    assert result.code == 12
+    assert "FFTDEPLOY_MODEL_A_B_STAGING" in result.out
+
+
+def test_a_layout_that_cannot_be_edited_is_said_before_a_rollback_needs_it(
+    repo: Path, command: Command
+) -> None:
+    write(repo, f'[triage]\nstaging = {{ model = "{V8}" }}\n')
+
+    result = command("check", "--offline", "--json")
+
+    assert result.code == 12
+    assert "layout" in {name for name, *_ in codes(result.out)}
+
+
+def test_github_gets_annotations(repo: Path, command: Command) -> None:
+    path = write(repo, target("staging", V8, V9))
+    path.write_text(path.read_text().replace(f'model = "{V9}"\nrel', f'model = "{V10}"\nrel'))
+    policy(repo)
+
+    result = command("check", "--offline", "--format", "github")
+
+    assert result.out.splitlines()[0] == (
+        f"::error file=deployments.toml,line=4,title=hand-edit::triage/staging: hand edit: "
+        f"{V10} is live, release 2 says {V9}"
+    )
+    assert sum(line.startswith("::") for line in result.out.splitlines()) == 1
+
+
+def test_a_missing_key_that_was_asked_for_is_10(repo: Path, command: Command) -> None:
+    write(repo, target("staging", V8))
+
+    assert command("check").code == 0
+    assert command("check", "--probe").code == 10

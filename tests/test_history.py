@@ -1,0 +1,96 @@
+"""History, models: what was live when, and what there is."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from test_status import V8, V9, row, target, write
+
+from fftdeploy.sandbox import Sandbox
+
+ROLLED_BACK = (
+    f'[triage.production]\nmodel = "{V8}"\nreleases = [\n'
+    + row(5, V8, 'via = "rollback", to = 1, why = "refunds", verified = false')
+    + row(3, V9, 'via = "staging", why = "PR #212", overrides = ["freeze"]')
+    + row(1, V8)
+    + "]\n"
+)
+
+
+def test_history_says_what_undid_what(repo: Path, command: Command) -> None:
+    write(repo, ROLLED_BACK)
+
+    result = command("history")
+
+    assert result.out.splitlines() == [
+        "triage/production",
+        "RELEASE  LIVE SINCE         MODEL                                            "
+        "VIA            BY  WHY      NOTES",
+        f"5        2026-11-05 09:00Z  {V8}  rollback to 1  ci  refunds  live, unverified",
+        f"3        2026-11-03 09:00Z  {V9}  staging        ci  PR #212  undone by 5, overrode freeze",
+        f"1        2026-11-01 09:00Z  {V8}  model          ci",
+    ]
+    assert (result.code, result.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("at", "model"),
+    [
+        ("2026-11-04T00:00Z", V9),
+        ("2026-11-03T10:00+01:00", V9),
+        ("2026-11-03T09:59+01:00", V8),
+        ("2026-12-01", V8),
+        ("2026-10-31", None),
+    ],
+)
+def test_what_was_live_at_a_moment(
+    repo: Path, command: Command, at: str, model: str | None
+) -> None:
+    write(repo, ROLLED_BACK)
+
+    found = json.loads(command("history", "--at", at, "--json").out)["targets"][0]["release"]
+
+    assert (found["model"] if found else None) == model
+
+
+def test_before_the_oldest_nothing_is_recorded(repo: Path, command: Command) -> None:
+    write(repo, ROLLED_BACK)
+
+    assert "not recorded" in command("history", "--at", "2026-10-01").out
+
+
+@pytest.mark.parametrize("at", ["2026-11-04T00:00", "yesterday", "2026-13-01"])
+def test_a_moment_needs_an_offset(repo: Path, command: Command, at: str) -> None:
+    write(repo, ROLLED_BACK)
+
+    result = command("history", "--at", at)
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: --at")
+
+
+def test_models_are_listed_with_dates_and_places(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write(repo, target("staging", V8, V9))
+
+    result = command("models", "--json")
+
+    found = {model["id"]: model for model in json.loads(result.out)["models"]}
+    assert result.code == 0
+    assert found[V9]["live_in"] == ["triage/staging"]
+    assert found[V9]["shutdown_date"] == "2027-01-14"
+    assert found[V9]["shutdown_source"] == "table (fine-tunes of gpt-4.1-mini-2025-04-14)"
+    assert found["gpt-4.1-mini-2025-04-14"]["shutdown_source"] == "model"
+    assert "ftjob-running" in {job["id"] for job in json.loads(result.out)["jobs"]}
+
+
+def test_models_need_no_file_but_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert command("models").code == 0
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert command("models").code == 10

@@ -1,0 +1,186 @@
+"""Status: the screen people live in, whole."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+from fftdeploy.sandbox import Sandbox
+
+V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
+V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
+V10 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v10:DeFg0"
+GHOST = "ft:gpt-4.1-mini-2025-04-14:acme:triage-ghost:Gh0st"
+ENDS = "2027-01-14, table (fine-tunes of gpt-4.1-mini-2025-04-14)"
+
+
+def row(n: int, model: str, rest: str = 'via = "model"') -> str:
+    return f'  {{ n = {n}, model = "{model}", at = 2026-11-{n:02}T09:00:00Z, by = "ci", {rest} }},\n'
+
+
+def target(name: str, *models: str) -> str:
+    rows = "".join(row(n, model) for n, model in reversed(list(enumerate(models, start=1))))
+    return f'\n[triage.{name}]\nmodel = "{models[-1]}"\nreleases = [\n{rows}]\n'
+
+
+def write(repo: Path, *targets: str) -> Path:
+    path = repo / "deployments.toml"
+    path.write_text("version = 1\n" + "".join(targets), encoding="utf-8")
+    return path
+
+
+def test_a_pipe_gets_one_line_a_target(repo: Path, sandbox: Sandbox, command: Command) -> None:
+    write(repo, target("staging", V8, V9))
+
+    result = command("status")
+
+    assert result.code == 0
+    assert result.out.splitlines() == [
+        "TARGET          MODEL                                            "
+        "SINCE                          BY  READY                      "
+        "RUNWAY                                                               "
+        "ROLLBACK                                                    ANSWERS",
+        f"triage/staging  {V9}  2026-11-02 09:00Z (release 2)  ci  ready (retrieved, probed)  "
+        f"54 days ({ENDS})  release 1: {V8}  ready (retrieved, probed)",
+        "",
+        "triage/staging: no rollback target outlives the live model (2027-01-14)",
+    ]
+    assert result.err == f"API: {sandbox.url} (from OPENAI_BASE_URL)\n"
+
+
+@pytest.mark.parametrize("columns", [80, 200, 400])
+def test_a_terminal_gets_cards_or_a_table_and_no_id_is_cut(
+    repo: Path, sandbox: Sandbox, columns: int
+) -> None:
+    write(repo, target("staging", V8, V9))
+    environ = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    parent, child = pty.openpty()
+    program = Path(sys.executable).with_name("fftdeploy")
+    subprocess.run(
+        [program, "status"], stdout=child, stderr=subprocess.DEVNULL, env=environ, check=True
+    )
+    os.close(child)
+    shown = os.read(parent, 65536).decode().replace("\r\n", "\n")
+    os.close(parent)
+
+    assert "\x1b" not in shown
+    assert shown.count(V9) == 1
+    assert shown.count(V8) == 1
+    if columns < 400:
+        assert shown.splitlines()[:8] == [
+            "triage/staging",
+            f"  model     {V9}",
+            "  since     2026-11-02 09:00Z (release 2)",
+            "  by        ci",
+            "  ready     ready (retrieved, probed)",
+            f"  runway    54 days ({ENDS})",
+            f"  rollback  release 1: {V8}",
+            "  answers   ready (retrieved, probed)",
+        ]
+        assert max(map(len, shown.splitlines())) <= 80
+    else:
+        assert shown.startswith("TARGET ")
+
+
+def test_a_dead_way_back_is_passed_over_and_the_next_is_proved(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write(repo, target("staging", V8, V9, V10))
+    sandbox.remove(V9)
+
+    result = command("status", "--json")
+
+    found = json.loads(result.out)["targets"][0]
+    assert found["rollback"]["n"] == 1
+    assert found["rollback"]["readiness"]["state"] == "ready"
+    assert "passed over release 2" in command("status").out
+
+
+def test_each_model_is_probed_once(repo: Path, sandbox: Sandbox, command: Command) -> None:
+    write(repo, target("staging", V8, V9), target("production", V8, V9))
+
+    command("status")
+
+    probed = [request.model for request in sandbox.requests if request.method == "POST"]
+    assert sorted(str(model) for model in probed) == [V8, V9]
+
+
+def test_without_a_key_it_says_so_and_dates_come_from_the_table(
+    repo: Path, command: Command
+) -> None:
+    write(repo, target("staging", V8, V9))
+
+    result = command("status")
+
+    assert (result.code, result.err) == (0, "")
+    assert "not verified with the API: OPENAI_API_KEY is not set" in result.out
+    assert ENDS in result.out
+
+
+def test_unverified_is_shown_and_plain_status_exits_0(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write(repo, target("staging", V8, GHOST))
+
+    result = command("status")
+
+    assert result.code == 0
+    assert "unverified: " in result.out
+
+
+@pytest.mark.parametrize(
+    ("condition", "code"),
+    [
+        ("dead", 12),
+        ("hand-edit", 0),
+        ("no-rollback", 12),
+        ("runway:90d", 12),
+        ("runway:30d", 0),
+        ("drift", 2),
+        ("runway", 2),
+        ("dying", 2),
+    ],
+)
+def test_fail_on_turns_what_is_due_into_12(
+    repo: Path, sandbox: Sandbox, command: Command, condition: str, code: int
+) -> None:
+    write(repo, target("staging", V9), target("production", V8, V9))
+    sandbox.remove(V9)
+
+    assert command("status", "--fail-on", condition).code == code
+
+
+def test_holds_hand_edits_and_owners_are_said(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    path = write(repo, target("staging", V8, V9))
+    hold = f'holds = [\n  {{ model = "{V10}", since = 2026-11-01T09:00:00Z, by = "ana", why = "slow" }},\n]\n'
+    text = path.read_text().replace(f'model = "{V9}"\nrel', 'model = "gpt-6-luna"\nrel') + hold
+    path.write_text(text)
+    (repo / "fftdeploy.toml").write_text(
+        'version = 1\norder = ["staging"]\n[tasks.triage]\nowner = "support-ml"\n'
+    )
+
+    result = command("status")
+
+    assert "hand edit after release 2" in result.out
+    assert f"triage/staging: on hold: {V10}, by ana: slow" in result.out
+    assert "triage: owned by support-ml" in result.out
+
+
+def test_an_unknown_target_is_named_with_the_nearest(
+    repo: Path, command: Command
+) -> None:
+    write(repo, target("staging", V8))
+
+    result = command("status", "triage/stagin")
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "error: there is no target triage/stagin\nhint: did you mean triage/staging?\n"
+    )
