@@ -96,7 +96,11 @@ def rewrite(document: Document, before: Target | None, after: Target) -> str:
     text = _spliced(document.text, splices)
     if _reads_as(text, intended):
         return text
-    if before is None and after.task in document.data:  # `triage = {...}` can't be added to
+    if before is None:
+        cannot_be = after.task in document.data  # `triage = {...}` can't be added to
+    else:
+        cannot_be = not _is_statement(_cut(document, before))
+    if cannot_be:
         raise _layout_error(document, after)
     raise EditError(f"the edit of {after} would not read as intended: nothing was changed")
 
@@ -105,11 +109,21 @@ def rewrite(document: Document, before: Target | None, after: Target) -> str:
 
 
 def _cut(document: Document, target: Target) -> _Fragment:
-    for fragment in _fragments(document, target):
-        # A prefix that parses ends between statements, not inside a string or an array.
-        if _parsed(document.text[: fragment.start]) is not None:
-            return fragment
-    raise _layout_error(document, target)
+    """Return the one place that may be the target's, or the one of several that is.
+
+    A single place need not be looked into: inside a string it would fail the proof of the result,
+    and reading half the file to know sooner would cost as much as that.
+    """
+    found = list(_fragments(document, target))
+    fragment = next((each for each in found if len(found) == 1 or _is_statement(each)), None)
+    if fragment is None:
+        raise _layout_error(document, target)
+    return fragment
+
+
+def _is_statement(fragment: _Fragment) -> bool:
+    """Whether the text above it parses: it ends between statements, not in a string or array."""
+    return _parsed(fragment.text[: fragment.start]) is not None
 
 
 def _layout_error(document: Document, target: Target) -> ConfigError:
@@ -280,7 +294,7 @@ def _same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if type(one) is list:
         return len(one) == len(other) and all(map(_same, one, other))
-    if type(one) is str:
+    if type(one) is str or type(one) is int:
         return bool(one == other)
     return repr(one) == repr(other)  # nan is nan here, and a time keeps its offset
 

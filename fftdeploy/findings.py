@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fftdeploy import edit, names, plan, policy
+from fftdeploy import names, plan, policy
 from fftdeploy.deployments import Bundle, Deployments, Target
 from fftdeploy.plan import Shas
 from fftdeploy.policy import Policy
@@ -105,6 +105,8 @@ def _without_policy(facts: Facts) -> Iterator[Finding]:
 
 
 def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
+    from fftdeploy import edit  # it brings tomlkit, which `status` has no use for
+
     live = plan.live_bundle(target, facts.shas)
     if problem := edit.layout_problem(facts.deployments.document, target):
         yield about(facts, target, "layout", problem, "error", edit.layout_hint(target))

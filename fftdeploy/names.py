@@ -12,6 +12,7 @@ OPENAI = "openai"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#/+-]{0,255}")
+_NOT_OPENAI = re.compile("[/#+]")
 _NOT_MODELS = {
     "ftjob-": "a fine-tuning job: use --job",
     "ftckpt_": "a checkpoint record: use its `fine_tuned_model_checkpoint`",
@@ -34,19 +35,23 @@ def model_problem(model: str, provider: str = OPENAI) -> str:
     for prefix, what in _NOT_MODELS.items():
         if model.startswith(prefix):
             return f"{model!a} is not a model but {what}"
+    if not _MODEL.fullmatch(model):
+        return _malformed(model)
+    if any(segment in {"", ".."} for segment in model.split("/")):
+        return f"{model!r} is not a model ID: it has an empty or `..` segment"
+    if provider == OPENAI and (wrong := _NOT_OPENAI.search(model)):
+        return f"{model!r} is not an OpenAI model ID: it contains {wrong[0]!r}"
+    return ""
+
+
+def _malformed(model: str) -> str:
     stranger = next((char for char in model if not " " < char < "\x7f"), None)
     if stranger is not None:
         return f"{model!a} is not a model ID: it contains U+{ord(stranger):04X}"
-    if not _MODEL.fullmatch(model):
-        return (
-            f"{model[:80]!a} is not a model ID: 1 to 256 of A-Za-z0-9._:#/+-, "
-            "starting with a letter or digit"
-        )
-    if any(segment in {"", ".."} for segment in model.split("/")):
-        return f"{model!r} is not a model ID: it has an empty or `..` segment"
-    if provider == OPENAI and (wrong := next((char for char in model if char in "/#+"), "")):
-        return f"{model!r} is not an OpenAI model ID: it contains {wrong!r}"
-    return ""
+    return (
+        f"{model[:80]!a} is not a model ID: 1 to 256 of A-Za-z0-9._:#/+-, "
+        "starting with a letter or digit"
+    )
 
 
 def nearest(word: str, known: "list[str]") -> str:

@@ -141,7 +141,7 @@ def _parts() -> dict[str, Schema]:
         "place": closed(bundle | sha, _BUNDLE_KEYS),
         "readiness": _whole(_readiness()),
         "release": closed(_release(), tuple(key for key in _release() if key != "undone_by")),
-        "hold": _whole(_hold()),
+        "held": _whole(_hold()),
         "candidate": _whole(
             {
                 "n": _NUMBER,
@@ -223,6 +223,8 @@ def _standing() -> dict[str, Schema]:
     return {
         "target": _TARGET,
         **bundle,
+        "description": _or_null(text()),
+        "owner": _or_null(text()),
         "recorded": _FLAG,
         "release": _or_null(_ref("release")),
         "readiness": _or_null(_ref("readiness")),
@@ -230,7 +232,7 @@ def _standing() -> dict[str, Schema]:
         "runway_days": _or_null(_NUMBER),
         "rollback": _or_null(_whole(back)),
         "rollback_outlives": _FLAG,
-        "holds": many(_ref("hold")),
+        "holds": many(_ref("held")),
     }
 
 

@@ -299,9 +299,10 @@ def plan_promotion(
     require_why(rules, target, actor)
     if source.bundle == live:
         return plan_adoption(target, live, actor, verified=True)
-    base = recorded(target, replaced_bundle(target, live), replace(actor, why=None))
+    replaced = replaced_bundle(target, live)
+    base = recorded(target, replaced, replace(actor, why=None))
     notes = [source.note] if source.note else []
-    notes += _hand_edit_notes(target, base, live)
+    notes += _hand_edit_notes(target, base, replaced)
     return Plan(target, _released(base, source, actor, overrides), tuple(notes))
 
 
@@ -356,7 +357,7 @@ def rollback_candidates(
                 code="unknown-release",
             )
         return (_candidate(target, named, live, shas, actor.now, profile),)
-    origin = base.origin(base.releases[0]) if is_recorded(base, live) else _next_number(base)
+    origin = _live_origin(base, live)
     return tuple(
         _candidate(target, release, live, shas, actor.now, profile)
         for release in target.releases
@@ -419,19 +420,27 @@ def plan_rollback(
         why=actor.why,
         verified=verified,
     )
-    holds = base.holds
-    if base.origin(chosen) > base.origin(base.releases[0]):
+    hold = _hold_on_removed(base, live, back, chosen, actor)
+    if base.origin(chosen) > _live_origin(base, live):
         notes.append(f"release {chosen.n} is newer than what is live: nothing is put on hold")
-    elif base.hold_on(live, actor.now) is None:
-        holds = (_hold_on_removed(base, live, back, chosen, actor), *holds)
+        hold = None
+    holds = (hold, *base.holds) if hold else base.holds
     after = _pointed(replace(base, holds=holds), back)
     return Plan(target, replace(after, releases=(release, *base.releases)), tuple(notes))
 
 
+def _live_origin(base: Target, live: Bundle) -> int:
+    """Return the origin of what is live in `base`; a number of its own where it has no release."""
+    return base.origin(base.releases[0]) if is_recorded(base, live) else _next_number(base)
+
+
 def _hold_on_removed(
     base: Target, live: Bundle, back: Bundle, chosen: Release, actor: Actor
-) -> Hold:
+) -> Hold | None:
+    """Build the hold that keeps what was live from coming back; None if there is one already."""
     same_model = (live.model, live.provider) == (back.model, back.provider)
+    if base.hold_on(live, actor.now) or (same_model and not is_recorded(base, live)):
+        return None
     return Hold(
         model=live.model,
         provider=live.provider,

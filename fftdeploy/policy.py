@@ -171,7 +171,7 @@ def freeze_breach(rules: Rules, now: datetime) -> Breach | None:
 
 
 def runway_breach(rules: Rules, days: int | None) -> Breach | None:
-    """Say that `days` of runway are too few; an unknown runway passes, and so does any if unasked."""
+    """Say that `days` of runway are too few; an unknown runway passes, and any if none is asked."""
     if days is None or not rules.min_runway_days or days >= rules.min_runway_days:
         return None
     return Breach("runway", f"{days} days of runway are left; {rules.min_runway_days} are asked")

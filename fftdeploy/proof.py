@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from fftdeploy.jobs import Job
     from fftdeploy.provider import Connection
 
+    _Entries = Mapping[str, Mapping[str, Any]]
+
+_NONE: _Entries = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -117,11 +121,21 @@ class Prover:
         """Ask about one model, waiting while it loads."""
         return self._prove(question, self._asker.deadline())
 
-    def prove_all(self, questions: Iterable[Question]) -> dict[Question, Readiness]:
-        """Ask about many at once, about each distinct question once, under one deadline."""
+    def prove_all(
+        self, questions: Iterable[Question], *, listed: bool = False
+    ) -> dict[Question, Readiness]:
+        """Ask about many at once, about each distinct question once, under one deadline.
+
+        With `listed`, one list stands for the retrieves of all the models that it has.
+        """
         deadline = self._asker.deadline()
+        listing = self._listing(deadline) if listed else None
+        usable = listing is not None and listing.status == 200 and not listing.problem
+        entries = listed_models(listing) if listing is not None and usable else {}
         return each(
-            dict.fromkeys(questions), lambda asked: self._prove(asked, deadline), self.concurrency
+            dict.fromkeys(questions),
+            lambda asked: self._prove(asked, deadline, entries),
+            self.concurrency,
         )
 
     def check_listed(
@@ -135,13 +149,14 @@ class Prover:
         deadline = self._asker.deadline()
         names = list(dict.fromkeys(models))
         listing = self._listing(deadline)
-        entries: Mapping[str, Mapping[str, Any]] = {}
+        entries = _NONE
         if listing.status == 200 and not listing.problem:
             entries = listed_models(listing)
         elif not _retrieve_may_work(listing):
             verdict = explain(listing)
             return {name: from_verdict(name, verdict, listing, self.where) for name in names}
-        found = {name: self._judge_listed(name, entries) for name in names if name in entries}
+        known = {name: _listed_facts(name, entries) for name in names}
+        found = {name: self._judge(facts) for name, facts in known.items() if facts}
         kin = kin or {}
         unseen = [Question(n, probe=False, kin=kin.get(n, ())) for n in names if n not in found]
         asked = each(unseen, lambda question: self._prove(question, deadline), self.concurrency)
@@ -232,11 +247,11 @@ class Prover:
                 )
             pause = min(pause * 1.5, LONGEST_PAUSE_S)
 
-    def _prove(self, question: Question, deadline: float) -> Readiness:
+    def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
         pause = 1.0
         begun = self._asker.clock.monotonic()
         while True:
-            facts = self._gather(question, deadline)
+            facts = self._gather(question, deadline, entries)
             readiness = self._judge(facts)
             if readiness.code != "loading":
                 break
@@ -251,14 +266,16 @@ class Prover:
         self._remember(question, facts, readiness)
         return readiness
 
-    def _gather(self, question: Question, deadline: float) -> Facts:
-        """Ask what is needed to judge, and no more."""
-        retrieved = self._retrieve(question.model, deadline)
-        facts = Facts(
-            question.model, retrieved=retrieved, endpoint=question.endpoint, fresh=question.fresh
+    def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Facts:
+        """Ask what is needed to judge, and no more; an entry of `entries` need not be asked for."""
+        model = question.model
+        facts = _listed_facts(model, entries) or Facts(
+            model, retrieved=self._retrieve(model, deadline)
         )
+        facts = replace(facts, endpoint=question.endpoint, fresh=question.fresh)
         first = self._judge(facts)
-        unsettled = first.is_ready or first.code == "shutdown-unproved" or needs_probe(retrieved)
+        unsettled = first.is_ready or first.code == "shutdown-unproved"
+        unsettled = unsettled or (facts.retrieved is not None and needs_probe(facts.retrieved))
         if question.probe and unsettled:
             facts = replace(facts, probed=self._probe(question, deadline))
         return self._add_context(question, facts, deadline)
@@ -267,7 +284,7 @@ class Prover:
         """Ask for the base's date and for the key's other models, where the verdict needs them."""
         readiness = self._judge(facts)
         if readiness.state != "not-ready":
-            if wants_base(facts):
+            if facts.base is None and wants_base(facts):
                 base = retirement.base_of(facts.model)
                 return replace(facts, base=self._base(base, deadline))
             return facts
@@ -311,11 +328,6 @@ class Prover:
     def _judge(self, facts: Facts) -> Readiness:
         return judge(facts, self.now().date(), self.where)
 
-    def _judge_listed(self, model: str, entries: Mapping[str, Mapping[str, Any]]) -> Readiness:
-        base = entries.get(retirement.base_of(model))
-        answer = Answer(200, body=dict(base)) if base else None
-        return self._judge(Facts(model, listed=entries[model], base=answer))
-
     def _remember(self, question: Question, facts: Facts, readiness: Readiness) -> None:
         self._proofs[question] = _Proof(facts, readiness, self._asker.clock.monotonic())
 
@@ -325,6 +337,15 @@ def _retrieve_may_work(listing: Answer) -> bool:
     if listing.lacks_scope or listing.status in {404, 405}:
         return True
     return listing.fault in {"endless", "too-large"} or (listing.status == 200)
+
+
+def _listed_facts(model: str, entries: _Entries) -> Facts | None:
+    """Return what a list says of `model` and its base; None where it lacks the model."""
+    if model not in entries:
+        return None
+    base = entries.get(retirement.base_of(model))
+    answer = Answer(200, body=dict(base)) if base else None
+    return Facts(model, listed=entries[model], base=answer)
 
 
 def _asked_pause(facts: Facts) -> float:

@@ -8,15 +8,26 @@ nothing of the network.
 import os
 from collections.abc import Mapping
 from stat import S_ISREG
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 
+if TYPE_CHECKING:
+    from fftdeploy.document import Document
+
 FILE_NAME = "deployments.toml"
 FILE_VARIABLE = "FFTDEPLOY_FILE"
 _MAX_BYTES = 8 * 1024 * 1024
+# What the full readers know too; those would triple the cost of an import.
 _TARGET_KEYS = frozenset({"model", "profile", "provider", "releases", "holds"})
+_ROW_KEYS = (
+    frozenset(
+        ("model", "provider", "n", "at", "by", "why", "via", "to", "job", "evidence", "verified")
+    )
+    | frozenset(("profile", "profile_sha", "overrides", "release", "since", "until"))
+    | {"lifted", "lifted_by", "lifted_why"}
+)
 
 
 class Resolution(str):
@@ -25,7 +36,7 @@ class Resolution(str):
     Attributes:
         target: The full name, `TASK/ENVIRONMENT`.
         release: Number of the release this is; None when the file's newest release is of
-            another model (a hand edit) or an override decided.
+            another model or profile (a hand edit) or an override decided.
         provider: Name of the host, `openai` where nothing else is said.
         profile: The prompt and parameters that belong to the model, as the profile's file
             has them; None for a target without a profile.
@@ -35,10 +46,18 @@ class Resolution(str):
             one of this process.
     """
 
-    __slots__ = ("problem", "profile", "profile_name", "provider", "release", "source", "target")
+    __slots__ = (
+        "_newest",
+        "problem",
+        "profile",
+        "profile_name",
+        "provider",
+        "source",
+        "target",
+    )
 
+    _newest: Mapping[str, Any]
     target: str
-    release: int | None
     provider: str
     profile: Mapping[str, Any] | None
     profile_name: str | None
@@ -50,17 +69,21 @@ class Resolution(str):
         model: str,
         *,
         target: str,
-        release: int | None = None,
+        newest: Mapping[str, Any] | None = None,
         provider: str = names.OPENAI,
         profile: Mapping[str, Any] | None = None,
         profile_name: str | None = None,
         source: str = "",
         problem: str = "",
     ) -> Self:
-        """Make the answer; see the class for what each part means."""
+        """Make the answer; see the class for what each part means.
+
+        `newest` is the target's newest release as the file has it.
+        """
         self = super().__new__(cls, model)
-        self.target, self.release, self.provider = target, release, provider
+        self.target, self.provider = target, provider
         self.profile, self.profile_name = profile, profile_name
+        self._newest = newest or {}
         self.source, self.problem = source, problem
         return self
 
@@ -69,9 +92,25 @@ class Resolution(str):
         """The model ID as a plain `str`."""
         return str.__str__(self)
 
+    @property
+    def release(self) -> int | None:
+        """Number of the release this is, or None; see the class."""
+        newest = self._newest
+        live = (self.model, self.provider, self.profile_name)
+        recorded = (newest.get("model"), newest.get("provider", names.OPENAI))
+        if live != (*recorded, newest.get("profile")):
+            return None
+        if self.profile is not None:
+            from fftdeploy.profiles import content_sha  # who asks for the number pays for it
+
+            if content_sha(self.profile) != newest.get("profile_sha"):
+                return None
+        number: int | None = newest.get("n")
+        return number
+
 
 class _Read(NamedTuple):
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
     data: dict[str, Any]
 
 
@@ -87,10 +126,12 @@ def resolve(
 ) -> Resolution:
     """Return the model that serves `target` now.
 
-    The file is read again when its modification time or size changed; one `stat` a call is
-    the price.  While the process runs, a file that is broken or gone does not take the
-    answer away: the last good one is returned with `problem` saying why.  The variable
-    `FFTDEPLOY_MODEL_TRIAGE_PRODUCTION` overrides `triage/production` for one process.
+    The file is read again when it was replaced, or its modification time or size changed; one
+    `stat` a call is the price, so call it for every request.  While the process runs, a file
+    that is broken, gone or without the target does not take the answer away: the last good
+    one is returned, with `problem` saying why; log that.  The variable
+    `FFTDEPLOY_MODEL_TRIAGE_PRODUCTION` overrides `triage/production` for one process.  Safe to
+    call from threads.
 
     Args:
         target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
@@ -99,27 +140,36 @@ def resolve(
         environ: The environment; by default the process's own.
 
     Raises:
-        UsageError: The file has no such target.
-        ConfigError: The file, the target in it or an override is not valid, and there is no
-            earlier answer to keep.  Other targets of the file are not checked.
+        UsageError: The file has no such target, and there is no earlier answer to keep.
+        ConfigError: The file, the target in it or its profile is not valid, and there is no
+            earlier answer to keep; or the override is not a model ID.  Other targets of the
+            file are not checked.
 
     >>> from fftdeploy import resolve
     >>> client.chat.completions.create(model=resolve("triage/production"), ...)  # doctest: +SKIP
     """
     environ = os.environ if environ is None else environ
-    if overridden := _override(target, environ):
-        return _overriding(overridden, target, file, environ)
+    if override := _override(target, environ):
+        _require_model(override, environ)
     path = ""
     try:
         path = find_file(file, environ)
         answer = _resolve(path, target)
     except FftdeployError as error:
-        last = _answered.get((path or _last_path(target), target))
-        if last is None or isinstance(error, UsageError):
+        last = _answered.get((_absolute(path) if path else _last_path(target), target))
+        if last is not None:
+            answer = _copy(last, problem=f"{error} ({error.where})" if error.where else str(error))
+        elif override:  # it is there for the day when the file is no help
+            return Resolution(environ[override], target=target, source=override)
+        else:
             raise
-        return _again(last, str(error))
-    _answered[path, target] = answer
-    return answer
+    else:
+        _answered[_absolute(path), target] = answer
+    override = override or _override(answer.target, environ)
+    if not override:
+        return answer
+    _require_model(override, environ)
+    return _copy(answer, model=environ[override], newest={}, source=override)
 
 
 def find_file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> str:
@@ -162,51 +212,49 @@ def find_file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -
 
 
 def _override(target: str, environ: Mapping[str, str]) -> str:
-    task, slash, environment = target.partition("/")
-    return environ.get(names.override_variable(task, environment), "") if slash else ""
+    """Name the variable that overrides `target`, if it is set."""
+    variable = names.override_variable(*target.split("/", 1)) if "/" in target else ""
+    return variable if environ.get(variable) else ""
 
 
-def _overriding(
-    model: str, target: str, file: str | os.PathLike[str] | None, environ: Mapping[str, str]
-) -> Resolution:
-    variable = names.override_variable(*target.split("/", 1))
-    if problem := names.model_problem(model):
+def _require_model(variable: str, environ: Mapping[str, str]) -> None:
+    if problem := names.model_problem(environ[variable]):
         raise ConfigError(problem, hint=f"mend or unset {variable}", where=variable)
+
+
+def _absolute(path: str) -> str:
     try:
-        under = _resolve(find_file(file, environ), target)
-    except FftdeployError:  # the override is there for the day when the file is no help
-        return Resolution(model, target=target, source=variable)
-    return Resolution(
-        model,
-        target=under.target,
-        provider=under.provider,
-        profile=under.profile,
-        profile_name=under.profile_name,
-        source=variable,
-    )
+        return os.path.abspath(path)  # noqa: PTH100
+    except OSError:  # the working directory is gone
+        return path
 
 
 def _last_path(target: str) -> str:
-    return next((path for path, name in reversed(_answered) if name == target), "")
+    """Return the file that answered last, if a search from here could have found it."""
+    try:
+        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118
+    except OSError:  # the working directory is gone: any search ended there
+        here = ""
+    for path, name in reversed(list(_answered)):
+        folder = os.path.join(os.path.dirname(path), "")  # noqa: PTH118, PTH120
+        if name == target and (not here or here.startswith(folder)):
+            return path
+    return ""
 
 
-def _again(last: Resolution, problem: str) -> Resolution:
-    return Resolution(
-        last.model,
-        target=last.target,
-        release=last.release,
-        provider=last.provider,
-        profile=last.profile,
-        profile_name=last.profile_name,
-        source=last.source,
-        problem=problem,
-    )
+def _copy(answer: Resolution, **changes: Any) -> Resolution:
+    parts = {
+        name: getattr(answer, name)
+        for name in ("target", "provider", "profile", "profile_name", "source", "problem")
+    }
+    parts = {"model": answer.model, "newest": answer._newest, **parts, **changes}  # noqa: SLF001
+    return Resolution(**parts)
 
 
 def _resolve(path: str, target: str) -> Resolution:
     data = _load(path)
     if type(data.get("version")) is not int or data["version"] != 1:
-        raise _located(path, ("version",), "this file is not of `version = 1`")
+        _document(path).version()
     task, slash, environment = target.partition("/")
     if not slash:
         task, environment = _only_task(data, target), target
@@ -221,14 +269,12 @@ def _resolve(path: str, target: str) -> Resolution:
     place = (task, environment)
     _check_target(path, place, table)
     profile_name = table.get("profile")
-    newest: dict[str, Any] = next(iter(table.get("releases") or ()), {})
-    recorded = all(newest.get(key) == table.get(key) for key in ("model", "provider", "profile"))
     return Resolution(
         table["model"],
         target=f"{task}/{environment}",
-        release=newest.get("n") if recorded else None,
+        newest=next(iter(table.get("releases", ())), None),
         provider=table.get("provider", names.OPENAI),
-        profile=_profile(path, profile_name) if profile_name else None,
+        profile=_profile(path, place, profile_name) if profile_name is not None else None,
         profile_name=profile_name,
         source=path,
     )
@@ -236,33 +282,33 @@ def _resolve(path: str, target: str) -> Resolution:
 
 def _check_target(path: str, place: tuple[str, str], table: Any) -> None:
     """Raise for anything of this target that is not understood; nothing is ignored."""
-    if type(table) is not dict:
-        raise _located(path, place, f"{'.'.join(place)} must be a table")
-    if not table.keys() <= _TARGET_KEYS or any(
-        type(table.get(key, "")) is not str
-        for key in table.keys() & {"model", "profile", "provider"}
-    ):
-        _strictly(path, place)
-    model = table.get("model", "")
-    if problem := names.model_problem(model):
-        raise _located(path, (*place, "model"), problem)
-    if (profile := table.get("profile")) and (problem := names.name_problem(profile)):
-        raise _located(path, (*place, "profile"), problem)
-    releases = table.get("releases", [])
-    if type(releases) is not list or not all(type(row) is dict for row in releases[:1]):
-        _strictly(path, place)
-    if table.get("provider", names.OPENAI) != names.OPENAI:
-        _strictly(path, place)
+    for part in place:
+        if problem := names.name_problem(part):
+            raise _document(path).error(place, problem)
+    if not _is_plain(table):
+        from fftdeploy import deployments  # it says what is wrong, with its line
+
+        deployments.parse(_bytes(path), path)
+        raise _document(path).error(place, f"{'.'.join(place)} is not a valid target")
+    if problem := names.model_problem(table["model"]):
+        raise _document(path).error((*place, "model"), problem)
+    if "profile" in table and (problem := names.name_problem(table["profile"])):
+        raise _document(path).error((*place, "profile"), problem)
 
 
-def _strictly(path: str, place: tuple[str, str]) -> None:
-    """Let the full reader say what is wrong with the target, with its line."""
-    from fftdeploy import deployments
-
-    with open(path, "rb") as stream:  # noqa: PTH123
-        raw = stream.read(_MAX_BYTES + 1)
-    deployments.parse(raw, path)
-    raise _located(path, place, f"{'.'.join(place)} is not a valid target")
+def _is_plain(table: Any) -> bool:
+    """Tell whether a target has known keys of the right types only, and this version's provider."""
+    if type(table) is not dict or not table.keys() <= _TARGET_KEYS or "model" not in table:
+        return False
+    texts = [table[key] for key in ("model", "profile", "provider") if key in table]
+    rows = [table.get("releases", []), table.get("holds", [])]
+    return (
+        all(type(text) is str for text in texts)
+        and table.get("provider", names.OPENAI) == names.OPENAI
+        and all(type(value) is list for value in rows)
+        and all(type(row) is dict and row.keys() <= _ROW_KEYS for value in rows for row in value)
+        and all(type(row.get("n")) is int for row in rows[0][:1])
+    )
 
 
 def _only_task(data: Mapping[str, Any], environment: str) -> str:
@@ -286,46 +332,69 @@ def target_names(data: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _profile(path: str, name: str) -> dict[str, Any]:
-    return _load(os.path.join(os.path.dirname(path), "profiles", f"{name}.toml"))  # noqa: PTH118, PTH120
+def _profile(path: str, place: tuple[str, str], name: str) -> dict[str, Any]:
+    """Return what the profile says, as a copy that the caller may change."""
+    beside = os.path.join(os.path.dirname(path), "profiles", f"{name}.toml")  # noqa: PTH118, PTH120
+    if not os.path.lexists(beside):
+        raise _document(path).error(
+            (*place, "profile"), f"there is no profiles/{name}.toml", "restore it from git"
+        )
+    content = _load(beside)
+    if content.keys() - {"system"} or type(content.get("system", "")) is not str:
+        from fftdeploy import profiles
+
+        profiles.parse(_bytes(beside), name, beside)
+    from copy import deepcopy
+
+    return deepcopy(content)
 
 
 def _load(path: str) -> dict[str, Any]:
-    """Return the parsed file at `path`, from memory while its time and size are the same."""
+    """Return the parsed file at `path`, from memory while it is the same one unchanged."""
     try:
         status = os.stat(path)  # noqa: PTH116
-        stamp = (status.st_mtime_ns, status.st_size)
-        kept = _read.get(path)
-        if kept is not None and kept.stamp == stamp:
-            return kept.data
-        if not S_ISREG(status.st_mode):
-            raise ConfigError("this is not a regular file", where=path)
-        with open(path, "rb") as stream:  # noqa: PTH123
-            raw = stream.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror}", hint="`fftdeploy init` writes one", where=path
-        ) from None
-    data = _parse(raw, path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    # A replaced file of the same size within one tick of the clock is still another inode.
+    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+    kept = _read.get(path)
+    if kept is not None and kept.stamp == stamp:
+        return kept.data
+    if not S_ISREG(status.st_mode):
+        raise ConfigError("this is not a regular file", where=path)
+    data = _parse(_bytes(path), path)
     _read[path] = _Read(stamp, data)
     return data
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123
+            return stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str, error: Exception) -> ConfigError:
+    reason = error.strerror if isinstance(error, OSError) else "not a path"
+    return ConfigError(f"cannot be read: {reason}", hint="--file names another", where=path)
 
 
 def _parse(raw: bytes, path: str) -> dict[str, Any]:
     import tomllib
 
     try:
-        if len(raw) > _MAX_BYTES:
-            raise ValueError
-        return tomllib.loads(raw.decode().removeprefix("\ufeff"))
+        if len(raw) <= _MAX_BYTES:
+            return tomllib.loads(raw.decode().removeprefix("\ufeff"))
     except (ValueError, RecursionError):  # both decode errors are ValueErrors
-        from fftdeploy import document  # it finds the line and the words; only failures pay
+        pass
+    from fftdeploy import document  # it finds the line and the words; only failures pay
 
-        return document.parse(raw, path).data
+    return document.parse(raw, path).data
 
 
-def _located(path: str, place: tuple[str, ...], message: str) -> ConfigError:
+def _document(path: str) -> "Document":
+    """Read the file again for a message with a place."""
     from fftdeploy import document
 
-    with open(path, "rb") as stream:  # noqa: PTH123
-        return document.parse(stream.read(), path).error(place, message)
+    return document.parse(_bytes(path), path)

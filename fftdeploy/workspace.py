@@ -25,6 +25,13 @@ class Workspace:
     deployments: Deployments
     _profiles: dict[str, Profile | None] = field(default_factory=dict)
 
+    @property
+    def in_root(self) -> str:
+        """The file's path within the repository, as a patch names it; else as it is shown."""
+        if not Path(self.shown).is_absolute():
+            return self.shown
+        return self.snapshot.real.relative_to(self.snapshot.root).as_posix()
+
     @cached_property
     def policy(self) -> Policy:
         """The policy file's content; an absent file asks nothing.
@@ -97,7 +104,7 @@ def open_workspace(path: Path) -> Workspace:
     """
     absolute = Path.cwd() / path
     snapshot = files.read(absolute, root=files.root_of(absolute.parent))
-    shown = _shown(absolute)
+    shown = shown_path(absolute)
     return Workspace(shown, absolute.parent, snapshot, deployments.parse(snapshot.data, shown))
 
 
@@ -146,7 +153,7 @@ def _exists(path: Path) -> bool:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """Name a file the way a person in the working directory would."""
     try:
         return str(path.relative_to(Path.cwd()))

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -20,6 +22,24 @@ from fftdeploy.report import Report
 
 FORMATS = ("text", "json", "markdown", "github")
 PIPE_CLOSED = 141
+
+_COMMANDS = {
+    "promote": "changing",
+    "rollback": "changing",
+    "adopt": "changing",
+    "hold": "changing",
+    "unhold": "changing",
+    "status": "looking",
+    "check": "looking",
+    "history": "looking",
+    "models": "looking",
+    "resolve": "looking",
+    "init": "starting",
+    "schema": "starting",
+    "sandbox": "starting",
+    "demo": "starting",
+}
+"""The module of each command, in the order of the help."""
 
 app = typer.Typer(
     name="fftdeploy",
@@ -213,7 +233,7 @@ def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; every failure ends here."""
     with signals.raised():
         try:
-            _register()
+            _register(argv)
             return int(app(args=list(argv), prog_name="fftdeploy", standalone_mode=False) or 0)
         except typer.TyperException as error:
             return _usage(argv, error)
@@ -221,17 +241,22 @@ def run(argv: Sequence[str]) -> int:
             return 130
         except signals.Stopped as stop:
             return _stopped(_plain_output(argv), _name(argv), stop)
-        except OSError as error:  # help and version are printed by Typer
+        except (SystemExit, OSError) as error:
             return _unprinted(_plain_output(argv), error)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is a bug
             return _bug(_plain_output(argv), _name(argv), error)
 
 
-def _register() -> None:
-    """Import the groups, which register their commands."""
-    from fftdeploy.cli import changing, looking, starting
+def _register(argv: Sequence[str]) -> None:
+    """Import the command that is called, or all of them where the line starts with none.
 
-    del changing, looking, starting
+    Importing and building all of them costs more than most of them take to run.
+    """
+    called = _COMMANDS.get(argv[0]) if argv else None
+    for module in [called] if called else dict.fromkeys(_COMMANDS.values()):
+        import_module(f"fftdeploy.cli.{module}")
+    order = list(_COMMANDS)
+    app.registered_commands.sort(key=lambda info: order.index(info.name or ""))
 
 
 def _name(argv: Sequence[str]) -> str:
@@ -250,9 +275,15 @@ def _usage(argv: Sequence[str], error: typer.TyperException) -> int:
     return errors.USAGE.exit_code
 
 
-def _unprinted(output: Output, error: OSError) -> int:
+def _unprinted(output: Output, error: SystemExit | OSError) -> int:
+    """End what Typer prints itself: help, the version, completions.
+
+    It leaves completions by `SystemExit`, and by one with code 1 when its reader is gone.
+    """
+    if isinstance(error, SystemExit) and error.code != 1:
+        return int(error.code or 0)
     output.abandon_stdout()
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, SystemExit | BrokenPipeError):
         return PIPE_CLOSED
     output.message(f"error: {error.strerror} writing to stdout")
     return errors.IO.exit_code
@@ -273,8 +304,7 @@ def _bug(output: Output, command: str, error: Exception, changed: str = "") -> i
 
 def _plain_output(argv: Sequence[str]) -> Output:
     """Return an output for what fails before, or outside of, a session."""
-    pairs = zip(argv, argv[1:], strict=False)
-    as_json = bool({"--json", "--format=json"} & {*argv}) or ("--format", "json") in list(pairs)
+    as_json = {"--json", "--format=json"} & {*argv} or ("--format", "json") in pairwise(argv)
     form: Format = "json" if as_json else "text"
     return Output(os.environ, form=form, secrets=secrets_of(os.environ))
 

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fftdeploy import commit_message, diff, edit, files, git
@@ -12,14 +13,18 @@ from fftdeploy.cli.as_json import bundle_json, readiness_json, release_json
 from fftdeploy.cli.session import Session, actor_name
 from fftdeploy.commit_message import new_release, touched_holds
 from fftdeploy.deployments import Bundle, Target
-from fftdeploy.errors import DiskError, FftdeployError, UsageError
+from fftdeploy.errors import ConflictError, DiskError, FftdeployError, UsageError
 from fftdeploy.plan import Actor, Plan
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Readiness
 from fftdeploy.report import Block, Diff, Report, line
+from fftdeploy.workspace import Workspace, open_workspace, shown_path
 
 Replan = Callable[[Actor], Plan]
 """Makes the plan again for another moment: the server's, where the clocks disagree."""
+
+_OVERTAKEN = 25
+"""How often others may get in first before the user is told to try again."""
 
 
 class Change:
@@ -38,6 +43,8 @@ class Change:
         self.flags = flags
         self.workspace = session.workspace
         self.name = self.workspace.deployments.full_name(name)
+        self.made_from: tuple[str, ...] = ()
+        """Other targets that the plan was made from; they too may not change under it."""
         self.why = flags.why
         session.data.update(target=self.name, dry_run=flags.dry_run)
         if flags.why is not None and (problem := text_problem(flags.why)):
@@ -119,13 +126,15 @@ class Change:
             made = replan(self.actor)  # the server's clock is the one that counts
             text = self.draft(made)
         old = self.workspace.deployments.document.text
-        patch = diff.unified(old, text, self.workspace.shown.lstrip("/"))
+        sides = [self.workspace.bytes_of(side).decode() for side in (old, text)]
+        patch = diff.unified(sides[0], sides[1], self.workspace.in_root)
         self.session.data.update(_as_json(made, patch))
         if readiness is not None:
             today = self.session.now().date()
             self.session.data["readiness"] = readiness_json(readiness, today)
         heading = self._heading(made)
         shown = (*heading, *details, *_readiness_lines(readiness, self.session))
+        self._check_commit(made)
         if self.flags.dry_run:
             note = line("dry run: nothing was changed")
             return Report(data=self.session.data, body=(*shown, Diff(patch), note))
@@ -171,6 +180,31 @@ class Change:
             raise UsageError("not confirmed; nothing was changed", code="declined")
 
     def _replace(self, text: str, made: Plan, question: Question | None) -> None:
+        """Replace the file; where only other targets changed meanwhile, what they made of it."""
+        for _ in range(_OVERTAKEN):
+            try:
+                return self._replace_once(text, made, question)
+            except ConflictError:
+                fresh = self._overtaken()
+                if fresh is None:
+                    raise
+                self.workspace = fresh
+                text = self.draft(made)
+        return self._replace_once(text, made, question)
+
+    def _overtaken(self) -> Workspace | None:
+        """Return the file as it is now if the plan still stands; None where it does not.
+
+        A commit would take what somebody else has changed along, so it is none.
+        """
+        old, fresh = self.workspace, open_workspace(self.workspace.snapshot.path)
+        if self.repository or fresh.snapshot.data == old.snapshot.data:
+            return None
+        before, now = old.deployments, fresh.deployments
+        same = all(before.find(name) == now.find(name) for name in (self.name, *self.made_from))
+        return fresh if same and fresh.policy == old.policy else None
+
+    def _replace_once(self, text: str, made: Plan, question: Question | None) -> None:
         state = files.Replaced()
         what = _changed_words(self.workspace.shown, made)
         try:
@@ -197,11 +231,23 @@ class Change:
             if not found.is_ready:
                 raise found.error()
 
+    def _commit_paths(self, made: Plan) -> list[Path]:
+        """Name the files that the commit is made of: the new release's profile goes along."""
+        release = new_release(made)
+        profile = release.bundle.profile if release else None
+        also = [self.workspace.profile_path(profile)] if profile else []
+        return [self.workspace.snapshot.real, *also]
+
+    def _check_commit(self, made: Plan) -> None:
+        """Refuse what `--commit` would refuse after the write, now that its files are known."""
+        file, *others = self._commit_paths(made)
+        if self.repository and others:
+            secrets = self.session.output.secrets
+            git.check_committable(file, others, self.session.environ, secrets=secrets)
+
     def _commit(self, made: Plan) -> str:
         assert self.repository is not None  # noqa: S101 - asked for by `finish` only with one
-        paths = [self.workspace.snapshot.real]
-        if made.after.profile:
-            paths.append(self.workspace.profile_path(made.after.profile))
+        paths = self._commit_paths(made)
         try:
             return git.commit(
                 self.repository,
@@ -211,9 +257,11 @@ class Change:
                 secrets=self.session.output.secrets,
             )
         except FftdeployError as error:
+            names = " ".join(shlex.quote(shown_path(path)) for path in paths)
             raise DiskError(
                 f"{self.workspace.shown} WAS changed, not committed: {error.message}",
-                hint=f"git commit -m {shlex.quote(commit_message.subject(made))} -- {self.workspace.shown}",
+                hint=f"git add {names} && "
+                f"git commit -m {shlex.quote(commit_message.subject(made))} -- {names}",
                 code="commit",
             ) from None
 

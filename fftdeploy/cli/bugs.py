@@ -25,7 +25,12 @@ def write_report(error: Exception, redact: Callable[[str], str]) -> str:
     ]
     try:
         with tempfile.NamedTemporaryFile(
-            "w", prefix="fftdeploy-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+            "w",
+            prefix="fftdeploy-bug-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
         ) as stream:
             stream.write(redact("\n".join(lines)) + "\n")
     except OSError:

@@ -56,7 +56,7 @@ class Check:
         prover = self.session.prover(concurrency=_PROBES_AT_ONCE)
         if self.probe:
             questions = {str(target): self._question(target) for target in self.targets}
-            proved = prover.prove_all(set(questions.values()))
+            proved = prover.prove_all(set(questions.values()), listed=True)
             return {name: proved[question] for name, question in questions.items()}
         kin: dict[str, tuple[str, ...]] = {}
         for target in self.targets:

@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from fftdeploy.cli import checking, model_list, statusing
-from fftdeploy.cli import history as histories
 from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session, one_of, parse_time
@@ -39,6 +37,8 @@ def status(
       fftdeploy status '*/production' --json
       fftdeploy status --fail-on dead,no-rollback,runway:30d
     """  # noqa: D301
+    from fftdeploy.cli import statusing
+
     return statusing.Status(session, targets or [], offline=offline, fail_on=fail_on).run()
 
 
@@ -60,6 +60,8 @@ def check(
       fftdeploy check '*/production' --probe
     """  # noqa: D301
     one_of({"--offline": offline, "--probe": probe}, ["--offline", "--probe"])
+    from fftdeploy.cli import checking
+
     return checking.Check(session, targets or [], offline=offline, probe=probe).run()
 
 
@@ -81,6 +83,8 @@ def history(
       fftdeploy history --at 2026-10-03T12:00Z
     """  # noqa: D301
     moment = parse_time(at, "--at") if at else None
+    from fftdeploy.cli import history as histories
+
     return histories.report(session, target, moment)
 
 
@@ -93,6 +97,8 @@ def models(session: Session) -> Report:
       fftdeploy models
       fftdeploy models --json
     """  # noqa: D301
+    from fftdeploy.cli import model_list
+
     return model_list.report(session)
 
 

@@ -22,6 +22,7 @@ from fftdeploy.workspace import unknown_target
 
 if TYPE_CHECKING:
     from fftdeploy.proof import Prover
+    from fftdeploy.readiness import Readiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +53,33 @@ class Promotion:
         self.key = (task, environment)
         self.rules = self.workspace.policy.rules(environment)
         self.target = self.workspace.deployments.find(change.name)
+        sources = {*self.rules.sources, wanted.origin or environment}
+        change.made_from = tuple(f"{task}/{source}" for source in sources)
         self.fresh = False
 
     def run(self) -> Report:
         """Promote, or say why not; the file is as it was unless this says it WAS changed."""
         self._check_flags()
         self._require_target()
-        if self.rules.protected:
-            self.change.ask_why(f"{self.change.name} is protected")
+        self._check_overrides()
         if self.target is not None:
             plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
-        plan.require_why(self.rules, self.target or Target(*self.key, model=""), self.change.actor)
+        if self.wanted.job is not None:
+            self._require_why()  # before the API is asked what became of the job
         source = self._source()
+        if self.target is not None and self._is_live(self.target, source):
+            return self.change.unchanged(self._plan(source, (), self.change.actor))
+        self._require_why()
         made = self._plan(source, (), self.change.actor)
-        if made.is_noop:
-            return self.change.unchanged(made)
-        self._expect_current()
         self.change.preflight()
         drafted = self.change.draft(made)
-        used = self._pass(self._offline_breaches(source, self.change.actor.now))
+        self._pass(self._offline_breaches(source, self.change.actor.now))
+        self._expect_current()
         question = self.change.question(source.bundle, probe=self.wanted.probe, fresh=self.fresh)
         readiness = self._prover().prove(question)
         if not readiness.is_ready:
             raise readiness.error()
-        days = readiness.runway_days(self.change.session.now().date())
-        short = policy.runway_breach(self.rules, days)
-        used += self._pass([short] if short else [])
+        used = self._pass(self._breaches(source, readiness))
         replan = partial(self._plan, source, used)
         if used:
             made = replan(self.change.actor)
@@ -109,12 +111,23 @@ class Promotion:
                 hint="this version knows `openai` only",
                 code="later",
             )
-        if wanted.overrides and not self.rules.allow_overrides:
+
+    def _check_overrides(self) -> None:
+        if self.wanted.overrides and not self.rules.allow_overrides:
             raise PolicyError(
                 f"overrides are forbidden in {self.key[1]}",
                 hint="`allow_overrides = false` in fftdeploy.toml",
                 code="allow-overrides",
             )
+
+    def _require_why(self) -> None:
+        if self.rules.protected:
+            self.change.ask_why(f"{self.change.name} is protected")
+        plan.require_why(self.rules, self.target or Target(*self.key, model=""), self.change.actor)
+
+    def _is_live(self, target: Target, source: Source) -> bool:
+        live = self._live(target)
+        return source.bundle == live and plan.is_recorded(target, live)
 
     def _require_target(self) -> None:
         """Refuse to create a target that nobody has planned for."""
@@ -137,7 +150,9 @@ class Promotion:
                 raise UsageError(
                     f"there is no target {self.change.name}, and the policy knows no {what} "
                     f"{value!r}",
-                    hint=f"did you mean {near!r}?" if near else f"it knows: {', '.join(known)}",
+                    hint=f"did you mean {near!r}?"
+                    if near
+                    else f"it knows: {', '.join(known) or 'none'}",
                     code="unknown-target",
                 )
 
@@ -198,6 +213,12 @@ class Promotion:
                 Breach("order", f"{self.wanted.origin} is not a source of {self.change.name}")
             )
         return [breach for breach in found if breach]
+
+    def _breaches(self, source: Source, readiness: "Readiness") -> list[Breach]:
+        """List every breach at the moment that the API says it is, which may not be ours."""
+        now = self.change.session.now()
+        short = policy.runway_breach(self.rules, readiness.runway_days(now.date()))
+        return [*self._offline_breaches(source, now), *([short] if short else [])]
 
     def _pass(self, breaches: list[Breach]) -> tuple[str, ...]:
         """Return the overrides that `breaches` used up.

@@ -37,7 +37,8 @@ class Rollback:
         self.wait_s = wait_s
         self.unverified = unverified
         self.target = change.workspace.target(change.name)
-        self.live = plan.live_bundle(self.target, change.workspace.sha)
+        shas = change.workspace.sha
+        self.live = plan.replaced_bundle(self.target, plan.live_bundle(self.target, shas))
         self.seen: list[tuple[Candidate, str, Cell]] = []
         """Candidates looked at: what became of each, in a word for programs and a cell."""
         self.proofs: dict[Bundle, Readiness] = {}
@@ -63,11 +64,10 @@ class Rollback:
         try:
             chosen = self._choose(candidates)
         except FftdeployError:
+            self._pass_over(candidates, "not looked at")
             self._tell(self._lines())
             raise
-        finally:
-            self.change.session.data["candidates"] = [self._as_json(*row) for row in self.seen]
-        self._pass_over(candidates, chosen)
+        self._pass_over(candidates, "not needed")
         readiness = self.proofs.get(chosen.bundle)
         verified = readiness is not None and readiness.is_ready
         replan = partial(plan.plan_rollback, self.target, self.live, chosen, verified=verified)
@@ -134,11 +134,10 @@ class Rollback:
     def _see(self, candidate: Candidate, fate: str, cell: Cell) -> None:
         self.seen.append((candidate, fate, cell))
 
-    def _pass_over(self, candidates: tuple[Candidate, ...], chosen: Candidate) -> None:
-        """List what lies behind the chosen one, for `--dry-run`: every candidate and its fate."""
-        for candidate in candidates[candidates.index(chosen) + 1 :]:
-            reason = candidate.reason or "not needed"
-            self._see(candidate, "passed-over", Cell(reason, "dim"))
+    def _pass_over(self, candidates: tuple[Candidate, ...], otherwise: str) -> None:
+        """List what lies behind the end of the search, for `--dry-run`: all and their fates."""
+        for candidate in candidates[len(self.seen) :]:
+            self._see(candidate, "passed-over", Cell(candidate.reason or otherwise, "dim"))
         rows = [self._as_json(*row) for row in self.seen]
         self.change.session.data["candidates"] = rows
         if not self.change.flags.dry_run:
@@ -172,7 +171,7 @@ class Rollback:
         )
 
     def _nothing(self) -> FftdeployError:
-        asked = [readiness for readiness in self.proofs.values()]
+        asked = list(self.proofs.values())
         if asked and all(r.code == "missing" and not r.dead for r in asked):
             live = self.change.session.prover().prove(self.change.question(self.live, probe=False))
             if live.code == "missing" and not live.dead:

@@ -4,14 +4,13 @@ from datetime import datetime
 
 from fftdeploy.cli import signals
 from fftdeploy.cli.session import NOW_VARIABLE, Session
-from fftdeploy.errors import UsageError
-from fftdeploy.report import Block, Raw, Report, Table, line
-from fftdeploy.report import Cell as C
+from fftdeploy.errors import Outcome, UsageError
+from fftdeploy.report import Block, Cell, Raw, Report, Table, line
 from fftdeploy.sandbox import ACME, Sandbox
 
 
-def serve(session: Session, port: int, now: datetime | None) -> int:
-    """Serve until a signal; return the exit code that says which.
+def serve(session: Session, port: int, now: datetime | None) -> Report:
+    """Serve until a signal; the outcome says which.
 
     Raises:
         UsageError: The port is taken, or not ours to take.
@@ -27,14 +26,15 @@ def serve(session: Session, port: int, now: datetime | None) -> int:
     server.set_now(now)
     try:
         session.output.report("sandbox", _report(server, now))
+        session.output.form = "text"  # the one document is out: what follows are messages
         session.output.say(*_cast(server))
         server.serve_forever()
     except signals.Stopped as stop:
         session.output.note("sandbox stopped; nothing of it is kept")
-        return 128 + stop.number
+        return Report(Outcome(128 + stop.number, "stopped", "", ""))
     finally:
         server.close()
-    return 0
+    return Report()
 
 
 def _report(server: Sandbox, now: datetime | None) -> Report:
@@ -53,14 +53,11 @@ def _report(server: Sandbox, now: datetime | None) -> Report:
 
 def _cast(server: Sandbox) -> tuple[Block, ...]:
     models = tuple(
-        (C(model.id), C(model.state), C(model.shutdown_date or ""))
-        for model in ACME.models.values()
+        _row(model.id, model.state, model.shutdown_date) for model in ACME.models.values()
     )
-    jobs = tuple(
-        (C(job.id), C(job.phase), C(job.fine_tuned_model or "")) for job in ACME.jobs.values()
-    )
+    jobs = tuple(_row(job.id, job.phase, job.fine_tuned_model) for job in ACME.jobs.values())
     return (
-        line("type these two lines into another terminal, in a repository of yours"),
+        line("type these lines into another terminal, in a repository of yours"),
         line(""),
         Table(("model", "state", "shutdown"), models),
         line(""),
@@ -73,3 +70,7 @@ def _cast(server: Sandbox) -> tuple[Block, ...]:
 
 def _control(server: Sandbox) -> str:
     return f"http://127.0.0.1:{server.port}/control"
+
+
+def _row(*texts: str | None) -> tuple[Cell, ...]:
+    return tuple(Cell(text or "") for text in texts)

@@ -20,9 +20,7 @@ def init(
     session: Session,
     ci: Annotated[
         str | None,
-        typer.Option(
-            "--ci", help="Also write a workflow and a pre-commit hook: github or gitlab."
-        ),
+        typer.Option("--ci", help="Also write a workflow and a pre-commit hook: github or gitlab."),
     ] = None,
 ) -> Report:
     """Write the files a repository needs; what exists is kept.
@@ -87,7 +85,7 @@ def sandbox(
     """  # noqa: D301
     from fftdeploy.cli.serving import serve
 
-    raise typer.Exit(serve(session, port, parse_time(now, "--now") if now else None))
+    return serve(session, port, parse_time(now, "--now") if now else None)
 
 
 @command("demo")

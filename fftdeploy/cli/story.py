@@ -31,9 +31,7 @@ def _at(month: int, day: int, hour: int, minute: int = 0) -> datetime:
 START = _at(8, 3, 9)
 OPENING = "A web shop triages customer messages with a fine-tuned model, live since July."
 BY_HAND = f'\n[triage.production]\nmodel = "{V6}"\n'
-BY_HAND_SHOWN = (
-    r"printf '\n[triage.production]\nmodel = " f'"{V6}"' r"\n' >> deployments.toml"
-)
+BY_HAND_SHOWN = r"printf '\n[triage.production]\nmodel = " f'"{V6}"' r"\n' >> deployments.toml"
 FIRST_COMMIT = "Keep deployments in git"
 
 STEPS = (
@@ -93,7 +91,7 @@ STEPS = (
     ),
     Step(
         _at(11, 21, 8, 50),
-        "Version 7 is not good enough any more. A second rollback goes further back, never forward.",
+        "Version 7 is not good enough any more. A second rollback goes further back.",
         'fftdeploy rollback triage/production --why "INC-88, still" --yes --commit',
         deleted=V8,
     ),

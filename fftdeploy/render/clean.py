@@ -22,9 +22,9 @@ REDACTED = "[redacted]"
 
 
 def clean(text: str, secrets: Collection[str] = ()) -> str:
-    """Return `text` with nothing in it that a terminal, a CI log or an eye would obey.
+    r"""Return `text` with nothing in it that a terminal, a CI log or an eye would obey.
 
-    Invisible characters become escapes such as `\\x1b`; what a CI runner would take for a
+    Invisible characters become escapes such as `\x1b`; what a CI runner would take for a
     command is broken up; `secrets` and anything shaped like a key are taken out.
     """
     text = _INVISIBLE.sub(_escape, redact(text, secrets))

@@ -5,14 +5,11 @@ import shutil
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from fftdeploy.errors import DiskError, FftdeployError, Outcome
 from fftdeploy.render import clean as cleaning
-from fftdeploy.report import Block, Report, line
-
-if TYPE_CHECKING:
-    from rich.status import Status
+from fftdeploy.report import Block, Raw, Report, line
 
 Format = Literal["text", "json", "markdown", "github"]
 
@@ -46,7 +43,7 @@ class Output:
         # Python has no stream at all where its parent closed the descriptor.
         self._stdout: TextIO | None = stdout or sys.stdout
         self._stderr: TextIO | None = stderr or sys.stderr
-        self._status: Status | None = None
+        self._progress = 0  # characters of the progress line that is shown
         for stream in (self._stdout, self._stderr):
             # Printing may never fail after the file was replaced, whatever the locale says.
             if reconfigure := getattr(stream, "reconfigure", None):
@@ -136,25 +133,23 @@ class Output:
             self.message(text)
 
     def progress(self, text: str) -> None:
-        """Show `text` as a line that replaces the last one; nothing off a terminal."""
-        if self.quiet or self.form != "text" or not _is_terminal(self._stderr):
+        """Show `text` as a line that replaces the last one; nothing off a terminal.
+
+        The cursor is never hidden, so that no way to end this process can lose it.
+        """
+        is_plain = self._environ.get("TERM") == "dumb" or not _is_terminal(self._stderr)
+        if self.quiet or self.form != "text" or is_plain:
             return
-        if self._status is None:
-            from rich.console import Console
-
-            color = self._use_color(self._stderr)
-            console = Console(file=self._stderr, no_color=not color, highlight=False)
-            self._status = console.status("", spinner="line")
-            self._status.start()
-        from rich.text import Text
-
-        self._status.update(Text(self.clean(text)))
+        self.stop_progress()
+        shown = cleaning.one_line(self.clean(text))[: max(self._width() - 1, 0)]
+        self._progress = len(shown)
+        self._write_error(shown)
 
     def stop_progress(self) -> None:
-        """Take the progress line away and give the cursor back."""
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        """Take the progress line away."""
+        if self._progress:
+            self._write_error(f"\r{' ' * self._progress}\r")
+            self._progress = 0
 
     def ask(self, question: str) -> str:
         """Ask a person one question on stderr; "" at the end of input."""
@@ -187,6 +182,8 @@ class Output:
         return markup.markdown(blocks, plain=self.clean, escape=self._escaped)
 
     def _text(self, blocks: tuple[Block, ...], stream: TextIO | None) -> str:
+        if all(isinstance(block, Raw) for block in blocks):
+            return "".join(block.text for block in blocks if isinstance(block, Raw))
         from fftdeploy.render import text
 
         width = self._width() if _is_terminal(stream) else None

@@ -1,0 +1,60 @@
+"""A sandbox that counts connections; told by its standard input what to do.
+
+`delay SECONDS` holds up every answer, `handshake SECONDS` every new connection; `counts`, like
+both of them, answers with the requests and connections since the last line.
+"""
+
+import json
+import sys
+import time
+from datetime import datetime
+from socketserver import ThreadingMixIn
+from typing import Any
+
+from world import NOW, model_id
+
+from fftdeploy.sandbox import ACME, Sandbox
+from fftdeploy.sandbox.world import Model
+
+accepted = 0
+handshake_s = 0.0
+
+
+class Counting(ThreadingMixIn):
+    """Counts what the sandbox's server accepts, and holds each connection up in the beginning."""
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Count one more connection, wait as TCP and TLS would, and handle it."""
+        global accepted  # noqa: PLW0603 - one process, one count
+        accepted += 1
+        time.sleep(handshake_s)
+        plain(self, request, client_address)
+
+
+plain = ThreadingMixIn.process_request_thread
+ThreadingMixIn.process_request_thread = (  # type: ignore[method-assign]
+    Counting.process_request_thread
+)
+
+
+def main() -> None:
+    global handshake_s  # noqa: PLW0603 - as above
+    models = (Model(model_id(number)) for number in range(int(sys.argv[1])))
+    seen = connections = 0
+    with Sandbox(ACME.with_models(*models)) as sandbox:
+        sandbox.set_now(datetime.fromisoformat(NOW))
+        print(json.dumps(sandbox.url), flush=True)
+        for line in sys.stdin:
+            word, _, value = line.strip().partition(" ")
+            if word == "delay":
+                sandbox.clear_faults()
+                if float(value):
+                    sandbox.fault(delay_s=float(value))
+            elif word == "handshake":
+                handshake_s = float(value)
+            requests, opened = len(sandbox.requests) - seen, accepted - connections
+            seen, connections = len(sandbox.requests), accepted
+            print(json.dumps({"requests": requests, "connections": opened}), flush=True)
+
+
+main()

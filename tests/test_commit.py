@@ -1,0 +1,288 @@
+"""`--commit`: one commit of the named files, in a person's words, or none and a clear word on it;
+and the question on a terminal that comes before."""
+# ruff: noqa: E501  a case is a line of its table
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from scenes import (
+    FILE,
+    POLICY,
+    V6,
+    V7,
+    V8,
+    V9,
+    hold,
+    newest,
+    past,
+    read,
+    row,
+    table,
+    write,
+    write_profile,
+)
+
+from fftdeploy.sandbox import Sandbox
+
+pytestmark = pytest.mark.usefixtures("repo")
+NAME = "triage/production"
+PROGRAM = Path(sys.executable).with_name("fftdeploy")
+
+
+def git(*argv: str) -> str:
+    return subprocess.run(["git", *argv], check=True, capture_output=True, text=True).stdout
+
+
+def committed(*tables: str, policy: str = "") -> bytes:
+    data = write(*tables, policy=policy)
+    git("add", ".")
+    git("commit", "-qm", "first")
+    return data
+
+
+def changed_files(commit: str = "HEAD") -> list[str]:
+    return git("show", "--name-only", "--format=", commit).split()
+
+
+CHANGES = [
+    (
+        ["promote", NAME, "--model", V9, "--why", "PR #212"],
+        f"Promote triage-v9 to {NAME}\n\nPR #212\n\nTask: triage\nEnvironment: production\nModel: {V9}\nRelease: 3\n",
+    ),
+    (
+        ["promote", NAME, "--model", "gpt-6-luna"],
+        f"Promote gpt-6-luna to {NAME}\n\nTask: triage\nEnvironment: production\nModel: gpt-6-luna\nRelease: 3\n",
+    ),
+    (
+        ["rollback", NAME, "--why", "INC-88"],
+        f"Roll {NAME} back to release 1 (triage-v7)\n\nINC-88\n\nTask: triage\nEnvironment: production\nModel: {V7}\nRelease: 3\n",
+    ),
+    (
+        ["hold", NAME, V9, "--why", "INC-88"],
+        f"Hold triage-v9 in {NAME}\n\nINC-88\n\nTask: triage\nEnvironment: production\nModel: {V9}\n",
+    ),
+    (
+        ["unhold", NAME, V6, "--why", "fixed"],
+        f"Unhold triage-v6 in {NAME}\n\nfixed\n\nTask: triage\nEnvironment: production\nModel: {V6}\n",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"), CHANGES, ids=["promote", "base", "rollback", "hold", "unhold"]
+)
+def test_a_change_becomes_one_commit_of_its_file(
+    sandbox: Sandbox, command: Command, argv: list[str], message: str
+) -> None:
+    committed(past(NAME, V7, V8, holds=[hold(V6)]))
+    Path("staged.txt").write_text("mine")
+    Path("loose.txt").write_text("mine")
+    git("add", "staged.txt")
+    result = command(*argv, "--yes", "--commit")
+    assert result.code == 0, result.err
+    assert git("log", "-1", "--format=%B") == message + "\n"
+    assert git("interpret-trailers", "--parse") == ""
+    assert changed_files() == ["deployments.toml"]
+    assert git("status", "--porcelain").split("\n") == ["A  staged.txt", "?? loose.txt", ""]
+    short = git("rev-parse", "--short", "HEAD").strip()
+    assert f"committed as {short}" in result.out
+    assert f"next: git push, then fftdeploy status {NAME}" in result.err
+
+
+def test_trailers_are_gits(sandbox: Sandbox, command: Command) -> None:
+    committed(past(NAME, V7, V8))
+    assert (
+        command("promote", NAME, "--model", V9, "--why", "PR #212", "--yes", "--commit").code == 0
+    )
+    trailers = git("log", "-1", "--format=%(trailers)")
+    assert trailers.splitlines()[:4] == [
+        "Task: triage",
+        "Environment: production",
+        f"Model: {V9}",
+        "Release: 3",
+    ]
+
+
+def test_an_adopted_hand_edit_is_committed_with_the_line_it_records(
+    sandbox: Sandbox, command: Command
+) -> None:
+    committed(table(NAME, V8, [row(1, V7)]))
+    assert command("adopt", NAME, "--why", "x", "--yes", "--commit").code == 0
+    assert git("log", "-1", "--format=%s").strip() == f"Record triage-v8 as live in {NAME}"
+
+
+def test_the_new_releases_profile_goes_along(sandbox: Sandbox, command: Command) -> None:
+    committed(past(NAME, V7, V8))
+    write_profile("long")
+    write_profile("other")
+    result = command("promote", NAME, "--model", V9, "--profile", "long", "--yes", "--commit")
+    assert result.code == 0, result.err
+    assert changed_files() == ["deployments.toml", "profiles/long.toml"]
+    assert git("status", "--porcelain") == "?? profiles/other.toml\n"
+
+
+def test_a_hold_takes_no_profile_along(sandbox: Sandbox, command: Command) -> None:
+    write_profile("long")
+    committed(table(NAME, V8, [row(1, V8, "long")], profile="long"))
+    write_profile("long", "a draft")
+    assert command("hold", NAME, V9, "--why", "x", "--yes", "--commit").code == 0
+    assert changed_files() == ["deployments.toml"]
+
+
+def test_a_dry_run_commits_nothing(sandbox: Sandbox, command: Command) -> None:
+    before = committed(past(NAME, V7, V8))
+    head = git("rev-parse", "HEAD")
+    result = command("promote", NAME, "--model", V9, "--dry-run", "--commit")
+    assert (result.code, FILE.read_bytes(), git("rev-parse", "HEAD")) == (0, before, head)
+
+
+def no_repository() -> None:
+    Path(".git").rename("git")
+
+
+def no_identity() -> None:
+    (Path.home() / ".gitconfig").unlink()
+
+
+def uncommitted() -> None:
+    FILE.write_text(FILE.read_text() + "# mine\n")
+
+
+def staged() -> None:
+    uncommitted()
+    git("add", "deployments.toml")
+
+
+def merging() -> None:
+    Path(".git/MERGE_HEAD").write_text(git("rev-parse", "HEAD"))
+
+
+def ignored_profile() -> None:
+    Path(".gitignore").write_text("profiles/\n")
+
+
+UNCOMMITTABLE: list[tuple[Callable[[], None], str]] = [
+    (no_repository, "not in a git work tree"),
+    (no_identity, "git does not know who you are"),
+    (uncommitted, "has uncommitted changes"),
+    (staged, "has uncommitted changes"),
+    (merging, "a merge is under way"),
+    (ignored_profile, "is ignored by git"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "words"), UNCOMMITTABLE)
+def test_what_cannot_be_committed_is_not_written(
+    sandbox: Sandbox, command: Command, spoil: Callable[[], None], words: str
+) -> None:
+    committed(past(NAME, V7, V8))
+    write_profile("long")
+    spoil()
+    before = FILE.read_bytes()
+    argv = ["promote", NAME, "--model", V9, "--profile", "long", "--commit"]
+    for way in ("--yes", "--dry-run"):
+        result = command(*argv, way)
+        assert (result.code, FILE.read_bytes()) == (2, before), result.err
+        assert words in result.err
+
+
+def test_without_git_there_is_no_commit(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = committed(past(NAME, V7, V8))
+    monkeypatch.setenv("PATH", "/nowhere")
+    result = command("promote", NAME, "--model", V9, "--yes", "--commit")
+    assert (result.code, FILE.read_bytes(), sandbox.requests) == (2, before, ())
+    assert command("promote", NAME, "--model", V9, "--yes").code == 0  # and none is needed
+
+
+def test_a_hook_that_refuses_leaves_the_change_and_says_so(
+    sandbox: Sandbox, command: Command
+) -> None:
+    committed(past(NAME, V7, V8))
+    write_profile("long")
+    hook = Path(".git/hooks/pre-commit")
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nenv > seen.txt\necho no tests were run >&2\nexit 1\n")
+    hook.chmod(0o755)
+    head = git("rev-parse", "HEAD")
+    result = command("promote", NAME, "--model", V9, "--profile", "long", "--yes", "--commit")
+    assert (result.code, newest(NAME).bundle.model, git("rev-parse", "HEAD")) == (11, V9, head)
+    assert "deployments.toml WAS changed, not committed" in result.err
+    assert "no tests were run" in result.err
+    assert "OPENAI_API_KEY" not in Path("seen.txt").read_text()
+    assert sandbox.key not in Path("seen.txt").read_text()
+    hook.unlink()
+    line = result.err.split("hint: ")[1].splitlines()[0]
+    subprocess.run(["sh", "-c", line], check=True, capture_output=True)
+    assert changed_files() == ["deployments.toml", "profiles/long.toml"]
+    assert git("log", "-1", "--format=%s").strip() == f"Promote triage-v9 to {NAME}"
+
+
+def test_C7_a_commit_takes_nobody_elses_change_along(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fftdeploy import files
+
+    committed(past(NAME, V7, V8), past("chat/production", V6))
+    theirs = FILE.read_bytes().replace(b"[chat", b"# theirs\n[chat")
+    original = files.replace
+
+    def replace(*args: object, **more: object) -> files.Replaced:
+        FILE.write_bytes(theirs)
+        return original(*args, **more)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(files, "replace", replace)
+    result = command("promote", NAME, "--model", V9, "--yes", "--commit")
+    assert (result.code, FILE.read_bytes()) == (8, theirs)
+
+
+# The question on a terminal.
+
+
+def on_a_terminal(argv: list[str], *answers: tuple[str, str]) -> tuple[int, str]:
+    """Run the real command on a terminal, answering what it asks; return its code and screen."""
+    master, slave = os.openpty()
+    child = subprocess.Popen(
+        [PROGRAM, *argv], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    screen, waiting = "", list(answers)
+    while data := _read(master):
+        screen += data
+        if waiting and waiting[0][0] in screen:
+            os.write(master, (waiting.pop(0)[1] + "\n").encode())
+    os.close(master)
+    return child.wait(60), screen
+
+
+def _read(master: int) -> str:
+    """Return what was printed next; "" once the other side is closed."""
+    ready, _, _ = select.select([master], [], [], 60)
+    try:
+        return os.read(master, 65536).decode(errors="replace") if ready else ""
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize(("answer", "code", "live"), [("n", 2, V7), ("", 2, V7), ("y", 0, V9)])
+def test_a_person_sees_the_plan_and_is_asked(
+    sandbox: Sandbox, repo: Path, answer: str, code: int, live: str
+) -> None:
+    before = write(past("triage/staging", V8, V9), past(NAME, V7), policy=POLICY)
+    argv = ["promote", NAME]
+    answers = [("why?", "PR #212"), ("make this change? [y/N]", answer)]
+    found, screen = on_a_terminal(argv, *answers)
+    assert (found, read(NAME).model) == (code, live), screen
+    assert f'+model = "{V9}"' in screen.split("make this change?")[0].replace("\r", "")
+    if code:
+        assert FILE.read_bytes() == before
+        assert "nothing was changed" in screen
+    else:
+        assert newest(NAME).why == "PR #212"

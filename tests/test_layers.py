@@ -1,0 +1,239 @@
+"""Arrows between modules point down only, and each library has one door."""
+
+import ast
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+import fftdeploy
+from fftdeploy import errors
+
+PACKAGE = Path(fftdeploy.__file__).parent
+
+# Top to bottom: a module imports from its own row and from those below it, never from above.
+LAYERS = (
+    ("__main__",),
+    ("quick",),
+    ("cli",),
+    ("sandbox",),
+    ("render",),
+    ("workspace", "findings", "output_schema", "schemas", "commit_message"),
+    ("proof", "jobs", "asking", "crowd"),
+    ("edit",),
+    ("plan",),
+    ("policy", "profiles"),
+    ("deployments",),
+    ("readiness",),
+    ("verdicts",),
+    ("provider", "settings", "wire", "files", "disk", "holder", "git"),
+    ("__init__",),
+    ("runtime",),
+    ("document",),
+    ("locate", "retirement", "answers", "report", "diff"),
+    ("names",),
+    ("errors",),
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+# Imports upwards that are made late, where a plain file is not understood, to word the failure:
+# `runtime` is imported by applications and must not load the full readers.
+LATE = {("runtime", "deployments"), ("runtime", "profiles")}
+
+# A module of a library -> where it may be imported, whenever.
+DOORS = {
+    "openai": {"provider"},
+    "httpx2": {"provider"},
+    "rich": {"render"},
+    "typer": {"cli"},
+    "tomlkit": {"edit"},
+    "subprocess": {"git"},
+    "socket": {"sandbox", "holder"},
+    "http": {"sandbox"},
+}
+# The demo runs the commands that it shows, as a person would.
+ALSO = {("subprocess", "cli.demonstrating"), ("subprocess", "cli.demo")}
+
+WRITES = {
+    "write_text",
+    "write_bytes",
+    "rename",
+    "replace",
+    "unlink",
+    "mkdir",
+    "symlink_to",
+    "touch",
+}
+MAY_WRITE = {"files", "disk"}
+
+
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = ast.parse(path.read_text())
+    return found
+
+
+MODULES = modules()
+
+
+def imported(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """Yield the full names that a module imports, and whether it does so inside a function."""
+    late = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in late) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from ((f"{node.module}.{alias.name}", id(node) in late) for alias in node.names)
+
+
+def own(name: str) -> str:
+    """Return the module of this package that the import of `name` loads; "" for another's."""
+    parts = name.split(".")
+    if parts[0] != "fftdeploy":
+        return ""
+    while len(parts) > 1 and ".".join(parts[1:]) not in MODULES:
+        parts.pop()
+    return ".".join(parts[1:]) or "__init__"
+
+
+def edges() -> set[tuple[str, str, bool]]:
+    return {
+        (name, target, late)
+        for name, tree in MODULES.items()
+        for library, late in imported(tree)
+        if (target := own(library)) and target != name
+    }
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {name.partition(".")[0] for name in MODULES} <= RANK.keys()
+
+
+def test_arrows_point_down() -> None:
+    upwards = {
+        (name, target)
+        for name, target, _ in edges()
+        if RANK[name.partition(".")[0]] > RANK[target.partition(".")[0]]
+    }
+    # The version and the name of the package are everybody's.
+    upwards = {edge for edge in upwards if edge[1] != "__init__"}
+    assert upwards == LATE
+    assert all(late for name, target, late in edges() if (name, target) in LATE)
+
+
+def test_no_cycles() -> None:
+    below: dict[str, set[str]] = {name: set() for name in MODULES}
+    for name, target, late in edges():
+        if not late and target in below:
+            below[name].add(target)
+    while leaves := {name for name, targets in below.items() if not targets}:
+        below = {name: targets - leaves for name, targets in below.items() if name not in leaves}
+    assert below == {}
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_each_library_has_one_door(library: str) -> None:
+    users = {
+        name
+        for name, tree in MODULES.items()
+        for imports, _ in imported(tree)
+        if imports.partition(".")[0] == library and (library, name) not in ALSO
+    }
+    assert {name.partition(".")[0] for name in users} <= DOORS[library], users
+
+
+def test_the_sdk_is_imported_late() -> None:
+    early = [
+        node
+        for node in MODULES["provider"].body
+        if isinstance(node, ast.Import | ast.ImportFrom) and "openai" in ast.dump(node)
+    ]
+    assert early == []
+
+
+def test_the_sandbox_is_imported_by_its_commands_only() -> None:
+    users = {name for name, target, _ in edges() if target.partition(".")[0] == "sandbox"}
+    users = {name for name in users if not name.startswith("sandbox")}
+    assert {name.partition(".")[0] for name in users} <= {"cli"}
+    assert len(users) <= 2, users
+
+
+def written(tree: ast.Module) -> set[str]:
+    """Name the calls of a module that write to the disk."""
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func
+        name = called.attr if isinstance(called, ast.Attribute) else ast.unparse(called)
+        module = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
+        modes = [arg.value for arg in node.args[1:2] if isinstance(arg, ast.Constant)]
+        # `replace` is a string's, a date's and a dataclass's method too: a path's takes one.
+        if name == "replace" and (len(node.args) != 1 or module == ""):
+            continue
+        if name in WRITES or (name == "open" and modes and set(str(modes[0])) & set("wax+")):
+            found.add(f"{name}({', '.join(map(ast.unparse, node.args))})")
+    return found
+
+
+def test_only_files_and_disk_write() -> None:
+    writers = {
+        name: calls
+        for name, tree in MODULES.items()
+        if (calls := written(tree)) and name not in MAY_WRITE
+    }
+    # The demo makes a temporary repository, and `bugs` a temporary file by `tempfile`.
+    writers = {name: calls for name, calls in writers.items() if not name.startswith("cli.demo")}
+    assert writers == {}
+
+
+def test_every_failure_has_an_outcome_and_no_two_share_a_code() -> None:
+    failures = errors.FftdeployError.__subclasses__()
+    outcomes = {failure.outcome for failure in failures}
+
+    assert len(failures) == len(outcomes) >= 8
+    assert outcomes < set(errors.OUTCOMES)
+    assert errors.BUG not in outcomes
+    for one, other in combinations(errors.OUTCOMES, 2):
+        assert one.exit_code != other.exit_code
+        assert one.name != other.name
+
+
+def test_failures_are_defined_in_one_module() -> None:
+    names = {failure.__name__ for failure in errors.FftdeployError.__subclasses__()}
+    defined = {
+        (module, node.name)
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & names
+    }
+    assert defined == set()
+
+
+def test_modules_are_read_in_one_go() -> None:
+    long = {
+        path.name: lines
+        for path in PACKAGE.rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert long.keys() <= {"edit.py", "plan.py"}
+    assert max(long.values(), default=0) < 600
+
+
+def test_functions_fit_on_a_screen() -> None:
+    long = {
+        f"{module}.{node.name}"
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno > 75
+    }
+    assert long == set()

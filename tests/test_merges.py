@@ -1,0 +1,252 @@
+"""Two people and one file: what git merges clean means what both meant, and the rest is named.
+
+C9 to C13 and figure F6, with real merges.
+"""
+
+import random
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Command, Result
+from scenes import FILE, POLICY, V6, V7, V8, V9, V10, hold, past, read, write
+
+from fftdeploy import deployments
+from fftdeploy.errors import ConfigError
+from fftdeploy.sandbox import Sandbox
+
+pytestmark = pytest.mark.usefixtures("repo")
+TARGETS = ("triage/dev", "triage/staging", "triage/production", "chat/staging", "chat/production")
+MODELS = (V6, V7, V8, V9, V10)
+PAIRS = 60
+
+
+def git(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *argv], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def table_of(text: str, name: str) -> str:
+    """Return one target's lines."""
+    header = re.escape(f"[{name.replace('/', '.')}]")
+    found = re.search(rf"^{header}\n(?:(?!\[).*\n)*?(?=\n|\Z|\[)", text, re.MULTILINE)
+    assert found is not None, name
+    return found[0].rstrip("\n")
+
+
+def merged(ours: bytes, base: bytes, theirs: bytes, *flags: str) -> tuple[int, bytes]:
+    """Merge the way git merges a file; the number of conflicts and the text."""
+    for name, data in (("ours", ours), ("base", base), ("theirs", theirs)):
+        Path(name).write_bytes(data)
+    done = subprocess.run(
+        ["git", "merge-file", "-p", *flags, "ours", "base", "theirs"],
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def change(command: Command, name: str, dice: random.Random) -> list[object]:
+    """Make one random change of a target, whatever becomes of it."""
+    how = dice.choice(("promote", "promote", "promote", "rollback", "hold"))
+    argv: list[object] = [how, name, "--why", "x", "--yes"]
+    argv += {"promote": ["--model", dice.choice(MODELS)], "rollback": [], "hold": []}[how]
+    if how == "hold":
+        argv.insert(2, dice.choice(sorted({*MODELS} - {read(name).model})))
+    command(*argv)
+    return argv
+
+
+def begin(dice: random.Random) -> bytes:
+    """Write five targets, each with two to four releases."""
+    return write(*(past(name, *dice.sample(MODELS, dice.randint(2, 4))) for name in TARGETS))
+
+
+def test_C10_F6_different_targets_merge_clean(sandbox: Sandbox, command: Command) -> None:
+    wrong, control = [], 0
+    for seed in range(PAIRS):
+        dice = random.Random(seed)
+        base = begin(dice)
+        one, other = dice.sample(TARGETS, 2)
+        change(command, one, dice)
+        ours = FILE.read_bytes()
+        FILE.write_bytes(base)
+        change(command, other, dice)
+        theirs = FILE.read_bytes()
+        conflicts, both = merged(ours, base, theirs)
+        FILE.write_bytes(both)
+        checked = command("check", "--offline")
+        expected = {name: table_of(base.decode(), name) for name in TARGETS}
+        expected[one] = table_of(ours.decode(), one)
+        expected[other] = table_of(theirs.decode(), other)
+        found = {name: table_of(both.decode(), name) for name in TARGETS}
+        if (conflicts, checked.code, found) != (0, 0, expected):
+            wrong.append((seed, conflicts, checked))
+        # The control touches the same line in both, as a timestamp or counter would.
+        stamped = [data + f"# {n}\n".encode() for n, data in enumerate((ours, base, theirs))]
+        control += merged(stamped[0], stamped[1], stamped[2])[0] > 0
+    print(f"{PAIRS} pairs, {len(wrong)} wrong; with a line that both touch: {control} wrong")
+    assert (wrong, control) == ([], PAIRS)
+
+
+def test_C9_F6_two_models_for_one_target_conflict(sandbox: Sandbox, command: Command) -> None:
+    silent, union = 0, 0
+    pairs = 20
+    for seed in range(pairs):
+        dice = random.Random(seed)
+        base, name = begin(dice), dice.choice(TARGETS)
+        sides = []
+        for model in dice.sample(sorted({*MODELS} - {read(name).model}), 2):
+            FILE.write_bytes(base)
+            assert command("promote", name, "--model", model, "--yes").code == 0
+            sides.append(FILE.read_bytes())
+        conflicts, both = merged(sides[0], base, sides[1])
+        silent += not conflicts
+        with pytest.raises(ConfigError) as caught:
+            deployments.parse(both)
+        number = both.decode().split("<<<<<<<")[0].count("\n") + 1
+        assert "merge conflict" in caught.value.message
+        assert caught.value.where.startswith(f"deployments.toml:{number}")
+        _, both = merged(sides[0], base, sides[1], "--union")
+        try:
+            deployments.parse(both)
+        except ConfigError:
+            union += 1
+    print(f"{pairs} pairs, {silent} wrong; merge=union: {union} refused as invalid")
+    assert (silent, union) == (0, pairs)
+
+
+# With clones, as people do it.
+
+
+def clones(tmp_path: Path, *tables: str, policy: str = "", attributes: str = "") -> list[Path]:
+    """Publish a first version and clone it twice."""
+    write(*tables, policy=policy)
+    if attributes:
+        Path(".gitattributes").write_text(attributes)
+    here, hub = Path.cwd(), tmp_path / "hub.git"
+    for argv in (
+        ["init", "--quiet", "--bare", str(hub)],
+        ["add", "."],
+        ["commit", "--quiet", "--message", "first"],
+        ["push", "--quiet", str(hub), "HEAD:main"],
+    ):
+        assert git(here, *argv).returncode == 0
+    places = [tmp_path / "ana", tmp_path / "bo"]
+    for place in places:
+        assert git(tmp_path, "clone", "--quiet", str(hub), str(place)).returncode == 0
+    return places
+
+
+def release(monkeypatch: pytest.MonkeyPatch, command: Command, place: Path, *argv: str) -> Result:
+    """Run a change in a clone and commit it."""
+    monkeypatch.chdir(place)
+    result = command(*argv, "--why", "x", "--yes", "--commit")
+    assert result.code == 0, result.err
+    return result
+
+
+PRODUCTION = [past("triage/production", V7, V8), past("chat/production", V6)]
+
+
+def test_C10_two_clones_two_targets(
+    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, bo = clones(tmp_path, *PRODUCTION)
+    release(monkeypatch, command, ana, "promote", "triage/production", "--model", V9)
+    assert git(ana, "push", "--quiet").returncode == 0
+    release(monkeypatch, command, bo, "promote", "chat/production", "--model", V8)
+    assert git(bo, "push", "--quiet").returncode != 0
+    assert git(bo, "pull", "--quiet", "--rebase").returncode == 0
+    assert git(bo, "push", "--quiet").returncode == 0
+    assert (read("triage/production").model, read("chat/production").model) == (V9, V8)
+    assert command("check", "--offline").code == 0
+
+
+def test_C9_two_clones_one_target(
+    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, bo = clones(tmp_path, *PRODUCTION)
+    release(monkeypatch, command, ana, "promote", "triage/production", "--model", V9)
+    assert git(ana, "push", "--quiet").returncode == 0
+    release(monkeypatch, command, bo, "promote", "triage/production", "--model", V10)
+    assert git(bo, "push", "--quiet").returncode != 0
+    assert git(bo, "pull", "--quiet", "--no-rebase").returncode != 0
+    number = FILE.read_text().split("<<<<<<<")[0].count("\n") + 1
+    for argv in ("check --offline", "status --offline", "rollback triage/production --yes"):
+        result = command(*argv.split())
+        assert (result.code, f"deployments.toml:{number}" in result.err) == (3, True), result.err
+    assert git(bo, "merge", "--abort").returncode == 0
+    assert command("check", "--offline").code == 0
+
+
+def test_C11_the_same_rollback_twice_is_seen(
+    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At one moment it is one change; a minute apart it conflicts, and is never done twice."""
+    ana, bo = clones(tmp_path, *PRODUCTION)
+    release(monkeypatch, command, ana, "rollback", "triage/production")
+    release(monkeypatch, command, bo, "rollback", "triage/production")
+    assert (ana / FILE).read_bytes() == (bo / FILE).read_bytes()
+    assert git(ana, "push", "--quiet").returncode == 0
+    assert git(bo, "pull", "--quiet", "--no-rebase", "--no-edit").returncode == 0
+    assert [each.n for each in read("triage/production").releases] == [3, 2, 1]
+    assert git(bo, "reset", "--quiet", "--hard", "origin/main~1").returncode == 0
+    monkeypatch.setenv("FFTDEPLOY_NOW", "2026-11-21T08:31:00Z")
+    release(monkeypatch, command, bo, "rollback", "triage/production")
+    assert git(bo, "pull", "--quiet", "--no-rebase", "--no-edit").returncode != 0
+
+
+def test_C12_a_hold_at_the_source_meets_a_promotion_from_it(
+    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = [past("triage/staging", V7, V9), past("triage/production", V7, V8)]
+    ana, bo = clones(tmp_path, *tables, policy=POLICY)
+    release(monkeypatch, command, ana, "promote", "triage/production", "--from", "staging")
+    assert git(ana, "push", "--quiet").returncode == 0
+    release(monkeypatch, command, bo, "rollback", "triage/staging")
+    assert command("check", "--offline").code == 0
+    assert git(bo, "pull", "--quiet", "--no-rebase", "--no-edit").returncode == 0
+    result = command("check", "--offline", "--json")
+    assert '"held-at-source"' in result.out, result.out
+
+
+def test_a_hold_meets_the_promotion_it_forbids(
+    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both change the target, in different places: git may merge them, `check` may not."""
+    tables = past("triage/production", V6, V7, V8, holds=[hold(V6)])
+    ana, bo = clones(tmp_path, tables)
+    release(monkeypatch, command, ana, "promote", "triage/production", "--model", V9)
+    assert git(ana, "push", "--quiet").returncode == 0
+    release(monkeypatch, command, bo, "hold", "triage/production", V9)
+    clean = git(bo, "pull", "--quiet", "--no-rebase", "--no-edit").returncode == 0
+    assert command("check", "--offline").code == (12 if clean else 3)
+
+
+def test_C13_union_merges_are_refused(
+    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, bo = clones(tmp_path, *PRODUCTION, attributes="deployments.toml merge=union\n")
+    release(monkeypatch, command, ana, "promote", "triage/production", "--model", V9)
+    assert git(ana, "push", "--quiet").returncode == 0
+    release(monkeypatch, command, bo, "promote", "triage/production", "--model", V10)
+    assert git(bo, "pull", "--quiet", "--no-rebase", "--no-edit").returncode == 0
+    result = command("check", "--offline")
+    assert result.code == 3
+    assert re.search(r"\(deployments\.toml:[4-9]:", result.err), result.err
+
+
+def test_two_new_targets_conflict_at_the_end_and_both_can_be_kept(
+    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, bo = clones(tmp_path, *PRODUCTION)
+    new = ("--create", "--model", V9)
+    release(monkeypatch, command, ana, "promote", "triage/dev", *new)
+    assert git(ana, "push", "--quiet").returncode == 0
+    release(monkeypatch, command, bo, "promote", "chat/dev", *new)
+    assert git(bo, "pull", "--quiet", "--no-rebase", "--no-edit").returncode != 0
+    assert command("check", "--offline").code == 3
+    ours, theirs = (git(bo, "show", f":{side}:deployments.toml").stdout for side in (2, 3))
+    FILE.write_text(f"{ours}\n{table_of(theirs, 'triage/dev')}\n")
+    assert command("check", "--offline").code == 0

@@ -1,0 +1,367 @@
+"""Rows F1 to F5, F11 to F16: whatever the text, a terminal, a CI log and an eye stay unharmed."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from conftest import Command
+from fault_server import KEY, FaultServer, error, good_model, reply
+from test_api_faults import FakeTime
+
+from fftdeploy.cli import session
+from fftdeploy.errors import CONFIG, ConfigError
+from fftdeploy.render import clean
+from fftdeploy.render.output import Format, Output
+from fftdeploy.report import Cell, Diff, Finding, Report, Table, line
+
+MODEL = "ft:gpt-4.1-mini-2025-04-14:acme-support-emea:triage-a-rather-long-suffix:CdEf9GhIj"
+FORMATS: tuple[Format, ...] = ("text", "json", "markdown", "github")
+
+PAYLOADS = (
+    "[red]x",
+    "[/oops]",
+    "[link=http://e]x[/link]",
+    ":smile:",
+    "x\\",
+    "\x1b[2J\x1b[31mPASS",
+    "\x1b]0;t\x07",
+    "\x1b]8;;http://e\x1b\\x",
+    "\x1b]52;c;aGk=\x07",
+    "\x07",
+    "a\x08b",
+    "PASS\rfail",
+    "\x9b31m",
+    "\x7f",
+    "a\0b",
+    "\u202egnp.exe",
+    "\u2066x",
+    "a\u200bb",
+    "a\u2028::error::b",
+    "::error::x",
+    "  ::set-output name=a::b",
+    "\t::add-mask::a",
+    "::stop-commands::t",
+    "x ##[error]y",
+    "##vso[task.setvariable]x",
+    "##teamcity[x]",
+    "section_start:1:x\r\x1b[0K",
+    "a%0A::error::b",
+    "a\n::error::b",
+    "a\r\n##[error]b",
+    "|a|b|",
+    "`a`",
+    "```\n# x",
+    "<img src=x onerror=y>",
+    "@team",
+    "](javascript:x)",
+    "![x](http://e)",
+    "=1+1",
+    "+1",
+    "-1",
+    "@S",
+    "\t=1",
+    "\ud800",
+    "x" * 10_000,
+    "\u0627\u0644\u0639\u0631\u0628\u064a\u0629",
+    "\U0001f468\u200d\U0001f469",
+    "\x85new line",
+    "\x0bvertical",
+    "\u061c\u180e\u00ad",
+)
+FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
+
+
+class Printed(NamedTuple):
+    out: str
+    err: str
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(form: Format, act: Callable[[Output], object], *, terminal: bool = False) -> Printed:
+    out, err = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
+    environ = {"COLUMNS": "80", "TERM": "xterm-256color"}
+    act(Output(environ, form=form, stdout=out, stderr=err, secrets=[KEY]))
+    return Printed(out.getvalue(), err.getvalue())
+
+
+# A Python copy of the two parsers of GitHub's runner (ActionCommand.cs) and of others' prefixes.
+COMMANDS = ("error", "notice", "set-output", "add-mask", "stop-commands", "warning", "debug")
+
+
+def runner_commands(log: str) -> list[str]:
+    """Return what a runner would obey in a log."""
+    obeyed = []
+    for text in re.split(r"\r\n|\r|\n", log):
+        bare = text.lstrip()
+        if bare.startswith("::") and "::" in bare[2:]:
+            obeyed.append(bare)
+        elif re.search(r"##\[[a-z-]+[ \]]", text) or re.search(r"##(vso|teamcity)\[", text):
+            obeyed.append(text)
+        elif re.match(r"section_(start|end):", bare):
+            obeyed.append(bare)
+    return obeyed
+
+
+OUR_COMMAND = re.compile(r"::(error|notice) (file=[^,:]*,line=[0-9]+,)?title=[^:,]*::[^\r\n]*")
+
+
+def harmless(text: str, *, colored: bool = False) -> str:
+    """Say what is wrong with printed text; "" if nothing is."""
+    if colored:
+        text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    if found := FORBIDDEN.search(text):
+        return f"U+{ord(found[0]):04X}"
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        return "a surrogate"
+    strange = [obeyed for obeyed in runner_commands(text) if not OUR_COMMAND.fullmatch(obeyed)]
+    return f"command {strange[0]!r}" if strange else ""
+
+
+def sources(payload: str) -> dict[str, Callable[[Output], object]]:
+    """Return each way in which text of somebody else's reaches the output."""
+    wrong = ConfigError(payload, hint=payload, where=f"{payload}:1:2", code="x")
+    wrong_in_file = ConfigError(payload, where=f"{payload}.toml:3:1", code="toml")
+    cells = Table(("a", "b"), ((Cell(payload), Cell(MODEL)), (Cell(MODEL), Cell(payload, "bad"))))
+    finding = Finding("code", "error", payload, payload, f"{payload}.toml", 4, payload)
+    return {
+        "error": lambda output: output.error("promote", CONFIG, wrong, {"model": payload}),
+        "error-in-file": lambda output: output.error("promote", CONFIG, wrong_in_file),
+        "line": lambda output: output.report("x", Report(body=(line(payload, Cell(payload)),))),
+        "table": lambda output: output.report("x", Report(body=(cells,))),
+        "diff": lambda output: output.report("x", Report(body=(Diff(f"+{payload}\n-{payload}"),))),
+        "finding": lambda output: output.report("x", Report(findings=(finding,))),
+        "data": lambda output: output.report("x", Report(data={"id": payload, payload: 1})),
+        "next": lambda output: output.report("x", Report(next=payload)),
+        "message": lambda output: output.message(payload),
+        "note": lambda output: output.note(payload),
+    }
+
+
+def test_F1_F2_F3_payloads() -> None:
+    tried = 0
+    wrong = []
+    for payload in PAYLOADS:
+        for source, act in sources(payload).items():
+            for form in FORMATS:
+                for terminal in (False, True):
+                    done = printed(form, act, terminal=terminal)
+                    tried += 1
+                    problems = [harmless(text, colored=terminal) for text in done]
+                    wrong += [(payload[:20], source, form, said) for said in problems if said]
+                    if form == "json" and done.out:
+                        json.loads(done.out)
+                        assert done.out.isascii()
+    print(f"F1: {len(PAYLOADS)} payloads, {tried} tried, {len(wrong)} wrong")
+    assert wrong == []
+    assert tried >= 1920
+
+
+def test_F1_control_a_plain_print_is_harmful() -> None:
+    bad = [payload for payload in PAYLOADS if harmless(f"{payload}\n")]
+    print(f"print(): {len(PAYLOADS)} tried, {len(bad)} wrong")
+    assert len(bad) >= 20
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u202e", "\\u202e"),
+        ("\ud800", "\\ud800"),
+        ("a\nb", "a\\nb"),
+        ("[red]x", "[red]x"),
+        (":smile:", ":smile:"),
+        ("x\\", "x\\"),
+        ("x ##[error]y", "x # #[error]y"),
+        ("::error::x", ": :error::x"),
+        ("caf\u00e9", "caf\u00e9"),
+    ],
+)
+def test_F1_the_text_is_still_recognisable(payload: str, shown: str) -> None:
+    report = Report(body=(line("<", Cell(payload), ">"),))
+    plain = Report(body=(line(Cell(payload)),))
+
+    assert printed("text", lambda output: output.report("x", plain)).out == f"{shown}\n"
+    assert printed("text", lambda output: output.report("x", report)).out.startswith("<")
+
+
+def test_F2_annotations_come_back_as_they_were() -> None:
+    message, title = "50% of: a,b\n::error::x", "a,b:c"
+    text = f"::error title={clean.annotation(title, is_property=True)}::{clean.annotation(message)}"
+    properties, _, data = text.removeprefix("::error ").partition("::")
+    data = data.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")
+    value = properties.removeprefix("title=")
+    for code, char in (("%3A", ":"), ("%2C", ","), ("%25", "%")):
+        value = value.replace(code, char)
+    assert (value, data) == (title, message)
+
+
+def test_F5_markdown_has_no_html_link_or_mention() -> None:
+    for payload in PAYLOADS:
+        shown = clean.markdown(payload)
+        bare = re.sub(r"\\[^A-Za-z0-9\s]", "", shown)
+        assert not re.search(r"[<>|*_\[\]!#]", bare), payload
+        assert not re.search(r"(?<!\w)@\w", bare), payload
+        assert "\n" not in shown
+
+
+def test_keys_are_taken_out_and_models_are_not() -> None:
+    keys = ("sk-proj-abcDEF123456", "sk-abc12***********wxyz", KEY, "Bearer sk-svcacct-A1b2C3d4E5")
+    models = (
+        "ft:gpt-4.1-mini:acme:sk-learn-classifier-v2:AbCd1",
+        "task-sk-learn-1234567",
+        "sk-learn",
+    )
+
+    assert [clean.redact(f"key {key}", [KEY]).count("sk-") for key in keys] == [0, 0, 0, 0]
+    assert [clean.redact(model, [KEY]) for model in models] == list(models)
+
+
+WIDTHS = ("1", "20", "40", "80", "200", "0", "-1", "abc", "")
+
+
+@pytest.fixture
+def world(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, FaultServer]]:
+    (repo / "deployments.toml").write_text(
+        f'version = 1\n\n[triage.production]\nmodel = "{MODEL}"\nreleases = [\n'
+        f'  {{ n = 2, model = "{MODEL}", at = 2026-11-20T16:20:31Z, by = "caf\u00e9", '
+        f'via = "model", why = "caf\u00e9 ::error::x ##[error]y <b>" }},\n'
+        '  { n = 1, model = "gpt-6-luna", at = 2026-11-02T10:00:00Z, by = "c", via = "dev" },\n]\n'
+    )
+    with FaultServer() as api:
+        monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setattr(session, "system_clock", lambda: FakeTime().clock())
+        yield repo, api
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_F14_ids_are_never_cut_or_wrapped(
+    world: tuple[Path, FaultServer],
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    width: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    for argv in (
+        ("status", "--offline"),
+        ("history",),
+        ("check", "--offline"),
+        ("resolve", "production"),
+    ):
+        done = command(*argv)
+        assert done.code == 0
+        assert MODEL in done.out or argv[0] == "check"
+        assert "\u2026" not in done.out + done.err
+    cells = Report(body=(Table(("model", "why"), ((Cell(MODEL), Cell("x" * 300)),)),))
+    out = Terminal()
+    Output({"COLUMNS": width, "NO_COLOR": "1"}, stdout=out).report("x", cells)
+    assert MODEL in out.getvalue()
+    assert "x" * 300 in out.getvalue()
+
+
+COLOURS: dict[str, tuple[dict[str, str], bool]] = {
+    "plain": ({"TERM": "xterm"}, True),
+    "NO_COLOR": ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+    "NO_COLOR-empty": ({"TERM": "xterm", "NO_COLOR": ""}, True),
+    "NO_COLOR-FORCE_COLOR": ({"TERM": "xterm", "NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+    "dumb": ({"TERM": "dumb"}, False),
+    "CLICOLOR": ({"TERM": "xterm", "CLICOLOR": "0"}, False),
+    "no-TERM": ({}, True),
+}
+
+
+@pytest.mark.parametrize("row", COLOURS)
+def test_F13_colour(row: str) -> None:
+    environ, colored = COLOURS[row]
+    report = Report(body=(line(Cell("bad", "bad")),))
+    for given, expected in ((None, colored), (False, False)):
+        out = Terminal()
+        Output(environ, color=given, stdout=out).report("x", report)
+        assert ("\x1b[" in out.getvalue()) is expected
+        assert "bad" in out.getvalue()
+    pipe = io.StringIO()
+    Output(environ, stdout=pipe).report("x", report)
+    assert pipe.getvalue() == "bad\n"
+    pipe = io.StringIO()
+    Output({"FORCE_COLOR": "1"}, stdout=pipe).report("x", report)
+    assert "\x1b[" in pipe.getvalue()
+
+
+def test_F1_the_whole_way_from_the_api_and_the_file(
+    world: tuple[Path, FaultServer], command: Command
+) -> None:
+    """Text of the API, of the file and of the command line, through every command and format."""
+    repo, api = world
+    wrong = []
+    tried = 0
+    good = (repo / "deployments.toml").read_text()
+    for number, payload in enumerate(PAYLOADS):
+        if "\ud800" in payload or "\0" in payload:
+            continue
+        entry: dict[str, Any] = {"object": "model", "created": 1, "owned_by": payload}
+        api.script("GET", "/v1/models", reply(body={"data": [{"id": payload, **entry}]}))
+        api.retrieve(error(400, payload, payload, type=payload), model=MODEL)
+        api.retrieve(good_model(id=payload, owned_by=payload), model="gpt-6-luna")
+        commands: tuple[tuple[str, ...], ...] = (
+            ("status",),
+            ("models",),
+            ("check",),
+            ("promote", "triage/production", "--model", "gpt-6-luna", "--yes", "--why", "x"),
+            ("promote", f"a{payload}/{payload}", "--model", payload, "--yes", "--why", payload),
+            ("status", f"x{payload}", "--file", f"{payload}.toml"),
+        )
+        for place, argv in enumerate(commands):
+            form = FORMATS[(number + place) % 4]  # each payload meets each format somewhere
+            done = command(*argv, "--format", form)
+            tried += 1
+            problems = [harmless(text) for text in (done.out, done.err)]
+            wrong += [(payload[:20], argv[0], form, said) for said in problems if said]
+            if form == "json":
+                json.loads(done.out)
+    print(f"F1: {tried} command runs, {len(wrong)} wrong")
+    assert wrong == []
+    assert (repo / "deployments.toml").read_text() == good
+
+
+ENCODINGS = (
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    {"LC_ALL": "tr_TR.UTF-8"},
+    {"LC_ALL": "C.UTF-8"},
+)
+
+
+def test_F11_printing_never_fails(world: tuple[Path, FaultServer]) -> None:
+    code = (
+        "from fftdeploy.cli.app import run;"
+        "codes = [run(a) for a in (['history'], ['history', '--json'],"
+        "['history', '--format', 'markdown'],"
+        "['hold', 'production', 'gpt-6-luna', '--why', 'caf\\u00e9', '--yes', '--by', 'x'])];"
+        "raise SystemExit(str(codes))"
+    )
+    good = (world[0] / "deployments.toml").read_text()
+    for environ in ENCODINGS:
+        (world[0] / "deployments.toml").write_text(good)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            capture_output=True,
+            check=False,
+            env={**os.environ, **environ},
+        )
+        assert done.stderr.decode().splitlines()[-1] == "[0, 0, 0, 0]", (environ, done.stderr)
+        assert MODEL.encode() in done.stdout
+        assert 'why = "caf\u00e9" }' in (world[0] / "deployments.toml").read_text()

@@ -1,0 +1,157 @@
+"""Plans as values: origins, sources and what is written down, where a command line shows less."""
+# ruff: noqa: E501  a case is a line of its table
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from scenes import POLICY, V6, V7, V8, V9, hold, past, row, sha, table
+
+from fftdeploy import commit_message, deployments, plan, policy
+from fftdeploy.deployments import Bundle, Target
+from fftdeploy.errors import ConfigError, FftdeployError, PolicyError, UsageError
+from fftdeploy.plan import Actor, Source
+from fftdeploy.policy import Rules
+from fftdeploy.sandbox import STORY_NOW
+
+ACTOR = Actor("ana", STORY_NOW, "because")
+NAME = "t/production"
+
+
+def target(text: str, name: str = NAME) -> Target:
+    found = deployments.parse(f"version = 1\n{text}".encode()).find(name)
+    assert found is not None
+    return found
+
+
+def shas(name: str) -> str | None:
+    return None if name == "gone" else sha(name)
+
+
+def live(found: Target) -> Bundle:
+    return plan.live_bundle(found, shas)
+
+
+def rolled(found: Target, n: int) -> Target:
+    """Return `found` after a rollback to release `n`."""
+    (candidate,) = plan.rollback_candidates(found, live(found), shas, ACTOR, to=n)
+    return plan.plan_rollback(found, live(found), candidate, ACTOR).after
+
+
+def numbers(found: Target) -> list[tuple[int, str]]:
+    candidates = plan.rollback_candidates(found, live(found), shas, ACTOR)
+    return [(each.release.n, each.fate) for each in candidates]
+
+
+def test_an_origin_goes_all_the_way_back() -> None:
+    found = rolled(rolled(target(past(NAME, V6, V7, V8)), 2), 1)
+    assert [(r.n, r.to, found.origin(r)) for r in found.releases] == [
+        (5, 1, 1),
+        (4, 2, 2),
+        (3, None, 3),
+        (2, None, 2),
+        (1, None, 1),
+    ]
+    assert numbers(found) == []
+
+
+def test_a_rollback_of_a_rollback_has_an_older_origin() -> None:
+    found = rolled(target(past(NAME, V6, V7, V8)), 2)
+    assert numbers(found) == [(1, "ask")]
+
+
+def test_a_promotion_after_a_rollback_has_everything_behind_it() -> None:
+    found = rolled(target(past(NAME, V6, V7, V8)), 2)
+    made = plan.plan_promotion(
+        found, ("t", "production"), Source(Bundle(V9), "model"), Rules(), shas, ACTOR
+    )
+    assert numbers(made.after) == [(4, "ask"), (3, "held"), (2, "ask"), (1, "ask")]
+
+
+def test_every_candidate_has_a_fate() -> None:
+    rows = [row(5, V8), row(4, V7, "gone"), row(3, V8), row(2, V7), row(1, V6)]
+    found = target(table(NAME, V8, rows, [hold(V6)]))
+    assert numbers(found) == [(4, "profile"), (3, "live"), (2, "ask"), (1, "held")]
+
+
+def test_a_hold_is_narrow_only_where_the_model_stays() -> None:
+    rows = [row(3, V8, "b"), row(2, V8, "a"), row(1, V7)]
+    found = target(table(NAME, V8, rows, profile="b"))
+    assert [(h.model, h.release) for h in rolled(found, 2).holds] == [(V8, 3)]
+    assert [(h.model, h.release) for h in rolled(found, 1).holds] == [(V8, None)]
+
+
+def test_a_hold_whose_release_is_not_kept_blocks_the_model() -> None:
+    found = target(past(NAME, V6, V7, holds=[hold(V6, release=90)]))
+    assert numbers(found) == [(1, "held")]
+
+
+@pytest.mark.parametrize(("sources", "error"), [((), "nothing says"), (("a", "b"), "nothing says")])
+def test_a_source_is_named_or_the_only_one(sources: tuple[str, ...], error: str) -> None:
+    found = deployments.parse(f"version = 1\n{past('t/a', V6)}".encode())
+    with pytest.raises(UsageError, match=error):
+        plan.choose_source(found, ("t", "production"), Rules(sources), shas, STORY_NOW)
+
+
+def test_a_source_that_has_the_model_live_comes_before_one_that_had_it() -> None:
+    text = "\n".join(["version = 1", past("t/a", V8, V6), past("t/b", V7, V8)])
+    found = deployments.parse(text.encode())
+    chosen = plan.choose_source(
+        found, ("t", "production"), Rules(("a", "b")), shas, STORY_NOW, model=V8
+    )
+    assert chosen == Source(Bundle(V8), "b")
+
+
+def test_a_job_is_recorded_as_one_even_where_a_source_has_its_model() -> None:
+    found = deployments.parse(f"version = 1\n{past('t/a', V8)}".encode())
+    chosen = plan.choose_source(
+        found, ("t", "b"), Rules(("a",)), shas, STORY_NOW, model=V8, job="ftjob-v8"
+    )
+    assert (chosen.via, chosen.job) == ("job", "ftjob-v8")
+
+
+REFUSALS: list[tuple[str, type[FftdeployError], Callable[[], object]]] = [
+    ("no file", ConfigError, lambda: plan.plan_adoption(target(table(NAME, V8, [row(1, V7)], profile="gone")), Bundle(V8, profile="gone"), ACTOR)),
+    ("held", PolicyError, lambda: plan.plan_adoption(target(table(NAME, V8, [row(1, V7)], [hold(V8)])), Bundle(V8), ACTOR)),
+    ("until the past", UsageError, lambda: plan.plan_hold(target(past(NAME, V8)), V7, ACTOR, until=STORY_NOW - timedelta(1))),
+    ("no hold", UsageError, lambda: plan.plan_unhold(target(past(NAME, V8)), None, ACTOR)),
+    ("no release", UsageError, lambda: plan.rollback_candidates(target(past(NAME, V8)), Bundle(V8), shas, ACTOR, to=4)),
+    ("not a model", UsageError, lambda: plan.problem_with_model("ftjob-1")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "call"), [c[1:] for c in REFUSALS], ids=[c[0] for c in REFUSALS])
+def test_a_refusal_has_a_hint(kind: type[FftdeployError], call: Callable[[], object]) -> None:
+    with pytest.raises(kind) as caught:
+        call()
+    assert caught.value.hint
+
+
+def test_a_plan_that_changes_nothing_is_a_noop() -> None:
+    found = target(past(NAME, V7, V8))
+    rules = policy.parse(POLICY.encode()).rules("production")
+    made = plan.plan_promotion(
+        found,
+        ("t", "production"),
+        Source(Bundle(V8), "staging"),
+        rules,
+        shas,
+        Actor("ci", STORY_NOW),
+    )
+    assert (made.is_noop, made.after) == (True, found)
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        (V8, "triage-v8"),
+        ("ft:gpt-4.1-mini-2025-04-14:acme::AbC1", "ft:gpt-4.1-mini-2025-04-14:acme::AbC1"),
+        ("gpt-6-luna", "gpt-6-luna"),
+    ],
+)
+def test_a_subject_names_a_fine_tune_by_its_suffix(model: str, shown: str) -> None:
+    bare = target(f'[t.production]\nmodel = "{model}"\n')
+    adopted = plan.plan_adoption(bare, Bundle(model), ACTOR)
+    assert commit_message.subject(adopted) == f"Record {shown} as live in {NAME}"
+    held = plan.plan_hold(bare, model, ACTOR)
+    assert commit_message.subject(held) == f"Hold {shown} in {NAME}"

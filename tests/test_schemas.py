@@ -1,0 +1,257 @@
+"""The schemas accept what the parsers accept, and refuse what they refuse."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]  # it ships no types
+import pytest
+from conftest import Command
+from scenes import COLD, FT, POLICY, V7, V8, V9, hold, past, row, table, write, write_profile
+
+from fftdeploy import deployments, output_schema, policy, schemas
+from fftdeploy.errors import ConfigError
+from fftdeploy.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+TEMPLATES = ROOT / "fftdeploy" / "templates"
+SHA = "0123456789abcdef" * 2
+AT = "at = 2026-11-21T08:30:00Z"
+SINCE = "since = 2026-11-21T08:30:00Z"
+RELEASE = f'n = 1, model = "m", {AT}, by = "ana", via = "model"'
+HOLD = f'model = "m", {SINCE}, by = "ana", why = "bad"'
+
+Parse = Callable[[bytes], object]
+
+
+def target(extra: str = "", model: str = 'model = "m"') -> str:
+    return f"version = 1\n[triage.production]\n{model}\n{extra}\n"
+
+
+def release(text: str) -> str:
+    return target(f"releases = [{{ {text} }}]")
+
+
+def held(text: str) -> str:
+    return target(f"holds = [{{ {text} }}]")
+
+
+def rules(text: str) -> str:
+    return f"version = 1\n[environments.production]\n{text}\n"
+
+
+def as_json(value: Any) -> Any:
+    """Turn TOML's dates into the strings that an editor's plug-in makes of them."""
+    if isinstance(value, dict):
+        return {key: as_json(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [as_json(below) for below in value]
+    return value.isoformat() if isinstance(value, datetime | date) else value
+
+
+def accepts(schema: schemas.Schema, text: str) -> bool:
+    validator = jsonschema.Draft202012Validator(schema)
+    return bool(validator.is_valid(as_json(tomllib.loads(text))))
+
+
+def parses(parse: Parse, text: str) -> bool:
+    try:
+        parse(text.encode())
+    except ConfigError:
+        return False
+    return True
+
+
+DEPLOYMENTS = {
+    "nothing yet": ("version = 1\n", True),
+    "template": ((TEMPLATES / "deployments.toml").read_text(), True),
+    "example": ((ROOT / "deployments.toml").read_text(), True),
+    "one line": (target(), True),
+    "a past": ("version = 1\n" + past("triage/production", V7, V8, V9, holds=[hold(V8)]), True),
+    "rollback": (release(f'n = 3, model = "m", {AT}, by = "a", via = "rollback", to = 1'), True),
+    "job": (release(RELEASE.replace('model"', 'job"') + ', job = "ftjob-1"'), True),
+    "unverified": (release(RELEASE + ", verified = false"), True),
+    "overrides": (release(RELEASE + ', overrides = ["soak"], why = "x"'), True),
+    "profile": (release(RELEASE + f', profile = "p", profile_sha = "{SHA}"'), True),
+    "evidence": (release(RELEASE + f', evidence = "{SHA}"'), True),
+    "lifted": (
+        held(f'{HOLD}, lifted = 2026-11-22T08:30:00Z, lifted_by = "a", lifted_why = "b"'),
+        True,
+    ),
+    "bundle hold": (held(HOLD + ", release = 1, until = 2026-12-24T12:00:00+01:00"), True),
+    "no version": ('[triage.production]\nmodel = "m"\n', False),
+    "version true": ("version = true\n", False),
+    "version 2": ("version = 2\n", False),
+    "stranger at the top": ('version = 1\nbase_url = "x"\n', False),
+    "B13 unknown key": (target("note = 1"), False),
+    "canary": (target("canary = { percent = 10 }"), False),
+    "other provider": (target('provider = "azure"'), False),
+    "no model": (target(model=""), False),
+    "model a number": (target(model="model = 1"), False),
+    "a job as model": (target(model='model = "ftjob-abc"'), False),
+    "slash in model": (target(model='model = "org/model"'), False),
+    "reserved name": ('version = 1\n[triage.job]\nmodel = "m"\n', False),
+    "capital name": ('version = 1\n[Triage.production]\nmodel = "m"\n', False),
+    "n zero": (release(RELEASE.replace("n = 1", "n = 0")), False),
+    "n text": (release(RELEASE.replace("n = 1", 'n = "1"')), False),
+    "no by": (release(RELEASE.replace('by = "ana", ', "")), False),
+    "empty by": (release(RELEASE.replace("ana", "")), False),
+    "naive time": (release(RELEASE.replace("00Z", "00")), False),
+    "time as text": (release(RELEASE.replace(AT, 'at = "today"')), False),
+    "verified true": (release(RELEASE + ", verified = true"), False),
+    "sha alone": (release(RELEASE + f', profile_sha = "{SHA}"'), False),
+    "short sha": (release(RELEASE + ', evidence = "abc"'), False),
+    "job without via": (release(RELEASE + ', job = "ftjob-1"'), False),
+    "via job without job": (release(RELEASE.replace('model"', 'job"')), False),
+    "rollback to nothing": (release(RELEASE.replace('model"', 'rollback"')), False),
+    "to without rollback": (release(RELEASE + ", to = 1"), False),
+    "unknown override": (release(RELEASE + ', overrides = ["gate"]'), False),
+    "release key": (release(RELEASE + ", evidense = 1"), False),
+    "hold without why": (held(HOLD.replace(', why = "bad"', "")), False),
+    "half lifted": (held(HOLD + ", lifted = 2026-11-22T08:30:00Z"), False),
+    "hold key": (held(HOLD + ", unitl = 1"), False),
+}
+POLICIES = {
+    "bare": ("version = 1\n", True),
+    "template": ((TEMPLATES / "fftdeploy.toml").read_text(), True),
+    "example": ((ROOT / "fftdeploy.toml").read_text(), True),
+    "scene": (POLICY, True),
+    "all of it": (
+        rules(
+            'from = []\nprotected = true\nsoak = "24h"\nmin_runway = "30d"\n'
+            "allow_overrides = false\n"
+            'freeze = [{ from = 2026-12-20, to = 2027-01-03, why = "holidays" }]'
+        ),
+        True,
+    ),
+    "no version": ("order = []\n", False),
+    "unknown key": ("version = 1\nodrer = []\n", False),
+    "order a string": ('version = 1\norder = "staging"\n', False),
+    "order twice": ('version = 1\norder = ["a", "a"]\n', False),
+    "gate": ('version = 1\n[tasks.triage.gate]\nmode = "not-worse"\n', False),
+    "base": ('version = 1\n[tasks.triage]\nbase = { model = "m" }\n', False),
+    "owner a number": ("version = 1\n[tasks.triage]\nowner = 1\n", False),
+    "protected as text": (rules('protected = "yes"'), False),
+    "soak a number": (rules("soak = 24"), False),
+    "soak in years": (rules('soak = "1y"'), False),
+    "freeze without why": (rules("freeze = [{ from = 2026-12-20, to = 2027-01-03 }]"), False),
+    "freeze with times": (
+        rules('freeze = [{ from = 2026-12-20T00:00:00Z, to = 2027-01-03, why = "x" }]'),
+        False,
+    ),
+    "environment key": (rules("min_runaway = 1"), False),
+}
+
+
+@pytest.mark.parametrize(("text", "valid"), DEPLOYMENTS.values(), ids=DEPLOYMENTS)
+def test_the_deployments_schema_and_the_parser_agree(text: str, valid: bool) -> None:
+    verdicts = accepts(schemas.deployments(), text), parses(deployments.parse, text)
+
+    assert verdicts == (valid, valid)
+
+
+@pytest.mark.parametrize(("text", "valid"), POLICIES.values(), ids=POLICIES)
+def test_the_policy_schema_and_the_parser_agree(text: str, valid: bool) -> None:
+    verdicts = accepts(schemas.policy(), text), parses(policy.parse, text)
+
+    assert verdicts == (valid, valid)
+
+
+def test_schema_prints_each_and_all(command: Command) -> None:
+    made = {
+        "deployments": schemas.deployments(),
+        "policy": schemas.policy(),
+        "output": output_schema.output(),
+    }
+
+    assert json.loads(command("schema").out) == made
+    for name, schema in made.items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert json.loads(command("schema", name).out) == schema
+
+
+WHY = ("--why", "x")
+RUNS: tuple[tuple[int, list[str]], ...] = (
+    (0, ["status"]),
+    (12, ["status", "--fail-on", "no-rollback,runway:90d"]),
+    (0, ["status", "--offline"]),
+    (12, ["check", "--probe"]),
+    (12, ["check", "--offline", "support/production"]),
+    (0, ["history"]),
+    (0, ["history", "triage/staging", "--at", "2026-11-01"]),
+    (0, ["models"]),
+    (0, ["resolve", "triage/staging"]),
+    (2, ["resolve", "triage/nowhere"]),
+    (0, ["promote", "triage/dev", "--model", "gpt-6-luna", "--profile", "long", "--dry-run"]),
+    (0, ["promote", "triage/dev", "--model", V9, "--yes"]),
+    (0, ["promote", "triage/staging", "--yes"]),
+    (0, ["promote", "triage/production", "--yes", *WHY]),
+    (0, ["promote", "triage/production", "--yes", *WHY]),
+    (6, ["promote", "triage/production", "--yes", "--model", V8]),
+    (4, ["promote", "triage/dev", "--yes", "--job", "ftjob-running", "--wait", "0"]),
+    (9, ["promote", "triage/dev", "--yes", "--model", f"{FT}loading:Lo4d", "--wait", "0"]),
+    (0, ["rollback", "triage/production", "--dry-run"]),
+    (0, ["rollback", "triage/production", "--yes"]),
+    (6, ["promote", "triage/production", "--yes", *WHY]),
+    (0, ["rollback", "triage/dev", "--yes"]),
+    (4, ["rollback", "triage/dev", "--yes"]),
+    (2, ["rollback", "triage/production", "--to", "99", "--yes"]),
+    (0, ["adopt", "support/production", "--yes", *WHY]),
+    (0, ["hold", "triage/staging", V7, "--yes", *WHY]),
+    (0, ["unhold", "triage/staging", "--yes", *WHY]),
+    (2, ["unhold", "triage/staging", "--yes", *WHY]),
+    (0, ["init", "--ci", "github"]),
+    (0, ["schema", "policy"]),
+    (2, ["promote", "--nonsense"]),
+    (2, ["sandbox", "--now", "noon"]),
+    (3, ["status", "--file", "missing.toml"]),
+)
+
+
+def test_what_every_command_prints_fits_the_schema(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write_profile("long", "Triage.")
+    write(
+        past("triage/staging", V7, V8),
+        past("triage/production", V7, V8),
+        past("triage/dev", V7),
+        # Its record and its line disagree: a hand edit.
+        table("support/production", V8, [row(1, V7)]),
+        policy=POLICY,
+    )
+    whole = output_schema.output()
+    validator = jsonschema.Draft202012Validator(whole)
+    wrong = []
+    for code, argv in RUNS:
+        result = command(*argv, "--json")
+        document = json.loads(result.out)
+        name = document["schema"].removeprefix("fftdeploy.").removesuffix("/1")
+        one = {"$ref": f"#/$defs/{name}", "$defs": whole["$defs"]}
+        wrong += [
+            (argv, f"{error.json_path}: {error.message}")
+            for error in jsonschema.Draft202012Validator(one).iter_errors(document)
+        ]
+        if (result.code, document["exit_code"]) != (code, code):
+            wrong.append((argv, f"{result.code} {result.err}"))
+        if not validator.is_valid(document):
+            wrong.append((argv, "none, or several, of the documents"))
+
+    assert wrong == []
+    assert not validator.is_valid({"schema": "fftdeploy.status/1", "outcome": "ok"})
+
+
+def test_a_key_too_many_or_too_few_does_not_fit(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write(past("triage/staging", V7, COLD))
+    validator = jsonschema.Draft202012Validator(output_schema.output())
+    document = json.loads(command("status", "--json").out)
+
+    assert validator.is_valid(document)
+    assert not validator.is_valid({**document, "extra": 1})
+    assert not validator.is_valid({k: v for k, v in document.items() if k != "targets"})
+    assert not validator.is_valid({**document, "targets": [{"target": "triage/staging"}]})
