@@ -52,7 +52,9 @@ def new_release(made: Plan) -> Release | None:
 def touched_holds(made: Plan) -> tuple[Hold, ...]:
     """Return the holds that a plan adds or lifts."""
     old = made.before.holds if made.before else ()
-    return tuple(hold for hold in made.after.holds if hold not in old)
+    added = len(made.after.holds) - len(old)  # they are put on top
+    kept = zip(old, made.after.holds[added:], strict=True)
+    return (*made.after.holds[:added], *(now for was, now in kept if now != was))
 
 
 def _why(hold: Hold) -> str:

@@ -1,5 +1,6 @@
 """Unified diffs of large files that differ in a few lines."""
 
+import io
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
@@ -12,7 +13,7 @@ def unified(old: str, new: str, name: str) -> str:
     Only the lines between the first and the last difference are compared, so the cost of a
     promotion's diff does not grow with the file around it.
     """
-    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    before, after = _lines(old), _lines(new)
     if before == after:
         return ""
     head = _common(zip(before, after, strict=False))
@@ -25,6 +26,11 @@ def unified(old: str, new: str, name: str) -> str:
     for group in SequenceMatcher(None, a, b, autojunk=False).get_grouped_opcodes(_CONTEXT):
         lines.extend(_hunk(group, a, b, start))
     return "".join(lines)
+
+
+def _lines(text: str) -> list[str]:
+    """Split at line feeds only, as git and `patch` do."""
+    return list(io.StringIO(text, newline="\n"))
 
 
 def _common(pairs: Iterator[tuple[str, str]]) -> int:

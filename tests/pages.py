@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -17,8 +18,9 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
-    "init demo sandbox models status check promote rollback history adopt hold unhold resolve schema"
-).split()
+    *("init", "demo", "sandbox", "models", "status", "check", "promote", "rollback"),
+    *("history", "adopt", "hold", "unhold", "resolve", "schema"),
+)
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 
@@ -92,6 +94,8 @@ def story() -> Iterator[tuple[Path, dict[str, str]]]:
             "OPENAI_BASE_URL": server.url,
             "OPENAI_API_KEY": server.key,
             "FFTDEPLOY_NOW": STORY_NOW.isoformat(),
+            "GIT_AUTHOR_DATE": STORY_NOW.isoformat(),
+            "GIT_COMMITTER_DATE": STORY_NOW.isoformat(),
             "TERM": "dumb",
             "COLUMNS": "100",
         }
@@ -108,19 +112,29 @@ def _run_block(block: str, folder: Path, environ: dict[str, str]) -> str:
 
 
 def _run_line(line: str, folder: Path, environ: dict[str, str]) -> str:
-    words = shlex.split(line)
-    done = subprocess.run(
-        words,
+    screen, terminal = pty.openpty()
+    with subprocess.Popen(
+        shlex.split(line),
         cwd=folder,
         env=environ,
-        check=False,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    code = f"(exit {done.returncode})\n" if done.returncode else ""
-    return _PORT.sub("127.0.0.1:8089", done.stdout) + code
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        shown = _read_all(screen)
+    code = f"(exit {process.returncode})\n" if process.returncode else ""
+    return _PORT.sub("127.0.0.1:8089", shown) + code
+
+
+def _read_all(screen: int) -> str:
+    """Return what was written to a terminal until its last writer closed it."""
+    parts = []
+    with os.fdopen(screen, "rb", buffering=0) as stream:
+        with contextlib.suppress(OSError):  # Linux says EIO where others say end of file
+            while part := stream.read(65536):
+                parts.append(part)
+    return b"".join(parts).decode().replace("\r\n", "\n")
 
 
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}

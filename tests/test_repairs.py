@@ -153,6 +153,15 @@ def test_a_hold_and_its_end(sandbox: Sandbox, command: Command) -> None:
     assert sandbox.requests == ()
 
 
+def test_holds_of_one_second_are_told_apart(sandbox: Sandbox, command: Command) -> None:
+    write(past(NAME, V7, V8))
+    for _ in range(2):
+        for argv in (["hold", NAME, V9], ["unhold", NAME]):
+            result = command(*argv, "--why", "x", "--yes")
+            assert result.code == 0, result.err
+    assert [each.lifted for each in read(NAME).holds] == [STORY_NOW, STORY_NOW]
+
+
 def test_holding_what_is_held_changes_nothing(sandbox: Sandbox, command: Command) -> None:
     before = write(past(NAME, V7, V8, holds=[hold(V9)]))
     status = FILE.stat()

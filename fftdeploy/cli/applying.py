@@ -164,7 +164,7 @@ class Change:
         if before is None:
             return (line(f"{after}  new target  {_live(after)}"), *notes)
         if _live(before) == _live(after):
-            return (line(f"{after}  {_what_changed(before, after)}"), *notes)
+            return (line(f"{after}  {_what_changed(made)}"), *notes)
         return (
             line(f"{after}  release {after.releases[0].n}"),
             line(f"  from       {_live(before)}"),
@@ -271,13 +271,12 @@ class Change:
         return f"git push, then fftdeploy status {made.after}"
 
 
-def _what_changed(before: Target, after: Target) -> str:
-    touched = [hold for hold in after.holds if hold not in before.holds]
-    if after.releases != before.releases:
-        return f"release {after.releases[0].n} records what is live"
-    if touched and touched[0].lifted:
-        return f"hold lifted from {', '.join(hold.model for hold in touched)}"
-    return f"hold on {', '.join(hold.model for hold in touched)}"
+def _what_changed(made: Plan) -> str:
+    release, touched = new_release(made), touched_holds(made)
+    if release is not None:
+        return f"release {release.n} records what is live"
+    what = "hold lifted from" if touched[0].lifted else "hold on"
+    return f"{what} {', '.join(hold.model for hold in touched)}"
 
 
 def _live(target: Target) -> str:

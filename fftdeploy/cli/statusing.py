@@ -195,7 +195,9 @@ class Status:
         """Return the way back, and whether it would answer today."""
         candidate = row.chosen
         if candidate is None:
-            return Cell("nothing to roll back to", "bad"), Cell("")
+            held = sum(candidate.fate == "held" for candidate in row.candidates)
+            aside = f" ({held} older releases are on hold)" if held else ""
+            return Cell(f"nothing to roll back to{aside}", "bad"), Cell("")
         back = Cell(f"release {candidate.release.n}: {candidate.bundle}")
         if candidate.fate == "profile":
             return back, Cell(candidate.reason, "bad")

@@ -91,7 +91,8 @@ def _show_cards(console: Console, columns: tuple[str, ...], rows: list[list[Cell
     for index, row in enumerate(rows):
         if index:
             console.print()
-        console.print(Text(row[0].text, "bold"), soft_wrap=True)
+        number = f"{columns[0]} " if row[0].text.isdecimal() else ""
+        console.print(Text(number + row[0].text, "bold"), soft_wrap=True)
         for column, cell in zip(columns[1:], row[1:], strict=True):
             if cell.text:
                 value = Text(cell.text, _STYLES[cell.tone])
