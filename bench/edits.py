@@ -14,7 +14,7 @@ from statistics import median
 from measure import Row, milliseconds
 from world import deployments, model_id
 
-from fftdeploy import diff, edit, files, plan
+from fftdeploy import bundles, diff, edit, files, plan
 from fftdeploy.policy import Policy
 from fftdeploy.workspace import open_workspace
 
@@ -28,7 +28,9 @@ def promote(path: Path, task: str, model: str) -> None:
     target = workspace.deployments.find("/".join(key))
     assert target
     rules = Policy().rules("production")
-    source = plan.choose_source(workspace.deployments, key, rules, workspace.sha, _NOW, model=model)
+    source = bundles.choose_source(
+        workspace.deployments, key, rules, workspace.sha, _NOW, model=model
+    )
     actor = plan.Actor("ana@acme.example", _NOW, "bench")
     made = plan.plan_promotion(target, key, source, rules, workspace.sha, actor)
     document = workspace.deployments.document

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fftdeploy import names, plan, policy
+from fftdeploy import bundles, names, plan, policy
+from fftdeploy.bundles import Shas
 from fftdeploy.deployments import Bundle, Deployments, Target
-from fftdeploy.plan import Shas
 from fftdeploy.policy import Policy
 from fftdeploy.readiness import Readiness, Shutdown
 from fftdeploy.report import Finding
@@ -50,7 +50,7 @@ def find(facts: Facts, targets: Iterable[Target]) -> list[Finding]:
 def hand_edit(facts: Facts, target: Target) -> Finding | None:
     """Find that the live bundle is not what the newest release says."""
     newest = target.newest
-    live = plan.live_bundle(target, facts.shas)
+    live = bundles.live_bundle(target, facts.shas)
     if newest is None or newest.bundle == live:
         return None
     same = (live.model, live.profile) == (newest.bundle.model, newest.bundle.profile)
@@ -107,7 +107,7 @@ def _without_policy(facts: Facts) -> Iterator[Finding]:
 def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
     from fftdeploy import edit  # it brings tomlkit, which `status` has no use for
 
-    live = plan.live_bundle(target, facts.shas)
+    live = bundles.live_bundle(target, facts.shas)
     if problem := edit.layout_problem(facts.deployments.document, target):
         yield about(facts, target, "layout", problem, "error", edit.layout_hint(target))
     if target.newest is None:
@@ -168,7 +168,7 @@ def _way_back_notices(facts: Facts, target: Target) -> Iterator[Finding]:
     """Say as soon as the next way back is gone, or not usable, as far as files can tell."""
     if target.newest is None:
         return
-    live = plan.live_bundle(target, facts.shas)
+    live = bundles.live_bundle(target, facts.shas)
     actor = plan.Actor("check", facts.now)
     candidates = plan.rollback_candidates(target, live, facts.shas, actor)
     usable = [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
@@ -180,11 +180,11 @@ def _way_back_notices(facts: Facts, target: Target) -> Iterator[Finding]:
 
 
 def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
-    live = plan.live_bundle(target, facts.shas)
+    live = bundles.live_bundle(target, facts.shas)
     rules = facts.policy.rules(target.environment)
 
     def bundle_of(other: Target) -> Bundle:
-        return plan.live_bundle(other, facts.shas)
+        return bundles.live_bundle(other, facts.shas)
 
     newest = target.newest
     source = facts.deployments.targets.get((target.task, newest.via)) if newest else None

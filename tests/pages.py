@@ -104,10 +104,11 @@ def story() -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 def _run_block(block: str, folder: Path, environ: dict[str, str]) -> str:
-    shown = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            shown.append(f"{line}\n{_run_line(line.removeprefix('$ '), folder, environ)}")
+    shown = [
+        f"{line}\n{_run_line(line.removeprefix('$ '), folder, environ)}"
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
     return "```console\n" + "".join(shown) + "```"
 
 
@@ -130,10 +131,10 @@ def _run_line(line: str, folder: Path, environ: dict[str, str]) -> str:
 def _read_all(screen: int) -> str:
     """Return what was written to a terminal until its last writer closed it."""
     parts = []
-    with os.fdopen(screen, "rb", buffering=0) as stream:
-        with contextlib.suppress(OSError):  # Linux says EIO where others say end of file
-            while part := stream.read(65536):
-                parts.append(part)
+    # At the end Linux says EIO where others say nothing.
+    with os.fdopen(screen, "rb", buffering=0) as stream, contextlib.suppress(OSError):
+        while part := stream.read(65536):
+            parts.append(part)
     return b"".join(parts).decode().replace("\r\n", "\n")
 
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
 
+import api_description as description
 import openai
 import pytest
 
 from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox, State
-import api_description as description
 
 pytestmark = pytest.mark.skipif(bool(description.MISSING), reason=description.MISSING)
 
@@ -58,7 +58,7 @@ def test_every_address_in_every_state_answers_as_described(sandbox: Sandbox) -> 
         problem for method, path, body in tried for problem in ask(sandbox, method, path, body)
     ]
 
-    print(f"{len(tried)} tried, {len(wrong)} wrong")  # noqa: T201 - the figure
+    print(f"{len(tried)} tried, {len(wrong)} wrong")
     assert wrong == []
 
 
@@ -111,7 +111,7 @@ def test_what_the_sdk_sends_for_a_probe_is_described(sandbox: Sandbox) -> None:
         for request in sent
         for problem in description.check_request(request.method, request.path, request.body)
     ]
-    print(f"{len(sent)} tried, {len(wrong)} wrong")  # noqa: T201 - the figure
+    print(f"{len(sent)} tried, {len(wrong)} wrong")
     assert (len(sent), wrong) == (12, [])
 
 

@@ -19,6 +19,9 @@ owner = "support-ml"
 """
 
 
+HOLD = f'holds = [{{ model = "{V9}", since = 2026-11-05T09:00:00Z, by = "ana", why = "slow" }}]\n'
+
+
 def codes(result_out: str) -> list[tuple[str, str, int | None]]:
     found = json.loads(result_out).get("findings", [])
     return [(item["code"], item["severity"], item["line"]) for item in found]
@@ -83,8 +86,7 @@ def test_a_profile_changed_in_place_is_a_hand_edit(repo: Path, command: Command)
 
 
 def test_a_held_bundle_that_is_live(repo: Path, command: Command) -> None:
-    hold = f'holds = [{{ model = "{V9}", since = 2026-11-01T09:00:00Z, by = "ana", why = "slow" }}]\n'
-    write(repo, target("staging", V8, V9) + hold)
+    write(repo, target("staging", V8, V9) + HOLD)
     policy(repo)
 
     result = command("check", "--offline", "--json")
@@ -93,10 +95,9 @@ def test_a_held_bundle_that_is_live(repo: Path, command: Command) -> None:
 
 
 def test_a_release_whose_source_has_held_it_since(repo: Path, command: Command) -> None:
-    hold = f'holds = [{{ model = "{V9}", since = 2026-11-05T09:00:00Z, by = "ana", why = "slow" }}]\n'
     rows = row(2, V9, 'via = "staging"') + row(1, V8, 'via = "staging"')
     production = f'\n[triage.production]\nmodel = "{V9}"\nreleases = [\n{rows}]\n'
-    write(repo, target("staging", V9, V8) + hold, production)
+    write(repo, target("staging", V9, V8) + HOLD, production)
     policy(repo, POLICY.replace("90d", "1d"))
 
     result = command("check", "--offline", "--json")
@@ -123,9 +124,7 @@ def test_a_dead_live_model(
     assert (found in {name for name, *_ in codes(result.out)}) == bool(found)
 
 
-def test_a_probe_finds_what_a_list_hides(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_a_probe_finds_what_a_list_hides(repo: Path, sandbox: Sandbox, command: Command) -> None:
     write(repo, target("staging", V8, GHOST))
     policy(repo)
 
@@ -135,12 +134,14 @@ def test_a_probe_finds_what_a_list_hides(
     assert [name for name, *_ in codes(result.out)] == ["unverified"]
 
 
+REFUSED = {"message": "no", "type": "x", "param": None, "code": "invalid_api_key"}
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [({"status": 401, "body": {"error": {"message": "no", "type": "x", "param": None, "code": "invalid_api_key"}}}, 10),
-     ({"status": 503}, 9)],
+    [({"status": 401, "body": {"error": REFUSED}}, 10), ({"status": 503}, 9)],
     ids=["auth", "overload"],
-)  # fmt: skip
+)
 def test_trouble_is_neither_no_nor_fine(
     repo: Path, sandbox: Sandbox, command: Command, fault: dict[str, object], code: int
 ) -> None:
@@ -152,8 +153,7 @@ def test_trouble_is_neither_no_nor_fine(
 
 
 def test_findings_go_before_trouble(repo: Path, sandbox: Sandbox, command: Command) -> None:
-    hold = f'holds = [{{ model = "{V9}", since = 2026-11-01T09:00:00Z, by = "ana", why = "slow" }}]\n'
-    write(repo, target("staging", V8, V9) + hold)
+    write(repo, target("staging", V8, V9) + HOLD)
     sandbox.fault(status=401)
 
     assert command("check").code == 12
@@ -174,7 +174,8 @@ def test_runway_no_policy_and_no_way_back_are_notices(repo: Path, command: Comma
 
 def test_targets_that_share_an_override_variable(repo: Path, command: Command) -> None:
     text = "".join(
-        f'[{name}.staging]\nmodel = "{V8}"\nreleases = [\n{row(1, V8)}]\n' for name in ("a-b", "a_b")
+        f'[{name}.staging]\nmodel = "{V8}"\nreleases = [\n{row(1, V8)}]\n'
+        for name in ("a-b", "a_b")
     )
     write(repo, text)
 

@@ -55,7 +55,9 @@ def test_commands_named_in_the_docs_exist() -> None:
 
 
 def test_the_python_example_runs(tmp_path: Path) -> None:
-    (tmp_path / "deployments.toml").write_text('version = 1\n[triage.production]\nmodel = "gpt-6"\n')
+    (tmp_path / "deployments.toml").write_text(
+        'version = 1\n[triage.production]\nmodel = "gpt-6"\n'
+    )
     code = "import fftdeploy; print(fftdeploy.resolve('triage/production'))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -66,7 +68,9 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 
 def test_ci_runs_what_the_readme_says() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    commands = re.findall(r"^python3 -m venv .*pytest$", README.read_text(encoding="utf-8"), re.M)
+    commands = re.findall(
+        r"^python3 -m venv .*pytest$", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
 
     assert len(commands) == 1
     assert commands[0] in script

@@ -1,6 +1,6 @@
 """Edits of one target: whole file before, change, whole file after."""
 
-# ruff: noqa: E501, ISC004 - the rows of the file are long, and shown whole
+# ruff: noqa: E501 - the rows of the file are long, and shown whole
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone

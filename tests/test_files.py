@@ -700,7 +700,7 @@ def _race(file: Path, how: str) -> int:
 def test_C1_C2_eight_writers_lose_nothing(file: Path) -> None:
     lost = _race(file, "locked")
 
-    print(f"200 writes, {lost} lost")  # noqa: T201 - the figure
+    print(f"200 writes, {lost} lost")
     assert (lost, listing(file.parent)) == (0, [files.NAME])
 
 
@@ -729,7 +729,7 @@ def test_C8_readers_see_old_or_new(file: Path) -> None:
         for reader in readers:
             reader.join()
 
-    print(f"{len(seen) + len(wrong)} reads, {len(wrong)} torn")  # noqa: T201 - the figure
+    print(f"{len(seen) + len(wrong)} reads, {len(wrong)} torn")
     assert wrong == []
     assert len(seen) > 0
 
@@ -812,7 +812,7 @@ def test_H7_a_folder_swapped_for_a_link_meanwhile(tmp_path: Path) -> None:
         done.set()
         swapper.join()
 
-    print(f"500 tried, {made} made, {len(listing(outside))} escaped")  # noqa: T201 - the figure
+    print(f"500 tried, {made} made, {len(listing(outside))} escaped")
     assert listing(outside) == []
 
 
@@ -939,5 +939,5 @@ def test_power_cut(
     if b"cannot mount" in err:
         pytest.skip("loop devices do not work here")
     result = json.loads(out or err)
-    print(f"{variant or 'fftdeploy'}: {result}")  # noqa: T201 - the figure
+    print(f"{variant or 'fftdeploy'}: {result}")
     assert (result["torn"] > 0, result["after"], result["images"] >= 6) == (torn, after, True)

@@ -28,7 +28,8 @@ def test_history_says_what_undid_what(repo: Path, command: Command) -> None:
         "RELEASE  LIVE SINCE         MODEL                                            "
         "VIA            BY  WHY      NOTES",
         f"5        2026-11-05 09:00Z  {V8}  rollback to 1  ci  refunds  live, unverified",
-        f"3        2026-11-03 09:00Z  {V9}  staging        ci  PR #212  undone by 5, overrode freeze",
+        f"3        2026-11-03 09:00Z  {V9}  "
+        "staging        ci  PR #212  undone by 5, overrode freeze",
         f"1        2026-11-01 09:00Z  {V8}  model          ci",
     ]
     assert (result.code, result.err) == (0, "")

@@ -170,7 +170,7 @@ def test_A1_killed_at_every_system_call(bench: Bench, edit: str) -> None:
         if (bench.file.read_bytes(), bench.listing()) != (new, [files.NAME]):
             helpless.append(point)
 
-    print(f"{len(points)} points, {len(torn)} torn, {len(helpless)} needing help")  # noqa: T201 - the figure
+    print(f"{len(points)} points, {len(torn)} torn, {len(helpless)} needing help")
     assert len(points) >= 24
     assert (torn, helpless) == ([], [])
 
@@ -196,7 +196,7 @@ def test_A1_a_new_file_is_whole_or_absent(bench: Bench) -> None:
         files.create(bench.file, new, root=bench.file.parent)
         assert (bench.file.read_bytes(), bench.listing()) == (new, [files.NAME])
 
-    print(f"{len(points)} points, 0 torn, 0 needing help")  # noqa: T201 - the figure
+    print(f"{len(points)} points, 0 torn, 0 needing help")
 
 
 def test_A2_killed_in_the_middle_of_the_write(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_A13_refused_at_every_kind_of_system_call(bench: Bench) -> None:
             files.replace(files.read(bench.file, root=bench.file.parent), new)
             assert (bench.file.read_bytes(), bench.listing()) == (new, [files.NAME])
 
-    print(f"{tried} injections, {len(wrong)} wrong claims, {after_the_rename} after the rename")  # noqa: T201 - the figure
+    print(f"{tried} injections, {len(wrong)} wrong claims, {after_the_rename} after the rename")
     assert tried >= 24
     assert wrong == []
     assert controls == after_the_rename > 0

@@ -23,6 +23,7 @@ LAYERS = (
     ("proof", "jobs", "asking", "crowd"),
     ("edit",),
     ("plan",),
+    ("bundles",),
     ("policy", "profiles"),
     ("deployments",),
     ("readiness",),

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from scenes import POLICY, V6, V7, V8, V9, hold, past, row, sha, table
 
-from fftdeploy import commit_message, deployments, plan, policy
+from fftdeploy import bundles, commit_message, deployments, plan, policy
+from fftdeploy.bundles import Source
 from fftdeploy.deployments import Bundle, Target
 from fftdeploy.errors import ConfigError, FftdeployError, PolicyError, UsageError
-from fftdeploy.plan import Actor, Source
+from fftdeploy.plan import Actor
 from fftdeploy.policy import Rules
 from fftdeploy.sandbox import STORY_NOW
 
@@ -29,7 +30,7 @@ def shas(name: str) -> str | None:
 
 
 def live(found: Target) -> Bundle:
-    return plan.live_bundle(found, shas)
+    return bundles.live_bundle(found, shas)
 
 
 def rolled(found: Target, n: int) -> Target:
@@ -90,13 +91,13 @@ def test_a_hold_whose_release_is_not_kept_blocks_the_model() -> None:
 def test_a_source_is_named_or_the_only_one(sources: tuple[str, ...], error: str) -> None:
     found = deployments.parse(f"version = 1\n{past('t/a', V6)}".encode())
     with pytest.raises(UsageError, match=error):
-        plan.choose_source(found, ("t", "production"), Rules(sources), shas, STORY_NOW)
+        bundles.choose_source(found, ("t", "production"), Rules(sources), shas, STORY_NOW)
 
 
 def test_a_source_that_has_the_model_live_comes_before_one_that_had_it() -> None:
     text = "\n".join(["version = 1", past("t/a", V8, V6), past("t/b", V7, V8)])
     found = deployments.parse(text.encode())
-    chosen = plan.choose_source(
+    chosen = bundles.choose_source(
         found, ("t", "production"), Rules(("a", "b")), shas, STORY_NOW, model=V8
     )
     assert chosen == Source(Bundle(V8), "b")
@@ -104,7 +105,7 @@ def test_a_source_that_has_the_model_live_comes_before_one_that_had_it() -> None
 
 def test_a_job_is_recorded_as_one_even_where_a_source_has_its_model() -> None:
     found = deployments.parse(f"version = 1\n{past('t/a', V8)}".encode())
-    chosen = plan.choose_source(
+    chosen = bundles.choose_source(
         found, ("t", "b"), Rules(("a",)), shas, STORY_NOW, model=V8, job="ftjob-v8"
     )
     assert (chosen.via, chosen.job) == ("job", "ftjob-v8")
@@ -116,7 +117,7 @@ REFUSALS: list[tuple[str, type[FftdeployError], Callable[[], object]]] = [
     ("until the past", UsageError, lambda: plan.plan_hold(target(past(NAME, V8)), V7, ACTOR, until=STORY_NOW - timedelta(1))),
     ("no hold", UsageError, lambda: plan.plan_unhold(target(past(NAME, V8)), None, ACTOR)),
     ("no release", UsageError, lambda: plan.rollback_candidates(target(past(NAME, V8)), Bundle(V8), shas, ACTOR, to=4)),
-    ("not a model", UsageError, lambda: plan.problem_with_model("ftjob-1")),
+    ("not a model", UsageError, lambda: bundles.problem_with_model("ftjob-1")),
 ]  # fmt: skip
 
 

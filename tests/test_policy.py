@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from scenes import V7, V8, V9, hold, past, row, table
 
-from fftdeploy import deployments, plan, policy
+from fftdeploy import bundles, deployments, policy
 from fftdeploy.deployments import Bundle, Deployments, Target
 from fftdeploy.errors import ConfigError
 from fftdeploy.policy import Freeze, Policy, Rules, Task
@@ -24,7 +24,7 @@ def file(*tables: str) -> Deployments:
 
 
 def live(target: Target) -> Bundle:
-    return plan.live_bundle(target, lambda _: None)
+    return bundles.live_bundle(target, lambda _: None)
 
 
 def test_the_contracts_example_without_what_comes_later() -> None:

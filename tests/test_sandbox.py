@@ -301,7 +301,7 @@ def test_no_odd_value_breaks_the_server(sandbox: Sandbox, raw: HTTPConnection) -
         for path, body in tried
         if send(raw, "POST", path, body)[0].status not in {200, 400, 404}
     ]
-    print(f"{len(tried)} tried, {len(found)} wrong")  # noqa: T201 - the figure
+    print(f"{len(tried)} tried, {len(found)} wrong")
     assert found == []
 
 
@@ -720,7 +720,7 @@ def test_quality_rises_from_release_to_release(sandbox: Sandbox) -> None:
     failed = {model: failures(sandbox, model, name) for model, name in models.items()}
     wrong = {model: len(each) for model, each in failed.items()}
     for model, count in wrong.items():
-        print(f"{model}: {len(examples())} tried, {count} wrong")  # noqa: T201 - the figure
+        print(f"{model}: {len(examples())} tried, {count} wrong")
 
     assert wrong[MINI] > wrong[V6] > wrong[V7] > wrong[V8] > wrong[LUNA] > wrong[V10] > 0
     assert wrong[LUNA] - wrong[V10] <= 2

@@ -20,7 +20,9 @@ ENDS = "2027-01-14, table (fine-tunes of gpt-4.1-mini-2025-04-14)"
 
 
 def row(n: int, model: str, rest: str = 'via = "model"') -> str:
-    return f'  {{ n = {n}, model = "{model}", at = 2026-11-{n:02}T09:00:00Z, by = "ci", {rest} }},\n'
+    return (
+        f'  {{ n = {n}, model = "{model}", at = 2026-11-{n:02}T09:00:00Z, by = "ci", {rest} }},\n'
+    )
 
 
 def target(name: str, *models: str) -> str:
@@ -159,7 +161,8 @@ def test_holds_hand_edits_and_owners_are_said(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     path = write(repo, target("staging", V8, V9))
-    hold = f'holds = [\n  {{ model = "{V10}", since = 2026-11-01T09:00:00Z, by = "ana", why = "slow" }},\n]\n'
+    row_ = f'{{ model = "{V10}", since = 2026-11-01T09:00:00Z, by = "ana", why = "slow" }}'
+    hold = f"holds = [\n  {row_},\n]\n"
     text = path.read_text().replace(f'model = "{V9}"\nrel', 'model = "gpt-6-luna"\nrel') + hold
     path.write_text(text)
     (repo / "fftdeploy.toml").write_text(
@@ -173,9 +176,7 @@ def test_holds_hand_edits_and_owners_are_said(
     assert "triage: owned by support-ml" in result.out
 
 
-def test_an_unknown_target_is_named_with_the_nearest(
-    repo: Path, command: Command
-) -> None:
+def test_an_unknown_target_is_named_with_the_nearest(repo: Path, command: Command) -> None:
     write(repo, target("staging", V8))
 
     result = command("status", "triage/stagin")

@@ -13,7 +13,7 @@ from fftdeploy.cli.as_json import bundle_json, readiness_json, release_json
 from fftdeploy.cli.session import Session, actor_name
 from fftdeploy.commit_message import new_release, touched_holds
 from fftdeploy.deployments import Bundle, Target
-from fftdeploy.errors import ConflictError, DiskError, FftdeployError, UsageError
+from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError, UsageError
 from fftdeploy.plan import Actor, Plan
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Readiness
@@ -23,6 +23,7 @@ from fftdeploy.workspace import Workspace, open_workspace, shown_path
 Replan = Callable[[Actor], Plan]
 """Makes the plan again for another moment: the server's, where the clocks disagree."""
 
+_WITHOUT_POLICY = frozenset({"rollback", "hold", "unhold"})
 _OVERTAKEN = 25
 """How often others may get in first before the user is told to try again."""
 
@@ -55,12 +56,21 @@ class Change:
                 hint="add --yes to make the change, or --dry-run to see it",
                 code="no-terminal",
             )
+        if session.command in _WITHOUT_POLICY:
+            self._warn_of_policy()
         self.by = actor_name(session, flags.by)
         self.repository = None
         if flags.commit:
             self.repository = git.check_committable(
                 self.workspace.snapshot.real, (), session.environ, secrets=session.output.secrets
             )
+
+    def _warn_of_policy(self) -> None:
+        """Say that the policy is not valid where it has no say, so that it stops no rescue."""
+        try:
+            _ = self.workspace.policy
+        except ConfigError as error:
+            self.session.output.note(f"warning: {error.message} ({error.where})")
 
     @property
     def actor(self) -> Actor:
@@ -202,7 +212,8 @@ class Change:
             return None
         before, now = old.deployments, fresh.deployments
         same = all(before.find(name) == now.find(name) for name in (self.name, *self.made_from))
-        return fresh if same and fresh.policy == old.policy else None
+        rules = self.session.command in _WITHOUT_POLICY or fresh.policy == old.policy
+        return fresh if same and rules else None
 
     def _replace_once(self, text: str, made: Plan, question: Question | None) -> None:
         state = files.Replaced()
@@ -267,7 +278,7 @@ class Change:
 
     def _next(self, made: Plan, commit: str) -> str:
         if not commit:
-            return f"git diff {self.workspace.shown}"
+            return f"git diff {shlex.quote(self.workspace.shown)}"
         return f"git push, then fftdeploy status {made.after}"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fftdeploy import plan
+from fftdeploy import bundles, plan
 from fftdeploy.cli import rolling_back
 from fftdeploy.cli.app import ChangeFlags, command
 from fftdeploy.cli.applying import Change, Replan
@@ -117,8 +117,8 @@ def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
     """  # noqa: D301
     work = Change(session, change, target)
     found = work.workspace.target(work.name)
-    live = plan.live_bundle(found, work.workspace.sha)
-    if plan.is_recorded(found, live):
+    live = bundles.live_bundle(found, work.workspace.sha)
+    if bundles.is_recorded(found, live):
         return work.unchanged(plan.plan_adoption(found, live, work.actor))
     rules = work.workspace.policy.rules(found.environment)
     if rules.protected or not found.releases:
@@ -159,7 +159,7 @@ def hold(
     Examples:
       fftdeploy hold triage/production ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9 --why "INC-88"
     """  # noqa: D301, E501
-    plan.problem_with_model(model)
+    bundles.problem_with_model(model)
     end = parse_time(until, "--until") if until else None
     work = Change(session, change, target)
     found = work.workspace.target(work.name)

@@ -1,10 +1,10 @@
 """Check: everything the files and the API prove, and one exit code for it."""
 
 from fftdeploy import findings
+from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Target
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome
-from fftdeploy.plan import live_bundle
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
@@ -25,6 +25,9 @@ class Check:
 
     def run(self) -> Report:
         """Report all findings; the gravest decides the exit code."""
+        _ = self.workspace.policy  # what is wrong with a file costs no request
+        for target in self.targets:
+            live_bundle(target, self.workspace.sha)
         readiness = self._ask() if self.is_online else {}
         facts = findings.Facts(
             self.workspace.deployments,

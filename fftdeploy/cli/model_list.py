@@ -10,10 +10,10 @@ from fftdeploy.report import Block, Cell, Report, Table, line
 
 def report(session: Session) -> Report:
     """Ask the API for its models and running jobs, and match them with the file if there is one."""
+    live = _live(session)  # what is wrong with the file costs no request
     prover = session.prover()
     models = prover.models()
     jobs = prover.running_jobs()
-    live = _live(session)
     today = session.now().date()
     rows = tuple(
         (
@@ -55,7 +55,7 @@ def _live(session: Session) -> defaultdict[str, list[str]]:
     try:
         targets = session.workspace.deployments.targets.values()
     except ConfigError as error:
-        if error.code in {"no-file", "missing"} and session.file is None:
+        if error.code == "no-file":
             return live
         raise
     for target in targets:

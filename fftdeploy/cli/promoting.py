@@ -5,7 +5,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fftdeploy import names, plan, policy
+from fftdeploy import bundles, names, plan, policy
+from fftdeploy.bundles import Source
 from fftdeploy.cli.applying import Change
 from fftdeploy.deployments import OVERRIDES, Bundle, Target
 from fftdeploy.errors import (
@@ -15,7 +16,7 @@ from fftdeploy.errors import (
     PolicyError,
     UsageError,
 )
-from fftdeploy.plan import Actor, Plan, Source
+from fftdeploy.plan import Actor, Plan
 from fftdeploy.policy import Breach
 from fftdeploy.report import Report
 from fftdeploy.workspace import unknown_target
@@ -100,7 +101,7 @@ class Promotion:
         if wanted.overrides and not self.change.why:
             raise UsageError("--override needs a reason", hint='add --why "TEXT"', code="why")
         if wanted.model is not None:
-            plan.problem_with_model(wanted.model)
+            bundles.problem_with_model(wanted.model)
         if wanted.job is not None and (problem := names.job_problem(wanted.job)):
             raise UsageError(problem, hint="`fftdeploy models` lists the jobs")
         if wanted.profile is not None and (problem := names.name_problem(wanted.profile)):
@@ -127,7 +128,7 @@ class Promotion:
 
     def _is_live(self, target: Target, source: Source) -> bool:
         live = self._live(target)
-        return source.bundle == live and plan.is_recorded(target, live)
+        return source.bundle == live and bundles.is_recorded(target, live)
 
     def _require_target(self) -> None:
         """Refuse to create a target that nobody has planned for."""
@@ -163,7 +164,7 @@ class Promotion:
             prover = self._prover()
             result = prover.follow_job(wanted.job)
             model, self.fresh = result.model, result.is_fresh(prover.now())
-        return plan.choose_source(
+        return bundles.choose_source(
             self.workspace.deployments,
             self.key,
             self.rules,
@@ -188,7 +189,7 @@ class Promotion:
         )
 
     def _live(self, target: Target) -> Bundle:
-        return plan.live_bundle(target, self.workspace.sha)
+        return bundles.live_bundle(target, self.workspace.sha)
 
     def _expect_current(self) -> None:
         expected = self.wanted.expect_current

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from fftdeploy import git, plan
+from fftdeploy import bundles, git, plan
 from fftdeploy.cli.applying import Change
 from fftdeploy.cli.as_json import bundle_json, readiness_json
 from fftdeploy.deployments import Bundle
@@ -38,7 +38,7 @@ class Rollback:
         self.unverified = unverified
         self.target = change.workspace.target(change.name)
         shas = change.workspace.sha
-        self.live = plan.replaced_bundle(self.target, plan.live_bundle(self.target, shas))
+        self.live = bundles.replaced_bundle(self.target, bundles.live_bundle(self.target, shas))
         self.seen: list[tuple[Candidate, str, Cell]] = []
         """Candidates looked at: what became of each, in a word for programs and a cell."""
         self.proofs: dict[Bundle, Readiness] = {}

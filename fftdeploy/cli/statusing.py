@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from fftdeploy import findings, plan
+from fftdeploy import bundles, findings, plan
 from fftdeploy.cli.as_json import bundle_json, hold_json, readiness_json, release_json
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.wording import moment, readiness_cell, shutdown_cell
@@ -69,7 +69,7 @@ class Status:
         )
 
     def _row(self, target: Target) -> _Row:
-        live = plan.live_bundle(target, self.workspace.sha)
+        live = bundles.live_bundle(target, self.workspace.sha)
         actor = plan.Actor("status", self.session.now())
         candidates = plan.rollback_candidates(target, live, self.workspace.sha, actor)
         return _Row(target, live, candidates)
@@ -152,9 +152,8 @@ class Status:
         if not rows:
             return (line("no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID --create"),)
         body: list[Block] = [_table(_COLUMNS, [self._cells(row) for row in rows]), line("")]
-        for row in rows:
-            if text := self._outlived(row):
-                body.append(line(Cell(f"{row.target}: {text}", "bad")))
+        outlived = ((row.target, self._outlived(row)) for row in rows)
+        body += [line(Cell(f"{target}: {text}", "bad")) for target, text in outlived if text]
         for row in rows:
             body += [line(f"{row.target}: {text}") for text in self._asides(row)]
         body += [line(Cell(f"{failure.subject}: {failure.message}", "bad")) for failure in failed]
@@ -169,7 +168,7 @@ class Status:
 
     def _cells(self, row: _Row) -> tuple[Cell, ...]:
         target, newest = row.target, row.target.newest
-        is_recorded = plan.is_recorded(target, row.live)
+        is_recorded = bundles.is_recorded(target, row.live)
         known = self._readiness(target, row.live)
         today = self.session.now().date()
         since = (
@@ -242,7 +241,7 @@ class Status:
         return {
             "target": str(target),
             **bundle_json(row.live),
-            "recorded": plan.is_recorded(target, row.live),
+            "recorded": bundles.is_recorded(target, row.live),
             "release": release_json(target.newest) if target.newest else None,
             "readiness": readiness_json(known, today) if known else None,
             "shutdown_date": shutdown.date.isoformat() if shutdown else None,
