@@ -126,6 +126,7 @@ def replace(
     snapshot: Snapshot,
     new: bytes,
     *,
+    rebase: Callable[[bytes], bytes | None] | None = None,
     confirm: Callable[[], None] | None = None,
     lock_wait_s: float = 10.0,
     state: Replaced | None = None,
@@ -135,6 +136,8 @@ def replace(
     Args:
         snapshot: What the new content was made from; the file must still say exactly that.
         new: The complete new content.
+        rebase: Called under the lock with what the file says now where that is something else;
+            it returns the new content made from that, or None where the plan no longer stands.
         confirm: Called under the lock when all but the rename is done; to raise stops it.
         lock_wait_s: How long to wait for another run, seconds.
         state: Filled in as it goes, for a caller whose signal handlers raise.
@@ -153,7 +156,9 @@ def replace(
         try:
             with disk.opened_file(folder, name) as current:
                 entry = disk.identity(disk.again(os.fstat, current))
-                _require_unchanged(snapshot, folder, current)
+                fresh = _content_now(snapshot, folder, current)
+                if fresh != snapshot.data:
+                    new = _rebased(snapshot, fresh, rebase)
                 ours = disk.stage(folder, current, new, state.warnings)
             if confirm is not None:
                 confirm()
@@ -271,16 +276,25 @@ def _locked(snapshot: Snapshot, wait_s: float) -> Iterator[int]:
         yield folder
 
 
-def _require_unchanged(snapshot: Snapshot, folder: int, current: int) -> None:
-    """Compare bytes under the lock: the plan may be an hour old."""
+def _content_now(snapshot: Snapshot, folder: int, current: int) -> bytes:
+    """Read the file again under the lock: the plan may be an hour old."""
     there = disk.again(os.stat, snapshot.real.parent)
     moved = disk.real_path(snapshot.path) != snapshot.real or not os.path.samestat(
         there, disk.again(os.fstat, folder)
     )
     with suppress(ConfigError):  # no longer a regular file, or grown out of bounds
-        if not moved and _content(current, snapshot.path, MAX_BYTES) == snapshot.data:
-            return
+        if not moved:
+            return _content(current, snapshot.path, MAX_BYTES)
     raise _conflict(snapshot)
+
+
+def _rebased(
+    snapshot: Snapshot, fresh: bytes, rebase: Callable[[bytes], bytes | None] | None
+) -> bytes:
+    new = rebase(fresh) if rebase is not None else None
+    if new is None:
+        raise _conflict(snapshot)
+    return new
 
 
 def _require_same(snapshot: Snapshot, folder: int, entry: tuple[int, int, int, int]) -> None:

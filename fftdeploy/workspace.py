@@ -79,6 +79,15 @@ class Workspace:
             raise unknown_target(full, self.deployments)
         return found
 
+    def with_data(self, data: bytes) -> "Workspace":
+        """Return this workspace with other bytes in the deployments file.
+
+        Raises:
+            ConfigError: They are not valid.
+        """
+        snapshot = self.snapshot._replace(data=data)
+        return Workspace(self.shown, self.folder, snapshot, deployments.parse(data, self.shown))
+
     def bytes_of(self, text: str) -> bytes:
         """Encode a new text of the file, with the byte-order mark it had."""
         had_mark = self.snapshot.data.startswith(BOM.encode())

@@ -131,6 +131,9 @@ def test_a_probe_finds_what_a_list_hides(repo: Path, sandbox: Sandbox, command: 
     result = command("check", "--probe", "--json")
 
     assert result.code == 9
+    asked = [(request.method, request.path) for request in sandbox.requests]
+    assert asked[0] == ("GET", "/v1/models")
+    assert {method for method, _ in asked[1:]} == {"POST"}
     assert [name for name, *_ in codes(result.out)] == ["unverified"]
 
 

@@ -13,19 +13,17 @@ from fftdeploy.cli.as_json import bundle_json, readiness_json, release_json
 from fftdeploy.cli.session import Session, actor_name
 from fftdeploy.commit_message import new_release, touched_holds
 from fftdeploy.deployments import Bundle, Target
-from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError, UsageError
+from fftdeploy.errors import ConfigError, DiskError, FftdeployError, UsageError
 from fftdeploy.plan import Actor, Plan
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Readiness
 from fftdeploy.report import Block, Diff, Report, line
-from fftdeploy.workspace import Workspace, open_workspace, shown_path
+from fftdeploy.workspace import shown_path
 
 Replan = Callable[[Actor], Plan]
 """Makes the plan again for another moment: the server's, where the clocks disagree."""
 
 _WITHOUT_POLICY = frozenset({"rollback", "hold", "unhold"})
-_OVERTAKEN = 25
-"""How often others may get in first before the user is told to try again."""
 
 
 class Change:
@@ -190,38 +188,13 @@ class Change:
             raise UsageError("not confirmed; nothing was changed", code="declined")
 
     def _replace(self, text: str, made: Plan, question: Question | None) -> None:
-        """Replace the file; where only other targets changed meanwhile, what they made of it."""
-        for _ in range(_OVERTAKEN):
-            try:
-                return self._replace_once(text, made, question)
-            except ConflictError:
-                fresh = self._overtaken()
-                if fresh is None:
-                    raise
-                self.workspace = fresh
-                text = self.draft(made)
-        return self._replace_once(text, made, question)
-
-    def _overtaken(self) -> Workspace | None:
-        """Return the file as it is now if the plan still stands; None where it does not.
-
-        A commit would take what somebody else has changed along, so it is none.
-        """
-        old, fresh = self.workspace, open_workspace(self.workspace.snapshot.path)
-        if self.repository or fresh.snapshot.data == old.snapshot.data:
-            return None
-        before, now = old.deployments, fresh.deployments
-        same = all(before.find(name) == now.find(name) for name in (self.name, *self.made_from))
-        rules = self.session.command in _WITHOUT_POLICY or fresh.policy == old.policy
-        return fresh if same and rules else None
-
-    def _replace_once(self, text: str, made: Plan, question: Question | None) -> None:
         state = files.Replaced()
         what = _changed_words(self.workspace.shown, made)
         try:
             files.replace(
                 self.workspace.snapshot,
                 self.workspace.bytes_of(text),
+                rebase=partial(self._rebase, made),
                 confirm=partial(self._confirm, question),
                 state=state,
             )
@@ -231,6 +204,25 @@ class Change:
                 self.session.data["changed"] = True
         for warning in state.warnings:
             self.session.output.note(f"warning: {warning}")
+
+    def _rebase(self, made: Plan, fresh: bytes) -> bytes | None:
+        """Make the change in a file that others changed meanwhile, if the plan still stands.
+
+        A commit would take what somebody else has changed along, so it is none.
+        """
+        if self.repository:
+            return None
+        try:
+            workspace = self.workspace.with_data(fresh)
+        except ConfigError:  # whoever is at it has not finished
+            return None
+        before, now = self.workspace.deployments, workspace.deployments
+        if any(before.find(name) != now.find(name) for name in (self.name, *self.made_from)):
+            return None
+        has_say = self.session.command not in _WITHOUT_POLICY
+        if has_say and workspace.policy != self.workspace.policy:
+            return None
+        return workspace.bytes_of(edit.rewrite(now.document, made.before, made.after))
 
     def _confirm(self, question: Question | None) -> None:
         """Prove the model again if the proof is older than a minute by now."""

@@ -25,9 +25,11 @@ def serve(session: Session, port: int, now: datetime | None) -> Report:
         ) from None
     server.set_now(now)
     try:
+        if session.output.form == "text":  # first, so that the lines to type stay in sight
+            session.output.say(*_cast(server))
         session.output.report("sandbox", _report(server, now))
         session.output.form = "text"  # the one document is out: what follows are messages
-        session.output.say(*_cast(server))
+        session.output.note("Ctrl-C ends it")
         server.serve_forever()
     except signals.Stopped as stop:
         session.output.note("sandbox stopped; nothing of it is kept")
@@ -57,14 +59,13 @@ def _cast(server: Sandbox) -> tuple[Block, ...]:
     )
     jobs = tuple(_row(job.id, job.phase, job.fine_tuned_model) for job in ACME.jobs.values())
     return (
-        line("type these lines into another terminal, in a repository of yours"),
-        line(""),
         Table(("model", "state", "shutdown"), models),
         line(""),
         Table(("job", "status", "model"), jobs),
         line(""),
         line(f"faults on request: {_control(server)}/faults, /models, /clock, /requests"),
-        line("Ctrl-C ends it"),
+        line(""),
+        line("type these lines into another terminal, in a repository of yours:"),
     )
 
 

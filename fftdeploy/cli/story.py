@@ -47,7 +47,7 @@ STEPS = (
     ),
     Step(
         _at(8, 20, 10),
-        "Two days later it moves on: the policy asks for 24 hours in staging, and for a reason.",
+        "Two days later it moves on. Production is protected, so it takes a reason.",
         'fftdeploy promote triage/production --why "reads German" --yes --commit',
     ),
     Step(

@@ -159,6 +159,9 @@ class Output:
             return sys.stdin.readline().strip()
         except UnicodeDecodeError:
             return ""
+        except BaseException:  # Ctrl-C: what is said about it gets a line of its own
+            self._write_error("\n")
+            raise
 
     def abandon_stdout(self) -> None:
         """Give up a stdout that failed under somebody else's hands."""
