@@ -50,29 +50,6 @@ class Replaced:
         self.warnings: list[str] = []
 
 
-def find(start: Path) -> Path:
-    """Return the nearest `deployments.toml` from `start` up to the repository's root.
-
-    Outside of a repository only `start` is looked at.
-
-    Raises:
-        ConfigError: There is none, or `start` is relative to a folder that was deleted.
-    """
-    root = root_of(start)
-    folder = _absolute(start)
-    looked = [folder, *(above for above in folder.parents if above.is_relative_to(root))]
-    for place in looked:
-        if _is_there(place / NAME):
-            return place / NAME
-    also = f" or above it, up to {disk.shown(root)}" if len(looked) > 1 else ""
-    raise ConfigError(
-        f"no {NAME} in {disk.shown(folder)}{also}",
-        hint=INIT_HINT,
-        where=disk.shown(folder / NAME),
-        code="missing",
-    )
-
-
 def root_of(folder: Path) -> Path:
     """Return the root of the repository that `folder` is in, or `folder` outside of one."""
     absolute = _absolute(folder)

@@ -15,6 +15,7 @@ from fftdeploy import FftdeployError, Resolution, deployments, profiles, resolve
 from fftdeploy.cli.app import run
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.quick import resolve_quickly
+from fftdeploy.runtime import FILE_NAME, find_file
 
 V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
@@ -407,3 +408,50 @@ def test_it_is_documented() -> None:
     documentation = resolve.__doc__ or ""
     for word in (VARIABLE, "FFTDEPLOY_FILE", "problem", "ConfigError", "UsageError", "threads"):
         assert word in documentation
+
+
+def test_the_file_is_looked_for_up_to_the_root_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside, root = tmp_path / FILE_NAME, tmp_path / "repo"
+    inner = root / "a" / "b"
+    inner.mkdir(parents=True)
+    outside.write_text("never")
+    (root / ".git").write_text("gitdir: elsewhere\n")
+    monkeypatch.chdir(inner)
+
+    with pytest.raises(ConfigError, match=r"^there is no deployments.toml$") as missing:
+        find_file(None, {})
+    (root / FILE_NAME).write_text("far")
+    far = find_file(None, {})
+    (root / "a" / FILE_NAME).write_text("near")
+
+    assert (missing.value.code, "fftdeploy init" in missing.value.hint) == ("no-file", True)
+    assert (far, find_file(None, {})) == (str(root / FILE_NAME), str(root / "a" / FILE_NAME))
+
+
+def test_without_a_repository_it_is_looked_for_here_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / FILE_NAME).write_text("above")
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+
+    with pytest.raises(ConfigError):
+        find_file(None, {})
+    monkeypatch.chdir(tmp_path)
+
+    assert find_file(None, {}) == str(tmp_path / FILE_NAME)
+
+
+def test_G6_a_working_directory_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(ConfigError, match=r"^the working directory is gone or unreadable$"):
+        find_file(None, {})
+    monkeypatch.chdir(tmp_path)

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -261,7 +260,7 @@ def _register(argv: Sequence[str]) -> None:
 
 def _name(argv: Sequence[str]) -> str:
     """Return the command's name for the JSON document's schema."""
-    return argv[0] if argv and argv[0].isalpha() else "usage"
+    return argv[0] if argv and argv[0] in _COMMANDS else "usage"
 
 
 def _usage(argv: Sequence[str], error: typer.TyperException) -> int:
@@ -307,8 +306,3 @@ def _plain_output(argv: Sequence[str]) -> Output:
     as_json = {"--json", "--format=json"} & {*argv} or ("--format", "json") in pairwise(argv)
     form: Format = "json" if as_json else "text"
     return Output(os.environ, form=form, secrets=secrets_of(os.environ))
-
-
-def main() -> None:
-    """Exit with the outcome of the process's own command line."""
-    sys.exit(run(sys.argv[1:]))

@@ -31,8 +31,6 @@ class _Row:
     skipped: list[Candidate] = field(default_factory=list)
     chosen: Candidate | None = None
     """The way back: proved, or the first that nothing rules out."""
-    stopped: bool = False
-    """Whether the search for it ended at something that is not proved either way."""
 
 
 class Status:
@@ -100,13 +98,13 @@ class Status:
             return False
         candidate = left.pop(0)
         if candidate.fate == "profile":
-            row.chosen, row.stopped = candidate, True
+            row.chosen = candidate
             return False
         readiness = self.proofs[self._question(row.target, candidate.bundle)]
         if readiness.state == "not-ready":
             row.skipped.append(candidate)
             return True
-        row.chosen, row.stopped = candidate, not readiness.is_ready
+        row.chosen = candidate
         return False
 
     def _question(self, target: Target, bundle: Bundle) -> Question:
