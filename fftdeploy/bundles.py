@@ -59,7 +59,7 @@ def choose_source(
     shas: Shas,
     now: datetime,
     *,
-    origin: str | None = None,
+    from_environment: str | None = None,
     model: str | None = None,
     job: str | None = None,
     profile: str | None = None,
@@ -73,7 +73,7 @@ def choose_source(
         rules: What the environment asks.
         shas: Hashes of the profiles on disk.
         now: The moment, for holds.
-        origin: The environment to promote from (`--from`).
+        from_environment: The environment to promote from (`--from`).
         model: The model asked for (`--model`, or what `--job` became).
         job: The fine-tuning job that `model` came from.
         profile: The profile asked for (`--profile`).
@@ -87,7 +87,9 @@ def choose_source(
     if model is not None:
         source = _from_model(deployments, name, rules, shas, now, model, job)
     else:
-        source = _from_environment(deployments, task, _origin(rules, environment, origin), shas)
+        source = _from_environment(
+            deployments, task, _from(rules, environment, from_environment), shas
+        )
     if no_profile:
         bundle = replace(source.bundle, profile=None, profile_sha=None)
     elif profile is not None:
@@ -100,7 +102,7 @@ def choose_source(
     return Source(bundle, "job" if job else "model", job)
 
 
-def _origin(rules: Rules, environment: str, asked: str | None) -> str:
+def _from(rules: Rules, environment: str, asked: str | None) -> str:
     if asked is not None:
         return asked
     if len(rules.sources) == 1:
@@ -198,14 +200,14 @@ def profile_problem(bundle: Bundle, shas: Shas) -> str:
         return ""
     now = shas(bundle.profile)
     if now is None:
-        return f"profiles/{bundle.profile}.toml is missing"
+        return f"profiles/{bundle.profile}.toml is missing or not valid"
     if now != bundle.profile_sha:
         then = bundle.profile_sha
         return f"profiles/{bundle.profile}.toml is not what it was (then {then}, now {now})"
     return ""
 
 
-def problem_with_model(model: str) -> None:
+def require_model_id(model: str) -> None:
     """Raise for a `--model` that can't be one.
 
     Raises:

@@ -57,7 +57,7 @@ def root_of(folder: Path) -> Path:
     return next(above, absolute)
 
 
-def read(path: Path, *, root: Path, hint: str = INIT_HINT, max_bytes: int = MAX_BYTES) -> Snapshot:
+def read(path: Path, *, root: Path, hint: str = "", max_bytes: int = MAX_BYTES) -> Snapshot:
     """Read a regular file that lies within `root`, links followed.
 
     Raises:

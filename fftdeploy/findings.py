@@ -188,8 +188,12 @@ def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
 
     newest = target.newest
     source = facts.deployments.targets.get((target.task, newest.via)) if newest else None
-    if newest is not None and source is not None and source.hold_on(newest.bundle, facts.now):
-        message = f"release {newest.n} came from {newest.via}, where it is on hold since"
+    hold = source.hold_on(newest.bundle, facts.now) if newest and source else None
+    if newest is not None and hold is not None:
+        message = (
+            f"release {newest.n} came from {newest.via}, where it is on hold since "
+            f"{hold.since:%Y-%m-%d}: {hold.why}"
+        )
         yield about(facts, target, "held-at-source", message)
     if newest is None or newest.bundle != live:
         return  # a hand edit, or nothing recorded, is its own finding

@@ -344,6 +344,8 @@ def _question_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _names_a_key(name: str) -> bool:
+    if name == "OPENAI_CUSTOM_HEADERS":  # it may hold an Authorization of its own
+        return True
     return "API_KEY" in name or ("OPENAI" in name and ("KEY" in name or "TOKEN" in name))
 
 

@@ -123,7 +123,7 @@ def plan_promotion(
     refuse_hand_edit(rules, target, live)
     require_why(rules, target, actor)
     if source.bundle == live:
-        return plan_adoption(target, live, actor, verified=True)
+        return plan_adoption(target, live, actor, verified=True, overrides=overrides)
     replaced = replaced_bundle(target, live)
     base = recorded(target, replaced, replace(actor, why=None))
     notes = [source.note] if source.note else []
@@ -140,7 +140,14 @@ def _hand_edit_notes(target: Target, base: Target, live: Bundle) -> list[str]:
     return []
 
 
-def plan_adoption(target: Target, live: Bundle, actor: Actor, *, verified: bool = False) -> Plan:
+def plan_adoption(
+    target: Target,
+    live: Bundle,
+    actor: Actor,
+    *,
+    verified: bool = False,
+    overrides: tuple[str, ...] = (),
+) -> Plan:
     """Record a hand edit as a release of its own.
 
     Raises:
@@ -151,7 +158,8 @@ def plan_adoption(target: Target, live: Bundle, actor: Actor, *, verified: bool 
         return Plan(target, target, ("the newest release records it already",))
     refuse_without_file(live, "put the right name into the target")
     _refuse_held(target, live, actor.now)
-    release = replace(record_hand_edit(target, live, actor), verified=verified)
+    found = record_hand_edit(target, live, actor)
+    release = replace(found, verified=verified, overrides=overrides)
     return Plan(target, replace(target, releases=(release, *target.releases)))
 
 
@@ -172,6 +180,7 @@ def rollback_candidates(
     Raises:
         UsageError: There is no release `to`.
     """
+    live = replaced_bundle(target, live)
     base = recorded(target, live, actor)
     if to is not None:
         named = target.by_number.get(to)

@@ -202,10 +202,12 @@ def duration(text: str) -> timedelta | None:
 
 
 def short_duration(span: timedelta) -> str:
-    """Write a span in its largest whole unit: `3d`, `26h`, `90m`, `12s`."""
+    """Write a span to the hour from two hours on, else to the minute or second: `3d`, `49h`."""
     seconds = max(0, int(span.total_seconds()))
-    for unit, size, least in (("d", 86400, 2), ("h", 3600, 2), ("m", 60, 2)):
-        if seconds >= size * least or (seconds >= size and seconds % size == 0):
+    if seconds >= 2 * 86400 and seconds % 86400 < 3600:
+        return f"{seconds // 86400}d"
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
 

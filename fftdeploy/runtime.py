@@ -21,12 +21,9 @@ FILE_VARIABLE = "FFTDEPLOY_FILE"
 _MAX_BYTES = 8 * 1024 * 1024
 # What the full readers know too; those would triple the cost of an import.
 _TARGET_KEYS = frozenset({"model", "profile", "provider", "releases", "holds"})
-_ROW_KEYS = (
-    frozenset(
-        ("model", "provider", "n", "at", "by", "why", "via", "to", "job", "evidence", "verified")
-    )
-    | frozenset(("profile", "profile_sha", "overrides", "release", "since", "until"))
-    | {"lifted", "lifted_by", "lifted_why"}
+_ROW_KEYS = frozenset(
+    "n model provider profile profile_sha at by via job evidence to why verified overrides "  # noqa: SIM905
+    "release since until lifted lifted_by lifted_why".split()
 )
 
 
@@ -46,15 +43,7 @@ class Resolution(str):
             one of this process.
     """
 
-    __slots__ = (
-        "_newest",
-        "problem",
-        "profile",
-        "profile_name",
-        "provider",
-        "source",
-        "target",
-    )
+    __slots__ = ("_newest", "problem", "profile", "profile_name", "provider", "source", "target")
 
     _newest: Mapping[str, Any]
     target: str
@@ -86,6 +75,10 @@ class Resolution(str):
         self._newest = newest or {}
         self.source, self.problem = source, problem
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle whole: libraries copy what they are given to send."""
+        return _remade, (self.model, {name: getattr(self, name) for name in self.__slots__})
 
     @property
     def model(self) -> str:
@@ -240,6 +233,10 @@ def _last_path(target: str) -> str:
         if name == target and (not here or here.startswith(folder)):
             return path
     return ""
+
+
+def _remade(model: str, parts: dict[str, Any]) -> Resolution:
+    return Resolution(model, newest=parts.pop("_newest"), **parts)
 
 
 def _copy(answer: Resolution, **changes: Any) -> Resolution:

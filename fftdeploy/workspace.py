@@ -1,7 +1,7 @@
 """The files a command works on: the deployments file, and policy and profiles beside it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +24,14 @@ class Workspace:
     snapshot: files.Snapshot
     deployments: Deployments
     _profiles: dict[str, Profile | None] = field(default_factory=dict)
+    _warn: Callable[[str], None] | None = None
+
+    def tolerating(self, warn: Callable[[str], None]) -> "Workspace":
+        """Return this workspace for a rescue: a profile that is not valid counts as missing.
+
+        `warn` is told so, once for each.
+        """
+        return replace(self, _profiles={}, _warn=warn)
 
     @property
     def in_root(self) -> str:
@@ -86,7 +94,7 @@ class Workspace:
             ConfigError: They are not valid.
         """
         snapshot = self.snapshot._replace(data=data)
-        return Workspace(self.shown, self.folder, snapshot, deployments.parse(data, self.shown))
+        return replace(self, snapshot=snapshot, deployments=deployments.parse(data, self.shown))
 
     def bytes_of(self, text: str) -> bytes:
         """Encode a new text of the file, with the byte-order mark it had."""
@@ -102,7 +110,13 @@ class Workspace:
         if not _exists(path):
             return None
         shown = _beside(self.shown, f"{profiles.FOLDER}/{name}.toml")
-        return profiles.parse(files.read(path, root=self.folder).data, name, shown)
+        try:
+            return profiles.parse(files.read(path, root=self.folder).data, name, shown)
+        except ConfigError as error:
+            if self._warn is None:
+                raise
+            self._warn(f"warning: {error.message} ({error.where})")
+            return None
 
 
 def open_workspace(path: Path) -> Workspace:
@@ -111,8 +125,11 @@ def open_workspace(path: Path) -> Workspace:
     Raises:
         ConfigError: It is missing, is no regular file, leaves its folder or is not valid.
     """
-    absolute = Path.cwd() / path
-    snapshot = files.read(absolute, root=files.root_of(absolute.parent))
+    try:
+        absolute = Path.cwd() / path
+    except OSError:  # the working directory is gone, which matters to a relative path only
+        absolute = path
+    snapshot = files.read(absolute, root=files.root_of(absolute.parent), hint=files.INIT_HINT)
     shown = shown_path(absolute)
     return Workspace(shown, absolute.parent, snapshot, deployments.parse(snapshot.data, shown))
 

@@ -117,7 +117,7 @@ REFUSALS: list[tuple[str, type[FftdeployError], Callable[[], object]]] = [
     ("until the past", UsageError, lambda: plan.plan_hold(target(past(NAME, V8)), V7, ACTOR, until=STORY_NOW - timedelta(1))),
     ("no hold", UsageError, lambda: plan.plan_unhold(target(past(NAME, V8)), None, ACTOR)),
     ("no release", UsageError, lambda: plan.rollback_candidates(target(past(NAME, V8)), Bundle(V8), shas, ACTOR, to=4)),
-    ("not a model", UsageError, lambda: bundles.problem_with_model("ftjob-1")),
+    ("not a model", UsageError, lambda: bundles.require_model_id("ftjob-1")),
 ]  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """`fftdeploy.resolve`, and the `resolve` command by its quick way and its whole way."""
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -455,3 +457,19 @@ def test_G6_a_working_directory_that_is_gone(
     with pytest.raises(ConfigError, match=r"^the working directory is gone or unreadable$"):
         find_file(None, {})
     monkeypatch.chdir(tmp_path)
+
+
+def test_an_answer_is_copied_and_pickled_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = f'{{ n = 4, model = "{V8}", at = 2026-11-01T09:00:00Z, by = "ci", via = "model" }}'
+    text = f'version = 1\n[triage.production]\nmodel = "{V8}"\nreleases = [\n  {row},\n]\n'
+    (tmp_path / FILE_NAME).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    found = resolve("triage/production")
+
+    again = [copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))]  # noqa: S301
+
+    assert [(each, each.release, each.target, each.source) for each in again] == [
+        (V8, 4, "triage/production", found.source)
+    ] * 3

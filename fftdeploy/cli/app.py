@@ -186,6 +186,7 @@ def _exit_code(session: Session, function: Callable[..., Report], values: dict[s
     try:
         report = function(session, **values)
         session.output.report(session.command, report)
+        session.close()
     except FftdeployError as error:
         with_changed(error, session.changed)
         session.output.error(session.command, error.outcome, error, session.data)
@@ -210,7 +211,7 @@ def _stopped(
 ) -> int:
     """Say what stopped the command, and what state that leaves things in."""
     outcome = Outcome(128 + stop.number, "stopped", "", "")
-    state = "" if changed else "; nothing was changed"
+    state = "; nothing was changed" if data is not None and not changed else ""
     error = with_changed(FftdeployError(f"stopped by {stop}{state}", code="stopped"), changed)
     output.error(command, outcome, error, data)
     return outcome.exit_code

@@ -55,6 +55,7 @@ class Change:
                 code="no-terminal",
             )
         if session.command in _WITHOUT_POLICY:
+            self.workspace = self.workspace.tolerating(session.output.note)
             self._warn_of_policy()
         self.by = actor_name(session, flags.by)
         self.repository = None
@@ -67,7 +68,7 @@ class Change:
         """Say that the policy is not valid where it has no say, so that it stops no rescue."""
         try:
             _ = self.workspace.policy
-        except ConfigError as error:
+        except (ConfigError, DiskError) as error:
             self.session.output.note(f"warning: {error.message} ({error.where})")
 
     @property

@@ -63,7 +63,7 @@ def promote(
     one_of(flags, list(flags))
     one_of({"--profile": profile, "--no-profile": no_profile}, ["--profile", "--no-profile"])
     wanted = Wanted(
-        origin=origin,
+        from_environment=origin,
         model=model,
         job=job,
         profile=profile,
@@ -140,7 +140,8 @@ def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
         return plan.plan_adoption(found, live, actor, verified=verified)
 
     made = planned(work.actor)
-    return work.finish(planned, (made, work.draft(made)), readiness=readiness)
+    again = question if verified else None
+    return work.finish(planned, (made, work.draft(made)), readiness=readiness, question=again)
 
 
 @command("hold", changes=True)
@@ -159,7 +160,7 @@ def hold(
     Examples:
       fftdeploy hold triage/production ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9 --why "INC-88"
     """  # noqa: D301, E501
-    bundles.problem_with_model(model)
+    bundles.require_model_id(model)
     end = parse_time(until, "--until") if until else None
     work = Change(session, change, target)
     found = work.workspace.target(work.name)

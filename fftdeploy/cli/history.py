@@ -25,11 +25,12 @@ def report(session: Session, name: str | None, at: datetime | None) -> Report:
             {
                 "target": str(target),
                 "releases": [
-                    {**release_json(release), "undone_by": _undone_by(target).get(release.n)}
+                    {**release_json(release), "undone_by": undone.get(release.n)}
                     for release in target.releases
                 ],
             }
             for target in targets
+            for undone in [_undone_by(target)]
         ]
     }
     return Report(data=data, body=tuple(body))
@@ -70,7 +71,8 @@ def _table(target: Target) -> Table:
 def _row(target: Target, release: Release, undone: dict[int, int]) -> tuple[Cell, ...]:
     via = f"{release.via} to {release.to}" if release.to else release.job or release.via
     notes = []
-    if release == target.newest and release.bundle.model == target.model:
+    named = (release.bundle.model, release.bundle.provider, release.bundle.profile)
+    if release is target.newest and named == (target.model, target.provider, target.profile):
         notes.append("live")
     if release.n in undone:
         notes.append(f"undone by {undone[release.n]}")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Wanted:
     """What the flags of `promote` ask for."""
 
-    origin: str | None
+    from_environment: str | None
     model: str | None
     job: str | None
     profile: str | None
@@ -54,7 +54,7 @@ class Promotion:
         self.key = (task, environment)
         self.rules = self.workspace.policy.rules(environment)
         self.target = self.workspace.deployments.find(change.name)
-        sources = {*self.rules.sources, wanted.origin or environment}
+        sources = {*self.rules.sources, wanted.from_environment or environment}
         change.made_from = tuple(f"{task}/{source}" for source in sources)
         self.fresh = False
 
@@ -94,14 +94,15 @@ class Promotion:
         wanted = self.wanted
         for given in wanted.overrides:
             if given not in OVERRIDES:
+                near = names.nearest(given, list(OVERRIDES))
                 raise UsageError(
                     f"--override {given!a} is not one of {', '.join(OVERRIDES)}",
-                    hint=f"did you mean {names.nearest(given, list(OVERRIDES)) or 'freeze'}?",
+                    hint=f"did you mean {near}?" if near else "",
                 )
         if wanted.overrides and not self.change.why:
             raise UsageError("--override needs a reason", hint='add --why "TEXT"', code="why")
         if wanted.model is not None:
-            bundles.problem_with_model(wanted.model)
+            bundles.require_model_id(wanted.model)
         if wanted.job is not None and (problem := names.job_problem(wanted.job)):
             raise UsageError(problem, hint="`fftdeploy models` lists the jobs")
         if wanted.profile is not None and (problem := names.name_problem(wanted.profile)):
@@ -170,7 +171,7 @@ class Promotion:
             self.rules,
             self.workspace.sha,
             self.change.session.now(),
-            origin=wanted.origin,
+            from_environment=wanted.from_environment,
             model=model,
             job=wanted.job,
             profile=wanted.profile,
@@ -209,10 +210,9 @@ class Promotion:
             policy.order_breach(*facts, self._live, now),
             policy.soak_breach(*facts, self._live, now),
         ]
-        if self.wanted.origin and self.wanted.origin not in (self.rules.sources or (source.via,)):
-            found.append(
-                Breach("order", f"{self.wanted.origin} is not a source of {self.change.name}")
-            )
+        named, sources = self.wanted.from_environment, self.rules.sources
+        if named and sources and named not in sources:
+            found.append(Breach("order", f"{named} is not a source of {self.change.name}"))
         return [breach for breach in found if breach]
 
     def _breaches(self, source: Source, readiness: "Readiness") -> list[Breach]:

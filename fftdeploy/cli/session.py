@@ -152,7 +152,10 @@ def rehearsal_clock(environ: Mapping[str, str]) -> Clock | None:
         return None
     from urllib.parse import urlsplit
 
-    host = urlsplit(environ.get("OPENAI_BASE_URL", "")).hostname or ""
+    try:
+        host = urlsplit(environ.get("OPENAI_BASE_URL", "")).hostname or ""
+    except ValueError:  # not an address at all
+        host = ""
     if host not in {"127.0.0.1", "localhost", "::1"}:
         raise UsageError(
             f"{NOW_VARIABLE} is for rehearsals: it needs OPENAI_BASE_URL on this machine",
@@ -178,8 +181,11 @@ def parse_time(text: str, flag: str) -> datetime:
     if len(text) == 10:
         return moment.replace(tzinfo=UTC)
     if moment.tzinfo is None:
-        raise UsageError(f"{flag}: {text} has no offset", hint=f"write {text}Z for UTC")
-    return moment.astimezone(UTC)
+        raise UsageError(f"{flag}: {text} has no offset", hint="end it with Z for UTC")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise UsageError(f"{flag}: {text} is outside of the calendar in UTC") from None
 
 
 def parse_wait(text: str, flag: str = "--wait") -> float:

@@ -54,7 +54,7 @@ class Status:
             self._ask(rows)
         else:
             for row in rows:
-                row.chosen = next((c for c in row.candidates if c.fate == "ask"), None)
+                row.chosen = next(filter(_is_open, row.candidates), None)
         failed = [finding for row in rows for finding in self._failures(row)]
         self.session.data.update(
             verified=self.is_online, targets=[self._as_json(row) for row in rows]
@@ -79,9 +79,7 @@ class Status:
         number of rounds is the depth of the deepest search, not the number of targets.
         """
         prover = self.session.prover()
-        open_rows = [
-            (row, [c for c in row.candidates if c.fate in {"ask", "profile"}]) for row in rows
-        ]
+        open_rows = [(row, list(filter(_is_open, row.candidates))) for row in rows]
         questions = {self._question(row.target, row.live) for row in rows}
         while True:
             for row, left in open_rows:
@@ -277,8 +275,13 @@ def parse_conditions(text: str) -> dict[str, int]:
         span = duration(value) if name == "runway" else None
         if name == "runway" and span is None:
             raise UsageError("--fail-on runway needs days", hint="write runway:30d")
-        conditions[name] = span.days if span else 0
+        conditions[name] = -(-int(span.total_seconds()) // 86400) if span else 0
     return conditions
+
+
+def _is_open(candidate: Candidate) -> bool:
+    """Tell whether a rollback would stop at `candidate`, to ask about it or for its prompt."""
+    return candidate.fate in {"ask", "profile"}
 
 
 def _no_way_back(row: _Row) -> str:

@@ -29,7 +29,7 @@ def shutdown_cell(shutdown: Shutdown | None, today: date) -> Cell:
         return Cell("no date announced", "dim")
     days = (shutdown.date - today).days
     text = f"{days} days ({shutdown.date}, {shutdown.source})"
-    if days < 0:
+    if days <= 0:  # it stops on the day
         return Cell(f"ended {shutdown.date} ({shutdown.source})", "bad")
     if days <= URGENT_DAYS:
         return Cell(text, "bad")

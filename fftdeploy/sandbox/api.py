@@ -122,7 +122,7 @@ def _jobs(ledger: Ledger, rest: list[str], query: _Query, request: Request) -> d
 def _page(items: list[dict[str, Any]], query: _Query) -> dict[str, Any]:
     """Return the page of `items` after the ID `after`, at most `limit` (20) of them."""
     raw = query.get("limit", ["20"])[-1]
-    if not raw.isdecimal() or not 1 <= int(raw) <= 100:
+    if not raw.isdecimal() or len(raw) > 3 or not 1 <= int(raw) <= 100:
         raise refusals.invalid_type("limit", "an integer from 1 to 100")
     start = 0
     if after := query.get("after", [""])[-1]:

@@ -324,7 +324,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _encoded(reply: Reply) -> bytes:
-    return json.dumps(reply.body, ensure_ascii=False).encode()
+    return json.dumps(reply.body).encode()
 
 
 def _parsed(body: bytes) -> Any:
