@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from fftdeploy import document, names
 from fftdeploy.document import Document
@@ -17,38 +17,11 @@ from fftdeploy.names import OPENAI
 
 OVERRIDES = ("freeze", "soak", "order", "runway", "inconclusive")
 _TARGET_KEYS = ("model", "profile", "provider", "releases", "holds")
-_RELEASE_KEYS = frozenset(
-    [
-        "n",
-        "model",
-        "provider",
-        "profile",
-        "profile_sha",
-        "at",
-        "by",
-        "via",
-        "job",
-        "evidence",
-        "why",
-        "to",
-        "verified",
-        "overrides",
-    ]
-)
-_HOLD_KEYS = frozenset(
-    [
-        "model",
-        "provider",
-        "release",
-        "since",
-        "by",
-        "why",
-        "until",
-        "lifted",
-        "lifted_by",
-        "lifted_why",
-    ]
-)
+_BUNDLE_KEYS = frozenset({"model", "provider", "profile", "profile_sha"})
+_RELEASE_KEYS = _BUNDLE_KEYS | {"n", "at", "by", "via", "job", "evidence", "why", "to"}
+_RELEASE_KEYS |= {"verified", "overrides"}
+_HOLD_KEYS = frozenset({"model", "provider", "release", "since", "by", "why", "until"})
+_HOLD_KEYS |= {"lifted", "lifted_by", "lifted_why"}
 _HEX = frozenset("0123456789abcdef")
 _model_problem = lru_cache(maxsize=1024)(names.model_problem)  # a model has many releases
 
@@ -219,16 +192,24 @@ def parse(raw: bytes, source: str = "deployments.toml") -> Deployments:
     for task, environments in doc.data.items():
         if task == "version":
             continue
-        if type(environments) is not dict:  # also words top-level keys like `base_url = ...`
-            doc.closed({task: environments}, (), ("version",))
+        if type(environments) is not dict:
+            _refuse_value(doc, (task,), environments, "a table of environments")
         doc.name(task, (task,))
         for environment, table in environments.items():
             path = (task, environment)
             if type(table) is not dict:
-                doc.closed({environment: table}, (task,), ())
+                _refuse_value(doc, path, table, "a table with a `model`")
             doc.name(environment, path)
             targets[path] = _target(doc, path, table)
     return Deployments(doc, targets)
+
+
+def _refuse_value(doc: Document, path: tuple[str, ...], value: Any, wanted: str) -> NoReturn:
+    """Say what stands where a task or a target should: a setting, a misspelling, or a slip."""
+    doc.refuse_setting(path[-1], path)
+    if len(path) == 1 and names.nearest(path[0], ["version"]):
+        doc.closed({path[0]: value}, (), ("version",))
+    raise doc.wrong_type(path, value, wanted)
 
 
 def _target(doc: Document, path: tuple[str, str], table: dict[str, Any]) -> Target:

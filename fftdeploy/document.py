@@ -98,12 +98,16 @@ class Document:
             place = (*path, key)
             if key in later:
                 raise self.error(place, f"{key!r} is {_LATER}", "remove it, or upgrade", "later")
-            for pattern, message, hint in _NOT_HERE:
-                if pattern.fullmatch(key.lower()):
-                    raise self.error(place, f"{key!a}: {message}", hint, "not-here")
+            self.refuse_setting(key, place)
             near = names.nearest(key, sorted(known))
             hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(sorted(known))}"
             raise self.error(place, f"unknown key {key!a}", hint)
+
+    def refuse_setting(self, key: str, path: Path) -> None:
+        """Refuse a key that would say where requests or secrets go, in words of its own."""
+        for pattern, message, hint in _NOT_HERE:
+            if pattern.fullmatch(key.lower()):
+                raise self.error(path, f"{key!a}: {message}", hint, "not-here")
 
     def string(self, table: Mapping[str, Any], path: Path, key: str) -> str:
         """Return the required string `key` of the table at `path`."""
@@ -234,6 +238,8 @@ def text_problem(value: str) -> str:
     """Say why `value` is not one line of 1 to 500 visible characters; "" if it is."""
     if not 1 <= len(value) <= 500:
         return f"must be 1 to 500 characters, not {len(value)}"
+    if not value.strip():
+        return "must say something"
     if value.isascii() and value.isprintable():  # most of a file's text: 3 searches saved
         return ""
     if found := re.search(r"[\x00-\x1f\u2028\u2029]", value) or _HIDDEN.search(value):
@@ -273,9 +279,12 @@ def _syntax_error(text: str, source: str, error: tomllib.TOMLDecodeError) -> Con
         line, column = locate.line_column(text, len(text))
     else:
         line, column = int(place[1]), int(place[2])
-    again = message.startswith(("Cannot ", "Duplicate "))  # a key or table that exists
-    first = locate.first_definition(text, line) if again else None
-    also = f"; first defined at line {first}" if first else ""
+    also = ""
+    exists = message.startswith(("Cannot ", "Duplicate "))  # a key or table a second time
+    if exists and (twice := locate.redefinition(text, line)):
+        first = locate.line_column(text, twice[0])[0]
+        line, column = locate.line_column(text, twice[1])
+        also = f"; first defined at line {first}"
     return ConfigError(
         f"not valid TOML: {message}{also}", hint="", where=f"{source}:{line}:{column}", code="toml"
     )

@@ -110,6 +110,9 @@ def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
     live = bundles.live_bundle(target, facts.shas)
     if problem := edit.layout_problem(facts.deployments.document, target):
         yield about(facts, target, "layout", problem, "error", edit.layout_hint(target))
+    if target.newest is None and bundles.lacks_file(live):
+        message = f"profiles/{live.profile}.toml is missing: no application can resolve this"
+        yield about(facts, target, "profile-missing", message, "error")
     if target.newest is None:
         hint = f'fftdeploy adopt {target} --why "TEXT"'
         yield about(facts, target, "unrecorded", "what is live is not recorded yet", hint=hint)
@@ -146,7 +149,8 @@ def _runway(facts: Facts, target: Target) -> Iterator[Finding]:
 
 def _record_notices(facts: Facts, target: Target) -> Iterator[Finding]:
     newest, known = target.newest, facts.readiness.get(str(target))
-    if newest is not None and not newest.verified and not (known and known.is_ready):
+    proved = known is not None and known.is_ready and "probed" in known.basis
+    if newest is not None and not newest.verified and not proved:
         message = f"release {newest.n} was made live without proof"
         yield about(facts, target, "unproved", message, hint="fftdeploy check --probe")
     later: datetime | None = None

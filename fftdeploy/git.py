@@ -9,14 +9,15 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from fftdeploy.errors import DiskError, UsageError
 
+_VERSIONS = 200
+"""How far back a version of a file is looked for."""
 TIMEOUT_S = 5.0
 COMMIT_TIMEOUT_S = 600.0  # hooks may run a test suite, signing may wait for a finger on a token
 
@@ -250,11 +251,21 @@ def commit_environ(environ: Mapping[str, str], secrets: Collection[str]) -> dict
     return kept | {"PATH": _absolute_path(environ), "GIT_TERMINAL_PROMPT": "0"}
 
 
-def restore_line(path: str, at: datetime) -> str:
-    """Spell the command that brings back a file as it was at a moment."""
-    quoted = shlex.quote(path)
-    moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f'git checkout "$(git rev-list -1 --before={moment} HEAD -- {quoted})" -- {quoted}'
+def find_version(
+    folder: Path, path: Path, is_wanted: Callable[[bytes], bool], environ: Mapping[str, str]
+) -> str | None:
+    """Return the newest commit that holds `path` with content that `is_wanted`, abbreviated.
+
+    None where no commit of this clone has it, or there is no repository to ask.
+    """
+    with suppress(UsageError):  # no git, or no repository: nobody kept versions
+        repository = open_repository(folder, environ)
+        arguments = ("rev-list", f"--max-count={_VERSIONS}", "HEAD", "--", str(path))
+        for commit in (repository._ask(*arguments) or b"").decode().split():  # noqa: SLF001
+            data = repository.text(commit, path)
+            if data is not None and is_wanted(data):
+                return commit[:12]
+    return None
 
 
 def _is_kept_out(repository: Repository, path: Path) -> bool:

@@ -81,21 +81,22 @@ def position(text: str, path: Path) -> tuple[int, int]:
     return index.place(node.start)
 
 
-def first_definition(text: str, line: int) -> int | None:
-    """Return the line that first defined what the statement at `line` defines again.
+def redefinition(text: str, line: int) -> tuple[int, int] | None:
+    """Return two offsets: what the statement at `line` defines again, and that statement.
 
-    None where that statement defines something new.
+    None where it defines something new.
     """
     limit = 0
     for _ in range(line):
         limit = end_of_line(text, limit)
     names = _Names()
     clash: int | None = None
+    again = 0
     for statement in statements(text):
         if statement.start >= limit:
             break
-        clash = names.add(statement)
-    return None if clash is None else line_column(text, clash)[0]
+        clash, again = names.add(statement), statement.start
+    return None if clash is None else (clash, again)
 
 
 def statements(text: str, start: int = 0) -> Iterator[Statement]:

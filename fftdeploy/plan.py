@@ -296,7 +296,7 @@ def plan_hold(target: Target, model: str, actor: Actor, *, until: datetime | Non
         raise UsageError("--until has passed already", hint="name a later time")
     active = [h for h in target.holds if h.model == model and h.release is None]
     if any(hold.is_active(actor.now) and hold.until == until for hold in active):
-        return Plan(target, target, ("it is on hold already",))
+        return Plan(target, target, (f"{model} is on hold already",))
     hold = Hold(model=model, since=actor.now, by=actor.by, why=actor.why or "", until=until)
     live = (f"{model} is live here: roll back to take it out of service",)
     return Plan(

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from fftdeploy import document, names
-from fftdeploy.deployments import Bundle, Deployments, Target
+from fftdeploy.deployments import Bundle, Deployments, Hold, Target
 from fftdeploy.document import Document
 
 FILE_NAME = "fftdeploy.toml"
@@ -110,6 +110,8 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
     )
     doc.version()
     order = _names(doc, doc.data, (), "order")
+    if "order" in doc.data and not order:
+        raise doc.error(("order",), "'order' names no environment", "remove it, or fill it")
     if len(set(order)) != len(order):
         raise doc.error(("order",), "'order' names an environment twice")
     default = _flag(doc, doc.data, (), "allow_overrides", default=True)
@@ -138,7 +140,22 @@ def order_breach(
     if not rules.sources or _met_sources(rules, task, bundle, deployments, live, now):
         return None
     places = " or ".join(f"{task}/{source}" for source in rules.sources)
-    return Breach("order", f"{bundle} was not live in {places}, or is on hold there")
+    return Breach("order", f"{bundle} was not live in {places}")
+
+
+def hold_at_source(
+    rules: Rules,
+    task: str,
+    bundle: Bundle,
+    deployments: Deployments,
+    now: datetime,
+) -> tuple[Target, Hold] | None:
+    """Return the source, and its hold, that has put `bundle` on hold; None where none has."""
+    for source in rules.sources:
+        target = deployments.targets.get((task, source))
+        if target is not None and (hold := target.hold_on(bundle, now)):
+            return target, hold
+    return None
 
 
 def soak_breach(

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from fftdeploy import document
 from fftdeploy.document import Document
+from fftdeploy.errors import ConfigError
 
 FOLDER = "profiles"
 Endpoint = Literal["chat", "responses"]
@@ -55,6 +56,14 @@ def parse(raw: bytes, name: str, source: str) -> Profile:
         value = doc.table(doc.data["response_format"], ("response_format",))
         _refuse_untold(doc, value, ("response_format",))
     return Profile(name, doc.data, content_sha(doc.data))
+
+
+def sha_of(raw: bytes) -> str | None:
+    """Return the hash of a profile's bytes; None where they are no profile."""
+    try:
+        return parse(raw, "", "").sha
+    except ConfigError:
+        return None
 
 
 def content_sha(content: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -479,33 +478,26 @@ def test_a_hook_that_hangs(repo: Repo) -> None:
     assert not (repo.folder / ".git" / "index.lock").exists()
 
 
-# --- the line that restores --------------------------------------------------------------------
+# --- the version that restores ------------------------------------------------------------------
 
 
-def test_restore_line_brings_the_file_back(repo: Repo) -> None:
+def test_the_newest_commit_with_the_content_is_found(repo: Repo) -> None:
     profile = repo.folder / "profiles" / "it's.toml"
     profile.parent.mkdir()
-    for day, text in ((1, "first\n"), (3, "second\n")):
+    for text in ("first\n", "second\n", "first\n"):
         profile.write_text(text)
         repo.run("add", "profiles")
-        moment = f"2026-10-0{day}T10:00:00Z"
-        subprocess.run(
-            ["git", "commit", "--quiet", "-m", text],
-            cwd=repo.folder,
-            env={**repo.environ, "GIT_COMMITTER_DATE": moment, "GIT_AUTHOR_DATE": moment},
-            check=True,
-        )
+        repo.run("commit", "--quiet", "-m", text)
+    newest = repo.run("rev-parse", "--short=12", "HEAD").strip()
+    second = repo.run("rev-parse", "--short=12", "HEAD^").strip()
+    profile.unlink()
+    repo.run("commit", "--quiet", "-a", "-m", "gone")
 
-    line = git.restore_line("profiles/it's.toml", datetime(2026, 10, 2, tzinfo=UTC))
-    subprocess.run(["sh", "-c", line], cwd=repo.folder, env=dict(repo.environ), check=True)
+    def find(text: bytes) -> str | None:
+        return git.find_version(repo.folder, profile, lambda data: data == text, repo.environ)
 
-    assert profile.read_text() == "first\n"
+    assert [find(b"first\n"), find(b"second\n"), find(b"third\n")] == [newest, second, None]
 
 
-def test_restore_line() -> None:
-    at = datetime(2026, 10, 4, 12, 2, 57, tzinfo=timezone(timedelta(hours=2)))
-
-    assert git.restore_line("profiles/x.toml", at) == (
-        'git checkout "$(git rev-list -1 --before=2026-10-04T10:02:57Z HEAD -- profiles/x.toml)"'
-        " -- profiles/x.toml"
-    )
+def test_without_a_repository_there_is_no_version(tmp_path: Path, repo: Repo) -> None:
+    assert git.find_version(tmp_path, tmp_path / "x", lambda _: True, repo.environ) is None

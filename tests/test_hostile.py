@@ -265,7 +265,7 @@ CONTENT: dict[str, tuple[bytes, str]] = {
         GOOD.replace("[triage.production]", "[[triage.production]]").encode(),
         "",
     ),
-    "B11-task": (b"version = 1\ntriage = 3\n", "unknown key 'triage'"),
+    "B11-task": (b"version = 1\ntriage = 3\n", "'triage' must be a table of environments"),
     "B12-nan": (GOOD.replace("n = 9", "n = nan").encode(), "'n' must be an integer"),
     "B12-true": (GOOD.replace("n = 9", "n = true").encode(), "'n' must be an integer"),
     "B12-huge": (GOOD.replace("n = 9", f"n = {'9' * 30}").encode(), "'n'"),

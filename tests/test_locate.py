@@ -106,10 +106,12 @@ def test_lines_and_columns_count_from_one() -> None:
         ("['a'.\"b\"]\n\n[ a . b ] # again\n", 3, 1),
     ],
 )
-def test_B9_first_definition(text: str, line: int, first: int) -> None:
+def test_B9_redefinition(text: str, line: int, first: int) -> None:
     with pytest.raises(tomllib.TOMLDecodeError):
         tomllib.loads(text)
-    assert locate.first_definition(text, line) == first
+    found = locate.redefinition(text, line)
+    assert found is not None
+    assert locate.line_column(text, found[0])[0] == first
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_B9_first_definition(text: str, line: int, first: int) -> None:
 )
 def test_what_is_new_has_no_first_definition(text: str) -> None:
     assert tomllib.loads(text) is not None
-    assert [locate.first_definition(text, line) for line in range(1, 5)] == [None] * 4
+    assert [locate.redefinition(text, line) for line in range(1, 5)] == [None] * 4
 
 
 def test_spans_of_an_array_and_its_inline_tables() -> None:
@@ -165,7 +167,7 @@ def test_any_text_has_an_answer() -> None:
         line, column = locate.position(text, ("a", 0, "a", "a"))
         assert 1 <= line <= text.count("\n") + 1
         assert column >= 1
-        locate.first_definition(text, 3)
+        locate.redefinition(text, 3)
 
 
 @pytest.mark.parametrize(
@@ -191,4 +193,4 @@ def test_any_text_has_an_answer() -> None:
 def test_H14_a_hostile_text_takes_linear_time(text: str) -> None:
     # A quadratic scan of 100 kB takes minutes; this suite's timeout is the deadline.
     assert locate.position(text, ("a",) * 3)[0] >= 1
-    locate.first_definition(text, text.count("\n") + 1)
+    locate.redefinition(text, text.count("\n") + 1)

@@ -435,7 +435,7 @@ def test_C12_a_bundle_held_at_its_source_does_not_come_from_there(
     before = write(staged, past("triage/production", V7), policy=POLICY)
     result = command("promote", "triage/production", "--model", V8, "--why", "x", "--yes")
     assert (result.code, FILE.read_bytes()) == (6, before)
-    assert "on hold there" in result.err
+    assert "is on hold in triage/staging" in result.err
 
 
 @pytest.mark.parametrize(

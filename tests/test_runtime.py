@@ -255,7 +255,7 @@ STRICT = {
     "unknown-key": (document(more="moddel = 1\n"), "unknown key"),
     "no-model": ("version = 1\n[triage.production]\nholds = []\n", "'model' is missing"),
     "model-type": ("version = 1\n[triage.production]\nmodel = 3\n", "must be a string"),
-    "table-type": ("version = 1\n[triage]\nproduction = 3\n", "unknown key"),
+    "table-type": ("version = 1\n[triage]\nproduction = 3\n", "must be a table"),
     "row-key": (document().replace("via =", "url = 'x', via ="), "the API address"),
     "row-type": (document(rows="3,"), "must be an inline table"),
     "row-number": (document().replace("n = 9", "n = true"), "'n' must be"),

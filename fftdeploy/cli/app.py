@@ -44,7 +44,6 @@ app = typer.Typer(
     name="fftdeploy",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help=f"""Promote and roll back fine-tuned models, with proof that each one answers.
 
@@ -219,6 +218,7 @@ def _stopped(
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     *,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True)
@@ -227,6 +227,9 @@ def _root(
     if version:
         typer.echo(fftdeploy.__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(errors.USAGE.exit_code)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -261,17 +264,20 @@ def _register(argv: Sequence[str]) -> None:
 
 def _name(argv: Sequence[str]) -> str:
     """Return the command's name for the JSON document's schema."""
-    return argv[0] if argv and argv[0] in _COMMANDS else "usage"
+    return next(iter(_called(argv)), "usage")
+
+
+def _called(argv: Sequence[str]) -> list[str]:
+    return [argv[0]] if argv and argv[0] in _COMMANDS else []
 
 
 def _usage(argv: Sequence[str], error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
-    path = context.command_path if context else "fftdeploy"
+    path = context.command_path if context else " ".join(["fftdeploy", *_called(argv)])
     output = _plain_output(argv)
     failure = errors.UsageError(error.format_message(), hint=f"{path} --help")
     output.error(_name(argv), errors.USAGE, failure)
-    if context is not None:
-        output.message(context.get_usage())
+    output.message(context.get_usage() if context else f"Usage: {path} [OPTIONS]")
     return errors.USAGE.exit_code
 
 

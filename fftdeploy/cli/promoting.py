@@ -57,6 +57,8 @@ class Promotion:
         sources = {*self.rules.sources, wanted.from_environment or environment}
         change.made_from = tuple(f"{task}/{source}" for source in sources)
         self.fresh = False
+        self.lifted: set[str] = set()
+        """Rules that do not apply because what is live is dead, and that was said."""
 
     def run(self) -> Report:
         """Promote, or say why not; the file is as it was unless this says it WAS changed."""
@@ -74,6 +76,7 @@ class Promotion:
         made = self._plan(source, (), self.change.actor)
         self.change.preflight()
         drafted = self.change.draft(made)
+        self._refuse_held_at_source(source)
         self._pass(self._offline_breaches(source, self.change.actor.now))
         self._expect_current()
         question = self.change.question(source.bundle, probe=self.wanted.probe, fresh=self.fresh)
@@ -203,6 +206,23 @@ class Promotion:
             code="expect-current",
         )
 
+    def _refuse_held_at_source(self, source: Source) -> None:
+        """Refuse what every source that has it holds; no override lifts a hold."""
+        now, task = self.change.actor.now, self.key[0]
+        deployments = self.workspace.deployments
+        held = policy.hold_at_source(self.rules, task, source.bundle, deployments, now)
+        facts = (self.rules, task, source.bundle, deployments, self._live, now)
+        if held is None or policy.order_breach(*facts) is None:
+            return
+        target, hold = held
+        raise PolicyError(
+            f"{source.bundle.model} is on hold in {target} since {hold.since:%Y-%m-%d}, "
+            f"by {hold.by}: {hold.why}",
+            hint=f"lift it first: fftdeploy unhold {target} {source.bundle.model} --why TEXT",
+            where=str(target),
+            code="hold",
+        )
+
     def _offline_breaches(self, source: Source, now: datetime) -> list[Breach]:
         facts = (self.rules, self.key[0], source.bundle, self.workspace.deployments)
         found = [
@@ -249,7 +269,9 @@ class Promotion:
             found = self._prover().prove(self.change.question(self._live(self.target), probe=False))
         except FftdeployError:  # the policy's answer stands, whatever the API is up to
             return False
-        if found.dead:
-            lifted = ", ".join(sorted({breach.code for breach in breaches}))
-            session.output.note(f"note: {self.target.model} is dead, so {lifted} does not apply")
+        codes = {breach.code for breach in breaches}
+        if found.dead and codes - self.lifted:
+            lifted = ", ".join(sorted(codes - self.lifted))
+            session.output.note(f"note: {self.target.model} is dead: no {lifted} protects it")
+            self.lifted |= codes
         return bool(found.dead)

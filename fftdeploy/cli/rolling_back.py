@@ -1,9 +1,10 @@
 """Rollback: walk the releases back until one is proved to answer, and hold what it removes."""
 
+import shlex
 from functools import partial
 from typing import Any
 
-from fftdeploy import bundles, git, plan
+from fftdeploy import bundles, git, plan, profiles
 from fftdeploy.cli.applying import Change
 from fftdeploy.cli.as_json import bundle_json, readiness_json
 from fftdeploy.deployments import Bundle
@@ -17,6 +18,7 @@ from fftdeploy.errors import (
 from fftdeploy.plan import Candidate
 from fftdeploy.readiness import Readiness
 from fftdeploy.report import Block, Cell, Report, line
+from fftdeploy.workspace import shown_path
 
 
 class Rollback:
@@ -152,16 +154,29 @@ class Rollback:
         )
 
     def _profile_gone(self, candidate: Candidate) -> PolicyError:
-        path = f"profiles/{candidate.bundle.profile}.toml"
+        """Name the git line that brings the prompt back; `--profile P` goes on without it."""
+        name, sha = str(candidate.bundle.profile), candidate.bundle.profile_sha
+        path = self.change.workspace.profile_path(name)
+        commit = git.find_version(
+            self.change.workspace.folder,
+            path,
+            lambda data: profiles.sha_of(data) == sha,
+            self.change.session.environ,
+        )
+        shown = shlex.quote(shown_path(path))
         return PolicyError(
-            f"release {candidate.release.n}: {candidate.reason}",
-            hint=f"{git.restore_line(path, candidate.release.at)}; or --profile P",
+            f"release {candidate.release.n}: {candidate.reason}; --profile P takes another",
+            hint=f"git checkout {commit} -- {shown}"
+            if commit
+            else f"git log --oneline -- {shown} (no commit here has that prompt)",
             code="profile",
         )
 
     def _stopped(self, candidate: Candidate, readiness: Readiness) -> FftdeployError:
         if readiness.is_auth:
-            return readiness.error()
+            error = readiness.error()
+            error.hint += "; or name another release with --to N, or go back --unverified"
+            return error
         return UnverifiedError(
             f"release {candidate.release.n} ({candidate.bundle.model}): {readiness.message}",
             hint="try again with a longer --wait, name another release with --to N, "
