@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from fftdeploy import bundles, names, plan, policy
 from fftdeploy.bundles import Shas
@@ -71,15 +72,13 @@ def about(
     target: Target,
     code: str,
     message: str,
-    severity: str = "notice",
+    severity: Literal["error", "notice"] = "notice",
     hint: str = "",
+    below: tuple[str | int, ...] = (),
 ) -> Finding:
-    """Build a finding at the place where `target` is written."""
-    line = facts.deployments.line(target)
-    grave = severity == "error"
-    return Finding(
-        code, "error" if grave else "notice", str(target), message, facts.shown, line, hint
-    )
+    """Build a finding at the place where `target`, or what is `below` it, is written."""
+    line = facts.deployments.line(target, *below)
+    return Finding(code, severity, str(target), message, facts.shown, line, hint)
 
 
 def _without_policy(facts: Facts) -> Iterator[Finding]:
@@ -152,19 +151,22 @@ def _record_notices(facts: Facts, target: Target) -> Iterator[Finding]:
     proved = known is not None and known.is_ready and "probed" in known.basis
     if newest is not None and not newest.verified and not proved:
         message = f"release {newest.n} was made live without proof"
-        yield about(facts, target, "unproved", message, hint="fftdeploy check --probe")
+        hint = "fftdeploy check --probe"
+        yield about(facts, target, "unproved", message, hint=hint, below=("releases", 0))
     later: datetime | None = None
-    for release in target.releases:
+    for index, release in enumerate(target.releases):
+        row = ("releases", index)
         if release.at - facts.now > _CLOCK_SKEW:
-            yield about(facts, target, "future", f"release {release.n} is from the future")
+            message = f"release {release.n} is from the future"
+            yield about(facts, target, "future", message, below=row)
         if later is not None and release.at > later:
             message = f"release {release.n} is later than the one above it"
-            yield about(facts, target, "time-order", message)
+            yield about(facts, target, "time-order", message, below=row)
         later = release.at
-    for hold in target.holds:
+    for index, hold in enumerate(target.holds):
         if hold.lifted is None and hold.until is not None and hold.until <= facts.now:
             message = f"the hold on {hold.model} ended {hold.until:%Y-%m-%d}"
-            yield about(facts, target, "expired-hold", message)
+            yield about(facts, target, "expired-hold", message, below=("holds", index))
     yield from _way_back_notices(facts, target)
 
 

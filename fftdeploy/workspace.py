@@ -34,11 +34,14 @@ class Workspace:
         return replace(self, _profiles={}, _warn=warn)
 
     @property
-    def in_root(self) -> str:
-        """The file's path within the repository, as a patch names it; else as it is shown."""
-        if not Path(self.shown).is_absolute():
-            return self.shown
+    def from_root(self) -> str:
+        """The file's path from the repository's root."""
         return self.snapshot.real.relative_to(self.snapshot.root).as_posix()
+
+    @property
+    def patched(self) -> str:
+        """The file's path as `git apply` takes it in the working directory."""
+        return self.from_root if Path(self.shown).is_absolute() else self.shown
 
     @cached_property
     def policy(self) -> Policy:

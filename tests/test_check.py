@@ -218,3 +218,55 @@ def test_a_missing_key_that_was_asked_for_is_10(repo: Path, command: Command) ->
 
     assert command("check").code == 0
     assert command("check", "--probe").code == 10
+
+
+def unproved(repo: Path, model: str) -> None:
+    rows = row(2, model, 'via = "rollback", to = 1, verified = false') + row(1, V8)
+    write(repo, f'[triage.staging]\nmodel = "{model}"\nreleases = [\n{rows}]\n')
+    policy(repo)
+
+
+def test_only_a_probe_proves_what_was_made_live_unverified(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    unproved(repo, V9)
+
+    listed = command("check", "--json")
+    probed = command("check", "--probe", "--json")
+
+    assert ("unproved", "notice", 5) in codes(listed.out)
+    assert "unproved" not in {name for name, *_ in codes(probed.out)}
+
+
+def test_a_key_that_sees_no_model_of_a_target_is_doubted(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write(repo, target("staging", "ft:gpt-4.1-mini-2025-04-14:zeta:x:Ab1", "gpt-9-nope"))
+    policy(repo)
+
+    result = command("check")
+
+    assert result.code == 10
+    assert "is this the key of another project?" in result.out
+
+
+def test_a_live_profile_without_a_file_is_an_error(repo: Path, command: Command) -> None:
+    write(repo, f'[triage.staging]\nmodel = "{V8}"\nprofile = "nope"\n')
+    policy(repo)
+
+    result = command("check", "--offline", "--json")
+
+    assert result.code == 12
+    assert "profile-missing" in {name for name, *_ in codes(result.out)}
+
+
+def test_annotations_start_at_the_root_of_the_repository(
+    repo: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repo / "svc").mkdir()
+    write(repo / "svc", target("staging", V9))
+    monkeypatch.chdir(repo / "svc")
+
+    result = command("check", "--offline", "--format", "github")
+
+    assert "::notice file=svc/deployments.toml,line=3," in result.out

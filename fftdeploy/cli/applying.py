@@ -136,7 +136,7 @@ class Change:
             text = self.draft(made)
         old = self.workspace.deployments.document.text
         sides = [self.workspace.bytes_of(side).decode() for side in (old, text)]
-        patch = diff.unified(sides[0], sides[1], self.workspace.in_root)
+        patch = diff.unified(sides[0], sides[1], self.workspace.patched)
         self.session.data.update(_as_json(made, patch))
         if readiness is not None:
             today = self.session.now().date()

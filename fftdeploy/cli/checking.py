@@ -1,5 +1,7 @@
 """Check: everything the files and the API prove, and one exit code for it."""
 
+from dataclasses import replace
+
 from fftdeploy import findings
 from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
@@ -34,7 +36,7 @@ class Check:
             self.workspace.policy,
             self.workspace.sha,
             self.session.now(),
-            self.workspace.shown,
+            self.session.place,
             readiness,
             {str(target): self._shutdown(target, readiness) for target in self.targets},
         )
@@ -65,7 +67,26 @@ class Check:
         for target in self.targets:
             kin[target.model] = (*kin.get(target.model, ()), *_models(target))
         listed = prover.check_listed(kin, kin)
-        return {str(target): listed[target.model] for target in self.targets}
+        found = {str(target): listed[target.model] for target in self.targets}
+        self._suspect_the_key(found, kin)
+        return found
+
+    def _suspect_the_key(
+        self, found: dict[str, Readiness], kin: dict[str, tuple[str, ...]]
+    ) -> None:
+        """Where a key can use no model of a target at all, doubt the key and not the models."""
+        missing = [t for t in self.targets if _is_missing(found[str(t)]) and _models(t)]
+        others = {model: kin.get(model, ()) for target in missing for model in _models(target)}
+        known = self.session.prover().check_listed(others, others) if others else {}
+        for target in missing:
+            if all(_is_missing(known[model]) for model in _models(target)):
+                found[str(target)] = replace(
+                    found[str(target)],
+                    state="unverified",
+                    is_auth=True,
+                    message="this key can use no model of this target",
+                    hint="is this the key of another project?",
+                )
 
     def _question(self, target: Target) -> Question:
         live = live_bundle(target, self.workspace.sha)
@@ -107,6 +128,10 @@ def _outcome(found: list[Finding], readiness: dict[str, Readiness]) -> Outcome:
     if any(known.is_auth for known in unverified):
         return AUTH
     return UNVERIFIED if unverified else OK
+
+
+def _is_missing(readiness: Readiness) -> bool:
+    return readiness.code == "missing" and not readiness.dead
 
 
 def _models(target: Target) -> tuple[str, ...]:

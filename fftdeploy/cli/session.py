@@ -39,6 +39,12 @@ class Session:
         """The deployments file and what is beside it, read once."""
         return open_workspace(Path(find_file(self.file, self.environ)))
 
+    @property
+    def place(self) -> str:
+        """How findings name the file: as it is shown, or from the root for GitHub's sake."""
+        is_github = self.output.form == "github"
+        return self.workspace.from_root if is_github else self.workspace.shown
+
     @cached_property
     def clock(self) -> Clock:
         """The system's clock, or a rehearsal's."""

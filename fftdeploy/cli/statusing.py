@@ -126,7 +126,7 @@ class Status:
             self.workspace.policy,
             self.workspace.sha,
             self.session.now(),
-            self.workspace.shown,
+            self.session.place,
         )
         failures = {
             "runway": f"the live model ends {shutdown.date} ({shutdown.source})"

@@ -18,6 +18,7 @@ _INVISIBLE = re.compile(
 _KEY_SHAPE = re.compile(r"(?<![\w.:/#+-])sk-(?=[A-Za-z_-]*[0-9*])[A-Za-z0-9_*-]{8,}")
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
 _VENDOR_COMMAND = re.compile(r"##(?=vso\[|teamcity\[|\[)|section_(?=start:|end:)")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*:[A-Za-z0-9._:/+-]{1,255}")
 REDACTED = "[redacted]"
 
 
@@ -48,6 +49,8 @@ def json_document(value: Any, secrets: Collection[str] = ()) -> str:
 
 def markdown(text: str, secrets: Collection[str] = ()) -> str:
     """Return `text` so that Markdown shows it as it is: no HTML, link, mention or table cell."""
+    if _ID.fullmatch(text):  # as it is, to be copied and searched for
+        return f"`{redact(text, secrets)}`"
     text = re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~&$:=])", r"\\\1", one_line(clean(text, secrets)))
     # GitHub looks for mentions after Markdown has taken its backslashes out.
     return re.sub(r"(?<!\w)@(?=\w)", "`@`", text)
