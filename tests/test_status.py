@@ -103,6 +103,17 @@ def test_a_dead_way_back_is_passed_over_and_the_next_is_proved(
     assert "passed over release 2" in command("status").out
 
 
+def test_with_nothing_to_go_back_to_nothing_outlives_the_live_model(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    write(repo, target("staging", V9))
+
+    lines = command("status").out.splitlines()
+
+    assert lines[1].endswith("nothing to roll back to")
+    assert lines[3] == "triage/staging: no rollback target outlives the live model (2027-01-14)"
+
+
 def test_each_model_is_probed_once(repo: Path, sandbox: Sandbox, command: Command) -> None:
     write(repo, target("staging", V8, V9), target("production", V8, V9))
 

@@ -51,7 +51,7 @@ def promote(
         bool, typer.Option("--no-probe", help="Trust the model's record, send it no message.")
     ] = False,
 ) -> Report:
-    """Make a model live in a target, once the API proved that it answers.
+    """Make a model live in a target, once it is proved to answer.
 
     \b
     Examples:
@@ -154,7 +154,7 @@ def hold(
         str | None, typer.Option("--until", help="When the hold ends, e.g. 2026-12-24T12:00Z.")
     ] = None,
 ) -> Report:
-    """Block a model in a target: promote refuses it and rollback passes it over.
+    """Block a model: promote refuses it, rollback passes it over.
 
     \b
     Examples:

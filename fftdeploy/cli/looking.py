@@ -29,7 +29,7 @@ def status(
         typer.Option("--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback."),
     ] = None,
 ) -> Report:
-    """Show what is live, until when, and what you could go back to today.
+    """Show what is live, until when, and what you can go back to.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def check(
         bool, typer.Option("--probe", help="Send each live model one short message.")
     ] = False,
 ) -> Report:
-    """Check both files, the history they tell, and that what is live can be used.
+    """Check both files, their history, and that what is live works.
 
     \b
     Examples:
@@ -75,7 +75,7 @@ def history(
         str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or a day.")
     ] = None,
 ) -> Report:
-    """List releases, newest first, or say what was live at a moment.
+    """List releases, newest first; or what was live at a moment.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def history(
 
 @command("models")
 def models(session: Session) -> Report:
-    """List the models this key can see, where each is live, and the jobs still running.
+    """List the models this key can see, and the jobs still running.
 
     \b
     Examples:

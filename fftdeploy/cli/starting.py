@@ -76,7 +76,7 @@ def sandbox(
         str | None, typer.Option("--now", help="Stop its clock at a time: 2026-11-21T08:30:00Z.")
     ] = None,
 ) -> Report:
-    """Serve a local OpenAI-compatible API to try everything without a key.
+    """Serve a local OpenAI-compatible API, to try without a key.
 
     \b
     Examples:
@@ -96,7 +96,7 @@ def demo(
         typer.Option("--dir", help="Empty folder for the repository; default: a temporary one."),
     ] = None,
 ) -> Report:
-    """Watch the whole story in a real git repository, against a sandbox, without a key.
+    """Watch the whole story in a git repository, without a key.
 
     \b
     Examples:

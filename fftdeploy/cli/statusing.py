@@ -203,7 +203,7 @@ class Status:
         """Say that every way back ends with the live model or before it; "" if one does not."""
         live = self._shutdown(row.target, row.live)
         ways = [c for c in row.candidates if c.fate == "ask" and c not in row.skipped]
-        if live is None or not ways:
+        if live is None:
             return ""
         dates = [self._shutdown(row.target, candidate.bundle) for candidate in ways]
         if any(shutdown is None or shutdown.date > live.date for shutdown in dates):
