@@ -37,7 +37,7 @@ def promote(path: Path, task: str, model: str) -> None:
     assert not edit.layout_problem(document, target)
     files.check_writable(workspace.snapshot)
     text = edit.rewrite(document, made.before, made.after)
-    assert diff.unified(document.text, text, workspace.in_root)
+    assert diff.unified(document.text, text, workspace.patched)
     files.replace(workspace.snapshot, workspace.bytes_of(text))
 
 

@@ -32,7 +32,7 @@ class Counting(ThreadingMixIn):
 
 
 plain = ThreadingMixIn.process_request_thread
-ThreadingMixIn.process_request_thread = (  # type: ignore[method-assign]
+ThreadingMixIn.process_request_thread = (  # type: ignore[method-assign, assignment]
     Counting.process_request_thread
 )
 

@@ -107,6 +107,10 @@ class Target:
         """The releases that are kept, by number."""
         return {release.n: release for release in self.releases}
 
+    def other_models(self, model: str) -> tuple[str, ...]:
+        """Name the models of the releases but `model`: a key that sees one is the right key."""
+        return tuple(sorted({release.bundle.model for release in self.releases} - {model}))
+
     def origin(self, release: Release) -> int:
         """Return the number of the release whose deployment `release` continues.
 

@@ -15,6 +15,7 @@ from fftdeploy.deployments import Bundle, Deployments, Target
 from fftdeploy.policy import Policy
 from fftdeploy.readiness import Readiness, Shutdown
 from fftdeploy.report import Finding
+from fftdeploy.workspace import Workspace
 
 _CLOCK_SKEW = timedelta(minutes=5)
 _SHORT_RUNWAY_DAYS = 30
@@ -35,6 +36,25 @@ class Facts:
     """What the API proved about the live model, by target; empty where it was not asked."""
     shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
     """When the live model ends, by target."""
+
+
+def gather(
+    workspace: Workspace,
+    now: datetime,
+    shown: str,
+    readiness: Mapping[str, Readiness] | None = None,
+    shutdowns: Mapping[str, Shutdown | None] | None = None,
+) -> Facts:
+    """Gather what is known at `now`; `shown` is how findings name the file."""
+    return Facts(
+        workspace.deployments,
+        workspace.policy,
+        workspace.sha,
+        now,
+        shown,
+        readiness or {},
+        shutdowns or {},
+    )
 
 
 def find(facts: Facts, targets: Iterable[Target]) -> list[Finding]:

@@ -6,11 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 from fftdeploy import deployments, files, policy, profiles
-from fftdeploy.deployments import Deployments, Target
+from fftdeploy.deployments import Bundle, Deployments, Target
 from fftdeploy.document import BOM
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.policy import Policy
 from fftdeploy.profiles import Profile
+from fftdeploy.proof import Question
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,13 @@ class Workspace:
         """Return the endpoint of a profile; `chat` without one."""
         found = self.profile(name) if name else None
         return found.endpoint if found else "chat"
+
+    def question(
+        self, target: Target | None, bundle: Bundle, *, probe: bool = True, fresh: bool = False
+    ) -> Question:
+        """Ask about `bundle`, in `target` or to be, the way that it will be called."""
+        kin = target.other_models(bundle.model) if target else ()
+        return Question(bundle.model, self.endpoint(bundle.profile), probe, kin, fresh)
 
     def target(self, name: str) -> Target:
         """Return the target called `name`.

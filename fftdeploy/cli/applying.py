@@ -107,10 +107,7 @@ class Change:
     def question(self, bundle: Bundle, *, probe: bool = True, fresh: bool = False) -> Question:
         """Ask about `bundle` the way it will be called."""
         target = self.workspace.deployments.find(self.name)
-        releases = target.releases if target else ()
-        kin = {release.bundle.model for release in releases} - {bundle.model}
-        endpoint = self.workspace.endpoint(bundle.profile)
-        return Question(bundle.model, endpoint, probe, tuple(sorted(kin)), fresh)
+        return self.workspace.question(target, bundle, probe=probe, fresh=fresh)
 
     def finish(
         self,

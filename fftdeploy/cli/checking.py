@@ -31,14 +31,9 @@ class Check:
         for target in self.targets:
             live_bundle(target, self.workspace.sha)
         readiness = self._ask() if self.is_online else {}
-        facts = findings.Facts(
-            self.workspace.deployments,
-            self.workspace.policy,
-            self.workspace.sha,
-            self.session.now(),
-            self.session.place,
-            readiness,
-            {str(target): self._shutdown(target, readiness) for target in self.targets},
+        shutdowns = {str(target): self._shutdown(target, readiness) for target in self.targets}
+        facts = findings.gather(
+            self.workspace, self.session.now(), self.session.place, readiness, shutdowns
         )
         found = findings.find(facts, self.targets)
         outcome = _outcome(found, readiness)
@@ -65,7 +60,7 @@ class Check:
             return {name: proved[question] for name, question in questions.items()}
         kin: dict[str, tuple[str, ...]] = {}
         for target in self.targets:
-            kin[target.model] = (*kin.get(target.model, ()), *_models(target))
+            kin[target.model] = (*kin.get(target.model, ()), *target.other_models(target.model))
         listed = prover.check_listed(kin, kin)
         found = {str(target): listed[target.model] for target in self.targets}
         self._suspect_the_key(found, kin)
@@ -75,11 +70,17 @@ class Check:
         self, found: dict[str, Readiness], kin: dict[str, tuple[str, ...]]
     ) -> None:
         """Where a key can use no model of a target at all, doubt the key and not the models."""
-        missing = [t for t in self.targets if _is_missing(found[str(t)]) and _models(t)]
-        others = {model: kin.get(model, ()) for target in missing for model in _models(target)}
+        missing = [
+            t for t in self.targets if _is_missing(found[str(t)]) and t.other_models(t.model)
+        ]
+        others = {
+            model: kin.get(model, ())
+            for target in missing
+            for model in target.other_models(target.model)
+        }
         known = self.session.prover().check_listed(others, others) if others else {}
         for target in missing:
-            if all(_is_missing(known[model]) for model in _models(target)):
+            if all(_is_missing(known[model]) for model in target.other_models(target.model)):
                 found[str(target)] = replace(
                     found[str(target)],
                     state="unverified",
@@ -89,8 +90,7 @@ class Check:
                 )
 
     def _question(self, target: Target) -> Question:
-        live = live_bundle(target, self.workspace.sha)
-        return Question(live.model, self.workspace.endpoint(live.profile), kin=_models(target))
+        return self.workspace.question(target, live_bundle(target, self.workspace.sha))
 
     def _shutdown(self, target: Target, readiness: dict[str, Readiness]) -> Shutdown | None:
         """Return the shutdown date: from the API where it was asked, else from the table."""
@@ -132,7 +132,3 @@ def _outcome(found: list[Finding], readiness: dict[str, Readiness]) -> Outcome:
 
 def _is_missing(readiness: Readiness) -> bool:
     return readiness.code == "missing" and not readiness.dead
-
-
-def _models(target: Target) -> tuple[str, ...]:
-    return tuple(sorted({release.bundle.model for release in target.releases} - {target.model}))

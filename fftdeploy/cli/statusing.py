@@ -80,11 +80,11 @@ class Status:
         """
         prover = self.session.prover()
         open_rows = [(row, list(filter(_is_open, row.candidates))) for row in rows]
-        questions = {self._question(row.target, row.live) for row in rows}
+        questions = {self.workspace.question(row.target, row.live) for row in rows}
         while True:
             for row, left in open_rows:
                 if left and left[0].fate == "ask":
-                    questions.add(self._question(row.target, left[0].bundle))
+                    questions.add(self.workspace.question(row.target, left[0].bundle))
             self.proofs |= prover.prove_all(questions - self.proofs.keys())
             open_rows = [(row, left) for row, left in open_rows if self._advance(row, left)]
             if not open_rows:
@@ -98,20 +98,15 @@ class Status:
         if candidate.fate == "profile":
             row.chosen = candidate
             return False
-        readiness = self.proofs[self._question(row.target, candidate.bundle)]
+        readiness = self.proofs[self.workspace.question(row.target, candidate.bundle)]
         if readiness.state == "not-ready":
             row.skipped.append(candidate)
             return True
         row.chosen = candidate
         return False
 
-    def _question(self, target: Target, bundle: Bundle) -> Question:
-        kin = {release.bundle.model for release in target.releases} - {bundle.model}
-        endpoint = self.workspace.endpoint(bundle.profile)
-        return Question(bundle.model, endpoint, kin=tuple(sorted(kin)))
-
     def _readiness(self, target: Target, bundle: Bundle) -> Readiness | None:
-        return self.proofs.get(self._question(target, bundle))
+        return self.proofs.get(self.workspace.question(target, bundle))
 
     def _shutdown(self, target: Target, bundle: Bundle) -> Shutdown | None:
         known = self._readiness(target, bundle)
@@ -121,13 +116,7 @@ class Status:
         """Find what `--fail-on` asks for in one target."""
         target, known = row.target, self._readiness(row.target, row.live)
         shutdown = self._shutdown(target, row.live)
-        facts = findings.Facts(
-            self.workspace.deployments,
-            self.workspace.policy,
-            self.workspace.sha,
-            self.session.now(),
-            self.session.place,
-        )
+        facts = findings.gather(self.workspace, self.session.now(), self.session.place)
         failures = {
             "runway": f"the live model ends {shutdown.date} ({shutdown.source})"
             if shutdown
