@@ -81,6 +81,7 @@ class FftdeployError(Exception):
         where: `path:line:column`, a target or an address; empty where the message says it.
         code: A stable name for programs, finer than the outcome (`hold`, `missing`).
 
+    `details` are further faults of the same kind, one line each, shown below the first.
     `changed` is the one thing that must never be lost: it is set when the file was already
     replaced before this was raised, and says what it holds now.
     """
@@ -93,6 +94,7 @@ class FftdeployError(Exception):
         self.hint = hint
         self.where = where
         self.code = code or self.outcome.name
+        self.details: tuple[str, ...] = ()
         self.changed = ""
 
 
@@ -112,6 +114,18 @@ class NotReadyError(FftdeployError):
     """The API answered, and the answer is no."""
 
     outcome = NOT_READY
+
+
+class GateError(FftdeployError):
+    """The quality bar is not met."""
+
+    outcome = GATE
+
+
+class InconclusiveError(FftdeployError):
+    """The examples do not settle it, or no evidence is about exactly this."""
+
+    outcome = INCONCLUSIVE
 
 
 class PolicyError(FftdeployError):

@@ -1,6 +1,5 @@
 """`fftdeploy.toml` as frozen values, and what it says to a promotion."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -9,11 +8,12 @@ from typing import Any, Literal
 from fftdeploy import document, names
 from fftdeploy.deployments import Bundle, Deployments, Hold, Target
 from fftdeploy.document import Document
+from fftdeploy.durations import duration, short_duration
+from fftdeploy.gate_rules import GateRules, parse_gate
+from fftdeploy.prices import Prices, parse_prices
 
 FILE_NAME = "fftdeploy.toml"
 BreachCode = Literal["order", "soak", "freeze", "runway"]
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _RULE_KEYS = ("from", "protected", "soak", "min_runway", "freeze", "allow_overrides")
 
 
@@ -40,11 +40,21 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """The untuned model, with its prompt, that a tuned one is measured against."""
+
+    model: str
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """What a task is for and who owns it."""
+    """What a task is for, who owns it, and its quality bar."""
 
     description: str = ""
     owner: str = ""
+    base: Base | None = None
+    gate: GateRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,11 @@ class Policy:
     order: tuple[str, ...] = ()
     environments: Mapping[str, Rules] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=dict)
+    prices: Prices = field(default_factory=Prices)
+
+    def gate(self, task: str) -> GateRules | None:
+        """Return the quality bar of `task`, if it has one."""
+        return self.tasks[task].gate if task in self.tasks else None
 
     def rules(self, environment: str) -> Rules:
         """Return what `environment` asks; its default source is the one before it in `order`."""
@@ -105,8 +120,8 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
     doc.closed(
         doc.data,
         (),
-        ("version", "order", "environments", "tasks", "allow_overrides"),
-        later=("prices", "monitor"),
+        ("version", "order", "environments", "tasks", "allow_overrides", "prices"),
+        later=("monitor",),
     )
     doc.version()
     order = _names(doc, doc.data, (), "order")
@@ -125,6 +140,7 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
             for name, table in environments.items()
         },
         tasks={name: _task(doc, ("tasks", name), table) for name, table in tasks.items()},
+        prices=parse_prices(doc, doc.data["prices"]) if "prices" in doc.data else Prices(),
     )
 
 
@@ -212,23 +228,6 @@ def soaked(target: Target, bundle: Bundle, live: Bundle, now: datetime) -> timed
     return stretch or timedelta()
 
 
-def duration(text: str) -> timedelta | None:
-    """Read `30d`, `24h`, `10m`, `60s` or `2w`; None if it is none of them."""
-    found = _DURATION.fullmatch(text)
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else None
-
-
-def short_duration(span: timedelta) -> str:
-    """Write a span to the hour from two hours on, else to the minute or second: `3d`, `49h`."""
-    seconds = max(0, int(span.total_seconds()))
-    if seconds >= 2 * 86400 and seconds % 86400 < 3600:
-        return f"{seconds // 86400}d"
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
 def _met_sources(
     rules: Rules,
     task: str,
@@ -294,11 +293,24 @@ def _rules(
 def _task(doc: Document, path: tuple[str, str], value: Any) -> Task:
     doc.name(path[1], path)
     table = doc.table(value, path)
-    doc.closed(table, path, ("description", "owner"), later=("base", "successors", "gate"))
+    doc.closed(table, path, ("description", "owner", "base", "gate"), later=("successors",))
     return Task(
         doc.line_of_text(table, path, "description") if "description" in table else "",
         doc.line_of_text(table, path, "owner") if "owner" in table else "",
+        _base(doc, table["base"], (*path, "base")) if "base" in table else None,
+        parse_gate(doc, table["gate"], (*path, "gate")) if "gate" in table else None,
     )
+
+
+def _base(doc: Document, value: Any, path: document.Path) -> Base:
+    table = doc.table(value, path, "a table { model, profile }")
+    doc.closed(table, path, ("model", "profile"))
+    model = doc.string(table, path, "model")
+    if problem := names.model_problem(model):
+        raise doc.error((*path, "model"), problem)
+    if "profile" not in table:
+        return Base(model)
+    return Base(model, doc.name(doc.string(table, path, "profile"), (*path, "profile")))
 
 
 def _names(

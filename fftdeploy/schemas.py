@@ -6,9 +6,10 @@ that editors' TOML plug-ins make of them.  Pure.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from fftdeploy.deployments import OVERRIDES
+from fftdeploy.gate_rules import MAX_REPEATS, Mode, OnInconclusive, SliceRule
 
 Schema = dict[str, Any]
 
@@ -81,7 +82,8 @@ def deployments() -> Schema:
 
 def policy() -> Schema:
     """Describe `fftdeploy.toml`."""
-    task = closed({"description": _line(), "owner": _line()})
+    base = closed({"model": text(_MODEL, "A model ID."), "profile": text(NAME)}, ("model",))
+    task = closed({"description": _line(), "owner": _line(), "base": base, "gate": _gate()})
     return {
         "$schema": DIALECT,
         "title": "fftdeploy.toml, the policy of fftdeploy",
@@ -96,6 +98,7 @@ def policy() -> Schema:
                 "allow_overrides": {"type": "boolean"},
                 "environments": keyed(NAME, _rules()),
                 "tasks": keyed(NAME, task),
+                "prices": _prices(),
             },
             ("version",),
         ),
@@ -186,3 +189,49 @@ def _rules() -> Schema:
             "allow_overrides": {"type": "boolean"},
         }
     )
+
+
+def _gate() -> Schema:
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    positive = {"type": "number", "exclusiveMinimum": 0}
+    properties: dict[str, Schema] = {
+        "examples": {**many(text()), "minItems": 1, "description": "Paths of JSONL files."},
+        "graders": {**many({"type": "object", "required": ["type"]}), "minItems": 1},
+        "mode": {"enum": list(get_args(Mode))},
+        "margin": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "exclusiveMaximum": 1,
+            "description": "How much worse than live is let through: 0.05 is five points.",
+        },
+        "confidence": {
+            "type": "number",
+            "exclusiveMinimum": 0.5,
+            "exclusiveMaximum": 1,
+            "description": "One-sided.",
+        },
+        "threshold": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        "must_pass": {**many(_line()), "description": "Tags of examples that have to pass."},
+        "slices": {**many(_line()), "description": "Keys of the examples' `meta`."},
+        "slice_rule": {"enum": list(get_args(SliceRule))},
+        "repeats": {"type": "integer", "minimum": 1, "maximum": MAX_REPEATS},
+        "min_examples": {"type": "integer", "minimum": 1},
+        "require_reviewed": {"type": "boolean"},
+        "max_age": text(_DURATION, "How old evidence may be, such as 30d."),
+        "on_inconclusive": {"enum": list(get_args(OnInconclusive))},
+        "floors": closed({"pass_rate": share, "valid": share}),
+        "budgets": closed({"p95_latency_ms": positive, "usd_per_1k_requests": positive}),
+        "item": closed({"input": _line(), "reference": _line()}),
+    }
+    return closed(properties, ("examples", "graders"))
+
+
+def _prices() -> Schema:
+    usd = {"type": "number", "minimum": 0, "description": "USD per million tokens."}
+    price = closed({"input": usd, "cached_input": usd, "output": usd}, ("input", "output"))
+    return {
+        "type": "object",
+        "properties": {"date": text(DAY, "The day on which these prices were true.")},
+        "required": ["date"],
+        "additionalProperties": price,
+    }

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from scenes import V7, V8, V9, hold, past, row, table
 
-from fftdeploy import bundles, deployments, policy
+from fftdeploy import bundles, deployments, durations, policy
 from fftdeploy.deployments import Bundle, Deployments, Target
 from fftdeploy.errors import ConfigError
 from fftdeploy.policy import Freeze, Policy, Rules, Task
@@ -224,7 +224,7 @@ def test_runway(asked: int, days: int | None, short: bool) -> None:
     ],
 )
 def test_durations(text: str, span: timedelta | None) -> None:
-    assert policy.duration(text) == span
+    assert durations.duration(text) == span
 
 
 def test_allow_overrides_is_inherited() -> None:

@@ -200,7 +200,7 @@ def parse_wait(text: str, flag: str = "--wait") -> float:
     Raises:
         UsageError: It is none of them.
     """
-    from fftdeploy.policy import duration
+    from fftdeploy.durations import duration
 
     if text in {"0", "0s"}:
         return 0.0

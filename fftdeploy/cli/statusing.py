@@ -8,9 +8,9 @@ from fftdeploy.cli.as_json import bundle_json, hold_json, readiness_json, releas
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.wording import moment, readiness_cell, shutdown_cell
 from fftdeploy.deployments import Bundle, Target
+from fftdeploy.durations import duration
 from fftdeploy.errors import FINDING, OK, UsageError
 from fftdeploy.plan import Candidate
-from fftdeploy.policy import duration
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
