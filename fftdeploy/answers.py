@@ -49,6 +49,11 @@ class Answer:
     date: datetime | None = None
     """The server's clock, aware and in UTC."""
     retry_after_s: float | None = None
+    remaining_requests: int | None = None
+    """How many more the rate limit allows until its reset; None where the server does not say."""
+    remaining_tokens: int | None = None
+    reset_requests_s: float | None = None
+    reset_tokens_s: float | None = None
 
     @property
     def is_billing(self) -> bool:
@@ -101,6 +106,8 @@ def plain(text: str, limit: int = 200) -> str:
     Whatever does not print (controls, line breaks, bidi marks, surrogates) becomes its escape.
     """
     head = text[:limit]
+    if head.isprintable():
+        return text if len(text) <= limit else f"{head}..."
     shown = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in head
     )

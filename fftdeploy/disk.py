@@ -116,9 +116,12 @@ def rename(folder: int, name: str, ours: tuple[int, int]) -> None:
             raise
 
 
-def publish(folder: int, name: str, data: bytes, mode: int) -> bool:
-    """Give a complete new file its name; False where that is taken, be it by a dangling link."""
-    if _taken(folder, name):
+def publish(folder: int, name: str, data: bytes, mode: int, *, over: bool = False) -> bool:
+    """Give a complete new file its name; False where that is taken, be it by a dangling link.
+
+    With `over` it takes the name from whatever file or link has it.
+    """
+    if not over and _taken(folder, name):
         return False
     try:
         temporary = os.open(TEMPORARY, _NEW, mode, dir_fd=folder)
@@ -128,7 +131,10 @@ def publish(folder: int, name: str, data: bytes, mode: int) -> bool:
         finally:
             _close(temporary)
         try:
-            os.link(TEMPORARY, name, src_dir_fd=folder, dst_dir_fd=folder)
+            if over:
+                again(os.rename, TEMPORARY, name, src_dir_fd=folder, dst_dir_fd=folder)
+            else:
+                os.link(TEMPORARY, name, src_dir_fd=folder, dst_dir_fd=folder)
         except FileExistsError:
             return False
         except OSError as error:

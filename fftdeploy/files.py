@@ -65,6 +65,17 @@ def read(path: Path, *, root: Path, hint: str = "", max_bytes: int = MAX_BYTES) 
             or a link that dangles, loops or leaves `root`.  Nothing of it is in the message.
         DiskError: The disk or the permissions refused.
     """
+    with opened(path, root=root, hint=hint) as (file, real, inside):
+        status = disk.again(os.fstat, file)
+        return Snapshot(path, real, inside, _content(file, path, max_bytes), status)
+
+
+@contextmanager
+def opened(path: Path, *, root: Path, hint: str = "") -> Iterator[tuple[int, Path, Path]]:
+    """Open a regular file within `root`: its descriptor, and both paths after links.
+
+    What `read` raises is raised here too, be it for an `OSError` of the block.
+    """
     try:
         inside = disk.real_path(root)
         real = _resolve(path, inside, hint)
@@ -72,8 +83,9 @@ def read(path: Path, *, root: Path, hint: str = "", max_bytes: int = MAX_BYTES) 
             disk.opened_folder(inside, real.relative_to(inside).parts[:-1]) as folder,
             disk.opened_file(folder, real.name) as file,
         ):
-            status = disk.again(os.fstat, file)
-            return Snapshot(path, real, inside, _content(file, path, max_bytes), status)
+            if not stat.S_ISREG(disk.again(os.fstat, file).st_mode):
+                raise _irregular(path)
+            yield file, real, inside
     except FileNotFoundError as error:
         raise ConfigError(
             f"no such file: {disk.shown(path)}", hint=hint, where=disk.shown(path), code="missing"
@@ -185,6 +197,24 @@ def create(
             return made
     except OSError as error:
         raise _unmade(error, path, made) from error
+
+
+def put(path: Path, data: bytes, *, lock_wait_s: float = 10.0) -> None:
+    """Write a file that the command line names, wholly or not at all, over what has the name.
+
+    Raises:
+        DiskError: The disk refused, or the folder is not there; what had the name still has it.
+        ConflictError: Another run holds the folder's lock, or locks do not work there.
+    """
+    try:
+        with disk.opened_folder(disk.real_path(path.parent), ()) as folder:
+            disk.lock(folder, path.parent, lock_wait_s)
+            disk.clear(folder)
+            disk.publish(folder, path.name, data, 0o644, over=True)
+            disk.flush(folder)
+    except OSError as error:
+        where = disk.shown(path)
+        raise DiskError(f"{disk.reason(error)} writing {where}", where=where) from error
 
 
 def _write_problem(snapshot: Snapshot, folder: Path) -> str:

@@ -5,20 +5,25 @@ Pure.  Anything that Python's own readers take and a careful one would not is re
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from base64 import b64encode
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from fftdeploy import strict_json
 from fftdeploy.answers import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
+_COUNT = re.compile(r"[0-9]{1,12}")
+_SPAN_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|[smhd])")
+_SPAN = re.compile(f"(?:{_SPAN_PART.pattern}){{1,5}}")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
@@ -33,36 +38,12 @@ def parse_body(content_type: str, content: bytes) -> tuple[str, Any]:
     if not _JSON_TYPE.fullmatch(kind):
         return f"{plain(kind, 60) or 'a body of no type'} instead of JSON", None
     try:
-        value = _loads(content.decode())
+        value = strict_json.loads(content.decode())
     except UnicodeDecodeError:
         return "an answer that is not UTF-8", None
-    except RecursionError:
-        return "JSON nested too deep", None
-    except ValueError as error:
-        return str(error) if isinstance(error, _StrictError) else "broken JSON", None
-    return "", value
-
-
-def _loads(text: str) -> Any:
-    value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-    if value is None:
-        raise _StrictError("null instead of an object")
-    return value
-
-
-class _StrictError(ValueError):
-    """JSON that Python reads and we do not; its text quotes nothing of the body."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _StrictError("JSON with a key twice")
-    return members
-
-
-def _refuse_constant(name: str) -> None:
-    raise _StrictError(f"JSON with {name}")
+    except strict_json.StrictError as error:
+        return str(error), None
+    return ("null instead of an object", None) if value is None else ("", value)
 
 
 def retry_after(value: str, date: datetime | None) -> float | None:
@@ -70,6 +51,8 @@ def retry_after(value: str, date: datetime | None) -> float | None:
 
     A date counts from the server's own `date`, where it sent one.
     """
+    if not value:
+        return None
     if _SECONDS.fullmatch(value.strip()):
         return float(value)
     moment = http_date(value)
@@ -80,6 +63,27 @@ def retry_after(value: str, date: datetime | None) -> float | None:
     return wait if wait > 0 else None
 
 
+def rate_limits(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the `Answer` fields that the `x-ratelimit-*` headers fill."""
+    found: dict[str, Any] = {}
+    for what in ("requests", "tokens"):
+        left = headers.get(f"x-ratelimit-remaining-{what}", "").strip()
+        if _COUNT.fullmatch(left):
+            found[f"remaining_{what}"] = int(left)
+            reset = headers.get(f"x-ratelimit-reset-{what}", "")
+            found[f"reset_{what}_s"] = duration_s(reset)
+    return found
+
+
+def duration_s(value: str) -> float | None:
+    """Read a span such as `6m0s`, `1.2s` or `20ms` as seconds; None where it is none."""
+    text = value.strip()
+    if not text or not _SPAN.fullmatch(text):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in _SPAN_PART.findall(text))
+
+
+@lru_cache(maxsize=16)  # a second has one date and many answers
 def http_date(value: str) -> datetime | None:
     """Read an HTTP date as UTC; None where it is not one."""
     if not value:

@@ -1,0 +1,62 @@
+"""One arm on its own: rates, latency, tokens and cost.  Pure."""
+
+from array import array
+from collections.abc import Callable
+
+from fftdeploy.evaluation import statistics
+from fftdeploy.evaluation.paired import passes
+from fftdeploy.evaluation.results import MARKS, MISSING, USABLE, Column, Results
+from fftdeploy.evaluation.verdict import ArmResult
+from fftdeploy.prices import Price
+
+
+def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
+    """Return the figures of `arm`; a lost answer counts as not passed, whichever arm it is of."""
+    column = results.arms[arm]
+    n, answers = len(results), len(column.marks)
+    by_example = passes(column, results.repeats)
+    share = sum(by_example) / results.repeats
+    low, high = statistics.wilson(share, n)
+    marks = {mark: count for mark in MARKS if (count := column.count(mark))}
+    latencies = sorted(value for value in column.latency_ms if value >= 0)
+    latency = _ranked(latencies)
+    tokens_in, cached, out, reasoning = _mean_tokens(column)
+    usd = None if price is None else 1000 * price.usd(tokens_in, cached, out)
+    return ArmResult(
+        arm,
+        n,
+        sum(2 * passed > results.repeats for passed in by_example),
+        share / n if n else 0.0,
+        low,
+        high,
+        sum(marks.get(mark, 0) for mark in USABLE) / answers if answers else 0.0,
+        marks,
+        latency(statistics.quantile_rank(len(latencies), 0.5)),
+        latency(statistics.quantile_rank(len(latencies), 0.95)),
+        latency(statistics.quantile_ranks(len(latencies), 0.95, sides=1)[0]),
+        len(latencies),
+        tokens_in,
+        cached,
+        out,
+        reasoning,
+        usd,
+    )
+
+
+def _ranked(ordered: list[int]) -> Callable[[int], int | None]:
+    def at(rank: int) -> int | None:
+        return ordered[rank - 1] if 1 <= rank <= len(ordered) else None
+
+    return at
+
+
+def _mean_tokens(column: Column) -> tuple[float, ...]:
+    """Return the mean tokens of the answers that came."""
+    came = len(column.marks) - column.count(MISSING)
+    kinds: tuple[array[int], ...] = (
+        column.tokens_in,
+        column.tokens_cached,
+        column.tokens_out,
+        column.tokens_reasoning,
+    )
+    return tuple(sum(kind) / came if came else 0.0 for kind in kinds)

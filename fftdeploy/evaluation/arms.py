@@ -1,0 +1,22 @@
+"""One side of a comparison: a bundle, and what of it is sent.  Pure."""
+
+from dataclasses import dataclass
+
+from fftdeploy.deployments import Bundle
+from fftdeploy.profiles import Profile
+
+CANDIDATE, LIVE, BASE = "candidate", "live", "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A bundle under the name that it has in results and evidence."""
+
+    name: str
+    bundle: Bundle
+    profile: Profile | None = None
+
+
+def label(bundle: Bundle) -> str:
+    """Name a bundle by what tells it from others: `MODEL[@PROFILE]`."""
+    return f"{bundle.model}@{bundle.profile}" if bundle.profile else bundle.model

@@ -1,0 +1,118 @@
+"""Messages of a chat: checked, as they are sent, and what the last one has agreed on.  Pure."""
+
+from typing import Any
+
+from fftdeploy import strict_json
+from fftdeploy.evaluation import json_values
+from fftdeploy.evaluation.shapes import (
+    Place,
+    PlaceError,
+    Table,
+    closed,
+    json_array,
+    json_object,
+    type_name,
+)
+from fftdeploy.strict_json import StrictError
+
+_MESSAGE = (
+    *("role", "content", "name", "weight", "tool_calls", "tool_call_id"),
+    *("refusal", "function_call", "annotations", "audio"),
+)
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_NOT_SENT = {"weight", "annotations", "audio"}
+
+
+def checked(value: Any, path: Place) -> list[Table]:
+    """Return the messages of an array if each is one, of a role and with a content.
+
+    Raises:
+        PlaceError: One is not.
+    """
+    messages = json_array(value, path)
+    if not messages:
+        raise PlaceError(path, f"{path[-1]!r} is empty")
+    for index, message in enumerate(messages):
+        _check_message(json_object(message, (*path, index)), (*path, index))
+    return messages
+
+
+def _check_message(message: Table, path: Place) -> None:
+    closed(message, path, _MESSAGE)
+    role = message.get("role")
+    if role not in _ROLES:
+        problem = "'role' is missing" if role is None else "there is no such role"
+        raise PlaceError((*path, "role"), problem, f"known here: {', '.join(_ROLES)}")
+    if "weight" in message and message["weight"] is not None:
+        weight = message["weight"]
+        if role != "assistant" or type(weight) is not int or weight not in {0, 1}:
+            raise PlaceError((*path, "weight"), "'weight' is 0 or 1, for the assistant alone")
+    if message.get("tool_calls") is not None:
+        if role != "assistant":
+            raise PlaceError((*path, "tool_calls"), "only the assistant calls tools")
+        for index, call in enumerate(json_array(message["tool_calls"], (*path, "tool_calls"))):
+            _check_call(call, (*path, "tool_calls", index))
+    _check_content(message, path)
+
+
+def _check_content(message: Table, path: Place) -> None:
+    content, place = message.get("content"), (*path, "content")
+    if content is None:
+        said = ("tool_calls", "function_call", "refusal")
+        if message["role"] != "assistant" or not any(message.get(key) for key in said):
+            raise PlaceError(place, "'content' is missing")
+    elif isinstance(content, list):
+        for index, part in enumerate(content):
+            if not isinstance(json_object(part, (*place, index)).get("type"), str):
+                raise PlaceError((*place, index), "a part of 'content' has a 'type'")
+    elif not isinstance(content, str):
+        raise PlaceError(
+            place, f"'content' is a text or an array of parts, not {type_name(content)}"
+        )
+
+
+def _check_call(call: Any, path: Place) -> None:
+    function = json_object(json_object(call, path).get("function"), (*path, "function"))
+    for key in ("name", "arguments"):
+        if not isinstance(function.get(key), str):
+            raise PlaceError((*path, "function", key), f"{key!r} of a tool call is a text")
+
+
+def sent(message: Table) -> Table:
+    """Return what of a message is sent: `null` says nothing, except as the content."""
+    return {
+        key: value
+        for key, value in message.items()
+        if key not in _NOT_SENT and (value is not None or key == "content")
+    }
+
+
+def agreed(message: Table, path: Place) -> str:
+    """Return the text that an answer is held against; tool calls as canonical JSON.
+
+    Raises:
+        PlaceError: The message says nothing that another could say too.
+    """
+    if message.get("tool_calls"):
+        calls = [call["function"] for call in message["tool_calls"]]
+        return strict_json.dumps([_call(call, (*path, "tool_calls")) for call in calls])
+    if message.get("function_call"):
+        place = (*path, "function_call")
+        raise PlaceError(place, "'function_call' was replaced by 'tool_calls'")
+    content = message.get("content")
+    if isinstance(content, list):
+        if not all(isinstance(part.get("text"), str) for part in content):
+            raise PlaceError((*path, "content"), "the agreed answer is more than text")
+        content = "".join(part["text"] for part in content)
+    if not content:
+        what = "a refusal" if message.get("refusal") else "empty"
+        raise PlaceError((*path, "content"), f"the agreed answer is {what}: nothing can pass")
+    return str(content)
+
+
+def _call(function: Table, path: Place) -> Table:
+    try:
+        arguments = json_values.read(function["arguments"])
+    except StrictError as error:
+        raise PlaceError(path, f"the arguments of the agreed tool call: {error}") from None
+    return {"name": function["name"], "arguments": arguments}

@@ -1,0 +1,221 @@
+"""`.fftdeploy/evidence/TASK/ID.json`: what was found out, and whether it still holds."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from fftdeploy import files
+from fftdeploy.deployments import Bundle
+from fftdeploy.durations import short_duration
+from fftdeploy.errors import ConfigError, UsageError
+from fftdeploy.evaluation import EVIDENCE_FOLDER
+from fftdeploy.evaluation import evidence as records
+from fftdeploy.evaluation.evidence import Evidence
+from fftdeploy.evaluation.gate import Best, judge
+from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.gate_rules import gate_of
+from fftdeploy.prices import Price
+
+SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One evidence file that is consistent: its name is its hash, and its rows give its verdict."""
+
+    id: str
+    path: Path
+    evidence: Evidence
+    verdict: Verdict
+    """Computed again from the rows."""
+
+    @property
+    def short(self) -> str:
+        """The ID as it is shown."""
+        return self.id[:SHOWN_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What evidence has to be about, to count."""
+
+    task: str
+    candidate: Bundle
+    baseline: Bundle | None
+    """What is live in the target; None where nothing is."""
+    examples_sha: str
+    graders_sha: str
+    gate_sha: str
+    repeats: int
+    max_age: timedelta
+
+
+class EvidenceFolder:
+    """The evidence of one repository folder; every file is read and verified at most once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[Path, Stored | ConfigError] = {}
+
+    def tasks(self) -> list[str]:
+        """Name the tasks that have evidence."""
+        return sorted(
+            path.name for path in _entries(self.folder / EVIDENCE_FOLDER) if path.is_dir()
+        )
+
+    def paths(self, task: str) -> list[Path]:
+        """List the evidence files of `task`."""
+        return sorted(
+            path
+            for path in _entries(self.folder / EVIDENCE_FOLDER / task)
+            if path.suffix == ".json"
+        )
+
+    def read(self, path: Path) -> Stored:
+        """Read and verify one file.
+
+        Raises:
+            ConfigError: It is no evidence, its name is not its hash, or its rows do not give
+                the verdict that it states.
+        """
+        if path not in self._read:
+            try:
+                self._read[path] = _verified(path, self.folder)
+            except ConfigError as error:
+                self._read[path] = error
+        found = self._read[path]
+        if isinstance(found, ConfigError):
+            raise found
+        return found
+
+    def of_task(self, task: str) -> list[Stored]:
+        """Return the evidence of `task`, newest first; what is not consistent is left out."""
+        found = []
+        for path in self.paths(task):
+            try:
+                found.append(self.read(path))
+            except ConfigError:
+                continue
+        return sorted(found, key=lambda stored: (stored.evidence.made_at, stored.id), reverse=True)
+
+    def require_whole(self, task: str) -> None:
+        """Refuse to go on beside evidence that was edited.
+
+        Raises:
+            ConfigError: A file of `task` is not consistent.
+        """
+        for path in self.paths(task):
+            self.read(path)
+
+    def find(self, name: str) -> Stored:
+        """Return the evidence that `name` means.
+
+        Raises:
+            UsageError: There is none, or several.
+            ConfigError: It is not consistent.
+        """
+        return self.read(self.locate(name))
+
+    def locate(self, name: str) -> Path:
+        """Return the file that `name` means: a path, an ID, or the beginning of one.
+
+        Raises:
+            UsageError: There is none, or several.
+        """
+        path = Path(name)
+        if path.suffix == ".json" and path.exists():
+            return path.absolute()
+        every = [path for task in self.tasks() for path in self.paths(task)]
+        found = [path for path in every if len(name) >= 4 and path.stem.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        what = "several evidence files start" if found else "no evidence file starts"
+        raise UsageError(
+            f"{what} with {name!a}", hint="`fftdeploy verify` lists them", code="unknown-evidence"
+        )
+
+    def path_of(self, evidence_id: str, task: str) -> Path:
+        """Return where evidence is, or would be."""
+        return self.folder / EVIDENCE_FOLDER / task / f"{evidence_id}.json"
+
+    def write(self, evidence: Evidence) -> Stored:
+        """Write evidence; the same evidence twice is one file.
+
+        Raises:
+            DiskError: The disk refused; there is no such file then.
+        """
+        evidence_id, data = records.with_id(evidence)
+        path = self.path_of(evidence_id, evidence.task)
+        files.create(path, data, root=self.folder)
+        return self.read(path)
+
+
+def problem(question: Question, stored: Stored, now: datetime) -> str:
+    """Say why `stored` does not answer `question`; "" if it does."""
+    found = stored.evidence
+    live = found.arms.get("live")
+    if found.baseline.how == "none" and found.baseline.why == "dead":
+        live = question.baseline  # the caller proves that it is dead still
+    differs = {
+        "candidate": found.candidate != question.candidate,
+        "baseline": live != question.baseline,
+        "examples": found.examples.sha != question.examples_sha,
+        "graders": found.graders_sha != question.graders_sha,
+        "gate": found.gate_sha != question.gate_sha,
+        "number of repeats": found.results.repeats < question.repeats,
+    }
+    if named := [what for what, is_other in differs.items() if is_other]:
+        return f"it is about another {' and '.join(named)}"
+    age = now - found.made_at
+    if age > question.max_age:
+        return f"it is {short_duration(age)} old; {short_duration(question.max_age)} are allowed"
+    if age < -timedelta(minutes=5):
+        return "it was made in the future"
+    return ""
+
+
+def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
+    """Judge the rows of `evidence` again, by the gate that it carries; `best` as `judge` has it."""
+    priced = (evidence.prices or {}).get("models", {})
+    return judge(
+        gate_of(evidence.gate),
+        evidence.results,
+        has_baseline=evidence.baseline.how != "none",
+        reviewed=evidence.examples.reviewed,
+        prices={
+            arm: Price(**priced[bundle.model]) if bundle.model in priced else None
+            for arm, bundle in evidence.arms.items()
+        },
+        candidates=evidence.candidates,
+        name=str(evidence.candidate),
+        best=best,
+    )
+
+
+def _verified(path: Path, folder: Path) -> Stored:
+    snapshot = files.read(path, root=folder, max_bytes=records.MAX_BYTES)
+    true_id, found = records.parse(snapshot.data, str(path.name))
+    wrong = "" if true_id == path.stem else f"its name is not its hash, {true_id[:SHOWN_DIGITS]}"
+    if not wrong:
+        try:
+            verdict = recompute(found)
+        except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+            wrong = f"its verdict can't be computed ({type(error).__name__})"
+        else:
+            place = records.same_verdict(found.verdict, verdict)
+            wrong = f"its rows do not give its {place}" if place else ""
+    if wrong:
+        raise ConfigError(
+            f"evidence {path.stem[:SHOWN_DIGITS]} was edited: {wrong}",
+            hint="restore it from git, or run `fftdeploy eval` again",
+            where=str(path),
+            code="evidence",
+        )
+    return Stored(path.stem, path, found, verdict)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []

@@ -1,0 +1,99 @@
+"""Answers against agreed ones: every grader of a task, and the one grade that comes of them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from fftdeploy.evaluation.example_lines import Example
+from fftdeploy.evaluation.grade import Grade, Grader, failed
+from fftdeploy.evaluation.json_graders import JsonFields, JsonSchema
+from fftdeploy.evaluation.outputs import MAX_CHARS
+from fftdeploy.evaluation.text_graders import (
+    Label,
+    Length,
+    Number,
+    Regex,
+    StringCheck,
+    TextSimilarity,
+    require_rapidfuzz,
+)
+from fftdeploy.grader_rules import GraderRules, field_names
+
+__all__ = ["Grade", "Grader", "Grading", "build"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """The graders of a task.  An example passes when every one of them passes it."""
+
+    graders: tuple[Grader, ...]
+    fields: tuple[str, ...]
+    """Names of what all of them tell apart; `Grade.failed` has indexes into it."""
+
+    def grade(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
+        """Grade an answer; the result is to be awaited only where some grader's is.
+
+        The score is the mean; the reason is that of the first grader it does not pass.
+        """
+        if len(text) > MAX_CHARS:
+            every = tuple(range(len(self.fields)))
+            detail = f"{len(text):,} characters are more than are graded"
+            return failed("invalid", detail, fields=every)
+        given = [grader.grade(text, example) for grader in self.graders]
+        grades = [grade for grade in given if isinstance(grade, Grade)]
+        return self._combined(grades) if len(grades) == len(given) else self._awaited(given)
+
+    def reference_problem(self, example: Example) -> str:
+        """Say why no answer, or not the agreed one, could pass; "" if it can."""
+        if len(example.reference) > MAX_CHARS:
+            return f"{len(example.reference):,} characters are more than are graded"
+        for grader in self.graders:
+            if problem := grader.reference_problem(example):
+                return self._named(grader, problem)
+        return ""
+
+    async def _awaited(self, given: Sequence[Grade | Awaitable[Grade]]) -> Grade:
+        return self._combined(
+            [grade if isinstance(grade, Grade) else await grade for grade in given]
+        )
+
+    def _combined(self, grades: Sequence[Grade]) -> Grade:
+        score = sum(grade.score for grade in grades) / len(grades)
+        places: list[int] = []
+        offset = 0
+        first: tuple[Grader, Grade] | None = None
+        for grader, grade in zip(self.graders, grades, strict=True):
+            places += (offset + index for index in grade.failed)
+            offset += len(grader.fields)
+            if first is None and not grade.passed:
+                first = grader, grade
+        if first is None:
+            return Grade(passed=True, score=score, failed=tuple(places))
+        grader, grade = first
+        return failed(grade.reason, self._named(grader, grade.detail), score, tuple(places))
+
+    def _named(self, grader: Grader, detail: str) -> str:
+        return f"{grader.name}: {detail}" if len(self.graders) > 1 else detail
+
+
+def build(rules: Sequence[GraderRules]) -> Grading:
+    """Make the graders.
+
+    Raises:
+        ConfigError: A schema is none, or a package that one of them needs is not installed.
+    """
+    if any(rule.options.get("evaluation_metric") == "fuzzy_match" for rule in rules):
+        require_rapidfuzz()
+    graders = tuple(_TYPES[rule.type](rule) for rule in rules)
+    return Grading(graders, field_names(rules))
+
+
+_TYPES: dict[str, Callable[[GraderRules], Grader]] = {
+    "string_check": StringCheck,
+    "text_similarity": TextSimilarity,
+    "json_schema": JsonSchema,
+    "json_fields": JsonFields,
+    "regex": Regex,
+    "number": Number,
+    "length": Length,
+    "label": Label,
+}

@@ -1,0 +1,192 @@
+"""The lines of a run's log: a header, one answer each, and an end.  Pure.
+
+An answer's line begins with its id, so that a search need not read the rest.  No line but the
+last may be broken: that one is what a kill leaves, and it has no line break.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fftdeploy import disk, strict_json
+from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.outputs import Output, output_from
+from fftdeploy.evaluation.results import MARKS, NOT_MEASURED
+
+ID_PREFIX = b'{"id":"'
+END_PREFIX = b'{"done":'
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line: which run this is."""
+
+    path: Path
+    run: str
+    """32 hex digits over `parts`."""
+    task: str
+    made_at: datetime
+    parts: Mapping[str, str]
+    arms: Mapping[str, Mapping[str, Any]]
+    """The bundle of each arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One answer."""
+
+    id: str
+    arm: str
+    index: int
+    """Of the example in its set."""
+    repeat: int
+    example: str
+    at: datetime
+    output: Output
+    latency_ms: int = NOT_MEASURED
+    cached: bool = False
+    """Taken from the log of an earlier run."""
+
+
+def header_line(header: Header) -> bytes:
+    """Write a header."""
+    return _line(
+        {
+            "v": _VERSION,
+            "run": header.run,
+            "task": header.task,
+            "made_at": _shown(header.made_at),
+            "parts": dict(header.parts),
+            "arms": dict(header.arms),
+        }
+    )
+
+
+def record_line(record: Record) -> bytes:
+    """Write an answer."""
+    facts: dict[str, Any] = {
+        "id": record.id,
+        "arm": record.arm,
+        "index": record.index,
+        "repeat": record.repeat,
+        "example": record.example,
+        "at": _shown(record.at),
+    }
+    if record.latency_ms != NOT_MEASURED:
+        facts["latency_ms"] = record.latency_ms
+    if record.cached:
+        facts["cached"] = True
+    return _line(facts | record.output.as_json())
+
+
+def end_line(count: int, at: datetime) -> bytes:
+    """Write the line that says that nothing is missing."""
+    return _line({"done": count, "at": _shown(at)})
+
+
+def read_header(line: bytes, path: Path) -> Header:
+    """Read a header; ConfigError where it is none of this version."""
+    value = _loaded(line, path, 1)
+    try:
+        if value["v"] != _VERSION:
+            raise _damaged(path, 1)
+        made_at = _moment(value["made_at"])
+        parts, arms = dict(value["parts"]), dict(value["arms"])
+        return Header(path, str(value["run"]), str(value["task"]), made_at, parts, arms)
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(path, 1) from None
+
+
+def read_records(lines: Iterable[bytes], path: Path) -> Iterator[Record]:
+    """Yield the answers of a log, from its first line on.
+
+    Raises:
+        ConfigError: A line is not whole and is not the last one, with its number.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b"\n"):
+            return
+        if number > 1 and not line.startswith(END_PREFIX):
+            yield read_record(line, path, number)
+
+
+def read_record(line: bytes, path: Path, number: int) -> Record:
+    """Read line `number`; ConfigError where it is no answer."""
+    value = _loaded(line, path, number)
+    try:
+        record = Record(
+            id=value["id"],
+            arm=value["arm"],
+            index=value["index"],
+            repeat=value["repeat"],
+            example=value["example"],
+            at=_moment(value["at"]),
+            output=output_from(value),
+            latency_ms=value.get("latency_ms", NOT_MEASURED),
+            cached=value.get("cached", False),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(path, number) from None
+    if not _is_sound(record):
+        raise _damaged(path, number)
+    return record
+
+
+def _is_sound(record: Record) -> bool:
+    output = record.output
+    texts = (record.id, record.arm, record.example, output.text, output.problem, output.model)
+    counts = (output.tokens_in, output.tokens_cached, output.tokens_out, output.tokens_reasoning)
+    return (
+        len(record.id) == 64
+        and all(isinstance(text, str) for text in texts)
+        and all(type(count) is int and 0 <= count < 1 << 40 for count in counts)
+        and all(type(each) is int for each in (record.index, record.repeat, record.latency_ms))
+        and output.mark in MARKS
+    )
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    # Not sorted: the id has to be first.
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _loaded(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        value = strict_json.loads(line.decode())
+    except (UnicodeDecodeError, strict_json.StrictError):
+        raise _damaged(path, number) from None
+    if not isinstance(value, dict):
+        raise _damaged(path, number)
+    return value
+
+
+def _damaged(path: Path, number: int) -> ConfigError:
+    where = f"{disk.shown(path)}:{number}"
+    return ConfigError(
+        "a line of the log of a run is damaged",
+        hint=f"remove {disk.shown(path)}: its answers will be asked for again",
+        where=where,
+        code="log-damaged",
+    )
+
+
+def _shown(moment: datetime) -> str:
+    return _whole_second(moment.replace(microsecond=0))
+
+
+@lru_cache(maxsize=16)  # a second has many answers
+def _whole_second(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@lru_cache(maxsize=64)
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return moment

@@ -1,0 +1,218 @@
+"""What a model answered: an API answer -> text, or why there is none, and what it cost.  Pure.
+
+The shapes of both endpoints are read strictly: a 200 that is not the endpoint's object says
+nothing about the model, and is `api-error`, which counts as missing and not as wrong.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from fftdeploy import strict_json
+from fftdeploy.answers import Answer, plain
+from fftdeploy.evaluation.results import MISSING
+
+MAX_CHARS = 256 * 1024
+"""Most characters of an answer that are kept and graded; a longer one is `truncated`."""
+
+_FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One answer; `mark` is "" where it can be graded, else a mark of `results.MARKS`."""
+
+    text: str = ""
+    """What was said; tool calls as canonical JSON, a list of `{"arguments", "name"}`."""
+    mark: str = ""
+    problem: str = ""
+    """Why it is `api-error`, one printable line."""
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    """Part of `tokens_in`."""
+    tokens_out: int = 0
+    tokens_reasoning: int = 0
+    """Part of `tokens_out`."""
+    model: str = ""
+    """The model that the API says has answered."""
+    fingerprint: str = ""
+    request_id: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a log keeps: the fields that say something."""
+        return {name: value for name, value in asdict(self).items() if value not in {"", 0}}
+
+
+def output_from(content: Mapping[str, Any]) -> Output:
+    """Read what `as_json` has written, and leave the rest of `content` aside."""
+    return Output(**{name: content[name] for name in _FIELDS if name in content})
+
+
+_FIELDS = tuple(Output.__dataclass_fields__)
+
+
+class _ShapeError(ValueError):
+    """The body is not the endpoint's object; the text says what is wrong with it."""
+
+
+def read_output(answer: Answer, endpoint: str) -> Output:
+    """Read an answer of `endpoint` (`chat` or `responses`); whatever came, it has a reading."""
+    if answer.status == 400 and answer.has_error and {answer.code, answer.type} & _FILTER_CODES:
+        return Output(mark="filtered", request_id=answer.request_id)
+    if answer.fault == "too-large":
+        return Output(mark="truncated", request_id=answer.request_id)
+    if answer.status != 200 or answer.problem:
+        return Output(mark=MISSING, problem=_failure(answer), request_id=answer.request_id)
+    try:
+        output = _chat(answer.body) if endpoint == "chat" else _response(answer.body)
+    except _ShapeError as error:
+        return Output(mark=MISSING, problem=str(error), request_id=answer.request_id)
+    return replace(_capped(output), request_id=answer.request_id)
+
+
+def _failure(answer: Answer) -> str:
+    if answer.problem:
+        return answer.problem if not answer.status else f"HTTP {answer.status}: {answer.problem}"
+    said = ": ".join(part for part in (answer.code, answer.message) if part)
+    return plain(f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}", 300)
+
+
+def _capped(output: Output) -> Output:
+    if len(output.text) <= MAX_CHARS:
+        return output
+    return replace(output, text=output.text[:MAX_CHARS], mark=output.mark or "truncated")
+
+
+def _chat(body: Any) -> Output:
+    root = _object(body, "the answer")
+    _require(root.get("object") == "chat.completion", "the answer is no chat.completion")
+    choices = _list(root.get("choices"), "its choices")
+    _require(bool(choices), "the answer has no choices")
+    choice = _object(choices[0], "its choice")
+    message = _object(choice.get("message"), "its message")
+    content = _text(message.get("content"), "its content")
+    calls = [
+        _call(_object(_object(call, "a tool call").get("function"), "a tool call"))
+        for call in _list(message.get("tool_calls"), "its tool_calls")
+    ]
+    refusal = _text(message.get("refusal"), "its refusal")
+    return Output(
+        text=_said(content, calls) or refusal,
+        mark=_mark(
+            refused=bool(refusal),
+            filtered=choice.get("finish_reason") == "content_filter",
+            truncated=choice.get("finish_reason") == "length",
+            empty=not (content or calls),
+        ),
+        fingerprint=_short(root, "system_fingerprint"),
+        model=_short(root, "model"),
+        **_usage(root, "prompt", "completion"),
+    )
+
+
+def _response(body: Any) -> Output:
+    root = _object(body, "the answer")
+    _require(root.get("object") == "response", "the answer is no response")
+    status = root.get("status")
+    _require(status in {"completed", "incomplete"}, f"the response is {plain(str(status), 40)}")
+    details = root.get("incomplete_details")
+    reason = _object(details, "its incomplete_details").get("reason") if details else None
+    texts, refusals, calls = _items(root)
+    content, refusal = "".join(texts), "".join(refusals)
+    return Output(
+        text=_said(content, calls) or refusal,
+        mark=_mark(
+            refused=bool(refusal),
+            filtered=reason == "content_filter",
+            truncated=status == "incomplete" and reason != "content_filter",
+            empty=not (content or calls),
+        ),
+        model=_short(root, "model"),
+        **_usage(root, "input", "output"),
+    )
+
+
+def _items(root: Mapping[str, Any]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    texts: list[str] = []
+    refusals: list[str] = []
+    calls: list[dict[str, Any]] = []
+    _require(isinstance(root.get("output"), list), "the response has no output")
+    for entry in root["output"]:
+        item = _object(entry, "an output item")
+        if item.get("type") == "function_call":
+            calls.append(_call(item))
+        if item.get("type") != "message":
+            continue
+        for each in _list(item.get("content"), "its content"):
+            part = _object(each, "a content part")
+            if part.get("type") == "output_text":
+                texts.append(_text(part.get("text"), "its text"))
+            elif part.get("type") == "refusal":
+                refusals.append(_text(part.get("refusal"), "its refusal"))
+    return texts, refusals, calls
+
+
+def _mark(*, refused: bool, filtered: bool, truncated: bool, empty: bool) -> str:
+    if filtered:
+        return "filtered"
+    if refused:
+        return "refused"
+    if truncated:
+        return "truncated"
+    return "empty" if empty else ""
+
+
+def _said(content: str, calls: list[dict[str, Any]]) -> str:
+    return strict_json.dumps(calls) if calls else content
+
+
+def _call(function: Mapping[str, Any]) -> dict[str, Any]:
+    """Return name and arguments; arguments that are no JSON stay the text they are."""
+    name, arguments = function.get("name"), function.get("arguments")
+    _require(isinstance(name, str) and isinstance(arguments, str), "a tool call without a name")
+    with suppress(strict_json.StrictError):
+        arguments = strict_json.loads(str(arguments))
+    return {"name": name, "arguments": arguments}
+
+
+def _usage(root: Mapping[str, Any], asked: str, said: str) -> dict[str, Any]:
+    usage = root.get("usage")
+    if not isinstance(usage, dict):
+        return {}
+    return {
+        "tokens_in": _count(usage, f"{asked}_tokens"),
+        "tokens_cached": _count(usage.get(f"{asked}_tokens_details"), "cached_tokens"),
+        "tokens_out": _count(usage, f"{said}_tokens"),
+        "tokens_reasoning": _count(usage.get(f"{said}_tokens_details"), "reasoning_tokens"),
+    }
+
+
+def _count(table: Any, name: str) -> int:
+    value = table.get(name) if isinstance(table, dict) else None
+    return value if type(value) is int and 0 <= value < 1 << 40 else 0
+
+
+def _short(root: Mapping[str, Any], name: str) -> str:
+    value = root.get(name)
+    return plain(value, 256) if isinstance(value, str) else ""
+
+
+def _object(value: Any, what: str) -> Mapping[str, Any]:
+    _require(isinstance(value, dict), f"{what} is no object")
+    return value  # type: ignore[no-any-return]  # checked above
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    _require(value is None or isinstance(value, list), f"{what} is no list")
+    return value or []
+
+
+def _text(value: Any, what: str) -> str:
+    _require(value is None or isinstance(value, str), f"{what} is no text")
+    return value or ""
+
+
+def _require(is_so: bool, problem: str) -> None:
+    if not is_so:
+        raise _ShapeError(problem)

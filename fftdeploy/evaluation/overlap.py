@@ -1,0 +1,166 @@
+"""Examples that a training file has too: what a model has seen says little about what it can.
+
+Only what users say is compared: instructions are often the same for all.  Two inputs are the same
+if their words are, and near if at least `NEAR` of their runs of three words (Jaccard: those in
+both, over those in either) are shared.  Runs that more than one example in a hundred has are
+boilerplate and left out.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from fftdeploy import files
+from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation import json_values
+from fftdeploy.evaluation.examples import ExampleSet
+from fftdeploy.evaluation.raw_lines import HeldFile, Line
+from fftdeploy.evaluation.similarity import first_words
+from fftdeploy.strict_json import StrictError
+
+NEAR = 0.5
+RUN = 3
+_BUCKETS = 1 << 18
+_SPARED = 20  # a run that so few examples have is no boilerplate, however small the set
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """What examples and a training file have in common."""
+
+    file_sha: str
+    """SHA-256 of the training file, in hex."""
+    exact: tuple[str, ...]
+    """IDs of examples whose input is in it, in the order of the set."""
+    near: tuple[str, ...]
+    """IDs of those of which something alike is."""
+
+
+def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = "") -> Overlap:
+    """Look for the inputs of the examples in a training file.
+
+    Args:
+        examples: Read twice; a few numbers are kept of each.
+        training: JSONL for supervised, preference or reinforcement fine-tuning.
+        root: The folder that it may not leave.
+        shown: How messages call it.
+
+    Raises:
+        ConfigError: A line of it has no messages, or is no JSON.
+        ConflictError: The examples changed.
+    """
+    index = _Index(examples)
+    with files.opened(training, root=root) as (file, _, _):
+        held = HeldFile(training, shown or str(training), root, file)
+    for line in held.lines():
+        index.look_for(first_words(_training_text(line, held.shown)))
+    exact = sorted(index.exact)
+    near = sorted(index.near - index.exact)
+    return Overlap(
+        held.sha256,
+        tuple(examples.ids[at] for at in exact),
+        tuple(examples.ids[at] for at in near),
+    )
+
+
+class _Index:
+    """Where the rarest runs of words of each example stand.
+
+    If two sets share `NEAR` of what they have, they also share one of the first few of each, in
+    any order that is the same for both; rare ones first makes the lists to look through short.
+    Source: Chaudhuri, Ganti and Kaushik 2006, "A primitive operator for similarity joins".
+    """
+
+    def __init__(self, examples: ExampleSet) -> None:
+        self.examples = examples
+        self.exact: set[int] = set()
+        self.near: set[int] = set()
+        self._whole: dict[int, list[int]] = {}
+        self._often = array("I", bytes(4 * _BUCKETS))
+        self._first: dict[int, list[int]] = {}
+        for at in range(len(examples)):
+            said = self._words(at)
+            self._whole.setdefault(_number(said), []).append(at)
+            for run in _runs(said):
+                self._often[run % _BUCKETS] += 1
+        for at in range(len(examples)):
+            for run in self._rarest(self._runs(self._words(at))):
+                self._first.setdefault(run, []).append(at)
+
+    def look_for(self, said: list[str]) -> None:
+        """Note the examples that are the same as this input, or alike."""
+        self.exact.update(self._whole.get(_number(said), ()))
+        runs = self._runs(said)
+        found = {at for run in self._rarest(runs) for at in self._first.get(run, ())}
+        for at in found - self.near - self.exact:
+            ours = self._runs(self._words(at))
+            if len(ours & runs) >= NEAR * len(ours | runs):
+                self.near.add(at)
+
+    def _rarest(self, runs: set[int]) -> list[int]:
+        ranked = sorted(runs, key=lambda run: (self._often[run % _BUCKETS], run))
+        return ranked[: len(runs) - ceil(NEAR * len(runs)) + 1] if runs else []
+
+    def _words(self, at: int) -> list[str]:
+        return first_words(_asked(self.examples.read(at).messages))
+
+    def _runs(self, said: list[str]) -> set[int]:
+        most = max(_SPARED, len(self.examples) // 100)
+        return {run for run in _runs(said) if self._often[run % _BUCKETS] <= most}
+
+
+def _runs(said: list[str]) -> set[int]:
+    """Return a number for each run of words; a shorter text is one run."""
+    last = max(len(said) - RUN + 1, min(len(said), 1))
+    return {_number(said[start : start + RUN]) for start in range(last)}
+
+
+def _number(said: Iterable[str]) -> int:
+    return int.from_bytes(blake2b(" ".join(said).encode(), digest_size=8).digest())
+
+
+def _asked(messages: Iterable[Any]) -> str:
+    return "\n".join(text for message in messages for text in _texts(message))
+
+
+def _texts(message: Any) -> Iterator[str]:
+    """Yield what a message of a user says."""
+    if not isinstance(message, dict) or message.get("role") != "user":
+        return
+    content = message.get("content")
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for part in content:
+            if isinstance(part, dict) and isinstance(part.get("text"), str):
+                yield part["text"]
+
+
+def _training_text(line: Line, shown: str) -> str:
+    where = f"{shown}:{line.number}:1"
+    if line.is_too_long:
+        raise ConfigError("this line is too long to be a training example", where=where)
+    try:
+        value = json_values.read(line.raw.decode())
+    except (StrictError, UnicodeDecodeError):
+        raise ConfigError(
+            "this line is no JSON", hint="a training file is JSONL", where=where
+        ) from None
+    messages = _messages(value)
+    if messages is None:
+        raise ConfigError("this line has no messages", hint="a training file is JSONL", where=where)
+    return _asked(messages)
+
+
+def _messages(value: Any) -> list[Any] | None:
+    for path in ("messages", "input.messages", "item.messages", "item.input"):
+        found = json_values.lookup(value, path) if isinstance(value, Mapping) else None
+        if isinstance(found, list):
+            return found
+        if isinstance(found, str):
+            return [{"role": "user", "content": found}]
+    return None

@@ -1,0 +1,156 @@
+"""Examples and arms -> requests to either endpoint, each with an id made of what is sent.  Pure.
+
+Parameters go out only as the profile sets them; what it does not say is left to the API.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fftdeploy import strict_json
+from fftdeploy.evaluation.arms import Arm
+from fftdeploy.evaluation.example_lines import Example
+from fftdeploy.profiles import Endpoint
+
+_INSTRUCTIONS = frozenset({"system", "developer"})
+_ID_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request of a run: which answer it is for, and what is sent for it."""
+
+    id: str
+    """64 hex digits: equal for equal requests to the same address, whichever run they are of."""
+    arm: str
+    index: int
+    """Of the example in its set."""
+    repeat: int
+    endpoint: Endpoint
+    body: Mapping[str, Any]
+
+
+def ask(arm: Arm, example: Example, index: int, repeat: int, address: str) -> Ask:
+    """Make the request for answer `repeat` of `arm` to an example, to the API at `address`."""
+    endpoint, content = endpoint_of(arm), body(arm, example)
+    facts = {
+        "v": _ID_VERSION,
+        "address": address,
+        "endpoint": endpoint,
+        "body": content,
+        "repeat": repeat,
+    }
+    digest = hashlib.sha256(strict_json.dumps(facts).encode()).hexdigest()
+    return Ask(digest, arm.name, index, repeat, endpoint, content)
+
+
+def endpoint_of(arm: Arm) -> Endpoint:
+    """Return the endpoint that the arm's profile is for."""
+    return arm.profile.endpoint if arm.profile else "chat"
+
+
+def body(arm: Arm, example: Example) -> dict[str, Any]:
+    """Return what is sent; `system` of the profile stands for the example's own instructions."""
+    profile: Mapping[str, Any] = arm.profile.content if arm.profile else {}
+    messages: Sequence[Mapping[str, Any]] = example.messages
+    if "system" in profile:
+        messages = [message for message in messages if message.get("role") not in _INSTRUCTIONS]
+    make = _chat if endpoint_of(arm) == "chat" else _responses
+    content = {"model": arm.bundle.model, **make(messages, profile, example.tools)}
+    if example.tools and example.parallel_tool_calls is not None:
+        content["parallel_tool_calls"] = example.parallel_tool_calls
+    return content
+
+
+def profile_params(arm: Arm) -> frozenset[str]:
+    """Name the parameters of a request that are the profile's, as a 400 names them."""
+    written = frozenset(arm.profile.content) if arm.profile else frozenset()
+    names = {"max_completion_tokens": "max_output_tokens", "response_format": "text"}
+    renamed = {names.get(key, key.partition("_")[0]) for key in written}
+    return written | renamed if endpoint_of(arm) == "responses" else written
+
+
+def _chat(
+    messages: Sequence[Mapping[str, Any]],
+    profile: Mapping[str, Any],
+    tools: Sequence[Mapping[str, Any]] | None,
+) -> dict[str, Any]:
+    system = profile.get("system")
+    first = [] if system is None else [{"role": "system", "content": system}]
+    content: dict[str, Any] = {"messages": [*first, *messages]}
+    for key in ("temperature", "max_completion_tokens", "response_format", "reasoning_effort"):
+        if key in profile:
+            content[key] = profile[key]
+    if tools:
+        content["tools"] = tools
+    return content
+
+
+def _responses(
+    messages: Sequence[Mapping[str, Any]],
+    profile: Mapping[str, Any],
+    tools: Sequence[Mapping[str, Any]] | None,
+) -> dict[str, Any]:
+    content: dict[str, Any] = {"input": [item for turn in messages for item in _items(turn)]}
+    if "system" in profile:
+        content["instructions"] = profile["system"]
+    if "temperature" in profile:
+        content["temperature"] = profile["temperature"]
+    if "max_completion_tokens" in profile:
+        content["max_output_tokens"] = profile["max_completion_tokens"]
+    if "response_format" in profile:
+        content["text"] = {"format": _flat(profile["response_format"], "json_schema")}
+    if "reasoning_effort" in profile:
+        content["reasoning"] = {"effort": profile["reasoning_effort"]}
+    if tools:
+        # This endpoint is strict unless told otherwise, the other one is not.
+        content["tools"] = [{"strict": False, **_flat(tool, "function")} for tool in tools]
+    return content
+
+
+def _flat(table: Mapping[str, Any], inner: str) -> dict[str, Any]:
+    """Lift the members of `table[inner]` up beside its others."""
+    own = {key: value for key, value in table.items() if key != inner}
+    below = table.get(inner)
+    return {**own, **below} if isinstance(below, Mapping) else dict(table)
+
+
+def _items(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the input items that one message of a chat is for the Responses endpoint."""
+    role, content = turn.get("role"), turn.get("content")
+    if role == "tool":
+        call = turn.get("tool_call_id")
+        return [{"type": "function_call_output", "call_id": call, "output": content}]
+    items: list[dict[str, Any]] = []
+    if content:
+        items.append({"role": role, "content": _parts(content, role == "assistant")})
+    for call in turn.get("tool_calls") or ():
+        function = call["function"]
+        items.append(
+            {
+                "type": "function_call",
+                "call_id": call.get("id"),
+                "name": function["name"],
+                "arguments": function["arguments"],
+            }
+        )
+    return items
+
+
+def _parts(content: Any, is_output: bool) -> Any:
+    if not isinstance(content, list):
+        return content
+    return [_part(part, is_output) for part in content]
+
+
+def _part(part: Mapping[str, Any], is_output: bool) -> dict[str, Any]:
+    kind = part.get("type")
+    if kind == "text":
+        return {"type": "output_text" if is_output else "input_text", "text": part.get("text")}
+    if kind == "image_url":
+        image = part.get("image_url")
+        table = image if isinstance(image, Mapping) else {"url": image}
+        rest = {key: value for key, value in table.items() if key != "url"}
+        return {"type": "input_image", "image_url": table.get("url"), **rest}
+    return dict(part)

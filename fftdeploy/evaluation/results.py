@@ -1,0 +1,149 @@
+"""Graded answers of every arm, column by column: what the gate judges and evidence keeps.
+
+Pure.  A run of 100,000 examples is a few arrays here, not a million objects.  Outputs are not
+part of it: they stay in the log of the run.
+"""
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+PASS, MISSING = "pass", "api-error"
+MARKS = (
+    "",
+    PASS,
+    "wrong",
+    "unparsable",
+    "invalid",
+    "truncated",
+    "refused",
+    "filtered",
+    "empty",
+    MISSING,
+)
+"""How one answer was graded: passed, or why not.  "" is an answer that has not come yet."""
+
+USABLE = frozenset({PASS, "wrong"})
+"""Marks of an answer of the right shape; the floor `valid` counts them."""
+
+NOT_MEASURED = -1
+_CODES = {mark: code for code, mark in enumerate(MARKS)}
+
+
+class Sample(NamedTuple):
+    """One graded answer."""
+
+    mark: str
+    failed: tuple[int, ...] = ()
+    """Indexes of the fields (`Results.fields`) that are not as agreed."""
+    latency_ms: int = NOT_MEASURED
+    """-1 where it was not measured in this run: a cached or recorded answer tells none."""
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    """Part of `tokens_in` that the provider read from its own cache."""
+    tokens_out: int = 0
+    tokens_reasoning: int = 0
+    """Part of `tokens_out`."""
+
+
+@dataclass(slots=True)
+class Column:
+    """The answers of one arm; answer `repeat` of example `i` is at `i * repeats + repeat`."""
+
+    marks: bytearray
+    failed: "array[int]"
+    """Bit `f` is set where field `f` failed."""
+    latency_ms: "array[int]"
+    tokens_in: "array[int]"
+    tokens_cached: "array[int]"
+    tokens_out: "array[int]"
+    tokens_reasoning: "array[int]"
+
+    @classmethod
+    def empty(cls, size: int) -> "Column":
+        """Return a column of `size` answers that have not come yet."""
+        zeros = bytes(8 * size)
+        return cls(
+            bytearray(size),
+            array("Q", zeros),
+            array("q", [NOT_MEASURED]) * size,
+            *(array("q", zeros) for _ in range(4)),
+        )
+
+    def put(self, place: int, sample: Sample) -> None:
+        """Store one graded answer."""
+        self.marks[place] = _CODES[sample.mark]
+        self.failed[place] = sum(1 << index for index in sample.failed)
+        self.latency_ms[place] = sample.latency_ms
+        self.tokens_in[place] = sample.tokens_in
+        self.tokens_cached[place] = sample.tokens_cached
+        self.tokens_out[place] = sample.tokens_out
+        self.tokens_reasoning[place] = sample.tokens_reasoning
+
+    def get(self, place: int) -> Sample:
+        """Return one graded answer."""
+        bits = self.failed[place]
+        return Sample(
+            MARKS[self.marks[place]],
+            tuple(index for index in range(bits.bit_length()) if bits >> index & 1),
+            self.latency_ms[place],
+            self.tokens_in[place],
+            self.tokens_cached[place],
+            self.tokens_out[place],
+            self.tokens_reasoning[place],
+        )
+
+    def forget_latency(self) -> None:
+        """Take every answer for one whose latency was not measured."""
+        self.latency_ms = array("q", [NOT_MEASURED]) * len(self.marks)
+
+    def count(self, mark: str) -> int:
+        """Count the answers with `mark`."""
+        return self.marks.count(_CODES[mark])
+
+
+@dataclass(slots=True)
+class Results:
+    """Examples in the order of their files, and the answers of every arm to each of them.
+
+    The lists have one entry an example; `slices[i]` has one value for each of `slice_keys`,
+    "" where the example does not say.  `groups[i]` is "" for an example on its own.
+    """
+
+    repeats: int
+    slice_keys: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    """Names of the fields that the graders tell apart, at most 64."""
+    ids: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    slices: list[tuple[str, ...]] = field(default_factory=list)
+    must_pass: bytearray = field(default_factory=bytearray)
+    """1 where the candidate has to pass, whatever the statistics say."""
+    arms: dict[str, Column] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add_example(
+        self, example_id: str, group: str, slices: Sequence[str], *, must_pass: bool
+    ) -> None:
+        """Append an example; every arm's column is made after the last one."""
+        self.ids.append(example_id)
+        self.groups.append(group)
+        self.slices.append(tuple(slices))
+        self.must_pass.append(must_pass)
+
+    def add_arm(self, name: str) -> Column:
+        """Add an arm none of whose answers has come yet."""
+        self.arms[name] = Column.empty(len(self) * self.repeats)
+        return self.arms[name]
+
+    def samples(self, arm: str, index: int) -> Iterator[Sample]:
+        """Yield the graded answers of `arm` to example `index`, one a repeat."""
+        first = index * self.repeats
+        return (self.arms[arm].get(place) for place in range(first, first + self.repeats))
+
+    def with_arms(self, named: Mapping[str, str]) -> "Results":
+        """Return the same examples with the arms of `named`, new name -> present name."""
+        return replace(self, arms={new: self.arms[old] for new, old in named.items()})

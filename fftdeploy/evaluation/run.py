@@ -1,0 +1,150 @@
+"""One evaluation: every example for every arm, as often as the gate asks; requests out, answers in.
+
+Pure but for reading the examples.  It does not know who carries the requests: answers may come in
+any order, late, in part, or in another process than the one that asked.  What is held for each
+answer is a few numbers; requests are made when they are wanted and examples read again for it.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from inspect import isawaitable
+from random import Random
+
+from fftdeploy import __version__, strict_json
+from fftdeploy.evaluation import requests
+from fftdeploy.evaluation.arms import Arm
+from fftdeploy.evaluation.examples import Example, ExampleSet
+from fftdeploy.evaluation.graders import Grading
+from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.requests import Ask
+from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, PASS, Results, Sample
+from fftdeploy.gate_rules import GateRules
+
+_RECENT = 512
+"""Examples kept after reading: those whose answers are under way."""
+
+
+class Run:
+    """The requests of one evaluation, and its results so far.
+
+    `random` decides the order only: examples are shuffled, and the arms of an example follow each
+    other in random order, so that the time of day looks the same to all of them.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        arms: Sequence[Arm],
+        examples: ExampleSet,
+        rules: GateRules,
+        grading: Grading,
+        *,
+        address: str,
+        random: Random,
+    ) -> None:
+        self.task = task
+        self.arms = {arm.name: arm for arm in arms}
+        self.examples = examples
+        self.rules = rules
+        self.address = address
+        self.done = 0
+        self._grading = grading
+        self._random = random
+        self._recent: dict[int, Example] = {}
+
+    @property
+    def size(self) -> int:
+        """The number of answers wanted."""
+        return len(self.examples) * len(self.arms) * self.rules.repeats
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """What makes this run this one: short hashes by name.  Runs are one where all are equal."""
+        arms = [
+            (name, arm.bundle.model, arm.bundle.provider, arm.profile.sha if arm.profile else None)
+            for name, arm in sorted(self.arms.items())
+        ]
+        return {
+            "address": self.address,
+            "arms": _sha(arms),
+            "examples": self.examples.sha,
+            "graders": _sha([grader.content for grader in self.rules.graders]),
+            "repeats": str(self.rules.repeats),
+            "tool": __version__.partition(".")[0],
+        }
+
+    @cached_property
+    def results(self) -> Results:
+        """What has come so far; the arrays are made on first use, after the number is allowed."""
+        results = Results(self.rules.repeats, self.rules.slices, self._grading.fields)
+        values: dict[tuple[str, ...], tuple[str, ...]] = {}
+        must_pass = frozenset(self.rules.must_pass)
+        for index, example_id in enumerate(self.examples.ids):
+            meta = self.examples.meta(index)
+            slices = tuple(meta.get(key, "") for key in self.rules.slices)
+            results.add_example(
+                example_id,
+                self.examples.group(index),
+                values.setdefault(slices, slices),  # many examples share few values
+                must_pass=not must_pass.isdisjoint(self.examples.tags(index)),
+            )
+        for name in self.arms:
+            results.add_arm(name)
+        return results
+
+    def pending(self) -> Iterator[Ask]:
+        """Yield the requests whose answers have not come; each is made when it is its turn."""
+        order = array("I", range(len(self.examples)))
+        self._random.shuffle(order)
+        for index in order:
+            for repeat in range(self.rules.repeats):
+                arms = [arm for arm in self.arms.values() if not self.has(arm.name, index, repeat)]
+                self._random.shuffle(arms)
+                for arm in arms:
+                    yield requests.ask(arm, self._example(index), index, repeat, self.address)
+
+    def has(self, arm: str, index: int, repeat: int) -> bool:
+        """Whether that answer has come."""
+        return bool(self.results.arms[arm].marks[index * self.rules.repeats + repeat])
+
+    def expects(self, arm: str, index: int, repeat: int) -> bool:
+        """Whether there is such an answer to wait for at all."""
+        within = 0 <= index < len(self.examples) and 0 <= repeat < self.rules.repeats
+        return within and arm in self.arms
+
+    async def accept(
+        self, arm: str, index: int, repeat: int, output: Output, latency_ms: int = NOT_MEASURED
+    ) -> None:
+        """Grade one answer and put it into the results, in the place of an earlier one.
+
+        `latency_ms` is left out where the answer was not measured in this run.
+        """
+        mark, failed = output.mark, ()
+        if not mark:
+            graded = self._grading.grade(output.text, self._example(index))
+            grade = await graded if isawaitable(graded) else graded
+            mark, failed = PASS if grade.passed else grade.reason or "wrong", grade.failed
+        sample = Sample(
+            mark,
+            failed,
+            NOT_MEASURED if mark == MISSING else latency_ms,
+            output.tokens_in,
+            output.tokens_cached,
+            output.tokens_out,
+            output.tokens_reasoning,
+        )
+        self.done += not self.has(arm, index, repeat)
+        self.results.arms[arm].put(index * self.rules.repeats + repeat, sample)
+
+    def _example(self, index: int) -> Example:
+        example = self._recent.pop(index, None) or self.examples.read(index)
+        self._recent[index] = example  # the youngest is last
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+        return example
+
+
+def _sha(content: object) -> str:
+    return hashlib.sha256(strict_json.dumps(content).encode()).hexdigest()[:16]

@@ -1,0 +1,171 @@
+"""The log of a run: every answer as it came, one line each, so that nothing is paid for twice.
+
+There is no other state: a run that was stopped, however it was, goes on from its log, and the
+logs of earlier runs are the cache.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Self
+
+from fftdeploy import files, journal, strict_json
+from fftdeploy.evaluation import log_lines
+from fftdeploy.evaluation.answer_cache import AnswerCache
+from fftdeploy.evaluation.log_lines import Header, Record
+from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.run import Run
+from fftdeploy.journal import Journal
+
+FOLDER = Path(".fftdeploy")
+RUNS = FOLDER / "runs"
+MAX_AGE = timedelta(days=7)
+"""How long an answer may be used again instead of being asked for."""
+
+_TAIL = 256
+"""Bytes in which the last line of a finished log has room."""
+
+
+class RunLog:
+    """The log of one run, opened by `open_log`; a context manager.
+
+    `resumed` says that it goes on from an earlier process; `unlike` is one line about an
+    unfinished run of the task that is another one, "" where there is none; `cache` has the answers
+    of the other runs.
+    """
+
+    def __init__(self, log: Journal, cache: AnswerCache, *, resumed: bool, unlike: str) -> None:
+        self.path = log.path
+        self.cache = cache
+        self.resumed = resumed
+        self.unlike = unlike
+        self._journal = log
+
+    def records(self) -> Iterator[Record]:
+        """Yield the answers that are in this log already.
+
+        Raises:
+            ConfigError: A line is not whole, with its number.
+        """
+        return log_lines.read_records(self._journal.lines(), self.path)
+
+    def add(self, record: Record) -> None:
+        """Keep one answer; DiskError where the disk refuses, which costs no other answer."""
+        self._journal.append(log_lines.record_line(record))
+
+    def finish(self, count: int, at: datetime) -> None:
+        """Say that all `count` answers are there."""
+        self._journal.append(log_lines.end_line(count, at))
+        self._journal.sync()
+
+    def close(self) -> None:
+        """Wait until every line is on the disk, and close."""
+        self.cache.close()
+        self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_log(
+    root: Path,
+    run: Run,
+    *,
+    now: Callable[[], datetime],
+    token: str,
+    fresh: bool = False,
+    max_age: timedelta = MAX_AGE,
+) -> RunLog:
+    """Find the unfinished log of `run` below `root` and go on with it, or begin one.
+
+    Args:
+        root: The folder that `.fftdeploy` is in.
+        run: Which run it is, by its `parts`.
+        now: The clock, in UTC.
+        token: 6 hex digits that no other run of this second has.
+        fresh: Take no answer from the logs of other runs.
+        max_age: Take none that is older; an unfinished log that is, is left alone.
+
+    Raises:
+        ConfigError: A log is damaged, or something else is in the way of one.
+        DiskError: The disk refused.
+    """
+    template = resources.files("fftdeploy") / "templates" / "gitignore"
+    files.create(root / FOLDER / ".gitignore", template.read_bytes(), root=root)
+    moment = now()
+    header = _header(root, run, moment, token, {**run.parts, "fresh": str(fresh).lower()})
+    logs = [log for log in headers(root, run.task) if log.made_at >= moment - max_age]
+    unfinished = [log for log in logs if not is_finished(log.path, root)]
+    ours = next((log for log in unfinished if log.run == header.run), None)
+    unlike = _unlike(unfinished[0], header) if unfinished and ours is None else ""
+    others = [] if fresh else [log.path for log in logs if log is not ours]
+    cache = AnswerCache(others, root, moment - max_age)
+    try:
+        log = journal.open_journal((ours or header).path, root=root)
+        log.drop_torn()
+        if ours is None:
+            log.append(log_lines.header_line(header))
+    except BaseException:
+        cache.close()
+        raise
+    return RunLog(log, cache, resumed=ours is not None, unlike=unlike)
+
+
+def headers(root: Path, task: str = "") -> list[Header]:
+    """Return the headers of the logs below `root`, of one task or of all, newest first."""
+    names = journal.listing(root / RUNS, root=root)
+    paths = [root / RUNS / name for name in names if name.endswith(".jsonl")]
+    found = [header for path in paths if (header := read_header(path, root)) is not None]
+    found = [header for header in found if task in {"", header.task}]
+    return sorted(found, key=lambda header: (header.made_at, header.path.name), reverse=True)
+
+
+def read_header(path: Path, root: Path) -> Header | None:
+    """Read the first line of a log; None where a kill left no whole one."""
+    with journal.open_reader(path, root=root) as file:
+        line = file.readline()
+    return log_lines.read_header(line, path) if line.endswith(b"\n") else None
+
+
+def is_finished(path: Path, root: Path) -> bool:
+    """Whether the log's last line says that nothing is missing."""
+    with journal.open_reader(path, root=root) as file:
+        file.seek(max(0, file.seek(0, 2) - _TAIL))
+        tail = file.read()
+    last = tail[:-1].rpartition(b"\n")[2]
+    return tail.endswith(b"\n") and last.startswith(log_lines.END_PREFIX)
+
+
+def read_records(path: Path, root: Path) -> Iterator[Record]:
+    """Yield the answers of a log, finished or not; ConfigError for a damaged line."""
+    with journal.open_reader(path, root=root) as file:
+        yield from log_lines.read_records(file, path)
+
+
+def outputs(path: Path, root: Path) -> dict[str, dict[str, dict[int, Output]]]:
+    """Return what was answered, by the example's id, arm and repeat."""
+    found: dict[str, dict[str, dict[int, Output]]] = {}
+    for record in read_records(path, root):
+        arms = found.setdefault(record.example, {})
+        arms.setdefault(record.arm, {})[record.repeat] = record.output
+    return found
+
+
+def _header(root: Path, run: Run, at: datetime, token: str, parts: Mapping[str, str]) -> Header:
+    digest = hashlib.sha256(strict_json.dumps(dict(parts)).encode()).hexdigest()
+    name = f"{run.task}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{token}.jsonl"
+    arms = {key: asdict(arm.bundle) for key, arm in run.arms.items()}
+    return Header(root / RUNS / name, digest[:32], run.task, at, parts, arms)
+
+
+def _unlike(other: Header, ours: Header) -> str:
+    """Say what makes an unfinished run another one than ours."""
+    keys = sorted(ours.parts.keys() | other.parts.keys())
+    changed = [key for key in keys if ours.parts.get(key) != other.parts.get(key)]
+    return f"{other.path.name} is unfinished and another run: its {', '.join(changed)} differ"

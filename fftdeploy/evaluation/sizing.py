@@ -1,0 +1,244 @@
+"""How many examples a bar needs, said before money is spent.  Pure.
+
+Chances are exact: every table that n examples can give is enumerated, except those that are
+further than nine standard deviations from what is expected.  Shares and differences are
+fractions; a difference is candidate minus live.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import ceil, exp, floor, lgamma, log, log1p, sqrt
+from typing import NamedTuple
+
+from fftdeploy.evaluation.statistics import (
+    binomial_tail,
+    mcnemar,
+    normal_quantile,
+    tango_score,
+    wilson,
+)
+
+_DEVIATIONS = 9
+_ENUMERATED = 10_000
+"""Sizes above which the formula is used: it is within 1 % there."""
+_SURE = 5_000
+"""Examples that let no much worse candidate through: it is ten standard errors away."""
+
+
+class Size(NamedTuple):
+    """A number of examples."""
+
+    n: int
+    is_approximate: bool = False
+    """By the formula n = disagreement * (z_risk + z_power)^2 / gap^2, not by enumeration."""
+
+
+def smallest_that_can_pass(margin: float, confidence: float = 0.95) -> int:
+    """Return the least n at which a candidate without any disagreement is not worse."""
+    square = normal_quantile(confidence) ** 2
+    return floor(square * (1 - margin) / margin) + 1
+
+
+def smallest_that_can_be_better(confidence: float = 0.95) -> int:
+    """Return the least number of examples, all of them fixed, that proves a candidate better."""
+    n = 1
+    while mcnemar(0, n, "better") > 1 - confidence:
+        n += 1
+    return n
+
+
+def smallest_for_threshold(threshold: float, confidence: float = 0.95) -> int | None:
+    """Return the least n, all passed, that proves a pass rate of `threshold`; None for 1."""
+    if threshold >= 1:
+        return None
+    n = max(1, floor(normal_quantile(confidence) ** 2 * threshold / (1 - threshold)) - 1)
+    while wilson(n, n, confidence, 1).lower < threshold:
+        n += 1
+    return n
+
+
+def pass_probability(
+    n: int,
+    disagreement: float,
+    margin: float,
+    confidence: float = 0.95,
+    difference: float = 0.0,
+) -> float:
+    """Return the chance that n examples prove a candidate not worse.
+
+    `disagreement` is the share of the examples that one arm passes and the other fails, at
+    least the absolute `difference`, which is the true one.
+    """
+    z = normal_quantile(confidence)
+
+    def passes(broke: int, fixed: int) -> bool:
+        return tango_score(broke, fixed, n, -margin) > z
+
+    return _chance(n, disagreement, difference, passes)
+
+
+def better_probability(
+    n: int, disagreement: float, difference: float, confidence: float = 0.95
+) -> float:
+    """Return the chance that n examples prove a candidate better."""
+
+    def is_better(broke: int, fixed: int) -> bool:
+        return mcnemar(broke, fixed, "better") <= 1 - confidence
+
+    return _chance(n, disagreement, difference, is_better)
+
+
+def let_through(n: int, margin: float, confidence: float = 0.95) -> float:
+    """Return the chance that a much worse candidate is not ruled `fail` for it.
+
+    That is what `on_inconclusive = "allow"` lets through.  Much worse is `much_worse(margin)`,
+    where five points more of the examples disagree.
+    """
+    drop, examples = much_worse(margin), min(n, _SURE)
+    z = normal_quantile(confidence)
+
+    def goes_through(broke: int, fixed: int) -> bool:
+        passes = tango_score(broke, fixed, examples, -margin) > z
+        return mcnemar(broke, fixed, "worse") > 1 - confidence
+
+    return _chance(examples, min(1.0, drop + 0.05), -drop, goes_through)
+
+
+def let_through_threshold(n: int, threshold: float, confidence: float = 0.95) -> float:
+    """Return the chance that a pass rate ten points under `threshold` is not ruled `fail`."""
+    low, high = -1, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        reaches = wilson(middle, n, confidence, 1).upper >= threshold
+        low, high = (low, middle) if reaches else (middle, high)
+    return binomial_tail(high, n, max(0.0, threshold - 0.1))
+
+
+def much_worse(margin: float) -> float:
+    """Return the drop that `let_through` speaks of: ten points, or twice the margin."""
+    return min(0.95, max(0.1, 2 * margin))
+
+
+@lru_cache(maxsize=256)
+def usual_size(
+    disagreement: float, margin: float, confidence: float = 0.95, power: float = 0.8
+) -> Size:
+    """Return an n at which a candidate as good as live passes with the chance `power`.
+
+    With one example fewer the chance is lower.  It climbs in saw teeth of a point or so, and
+    where several sizes reach `power` bisection finds one of them.  The formula alone is far too
+    low where few examples disagree.
+    """
+    least = smallest_that_can_pass(margin, confidence)
+    if disagreement <= 0:
+        return Size(least)
+    return _usual(
+        least,
+        formula(disagreement, margin, confidence, power),
+        lambda n: pass_probability(n, disagreement, margin, confidence) >= power,
+    )
+
+
+def usual_size_to_be_better(
+    disagreement: float, difference: float, confidence: float = 0.95, power: float = 0.8
+) -> Size | None:
+    """Return an n at which a candidate better by `difference` is proved better, as `usual_size`.
+
+    None where the candidate is not better.
+    """
+    if difference <= 0:
+        return None
+    return _usual(
+        smallest_that_can_be_better(confidence),
+        formula(disagreement, difference, confidence, power),
+        lambda n: better_probability(n, disagreement, difference, confidence) >= power,
+    )
+
+
+def usual_size_for_threshold(
+    rate: float, threshold: float, confidence: float = 0.95, power: float = 0.8
+) -> Size | None:
+    """Return an n at which a candidate with the pass rate `rate` is proved to reach `threshold`.
+
+    As `usual_size`; None where it does not reach it.
+    """
+    least = smallest_for_threshold(threshold, confidence)
+    if least is None or rate <= threshold:
+        return None
+
+    def reaches(n: int) -> bool:
+        passed = ceil(n * threshold)
+        while passed <= n and wilson(passed, n, confidence, 1).lower < threshold:
+            passed += 1
+        return binomial_tail(passed, n, rate) >= power
+
+    spread = normal_quantile(confidence) * sqrt(threshold * (1 - threshold))
+    spread += normal_quantile(power) * sqrt(rate * (1 - rate))
+    return _usual(least, ceil((spread / (rate - threshold)) ** 2), reaches)
+
+
+def settling_size(
+    disagreement: float, difference: float, margin: float, confidence: float, n: int
+) -> Size:
+    """Return how many examples would usually settle what n could not.
+
+    That is the usual size for a candidate as good as live; where n is that many already, the
+    candidate looks somewhat worse, and it is the size that usually tells at this difference
+    whether it is worse, or not by the margin, whichever takes fewer.
+    """
+    size = usual_size(disagreement, margin, confidence)
+    if size.n > n:
+        return size
+    gap = max(margin + difference, -difference)
+    return Size(max(n + 1, formula(disagreement, gap, confidence)), is_approximate=True)
+
+
+def formula(disagreement: float, gap: float, confidence: float = 0.95, power: float = 0.8) -> int:
+    """Return disagreement * (z_confidence + z_power)^2 / gap^2, the usual approximation."""
+    reach = normal_quantile(confidence) + normal_quantile(power)
+    return ceil(disagreement * (reach / gap) ** 2)
+
+
+def _usual(least: int, guess: int, suffices: Callable[[int], bool]) -> Size:
+    if least + guess > _ENUMERATED:
+        return Size(max(least, guess), is_approximate=True)
+    low, high = least - 1, least + guess + 10
+    while not suffices(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    return Size(high)
+
+
+def _chance(
+    n: int, disagreement: float, difference: float, holds: Callable[[int, int], bool]
+) -> float:
+    """Return the chance that `holds(broke, fixed)`, which more fixed of as many never undoes."""
+    share = (disagreement + difference) / (2 * disagreement) if disagreement > 0 else 0.5
+    spread = _DEVIATIONS * sqrt(n * disagreement * (1 - disagreement)) + _DEVIATIONS
+    first = max(0, floor(n * disagreement - spread))
+    last = min(n, ceil(n * disagreement + spread))
+    least = ceil(first * share)
+    tail = binomial_tail(least, first, share)
+    total = 0.0
+    for differ in range(first, last + 1):
+        while least > 0 and holds(differ - least + 1, least - 1):
+            least -= 1
+            tail += _binomial(least, differ, share)
+        while least <= differ and not holds(differ - least, least):
+            tail -= _binomial(least, differ, share)
+            least += 1
+        total += _binomial(differ, n, disagreement) * max(0.0, tail)
+        tail += share * _binomial(least - 1, differ, share)
+    return min(1.0, total)
+
+
+def _binomial(k: int, n: int, p: float) -> float:
+    """Return P(X = k) of X ~ Binomial(n, p)."""
+    if not 0 <= k <= n:
+        return 0.0
+    if p <= 0 or p >= 1:
+        return float(k == (n if p >= 1 else 0))
+    ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+    return exp(ways + k * log(p) + (n - k) * log1p(-p))

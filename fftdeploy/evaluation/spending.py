@@ -1,0 +1,215 @@
+"""What a run costs: estimated before, counted as answers come, never more than allowed.  Pure.
+
+USD come from the team's own table of prices; a model that it does not name has no cost that is
+known, and no limit in USD is accepted for it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fftdeploy import strict_json
+from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.evaluation.log_lines import Record
+from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.requests import Ask
+from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
+from fftdeploy.prices import Price, Prices
+
+MAX_REQUESTS = 50_000
+"""Most requests of a run where nobody has said otherwise."""
+
+CHARS_PER_TOKEN = 4.0
+"""Rule of thumb for English; only for what has not been asked before."""
+
+_GUESSED_LATENCY_S = 1.0
+_GUESSED_TOKENS_PER_S = 60.0
+
+
+class Mean(NamedTuple):
+    """What one answer of an arm takes on average."""
+
+    tokens_in: float
+    tokens_cached: float
+    tokens_out: float
+    latency_s: float
+    is_guess: bool = False
+    """From the number of characters, not from answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run is going to take."""
+
+    requests: int
+    tokens_in: float
+    tokens_out: float
+    usd: float | None
+    """None where a model has no price."""
+    seconds: float
+    is_guess: bool
+    """Some of it is from the number of characters, not from earlier answers."""
+
+
+class Spending:
+    """Counts what is asked and paid in one command, and says when it is enough.
+
+    Args:
+        models: The model of each arm.
+        prices: What their tokens cost.
+        max_usd: Most USD to spend; None where there is no limit.
+        max_requests: Most requests to send.
+        means: What is known of the arms before the first answer, for the limit in USD.
+
+    Raises:
+        UsageError: `max_usd` is given, and a model has no price.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, str],
+        prices: Prices,
+        *,
+        max_usd: float | None = None,
+        max_requests: int = MAX_REQUESTS,
+        means: Mapping[str, Mean] | None = None,
+    ) -> None:
+        self.max_usd = max_usd
+        self.max_requests = max_requests
+        self.requests = 0
+        self.tokens_in = 0
+        self.tokens_out = 0
+        self._prices = {arm: prices.price(model) for arm, model in models.items()}
+        self._means = means or {}
+        self._spent: Counter[str] = Counter()
+        self._answers: Counter[str] = Counter()
+        self._in_flight: Counter[str] = Counter()
+        unpriced = sorted({models[arm] for arm, price in self._prices.items() if price is None})
+        if max_usd is not None and unpriced:
+            raise UsageError(
+                f"--max-usd needs the price of {unpriced[0]}",
+                hint="add it to [prices] in fftdeploy.toml, or use --max-requests instead",
+            )
+
+    @property
+    def usd(self) -> float | None:
+        """What the answers cost so far; None where a model that answered has no price."""
+        if any(self._prices[arm] is None for arm in self._answers):
+            return None
+        return sum(self._spent.values()) / 1e6
+
+    def require_allowed(self, count: int) -> None:
+        """Refuse `count` requests before the first one; PolicyError where they are too many."""
+        if count > self.max_requests:
+            raise PolicyError(
+                f"{count:,} requests are more than the {self.max_requests:,} that are allowed",
+                hint=f"--max-requests {count} allows them",
+                code="max-requests",
+            )
+
+    def admit(self, arm: str) -> bool:
+        """Count one request as sent; False, and not counted, where it may cost too much.
+
+        What is under way is taken to cost what the answers before it did.
+        """
+        if self.max_usd is not None:
+            under_way = sum(self._expected(each) * n for each, n in self._in_flight.items())
+            spent = sum(self._spent.values())
+            if spent + under_way + self._expected(arm) > self.max_usd * 1e6:
+                return False
+        self.requests += 1
+        self._in_flight[arm] += 1
+        return True
+
+    def settle(self, arm: str, output: Output | None) -> None:
+        """Count what has come back for a request; None where it was given up."""
+        self._in_flight[arm] -= 1
+        if output is None or output.mark == MISSING:
+            return
+        self.tokens_in += output.tokens_in
+        self.tokens_out += output.tokens_out
+        self._answers[arm] += 1
+        if price := self._prices[arm]:
+            used = price.usd(output.tokens_in, output.tokens_cached, output.tokens_out)
+            self._spent[arm] += round(used * 1e6)
+
+    def stopped(self, kept: int, wanted: int) -> PolicyError:
+        """Return the failure of a run that has reached its limit in USD."""
+        return PolicyError(
+            f"stopped before spending more than {self.max_usd:g} USD: "
+            f"{kept:,} of {wanted:,} answers are kept, {self.usd or 0:.4f} USD spent",
+            hint="run it again with a higher --max-usd: it goes on from there",
+            code="max-usd",
+        )
+
+    def _expected(self, arm: str) -> float:
+        """Return the millionths of a USD that the next answer of an arm may cost."""
+        if count := self._answers[arm]:
+            return self._spent[arm] / count
+        price, mean = self._prices[arm], self._means.get(arm)
+        if price is None or mean is None:
+            return 0.0
+        return price.usd(mean.tokens_in, mean.tokens_cached, mean.tokens_out) * 1e6
+
+
+def estimate(
+    counts: Mapping[str, int],
+    means: Mapping[str, Mean],
+    prices: Mapping[str, Price | None],
+    concurrency: int,
+) -> Estimate:
+    """Estimate what `counts[arm]` answers of each arm take, all of them asked for."""
+    usd: float | None = 0.0
+    for arm, count in counts.items():
+        price, mean = prices[arm], means[arm]
+        if price is None or usd is None:
+            usd = None
+        else:
+            usd += count * price.usd(mean.tokens_in, mean.tokens_cached, mean.tokens_out)
+    return Estimate(
+        requests=sum(counts.values()),
+        tokens_in=sum(count * means[arm].tokens_in for arm, count in counts.items()),
+        tokens_out=sum(count * means[arm].tokens_out for arm, count in counts.items()),
+        usd=usd,
+        seconds=sum(count * means[arm].latency_s for arm, count in counts.items()) / concurrency,
+        is_guess=any(means[arm].is_guess for arm in counts),
+    )
+
+
+def guess(asks: Iterable[tuple[Ask, str]]) -> dict[str, Mean]:
+    """Guess the mean of each arm from some requests and the answers that were agreed on."""
+    asked: Counter[str] = Counter()
+    said: Counter[str] = Counter()
+    count: Counter[str] = Counter()
+    for ask, reference in asks:
+        asked[ask.arm] += len(strict_json.dumps(ask.body))
+        said[ask.arm] += len(reference)
+        count[ask.arm] += 1
+    means = {}
+    for arm, number in count.items():
+        tokens_out = said[arm] / number / CHARS_PER_TOKEN
+        latency_s = _GUESSED_LATENCY_S + tokens_out / _GUESSED_TOKENS_PER_S
+        tokens_in = asked[arm] / number / CHARS_PER_TOKEN
+        means[arm] = Mean(tokens_in, 0.0, tokens_out, latency_s, is_guess=True)
+    return means
+
+
+def measure(records: Iterable[Record]) -> dict[str, Mean]:
+    """Return the mean of each arm over answers of an earlier run; without one no mean."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        if record.output.mark != MISSING and record.latency_ms != NOT_MEASURED:
+            found.setdefault(record.arm, []).append(record)
+    return {arm: _mean(each) for arm, each in found.items()}
+
+
+def _mean(records: list[Record]) -> Mean:
+    count = len(records)
+    outputs = [record.output for record in records]
+    return Mean(
+        sum(output.tokens_in for output in outputs) / count,
+        sum(output.tokens_cached for output in outputs) / count,
+        sum(output.tokens_out for output in outputs) / count,
+        sum(record.latency_ms for record in records) / count / 1000,
+    )

@@ -1,0 +1,145 @@
+"""What the gate says of a candidate, as one value: text, JSON, HTML, JUnit and exit code come from it.
+
+Pure data.  Shares and differences are fractions (0.05 is five points), a difference is candidate
+minus live, and bounds are one-sided at the gate's confidence.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+Ruling = Literal["pass", "fail", "inconclusive"]
+Label = Literal["better", "not-worse", "worse", "inconclusive", "no-baseline"]
+ReasonCode = Literal[
+    "must-pass", "floor", "budget", "slice", "worse", "margin", "threshold", "better", "groups",
+    "too-few", "no-baseline", "missing", "unreviewed", "creep", "latency", "zero-failures",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing the gate found; `rules` is what it does to the ruling, "" for a notice."""
+
+    code: ReasonCode
+    rules: Literal["fail", "inconclusive", ""]
+    message: str
+    examples: tuple[str, ...] = ()
+    """IDs of the examples that it is about, all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Candidate against live on the same examples.
+
+    With repeats an example counts as broke (fixed) where the candidate passed it less (more)
+    often than live did.
+    """
+
+    n: int
+    passed_both: int
+    broke: int
+    """Live passed, the candidate failed."""
+    fixed: int
+    failed_both: int
+    difference: float
+    lower: float
+    upper: float
+    p_worse: float
+    """Exact one-sided McNemar; with repeats or groups that of the pseudo-example t."""
+    p_better: float
+    method: Literal["tango", "pseudo-t"]
+    label: Label
+    groups: int = 0
+    """Number of groups of examples that belong together; 0 where each stands alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """The comparison on part of the examples, or on one field of the answers."""
+
+    kind: Literal["slice", "field"]
+    key: str
+    value: str
+    """Value of the slice; "" for a field, whose name is `key`."""
+    n: int
+    broke: int
+    fixed: int
+    p: float
+    p_adjusted: float
+    """Holm over all slices and fields."""
+    lower: float
+    """Lower bound of the difference on this part."""
+    is_harmed: bool
+    is_small: bool
+    """Fewer than 20 examples: too few to say much."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """One arm on its own.  An interval is Wilson's, two-sided at 95 %."""
+
+    arm: str
+    n: int
+    passed: int
+    """Examples passed; with repeats, those passed in more than half of them."""
+    rate: float
+    """Mean over the examples of the share of repeats passed."""
+    low: float
+    high: float
+    valid: float
+    """Share of the answers of the right shape."""
+    marks: dict[str, int]
+    """Number of answers by mark."""
+    p50_latency_ms: int | None
+    p95_latency_ms: int | None
+    p95_lower_ms: int | None
+    """Lower 95 % order-statistic bound of the 95th percentile."""
+    measured: int
+    """Answers whose latency was measured in the run."""
+    tokens_in: float
+    """Mean per request, as the next three."""
+    tokens_cached: float
+    tokens_out: float
+    tokens_reasoning: float
+    usd_per_1k_requests: float | None
+    """None without a price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's answer.
+
+    `headline` is one line for an engineer, without the ruling's word; `detail` follows it.
+    """
+
+    ruling: Ruling
+    label: Label
+    headline: str
+    detail: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    comparison: Comparison | None
+    slices: tuple[SliceResult, ...]
+    arms: tuple[ArmResult, ...]
+    broke: tuple[str, ...]
+    """IDs of the examples that broke, in the order of the files; so are the next two."""
+    fixed: tuple[str, ...]
+    must_pass_failed: tuple[str, ...]
+    needed: int | None = None
+    """Examples that would usually settle it, where it is inconclusive for their number."""
+    reports_only: bool = False
+    """The gate's mode is `report-only`: the ruling stops nothing."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON output and evidence have it; floats to 6 digits."""
+        return cast("dict[str, Any]", _plain(self))
+
+
+def _plain(value: Any) -> Any:
+    from dataclasses import fields, is_dataclass
+
+    if is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,65 @@
+"""JSON as its specification has it: what Python's reader takes beyond that is refused.  Pure."""
+
+import json
+import math
+from typing import Any
+
+
+class StrictError(ValueError):
+    """Text that is no strict JSON; the message quotes nothing of it.
+
+    `position` is the index of the fault in the text, -1 where it is not known.
+    """
+
+    def __init__(self, message: str, position: int = -1) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+def loads(text: str) -> Any:
+    """Read one JSON value.
+
+    Raises:
+        StrictError: Not JSON, a key twice, `NaN` or a number out of range, half of a surrogate
+            pair, or nested past reason.
+    """
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
+        )
+        if "\\u" in text:  # only an escape can make half of a pair
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise StrictError("broken JSON", error.pos) from None
+    except UnicodeEncodeError:
+        raise StrictError("JSON with half of a surrogate pair") from None
+    except RecursionError:
+        raise StrictError("JSON nested too deep") from None
+    except StrictError:
+        raise
+    except ValueError:  # an integer of thousands of digits
+        raise StrictError("JSON with a number out of range") from None
+    return value
+
+
+def dumps(value: Any) -> str:
+    """Write `value` the one canonical way: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise StrictError("JSON with a key twice")
+    return members
+
+
+def _constant(name: str) -> None:
+    raise StrictError(f"JSON with {name}")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise StrictError("JSON with a number out of range")
+    return number
