@@ -124,7 +124,7 @@ def _parts() -> dict[str, Schema]:
     return {
         "api": _whole({"address": text(), "from": text()}),
         "error": _whole(
-            {"code": text(), "message": text()}
+            {"code": text(), "message": text(), "details": many(text())}
             | {key: _or_null(text()) for key in ("where", "hint", "changed")}
         ),
         "finding": _whole(

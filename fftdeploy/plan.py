@@ -163,6 +163,15 @@ def plan_adoption(
     return Plan(target, replace(target, releases=(release, *target.releases)))
 
 
+def with_evidence(made: Plan, evidence: str | None) -> Plan:
+    """Return `made` with the evidence that let its new release through."""
+    if evidence is None or made.is_noop or not made.after.releases:
+        return made
+    newest, *older = made.after.releases
+    releases = (replace(newest, evidence=evidence), *older)
+    return replace(made, after=replace(made.after, releases=releases))
+
+
 def rollback_candidates(
     target: Target,
     live: Bundle,

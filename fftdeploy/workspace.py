@@ -6,9 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from fftdeploy import deployments, files, policy, profiles
+from fftdeploy.bundles import refuse_without_file
 from fftdeploy.deployments import Bundle, Deployments, Target
 from fftdeploy.document import BOM
 from fftdeploy.errors import ConfigError, UsageError
+from fftdeploy.evaluation import EVIDENCE_FOLDER
 from fftdeploy.policy import Policy
 from fftdeploy.profiles import Profile
 from fftdeploy.proof import Question
@@ -74,6 +76,17 @@ class Workspace:
         found = self.profile(name)
         return found.sha if found else None
 
+    def bundle(self, model: str, profile: str | None) -> Bundle:
+        """Return the bundle of a model and a profile as it is on disk now.
+
+        Raises:
+            ConfigError: The profile has no file.
+        """
+        sha = self.sha(profile) if profile else None
+        found = Bundle(model, profile=profile, profile_sha=sha)
+        refuse_without_file(found, "name another one")
+        return found
+
     def endpoint(self, name: str | None) -> str:
         """Return the endpoint of a profile; `chat` without one."""
         found = self.profile(name) if name else None
@@ -115,6 +128,10 @@ class Workspace:
     def profile_path(self, name: str) -> Path:
         """Return where a profile's file is, or would be."""
         return self.folder / profiles.FOLDER / f"{name}.toml"
+
+    def evidence_path(self, task: str, evidence: str) -> Path:
+        """Return where evidence about `task` is, or would be."""
+        return self.folder / EVIDENCE_FOLDER / task / f"{evidence}.json"
 
     def _read_profile(self, name: str) -> Profile | None:
         path = self.profile_path(name)

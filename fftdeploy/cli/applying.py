@@ -233,10 +233,13 @@ class Change:
                 raise found.error()
 
     def _commit_paths(self, made: Plan) -> list[Path]:
-        """Name the files that the commit is made of: the new release's profile goes along."""
+        """Name the files that the commit is made of: what the new release names goes along."""
         release = new_release(made)
-        profile = release.bundle.profile if release else None
-        also = [self.workspace.profile_path(profile)] if profile else []
+        also = []
+        if release and release.bundle.profile:
+            also.append(self.workspace.profile_path(release.bundle.profile))
+        if release and release.evidence:
+            also.append(self.workspace.evidence_path(made.after.task, release.evidence))
         return [self.workspace.snapshot.real, *also]
 
     def _check_commit(self, made: Plan) -> None:

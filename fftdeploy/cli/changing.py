@@ -9,8 +9,10 @@ from fftdeploy.cli import rolling_back
 from fftdeploy.cli.app import ChangeFlags, command
 from fftdeploy.cli.applying import Change, Replan
 from fftdeploy.cli.completion import complete_target
+from fftdeploy.cli.gating import Gate
 from fftdeploy.cli.promoting import Promotion, Wanted
 from fftdeploy.cli.session import Session, one_of, parse_time, parse_wait
+from fftdeploy.errors import UsageError
 from fftdeploy.plan import Actor
 from fftdeploy.report import Report
 
@@ -45,13 +47,21 @@ def promote(
     ] = False,
     override: Annotated[
         str | None,
-        typer.Option("--override", help="Policies to set aside: freeze,soak,order,runway."),
+        typer.Option(
+            "--override", help="Policies to set aside: freeze,soak,order,runway,inconclusive."
+        ),
     ] = None,
     no_probe: Annotated[
         bool, typer.Option("--no-probe", help="Trust the model's record, send it no message.")
     ] = False,
+    evaluate: Annotated[
+        bool, typer.Option("--eval", help="Evaluate now where there is no evidence yet.")
+    ] = False,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", min=0.0, help="With --eval: spend no more.")
+    ] = None,
 ) -> Report:
-    """Make a model live in a target, once it is proved to answer.
+    """Make a model live in a target, once it is proved to answer and no worse.
 
     \b
     Examples:
@@ -62,6 +72,8 @@ def promote(
     flags = {"--from": origin, "--model": model, "--job": job}
     one_of(flags, list(flags))
     one_of({"--profile": profile, "--no-profile": no_profile}, ["--profile", "--no-profile"])
+    if max_usd is not None and not evaluate:
+        raise UsageError("--max-usd is for --eval", hint="add --eval")
     wanted = Wanted(
         from_environment=origin,
         model=model,
@@ -74,6 +86,8 @@ def promote(
         create=create,
         overrides=tuple(override.split(",")) if override else (),
         probe=not no_probe,
+        evaluate=evaluate,
+        max_usd=max_usd,
     )
     return Promotion(Change(session, change, target), wanted).run()
 
@@ -132,16 +146,25 @@ def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
         readiness = session.prover(wait_s=0).prove(question)
         if readiness.dead:
             raise readiness.error()
+    # A target's first release needs no evidence: there is nothing that it could be worse than.
+    asks = rules.protected and bool(found.releases)
+    passed = Gate(work, is_protected=asks, live_is_dead=lambda: False).ask(live)
     verified = readiness is not None and readiness.is_ready
     if not verified:
         session.output.note("warning: not verified with the API: recorded as `verified = false`")
 
     def planned(actor: Actor) -> plan.Plan:
-        return plan.plan_adoption(found, live, actor, verified=verified)
+        made = plan.plan_adoption(found, live, actor, verified=verified)
+        return plan.with_evidence(made, passed.evidence)
 
     made = planned(work.actor)
-    again = question if verified else None
-    return work.finish(planned, (made, work.draft(made)), readiness=readiness, question=again)
+    return work.finish(
+        planned,
+        (made, work.draft(made)),
+        readiness=readiness,
+        question=question if verified else None,
+        details=passed.details,
+    )
 
 
 @command("hold", changes=True)

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from fftdeploy import bundles, names, plan, policy
 from fftdeploy.bundles import Source
 from fftdeploy.cli.applying import Change
+from fftdeploy.cli.gating import Gate
 from fftdeploy.deployments import OVERRIDES, Bundle, Target
 from fftdeploy.errors import (
     ConfigError,
@@ -41,6 +41,8 @@ class Wanted:
     create: bool
     overrides: tuple[str, ...]
     probe: bool
+    evaluate: bool
+    max_usd: float | None
 
 
 class Promotion:
@@ -79,16 +81,46 @@ class Promotion:
         self._refuse_held_at_source(source)
         self._pass(self._offline_breaches(source, self.change.actor.now))
         self._expect_current()
+        gate = self._gate()
+        gate.check_examples()
         question = self.change.question(source.bundle, probe=self.wanted.probe, fresh=self.fresh)
         readiness = self._prover().prove(question)
         if not readiness.is_ready:
             raise readiness.error()
         used = self._pass(self._breaches(source, readiness))
-        replan = partial(self._plan, source, used)
-        if used:
+        passed = gate.ask(source.bundle)
+        used = tuple(code for code in OVERRIDES if code in {*used, *passed.overrides})
+
+        def replan(actor: Actor) -> Plan:
+            return plan.with_evidence(self._plan(source, used, actor), passed.evidence)
+
+        if used or passed.evidence:
             made = replan(self.change.actor)
             drafted = self.change.draft(made)
-        return self.change.finish(replan, (made, drafted), readiness=readiness, question=question)
+        return self.change.finish(
+            replan,
+            (made, drafted),
+            readiness=readiness,
+            question=question,
+            details=passed.details,
+        )
+
+    def _gate(self) -> Gate:
+        return Gate(
+            self.change,
+            is_protected=self.rules.protected,
+            is_default=self.wanted.model is None and self.wanted.job is None,
+            live_is_dead=self._baseline_is_dead,
+            overrides=self.wanted.overrides,
+            evaluate=self.wanted.evaluate,
+            max_usd=self.wanted.max_usd,
+        )
+
+    def _baseline_is_dead(self) -> bool:
+        if self.target is None:
+            return False
+        found = self._prover().prove(self.change.question(self._live(self.target), probe=False))
+        return bool(found.dead)
 
     def _prover(self) -> "Prover":
         return self.change.session.prover(wait_s=self.wanted.wait_s)

@@ -1,9 +1,14 @@
-"""Readiness, runway and moments in the few words that fit a cell."""
+"""Readiness, runway, moments and costs in the few words that fit a cell or a line."""
 
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from fftdeploy.readiness import Readiness, Shutdown
 from fftdeploy.report import Cell
+
+if TYPE_CHECKING:  # half of the commands never evaluate
+    from fftdeploy.evaluation.online import Progress
+    from fftdeploy.evaluation.spending import Estimate
 
 URGENT_DAYS = 30
 SOON_DAYS = 90
@@ -39,3 +44,32 @@ def shutdown_cell(shutdown: Shutdown | None, today: date) -> Cell:
 def moment(at: datetime) -> str:
     """Write a time to the minute, in UTC."""
     return f"{at:%Y-%m-%d %H:%MZ}"
+
+
+def progress_words(progress: "Progress") -> str:
+    """Say how far a run is in one line."""
+    parts = [f"{progress.done:,}/{progress.total:,}"]
+    if progress.cached:
+        parts.append(f"{progress.cached:,} known")
+    parts.append(f"{progress.rate:.0f}/s")
+    if progress.eta_s is not None and progress.done < progress.total:
+        parts.append(f"{seconds_words(progress.eta_s)} left")
+    parts.append(f"{progress.tokens_in:,} tokens in, {progress.tokens_out:,} out")
+    if progress.usd is not None:
+        parts.append(f"{progress.usd:.4f} USD")
+    return "  ".join(parts)
+
+
+def cost_words(found: "Estimate", prices_on: object) -> str:
+    """Say what a run takes in one line."""
+    about = "about " if found.is_guess else ""
+    usd = f"{found.usd:.2f} USD (prices of {prices_on})" if found.usd is not None else "no price"
+    return (
+        f"{found.requests:,} requests, {about}{found.tokens_in:,.0f} tokens in, "
+        f"{found.tokens_out:,.0f} out, {usd}, {seconds_words(found.seconds)}"
+    )
+
+
+def seconds_words(seconds: float) -> str:
+    """Write a duration for a person: `8 s`, `3 min`."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -56,6 +56,12 @@ class Output:
         terminals = _is_terminal(sys.stdin) and _is_terminal(self._stderr)
         return self.form == "text" and terminals and not in_ci
 
+    @property
+    def shows_progress(self) -> bool:
+        """Tell whether there is a terminal on which a line can move."""
+        is_plain = self._environ.get("TERM") == "dumb" or not _is_terminal(self._stderr)
+        return not (self.quiet or self.form != "text" or is_plain)
+
     def report(self, command: str, report: Report) -> None:
         """Print the end of a command that did not fail.
 
@@ -92,6 +98,8 @@ class Output:
         self.stop_progress()
         where = f" ({error.where})" if error.where else ""
         self.message(f"error: {error.message}{where}")
+        for detail in error.details:
+            self.message(f"  also: {detail}")
         if error.hint:
             self.message(f"hint: {error.hint}")
         if error.changed:
@@ -137,8 +145,7 @@ class Output:
 
         The cursor is never hidden, so that no way to end this process can lose it.
         """
-        is_plain = self._environ.get("TERM") == "dumb" or not _is_terminal(self._stderr)
-        if self.quiet or self.form != "text" or is_plain:
+        if not self.shows_progress:
             return
         self.stop_progress()
         shown = cleaning.one_line(self.clean(text))[: max(self._width() - 1, 0)]
@@ -270,6 +277,7 @@ def _error_json(error: FftdeployError) -> dict[str, Any]:
         "where": error.where or None,
         "hint": error.hint or None,
         "changed": error.changed or None,
+        "details": list(error.details),
     }
 
 

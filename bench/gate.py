@@ -1,0 +1,72 @@
+"""The gate on many paired examples, beside one plain loop that sums as many numbers."""
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+from statistics import median
+
+from fftdeploy.evaluation import gate
+from fftdeploy.evaluation.results import Results, Sample
+from fftdeploy.gate_rules import GateRules
+
+_SLICES = {"language": 8, "channel": 4, "plan": 3}
+_FIELDS = ("urgency", "category", "next_step", "summary")
+
+
+def world(examples: int, repeats: int, *, grouped: bool) -> Results:
+    """Return made-up answers of two arms that disagree on about a tenth of the examples."""
+    dice = random.Random(7)  # noqa: S311  a world to measure, not a secret
+    results = Results(repeats, tuple(_SLICES), _FIELDS)
+    for number in range(examples):
+        values = [f"{key}{dice.randrange(size)}" for key, size in _SLICES.items()]
+        group = f"g{number // 5}" if grouped else ""
+        results.add_example(f"e{number}", group, values, must_pass=number % 50 == 0)
+    for arm in ("live", "candidate"):
+        column = results.add_arm(arm)
+        for place in range(examples * repeats):
+            is_right = dice.random() < 0.95
+            sample = Sample("pass" if is_right else "wrong", () if is_right else (place % 4,))
+            column.put(place, sample._replace(latency_ms=dice.randrange(100, 900), tokens_in=300))
+    return results
+
+
+def bench(examples: int, runs: int) -> None:
+    numbers = list(range(examples))
+
+    def add() -> None:
+        total = 0
+        for number in numbers:
+            total += number
+
+    plain = _median(add, runs)
+    for title, repeats, grouped in (
+        ("plain pairs", 1, False),
+        ("groups", 1, True),
+        ("x3", 3, False),
+    ):
+        results = world(examples, repeats, grouped=grouped)
+        rules = GateRules((), (), slices=tuple(_SLICES), repeats=repeats)
+
+        def judge(results: Results = results, rules: GateRules = rules) -> None:
+            gate.judge(rules, results, name="m", has_baseline=True, reviewed=examples)
+
+        took = _median(judge, runs)
+        print(f"{title}: {examples} examples in {took:.3f} s, {took / plain:.0f} sums")
+
+
+def _median(work: Callable[[], None], runs: int) -> float:
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return median(times)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=3)
+    given = parser.parse_args()
+    bench(given.examples, given.runs)

@@ -1,0 +1,123 @@
+"""What `eval` says in the end, and which bundles it means."""
+
+from collections.abc import Sequence
+
+from fftdeploy import bundles
+from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags, named_bundle
+from fftdeploy.cli.session import Session
+from fftdeploy.cli.verdict_blocks import verdict_blocks
+from fftdeploy.deployments import Bundle
+from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome, UsageError
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE
+from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored, recompute
+from fftdeploy.evaluation.gate import Best
+from fftdeploy.gate_rules import GateRules
+from fftdeploy.report import Block, Cell, Report, line
+from fftdeploy.workspace import shown_path
+
+
+def evaluate(session: Session, target: str, words: Sequence[str], flags: EvaluationFlags) -> Report:
+    """Evaluate what `words` name, or what `promote` would take, and report the gravest verdict."""
+    name = session.workspace.deployments.full_name(target)
+    session.data.update(target=name)
+    evaluation = Evaluation(session, session.workspace, name, flags)
+    kept = evaluation.run(candidates(session, name, words))
+    session.data.update(evaluations=[_as_json(stored) for stored in kept])
+    body: list[Block] = []
+    for stored in kept:
+        body += [line("")] if body else []
+        body += verdict_blocks(stored.evidence, stored.verdict)
+        body += _creep(evaluation.bar.folder, stored)
+        kept_in = shown_path(stored.path)
+        body.append(line(Cell(f"      evidence {stored.short}", "dim"), f"  {kept_in}"))
+    outcome = max((_outcome(stored, evaluation.rules) for stored in kept), key=_gravity)
+    return Report(outcome, session.data, tuple(body), next=_next(name, kept, outcome))
+
+
+def candidates(session: Session, target: str, words: Sequence[str]) -> list[Bundle]:
+    """Return the bundles that `words` mean; without any, what `promote` would take.
+
+    Raises:
+        UsageError: Nothing says what the candidate is, or one is named twice.
+        ConfigError: A profile has no file.
+    """
+    workspace = session.workspace
+    task, _, environment = target.partition("/")
+    rules = workspace.policy.rules(environment)
+
+    def source(word: str | None) -> Bundle:
+        if word == LIVE:
+            found = workspace.target(target)
+            return bundles.live_bundle(found, workspace.sha)
+        if word is not None and "@" in word:
+            return named_bundle(workspace, word)
+        return bundles.choose_source(
+            workspace.deployments,
+            (task, environment),
+            rules,
+            workspace.sha,
+            session.now(),
+            model=word,
+        ).bundle
+
+    for word in words:
+        if word != LIVE and "@" not in word:
+            bundles.require_model_id(word)
+    try:
+        found = [source(word) for word in words] if words else [source(None)]
+    except UsageError as error:
+        if error.code == "no-source":
+            error.hint = f"name a model: fftdeploy eval {target} MODEL[@PROFILE], or live"
+        raise
+    if len(set(found)) != len(found):
+        raise UsageError("a candidate is named twice", hint="name each of them once")
+    return found
+
+
+def _as_json(stored: Stored) -> dict[str, object]:
+    evidence = stored.evidence
+    return {
+        "evidence": stored.id,
+        "candidate": evidence.candidate.model,
+        "profile": evidence.candidate.profile,
+        "baseline": evidence.baseline.how,
+        "attempt": evidence.attempt,
+        "verdict": stored.verdict.as_json(),
+    }
+
+
+def _creep(folder: EvidenceFolder, stored: Stored) -> tuple[Block, ...]:
+    """Say how the candidate stands beside the best that ever passed on these examples."""
+    past = [
+        one
+        for one in folder.of_task(stored.evidence.task)
+        if one.evidence.examples.sha == stored.evidence.examples.sha
+        and one.evidence.results.repeats == stored.evidence.results.repeats
+        and one.verdict.ruling == "pass"
+        and one.evidence.candidate != stored.evidence.candidate
+    ]
+    if not past:
+        return ()
+    best = max(past, key=lambda one: one.evidence.results.arms[CANDIDATE].count("pass")).evidence
+    against = Best(str(best.candidate), best.results.arms[CANDIDATE])
+    found = recompute(stored.evidence, against).reasons
+    return tuple(line(f"  note: {one.message}") for one in found if one.code == "creep")
+
+
+def _outcome(stored: Stored, rules: GateRules) -> Outcome:
+    verdict = stored.verdict
+    if verdict.ruling == "pass" or verdict.reports_only:
+        return OK
+    if verdict.ruling == "fail":
+        return GATE
+    return OK if rules.on_inconclusive == "allow" else INCONCLUSIVE
+
+
+def _gravity(outcome: Outcome) -> int:
+    return (OK, INCONCLUSIVE, GATE).index(outcome)
+
+
+def _next(target: str, kept: Sequence[Stored], outcome: Outcome) -> str:
+    if outcome is OK and len(kept) == 1:
+        return f'fftdeploy promote {target} --why "TEXT"'
+    return f"fftdeploy report {kept[0].short} -o report.html"

@@ -1,0 +1,308 @@
+"""Evaluate: ask every arm the reviewed examples, judge the candidates, keep the evidence."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from fftdeploy import bundles, names
+from fftdeploy.cli.keeping import Finished, keep
+from fftdeploy.cli.quality import QualityBar
+from fftdeploy.cli.session import Session
+from fftdeploy.cli.signals import Stopped
+from fftdeploy.cli.wording import cost_words, progress_words
+from fftdeploy.deployments import Bundle
+from fftdeploy.errors import ConfigError, UsageError
+from fftdeploy.evaluation import online, run_log
+from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
+from fftdeploy.evaluation.evidence import Baseline, content_sha
+from fftdeploy.evaluation.evidence_folder import Stored
+from fftdeploy.evaluation.online import Progress
+from fftdeploy.evaluation.results import Column, Results
+from fftdeploy.evaluation.run import Run
+from fftdeploy.evaluation.run_log import RunLog
+from fftdeploy.evaluation.spending import MAX_REQUESTS, Estimate, Mean, Spending, estimate, guess
+from fftdeploy.policy import FILE_NAME
+from fftdeploy.settings import settings
+from fftdeploy.workspace import Workspace
+
+_SAMPLED = 60
+"""Requests from which the cost of all of them is estimated."""
+
+_REFRESH_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFlags:
+    """What the flags of `eval` say about how to ask."""
+
+    against: tuple[str, ...] = (LIVE,)
+    repeats: int | None = None
+    max_usd: float | None = None
+    max_requests: int = MAX_REQUESTS
+    training: Path | None = None
+    fresh: bool = False
+    concurrency: int = online.CONCURRENCY
+
+
+class Evaluation:
+    """One evaluation of candidates for a target; its steps are in the order in which they refuse.
+
+    Nothing is asked before the examples, the graders and the bundles are known to be usable.
+    """
+
+    def __init__(
+        self, session: Session, workspace: Workspace, target: str, flags: EvaluationFlags
+    ) -> None:
+        self.session = session
+        self.workspace = workspace
+        self.flags = flags
+        self.bar = QualityBar(session, workspace, target)
+        self.rules = self.bar.rules
+        if flags.repeats is not None:
+            self.rules = replace(self.rules, repeats=flags.repeats)
+
+    def run(self, candidates: Sequence[Bundle]) -> list[Stored]:
+        """Evaluate `candidates` together, and keep one piece of evidence about each.
+
+        Raises:
+            ConfigError: Examples, graders, prices or profiles are not usable.
+            GateError: The examples can't pass whatever is answered.
+            NotReadyError: A model can't be asked.
+            PolicyError: The budget does not allow it; what was paid for is kept.
+            UnverifiedError: Too many answers are missing; those that came are kept.
+        """
+        self.bar.require_enough()
+        training = self._training()
+        self._require_prices(candidates)
+        beside = self._beside(candidates)
+        baseline, recorded = self._baseline(candidates)
+        live = self._compared(candidates) if baseline.how != "none" else None
+        arms = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
+        run = self._run(arms)
+        with self._log(run) as log:
+            results = self._ask(run, log)
+        if recorded is not None:
+            results.arms[LIVE] = recorded
+        finished = Finished(
+            results, arms, baseline, live, candidates, training, log.path.name, self.flags.fresh
+        )
+        return keep(self.bar, self.rules, run.address, finished)
+
+    def estimate(self, candidates: Sequence[Bundle]) -> Estimate:
+        """Estimate what `run` takes where nothing was asked before."""
+        live = self._compared(candidates)
+        return self._estimate(self._run(self._arms(candidates, live, self._beside(candidates))))
+
+    def _training(self) -> dict[str, Any] | None:
+        """Say how many of the examples the candidate may have seen in training."""
+        if self.flags.training is None:
+            return None
+        from fftdeploy.evaluation.overlap import overlap
+
+        path = Path.cwd() / self.flags.training
+        found = overlap(self.bar.examples, path, root=path.parent)
+        return {"file_sha": found.file_sha, "exact": len(found.exact), "near": len(found.near)}
+
+    def _require_prices(self, candidates: Iterable[Bundle]) -> None:
+        prices = self.workspace.policy.prices
+        unpriced = [bundle.model for bundle in candidates if prices.price(bundle.model) is None]
+        if self.rules.budgets.usd_per_1k_requests is not None and unpriced:
+            raise ConfigError(
+                f"the gate has a budget in USD, and {unpriced[0]} has no price",
+                hint=f'add [prices."{unpriced[0]}"] with input and output, USD per million tokens',
+                where=FILE_NAME,
+                code="no-price",
+            )
+
+    def _compared(self, candidates: Sequence[Bundle]) -> Bundle | None:
+        """Return what the candidates are compared with; None where nothing but them is live."""
+        live = self.bar.baseline
+        return None if live is None or [*candidates] == [live] else live
+
+    def _baseline(self, candidates: Sequence[Bundle]) -> tuple[Baseline, Column | None]:
+        """Prove that the candidates can be asked, and find out what to compare them with."""
+        prover = self.session.prover()
+        target = self.workspace.deployments.find(self.bar.target)
+        for bundle in candidates:
+            found = prover.prove(self.workspace.question(target, bundle))
+            if not found.is_ready:
+                raise found.error()
+        live = self._compared(candidates)
+        if live is None:
+            why = "no live model" if self.bar.baseline is None else "live itself"
+            return Baseline("none", why=why), None
+        found = prover.prove(self.workspace.question(target, live))
+        if found.is_ready:
+            return Baseline("fresh"), None
+        if not found.dead:
+            raise found.error()
+        return self._recorded(live)
+
+    def _recorded(self, live: Bundle) -> tuple[Baseline, Column | None]:
+        """Return what a dead model answered while it lived, where that is on record."""
+        graders = content_sha([rule.content for rule in self.rules.graders])
+        for stored in self.bar.folder.of_task(self.bar.task):
+            evidence, results = stored.evidence, stored.evidence.results
+            asked = [
+                name
+                for name in results.arms
+                if evidence.arms[name] == live
+                and not (name == LIVE and evidence.baseline.how == "recorded")
+            ]
+            is_same = evidence.examples.sha == self.bar.examples.sha
+            is_same = is_same and evidence.graders_sha == graders
+            if not asked or not is_same or results.repeats != self.rules.repeats:
+                continue
+            column = results.arms[asked[0]]
+            column.forget_latency()  # of another day
+            return Baseline("recorded", stored.id, evidence.made_at), column
+        self.session.output.note(
+            f"warning: {live} is dead, and its answers to these examples are not on record: "
+            "there is no baseline"
+        )
+        return Baseline("none", why="dead"), None
+
+    def _beside(self, candidates: Sequence[Bundle]) -> dict[str, Bundle]:
+        """Return the arms that `--against` adds to what is live."""
+        found: dict[str, Bundle] = {}
+        for word in self.flags.against:
+            bundle = None
+            if word == BASE:
+                bundle = self._base()
+            elif word != LIVE:
+                bundle = named_bundle(self.workspace, word)
+            if bundle is not None and bundle not in [*candidates, self.bar.baseline]:
+                found[word] = bundle
+        return found
+
+    def _base(self) -> Bundle:
+        base = self.workspace.policy.tasks[self.bar.task].base
+        if base is None:
+            raise ConfigError(
+                f"task {self.bar.task!r} has no base",
+                hint=f'add base = {{ model = "..." }} to [tasks.{self.bar.task}]',
+                where=FILE_NAME,
+                code="no-base",
+            )
+        return self.workspace.bundle(base.model, base.profile)
+
+    def _arms(
+        self, candidates: Sequence[Bundle], live: Bundle | None, beside: dict[str, Bundle]
+    ) -> list[Arm]:
+        """List the arms to be asked; a single candidate is called so, several by their bundles."""
+        only = len(candidates) == 1
+        named = {(CANDIDATE if only else label(bundle)): bundle for bundle in candidates}
+        if live is not None:
+            named[LIVE] = live
+        return [
+            Arm(name, bundle, self.workspace.profile(bundle.profile) if bundle.profile else None)
+            for name, bundle in (named | beside).items()
+        ]
+
+    def _run(self, arms: Sequence[Arm]) -> Run:
+        return Run(
+            self.bar.task,
+            arms,
+            self.bar.examples,
+            self.rules,
+            self.bar.grading,
+            address=settings(self.session.environ).base_url if self.session.has_key else "",
+            random=Random(),  # noqa: S311  the order of the requests is no secret
+        )
+
+    def _log(self, run: Run) -> RunLog:
+        log = run_log.open_log(
+            self.workspace.folder,
+            run,
+            now=self.session.clock.now,
+            token=secrets.token_hex(3),
+            fresh=self.flags.fresh,
+        )
+        if log.resumed:
+            self.session.output.note("note: going on with the run that was stopped")
+        if log.unlike:
+            self.session.output.note(f"note: {log.unlike}")
+        return log
+
+    def _ask(self, run: Run, log: RunLog) -> Results:
+        prices = self.workspace.policy.prices
+        models = {name: arm.bundle.model for name, arm in run.arms.items()}
+        spending = Spending(
+            models,
+            prices,
+            max_usd=self.flags.max_usd,
+            max_requests=self.flags.max_requests,
+            means=self._means(run),
+        )
+        arms = f"{len(run.arms)} arm{'s' if len(run.arms) > 1 else ''}"
+        repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
+        cost = cost_words(self._estimate(run), prices.on)
+        self.session.output.note(f"{arms} x {len(run.examples)} examples{repeats}: {cost}")
+        try:
+            return online.evaluate(
+                run,
+                settings(self.session.environ),
+                log,
+                spending,
+                concurrency=self.flags.concurrency,
+                on_progress=_Narrator(self.session),
+                now=self.session.clock.now,
+            )
+        except Stopped:
+            self.session.output.note(
+                f"{run.done:,} of {run.size:,} answers are kept; run it again to go on from there"
+            )
+            raise
+
+    def _estimate(self, run: Run) -> Estimate:
+        prices = self.workspace.policy.prices
+        return estimate(
+            {name: run.size // len(run.arms) for name in run.arms},
+            self._means(run),
+            {name: prices.price(arm.bundle.model) for name, arm in run.arms.items()},
+            self.flags.concurrency,
+        )
+
+    def _means(self, run: Run) -> dict[str, Mean]:
+        asks = islice(run.pending(), _SAMPLED)
+        return guess((ask, self.bar.examples.read(ask.index).reference) for ask in asks)
+
+
+class _Narrator:
+    """Tells how far a run is: a moving line on a terminal, a line every 10 % off it."""
+
+    def __init__(self, session: Session) -> None:
+        self._output = session.output
+        self._monotonic = session.clock.monotonic
+        self._tenth = 0
+        self._shown_at = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Take one step of the run."""
+        if self._output.shows_progress:
+            if self._monotonic() - self._shown_at >= _REFRESH_S or progress.done == progress.total:
+                self._shown_at = self._monotonic()
+                self._output.progress(progress_words(progress))
+            return
+        tenth = 10 * progress.done // progress.total
+        if tenth > self._tenth:
+            self._tenth = tenth
+            self._output.note(progress_words(progress))
+
+
+def named_bundle(workspace: Workspace, word: str) -> Bundle:
+    """Return the bundle that `MODEL[@PROFILE]` means.
+
+    Raises:
+        UsageError: It is not of that form.
+        ConfigError: The profile has no file.
+    """
+    model, _, profile = word.partition("@")
+    bundles.require_model_id(model)
+    if profile and (problem := names.name_problem(profile)):
+        raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
+    return workspace.bundle(model, profile or None)

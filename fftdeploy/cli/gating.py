@@ -1,0 +1,158 @@
+"""The gate of a promotion: evidence that is about exactly this, or the offer to get it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fftdeploy.cli.applying import Change
+from fftdeploy.cli.wording import cost_words
+from fftdeploy.deployments import Bundle
+from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
+from fftdeploy.report import Block, Cell, line
+
+if TYPE_CHECKING:  # a task without a gate pays for none of it
+    from fftdeploy.cli.quality import QualityBar
+    from fftdeploy.evaluation.evidence_folder import Stored
+
+INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What the gate gave to go on with."""
+
+    evidence: str | None = None
+    overrides: tuple[str, ...] = ()
+    details: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate of one change.
+
+    `live_is_dead` proves that what is live is dead, for evidence that rests on it.
+    """
+
+    change: Change
+    is_protected: bool
+    live_is_dead: Callable[[], bool]
+    is_default: bool = False
+    """Whether the candidate is what `eval TARGET` takes without being told."""
+    overrides: tuple[str, ...] = ()
+    evaluate: bool = False
+    """Evaluate where there is no evidence, without asking (`--eval`)."""
+    max_usd: float | None = None
+
+    def check_examples(self) -> None:
+        """Refuse, before the API is asked anything, examples and graders that are not usable.
+
+        Raises:
+            ConfigError: Located at the first fault.
+        """
+        if self.is_protected and (bar := self._bar()):
+            _ = bar.examples
+            bar.require_enough()
+
+    def ask(self, candidate: Bundle) -> Passed:
+        """Return the evidence that lets `candidate` through.
+
+        Raises:
+            ConfigError: The evidence that would count was edited.
+            GateError: It does not meet the bar.
+            InconclusiveError: The examples do not settle it, or there is no evidence.
+        """
+        bar = self._bar()
+        if bar is None:
+            return Passed()
+        if not self.is_protected:
+            return self._recorded(bar, candidate)
+        stored = self._look(bar, candidate)
+        if isinstance(stored, str):
+            stored = self._evaluate(candidate, stored)
+        return self._judged(bar, stored)
+
+    def _bar(self) -> "QualityBar | None":
+        work = self.change
+        task = work.name.partition("/")[0]
+        if work.workspace.policy.gate(task) is None:
+            return None
+        from fftdeploy.cli.quality import QualityBar
+
+        return QualityBar(work.session, work.workspace, work.name)
+
+    def _recorded(self, bar: "QualityBar", candidate: Bundle) -> Passed:
+        """Record evidence that fits where none is asked for; nothing about it stops anything."""
+        if not bar.folder.paths(bar.task):
+            return Passed()
+        try:
+            found = self._look(bar, candidate)
+        except FftdeployError as error:
+            self.change.session.output.note(f"warning: no evidence recorded: {error.message}")
+            return Passed()
+        if isinstance(found, str):
+            return Passed()
+        return Passed(found.id, details=_shown(found))
+
+    def _look(self, bar: "QualityBar", candidate: Bundle) -> "Stored | str":
+        """Return the evidence that counts, or why there is none."""
+        found = bar.look(candidate, bar.baseline)
+        if found.stored is None:
+            return found.why
+        baseline = found.stored.evidence.baseline
+        rests_on_death = baseline.how == "recorded" or baseline.why == "dead"
+        if rests_on_death and not self.live_is_dead():
+            return (
+                f"evidence {found.stored.short} does not count: what is live was dead for it, "
+                "and is not"
+            )
+        return found.stored
+
+    def _evaluate(self, candidate: Bundle, why: str) -> "Stored":
+        """Evaluate now, if that is asked for on the command line or by the person who is here."""
+        from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
+
+        change = self.change
+        output = change.session.output
+        flags = EvaluationFlags(max_usd=self.max_usd)
+        evaluation = Evaluation(change.session, change.workspace, change.name, flags)
+        wanted = self.evaluate
+        if not change.flags.dry_run and not wanted and output.is_interactive:
+            cost = cost_words(evaluation.estimate([candidate]), change.workspace.policy.prices.on)
+            output.say(line(why))
+            wanted = output.ask(f"evaluate now: {cost}? [y/N]").lower() in {"y", "yes"}
+        if not wanted or change.flags.dry_run:
+            named = "" if self.is_default else f" {candidate.model}@{candidate.profile or ''}"
+            raise InconclusiveError(
+                f"{change.name} is protected, and {why}",
+                hint=f"fftdeploy eval {change.name}{named}, or add --eval",
+                code="no-evidence",
+            )
+        return evaluation.run([candidate])[0]
+
+    def _judged(self, bar: "QualityBar", stored: "Stored") -> Passed:
+        verdict = stored.verdict
+        self.change.session.data["verdict"] = verdict.as_json()
+        shown = f"evidence {stored.short}: {verdict.headline}"
+        if verdict.ruling == "pass" or verdict.reports_only:
+            return Passed(stored.id, details=_shown(stored))
+        if verdict.ruling == "fail":
+            raise GateError(
+                shown, hint=f"fftdeploy report {stored.short} -o report.html", code="gate"
+            )
+        if bar.rules.on_inconclusive == "allow":
+            return Passed(stored.id, details=_shown(stored))
+        if INCONCLUSIVE in self.overrides:
+            return Passed(stored.id, (INCONCLUSIVE,), _shown(stored))
+        raise InconclusiveError(
+            shown,
+            hint=next(iter(verdict.detail[1:]), f"fftdeploy report {stored.short}"),
+            code="inconclusive",
+        )
+
+
+def _shown(stored: "Stored") -> tuple[Block, ...]:
+    verdict = stored.verdict
+    return (
+        line(f"  evidence   {stored.short}, {verdict.ruling}: {verdict.headline}"),
+        *(line(Cell(f"             {text}", "dim")) for text in verdict.detail[:1]),
+    )

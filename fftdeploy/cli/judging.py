@@ -1,0 +1,146 @@
+"""The commands about quality: eval, size, verify, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fftdeploy.cli.app import command
+from fftdeploy.cli.completion import complete_target
+from fftdeploy.cli.session import Session
+from fftdeploy.errors import UsageError
+from fftdeploy.report import Report
+
+Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)]
+Candidates = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL[@PROFILE]]...",
+        help="Candidates; default: what `promote TARGET` would take. `live`: what is live.",
+    ),
+]
+Repeats = Annotated[
+    int | None, typer.Option("--repeats", min=1, max=100, help="Answers to each example.")
+]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", min=1, max=500, help="Requests under way at a time.")
+]
+
+
+@command("eval")
+def evaluate(
+    session: Session,
+    target: Target,
+    candidates: Candidates = None,
+    against: Annotated[
+        str, typer.Option("--against", help="Arms beside the candidate: live,base,MODEL[@PROFILE].")
+    ] = "live",
+    repeats: Repeats = None,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", min=0.0, help="Stop before spending more.")
+    ] = None,
+    max_requests: Annotated[
+        int, typer.Option("--max-requests", min=1, help="Refuse to send more.")
+    ] = 50_000,
+    training: Annotated[
+        Path | None,
+        typer.Option("--training", help="Training file: say which examples are in it too."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask everything again; counts as another attempt.")
+    ] = False,
+    concurrency: Concurrency = 16,
+) -> Report:
+    """Compare a candidate with what is live, on the reviewed examples.
+
+    \b
+    Examples:
+      fftdeploy eval triage/production
+      fftdeploy eval triage/production gpt-6-luna@triage-long --against live,base --max-usd 2
+      fftdeploy eval triage/production live
+    """  # noqa: D301
+    from fftdeploy.cli import eval_report
+    from fftdeploy.cli.evaluating import EvaluationFlags
+
+    flags = EvaluationFlags(
+        against=tuple(word for word in against.split(",") if word),
+        repeats=repeats,
+        max_usd=max_usd,
+        max_requests=max_requests,
+        training=training,
+        fresh=fresh,
+        concurrency=concurrency,
+    )
+    return eval_report.evaluate(session, target, candidates or [], flags)
+
+
+@command("size")
+def size(
+    session: Session,
+    target: Target,
+    candidates: Candidates = None,
+    repeats: Repeats = None,
+    concurrency: Concurrency = 16,
+) -> Report:
+    """Say how many examples the bar needs, and what a run will cost, before spending.
+
+    \b
+    Examples:
+      fftdeploy size triage/production
+      fftdeploy size triage/production gpt-6-luna@triage-long --repeats 3
+    """  # noqa: D301
+    from fftdeploy.cli import eval_report, sizes
+    from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
+
+    workspace = session.workspace
+    name = workspace.deployments.full_name(target)
+    flags = EvaluationFlags(repeats=repeats, concurrency=concurrency)
+    evaluation = Evaluation(session, workspace, name, flags)
+    return sizes.report(evaluation, eval_report.candidates(session, name, candidates or []))
+
+
+@command("verify")
+def verify(
+    session: Session,
+    evidence: Annotated[
+        list[str] | None, typer.Argument(help="IDs or files; default: all of it.")
+    ] = None,
+) -> Report:
+    """Recompute the verdicts of evidence, offline.
+
+    \b
+    Examples:
+      fftdeploy verify
+      fftdeploy verify 3f9c2a61d0b7
+    """  # noqa: D301
+    from fftdeploy.cli import verifying
+
+    return verifying.verify(session, evidence or [])
+
+
+@command("report")
+def report(
+    session: Session,
+    evidence: Annotated[
+        str | None, typer.Argument(help="ID or file of the evidence; default: the newest.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="report.html, or junit.xml.", metavar="FILE")
+    ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Leave inputs, answers and outputs out.")
+    ] = False,
+) -> Report:
+    """Show an evaluation, or write it as one self-contained page.
+
+    \b
+    Examples:
+      fftdeploy report
+      fftdeploy report 3f9c2a61d0b7 -o report.html
+      fftdeploy report -o junit.xml
+    """  # noqa: D301
+    from fftdeploy.cli import reporting
+
+    if redact and out is None:
+        raise UsageError("--redact is for a page", hint="add -o report.html")
+    return reporting.report(session, evidence, out, redact=redact)

@@ -1,0 +1,149 @@
+"""From a finished run to evidence on record, one piece for each candidate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import fftdeploy
+from fftdeploy.cli.quality import QualityBar
+from fftdeploy.deployments import Bundle
+from fftdeploy.evaluation import run_log
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE, Arm, label
+from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts
+from fftdeploy.evaluation.evidence_folder import Stored, recompute
+from fftdeploy.evaluation.results import NOT_MEASURED, Results
+from fftdeploy.gate_rules import GateRules
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run whose answers are all there."""
+
+    results: Results
+    arms: Sequence[Arm]
+    baseline: Baseline
+    live: Bundle | None
+    """What the answers of the arm `live` are of; None without a baseline."""
+    candidates: Sequence[Bundle]
+    training: Mapping[str, Any] | None
+    log_name: str
+    fresh: bool
+    """Whether answers of earlier runs were left aside."""
+
+
+def keep(bar: QualityBar, rules: GateRules, address: str, run: Finished) -> list[Stored]:
+    """Judge every candidate of `run`, and write its evidence unless it is on record as it is.
+
+    Raises:
+        UnverifiedError: Too many answers are missing.
+        DiskError: The disk refused.
+    """
+    return [_keep(bar, rules, address, run, candidate) for candidate in run.candidates]
+
+
+def _keep(
+    bar: QualityBar, rules: GateRules, address: str, run: Finished, candidate: Bundle
+) -> Stored:
+    bundles = _bundles(run, candidate)
+    asked_as = CANDIDATE if len(run.candidates) == 1 else label(candidate)
+    results = run.results.with_arms(
+        {name: asked_as if name == CANDIDATE else name for name in bundles}
+    )
+    on_same = [
+        one for one in bar.folder.of_task(bar.task) if one.evidence.examples.sha == bar.examples.sha
+    ]
+    tried = [one for one in on_same if one.evidence.candidate == candidate]
+    evidence = Evidence(
+        task=bar.task,
+        target=bar.target,
+        made_at=bar.session.now(),
+        tool=f"fftdeploy {fftdeploy.__version__}",
+        address=address,
+        arms=bundles,
+        baseline=run.baseline,
+        examples=_examples_facts(bar, rules, run.training),
+        graders=tuple(rule.content for rule in rules.graders),
+        gate=rules.content,
+        prices=_prices(bar, bundles),
+        cache=_cache(results, fresh=run.fresh),
+        run=run.log_name,
+        candidates=len(run.candidates),
+        attempt=len(tried) + 1,
+        used=len(on_same) + 1,
+        results=results,
+        verdict={},
+    )
+    evidence = replace(evidence, verdict=recompute(evidence).as_json())
+    return _as_before(evidence, tried) or bar.folder.write(evidence)
+
+
+def _bundles(run: Finished, candidate: Bundle) -> dict[str, Bundle]:
+    """Name the arms of one candidate's evidence; the other candidates have their own."""
+    bundles = {CANDIDATE: candidate}
+    if run.live is not None:
+        bundles[LIVE] = run.live
+    for arm in run.arms:
+        if arm.bundle not in run.candidates and arm.name != LIVE:
+            bundles[arm.name] = arm.bundle
+    return bundles
+
+
+def _as_before(evidence: Evidence, tried: Sequence[Stored]) -> Stored | None:
+    """Return evidence that says the same of the same answers, where none of them is new."""
+    size = len(evidence.results) * evidence.results.repeats
+    if any(count < size for count in evidence.cache["answers"].values()):
+        return None
+    return next((one for one in tried if _essence(one.evidence) == _essence(evidence)), None)
+
+
+def _essence(evidence: Evidence) -> tuple[Any, ...]:
+    """Return what makes evidence say what it says, apart from when and how often."""
+    results = evidence.results
+    return (
+        evidence.target,
+        evidence.arms,
+        evidence.baseline,
+        evidence.examples,
+        evidence.graders_sha,
+        evidence.gate_sha,
+        evidence.prices,
+        evidence.candidates,
+        results.repeats,
+        {arm: (bytes(column.marks), column.failed) for arm, column in results.arms.items()},
+    )
+
+
+def _examples_facts(
+    bar: QualityBar, rules: GateRules, training: Mapping[str, Any] | None
+) -> ExamplesFacts:
+    examples = bar.examples
+    shas = [sha for _, sha in examples.files]
+    return ExamplesFacts(
+        examples.sha,
+        tuple(zip(rules.examples, shas, strict=True)),
+        len(examples),
+        examples.reviewed,
+        examples.duplicates,
+        training,
+    )
+
+
+def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> dict[str, Any] | None:
+    prices = bar.workspace.policy.prices
+    found = {bundle.model: prices.price(bundle.model) for bundle in arms.values()}
+    models = {
+        model: {"input": price.input, "cached_input": price.cached_input, "output": price.output}
+        for model, price in found.items()
+        if price is not None
+    }
+    return {"on": f"{prices.on}", "models": models} if models else None
+
+
+def _cache(results: Results, *, fresh: bool) -> dict[str, Any]:
+    return {
+        "reuse": not fresh,
+        "max_age_s": int(run_log.MAX_AGE.total_seconds()),
+        "answers": {
+            arm: column.latency_ms.count(NOT_MEASURED) for arm, column in results.arms.items()
+        },
+    }

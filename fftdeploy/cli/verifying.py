@@ -1,0 +1,105 @@
+"""Verify: recompute what evidence says, offline, and say what it is still about."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fftdeploy.cli.quality import QualityBar
+from fftdeploy.cli.session import Session
+from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError
+from fftdeploy.evaluation.evidence_folder import SHOWN_DIGITS, EvidenceFolder, Stored
+from fftdeploy.report import Block, Cell, Report, Table, line
+from fftdeploy.workspace import Workspace
+
+_COLUMNS = ("evidence", "task", "made", "candidate", "verdict", "recomputed", "now")
+
+
+def verify(session: Session, names: list[str]) -> Report:
+    """Recompute the evidence that `names` mean, or all of it.
+
+    Evidence that does not give its own verdict ends it with exit 3; that the examples or the
+    gate have changed since is only said: it was true of what it names.
+    """
+    workspace = session.workspace
+    folder = EvidenceFolder(workspace.folder)
+    rows, checked, wrong = [], [], False
+    for path in _paths(folder, names):
+        try:
+            stored = folder.read(path)
+        except ConfigError as error:
+            wrong = True
+            rows.append(_broken_row(path, error))
+            checked.append({"evidence": path.stem, "consistent": False, "problem": error.message})
+            continue
+        since = "; ".join(_changes(session, workspace, stored)) or "as it was"
+        rows.append(_row(stored, since))
+        checked.append(_as_json(stored, since))
+    session.data.update(evidence=checked)
+    body: tuple[Block, ...] = (line("no evidence yet"),)
+    if rows:
+        body = (Table(_COLUMNS, tuple(rows)), line(_SAID))
+    return Report(CONFIG if wrong else OK, session.data, body)
+
+
+_SAID = "consistent evidence says what its rows give, not that the run took place"
+
+
+def _paths(folder: EvidenceFolder, names: list[str]) -> list[Path]:
+    if not names:
+        return [path for task in folder.tasks() for path in folder.paths(task)]
+    return [folder.locate(name) for name in names]
+
+
+def _changes(session: Session, workspace: Workspace, stored: Stored) -> Iterator[str]:
+    """Say what of the repository is no longer what the evidence is about."""
+    evidence = stored.evidence
+    try:
+        bar = QualityBar(session, workspace, evidence.target)
+        question = bar.question(evidence.candidate, evidence.arms.get("live"))
+    except FftdeployError as error:
+        yield error.message
+        return
+    if evidence.examples.sha != question.examples_sha:
+        yield "examples changed"
+    if evidence.graders_sha != question.graders_sha:
+        yield "graders changed"
+    if evidence.gate_sha != question.gate_sha:
+        yield "gate changed"
+    for name, bundle in evidence.arms.items():
+        if bundle.profile and workspace.sha(bundle.profile) != bundle.profile_sha:
+            yield f"profile of {name} changed"
+    if session.now() - evidence.made_at > question.max_age:
+        yield "older than max_age"
+
+
+def _row(stored: Stored, since: str) -> tuple[Cell, ...]:
+    evidence = stored.evidence
+    ruling = stored.verdict.ruling
+    return (
+        Cell(stored.short, "strong"),
+        Cell(evidence.task),
+        Cell(f"{evidence.made_at:%Y-%m-%d %H:%MZ}"),
+        Cell(str(evidence.candidate)),
+        Cell(ruling, "good" if ruling == "pass" else "warn"),
+        Cell("the same", "good"),
+        Cell(since, "dim" if since == "as it was" else "warn"),
+    )
+
+
+def _broken_row(path: Path, error: ConfigError) -> tuple[Cell, ...]:
+    first = (Cell(path.stem[:SHOWN_DIGITS], "strong"), Cell(path.parent.name))
+    return (*first, Cell(""), Cell(""), Cell(""), Cell(error.message, "bad"), Cell(""))
+
+
+def _as_json(stored: Stored, since: str) -> dict[str, Any]:
+    evidence = stored.evidence
+    return {
+        "evidence": stored.id,
+        "consistent": True,
+        "task": evidence.task,
+        "target": evidence.target,
+        "made_at": f"{evidence.made_at:%Y-%m-%dT%H:%M:%SZ}",
+        "candidate": evidence.candidate.model,
+        "ruling": stored.verdict.ruling,
+        "since": since,
+    }

@@ -1,0 +1,187 @@
+"""Runs of the triage examples against a sandbox, and what their results must be."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from fftdeploy.deployments import Bundle
+from fftdeploy.evaluation import online, run_log
+from fftdeploy.evaluation.arms import Arm
+from fftdeploy.evaluation.examples import open_examples
+from fftdeploy.evaluation.graders import build
+from fftdeploy.evaluation.online import Progress
+from fftdeploy.evaluation.results import Results
+from fftdeploy.evaluation.run import Run
+from fftdeploy.evaluation.spending import Spending
+from fftdeploy.evaluation.throttle import Throttle
+from fftdeploy.gate_rules import GateRules
+from fftdeploy.grader_rules import GraderRules
+from fftdeploy.prices import Price, Prices
+from fftdeploy.profiles import Profile, parse
+from fftdeploy.provider import settings
+from fftdeploy.provider.async_connection import AsyncConnection
+from fftdeploy.sandbox import Sandbox, triage
+
+EXAMPLES = Path(__file__).parent.parent / "evals" / "triage.jsonl"
+FIELDS = ("urgency", "category", "next_step")
+SKILLS = {"v6": triage.V6, "v7": triage.V7, "v8": triage.V8, "v9": triage.V9, "v10": triage.V10}
+SUFFIXES = {"v6": "AaBb6", "v7": "AbBc7", "v8": "BbCc8", "v9": "CdEf9", "v10": "DeFg0"}
+PRICES = Prices(None, {"ft:gpt-4.1-mini-2025-04-14": Price(0.8, 0.2, 3.2)})
+GRADER = GraderRules("json_fields", "json_fields", {"fields": {name: {"kind": "exact"} for name in FIELDS}})
+PROFILE = """\
+system = "Triage the customer message."
+temperature = 0
+max_completion_tokens = 200
+"""
+
+
+def model(version: str) -> str:
+    return f"ft:gpt-4.1-mini-2025-04-14:acme:triage-{version}:{SUFFIXES[version]}"
+
+
+def profile(text: str = PROFILE) -> Profile:
+    return parse(text.encode(), "short", "profiles/short.toml")
+
+
+def arm(version: str, *, name: str = "", text: str = PROFILE) -> Arm:
+    made = profile(text)
+    return Arm(name or version, Bundle(model(version), "openai", made.name, made.sha), made)
+
+
+def rules(**changes: Any) -> GateRules:
+    usual: dict[str, Any] = {"slices": ("language",), "must_pass": ("edge-case",)}
+    return GateRules(("triage.jsonl",), (GRADER,), **{**usual, **changes})
+
+
+def numbered(path: Path, count: int) -> Path:
+    """Write `count` examples, each with an input of its own."""
+    lines = EXAMPLES.read_text().splitlines()
+    with path.open("w") as file:
+        for number in range(count):
+            data = json.loads(lines[number % len(lines)])
+            turn = data["messages"][-2]
+            turn["content"] = f"{turn['content']} ({number})"
+            file.write(json.dumps({**data, "id": f"n-{number:06}"}) + "\n")
+    return path
+
+
+def make_run(
+    address: str,
+    arms: Sequence[Arm],
+    path: Path = EXAMPLES,
+    *,
+    seed: int = 1,
+    gate: GateRules | None = None,
+) -> Run:
+    gate = gate or rules()
+    grading = build(gate.graders)
+    examples = open_examples([(path, path.name)], root=path.parent)
+    return Run("triage", arms, examples, gate, grading, address=address, random=Random(seed))
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def spending(run: Run, **limits: Any) -> Spending:
+    models = {name: arm.bundle.model for name, arm in run.arms.items()}
+    return Spending(models, PRICES, **limits)
+
+
+async def no_sleep(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+def evaluate(
+    run: Run,
+    root: Path,
+    url: str,
+    *,
+    key: str = "sk-sandbox",
+    concurrency: int = 16,
+    timeout_s: float = 20.0,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    sleep: Callable[[float], Any] = asyncio.sleep,
+    limits: Mapping[str, Any] | None = None,
+    budget: Spending | None = None,
+    now: Callable[[], datetime] = utc_now,
+    **log_options: Any,
+) -> Results:
+    """Execute a run as the commands do, but for waits that a test need not sit through."""
+    known = settings({"OPENAI_API_KEY": key, "OPENAI_BASE_URL": url})
+    token = f"{Random().getrandbits(24):06x}"
+
+    async def main() -> None:
+        connection = AsyncConnection(known, max_connections=concurrency)
+        throttle = Throttle(concurrency, random=lambda: 0.5, sleep=sleep)
+        try:
+            await online.execute(
+                run,
+                connection,
+                log,
+                budget or spending(run, **(limits or {})),
+                throttle,
+                timeout_s=timeout_s,
+                on_progress=on_progress,
+                now=now,
+                sleep=sleep,
+            )
+        finally:
+            await connection.close()
+
+    with run_log.open_log(root, run, now=now, token=token, **log_options) as log:
+        asyncio.run(main())
+    return run.results
+
+
+def truth(run: Run, version: str) -> dict[str, Any]:
+    """Return what one arm's results must be, from the sandbox's rules and the examples alone."""
+    marks: Counter[str] = Counter()
+    slices: Counter[tuple[str, str]] = Counter()
+    failed: Counter[str] = Counter()
+    for example in run.examples:
+        said = json.loads(triage.triage(SKILLS[version], example.messages[-1]["content"]))
+        agreed = json.loads(example.reference)
+        wrong = [name for name in FIELDS if said[name] != agreed[name]]
+        mark = "wrong" if wrong else "pass"
+        marks[mark] += 1
+        slices[example.meta["language"], mark] += 1
+        failed.update(wrong)
+    return {"marks": dict(marks), "slices": dict(slices), "failed": dict(failed)}
+
+
+def counted(results: Results, arm: str) -> dict[str, Any]:
+    """Return the same of an arm's results, of its first repeat."""
+    marks: Counter[str] = Counter()
+    slices: Counter[tuple[str, str]] = Counter()
+    failed: Counter[str] = Counter()
+    for index in range(len(results)):
+        sample = next(results.samples(arm, index))
+        marks[sample.mark] += 1
+        slices[results.slices[index][0], sample.mark] += 1
+        failed.update(results.fields[place] for place in sample.failed)
+    return {"marks": dict(marks), "slices": dict(slices), "failed": dict(failed)}
+
+
+def verdicts(results: Results) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
+    """Return everything of the results but the latencies, which no two runs share."""
+    return {
+        name: (
+            bytes(column.marks),
+            column.failed.tobytes(),
+            column.tokens_in.tobytes(),
+            column.tokens_out.tobytes(),
+        )
+        for name, column in results.arms.items()
+    }
+
+
+def paid(sandbox: Sandbox, since: int = 0) -> Counter[str]:
+    """Count how often each request was sent, from number `since` on."""
+    sent = sandbox.requests[since:]
+    return Counter(json.dumps(request.body, sort_keys=True) for request in sent)
