@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import edits
+import evaluation
 import online
 import start
 from measure import Row
@@ -24,6 +25,7 @@ BENCHES: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
     "check": (online.check, 11),
     "connections": (online.connections, 5),
     "edits": (edits.bench, 9),
+    "evaluation": (evaluation.bench, 5),
 }
 """Each with the number of runs that its noise asks for."""
 

@@ -118,6 +118,7 @@ def replace(
     rebase: Callable[[bytes], bytes | None] | None = None,
     confirm: Callable[[], None] | None = None,
     lock_wait_s: float = 10.0,
+    max_bytes: int = MAX_BYTES,
     state: Replaced | None = None,
 ) -> Replaced:
     """Put `new` in the place of what `snapshot` read, wholly or not at all.
@@ -129,6 +130,7 @@ def replace(
             it returns the new content made from that, or None where the plan no longer stands.
         confirm: Called under the lock when all but the rename is done; to raise stops it.
         lock_wait_s: How long to wait for another run, seconds.
+        max_bytes: What the file may have grown to.
         state: Filled in as it goes, for a caller whose signal handlers raise.
 
     Raises:
@@ -145,7 +147,7 @@ def replace(
         try:
             with disk.opened_file(folder, name) as current:
                 entry = disk.identity(disk.again(os.fstat, current))
-                fresh = _content_now(snapshot, folder, current)
+                fresh = _content_now(snapshot, folder, current, max_bytes)
                 if fresh != snapshot.data:
                     new = _rebased(snapshot, fresh, rebase)
                 ours = disk.stage(folder, current, new, state.warnings)
@@ -283,7 +285,7 @@ def _locked(snapshot: Snapshot, wait_s: float) -> Iterator[int]:
         yield folder
 
 
-def _content_now(snapshot: Snapshot, folder: int, current: int) -> bytes:
+def _content_now(snapshot: Snapshot, folder: int, current: int, max_bytes: int) -> bytes:
     """Read the file again under the lock: the plan may be an hour old."""
     there = disk.again(os.stat, snapshot.real.parent)
     moved = disk.real_path(snapshot.path) != snapshot.real or not os.path.samestat(
@@ -291,7 +293,7 @@ def _content_now(snapshot: Snapshot, folder: int, current: int) -> bytes:
     )
     with suppress(ConfigError):  # no longer a regular file, or grown out of bounds
         if not moved:
-            return _content(current, snapshot.path, MAX_BYTES)
+            return _content(current, snapshot.path, max_bytes)
     raise _conflict(snapshot)
 
 

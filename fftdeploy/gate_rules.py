@@ -73,8 +73,8 @@ class GateRules:
     def content(self) -> dict[str, Any]:
         """Return what decides a verdict, for evidence and its hash.
 
-        Examples and graders have hashes of their own; more repeats than asked are welcome; how
-        old evidence may be, and what an inconclusive verdict stops, is asked when it is used.
+        Examples and graders have hashes of their own, more repeats than asked are welcome, and
+        how old evidence may be is asked when it is used.
         """
         return {
             "mode": self.mode,
@@ -86,6 +86,7 @@ class GateRules:
             "slice_rule": self.slice_rule,
             "min_examples": self.min_examples,
             "require_reviewed": self.require_reviewed,
+            "on_inconclusive": self.on_inconclusive,
             "floors": {
                 "pass_rate": float(self.floors.pass_rate),
                 "valid": float(self.floors.valid),
@@ -116,7 +117,7 @@ def gate_of(content: Mapping[str, Any], graders: tuple[GraderRules, ...] = ()) -
             key: content[key]
             for key in (
                 *("mode", "margin", "confidence", "threshold", "slice_rule"),
-                *("min_examples", "require_reviewed", "item"),
+                *("min_examples", "require_reviewed", "on_inconclusive", "item"),
             )
         },
     )

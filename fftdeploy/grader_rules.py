@@ -144,7 +144,8 @@ class _Table:
 
     def tolerance(self, key: str) -> dict[str, Any]:
         found = self.number(key, 0.0, 1e15) if key in self.table else 0.0
-        return {"tolerance": found, **self.flag("relative")} if found else {}
+        relative = self.flag("relative")
+        return {"tolerance": found, **relative} if found else {}
 
 
 def _grader(table: _Table) -> GraderRules:

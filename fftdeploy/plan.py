@@ -47,6 +47,12 @@ class Plan:
         """Tell whether the file stays as it is, byte for byte."""
         return self.before == self.after
 
+    def with_evidence(self, evidence: str) -> "Plan":
+        """Return this plan with the evidence that let its new release through."""
+        newest, *older = self.after.releases
+        releases = (replace(newest, evidence=evidence), *older)
+        return replace(self, after=replace(self.after, releases=releases))
+
 
 Fate = Literal["ask", "live", "held", "profile"]
 
@@ -161,15 +167,6 @@ def plan_adoption(
     found = record_hand_edit(target, live, actor)
     release = replace(found, verified=verified, overrides=overrides)
     return Plan(target, replace(target, releases=(release, *target.releases)))
-
-
-def with_evidence(made: Plan, evidence: str | None) -> Plan:
-    """Return `made` with the evidence that let its new release through."""
-    if evidence is None or made.is_noop or not made.after.releases:
-        return made
-    newest, *older = made.after.releases
-    releases = (replace(newest, evidence=evidence), *older)
-    return replace(made, after=replace(made.after, releases=releases))
 
 
 def rollback_candidates(

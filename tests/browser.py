@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,6 +33,14 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )
 _DEADLINE_S = 60
+# The browser reads commands at descriptor 3 and writes at 4.
+_START = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+os.dup2(pipes[0], 3)
+os.dup2(pipes[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -165,11 +174,9 @@ def browser(path: str) -> Iterator[Browser]:
     to_read, to_write = os.pipe()
     back_read, back_write = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # The browser reads commands at descriptor 3 and writes at 4; a shell puts them there.
-        script = f'exec "$@" 3<&{to_read} 4>&{back_write}'
         command = [path, *_FLAGS, f"--user-data-dir={profile}"]
         with subprocess.Popen(
-            ["sh", "-c", script, "sh", *command],
+            [sys.executable, "-I", "-c", _START, str(to_read), str(back_write), *command],
             pass_fds=(to_read, back_write),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -32,7 +32,9 @@ FIELDS = ("urgency", "category", "next_step")
 SKILLS = {"v6": triage.V6, "v7": triage.V7, "v8": triage.V8, "v9": triage.V9, "v10": triage.V10}
 SUFFIXES = {"v6": "AaBb6", "v7": "AbBc7", "v8": "BbCc8", "v9": "CdEf9", "v10": "DeFg0"}
 PRICES = Prices(None, {"ft:gpt-4.1-mini-2025-04-14": Price(0.8, 0.2, 3.2)})
-GRADER = GraderRules("json_fields", "json_fields", {"fields": {name: {"kind": "exact"} for name in FIELDS}})
+GRADER = GraderRules(
+    "json_fields", "json_fields", {"fields": {name: {"kind": "exact"} for name in FIELDS}}
+)
 PROFILE = """\
 system = "Triage the customer message."
 temperature = 0

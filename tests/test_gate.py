@@ -169,6 +169,22 @@ def test_every_number_of_the_comparison() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("n", "ways"),
+    [
+        (60, ["--repeats 3", "margin = 0.10"]),
+        (30, ["--repeats 3", "margin = 0.15"]),
+        (15, ["--repeats 3"]),
+    ],
+)
+def test_a_wider_margin_is_offered_where_it_would_pass(n: int, ways: list[str]) -> None:
+    verdict = judge(RULES, table(1, 0, n))
+    assert verdict.detail[1].split("; or ")[1:] == ways
+    if "margin" in ways[-1]:
+        wider = replace(RULES, margin=float(ways[-1].removeprefix("margin = ")))
+        assert judge(wider, table(1, 0, n)).ruling == "pass"
+
+
 def test_a_candidate_that_looks_worse_needs_more_than_an_equal_one() -> None:
     verdict = judge(RULES, table(25, 15, 400))
     assert (verdict.ruling, verdict.needed) == ("inconclusive", 990)
@@ -264,6 +280,14 @@ def test_mode_threshold_says_how_many_would_settle_it() -> None:
         "~188 examples would usually settle it at this pass rate",
         'on_inconclusive = "allow": with 60 examples, a pass rate 10 points under the threshold gets through 21% of the time',
     )
+
+
+def test_a_threshold_that_is_missed_fails_however_many_candidates_share_the_risk() -> None:
+    rules = replace(RULES, mode="threshold", threshold=0.9)
+    missed = results(None, [PASS] * 85 + [WRONG] * 15)
+    assert judge(rules, missed, candidates=3).headline == judge(rules, missed).headline
+    reached = results(None, [PASS] * 25)
+    assert judge(rules, reached, candidates=3).ruling == "inconclusive"
 
 
 def test_mode_threshold_does_not_ask_whether_it_is_worse_than_live() -> None:
@@ -442,6 +466,10 @@ def test_a_must_pass_example_is_passed_by_the_majority_of_repeats(
 def test_a_tie_over_repeats_fails_a_must_pass_example() -> None:
     made = results([PASS] * 400, [PASS, WRONG] + [PASS] * 398, repeats=2, must_pass=(0,))
     assert judge(RULES, made).must_pass_failed == ("e0",)
+    tied = results([PASS, WRONG] * 200, [WRONG, PASS] * 200, repeats=2, must_pass=(0,))
+    verdict = judge(RULES, tied)
+    assert verdict.reasons[0].message == "fails 1 must-pass example: e0 (live fails e0 too)"
+    assert [(arm.passed, arm.rate) for arm in verdict.arms] == [(0, 0.5), (0, 0.5)]
 
 
 BOUNDARIES = [
@@ -658,6 +686,7 @@ def test_fewer_than_ten_groups_settle_nothing() -> None:
         made = table(0, 0, 900, groups=[f"g{place % count}" for place in range(900)])
         verdict = judge(replace(RULES, margin=0.5), made)
         assert verdict.ruling == ruling
+        assert verdict.label == ("not-worse" if ruling == "pass" else ruling)
     few = judge(RULES, table(90, 0, 900, groups=["a", "b", "c"] * 300))
     headline = "900 examples in 3 groups can't settle it: 10 groups or more are needed"
     assert found(few) == [("groups", "inconclusive", headline)]
@@ -678,6 +707,12 @@ def test_a_threshold_minds_groups_and_repeats() -> None:
     assert judge(rules, grouped).ruling == "inconclusive"
     few = results(None, answers, groups=["a", "b"] * 50)
     assert [reason.code for reason in judge(rules, few).reasons] == ["groups"]
+    perfect = results(None, [PASS] * 100, groups=[f"g{place // 5}" for place in range(100)])
+    verdict = judge(rules, perfect)
+    assert (
+        verdict.headline
+        == "above the threshold: 95% sure triage@cand passes 97.3% or more (threshold 80%)"
+    )
     # 30 examples asked ten times are not 300.
     assert (
         judge(rules, results(None, [PASS] * 260 + [WRONG] * 40, repeats=10)).ruling
@@ -854,6 +889,9 @@ def test_creep_is_a_notice_against_the_best_so_far() -> None:
     best = Column.empty(250)
     fill(best, [PASS] * 250)
     assert judge(RULES, made, best=Best("1a2b3c", best)).reasons == ()
+    few = table(0, 0, 40)
+    equal = judge(RULES, few, best=Best("1a2b3c", few.arms["live"]))
+    assert [reason.code for reason in equal.reasons] == ["margin"]  # too few is no creep
     tired = results([WRONG] * 10 + [PASS] * 240, [WRONG] * 10 + [PASS] * 240)
     verdict = judge(RULES, tired, best=Best("1a2b3c", best))
     assert verdict.ruling == "pass"

@@ -20,19 +20,23 @@ LAYERS = (
     ("sandbox",),
     ("render",),
     ("workspace", "findings", "output_schema", "schemas", "commit_message"),
+    ("evaluation",),
     ("proof", "jobs", "asking", "crowd"),
     ("edit",),
     ("plan",),
     ("bundles",),
     ("policy", "profiles"),
+    ("gate_rules",),
+    ("grader_rules", "prices"),
     ("deployments",),
     ("readiness",),
     ("verdicts",),
-    ("provider", "settings", "wire", "files", "disk", "holder", "git"),
+    ("provider", "settings", "wire", "journal", "files", "disk", "holder", "git"),
     ("__init__",),
     ("runtime",),
     ("document",),
     ("locate", "retirement", "answers", "report", "diff"),
+    ("durations", "strict_json"),
     ("names",),
     ("errors",),
 )
@@ -53,8 +57,12 @@ DOORS = {
     "socket": {"sandbox", "holder"},
     "http": {"sandbox"},
 }
-# The demo runs the commands that it shows, as a person would.
-ALSO = {("subprocess", "cli.demonstrating"), ("subprocess", "cli.demo")}
+# The demo runs the commands that it shows, as a person would; a reviewer has an editor.
+ALSO = {
+    ("subprocess", "cli.demonstrating"),
+    ("subprocess", "cli.demo"),
+    ("subprocess", "cli.editor"),
+}
 
 WRITES = {
     "write_text",

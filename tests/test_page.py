@@ -83,6 +83,8 @@ class Parsed(HTMLParser):
 
     def skeleton(self) -> list[Element]:
         """Return all elements but those that say how texts differ or that they were cut."""
+        for _, attributes in self.elements:
+            attributes.pop("open", None)  # half of a surrogate pair is no JSON, so no field
         return [element for element in self.elements if element.tag not in {"mark", "i"}]
 
 
@@ -113,11 +115,12 @@ def test_the_verdict_comes_first_and_the_rest_in_order(
         said.index(word) for word in ("FAIL fails", "Broke 12", "Fixed 3", "Passed by both 231")
     ]
     assert places == sorted(places)
-    assert "at least −6.5, and with 95% at most −1.2; the limit is −5.0" in said
+    bounds = "at least -6.5, and with 95% at most -1.2; the limit is -5.0"
+    assert bounds in said.replace("\N{MINUS SIGN}", "-")
     assert "12 broke3 fixed231 passed by both4 failed by both250 pairs" in said
     assert f"fftdeploy verify {identified(evidence)}" in said
     for text in texts:
-        assert f">{text.id}</span>" in report(evidence, [text]) or text.id in said
+        assert text.id in said
     for bundle in BUNDLES.values():
         assert bundle.model in said
     assert evidence.examples.files[0][1] in said
@@ -130,12 +133,8 @@ def test_each_example_is_there_with_all_that_was_said(
     rows = re.split(r'(?=<details id="e\d+")', page)[1:]
 
     assert len(rows) == len(texts)
-    by_id = {
-        re.search(r'class="id">([^<]*)', row)[1]: Parsed(
-            row.partition("</dl>")[0] + "</dl></details>"
-        ).text
-        for row in rows
-    }  # type: ignore[index]
+    said = [Parsed(row.partition("</dl>")[0] + "</dl></details>").text for row in rows]
+    by_id = {text.split()[0]: text for text in said}
     for text in texts:
         for part in (
             text.input,
@@ -205,8 +204,6 @@ def test_F1_hostile_text_is_shown_and_does_nothing() -> None:
         page = report(*hostile(payload))
         parsed = Parsed(page)
         tried += 1
-        if parsed.skeleton() != plain:
-            pass
         if parsed.skeleton() != plain or problems(parsed) or FORBIDDEN.search(page):
             wrong.append(payload[:20])
         shown = Say().plain(payload)[:500]
@@ -226,14 +223,15 @@ class Unescaped(Say):
 def test_control_text_that_is_not_escaped_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "Say", Unescaped)
     plain = Parsed(report(*hostile("plain"))).skeleton()
+    elements = [payload for payload in MARKUP if payload.startswith("<")]
     wrong = 0
-    for payload in MARKUP[:10]:
+    for payload in elements:
         try:
             wrong += Parsed(report(*hostile(payload))).skeleton() != plain
         except AssertionError:  # an end tag too many
             wrong += 1
-    print(f"not escaped: 10 tried, {wrong} wrong")
-    assert wrong == 10
+    print(f"not escaped: {len(elements)} tried, {wrong} wrong")
+    assert wrong == len(elements) > 9
 
 
 def test_without_the_log_how_it_was_graded_is_shown(
@@ -336,10 +334,9 @@ def test_a_page_of_5000_long_failures_stays_below_10_mb() -> None:
 
     page = report(evidence_of(results, rules=replace(RULES, slices=())), texts)
 
-    print(
-        f"5,000 long failures: {len(page.encode()):,} bytes in {time.process_time() - started:.1f} s"
-    )
-    assert len(page.encode()) < 10_000_000
+    size, took = len(page.encode()), time.process_time() - started
+    print(f"5,000 long failures: {size:,} bytes in {took:.1f} s")
+    assert size < 10_000_000
     assert page.count('class="row ') == 2_000
     assert "further down, rows are shown without their texts" in page
 
@@ -387,7 +384,10 @@ def test_tokens_are_held_against_money(evidence: Evidence, texts: list[ExampleTe
     share = 100 * base["tokens_cached"] / base["tokens_in"]
     assert "Against base the candidate reads and writes 88% fewer tokens per request" in said
     assert "and costs 8% less: $0.099 instead of $0.108 for 1,000 requests." in said
-    assert f"{share:.1f}% of what base reads comes from the provider’s cache" in said
+    assert (
+        f"{share:.1f}% of what base reads comes from the provider\N{RIGHT SINGLE QUOTATION MARK}s cache"
+        in said
+    )
     free = replace(
         evidence,
         prices=None,
@@ -457,13 +457,14 @@ def test_H14_words_that_differ_lose_nothing_and_take_no_time() -> None:
         assert shared[0] == shared[1] or "".join(shared[0]) == "".join(shared[1])
         tried += 1
     worst = 0.0
-    for unit in ("a ", "a b ", "ab", "\n", '",', "é\u0301 "):
-        started = time.process_time()
-        compare(unit * (2_000 // len(unit)), (unit[::-1] + "z") * (2_000 // (len(unit) + 1)))
-        worst = max(worst, time.process_time() - started)
-    print(
-        f"pairs of texts: {tried} tried, 0 wrong; the slowest of 2,000 characters took {worst:.2f} s"
-    )
+    many = "".join(map(chr, range(0x2600, 0x2650)))
+    for unit in ("a ", "a b ", "a,", "\n", '",', "\u00e9\u0301 ", many):
+        for size in (199, 600, 2_000):
+            one, other = ("".join(random.choices(unit, k=size)) for _ in "12")
+            started = time.process_time()
+            compare(one, other)
+            worst = max(worst, time.process_time() - started)
+    print(f"pairs of texts: {tried} tried, 0 wrong; the slowest took {1000 * worst:.0f} ms")
 
 
 BROKEN = {

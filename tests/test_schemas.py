@@ -11,6 +11,7 @@ import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from conftest import Command
 from scenes import COLD, FT, POLICY, V7, V8, V9, hold, past, row, table, write, write_profile
+from test_gate_rules import WHOLE as WHOLE_GATE
 
 from fftdeploy import deployments, output_schema, policy, schemas
 from fftdeploy.errors import ConfigError
@@ -132,7 +133,14 @@ POLICIES = {
     "order a string": ('version = 1\norder = "staging"\n', False),
     "order twice": ('version = 1\norder = ["a", "a"]\n', False),
     "gate": ('version = 1\n[tasks.triage.gate]\nmode = "not-worse"\n', False),
-    "base": ('version = 1\n[tasks.triage]\nbase = { model = "m" }\n', False),
+    "gate in full": (WHOLE_GATE, True),
+    "margin 5": (WHOLE_GATE.replace("margin = 0.05", "margin = 5"), False),
+    "mode": (WHOLE_GATE.replace("not-worse", "no-worse"), False),
+    "price without output": (
+        "version = 1\n[prices]\ndate = 2026-11-20\nm = { input = 1 }\n",
+        False,
+    ),
+    "base": ('version = 1\n[tasks.triage]\nbase = { model = "m" }\n', True),
     "owner a number": ("version = 1\n[tasks.triage]\nowner = 1\n", False),
     "protected as text": (rules('protected = "yes"'), False),
     "soak a number": (rules("soak = 24"), False),

@@ -37,6 +37,7 @@ _COMMANDS = {
     "size": "judging",
     "verify": "judging",
     "report": "judging",
+    "review": "review_command",
     "init": "starting",
     "schema": "starting",
     "sandbox": "starting",

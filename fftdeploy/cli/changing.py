@@ -155,7 +155,7 @@ def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
 
     def planned(actor: Actor) -> plan.Plan:
         made = plan.plan_adoption(found, live, actor, verified=verified)
-        return plan.with_evidence(made, passed.evidence)
+        return made.with_evidence(passed.evidence) if passed.evidence else made
 
     made = planned(work.actor)
     return work.finish(

@@ -92,7 +92,8 @@ class Promotion:
         used = tuple(code for code in OVERRIDES if code in {*used, *passed.overrides})
 
         def replan(actor: Actor) -> Plan:
-            return plan.with_evidence(self._plan(source, used, actor), passed.evidence)
+            made = self._plan(source, used, actor)
+            return made.with_evidence(passed.evidence) if passed.evidence else made
 
         if used or passed.evidence:
             made = replan(self.change.actor)

@@ -158,8 +158,10 @@ class Review:
 
     def _count(self, decision: Decision, write: Callable[[], None]) -> None:
         """Write a decision and count it, even if a signal comes in between."""
+        self.source.has_written = False
         try:
             write()
+            self._say(decision)
         finally:
             if self.source.has_written:
                 self.counts[decision] += 1

@@ -28,7 +28,7 @@ _BESIDE = ("id", "tags", "meta", "group", "reviewed_by", "reviewed_at")
 _REQUEST = ("tools", "parallel_tool_calls", "response_schema")
 _CHAT = ("messages", *_REQUEST, *_BESIDE)
 _ITEM = ("item", "sample", *_REQUEST, *_BESIDE)
-_REFERENCES = ("reference", "ideal", "expected", "correct_label")
+REFERENCE_KEYS = ("reference", "ideal", "expected", "correct_label")
 _INPUTS = ("messages", "input")
 _OTHERS = (
     (
@@ -167,7 +167,7 @@ def _of_chat(value: Any) -> tuple[tuple[Table, ...], str]:
 
 def _of_item(item: Table, keys: Mapping[str, str]) -> tuple[tuple[Table, ...], str]:
     asked = _one_of(item, "input", _INPUTS, keys)
-    agreed = _one_of(item, "reference", _REFERENCES, keys)
+    agreed = _one_of(item, "reference", REFERENCE_KEYS, keys)
     value, path = item[asked], ("item", asked)
     if isinstance(value, str) and value:
         messages: tuple[Table, ...] = ({"role": "user", "content": value},)

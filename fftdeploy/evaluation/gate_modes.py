@@ -59,7 +59,7 @@ def _not_better(pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
     decision = _stop("better", "inconclusive", wording.not_better(found))
     rate = paired.disagreement(pairs, found)
     size = sizing.usual_size_to_be_better(rate, found.difference, bar.confidence)
-    if size is None or size.n <= found.n:
+    if size is None:
         return decision
     settling = f"~{size.n} pairs would usually show it at this difference"
     return decision._replace(settling=settling, needed=size.n)
@@ -81,6 +81,7 @@ def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> D
         decision = Decision(f"above the threshold: {sure} {name} passes {least}% or more {limit}")
     elif upper < threshold:
         most = wording.points(upper, threshold)
+        sure = wording.sure(1 - bar.risk)
         message = f"under the threshold: {sure} {name} passes {most}% or less {limit}"
         decision = _stop("threshold", "fail", message)
     else:

@@ -83,8 +83,8 @@ class JsonSchema:
 
 def _validator(schema: Mapping[str, Any]) -> Any:
     """Return a validator that fetches nothing, for a schema that is one."""
-    from jsonschema import Draft202012Validator, SchemaError
-    from jsonschema.validators import validator_for
+    from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-untyped]
+    from jsonschema.validators import validator_for  # type: ignore[import-untyped]
     from referencing import Registry
 
     if any(not name.startswith("#") for name in _references(schema)):

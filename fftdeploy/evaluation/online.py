@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -159,6 +159,8 @@ class _Execution:
         self._proved: set[str] = set()
         """Arms that have given an answer."""
         self._failure: FftdeployError | None = None
+        self._idle: set[asyncio.Task[None]] = set()
+        """Workers that wait for their turn."""
         self._started = time.monotonic()
 
     async def execute(self) -> None:
@@ -171,7 +173,8 @@ class _Execution:
         try:
             done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
             for worker in done:
-                worker.result()  # a bug, if anything: failures are in `_failure`
+                if not worker.cancelled():
+                    worker.result()  # a bug, if anything: failures are in `_failure`
         finally:
             for worker in workers:
                 worker.cancel()
@@ -218,7 +221,7 @@ class _Execution:
                 elif self._spending.admit(ask.arm):
                     await self._ask(ask)
                 else:
-                    self._fail(self._spending.stopped(self._run.done, self._run.size))
+                    self._fail(self._spending.stopped(self._run.kept, self._run.size))
                 if self._failure is not None:
                     return
         except FftdeployError as error:
@@ -227,6 +230,18 @@ class _Execution:
     def _fail(self, error: FftdeployError) -> None:
         """Let nobody begin anything new; what is under way is paid for, and is waited for."""
         self._failure = self._failure or error
+        for worker in self._idle:
+            worker.cancel()
+
+    @contextmanager
+    def _idling(self) -> Iterator[None]:
+        """Mark the current worker as one that has nothing under way."""
+        worker = asyncio.current_task()
+        self._idle.add(worker) if worker else None
+        try:
+            yield
+        finally:
+            self._idle.discard(worker)
 
     async def _reuse(self, ask: Ask, record: Record) -> None:
         self._reused += 1
@@ -241,6 +256,8 @@ class _Execution:
             self._spending.settle(ask.arm, output)
         self._watch(ask, output)
         await self._keep(ask, output, latency_ms, self._now())
+        if self._throttle.wait_s > LONGEST_WAIT_S:
+            self._fail(self._too_patient())
 
     async def _keep(
         self, ask: Ask, output: Output, latency_ms: int, at: datetime, *, cached: bool = False
@@ -266,11 +283,13 @@ class _Execution:
             if outages >= TRIES or self._failure is not None:
                 break
             if not is_limited:
-                await self._sleep(self._throttle.jitter(0.25 * 2**outages))
+                with self._idling():
+                    await self._sleep(self._throttle.jitter(0.25 * 2**outages))
         return answer, latency_ms
 
     async def _send(self, ask: Ask) -> tuple[Answer, int]:
-        ticket = await self._throttle.enter()
+        with self._idling():
+            ticket = await self._throttle.enter()
         answer = None
         started = time.monotonic()
         try:
@@ -283,13 +302,8 @@ class _Execution:
         """Raise where the answer says that asking on is in vain."""
         arm = self._run.arms[ask.arm]
         model = arm.bundle.model
-        if self._throttle.wait_s > LONGEST_WAIT_S:
-            raise UnverifiedError(
-                f"the API asks to wait for {self._throttle.wait_s:.0f} s; {self._kept}",
-                hint=_AGAIN,
-                where=self._run.address,
-                code="rate-limited",
-            )
+        if answer.status == 429 and self._throttle.wait_s > LONGEST_WAIT_S:
+            raise self._too_patient()
         if answer.status not in {400, 401, 403, 404} and not answer.is_billing:
             return
         verdict = verdicts.judge_probe(model, ask.endpoint, answer, can_be_fresh=False)
@@ -324,9 +338,17 @@ class _Execution:
                 )
             )
 
+    def _too_patient(self) -> UnverifiedError:
+        return UnverifiedError(
+            f"the API asks to wait for {self._throttle.wait_s:.0f} s; {self._kept}",
+            hint=_AGAIN,
+            where=self._run.address,
+            code="rate-limited",
+        )
+
     @property
     def _kept(self) -> str:
-        return f"{self._run.done:,} of {self._run.size:,} answers are kept"
+        return f"{self._run.kept:,} of {self._run.size:,} answers are kept"
 
     def _progress(self) -> Progress:
         elapsed = time.monotonic() - self._started

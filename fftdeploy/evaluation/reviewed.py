@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fftdeploy import strict_json
+from fftdeploy.evaluation.example_lines import REFERENCE_KEYS
 
 BOM = b"\xef\xbb\xbf"
 _BLANKS = re.compile(r"[ \t\n\r]*")
@@ -64,7 +65,8 @@ def revised(row: bytes, review: Review, *, item_reference: str | None) -> bytes:
     Args:
         row: A line that was read as an example before.
         review: What to write into it.
-        item_reference: The key of an evals item that holds its reference.
+        item_reference: The key of an evals item that holds its reference, where it is none of
+            the usual ones.
     """
     text = row.decode()
     writer = _Writer(text)
@@ -116,7 +118,7 @@ class _Writer:
 
     def members(self, start: int) -> dict[str, _Span]:
         """Return where the values of the object at `start` are, by key."""
-        return {key: span for key, span in self._entries(start, "}")}
+        return dict(self._entries(start, "}"))
 
     def elements(self, start: int) -> list[_Span]:
         """Return where the values of the array at `start` are."""
@@ -175,8 +177,8 @@ def _put_reference(
 ) -> None:
     if "item" in top:
         item = writer.members(top["item"].start)
-        key = item_reference or ""
-        writer.put(item, key, _as_item(reference, writer.value(item[key]) if key in item else ""))
+        key = item_reference or next(key for key in REFERENCE_KEYS if key in item)
+        writer.put(item, key, _as_item(reference, writer.value(item[key])))
         return
     turns = writer.elements(top["messages"].start)
     last = next(span for span in reversed(turns) if writer.value(span).get("role") == "assistant")

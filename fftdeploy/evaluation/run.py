@@ -50,6 +50,7 @@ class Run:
         self.rules = rules
         self.address = address
         self.done = 0
+        """Answers that have come, outages among them."""
         self._grading = grading
         self._random = random
         self._recent: dict[int, Example] = {}
@@ -58,6 +59,12 @@ class Run:
     def size(self) -> int:
         """The number of answers wanted."""
         return len(self.examples) * len(self.arms) * self.rules.repeats
+
+    @property
+    def kept(self) -> int:
+        """The number of answers that have come and will not be asked for again."""
+        columns = self.results.arms.values()
+        return self.done - sum(column.count(MISSING) for column in columns)
 
     @cached_property
     def parts(self) -> dict[str, str]:

@@ -99,7 +99,7 @@ def let_through(n: int, margin: float, confidence: float = 0.95) -> float:
 
     def goes_through(broke: int, fixed: int) -> bool:
         passes = tango_score(broke, fixed, examples, -margin) > z
-        return mcnemar(broke, fixed, "worse") > 1 - confidence
+        return passes or mcnemar(broke, fixed, "worse") > 1 - confidence
 
     return _chance(examples, min(1.0, drop + 0.05), -drop, goes_through)
 

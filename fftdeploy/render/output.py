@@ -160,15 +160,22 @@ class Output:
 
     def ask(self, question: str) -> str:
         """Ask a person one question on stderr; "" at the end of input."""
+        return self.answer(question) or ""
+
+    def answer(self, question: str) -> str | None:
+        """Ask a person one question on stderr; None at the end of input."""
         self.stop_progress()
         self._write_error(self.clean(question) + " ")
         try:
-            return sys.stdin.readline().strip()
+            said = sys.stdin.readline()
         except UnicodeDecodeError:
             return ""
         except BaseException:  # Ctrl-C: what is said about it gets a line of its own
             self._write_error("\n")
             raise
+        if not said:
+            self._write_error("\n")
+        return said.strip() if said else None
 
     def abandon_stdout(self) -> None:
         """Give up a stdout that failed under somebody else's hands."""

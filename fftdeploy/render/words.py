@@ -1,14 +1,15 @@
 """The words in which two texts differ.  Pure; the texts are not escaped here."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from itertools import groupby
 from typing import NamedTuple
 
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-_MOST_WORDS = 1200
-"""Past this many in one text, words are compared by their place only: matching is quadratic."""
+_COMMON = 20
+"""A word found more often is no place to start a match from: matching would be quadratic."""
 
 
 class Piece(NamedTuple):
@@ -37,15 +38,26 @@ def _whole(text: str, *, is_different: bool) -> list[Piece]:
 def _shared(ones: list[str], others: list[str]) -> tuple[list[bool], list[bool]]:
     """Say of each word whether the other text has it too, in the same order."""
     in_one, in_other = [False] * len(ones), [False] * len(others)
-    if max(len(ones), len(others)) > _MOST_WORDS:
-        for place, (word, opposite) in enumerate(zip(ones, others, strict=False)):
-            in_one[place] = in_other[place] = word == opposite
-        return in_one, in_other
-    matcher = SequenceMatcher(None, ones, others, autojunk=len(ones) + len(others) > 400)
-    for start, opposite_start, size in matcher.get_matching_blocks():
-        for step in range(size):
-            in_one[start + step] = in_other[opposite_start + step] = True
+    head = _same_start(ones, others)
+    tail = _same_start(ones[head:][::-1], others[head:][::-1])
+    middle_one, middle_other = ones[head : len(ones) - tail], others[head : len(others) - tail]
+    often = Counter(middle_other)
+    matcher = SequenceMatcher(lambda word: often[word] > _COMMON, middle_one, middle_other)
+    blocks = [
+        (start + head, other + head, size) for start, other, size in matcher.get_matching_blocks()
+    ]
+    for start, other, size in (
+        (0, 0, head),
+        *blocks,
+        (len(ones) - tail, len(others) - tail, tail),
+    ):
+        in_one[start : start + size] = in_other[other : other + size] = [True] * size
     return in_one, in_other
+
+
+def _same_start(ones: list[str], others: list[str]) -> int:
+    pairs = enumerate(zip(ones, others, strict=False))
+    return next((n for n, (one, other) in pairs if one != other), min(len(ones), len(others)))
 
 
 def _pieces(words: list[str], shared: Iterable[bool]) -> Iterator[Piece]:

@@ -1,24 +1,29 @@
-"""Where a review takes answers from: requests of production, or the failures of a run."""
+"""Answers of production: those that a reviewer takes become new examples."""
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from fftdeploy import files
+from fftdeploy.cli.example_files import ExampleFiles
 from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.cli.session import Session
-from fftdeploy.disk import shown
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation import reviewed
-from fftdeploy.evaluation.example_lines import Example, LineError, parse_line
+from fftdeploy.evaluation.example_lines import (
+    REFERENCE_KEYS,
+    Example,
+    LineError,
+    parse_line,
+)
 from fftdeploy.evaluation.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.production import MAX_BYTES, Request, read_requests
 from fftdeploy.evaluation.rejected import Rejected
-from fftdeploy.evaluation.reviewed import Review
+from fftdeploy.workspace import shown_path
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is read for another
 _NO_ANSWER = "?"
@@ -31,10 +36,10 @@ class _Asked(Item):
     request: Request | None = None
 
 
-class Requests:
+class Requests(ExampleFiles):
     """Answers of production, which become examples at the end of a file."""
 
-    help = (
+    help: Sequence[str] = (
         "a  accept: the output becomes the agreed answer of a new example",
         "e  edit: what you write becomes it",
         "r  reject: no example, and it is not asked again on this machine",
@@ -50,12 +55,11 @@ class Requests:
             ConfigError: One of the files is missing or damaged, located.
             DiskError: The disk refused.
         """
-        self.session, self.bar, self.by = session, bar, by
-        folder = bar.workspace.folder
-        self._path = to or folder / bar.rules.examples[0]
-        self.where = shown(self._path) if to else _shown(bar, bar.rules.examples[0])
-        self.has_written = False
-        self._rejected = Rejected(folder, bar.task, secrets.token_hex(32))
+        super().__init__(session, bar, by)
+        first = bar.rules.examples[0]
+        self._path = Path.cwd() / to if to else self.root / first
+        self.where = shown_path(self._path)
+        self._rejected = Rejected(self.root, bar.task, secrets.token_hex(32))
         self._requests = self._read(source)
         self._ids: set[str] = set()
 
@@ -83,20 +87,22 @@ class Requests:
 
     def keep(self, item: Item, reference: str) -> None:
         """Append the example; raises ConflictError and DiskError."""
-        request, now = _request(item), self.session.now()
+        request, (at, day) = _request(item), self.stamp()
         content = request.example(reference, self._item_key(request))
-        said = {key: content.pop(key) for key in ("tags", "meta", "group") if key in content}
-        content["id"] = self._new_id(f"{now:%Y%m%d}")
+        said: dict[str, Any] = {
+            key: content.pop(key) for key in ("tags", "meta", "group") if key in content
+        }
         if tags := list(dict.fromkeys([*(said.get("tags") or []), *item.tags])):
             said["tags"] = tags
-        content |= {**said, "reviewed_by": self.by, "reviewed_at": _time(now)}
-        self._write(lambda data: reviewed.appended(data, content))
-        self._ids.add(content["id"])
+        made = self._new_id(day)
+        content |= {"id": made, **said, "reviewed_by": self.by, "reviewed_at": at}
+        self._ids.add(made)
+        files.create(self._path, b"", root=self.root)
+        self.change(self._path, lambda data: reviewed.appended(data, content))
 
     def reject(self, item: Item) -> None:
         """Remember the input; raises DiskError."""
-        self.has_written = False
-        self._rejected.add(item.example.input_key, self.by, _time(self.session.now()))
+        self._rejected.add(item.example.input_key, self.by, self.stamp()[0])
         self.has_written = True
 
     def tag(self, item: Item) -> bool:
@@ -104,46 +110,43 @@ class Requests:
         del item
         return False
 
-    def _write(self, change: Callable[[bytes], bytes | None]) -> None:
-        folder = self.bar.workspace.folder
-        files.create(self._path, b"", root=folder)
-        _changed(self, self._path, folder, change)
-
     def _examples(self) -> ExampleSet:
         """Open the examples that there are: a first review may be what makes the file."""
-        bar, folder = self.bar, self.bar.workspace.folder
-        paths = [(folder / path, _shown(bar, path)) for path in bar.rules.examples]
+        paths = self.paths
         if all(path != self._path for path, _ in paths):
             paths.append((self._path, self.where))
         there = [(path, name) for path, name in paths if path.exists() or path.is_symlink()]
-        check = bar.grading.reference_problem
-        return open_examples(there, root=folder, item=bar.rules.item, check=check)
+        return open_examples(
+            there, root=self.root, item=self.item, check=self.bar.grading.reference_problem
+        )
 
     def _read(self, source: Path) -> list[Request]:
         path = Path.cwd() / source
         hint = "--from names a JSONL file of requests"
         snapshot = files.read(path, root=Path(path.anchor), hint=hint, max_bytes=MAX_BYTES)
-        return read_requests(snapshot.data, shown(source))
+        return read_requests(snapshot.data, str(source))
 
     def _example(self, request: Request, reference: str) -> Example:
         content = request.example(reference, self._item_key(request))
         text = json.dumps(content, ensure_ascii=False)
         try:
-            return parse_line(text, request.place, request.place, self.bar.rules.item)
+            return parse_line(text, request.place, request.place, self.item)
         except LineError as error:
             raise ConfigError(error.message, hint=error.hint, where=request.place) from None
 
     def _item(self, request: Request, example: Example) -> Item:
         agreed = request.content.get("item", {}).get(self._item_key(request), "")
+        text = agreed if isinstance(agreed, str) else json.dumps(agreed, ensure_ascii=False)
         return _Asked(
-            _with_reference(example, agreed if isinstance(agreed, str) else json.dumps(agreed)),
-            output=request.output,
-            reason=request.mark,
-            request=request,
+            replace(example, reference=text), request.output, request.mark, request=request
         )
 
     def _item_key(self, request: Request) -> str:
-        return _reference_key(request.content.get("item", {}), self.bar.rules.item)
+        """Return the key that holds the reference of an evals item."""
+        item: Mapping[str, Any] = request.content.get("item", {})
+        if self.item and "reference" in self.item:
+            return self.item["reference"]
+        return next((key for key in REFERENCE_KEYS if key in item), REFERENCE_KEYS[0])
 
     def _new_id(self, day: str) -> str:
         """Make an ID that no colleague makes on another branch on the same day."""
@@ -153,23 +156,7 @@ class Requests:
                 return made
 
 
-@dataclass(slots=True)
-class _Failed(Item):
-    """An example that an answer of the run has failed."""
-
-    path: Path = Path()
-    number: int = 0
-    """Of its line."""
-    row: bytes = b""
-    """Its line as it is now."""
-
-
-class Failures:
-    """Answers of a run that did not pass, each to an example that is there already."""
-
-    help = (
-        "a  accept: the model is right; its output becomes the agreed answer",
-        "e  edit: what you write becomes the agreed answer",
-        "r  reject: the agreed answer stands, and you have reviewed it",
-        "t  tags: added to the example",
-    )
+def _request(item: Item) -> Request:
+    assert isinstance(item, _Asked)  # noqa: S101  they come from `pending`
+    assert item.request is not None  # noqa: S101
+    return item.request

@@ -1,0 +1,141 @@
+"""One side of the evaluation bench: `evaluate.py SIDE URL EXAMPLES CONCURRENCY`.
+
+`ours` is a whole run: examples checked, asked, graded and logged.  The others only ask, as a
+script would: `create` and `post` are loops over the asynchronous client, with and without the
+SDK's types, `threads` is a pool over the synchronous one.  Prints seconds of wall and CPU without
+imports, and the most memory in MB.
+"""
+
+import asyncio
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2
+import openai
+
+from fftdeploy.deployments import Bundle
+from fftdeploy.evaluation import online, run_log
+from fftdeploy.evaluation.arms import Arm
+from fftdeploy.evaluation.examples import open_examples
+from fftdeploy.evaluation.graders import build
+from fftdeploy.evaluation.run import Run
+from fftdeploy.evaluation.spending import Spending
+from fftdeploy.gate_rules import GateRules
+from fftdeploy.grader_rules import GraderRules
+from fftdeploy.prices import Prices
+from fftdeploy.profiles import parse
+from fftdeploy.provider import settings
+
+KEY = "sk-sandbox"
+PROFILE = b'system = "Triage the customer message."\ntemperature = 0\nmax_completion_tokens = 200\n'
+FIELDS = ("urgency", "category", "next_step")
+
+
+def bodies(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what every side sends."""
+    with path.open() as file:
+        for line in file:
+            turns = json.loads(line)["messages"][:-1]
+            yield {
+                "model": "bench",
+                "messages": turns,
+                "temperature": 0,
+                "max_completion_tokens": 200,
+            }
+
+
+def ours(url: str, path: Path, concurrency: int) -> None:
+    """Evaluate, as `fftdeploy eval` does, but for proofs and the gate."""
+    grader = GraderRules(
+        "json_fields", "json_fields", {"fields": {name: {"kind": "exact"} for name in FIELDS}}
+    )
+    rules = GateRules((path.name,), (grader,))
+    profile = parse(PROFILE, "short", "short.toml")
+    arm = Arm("live", Bundle("bench", profile="short"), profile)
+    grading = build(rules.graders)
+    examples = open_examples([(path, path.name)], root=path.parent, check=grading.reference_problem)
+    run = Run("bench", [arm], examples, rules, grading, address=url, random=Random(1))
+    known = settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url})
+    spending = Spending({"live": "bench"}, Prices(), max_requests=10**6)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        root = Path(folder)
+        with run_log.open_log(root, run, now=_now, token="000000") as log:  # noqa: S106  no secret
+            results = online.evaluate(run, known, log, spending, concurrency=concurrency)
+    assert results.arms["live"].count("api-error") == 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def loop(url: str, path: Path, concurrency: int, *, typed: bool) -> None:
+    """Ask with as many tasks as there may be requests at a time."""
+
+    async def ask(client: openai.AsyncOpenAI, body: dict[str, Any]) -> object:
+        if typed:
+            return (await client.chat.completions.create(**body)).choices[0].message.content
+        answer = await client.post("/chat/completions", cast_to=object, body=body)
+        return answer["choices"][0]["message"]["content"]  # type: ignore[index]  # JSON
+
+    async def work(client: openai.AsyncOpenAI, wanted: Iterator[dict[str, Any]]) -> None:
+        for body in wanted:
+            assert await ask(client, body)
+
+    async def main() -> None:
+        limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+        http = httpx2.AsyncClient(limits=limits)
+        client = openai.AsyncOpenAI(api_key=KEY, base_url=url, max_retries=0, http_client=http)
+        wanted = bodies(path)
+        async with client:
+            await asyncio.gather(*(work(client, wanted) for _ in range(concurrency)))
+
+    _run(main())
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(coroutine)
+
+
+def threads(url: str, path: Path, concurrency: int) -> None:
+    """Ask with a pool of threads over the synchronous client."""
+    limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    http = httpx2.Client(limits=limits)
+    client = openai.OpenAI(api_key=KEY, base_url=url, max_retries=0, http_client=http)
+
+    def ask(body: dict[str, Any]) -> object:
+        return client.chat.completions.create(**body).choices[0].message.content
+
+    with ThreadPoolExecutor(concurrency) as pool:
+        assert all(pool.map(ask, bodies(path)))
+
+
+SIDES: dict[str, Callable[[str, Path, int], None]] = {
+    "ours": ours,
+    "create": lambda *asked: loop(*asked, typed=True),
+    "post": lambda *asked: loop(*asked, typed=False),
+    "threads": threads,
+}
+
+
+def main() -> None:
+    side, url, path, concurrency = sys.argv[1:]
+    started, cpu = time.perf_counter(), time.process_time()
+    SIDES[side](url, Path(path), int(concurrency))
+    used = {
+        "wall": time.perf_counter() - started,
+        "cpu": time.process_time() - cpu,
+        "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    print(json.dumps(used))
+
+
+main()

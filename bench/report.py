@@ -1,0 +1,77 @@
+"""How long the report of 5,000 examples takes to write and to open in headless Chromium."""
+
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from measure import Row
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from browser import Browser, browser, find_chromium
+from evaluated import evidence_of, graded, identified, story
+
+from fftdeploy.evaluation.evidence import Evidence
+from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.render.page import report_page
+
+EXAMPLES = 5_000
+_LOADED = """
+(() => {
+  const timing = performance.getEntriesByType("navigation")[0];
+  return [timing.domContentLoadedEventEnd, timing.loadEventEnd];
+})()
+"""
+
+
+def bench(folder: Path, runs: int) -> list[Row]:
+    """Write the report of 5,000 examples, 400 of them broken, and open it `runs` times."""
+    texts = story(EXAMPLES, broke=400, fixed=100)
+    worst = [_longer(text) for text in texts]
+    evidence = evidence_of(graded(texts))
+    rows = []
+    for name, shown in (("", texts), (" with 2,000 characters in every text", worst)):
+        path = folder / f"report{len(rows)}.html"
+        took = median(_write(evidence, shown, path) for _ in range(runs))
+        size = path.stat().st_size / 1e6
+        rows.append(Row(f"report of 5,000 examples{name}: write", took, None, "s"))
+        rows.append(Row(f"report of 5,000 examples{name}: size", size, 10, "MB"))
+        rows += _opened(f"report of 5,000 examples{name}: open", path, runs)
+    return rows
+
+
+def _longer(text: ExampleText) -> ExampleText:
+    def long(words: str) -> str:
+        return (words + "\n") * (2_000 // len(words))
+
+    outputs = {arm: tuple(map(long, said)) for arm, said in text.outputs.items()}
+    return ExampleText(
+        text.id, long(text.input), long(text.reference), text.tags, text.meta, outputs
+    )
+
+
+def _write(evidence: Evidence, texts: list[ExampleText], path: Path) -> float:
+    started = perf_counter()
+    path.write_text(report_page(evidence, identified(evidence), texts), encoding="utf-8")
+    return perf_counter() - started
+
+
+def _opened(what: str, path: Path, runs: int) -> list[Row]:
+    chromium = find_chromium()
+    if chromium is None:
+        return [Row(what, float("nan"), None, "s", "no Chromium here")]
+    with browser(chromium) as running:
+        times = [_open(running, path) for _ in range(runs + 1)][1:]
+    whole = median(load for _, load in times)
+    parsed = median(content for content, _ in times)
+    return [Row(what, whole, 2, "s", f"parsed after {parsed:.2f} s")]
+
+
+def _open(running: Browser, path: Path) -> tuple[float, float]:
+    """Return the seconds until the page was parsed, and until it was loaded."""
+    page = running.new_page()
+    page.open(path.as_uri())
+    parsed, loaded = page.evaluate(_LOADED)
+    page.call("Page.close")
+    return parsed / 1000, loaded / 1000

@@ -1,0 +1,55 @@
+"""The examples files of a task, as a review writes to them."""
+
+from collections.abc import Callable
+from datetime import UTC
+from pathlib import Path
+
+from fftdeploy import files
+from fftdeploy.cli.quality import QualityBar
+from fftdeploy.cli.session import Session
+from fftdeploy.errors import ConflictError
+from fftdeploy.workspace import shown_path
+
+MAX_BYTES = 512 * 1024 * 1024
+
+
+class ExampleFiles:
+    """What both sources of answers share: where examples are, who reviews, and how it is kept."""
+
+    def __init__(self, session: Session, bar: QualityBar, by: str) -> None:
+        self.session, self.bar, self.by = session, bar, by
+        self.root = bar.workspace.folder
+        self.item = bar.rules.item
+        self.has_written = False
+        folder = Path(bar.workspace.shown).parent
+        self.paths = [(self.root / path, str(folder / path)) for path in bar.rules.examples]
+
+    def stamp(self) -> tuple[str, str]:
+        """Return now as `reviewed_at` has it, and its day as an ID has it."""
+        now = self.session.now().astimezone(UTC)
+        return f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{now:%Y%m%d}"
+
+    def change(self, path: Path, make: Callable[[bytes], bytes | None]) -> None:
+        """Replace a file by what `make` makes of it; `has_written` says so whatever is raised.
+
+        `make` gets what the file says now, be it another time where a colleague was faster; it
+        returns None where that leaves nothing to change.
+
+        Raises:
+            ConflictError: It returned None, or the file is locked.
+            DiskError: The disk refused.
+        """
+        state = files.Replaced()
+        try:
+            snapshot = files.read(path, root=self.root, max_bytes=MAX_BYTES)
+            files.check_writable(snapshot)
+            new = make(snapshot.data)
+            if new is None:
+                raise ConflictError(
+                    f"this line of {shown_path(path)} was changed by somebody else",
+                    hint="run it again: it will show what the line says now",
+                    where=shown_path(path),
+                )
+            files.replace(snapshot, new, rebase=make, max_bytes=MAX_BYTES, state=state)
+        finally:
+            self.has_written = state.done

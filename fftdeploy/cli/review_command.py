@@ -1,0 +1,59 @@
+"""The command that makes examples of what models have answered: review."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fftdeploy.cli.app import command
+from fftdeploy.cli.session import Session, actor_name, one_of
+from fftdeploy.errors import UsageError
+from fftdeploy.report import Report
+
+
+@command("review")
+def review(
+    session: Session,
+    task: Annotated[str, typer.Argument(help="The task whose examples are reviewed.")],
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="Review the failures of this run; default: the newest."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Review a JSONL of production requests.", metavar="FILE"),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", help="With --from: add to this examples file, not the first.", metavar="FILE"
+        ),
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who reviews.", metavar="NAME")] = None,
+) -> Report:
+    """Turn model answers into human-reviewed examples, one at a time.
+
+    \b
+    Examples:
+      fftdeploy review triage                          the failures of the newest run
+      fftdeploy review triage --run 3f9c2a61d0b7
+      fftdeploy review triage --from requests.jsonl    production requests become examples
+    """  # noqa: D301
+    one_of({"--run": run, "--from": source}, ["--run", "--from"])
+    if to is not None and source is None:
+        raise UsageError("--to goes with --from", hint="failures are reviewed where they are")
+    from fftdeploy.cli import reviewing
+
+    reviewing.require_terminal(session)
+    from fftdeploy.cli.quality import QualityBar
+    from fftdeploy.cli.review_failures import Failures
+    from fftdeploy.cli.review_requests import Requests
+
+    bar = QualityBar(session, session.workspace, task)
+    reviewer = actor_name(session, by)
+    answers = (
+        Requests(session, bar, source, to, reviewer)
+        if source is not None
+        else Failures(session, bar, run, reviewer)
+    )
+    return reviewing.Review(session, bar.task, answers).run()

@@ -1,0 +1,460 @@
+"""Promote asks the gate: evidence about exactly this bundle, baseline, examples, graders, gate."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Command, Result
+from scenes import FT, V7, V8, V9, V10, newest, past, read, row, table, write
+
+from fftdeploy import strict_json
+from fftdeploy.evaluation.evidence import content_sha
+from fftdeploy.sandbox import STORY_NOW, Sandbox
+
+ROOT = Path(__file__).parent.parent
+LIKE_V8 = FT + "v10:DeFg0:ckpt-step-200"
+EXAMPLES = Path("evals/triage.jsonl")
+POLICY = """\
+version = 1
+order = ["staging", "production"]
+
+[environments.production]
+from = ["staging"]
+protected = true
+
+[tasks.triage.gate]
+examples = ["evals/triage.jsonl"]
+slices = ["language"]
+
+[[tasks.triage.gate.graders]]
+type = "json_fields"
+fields = { urgency = "exact", category = "exact", next_step = "casefold" }
+"""
+TARGET = "triage/production"
+
+
+def scene(live: str, candidate: str, *, policy: str = POLICY, examples: int = 67) -> bytes:
+    """Write a repository in which `candidate` waits in staging for the place of `live`."""
+    EXAMPLES.parent.mkdir(exist_ok=True)
+    lines = (ROOT / EXAMPLES).read_text().splitlines(keepends=True)[:examples]
+    EXAMPLES.write_text("".join(lines))
+    return write(past("triage/staging", V7, candidate), past(TARGET, live), policy=policy)
+
+
+def promote(command: Command, *flags: str) -> Result:
+    return command("promote", TARGET, "--why", "PR #7", "--yes", *flags)
+
+
+def git(*argv: str) -> str:
+    ended = subprocess.run(["git", *argv], check=True, capture_output=True, text=True)
+    return ended.stdout.strip()
+
+
+def evidence() -> list[Path]:
+    return sorted(Path(".fftdeploy/evidence/triage").glob("*.json"))
+
+
+def verdict_of(path: Path) -> str:
+    return str(json.loads(path.read_text())["verdict"]["ruling"])
+
+
+def test_without_evidence_it_stops_and_says_what_to_type(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    before = scene(V8, V10)
+
+    ended = promote(command)
+
+    assert (ended.code, ended.out) == (7, "")
+    assert ended.err.splitlines()[1:] == [
+        f"error: {TARGET} is protected, and there is no evidence about {V10}",
+        f"hint: fftdeploy eval {TARGET}, or add --eval",
+    ]
+    assert Path("deployments.toml").read_bytes() == before
+    assert evidence() == []
+    assert not [r for r in sandbox.requests if "customer" in json.dumps(r.body)]
+
+
+def test_what_is_better_passes_and_the_release_names_its_evidence(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+
+    assert command("eval", TARGET).code == 0
+    ended = promote(command)
+
+    (path,) = evidence()
+    assert ended.code == 0
+    assert f"evidence   {path.stem[:12]}, pass: better" in ended.out
+    assert newest(TARGET).evidence == path.stem
+    assert newest(TARGET).bundle.model == V10
+
+
+def test_eval_and_promote_in_one_step(repo: Path, sandbox: Sandbox, command: Command) -> None:
+    scene(V8, V10)
+
+    ended = promote(command, "--eval")
+
+    (path,) = evidence()
+    assert ended.code == 0, ended.err
+    assert newest(TARGET).evidence == path.stem
+    assert verdict_of(path) == "pass"
+
+
+def test_the_commit_has_the_evidence_and_says_so(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    git("add", ".")
+    git("commit", "-qm", "before")
+
+    ended = promote(command, "--eval", "--commit")
+
+    assert ended.code == 0, ended.err
+    (path,) = evidence()
+    assert git("show", "--format=%(trailers:key=Evidence,valueonly)", "--name-only").split() == [
+        path.stem,
+        f".fftdeploy/evidence/triage/{path.name}",
+        "deployments.toml",
+    ]
+    assert git("status", "--porcelain") == "?? .fftdeploy/.gitignore", "`init` writes that one"
+
+
+def test_what_is_worse_is_stopped_by_eval_and_by_promote(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    before = scene(V10, V9)
+
+    first, second = command("eval", TARGET), promote(command)
+
+    (path,) = evidence()
+    assert (first.code, second.code) == (5, 5)
+    assert "FAIL  worse: 12 broke, 0 fixed" in first.out
+    assert f"error: evidence {path.stem[:12]}: worse: 12 broke" in second.err
+    assert f"hint: fftdeploy report {path.stem[:12]} -o report.html" in second.err
+    assert Path("deployments.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize("flag", ["--override", "--eval"])
+def test_no_flag_lets_a_failed_gate_through(
+    repo: Path, sandbox: Sandbox, command: Command, flag: str
+) -> None:
+    before = scene(V10, V9)
+    command("eval", TARGET)
+    flags = [flag, "inconclusive,order,soak"] if flag == "--override" else [flag]
+
+    ended = promote(command, *flags)
+
+    assert ended.code == 5
+    assert Path("deployments.toml").read_bytes() == before
+
+
+def test_too_few_examples_are_inconclusive_and_an_override_is_recorded(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    before = scene(V8, LIKE_V8, examples=40)
+
+    judged, refused = command("eval", TARGET), promote(command)
+
+    assert (judged.code, refused.code) == (7, 7)
+    assert "40 pairs can't settle it" in judged.out
+    assert Path("deployments.toml").read_bytes() == before
+    assert promote(command, "--override", "inconclusive").code == 0
+    assert newest(TARGET).overrides == ("inconclusive",)
+    assert newest(TARGET).evidence == evidence()[0].stem
+
+
+def test_on_inconclusive_allow_lets_it_through_and_says_what_that_means(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    allow = POLICY.replace("slices =", 'on_inconclusive = "allow"\nslices =')
+    scene(V8, LIKE_V8, policy=allow, examples=40)
+
+    judged, passed = command("eval", TARGET), promote(command)
+
+    assert (judged.code, passed.code) == (0, 0)
+    assert "would be let through 69% of the time" in judged.out
+    assert newest(TARGET).overrides == ()
+
+
+def test_with_enough_examples_the_same_models_pass(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, LIKE_V8)
+
+    assert command("eval", TARGET).code == 0
+
+
+def other_gate() -> None:
+    Path("fftdeploy.toml").write_text(POLICY.replace("slices =", "margin = 0.1\nslices ="))
+
+
+def other_graders() -> None:
+    Path("fftdeploy.toml").write_text(POLICY.replace('"casefold"', '"exact"'))
+
+
+def other_examples() -> None:
+    lines = EXAMPLES.read_text().splitlines(keepends=True)
+    EXAMPLES.write_text("".join(lines[1:]))
+
+
+def other_baseline() -> None:
+    text = Path("deployments.toml").read_text()
+    head, tail = text.split("[triage.production]")
+    Path("deployments.toml").write_text(f"{head}[triage.production]{tail.replace(V8, V7)}")
+
+
+def other_candidate() -> None:
+    text = Path("deployments.toml").read_text()
+    head, tail = text.split("[triage.production]")
+    Path("deployments.toml").write_text(f"{head.replace(V10, V9)}[triage.production]{tail}")
+
+
+CHANGES = {
+    "gate": (other_gate, "another gate"),
+    "graders": (other_graders, "another graders"),
+    "E24 examples": (other_examples, "another examples"),
+    "baseline": (other_baseline, "another baseline"),
+    "E24 candidate": (other_candidate, "no evidence about"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), CHANGES.values(), ids=CHANGES)
+def test_evidence_about_something_else_does_not_count(
+    repo: Path, sandbox: Sandbox, command: Command, change: Callable[[], None], words: str
+) -> None:
+    scene(V8, V10)
+    command("eval", TARGET)
+    change()
+    before = Path("deployments.toml").read_bytes()
+
+    ended = promote(command)
+
+    assert (ended.code, words in ended.err) == (7, True), ended.err
+    assert Path("deployments.toml").read_bytes() == before
+
+
+def test_E24_evidence_that_is_too_old_does_not_count(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene(V8, V10)
+    command("eval", TARGET)
+    later = STORY_NOW + timedelta(days=31)
+    sandbox.set_now(later)
+    monkeypatch.setenv("FFTDEPLOY_NOW", later.isoformat())
+
+    ended = promote(command)
+
+    assert ended.code == 7
+    assert "31d old; 30d are allowed" in ended.err
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """List the place of every value of a JSON document, of long arrays the first two."""
+    if isinstance(value, dict):
+        return [place for key, below in value.items() for place in leaves(below, (*path, key))]
+    if isinstance(value, list) and value:
+        found = [leaves(below, (*path, i)) for i, below in enumerate(value[:2])]
+        return [place for places in found for place in places]
+    return [path]
+
+
+def spoiled(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    return "pass" if value != "pass" else "fail"
+
+
+def test_E23_every_edited_field_is_found_even_under_its_new_hash(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    """A hash proves the bytes; what a re-hashed file claims is held against its own rows."""
+    scene(V10, V9)
+    command("eval", TARGET)
+    (path,) = evidence()
+    original = path.read_text()
+    tried = under_old_name = under_new_hash = trusted = 0
+    for place in leaves(json.loads(original)):
+        document = json.loads(original)
+        holder = document
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = spoiled(holder[place[-1]])
+        text = strict_json.dumps(document)
+        tried += 1
+        path.write_text(text)
+        under_old_name += command("verify").code == 3
+        path.unlink()
+        renamed = path.with_name(f"{content_sha(document)}.json")
+        renamed.write_text(text)
+        is_claim = place[0] == "verdict" and place[-1] not in {"headline", "message"}
+        is_claim = is_claim and "detail" not in place
+        under_new_hash += is_claim and command("verify").code == 3
+        trusted += is_claim
+        renamed.unlink()
+        path.write_text(original)
+    print(
+        f"{tried} fields edited, {tried - under_old_name} missed; {trusted} claims, "
+        f"{trusted - under_new_hash} missed"
+    )
+    assert tried > 150
+    assert (under_old_name, under_new_hash) == (tried, trusted)
+    assert command("verify").code == 0, "control: as it was, it is found whole"
+
+
+def test_E23_edited_evidence_stops_a_promotion(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    before = scene(V10, V9)
+    command("eval", TARGET)
+    (path,) = evidence()
+    path.write_text(path.read_text().replace('"ruling":"fail"', '"ruling":"pass"'))
+
+    ended = promote(command)
+
+    assert ended.code == 3
+    assert f"error: evidence {path.stem[:12]} was edited: its name is not its hash" in ended.err
+    assert Path("deployments.toml").read_bytes() == before
+
+
+def test_an_unprotected_target_records_evidence_that_fits_and_asks_for_none(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10, policy=POLICY.replace("protected = true\n", ""))
+
+    assert promote(command).code == 0
+    assert newest(TARGET).evidence is None
+    scene(V8, V10, policy=POLICY.replace("protected = true\n", ""))
+    command("eval", TARGET)
+    assert promote(command).code == 0
+    assert newest(TARGET).evidence == evidence()[0].stem
+
+
+def test_a_protected_task_without_a_gate_needs_a_reason_alone(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10, policy=POLICY.partition("[tasks")[0] + "[tasks.triage]\n")
+
+    assert promote(command).code == 0
+
+
+def test_no_live_model_yet_is_judged_by_floors_and_must_pass_alone(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    write(past("triage/staging", V7, V10), policy=POLICY)
+    nothing_to_hold = command("eval", TARGET)
+    floor = POLICY.replace("slices =", "floors = { pass_rate = 0.9 }\nslices =")
+    write(past("triage/staging", V7, V10), policy=floor)
+
+    judged, ended = command("eval", TARGET), promote(command)
+
+    assert (nothing_to_hold.code, judged.code, ended.code) == (7, 0, 0), judged.out + ended.err
+    assert "no baseline" in judged.out
+    assert read(TARGET).model == V10
+
+
+def test_a_dead_live_model_is_compared_by_what_it_answered_while_it_lived(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    recorded = command("eval", TARGET, "live")
+    sandbox.remove(V8)
+
+    judged, ended = command("eval", TARGET), promote(command)
+
+    assert (recorded.code, judged.code, ended.code) == (7, 0, 0), judged.out + ended.err
+    assert f"{V8} is dead: its answers are those recorded 2026-11-21" in judged.out
+    assert "12 fixed" not in recorded.out
+    assert "PASS  better: 14 fixed, 0 broke" in judged.out
+
+
+def test_a_dead_live_model_without_a_record_leaves_no_baseline(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    floor = POLICY.replace("slices =", "floors = { pass_rate = 0.9 }\nslices =")
+    scene(V8, V10, policy=floor)
+    sandbox.remove(V8)
+
+    judged = command("eval", TARGET)
+    dead = promote(command, "--dry-run")
+    sandbox.restore(V8)
+    alive = promote(command)
+
+    assert (judged.code, dead.code, alive.code) == (0, 0, 7), judged.out + dead.err + alive.err
+    assert "not on record: there is no baseline" in judged.err
+    assert "what is live was dead for it, and is not" in alive.err
+
+
+def test_E29_a_live_model_that_is_only_missing_is_no_reason_to_pass(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    """Nothing shows that the key is the right one, so nothing is dead."""
+    EXAMPLES.parent.mkdir()
+    shutil.copy(ROOT / EXAMPLES, EXAMPLES)
+    other = "ft:gpt-4.1-mini-2025-04-14:other::Abc123"
+    write(
+        past("triage/staging", V7, V10),
+        table(TARGET, other, [row(1, other)]),
+        policy=POLICY,
+    )
+
+    ended = command("eval", TARGET)
+
+    assert ended.code == 4
+    assert evidence() == []
+
+
+def test_adopt_over_a_hand_edit_of_a_protected_target_asks_the_gate(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V10, V9)
+    edited = Path("deployments.toml").read_text()
+    head, tail = edited.split("[triage.production]")
+    Path("deployments.toml").write_text(f"{head}[triage.production]{tail.replace(V10, V9, 1)}")
+
+    without = command("adopt", TARGET, "--why", "x", "--yes")
+    judged = command("eval", TARGET, "live")
+    ended = command("adopt", TARGET, "--why", "x", "--yes")
+
+    assert (without.code, judged.code, ended.code) == (7, 5, 5), ended.err
+
+
+def test_a_second_attempt_is_counted_and_a_rerun_of_known_answers_is_none(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+
+    command("eval", TARGET)
+    again = command("eval", TARGET)
+    fresh = command("eval", TARGET, "--fresh")
+
+    assert "attempt" not in again.out
+    assert len(evidence()) == 2
+    assert "this is attempt 2 of this candidate on these examples" in fresh.out
+
+
+def test_several_candidates_share_the_risk(repo: Path, sandbox: Sandbox, command: Command) -> None:
+    scene(V8, V10)
+
+    ended = command("eval", TARGET, f"{V9}@", f"{V10}@", "--json")
+
+    document = json.loads(ended.out)
+    assert [one["candidate"] for one in document["evaluations"]] == [V9, V10]
+    assert [json.loads(path.read_text())["candidates"] for path in evidence()] == [2, 2]
+    assert (
+        ended.code
+        == {"pass": 0, "fail": 5, "inconclusive": 7}[
+            max(
+                (one["verdict"]["ruling"] for one in document["evaluations"]),
+                key=["pass", "inconclusive", "fail"].index,
+            )
+        ]
+    )
