@@ -30,7 +30,7 @@ def bench(folder: Path, runs: int) -> list[Row]:
     texts = story(EXAMPLES, broke=400, fixed=100)
     worst = [_longer(text) for text in texts]
     evidence = evidence_of(graded(texts))
-    rows = []
+    rows: list[Row] = []
     for name, shown in (("", texts), (" with 2,000 characters in every text", worst)):
         path = folder / f"report{len(rows)}.html"
         took = median(_write(evidence, shown, path) for _ in range(runs))

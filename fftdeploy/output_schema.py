@@ -6,6 +6,7 @@ then of what a success has.
 
 from typing import Any
 
+from fftdeploy import quality_schema
 from fftdeploy.errors import OUTCOMES
 from fftdeploy.schemas import DAY, DIALECT, Schema, closed, many, text
 
@@ -42,6 +43,7 @@ def _commands() -> dict[str, Schema]:
         "notes": many(text()),
         "diff": text(),
         "readiness": _ref("readiness"),
+        "verdict": _ref("verdict"),
         "commit": text(),
     }
     changed = ("target", "dry_run", "changed", "diff")
@@ -68,6 +70,10 @@ def _commands() -> dict[str, Schema]:
             ("api", "models", "jobs"),
         ),
         "resolve": _command("resolve", *_resolved()),
+        **{
+            name: _command(name, asked | properties, required)
+            for name, (properties, required) in quality_schema.commands(_TARGET).items()
+        },
         **_without_a_file(),
     }
 
@@ -153,6 +159,7 @@ def _parts() -> dict[str, Schema]:
             }
         ),
         "standing": _whole(_standing()),
+        "verdict": quality_schema.verdict(),
         "checked": _whole({"target": _TARGET, "model": text(), "readiness": text()}),
     }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
+_ESCAPES = ("\\u", "\\/", "\\\\")
 _COUNT = re.compile(r"[0-9]{1,12}")
 _SPAN_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|[smhd])")
 _SPAN = re.compile(f"(?:{_SPAN_PART.pattern}){{1,5}}")
@@ -113,6 +114,11 @@ def scrubber(key: str) -> Callable[[str], str]:
         return text
 
     return scrub
+
+
+def may_quote(text: str, scrub: Callable[[str], str]) -> bool:
+    """Whether JSON text may hold the key, spelled out or escaped; a quick look that errs to yes."""
+    return any(escape in text for escape in _ESCAPES) or scrub(text) is not text
 
 
 def scrub_all(value: Any, scrub: Callable[[str], str]) -> Any:

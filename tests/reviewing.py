@@ -63,10 +63,10 @@ def scene(examples: bytes | None = None, policy: str = POLICY) -> None:
         EXAMPLES.write_bytes(examples)
 
 
-def write_run(*answers: tuple[str, str | Output], token: str = "abc123") -> str:
+def write_run(*answers: tuple[str, str | Output], suffix: str = "abc123") -> str:
     """Write the log of a finished run of the candidate; return its name."""
     at = datetime.fromisoformat(NOW)
-    path = Path(f".fftdeploy/runs/triage-20261121T083000Z-{token}.jsonl")
+    path = Path(f".fftdeploy/runs/triage-20261121T083000Z-{suffix}.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [header_line(Header(path, "0" * 32, "triage", at, {}, {"candidate": {}, "live": {}}))]
     for index, (name, said) in enumerate(answers):
@@ -92,9 +92,13 @@ def at_terminal(
     """
     master, slave = os.openpty()
     words = [*(program or [str(PROGRAM)]), "review", *map(str, argv)]
-    argv = [sys.executable, "-c", _LEADER, *words]
     child = subprocess.Popen(
-        argv, stdin=slave, stdout=slave, stderr=slave, env=environ(**more), start_new_session=True
+        [sys.executable, "-c", _LEADER, *words],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environ(**more),
+        start_new_session=True,
     )
     os.close(slave)
     screen, seen, waiting = "", 0, list(steps)
@@ -141,5 +145,3 @@ def editor(text: str, code: int = 0) -> str:
         f"sys.exit({code})\n"
     )
     return f"'{sys.executable}' '{script}' --wait"
-
-

@@ -9,7 +9,10 @@ import pytest
 
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 FILE = f'version = 1\n\n[triage.production]\nmodel = "{V9}"\n'
-HEAVY = ("openai", "httpx2", "tomlkit", "rich", "typer", "fftdeploy.sandbox")
+HEAVY = (
+    *("openai", "httpx2", "tomlkit", "rich", "typer", "fftdeploy.sandbox"),
+    *("asyncio", "jsonschema", "fftdeploy.evaluation.gate"),
+)
 
 # In a process of its own: run the commands, and say after each what it has brought in.
 PROBE = """
@@ -38,6 +41,10 @@ COMMANDS = (
     (["hold", "triage/production", "gpt-6-luna", "--why", "x", "--dry-run"], 0, None),
     (["adopt", "triage/production", "--why", "x", "--dry-run"], 0, None),
     (["promote", "triage/production", "--model", "gpt-6-luna", "--dry-run"], 10, None),
+    (["eval", "--help"], 0, None),
+    (["verify"], 0, None),
+    (["eval", "triage/production", "gpt-6-luna"], 3, None),  # there is no gate
+    (["size", "triage/production", "gpt-6-luna"], 3, None),
 )
 
 
@@ -95,7 +102,7 @@ def test_G15_completion_imports_no_sdk(folder: Path) -> None:
 
 
 def test_control_an_online_command_does_import_it(folder: Path) -> None:
-    code = "import fftdeploy.provider as p, sys; p._import_sdk(); print('openai' in sys.modules)"
+    code = "import fftdeploy.provider.sdk as p, sys; p.import_sdk(); print('openai' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
     )

@@ -1,10 +1,9 @@
 """Review at a real terminal: before, keys, after; and the lines that it writes."""
+# ruff: noqa: E501  a line of examples is one line
 
 import json
-import os
 import re
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -182,12 +181,12 @@ VALUES = some.recursive(
 OTHERS = some.dictionaries(TEXTS.filter(lambda key: key not in REVIEWED), VALUES, max_size=3)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(OTHERS, TEXTS, some.booleans(), some.sampled_from([None, (",", ":"), (" , ", " : ")]))
 def test_any_line_says_the_same_but_for_the_review(
     others: dict[str, Any], reference: str, ascii_only: bool, separators: tuple[str, str] | None
 ) -> None:
-    """300 tried, 0 wrong."""
+    """200 tried, 0 wrong."""
     content = {**others, **chat("q", "old")}
     line = json.dumps(content, ensure_ascii=ascii_only, separators=separators)
     found = reviewed.revised(
@@ -292,30 +291,463 @@ def test_a_tool_call_that_was_answered_is_the_reference_as_a_call() -> None:
     assert call["function"] == {"name": "refund", "arguments": '{"n": 2}'}
 
 
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    {
-        "E7-array": (b"[]", "a line is no object"),
-        "E3-nan": (b'{"messages": NaN}', "JSON with NaN"),
-        "E4-key-twice": (b'{"item": {}, "item": {}}', "JSON with a key twice"),
-        "broken": (b'{"messages": [', "broken JSON"),
-        "not-utf-8": (b'"\xff"', "a line that is not UTF-8"),
-        "E2-too-long": (b'"' + b"x" * 1024**2 + b'"', "a line of more than 1 MiB"),
-        "nothing": (b"{}", "neither 'messages', 'item' nor 'request'"),
-        "no-messages": (b'{"messages": "q"}', "'messages' is no list of objects"),
-        "bad-response": (
-            b'{"request": {"input": "q"}, "response": {"object": "page"}}',
-            "'response' is no answer: the answer is no chat.completion",
-        ),
-        "a-file": (
-            b'{"request": {"input": [{"role": "user", "content": [{"type": "input_file"}]}]}}',
-            "a part of an input that is neither text nor an image",
-        ),
-    }.values(),
-)
+FAULTS = {
+    "E7-array": (b"[]", "a line is no object"),
+    "E3-nan": (b'{"messages": NaN}', "JSON with NaN"),
+    "E4-key-twice": (b'{"item": {}, "item": {}}', "JSON with a key twice"),
+    "broken": (b'{"messages": [', "broken JSON"),
+    "not-utf-8": (b'"\xff"', "a line that is not UTF-8"),
+    "E2-too-long": (b'"' + b"x" * 1024**2 + b'"', "a line of more than 1 MiB"),
+    "nothing": (b"{}", "neither 'messages', 'item' nor 'request'"),
+    "no-messages": (b'{"messages": "q"}', "'messages' is no list of objects"),
+    "bad-response": (
+        b'{"request": {"input": "q"}, "response": {"object": "page"}}',
+        "'response' is no answer: the answer is no chat.completion",
+    ),
+    "a-file": (
+        b'{"request": {"input": [{"role": "user", "content": [{"type": "input_file"}]}]}}',
+        "a part of an input that is neither text nor an image",
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "problem"), FAULTS.values(), ids=FAULTS)
 def test_a_line_that_is_no_request_is_located(line: bytes, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_requests(b'{"messages": []}\n\n' + (line + b"\n") * 30, "r.jsonl")
     assert (caught.value.message, caught.value.where) == (problem, "r.jsonl:3")
     assert len(caught.value.details) == 19
     assert caught.value.details[0] == f"r.jsonl:4: {problem}"
+
+
+# At the terminal: requests of production.
+
+OLD = jsonl(chat("old?", answer(), id="e1"))
+
+
+@pytest.mark.usefixtures("repo")
+def test_each_decision_is_written_as_it_is_made() -> None:
+    scene(OLD)
+    questions = [chat(f"{n}?", answer()) for n in range(1, 5)]
+    requests(chat("old?", answer("high")), *questions, chat("5?"), chat("1?", answer("high")))
+    edited = answer("high", "edited")
+    states = []
+    code, screen = at_terminal(
+        FROM,
+        (PROMPT, "t"),
+        ("(now: none):", " vip , edge-case,vip"),
+        (PROMPT, "a"),
+        ("2 of 5", lambda: states.append(after())),
+        (PROMPT, "e"),
+        ("3 of 5", lambda: states.append(after())),
+        (PROMPT, "r"),
+        (PROMPT, "s"),
+        (PROMPT, "a"),
+        ("there is no output to accept", "e"),
+        VISUAL=editor(edited + "\n"),
+        EDITOR="/no/such/editor",
+    )
+
+    first = chat("1?", answer(), id="new-1", tags=["vip", "edge-case"], **REVIEWED)
+    second = chat("2?", edited, id="new-2", **REVIEWED)
+    third = chat("5?", edited, id="new-3", **REVIEWED)
+    assert states == [OLD + jsonl(first), OLD + jsonl(first, second)]
+    assert after() == OLD + jsonl(first, second, third)
+    assert code == 0, screen
+    assert "triage: 1 accepted, 2 edited, 1 rejected, 1 skipped, 1 left" in screen
+    assert screen.rstrip().endswith("next: fftdeploy eval triage/production")
+    assert Path("editor.log").read_text() == answer() + "\n"
+
+
+@pytest.mark.usefixtures("repo")
+def test_what_was_decided_is_not_asked_again_and_what_was_skipped_is() -> None:
+    scene(OLD)
+    requests(*(chat(f"{n} secret?", answer()) for n in range(1, 5)))
+    at_terminal(FROM, (PROMPT, "a"), (PROMPT, "r"), (PROMPT, "s"), (PROMPT, "q"))
+    before = after()
+    code, screen = at_terminal(FROM, ("1 of 2", "s"), ("2 of 2", "a"))
+    assert (code, after()) == (
+        0,
+        before + jsonl(chat("4 secret?", answer(), id="new-2", **REVIEWED)),
+    )
+    assert "3 secret?" in screen
+    assert "2 secret?" not in screen
+
+    assert stat.S_IMODE(REVIEWS.stat().st_mode) == 0o600
+    header, rejected = map(json.loads, REVIEWS.read_text().splitlines())
+    assert (len(header["key"]), rejected.keys()) == (64, {"digest", "by", "at"})
+    assert "secret" not in REVIEWS.read_text()
+    assert "runs/" in Path(".fftdeploy/.gitignore").read_text()
+    assert at_terminal(FROM, (PROMPT, "r"))[0] == 0
+    assert at_terminal(FROM) == (0, "triage: nothing to review\n")
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_rejection_that_a_kill_has_cut_short_is_asked_again() -> None:
+    scene(OLD)
+    requests(chat("1?", answer()), chat("2?", answer()))
+    at_terminal(FROM, (PROMPT, "r"), (PROMPT, "r"))
+    REVIEWS.write_bytes(REVIEWS.read_bytes()[:-9])
+    assert "1 rejected" in at_terminal(FROM, ("1 of 1", "r"))[1]
+    assert len(REVIEWS.read_bytes().splitlines()) == 3
+    assert at_terminal(FROM)[1] == "triage: nothing to review\n"
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize(
+    ("examples", "expected"),
+    {
+        "missing": (None, b"%s\n"),
+        "empty": (b"", b"%s\n"),
+        "no-final-newline": (OLD[:-1], OLD + b"%s\n"),
+        "E6-bom-crlf": (
+            reviewed.BOM + OLD.replace(b"\n", b"\r\n"),
+            reviewed.BOM + OLD.replace(b"\n", b"\r\n") + b"%s\r\n",
+        ),
+    }.values(),
+    ids=["missing", "empty", "no-final-newline", "E6-bom-crlf"],
+)
+def test_an_example_is_appended_to_what_there_is(examples: bytes | None, expected: bytes) -> None:
+    scene(examples)
+    requests(chat("new?", answer()))
+    assert at_terminal(FROM, (PROMPT, "a"))[0] == 0
+    new = jsonl(chat("new?", answer(), id="new-1", **REVIEWED))[:-1]
+    assert after() == expected % new
+
+
+@pytest.mark.usefixtures("repo")
+def test_another_file_can_be_named_inside_of_the_folder_only(tmp_path: Path) -> None:
+    scene(OLD)
+    requests(chat("new?", answer()))
+    assert at_terminal([*FROM, "--to", "evals/more/new.jsonl"], (PROMPT, "a"))[0] == 0
+    assert after() == OLD
+    assert b'"new?"' in Path("evals/more/new.jsonl").read_bytes()
+    assert at_terminal([*FROM, "--to", "evals/more/new.jsonl"])[1] == "triage: nothing to review\n"
+
+    code, screen = at_terminal([*FROM, "--to", tmp_path / "out.jsonl"], (PROMPT, "a"))
+    assert (code, (tmp_path / "out.jsonl").exists()) == (3, False)
+    assert "is outside of" in screen
+
+
+@pytest.mark.usefixtures("repo")
+def test_an_item_becomes_an_item() -> None:
+    scene(b"", POLICY.replace("[[", 'item = { input = "text", reference = "label" }\n[['))
+    requests({"item": {"text": "q?", "lang": "de"}, "sample": {"output_text": answer()}})
+    assert at_terminal(FROM, ("│ q?", ""), (PROMPT, "a"))[0] == 0
+    item = {"text": "q?", "lang": "de", "label": answer()}
+    assert after() == jsonl({"item": item, "id": "new-1", **REVIEWED})
+
+
+INTERRUPTED = [chat(f"{n}?", answer()) for n in range(1, 6)]
+
+# A variant that writes at the end only, to see that the test below would find it.
+LATE = [
+    sys.executable,
+    "-c",
+    "import sys\n"
+    "from fftdeploy.cli import app, example_files, reviewing\n"
+    "real, late = example_files.ExampleFiles.change, []\n"
+    "def change(self, *args, **more):\n"
+    "    late.append((self, args, more))\n"
+    "    self.has_written = True\n"
+    "example_files.ExampleFiles.change = change\n"
+    "code = app.run(sys.argv[1:])\n"
+    "if code == 0:\n"
+    "    [real(self, *args, **more) for self, args, more in late]\n"
+    "sys.exit(code)\n",
+]
+
+
+def lost_at(prompt: int, in_tags: bool, program: list[str]) -> int:
+    """Press Ctrl-C at a prompt of a session of five; return how many decisions are lost."""
+    scene(OLD)
+    requests(*INTERRUPTED)
+    steps: list[Step] = [(PROMPT, "a")] * prompt
+    steps += [(PROMPT, "t"), ("(now: none):", "^C")] if in_tags else [(PROMPT, "^C")]
+    code, screen = at_terminal(FROM, *steps, program=program)
+    assert code == 130, screen
+    kept = (
+        f"{prompt} decision{'s' if prompt != 1 else ''} kept" if prompt else "nothing was changed"
+    )
+    assert "stopped by SIGINT" in screen
+    assert kept in screen
+    written = after().removeprefix(OLD).splitlines(keepends=True)
+    whole = [chat(f"{n}?", answer(), id=f"new-{n}", **REVIEWED) for n in range(1, prompt + 1)]
+    assert written == [jsonl(each) for each in whole[: len(written)]]
+    return prompt - len(written)
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize("in_tags", [False, True], ids=["prompt", "tags"])
+def test_E19_ctrl_c_at_each_prompt_loses_nothing(in_tags: bool) -> None:
+    """8 tried, 0 wrong."""
+    prompts = (0, 2, 4) if in_tags else range(5)
+    assert [lost_at(prompt, in_tags, []) for prompt in prompts] == [0] * len(prompts)
+
+
+@pytest.mark.usefixtures("repo")
+def test_E19_control_a_review_that_writes_at_the_end_loses_all() -> None:
+    assert [lost_at(prompt, False, LATE) for prompt in (1, 4)] == [1, 4]
+
+
+@pytest.mark.usefixtures("repo")
+def test_E19_the_end_of_input_keeps_what_was_decided() -> None:
+    scene(OLD)
+    requests(*INTERRUPTED)
+    code, screen = at_terminal(FROM, (PROMPT, "a"), (PROMPT, "^D"))
+    assert (code, len(after().splitlines())) == (0, 2)
+    assert "triage: 1 accepted, 0 edited, 0 rejected, 0 skipped, 4 left" in screen
+
+
+# Editors.
+
+BROKEN = {
+    "fails": (lambda: editor("x", 3), "ended with 3"),
+    "unchanged": (lambda: editor(answer() + "\n"), "the text is unchanged"),
+    "emptied": (lambda: editor(" \n"), "the text is empty"),
+    "not-there": (lambda: "/no/such/editor", "did not start: No such file or directory"),
+    "unnamed": (lambda: "", "no editor is named: set VISUAL or EDITOR"),
+    "H5-not-a-shell": (lambda: "touch sentinel; true", "the text is unchanged"),
+    "quotes": (lambda: "'vi", "VISUAL is no command line"),
+}
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize(("named", "problem"), BROKEN.values(), ids=BROKEN)
+def test_an_editor_that_gives_nothing_changes_nothing(
+    named: Callable[[], str], problem: str
+) -> None:
+    scene(OLD)
+    requests(chat("1?", answer()))
+    code, screen = at_terminal(
+        FROM, (PROMPT, "e"), (problem, ""), (PROMPT, "q"), VISUAL=named(), EDITOR=""
+    )
+    assert (code, after()) == (0, OLD)
+    assert f"{problem}" in screen
+    assert "nothing was taken" in screen
+    assert not Path("sentinel").exists()
+
+
+@pytest.mark.usefixtures("repo")
+def test_an_answer_that_no_grader_could_pass_is_asked_for_again() -> None:
+    scene(OLD)
+    requests(chat("1?", "no JSON"))
+    broken = editor("still none\n")
+    code, screen = at_terminal(
+        FROM,
+        (PROMPT, "a"),
+        ("can't be the agreed answer", ""),
+        (PROMPT, "e"),
+        ("can't be the agreed answer", lambda: editor(answer() + "\n")),
+        (PROMPT, "e"),
+        VISUAL=broken,
+    )
+    assert (code, after()) == (0, OLD + jsonl(chat("1?", answer(), id="new-1", **REVIEWED))), screen
+    assert Path("editor.log").read_text() == "no JSON\nstill none\n"
+
+
+# What is shown.
+
+HOSTILE = (
+    "\x1b[31m\x07\x9b2J\u202e\u2066\u200b\x00\r::error::x\n::set-env name=A::b\n##[group]\nPASS"
+    + " " * 200
+    + "PASS"
+)
+
+
+@pytest.mark.usefixtures("repo")
+def test_F1_F3_H13_hostile_text_shows_as_text_with_a_bar_before_each_row() -> None:
+    scene(OLD)
+    turns = [{"role": "system", "content": HOSTILE}, {"role": "user", "content": "漢" * 100}]
+    requests({"messages": [*turns, {"role": "assistant", "content": HOSTILE}]})
+    code, screen = at_terminal(FROM, (PROMPT, "a"), (PROMPT, "q"), NO_COLOR="1", TERM="xterm")
+    assert code == 0
+    assert (
+        re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", screen)
+        == []
+    )
+    assert not re.search(r"(?m)^\s*(::|##\[|PASS)", screen)
+    body = screen.partition("\nsystem\n")[2].partition("\n\n[a]ccept")[0].split("\n")
+    assert {row for row in body if not row.startswith("│")} == {"user", "output"}
+    assert max(len(row) + row.count("漢") for row in body) < 80
+    assert screen.count("\\x1b[31m") == 2
+
+
+# At the terminal: failures of a run.
+
+THREE = [
+    chat("1?", answer("low"), id="e1", meta={"language": "de"}),
+    chat("2?", answer("mid"), id="e2", tags=["x"], reviewed_by="bo", reviewed_at="2026-11-01T00:00:00Z"),
+    chat("3?", answer("high"), id="e3"),
+    chat("4?", answer("high"), id="e4"),
+]  # fmt: skip
+ANSWERS = [("e1", answer("high")), ("e2", answer("high")), ("e3", answer("HIGH")), ("e4", answer("high"))]  # fmt: skip
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["lf", "E6-bom-crlf-no-final-newline"])
+def test_failures_are_rewritten_where_they_are(end: bytes) -> None:
+    def as_file(*values: Any) -> bytes:
+        data = jsonl(*values)
+        return data if end == b"\n" else reviewed.BOM + data.replace(b"\n", end)[:-2]
+
+    scene(as_file(*THREE))
+    write_run(*ANSWERS)
+    states: list[bytes] = []
+    code, screen = at_terminal(
+        ["triage", "--by", "ana"],
+        ("1 of 3", ""),
+        ("wrong; urgency", "a"),
+        (PROMPT, "t"),
+        ("(now: x):", "y"),
+        (PROMPT, lambda: states.append(EXAMPLES.read_bytes())),
+        ("", "r"),
+        (PROMPT, "e"),
+        EDITOR=editor(answer("none")),
+        VISUAL="",
+    )
+    first = {**chat("1?", answer("high"), id="e1", meta={"language": "de"}), **REVIEWED}
+    second = {**THREE[1], "tags": ["x", "y"]}
+    third = {**chat("3?", answer("none"), id="e3"), **REVIEWED}
+    assert code == 0, screen
+    assert states == [as_file(first, second, *THREE[2:])]
+    assert EXAMPLES.read_bytes() == as_file(first, {**second, **REVIEWED}, third, THREE[3])
+    assert "1 accepted, 1 edited, 1 rejected, 0 skipped, 0 left" in screen
+    assert at_terminal(["triage"])[1] == "triage: nothing to review\n"
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_run_is_found_by_part_of_its_name_and_shows_what_happened() -> None:
+    scene(jsonl(*THREE))
+    write_run(("e1", Output("cut", "truncated")), ("e2", Output("", "api-error")), suffix="0ddba1")
+    write_run(*ANSWERS, suffix="ffffff")
+    code, screen = at_terminal(["triage", "--run", "0ddba1"], ("truncated", "q"))
+    assert code == 0
+    assert "1 of 1" in screen
+    code, screen = at_terminal(["triage", "--run", "20261121"])
+    assert (code, screen.splitlines()[0]) == (2, "error: several runs are called '20261121'")
+    code, screen = at_terminal(["triage", "--run", "nothing"])
+    assert (code, screen.splitlines()[0]) == (
+        2,
+        "error: no run on this machine is called 'nothing'",
+    )
+
+
+@pytest.mark.usefixtures("repo")
+def test_an_input_that_is_there_twice_is_left_out() -> None:
+    scene(jsonl(*THREE, {**THREE[0], "id": "again"}))
+    write_run(*ANSWERS)
+    code, screen = at_terminal(["triage"], ("1 of 2", "q"))
+    assert code == 0
+    assert "note: e1 is left out: keep one of the lines with its input" in screen
+
+
+# Colleagues.
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_change_elsewhere_in_the_file_is_kept() -> None:
+    scene(jsonl(*THREE))
+    write_run(*ANSWERS)
+    inserted = jsonl(chat("0?", answer(), id="e0"))
+    code, screen = at_terminal(
+        ["triage", "--by", "ana"],
+        ("1 of 3", lambda: EXAMPLES.write_bytes(inserted + EXAMPLES.read_bytes())),
+        (PROMPT, "a"),
+        (PROMPT, "q"),
+    )
+    first = {**chat("1?", answer("high"), id="e1", meta={"language": "de"}), **REVIEWED}
+    assert (code, EXAMPLES.read_bytes()) == (0, inserted + jsonl(first, *THREE[1:])), screen
+
+
+@pytest.mark.usefixtures("repo")
+def test_a_change_of_the_example_itself_is_a_conflict() -> None:
+    scene(jsonl(*THREE))
+    write_run(*ANSWERS)
+    theirs = jsonl(THREE[0], {**THREE[1], "tags": ["theirs"]}, *THREE[2:])
+    states: list[bytes] = []
+
+    def change() -> None:
+        mine = EXAMPLES.read_bytes().splitlines(keepends=True)
+        EXAMPLES.write_bytes(mine[0] + b"".join(theirs.splitlines(keepends=True)[1:]))
+        states.append(EXAMPLES.read_bytes())
+
+    code, screen = at_terminal(["triage"], (PROMPT, "a"), ("2 of 3", change), (PROMPT, "a"))
+    assert (code, [EXAMPLES.read_bytes()]) == (8, states)
+    assert "error: e2 was changed in evals/triage.jsonl by somebody else" in screen
+    assert "note: 1 decision kept" in screen
+
+
+@pytest.mark.usefixtures("repo")
+def test_an_input_that_a_colleague_has_added_meanwhile_is_a_conflict() -> None:
+    scene(OLD)
+    requests(chat("1?", answer()), chat("2?", answer()))
+    theirs = OLD + jsonl(chat("1?", answer("high"), id="theirs"))
+    code, screen = at_terminal(
+        FROM, ("1 of 2", lambda: EXAMPLES.write_bytes(theirs)), (PROMPT, "a")
+    )
+    assert (code, EXAMPLES.read_bytes()) == (8, theirs), screen
+
+
+# Calls that can't be.
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--quiet"], ["--from", "missing.jsonl"]])
+def test_F12_off_a_terminal_it_says_so_at_once(command: Command, flags: list[str]) -> None:
+    scene(OLD)
+    result = command("review", "triage", *flags)
+    assert result.code == 2
+    assert "review shows and asks: it needs a terminal" in result.out + result.err
+
+
+@pytest.mark.usefixtures("repo")
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (["triage", "--json"], 2, "it needs a terminal"),
+        (["triage", "--quiet"], 2, "it needs a terminal"),
+        (["triage", "--run", "x", "--from", "y"], 2, "exclude each other"),
+        (["triage", "--to", "y"], 2, "--to goes with --from"),
+        (["other"], 3, "task 'other' has no gate"),
+        (["triage"], 2, "there is no run of triage on this machine"),
+        (["triage", "--from", "missing.jsonl"], 3, "no such file: "),
+        (["triage", "--from", "fftdeploy.toml"], 3, "broken JSON (fftdeploy.toml:1)"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_reviewed_is_said_at_once(flags: list[str], code: int, said: str) -> None:
+    scene(OLD)
+    found, screen = at_terminal(flags)
+    assert (found, said in screen) == (code, True), screen
+    assert after() == OLD
+
+
+@pytest.mark.usefixtures("repo")
+def test_the_sdk_is_not_loaded() -> None:
+    scene(OLD)
+    requests(chat("1?", answer()))
+    loaded = (
+        "import sys\nfrom fftdeploy.cli.app import run\ncode = run(sys.argv[1:])\n"
+        "print('loaded:', {'openai', 'httpx2'} & {*sys.modules})"
+    )
+    screen = at_terminal(FROM, (PROMPT, "a"), program=[sys.executable, "-c", loaded])[1]
+    assert "loaded: set()" in screen
+
+
+@pytest.mark.usefixtures("repo")
+def test_ctrl_c_in_the_editor_is_the_editors() -> None:
+    scene(OLD)
+    requests(chat("1?", answer()))
+    Path("ed.py").write_text(
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "print('editing', flush=True)\n"
+        "signal.pause()\n"
+        f"open(sys.argv[1], 'w').write({answer('high')!r})\n"
+    )
+    code, screen = at_terminal(
+        FROM, (PROMPT, "e"), ("editing", "^C"), VISUAL=f"'{sys.executable}' ed.py"
+    )
+    expected = OLD + jsonl(chat("1?", answer("high"), id="new-1", **REVIEWED))
+    assert (code, after()) == (0, expected), screen

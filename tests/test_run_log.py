@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from evaluating import arm, evaluate, make_run, numbered, rules, truth, counted, utc_now
+from evaluating import arm, counted, evaluate, make_run, numbered, rules, truth, utc_now
 
 from fftdeploy import __version__, journal
 from fftdeploy.errors import ConfigError, DiskError
@@ -172,9 +172,11 @@ def test_old_answers_are_asked_for_again(api: Sandbox, tmp_path: Path, examples:
 def test_a_copied_answer_is_as_old_as_it_was(api: Sandbox, tmp_path: Path, examples: Path) -> None:
     start = utc_now()
     for count, days in ((8, 0), (8, 5), (16, 10)):
-        run = make_run(api.url, [arm("v8")], examples)
-        moment = start + timedelta(days=days)
-        evaluate(run, tmp_path, api.url, now=lambda moment=moment: moment)
+
+        def clock(moment: datetime = start + timedelta(days=days)) -> datetime:
+            return moment
+
+        evaluate(make_run(api.url, [arm("v8")], examples), tmp_path, api.url, now=clock)
         assert len(api.requests) == count
 
 

@@ -230,3 +230,48 @@ def test_E20_any_other_torn_line_is_refused(api: Sandbox, tmp_path: Path, spoil:
 
     assert (caught.value.where, caught.value.code) == (f"{log}:4", "log-damaged")
     assert len(api.requests) == asked
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_E19_any_signal_ends_waits_at_once_and_only_the_first_counts(
+    api: Sandbox, tmp_path: Path, number: signal.Signals
+) -> None:
+    path = numbered(tmp_path / "examples.jsonl", 10)
+    api.fault(delay_s=30, after=5)
+    run = make_run(api.url, [arm("v8")], path)
+    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
+
+    def told(progress: Progress) -> None:
+        if progress.done == 5:
+            signal.raise_signal(number)
+            signal.raise_signal(signal.SIGINT)
+
+    with (
+        run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log,
+        signals.raised(),
+        pytest.raises(signals.Stopped) as caught,
+    ):
+        online.evaluate(run, known, log, spending(run), concurrency=4, on_progress=told)
+
+    assert caught.value.number == number
+    assert len(list(run_log.read_records(log.path, tmp_path))) == run.kept == 5
+
+
+def test_an_ignored_signal_stays_ignored(api: Sandbox, tmp_path: Path) -> None:
+    path = numbered(tmp_path / "examples.jsonl", 5)
+    run = make_run(api.url, [arm("v8")], path)
+    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log:
+            online.evaluate(
+                run,
+                known,
+                log,
+                spending(run),
+                on_progress=lambda _: signal.raise_signal(signal.SIGHUP),
+            )
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert run.kept == 5

@@ -212,7 +212,7 @@ def test_E29_the_baseline_is_deleted_in_the_middle(box: Sandbox, tmp_path: Path)
     box.remove(model("v8"), after=10)
     run = make_run(box.url, [arm("v10", name="candidate"), arm("v8", name="live")])
 
-    with pytest.raises(NotReadyError, match="live .*this key cannot use it"):
+    with pytest.raises(NotReadyError, match=r"live .*this key cannot use it"):
         evaluate(run, tmp_path, box.url, concurrency=4)
 
     assert run.results.arms["live"].count("api-error") == 0

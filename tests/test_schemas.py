@@ -9,8 +9,9 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
+import test_gated_promotion as gated_promotion
 from conftest import Command
-from scenes import COLD, FT, POLICY, V7, V8, V9, hold, past, row, table, write, write_profile
+from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, write, write_profile
 from test_gate_rules import WHOLE as WHOLE_GATE
 
 from fftdeploy import deployments, output_schema, policy, schemas
@@ -250,6 +251,46 @@ def test_what_every_command_prints_fits_the_schema(
 
     assert wrong == []
     assert not validator.is_valid({"schema": "fftdeploy.status/1", "outcome": "ok"})
+
+
+GATED: tuple[tuple[int, list[str]], ...] = (
+    (0, ["size", "triage/production"]),
+    (7, ["promote", "triage/production", "--yes", *WHY]),
+    (0, ["eval", "triage/production"]),
+    (5, ["eval", "triage/production", f"{V7}@"]),
+    (6, ["eval", "triage/production", f"{V9}@", "--max-requests", "1"]),
+    (0, ["verify"]),
+    (0, ["report"]),
+    (0, ["report", "-o", "report.html"]),
+    (2, ["report", "-o", "report.txt"]),
+    (2, ["report", "feedfeed"]),
+    (2, ["review", "triage"]),
+    (0, ["promote", "triage/production", "--yes", *WHY]),
+)
+
+
+def test_what_the_commands_about_quality_print_fits_the_schema(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    gated_promotion.scene(V8, V10)
+    whole = output_schema.output()
+    validator = jsonschema.Draft202012Validator(whole)
+    wrong = []
+    for code, argv in GATED:
+        result = command(*argv, "--json")
+        document = json.loads(result.out)
+        name = document["schema"].removeprefix("fftdeploy.").removesuffix("/1")
+        one = {"$ref": f"#/$defs/{name}", "$defs": whole["$defs"]}
+        wrong += [
+            (argv, f"{error.json_path}: {error.message}")
+            for error in jsonschema.Draft202012Validator(one).iter_errors(document)
+        ]
+        if (result.code, document["exit_code"]) != (code, code):
+            wrong.append((argv, f"{result.code} {result.err}"))
+        if not validator.is_valid(document):
+            wrong.append((argv, "none, or several, of the documents"))
+
+    assert wrong == []
 
 
 def test_a_key_too_many_or_too_few_does_not_fit(

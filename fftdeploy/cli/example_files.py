@@ -29,11 +29,11 @@ class ExampleFiles:
         now = self.session.now().astimezone(UTC)
         return f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{now:%Y%m%d}"
 
-    def change(self, path: Path, make: Callable[[bytes], bytes | None]) -> None:
+    def change(self, path: Path, make: Callable[[bytes], bytes | None], lost: str) -> None:
         """Replace a file by what `make` makes of it; `has_written` says so whatever is raised.
 
         `make` gets what the file says now, be it another time where a colleague was faster; it
-        returns None where that leaves nothing to change.
+        returns None where that leaves nothing to change, and `lost` says what has happened.
 
         Raises:
             ConflictError: It returned None, or the file is locked.
@@ -46,8 +46,8 @@ class ExampleFiles:
             new = make(snapshot.data)
             if new is None:
                 raise ConflictError(
-                    f"this line of {shown_path(path)} was changed by somebody else",
-                    hint="run it again: it will show what the line says now",
+                    f"{lost} {shown_path(path)} by somebody else",
+                    hint="run it again: it goes on from what the file says now",
                     where=shown_path(path),
                 )
             files.replace(snapshot, new, rebase=make, max_bytes=MAX_BYTES, state=state)

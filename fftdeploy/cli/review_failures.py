@@ -104,7 +104,11 @@ class Failures(ExampleFiles):
 
     def _write(self, item: _Failed, review: Review) -> None:
         old, new = item.row, self._revised(item.row, review)
-        self.change(item.path, lambda data: reviewed.replaced(data, item.number, old, new))
+        self.change(
+            item.path,
+            lambda data: reviewed.replaced(data, item.number, old, new),
+            lost=f"{item.example.id} was changed in",
+        )
         item.row = new
 
     def _revised(self, row: bytes, review: Review) -> bytes:

@@ -1,5 +1,6 @@
 """Answers of production: those that a reviewer takes become new examples."""
 
+import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -62,11 +63,13 @@ class Requests(ExampleFiles):
         self._rejected = Rejected(self.root, bar.task, secrets.token_hex(32))
         self._requests = self._read(source)
         self._ids: set[str] = set()
+        self._known = ""  # hash of the file whose inputs are known
 
     def pending(self) -> Sequence[Item]:
         """Return the requests that are no examples and were not rejected, each input once."""
         examples = self._examples()
         self._ids = set(examples.ids)
+        self._known = dict(examples.files).get(dict(self.paths).get(self._path, self.where), "")
         seen = {example.input_key for example in examples}
         items = []
         for request in self._requests:
@@ -98,7 +101,11 @@ class Requests(ExampleFiles):
         content |= {"id": made, **said, "reviewed_by": self.by, "reviewed_at": at}
         self._ids.add(made)
         files.create(self._path, b"", root=self.root)
-        self.change(self._path, lambda data: reviewed.appended(data, content))
+        self.change(
+            self._path,
+            lambda data: self._appended(data, content, item.example.input_key),
+            lost="this input was added to",
+        )
 
     def reject(self, item: Item) -> None:
         """Remember the input; raises DiskError."""
@@ -110,9 +117,19 @@ class Requests(ExampleFiles):
         del item
         return False
 
+    def _appended(self, data: bytes, content: Mapping[str, Any], key: str) -> bytes | None:
+        """Add an example; None where a colleague has added its input since the file was read."""
+        if hashlib.sha256(data).hexdigest() != self._known:
+            rows = (row.decode() for row in reviewed.lines(data) if row.strip())
+            if any(parse_line(row, "", "", self.item).input_key == key for row in rows):
+                return None
+        new = reviewed.appended(data, content)
+        self._known = hashlib.sha256(new).hexdigest()
+        return new
+
     def _examples(self) -> ExampleSet:
         """Open the examples that there are: a first review may be what makes the file."""
-        paths = self.paths
+        paths = [*self.paths]
         if all(path != self._path for path, _ in paths):
             paths.append((self._path, self.where))
         there = [(path, name) for path, name in paths if path.exists() or path.is_symlink()]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from fftdeploy import verdicts
 from fftdeploy.answers import Answer
@@ -236,8 +236,8 @@ class _Execution:
     @contextmanager
     def _idling(self) -> Iterator[None]:
         """Mark the current worker as one that has nothing under way."""
-        worker = asyncio.current_task()
-        self._idle.add(worker) if worker else None
+        worker = cast("asyncio.Task[None]", asyncio.current_task())
+        self._idle.add(worker)
         try:
             yield
         finally:

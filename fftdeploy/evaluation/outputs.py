@@ -6,7 +6,7 @@ nothing about the model, and is `api-error`, which counts as missing and not as 
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fftdeploy import strict_json
@@ -41,7 +41,7 @@ class Output:
 
     def as_json(self) -> dict[str, Any]:
         """Return what a log keeps: the fields that say something."""
-        return {name: value for name, value in asdict(self).items() if value not in {"", 0}}
+        return {name: value for name in _FIELDS if (value := getattr(self, name))}
 
 
 def output_from(content: Mapping[str, Any]) -> Output:
@@ -65,10 +65,10 @@ def read_output(answer: Answer, endpoint: str) -> Output:
     if answer.status != 200 or answer.problem:
         return Output(mark=MISSING, problem=_failure(answer), request_id=answer.request_id)
     try:
-        output = _chat(answer.body) if endpoint == "chat" else _response(answer.body)
+        read = _chat if endpoint == "chat" else _response
+        return _capped(read(answer.body, answer.request_id))
     except _ShapeError as error:
         return Output(mark=MISSING, problem=str(error), request_id=answer.request_id)
-    return replace(_capped(output), request_id=answer.request_id)
 
 
 def _failure(answer: Answer) -> str:
@@ -84,7 +84,7 @@ def _capped(output: Output) -> Output:
     return replace(output, text=output.text[:MAX_CHARS], mark=output.mark or "truncated")
 
 
-def _chat(body: Any) -> Output:
+def _chat(body: Any, request_id: str) -> Output:
     root = _object(body, "the answer")
     _require(root.get("object") == "chat.completion", "the answer is no chat.completion")
     choices = _list(root.get("choices"), "its choices")
@@ -107,11 +107,12 @@ def _chat(body: Any) -> Output:
         ),
         fingerprint=_short(root, "system_fingerprint"),
         model=_short(root, "model"),
+        request_id=request_id,
         **_usage(root, "prompt", "completion"),
     )
 
 
-def _response(body: Any) -> Output:
+def _response(body: Any, request_id: str) -> Output:
     root = _object(body, "the answer")
     _require(root.get("object") == "response", "the answer is no response")
     status = root.get("status")
@@ -129,6 +130,7 @@ def _response(body: Any) -> Output:
             empty=not (content or calls),
         ),
         model=_short(root, "model"),
+        request_id=request_id,
         **_usage(root, "input", "output"),
     )
 

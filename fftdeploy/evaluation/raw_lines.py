@@ -56,9 +56,16 @@ class HeldFile:
         Raises:
             ConfigError: The file is something else than lines of JSON.
         """
+        is_first = True
+        for line in self._lines():
+            if is_first:
+                self._refuse_other(line)
+                is_first = False
+            yield line
+
+    def _lines(self) -> Iterator[Line]:
         sha = hashlib.sha256()
         number, offset, dropped, rest = 1, 0, 0, b""
-        is_first = True
         os.lseek(self._file, 0, os.SEEK_SET)
         while chunk := os.read(self._file, _CHUNK):
             sha.update(chunk)
@@ -67,14 +74,11 @@ class HeldFile:
             *ended, rest = (rest + chunk).split(b"\n")
             for raw in ended:
                 if line := _line(number, offset, raw, dropped):
-                    is_first = is_first and not self._refuse_other(line)
                     yield line
                 number, offset, dropped = number + 1, offset + dropped + len(raw) + 1, 0
             if len(rest) > MAX_LINE:
                 dropped, rest = dropped + len(rest), b""
         if line := _line(number, offset, rest, dropped):
-            if is_first:
-                self._refuse_other(line)
             yield line
         self.sha256 = sha.hexdigest()
 

@@ -128,7 +128,8 @@ class Run:
 
         `latency_ms` is left out where the answer was not measured in this run.
         """
-        mark, failed = output.mark, ()
+        mark = output.mark
+        failed: tuple[int, ...] = ()
         if not mark:
             graded = self._grading.grade(output.text, self._example(index))
             grade = await graded if isawaitable(graded) else graded

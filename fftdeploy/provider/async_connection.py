@@ -27,12 +27,18 @@ class AsyncConnection:
         self.settings = settings
         sdk.import_sdk()
         import httpx2
+        import openai
 
         self._plain = httpx2.Response
         self._scrub = scrubber(settings.key.reveal())
         self._http, self._sdk = sdk.async_client(settings, max_connections, self._scrub)
-        # Reads and writes have one deadline, the request's: a timer for each costs as much again.
-        self._options: Any = {"timeout": httpx2.Timeout(None, connect=sdk.CONNECT_S)}
+        self._options: Any = {
+            # Reads and writes have one deadline, the request's: timers for each cost their share.
+            "timeout": httpx2.Timeout(None, connect=sdk.CONNECT_S),
+            # For the SDK's own retries, of which there are none.
+            "idempotency_key": "",
+            "headers": {"X-Stainless-Retry-Count": openai.Omit()},
+        }
 
     async def send(self, endpoint: str, body: Mapping[str, Any], timeout_s: float) -> Answer:
         """Send `body` as it is to `endpoint` (`chat` or `responses`) and wait for its end.

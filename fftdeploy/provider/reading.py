@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.answers import Answer, error_fields, plain
-from fftdeploy.wire import http_date, parse_body, rate_limits, retry_after, scrub_all
+from fftdeploy.wire import http_date, may_quote, parse_body, rate_limits, retry_after, scrub_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,8 @@ def read(response: httpx2.Response, scrub: Callable[[str], str]) -> Answer:
     problem, body = parse_body(content_type, response.content)
     if problem:
         return Answer(fault="not-json", problem=scrub(problem), **facts)
-    body = scrub_all(body, scrub)
+    if may_quote(response.content.decode(), scrub):
+        body = scrub_all(body, scrub)
     return Answer(body=body, **facts, **error_fields(body))
 
 

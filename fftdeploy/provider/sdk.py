@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 CONNECT_S = 5.0
 
+# What the SDK tells of this machine with each request; a tenth of what a request costs here.
+_MACHINE_HEADERS = tuple(
+    f"X-Stainless-{name}"
+    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
+)
+
 
 def import_sdk() -> None:
     """Import the SDK without the collector, which would walk its 900 modules over and over.
@@ -74,7 +80,9 @@ def async_client(
         inner = httpx2.AsyncHTTPTransport(**_transport_options(settings, max_connections))
         transport = cast("httpx2.AsyncBaseTransport", AsyncTransport(inner))
         http = httpx2.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
-        return http, openai.AsyncOpenAI(http_client=http, **_options(settings))
+        options = _options(settings)
+        options["default_headers"] |= dict.fromkeys(_MACHINE_HEADERS, openai.Omit())
+        return http, openai.AsyncOpenAI(http_client=http, **options)
     except (ImportError, OSError, ValueError) as error:
         raise _unusable(error, settings, scrub) from None
 
