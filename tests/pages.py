@@ -2,27 +2,54 @@
 
 import contextlib
 import io
+import json
 import os
 import pty
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from fftdeploy import errors
+import fftdeploy
+from fftdeploy import document, errors
 from fftdeploy.cli.app import run
+from fftdeploy.deployments import Bundle
+from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts, with_id
+from fftdeploy.evaluation.evidence_folder import recompute
+from fftdeploy.evaluation.results import Results, Sample
+from fftdeploy.gate_rules import parse_gate
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
     *("init", "demo", "sandbox", "models", "status", "check", "promote", "rollback"),
-    *("history", "adopt", "hold", "unhold", "resolve", "schema"),
+    *("history", "adopt", "hold", "unhold", "eval", "size", "verify", "report", "review"),
+    *("resolve", "schema"),
 )
-_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+EXAMPLE = ("deployments.toml", "fftdeploy.toml", "evals", "profiles")
+"""What at the top of this repository is an example of a repository."""
+
+_BLOCK = re.compile(r"```console(| \S+)\n(.*?)```", re.DOTALL)
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
+_VOLATILE = (
+    (re.compile(r"(?<=evidence )(\s*)[0-9a-f]{12}\b"), r"\1ID"),
+    (re.compile(r"(?<=evidence/triage/)[0-9a-f]{32}\b"), "ID"),
+    (re.compile(r'(?<=evidence = ")[0-9a-f]{32}\b'), "ID"),
+    (re.compile(r"(?<=fftdeploy report )[0-9a-f]{12}\b"), "ID"),
+    (re.compile(r"\b[\d,]+ ms\b"), "N ms"),
+    (re.compile(r"\b\d+/s\b"), "N/s"),
+    (re.compile(r"about [\d,]+ tokens in, [\d,]+ out"), "about N tokens in, N out"),
+)
+"""What two runs of the same command print differently: latencies, and so the hashes over them; and
+tokens estimated from a random sample of the requests."""
 
 
 def cli_page() -> str:
@@ -50,7 +77,7 @@ Written by `python tests/pages.py` from `fftdeploy/errors.py`.
 {rows}
 | 129, 130, 141, 143 | | stopped by a signal or a closed pipe; says what state things are in | | |
 
-The first failing step wins, cheap ones first: 2, 3, 6, 10, then 4 or 9, 8, 11. `check` and
+The first failing step wins, cheap ones first: 2, 3, 6, 10, then 4 or 9, 5 or 7, 8, 11. `check` and
 `status --fail-on` look at everything and exit 3 before 12 before 10 before 9 before 0.
 """
 
@@ -68,22 +95,146 @@ def _help(words: list[str]) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
+_EXAMPLE_GATE = b"""
+[gate]
+examples = ["evals/triage.jsonl"]
+must_pass = ["edge-case"]
+graders = [{ type = "string_check", operation = "eq" }]
+"""
+
+
+def evidence_example() -> tuple[str, str]:
+    """Return the ID of a small piece of evidence, and its JSON with one thing on a line."""
+    gate = document.parse(_EXAMPLE_GATE, "fftdeploy.toml")
+    rules = parse_gate(gate, gate.data["gate"], ("gate",))
+    results = Results(repeats=1, slice_keys=(), fields=())
+    for example_id, must_pass in (("t-001", True), ("t-002", False), ("t-003", False)):
+        results.add_example(example_id, "", (), must_pass=must_pass)
+    marks = {"candidate": ("pass", "pass", "wrong"), "live": ("wrong", "pass", "pass")}
+    for arm, answers in marks.items():
+        column = results.add_arm(arm)
+        for place, mark in enumerate(answers):
+            column.put(place, Sample(mark, (), 410 + 20 * place, 29, 0, 31))
+    tuned = "ft:gpt-4.1-mini-2025-04-14:acme:triage-"
+    lines = b"".join(Path(ROOT, "evals/triage.jsonl").read_bytes().splitlines(keepends=True)[:3])
+    bare = Evidence(
+        task="triage",
+        target="triage/production",
+        made_at=STORY_NOW,
+        tool=f"fftdeploy {fftdeploy.__version__}",
+        address="https://api.openai.com/v1",
+        arms={"candidate": Bundle(f"{tuned}v9:CdEf9"), "live": Bundle(f"{tuned}v8:BbCc8")},
+        baseline=Baseline("fresh"),
+        examples=ExamplesFacts(
+            sha256(lines).hexdigest()[:32],
+            (("evals/triage.jsonl", sha256(lines).hexdigest()),),
+            *(3, 3, 0),
+        ),
+        graders=tuple(grader.content for grader in rules.graders),
+        gate=rules.content,
+        prices=None,
+        cache={"reuse": True, "max_age_s": 604800, "answers": {"candidate": 0, "live": 0}},
+        run="triage-20261121T083000Z-5b050a.jsonl",
+        candidates=1,
+        attempt=1,
+        used=1,
+        results=results,
+        verdict={},
+    )
+    evidence_id, raw = with_id(replace(bare, verdict=recompute(bare).as_json()))
+    return evidence_id, _one_thing_a_line(json.loads(raw))
+
+
+def _one_thing_a_line(value: dict[str, Any], indent: str = "  ") -> str:
+    lines = []
+    for key, item in value.items():
+        shown = json.dumps(item)
+        if key == "verdict":
+            shown = _one_thing_a_line(item, indent + "  ").rstrip()
+        elif key == "rows":
+            rows = ",\n".join(f"{indent}  {json.dumps(row)}" for row in item)
+            shown = f"[\n{rows}\n{indent}]"
+        lines.append(f"{indent}{json.dumps(key)}: {shown}")
+    return "{\n" + ",\n".join(lines) + f"\n{indent[2:]}}}\n"
+
+
+def evidence_page(page: str) -> str:
+    """Return `docs/evidence.md` with its example and the example's ID as they are now."""
+    evidence_id, shown = evidence_example()
+    page = re.sub(r"(?<=```json\n).*?(?=```)", lambda _: shown, page, count=1, flags=re.DOTALL)
+    return re.sub(r"(?<=evidence/triage/)[0-9a-f]{32}(?=\.json)", evidence_id, page)
+
+
 def tour(readme: str) -> str:
     """Return the README with the output of every `console` block as it is now.
 
-    The commands run in one new git repository, against a sandbox whose clock is the story's.
+    The commands run one after the other in a new git repository beside a copy of `EXAMPLE`,
+    against a sandbox whose clock is the story's; a block may name a later moment after
+    `console`.  An output that differs in nothing but `_VOLATILE` stays as it was.
     """
-    with story() as (folder, environ):
-        return _BLOCK.sub(lambda found: _run_block(found[1], folder, environ), readme)
+    with story() as shell:
+        return _BLOCK.sub(lambda found: shell.block(found[0], found[1], found[2]), readme)
+
+
+def steady(output: str) -> str:
+    """Return `output` without what is volatile in it."""
+    for pattern, instead in _VOLATILE:
+        output = pattern.sub(instead, output)
+    return output
+
+
+@dataclass
+class Shell:
+    """Runs the lines of `console` blocks; `cd` lasts."""
+
+    folder: Path
+    environ: dict[str, str]
+    sandbox: Sandbox
+
+    def block(self, before: str, moment: str, lines: str) -> str:
+        """Return a block as it is now: `before` where that says the same."""
+        if moment:
+            self.environ["FFTDEPLOY_NOW"] = moment.strip()
+            self.sandbox.set_now(datetime.fromisoformat(moment.strip()))
+        shown = [
+            f"{line}\n{self.run(line.removeprefix('$ '))}"
+            for line in lines.splitlines()
+            if line.startswith("$ ")
+        ]
+        after = f"```console{moment}\n{''.join(shown)}```"
+        return before if steady(after) == steady(before) else after
+
+    def run(self, line: str) -> str:
+        """Return what a terminal shows of one command, and its exit code where that is not 0."""
+        name, *arguments = shlex.split(line)
+        if name == "cd":
+            self.folder = (self.folder / arguments[0]).resolve()
+            return ""
+        screen, terminal = pty.openpty()
+        with subprocess.Popen(
+            [name, *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=terminal,
+        ) as process:
+            os.close(terminal)
+            shown = _read_all(screen)
+        code = f"(exit {process.returncode})\n" if process.returncode else ""
+        return _PORT.sub("127.0.0.1:8089", shown) + code
 
 
 @contextlib.contextmanager
-def story() -> Iterator[tuple[Path, dict[str, str]]]:
-    """Give a new git repository and an environment that points at a sandbox."""
+def story() -> Iterator[Shell]:
+    """Give a shell in a new git repository, whose environment points at a sandbox."""
     with tempfile.TemporaryDirectory() as place, Sandbox(now=lambda: STORY_NOW) as server:
         home, folder = Path(place, "home"), Path(place, "support")
         home.mkdir()
         folder.mkdir()
+        for name in EXAMPLE:
+            copy = shutil.copytree if Path(ROOT, name).is_dir() else shutil.copyfile
+            copy(Path(ROOT, name), Path(place, name))
         Path(home, ".gitconfig").write_text(
             "[user]\n\tname = Ana\n\temail = ana@acme.example\n[init]\n\tdefaultBranch = main\n",
             encoding="utf-8",
@@ -100,32 +251,7 @@ def story() -> Iterator[tuple[Path, dict[str, str]]]:
             "COLUMNS": "100",
         }
         subprocess.run(["git", "init", "--quiet"], cwd=folder, env=environ, check=True)
-        yield folder, environ
-
-
-def _run_block(block: str, folder: Path, environ: dict[str, str]) -> str:
-    shown = [
-        f"{line}\n{_run_line(line.removeprefix('$ '), folder, environ)}"
-        for line in block.splitlines()
-        if line.startswith("$ ")
-    ]
-    return "```console\n" + "".join(shown) + "```"
-
-
-def _run_line(line: str, folder: Path, environ: dict[str, str]) -> str:
-    screen, terminal = pty.openpty()
-    with subprocess.Popen(
-        shlex.split(line),
-        cwd=folder,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=terminal,
-        stderr=terminal,
-    ) as process:
-        os.close(terminal)
-        shown = _read_all(screen)
-    code = f"(exit {process.returncode})\n" if process.returncode else ""
-    return _PORT.sub("127.0.0.1:8089", shown) + code
+        yield Shell(folder, environ, server)
 
 
 def _read_all(screen: int) -> str:
@@ -145,3 +271,5 @@ if __name__ == "__main__":
         Path(ROOT, path).write_text(page(), encoding="utf-8")
     readme = Path(ROOT, "README.md")
     readme.write_text(tour(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    evidence = Path(ROOT, "docs/evidence.md")
+    evidence.write_text(evidence_page(evidence.read_text(encoding="utf-8")), encoding="utf-8")

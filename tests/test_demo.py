@@ -30,22 +30,38 @@ SKELETON = [
     ("fftdeploy promote triage/staging --job ftjob-running --wait 0 --yes --commit", 4),
     (f"fftdeploy promote triage/staging --model {story.NANO} --yes --commit", 4),
     ('fftdeploy rollback triage/production --why "refunds misrouted, INC-88" --yes --commit', 0),
-    ('fftdeploy rollback triage/production --why "INC-88, still" --yes --commit', 0),
     ('fftdeploy promote triage/production --why "nightly" --yes --commit', 6),
+    ("cat gate.toml >> fftdeploy.toml", 0),
+    ("head -n 20 reviewed.jsonl > evals/triage.jsonl", 0),
+    ("fftdeploy eval triage/production --quiet", 7),
+    ("cp reviewed.jsonl evals/triage.jsonl", 0),
+    ("fftdeploy eval triage/production --quiet", 5),
+    ("fftdeploy report -o .fftdeploy/runs/report.html", 0),
+    ('git add . && git commit -m "A quality bar for triage"', 0),
+    ("fftdeploy promote triage/staging --job ftjob-v10 --yes --commit", 0),
+    (
+        'fftdeploy promote triage/production --eval --why "PR #219" --yes --commit --quiet',
+        0,
+    ),
+    ('fftdeploy rollback triage/production --why "Polish misread, INC-91" --yes --commit', 0),
+    ('fftdeploy rollback triage/production --why "INC-91, still" --yes --commit', 0),
     ("fftdeploy history triage/production", 0),
     ("fftdeploy status", 0),
     ("git log -p --oneline -U0 deployments.toml", 0),
 ]
 RELEASES = {
     "production": [
-        (6, story.V6, "2026-11-21T08:50", "rollback", 1),
-        (5, story.V7, "2026-11-21T08:30", "rollback", 2),
+        (8, story.V6, "2026-11-26T15:20", "rollback", 1),
+        (7, story.V7, "2026-11-26T15:00", "rollback", 2),
+        (6, story.V10, "2026-11-24T11:00", "staging", None),
+        (5, story.V8, "2026-11-21T08:30", "rollback", 3),
         (4, story.V9, "2026-11-20T16:20", "staging", None),
         (3, story.V8, "2026-10-04T10:00", "staging", None),
         (2, story.V7, "2026-08-20T10:00", "staging", None),
         (1, story.V6, "2026-08-03T09:10", "adopt", None),
     ],
     "staging": [
+        (4, story.V10, "2026-11-23T11:00", "job", None),
         (3, story.V9, "2026-11-18T09:12", "job", None),
         (2, story.V8, "2026-10-02T15:40", "job", None),
         (1, story.V7, "2026-08-18T10:00", "model", None),
@@ -84,8 +100,19 @@ def demo(*argv: str, tmp: Path, path: Path | None = None) -> subprocess.Complete
 
 
 def plain(text: str, folder: Path) -> str:
-    """Leave out what differs from run to run: the folder and the port."""
-    return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text.replace(str(folder), "FOLDER"))
+    """Leave out what differs from run to run: the folder, the port, and what a clock measures.
+
+    Latency is in the evidence, and so the evidence's ID, and the ID of every commit from there.
+    """
+    for pattern, instead in (
+        (re.escape(str(folder)), "FOLDER"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+        (r"(?<![0-9A-Za-z])[0-9,]+ ms", "N ms"),
+        (r"(?<![0-9a-zA-Z])(?:[0-9a-f]{7}|[0-9a-f]{12}|[0-9a-f]{32})(?![0-9a-zA-Z])", "ID"),
+        (r"(?<=\S) +", " "),
+    ):
+        text = re.sub(pattern, instead, text)
+    return text
 
 
 def test_the_story_comes_true_today_and_after_january(tmp_path: Path) -> None:
@@ -102,7 +129,9 @@ def test_the_story_comes_true_today_and_after_january(tmp_path: Path) -> None:
     assert typed == SKELETON
     assert told.stderr == f"next: cd {folder} && fftdeploy status --offline\n"
     assert "\nEvery step ended as told.\n" in told.stdout
-    assert f"  release 3  {story.V8}  this key cannot use it: deleted" in told.stdout
+    assert f"  release 5  {story.V8}  this key cannot use it: deleted" in told.stdout
+    assert "INCONCLUSIVE  20 pairs can't settle it" in told.stdout
+    assert "FAIL  topic=refund is worse: 8 broke, 0 fixed of 12" in told.stdout
     assert "\x1b" not in told.stdout
     triage = tomllib.loads((folder / "deployments.toml").read_text())["triage"]
     releases = {
@@ -113,16 +142,26 @@ def test_the_story_comes_true_today_and_after_january(tmp_path: Path) -> None:
         for name, table in triage.items()
     }
     assert releases == RELEASES
-    assert [hold["model"] for hold in triage["production"]["holds"]] == [story.V7, story.V9]
+    assert [hold["model"] for hold in triage["production"]["holds"]] == [
+        story.V7,
+        story.V10,
+        story.V9,
+    ]
+    newest = next(r for r in triage["production"]["releases"] if r["n"] == 6)
+    evidence = folder / f".fftdeploy/evidence/triage/{newest['evidence']}.json"
+    assert json.loads(evidence.read_text())["verdict"]["ruling"] == "pass"
+    assert len([*evidence.parent.iterdir()]) == 3, "the failed attempts are kept"
+    assert (folder / ".fftdeploy/runs/report.html").read_text().startswith("<!DOCTYPE html>")
     assert {r["by"] for table in triage.values() for r in table["releases"]} == {"ana@acme.example"}
     status = subprocess.run(
         ["git", "-C", str(folder), "status", "--short"], capture_output=True, check=True
     )
     assert status.stdout == b""
-    _tell_it_again(tmp_path, plain(told.stdout, folder), (folder / "deployments.toml").read_bytes())
+    file = plain((folder / "deployments.toml").read_text(), folder)
+    _tell_it_again(tmp_path, plain(told.stdout, folder), file)
 
 
-def _tell_it_again(tmp: Path, before: str, file: bytes) -> None:
+def _tell_it_again(tmp: Path, before: str, file: str) -> None:
     (tmp / "path").mkdir()
     (tmp / "path" / "sitecustomize.py").write_text(LATER)
     folder = tmp / "later"
@@ -132,10 +171,18 @@ def _tell_it_again(tmp: Path, before: str, file: bytes) -> None:
     assert told.returncode == 0, told.stderr
     document = json.loads(plain(told.stdout, folder))
     assert [(step["command"], step["exit_code"]) for step in document["steps"]] == SKELETON
-    # Commit IDs, too: nothing of the day or the machine is in them.
     assert [step["output"] for step in document["steps"] if step["output"] not in before] == []
     assert jsonschema.Draft202012Validator(output_schema.output()).is_valid(document)
-    assert (folder / "deployments.toml").read_bytes() == file
+    assert plain((folder / "deployments.toml").read_text(), folder) == file
+
+
+def test_the_story_tells_of_the_examples_in_the_repository() -> None:
+    templates = Path(story.__file__).parents[1] / "templates"
+    root = Path(__file__).parent.parent
+
+    told = (templates / story.EXAMPLES).read_bytes()
+
+    assert told == (root / "evals" / story.EXAMPLES).read_bytes()
 
 
 def test_a_story_that_goes_wrong_is_a_bug(

@@ -741,9 +741,9 @@ def test_ctrl_c_in_the_editor_is_the_editors() -> None:
     requests(chat("1?", answer()))
     Path("ed.py").write_text(
         "import signal, sys\n"
-        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
         "print('editing', flush=True)\n"
-        "signal.pause()\n"
+        "signal.sigwait({signal.SIGINT})\n"
         f"open(sys.argv[1], 'w').write({answer('high')!r})\n"
     )
     code, screen = at_terminal(

@@ -88,7 +88,7 @@ def test_answers_are_not_paid_for_twice_and_have_no_latency_then(
 ) -> None:
     first = evaluate(make_run(api.url, [arm("v8")], examples), tmp_path, api.url)
     run = make_run(api.url, [arm("v8"), arm("v9")], examples)
-    second = evaluate(run, tmp_path, api.url)
+    second = evaluate(run, tmp_path, api.url, now=lambda: utc_now() + timedelta(hours=1))
 
     assert len(api.requests) == 16
     assert second.arms["v8"].marks == first.arms["v8"].marks

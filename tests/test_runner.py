@@ -211,6 +211,7 @@ def test_E20_a_torn_last_line_is_asked_again(api: Sandbox, tmp_path: Path) -> No
         found = verdicts(evaluate(run, tmp_path, api.url))
         wrong += found != expected or len(api.requests) != asked + 1
         assert run_log.is_finished(log, tmp_path)
+        assert len(list(run_log.read_records(log, tmp_path))) == 6
     print(f"{len(cuts)} tried, {wrong} wrong")
     assert wrong == 0
 

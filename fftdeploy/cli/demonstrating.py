@@ -7,13 +7,15 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import fftdeploy
 from fftdeploy import deployments, files, git
 from fftdeploy.cli import story
 from fftdeploy.cli.session import NOW_VARIABLE, Session
-from fftdeploy.cli.story import Step
+from fftdeploy.cli.story import ByHand, Step
 from fftdeploy.errors import DiskError, FftdeployError, UsageError
 from fftdeploy.report import Block, Cell, Diff, Raw, Report, line
 from fftdeploy.sandbox import Sandbox
@@ -53,7 +55,10 @@ class Demonstration:
             self._say(line(f"repository {self.folder}, API {sandbox.url}: all on this machine"))
             repository = self._begin(sandbox)
             for step in story.STEPS:
-                self._play(step, sandbox)
+                if isinstance(step, ByHand):
+                    self._do(step, repository, sandbox)
+                else:
+                    self._play(step, sandbox)
         patches = git.patches(repository, self.file, context=0)
         log = f"git log -p --oneline -U0 {files.NAME}"
         self._type("What the reviewers saw, newest first:", log, patches)
@@ -78,8 +83,7 @@ class Demonstration:
         snapshot = files.read(self.file, root=self.folder)
         files.replace(snapshot, snapshot.data + story.BY_HAND.encode())
         self._type("", story.BY_HAND_SHOWN)
-        new = [path for path in self.folder.rglob("*") if path.is_file() and _is_ours(path)]
-        git.commit(repository, sorted(new), f"{story.FIRST_COMMIT}\n", environ)
+        self._commit_all(repository, story.FIRST_COMMIT, environ)
         self._type("", f'git add . && git commit -m "{story.FIRST_COMMIT}"')
         return repository
 
@@ -90,6 +94,25 @@ class Demonstration:
             raise UsageError(
                 f"the demo needs git: {error.message}", hint="install git", code="no-git"
             ) from None
+
+    def _commit_all(
+        self, repository: git.Repository, subject: str, environ: Mapping[str, str]
+    ) -> None:
+        found = [path for path in self.folder.rglob("*") if path.is_file() and _is_ours(path)]
+        git.commit(repository, sorted(found), f"{subject}\n", environ)
+
+    def _do(self, step: ByHand, repository: git.Repository, sandbox: Sandbox) -> None:
+        """Make a change that is not one of our commands'."""
+        if step.commit:
+            self._commit_all(repository, step.commit, self._environ(step.at, sandbox))
+        elif step.examples:
+            source = resources.files(fftdeploy).joinpath("templates", story.EXAMPLES)
+            lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+            files.put(self.folder / step.path, "".join(lines[: step.examples]).encode())
+        else:
+            snapshot = files.read(self.folder / step.path, root=self.folder)
+            files.replace(snapshot, snapshot.data + step.text.encode())
+        self._type(f"{step.at:%Y-%m-%d}  {step.says}" if step.says else "", step.shown)
 
     def _play(self, step: Step, sandbox: Sandbox) -> None:
         """Type one command at its moment, and compare how it ended with the story."""
@@ -167,7 +190,8 @@ class Demonstration:
 
 
 def _is_ours(path: Path) -> bool:
-    return ".git" not in path.parts
+    """Tell whether a commit of everything takes a file: not git's own, and no answers."""
+    return ".git" not in path.parts and "runs" not in path.parts
 
 
 def _empty_folder(asked: Path | None) -> Path:
