@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -36,6 +36,8 @@ class Facts:
     """What the API proved about the live model, by target; empty where it was not asked."""
     shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
     """When the live model ends, by target."""
+    evidence_problem: Callable[[str, str], str] | None = None
+    """Task and ID of evidence -> what is wrong with it, "" if nothing; None where nobody looks."""
 
 
 def gather(
@@ -44,6 +46,7 @@ def gather(
     shown: str,
     readiness: Mapping[str, Readiness] | None = None,
     shutdowns: Mapping[str, Shutdown | None] | None = None,
+    evidence_problem: Callable[[str, str], str] | None = None,
 ) -> Facts:
     """Gather what is known at `now`; `shown` is how findings name the file."""
     return Facts(
@@ -54,6 +57,7 @@ def gather(
         shown,
         readiness or {},
         shutdowns or {},
+        evidence_problem,
     )
 
 
@@ -142,6 +146,7 @@ def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
         yield about(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
     yield from _record_notices(facts, target)
     yield from _policy_notices(facts, target)
+    yield from _evidence_notices(facts, target)
 
 
 def _from_api(facts: Facts, target: Target) -> Iterator[Finding]:
@@ -228,6 +233,25 @@ def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
     breach = policy.order_breach(rules, target.task, live, facts.deployments, bundle_of, facts.now)
     if breach:
         yield about(facts, target, "policy-order", breach.message)
+
+
+def _evidence_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+    """Say where a protected target rests on no evidence, or on evidence that does not hold."""
+    newest, look = target.newest, facts.evidence_problem
+    if not facts.policy.rules(target.environment).protected or look is None:
+        return
+    if facts.policy.gate(target.task) is None:
+        message = f"{target} is protected, and task {target.task!r} has no gate: --why is enough"
+        yield about(facts, target, "no-gate", message)
+    elif newest is not None and newest.evidence is None:
+        if newest.via not in {"rollback", "adopt"}:
+            message = f"release {newest.n} was promoted without evidence"
+            hint = f"fftdeploy eval {target} live"
+            yield about(facts, target, "no-evidence", message, hint=hint)
+    elif newest is not None and newest.evidence and (wrong := look(target.task, newest.evidence)):
+        message = f"evidence {newest.evidence[:12]} of release {newest.n}: {wrong}"
+        row = ("releases", 0)
+        yield about(facts, target, "evidence", message, hint="fftdeploy verify", below=row)
 
 
 def _override_clashes(facts: Facts) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-import jsonschema  # type: ignore[import-untyped]  # it ships no types
+import jsonschema
 import pytest
 from conftest import Command
 
@@ -191,7 +191,9 @@ def test_a_story_that_goes_wrong_is_a_bug(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: a step that does not end as told fails the demo."""
-    wrong = story.STEPS[-2]._replace(exit_code=4)
+    step = story.STEPS[-2]
+    assert isinstance(step, story.Step)
+    wrong = step._replace(exit_code=4)
     monkeypatch.setattr(story, "STEPS", (wrong,))
 
     result = command("demo", "--dir", tmp_path / "new")

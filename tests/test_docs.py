@@ -1,17 +1,36 @@
 """The documentation says what the code does."""
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pages
 import pytest
+from test_statistics import gate_ships, insignificance_ships, point_ships, wald_ships, wrongly_ships
 
-from fftdeploy import errors
+from fftdeploy import errors, gate_rules, policy
+from fftdeploy.evaluation import evidence, graders, sizing
+from fftdeploy.evaluation.evidence_folder import recompute
+from fftdeploy.evaluation.examples import open_examples
+from fftdeploy.evaluation.gate_reasons import MOST_MISSING
+from fftdeploy.evaluation.paired import MIN_GROUPS, Bar, label
+from fftdeploy.evaluation.run_log import MAX_AGE
+from fftdeploy.evaluation.statistics import mcnemar, tango
+from fftdeploy.gate_rules import Floors, GateRules
+from fftdeploy.prices import Price
 
 ROOT = pages.ROOT
 README = ROOT / "README.md"
+GATE = (ROOT / "docs/gate.md").read_text(encoding="utf-8")
+POLICY = (ROOT / "docs/reference/policy.md").read_text(encoding="utf-8")
+TEMPLATES = ROOT / "fftdeploy" / "templates"
+BAR = Bar(0.05, 0.95, 0.05)
 EVERY_PAGE = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 
@@ -24,6 +43,27 @@ def test_the_tour_of_the_readme_is_what_its_commands_print() -> None:
     before = README.read_text(encoding="utf-8")
 
     assert pages.tour(before) == before
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("  p95            71 ms", "  p95            1,203 ms", True),
+        (f"  evidence {'a1' * 6}  x/evidence/triage/{'b2' * 16}.json", None, True),
+        (f'{{ evidence = "{"a1" * 16}", why = "x" }}', None, True),
+        ("a run takes 134 requests, about 30,463 tokens in, 2,576 out, 0.02 USD", None, True),
+        ("  passed         53/67 79.1%", "  passed         54/67 79.1%", False),
+        ("topic=refund        12        8", "topic=refund        12        9", False),
+        (f'profile_sha = "{"a1" * 16}"', f'profile_sha = "{"a2" * 16}"', False),
+        ("committed as 8ef5a08", "committed as 8ef5a09", False),
+        ("runway     54 days (2027-01-14)", "runway     53 days (2027-01-14)", False),
+    ],
+)
+def test_only_what_is_volatile_may_differ(one: str, other: str | None, same: bool) -> None:
+    other = other or one.replace("a1", "c3").replace("b2", "d4").replace("2,576", "2,601")
+
+    assert one != other
+    assert (pages.steady(one) == pages.steady(other)) is same
 
 
 def test_every_failure_has_an_outcome_and_every_outcome_a_code_of_its_own() -> None:
@@ -74,3 +114,197 @@ def test_ci_runs_what_the_readme_says() -> None:
 
     assert len(commands) == 1
     assert commands[0] in script
+
+
+def row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def table(page: str, first: str) -> list[str]:
+    """Return the rows below the head that starts with `first`."""
+    return page.split(f"\n{row(first)[:-2]}", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+
+
+def verdict_of(broke: int, fixed: int, n: int) -> str:
+    lower = tango(broke, fixed, n, 0.95, 1).lower
+    p = mcnemar(broke, fixed, "worse"), mcnemar(broke, fixed, "better")
+    words = {"not-worse": "pass", "better": "pass", "worse": f"fail, exact p = {p[0]:.3f}"}
+    return words.get(label(lower, *p, BAR), "inconclusive")
+
+
+def test_the_verdicts_of_the_page_are_those_of_the_gate() -> None:
+    tables = [(9, 9, 250), (6, 4, 100), (12, 3, 100), (0, 0, 52), (0, 0, 51)]
+    expected = []
+    for broke, fixed, n in tables:
+        points = -100 * tango(broke, fixed, n, 0.95, 1).lower
+        shown = f"{points:.1f}" if f"{points:.1f}" != "5.0" else f"{points:.2f}"
+        expected.append(row(n, broke, fixed, f"{shown} points", verdict_of(broke, fixed, n)))
+
+    assert table(GATE, "pairs") == expected
+
+
+def test_the_sizes_of_the_page_are_those_of_the_gate() -> None:
+    expected = [
+        row(
+            f"{margin} points",
+            *(f"{sizing.usual_size(p, margin / 100).n:,}" for p in (0.02, 0.05, 0.1, 0.2)),
+            sizing.smallest_that_can_pass(margin / 100),
+        )
+        for margin in (2, 3, 5, 10)
+    ]
+
+    assert table(GATE, "margin") == expected
+
+
+def test_the_chances_of_the_page_are_those_of_the_gate() -> None:
+    truth = [(0.1, 0.05), (0.1, 0.0), (0.1, -0.02), (0.1, -0.05), (0.15, -0.1)]
+    expected = [
+        row(
+            n,
+            *(f"{100 * sizing.pass_probability(n, p, 0.05, 0.95, d):.0f} %" for p, d in truth),
+        )
+        for n in (60, 100, 200, 400)
+    ]
+
+    assert table(GATE, "examples") == expected
+
+
+def test_what_each_rule_ships_is_what_the_page_says() -> None:
+    def shown(rule: Callable[[int, int, int], bool], digits: int) -> list[str]:
+        return [f"{wrongly_ships(rule, n):.{digits}f} %" for n in (50, 100, 200)]
+
+    ours, *others = (line.split(" | ")[1:] for line in table(GATE, "rule"))
+
+    assert [cell.strip("* |") for cell in ours] == shown(gate_ships, 1)
+    assert [[cell.strip(" |") for cell in cells] for cells in others] == [
+        shown(wald_ships, 1),
+        shown(point_ships, 0),
+        shown(insignificance_ships, 0),
+    ]
+
+
+def test_the_bill_of_the_page_adds_up() -> None:
+    base, tuned = Price(0.40, 0.10, 1.60), Price(0.80, 0.80, 3.20)
+    fresh, cached = base.usd(1950, 0, 120), base.usd(1950, 1664, 120)
+    ours = tuned.usd(450, 0, 120)
+    more = [
+        f"{100 * (ours / other - 1):+.0f} %".replace("-", "\N{MINUS SIGN}")
+        for other in (fresh, cached)
+    ]
+
+    assert table(GATE, "request") == [
+        row("base, long prompt, nothing cached", "1,950", 0, 120, f"{fresh:.7f}", more[0]),
+        row("base, long prompt, cached", "1,950", "1,664", 120, f"{cached:.7f}", more[1]),
+        row("tuned, short prompt", 450, 0, 120, f"{ours:.7f}", "").replace("|  |", "| |"),
+    ]
+    assert f"Input fell by {100 - 100 * 450 / 1950:.0f} %" in GATE
+
+
+def test_the_numbers_between_the_tables_are_those_of_the_code() -> None:
+    through = [f"{100 * sizing.let_through(n, 0.05):.0f} %" for n in (60, 100, 200)]
+    flowing = " ".join(GATE.split())
+
+    assert sizing.much_worse(0.05) == 0.1
+    for said in (
+        f"At 60 examples that is a model 10 points worse in {through[0]} of the cases, "
+        f"at 100 in {through[1]}, at 200 in {through[2]}.",
+        f"a slice of fewer than {sizing.smallest_that_can_pass(0.05)} examples",
+        f"two are held to {100 - 5 / 2:g} % confidence each",
+        f"Fewer than {MIN_GROUPS} groups are inconclusive",
+        f"Answers up to {MAX_AGE.days} days old are used again",
+        f"If over {float(100 * MOST_MISSING):g} % of an arm's answers are missing",
+        f"Evidence counts for `max_age`, {GateRules((), ()).max_age.days} days",
+    ):
+        assert said in flowing
+    assert 0 < 67 - 0.99 * 67 < 1, "a floor of 0.99 of 67 examples"
+
+
+def test_the_gate_of_the_page_is_that_of_the_example() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", GATE, re.DOTALL)
+    example = (ROOT / "fftdeploy.toml").read_text(encoding="utf-8")
+
+    assert block in example
+    assert policy.parse(example.encode()).gate("triage") is not None
+
+
+def test_every_key_of_the_policy_is_on_its_page_with_its_default() -> None:
+    gate = POLICY.split("## `[tasks.TASK.gate]`")[1]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(gate, "key")]
+    defaults = {each.name: each.default for each in fields(GateRules)}
+
+    assert [cells[0].strip("`") for cells in rows] == list(gate_rules._KEYS)
+    for name, shown, _ in rows:
+        assert shown.strip("`") == _as_toml(name.strip("`"), defaults), name
+
+
+def _as_toml(name: str, defaults: dict[str, Any]) -> str:
+    value = defaults[name]
+    if value is MISSING:
+        return "required"
+    if name in {"threshold", "item"}:
+        return {"threshold": "none", "item": "usual names"}[name]
+    if value == ():
+        return "[]"
+    if name in {"floors", "budgets"}:
+        assert value in {Floors(), gate_rules.Budgets()}
+        return "{}"
+    return f'"{value.days}d"' if isinstance(value, timedelta) else json.dumps(value)
+
+
+def test_the_blocks_of_the_policy_page_are_policies() -> None:
+    whole, gate, prices = re.findall(r"```toml\n(.*?)```", POLICY, re.DOTALL)
+
+    found = policy.parse(f"{whole}\n{gate}\n{prices}".encode())
+
+    assert found.rules("production").protected
+    assert found.gate("triage") is not None
+    assert found.prices.price("ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8") == Price(
+        0.80, 0.80, 3.20
+    )
+
+
+def test_the_gate_that_init_writes_works_once_it_is_uncommented() -> None:
+    text = (TEMPLATES / "fftdeploy.toml").read_text(encoding="utf-8")
+    head, rest = text.split("# [tasks.triage.gate]", 1)
+    rest = re.sub(r"(?m)^# (?=\[|\w+ = |\"ft:)", "", f"# [tasks.triage.gate]{rest}")
+
+    found = policy.parse((head + rest).encode())
+    rules = found.gate("triage")
+
+    assert rules is not None
+    assert found.prices.on is not None
+    examples = open_examples(
+        [(TEMPLATES / "example.jsonl", rules.examples[0])],
+        root=TEMPLATES,
+        item=None,
+        check=graders.build(rules.graders).reference_problem,
+    )
+    assert len(examples) == 3
+    assert {tag for n in range(3) for tag in examples.tags(n)} >= {*rules.must_pass}
+    assert policy.parse(text.encode()).gate("triage") is None, "it is commented out"
+
+
+def test_the_evidence_of_the_page_is_evidence() -> None:
+    page = (ROOT / "docs/evidence.md").read_text(encoding="utf-8")
+    name = re.findall(r"evidence/triage/([0-9a-f]{32})\.json", page)
+    (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+
+    assert pages.evidence_page(page) == page
+    evidence_id, found = evidence.parse(block.encode(), "docs/evidence.md")
+    assert name == [evidence_id]
+    assert evidence.same_verdict(found.verdict, recompute(found)) == ""
+    edited, other = evidence.parse(
+        block.replace('["pass", [], 410', '["wrong", [], 410').encode(), "x"
+    )
+    assert edited != evidence_id
+    assert evidence.same_verdict(other.verdict, recompute(other)) != ""
+
+
+def test_every_part_of_evidence_is_explained() -> None:
+    page = (ROOT / "docs/evidence.md").read_text(encoding="utf-8")
+    _, shown = pages.evidence_example()
+    explained = set(
+        re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table(page, "key")))
+    )
+
+    assert explained == json.loads(shown).keys()

@@ -6,7 +6,7 @@ from fftdeploy import findings
 from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Target
-from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome
+from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
@@ -30,10 +30,16 @@ class Check:
         _ = self.workspace.policy  # what is wrong with a file costs no request
         for target in self.targets:
             live_bundle(target, self.workspace.sha)
+        self._check_examples()
         readiness = self._ask() if self.is_online else {}
         shutdowns = {str(target): self._shutdown(target, readiness) for target in self.targets}
         facts = findings.gather(
-            self.workspace, self.session.now(), self.session.place, readiness, shutdowns
+            self.workspace,
+            self.session.now(),
+            self.session.place,
+            readiness,
+            shutdowns,
+            self._evidence_problem,
         )
         found = findings.find(facts, self.targets)
         outcome = _outcome(found, readiness)
@@ -50,6 +56,28 @@ class Check:
             findings=[],
         )
         return Report(outcome, self.session.data, self._body(found), tuple(found))
+
+    def _check_examples(self) -> None:
+        """Read the examples and graders of every task that has a gate.
+
+        Raises:
+            ConfigError: Located at the first fault of a file.
+        """
+        for task in dict.fromkeys(target.task for target in self.targets):
+            if self.workspace.policy.gate(task) is not None:
+                from fftdeploy.cli.quality import QualityBar
+
+                _ = QualityBar(self.session, self.workspace, f"{task}/").examples
+
+    def _evidence_problem(self, task: str, evidence: str) -> str:
+        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+
+        folder = EvidenceFolder(self.workspace.folder)
+        try:
+            folder.read(folder.path_of(evidence, task))
+        except FftdeployError as error:
+            return "there is no such file" if error.code == "missing" else error.message
+        return ""
 
     def _ask(self) -> dict[str, Readiness]:
         """Return what the API proved about each target's live model."""

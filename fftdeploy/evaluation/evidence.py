@@ -1,4 +1,4 @@
-"""The record of one evaluation: enough to recompute its verdict offline, and no output in it.  Pure.
+"""The record of one evaluation: what recomputes its verdict offline, and no output.  Pure.
 
 The file is one JSON object, a row of `rows` on a line.  Its ID is the first 32 hex digits of the
 SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.

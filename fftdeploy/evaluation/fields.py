@@ -113,7 +113,7 @@ def _text(kind: Kind, reference: Any, value: Any) -> bool:
     if not (_is_text(reference) and _is_text(value)):
         return False
     try:
-        return similarity.rouge_l(reference, value) >= kind["threshold"]
+        return bool(similarity.rouge_l(reference, value) >= kind["threshold"])
     except similarity.TooLongError:
         return False
 

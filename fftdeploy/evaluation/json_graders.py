@@ -83,8 +83,8 @@ class JsonSchema:
 
 def _validator(schema: Mapping[str, Any]) -> Any:
     """Return a validator that fetches nothing, for a schema that is one."""
-    from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-untyped]
-    from jsonschema.validators import validator_for  # type: ignore[import-untyped]
+    from jsonschema import Draft202012Validator, SchemaError
+    from jsonschema.validators import validator_for
     from referencing import Registry
 
     if any(not name.startswith("#") for name in _references(schema)):
@@ -93,7 +93,7 @@ def _validator(schema: Mapping[str, Any]) -> Any:
         raise _SchemaError("has a '$schema' that is no text")
     kind = validator_for(schema, default=Draft202012Validator)
     try:
-        within(MAX_SECONDS, lambda: kind.check_schema(schema))
+        within(MAX_SECONDS, lambda: kind.check_schema(dict(schema)))
     except SchemaError as error:
         raise _SchemaError(f"is not valid at {plain(error.json_path, 100)}") from None
     except TimeoutError as error:

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 
 from fftdeploy.answers import plain
 from fftdeploy.evaluation.json_values import MAX_DEPTH

@@ -1,4 +1,4 @@
-"""What the gate says of a candidate, as one value: text, JSON, HTML, JUnit and exit code come from it.
+"""What the gate says of a candidate, as one value: every output and the exit code come from it.
 
 Pure data.  Shares and differences are fractions (0.05 is five points), a difference is candidate
 minus live, and bounds are one-sided at the gate's confidence.
