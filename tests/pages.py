@@ -40,6 +40,7 @@ EXAMPLE = ("deployments.toml", "fftdeploy.toml", "evals", "profiles")
 _BLOCK = re.compile(r"```console(| \S+)\n(.*?)```", re.DOTALL)
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 _VOLATILE = (
+    (re.compile(r"^(?:evidence )?[0-9a-f]{12}$", re.MULTILINE), "ID"),
     (re.compile(r"(?<=evidence )(\s*)[0-9a-f]{12}\b"), r"\1ID"),
     (re.compile(r"(?<=evidence/triage/)[0-9a-f]{32}\b"), "ID"),
     (re.compile(r'(?<=evidence = ")[0-9a-f]{32}\b'), "ID"),

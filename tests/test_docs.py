@@ -51,6 +51,7 @@ def test_the_tour_of_the_readme_is_what_its_commands_print() -> None:
         ("  p95            71 ms", "  p95            1,203 ms", True),
         (f"  evidence {'a1' * 6}  x/evidence/triage/{'b2' * 16}.json", None, True),
         (f'{{ evidence = "{"a1" * 16}", why = "x" }}', None, True),
+        (f"{'a1' * 6}", f"evidence {'12' * 6}", True),
         ("a run takes 134 requests, about 30,463 tokens in, 2,576 out, 0.02 USD", None, True),
         ("  passed         53/67 79.1%", "  passed         54/67 79.1%", False),
         ("topic=refund        12        8", "topic=refund        12        9", False),
@@ -208,7 +209,8 @@ def test_the_numbers_between_the_tables_are_those_of_the_code() -> None:
     for said in (
         f"At 60 examples that is a model 10 points worse in {through[0]} of the cases, "
         f"at 100 in {through[1]}, at 200 in {through[2]}.",
-        f"a slice of fewer than {sizing.smallest_that_can_pass(0.05)} examples",
+        f"a slice of fewer than {sizing.smallest_that_can_pass(0.05)} examples on which nothing "
+        "differs is inconclusive",
         f"two are held to {100 - 5 / 2:g} % confidence each",
         f"Fewer than {MIN_GROUPS} groups are inconclusive",
         f"Answers up to {MAX_AGE.days} days old are used again",

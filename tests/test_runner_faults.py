@@ -314,7 +314,9 @@ def test_a_limit_in_usd_needs_prices() -> None:
 def test_workers_that_wait_for_hours_do_not_hold_the_end_up(
     api: FaultServer, tmp_path: Path
 ) -> None:
-    api.probe(error(429, None, headers=[("Retry-After", "3600")]))
+    # The first burst halves the limit: when the second comes, half of the workers wait.
+    soon, late = (error(429, None, headers=[("Retry-After", s)]) for s in ("0.05", "3600"))
+    api.probe(*[soon] * 8, late)
     run = make_run(api.url, [arm("v8")], numbered(tmp_path / "examples.jsonl", 50))
 
     with pytest.raises(UnverifiedError, match="asks to wait for 3600 s; 0 of 50 answers are kept"):
