@@ -10,13 +10,14 @@ import asyncio
 import json
 import re
 import sys
+from email.utils import formatdate
 from statistics import median
 
 _ORDER = re.compile(rb"order (\d+)")
 _MODEL = b'{"id": "bench", "object": "model", "created": 1763710000, "owned_by": "system"}'
 _HEAD = (
-    b"HTTP/1.1 200 OK\r\ndate: Sat, 21 Nov 2026 08:30:00 GMT\r\ncontent-type: application/json\r\n"
-    b"x-request-id: req_bench\r\ncontent-length: %d\r\n\r\n%s"
+    b"HTTP/1.1 200 OK\r\ndate: " + formatdate(usegmt=True).encode() + b"\r\n"
+    b"content-type: application/json\r\nx-request-id: req_bench\r\ncontent-length: %d\r\n\r\n%s"
 )
 
 
@@ -62,7 +63,7 @@ class World:
         self.under_way = self.at_once = 0
 
     def counts(self) -> dict[str, float]:
-        """Return requests for answers, orders asked about, other requests, and delays in seconds."""
+        """Return how many asked about how many orders, or of anything else; delays in seconds."""
         return {
             "requests": len(self.orders),
             "orders": len(set(self.orders)),

@@ -169,6 +169,11 @@ class Deployments:
                     f"{name!a} names no task, and the file has {len(tasks)} of them",
                     hint="write TASK/ENVIRONMENT; `fftdeploy status` lists them",
                 )
+            if name == tasks[0] and self.find(f"{name}/{name}") is None:
+                raise UsageError(
+                    f"{name!a} is a task: name its environment too",
+                    hint="write TASK/ENVIRONMENT; `fftdeploy status` lists them",
+                )
             task, environment = tasks[0], name
         for part in (task, environment):
             if problem := names.name_problem(part):

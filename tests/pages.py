@@ -40,17 +40,15 @@ EXAMPLE = ("deployments.toml", "fftdeploy.toml", "evals", "profiles")
 _BLOCK = re.compile(r"```console(| \S+)\n(.*?)```", re.DOTALL)
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 _VOLATILE = (
-    (re.compile(r"^(?:evidence )?[0-9a-f]{12}$", re.MULTILINE), "ID"),
+    (re.compile(r"^[0-9a-f]{12}$", re.MULTILINE), "ID"),
     (re.compile(r"(?<=evidence )(\s*)[0-9a-f]{12}\b"), r"\1ID"),
     (re.compile(r"(?<=evidence/triage/)[0-9a-f]{32}\b"), "ID"),
     (re.compile(r'(?<=evidence = ")[0-9a-f]{32}\b'), "ID"),
     (re.compile(r"(?<=fftdeploy report )[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b[\d,]+ ms\b"), "N ms"),
     (re.compile(r"\b\d+/s\b"), "N/s"),
-    (re.compile(r"about [\d,]+ tokens in, [\d,]+ out"), "about N tokens in, N out"),
 )
-"""What two runs of the same command print differently: latencies, and so the hashes over them; and
-tokens estimated from a random sample of the requests."""
+"""What two runs of the same command print differently: latencies, and so the hashes over them."""
 
 
 def cli_page() -> str:

@@ -1,6 +1,6 @@
 """What `eval` says in the end, and which bundles it means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fftdeploy import bundles
 from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags, named_bundle
@@ -9,8 +9,10 @@ from fftdeploy.cli.verdict_blocks import verdict_blocks
 from fftdeploy.deployments import Bundle
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome, UsageError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
+from fftdeploy.evaluation.evidence import LIVE_ITSELF
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored, recompute
 from fftdeploy.evaluation.gate import Best
+from fftdeploy.evaluation.results import PASS
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.report import Block, Cell, Report, line
 from fftdeploy.workspace import shown_path
@@ -26,12 +28,13 @@ def evaluate(session: Session, target: str, words: Sequence[str], flags: Evaluat
     body: list[Block] = []
     for stored in kept:
         body += [line("")] if body else []
-        body += verdict_blocks(stored.evidence, stored.verdict)
-        body += _creep(evaluation.bar.folder, stored)
+        further = (*_creep(evaluation.bar.folder, stored), *_held(session, name, stored))
+        body += verdict_blocks(stored.evidence, stored.verdict, further)
         kept_in = shown_path(stored.path)
         body.append(line(Cell(f"      evidence {stored.short}", "dim"), f"  {kept_in}"))
     outcome = max((_outcome(stored, evaluation.rules) for stored in kept), key=_gravity)
-    return Report(outcome, session.data, tuple(body), next=_next(name, kept, outcome))
+    following = _next(name, kept, outcome, is_default=not words)
+    return Report(outcome, session.data, tuple(body), next=following)
 
 
 def candidates(session: Session, target: str, words: Sequence[str]) -> list[Bundle]:
@@ -67,7 +70,8 @@ def candidates(session: Session, target: str, words: Sequence[str]) -> list[Bund
         found = [source(word) for word in words] if words else [source(None)]
     except UsageError as error:
         if error.code == "no-source":
-            error.hint = f"name a model: fftdeploy eval {target} MODEL[@PROFILE], or live"
+            command = f"fftdeploy {session.command} {target}"
+            error.hint = f"name a candidate: {command} MODEL[@PROFILE], or live"
         raise
     if len(set(found)) != len(found):
         raise UsageError("a candidate is named twice", hint="name each of them once")
@@ -86,27 +90,35 @@ def _as_json(stored: Stored) -> dict[str, object]:
     }
 
 
-def _creep(folder: EvidenceFolder, stored: Stored) -> tuple[Block, ...]:
+def _creep(folder: EvidenceFolder, stored: Stored) -> Iterator[str]:
     """Say how the candidate stands beside the best that ever passed on these examples."""
     past = [
-        one
+        one.evidence
         for one in folder.of_task(stored.evidence.task)
         if one.evidence.examples.sha == stored.evidence.examples.sha
         and one.evidence.results.repeats == stored.evidence.results.repeats
         and one.verdict.ruling == "pass"
         and one.evidence.candidate != stored.evidence.candidate
     ]
-    if not past:
-        return ()
-    best = max(past, key=lambda one: one.evidence.results.arms[CANDIDATE].count("pass")).evidence
-    against = Best(str(best.candidate), best.results.arms[CANDIDATE])
-    found = recompute(stored.evidence, against).reasons
-    return tuple(line(f"  note: {one.message}") for one in found if one.code == "creep")
+    if past:
+        best = max(past, key=lambda one: one.results.arms[CANDIDATE].count(PASS))
+        against = Best(str(best.candidate), best.results.arms[CANDIDATE])
+        found = recompute(stored.evidence, against).reasons
+        yield from (reason.message for reason in found if reason.code == "creep")
+
+
+def _held(session: Session, target: str, stored: Stored) -> Iterator[str]:
+    """Say that a candidate can't be promoted for another reason."""
+    found = session.workspace.deployments.find(target)
+    hold = found.hold_on(stored.evidence.candidate, session.now()) if found else None
+    if hold is not None:
+        yield f"the candidate is on hold in {target} since {hold.since:%Y-%m-%d}: {hold.why}"
 
 
 def _outcome(stored: Stored, rules: GateRules) -> Outcome:
     verdict = stored.verdict
-    if verdict.ruling == "pass" or verdict.reports_only:
+    is_record = stored.evidence.baseline.why == LIVE_ITSELF
+    if verdict.ruling == "pass" or verdict.reports_only or is_record:
         return OK
     if verdict.ruling == "fail":
         return GATE
@@ -117,7 +129,15 @@ def _gravity(outcome: Outcome) -> int:
     return (OK, INCONCLUSIVE, GATE).index(outcome)
 
 
-def _next(target: str, kept: Sequence[Stored], outcome: Outcome) -> str:
-    if outcome is OK and len(kept) == 1:
-        return f'fftdeploy promote {target} --why "TEXT"'
-    return f"fftdeploy report {kept[0].short} -o report.html"
+def _next(target: str, kept: Sequence[Stored], outcome: Outcome, *, is_default: bool) -> str:
+    if outcome is not OK or len(kept) > 1:
+        return f"fftdeploy report {kept[0].short} -o report.html"
+    evidence = kept[0].evidence
+    if evidence.baseline.why == LIVE_ITSELF:
+        return f"fftdeploy eval {target} MODEL[@PROFILE], to compare one with it"
+    named = ""
+    if not is_default:
+        profile = evidence.candidate.profile
+        also = f"--profile {profile}" if profile else "--no-profile"
+        named = f" --model {evidence.candidate.model} {also}"
+    return f'fftdeploy promote {target}{named} --why "TEXT"'

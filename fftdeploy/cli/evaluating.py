@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +17,13 @@ from fftdeploy.deployments import Bundle
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.evaluation import online, run_log
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
-from fftdeploy.evaluation.evidence import Baseline, content_sha
+from fftdeploy.evaluation.evidence import (
+    DEAD,
+    LIVE_ITSELF,
+    NOTHING_LIVE,
+    Baseline,
+    content_sha,
+)
 from fftdeploy.evaluation.evidence_folder import Stored
 from fftdeploy.evaluation.online import Progress
 from fftdeploy.evaluation.results import Column, Results
@@ -29,8 +34,8 @@ from fftdeploy.policy import FILE_NAME
 from fftdeploy.settings import settings
 from fftdeploy.workspace import Workspace
 
-_SAMPLED = 60
-"""Requests from which the cost of all of them is estimated."""
+_SAMPLED = 50
+"""Examples from which the cost of all of them is estimated."""
 
 _REFRESH_S = 0.1
 
@@ -133,7 +138,7 @@ class Evaluation:
                 raise found.error()
         live = self._compared(candidates)
         if live is None:
-            why = "no live model" if self.bar.baseline is None else "live itself"
+            why = NOTHING_LIVE if self.bar.baseline is None else LIVE_ITSELF
             return Baseline("none", why=why), None
         found = prover.prove(self.workspace.question(target, live))
         if found.is_ready:
@@ -164,7 +169,7 @@ class Evaluation:
             f"warning: {live} is dead, and its answers to these examples are not on record: "
             "there is no baseline"
         )
-        return Baseline("none", why="dead"), None
+        return Baseline("none", why=DEAD), None
 
     def _beside(self, candidates: Sequence[Bundle]) -> dict[str, Bundle]:
         """Return the arms that `--against` adds to what is live."""
@@ -241,7 +246,7 @@ class Evaluation:
         arms = f"{len(run.arms)} arm{'s' if len(run.arms) > 1 else ''}"
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run), prices.on)
-        self.session.output.note(f"{arms} x {len(run.examples)} examples{repeats}: {cost}")
+        self.session.output.note(f"{arms} x {len(run.examples)} examples{repeats}: at most {cost}")
         try:
             return online.evaluate(
                 run,
@@ -254,7 +259,7 @@ class Evaluation:
             )
         except Stopped:
             self.session.output.note(
-                f"{run.done:,} of {run.size:,} answers are kept; run it again to go on from there"
+                f"{run.kept:,} of {run.size:,} answers are kept; run it again to go on from there"
             )
             raise
 
@@ -268,8 +273,7 @@ class Evaluation:
         )
 
     def _means(self, run: Run) -> dict[str, Mean]:
-        asks = islice(run.pending(), _SAMPLED)
-        return guess((ask, self.bar.examples.read(ask.index).reference) for ask in asks)
+        return guess(run.sample(_SAMPLED))
 
 
 class _Narrator:
@@ -289,6 +293,8 @@ class _Narrator:
                 self._output.progress(progress_words(progress))
             return
         tenth = 10 * progress.done // progress.total
+        if progress.done == progress.cached < progress.total:
+            return  # nothing was asked yet
         if tenth > self._tenth:
             self._tenth = tenth
             self._output.note(progress_words(progress))

@@ -98,8 +98,10 @@ class Gate:
         found = bar.look(candidate, bar.baseline)
         if found.stored is None:
             return found.why
+        from fftdeploy.evaluation.evidence import DEAD
+
         baseline = found.stored.evidence.baseline
-        rests_on_death = baseline.how == "recorded" or baseline.why == "dead"
+        rests_on_death = baseline.how == "recorded" or baseline.why == DEAD
         if rests_on_death and not self.live_is_dead():
             return (
                 f"evidence {found.stored.short} does not count: what is live was dead for it, "

@@ -15,7 +15,7 @@ Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=
 Candidates = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[MODEL[@PROFILE]]...",
+        metavar="MODEL[@PROFILE]",
         help="Candidates; default: what `promote TARGET` would take. `live`: what is live.",
     ),
 ]

@@ -67,14 +67,22 @@ def _keep(
         prices=_prices(bar, bundles),
         cache=_cache(results, fresh=run.fresh),
         run=run.log_name,
-        candidates=len(run.candidates),
-        attempt=len(tried) + 1,
+        candidates=max([len(run.candidates), *(one.evidence.candidates for one in tried)]),
+        attempt=_attempt(results, tried),
         used=len(on_same) + 1,
         results=results,
         verdict={},
     )
     evidence = replace(evidence, verdict=recompute(evidence).as_json())
     return _as_before(evidence, tried) or bar.folder.write(evidence)
+
+
+def _attempt(results: Results, tried: Sequence[Stored]) -> int:
+    """Count how often the candidate was asked: answers that were known make no new attempt."""
+    before = max((one.evidence.attempt for one in tried), default=0)
+    latency = results.arms[CANDIDATE].latency_ms
+    is_asked = latency.count(NOT_MEASURED) < len(latency)
+    return before + 1 if is_asked or not tried else before
 
 
 def _bundles(run: Finished, candidate: Bundle) -> dict[str, Bundle]:

@@ -13,7 +13,7 @@ from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.examples import Example, ExampleSet
 from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.texts import ExampleText
-from fftdeploy.report import Report, line
+from fftdeploy.report import Cell, Report, line
 from fftdeploy.workspace import shown_path
 
 _Outputs = Mapping[str, Mapping[str, Mapping[int, Output]]]
@@ -30,7 +30,10 @@ def report(session: Session, name: str | None, out: Path | None, *, redact: bool
     stored = folder.find(name) if name else _newest(folder)
     session.data.update(evidence=stored.id, verdict=stored.verdict.as_json(), written=None)
     if out is None:
-        blocks = verdict_blocks(stored.evidence, stored.verdict)
+        made = stored.evidence.made_at
+        about = f"{stored.evidence.target}, made {made:%Y-%m-%d %H:%MZ}, {stored.evidence.address}"
+        heading = line(Cell(f"evidence {stored.short}", "strong"), f"  {about}")
+        blocks = (heading, *verdict_blocks(stored.evidence, stored.verdict))
         following = f"fftdeploy report {stored.short} -o report.html"
         return Report(data=session.data, body=blocks, next=following)
     text = _rendered(session, stored, out, redact=redact)

@@ -58,11 +58,14 @@ def _needed(evaluation: Evaluation, rules: GateRules, n: int) -> tuple[Block, ..
     if rules.mode == "threshold":
         least = sizing.smallest_for_threshold(rules.threshold, rules.confidence)
         data.update(smallest=least, sizes=[])
-        return (_smallest(least, n),)
+        return (_smallest(least, n, "even a candidate that gets all of them right"),)
     if rules.mode == "better":
         least = sizing.smallest_that_can_be_better(rules.confidence)
         data.update(smallest=least, sizes=[])
-        return (_smallest(least, n),)
+        return (_smallest(least, n, "even a candidate that fixes all of them"),)
+    if evaluation.bar.baseline is None:
+        data.update(smallest=None, sizes=[])
+        return (line("nothing is live to compare with: floors and must-pass examples decide"),)
     least = sizing.smallest_that_can_pass(rules.margin, rules.confidence)
     sizes = [
         (rate, sizing.usual_size(rate, rules.margin, rules.confidence), _chance(rules, n, rate))
@@ -79,18 +82,18 @@ def _needed(evaluation: Evaluation, rules: GateRules, n: int) -> tuple[Block, ..
     columns = ("answers that differ", "examples needed", f"chance with {n}")
     seen = _seen(evaluation)
     return (
-        _smallest(least, n),
+        _smallest(least, n, "a candidate that answers just as live does"),
         line("to let a candidate through that is as good as live, 4 times in 5:"),
         Table(columns, rows),
         *((line(seen),) if seen else ()),
     )
 
 
-def _smallest(least: int | None, n: int) -> Block:
+def _smallest(least: int | None, n: int, what: str) -> Block:
     if least is None:
         return line(Cell("no number of examples can prove that", "bad"))
     tone: Tone = "good" if n >= least else "bad"
-    return line("fewer than ", Cell(f"{least}", tone), " examples can never pass")
+    return line("fewer than ", Cell(f"{least}", tone), f" examples can't pass {what}")
 
 
 def _chance(rules: GateRules, n: int, rate: float) -> float:

@@ -13,13 +13,15 @@ NAMED = 10
 _TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "warn"}
 
 
-def verdict_blocks(evidence: Evidence, verdict: Verdict) -> tuple[Block, ...]:
-    """Show arms, slices, what broke, what is worth knowing, and the verdict."""
+def verdict_blocks(
+    evidence: Evidence, verdict: Verdict, further: Iterable[str] = ()
+) -> tuple[Block, ...]:
+    """Show arms, slices, what broke, what is worth knowing (`further` too), and the verdict."""
     blocks: list[Block] = [_arms(evidence, verdict.arms)]
     if verdict.slices:
         blocks += [line(""), _slices(verdict.slices)]
     blocks += _examples(verdict)
-    blocks += [line(f"  note: {text}") for text in notices(evidence, verdict)]
+    blocks += [line(f"  note: {text}") for text in (*notices(evidence, verdict), *further)]
     return (*blocks, line(""), *headline(verdict))
 
 

@@ -45,9 +45,18 @@ _SAID = "consistent evidence says what its rows give, not that the run took plac
 
 
 def _paths(folder: EvidenceFolder, names: list[str]) -> list[Path]:
-    if not names:
-        return [path for task in folder.tasks() for path in folder.paths(task)]
-    return [folder.locate(name) for name in names]
+    if names:
+        return [folder.locate(name) for name in names]
+    every = [path for task in folder.tasks() for path in folder.paths(task)]
+    return sorted(every, key=lambda path: _made(folder, path), reverse=True)
+
+
+def _made(folder: EvidenceFolder, path: Path) -> tuple[str, str, str]:
+    """Order by task, the newest first; what was edited has no moment that counts."""
+    try:
+        return path.parent.name, f"{folder.read(path).evidence.made_at}", path.stem
+    except ConfigError:
+        return path.parent.name, "", path.stem
 
 
 def _changes(session: Session, workspace: Workspace, stored: Stored) -> Iterator[str]:

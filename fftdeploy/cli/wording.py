@@ -51,6 +51,8 @@ def progress_words(progress: "Progress") -> str:
     parts = [f"{progress.done:,}/{progress.total:,}"]
     if progress.cached:
         parts.append(f"{progress.cached:,} known")
+    if progress.cached == progress.done:
+        return "  ".join(parts)
     parts.append(f"{progress.rate:.0f}/s")
     if progress.eta_s is not None and progress.done < progress.total:
         parts.append(f"{seconds_words(progress.eta_s)} left")

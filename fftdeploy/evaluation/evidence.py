@@ -17,6 +17,9 @@ from fftdeploy.evaluation.results import NOT_MEASURED, Results, Sample
 from fftdeploy.evaluation.verdict import Verdict
 
 SCHEMA = "fftdeploy.evidence/1"
+DEAD, LIVE_ITSELF, NOTHING_LIVE = "dead", "live itself", "no live model"
+"""Why there is no baseline."""
+
 MAX_BYTES = 256 * 1024 * 1024
 _ROW_COLUMNS = ("id", "group", "must_pass", "slices")
 
@@ -46,7 +49,7 @@ class Baseline:
     at: datetime | None = None
     """When they were recorded."""
     why: str = ""
-    """Why there is none: `no live model`, `dead`, or `live itself`."""
+    """Why there is none: `DEAD`, `LIVE_ITSELF` or `NOTHING_LIVE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class Evidence:
     run: str
     """File name of the run's log, where the outputs are as long as that is kept."""
     candidates: int
-    """How many candidates were tried together; they share the risk of a wrong pass."""
+    """How many candidates were tried together; they share the risk of a wrong pass, and go on
+    sharing it when one of them is evaluated again."""
     attempt: int
     """Which run of this candidate on these examples, counted from 1."""
     used: int
@@ -180,7 +184,7 @@ def _row(results: Results, index: int) -> list[Any]:
     return [
         results.ids[index],
         results.groups[index],
-        results.must_pass[index],
+        bool(results.must_pass[index]),
         list(results.slices[index]),
         *([_cell(sample) for sample in results.samples(arm, index)] for arm in results.arms),
     ]

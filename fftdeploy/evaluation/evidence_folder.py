@@ -154,7 +154,7 @@ def problem(question: Question, stored: Stored, now: datetime) -> str:
     """Say why `stored` does not answer `question`; "" if it does."""
     found = stored.evidence
     live = found.arms.get("live")
-    if found.baseline.how == "none" and found.baseline.why == "dead":
+    if found.baseline.how == "none" and found.baseline.why == records.DEAD:
         live = question.baseline  # the caller proves that it is dead still
     differs = {
         "candidate": found.candidate != question.candidate,

@@ -101,7 +101,8 @@ def judge(
     reasons += gate_reasons.missing(results)
     reasons += _creep(rules, results, best)
     compared = _compare(rules, name, results, bar) if has_baseline else _NOTHING
-    decision = compared.decision or _alone(rules, name, results, bar)
+    is_stopped = any(reason.rules for reason in reasons)
+    decision = compared.decision or _alone(rules, name, results, bar, is_stopped=is_stopped)
     shown = [by_name[arm] for arm in (LIVE, CANDIDATE) if arm == CANDIDATE or has_baseline]
     detail = [wording.counts(compared.comparison, results.repeats, len(results) - reviewed, shown)]
     if candidates > 1:
@@ -133,10 +134,12 @@ def _compare(rules: GateRules, name: str, results: Results, bar: Bar) -> _Compar
     return _Compared(comparison, slices, *paired.ids_of(results, pairs), reasons, decision)
 
 
-def _alone(rules: GateRules, name: str, results: Results, bar: Bar) -> Decision:
+def _alone(
+    rules: GateRules, name: str, results: Results, bar: Bar, *, is_stopped: bool
+) -> Decision:
     if rules.mode == "threshold":
         return gate_modes.hold_threshold(rules, name, results, bar)
-    return gate_modes.hold_alone(rules, name, results)
+    return gate_modes.hold_alone(rules, name, results, is_stopped=is_stopped)
 
 
 def _creep(rules: GateRules, results: Results, best: Best | None) -> Iterator[Reason]:
@@ -168,6 +171,8 @@ def _verdict(
     ruling = found[0].rules or "pass" if found else "pass"
     headline = own.statement if ruling == "pass" else found[0].message
     further = [own.statement] if own.statement and own.statement != headline else []
+    said = {headline, own.statement}
+    further += [f"also: {one.message}" for one in found if one.rules and one.message not in said]
     settling = [own.settling] if own.settling and ruling == "inconclusive" else []
     if not has_baseline and rules.mode != "threshold":
         headline = f"no baseline: {headline}"

@@ -110,11 +110,16 @@ def _rate_bounds(counts: bytes, repeats: int, groups: list[str | int] | None, ba
     return Interval(lower, statistics.pseudo_t(rates, groups, 1 - bar.risk, (0.0, 1.0)).upper)
 
 
-def hold_alone(rules: GateRules, name: str, results: Results) -> Decision:
-    """Decide without a baseline: floors and must-pass examples are all there is to hold."""
+def hold_alone(rules: GateRules, name: str, results: Results, *, is_stopped: bool) -> Decision:
+    """Decide without a baseline: floors and must-pass examples are all there is to hold.
+
+    Where one of them stops the candidate (`is_stopped`) there is nothing to add.
+    """
     musts = sum(results.must_pass)
     asked = [wording.plural(musts, "must-pass example")] if musts else []
     asked += ["the floors"] if rules.floors.pass_rate > 0 or rules.floors.valid > 0 else []
+    if asked and is_stopped:
+        return Decision("")
     if asked:
         return Decision(f"{name} meets {' and '.join(asked)}")
     message = f"nothing to hold {name} against: no live model, no floors, no must-pass example"

@@ -112,6 +112,14 @@ class Run:
                 for arm in arms:
                     yield requests.ask(arm, self._example(index), index, repeat, self.address)
 
+    def sample(self, count: int) -> Iterator[tuple[Ask, str]]:
+        """Yield requests of every arm for `count` examples, spread evenly, with what was agreed."""
+        step = max(1, len(self.examples) // count)
+        for index in range(0, len(self.examples), step):
+            example = self._example(index)
+            for arm in self.arms.values():
+                yield requests.ask(arm, example, index, 0, self.address), example.reference
+
     def has(self, arm: str, index: int, repeat: int) -> bool:
         """Whether that answer has come."""
         return bool(self.results.arms[arm].marks[index * self.rules.repeats + repeat])

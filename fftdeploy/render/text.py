@@ -19,6 +19,7 @@ _STYLES: dict[Tone, str] = {
     "strong": "bold",
 }
 _UNBOUNDED = 100_000
+_ID_DIGITS = 12  # a hash may happen to have no letter
 
 
 def render(
@@ -91,7 +92,8 @@ def _show_cards(console: Console, columns: tuple[str, ...], rows: list[list[Cell
     for index, row in enumerate(rows):
         if index:
             console.print()
-        number = f"{columns[0]} " if row[0].text.isdecimal() else ""
+        is_number = row[0].text.isdecimal() and len(row[0].text) < _ID_DIGITS
+        number = f"{columns[0]} " if is_number else ""
         console.print(Text(number + row[0].text, "bold"), soft_wrap=True)
         for column, cell in zip(columns[1:], row[1:], strict=True):
             if cell.text:
