@@ -8,7 +8,7 @@ from fftdeploy.cli.applying import Change
 from fftdeploy.cli.wording import cost_words
 from fftdeploy.deployments import Bundle
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
-from fftdeploy.report import Block, Cell, line
+from fftdeploy.report import Block, line
 
 if TYPE_CHECKING:  # a task without a gate pays for none of it
     from fftdeploy.cli.quality import QualityBar
@@ -120,8 +120,8 @@ class Gate:
         wanted = self.evaluate
         if not change.flags.dry_run and not wanted and output.is_interactive:
             cost = cost_words(evaluation.estimate([candidate]), change.workspace.policy.prices.on)
-            output.say(line(why))
-            wanted = output.ask(f"evaluate now: {cost}? [y/N]").lower() in {"y", "yes"}
+            output.say(line(why), line(f"an evaluation takes {cost}"))
+            wanted = output.ask("evaluate now? [y/N]").lower() in {"y", "yes"}
         if not wanted or change.flags.dry_run:
             named = "" if self.is_default else f" {candidate.model}@{candidate.profile or ''}"
             raise InconclusiveError(
@@ -153,8 +153,9 @@ class Gate:
 
 
 def _shown(stored: "Stored") -> tuple[Block, ...]:
+    """Say in one line what was found; `report` says it all."""
     verdict = stored.verdict
-    return (
-        line(f"  evidence   {stored.short}, {verdict.ruling}: {verdict.headline}"),
-        *(line(Cell(f"             {text}", "dim")) for text in verdict.detail[:1]),
-    )
+    said, found = verdict.headline, verdict.comparison
+    if found is not None and verdict.ruling == "pass":
+        said = f"{found.label}, {found.broke} broke and {found.fixed} fixed of {found.n}"
+    return (line(f"  evidence   {stored.short}, {verdict.ruling}: {said}"),)
