@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from fftdeploy.evaluation import gate
+from fftdeploy.evaluation.judging import gate
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.gate_rules import GateRules
 

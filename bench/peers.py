@@ -35,7 +35,7 @@ PEERS = CACHE / "fftdeploy-peers"
 NAMED = {
     "ours": "`fftdeploy eval`",
     "default": "`promptfoo eval`",
-    "best": "`promptfoo eval`, all that can be off",
+    "best": "`promptfoo eval --no-write`, no logs, no scheduler",
 }
 _GATE = """version = 1
 

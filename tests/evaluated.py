@@ -17,7 +17,7 @@ from typing import Any
 from fftdeploy.deployments import Bundle
 from fftdeploy.evaluation import evidence as evidence_module
 from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts
-from fftdeploy.evaluation.gate import judge
+from fftdeploy.evaluation.judging.gate import judge
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Reason, SliceResult, Verdict

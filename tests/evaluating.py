@@ -10,15 +10,15 @@ from random import Random
 from typing import Any
 
 from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation import online, run_log
 from fftdeploy.evaluation.arms import Arm
-from fftdeploy.evaluation.examples import open_examples
-from fftdeploy.evaluation.graders import build
-from fftdeploy.evaluation.online import Progress
+from fftdeploy.evaluation.examples.examples import open_examples
+from fftdeploy.evaluation.grading.graders import build
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.run import Run
-from fftdeploy.evaluation.spending import Spending
-from fftdeploy.evaluation.throttle import Throttle
+from fftdeploy.evaluation.running import online, run_log
+from fftdeploy.evaluation.running.online import Progress
+from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.spending import Spending
+from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.grader_rules import GraderRules
 from fftdeploy.prices import Price, Prices

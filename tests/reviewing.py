@@ -11,8 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fftdeploy.evaluation.log_lines import Header, Record, end_line, header_line, record_line
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.running.log_lines import (
+    Header,
+    Record,
+    end_line,
+    header_line,
+    record_line,
+)
+from fftdeploy.evaluation.running.outputs import Output
 
 PROGRAM = Path(sys.executable).with_name("fftdeploy")
 NOW = "2026-11-21T08:30:00+00:00"

@@ -15,13 +15,15 @@ import pytest
 from test_statistics import gate_ships, insignificance_ships, point_ships, wald_ships, wrongly_ships
 
 from fftdeploy import errors, gate_rules, policy
-from fftdeploy.evaluation import evidence, graders, sizing
+from fftdeploy.evaluation import evidence
 from fftdeploy.evaluation.evidence_folder import recompute
-from fftdeploy.evaluation.examples import open_examples
-from fftdeploy.evaluation.gate_reasons import MOST_MISSING
-from fftdeploy.evaluation.paired import MIN_GROUPS, Bar, label
-from fftdeploy.evaluation.run_log import MAX_AGE
-from fftdeploy.evaluation.statistics import mcnemar, tango
+from fftdeploy.evaluation.examples.examples import open_examples
+from fftdeploy.evaluation.grading import graders
+from fftdeploy.evaluation.judging import sizing
+from fftdeploy.evaluation.judging.gate_reasons import MOST_MISSING
+from fftdeploy.evaluation.judging.paired import MIN_GROUPS, Bar, label
+from fftdeploy.evaluation.judging.statistics import mcnemar, tango
+from fftdeploy.evaluation.running.run_log import MAX_AGE
 from fftdeploy.gate_rules import Floors, GateRules
 from fftdeploy.prices import Price
 

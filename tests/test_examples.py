@@ -18,12 +18,12 @@ import pytest
 
 from fftdeploy import document
 from fftdeploy.errors import ConfigError, ConflictError
-from fftdeploy.evaluation.example_lines import LineError, parse_line
-from fftdeploy.evaluation.examples import MAX_FAULTS, Example, ExampleSet, open_examples
-from fftdeploy.evaluation.graders import Grade, build
-from fftdeploy.evaluation.json_places import position
-from fftdeploy.evaluation.outputs import Output, read_output
-from fftdeploy.evaluation.overlap import overlap
+from fftdeploy.evaluation.examples.example_lines import LineError, parse_line
+from fftdeploy.evaluation.examples.examples import MAX_FAULTS, Example, ExampleSet, open_examples
+from fftdeploy.evaluation.examples.json_places import position
+from fftdeploy.evaluation.examples.overlap import overlap
+from fftdeploy.evaluation.grading.graders import Grade, build
+from fftdeploy.evaluation.running.outputs import Output, read_output
 from fftdeploy.gate_rules import parse_gate
 from fftdeploy.grader_rules import parse_graders
 
@@ -525,7 +525,7 @@ MEMORY = """
 import re, sys
 from pathlib import Path
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.examples import open_examples
+from fftdeploy.evaluation.examples.examples import open_examples
 path = Path(sys.argv[1])
 try:
     examples = open_examples([(path, path.name)], root=path.parent)

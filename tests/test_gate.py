@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fftdeploy.errors import UnverifiedError
-from fftdeploy.evaluation import gate
-from fftdeploy.evaluation.gate import Best
+from fftdeploy.evaluation.judging import gate
+from fftdeploy.evaluation.judging.gate import Best
 from fftdeploy.evaluation.results import MARKS, Column, Results, Sample
 from fftdeploy.evaluation.verdict import Reason, Verdict
 from fftdeploy.gate_rules import Budgets, Floors, GateRules

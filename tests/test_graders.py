@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from rapidfuzz import fuzz
 
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import similarity, timebox
-from fftdeploy.evaluation.examples import Example
-from fftdeploy.evaluation.graders import Grade, Grading, build
-from fftdeploy.evaluation.outputs import MAX_CHARS
+from fftdeploy.evaluation.examples.examples import Example
+from fftdeploy.evaluation.grading import similarity, timebox
+from fftdeploy.evaluation.grading.graders import Grade, Grading, build
+from fftdeploy.evaluation.running.outputs import MAX_CHARS
 from fftdeploy.grader_rules import GraderRules
 
 EXAMPLE = Example("x", ({"role": "user", "content": "hi"},), "Yes")
@@ -190,7 +190,7 @@ def test_long_texts_are_not_compared_rather_than_compared_for_minutes() -> None:
 def test_fuzzy_match_without_rapidfuzz_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['rapidfuzz'] = None\n"
-        "from fftdeploy.evaluation.graders import build\n"
+        "from fftdeploy.evaluation.grading.graders import build\n"
         "from fftdeploy.errors import ConfigError\n"
         "from fftdeploy.grader_rules import GraderRules\n"
         "def rules(metric):\n"

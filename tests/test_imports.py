@@ -11,7 +11,7 @@ V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 FILE = f'version = 1\n\n[triage.production]\nmodel = "{V9}"\n'
 HEAVY = (
     *("openai", "httpx2", "tomlkit", "rich", "typer", "fftdeploy.sandbox"),
-    *("asyncio", "jsonschema", "fftdeploy.evaluation.gate"),
+    *("asyncio", "jsonschema", "fftdeploy.evaluation.judging.gate"),
 )
 
 # In a process of its own: run the commands, and say after each what it has brought in.

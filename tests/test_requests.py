@@ -11,12 +11,12 @@ from fault_server import KEY, FaultServer, Reply, close_at_once, error, hang, re
 from fftdeploy.answers import Answer
 from fftdeploy.deployments import Bundle
 from fftdeploy.errors import PolicyError
-from fftdeploy.evaluation import requests
 from fftdeploy.evaluation.arms import Arm
-from fftdeploy.evaluation.examples import Example
-from fftdeploy.evaluation.outputs import Output, read_output
-from fftdeploy.evaluation.spending import Mean, estimate, guess
-from fftdeploy.evaluation.throttle import Throttle
+from fftdeploy.evaluation.examples.examples import Example
+from fftdeploy.evaluation.running import requests
+from fftdeploy.evaluation.running.outputs import Output, read_output
+from fftdeploy.evaluation.running.spending import Mean, estimate, guess
+from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.prices import Price
 from fftdeploy.provider import settings
 from fftdeploy.provider.async_connection import AsyncConnection

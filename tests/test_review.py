@@ -30,10 +30,10 @@ from reviewing import (
 )
 
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import reviewed
-from fftdeploy.evaluation.outputs import Output
-from fftdeploy.evaluation.production import read_requests
-from fftdeploy.evaluation.reviewed import Review
+from fftdeploy.evaluation.examples import reviewed
+from fftdeploy.evaluation.examples.production import read_requests
+from fftdeploy.evaluation.examples.reviewed import Review
+from fftdeploy.evaluation.running.outputs import Output
 
 REVIEWED = {"reviewed_by": "ana", "reviewed_at": AT}
 BY = Review(by="ana", at=AT)

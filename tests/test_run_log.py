@@ -15,8 +15,8 @@ from evaluating import arm, counted, evaluate, make_run, numbered, rules, truth,
 
 from fftdeploy import __version__, journal
 from fftdeploy.errors import ConfigError, DiskError
-from fftdeploy.evaluation import run_log
-from fftdeploy.evaluation.run import Run
+from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.run import Run
 from fftdeploy.sandbox import Sandbox
 
 

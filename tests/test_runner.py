@@ -28,8 +28,8 @@ from evaluating import (
 
 from fftdeploy.cli import signals
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import online, run_log
-from fftdeploy.evaluation.online import Progress
+from fftdeploy.evaluation.running import online, run_log
+from fftdeploy.evaluation.running.online import Progress
 from fftdeploy.provider import settings
 from fftdeploy.sandbox import Sandbox
 

@@ -5,8 +5,8 @@ from math import comb
 
 import pytest
 
-from fftdeploy.evaluation import sizing
-from fftdeploy.evaluation.sizing import (
+from fftdeploy.evaluation.judging import sizing
+from fftdeploy.evaluation.judging.sizing import (
     Size,
     better_probability,
     formula,
@@ -21,7 +21,7 @@ from fftdeploy.evaluation.sizing import (
     usual_size_for_threshold,
     usual_size_to_be_better,
 )
-from fftdeploy.evaluation.statistics import mcnemar, tango, wilson
+from fftdeploy.evaluation.judging.statistics import mcnemar, tango, wilson
 
 
 def enumerated(

@@ -9,8 +9,8 @@ from math import comb, log, sqrt
 
 import pytest
 
-from fftdeploy.evaluation import paired
-from fftdeploy.evaluation.statistics import (
+from fftdeploy.evaluation.judging import paired
+from fftdeploy.evaluation.judging.statistics import (
     binomial_tail,
     clopper_pearson,
     holm,

@@ -11,7 +11,7 @@ from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome, UsageError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence import LIVE_ITSELF
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored, recompute
-from fftdeploy.evaluation.gate import Best
+from fftdeploy.evaluation.judging.gate import Best
 from fftdeploy.evaluation.results import PASS
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.report import Block, Cell, Report, line

@@ -15,7 +15,6 @@ from fftdeploy.cli.signals import Stopped
 from fftdeploy.cli.wording import cost_words, progress_words
 from fftdeploy.deployments import Bundle
 from fftdeploy.errors import ConfigError, UsageError
-from fftdeploy.evaluation import online, run_log
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence import (
     DEAD,
@@ -25,11 +24,19 @@ from fftdeploy.evaluation.evidence import (
     content_sha,
 )
 from fftdeploy.evaluation.evidence_folder import Stored
-from fftdeploy.evaluation.online import Progress
 from fftdeploy.evaluation.results import Column, Results
-from fftdeploy.evaluation.run import Run
-from fftdeploy.evaluation.run_log import RunLog
-from fftdeploy.evaluation.spending import MAX_REQUESTS, Estimate, Mean, Spending, estimate, guess
+from fftdeploy.evaluation.running import online, run_log
+from fftdeploy.evaluation.running.online import Progress
+from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_log import RunLog
+from fftdeploy.evaluation.running.spending import (
+    MAX_REQUESTS,
+    Estimate,
+    Mean,
+    Spending,
+    estimate,
+    guess,
+)
 from fftdeploy.policy import FILE_NAME
 from fftdeploy.settings import settings
 from fftdeploy.workspace import Workspace
@@ -106,7 +113,7 @@ class Evaluation:
         """Say how many of the examples the candidate may have seen in training."""
         if self.flags.training is None:
             return None
-        from fftdeploy.evaluation.overlap import overlap
+        from fftdeploy.evaluation.examples.overlap import overlap
 
         path = Path.cwd() / self.flags.training
         found = overlap(self.bar.examples, path, root=path.parent)

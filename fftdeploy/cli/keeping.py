@@ -7,11 +7,11 @@ from typing import Any
 import fftdeploy
 from fftdeploy.cli.quality import QualityBar
 from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation import run_log
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts
 from fftdeploy.evaluation.evidence_folder import Stored, recompute
 from fftdeploy.evaluation.results import NOT_MEASURED, Results
+from fftdeploy.evaluation.running import run_log
 from fftdeploy.gate_rules import GateRules
 
 

@@ -8,11 +8,12 @@ from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Bundle
 from fftdeploy.errors import ConfigError, GateError
-from fftdeploy.evaluation import evidence_folder, graders
+from fftdeploy.evaluation import evidence_folder
 from fftdeploy.evaluation.evidence import content_sha
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Question, Stored
-from fftdeploy.evaluation.examples import ExampleSet, open_examples
-from fftdeploy.evaluation.graders import Grading
+from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
+from fftdeploy.evaluation.grading import graders
+from fftdeploy.evaluation.grading.graders import Grading
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.policy import FILE_NAME
 from fftdeploy.workspace import Workspace

@@ -8,10 +8,10 @@ from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
 from fftdeploy.errors import FftdeployError, UsageError
-from fftdeploy.evaluation import run_log
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored
-from fftdeploy.evaluation.examples import Example, ExampleSet
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.examples.examples import Example, ExampleSet
+from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.outputs import Output
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.report import Cell, Report, line
 from fftdeploy.workspace import shown_path

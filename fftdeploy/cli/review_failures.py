@@ -14,14 +14,15 @@ from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import FftdeployError, UsageError
-from fftdeploy.evaluation import reviewed, run_log
 from fftdeploy.evaluation.arms import LIVE
-from fftdeploy.evaluation.example_lines import Example, LineError, parse_line
-from fftdeploy.evaluation.grade import Grade
-from fftdeploy.evaluation.log_lines import Header
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.examples import reviewed
+from fftdeploy.evaluation.examples.example_lines import Example, LineError, parse_line
+from fftdeploy.evaluation.examples.reviewed import Review
+from fftdeploy.evaluation.grading.grade import Grade
 from fftdeploy.evaluation.results import MISSING
-from fftdeploy.evaluation.reviewed import Review
+from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.log_lines import Header
+from fftdeploy.evaluation.running.outputs import Output
 
 
 @dataclass(slots=True)

@@ -14,16 +14,16 @@ from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import reviewed
-from fftdeploy.evaluation.example_lines import (
+from fftdeploy.evaluation.examples import reviewed
+from fftdeploy.evaluation.examples.example_lines import (
     REFERENCE_KEYS,
     Example,
     LineError,
     parse_line,
 )
-from fftdeploy.evaluation.examples import ExampleSet, open_examples
-from fftdeploy.evaluation.production import MAX_BYTES, Request, read_requests
-from fftdeploy.evaluation.rejected import Rejected
+from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
+from fftdeploy.evaluation.examples.production import MAX_BYTES, Request, read_requests
+from fftdeploy.evaluation.examples.rejected import Rejected
 from fftdeploy.workspace import shown_path
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is read for another

@@ -12,7 +12,7 @@ from fftdeploy.cli import editor
 from fftdeploy.cli.session import Session
 from fftdeploy.document import text_problem
 from fftdeploy.errors import UsageError
-from fftdeploy.evaluation.example_lines import Example
+from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.render.output import Output
 from fftdeploy.render.words import Piece, compare
 from fftdeploy.report import Block, Cell, Line, Report, Tone, line

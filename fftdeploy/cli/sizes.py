@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fftdeploy.cli.evaluating import Evaluation
 from fftdeploy.cli.wording import cost_words
 from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation import sizing
+from fftdeploy.evaluation.judging import sizing
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.report import Block, Cell, Report, Table, Tone, line
 

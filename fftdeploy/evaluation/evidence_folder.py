@@ -11,7 +11,7 @@ from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER
 from fftdeploy.evaluation import evidence as records
 from fftdeploy.evaluation.evidence import Evidence
-from fftdeploy.evaluation.gate import Best, judge
+from fftdeploy.evaluation.judging.gate import Best, judge
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.gate_rules import gate_of
 from fftdeploy.prices import Price

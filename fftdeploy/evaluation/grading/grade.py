@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
-from fftdeploy.evaluation.example_lines import Example
+from fftdeploy.evaluation.examples.example_lines import Example
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,14 @@ from pathlib import Path
 from fftdeploy import files
 from fftdeploy.answers import plain
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.example_lines import Example, LineError, parse_line, reference_column
-from fftdeploy.evaluation.example_rows import Rows, Spot
-from fftdeploy.evaluation.raw_lines import MAX_LINE, HeldFile, Line
+from fftdeploy.evaluation.examples.example_lines import (
+    Example,
+    LineError,
+    parse_line,
+    reference_column,
+)
+from fftdeploy.evaluation.examples.example_rows import Rows, Spot
+from fftdeploy.evaluation.examples.raw_lines import MAX_LINE, HeldFile, Line
 
 __all__ = ["Example", "ExampleSet", "open_examples"]
 

@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from fftdeploy.evaluation.example_lines import Example
-from fftdeploy.evaluation.grade import Grade, Grader, failed
-from fftdeploy.evaluation.json_graders import JsonFields, JsonSchema
-from fftdeploy.evaluation.outputs import MAX_CHARS
-from fftdeploy.evaluation.text_graders import (
+from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.grading.grade import Grade, Grader, failed
+from fftdeploy.evaluation.grading.json_graders import JsonFields, JsonSchema
+from fftdeploy.evaluation.grading.text_graders import (
     Label,
     Length,
     Number,
@@ -16,6 +15,7 @@ from fftdeploy.evaluation.text_graders import (
     TextSimilarity,
     require_rapidfuzz,
 )
+from fftdeploy.evaluation.running.outputs import MAX_CHARS
 from fftdeploy.grader_rules import GraderRules, field_names
 
 __all__ = ["Grade", "Grader", "Grading", "build"]

@@ -5,9 +5,9 @@ from fractions import Fraction
 from typing import Literal
 
 from fftdeploy.errors import UnverifiedError
-from fftdeploy.evaluation import wording
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
-from fftdeploy.evaluation.paired import Bar, Part, broke_in, passes
+from fftdeploy.evaluation.judging import wording
+from fftdeploy.evaluation.judging.paired import Bar, Part, broke_in, passes
 from fftdeploy.evaluation.results import MISSING, USABLE, Results
 from fftdeploy.evaluation.verdict import ArmResult, Reason, SliceResult
 from fftdeploy.gate_rules import GateRules

@@ -4,7 +4,7 @@ from typing import Any
 
 from fftdeploy import strict_json
 from fftdeploy.evaluation import json_values
-from fftdeploy.evaluation.shapes import (
+from fftdeploy.evaluation.examples.shapes import (
     Place,
     PlaceError,
     Table,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Literal, NamedTuple
 
-from fftdeploy.evaluation import statistics
+from fftdeploy.evaluation.judging import statistics
 from fftdeploy.evaluation.results import MARKS, MISSING, PASS, USABLE, Column, Results
 from fftdeploy.evaluation.verdict import Comparison, Label, SliceResult
 

@@ -8,11 +8,12 @@ from typing import Any
 from fftdeploy import strict_json
 from fftdeploy.answers import plain
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import fields, json_values
-from fftdeploy.evaluation.example_lines import Example
-from fftdeploy.evaluation.grade import PASSED, Grade, failed
+from fftdeploy.evaluation import json_values
+from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.grading import fields
+from fftdeploy.evaluation.grading.grade import PASSED, Grade, failed
+from fftdeploy.evaluation.grading.timebox import within
 from fftdeploy.evaluation.json_values import MISSING, lookup
-from fftdeploy.evaluation.timebox import within
 from fftdeploy.grader_rules import REFERENCES, GraderRules
 from fftdeploy.strict_json import StrictError
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from fftdeploy import journal
-from fftdeploy.evaluation.log_lines import ID_PREFIX, Record, read_record
 from fftdeploy.evaluation.results import MISSING
+from fftdeploy.evaluation.running.log_lines import ID_PREFIX, Record, read_record
 
 _KEY_DIGITS = 16
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fftdeploy import strict_json
 from fftdeploy.evaluation.arms import Arm
-from fftdeploy.evaluation.example_lines import Example
+from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.profiles import Endpoint
 
 _INSTRUCTIONS = frozenset({"system", "developer"})

@@ -3,8 +3,8 @@
 from array import array
 from collections.abc import Callable
 
-from fftdeploy.evaluation import statistics
-from fftdeploy.evaluation.paired import passes
+from fftdeploy.evaluation.judging import statistics
+from fftdeploy.evaluation.judging.paired import passes
 from fftdeploy.evaluation.results import MARKS, MISSING, USABLE, Column, Results
 from fftdeploy.evaluation.verdict import ArmResult
 from fftdeploy.prices import Price

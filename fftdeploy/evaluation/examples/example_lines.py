@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from fftdeploy.document import text_problem
-from fftdeploy.evaluation import chat_messages as chat
-from fftdeploy.evaluation import json_places, json_values
-from fftdeploy.evaluation.shapes import (
+from fftdeploy.evaluation import json_values
+from fftdeploy.evaluation.examples import chat_messages as chat
+from fftdeploy.evaluation.examples import json_places
+from fftdeploy.evaluation.examples.shapes import (
     Place,
     PlaceError,
     Table,

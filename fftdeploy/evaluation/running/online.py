@@ -17,16 +17,16 @@ from typing import Any, Protocol, cast
 from fftdeploy import verdicts
 from fftdeploy.answers import Answer
 from fftdeploy.errors import ConfigError, FftdeployError, NotReadyError, UnverifiedError
-from fftdeploy.evaluation import requests
-from fftdeploy.evaluation.log_lines import Record
-from fftdeploy.evaluation.outputs import Output, read_output
-from fftdeploy.evaluation.requests import Ask
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Results
-from fftdeploy.evaluation.run import Run
-from fftdeploy.evaluation.run_log import RunLog
-from fftdeploy.evaluation.spending import Spending
-from fftdeploy.evaluation.stopping import stoppable
-from fftdeploy.evaluation.throttle import Throttle
+from fftdeploy.evaluation.running import requests
+from fftdeploy.evaluation.running.log_lines import Record
+from fftdeploy.evaluation.running.outputs import Output, read_output
+from fftdeploy.evaluation.running.requests import Ask
+from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_log import RunLog
+from fftdeploy.evaluation.running.spending import Spending
+from fftdeploy.evaluation.running.stopping import stoppable
+from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.provider.async_connection import AsyncConnection
 from fftdeploy.settings import Settings
 

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-from fftdeploy.evaluation import paired, sizing, statistics, wording
 from fftdeploy.evaluation.arms import CANDIDATE
-from fftdeploy.evaluation.paired import MIN_GROUPS, Bar, Pairs
+from fftdeploy.evaluation.judging import paired, sizing, statistics, wording
+from fftdeploy.evaluation.judging.paired import MIN_GROUPS, Bar, Pairs
+from fftdeploy.evaluation.judging.statistics import Interval
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.statistics import Interval
 from fftdeploy.evaluation.verdict import Comparison, Reason, ReasonCode
 from fftdeploy.gate_rules import GateRules
 

@@ -11,11 +11,11 @@ the comparison too.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from fftdeploy.evaluation import gate_modes, gate_reasons, paired, wording
-from fftdeploy.evaluation.arm_summary import summarize
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
-from fftdeploy.evaluation.gate_modes import Decision
-from fftdeploy.evaluation.paired import Bar
+from fftdeploy.evaluation.judging import gate_modes, gate_reasons, paired, wording
+from fftdeploy.evaluation.judging.arm_summary import summarize
+from fftdeploy.evaluation.judging.gate_modes import Decision
+from fftdeploy.evaluation.judging.paired import Bar
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.verdict import (
     ArmResult,

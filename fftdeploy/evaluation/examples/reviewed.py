@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fftdeploy import strict_json
-from fftdeploy.evaluation.example_lines import REFERENCE_KEYS
+from fftdeploy.evaluation.examples.example_lines import REFERENCE_KEYS
 
 BOM = b"\xef\xbb\xbf"
 _BLANKS = re.compile(r"[ \t\n\r]*")

@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import ceil, exp, floor, lgamma, log, log1p, sqrt
 from typing import NamedTuple
 
-from fftdeploy.evaluation.statistics import (
+from fftdeploy.evaluation.judging.statistics import (
     binomial_tail,
     mcnemar,
     normal_quantile,

@@ -1,0 +1,1 @@
+"""Graders: an output and the agreed answer in, passed or not out."""

@@ -1,0 +1,1 @@
+"""The gate: statistics, set sizes and rules that make a verdict of graded answers."""

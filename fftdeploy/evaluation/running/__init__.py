@@ -1,0 +1,1 @@
+"""Runs: requests with stable IDs out, answers in, every one of them kept as it comes."""
