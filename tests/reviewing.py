@@ -2,15 +2,16 @@
 
 import json
 import os
-import select
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import terminal
+from terminal import Step
+
+from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.running.log_lines import (
     Header,
     Record,
@@ -18,7 +19,6 @@ from fftdeploy.evaluation.running.log_lines import (
     header_line,
     record_line,
 )
-from fftdeploy.evaluation.running.outputs import Output
 
 PROGRAM = Path(sys.executable).with_name("fftdeploy")
 NOW = "2026-11-21T08:30:00+00:00"
@@ -35,14 +35,6 @@ fields = { urgency = "exact", category = "casefold" }
 """
 EXAMPLES = Path("evals/triage.jsonl")
 REVIEWS = Path(".fftdeploy/runs/reviews/triage.jsonl")
-
-# Ctrl-C is for whoever has the terminal as its own.
-_LEADER = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-    "os.execv(sys.argv[1], sys.argv[1:])"
-)
-
-Step = tuple[str, str | Callable[[], object]]
 
 
 def answer(urgency: str = "low", category: str = "refund") -> str:
@@ -91,51 +83,9 @@ def environ(**more: str) -> dict[str, str]:
 def at_terminal(
     argv: Sequence[object], *steps: Step, program: Sequence[str] = (), **more: str
 ) -> tuple[int, str]:
-    """Review, and whenever the screen says the first of a step do the second.
-
-    Each step looks only at what was printed since the one before.  A text is typed; "^C" and "^D"
-    are those keys.  Returns the exit code and all that was shown.
-    """
-    master, slave = os.openpty()
+    """Review at a terminal; see `terminal.run`."""
     words = [*(program or [str(PROGRAM)]), "review", *map(str, argv)]
-    child = subprocess.Popen(
-        [sys.executable, "-c", _LEADER, *words],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=environ(**more),
-        start_new_session=True,
-    )
-    os.close(slave)
-    screen, seen, waiting = "", 0, list(steps)
-    deadline = time.monotonic() + 60
-    while data := _read(master, deadline):
-        screen += data
-        while waiting and (place := screen.find(waiting[0][0], seen)) >= 0:
-            seen = place + len(waiting[0][0])
-            _do(master, waiting.pop(0)[1])
-    os.close(master)
-    code = child.wait(60)
-    assert not waiting, (waiting, screen)
-    return code, screen.replace("\r\n", "\n")
-
-
-def _do(master: int, action: str | Callable[[], object]) -> None:
-    if not isinstance(action, str):
-        action()
-        return
-    keys = {"^C": "\x03", "^D": "\x04"}
-    os.write(master, keys.get(action, action + "\n").encode())
-
-
-def _read(master: int, deadline: float) -> str:
-    """Return what was printed next; "" once the other side is closed."""
-    if not select.select([master], [], [], max(deadline - time.monotonic(), 0))[0]:
-        return ""
-    try:
-        return os.read(master, 65536).decode(errors="replace")
-    except OSError:
-        return ""
+    return terminal.run(words, environ(**more), *steps)
 
 
 def editor(text: str, code: int = 0) -> str:

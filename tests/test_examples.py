@@ -23,7 +23,7 @@ from fftdeploy.evaluation.examples.examples import MAX_FAULTS, Example, ExampleS
 from fftdeploy.evaluation.examples.json_places import position
 from fftdeploy.evaluation.examples.overlap import overlap
 from fftdeploy.evaluation.grading.graders import Grade, build
-from fftdeploy.evaluation.running.outputs import Output, read_output
+from fftdeploy.evaluation.outputs import Output, read_output
 from fftdeploy.gate_rules import parse_gate
 from fftdeploy.grader_rules import parse_graders
 

@@ -1,14 +1,17 @@
 """Promote asks the gate: evidence about exactly this bundle, baseline, examples, graders, gate."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import terminal
 from conftest import Command, Result
 from scenes import FT, V7, V8, V9, V10, newest, past, read, row, table, write
 
@@ -36,6 +39,7 @@ type = "json_fields"
 fields = { urgency = "exact", category = "exact", next_step = "casefold" }
 """
 TARGET = "triage/production"
+PROGRAM = Path(sys.executable).with_name("fftdeploy")
 
 
 def scene(live: str, candidate: str, *, policy: str = POLICY, examples: int = 67) -> bytes:
@@ -458,3 +462,32 @@ def test_several_candidates_share_the_risk(repo: Path, sandbox: Sandbox, command
             )
         ]
     )
+
+
+@pytest.mark.parametrize(("reply", "code"), [("y", 0), ("n", 7)])
+def test_at_a_terminal_it_offers_to_evaluate_and_says_what_that_costs(
+    repo: Path, sandbox: Sandbox, reply: str, code: int
+) -> None:
+    before = scene(V8, V10)
+    words = [str(PROGRAM), "promote", TARGET, "--why", "PR #7"]
+    steps = [("evaluate now? [y/N]", reply)]
+    steps += [("make this change? [y/N]", "y")] if reply == "y" else []
+
+    ended, screen = terminal.run(words, dict(os.environ), *steps)
+
+    assert ended == code, screen
+    assert "an evaluation takes 134 requests, about " in screen
+    assert (newest(TARGET).bundle.model, len(evidence())) == ((V10, 1) if code == 0 else (V8, 0))
+    assert code == 0 or Path("deployments.toml").read_bytes() == before
+
+
+def test_a_dry_run_spends_nothing_even_with_eval(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    before = scene(V8, V10)
+
+    ended = command("promote", TARGET, "--why", "x", "--dry-run", "--eval")
+
+    assert ended.code == 7
+    assert evidence() == []
+    assert Path("deployments.toml").read_bytes() == before

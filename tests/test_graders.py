@@ -20,7 +20,7 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.examples import Example
 from fftdeploy.evaluation.grading import similarity, timebox
 from fftdeploy.evaluation.grading.graders import Grade, Grading, build
-from fftdeploy.evaluation.running.outputs import MAX_CHARS
+from fftdeploy.evaluation.outputs import MAX_CHARS
 from fftdeploy.grader_rules import GraderRules
 
 EXAMPLE = Example("x", ({"role": "user", "content": "hi"},), "Yes")

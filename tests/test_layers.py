@@ -42,6 +42,17 @@ LAYERS = (
     ("names",),
     ("errors",),
 )
+# The same within the evaluation, for it is a third of the code.
+EVALUATION = (
+    ("evidence_folder",),
+    ("running",),
+    ("grading",),
+    ("examples",),
+    ("judging", "evidence", "stored_verdict"),
+    ("outputs", "json_values", "texts", "arms"),
+    ("verdict", "results"),
+    ("",),  # the folder's own name
+)
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 # Imports upwards that are made late, where a plain file is not understood, to word the failure:
@@ -139,6 +150,18 @@ def test_arrows_point_down() -> None:
     upwards = {edge for edge in upwards if edge[1] != "__init__"}
     assert upwards == LATE
     assert all(late for name, target, late in edges() if (name, target) in LATE)
+
+
+def test_arrows_point_down_within_the_evaluation() -> None:
+    rank = {name: number for number, names in enumerate(EVALUATION) for name in names}
+    inside = [
+        (name.split(".")[1], ".".join(target.split(".")[1:2]))
+        for name, target, _ in edges()
+        if name.startswith("evaluation.") and target.partition(".")[0] == "evaluation"
+    ]
+
+    assert len(inside) > 50
+    assert {(name, target) for name, target in inside if rank[name] > rank[target]} == set()
 
 
 def test_no_cycles() -> None:

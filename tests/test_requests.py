@@ -13,8 +13,8 @@ from fftdeploy.deployments import Bundle
 from fftdeploy.errors import PolicyError
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example
+from fftdeploy.evaluation.outputs import Output, read_output
 from fftdeploy.evaluation.running import requests
-from fftdeploy.evaluation.running.outputs import Output, read_output
 from fftdeploy.evaluation.running.spending import Mean, estimate, guess
 from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.prices import Price

@@ -19,7 +19,6 @@ from reviewing import (
     POLICY,
     PROMPT,
     REVIEWS,
-    Step,
     answer,
     at_terminal,
     chat,
@@ -28,12 +27,13 @@ from reviewing import (
     scene,
     write_run,
 )
+from terminal import Step
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples import reviewed
 from fftdeploy.evaluation.examples.production import read_requests
 from fftdeploy.evaluation.examples.reviewed import Review
-from fftdeploy.evaluation.running.outputs import Output
+from fftdeploy.evaluation.outputs import Output
 
 REVIEWED = {"reviewed_by": "ana", "reviewed_at": AT}
 BY = Review(by="ana", at=AT)

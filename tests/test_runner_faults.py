@@ -31,8 +31,8 @@ from fftdeploy.errors import (
     UnverifiedError,
     UsageError,
 )
+from fftdeploy.evaluation.outputs import MAX_CHARS
 from fftdeploy.evaluation.running import run_log
-from fftdeploy.evaluation.running.outputs import MAX_CHARS
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.prices import Prices
 from fftdeploy.sandbox import Sandbox

@@ -10,8 +10,8 @@ from fftdeploy.cli.verdict_blocks import verdict_blocks
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
+from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.running import run_log
-from fftdeploy.evaluation.running.outputs import Output
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.report import Cell, Report, line
 from fftdeploy.workspace import shown_path

@@ -19,10 +19,10 @@ from fftdeploy.evaluation.examples import reviewed
 from fftdeploy.evaluation.examples.example_lines import Example, LineError, parse_line
 from fftdeploy.evaluation.examples.reviewed import Review
 from fftdeploy.evaluation.grading.grade import Grade
+from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.results import MISSING
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.log_lines import Header
-from fftdeploy.evaluation.running.outputs import Output
 
 
 @dataclass(slots=True)

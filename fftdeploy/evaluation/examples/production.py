@@ -12,8 +12,8 @@ from fftdeploy import strict_json
 from fftdeploy.answers import Answer
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.reviewed import assistant, lines
+from fftdeploy.evaluation.outputs import read_output
 from fftdeploy.evaluation.results import MISSING
-from fftdeploy.evaluation.running.outputs import read_output
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_LINE = 1024 * 1024

@@ -15,7 +15,7 @@ from fftdeploy.evaluation.grading.text_graders import (
     TextSimilarity,
     require_rapidfuzz,
 )
-from fftdeploy.evaluation.running.outputs import MAX_CHARS
+from fftdeploy.evaluation.outputs import MAX_CHARS
 from fftdeploy.grader_rules import GraderRules, field_names
 
 __all__ = ["Grade", "Grader", "Grading", "build"]

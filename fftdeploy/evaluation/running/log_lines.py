@@ -14,8 +14,8 @@ from typing import Any
 
 from fftdeploy import disk, strict_json
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.outputs import Output, output_from
 from fftdeploy.evaluation.results import MARKS, NOT_MEASURED
-from fftdeploy.evaluation.running.outputs import Output, output_from
 
 ID_PREFIX = b'{"id":"'
 END_PREFIX = b'{"done":'

@@ -17,10 +17,10 @@ from typing import Any, Protocol, cast
 from fftdeploy import verdicts
 from fftdeploy.answers import Answer
 from fftdeploy.errors import ConfigError, FftdeployError, NotReadyError, UnverifiedError
+from fftdeploy.evaluation.outputs import Output, read_output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Results
 from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.log_lines import Record
-from fftdeploy.evaluation.running.outputs import Output, read_output
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog

@@ -16,9 +16,9 @@ from fftdeploy import __version__, strict_json
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.grading.graders import Grading
+from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, PASS, Results, Sample
 from fftdeploy.evaluation.running import requests
-from fftdeploy.evaluation.running.outputs import Output
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.gate_rules import GateRules
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from fftdeploy import files, journal, strict_json
+from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.running import log_lines
 from fftdeploy.evaluation.running.answer_cache import AnswerCache
 from fftdeploy.evaluation.running.log_lines import Header, Record
-from fftdeploy.evaluation.running.outputs import Output
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.journal import Journal
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from fftdeploy import strict_json
 from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
 from fftdeploy.evaluation.running.log_lines import Record
-from fftdeploy.evaluation.running.outputs import Output
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.prices import Price, Prices
 

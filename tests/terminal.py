@@ -1,0 +1,63 @@
+"""A person at a terminal: what the screen says, and what is typed then."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+# Ctrl-C is for whoever has the terminal as its own.
+_LEADER = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+Step = tuple[str, str | Callable[[], object]]
+
+
+def run(words: Sequence[str], environ: Mapping[str, str], *steps: Step) -> tuple[int, str]:
+    """Run a command, and whenever the screen says the first of a step do the second.
+
+    Each step looks only at what was printed since the one before.  A text is typed; "^C" and "^D"
+    are those keys.  Returns the exit code and all that was shown.
+    """
+    master, slave = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", _LEADER, *words],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environ,
+        start_new_session=True,
+    )
+    os.close(slave)
+    screen, seen, waiting = "", 0, list(steps)
+    deadline = time.monotonic() + 60
+    while data := _read(master, deadline):
+        screen += data
+        while waiting and (place := screen.find(waiting[0][0], seen)) >= 0:
+            seen = place + len(waiting[0][0])
+            _do(master, waiting.pop(0)[1])
+    os.close(master)
+    code = child.wait(60)
+    assert not waiting, (waiting, screen)
+    return code, screen.replace("\r\n", "\n")
+
+
+def _do(master: int, action: str | Callable[[], object]) -> None:
+    if not isinstance(action, str):
+        action()
+        return
+    keys = {"^C": "\x03", "^D": "\x04"}
+    os.write(master, keys.get(action, action + "\n").encode())
+
+
+def _read(master: int, deadline: float) -> str:
+    """Return what was printed next; "" once the other side is closed."""
+    if not select.select([master], [], [], max(deadline - time.monotonic(), 0))[0]:
+        return ""
+    try:
+        return os.read(master, 65536).decode(errors="replace")
+    except OSError:
+        return ""
