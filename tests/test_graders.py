@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from rapidfuzz import fuzz
 
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.examples.examples import Example
-from fftdeploy.evaluation.grading import similarity, timebox
+from fftdeploy.evaluation.grading import timebox
 from fftdeploy.evaluation.grading.graders import Grade, Grading, build
 from fftdeploy.evaluation.outputs import MAX_CHARS
 from fftdeploy.grader_rules import GraderRules

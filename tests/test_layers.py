@@ -49,7 +49,7 @@ EVALUATION = (
     ("grading",),
     ("examples",),
     ("judging", "evidence", "stored_verdict"),
-    ("outputs", "json_values", "texts", "arms"),
+    ("outputs", "json_values", "similarity", "texts", "arms"),
     ("verdict", "results"),
     ("",),  # the folder's own name
 )

@@ -8,6 +8,7 @@ from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
 from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.evaluation import RUNS
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.outputs import Output
@@ -70,7 +71,7 @@ def _rendered(session: Session, stored: Stored, out: Path, *, redact: bool) -> s
 def _texts(session: Session, stored: Stored) -> list[ExampleText] | None:
     """Return what was asked and answered; None, and why, where it is not here any more."""
     workspace, evidence = session.workspace, stored.evidence
-    path = workspace.folder / run_log.RUNS / evidence.run
+    path = workspace.folder / RUNS / evidence.run
     try:
         outputs = run_log.outputs(path, workspace.folder)
         examples = QualityBar(session, workspace, evidence.target).examples

@@ -2,5 +2,11 @@
 
 from pathlib import Path
 
-EVIDENCE_FOLDER = Path(".fftdeploy") / "evidence"
-"""Where evidence is committed, a folder for each task; from the folder of the policy."""
+FOLDER = Path(".fftdeploy")
+"""Where everything is that an evaluation leaves behind; from the folder of the policy."""
+
+EVIDENCE_FOLDER = FOLDER / "evidence"
+"""Evidence, a folder for each task; it is committed."""
+
+RUNS = FOLDER / "runs"
+"""Logs with the outputs of models; git ignores them."""

@@ -19,7 +19,7 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation import json_values
 from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.examples.raw_lines import HeldFile, Line
-from fftdeploy.evaluation.grading.similarity import first_words
+from fftdeploy.evaluation.similarity import first_words
 from fftdeploy.strict_json import StrictError
 
 NEAR = 0.5

@@ -12,7 +12,7 @@ from pathlib import Path
 from fftdeploy import files, journal, strict_json
 from fftdeploy.disk import shown
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.running.run_log import FOLDER, RUNS
+from fftdeploy.evaluation import FOLDER, RUNS
 
 REVIEWS = RUNS / "reviews"
 _VERSION = 1

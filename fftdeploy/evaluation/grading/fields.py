@@ -6,7 +6,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
-from fftdeploy.evaluation.grading import similarity
+from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.json_values import MISSING, canonical
 
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].{1,30})?")

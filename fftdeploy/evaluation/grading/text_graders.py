@@ -8,13 +8,13 @@ from typing import Any
 
 from fftdeploy import strict_json
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.examples.example_lines import Example
-from fftdeploy.evaluation.grading import similarity
 from fftdeploy.evaluation.grading.fields import is_close
 from fftdeploy.evaluation.grading.grade import PASSED, Grade, failed
-from fftdeploy.evaluation.grading.similarity import TooLongError
 from fftdeploy.evaluation.grading.timebox import within
 from fftdeploy.evaluation.json_values import MISSING, lookup
+from fftdeploy.evaluation.similarity import TooLongError
 from fftdeploy.grader_rules import LOOKUP, GraderRules
 
 MAX_SECONDS = 1.0

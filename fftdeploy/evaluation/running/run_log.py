@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from fftdeploy import files, journal, strict_json
+from fftdeploy.evaluation import FOLDER, RUNS
 from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.running import log_lines
 from fftdeploy.evaluation.running.answer_cache import AnswerCache
@@ -20,8 +21,6 @@ from fftdeploy.evaluation.running.log_lines import Header, Record
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.journal import Journal
 
-FOLDER = Path(".fftdeploy")
-RUNS = FOLDER / "runs"
 MAX_AGE = timedelta(days=7)
 """How long an answer may be used again instead of being asked for."""
 
