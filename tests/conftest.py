@@ -4,11 +4,12 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import typer
 
-from fftdeploy.cli.app import run
+from fftdeploy.cli.app import app, run
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 _PREFIXES = ("OPENAI_", "FFTDEPLOY_", "GITHUB_", "GITLAB_", "GIT_")
@@ -46,7 +47,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(folder)
-    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["git", "init", "--quiet", "--template="], check=True)
     return folder
 
 
@@ -58,6 +59,25 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
         monkeypatch.setenv("OPENAI_API_KEY", server.key)
         monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
         yield server
+
+
+@pytest.fixture(autouse=True, scope="session")
+def commands_built_once() -> Iterator[None]:
+    """Keep what Typer builds of the command line: hundreds of runs share one process here."""
+    build = typer.main.get_command
+    built: dict[int, Any] = {}
+
+    def get_command(asked: typer.Typer) -> Any:
+        if asked is not app:
+            return build(asked)
+        registered = len(app.registered_commands)
+        if registered not in built:
+            built[registered] = build(app)
+        return built[registered]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", get_command)
+        yield
 
 
 @pytest.fixture
