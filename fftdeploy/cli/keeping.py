@@ -73,8 +73,9 @@ def _keep(
         results=results,
         verdict={},
     )
-    evidence = replace(evidence, verdict=recompute(evidence).as_json())
-    return _as_before(evidence, tried) or bar.folder.write(evidence)
+    verdict = recompute(evidence)
+    evidence = replace(evidence, verdict=verdict.as_json())
+    return _as_before(evidence, tried) or bar.folder.write(evidence, verdict)
 
 
 def _attempt(results: Results, tried: Sequence[Stored]) -> int:

@@ -4,7 +4,7 @@ The file is one JSON object, a row of `rows` on a line.  Its ID is the first 32 
 SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from fftdeploy import strict_json
 from fftdeploy.deployments import Bundle
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.results import NOT_MEASURED, Results, Sample
+from fftdeploy.evaluation.results import NOT_MEASURED, Column, Results, Sample
 from fftdeploy.evaluation.verdict import Verdict
 
 SCHEMA = "fftdeploy.evidence/1"
@@ -22,6 +22,7 @@ DEAD, LIVE_ITSELF, NOTHING_LIVE = "dead", "live itself", "no live model"
 
 MAX_BYTES = 256 * 1024 * 1024
 _ROW_COLUMNS = ("id", "group", "must_pass", "slices")
+_ROWS_OPEN, _ROWS_BETWEEN, _ROWS_CLOSE = ',"rows":[\n', "\n,", "\n]\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def content_sha(content: Any) -> str:
 def with_id(evidence: Evidence) -> tuple[str, bytes]:
     """Return the ID of `evidence` and the bytes of its file."""
     digest, text = sha256(), bytearray()
-    for chunk in _chunks(evidence):
+    results = evidence.results
+    rows = (_row(results, index) for index in range(len(results)))
+    for chunk in _chunks(_head(evidence), rows):
         piece = chunk.encode()
         digest.update(piece)
         text += piece
@@ -122,9 +125,8 @@ def with_id(evidence: Evidence) -> tuple[str, bytes]:
     return digest.hexdigest()[:32], bytes(text)
 
 
-def _chunks(evidence: Evidence) -> Iterator[str]:
+def _chunks(head: Mapping[str, Any], rows: Iterable[Any]) -> Iterator[str]:
     """Yield the canonical form in pieces: line ends between them change nothing but the looks."""
-    head = _head(evidence)
     opening = "{"
     for key in sorted([*head, "rows"]):
         yield f"{opening}{strict_json.dumps(key)}:" + (
@@ -132,9 +134,10 @@ def _chunks(evidence: Evidence) -> Iterator[str]:
         )
         opening = ","
         if key == "rows":
-            for index in range(len(evidence.results)):
-                comma = "," if index else ""
-                yield comma + strict_json.dumps(_row(evidence.results, index))
+            comma = ""
+            for row in rows:
+                yield comma + strict_json.dumps(row)
+                comma = ","
             yield "]"
     yield "}"
 
@@ -202,11 +205,14 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
         ConfigError: It is not one.
     """
     try:
-        document = strict_json.loads(raw.decode())
-        if document["schema"] != SCHEMA:
-            raise ConfigError(f"{source} is of the schema {str(document['schema'])[:60]!a}")
-        found = _evidence(document)
-        true_id = sha256(strict_json.dumps(document).encode()).hexdigest()[:32]
+        head, rows = _parts(raw.decode())
+        if head["schema"] != SCHEMA:
+            what = f"{source} is of the schema {str(head['schema'])[:60]!a}"
+            raise ConfigError(what, where=source, code="evidence")
+        digest, builder = sha256(), _Builder(head, rows)
+        for chunk in _chunks(head, map(builder.add, rows)):
+            digest.update(chunk.encode())
+        found = _evidence(head, builder.results)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         problem = str(error) if isinstance(error, strict_json.StrictError) else "a part is missing"
         raise ConfigError(
@@ -215,10 +221,22 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
             where=source,
             code="evidence",
         ) from None
-    return true_id, found
+    return digest.hexdigest()[:32], found
 
 
-def _evidence(document: Mapping[str, Any]) -> Evidence:
+def _parts(text: str) -> tuple[dict[str, Any], list[str]]:
+    """Return everything but the rows, and the text of each row: whole, they are 20 x the file."""
+    before, opened, rest = text.partition(_ROWS_OPEN)
+    lines, closed, after = rest.partition(_ROWS_CLOSE)
+    if opened and closed:
+        head = strict_json.loads(f'{before},"rows":0\n{after}')
+        if head.pop("rows") == 0:  # and not the rows of an object within
+            return head, lines.split(_ROWS_BETWEEN)
+    head = strict_json.loads(text)
+    return head, [strict_json.dumps(row) for row in head.pop("rows")]
+
+
+def _evidence(document: Mapping[str, Any], results: Results) -> Evidence:
     examples, baseline = document["examples"], document["baseline"]
     if document["columns"][:4] != list(_ROW_COLUMNS):
         raise ValueError("other columns")
@@ -253,30 +271,42 @@ def _evidence(document: Mapping[str, Any]) -> Evidence:
         candidates=document["candidates"],
         attempt=document["attempt"],
         used=document["used"],
-        results=_results(document),
+        results=results,
         verdict=document["verdict"],
     )
 
 
-def _results(document: Mapping[str, Any]) -> Results:
-    results = Results(document["repeats"], tuple(document["slices"]), tuple(document["fields"]))
-    rows = document["rows"]
-    for example_id, group, must_pass, slices, *_ in rows:
+class _Builder:
+    """Results out of the rows of a file, one after the other."""
+
+    def __init__(self, head: Mapping[str, Any], rows: Sequence[str]) -> None:
+        repeats, arms = head["repeats"], head["columns"][len(_ROW_COLUMNS) :]
+        if rows and repeats * len(arms) > min(map(len, rows)):
+            raise ValueError("more answers than a row has room for")
+        self.results = Results(repeats, tuple(head["slices"]), tuple(head["fields"]))
+        self.columns = [Column.empty(len(rows) * repeats) for _ in arms]
+        self.results.arms.update(zip(arms, self.columns, strict=True))
+
+    def add(self, text: str) -> Any:
+        """Add one row, and return it as it was read.
+
+        Raises:
+            ValueError: It is not a row, or one of another shape.
+        """
+        row = strict_json.loads(text)
+        example_id, group, must_pass, slices, *answers = row
+        results = self.results
         if len(slices) != len(results.slice_keys) or type(example_id) is not str:
             raise ValueError("a row of another shape")
+        place = len(results) * results.repeats
         results.add_example(example_id, group, slices, must_pass=must_pass)
-    for number, arm in enumerate(document["columns"][4:], 4):
-        column = results.add_arm(arm)
-        for index, row in enumerate(rows):
-            if len(row[number]) != results.repeats:
+        for column, cells in zip(self.columns, answers, strict=True):
+            if len(cells) != results.repeats:
                 raise ValueError("an answer is missing")
-            for repeat, (mark, failed, latency, *tokens) in enumerate(row[number]):
+            for repeat, (mark, failed, latency, *tokens) in enumerate(cells):
                 measured = NOT_MEASURED if latency is None else latency
-                column.put(
-                    index * results.repeats + repeat,
-                    Sample(mark, tuple(failed), measured, *tokens),
-                )
-    return results
+                column.put(place + repeat, Sample(mark, tuple(failed), measured, *tokens))
+        return row
 
 
 def same_verdict(stored: Mapping[str, Any], computed: Verdict) -> str:

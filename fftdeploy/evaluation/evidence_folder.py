@@ -138,16 +138,20 @@ class EvidenceFolder:
         """Return where evidence is, or would be."""
         return self.folder / EVIDENCE_FOLDER / task / f"{evidence_id}.json"
 
-    def write(self, evidence: Evidence) -> Stored:
-        """Write evidence; the same evidence twice is one file.
+    def write(self, evidence: Evidence, verdict: Verdict) -> Stored:
+        """Write evidence with the verdict that its rows give; the same twice is one file.
 
         Raises:
             DiskError: The disk refused; there is no such file then.
+            ConfigError: Its name is taken by something else.
         """
         evidence_id, data = records.with_id(evidence)
         path = self.path_of(evidence_id, evidence.task)
-        files.create(path, data, root=self.folder)
-        return self.read(path)
+        if not files.create(path, data, root=self.folder):
+            return self.read(path)
+        stored = Stored(evidence_id, path, evidence, verdict)
+        self._read[path] = stored
+        return stored
 
 
 def problem(question: Question, stored: Stored, now: datetime) -> str:
