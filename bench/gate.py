@@ -1,15 +1,18 @@
 """The gate on many paired examples, beside one plain loop that sums as many numbers."""
 
-import argparse
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
+
+from measure import Row
 
 from fftdeploy.evaluation.judging import gate
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.gate_rules import GateRules
 
+EXAMPLES = 100_000
 _SLICES = {"language": 8, "channel": 4, "plan": 3}
 _FIELDS = ("urgency", "category", "next_step", "summary")
 
@@ -31,8 +34,9 @@ def world(examples: int, repeats: int, *, grouped: bool) -> Results:
     return results
 
 
-def bench(examples: int, runs: int) -> None:
-    numbers = list(range(examples))
+def bench(_folder: Path, runs: int) -> list[Row]:
+    """Judge answers that are in memory: pairs, pairs in groups of five, and three repeats."""
+    numbers = list(range(EXAMPLES))
 
     def add() -> None:
         total = 0
@@ -40,19 +44,19 @@ def bench(examples: int, runs: int) -> None:
             total += number
 
     plain = _median(add, runs)
-    for title, repeats, grouped in (
-        ("plain pairs", 1, False),
-        ("groups", 1, True),
-        ("x3", 3, False),
-    ):
-        results = world(examples, repeats, grouped=grouped)
+    shapes = {"pairs": (1, False), "pairs in groups of 5": (1, True), "3 repeats": (3, False)}
+    rows = []
+    for name, (repeats, grouped) in shapes.items():
+        results = world(EXAMPLES, repeats, grouped=grouped)
         rules = GateRules((), (), slices=tuple(_SLICES), repeats=repeats)
 
         def judge(results: Results = results, rules: GateRules = rules) -> None:
-            gate.judge(rules, results, name="m", has_baseline=True, reviewed=examples)
+            gate.judge(rules, results, name="m", has_baseline=True, reviewed=EXAMPLES)
 
         took = _median(judge, runs)
-        print(f"{title}: {examples} examples in {took:.3f} s, {took / plain:.0f} sums")
+        what = f"the gate on {EXAMPLES:,} examples, {name}"
+        rows.append(Row(what, took, 2, "s", f"{took / plain:.0f} x a loop that sums as many"))
+    return rows
 
 
 def _median(work: Callable[[], None], runs: int) -> float:
@@ -62,11 +66,3 @@ def _median(work: Callable[[], None], runs: int) -> float:
         work()
         times.append(time.perf_counter() - started)
     return median(times)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--examples", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=3)
-    given = parser.parse_args()
-    bench(given.examples, given.runs)

@@ -15,7 +15,10 @@ from pathlib import Path
 
 import edits
 import evaluation
+import gate
 import online
+import peers
+import report
 import start
 from measure import Row
 
@@ -26,6 +29,9 @@ BENCHES: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
     "connections": (online.connections, 5),
     "edits": (edits.bench, 9),
     "evaluation": (evaluation.bench, 5),
+    "gate": (gate.bench, 5),
+    "report": (report.bench, 5),
+    "peers": (peers.bench, 3),
 }
 """Each with the number of runs that its noise asks for."""
 
