@@ -453,6 +453,10 @@ def test_several_candidates_share_the_risk(repo: Path, sandbox: Sandbox, command
     document = json.loads(ended.out)
     assert [one["candidate"] for one in document["evaluations"]] == [V9, V10]
     assert [json.loads(path.read_text())["candidates"] for path in evidence()] == [2, 2]
+    together = set(evidence())
+    command("eval", TARGET, f"{V10}@", "--fresh")
+    (alone,) = set(evidence()) - together
+    assert json.loads(alone.read_text())["candidates"] == 2, "asked again alone, it shares on"
     assert (
         ended.code
         == {"pass": 0, "fail": 5, "inconclusive": 7}[

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import Command
-from fault_server import KEY, FaultServer, error, good_model, reply
+from fault_server import KEY, FaultServer, chat_body, error, good_chat, good_model, reply
 from test_api_faults import FakeTime
 
 from fftdeploy.cli import session
@@ -335,6 +335,78 @@ def test_F1_the_whole_way_from_the_api_and_the_file(
     print(f"F1: {tried} command runs, {len(wrong)} wrong")
     assert wrong == []
     assert (repo / "deployments.toml").read_text() == good
+
+
+GATE = """version = 1
+
+[tasks.triage.gate]
+examples = ["triage.jsonl"]
+slices = ["kind"]
+on_inconclusive = "block"
+
+[[tasks.triage.gate.graders]]
+type = "json_fields"
+
+[tasks.triage.gate.graders.fields]
+"::error::x" = "exact"
+"""
+
+
+def hostile_example(payload: str) -> dict[str, Any]:
+    agreed = json.dumps({"::error::x": payload})
+    turns = [{"role": "user", "content": payload}, {"role": "assistant", "content": agreed}]
+    name = payload[:100] if payload.isprintable() else "refused elsewhere"
+    meta = {"kind": name, "who": name}
+    return {"messages": turns, "tags": [name], "meta": meta, "reviewed_by": name}
+
+
+def hostile_answers(payload: str) -> list[Any]:
+    said = {"role": "assistant", "content": payload}
+    return [
+        chat_body(choices=[{"index": 0, "message": message, "finish_reason": reason}])
+        | {"model": payload, "system_fingerprint": payload}
+        for message, reason in (
+            (said, "stop"),
+            (said, payload),
+            ({"role": "assistant", "content": None, "refusal": payload}, "stop"),
+            ({**said, "content": json.dumps({payload: payload, "::error::x": 1})}, "stop"),
+        )
+    ]
+
+
+def test_F1_H13_the_whole_way_from_examples_and_answers(
+    world: tuple[Path, FaultServer], command: Command
+) -> None:
+    """Text of examples, of answers and of the policy, through every command of the evaluation."""
+    repo, api = world
+    payloads = [payload for payload in PAYLOADS if "\ud800" not in payload]
+    lines = [json.dumps(hostile_example(payload)) for payload in payloads]
+    (repo / "triage.jsonl").write_text("\n".join(lines) + "\n")
+    (repo / "fftdeploy.toml").write_text(GATE)
+    answers = [body for payload in payloads for body in hostile_answers(payload)]
+    commands: tuple[tuple[str, ...], ...] = (
+        ("size", "triage/production", "gpt-6-luna"),
+        ("eval", "triage/production", "gpt-6-luna", "--fresh"),
+        ("report",),
+        ("verify",),
+        ("check",),
+    )
+    tried, wrong, codes = 0, [], set()
+    for form in FORMATS:
+        for model in (MODEL, "gpt-6-luna"):
+            api.retrieve(good_model(id=model), model=model)
+        for argv in commands:
+            api.probe(*2 * [good_chat(model=MODEL)], *(reply(body=body) for body in answers))
+            done = command(*argv, "--format", form)
+            tried += 1
+            codes.add((argv[0], done.code))
+            problems = [harmless(text) for text in (done.out, done.err)]
+            wrong += [(argv[0], form, said) for said in problems if said]
+            if form == "json":
+                json.loads(done.out)
+    print(f"F1: {tried} command runs over {len(payloads)} payloads, {len(wrong)} wrong")
+    assert wrong == []
+    assert codes == {("size", 0), ("eval", 7), ("report", 0), ("verify", 0), ("check", 0)}
 
 
 ENCODINGS = (
