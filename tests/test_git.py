@@ -9,6 +9,7 @@ import pytest
 
 from fftdeploy import git
 from fftdeploy.errors import DiskError, UsageError
+from fftdeploy.git.process import executable
 
 KEY = "sk-canary-0123456789abcdef"
 OLD, NEW = b"version = 1\n", b"version = 1\n# new\n"
@@ -208,7 +209,9 @@ def test_C16_odd_states(repo: Repo, environ: dict[str, str], tmp_path: Path) -> 
     assert clone.head_text(shallow / "deployments.toml") == NEW
     with pytest.raises(UsageError, match=r"^git has no commit 'HEAD~1' here$") as error:
         clone.text("HEAD~1", shallow / "deployments.toml")
-    assert error.value.hint == "a shallow clone may lack it: git fetch"
+    assert error.value.hint == (
+        "this clone is shallow: git fetch --unshallow, or fetch-depth: 0 in CI"
+    )
     opened = unborn.open()
     assert (opened.head_text(unborn.file), opened.is_tracked(unborn.file)) == (None, False)
     assert (opened.short_head(), opened.under_way()) == ("", "")
@@ -324,7 +327,7 @@ def test_G5_no_home(repo: Repo, environ: dict[str, str]) -> None:
 def test_G4_git_gets_no_key(repo: Repo, environ: dict[str, str], tmp_path: Path) -> None:
     dump = tmp_path / "dump"
     environ |= {"LC_ALL": "C.UTF-8", "GIT_TRACE": "1", "MY_API_KEY_2": "x"}
-    spy = fake_git(tmp_path / "bin", f'env >> {dump}; exec {git._git(environ)} "$@"', environ)
+    spy = fake_git(tmp_path / "bin", f'env >> {dump}; exec {executable(environ)} "$@"', environ)
 
     git.user_email(repo.folder, spy)
     opened = git.open_repository(repo.folder, spy)

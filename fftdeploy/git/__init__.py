@@ -1,0 +1,27 @@
+"""Ask git about the repository and, for `--commit`, make one commit.
+
+The only git subprocess.  Questions run in a fixed environment with everything switched off that
+a repository's own configuration could start; no call ever goes to the network.  Only `commit`
+runs the user's hooks and signing, and API keys are taken out of its environment.
+"""
+
+from fftdeploy.git.committing import check_committable, commit, commit_environ, create_repository
+from fftdeploy.git.repository import (
+    Repository,
+    find_version,
+    open_repository,
+    patches,
+    user_email,
+)
+
+__all__ = [
+    "Repository",
+    "check_committable",
+    "commit",
+    "commit_environ",
+    "create_repository",
+    "find_version",
+    "open_repository",
+    "patches",
+    "user_email",
+]
