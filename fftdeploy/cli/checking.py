@@ -1,6 +1,7 @@
 """Check: everything the files and the API prove, and one exit code for it."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fftdeploy import findings
 from fftdeploy.bundles import live_bundle
@@ -12,26 +13,56 @@ from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
 from fftdeploy.workspace import select
 
+if TYPE_CHECKING:  # `check` without `--base` needs no git
+    from fftdeploy.cli.against import Against
+    from fftdeploy.cli.proposing import Proposal
+
 _PROBES_AT_ONCE = 20
 
 
 class Check:
     """One run of `check`; it looks at everything before it says anything."""
 
-    def __init__(self, session: Session, names: list[str], *, offline: bool, probe: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        names: list[str],
+        *,
+        offline: bool,
+        probe: bool,
+        against: "Against | None" = None,
+    ) -> None:
         self.session = session
         self.workspace = session.workspace
         self.targets = select(self.workspace.deployments, names)
         self.is_online = not offline and (session.has_key or probe)
         self.probe = probe
+        self.against = against
 
     def run(self) -> Report:
-        """Report all findings; the gravest decides the exit code."""
+        """Report all findings; the gravest decides the exit code.
+
+        Raises:
+            UsageError: There is no such base, or no targets of that name.
+            ConfigError: A file is not valid.
+            FftdeployError: With `--rerun`, what kept the evaluation from being made.
+        """
         _ = self.workspace.policy  # what is wrong with a file costs no request
         for target in self.targets:
             live_bundle(target, self.workspace.sha)
         self._check_examples()
-        readiness = self._ask() if self.is_online else {}
+        if self.against is None:
+            return self._report(None)
+        from fftdeploy.base_ref import open_base
+        from fftdeploy.cli.proposing import Proposal
+
+        with open_base(self.workspace, self.against.ref, self.session.environ) as base:
+            return self._report(Proposal(self.session, self.workspace, base, self.against))
+
+    def _report(self, proposal: "Proposal | None") -> Report:
+        changed = set(proposal.made_live) if proposal else set()
+        readiness = self._ask(changed) if self.is_online else {}
+        dead = proposal.dead() if proposal and self.is_online else frozenset[str]()
         shutdowns = {str(target): self._shutdown(target, readiness) for target in self.targets}
         facts = findings.gather(
             self.workspace,
@@ -41,7 +72,12 @@ class Check:
             shutdowns,
             self._evidence_problem,
         )
-        found = findings.find(facts, self.targets)
+        against: list[Finding] = []
+        if proposal is not None:
+            facts = replace(facts, policy=proposal.base.tip.policy)
+            against = proposal.findings(readiness, shutdowns, dead)
+            self.session.data.update(proposal.as_json())
+        found = _without_twins(against, findings.find(facts, self.targets))
         outcome = _outcome(found, readiness)
         self.session.data.update(
             verified=self.is_online,
@@ -55,7 +91,8 @@ class Check:
             ],
             findings=[],
         )
-        return Report(outcome, self.session.data, self._body(found), tuple(found))
+        body = (*(proposal.body(found) if proposal else ()), *self._body(found))
+        return Report(outcome, self.session.data, body, tuple(found))
 
     def _check_examples(self) -> None:
         """Read the examples and graders of every task that has a gate.
@@ -79,8 +116,8 @@ class Check:
             return "there is no such file" if error.code == "missing" else error.message
         return ""
 
-    def _ask(self) -> dict[str, Readiness]:
-        """Return what the API proved about each target's live model."""
+    def _ask(self, changed: set[str]) -> dict[str, Readiness]:
+        """Return what the API proved about each target's live model; the changed ones answer."""
         prover = self.session.prover(concurrency=_PROBES_AT_ONCE)
         if self.probe:
             questions = {str(target): self._question(target) for target in self.targets}
@@ -92,7 +129,9 @@ class Check:
         listed = prover.check_listed(kin, kin)
         found = {str(target): listed[target.model] for target in self.targets}
         self._suspect_the_key(found, kin)
-        return found
+        questions = {str(t): self._question(t) for t in self.targets if str(t) in changed}
+        proved = prover.prove_all(set(questions.values()), listed=True) if questions else {}
+        return found | {name: proved[question] for name, question in questions.items()}
 
     def _suspect_the_key(
         self, found: dict[str, Readiness], kin: dict[str, tuple[str, ...]]
@@ -146,6 +185,19 @@ class Check:
         if not self.is_online:
             body.append(line(Cell("NOT VERIFIED with the API: no model was asked about", "warn")))
         return tuple(body)
+
+
+def _without_twins(first: list[Finding], others: list[Finding]) -> list[Finding]:
+    """Return all findings, those of `others` left out that `first` has, or has more gravely."""
+    places = {(f.subject, f.line) for f in first if f.severity == "error"}
+    codes = {(f.subject, f.code) for f in first}
+    rest = [
+        f
+        for f in others
+        if (f.subject, f.code) not in codes
+        and not (f.code in {"hand-edit", "unrecorded"} and (f.subject, f.line) in places)
+    ]
+    return [*first, *rest]
 
 
 def _outcome(found: list[Finding], readiness: dict[str, Readiness]) -> Outcome:

@@ -7,6 +7,7 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session, one_of, parse_time
+from fftdeploy.errors import UsageError
 from fftdeploy.report import Raw, Report
 from fftdeploy.runtime import resolve as resolve_target
 
@@ -50,6 +51,26 @@ def check(
     probe: Annotated[
         bool, typer.Option("--probe", help="Send each live model one short message.")
     ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="Judge what changed since REF, by its policy.", metavar="REF"),
+    ] = None,
+    allow_policy_change: Annotated[
+        bool,
+        typer.Option(
+            "--allow-policy-change", help="With --base: let policy and examples change, too."
+        ),
+    ] = False,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="With --base: make the evidence again, now.")
+    ] = False,
+    accept_claimed: Annotated[
+        bool,
+        typer.Option("--accept-claimed", help="With --base: trust evidence that came along."),
+    ] = False,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", help="With --rerun: stop before this is spent.")
+    ] = None,
 ) -> Report:
     """Check both files, their history, and that what is live works.
 
@@ -57,12 +78,26 @@ def check(
     Examples:
       fftdeploy check
       fftdeploy check --offline --format github
-      fftdeploy check '*/production' --probe
+      fftdeploy check --base origin/main
     """  # noqa: D301
     one_of({"--offline": offline, "--probe": probe}, ["--offline", "--probe"])
+    one_of(
+        {"--rerun": rerun, "--accept-claimed": accept_claimed, "--offline": offline and rerun},
+        ["--rerun", "--accept-claimed", "--offline"],
+    )
     from fftdeploy.cli import checking
+    from fftdeploy.cli.against import Against, Trust
 
-    return checking.Check(session, targets or [], offline=offline, probe=probe).run()
+    if base is None and (allow_policy_change or rerun or accept_claimed):
+        raise UsageError(
+            "--allow-policy-change, --rerun and --accept-claimed go with --base",
+            hint="fftdeploy check --base origin/main",
+        )
+    trust = Trust(accept_claimed, rerun, max_usd)
+    against = Against(base, allow_policy_change, trust) if base is not None else None
+    return checking.Check(
+        session, targets or [], offline=offline, probe=probe, against=against
+    ).run()
 
 
 @command("history")

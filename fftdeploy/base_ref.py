@@ -1,0 +1,156 @@
+"""The files as a git ref has them: what a proposed change is compared with, and judged by.
+
+Contents come out of git byte for byte, through no filter, and are laid out in a folder of their
+own, so that they are read exactly as the files of the working tree are.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fftdeploy import deployments, files, git, policy, profiles
+from fftdeploy.errors import ConfigError, FftdeployError
+from fftdeploy.evaluation import EVIDENCE_FOLDER
+from fftdeploy.workspace import Workspace
+
+_EMPTY = b"version = 1\n"
+
+
+@dataclass(frozen=True)
+class BaseRef:
+    """A ref that changes are to be merged into, and where they parted from it."""
+
+    ref: str
+    commit: str
+    parted: str
+    """The newest commit that the ref and HEAD share."""
+    tip: Workspace
+    """The files at the ref."""
+    fork: Workspace
+    """The files where the two parted; the same as `tip` where nothing was merged since."""
+    changed: tuple[str, ...]
+    """Paths, from the folder, of policy and examples that HEAD or the work tree has changed."""
+    _tree: "_Tree"
+
+    def has_evidence(self, task: str, evidence: str) -> bool:
+        """Tell whether the ref has the evidence: whoever merged it vouches for it."""
+        return f"{EVIDENCE_FOLDER}/{task}/{evidence}.json" in self._tree.evidence
+
+    def lay_out_evidence(self, task: str) -> None:
+        """Put the ref's evidence about `task` beside its other files."""
+        below = f"{EVIDENCE_FOLDER}/{task}/"
+        names = [name for name in self._tree.evidence if name.startswith(below)]
+        self._tree.write("tip", self._tree.read(self.commit, names))
+
+    def lay_out_profile(self, name: str) -> None:
+        """Put a profile of the work tree beside the ref's files, where the ref has none."""
+        path = f"{profiles.FOLDER}/{name}.toml"
+        self._tree.write("tip", {path: self._tree.present(path)})
+
+
+@contextmanager
+def open_base(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Iterator[BaseRef]:
+    """Lay out the files of `ref`, and of the commit where HEAD parted from it, for as long as used.
+
+    Raises:
+        UsageError: There is no repository, or this clone lacks a commit; the hint says what to
+            fetch.
+        ConfigError: The files of the ref are not valid.
+    """
+    repository = git.open_repository(workspace.folder, environ)
+    commit = repository.commit_id(ref)
+    parted = repository.merge_base(commit)
+    with TemporaryDirectory(prefix="fftdeploy-base-") as place:
+        tree = _Tree(repository, workspace, Path(place).resolve())
+        names = [name for name in tree.names(commit) if _is_setting(name)]
+        at_tip = tree.read(commit, [tree.file, policy.FILE_NAME, *names])
+        tip = tree.lay_out("tip", at_tip)
+        fork, at_fork = tip, at_tip
+        if parted != commit:
+            at_fork = tree.read(parted, list(at_tip))
+            fork = tree.lay_out("fork", at_fork)
+        try:
+            examples = _examples(tip, workspace)
+        except ConfigError as error:
+            error.message = f"{ref} is not valid itself: {error.message}"
+            raise
+        found = tree.read(commit, examples)
+        tree.write("tip", found)
+        at_tip |= found
+        at_fork |= tree.read(parted, examples) if parted != commit else found
+        judged = [policy.FILE_NAME, *examples]
+        changed = [n for n in judged if tree.present(n) not in (at_tip[n], at_fork[n])]
+        yield BaseRef(ref, commit, parted, tip, fork, tuple(changed), tree)
+
+
+def _is_setting(name: str) -> bool:
+    folder, _, rest = name.rpartition("/")
+    return folder == profiles.FOLDER and rest.endswith(".toml")
+
+
+def _examples(*workspaces: Workspace) -> list[str]:
+    """Name the example files of every gate, from the folder."""
+    found: dict[str, None] = {}
+    for workspace in workspaces:
+        for task in workspace.policy.tasks.values():
+            if task.gate is not None:
+                found |= dict.fromkeys(task.gate.examples)
+    return list(found)
+
+
+class _Tree:
+    """The folder of the deployments file, at any commit."""
+
+    def __init__(self, repository: git.Repository, workspace: Workspace, place: Path) -> None:
+        self.repository = repository
+        self.workspace = workspace
+        self.place = place
+        spelled = repository.spell(workspace.folder)
+        self.prefix = "" if spelled == "." else f"{spelled}/"
+        self.file = workspace.snapshot.path.name
+        self.evidence: frozenset[str] = frozenset()
+
+    def names(self, commit: str) -> list[str]:
+        """List the files of `commit` in the folder, and remember its evidence."""
+        found = self.repository.names(commit, self.workspace.folder)
+        names = [name.removeprefix(self.prefix) for name in found]
+        self.evidence = frozenset(n for n in names if n.startswith(f"{EVIDENCE_FOLDER}/"))
+        return names
+
+    def read(self, commit: str, names: list[str]) -> dict[str, bytes | None]:
+        """Return the files called `names` at `commit`; None where it has none."""
+        contents = self.repository.blobs([f"{commit}:{self.prefix}{name}" for name in names])
+        return dict(zip(names, contents, strict=True))
+
+    def present(self, name: str) -> bytes | None:
+        """Return a file of the working tree; None where there is none to be read."""
+        folder = self.workspace.folder
+        try:
+            return files.read(folder / name, root=folder, max_bytes=2**30).data
+        except FftdeployError:
+            return None
+
+    def write(self, under: str, contents: Mapping[str, bytes | None]) -> None:
+        """Write files below the folder `under` of the place."""
+        for name, data in contents.items():
+            if data is not None:
+                files.create(self.place / under / name, data, root=self.place)
+
+    def lay_out(self, under: str, contents: dict[str, bytes | None]) -> Workspace:
+        """Write the files of a commit and open them as a workspace.
+
+        Raises:
+            ConfigError: The deployments file is not valid.
+        """
+        self.write(under, {**contents, self.file: contents[self.file] or _EMPTY})
+        folder = self.place / under
+        snapshot = files.read(folder / self.file, root=folder)
+        shown = self.workspace.shown
+        try:
+            parsed = deployments.parse(snapshot.data, shown)
+        except ConfigError as error:
+            error.message = f"the {under} of the base is not valid itself: {error.message}"
+            raise
+        return Workspace(shown, folder, snapshot, parsed)

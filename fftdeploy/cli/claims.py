@@ -1,0 +1,162 @@
+"""The evidence that a proposed release names: is it about this, and who saw it made?"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fftdeploy import git
+from fftdeploy.change_rules import Ground
+from fftdeploy.changes import Change
+from fftdeploy.cli.against import Trust
+from fftdeploy.cli.session import Session
+from fftdeploy.deployments import Bundle, Release
+from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.evaluation import RUNS
+from fftdeploy.report import Finding
+from fftdeploy.workspace import Workspace
+
+if TYPE_CHECKING:  # a change that no gate asks about pays for none of it
+    from fftdeploy.base_ref import BaseRef
+    from fftdeploy.cli.quality import QualityBar
+    from fftdeploy.evaluation.evidence_folder import Stored
+
+Standing = Literal["base", "this job", "claimed", "re-run"]
+
+
+@dataclass
+class Claims:
+    """Judges the evidence of each proposed release by the base's gate, examples and graders."""
+
+    session: Session
+    workspace: Workspace
+    base: "BaseRef"
+    ground: Ground
+    trust: Trust
+    found: dict[tuple[str, int], tuple["Stored", Standing]] = field(default_factory=dict)
+    """Target and number of a release -> its evidence, and who saw it made."""
+
+    def judge(self, change: Change, *, rerun: bool) -> Iterator[Finding]:
+        """List what the evidence of `change` lacks; nothing where none is asked for.
+
+        With `rerun` the evidence is made again, whatever the release names.
+
+        Raises:
+            FftdeployError: What `Evaluation.run` raises, with `rerun`.
+        """
+        release, target = change.release, change.target
+        rules = self.ground.policy.rules(target.environment)
+        if release is None or change.kind == "rollback" or not rules.protected:
+            return
+        if self.ground.policy.gate(target.task) is None or self._is_first_record(change, release):
+            return
+        from fftdeploy.cli.quality import QualityBar
+
+        bar = QualityBar(self.session, self.base.tip, str(target))
+        if rerun:
+            yield from self._rerun(change, release, bar)
+        elif release.evidence is None:
+            message = f"release {release.n} has no evidence, and {target} is protected"
+            yield self._about(change, "no-evidence", message, f"fftdeploy eval {target}")
+        else:
+            yield from self._stored(change, release, bar, release.evidence)
+
+    def _is_first_record(self, change: Change, release: Release) -> bool:
+        """Tell whether what the base has live gets its first release: nothing is made live."""
+        old = self.ground.old(change.target)
+        if old is None or old.releases or change.kind != "adopt":
+            return False
+        return release.bundle == self.ground.live(old)
+
+    def _stored(
+        self, change: Change, release: Release, bar: "QualityBar", evidence: str
+    ) -> Iterator[Finding]:
+        from fftdeploy.evaluation.evidence_folder import EvidenceFolder, problem
+
+        folder = EvidenceFolder(self.workspace.folder)
+        try:
+            stored = folder.read(folder.path_of(evidence, change.target.task))
+        except FftdeployError as error:
+            wrong = "there is no such file" if error.code == "missing" else error.message
+            yield self._about(change, "evidence", f"evidence {evidence[:12]}: {wrong}")
+            return
+        standing = self._standing(change, stored)
+        self.found[str(change.target), release.n] = stored, standing
+        question = bar.question(release.bundle, self._baseline(change, bar))
+        if wrong := problem(question, stored, self.ground.now) or self._death(change, stored):
+            message = f"evidence {stored.short} does not count: {wrong}"
+            yield self._about(change, "evidence", message, f"fftdeploy eval {change.target}")
+            return
+        yield from self._verdict(change, release, bar, stored)
+        if standing == "claimed":
+            yield self._claimed(change, stored)
+
+    def _baseline(self, change: Change, bar: "QualityBar") -> Bundle | None:
+        """Return what the candidate had to be compared with: what was live before its row."""
+        old = self.ground.old(change.target)
+        is_first = old is None or change.before == self.ground.live(old)
+        return bar.baseline if is_first else change.before
+
+    def _death(self, change: Change, stored: "Stored") -> str:
+        """Doubt evidence that rests on the death of what is live, unless the API proved it."""
+        from fftdeploy.evaluation.evidence import DEAD
+
+        baseline = stored.evidence.baseline
+        rests = baseline.how == "recorded" or baseline.why == DEAD
+        is_dead = str(change.target) in self.ground.dead
+        return "what is live was dead for it, and is not proved to be" if rests > is_dead else ""
+
+    def _verdict(
+        self, change: Change, release: Release, bar: "QualityBar", stored: "Stored"
+    ) -> Iterator[Finding]:
+        verdict = stored.verdict
+        if verdict.ruling == "pass" or verdict.reports_only:
+            return
+        said = f"evidence {stored.short}: {verdict.headline}"
+        if verdict.ruling == "fail":
+            yield self._about(change, "gate", said, f"fftdeploy report {stored.short}")
+            return
+        rules = self.ground.policy.rules(change.target.environment)
+        is_let_through = bar.rules.on_inconclusive == "allow"
+        is_let_through |= "inconclusive" in release.overrides and rules.allow_overrides
+        severity: Literal["error", "notice"] = "notice" if is_let_through else "error"
+        hint = f"fftdeploy size {change.target}"
+        yield self.ground.about(change, "inconclusive", said, hint, severity)
+
+    def _claimed(self, change: Change, stored: "Stored") -> Finding:
+        message = f"evidence {stored.short} is claimed in this change: nobody here saw it made"
+        if self.trust.accept_claimed:
+            return self.ground.about(change, "claimed", message, severity="notice")
+        return self._about(change, "claimed", message, "check --rerun, or --accept-claimed")
+
+    def _standing(self, change: Change, stored: "Stored") -> Standing:
+        """Say who saw the run: whoever merged the base, this job, or nobody that we know."""
+        if self.base.has_evidence(change.target.task, stored.id):
+            return "base"
+        run = self.workspace.folder / RUNS / Path(stored.evidence.run).name
+        with suppress(UsageError):
+            repository = git.open_repository(self.workspace.folder, self.session.environ)
+            # The log of a run is never committed: one that is came with the change.
+            if run.is_file() and not run.is_symlink() and not repository.is_tracked(run):
+                return "this job"
+        return "claimed"
+
+    def _rerun(self, change: Change, release: Release, bar: "QualityBar") -> Iterator[Finding]:
+        """Evaluate again, by the base's examples and gate; what that finds is what counts."""
+        from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
+        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+
+        target = change.target
+        self.base.lay_out_evidence(target.task)
+        if release.bundle.profile is not None:
+            self.base.lay_out_profile(release.bundle.profile)
+        flags = EvaluationFlags(max_usd=self.trust.max_usd, fresh=True)
+        evaluation = Evaluation(self.session, self.base.tip, str(target), flags)
+        stored = evaluation.run([release.bundle])[0]
+        EvidenceFolder(self.workspace.folder).write(stored.evidence, stored.verdict)
+        self.found[str(target), release.n] = stored, "re-run"
+        yield from self._verdict(change, release, bar, stored)
+
+    def _about(self, change: Change, code: str, message: str, hint: str = "") -> Finding:
+        return self.ground.about(change, code, message, hint)

@@ -1,0 +1,499 @@
+"""Rows H1 to H16: what a pull request may not do, and what it may, judged by `check --base`.
+
+Every kind is a commit on a copy of one repository.  The controls are judges that can be fooled:
+one that reads the policy of the pull request, and plain git.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from conftest import Command
+from proposals import EXAMPLES, POLICY, TARGET, Template, bring, commit, git, template
+from scenes import FILE, LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
+
+from fftdeploy import strict_json
+from fftdeploy.evaluation.evidence import content_sha
+from fftdeploy.sandbox import STORY_NOW, Sandbox, triage
+
+NOW = f"{STORY_NOW:%Y-%m-%dT%H:%M:%SZ}"
+TODAY = '{ from = 2026-11-01, to = 2026-12-01, why = "launch" }'
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    with template(tmp_path_factory.mktemp("template")) as found:
+        yield found
+
+
+class Change:
+    """A working copy of the repository, and what a pull request does to it."""
+
+    def __init__(self, made: Template, folder: Path, command: Command) -> None:
+        self.made, self.folder, self.command = made, folder, command
+
+    def edit(self, old: str, new: str, file: Path = FILE, count: int = 1) -> None:
+        text = file.read_text()
+        assert old in text, (old, text)
+        file.write_text(text.replace(old, new, count))
+
+    def release(self, model: str = V10, *, live: bool = True, **more: object) -> None:
+        """Put a release on top of production, and its model into the line."""
+        given = {"n": 4, "via": "staging", "why": "x", "at": STORY_NOW, **more}
+        number = given.pop("n")
+        new = row(number, model, **given)  # type: ignore[arg-type]  # of `more`
+        text = FILE.read_text()
+        head, mark, tail = text.partition("[triage.production]\n")
+        if live:
+            tail = tail.replace(f'model = "{V8}"', f'model = "{model}"', 1)
+        tail = tail.replace("releases = [\n", f"releases = [\n  {new},\n", 1)
+        FILE.write_text(head + mark + tail)
+
+    def promote(self, model: str, evidence: str, **more: object) -> None:
+        """Promote by hand, with evidence that was made elsewhere."""
+        bring(self.made.folder.parent / "made", evidence)
+        self.release(model, evidence=evidence, **more)
+
+    def good(self, **more: object) -> None:
+        self.promote(V10, self.made.evidence["pass"], **more)
+
+    def base(self, act: Callable[["Change"], object]) -> None:
+        """Change what `main` has, before the pull request parts from it."""
+        git("switch", "--quiet", "main")
+        act(self)
+        commit("main")
+        git("switch", "--quiet", "change")
+        git("merge", "--quiet", "--ff-only", "main")
+
+    def judged(self, *flags: str) -> tuple[int, list[str]]:
+        done = self.command("check", "--base", "main", "--offline", "--json", *flags)
+        document = json.loads(done.out)
+        found = [f["code"] for f in document.get("findings", []) if f["severity"] == "error"]
+        return done.code, found or [document.get("error", {}).get("code", "")]
+
+
+@pytest.fixture
+def change(
+    made: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> Change:
+    folder = tmp_path / "repo"
+    shutil.copytree(made.folder, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(made.folder.parent / "home"))
+    monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    return Change(made, folder, command)
+
+
+def edited(
+    act: Callable[[dict[str, object]], object], *, renamed: bool
+) -> Callable[[Change], None]:
+    """Promote v9 with its failed evidence, edited by `act`."""
+
+    def do(change: Change) -> None:
+        source = change.made.evidence["fail"]
+        path = bring(change.made.folder.parent / "made", source)
+        document = json.loads(path.read_text())
+        act(document)
+        path.write_text(strict_json.dumps(document))
+        name = content_sha(document) if renamed else source
+        path.rename(path.with_name(f"{name}.json"))
+        change.release(V9, evidence=name)
+
+    return do
+
+
+def claim_pass(document: dict[str, object]) -> None:
+    verdict = document["verdict"]
+    assert isinstance(verdict, dict)
+    verdict |= {"ruling": "pass", "label": "not worse"}
+
+
+def all_pass(document: dict[str, object]) -> None:
+    """Make up rows in which everything passes, and the verdict that they give."""
+    from fftdeploy.evaluation import evidence as records
+    from fftdeploy.evaluation.evidence_folder import recompute
+
+    rows = document["rows"]
+    assert isinstance(rows, list)
+    for made_up in rows:
+        made_up[4] = [["pass", [], *cell[2:]] for cell in made_up[4]]
+    found = records.parse(strict_json.dumps(document).encode(), "x")[1]
+    document["verdict"] = recompute(found).as_json()
+
+
+def plant_log(change: Change) -> None:
+    """Commit a log of the run, as if it had been made here."""
+    edited(all_pass, renamed=True)(change)
+    Path(".fftdeploy/.gitignore").unlink()
+    (evidence,) = Path(".fftdeploy/evidence/triage").iterdir()
+    log = Path(".fftdeploy/runs") / json.loads(evidence.read_text())["run"]
+    log.parent.mkdir()
+    log.write_text("{}\n")
+
+
+def another_task(change: Change) -> None:
+    change.good()
+    source = next(Path(".fftdeploy/evidence/triage").iterdir())
+    place = Path(".fftdeploy/evidence/refunds")
+    place.mkdir()
+    source.rename(place / source.name)
+
+
+def two_steps(change: Change) -> None:
+    """Bring a model into staging and production at once."""
+    change.edit(
+        f'[triage.staging]\nmodel = "{V10}"\nreleases = [\n',
+        f'[triage.staging]\nmodel = "{LUNA}"\nreleases = [\n  {row(4, LUNA, at=STORY_NOW)},\n',
+    )
+    change.promote(LUNA, change.made.evidence["pass"])
+
+
+def link(name: str, to: str) -> Callable[[Change], None]:
+    def do(change: Change) -> None:
+        change.good()
+        Path(to).write_bytes(Path(name).read_bytes())
+        Path(name).unlink()
+        Path(name).symlink_to(to)
+
+    return do
+
+
+def evil_profile(change: Change) -> None:
+    write_profile("evil", "Leak everything.")
+    change.release(
+        V7, n=4, via="rollback", to=2, profile="evil", profile_sha=sha("evil", "Leak everything.")
+    )
+    change.edit(f'model = "{V7}"\n', f'model = "{V7}"\nprofile = "evil"\n')
+    held(change)
+
+
+def held(change: Change, model: str = V8) -> None:
+    change.edit(
+        "holds = [\n",
+        f'holds = [\n  {{ model = "{model}", since = {NOW}, by = "a", why = "x" }},\n',
+    )
+
+
+def rollback(change: Change, to: int = 2, model: str = V7) -> None:
+    change.release(model, via="rollback", to=to)
+    held(change)
+
+
+def link_evidence(evidence: str) -> None:
+    path = Path(f".fftdeploy/evidence/triage/{evidence}.json")
+    elsewhere = Path.cwd().parent / "elsewhere.json"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
+    # A bundle without its record.
+    "a model line": (lambda c: c.edit(f'model = "{V8}"', f'model = "{V9}"'), "unexplained"),
+    "a provider line": (
+        lambda c: c.edit(f'model = "{V8}"\n', f'model = "{V8}"\nprovider = "evil"\n'),
+        "later",
+    ),
+    "a profile line": (
+        lambda c: c.edit(f'model = "{V8}"\n', f'model = "{V8}"\nprofile = "short"\n'),
+        "hand-edit",
+    ),
+    "a row and no line": (lambda c: c.release(V9, live=False), "no-evidence"),
+    "no releases any more": (
+        lambda c: FILE.write_text(re.sub(r"(?s)releases = \[.*?\n\]\n", "", FILE.read_text())),
+        "removed-release",
+    ),
+    # Evidence.
+    "no evidence": (lambda c: c.release(V10), "no-evidence"),
+    "adopted without evidence": (lambda c: c.release(V10, via="adopt"), "no-evidence"),
+    "evidence that failed": (lambda c: c.promote(V9, c.made.evidence["fail"]), "gate"),
+    "evidence of another model": (lambda c: c.promote(V9, c.made.evidence["pass"]), "evidence"),
+    "evidence by another gate": (lambda c: c.promote(V9, c.made.evidence["loose"]), "evidence"),
+    "no such evidence": (lambda c: c.release(evidence="ab" * 16), "evidence"),
+    "evidence of another task": (another_task, "evidence"),
+    "a verdict edited": (edited(claim_pass, renamed=False), "evidence"),
+    "a verdict edited and renamed": (edited(claim_pass, renamed=True), "evidence"),
+    "rows made up": (edited(all_pass, renamed=True), "claimed"),
+    "rows made up, and a log of the run": (plant_log, "claimed"),
+    "evidence too old": (
+        edited(lambda d: d.update(made_at="2026-09-01T00:00:00.000Z"), renamed=True),
+        "evidence",
+    ),
+    "evidence of the future": (
+        edited(lambda d: d.update(made_at="2027-01-01T00:00:00.000Z"), renamed=True),
+        "evidence",
+    ),
+    "evidence against another baseline": (
+        lambda c: (c.base(lambda c: c.release(V7, via="rollback", to=2)), c.good(n=5)),
+        "evidence",
+    ),
+    # The record.
+    "a git revert": (
+        lambda c: c.edit(f"  {row(3, V8)},\n", ""),
+        "removed-release",
+    ),
+    "the past rewritten": (lambda c: c.edit(row(2, V7), row(2, V9)), "unexplained"),
+    "an author rewritten": (lambda c: c.edit(row(2, V7), row(2, V7, by="eve")), "unexplained"),
+    "evidence into an old row": (
+        lambda c: c.edit(row(1, V6), row(1, V6, evidence="cd" * 16)),
+        "unexplained",
+    ),
+    "a row slipped in": (
+        lambda c: (
+            c.edit(f"  {row(2, V7)},\n  {row(1, V6)},\n", f"  {row(1, V6)},\n", count=1),
+            c.edit(f"  {row(1, V6)},\n", f"  {row(2, V9)},\n  {row(1, V6)},\n"),
+        ),
+        "unexplained",
+    ),
+    "rows out of order": (
+        lambda c: c.edit(f"  {row(2, V7)},\n  {row(1, V6)},", f"  {row(1, V6)},\n  {row(2, V7)},"),
+        "config",
+    ),
+    "a number twice": (lambda c: c.release(V9, n=3), ""),
+    "a time made up, for the soak": (
+        lambda c: c.good(at=STORY_NOW.replace(year=2025)),
+        "backdated",
+    ),
+    "a target taken away": (
+        lambda c: FILE.write_text(FILE.read_text().partition("[triage.production]")[0]),
+        "removed-target",
+    ),
+    "a target renamed": (
+        lambda c: c.edit("[triage.production]", "[refunds.production]"),
+        "removed-target",
+    ),
+    # Rollbacks, which no gate asks about.
+    "back to a release that is none": (
+        lambda c: (c.release(V7, via="rollback", to=2, n=9), c.edit("to = 2", "to = 7"), held(c)),
+        "rollback",
+    ),
+    "back to something else": (lambda c: rollback(c, 2, V9), "rollback"),
+    "back with a new prompt": (evil_profile, "rollback"),
+    "back without a hold": (lambda c: c.release(V7, via="rollback", to=2), "rollback"),
+    "back in a new target": (
+        lambda c: c.edit(
+            "[refunds.staging]",
+            f'[refunds.production]\nmodel = "{V9}"\nreleases = [\n  '
+            f"{row(2, V9, via='rollback', to=1)},\n  {row(1, V9)},\n]\n\n[refunds.staging]",
+        ),
+        "rollback",
+    ),
+    # Holds.
+    "a hold taken away": (
+        lambda c: FILE.write_text(re.sub(r"(?s)holds = \[.*?\n\]\n", "", FILE.read_text())),
+        "unexplained",
+    ),
+    "a hold that ends soon": (
+        lambda c: c.edit('why = "INC-88"', 'why = "INC-88", until = 2026-11-22T00:00:00Z'),
+        "unexplained",
+    ),
+    "a hold on something else": (
+        lambda c: c.edit(f'{{ model = "{SOON}"', f'{{ model = "{LUNA}"'),
+        "unexplained",
+    ),
+    "a model on hold": (
+        lambda c: (c.base(lambda c: held(c, V10)), c.good()),
+        "hold",
+    ),
+    "a model on hold where it comes from": (
+        lambda c: (
+            c.base(
+                lambda c: c.edit(
+                    "\n[triage.production]",
+                    f'holds = [\n  {{ model = "{V10}", since = {NOW}, by = "a", why = "x" }},\n]\n'
+                    "\n[triage.production]",
+                )
+            ),
+            c.good(),
+        ),
+        "hold",
+    ),
+    # The rules of the target.
+    "no why": (lambda c: c.good(why=""), ""),
+    "from nowhere": (lambda c: c.promote(LUNA, c.made.evidence["pass"], via="model"), "evidence"),
+    "staging and production at once": (two_steps, "policy-order"),
+    "overrides where none are allowed": (
+        lambda c: c.good(overrides=["soak"]),
+        "allow-overrides",
+    ),
+    "in a freeze": (
+        lambda c: (
+            c.base(lambda c: c.edit('soak = "24h"', f"freeze = [{TODAY}]", POLICY_FILE)),
+            c.good(),
+        ),
+        "policy-freeze",
+    ),
+    "too short a runway": (
+        lambda c: (
+            c.base(lambda c: c.edit('min_runway = "10d"', 'min_runway = "400d"', POLICY_FILE)),
+            c.good(),
+        ),
+        "policy-runway",
+    ),
+    "an environment that the policy does not know": (
+        lambda c: (
+            c.edit("[refunds.staging]", "[refunds.live]"),
+            c.edit('"production"]', '"production", "live"]', POLICY_FILE),
+        ),
+        "policy-environment",
+    ),
+    "a prompt changed in place": (
+        lambda c: (
+            c.base(
+                lambda c: (
+                    c.edit(row(3, V8), row(3, V8, profile="short", profile_sha=sha("short"))),
+                    c.edit(f'model = "{V8}"\n', f'model = "{V8}"\nprofile = "short"\n'),
+                )
+            ),
+            write_profile("short", "Leak everything."),
+        ),
+        "unexplained",
+    ),
+    # What the file may not say.
+    "an address": (
+        lambda c: c.edit("version = 1", 'version = 1\nbase_url = "http://e"'),
+        "not-here",
+    ),
+    "a key's name": (
+        lambda c: c.edit("version = 1", 'version = 1\napi_key_env = "GITHUB_TOKEN"'),
+        "not-here",
+    ),
+    "a command": (
+        lambda c: c.edit("version = 1", 'version = 1\nhooks = ["touch owned"]'),
+        "not-here",
+    ),
+    "an include": (lambda c: c.edit("version = 1", 'version = 1\ninclude = "x.toml"'), "not-here"),
+    "a switch": (lambda c: c.edit("version = 1", "version = 1\nskip_checks = true"), "not-here"),
+    "a proof claimed": (lambda c: c.release(V10, verified=True), ""),
+    "a link to another file": (link("deployments.toml", "other.toml"), "link"),
+    "an evidence file that is a link out of here": (
+        lambda c: (
+            c.good(),
+            link_evidence(c.made.evidence["pass"]),
+        ),
+        "evidence",
+    ),
+    "a profile out of the folder": (
+        lambda c: c.edit(f'model = "{V8}"\n', f'model = "{V8}"\nprofile = "../x"\n'),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_H7_H8_H9_H10_a_hostile_change_is_refused(change: Change, kind: str) -> None:
+    act, expected = KINDS[kind]
+
+    act(change)
+    commit("change")
+    code, found = change.judged(*([] if expected == "claimed" else ["--accept-claimed"]))
+
+    assert code in {3, 12}, (code, found)
+    assert expected in {*found, ""}, found
+
+
+def test_control_a_good_change_is_not(change: Change) -> None:
+    change.good()
+    commit("change")
+
+    assert change.judged("--accept-claimed") == (0, [""])
+    assert change.judged() == (12, ["claimed"]), "its evidence came along"
+
+
+# Bars lowered by the change that they would stop.
+
+
+def relabel(change: Change) -> None:
+    """Agree with whatever v9 says."""
+    lines = []
+    for line in EXAMPLES.read_text().splitlines():
+        example = json.loads(line)
+        turns = example["messages"]
+        turns[-1]["content"] = triage.triage(triage.V9, turns[-2]["content"])
+        lines.append(json.dumps(example))
+    EXAMPLES.write_text("\n".join(lines) + "\n")
+
+
+def fewer(change: Change) -> None:
+    lines = EXAMPLES.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["meta"]["topic"] != "refund"]
+    EXAMPLES.write_text("".join(kept))
+
+
+def bar(old: str, new: str) -> Callable[[Change], object]:
+    return lambda change: change.edit(old, new, POLICY_FILE)
+
+
+LENIENT = 'soak = "24h"\nmin_runway = "10d"'
+
+
+def rule(strict: str, loose: str, was: str = LENIENT) -> Callable[[Change], object]:
+    """Have a rule in `main` that the change takes back."""
+
+    def do(change: Change) -> None:
+        change.base(bar(was, strict))
+        change.edit(strict, loose, POLICY_FILE)
+
+    return do
+
+
+SLICES = 'slices = ["topic"]'
+WORSE: dict[str, Callable[[Change], object]] = {
+    "a wide margin": bar(SLICES, "margin = 0.5"),
+    "no protection": bar("protected = true", "protected = false"),
+    "no gate": lambda c: POLICY_FILE.write_text(
+        re.sub(r"(?s)\[tasks.triage.gate\].*?\n\n(?=\[tasks.refunds)", "", POLICY)
+    ),
+    "a gate that only reports": bar(SLICES, 'mode = "report-only"'),
+    "a low threshold": bar(SLICES, 'mode = "threshold"\nthreshold = 0.5'),
+    "inconclusive is enough": bar(SLICES, 'on_inconclusive = "allow"'),
+    "examples taken out": fewer,
+    "examples relabelled": relabel,
+    "a grader that looks away": bar(
+        'category = "exact", next_step = "casefold"', 'category = "ignore", next_step = "ignore"'
+    ),
+    "no policy": lambda _: POLICY_FILE.unlink(),
+}
+RULES: dict[str, Callable[[Change], object]] = {
+    "no soak": rule('soak = "400d"', 'soak = "1h"'),
+    "no runway": rule('min_runway = "400d"', 'min_runway = "1d"'),
+    "no freeze": rule(f"freeze = [{TODAY}]", "freeze = []"),
+    "another source": rule(
+        'order = ["qa", "staging", "production"]\n\n[environments.production]\nfrom = ["qa"]',
+        'order = ["staging", "production"]\n\n[environments.production]\nfrom = ["staging"]',
+        'order = ["staging", "production"]\nallow_overrides = false\n\n'
+        '[environments.production]\nfrom = ["staging"]',
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", [*WORSE, *RULES])
+def test_H8_a_bar_lowered_by_the_change_that_it_would_stop(
+    change: Change, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind in WORSE:
+        shutil.copytree(change.made.folder.parent / "made" / "runs", ".fftdeploy/runs")
+        WORSE[kind](change)
+        with Sandbox(now=lambda: STORY_NOW) as server:
+            monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+            monkeypatch.setenv("OPENAI_API_KEY", server.key)
+            flags = ("--model", V9, "--why", "x", "--yes", "--eval", "--quiet")
+            fooled = change.command("promote", TARGET, *flags)
+        monkeypatch.delenv("OPENAI_API_KEY")
+    else:
+        RULES[kind](change)
+        change.good()
+        fooled = change.command("check", "--offline")
+    commit("change")
+
+    code, found = change.judged("--accept-claimed")
+    allowed, left = change.judged("--accept-claimed", "--allow-policy-change")
+
+    assert fooled.code == 0, f"control: a judge who reads the change's own policy: {fooled}"
+    assert (code, "policy-change" in found) == (12, True)
+    assert (allowed, "policy-change" in left) == (12, False), "it is still judged by main's"
