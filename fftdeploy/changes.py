@@ -107,7 +107,7 @@ def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[Change]:
             what = f"release {release.n} was slipped in below release {top}"
             yield Change("unexplained", new, what, place)
             continue
-        yield Change(_kind(release, live), new, _said(release, live), place, release, live)
+        yield Change(_kind(release, live), new, _said(release), place, release, live)
         if release.overrides:
             what = f"release {release.n} sets aside: {', '.join(release.overrides)}"
             yield Change("override", new, what, place)
@@ -129,16 +129,15 @@ def _kind(release: Release, live: Bundle | None) -> Kind:
     return "provider" if live.provider != release.bundle.provider else "profile"
 
 
-def _said(release: Release, live: Bundle | None) -> str:
-    """Say what a new release is: what it replaces, what it makes live, and where that is from."""
+def _said(release: Release) -> str:
+    """Say which release it is, and where what it makes live is from."""
     how = {
         "rollback": f"back to release {release.to}",
         "adopt": "recorded as it was found",
         "model": "by its ID",
         "job": f"from {release.job}",
     }.get(release.via, f"from {release.via}")
-    source = f"{live} -> " if live is not None else ""
-    return f"release {release.n}: {source}{release.bundle}, {how}"
+    return f"release {release.n}, {how}"
 
 
 def _holds(old: Target, new: Target) -> Iterator[Change]:

@@ -144,6 +144,21 @@ def open_journal(path: Path, *, root: Path, clock: Callable[[], float] = time.mo
         raise _refused(error, path) from error
 
 
+def append_text(path: Path, text: str) -> None:
+    """Append to a file that the environment names, such as a CI runner's, in one write.
+
+    Raises:
+        ConfigError: It is no regular file.
+        DiskError: It is not there, or the disk refused.
+    """
+    try:
+        file = os.open(path, _APPEND)
+        with os.fdopen(_regular(file, path), "ab") as opened:
+            opened.write(text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise _refused(error, path) from error
+
+
 def _refused(error: OSError, path: Path) -> ConfigError | DiskError:
     if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}:
         return _in_the_way(path)

@@ -53,7 +53,15 @@ class Raw:
     text: str
 
 
-Block = Line | Table | Diff | Raw
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What only some readers open: folded away in Markdown, below its summary elsewhere."""
+
+    summary: str
+    blocks: "tuple[Block, ...]"
+
+
+Block = Line | Table | Diff | Raw | Details
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,8 @@ class Report:
     findings: tuple[Finding, ...] = ()
     next: str = ""
     """The line to type next."""
+    comment: tuple[Block, ...] = ()
+    """What a comment on a pull request says, the verdict first; empty where `body` will do."""
 
 
 def line(*parts: str | Cell) -> Line:

@@ -1,6 +1,7 @@
 """Every test starts from the same environment, and none may leave this machine."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
+from proposals import Change, Template, template
 
 from fftdeploy.cli.app import app, run
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -90,3 +92,24 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
         return Result(code, *capfd.readouterr())
 
     return run_command
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """The repository that `change` copies; nobody writes to it."""
+    with template(tmp_path_factory.mktemp("template")) as found:
+        yield found
+
+
+@pytest.fixture
+def change(
+    made: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> Change:
+    """A pull request in the making, in the working directory; there is no API to ask."""
+    folder = tmp_path / "repo"
+    shutil.copytree(made.folder, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(made.folder.parent / "home"))
+    monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    return Change(made, folder, command)

@@ -1,14 +1,18 @@
 """Pull requests to judge: a repository with a live model, and evidence of every kind about it."""
 
+import json
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from scenes import (
+    FILE,
     POLICY_FILE,
     SOON,
     V6,
@@ -26,6 +30,9 @@ from scenes import (
 
 from fftdeploy.cli.app import run
 from fftdeploy.sandbox import STORY_NOW, Sandbox
+
+if TYPE_CHECKING:
+    from conftest import Command
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = Path("evals/triage.jsonl")
@@ -53,6 +60,8 @@ fields = { urgency = "exact", category = "exact", next_step = "casefold" }
 [tasks.refunds]
 owner = "support-ml"
 """
+UNSETTLED = POLICY.replace('slices = ["topic"]', 'slices = ["language"]')
+"""By this one, 67 examples can't tell v9 from v8."""
 
 
 def git(*argv: str) -> str:
@@ -109,6 +118,8 @@ def template(place: Path) -> Iterator[Template]:
         kept["fail"] = _evaluate(V9)
         POLICY_FILE.write_text(POLICY.replace('slices = ["topic"]', "margin = 0.5"))
         kept["loose"] = _evaluate(V9)
+        POLICY_FILE.write_text(UNSETTLED)
+        kept["unsettled"] = _evaluate(V9)
         git("checkout", "--quiet", "--", ".")
         _keep_apart(folder)
         git("switch", "--quiet", "--create", "change")
@@ -136,3 +147,63 @@ def bring(made: Path, evidence: str) -> Path:
     path = Path(".fftdeploy") / name
     path.parent.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copy(made / name, path))
+
+
+class Change:
+    """A working copy of the repository, and what a pull request does to it."""
+
+    def __init__(self, made: Template, folder: Path, command: "Command") -> None:
+        self.made, self.folder, self.command = made, folder, command
+
+    def edit(self, old: str, new: str, file: Path = FILE) -> "Change":
+        text = file.read_text()
+        assert old in text, (old, text)
+        file.write_text(text.replace(old, new, 1))
+        return self
+
+    def drop(self, pattern: str) -> "Change":
+        """Take what `pattern` finds out of the deployments file."""
+        text = FILE.read_text()
+        assert re.search(pattern, text), (pattern, text)
+        FILE.write_text(re.sub(pattern, "", text))
+        return self
+
+    def release(self, model: str = V10, *, live: bool = True, **more: Any) -> "Change":
+        """Put a release on top of production, and its model into the line."""
+        given = {"n": 4, "via": "staging", "why": "x", "at": STORY_NOW, **more}
+        number = given.pop("n")
+        new = row(number, model, **given)
+        text = FILE.read_text()
+        head, mark, tail = text.partition("[triage.production]\n")
+        if live:
+            tail = tail.replace(f'model = "{V8}"', f'model = "{model}"', 1)
+        tail = tail.replace("releases = [\n", f"releases = [\n  {new},\n", 1)
+        FILE.write_text(head + mark + tail)
+        return self
+
+    def promote(self, model: str, evidence: str, **more: Any) -> "Change":
+        """Promote by hand, with evidence that was made elsewhere."""
+        bring(self.made.folder.parent / "made", evidence)
+        return self.release(model, evidence=evidence, **more)
+
+    def good(self, **more: Any) -> "Change":
+        return self.promote(V10, self.made.evidence["pass"], **more)
+
+    def base(self, act: Callable[["Change"], object]) -> "Change":
+        """Change what `main` has, before the pull request parts from it."""
+        git("switch", "--quiet", "main")
+        act(self)
+        commit("main")
+        git("switch", "--quiet", "change")
+        git("merge", "--quiet", "--ff-only", "main")
+        return self
+
+    def restore(self) -> None:
+        """Take back what was not committed."""
+        git("checkout", "--quiet", "--", ".")
+
+    def judged(self, *flags: str) -> tuple[int, list[str]]:
+        done = self.command("check", "--base", "main", "--offline", "--json", *flags)
+        document = json.loads(done.out)
+        found = [f["code"] for f in document.get("findings", []) if f["severity"] == "error"]
+        return done.code, found or [document.get("error", {}).get("code", "")]

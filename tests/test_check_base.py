@@ -1,12 +1,11 @@
 """`check --base`: what a change does, by meaning, judged by the files that it goes into."""
 
-import json
 from pathlib import Path
 
 import pytest
 from conftest import Command
-from scenes import V7, V8, V9, V10
-from test_gated_promotion import TARGET, evidence, git, promote, scene
+from scenes import V8, V10
+from test_gated_promotion import git, promote, scene
 
 from fftdeploy.sandbox import Sandbox
 

@@ -7,15 +7,12 @@ one that reads the policy of the pull request, and plain git.
 import json
 import re
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from conftest import Command
-from proposals import EXAMPLES, POLICY, TARGET, Template, bring, commit, git, template
-from scenes import FILE, LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
+from proposals import EXAMPLES, POLICY, TARGET, Change, bring, commit
+from scenes import LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
 
 from fftdeploy import strict_json
 from fftdeploy.evaluation.evidence import content_sha
@@ -23,71 +20,6 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox, triage
 
 NOW = f"{STORY_NOW:%Y-%m-%dT%H:%M:%SZ}"
 TODAY = '{ from = 2026-11-01, to = 2026-12-01, why = "launch" }'
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    with template(tmp_path_factory.mktemp("template")) as found:
-        yield found
-
-
-class Change:
-    """A working copy of the repository, and what a pull request does to it."""
-
-    def __init__(self, made: Template, folder: Path, command: Command) -> None:
-        self.made, self.folder, self.command = made, folder, command
-
-    def edit(self, old: str, new: str, file: Path = FILE, count: int = 1) -> None:
-        text = file.read_text()
-        assert old in text, (old, text)
-        file.write_text(text.replace(old, new, count))
-
-    def release(self, model: str = V10, *, live: bool = True, **more: object) -> None:
-        """Put a release on top of production, and its model into the line."""
-        given = {"n": 4, "via": "staging", "why": "x", "at": STORY_NOW, **more}
-        number = given.pop("n")
-        new = row(number, model, **given)  # type: ignore[arg-type]  # of `more`
-        text = FILE.read_text()
-        head, mark, tail = text.partition("[triage.production]\n")
-        if live:
-            tail = tail.replace(f'model = "{V8}"', f'model = "{model}"', 1)
-        tail = tail.replace("releases = [\n", f"releases = [\n  {new},\n", 1)
-        FILE.write_text(head + mark + tail)
-
-    def promote(self, model: str, evidence: str, **more: object) -> None:
-        """Promote by hand, with evidence that was made elsewhere."""
-        bring(self.made.folder.parent / "made", evidence)
-        self.release(model, evidence=evidence, **more)
-
-    def good(self, **more: object) -> None:
-        self.promote(V10, self.made.evidence["pass"], **more)
-
-    def base(self, act: Callable[["Change"], object]) -> None:
-        """Change what `main` has, before the pull request parts from it."""
-        git("switch", "--quiet", "main")
-        act(self)
-        commit("main")
-        git("switch", "--quiet", "change")
-        git("merge", "--quiet", "--ff-only", "main")
-
-    def judged(self, *flags: str) -> tuple[int, list[str]]:
-        done = self.command("check", "--base", "main", "--offline", "--json", *flags)
-        document = json.loads(done.out)
-        found = [f["code"] for f in document.get("findings", []) if f["severity"] == "error"]
-        return done.code, found or [document.get("error", {}).get("code", "")]
-
-
-@pytest.fixture
-def change(
-    made: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
-) -> Change:
-    folder = tmp_path / "repo"
-    shutil.copytree(made.folder, folder, symlinks=True)
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("HOME", str(made.folder.parent / "home"))
-    monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    return Change(made, folder, command)
 
 
 def edited(
@@ -173,19 +105,20 @@ def evil_profile(change: Change) -> None:
     held(change)
 
 
-def held(change: Change, model: str = V8) -> None:
-    change.edit(
+def held(change: Change, model: str = V8) -> Change:
+    return change.edit(
         "holds = [\n",
         f'holds = [\n  {{ model = "{model}", since = {NOW}, by = "a", why = "x" }},\n',
     )
 
 
-def rollback(change: Change, to: int = 2, model: str = V7) -> None:
-    change.release(model, via="rollback", to=to)
-    held(change)
+def rollback(change: Change, to: int, model: str) -> Change:
+    return held(change.release(model, via="rollback", to=to))
 
 
-def link_evidence(evidence: str) -> None:
+def link_evidence(change: Change) -> None:
+    change.good()
+    evidence = change.made.evidence["pass"]
     path = Path(f".fftdeploy/evidence/triage/{evidence}.json")
     elsewhere = Path.cwd().parent / "elsewhere.json"
     path.rename(elsewhere)
@@ -205,7 +138,7 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
     ),
     "a row and no line": (lambda c: c.release(V9, live=False), "no-evidence"),
     "no releases any more": (
-        lambda c: FILE.write_text(re.sub(r"(?s)releases = \[.*?\n\]\n", "", FILE.read_text())),
+        lambda c: c.drop(r"(?s)releases = \[.*?\n\]\n"),
         "removed-release",
     ),
     # Evidence.
@@ -245,7 +178,7 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
     ),
     "a row slipped in": (
         lambda c: (
-            c.edit(f"  {row(2, V7)},\n  {row(1, V6)},\n", f"  {row(1, V6)},\n", count=1),
+            c.edit(f"  {row(2, V7)},\n  {row(1, V6)},\n", f"  {row(1, V6)},\n"),
             c.edit(f"  {row(1, V6)},\n", f"  {row(2, V9)},\n  {row(1, V6)},\n"),
         ),
         "unexplained",
@@ -260,7 +193,7 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
         "backdated",
     ),
     "a target taken away": (
-        lambda c: FILE.write_text(FILE.read_text().partition("[triage.production]")[0]),
+        lambda c: c.drop(r"(?s)\[triage.production\].*"),
         "removed-target",
     ),
     "a target renamed": (
@@ -285,7 +218,7 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
     ),
     # Holds.
     "a hold taken away": (
-        lambda c: FILE.write_text(re.sub(r"(?s)holds = \[.*?\n\]\n", "", FILE.read_text())),
+        lambda c: c.drop(r"(?s)holds = \[.*?\n\]\n"),
         "unexplained",
     ),
     "a hold that ends soon": (
@@ -372,10 +305,7 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
     "a proof claimed": (lambda c: c.release(V10, verified=True), ""),
     "a link to another file": (link("deployments.toml", "other.toml"), "link"),
     "an evidence file that is a link out of here": (
-        lambda c: (
-            c.good(),
-            link_evidence(c.made.evidence["pass"]),
-        ),
+        link_evidence,
         "evidence",
     ),
     "a profile out of the folder": (
@@ -446,7 +376,7 @@ SLICES = 'slices = ["topic"]'
 WORSE: dict[str, Callable[[Change], object]] = {
     "a wide margin": bar(SLICES, "margin = 0.5"),
     "no protection": bar("protected = true", "protected = false"),
-    "no gate": lambda c: POLICY_FILE.write_text(
+    "no gate": lambda _: POLICY_FILE.write_text(
         re.sub(r"(?s)\[tasks.triage.gate\].*?\n\n(?=\[tasks.refunds)", "", POLICY)
     ),
     "a gate that only reports": bar(SLICES, 'mode = "report-only"'),

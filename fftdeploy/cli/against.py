@@ -1,6 +1,7 @@
 """What the flags of `check` say about the ref to compare with, and whom to believe."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,5 @@ class Against:
     ref: str
     allow_policy_change: bool
     trust: Trust
+    comment: Path | None = None
+    """Where the comment for a pull request is written to."""

@@ -1,9 +1,10 @@
 """Check: everything the files and the API prove, and one exit code for it."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fftdeploy import findings
+from fftdeploy import files, findings
 from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Target
@@ -91,8 +92,17 @@ class Check:
             ],
             findings=[],
         )
-        body = (*(proposal.body(found) if proposal else ()), *self._body(found))
-        return Report(outcome, self.session.data, body, tuple(found))
+        if proposal is None:
+            return Report(outcome, self.session.data, self._body(found), tuple(found))
+        from fftdeploy.cli.comment import comment
+
+        body = (*proposal.body(found), *self._body(found))
+        said = comment(proposal, found, outcome, shutdowns, is_online=self.is_online)
+        report = Report(outcome, self.session.data, body, tuple(found), comment=said)
+        if proposal.against.comment is not None:
+            text = self.session.output.comment(self.session.command, report)
+            files.put(Path.cwd() / proposal.against.comment, text.encode())
+        return report
 
     def _check_examples(self) -> None:
         """Read the examples and graders of every task that has a gate.

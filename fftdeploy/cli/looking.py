@@ -1,5 +1,6 @@
 """The commands that look: status, check, history, models, resolve."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -71,6 +72,10 @@ def check(
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", help="With --rerun: stop before this is spent.")
     ] = None,
+    comment: Annotated[
+        Path | None,
+        typer.Option("--comment", help="With --base: write a comment in Markdown.", metavar="FILE"),
+    ] = None,
 ) -> Report:
     """Check both files, their history, and that what is live works.
 
@@ -88,13 +93,16 @@ def check(
     from fftdeploy.cli import checking
     from fftdeploy.cli.against import Against, Trust
 
-    if base is None and (allow_policy_change or rerun or accept_claimed):
-        raise UsageError(
-            "--allow-policy-change, --rerun and --accept-claimed go with --base",
-            hint="fftdeploy check --base origin/main",
-        )
+    beside = {
+        "--allow-policy-change": allow_policy_change,
+        "--rerun": rerun,
+        "--accept-claimed": accept_claimed,
+        "--comment": comment,
+    }
+    if base is None and (given := [flag for flag, value in beside.items() if value]):
+        raise UsageError(f"{given[0]} goes with --base", hint="fftdeploy check --base origin/main")
     trust = Trust(accept_claimed, rerun, max_usd)
-    against = Against(base, allow_policy_change, trust) if base is not None else None
+    against = Against(base, allow_policy_change, trust, comment) if base is not None else None
     return checking.Check(
         session, targets or [], offline=offline, probe=probe, against=against
     ).run()

@@ -161,19 +161,22 @@ class Proposal:
         if not self.changes:
             return [line(f"no target differs from {against}")]
         wrong = {(f.subject, f.line) for f in found if f.severity == "error"}
-        rows = tuple(
-            (
-                Cell(str(change.target)),
-                Cell(change.kind, "bad" if self._key(change) in wrong else ""),
-                Cell(change.message),
-                Cell(self._evidence_words(change)),
-            )
-            for change in self.changes
-        )
+        rows = tuple(self._row(change, self._key(change) in wrong) for change in self.changes)
         return [
             line(f"changes against {against}:"),
-            Table(("target", "change", "what", "evidence"), rows),
+            Table(("target", "change", "what", "was", "becomes", "evidence"), rows),
         ]
+
+    def _row(self, change: Change, is_wrong: bool) -> tuple[Cell, ...]:
+        release, before = change.release, change.before
+        return (
+            Cell(str(change.target)),
+            Cell(change.kind, "bad" if is_wrong else "strong"),
+            Cell(change.message),
+            Cell(str(before) if before else ""),
+            Cell(str(release.bundle) if release else ""),
+            Cell(self._evidence_words(change)),
+        )
 
     def _key(self, change: Change) -> tuple[str, int]:
         target = change.target

@@ -17,12 +17,19 @@ def verdict_blocks(
     evidence: Evidence, verdict: Verdict, further: Iterable[str] = ()
 ) -> tuple[Block, ...]:
     """Show arms, slices, what broke, what is worth knowing (`further` too), and the verdict."""
-    blocks: list[Block] = [_arms(evidence, verdict.arms)]
-    if verdict.slices:
-        blocks += [line(""), _slices(verdict.slices)]
+    arms, *slices = tables(evidence, verdict)
+    blocks: list[Block] = [arms]
+    for table in slices:
+        blocks += [line(""), table]
     blocks += _examples(verdict)
     blocks += [line(f"  note: {text}") for text in (*notices(evidence, verdict), *further)]
     return (*blocks, line(""), *headline(verdict))
+
+
+def tables(evidence: Evidence, verdict: Verdict) -> list[Table]:
+    """Return the table of the arms and, where there are any, that of slices and fields."""
+    slices = [_slices(verdict.slices)] if verdict.slices else []
+    return [_arms(evidence, verdict.arms), *slices]
 
 
 def headline(verdict: Verdict) -> Iterator[Block]:

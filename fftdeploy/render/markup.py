@@ -3,32 +3,72 @@
 from collections.abc import Callable, Iterable
 
 from fftdeploy.render.clean import annotation
-from fftdeploy.report import Block, Diff, Finding, Line, Raw, Report, Table
+from fftdeploy.report import Block, Cell, Details, Diff, Finding, Line, Raw, Report, Table
 
 _MOST_ANNOTATIONS = 10
 """GitHub shows no more of a kind in one step."""
 
+_HEAD_ROWS = 2
+_CUT = "More was left out for its length: the command line shows all of it.\n"
+
 
 def markdown(
-    blocks: Iterable[Block], *, plain: Callable[[str], str], escape: Callable[[str], str]
+    blocks: Iterable[Block],
+    *,
+    plain: Callable[[str], str],
+    escape: Callable[[str], str],
+    limit: int | None = None,
 ) -> str:
-    """Return `blocks` as Markdown: diffs in fences, tables as tables, text escaped."""
-    parts = []
+    """Return `blocks` as Markdown: diffs in fences, tables as tables, text escaped.
+
+    Args:
+        blocks: What to show.
+        plain: Cleans what stands in a fence.
+        escape: Cleans and escapes everything else.
+        limit: Most characters.  Rows, then blocks, are left out from the end to keep to it, and
+            that is said.
+    """
+    parts: list[str] = []
+    left = limit - len(_CUT) if limit is not None else None
     for block in blocks:
-        match block:
-            case Raw(text):
-                parts.append(text)
-            case Line(cells):
-                parts.append(escape("".join(cell.text for cell in cells)) + "\n")
-            case Diff(text):
-                fence = "`" * max(3, _longest_run(text) + 1)
-                shown = plain(text.replace("\r\n", "\n"))
-                parts.append(f"{fence}diff\n{shown}{fence}\n")
-            case Table(columns, rows):
-                head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-                body = [f"| {' | '.join(escape(cell.text) for cell in row)} |" for row in rows]
-                parts.append("\n".join([*head, *body]) + "\n")
+        text = _block(block, plain, escape)
+        if left is not None and len(text) > left:
+            if isinstance(block, Table):
+                parts.append(_cut_table(text, left))
+            return "\n".join([*parts, _CUT])
+        parts.append(text)
+        left = left - len(text) - 1 if left is not None else None
     return "\n".join(parts)
+
+
+def _block(block: Block, plain: Callable[[str], str], escape: Callable[[str], str]) -> str:
+    match block:
+        case Raw(text):
+            return text
+        case Line(cells):
+            return "".join(_cell(cell, escape) for cell in cells) + "\n"
+        case Diff(text):
+            fence = "`" * max(3, _longest_run(text) + 1)
+            shown = plain(text.replace("\r\n", "\n"))
+            return f"{fence}diff\n{shown}{fence}\n"
+        case Table(columns, rows):
+            head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+            body = [f"| {' | '.join(escape(cell.text) for cell in row)} |" for row in rows]
+            return "\n".join([*head, *body]) + "\n"
+        case Details(summary, inner):
+            text = markdown(inner, plain=plain, escape=escape)
+            return f"<details>\n<summary>{escape(summary)}</summary>\n\n{text}\n</details>\n"
+
+
+def _cell(cell: Cell, escape: Callable[[str], str]) -> str:
+    text = escape(cell.text)
+    return f"**{text}**" if cell.tone == "strong" and text.strip() == text != "" else text
+
+
+def _cut_table(text: str, limit: int) -> str:
+    """Return the rows of a table that fit; nothing where its head does not."""
+    rows = text[:limit].split("\n")[:-1]
+    return "\n".join(rows) + "\n" if len(rows) > _HEAD_ROWS else ""
 
 
 def annotations(report: Report) -> list[str]:

@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fftdeploy.render.clean import one_line
-from fftdeploy.report import Block, Cell, Diff, Line, Raw, Table, Tone
+from fftdeploy.report import Block, Cell, Details, Diff, Line, Raw, Table, Tone
 
 _STYLES: dict[Tone, str] = {
     "": "",
@@ -61,6 +61,10 @@ def _show(console: Console, block: Block, width: int | None, clean: Callable[[st
             _show_diff(console, text, clean)
         case Table():
             _show_table(console, block, width, clean)
+        case Details(summary, blocks):
+            console.print(Text(clean(summary)), soft_wrap=True)
+            for inner in blocks:
+                _show(console, inner, width, clean)
 
 
 def _show_table(

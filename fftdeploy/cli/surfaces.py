@@ -1,0 +1,67 @@
+"""What a GitHub job shows of a command: its summary, and outputs for the steps after it."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fftdeploy import journal
+from fftdeploy.cli.session import Session
+from fftdeploy.errors import FftdeployError, Outcome
+from fftdeploy.report import Raw, Report
+
+_PLAIN = re.compile(r"[A-Za-z0-9._:#/+-]{0,256}")
+"""All that an outcome, a model and evidence are made of; anything else is not written."""
+
+
+def publish(session: Session, outcome: Outcome, end: Report | FftdeployError) -> None:
+    """Append to the job summary and the step's outputs, where there is a job.
+
+    What cannot be written is said, and changes nothing about how the command ends.
+    """
+    environ = session.environ
+    texts = {
+        "GITHUB_STEP_SUMMARY": session.output.summary(outcome, end) if _is_shown(end) else "",
+        "GITHUB_OUTPUT": _outputs(outcome, session.data),
+    }
+    for variable, text in texts.items():
+        if (path := environ.get(variable)) and text:
+            try:
+                journal.append_text(Path(path), text)
+            except FftdeployError as error:
+                session.output.note(f"warning: {variable}: {error.message}")
+
+
+def _is_shown(end: Report | FftdeployError) -> bool:
+    """Tell whether a person reads the end: what goes to a program has no place in a summary."""
+    if isinstance(end, FftdeployError):
+        return True
+    return not all(isinstance(block, Raw) for block in end.body)
+
+
+def _outputs(outcome: Outcome, data: Mapping[str, Any]) -> str:
+    values = {
+        "outcome": outcome.name,
+        "exit_code": str(outcome.exit_code),
+        **_promoted(data),
+    }
+    mark = f"end-{secrets.token_hex(8)}"
+    return "".join(
+        f"{key}<<{mark}\n{value}\n{mark}\n"
+        for key, value in values.items()
+        if isinstance(value, str) and _PLAIN.fullmatch(value)
+    )
+
+
+def _promoted(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was made live, or is proposed to be, and what was live before."""
+    made = [change for change in data.get("changes", ()) if change["release"] is not None]
+    if len(made) == 1:
+        return {key: made[0][key] for key in ("model", "previous", "evidence")}
+    before, after, release = (data.get(key) or {} for key in ("before", "after", "release"))
+    return {
+        "model": after.get("model") or data.get("model"),
+        "previous": before.get("model"),
+        "evidence": release.get("evidence") or data.get("evidence"),
+    }
