@@ -19,6 +19,7 @@ import gate
 import online
 import peers
 import report
+import scan
 import start
 from measure import Row
 
@@ -31,6 +32,7 @@ BENCHES: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
     "evaluation": (evaluation.bench, 5),
     "gate": (gate.bench, 5),
     "report": (report.bench, 5),
+    "scan": (scan.bench, 5),
     "peers": (peers.bench, 3),
 }
 """Each with the number of runs that its noise asks for."""

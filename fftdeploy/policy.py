@@ -10,6 +10,7 @@ from fftdeploy.deployments import Bundle, Deployments, Hold, Target
 from fftdeploy.document import Document
 from fftdeploy.durations import duration, short_duration
 from fftdeploy.gate_rules import GateRules, parse_gate
+from fftdeploy.globs import parse_scan
 from fftdeploy.prices import Prices, parse_prices
 
 FILE_NAME = "fftdeploy.toml"
@@ -66,6 +67,10 @@ class Policy:
     environments: Mapping[str, Rules] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=dict)
     prices: Prices = field(default_factory=Prices)
+    scan_ignore: tuple[str, ...] = ()
+    """Globs of what `scan` leaves out, from the repository's root."""
+    document: Document = field(default=Document(FILE_NAME, "", {}), repr=False, compare=False)
+    """The file, for the place of what proves wrong only beside other files."""
 
     def gate(self, task: str) -> GateRules | None:
         """Return the quality bar of `task`, if it has one."""
@@ -120,7 +125,7 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
     doc.closed(
         doc.data,
         (),
-        ("version", "order", "environments", "tasks", "allow_overrides", "prices"),
+        ("version", "order", "environments", "tasks", "allow_overrides", "prices", "scan"),
         later=("monitor",),
     )
     doc.version()
@@ -141,6 +146,8 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
         },
         tasks={name: _task(doc, ("tasks", name), table) for name, table in tasks.items()},
         prices=parse_prices(doc, doc.data["prices"]) if "prices" in doc.data else Prices(),
+        scan_ignore=parse_scan(doc, doc.data["scan"]) if "scan" in doc.data else (),
+        document=doc,
     )
 
 

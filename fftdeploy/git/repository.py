@@ -13,11 +13,11 @@ from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, last_line, q
 _VERSIONS = 200
 """How far back a version of a file is looked for."""
 _UNDER_WAY = {
+    "rebase-merge": "a rebase",  # it may stop at a merge or a pick of its own
+    "rebase-apply": "a rebase",
     "MERGE_HEAD": "a merge",
     "CHERRY_PICK_HEAD": "a cherry-pick",
     "REVERT_HEAD": "a revert",
-    "rebase-merge": "a rebase",
-    "rebase-apply": "a rebase",
 }
 
 

@@ -1,0 +1,113 @@
+"""Scan: the model IDs of the file that are written down elsewhere, each with the way to ask."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from fftdeploy import sources
+from fftdeploy.cli.session import Session
+from fftdeploy.errors import FINDING, OK
+from fftdeploy.globs import compile_glob
+from fftdeploy.report import Block, Cell, Finding, Report, Table, line
+from fftdeploy.scan import ESCAPE, Hit, Search, Use, uses
+from fftdeploy.sources import Source
+from fftdeploy.workspace import shown_path
+
+_MOST = 1000
+"""Where a scan stops: nobody reads more, and the text of a stranger may hold millions."""
+_MOST_ANNOTATIONS = 10  # that GitHub shows of one step
+_MOST_TARGETS = 3
+_PYTHON = (".py", ".pyi", ".ipynb")
+
+
+class Scan:
+    """One run of `scan`."""
+
+    def __init__(self, session: Session, paths: Sequence[Path]) -> None:
+        self.session = session
+        self.workspace = session.workspace
+        self.ignored = [compile_glob(glob) for glob in self.workspace.policy.scan_ignore]
+        self.uses = uses(self.workspace.deployments)
+        home = self.workspace.snapshot.root
+        note = session.output.note
+        self.sources = sources.find(paths or [home], home, session.environ, note)
+        self.files = self.bytes = 0
+
+    def run(self) -> Report:
+        """Report each line that has an ID; any of them is exit code 12."""
+        found = list(islice(self._findings(), _MOST + 1))
+        is_cut = len(found) > _MOST
+        found = sorted(found[:_MOST], key=lambda finding: finding.severity)  # stable: e before n
+        data = {"files": self.files, "bytes": self.bytes, "complete": not is_cut}
+        self.session.data.update(data, findings=[])
+        errors = sum(finding.severity == "error" for finding in found)
+        body = self._body(found, errors, is_cut)
+        return Report(FINDING if errors else OK, self.session.data, body, tuple(found))
+
+    def _findings(self) -> Iterator[Finding]:
+        own = self.workspace.snapshot.real
+        search = Search(self.uses)
+        for source in self.sources:
+            if source.path == own or any(g.matches(source.name.split("/")) for g in self.ignored):
+                continue
+            content = sources.read(source)
+            if content is None:
+                continue
+            if content.problem:
+                yield self._unread(source, content.problem)
+                continue
+            self.files += 1
+            self.bytes += len(content.data)
+            for hit in search.hits(content.data):
+                yield self._finding(source, hit)
+            del content  # before the next one is read
+
+    def _finding(self, source: Source, hit: Hit) -> Finding:
+        used = self.uses.get(hit.model, ())
+        place = self._place(source)
+        if not used:
+            message = f"{hit.model} is not in {self.workspace.snapshot.real.name}"
+            hint = f"promote it, or write '{ESCAPE.decode()}' on the line"
+            return Finding("unknown-model", "error", place, message, place, hit.line, hint)
+        target = str(used[0].target)
+        is_python = source.name.endswith(_PYTHON)
+        hint = f'fftdeploy.resolve("{target}")' if is_python else f"fftdeploy resolve {target}"
+        message = f"{hit.model} is {_told(used)}"
+        return Finding("literal-model", "error", target, message, place, hit.line, hint)
+
+    def _unread(self, source: Source, problem: str) -> Finding:
+        place = self._place(source)
+        return Finding("unread", "notice", place, f"not looked at: {problem}", place)
+
+    def _place(self, source: Source) -> str:
+        """Name a file as a person here would, or from the root for GitHub's sake."""
+        return source.name if self.session.output.form == "github" else shown_path(source.path)
+
+    def _body(self, found: Sequence[Finding], errors: int, is_cut: bool) -> tuple[Block, ...]:
+        rows = tuple(
+            (
+                Cell(finding.severity, "bad" if finding.severity == "error" else "warn"),
+                Cell(f"{finding.path}:{finding.line}" if finding.line else finding.path),
+                Cell(finding.message),
+                Cell(finding.hint, "dim"),
+            )
+            for finding in found
+        )
+        body: list[Block] = []
+        if rows:
+            body.append(Table(("severity", "place", "finding", "hint"), rows))
+        if is_cut:
+            body.append(line(Cell(f"stopped at {_MOST:,} findings: there are more", "warn")))
+        if self.session.output.form == "github" and errors > _MOST_ANNOTATIONS:
+            body.append(line(f"{errors - _MOST_ANNOTATIONS} of these have no annotation"))
+        size = f"{self.files:,} files, {self.bytes / 1e6:.1f} MB"
+        body.append(line(f"{size}: {errors:,} model IDs written down"))
+        return tuple(body)
+
+
+def _told(used: Sequence[Use]) -> str:
+    """Say where a model is live, or else what became of it: `live in triage/production`."""
+    same = [str(use.target) for use in used if use.fate == used[0].fate]
+    more = len(same) - _MOST_TARGETS
+    names = ", ".join(same[:_MOST_TARGETS]) + (f" and {more} more" if more > 0 else "")
+    return f"{used[0].fate} in {names}"
