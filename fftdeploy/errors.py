@@ -52,7 +52,7 @@ UNVERIFIED = Outcome(
 AUTH = Outcome(10, "auth", "key missing, malformed, refused, out of credit", "fix credentials")
 IO = Outcome(11, "io", "the local disk or the commit refused", "fix the machine")
 FINDING = Outcome(
-    12, "finding", "`check`, `monitor` or `status --fail-on` proved something wrong", "look"
+    12, "finding", "`check`, `scan`, `monitor` or `status --fail-on` proved something wrong", "look"
 )
 
 OUTCOMES = (
@@ -77,11 +77,13 @@ class FftdeployError(Exception):
 
     Args:
         message: One line that names the file, target or model at fault.
-        hint: The next thing to type or read, one line; empty where there is none.
+        hint: The next thing to type or read: a line, or a few to be typed one after the other;
+            empty where there is none.
         where: `path:line:column`, a target or an address; empty where the message says it.
         code: A stable name for programs, finer than the outcome (`hold`, `missing`).
 
-    `details` are further faults of the same kind, one line each, shown below the first.
+    `details` are further faults of the same kind, or what there is to know about the first, one
+    line each, shown below it.
     `changed` is the one thing that must never be lost: it is set when the file was already
     replaced before this was raised, and says what it holds now.
     """

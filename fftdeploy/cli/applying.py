@@ -7,18 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fftdeploy import commit_message, diff, edit, files, git
+from fftdeploy import commit_message, conflict, diff, edit, files, git
 from fftdeploy.cli.app import ChangeFlags
 from fftdeploy.cli.as_json import bundle_json, readiness_json, release_json
 from fftdeploy.cli.session import Session, actor_name
 from fftdeploy.commit_message import new_release, touched_holds
 from fftdeploy.deployments import Bundle, Target
-from fftdeploy.errors import ConfigError, DiskError, FftdeployError, UsageError
+from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError, UsageError
 from fftdeploy.plan import Actor, Plan
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Readiness
 from fftdeploy.report import Block, Diff, Report, line
-from fftdeploy.workspace import shown_path
+from fftdeploy.workspace import Workspace, shown_path
 
 Replan = Callable[[Actor], Plan]
 """Makes the plan again for another moment: the server's, where the clocks disagree."""
@@ -207,20 +207,37 @@ class Change:
         """Make the change in a file that others changed meanwhile, if the plan still stands.
 
         A commit would take what somebody else has changed along, so it is none.
+
+        Raises:
+            ConflictError: It does not, because of a change that can be named.
         """
-        if self.repository:
-            return None
         try:
             workspace = self.workspace.with_data(fresh)
         except ConfigError:  # whoever is at it has not finished
             return None
         before, now = self.workspace.deployments, workspace.deployments
-        if any(before.find(name) != now.find(name) for name in (self.name, *self.made_from)):
+        moved = conflict.changed(before, now)
+        own = [name for name in moved if name in {self.name, *self.made_from}]
+        if own or (moved and self.repository):
+            raise self._stale((own or moved)[0], workspace)
+        if self.repository:
             return None
         has_say = self.session.command not in _WITHOUT_POLICY
         if has_say and workspace.policy != self.workspace.policy:
             return None
         return workspace.bytes_of(edit.rewrite(now.document, made.before, made.after))
+
+    def _stale(self, name: str, workspace: Workspace) -> ConflictError:
+        """Build the error for a plan that another change of the file has overtaken."""
+        what = conflict.summary(
+            self.workspace.deployments.find(name), workspace.deployments.find(name)
+        )
+        return ConflictError(
+            f"{name} has changed since this was planned: {what}; nothing was written over it",
+            hint="run it again: it will plan from the new file",
+            where=self.workspace.shown,
+            code="stale",
+        )
 
     def _confirm(self, question: Question | None) -> None:
         """Prove the model again if the proof is older than a minute by now."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fftdeploy import bundles, names, plan, policy
+from fftdeploy import bundles, conflict, names, plan, policy
 from fftdeploy.bundles import Source
 from fftdeploy.cli.applying import Change
 from fftdeploy.cli.gating import Gate
@@ -19,7 +19,6 @@ from fftdeploy.errors import (
 from fftdeploy.plan import Actor, Plan
 from fftdeploy.policy import Breach
 from fftdeploy.report import Report
-from fftdeploy.workspace import unknown_target
 
 if TYPE_CHECKING:
     from fftdeploy.proof import Prover
@@ -43,6 +42,7 @@ class Wanted:
     probe: bool
     evaluate: bool
     max_usd: float | None
+    max_requests: int | None
 
 
 class Promotion:
@@ -115,6 +115,7 @@ class Promotion:
             overrides=self.wanted.overrides,
             evaluate=self.wanted.evaluate,
             max_usd=self.wanted.max_usd,
+            max_requests=self.wanted.max_requests,
         )
 
     def _baseline_is_dead(self) -> bool:
@@ -169,30 +170,14 @@ class Promotion:
 
     def _require_target(self) -> None:
         """Refuse to create a target that nobody has planned for."""
-        if self.target is not None:
+        is_open = not self.workspace.policy.exists
+        if is_open and self.wanted.create:
             return
-        team = self.workspace.policy
-        if team.knows(*self.key) or (not team.exists and self.wanted.create):
-            return
-        if not team.exists:
-            error = unknown_target(self.change.name, self.workspace.deployments)
-            error.hint += "; --create adds it"
-            raise error
-        task, environment = self.key
-        for what, value, known in (
-            ("task", task, list(team.tasks)),
-            ("environment", environment, list(team.order or team.environments)),
-        ):
-            if value not in known:
-                near = names.nearest(value, known)
-                raise UsageError(
-                    f"there is no target {self.change.name}, and the policy knows no {what} "
-                    f"{value!r}",
-                    hint=f"did you mean {near!r}?"
-                    if near
-                    else f"it knows: {', '.join(known) or 'none'}",
-                    code="unknown-target",
-                )
+        try:
+            self.workspace.require_planned(self.change.name)
+        except UsageError as error:
+            error.hint += "; --create adds it" if is_open else ""
+            raise
 
     def _source(self) -> Source:
         model, wanted = self.wanted.model, self.wanted
@@ -232,9 +217,11 @@ class Promotion:
         expected = self.wanted.expect_current
         if expected is None or (self.target is not None and self.target.model == expected):
             return
-        live = self.target.model if self.target else "nothing"
+        live, by = "nothing", ""
+        if self.target is not None:
+            live, by = self.target.model, f": {conflict.last_change(self.target)}"
         raise ConflictError(
-            f"{live} is live in {self.change.name}, not {expected}",
+            f"{live} is live in {self.change.name}, not {expected}{by}",
             hint=f"look again: fftdeploy status {self.change.name}",
             code="expect-current",
         )

@@ -1,6 +1,7 @@
 """One run of a command: its flags, its streams, its clock, and what it works on."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.asking import Clock, system_clock
-from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.render.output import Format, Output
 from fftdeploy.runtime import find_file
 from fftdeploy.settings import has_key, settings
@@ -37,7 +38,16 @@ class Session:
     @cached_property
     def workspace(self) -> Workspace:
         """The deployments file and what is beside it, read once."""
-        return open_workspace(Path(find_file(self.file, self.environ)))
+        path = Path(find_file(self.file, self.environ))
+        try:
+            return open_workspace(path)
+        except ConfigError as error:
+            if error.code == "merge-conflict":
+                from fftdeploy import conflict
+
+                option = f" --file {shlex.quote(str(self.file))}" if self.file else ""
+                conflict.explain(error, path, self.environ, option)
+            raise
 
     @property
     def place(self) -> str:

@@ -12,6 +12,10 @@ from fftdeploy.render import clean as cleaning
 from fftdeploy.report import Block, Raw, Report, line
 
 Format = Literal["text", "json", "markdown", "github"]
+COMMENT_LIMIT = 64_000
+"""Characters; GitHub takes 65,536 in a comment, and the marker and the cut need some."""
+SUMMARY_LIMIT = 200_000
+"""Characters, at most 800 kB; GitHub drops a summary of more than 1 MiB whole."""
 
 
 class ClosedPipeError(Exception):
@@ -73,7 +77,7 @@ class Output:
         if self.form == "json":
             text = self._json(command, report.outcome, report.data, report.findings)
         elif self.form == "markdown":
-            text = self._markdown(report.body)
+            text = self.comment(command, report) if report.comment else self._markdown(report.body)
         else:
             text = self._text(report.body, self._stdout)
         if self.form == "github":
@@ -99,9 +103,9 @@ class Output:
         where = f" ({error.where})" if error.where else ""
         self.message(f"error: {error.message}{where}")
         for detail in error.details:
-            self.message(f"  also: {detail}")
-        if error.hint:
-            self.message(f"hint: {error.hint}")
+            self.message(f"  {detail}")
+        for hint in error.hint.splitlines():
+            self.message(f"hint: {hint}")
         if error.changed:
             self.message(f"note: {error.changed}")
         text = self._error_text(command, outcome, error, data or {})
@@ -120,9 +124,24 @@ class Output:
             path, number = _split_where(error.where)
             return self.redact(error_annotation(error.code, error.message, path, number)) + "\n"
         if self.form == "markdown":
-            where = f" ({error.where})" if error.where else ""
-            return f"**error** ({outcome.name}): {self._escaped(error.message + where)}\n"
+            return self._error_line(outcome, error)
         return ""
+
+    def _error_line(self, outcome: Outcome, error: FftdeployError) -> str:
+        where = f" ({error.where})" if error.where else ""
+        return f"**error** ({outcome.name}): {self._escaped(error.message + where)}\n"
+
+    def comment(self, command: str, report: Report, limit: int = COMMENT_LIMIT) -> str:
+        """Return what a pull request's comment says, behind a marker to find it again by."""
+        text = self._markdown(report.comment or report.body, limit)
+        return f"<!-- fftdeploy:{command} -->\n{text}"
+
+    def summary(self, outcome: Outcome, report: Report | FftdeployError) -> str:
+        """Return what a CI job's summary says of a command's end."""
+        if isinstance(report, Report):
+            return self._markdown(report.comment or report.body, SUMMARY_LIMIT)
+        hint = line(f"hint: {report.hint}") if report.hint else line("")
+        return f"{self._error_line(outcome, report)}\n{self._markdown((hint,))}"
 
     def say(self, *blocks: Block) -> None:
         """Print messages on stderr, unless `--quiet`."""
@@ -193,10 +212,10 @@ class Output:
     def _escaped(self, text: str) -> str:
         return cleaning.markdown(text, self.secrets)
 
-    def _markdown(self, blocks: tuple[Block, ...]) -> str:
+    def _markdown(self, blocks: tuple[Block, ...], limit: int | None = None) -> str:
         from fftdeploy.render import markup
 
-        return markup.markdown(blocks, plain=self.clean, escape=self._escaped)
+        return markup.markdown(blocks, plain=self.clean, escape=self._escaped, limit=limit)
 
     def _text(self, blocks: tuple[Block, ...], stream: TextIO | None) -> str:
         if all(isinstance(block, Raw) for block in blocks):
