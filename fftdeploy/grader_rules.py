@@ -22,8 +22,8 @@ LOOKUP = re.compile(r"\{\{\s*item\.([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\s*\}\}"
 KINDS = ("exact", "casefold", "number", "date", "set", "list", "text", "ignore")
 _MAX_PATTERN = 1000
 _MAX_GRADERS = 32
-_OPERATIONS = {"eq": "eq", "ne": "ne", "neq": "ne", "like": "like", "ilike": "ilike"}
-_METRICS = ("rouge_l", "token_f1", "fuzzy_match")
+OPERATIONS = {"eq": "eq", "ne": "ne", "neq": "ne", "like": "like", "ilike": "ilike"}
+METRICS = ("rouge_l", "token_f1", "fuzzy_match")
 _OTHER_METRICS = {
     "cosine": "it needs a paid embedding of each answer",
     "bleu": "it is meant for whole corpora and misleads on one answer",
@@ -189,7 +189,7 @@ def _compared(table: _Table) -> dict[str, Any]:
 
 
 def _string_check(table: _Table) -> dict[str, Any]:
-    operation = _OPERATIONS[table.choice("operation", _OPERATIONS)]
+    operation = OPERATIONS[table.choice("operation", OPERATIONS)]
     return {"operation": operation, **_compared(table)}
 
 
@@ -201,7 +201,7 @@ def _text_similarity(table: _Table) -> dict[str, Any]:
             f"{metric!r} is not supported: {_OTHER_METRICS[metric]}",
             'use "rouge_l" where the order of words counts, "token_f1" where it does not',
         )
-    table.choice("evaluation_metric", _METRICS)
+    table.choice("evaluation_metric", METRICS)
     if "pass_threshold" not in table.table:
         table.fail("pass_threshold", "'pass_threshold' is missing", "add pass_threshold = 0.8")
     threshold = table.number("pass_threshold", 0.0, 1.0)
@@ -313,12 +313,12 @@ def _number(table: _Table) -> dict[str, Any]:
     return table.tolerance("tolerance")
 
 
-_LIMITS = ("min_chars", "max_chars", "min_words", "max_words")
+LIMITS = ("min_chars", "max_chars", "min_words", "max_words")
 
 
 def _length(table: _Table) -> dict[str, Any]:
     limits: dict[str, Any] = {}
-    for key in _LIMITS:
+    for key in LIMITS:
         if key in table.table:
             value = table.table[key]
             if type(value) is not int:
@@ -365,6 +365,6 @@ _PARSERS: dict[str, tuple[tuple[str, ...], Callable[[_Table], dict[str, Any]]]] 
     "json_fields": (("fields", "required"), _json_fields),
     "regex": (("pattern", "match", "ignore_case"), _regex),
     "number": (("tolerance", "relative"), _number),
-    "length": (_LIMITS, _length),
+    "length": (LIMITS, _length),
     "label": (("labels", "ignore_case"), _label),
 }

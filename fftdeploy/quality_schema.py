@@ -5,7 +5,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fftdeploy.evaluation.verdict import Verdict
-from fftdeploy.schemas import Schema, closed, many, text
+from fftdeploy.schema_parts import Schema, closed, many, text
 
 _SHA = text("^[0-9a-f]{32}$")
 _FLAG: Schema = {"type": "boolean"}
@@ -110,6 +110,7 @@ def _size(target: Schema) -> tuple[dict[str, Schema], tuple[str, ...]]:
         "smallest": _or_null(_COUNT),
         "sizes": many(one),
         "cost": cost,
+        "refused": _or_null(text()),
     }
     return properties, tuple(properties)
 

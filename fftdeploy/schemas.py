@@ -1,77 +1,54 @@
 """JSON Schemas (draft 2020-12) of the two files, for editors and for checks in other languages.
 
-They say what a schema can say: keys, types, grammars.  What needs the whole file (numbers going
-down, `to` naming an older release) only `fftdeploy check` knows.  TOML dates are the strings
-that editors' TOML plug-ins make of them.  Pure.
+They say what a schema can say: keys, types, grammars, and what each key means.  What needs the
+whole file (numbers going down, `to` naming an older release) only `fftdeploy check` knows.  TOML
+dates are strings with a `format`, which editors take for dates and other checkers for text.  Pure.
 """
 
-from collections.abc import Mapping
-from typing import Any, get_args
-
 from fftdeploy.deployments import OVERRIDES
-from fftdeploy.gate_rules import MAX_REPEATS, Mode, OnInconclusive, SliceRule
+from fftdeploy.gate_schema import gate
+from fftdeploy.schema_parts import (
+    DIALECT,
+    DURATION,
+    FLAG,
+    LINE,
+    NAME,
+    Schema,
+    about,
+    closed,
+    day,
+    keyed,
+    many,
+    text,
+    time,
+)
 
-Schema = dict[str, Any]
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$"
-DAY = r"^\d{4}-\d{2}-\d{2}$"
-NAME = "^(?!(version|model|job|rollback|adopt)$)[a-z0-9][a-z0-9_-]{0,62}$"
 _MODEL = r"^(?!ftjob-|ftckpt_|file-|batch_)[A-Za-z0-9][A-Za-z0-9._:-]{0,255}$"
 _VIA = "^(?!version$)[a-z0-9][a-z0-9_-]{0,62}$"
-_DURATION = "^[1-9][0-9]{0,5}[smhdw]$"
-
-
-def text(pattern: str = "", description: str = "") -> Schema:
-    """Describe a string."""
-    described: Schema = {"type": "string"}
-    if pattern:
-        described["pattern"] = pattern
-    return described | ({"description": description} if description else {})
-
-
-def closed(properties: Mapping[str, Schema], required: tuple[str, ...] = ()) -> Schema:
-    """Describe an object that has these properties and no others."""
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def many(items: Schema) -> Schema:
-    """Describe an array."""
-    return {"type": "array", "items": items}
-
-
-def keyed(pattern: str, value: Schema) -> Schema:
-    """Describe an object whose keys follow a grammar."""
-    return {
-        "type": "object",
-        "patternProperties": {pattern: value},
-        "additionalProperties": False,
-    }
+_GLOB = r"^(?!!)/?(?:(?!\.{1,2}(?:/|$))[^/\\\x00-\x1f\x7f]+(?:/|$))+$"
 
 
 def deployments() -> Schema:
     """Describe `deployments.toml`."""
-    ref = {"$ref": "#/$defs/target"}
+    environments = keyed(NAME, about("A target: a task in an environment.", _ref("target")))
     return {
         "$schema": DIALECT,
         "title": "deployments.toml of fftdeploy",
+        "description": "What is live where, newest release first.",
         "type": "object",
-        "properties": {"version": {"const": 1, "type": "integer"}},
+        "properties": {"version": _version()},
         "required": ["version"],
-        "patternProperties": {NAME: keyed(NAME, ref)},
+        "patternProperties": {
+            NAME: about("A task: one narrow, repeated workflow that a model serves.", environments)
+        },
         "additionalProperties": False,
         "$defs": {
             "target": _target(),
             "release": _release(),
             "hold": _hold(),
-            "line": _line(),
+            "line": LINE,
             "number": {"type": "integer", "minimum": 1, "exclusiveMaximum": 2**53},
-            "time": text(TIME, "A date-time with an offset, without quotes in TOML."),
+            "time": about("A date-time with an offset, without quotes in TOML.", time()),
             "model": text(_MODEL, "A model ID."),
             "name": text(NAME),
             "provider": {"const": "openai"},
@@ -82,26 +59,26 @@ def deployments() -> Schema:
 
 def policy() -> Schema:
     """Describe `fftdeploy.toml`."""
-    base = closed({"model": text(_MODEL, "A model ID."), "profile": text(NAME)}, ("model",))
-    task = closed({"description": _line(), "owner": _line(), "base": base, "gate": _gate()})
+    properties = {
+        "version": _version(),
+        "order": about(
+            "Environments in the order of promotion; a target in any other is an error.",
+            {**many(about("An environment.", text(NAME))), "uniqueItems": True},
+        ),
+        "allow_overrides": about("Whether `--override` may be used at all; default true.", FLAG),
+        "environments": about(
+            "What a promotion into an environment must fulfil.",
+            keyed(NAME, about("The rules of one environment.", _rules())),
+        ),
+        "tasks": about("What a task is for.", keyed(NAME, about("One task.", _task()))),
+        "prices": _prices(),
+        "scan": _scan(),
+    }
     return {
         "$schema": DIALECT,
         "title": "fftdeploy.toml, the policy of fftdeploy",
-        **closed(
-            {
-                "version": {"const": 1, "type": "integer"},
-                "order": {
-                    **many(text(NAME)),
-                    "uniqueItems": True,
-                    "description": "Environments in the order of promotion.",
-                },
-                "allow_overrides": {"type": "boolean"},
-                "environments": keyed(NAME, _rules()),
-                "tasks": keyed(NAME, task),
-                "prices": _prices(),
-            },
-            ("version",),
-        ),
+        "description": "What a team asks of a promotion.",
+        **closed(properties, ("version",)),
     }
 
 
@@ -109,34 +86,42 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _line() -> Schema:
-    return {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"^[^\x00-\x1f\x7f]*$"}
-
-
-def _bundle() -> dict[str, Schema]:
-    return {"model": _ref("model"), "provider": _ref("provider"), "profile": _ref("name")}
+def _version() -> Schema:
+    return about("The version of this format.", {"const": 1, "type": "integer"})
 
 
 def _target() -> Schema:
-    return closed(
-        {**_bundle(), "releases": many(_ref("release")), "holds": many(_ref("hold"))}, ("model",)
-    )
+    properties = {
+        "model": about("The model that is live.", _ref("model")),
+        "provider": about("Who hosts it; default openai.", _ref("provider")),
+        "profile": about("The prompt it is called with: profiles/NAME.toml.", _ref("name")),
+        "releases": about(
+            "What was made live, newest first; rows are only ever added, on top.",
+            many(about("One release.", _ref("release"))),
+        ),
+        "holds": about("What may not be made live.", many(about("One hold.", _ref("hold")))),
+    }
+    return closed(properties, ("model",))
 
 
 def _release() -> Schema:
+    via = "An environment, or: model, job, rollback, adopt."
+    override = about("A rule.", {"enum": list(OVERRIDES)})
     properties = {
-        "n": _ref("number"),
-        **_bundle(),
-        "profile_sha": _ref("digest"),
-        "at": _ref("time"),
-        "by": _ref("line"),
-        "via": text(_VIA, "An environment, or: model, job, rollback, adopt."),
-        "job": text("^ftjob-[A-Za-z0-9_-]{1,200}$"),
-        "evidence": _ref("digest"),
-        "why": _ref("line"),
-        "to": _ref("number"),
-        "verified": {"const": False},
-        "overrides": many({"enum": list(OVERRIDES)}),
+        "n": about("The release's number; numbers go down the list.", _ref("number")),
+        "model": about("The model that it made live.", _ref("model")),
+        "provider": about("Who hosts it; default openai.", _ref("provider")),
+        "profile": about("The prompt it was released with.", _ref("name")),
+        "profile_sha": about("The hash of the prompt's content.", _ref("digest")),
+        "at": about("When that was.", _ref("time")),
+        "by": about("Who made it live.", _ref("line")),
+        "via": about(f"How it came here. {via}", text(_VIA)),
+        "job": about("The fine-tuning job it came from.", text("^ftjob-[A-Za-z0-9_-]{1,200}$")),
+        "evidence": about("The evaluation it passed: 32 hex digits.", _ref("digest")),
+        "why": about("The reason.", _ref("line")),
+        "to": about("The older release that was gone back to.", _ref("number")),
+        "verified": about("Only ever false: nobody asked the API.", {"const": False}),
+        "overrides": about("Rules that were set aside for it.", many(override)),
     }
     return {
         **closed(properties, ("n", "model", "at", "by", "via")),
@@ -159,16 +144,16 @@ def _if_via(value: str, then: Schema, otherwise: Schema) -> Schema:
 def _hold() -> Schema:
     lifting = ("lifted", "lifted_by", "lifted_why")
     properties = {
-        "model": _ref("model"),
-        "provider": _ref("provider"),
-        "release": _ref("number"),
-        "since": _ref("time"),
-        "by": _ref("line"),
-        "why": _ref("line"),
-        "until": _ref("time"),
-        "lifted": _ref("time"),
-        "lifted_by": _ref("line"),
-        "lifted_why": _ref("line"),
+        "model": about("The model that is blocked.", _ref("model")),
+        "provider": about("Who hosts it; default openai.", _ref("provider")),
+        "release": about("Block only this release's bundle.", _ref("number")),
+        "since": about("When it was put on hold.", _ref("time")),
+        "by": about("Who did that.", _ref("line")),
+        "why": about("The reason.", _ref("line")),
+        "until": about("When the hold ends by itself.", _ref("time")),
+        "lifted": about("When it was lifted.", _ref("time")),
+        "lifted_by": about("Who did that.", _ref("line")),
+        "lifted_why": about("The reason.", _ref("line")),
     }
     return {
         **closed(properties, ("model", "since", "by", "why")),
@@ -177,61 +162,72 @@ def _hold() -> Schema:
 
 
 def _rules() -> Schema:
-    day = text(DAY, "A day in UTC, without quotes in TOML.")
-    freeze = closed({"from": day, "to": day, "why": _line()}, ("from", "to", "why"))
+    freeze = {
+        "from": about("The first day, in UTC, without quotes in TOML.", day()),
+        "to": about("The last day, in UTC, without quotes in TOML.", day()),
+        "why": about("The reason.", LINE),
+    }
+    source = about("An environment.", text(NAME))
     return closed(
         {
-            "from": many(text(NAME)),
-            "protected": {"type": "boolean"},
-            "soak": text(_DURATION, "Unbroken time live in a source, such as 24h."),
-            "min_runway": text(_DURATION, "Time left until the model's shutdown, such as 30d."),
-            "freeze": many(freeze),
-            "allow_overrides": {"type": "boolean"},
+            "from": about(
+                "Environments a bundle may come from; default: the one before this. "
+                "[] lifts the rule.",
+                many(source),
+            ),
+            "protected": about(
+                "Whether a promotion needs --why, and passing evidence where the task has a gate.",
+                FLAG,
+            ),
+            "soak": about("Unbroken time live in a source, such as 24h.", DURATION),
+            "min_runway": about("Time left until the model's shutdown, such as 30d.", DURATION),
+            "freeze": about(
+                "Days in which nothing is promoted; rollback is never frozen.",
+                many(about("Days from the first to the last.", closed(freeze, tuple(freeze)))),
+            ),
+            "allow_overrides": about("Whether `--override` may be used here.", FLAG),
         }
     )
 
 
-def _gate() -> Schema:
-    share = {"type": "number", "minimum": 0, "maximum": 1}
-    positive = {"type": "number", "exclusiveMinimum": 0}
-    properties: dict[str, Schema] = {
-        "examples": {**many(text()), "minItems": 1, "description": "Paths of JSONL files."},
-        "graders": {**many({"type": "object", "required": ["type"]}), "minItems": 1},
-        "mode": {"enum": list(get_args(Mode))},
-        "margin": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "exclusiveMaximum": 1,
-            "description": "How much worse than live is let through: 0.05 is five points.",
-        },
-        "confidence": {
-            "type": "number",
-            "exclusiveMinimum": 0.5,
-            "exclusiveMaximum": 1,
-            "description": "One-sided.",
-        },
-        "threshold": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
-        "must_pass": {**many(_line()), "description": "Tags of examples that have to pass."},
-        "slices": {**many(_line()), "description": "Keys of the examples' `meta`."},
-        "slice_rule": {"enum": list(get_args(SliceRule))},
-        "repeats": {"type": "integer", "minimum": 1, "maximum": MAX_REPEATS},
-        "min_examples": {"type": "integer", "minimum": 1},
-        "require_reviewed": {"type": "boolean"},
-        "max_age": text(_DURATION, "How old evidence may be, such as 30d."),
-        "on_inconclusive": {"enum": list(get_args(OnInconclusive))},
-        "floors": closed({"pass_rate": share, "valid": share}),
-        "budgets": closed({"p95_latency_ms": positive, "usd_per_1k_requests": positive}),
-        "item": closed({"input": _line(), "reference": _line()}),
+def _task() -> Schema:
+    base = {
+        "model": about("The untuned model.", text(_MODEL)),
+        "profile": about("The prompt it is called with: profiles/NAME.toml.", text(NAME)),
     }
-    return closed(properties, ("examples", "graders"))
+    return closed(
+        {
+            "description": about("What goes in and what comes out.", LINE),
+            "owner": about("Whose it is.", LINE),
+            "base": about(
+                "The untuned model that `eval --against base` adds.", closed(base, ("model",))
+            ),
+            "gate": about("The quality bar of the task.", gate()),
+        }
+    )
+
+
+def _scan() -> Schema:
+    described = "A path from the repository's root, as .gitignore writes it: docs/**, *.ipynb."
+    glob = {"type": "string", "maxLength": 500, "pattern": _GLOB, "description": described}
+    ignore = {**many(glob), "description": "Files that `fftdeploy scan` leaves out."}
+    return {**closed({"ignore": ignore}), "description": "What `fftdeploy scan` looks at."}
 
 
 def _prices() -> Schema:
-    usd = {"type": "number", "minimum": 0, "description": "USD per million tokens."}
-    price = closed({"input": usd, "cached_input": usd, "output": usd}, ("input", "output"))
+    usd = {"type": "number", "minimum": 0}
+    price = closed(
+        {
+            "input": about("USD per million tokens of input.", usd),
+            "cached_input": about("The same where the prompt is cached; default: input.", usd),
+            "output": about("USD per million tokens of output.", usd),
+        },
+        ("input", "output"),
+    )
     return {
         "type": "object",
-        "properties": {"date": text(DAY, "The day on which these prices were true.")},
+        "description": "What tokens cost, as you have read it from your provider.",
+        "properties": {"date": about("The day on which these prices were true.", day())},
         "required": ["date"],
-        "additionalProperties": price,
+        "additionalProperties": about('A model, or "ft:BASE" for its fine-tunes.', price),
     }

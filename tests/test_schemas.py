@@ -17,6 +17,7 @@ from test_gate_rules import WHOLE as WHOLE_GATE
 from fftdeploy import deployments, output_schema, policy, schemas
 from fftdeploy.errors import ConfigError
 from fftdeploy.sandbox import Sandbox
+from fftdeploy.schema_parts import Schema
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = ROOT / "fftdeploy" / "templates"
@@ -54,7 +55,7 @@ def as_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime | date) else value
 
 
-def accepts(schema: schemas.Schema, text: str) -> bool:
+def accepts(schema: Schema, text: str) -> bool:
     validator = jsonschema.Draft202012Validator(schema)
     return bool(validator.is_valid(as_json(tomllib.loads(text))))
 
@@ -142,6 +143,14 @@ POLICIES = {
         False,
     ),
     "base": ('version = 1\n[tasks.triage]\nbase = { model = "m" }\n', True),
+    "scan": ('version = 1\n[scan]\nignore = ["docs/**", "*.ipynb", "**/b", "[!x]?"]\n', True),
+    "scan of nothing": ("version = 1\n[scan]\n", True),
+    "scan key": ("version = 1\n[scan]\nexclude = []\n", False),
+    "scan taken back": ('version = 1\n[scan]\nignore = ["!docs"]\n', False),
+    "scan outside": ('version = 1\n[scan]\nignore = ["a/../../b"]\n', False),
+    "scan of a slash": ('version = 1\n[scan]\nignore = ["/"]\n', False),
+    "scan with a backslash": ("version = 1\n[scan]\nignore = ['a\\*']\n", False),
+    "scan a string": ('version = 1\n[scan]\nignore = "docs"\n', False),
     "owner a number": ("version = 1\n[tasks.triage]\nowner = 1\n", False),
     "protected as text": (rules('protected = "yes"'), False),
     "soak a number": (rules("soak = 24"), False),
@@ -191,6 +200,8 @@ RUNS: tuple[tuple[int, list[str]], ...] = (
     (12, ["check", "--offline", "support/production"]),
     (0, ["history"]),
     (0, ["history", "triage/staging", "--at", "2026-11-01"]),
+    (0, ["diff", "staging", "production"]),
+    (2, ["diff", "nowhere"]),
     (0, ["models"]),
     (0, ["resolve", "triage/staging"]),
     (2, ["resolve", "triage/nowhere"]),
@@ -214,9 +225,13 @@ RUNS: tuple[tuple[int, list[str]], ...] = (
     (2, ["unhold", "triage/staging", "--yes", *WHY]),
     (0, ["init", "--ci", "github"]),
     (0, ["schema", "policy"]),
+    (0, ["schema", "--write"]),
+    (2, ["schema", "output", "--write"]),
     (2, ["promote", "--nonsense"]),
     (2, ["sandbox", "--now", "noon"]),
     (3, ["status", "--file", "missing.toml"]),
+    (0, ["scan"]),
+    (2, ["scan", "missing"]),
 )
 
 

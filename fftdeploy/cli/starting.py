@@ -41,13 +41,17 @@ def schema(
     which: Annotated[
         str | None, typer.Argument(help="deployments, policy or output; default: all three.")
     ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write those of the two files beside them, for editors.")
+    ] = False,
 ) -> Report:
     """Print the JSON Schemas of the two files and of the JSON output.
 
     \b
     Examples:
-      fftdeploy schema deployments > deployments.schema.json
+      fftdeploy schema deployments
       fftdeploy schema output
+      fftdeploy schema --write
     """  # noqa: D301
     from fftdeploy import output_schema, schemas
 
@@ -55,6 +59,10 @@ def schema(
         near = nearest(which, list(_SCHEMAS))
         hint = f"did you mean {near}?" if near else f"there are: {', '.join(_SCHEMAS)}"
         raise UsageError(f"there is no schema {which!a}", hint=hint)
+    if write:
+        from fftdeploy.cli.initializing import write_schemas
+
+        return write_schemas(session, which)
     makers = {
         "deployments": schemas.deployments,
         "policy": schemas.policy,
