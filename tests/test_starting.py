@@ -18,7 +18,10 @@ from fftdeploy.sandbox import ACME, Sandbox
 
 ROOT = Path(__file__).parent.parent
 MODULE = [sys.executable, "-P", "-m", "fftdeploy"]
-FIRST = ["deployments.toml", "fftdeploy.toml", "evals/example.jsonl", ".fftdeploy/.gitignore"]
+FIRST = [
+    *("deployments.toml", "fftdeploy.toml", "evals/example.jsonl", ".fftdeploy/.gitignore"),
+    *(".fftdeploy/schemas/deployments.json", ".fftdeploy/schemas/policy.json"),
+]
 GITHUB = [".github/workflows/fftdeploy.yml", ".pre-commit-config.yaml"]
 GITLAB = [".gitlab/fftdeploy.yml", ".gitlab-ci.yml", ".pre-commit-config.yaml"]
 V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
@@ -85,24 +88,21 @@ def test_init_below_the_root_puts_the_workflow_where_it_runs(repo: Path, command
     assert sorted(tree(repo)) == sorted([*(f"desk/{name}" for name in FIRST), *GITHUB])
     workflow = (repo / GITHUB[0]).read_text()
     assert (
-        "run: fftdeploy check --offline --format github --file desk/deployments.toml\n" in workflow
+        workflow.count(" --file desk/deployments.toml\n") == workflow.count(" check --format ") == 2
     )
     hook = (repo / ".pre-commit-config.yaml").read_text()
     assert "entry: fftdeploy check --offline --file desk/deployments.toml\n" in hook
 
 
-def test_the_workflow_gives_a_pull_request_no_key(repo: Path, command: Command) -> None:
-    command("init", "--ci", "github")
+@pytest.mark.parametrize("name", ["a b", "-x", "x;id", "$(id)", "ü"])
+def test_F_a_name_that_a_shell_would_read_is_in_no_workflow(
+    repo: Path, command: Command, name: str
+) -> None:
+    result = command("init", "--ci", "github", f"--file={name}")
 
-    head, files, live = (
-        (repo / GITHUB[0]).read_text().replace("  live:", "  files:").split("  files:")
-    )
-
-    assert "permissions:\n  contents: read\n" in head
-    assert "pull_request_target" not in head + files + live
-    assert ("secrets." in files, "secrets." in live) == (False, True)
-    actions = [row.split("uses: ")[1] for row in (files + live).splitlines() if "uses: " in row]
-    assert all(len(action.split("@")[1].split(" ")[0]) == 40 for action in actions)
+    assert (result.code, result.out) == (2, "")
+    assert "can't stand in a workflow unquoted\n" in result.err
+    assert tree(repo) == {}
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,23 @@ def test_fail_on_turns_what_is_due_into_12(
     assert command("status", "--fail-on", condition).code == code
 
 
+@pytest.mark.parametrize(("model", "key", "code"), [(GHOST, "", 9), (V8, "sk-wrong-wrong", 10)])
+def test_fail_on_does_not_take_no_answer_for_a_good_one(
+    repo: Path,
+    sandbox: Sandbox,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    key: str,
+    code: int,
+) -> None:
+    write(repo, target("staging", V9, model))
+    monkeypatch.setenv("OPENAI_API_KEY", key or sandbox.key)
+
+    assert command("status", "--fail-on", "dead").code == code
+    assert command("status").code == 0
+
+
 def test_holds_hand_edits_and_owners_are_said(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import fftdeploy
 from fftdeploy import files
+from fftdeploy.cli import schema_files
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.report import Block, Cell, Raw, Report, line
 from fftdeploy.runtime import FILE_VARIABLE
 
 CI = ("github", "gitlab")
-_PLAIN = re.compile(r"[A-Za-z0-9._/ -]*")
+_PLAIN = re.compile(r"( --file [A-Za-z0-9._/][A-Za-z0-9._/-]*)?")
 _NEXT = "fftdeploy models, then fftdeploy promote triage/staging --job ftjob-... or --model ID"
 
 
@@ -23,6 +24,7 @@ class _Wanted(NamedTuple):
 
     path: Path
     template: str
+    """A file of `templates/`, or the name of a schema."""
     to_add: bool = False
 
 
@@ -47,9 +49,35 @@ def initialize(session: Session, ci: str | None) -> Report:
     session.data.update(folder=str(folder), wrote=[], kept=[], to_add=[])
     body: list[Block] = []
     for wanted in _wanted(deployments, root, ci):
-        text = _template(wanted.template, option)
+        is_schema = wanted.path.suffix == ".json"
+        name = wanted.template
+        text = schema_files.content(name) if is_schema else _template(name, option)
         body += _write(session.data, wanted, text, folder=folder, root=root)
     return Report(data=session.data, body=tuple(body), next=_NEXT)
+
+
+def write_schemas(session: Session, which: str | None) -> Report:
+    """Write the schema of one of the two files, or of both, for editors.
+
+    Raises:
+        UsageError: `which` describes no file.
+        ConfigError: It would be outside of the folder, or behind a link.
+        DiskError: The disk refused.
+    """
+    if which is not None and which not in schema_files.NAMES:
+        raise UsageError(f"--write: {which!r} describes no file", hint="fftdeploy schema --write")
+    deployments = _deployments_path(session)
+    chosen = [which] if which else schema_files.NAMES
+    made = {name: schema_files.MAKERS[name]() for name in chosen}
+    session.data.update(schemas=made, wrote=[])
+    body: list[Block] = []
+    for name in chosen:
+        written, said = schema_files.write(deployments, name)
+        path = schema_files.path_of(deployments.parent, name)
+        shown = path.relative_to(deployments.parent).as_posix()
+        session.data["wrote"] += [shown] if written else []
+        body += said
+    return Report(data=session.data, body=tuple(body))
 
 
 def _deployments_path(session: Session) -> Path:
@@ -74,6 +102,8 @@ def _wanted(deployments: Path, root: Path, ci: str | None) -> Iterator[_Wanted]:
     yield _Wanted(folder / "fftdeploy.toml", "fftdeploy.toml")
     yield _Wanted(folder / "evals" / "example.jsonl", "example.jsonl")
     yield _Wanted(folder / ".fftdeploy" / ".gitignore", "gitignore")
+    for name in schema_files.NAMES:
+        yield _Wanted(schema_files.path_of(folder, name), name)
     if ci == "github":
         yield _Wanted(root / ".github" / "workflows" / "fftdeploy.yml", "github.yml")
     if ci == "gitlab":

@@ -9,7 +9,7 @@ from fftdeploy.cli.session import Session
 from fftdeploy.cli.wording import moment, readiness_cell, shutdown_cell
 from fftdeploy.deployments import Bundle, Target
 from fftdeploy.durations import duration
-from fftdeploy.errors import FINDING, OK, UsageError
+from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome, UsageError
 from fftdeploy.plan import Candidate
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
@@ -47,7 +47,7 @@ class Status:
         self.proofs: dict[Question, Readiness] = {}
 
     def run(self) -> Report:
-        """Report every target; plain `status` never fails for what it finds."""
+        """Report every target; plain `status` fails for nothing that it finds or can't find out."""
         _ = self.workspace.policy  # a policy that is not valid is worth knowing here, too
         rows = [self._row(target) for target in self.targets]
         if self.is_online:
@@ -60,11 +60,18 @@ class Status:
             verified=self.is_online, targets=[self._as_json(row) for row in rows]
         )
         return Report(
-            FINDING if failed else OK,
+            FINDING if failed else self._unproved(),
             self.session.data,
             self._body(rows, failed),
             tuple(failed),
         )
+
+    def _unproved(self) -> Outcome:
+        """Return 10 or 9 where `--fail-on` was to find out something and the API did not tell."""
+        unverified = [known for known in self.proofs.values() if known.state == "unverified"]
+        if not self.conditions or not unverified:
+            return OK
+        return AUTH if any(known.is_auth for known in unverified) else UNVERIFIED
 
     def _row(self, target: Target) -> _Row:
         live = bundles.live_bundle(target, self.workspace.sha)

@@ -1,0 +1,484 @@
+"""The action and the workflows that users copy: what their steps do, run as a runner would."""
+
+import json
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Command
+from github_runner import ACTION, PULL_REQUEST, SHIPPED, Ran, Runner, steps_of, with_inputs
+from scenes import POLICY, V8, V9, V10, newest, past, write
+
+import fftdeploy
+from fftdeploy.sandbox import Sandbox
+
+MARKER = "<!-- fftdeploy:check -->"
+SHA = "5d0c1e7a9b42f0c85d0c1e7a9b42f0c85d0c1e7a"
+CONTEXTS = {
+    "github.event_name": "pull_request",
+    "github.event.pull_request.number": "7",
+    "github.event.pull_request.head.repo.full_name": "acme/desk",
+    "github.ref": "refs/pull/7/merge",
+    "github.repository": "acme/desk",
+    "github.run_id": "99",
+    "github.server_url": "https://github.com",
+    "github.sha": SHA,
+    "github.token": "ghs_token",
+    "secrets.OPENAI_API_KEY": "sk-canary-canary-canary",
+    "secrets.FFTDEPLOY_PULL_REQUEST_TOKEN": "",
+}
+OURS = {
+    "viewerDidAuthor": True,
+    "body": f"{MARKER}\nold",
+    "url": "https://github.com/acme/desk/pull/7#issuecomment-4242",
+}
+THEIRS = {**OURS, "viewerDidAuthor": False, "url": "https://github.com/x#issuecomment-1"}
+OTHER = {**OURS, "body": f"Look: {MARKER}", "url": "https://github.com/x#issuecomment-2"}
+
+needs_jq = pytest.mark.skipif(not shutil.which("jq"), reason="jq plays gh's --jq: none here")
+
+Make = Callable[..., Runner]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Make a runner whose check ends as told and whose pull request has these comments."""
+
+    def runner(
+        code: int = 0,
+        comment: str | None = f"{MARKER}\nnew\n",
+        *,
+        comments: list[dict[str, Any]] | None = None,
+        refuses: tuple[str, ...] = (),
+        **contexts: str,
+    ) -> Runner:
+        checkout = tmp_path / "checkout"
+        checkout.mkdir(exist_ok=True)
+        made = Runner(tmp_path / "job", checkout, CONTEXTS | contexts)
+        ends = {"code": code, "outcome": "ok" if code == 0 else "policy"}
+        ends |= {} if comment is None else {"comment": comment}
+        (made.folder / "fftdeploy.json").write_text(json.dumps(ends))
+        answers = {"pr view": {"comments": comments or []}, "refuses": refuses}
+        (made.folder / "gh.json").write_text(json.dumps(answers))
+        return made
+
+    return runner
+
+
+def run_action(runner: Runner, **inputs: str) -> list[Ran]:
+    given = {name.replace("_", "-"): value for name, value in inputs.items()}
+    runner.contexts = with_inputs(ACTION, runner.contexts, given)
+    return runner.run(steps_of(ACTION))
+
+
+def codes(ran: list[Ran]) -> dict[str, int]:
+    return {step.name: step.code for step in ran}
+
+
+@needs_jq
+def test_the_action_checks_against_the_base_and_comments(make: Make) -> None:
+    runner = make()
+
+    ran = run_action(runner, api_key="sk-canary-canary-canary")
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Check": 0, "Comment": 0}
+    assert runner.typed("python3") == [f"-I -m venv {runner.temp}/fftdeploy"]
+    assert runner.typed("pip") == [
+        "install --quiet --disable-pip-version-check --only-binary=:all: "
+        f"fftdeploy=={fftdeploy.__version__}"
+    ]
+    assert runner.typed("fftdeploy") == [checks(runner, f"'--base={SHA}^1'", "--comment")]
+    assert runner.typed("gh")[1:] == ["pr comment 7 --body-file fftdeploy-check.md"]
+    posted = runner.calls[-1]
+    assert (posted["cwd"], posted["body"]) == (str(runner.temp), f"{MARKER}\nnew\n")
+    assert {call["name"]: call["secrets"] for call in runner.calls} == {
+        "python3": [],
+        "pip": [],
+        "fftdeploy": ["OPENAI_API_KEY"],
+        "gh": ["GH_TOKEN"],
+    }
+    assert outputs(runner) == {**NONE, "outcome": "ok", "exit_code": "0"}
+
+
+NONE = {"model": "", "previous": "", "evidence": ""}
+
+
+def checks(runner: Runner, *words: str) -> str:
+    """Return what `fftdeploy` is called with; `--comment` stands for the flag and its file."""
+    comment = f"--comment {runner.temp}/fftdeploy-check.md"
+    return " ".join(["check --format github", *words]).replace("--comment", comment)
+
+
+def outputs(runner: Runner) -> dict[str, str]:
+    declared = yaml.safe_load(ACTION)["outputs"]
+    return {name: runner.filled(output["value"]) for name, output in declared.items()}
+
+
+@needs_jq
+@pytest.mark.parametrize("code", [0, 6, 12])
+def test_one_comment_is_kept_and_the_check_decides(make: Make, code: int) -> None:
+    runner = make(code, comments=[THEIRS, OTHER, OURS, {**OURS, "url": "x#issuecomment-9"}])
+
+    ran = run_action(runner)
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Check": code, "Comment": 0}
+    assert runner.typed("gh")[1:] == [
+        "api --silent --method PATCH repos/acme/desk/issues/comments/4242 "
+        "--field body=@fftdeploy-check.md"
+    ]
+    assert runner.calls[-1]["body"] == f"{MARKER}\nnew\n"
+    outcome = "policy" if code else "ok"
+    assert outputs(runner) == {**NONE, "outcome": outcome, "exit_code": str(code)}
+
+
+@needs_jq
+def test_a_check_that_broke_off_takes_back_what_the_comment_said(make: Make) -> None:
+    runner = make(3, None, comments=[OURS])
+
+    ran = run_action(runner)
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Check": 3, "Comment": 0}
+    log = "https://github.com/acme/desk/actions/runs/99"
+    assert runner.calls[-1]["body"] == f"{MARKER}\n**Not checked**: see [the log]({log}).\n"
+
+
+@needs_jq
+@pytest.mark.parametrize(("refused", "code"), [("pr view", 6), ("pr comment", 0)])
+def test_a_token_that_only_reads_changes_no_verdict(make: Make, refused: str, code: int) -> None:
+    runner = make(code, refuses=(refused,))
+
+    ran = run_action(runner)
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Check": code, "Comment": 0}
+    assert "::warning title=fftdeploy::no comment: " in ran[-1].out
+
+
+HOSTILE = {
+    "base": "$(touch sentinel)",
+    "file": "`touch sentinel` x",
+    "args": " --rerun\n; 'touch sentinel' $(touch sentinel) *",
+    "version": "1\ntouch sentinel",
+    "comment": "false",
+}
+LITERAL = [
+    "'--base=$(touch sentinel)'",
+    "--comment",
+    "'--file=`touch sentinel` x'",
+    *map(shlex.quote, ["--rerun", ";", "'touch", "sentinel'", "$(touch", "sentinel)", "*"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "event", "words"),
+    [
+        ({"comment": "false"}, "pull_request", [f"'--base={SHA}^1'", "--comment"]),
+        ({}, "push", []),
+        (
+            {"base": "origin/main", "file": "a.toml"},
+            "push",
+            ["--base=origin/main", "--comment", "--file=a.toml"],
+        ),
+        (HOSTILE, "pull_request", LITERAL),
+    ],
+    ids=["no comment", "push", "given", "H5-nothing is expanded"],
+)
+def test_inputs_are_arguments_and_nothing_more(
+    make: Make, inputs: dict[str, str], event: str, words: list[str]
+) -> None:
+    runner = make(**{"github.event_name": event})
+    (runner.checkout / "for a glob").touch()
+
+    run_action(runner, **inputs)
+
+    assert runner.typed("fftdeploy") == [checks(runner, *words)]
+    assert runner.typed("gh") == []
+    assert list(runner.checkout.iterdir()) == [runner.checkout / "for a glob"]
+
+
+@pytest.mark.parametrize(
+    ("head", "jobs"), [("acme/desk", ["branch"]), ("eve/desk", ["fork"]), ("", ["fork"])]
+)
+def test_a_fork_gets_neither_key_nor_comment(make: Make, head: str, jobs: list[str]) -> None:
+    runner = make(6, **{"github.event.pull_request.head.repo.full_name": head})
+    document = yaml.safe_load(PULL_REQUEST)["jobs"]
+
+    due = [name for name, job in document.items() if runner.value(job["if"]) == "true"]
+    ran = codes(runner.run(steps_of(PULL_REQUEST, "fork")))
+
+    assert due == jobs
+    assert "secrets." not in yaml.safe_dump(document["fork"])
+    assert document["fork"]["permissions"] == {"contents": "read"}
+    assert ran == {"Install fftdeploy": 0, "Check": 6}
+    assert runner.typed("fftdeploy") == [checks(runner, f"'--base={SHA}^1'")]
+    assert all(call["secrets"] == [] for call in runner.calls)
+
+
+@needs_jq
+def test_a_branch_gets_both(make: Make) -> None:
+    runner = make(6, comments=[OURS])
+
+    ran = codes(runner.run(steps_of(PULL_REQUEST, "branch")))
+
+    assert ran == {"Install fftdeploy": 0, "Check": 6, "Comment": 0}
+    words = [f"'--base={SHA}^1'", "--comment", "--rerun --max-usd 5"]
+    assert runner.typed("fftdeploy") == [checks(runner, *words)]
+    secrets = [call["secrets"] for call in runner.calls]
+    assert secrets == [[], [], ["OPENAI_API_KEY"], ["GH_TOKEN"], ["GH_TOKEN"]]
+
+
+ISSUE = {"number": 31, "body": "<!-- fftdeploy:status -->\nold"}
+TITLE = "'fftdeploy: what is live needs attention'"
+QUOTED = {"number": 30, "body": "See <!-- fftdeploy:status -->"}
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("code", "issues", "done"),
+    [
+        (0, [], []),
+        (0, [QUOTED, ISSUE], ["issue close 31 --comment 'All is well again.'"]),
+        (12, [QUOTED], [f"issue create --title {TITLE} --body-file status.md"]),
+        (12, [QUOTED, ISSUE], ["issue edit 31 --body-file status.md"]),
+    ],
+    ids=["well", "well again", "wrong", "still wrong"],
+)
+def test_the_monitor_keeps_one_issue(
+    make: Make, code: int, issues: list[dict[str, Any]], done: list[str]
+) -> None:
+    runner = make(code)
+    (runner.folder / "gh.json").write_text(json.dumps({"issue list": issues}))
+
+    ran = runner.run(steps_of(SHIPPED["monitor.yml"], "monitor"))
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Look": 0, "Keep one issue": 0}, ran
+    assert runner.typed("gh")[1:] == done
+
+
+# And what they do with everything but GitHub real.
+
+
+@pytest.fixture
+def origin(repo: Path, sandbox: Sandbox, tmp_path: Path) -> Path:
+    """A bare repository that is pushed to, with the file's first state as `main`."""
+    commit(past("triage/staging", V8, V9), past("triage/production", V8))
+    bare = tmp_path / "server" / "acme" / "desk"
+    git("clone", "--quiet", "--bare", str(repo), str(bare))
+    return bare
+
+
+def commit(*tables: str) -> None:
+    write(*tables, policy=POLICY)
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+
+
+def git(*argv: str, folder: Path | None = None) -> str:
+    done = subprocess.run(["git", *argv], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def real_runner(tmp_path: Path, repo: Path, key: str, **contexts: str) -> Runner:
+    secrets = {"github.sha": git("rev-parse", "HEAD"), "secrets.OPENAI_API_KEY": key}
+    runner = Runner(tmp_path / "job", repo, CONTEXTS | secrets | contexts, is_real=True)
+    runner.environ["GITHUB_SERVER_URL"] = f"file://{tmp_path / 'server'}"
+    runner.environ["GITHUB_REF_NAME"] = "main"
+    (runner.folder / "gh.json").write_text('{"issue list": []}')
+    return runner
+
+
+def button(**inputs: str) -> dict[str, str]:
+    asked = {"target": "triage/production", "model": "", "current": V8, "why": "PR #212"} | inputs
+    return {f"inputs.{name}": value for name, value in {**asked, "max-usd": "5"}.items()}
+
+
+def test_the_button_opens_a_pull_request(
+    origin: Path, repo: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    runner = real_runner(tmp_path, repo, sandbox.key, **button(why="$(id) `id` PR #212"))
+    runner.environ |= {"GITHUB_RUN_ID": "99", "GITHUB_RUN_ATTEMPT": "1"}
+
+    ran = runner.run(steps_of(SHIPPED["promote.yml"], "promote"))
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Promote": 0, "Open the pull request": 0}, ran
+    branch = "fftdeploy/promote-99-1"
+    assert git("rev-parse", branch, folder=origin) == git("rev-parse", "HEAD")
+    assert git("rev-parse", "main", folder=origin) == git("rev-parse", "HEAD^")
+    assert git("show", "--name-only", "--format=", branch, folder=origin) == "deployments.toml"
+    release = newest("triage/production")
+    assert (release.bundle.model, release.why, release.by) == (V9, "$(id) `id` PR #212", "ana")
+    created = runner.calls[-1]
+    assert created["argv"][:6] == ["pr", "create", "--base", "main", "--head", branch]
+    assert created["argv"][7] == git("log", "-1", "--format=%s")
+    assert V9 in created["body"]
+    assert [call["secrets"] for call in runner.calls] == [[], [], ["GH_TOKEN"]]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ({"current": V9}, 8),
+        ({"target": "--help"}, 2),
+        ({"target": "triage/staging", "model": V9, "current": V9}, 0),
+    ],
+    ids=["stale", "H5-an option", "live already"],
+)
+def test_the_button_that_promotes_nothing_pushes_nothing(
+    origin: Path, repo: Path, sandbox: Sandbox, tmp_path: Path, inputs: dict[str, str], code: int
+) -> None:
+    runner = real_runner(tmp_path, repo, sandbox.key, **button(**inputs))
+
+    ran = runner.run(steps_of(SHIPPED["promote.yml"], "promote"))
+
+    assert codes(ran)["Promote"] == code, ran
+    assert git("branch", "--format=%(refname:short)", folder=origin) == "main"
+    assert runner.typed("gh") == []
+    assert git("status", "--short") == ""
+
+
+@needs_jq
+def test_the_monitor_writes_what_status_says(repo: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    file = past("triage/production", V8, V9)
+    commit(file.replace(f'model = "{V9}"\n', f'model = "{V8}"\n', 1))
+    runner = real_runner(tmp_path, repo, sandbox.key)
+
+    ran = runner.run(steps_of(SHIPPED["monitor.yml"], "monitor"))
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Look": 0, "Keep one issue": 0}, ran
+    body = runner.calls[-1]["body"]
+    assert body.startswith("<!-- fftdeploy:status -->\n")
+    assert "triage/production" in body
+    assert "triage/production" in runner.summary.read_text()
+
+
+@pytest.mark.parametrize(("key", "code"), [("sk-wrong-wrong-wrong-wrong", 10), ("", 1)])
+def test_the_monitor_without_an_answer_fails_and_leaves_the_issue(
+    repo: Path, sandbox: Sandbox, tmp_path: Path, key: str, code: int
+) -> None:
+    commit(past("triage/production", V8, V9))
+    runner = real_runner(tmp_path, repo, key)
+
+    ran = runner.run(steps_of(SHIPPED["monitor.yml"], "monitor"))
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Look": code}, ran
+    assert runner.typed("gh") == []
+
+
+def propose(tmp_path: Path, origin: Path, *, depth: int = 2, head: str = "merge") -> str:
+    """Merge the branch as GitHub does, check that out as actions/checkout does; return GITHUB_SHA.
+
+    With `head`, what is checked out is the branch itself, as a careless workflow does.
+    """
+    git("checkout", "--quiet", "--detach", "main")
+    git("merge", "--quiet", "--no-ff", "--message", "merge", "proposal")
+    merged = git("rev-parse", "HEAD")
+    git("push", "--quiet", str(origin), "HEAD:refs/pull/7/merge", "proposal:refs/pull/7/head")
+    checkout = tmp_path / "checkout"
+    git("init", "--quiet", str(checkout))
+    ref = f"refs/pull/7/{head}"
+    git("fetch", "--quiet", f"--depth={depth}", f"file://{origin}", ref, folder=checkout)
+    git("checkout", "--quiet", "--detach", "FETCH_HEAD", folder=checkout)
+    return merged
+
+
+def promoted(command: Command, model: str, *, lowers: bool = False) -> None:
+    """Make the branch `proposal`, which promotes to production, or `lowers` the bar first."""
+    git("checkout", "--quiet", "-b", "proposal")
+    if lowers:
+        Path("fftdeploy.toml").write_text(POLICY.replace('from = ["staging"]', "from = []"))
+        git("commit", "--quiet", "--all", "--message", "lower the bar")
+    argv = ["--model", model, "--why", "PR #7", "--yes", "--commit"]
+    assert command("promote", "triage/production", *argv).code == 0
+
+
+@pytest.mark.parametrize(
+    ("lowers", "depth", "head", "code"),
+    [
+        (True, 2, "merge", 12),
+        (False, 1, "merge", 2),
+        (True, 2, "head", 2),
+        (True, 2, "control", 0),
+    ],
+    ids=["H8-bar lowered first", "C16-depth 1", "H8-head checked out", "H8-control"],
+)
+def test_the_workflow_judges_what_merging_would_change(
+    origin: Path,
+    repo: Path,
+    tmp_path: Path,
+    command: Command,
+    lowers: bool,
+    depth: int,
+    head: str,
+    code: int,
+) -> None:
+    workflow = PULL_REQUEST
+    if head == "control":  # the obvious way to name the base, which a second commit fools
+        head, workflow = "head", workflow.replace("$GITHUB_SHA^1", "HEAD^1")
+    promoted(command, V10 if lowers else V9, lowers=lowers)
+    sha = propose(tmp_path, origin, depth=depth, head=head)
+    runner = real_runner(tmp_path, tmp_path / "checkout", "", **{"github.sha": sha})
+
+    ran = runner.run(steps_of(workflow, "fork"))
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Check": code}, ran
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("steps", "lowers", "code", "outcome", "verdict"),
+    [
+        (steps_of(PULL_REQUEST, "branch"), False, 0, "ok", "May be merged"),
+        (steps_of(ACTION), True, 12, "finding", "Blocked"),
+    ],
+    ids=["workflow", "H8-action"],
+)
+def test_the_comment_says_what_the_check_says(
+    origin: Path,
+    repo: Path,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    command: Command,
+    steps: list[dict[str, Any]],
+    lowers: bool,
+    code: int,
+    outcome: str,
+    verdict: str,
+) -> None:
+    promoted(command, V10 if lowers else V9, lowers=lowers)
+    sha = propose(tmp_path, origin)
+    runner = real_runner(tmp_path, tmp_path / "checkout", sandbox.key, **{"github.sha": sha})
+    runner.contexts = with_inputs(ACTION, runner.contexts, {"api-key": sandbox.key})
+    (runner.folder / "gh.json").write_text(json.dumps({"pr view": {"comments": [OURS]}}))
+
+    ran = runner.run(steps)
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Check": code, "Comment": 0}, ran
+    said = runner.calls[-1]["body"]
+    assert said.startswith(f"{MARKER}\n")
+    assert verdict in said
+    assert "Not verified" not in said
+    if steps == steps_of(ACTION):
+        made = {"model": V10, "previous": V8, "evidence": ""}
+        assert outputs(runner) == {**made, "outcome": outcome, "exit_code": str(code)}
+
+
+def test_H8_the_pipeline_of_gitlab_judges_by_the_base(
+    origin: Path, repo: Path, tmp_path: Path, command: Command
+) -> None:
+    promoted(command, V10, lowers=True)
+    assert command("init", "--ci", "gitlab").code == 0
+    job = yaml.safe_load(Path(".gitlab/fftdeploy.yml").read_text())["fftdeploy-merge-request"]
+    runner = real_runner(tmp_path, repo, "")
+    runner.environ["CI_MERGE_REQUEST_DIFF_BASE_SHA"] = git("rev-parse", "main")
+    path = f'PATH="{runner.folder}/venv:$PATH"'
+
+    ran = runner.run([{"name": "script", "run": "\n".join([path, *job["script"]])}])
+
+    assert codes(ran) == {"script": 12}, ran
+    said = Path(*job["artifacts"]["paths"]).read_text()
+    assert said.startswith(f"{MARKER}\n**Blocked")
+    assert job["variables"] == {"GIT_DEPTH": "0"}
