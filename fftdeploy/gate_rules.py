@@ -1,7 +1,7 @@
 """`[tasks.TASK.gate]` of the policy: the quality bar of a task, as written.  Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import PurePosixPath
@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 from fftdeploy import document
 from fftdeploy.document import Document, text_problem
 from fftdeploy.durations import duration
+from fftdeploy.errors import ConfigError
 from fftdeploy.grader_rules import GraderRules, parse_graders
 
 Mode = Literal["not-worse", "better", "threshold", "report-only"]
@@ -99,28 +100,25 @@ class GateRules:
         }
 
 
-def gate_of(content: Mapping[str, Any], graders: tuple[GraderRules, ...] = ()) -> GateRules:
-    """Return the rules that `content` was made from; they name no examples.
+def gate_of(content: Mapping[str, Any]) -> GateRules:
+    """Return the rules that `content` was made from; they name no examples and no graders.
 
     Raises:
-        KeyError, TypeError, ValueError: It is not such a content.
+        KeyError, TypeError, ValueError: It is not the content of any rules that a file can say.
     """
-    floors = content["floors"]
-    return GateRules(
-        examples=(),
-        graders=graders,
-        floors=Floors(exactly(floors["pass_rate"]), exactly(floors["valid"])),
-        budgets=Budgets(**content["budgets"]),
-        must_pass=tuple(content["must_pass"]),
-        slices=tuple(content["slices"]),
-        **{
-            key: content[key]
-            for key in (
-                *("mode", "margin", "confidence", "threshold", "slice_rule"),
-                *("min_examples", "require_reviewed", "on_inconclusive", "item"),
-            )
-        },
-    )
+    table = {key: value for key, value in content.items() if value is not None}
+    table["budgets"] = {key: value for key, value in table["budgets"].items() if value is not None}
+    if table["mode"] != "threshold":
+        del table["threshold"]
+    table |= {"examples": ["any"], "graders": [{"type": "length", "max_chars": 1}]}
+    try:
+        found = parse_gate(Document("", "", {"gate": table}), table, ("gate",))
+    except ConfigError as error:
+        raise ValueError(error.message) from None
+    rules = replace(found, examples=(), graders=())
+    if rules.content != content:
+        raise ValueError("these rules are written in another way")
+    return rules
 
 
 def exactly(number: float) -> Fraction:

@@ -174,7 +174,12 @@ def evidence_of(
                 if name in arms
             },
         },
-        "cache": {"reuse": True, "max_age_s": 604800, "answers": dict.fromkeys(arms, 0)},
+        "cache": {
+            "reuse": True,
+            "max_age_s": 604800,
+            "answers": dict.fromkeys(arms, 0),
+            "oldest": None,
+        },
         "run": "20261120T155640Z-1f2e3d.jsonl",
         "candidates": 1,
         "attempt": 1,

@@ -1,7 +1,7 @@
 """Evidence files as text: any layout of the same JSON is the same evidence, nothing else is."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +11,8 @@ from evaluated import evidence_of, graded, story
 from fftdeploy import strict_json
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation import evidence
+from fftdeploy.evaluation.evidence_folder import recompute
+from fftdeploy.render.page import report_page
 
 MADE = evidence_of(graded(story(20)))
 ID, RAW = evidence.with_id(MADE)
@@ -90,3 +92,46 @@ def test_E23_H13_what_is_no_evidence_is_refused(spoil: Callable[[str], str]) -> 
 
     assert caught.value.where == "x.json"
     assert "x.json is " in str(caught.value)
+
+
+WRONG_KINDS: tuple[Any, ...] = (None, -1, 1.5, 10**9, True, "x", [], {"x": 1})
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield where everything but the rows stands."""
+    below = value.items() if isinstance(value, dict) else ()
+    for key, item in (*below, *(enumerate(value[:2]) if isinstance(value, list) else ())):
+        if path or key != "rows":
+            yield (*path, key)
+            yield from places(item, (*path, key))
+
+
+def test_E23_H13_a_value_of_another_kind_is_refused_or_read_as_it_is() -> None:
+    """Whatever stands there, it is an error of the file, or evidence that every reader can take."""
+    document = json.loads(RAW)
+    tried = accepted = strange = 0
+    for path in places(document):
+        holder = document
+        for key in path[:-1]:
+            holder = holder[key]
+        original = holder[path[-1]]
+        for value in WRONG_KINDS:
+            holder[path[-1]] = value
+            tried += 1
+            try:
+                found = evidence.parse(strict_json.dumps(document).encode(), "x.json")[1]
+            except ConfigError:
+                continue
+            accepted += 1
+            strange += not readable(found)
+        holder[path[-1]] = original
+    print(f"{tried} values tried, {accepted} accepted, {strange} that a reader fails on")
+    assert (tried > 1500, strange) == (True, 0)
+    assert accepted < tried / 5
+
+
+def readable(found: evidence.Evidence) -> bool:
+    """Judge it, compare the verdicts and draw the page, as the commands do."""
+    if evidence.same_verdict(found.verdict, recompute(found)):
+        return True  # refused, then, before anything is drawn
+    return "</html>" in report_page(found, ID, [])

@@ -88,7 +88,7 @@ def test_a_gate_with_examples_and_graders_alone_has_the_defaults() -> None:
 def test_what_decides_a_verdict_makes_the_same_rules_again() -> None:
     found = policy.parse(WHOLE.encode()).gate("triage")
     assert found is not None
-    again = gate_of(found.content, found.graders)
+    again = gate_of(found.content)
 
     assert again.content == found.content
     assert again.floors == found.floors  # exact fractions, through floats and back

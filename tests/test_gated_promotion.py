@@ -248,14 +248,114 @@ def test_E24_evidence_that_is_too_old_does_not_count(
 ) -> None:
     scene(V8, V10)
     command("eval", TARGET)
-    later = STORY_NOW + timedelta(days=31)
-    sandbox.set_now(later)
-    monkeypatch.setenv("FFTDEPLOY_NOW", later.isoformat())
+    on(sandbox, monkeypatch, 31)
 
     ended = promote(command)
 
     assert ended.code == 7
     assert "31d old; 30d are allowed" in ended.err
+
+
+def on(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    """Let `days` go by since the story's moment."""
+    later = STORY_NOW + timedelta(days=days)
+    sandbox.set_now(later)
+    monkeypatch.setenv("FFTDEPLOY_NOW", later.isoformat())
+
+
+def asked(sandbox: Sandbox) -> int:
+    return sum(request.path == "/v1/chat/completions" for request in sandbox.requests)
+
+
+@pytest.mark.parametrize("flags", [(), ("--eval",)])
+def test_E24_evidence_that_got_too_old_is_made_again(
+    repo: Path,
+    sandbox: Sandbox,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+) -> None:
+    scene(V8, V10, policy=POLICY.replace("slices", 'max_age = "1d"\nslices'))
+    command("eval", TARGET)
+    (old,) = evidence()
+    on(sandbox, monkeypatch, 2)
+
+    if not flags:
+        assert promote(command).code == 7
+        assert command("eval", TARGET).code == 0
+    ended = promote(command, *flags)
+
+    assert (ended.code, len(evidence())) == (0, 2)
+    assert newest(TARGET).evidence in {path.stem for path in evidence()} - {old.stem}
+
+
+def test_E24_answers_age_with_the_evidence_that_they_are_taken_for(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another margin asks nothing anew, and makes nothing younger."""
+    strict = POLICY.replace("slices", 'max_age = "4d"\nslices')
+    scene(V8, V10, policy=strict)
+    command("eval", TARGET)
+    on(sandbox, monkeypatch, 1.5)
+    scene(V8, V10, policy=strict.replace("slices", "margin = 0.06\nslices"))
+    before = asked(sandbox)
+    assert command("eval", TARGET).code == 0
+    assert asked(sandbox) - before <= 2, "but for the proofs, it took what it had"
+    taken = [json.loads(path.read_text())["cache"] for path in evidence()]
+    assert {cache["oldest"][:10] for cache in taken} == {f"{STORY_NOW:%Y-%m-%d}"}
+
+    on(sandbox, monkeypatch, 5)
+    refused = promote(command)
+    on(sandbox, monkeypatch, 5.1)
+    again = promote(command, "--eval")
+
+    assert refused.code == 7
+    assert "5d old; 4d are allowed" in refused.err
+    assert (again.code, asked(sandbox) - before > 100) == (0, True)
+
+
+def test_E23_a_damaged_failure_does_not_let_an_older_pass_through(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V9)
+    command("eval", TARGET)
+    command("eval", TARGET, "--fresh", "--repeats", "2")
+    for path in evidence():
+        if json.loads(path.read_text())["repeats"] == 2:
+            path.write_text(path.read_text().replace('"used":2', '"used":1'))
+    ended = promote(command)
+
+    assert ended.code == 3
+    assert "was edited: its name is not its hash" in ended.err
+
+
+def test_E23_evidence_in_the_folder_of_another_task_is_not_its_own(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    command("eval", TARGET)
+    (path,) = evidence()
+    other = Path(".fftdeploy/evidence/refunds") / path.name
+    other.parent.mkdir()
+    shutil.copy(path, other)
+
+    ended = command("verify")
+
+    assert ended.code == 3
+    assert "it is about task 'triage', not about 'refunds'" in ended.out + ended.err
+
+
+def test_evidence_of_a_rehearsal_does_not_count_anywhere_else(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene(V8, V10)
+    command("eval", TARGET)
+    with Sandbox(now=lambda: STORY_NOW) as another:
+        monkeypatch.setenv("OPENAI_BASE_URL", another.url)
+        ended = promote(command)
+
+    assert ended.code == 7
+    assert f"it was made at {sandbox.url}, on some machine itself" in ended.err
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -378,6 +478,37 @@ def test_a_dead_live_model_is_compared_by_what_it_answered_while_it_lived(
     assert f"{V8} is dead: its answers are those recorded 2026-11-21" in judged.out
     assert "12 fixed" not in recorded.out
     assert "PASS  better: 14 fixed, 0 broke" in judged.out
+
+
+def failed_fields(path: Path, arm: str) -> dict[str, list[str]]:
+    """Return which examples fail each field, by its name."""
+    found = json.loads(path.read_text())
+    place = found["columns"].index(arm)
+    return {
+        name: [row[0] for row in found["rows"] if number in row[place][0][1]]
+        for number, name in enumerate(found["fields"])
+    }
+
+
+def test_recorded_answers_keep_their_fields_when_the_policy_orders_them_anew(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    assert command("eval", TARGET, "live").code == 0
+    (recorded,) = evidence()
+    other = POLICY.replace('urgency = "exact", category = "exact"', 'category = "exact"')
+    other = other.replace('next_step = "casefold"', 'next_step = "casefold", urgency = "exact"')
+    Path("fftdeploy.toml").write_text(other)
+    sandbox.remove(V8)
+
+    assert command("eval", TARGET).code == 0
+
+    (judged,) = set(evidence()) - {recorded}
+    before, after = failed_fields(recorded, "candidate"), failed_fields(judged, "live")
+    assert list(before) == ["urgency", "category", "next_step"]
+    assert list(after) == ["category", "next_step", "urgency"]
+    assert before == after
+    assert before["urgency"] != before["category"]
 
 
 def test_a_dead_live_model_without_a_record_leaves_no_baseline(

@@ -42,6 +42,7 @@ class Gate:
     evaluate: bool = False
     """Evaluate where there is no evidence, without asking (`--eval`)."""
     max_usd: float | None = None
+    max_requests: int | None = None
 
     def check_examples(self) -> None:
         """Refuse, before the API is asked anything, examples and graders that are not usable.
@@ -69,7 +70,20 @@ class Gate:
         stored = self._look(bar, candidate)
         if isinstance(stored, str):
             stored = self._evaluate(candidate, stored)
+            self._require_counting(bar, candidate, stored)
         return self._judged(bar, stored)
+
+    def _require_counting(self, bar: "QualityBar", candidate: Bundle, stored: "Stored") -> None:
+        """Hold what was just made against the question, too: clocks and files move."""
+        from fftdeploy.evaluation.evidence_folder import problem
+
+        question = bar.question(candidate, bar.baseline)
+        if wrong := problem(question, stored, self.change.session.now()):
+            raise InconclusiveError(
+                f"evidence {stored.short} does not count: {wrong}",
+                hint=f"fftdeploy eval {self.change.name} --fresh",
+                code="no-evidence",
+            )
 
     def _bar(self) -> "QualityBar | None":
         work = self.change

@@ -2,17 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import fftdeploy
 from fftdeploy.cli.quality import QualityBar
 from fftdeploy.deployments import Bundle
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, Arm, label
-from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts
-from fftdeploy.evaluation.evidence_folder import Stored, recompute
+from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts, time_text
+from fftdeploy.evaluation.evidence_folder import Stored, recompute, too_old
 from fftdeploy.evaluation.results import NOT_MEASURED, Results
-from fftdeploy.evaluation.running import run_log
 from fftdeploy.gate_rules import GateRules
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """What answers of earlier runs a run has taken."""
+
+    allowed: bool
+    max_age: timedelta
+    oldest: datetime | None
+    """When the oldest answer was given, of this run or of an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +37,7 @@ class Finished:
     candidates: Sequence[Bundle]
     training: Mapping[str, Any] | None
     log_name: str
-    fresh: bool
-    """Whether answers of earlier runs were left aside."""
+    reuse: Reuse
 
 
 def keep(bar: QualityBar, rules: GateRules, address: str, run: Finished) -> list[Stored]:
@@ -65,7 +74,7 @@ def _keep(
         graders=tuple(rule.content for rule in rules.graders),
         gate=rules.content,
         prices=_prices(bar, bundles),
-        cache=_cache(results, fresh=run.fresh),
+        cache=_cache(results, run.reuse),
         run=run.log_name,
         candidates=max([len(run.candidates), *(one.evidence.candidates for one in tried)]),
         attempt=_attempt(results, tried),
@@ -75,7 +84,8 @@ def _keep(
     )
     verdict = recompute(evidence)
     evidence = replace(evidence, verdict=verdict.as_json())
-    return _as_before(evidence, tried) or bar.folder.write(evidence, verdict)
+    counting = [one for one in tried if not too_old(one.evidence, rules.max_age, evidence.made_at)]
+    return _as_before(evidence, counting) or bar.folder.write(evidence, verdict)
 
 
 def _attempt(results: Results, tried: Sequence[Stored]) -> int:
@@ -148,10 +158,11 @@ def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> dict[str, Any] | Non
     return {"on": f"{prices.on}", "models": models} if models else None
 
 
-def _cache(results: Results, *, fresh: bool) -> dict[str, Any]:
+def _cache(results: Results, reuse: Reuse) -> dict[str, Any]:
     return {
-        "reuse": not fresh,
-        "max_age_s": int(run_log.MAX_AGE.total_seconds()),
+        "reuse": reuse.allowed,
+        "max_age_s": int(reuse.max_age.total_seconds()),
+        "oldest": time_text(reuse.oldest) if reuse.oldest else None,
         "answers": {
             arm: column.latency_ms.count(NOT_MEASURED) for arm, column in results.arms.items()
         },

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from fftdeploy import strict_json
 from fftdeploy.deployments import Bundle
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.evidence_shape import require_shape
 from fftdeploy.evaluation.results import NOT_MEASURED, Column, Results, Sample
 from fftdeploy.evaluation.verdict import Verdict
 
@@ -72,7 +73,8 @@ class Evidence:
     prices: Mapping[str, Any] | None
     """`on` (a day) and `models`: those of the arms, in USD per million tokens."""
     cache: Mapping[str, Any]
-    """`reuse`, `max_age_s`, and `answers`: how many of each arm were not asked anew."""
+    """`reuse` and `max_age_s`; `answers`: how many of each arm were not asked anew; `oldest`: when
+    the oldest answer was given."""
     run: str
     """File name of the run's log, where the outputs are as long as that is kept."""
     candidates: int
@@ -85,6 +87,12 @@ class Evidence:
     results: Results
     verdict: Mapping[str, Any]
     """What the gate said: `Verdict.as_json()`."""
+
+    @property
+    def given_at(self) -> datetime:
+        """When the oldest of its answers was given: evidence is as old as that."""
+        oldest = self.cache["oldest"]
+        return min(self.made_at, _moment(oldest)) if oldest else self.made_at
 
     @property
     def candidate(self) -> Bundle:
@@ -148,14 +156,14 @@ def _head(evidence: Evidence) -> dict[str, Any]:
         "schema": SCHEMA,
         "task": evidence.task,
         "target": evidence.target,
-        "made_at": _time(evidence.made_at),
+        "made_at": time_text(evidence.made_at),
         "tool": evidence.tool,
         "address": evidence.address,
         "arms": {name: _bundle_json(bundle) for name, bundle in evidence.arms.items()},
         "baseline": {
             "how": baseline.how,
             "evidence": baseline.evidence or None,
-            "at": _time(baseline.at) if baseline.at else None,
+            "at": time_text(baseline.at) if baseline.at else None,
             "why": baseline.why or None,
         },
         "examples": {
@@ -209,6 +217,7 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
         if head["schema"] != SCHEMA:
             what = f"{source} is of the schema {str(head['schema'])[:60]!a}"
             raise ConfigError(what, where=source, code="evidence")
+        require_shape(head, len(rows))
         digest, builder = sha256(), _Builder(head, rows)
         for chunk in _chunks(head, map(builder.add, rows)):
             digest.update(chunk.encode())
@@ -240,9 +249,7 @@ def _evidence(document: Mapping[str, Any], results: Results) -> Evidence:
     examples, baseline = document["examples"], document["baseline"]
     if document["columns"][:4] != list(_ROW_COLUMNS):
         raise ValueError("other columns")
-    if document["verdict"]["ruling"] not in {"pass", "fail", "inconclusive"}:
-        raise ValueError("no ruling")
-    return Evidence(
+    found = Evidence(
         task=document["task"],
         target=document["target"],
         made_at=_moment(document["made_at"]),
@@ -274,6 +281,9 @@ def _evidence(document: Mapping[str, Any], results: Results) -> Evidence:
         results=results,
         verdict=document["verdict"],
     )
+    if _head(found) != document:
+        raise ValueError("a hash of a part is not that of the part")
+    return found
 
 
 class _Builder:
@@ -296,7 +306,10 @@ class _Builder:
         row = strict_json.loads(text)
         example_id, group, must_pass, slices, *answers = row
         results = self.results
-        if len(slices) != len(results.slice_keys) or type(example_id) is not str:
+        names = (example_id, group, *slices)
+        if len(slices) != len(results.slice_keys) or type(must_pass) is not bool:
+            raise ValueError("a row of another shape")
+        if not all(type(name) is str for name in names):
             raise ValueError("a row of another shape")
         place = len(results) * results.repeats
         results.add_example(example_id, group, slices, must_pass=must_pass)
@@ -305,8 +318,21 @@ class _Builder:
                 raise ValueError("an answer is missing")
             for repeat, (mark, failed, latency, *tokens) in enumerate(cells):
                 measured = NOT_MEASURED if latency is None else latency
+                self._require_possible(mark, failed, [latency or 0, *tokens])
                 column.put(place + repeat, Sample(mark, tuple(failed), measured, *tokens))
         return row
+
+    def _require_possible(self, mark: str, failed: list[int], counts: list[int]) -> None:
+        """Refuse an answer that no run gives.
+
+        Raises:
+            TypeError, ValueError: It is one.
+        """
+        is_known = failed == sorted(set(failed)) and (
+            not failed or 0 <= failed[0] <= failed[-1] < len(self.results.fields)
+        )
+        if not mark or not is_known or min(counts) < 0:
+            raise ValueError("an answer that no run gives")
 
 
 def same_verdict(stored: Mapping[str, Any], computed: Verdict) -> str:
@@ -349,7 +375,8 @@ def _bundle_json(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _time(moment: datetime) -> str:
+def time_text(moment: datetime) -> str:
+    """Write a time as evidence has it: in UTC, whole seconds."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

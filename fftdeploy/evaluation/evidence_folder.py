@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fftdeploy import files
 from fftdeploy.deployments import Bundle
@@ -17,6 +18,7 @@ from fftdeploy.gate_rules import gate_of
 from fftdeploy.prices import Price
 
 SHOWN_DIGITS = 12
+_CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Question:
     gate_sha: str
     repeats: int
     max_age: timedelta
+    address: str = ""
+    """The API that the candidate will be asked at; "" where that is not known."""
 
 
 class EvidenceFolder:
@@ -99,7 +103,7 @@ class EvidenceFolder:
         return sorted(found, key=lambda stored: (stored.evidence.made_at, stored.id), reverse=True)
 
     def require_whole(self, task: str) -> None:
-        """Refuse to go on beside evidence that was edited.
+        """Refuse to go on beside evidence that was edited: it may be what would have decided.
 
         Raises:
             ConfigError: A file of `task` is not consistent.
@@ -161,20 +165,32 @@ def problem(question: Question, stored: Stored, now: datetime) -> str:
     if found.baseline.how == "none" and found.baseline.why == records.DEAD:
         live = question.baseline  # the caller proves that it is dead still
     differs = {
-        "candidate": found.candidate != question.candidate,
-        "baseline": live != question.baseline,
-        "examples": found.examples.sha != question.examples_sha,
-        "graders": found.graders_sha != question.graders_sha,
-        "gate": found.gate_sha != question.gate_sha,
-        "number of repeats": found.results.repeats < question.repeats,
+        "another candidate": found.candidate != question.candidate,
+        "another baseline": live != question.baseline,
+        "other examples": found.examples.sha != question.examples_sha,
+        "other graders": found.graders_sha != question.graders_sha,
+        "another gate": found.gate_sha != question.gate_sha,
+        "fewer repeats": found.results.repeats < question.repeats,
     }
     if named := [what for what, is_other in differs.items() if is_other]:
-        return f"it is about another {' and '.join(named)}"
-    age = now - found.made_at
-    if age > question.max_age:
-        return f"it is {short_duration(age)} old; {short_duration(question.max_age)} are allowed"
-    if age < -timedelta(minutes=5):
+        return f"it is about {' and '.join(named)}"
+    if question.address not in {"", found.address} and is_local(found.address):
+        return f"it was made at {found.address}, on some machine itself"
+    return too_old(found, question.max_age, now)
+
+
+def is_local(address: str) -> bool:
+    """Tell whether an API's address is of the machine that asks: a rehearsal's, most likely."""
+    return urlsplit(address).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
+def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:
+    """Say why evidence does not count for its age, that of its oldest answer; "" if it does."""
+    if found.made_at - now > _CLOCK_SKEW:
         return "it was made in the future"
+    age = now - found.given_at
+    if age > max_age:
+        return f"it is {short_duration(age)} old; {short_duration(max_age)} are allowed"
     return ""
 
 
@@ -200,10 +216,12 @@ def _verified(path: Path, folder: Path) -> Stored:
     snapshot = files.read(path, root=folder, max_bytes=records.MAX_BYTES)
     true_id, found = records.parse(snapshot.data, str(path.name))
     wrong = "" if true_id == path.stem else f"its name is not its hash, {true_id[:SHOWN_DIGITS]}"
+    if path.parent.parent == folder / EVIDENCE_FOLDER and path.parent.name != found.task:
+        wrong = wrong or f"it is about task {found.task!a}, not about {path.parent.name!a}"
     if not wrong:
         try:
             verdict = recompute(found)
-        except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             wrong = f"its verdict can't be computed ({type(error).__name__})"
         else:
             place = records.same_verdict(found.verdict, verdict)

@@ -1,8 +1,9 @@
 """One arm on its own: rates, latency, tokens and cost.  Pure."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.judging import statistics
 from fftdeploy.evaluation.judging.paired import passes
 from fftdeploy.evaluation.results import MARKS, MISSING, USABLE, Column, Results
@@ -11,10 +12,18 @@ from fftdeploy.prices import Price
 
 
 def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
-    """Return the figures of `arm`; a lost answer counts as not passed, whichever arm it is of."""
+    """Return the figures of `arm`.
+
+    A lost answer of the candidate or of live counts as not passed; of an arm that stands beside
+    them, where any number may be lost, the examples that were not answered are left out.
+    """
     column = results.arms[arm]
-    n, answers = len(results), len(column.marks)
     by_example = passes(column, results.repeats)
+    answers = len(column.marks)
+    if arm not in {CANDIDATE, LIVE}:
+        by_example = bytes(by_example[place] for place in _answered(column, results.repeats))
+        answers -= column.count(MISSING)
+    n = len(by_example)
     share = sum(by_example) / results.repeats
     low, high = statistics.wilson(share, n)
     marks = {mark: count for mark in MARKS if (count := column.count(mark))}
@@ -41,6 +50,15 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         reasoning,
         usd,
     )
+
+
+def _answered(column: Column, repeats: int) -> Iterator[int]:
+    """Yield the places of the examples none of whose answers is lost."""
+    lost = MARKS.index(MISSING)
+    marks = column.marks
+    for place in range(len(marks) // repeats):
+        if lost not in marks[place * repeats : (place + 1) * repeats]:
+            yield place
 
 
 def _ranked(ordered: list[int]) -> Callable[[int], int | None]:

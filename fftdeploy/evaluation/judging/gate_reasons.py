@@ -42,7 +42,7 @@ def missing(results: Results) -> Iterator[Reason]:
     for arm, column in results.arms.items():
         if lost := column.count(MISSING):
             what = f"{lost} of {wording.plural(len(column.marks), 'answer')} of {arm}"
-            how = counted.get(arm, "counted as not passed")
+            how = counted.get(arm, "left out of its figures")
             yield Reason("missing", "", f"{what} missing (the API failed): {how}")
 
 
@@ -50,10 +50,11 @@ def integrity(rules: GateRules, n: int, reviewed: int) -> Iterator[Reason]:
     """Yield what is wrong with the examples as a set."""
     least = max(1, rules.min_examples)
     if n == 0:
-        yield Reason("too-few", "fail", f"0 reviewed examples: the gate asks for {least} or more")
+        message = f"0 reviewed examples: the gate asks for {least} or more"
+        yield Reason("too-few", "inconclusive", message)
     elif n < least:
         message = f"{wording.plural(n, 'example')}: the gate asks for {least} or more"
-        yield Reason("too-few", "fail", message)
+        yield Reason("too-few", "inconclusive", message)
     if rules.require_reviewed and reviewed < n:
         few = f"{n - reviewed} of {n}" if reviewed else f"0 reviewed examples: all {n}"
         yield Reason("unreviewed", "fail", f"{few} are unreviewed, the gate asks for review")
