@@ -1,37 +1,276 @@
 """`check --base`: what a change does, by meaning, judged by the files that it goes into."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
-from conftest import Command
-from scenes import V8, V10
-from test_gated_promotion import git, promote, scene
+from conftest import Result
+from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit, git
+from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, newest
 
-from fftdeploy.sandbox import Sandbox
+from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-
-def commit(message: str) -> None:
-    git("add", "--all")
-    git("commit", "--quiet", "--message", message)
+BASE = ("check", "--base", "main")
 
 
 @pytest.fixture
-def main(repo: Path) -> Path:
-    """A repository whose `main` has v8 in production and v10 waiting in staging."""
-    (repo / ".fftdeploy").mkdir()
-    (repo / ".fftdeploy" / ".gitignore").write_text("runs/\n")
-    scene(V8, V10)
-    commit("first")
-    git("switch", "--quiet", "--create", "change")
-    return repo
+def online(
+    change: Change, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Sandbox:
+    """The pull request in the making, with an API to ask."""
+    server: Sandbox = request.getfixturevalue("sandbox")
+    return server
 
 
-def test_a_promotion_made_here_may_be_merged(
-    main: Path, sandbox: Sandbox, command: Command
-) -> None:
-    assert promote(command, "--eval").code == 0
+def kinds(done: Result) -> list[tuple[str, str]]:
+    return [(c["target"], c["kind"]) for c in json.loads(done.out)["changes"]]
+
+
+def errors(done: Result) -> list[str]:
+    found = json.loads(done.out).get("findings", [])
+    return [f["code"] for f in found if f["severity"] == "error"]
+
+
+def promote(change: Change, *flags: str) -> Result:
+    return change.command("promote", TARGET, "--why", "PR #7", "--yes", *flags)
+
+
+def test_a_promotion_made_in_this_job_may_be_merged(change: Change, online: Sandbox) -> None:
+    assert promote(change, "--eval").code == 0
     commit("promote")
 
-    result = command("check", "--base", "main")
+    done = change.command(*BASE, "--json")
 
-    assert result.code == 0
+    document = json.loads(done.out)
+    (made,) = document["changes"]
+    assert (done.code, errors(done), document["verified"]) == (0, [], True)
+    assert made == {
+        "target": TARGET,
+        "kind": "promote",
+        "message": "release 4, from staging",
+        "release": 4,
+        "model": V10,
+        "previous": V8,
+        "evidence": newest(TARGET).evidence,
+        "standing": "this job",
+        "ruling": "pass",
+    }
+    assert document["base"] == {
+        "ref": "main",
+        "commit": git("rev-parse", "main"),
+        "merge_base": git("rev-parse", "main"),
+    }
+
+
+def test_evidence_that_was_merged_before_is_believed(change: Change) -> None:
+    made = change.made.folder.parent / "made"
+    change.base(lambda c: bring(made, c.made.evidence["pass"]))
+    change.release(V10, evidence=change.made.evidence["pass"])
+    commit("promote")
+
+    done = change.command(*BASE, "--offline")
+
+    assert done.code == 0
+    assert f"{change.made.evidence['pass'][:12]} pass, merged already" in done.out
+    assert done.out.endswith("NOT VERIFIED with the API: no model was asked about\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "named", "code", "said"), [(V10, "pass", 0, "pass, re-run"), (V9, "pass", 12, "fail")]
+)
+def test_H10_rerun_believes_nobody(
+    change: Change, online: Sandbox, model: str, named: str, code: int, said: str
+) -> None:
+    """The evidence is made again, by the examples and the gate of the base."""
+    change.promote(model, change.made.evidence[named])
+    commit("promote")
+
+    done = change.command(*BASE, "--rerun", "--max-requests", "200")
+
+    assert (done.code, said in done.out) == (code, True), done
+    assert sum(request.path == "/v1/chat/completions" for request in online.requests) > 100
+
+
+def test_H8_a_blocked_change_is_not_evaluated_again(change: Change, online: Sandbox) -> None:
+    change.good(overrides=["soak"])
+    commit("promote")
+
+    done = change.command(*BASE, "--rerun")
+
+    assert done.code == 12
+    assert sum(request.path == "/v1/chat/completions" for request in online.requests) < 5
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (("rollback", TARGET, "--why", "x"), "rollback"),
+        (("rollback", TARGET, "--to", "1", "--why", "x"), "rollback"),
+        (("hold", TARGET, V9, "--why", "x"), "hold"),
+        (("unhold", TARGET, "--why", "x"), "unhold"),
+    ],
+)
+def test_what_the_commands_write_is_explained(
+    change: Change, online: Sandbox, argv: tuple[str, ...], expected: str
+) -> None:
+    assert change.command(*argv, "--yes").code == 0
+    commit("change")
+
+    done = change.command(*BASE, "--json")
+
+    assert (done.code, kinds(done), errors(done)) == (0, [(TARGET, expected)], [])
+
+
+def test_an_adopted_hand_edit_and_a_new_target(change: Change, online: Sandbox) -> None:
+    change.base(lambda c: c.edit('model = "gpt-6-luna"\n', f'model = "{V7}"\n'))
+    assert change.command("adopt", "refunds/staging", "--why", "x", "--yes").code == 0
+    made = ("promote", "refunds/production", "--model", V7, "--why", "x", "--yes")
+    change.command(*made)
+    commit("change")
+
+    done = change.command(*BASE, "--json", "--allow-policy-change")
+
+    assert ("refunds/staging", "adopt") in kinds(done)
+
+
+def test_a_reverted_promotion_is_named_and_pointed_to_rollback(change: Change) -> None:
+    change.base(lambda c: c.good())
+    git("revert", "--no-edit", "HEAD")
+
+    done = change.command(*BASE, "--offline")
+
+    assert done.code == 12
+    assert "removed-release" in done.out
+    assert f"undo the revert, and: fftdeploy rollback {TARGET}" in done.out
+
+
+def test_C12_stale_where_the_base_has_moved(change: Change) -> None:
+    change.good()
+    commit("promote")
+    git("switch", "--quiet", "main")
+    change.release(V7, via="rollback", to=2, by="bo", why="INC-9")
+    commit("rollback")
+    git("switch", "--quiet", "change")
+
+    done = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+
+    (stale,) = [f for f in json.loads(done.out)["findings"] if f["code"] == "stale"]
+    assert done.code == 12
+    assert stale["message"] == (
+        f"{TARGET} has changed in main since: release 4, {V7}, by bo 2026-11-21: INC-9"
+    )
+
+
+def test_H8_policy_and_examples_need_leave(change: Change) -> None:
+    change.edit("soak", "# soak", POLICY_FILE)
+    EXAMPLES.write_text(EXAMPLES.read_text() + "\n")
+    commit("change")
+
+    refused = change.command(*BASE, "--offline", "--json")
+    allowed = change.command(*BASE, "--offline", "--json", "--allow-policy-change")
+
+    assert (refused.code, errors(refused)) == (12, ["policy-change", "policy-change"])
+    assert (allowed.code, errors(allowed)) == (0, [])
+
+
+def test_H8_what_the_base_changed_meanwhile_is_not_this_change(change: Change) -> None:
+    """A branch that is behind is not blamed for what others have merged."""
+    git("switch", "--quiet", "main")
+    POLICY_FILE.write_text(UNSETTLED)
+    commit("policy")
+    git("switch", "--quiet", "change")
+
+    assert change.command(*BASE, "--offline").code == 0
+
+
+def test_a_dead_live_model_is_not_protected(
+    change: Change, online: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze = 'freeze = [{ from = 2026-11-01, to = 2026-12-01, why = "launch" }]'
+    change.base(lambda c: c.edit('soak = "24h"', freeze, POLICY_FILE))
+    change.good()
+    commit("promote")
+    alive = change.command(*BASE, "--json", "--accept-claimed")
+
+    online.remove(V8)
+    dead = change.command(*BASE, "--json", "--accept-claimed")
+
+    assert "policy-freeze" in errors(alive)
+    assert "policy-freeze" not in errors(dead)
+
+
+def test_C16_a_shallow_clone_says_what_to_fetch(
+    change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change.good()
+    commit("promote")
+    clone = tmp_path / "clone"
+    git("clone", "--quiet", "--depth=1", change.folder.as_uri(), str(clone))
+    monkeypatch.chdir(clone)
+
+    done = change.command("check", "--base", "origin/main", "--offline", "--comment", "c.md")
+
+    assert (done.code, done.err) == (
+        2,
+        "error: git has no commit 'origin/main' here\n"
+        "hint: this clone is shallow: git fetch --unshallow, or fetch-depth: 0 in CI\n",
+    )
+    assert Path("c.md").read_text() == (
+        "<!-- fftdeploy:check -->\n"
+        "**error** (usage): git has no commit 'origin/main' here\n\n"
+        "hint\\: this clone is shallow\\: git fetch \\-\\-unshallow, or fetch\\-depth\\: 0 in CI\n"
+    )
+
+
+def test_few_git_processes_whatever_the_size(
+    change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FILE.open("a") as file:
+        file.writelines(f'\n[task{n}.staging]\nmodel = "{V9}"\n' for n in range(300))
+    commit("change")
+    git("switch", "--quiet", "main")
+    commit("main moves")
+    git("switch", "--quiet", "change")
+    (tmp_path / "bin").mkdir()
+    spy, count = tmp_path / "bin" / "git", tmp_path / "count"
+    real = next(p for p in os.environ["PATH"].split(":") if Path(p, "git").exists())
+    spy.write_text(f'#!/bin/sh\necho x >> {count}\nexec {real}/git "$@"\n')
+    spy.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{spy.parent}:{os.environ['PATH']}")
+
+    done = change.command(*BASE, "--offline")
+
+    assert done.code == 0
+    assert count.read_text().count("x") <= 10
+
+
+@pytest.mark.parametrize(
+    "flags", [("--allow-policy-change",), ("--rerun",), ("--accept-claimed",), ("--comment", "c")]
+)
+def test_flags_that_go_with_a_base(change: Change, flags: tuple[str, ...]) -> None:
+    done = change.command("check", *flags)
+
+    assert (done.code, done.err) == (
+        2,
+        f"error: {flags[0]} goes with --base\nhint: fftdeploy check --base origin/main\n",
+    )
+
+
+def test_an_override_is_listed_apart(change: Change) -> None:
+    change.base(
+        lambda c: c.edit("allow_overrides = false\n", "", POLICY_FILE).edit(
+            'soak = "24h"', 'soak = "400d"', POLICY_FILE
+        )
+    )
+    change.good(overrides=["soak"])
+    commit("promote")
+
+    done = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+
+    found = json.loads(done.out)["findings"]
+    assert (done.code, kinds(done)) == (0, [(TARGET, "promote"), (TARGET, "override")])
+    assert [f["message"] for f in found if f["code"] == "policy-soak"] == [
+        f"{V10} was live for 37d in triage/staging; 400d are asked (overridden)"
+    ]
+    assert STORY_NOW.year == 2026

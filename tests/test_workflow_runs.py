@@ -225,7 +225,7 @@ def test_a_branch_gets_both(make: Make) -> None:
     ran = codes(runner.run(steps_of(PULL_REQUEST, "branch")))
 
     assert ran == {"Install fftdeploy": 0, "Check": 6, "Comment": 0}
-    words = [f"'--base={SHA}^1'", "--comment", "--rerun --max-usd 5"]
+    words = [f"'--base={SHA}^1'", "--comment", "--rerun --max-requests 5000"]
     assert runner.typed("fftdeploy") == [checks(runner, *words)]
     secrets = [call["secrets"] for call in runner.calls]
     assert secrets == [[], [], ["OPENAI_API_KEY"], ["GH_TOKEN"], ["GH_TOKEN"]]
@@ -293,7 +293,7 @@ def real_runner(tmp_path: Path, repo: Path, key: str, **contexts: str) -> Runner
 
 def button(**inputs: str) -> dict[str, str]:
     asked = {"target": "triage/production", "model": "", "current": V8, "why": "PR #212"} | inputs
-    return {f"inputs.{name}": value for name, value in {**asked, "max-usd": "5"}.items()}
+    return {f"inputs.{name}": value for name, value in {**asked, "max-requests": "5000"}.items()}
 
 
 def test_the_button_opens_a_pull_request(

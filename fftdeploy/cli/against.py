@@ -12,6 +12,7 @@ class Trust:
     rerun: bool = False
     """Make the evidence again, by the base's examples and gate."""
     max_usd: float | None = None
+    max_requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

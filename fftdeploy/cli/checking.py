@@ -1,6 +1,7 @@
 """Check: everything the files and the API prove, and one exit code for it."""
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outc
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
-from fftdeploy.workspace import select
+from fftdeploy.workspace import Workspace, select
 
 if TYPE_CHECKING:  # `check` without `--base` needs no git
     from fftdeploy.cli.against import Against
@@ -34,20 +35,38 @@ class Check:
         against: "Against | None" = None,
     ) -> None:
         self.session = session
-        self.workspace = session.workspace
-        self.targets = select(self.workspace.deployments, names)
+        self.names = names
         self.is_online = not offline and (session.has_key or probe)
         self.probe = probe
         self.against = against
 
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The files of the working tree."""
+        return self.session.workspace
+
+    @cached_property
+    def targets(self) -> list[Target]:
+        """The targets that are looked at."""
+        return select(self.workspace.deployments, self.names)
+
     def run(self) -> Report:
-        """Report all findings; the gravest decides the exit code.
+        """Report all findings; the gravest decides the exit code, and a comment says the same.
 
         Raises:
             UsageError: There is no such base, or no targets of that name.
             ConfigError: A file is not valid.
             FftdeployError: With `--rerun`, what kept the evaluation from being made.
         """
+        try:
+            found = self._found()
+        except FftdeployError as error:
+            self._comment(error)
+            raise
+        self._comment(found)
+        return found
+
+    def _found(self) -> Report:
         _ = self.workspace.policy  # what is wrong with a file costs no request
         for target in self.targets:
             live_bundle(target, self.workspace.sha)
@@ -59,6 +78,12 @@ class Check:
 
         with open_base(self.workspace, self.against.ref, self.session.environ) as base:
             return self._report(Proposal(self.session, self.workspace, base, self.against))
+
+    def _comment(self, end: "Report | FftdeployError") -> None:
+        """Write the comment that was asked for, whatever the end: silence looks like consent."""
+        if self.against is not None and self.against.comment is not None:
+            text = self.session.output.comment(self.session.command, end)
+            files.put(Path.cwd() / self.against.comment, text.encode())
 
     def _report(self, proposal: "Proposal | None") -> Report:
         changed = set(proposal.made_live) if proposal else set()
@@ -98,11 +123,7 @@ class Check:
 
         body = (*proposal.body(found), *self._body(found))
         said = comment(proposal, found, outcome, shutdowns, is_online=self.is_online)
-        report = Report(outcome, self.session.data, body, tuple(found), comment=said)
-        if proposal.against.comment is not None:
-            text = self.session.output.comment(self.session.command, report)
-            files.put(Path.cwd() / proposal.against.comment, text.encode())
-        return report
+        return Report(outcome, self.session.data, body, tuple(found), comment=said)
 
     def _check_examples(self) -> None:
         """Read the examples and graders of every task that has a gate.

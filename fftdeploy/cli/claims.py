@@ -120,6 +120,7 @@ class Claims:
         rules = self.ground.policy.rules(change.target.environment)
         is_let_through = bar.rules.on_inconclusive == "allow"
         is_let_through |= "inconclusive" in release.overrides and rules.allow_overrides
+        is_let_through &= all(reason.code != "too-few" for reason in verdict.reasons)
         severity: Literal["error", "notice"] = "notice" if is_let_through else "error"
         hint = f"fftdeploy size {change.target}"
         yield self.ground.about(change, "inconclusive", said, hint, severity)
@@ -146,12 +147,17 @@ class Claims:
         """Evaluate again, by the base's examples and gate; what that finds is what counts."""
         from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
         from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+        from fftdeploy.evaluation.running.spending import MAX_REQUESTS
 
         target = change.target
         self.base.lay_out_evidence(target.task)
         if release.bundle.profile is not None:
             self.base.lay_out_profile(release.bundle.profile)
-        flags = EvaluationFlags(max_usd=self.trust.max_usd, fresh=True)
+        flags = EvaluationFlags(
+            max_usd=self.trust.max_usd,
+            max_requests=self.trust.max_requests or MAX_REQUESTS,
+            fresh=True,
+        )
         evaluation = Evaluation(self.session, self.base.tip, str(target), flags)
         stored = evaluation.run([release.bundle])[0]
         EvidenceFolder(self.workspace.folder).write(stored.evidence, stored.verdict)

@@ -1,4 +1,4 @@
-"""The commands that look: status, check, history, models, resolve."""
+"""The commands that look: status, check, history, diff, models, resolve."""
 
 from pathlib import Path
 from typing import Annotated
@@ -72,6 +72,10 @@ def check(
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", help="With --rerun: stop before this is spent.")
     ] = None,
+    max_requests: Annotated[
+        int | None,
+        typer.Option("--max-requests", min=1, help="With --rerun: refuse to send more."),
+    ] = None,
     comment: Annotated[
         Path | None,
         typer.Option("--comment", help="With --base: write a comment in Markdown.", metavar="FILE"),
@@ -98,10 +102,12 @@ def check(
         "--rerun": rerun,
         "--accept-claimed": accept_claimed,
         "--comment": comment,
+        "--max-usd": max_usd is not None,
+        "--max-requests": max_requests,
     }
     if base is None and (given := [flag for flag, value in beside.items() if value]):
         raise UsageError(f"{given[0]} goes with --base", hint="fftdeploy check --base origin/main")
-    trust = Trust(accept_claimed, rerun, max_usd)
+    trust = Trust(accept_claimed, rerun, max_usd, max_requests)
     against = Against(base, allow_policy_change, trust, comment) if base is not None else None
     return checking.Check(
         session, targets or [], offline=offline, probe=probe, against=against
@@ -129,6 +135,40 @@ def history(
     from fftdeploy.cli import history as histories
 
     return histories.report(session, target, moment)
+
+
+@command("diff")
+def diff(
+    session: Session,
+    a: Annotated[
+        str | None,
+        typer.Argument(
+            help="Environment, target, task or git ref; default: HEAD.",
+            autocompletion=complete_target,
+        ),
+    ] = None,
+    b: Annotated[
+        str | None,
+        typer.Argument(
+            help="The other one; default: the working tree.", autocompletion=complete_target
+        ),
+    ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 12 where they differ.")
+    ] = False,
+) -> Report:
+    """Compare environments, targets or git refs by what is live; always offline.
+
+    \b
+    Examples:
+      fftdeploy diff                           HEAD and the working tree
+      fftdeploy diff main                      a branch, tag or commit and the working tree
+      fftdeploy diff staging production
+      fftdeploy diff triage --format markdown  a task, environment by environment
+    """  # noqa: D301
+    from fftdeploy.cli import diffing
+
+    return diffing.Diff(session, a, b, exit_code=exit_code).run()
 
 
 @command("models")

@@ -22,7 +22,7 @@ def publish(session: Session, outcome: Outcome, end: Report | FftdeployError) ->
     """
     environ = session.environ
     texts = {
-        "GITHUB_STEP_SUMMARY": session.output.summary(outcome, end) if _is_shown(end) else "",
+        "GITHUB_STEP_SUMMARY": session.output.summary(end) if _is_shown(end) else "",
         "GITHUB_OUTPUT": _outputs(outcome, session.data),
     }
     for variable, text in texts.items():

@@ -131,17 +131,16 @@ class Output:
         where = f" ({error.where})" if error.where else ""
         return f"**error** ({outcome.name}): {self._escaped(error.message + where)}\n"
 
-    def comment(self, command: str, report: Report, limit: int = COMMENT_LIMIT) -> str:
+    def comment(self, command: str, end: Report | FftdeployError) -> str:
         """Return what a pull request's comment says, behind a marker to find it again by."""
-        text = self._markdown(report.comment or report.body, limit)
-        return f"<!-- fftdeploy:{command} -->\n{text}"
+        return f"<!-- fftdeploy:{command} -->\n{self.summary(end, COMMENT_LIMIT)}"
 
-    def summary(self, outcome: Outcome, report: Report | FftdeployError) -> str:
+    def summary(self, end: Report | FftdeployError, limit: int = SUMMARY_LIMIT) -> str:
         """Return what a CI job's summary says of a command's end."""
-        if isinstance(report, Report):
-            return self._markdown(report.comment or report.body, SUMMARY_LIMIT)
-        hint = line(f"hint: {report.hint}") if report.hint else line("")
-        return f"{self._error_line(outcome, report)}\n{self._markdown((hint,))}"
+        if isinstance(end, Report):
+            return self._markdown(end.comment or end.body, limit)
+        hint = line(f"hint: {end.hint}") if end.hint else line("")
+        return f"{self._error_line(end.outcome, end)}\n{self._markdown((hint,), limit)}"
 
     def say(self, *blocks: Block) -> None:
         """Print messages on stderr, unless `--quiet`."""
@@ -175,6 +174,12 @@ class Output:
         """Take the progress line away."""
         if self._progress:
             self._write_error(f"\r{' ' * self._progress}\r")
+            self._progress = 0
+
+    def leave_progress(self) -> None:
+        """Go on below the progress line: a terminal has written `^C` behind it."""
+        if self._progress:
+            self._write_error("\n")
             self._progress = 0
 
     def ask(self, question: str) -> str:
