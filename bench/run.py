@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import changes
 import edits
 import evaluation
 import gate
@@ -29,6 +30,7 @@ BENCHES: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
     "check": (online.check, 11),
     "connections": (online.connections, 5),
     "edits": (edits.bench, 9),
+    "changes": (changes.bench, 11),
     "evaluation": (evaluation.bench, 5),
     "gate": (gate.bench, 5),
     "report": (report.bench, 5),

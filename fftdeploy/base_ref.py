@@ -4,14 +4,14 @@ Contents come out of git byte for byte, through no filter, and are laid out in a
 own, so that they are read exactly as the files of the working tree are.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fftdeploy import deployments, files, git, policy, profiles
-from fftdeploy.errors import ConfigError, FftdeployError
+from fftdeploy import deployments, disk, files, git, policy, profiles
+from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER
 from fftdeploy.workspace import Workspace
 
@@ -48,6 +48,55 @@ class BaseRef:
         """Put a profile of the work tree beside the ref's files, where the ref has none."""
         path = f"{profiles.FOLDER}/{name}.toml"
         self._tree.write("tip", {path: self._tree.present(path)})
+
+
+@dataclass(frozen=True)
+class RefFiles:
+    """The files as one ref has them."""
+
+    ref: str
+    commit: str
+    workspace: Workspace
+    _tree: "_Tree"
+
+    def lay_out_evidence(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Put evidence, each named by task and ID, beside the other files; without what it lacks.
+
+        All of it is one question to git.
+        """
+        names = {f"{EVIDENCE_FOLDER}/{task}/{evidence}.json" for task, evidence in wanted}
+        there = sorted(names & self._tree.evidence)
+        self._tree.write("ref", self._tree.read(self.commit, there))
+
+
+@contextmanager
+def open_ref(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Iterator[RefFiles]:
+    """Lay out deployments, policy and profiles as `ref` has them, for as long as they are used.
+
+    Raises:
+        UsageError: There is no repository, or this clone has no such commit.
+        ConfigError: The deployments file of the ref is not valid.
+    """
+    repository = git.open_repository(workspace.folder, environ)
+    commit = repository.commit_id(ref)
+    with TemporaryDirectory(prefix="fftdeploy-ref-") as place:
+        tree = _Tree(repository, workspace, Path(place).resolve())
+        names = [name for name in tree.names(commit) if _is_setting(name)]
+        contents = tree.read(commit, [tree.file, policy.FILE_NAME, *names])
+        yield RefFiles(ref, commit, tree.lay_out("ref", contents, whose=ref), tree)
+
+
+def refs_called(
+    workspace: Workspace, words: Iterable[str], environ: Mapping[str, str]
+) -> list[str]:
+    """Name in full the branches and tags that are called as one of `words`, which are names."""
+    full = [f"refs/{kind}/{word}" for word in words for kind in ("heads", "tags")]
+    try:
+        repository = git.open_repository(workspace.folder, environ)
+    except UsageError:  # nobody keeps versions
+        return []
+    found = (repository.ask("for-each-ref", "--format=%(refname)", *full) or b"").decode()
+    return [ref for ref in full if ref in found.splitlines()]
 
 
 @contextmanager
@@ -135,11 +184,14 @@ class _Tree:
     def write(self, under: str, contents: Mapping[str, bytes | None]) -> None:
         """Write files below the folder `under` of the place."""
         for name, data in contents.items():
-            if data is not None:
-                files.create(self.place / under / name, data, root=self.place)
+            path = self.place / under / name
+            if data is not None and not path.exists():
+                disk.put_aside(path, data)
 
-    def lay_out(self, under: str, contents: dict[str, bytes | None]) -> Workspace:
-        """Write the files of a commit and open them as a workspace.
+    def lay_out(
+        self, under: str, contents: dict[str, bytes | None], *, whose: str = ""
+    ) -> Workspace:
+        """Write the files of a commit and open them as a workspace; `whose` names the commit.
 
         Raises:
             ConfigError: The deployments file is not valid.
@@ -151,6 +203,7 @@ class _Tree:
         try:
             parsed = deployments.parse(snapshot.data, shown)
         except ConfigError as error:
-            error.message = f"the {under} of the base is not valid itself: {error.message}"
+            whose = whose or f"the {under} of the base"
+            error.message = f"{whose} is not valid itself: {error.message}"
             raise
         return Workspace(shown, folder, snapshot, parsed)

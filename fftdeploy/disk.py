@@ -161,6 +161,13 @@ def clear(folder: int) -> None:
         ) from error
 
 
+def put_aside(path: Path, data: bytes) -> None:
+    """Write a new file, with its folders, in a temporary folder of ours: nothing has to last."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        file.write(data)
+
+
 def flush(file: int) -> None:
     """Wait until it is on the disk; never asked twice, for the second answer may be a lie."""
     full: int | None = getattr(fcntl, "F_FULLFSYNC", None)

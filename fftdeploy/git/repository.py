@@ -138,7 +138,7 @@ class Repository(NamedTuple):
     def _fetch_hint(self, ref: str) -> str:
         if self.ask("rev-parse", "--is-shallow-repository") == b"true\n":
             return "this clone is shallow: git fetch --unshallow, or fetch-depth: 0 in CI"
-        branch = ref.removeprefix("origin/")
+        branch = "" if ref.startswith("-") else ref.removeprefix("origin/")
         return f"git fetch origin {shlex.quote(branch)}" if branch else "git fetch"
 
     def ask(
