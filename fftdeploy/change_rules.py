@@ -198,7 +198,7 @@ def _removed_release(ground: Ground, change: Change) -> Iterator[Finding]:
 def _removed_target(ground: Ground, change: Change) -> Iterator[Finding]:
     protected = ground.policy.rules(change.target.environment).protected
     severity: Literal["error", "notice"] = "error" if protected else "notice"
-    message = f"{change.message}: applications that ask for it will fail"
+    message = f"{change.target} is gone: applications that ask for it will fail"
     yield ground.about(change, "removed-target", message, severity=severity)
 
 

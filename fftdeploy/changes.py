@@ -57,10 +57,10 @@ def between(
     for key, target in after.targets.items():
         old = before.targets.get(key)
         if old is None:
-            found.append(Change("new-target", target, f"{target} is new: {target.model}"))
+            found.append(Change("new-target", target, "it is new"))
         found += _in_target(old or _empty(target), target, shas_before, shas_after)
     gone = [target for key, target in before.targets.items() if key not in after.targets]
-    return found + [Change("removed-target", target, f"{target} is gone") for target in gone]
+    return found + [Change("removed-target", target, "it is gone") for target in gone]
 
 
 def _empty(target: Target) -> Target:

@@ -31,8 +31,8 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
     *("init", "demo", "sandbox", "models", "status", "check", "promote", "rollback"),
-    *("history", "adopt", "hold", "unhold", "eval", "size", "verify", "report", "review"),
-    *("resolve", "schema"),
+    *("history", "diff", "adopt", "hold", "unhold", "eval", "size", "verify", "report", "review"),
+    *("resolve", "scan", "schema"),
 )
 EXAMPLE = ("deployments.toml", "fftdeploy.toml", "evals", "profiles")
 """What at the top of this repository is an example of a repository."""
@@ -45,6 +45,10 @@ _VOLATILE = (
     (re.compile(r"(?<=evidence/triage/)[0-9a-f]{32}\b"), "ID"),
     (re.compile(r'(?<=evidence = ")[0-9a-f]{32}\b'), "ID"),
     (re.compile(r"(?<=fftdeploy report )[0-9a-f]{12}\b"), "ID"),
+    (re.compile(r"\([0-9a-f]{12}\)"), "(COMMIT)"),
+    (re.compile(r"(?<=committed as )[0-9a-f]{7,}"), "COMMIT"),
+    (re.compile(r"\b[0-9a-f]{12}(?= (pass|fail|inconclusive)\b)"), "ID"),
+    (re.compile(r"(?<=fftdeploy-)\w+(?=/)"), "PLACE"),
     (re.compile(r"\b[\d,]+ ms\b"), "N ms"),
     (re.compile(r"\b\d+/s\b"), "N/s"),
 )
@@ -132,7 +136,12 @@ def evidence_example() -> tuple[str, str]:
         graders=tuple(grader.content for grader in rules.graders),
         gate=rules.content,
         prices=None,
-        cache={"reuse": True, "max_age_s": 604800, "answers": {"candidate": 0, "live": 0}},
+        cache={
+            "reuse": True,
+            "max_age_s": 604800,
+            "answers": {"candidate": 0, "live": 0},
+            "oldest": "2026-11-21T08:29:41Z",
+        },
         run="triage-20261121T083000Z-5b050a.jsonl",
         candidates=1,
         attempt=1,
@@ -164,15 +173,15 @@ def evidence_page(page: str) -> str:
     return re.sub(r"(?<=evidence/triage/)[0-9a-f]{32}(?=\.json)", evidence_id, page)
 
 
-def tour(readme: str) -> str:
-    """Return the README with the output of every `console` block as it is now.
+def tour(page: str) -> str:
+    """Return a page with the output of every `console` block as it is now.
 
     The commands run one after the other in a new git repository beside a copy of `EXAMPLE`,
     against a sandbox whose clock is the story's; a block may name a later moment after
     `console`.  An output that differs in nothing but `_VOLATILE` stays as it was.
     """
     with story() as shell:
-        return _BLOCK.sub(lambda found: shell.block(found[0], found[1], found[2]), readme)
+        return _BLOCK.sub(lambda found: shell.block(found[0], found[1], found[2]), page)
 
 
 def steady(output: str) -> str:
@@ -263,12 +272,14 @@ def _read_all(screen: int) -> str:
     return b"".join(parts).decode().replace("\r\n", "\n")
 
 
+TOURS = ("README.md", "docs/pull-requests.md")
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}
 
 if __name__ == "__main__":
-    for path, page in PAGES.items():
-        Path(ROOT, path).write_text(page(), encoding="utf-8")
-    readme = Path(ROOT, "README.md")
-    readme.write_text(tour(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, page in PAGES.items():
+        Path(ROOT, name).write_text(page(), encoding="utf-8")
+    for name in TOURS:
+        path = Path(ROOT, name)
+        path.write_text(tour(path.read_text(encoding="utf-8")), encoding="utf-8")
     evidence = Path(ROOT, "docs/evidence.md")
     evidence.write_text(evidence_page(evidence.read_text(encoding="utf-8")), encoding="utf-8")

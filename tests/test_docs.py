@@ -41,8 +41,9 @@ def test_generated_pages_are_current(path: str) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == pages.PAGES[path]()
 
 
-def test_the_tour_of_the_readme_is_what_its_commands_print() -> None:
-    before = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", pages.TOURS)
+def test_a_tour_is_what_its_commands_print(path: str) -> None:
+    before = (ROOT / path).read_text(encoding="utf-8")
 
     assert pages.tour(before) == before
 

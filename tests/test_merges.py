@@ -62,31 +62,71 @@ def begin(dice: random.Random) -> bytes:
     return write(*(past(name, *dice.sample(MODELS, dice.randint(2, 4))) for name in TARGETS))
 
 
-def test_C10_F6_different_targets_merge_clean(sandbox: Sandbox, command: Command) -> None:
-    wrong, control = [], 0
+def state(data: bytes) -> object:
+    """Return what a file says; None where it is none."""
+    try:
+        return deployments.parse(data).targets
+    except ConfigError:
+        return None
+
+
+def test_C10_F6_concurrent_pull_requests_are_merged_right_or_not_at_all(
+    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two branches of two clones through a bare remote; expected is one change after the other.
+
+    A merge is wrong where git says nothing, `check --base` says nothing, and it is not that.
+    """
+    ana, bo = clones(tmp_path, past("triage/dev", V7, V8))
+    wrong, clean, named, control = [], 0, 0, 0
     for seed in range(PAIRS):
         dice = random.Random(seed)
+        monkeypatch.chdir(ana)
         base = begin(dice)
-        one, other = dice.sample(TARGETS, 2)
-        change(command, one, dice)
-        ours = FILE.read_bytes()
-        FILE.write_bytes(base)
-        change(command, other, dice)
+        publish(ana, "main")
+        one = dice.choice(TARGETS)
+        other = one if seed % 3 == 0 else dice.choice(TARGETS)
+        first = change(command, one, dice)
         theirs = FILE.read_bytes()
-        conflicts, both = merged(ours, base, theirs)
-        FILE.write_bytes(both)
-        checked = command("check", "--offline")
-        expected = {name: table_of(base.decode(), name) for name in TARGETS}
-        expected[one] = table_of(ours.decode(), one)
-        expected[other] = table_of(theirs.decode(), other)
-        found = {name: table_of(both.decode(), name) for name in TARGETS}
-        if (conflicts, checked.code, found) != (0, 0, expected):
-            wrong.append((seed, conflicts, checked))
-        # The control touches the same line in both, as a timestamp or counter would.
-        stamped = [data + f"# {n}\n".encode() for n, data in enumerate((ours, base, theirs))]
-        control += merged(stamped[0], stamped[1], stamped[2])[0] > 0
-    print(f"{PAIRS} pairs, {len(wrong)} wrong; with a line that both touch: {control} wrong")
-    assert (wrong, control) == ([], PAIRS)
+        publish(ana, "main")
+        monkeypatch.chdir(bo)
+        git(bo, "fetch", "--quiet")
+        git(bo, "reset", "--quiet", "--hard")
+        switch = ("switch", "--quiet", "--force-create", "change", "origin/main~1")
+        assert git(bo, *switch).returncode == 0
+        assert FILE.read_bytes() == base
+        second = change(command, other, dice)
+        ours = FILE.read_bytes()
+        git(bo, "commit", "--quiet", "--all", "--message", "change", "--allow-empty")
+        is_clean = git(bo, "merge", "--quiet", "--no-edit", "origin/main").returncode == 0
+        found = FILE.read_bytes()
+        checked = command("check", "--base", "origin/main", "--offline")
+        git(bo, "merge", "--abort")
+        # C11: the same change at the same moment is one, and one that does nothing is none.
+        made = {side: argv for side, argv in ((theirs, first), (ours, second)) if side != base}
+        expected = replayed(command, base, *made.values())
+        clean += is_clean
+        named += checked.code != 0
+        if checked.code == 0 and (not is_clean or state(found) != expected):
+            wrong.append((seed, first, second, checked.out))
+        control += state(merged(ours, base, theirs, "--union")[1]) != expected
+    print(
+        f"{PAIRS} pairs, {clean} clean, {named} named, {len(wrong)} wrong; union: {control} wrong"
+    )
+    assert (wrong, clean > 20, control > 10) == ([], True, True)
+
+
+def publish(place: Path, branch: str) -> None:
+    git(place, "commit", "--quiet", "--all", "--message", "x", "--allow-empty")
+    assert git(place, "push", "--quiet", "--force", "origin", f"HEAD:{branch}").returncode == 0
+
+
+def replayed(command: Command, base: bytes, *changes: list[object]) -> object:
+    """Return what the file says when the changes are made one after the other."""
+    FILE.write_bytes(base)
+    for argv in changes:
+        command(*argv)
+    return state(FILE.read_bytes())
 
 
 def test_C9_F6_two_models_for_one_target_conflict(sandbox: Sandbox, command: Command) -> None:
