@@ -7,12 +7,15 @@ one that reads the policy of the pull request, and plain git.
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from proposals import EXAMPLES, POLICY, TARGET, Change, bring, commit
-from scenes import LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
+from fault_server import FaultServer
+from proposals import EXAMPLES, POLICY, TARGET, Change, bring, commit, git
+from scenes import FILE, LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
 
 from fftdeploy import strict_json
 from fftdeploy.evaluation.evidence import content_sha
@@ -427,3 +430,51 @@ def test_H8_a_bar_lowered_by_the_change_that_it_would_stop(
     assert fooled.code == 0, f"control: a judge who reads the change's own policy: {fooled}"
     assert (code, "policy-change" in found) == (12, True)
     assert (allowed, "policy-change" in left) == (12, False), "it is still judged by main's"
+
+
+PROGRAM = Path(sys.executable).with_name("fftdeploy")
+PLANTED = ("tomlkit.py", "openai.py", "rich.py", "typer.py", "sitecustomize.py")
+
+
+def plant(folder: Path) -> Path:
+    """Bring code that Python or git might run, and drivers that would; return what it touches."""
+    touched = folder.parent / "touched"
+    for name in PLANTED:
+        (folder / name).write_text(f"open({str(touched)!r}, 'w').close()\n")
+    (folder / "fftdeploy").mkdir()
+    (folder / "fftdeploy" / "__init__.py").write_text(f"open({str(touched)!r}, 'w').close()\n")
+    (folder / ".gitattributes").write_text("* diff=evil filter=evil\n")
+    for key in ("diff.evil.textconv", "filter.evil.clean", "filter.evil.smudge", "core.fsmonitor"):
+        git("config", key, f"touch {touched}; cat")
+    return touched
+
+
+def test_C19_G7_H4_nothing_that_comes_with_a_change_is_run(change: Change) -> None:
+    change.good()
+    commit("change")
+    touched = plant(change.folder)
+    flags = ("check", "--base", "main", "--accept-claimed", "--offline", "--quiet")
+
+    done = subprocess.run([PROGRAM, *flags], check=False, capture_output=True, text=True)
+
+    assert (done.returncode, touched.exists()) == (0, False), done
+    for control in (["git", "diff", "main"], [sys.executable, "-m", "fftdeploy", *flags]):
+        subprocess.run(control, check=False, capture_output=True)
+        assert touched.exists(), f"control: {control} runs it"
+        touched.unlink()
+
+
+def test_H1_H2_no_byte_goes_where_a_change_says(
+    change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each kind of hostile change with a key, beside a server that some of them name."""
+    with FaultServer() as trap, Sandbox(now=lambda: STORY_NOW) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", server.key)
+        for setting in (f'base_url = "{trap.url}"', f'[openai]\nbase_url = "{trap.url}"'):
+            change.good()
+            text = FILE.read_text()
+            FILE.write_text(f"{text}\n{setting}\n" if "[" in setting else f"{setting}\n{text}")
+            done = change.command("check", "--base", "main", "--rerun")
+            assert (done.code, trap.accepted) == (3, 0), done
+            change.restore()
