@@ -1,10 +1,15 @@
-"""Unified diffs of large files that differ in a few lines."""
+"""Unified diffs of large files that differ in a few lines, and prompts by the word."""
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 _CONTEXT = 3
+_WORDS_AROUND = 6
+_MOST_TOKENS = 1000
+"""More than this in the part that differs is not compared: that takes the square of the time."""
+_TOKENS = (re.compile(r"\S+\s*|\s+"), re.compile(r"[^\n]*\n|[^\n]+"))
 
 
 def unified(old: str, new: str, name: str) -> str:
@@ -26,6 +31,40 @@ def unified(old: str, new: str, name: str) -> str:
     for group in SequenceMatcher(None, a, b, autojunk=False).get_grouped_opcodes(_CONTEXT):
         lines.extend(_hunk(group, a, b, start))
     return "".join(lines)
+
+
+def by_word(old: str, new: str) -> str | None:
+    """Return what differs between two texts in `-` and `+` lines, with some words around it.
+
+    Long texts are compared line by line; None where they differ too much even for that.
+    """
+    for pattern in _TOKENS:
+        before, after = pattern.findall(old), pattern.findall(new)
+        head = _common(zip(before, after, strict=False))
+        tail = _common(zip(reversed(before[head:]), reversed(after[head:]), strict=False))
+        changed = max(len(before), len(after)) - head - tail
+        if changed <= _MOST_TOKENS:
+            start, end = max(0, head - _WORDS_AROUND), max(0, tail - _WORDS_AROUND)
+            a, b = before[start : len(before) - end], after[start : len(after) - end]
+            return "".join(_places(a, b, start, len(before)))
+    return None
+
+
+def _places(a: Sequence[str], b: Sequence[str], start: int, total: int) -> Iterator[str]:
+    """Yield the places that differ; `a` is what begins at `start`, of `total` words."""
+    for group in SequenceMatcher(None, a, b).get_grouped_opcodes(_WORDS_AROUND):
+        first, last = group[0], group[-1]
+        opening = "... " if start + first[1] else ""
+        closing = " ..." if start + last[2] < total else ""
+        yield f"@@ {start + first[1] + 1} @@\n"
+        for mark, words in (("-", a[first[1] : last[2]]), ("+", b[first[3] : last[4]])):
+            text = "".join(words).removesuffix("\n")
+            if words:
+                yield "".join(f"{mark}{line}\n" for line in _edged(opening, text, closing))
+
+
+def _edged(opening: str, text: str, closing: str) -> list[str]:
+    return f"{opening}{text.rstrip(' ') if closing else text}{closing}".split("\n")
 
 
 def _lines(text: str) -> list[str]:

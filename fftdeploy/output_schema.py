@@ -6,9 +6,9 @@ then of what a success has.
 
 from typing import Any
 
-from fftdeploy import quality_schema
+from fftdeploy import difference_schema, quality_schema
 from fftdeploy.errors import OUTCOMES
-from fftdeploy.schemas import DAY, DIALECT, Schema, closed, many, text
+from fftdeploy.schema_parts import DAY, DIALECT, Schema, closed, many, text
 
 _STOPPED = "stopped"
 _UTC = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
@@ -64,12 +64,14 @@ def _commands() -> dict[str, Schema]:
             ("verified", "targets", "findings"),
         ),
         "history": _command("history", {"at": text(_UTC), "targets": many(_past())}, ("targets",)),
+        "diff": _command("diff", *difference_schema.diff(_TARGET)),
         "models": _command(
             "models",
             asked | {"models": many(_listed()), "jobs": many(_job())},
             ("api", "models", "jobs"),
         ),
         "resolve": _command("resolve", *_resolved()),
+        "scan": _command("scan", *_scanned()),
         **{
             name: _command(name, asked | properties, required)
             for name, (properties, required) in quality_schema.commands(_TARGET).items()
@@ -99,7 +101,7 @@ def _without_a_file() -> dict[str, Schema]:
     shown = {"folder": text(), "steps": many(closed(step, tuple(step)))}
     return {
         "init": _command("init", initialised, tuple(initialised)),
-        "schema": _command("schema", {"schemas": schemas}, ("schemas",)),
+        "schema": _command("schema", {"schemas": schemas, "wrote": many(text())}, ("schemas",)),
         "sandbox": _command("sandbox", serving, tuple(serving)),
         "demo": _command("demo", shown, tuple(shown)),
         "usage": _command("usage", {}, ("error",)),
@@ -282,6 +284,11 @@ def _resolved() -> tuple[dict[str, Schema], tuple[str, ...]]:
         "source": text(),
     }
     return properties, tuple(properties)
+
+
+def _scanned() -> tuple[dict[str, Schema], tuple[str, ...]]:
+    properties = {"files": _NUMBER, "bytes": _NUMBER, "complete": _FLAG}
+    return properties, (*properties, "findings")
 
 
 def _shutdown() -> dict[str, Schema]:

@@ -37,7 +37,9 @@ COMMANDS = (
     (["status", "--offline"], 0, ["rich", "typer"]),
     (["status"], 0, ["rich", "typer"]),  # there is no key
     (["history"], 0, ["rich", "typer"]),
+    (["diff", "production", "production"], 0, ["rich", "typer"]),
     (["check", "--offline"], 0, ["rich", "typer"]),
+    (["scan"], 0, ["rich", "typer"]),
     (["hold", "triage/production", "gpt-6-luna", "--why", "x", "--dry-run"], 0, None),
     (["adopt", "triage/production", "--why", "x", "--dry-run"], 0, None),
     (["promote", "triage/production", "--model", "gpt-6-luna", "--dry-run"], 10, None),

@@ -1,0 +1,234 @@
+"""Diff: two environments, two targets or two git refs, by what is live and not by lines."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
+
+from fftdeploy import changes, names
+from fftdeploy.base_ref import RefFiles, open_ref, refs_called
+from fftdeploy.bundles import live_bundle
+from fftdeploy.cli.difference_blocks import Labels, blocks
+from fftdeploy.cli.difference_json import comparison_json
+from fftdeploy.cli.session import Session
+from fftdeploy.cli.sides import Source, evidence_named, with_evidence
+from fftdeploy.comparison import Comparison, Side
+from fftdeploy.deployments import Bundle, Target
+from fftdeploy.errors import FINDING, OK, UsageError
+from fftdeploy.report import Report
+
+Kind = Literal["environment", "target", "task", "ref"]
+_PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_EXAMPLES = "fftdeploy diff staging production, or fftdeploy diff main"
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What one of the two words stands for, as output names it."""
+
+    name: str | None
+    commit: str | None = None
+
+    @property
+    def shown(self) -> str:
+        if self.name is None:
+            return "the working tree"
+        return f"{self.name} ({self.commit[:12]})" if self.commit else self.name
+
+
+class Diff:
+    """One run of `diff`; it asks git and the disk, and never the API."""
+
+    def __init__(self, session: Session, a: str | None, b: str | None, *, exit_code: bool) -> None:
+        self.session = session
+        self.workspace = session.workspace
+        self.words = [word for word in (a, b) if word is not None]
+        self.exit_code = exit_code
+        self.now = session.now()
+        prices = self.workspace.policy.prices
+        self.source = Source(self.workspace, prices, self.now)
+
+    def run(self) -> Report:
+        """Report what differs; that is no failure, unless `--exit-code` makes it one.
+
+        Raises:
+            UsageError: A word names nothing, or the two are not of one kind.
+            ConfigError: A file that is compared is not valid.
+        """
+        kinds = {word: self._kind(word) for word in self.words}
+        if set(kinds.values()) <= {"ref"}:
+            return self._between_refs(*self.words)
+        self._require_one_kind(kinds)
+        for ref in refs_called(self.workspace, kinds, self.session.environ):
+            word = ref.split("/", 2)[2]
+            self.session.output.note(f"note: {word} is the {kinds[word]} here; {ref} is git's")
+        return self._between_targets()
+
+    @cached_property
+    def _environments(self) -> list[str]:
+        policy = self.workspace.policy
+        used = [environment for _, environment in self.workspace.deployments.targets]
+        return list(dict.fromkeys((*policy.order, *policy.environments, *used)))
+
+    def _kind(self, word: str) -> Kind:
+        """Say what a word names; a name of the files goes before one of git's."""
+        task, slash, environment = word.partition("/")
+        if word in self._environments:
+            return "environment"
+        if task in self.workspace.deployments.tasks():
+            if environment in self._environments:
+                return "target"
+            if not slash and len(self.words) == 1:
+                return "task"
+        return "ref"
+
+    def _require_one_kind(self, kinds: Mapping[str, Kind]) -> None:
+        refs = [word for word, kind in kinds.items() if kind == "ref"]
+        if refs:
+            other = next(word for word, kind in kinds.items() if kind != "ref")
+            where = f"target or environment of {self.workspace.shown}"
+            near = self._near(refs[0])
+            raise UsageError(
+                f"{refs[0]!a} is no {where}, and {other} is: two refs are compared, or neither",
+                hint=near or f"name two of one kind; refs/heads/{other} would be a branch",
+            )
+        word, kind = next(iter(kinds.items()))
+        if len(self.words) == 1 and kind != "task":
+            task, _, environment = word.rpartition("/")
+            sources = self.workspace.policy.rules(environment).sources
+            others = [name for name in (*sources, *self._environments) if name != environment]
+            other = f"{task}/{others[0]}" if task and others else next(iter(others), "ENVIRONMENT")
+            raise UsageError(
+                f"{word} has to be compared with something", hint=f"fftdeploy diff {other} {word}"
+            )
+
+    # Targets of the working tree
+
+    def _between_targets(self) -> Report:
+        ends = [_End(word) for word in self.words]
+        known = self.workspace.deployments.targets
+        found = []
+        for one, other in self._pairs():
+            pair = self.source.side(known.get(one)), self.source.side(known.get(other))
+            if any(pair):
+                both = Comparison(("/".join(one), "/".join(other)), *pair)
+                found.append(with_evidence(both, self.source, self.source))
+        if not found:
+            raise UsageError(
+                f"{self.workspace.shown} has no two targets to compare for {' '.join(self.words)}",
+                hint=f"environments: {', '.join(self._environments)}",
+                code="unknown-target",
+            )
+        return self._report("targets", ends, found, len(found))
+
+    def _pairs(self) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+        """Yield which targets to compare, by task and environment."""
+        tasks = self.workspace.deployments.tasks()
+        if len(self.words) == 1:
+            places = ((self.words[0], environment) for environment in self._environments)
+            known = self.workspace.deployments.targets
+            yield from pairwise(place for place in places if place in known)
+            return
+        (task_a, _, one), (task_b, _, other) = (word.rpartition("/") for word in self.words)
+        if task_a or task_b:
+            yield (task_a or task_b, one), (task_b or task_a, other)
+        else:
+            yield from (((task, one), (task, other)) for task in tasks)
+
+    # Refs
+
+    def _between_refs(self, a: str = "HEAD", b: str | None = None) -> Report:
+        with ExitStack() as stack:
+            first = self._open(stack, a)
+            second = self._open(stack, b) if b is not None else None
+            before, after = self._source_of(first), self._source_of(second)
+            ends = [_End(a, first.commit), _End(b, second.commit if second else None)]
+            found = list(self._changed(before, after))
+            _lay_out_evidence(first, [one.before for one in found])
+            _lay_out_evidence(second, [one.after for one in found])
+            found = [with_evidence(one, before, after) for one in found]
+            count = len(
+                {*before.workspace.deployments.targets, *after.workspace.deployments.targets}
+            )
+            return self._report("refs", ends, found, count)
+
+    def _open(self, stack: ExitStack, ref: str) -> RefFiles:
+        try:
+            return stack.enter_context(open_ref(self.workspace, ref, self.session.environ))
+        except UsageError as error:
+            if ref not in self.words:  # nobody has named it
+                error.hint = _EXAMPLES
+                raise
+            where = f"target, task or environment of {self.workspace.shown}"
+            error.message = f"{ref!a} is no {where}, and {error.message}"
+            listed = f"environments: {', '.join(self._environments) or 'none'}"
+            # What looks like a flag, or is more than one line, is nothing to be typed.
+            fetch = f"; or {error.hint}" if _PLAIN_REF.fullmatch(ref) else ""
+            error.hint = self._near(ref) or f"{listed}{fetch}"
+            raise
+
+    def _near(self, word: str) -> str:
+        targets = map(str, self.workspace.deployments.targets.values())
+        known = [*self._environments, *targets, *self.workspace.deployments.tasks()]
+        near = names.nearest(word, known)
+        return f"did you mean {near}?" if near else ""
+
+    def _source_of(self, files: RefFiles | None) -> Source:
+        """Return where to read from; a profile that a ref has got wrong counts as missing."""
+        if files is None:
+            return self.source
+        note = self.session.output.note
+        workspace = files.workspace.tolerating(lambda text: note(f"{files.ref}: {text}"))
+        return Source(workspace, self.source.prices, self.now)
+
+    def _changed(self, before: Source, after: Source) -> Iterator[Comparison]:
+        old, new = before.workspace.deployments, after.workspace.deployments
+        happened: dict[tuple[str, str], list[changes.Change]] = {}
+        shas = before.workspace.sha, after.workspace.sha
+        for change in changes.between(old, new, *shas):
+            key = (change.target.task, change.target.environment)
+            happened.setdefault(key, []).append(change)
+        for key in dict.fromkeys((*new.targets, *old.targets)):
+            sides = old.targets.get(key), new.targets.get(key)
+            if key in happened or _live(sides[0], before) != _live(sides[1], after):
+                pair = before.side(sides[0]), after.side(sides[1])
+                steps = tuple(happened.get(key, ()))
+                yield Comparison(("/".join(key), "/".join(key)), *pair, steps)
+
+    # Output
+
+    def _report(
+        self,
+        kind: Literal["targets", "refs"],
+        ends: list[_End],
+        found: list[Comparison],
+        count: int,
+    ) -> Report:
+        a, b = ends[0], (ends[1:] or [_End(None)])[0]
+        differing = sum(one.differs for one in found)
+        data = {
+            "kind": kind,
+            "a": {"name": a.name, "commit": a.commit},
+            "b": {"name": b.name, "commit": b.commit},
+            "differing": differing,
+            "compared": count,
+            "comparisons": [comparison_json(one, self.now) for one in found],
+        }
+        title = f"{a.shown} -> {b.shown}" if len(ends) > 1 else a.shown
+        labels = Labels(title, kind == "refs", count, self.now)
+        body = tuple(blocks(labels, found))
+        outcome = FINDING if self.exit_code and differing else OK
+        return Report(outcome, data, body, comment=body)
+
+
+def _live(target: Target | None, source: Source) -> Bundle | None:
+    return live_bundle(target, source.workspace.sha) if target else None
+
+
+def _lay_out_evidence(files: RefFiles | None, sides: Iterable[Side | None]) -> None:
+    if files is not None:
+        named = ((side.target.task, evidence_named(side)) for side in sides if side is not None)
+        files.lay_out_evidence((task, evidence) for task, evidence in named if evidence)

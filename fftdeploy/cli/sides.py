@@ -1,0 +1,127 @@
+"""One side of a comparison, put together from files: never from the API."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fftdeploy import bundles, plan
+from fftdeploy.comparison import Comparison, Measured, Named, Side, Together
+from fftdeploy.deployments import Bundle, Target
+from fftdeploy.errors import FftdeployError
+from fftdeploy.prices import Prices
+from fftdeploy.readiness import Facts, find_shutdown
+from fftdeploy.workspace import Workspace
+
+if TYPE_CHECKING:  # what was never evaluated pays for none of it
+    from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored
+
+
+class Source:
+    """The files that sides are read from: the working tree's, or a ref's."""
+
+    def __init__(self, workspace: Workspace, prices: Prices, now: datetime) -> None:
+        self.workspace = workspace
+        self.prices = prices
+        self.now = now
+
+    def side(self, target: Target | None) -> Side | None:
+        """Return what the files say of `target`, without its evidence; None where there is none.
+
+        Raises:
+            ConfigError: A profile is not valid.
+        """
+        if target is None:
+            return None
+        live = bundles.live_bundle(target, self.workspace.sha)
+        profile = self.workspace.profile(live.profile) if live.profile else None
+        actor = plan.Actor("diff", self.now)
+        candidates = plan.rollback_candidates(target, live, self.workspace.sha, actor)
+        return Side(
+            target,
+            live,
+            profile.content if profile else {},
+            job=self._jobs.get(live.model, ""),
+            way_back=next((c for c in candidates if c.fate in {"ask", "profile"}), None),
+            shutdown=find_shutdown(Facts(live.model), None),
+            price=self.prices.price(live.model),
+            hold=target.hold_on(live, self.now),
+        )
+
+    @cached_property
+    def folder(self) -> "EvidenceFolder":
+        """The evidence beside the file."""
+        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+
+        return EvidenceFolder(self.workspace.folder)
+
+    @cached_property
+    def _jobs(self) -> dict[str, str]:
+        """The job of each model that some release names one for: that is the model's for good."""
+        releases = (
+            r for target in self.workspace.deployments.targets.values() for r in target.releases
+        )
+        return {release.bundle.model: release.job for release in releases if release.job}
+
+
+def evidence_named(side: Side | None) -> str:
+    """Return the evidence that let the live bundle through, by the newest release that has it."""
+    releases = side.target.releases if side else ()
+    named = (r.evidence for r in releases if side and r.bundle == side.live and r.evidence)
+    return next(named, "")
+
+
+def with_evidence(found: Comparison, before: Source, after: Source) -> Comparison:
+    """Return a comparison with what evidence says of both sides.
+
+    An evaluation that asked both bundles the same examples is worth more than one for each: it
+    is looked for in what the releases name, and where both sides are of one folder in all of it.
+    """
+    old, old_stored = _named(found.before, before)
+    new, new_stored = _named(found.after, after)
+    if old and new and old.live != new.live:
+        for stored in _stored(old, [new_stored, old_stored], before, after):
+            if {old.live, new.live} <= set(stored.evidence.arms.values()):
+                together = Together(stored.id, stored.evidence.candidate, stored.verdict)
+                old, new = _measured(old, stored), _measured(new, stored)
+                return replace(found, before=old, after=new, together=together)
+    old = _measured(old, old_stored) if old else None
+    new = _measured(new, new_stored) if new else None
+    return replace(found, before=old, after=new)
+
+
+def _stored(
+    old: Side, named: "list[Stored | None]", before: Source, after: Source
+) -> "Iterator[Stored]":
+    yield from (stored for stored in named if stored is not None)
+    if before is after:
+        yield from before.folder.of_task(old.target.task)
+
+
+def _named(side: Side | None, source: Source) -> "tuple[Side | None, Stored | None]":
+    """Return the side with the evidence that it names, and that evidence where it can be read."""
+    evidence = evidence_named(side)
+    if side is None or not evidence:
+        return side, None
+    try:
+        stored = source.folder.read(source.folder.path_of(evidence, side.target.task))
+    except FftdeployError as error:
+        wrong = "there is no such file" if error.code == "missing" else error.message
+        return replace(side, named=Named(evidence, problem=wrong)), None
+    return replace(side, named=Named(evidence, _ruling(side.live, stored))), stored
+
+
+def _ruling(live: Bundle, stored: "Stored") -> str:
+    is_about = stored.evidence.candidate == live
+    return stored.verdict.ruling if is_about else "about another candidate"
+
+
+def _measured(side: Side, stored: "Stored | None") -> Side:
+    if stored is None:
+        return side
+    arms = stored.evidence.arms
+    arm = next((arm for arm in stored.verdict.arms if arms[arm.arm] == side.live), None)
+    if arm is None:
+        return side
+    return replace(side, measured=Measured(stored.id, stored.evidence.examples.sha, arm))
