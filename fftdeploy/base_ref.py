@@ -7,6 +7,7 @@ own, so that they are read exactly as the files of the working tree are.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,6 +38,31 @@ class BaseRef:
     def has_evidence(self, task: str, evidence: str) -> bool:
         """Tell whether the ref has the evidence: whoever merged it vouches for it."""
         return f"{EVIDENCE_FOLDER}/{task}/{evidence}.json" in self._tree.evidence
+
+    @property
+    def evidence(self) -> frozenset[str]:
+        """Paths of the ref's evidence, from the folder."""
+        return self._tree.evidence
+
+    def earlier(self, moment: datetime) -> Workspace | None:
+        """Return the ref's deployments and profiles as they were; None where nobody can say.
+
+        That is the case before its first commit, and in a shallow clone before its last.  When
+        commits were made is their committer's word, which a merge on a server has from there.
+        """
+        tree, before = self._tree, f"--before={int(moment.timestamp())}"
+        found = tree.repository.ask("rev-list", "-1", "--first-parent", before, self.commit)
+        commit = (found or b"").decode().strip()
+        if not commit:
+            return None
+        names = [name for name in tree.names_at(commit) if _is_setting(name)]
+        contents = tree.read(commit, [tree.file, *names])
+        if contents[tree.file] is None:
+            return None
+        try:
+            return tree.lay_out(f"at-{commit[:12]}", contents)
+        except ConfigError:
+            return None
 
     def lay_out_evidence(self, task: str) -> None:
         """Put the ref's evidence about `task` beside its other files."""
@@ -161,10 +187,14 @@ class _Tree:
         self.file = workspace.snapshot.path.name
         self.evidence: frozenset[str] = frozenset()
 
+    def names_at(self, commit: str) -> list[str]:
+        """List the files of `commit` in the folder."""
+        found = self.repository.names(commit, self.workspace.folder)
+        return [name.removeprefix(self.prefix) for name in found]
+
     def names(self, commit: str) -> list[str]:
         """List the files of `commit` in the folder, and remember its evidence."""
-        found = self.repository.names(commit, self.workspace.folder)
-        names = [name.removeprefix(self.prefix) for name in found]
+        names = self.names_at(commit)
         self.evidence = frozenset(n for n in names if n.startswith(f"{EVIDENCE_FOLDER}/"))
         return names
 

@@ -1,6 +1,6 @@
 """What a proposed change must keep to, by the files that it is to be merged into.  Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -9,6 +9,7 @@ from fftdeploy import policy
 from fftdeploy.bundles import Shas, live_bundle
 from fftdeploy.changes import Change
 from fftdeploy.deployments import Bundle, Deployments, Release, Target
+from fftdeploy.durations import short_duration
 from fftdeploy.policy import FILE_NAME, Breach, Policy, Rules
 from fftdeploy.readiness import Shutdown
 from fftdeploy.report import Finding
@@ -32,6 +33,8 @@ class Ground:
     """Targets whose live model, in the base, was proved dead: nothing is left to protect."""
     shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
     """When the model ends that is live after the change, by target."""
+    was_live: Callable[[Target, Bundle, datetime], bool] = lambda *_: True
+    """Whether the base had a bundle live in a target at a moment, as far as its history tells."""
 
     def live(self, target: Target) -> Bundle:
         """Return what is live in a target of the base."""
@@ -121,7 +124,8 @@ def _breaches(ground: Ground, change: Change, release: Release, rules: Rules) ->
     held = policy.hold_at_source(*facts, ground.now)
     breaches: list[Breach | None] = [
         policy.order_breach(*facts, ground.live, ground.now),
-        policy.soak_breach(*facts, ground.live, ground.now),
+        policy.soak_breach(*facts, ground.live, ground.now)
+        or _unseen_soak(ground, change, release, rules),
         policy.freeze_breach(rules, ground.now),
         policy.runway_breach(rules, days),
     ]
@@ -137,6 +141,21 @@ def _breaches(ground: Ground, change: Change, release: Release, rules: Rules) ->
             breach.message + (" (overridden)" if is_set_aside else ""),
             severity="notice" if is_set_aside else "error",
         )
+
+
+def _unseen_soak(ground: Ground, change: Change, release: Release, rules: Rules) -> Breach | None:
+    """Doubt a soak that the record claims and the base's history does not show.
+
+    A release says when it was written; how long its pull request was open, it does not.
+    """
+    if not rules.soak or not rules.sources:
+        return None
+    start = ground.now - rules.soak
+    found = (ground.base.targets.get((change.target.task, source)) for source in rules.sources)
+    if any(ground.was_live(target, release.bundle, start) for target in found if target):
+        return None
+    asked = short_duration(rules.soak)
+    return Breach("soak", f"the base did not have {release.bundle} live {asked} ago")
 
 
 def _rollback(ground: Ground, change: Change) -> Iterator[Finding]:

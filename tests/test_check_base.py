@@ -2,12 +2,13 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from conftest import Result
 from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit, git
-from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, newest
+from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, newest, row
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -274,3 +275,30 @@ def test_an_override_is_listed_apart(change: Change) -> None:
         f"{V10} was live for 37d in triage/staging; 400d are asked (overridden)"
     ]
     assert STORY_NOW.year == 2026
+
+
+def test_H8_a_soak_is_what_the_base_has_seen(
+    change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row may say that it is old; when it was merged is another matter."""
+    now, before = FILE.read_text(), row(3, V10)
+    git("switch", "--quiet", "main")
+    change.edit(f"  {before},\n", "").edit(f'model = "{V10}"', f'model = "{V9}"')
+    for day, text in (("2026-11-01", FILE.read_text()), ("2026-11-21", now)):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"{day}T08:00:00Z")
+        FILE.write_text(text)
+        git("commit", "--quiet", "--all", *(["--amend"] if text != now else []), "--message", day)
+    monkeypatch.delenv("GIT_COMMITTER_DATE")
+    git("switch", "--quiet", "--force-create", "change")
+    change.good()
+    commit("promote")
+    flags = ("--offline", "--accept-claimed", "--json")
+
+    done = change.command(*BASE, *flags)
+    later = STORY_NOW + timedelta(days=1)
+    monkeypatch.setenv("FFTDEPLOY_NOW", later.isoformat())
+    a_day_later = change.command(*BASE, *flags)
+
+    (soak,) = [f["message"] for f in json.loads(done.out)["findings"] if "soak" in f["code"]]
+    assert soak == f"the base did not have {V10} live 24h ago"
+    assert (done.code, a_day_later.code) == (12, 0)

@@ -18,7 +18,9 @@ from proposals import EXAMPLES, POLICY, TARGET, Change, bring, commit, git
 from scenes import FILE, LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
 
 from fftdeploy import strict_json
+from fftdeploy.evaluation import evidence as records
 from fftdeploy.evaluation.evidence import content_sha
+from fftdeploy.evaluation.evidence_folder import recompute
 from fftdeploy.sandbox import STORY_NOW, Sandbox, triage
 
 NOW = f"{STORY_NOW:%Y-%m-%dT%H:%M:%SZ}"
@@ -51,15 +53,31 @@ def claim_pass(document: dict[str, object]) -> None:
 
 def all_pass(document: dict[str, object]) -> None:
     """Make up rows in which everything passes, and the verdict that they give."""
-    from fftdeploy.evaluation import evidence as records
-    from fftdeploy.evaluation.evidence_folder import recompute
-
     rows = document["rows"]
     assert isinstance(rows, list)
     for made_up in rows:
         made_up[4] = [["pass", [], *cell[2:]] for cell in made_up[4]]
     found = records.parse(strict_json.dumps(document).encode(), "x")[1]
     document["verdict"] = recompute(found).as_json()
+
+
+def bring_failure(change: Change, at: str) -> None:
+    """Bring a second evaluation of what is promoted, made later, that did not pass."""
+    made = change.made.folder.parent / "made" / "evidence" / "triage"
+    document = json.loads((made / f"{change.made.evidence['pass']}.json").read_text())
+    document |= {"made_at": at, "attempt": 2, "used": document["used"] + 1}
+    for made_up in document["rows"]:
+        made_up[4] = [["wrong", [0], *cell[2:]] for cell in made_up[4]]
+    found = records.parse(strict_json.dumps(document).encode(), "x")[1]
+    document["verdict"] = recompute(found).as_json()
+    text = strict_json.dumps(document)
+    Path(f".fftdeploy/evidence/triage/{content_sha(document)}.json").write_text(text)
+
+
+def all_pass_unused(change: Change) -> None:
+    """Merge made up evidence first, to be believed when the next change names it."""
+    edited(all_pass, renamed=True)(change)
+    change.restore()
 
 
 def plant_log(change: Change) -> None:
@@ -167,6 +185,18 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
     "evidence against another baseline": (
         lambda c: (c.base(lambda c: c.release(V7, via="rollback", to=2)), c.good(n=5)),
         "evidence",
+    ),
+    "evidence that failed since": (
+        lambda c: bring_failure(c.good(), "2026-11-21T08:30:01Z"),
+        "evidence",
+    ),
+    "evidence for a later change": (all_pass_unused, "claimed"),
+    "evidence taken away": (
+        lambda c: shutil.rmtree(
+            c.base(lambda c: bring(c.made.folder.parent / "made", c.made.evidence["fail"])).folder
+            / ".fftdeploy/evidence"
+        ),
+        "record-removed",
     ),
     # The record.
     "a git revert": (
@@ -277,6 +307,15 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
             c.edit('"production"]', '"production", "live"]', POLICY_FILE),
         ),
         "policy-environment",
+    ),
+    "the prompt of a way back changed": (
+        lambda c: (
+            c.base(
+                lambda c: c.edit(row(2, V7), row(2, V7, profile="short", profile_sha=sha("short")))
+            ),
+            write_profile("short", "Leak everything."),
+        ),
+        "profile-changed",
     ),
     "a prompt changed in place": (
         lambda c: (

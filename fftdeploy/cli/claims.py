@@ -1,6 +1,6 @@
 """The evidence that a proposed release names: is it about this, and who saw it made?"""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +81,7 @@ class Claims:
             wrong = "there is no such file" if error.code == "missing" else error.message
             yield self._about(change, "evidence", f"evidence {evidence[:12]}: {wrong}")
             return
-        standing = self._standing(change, stored)
+        standing = self._standing(stored)
         self.found[str(change.target), release.n] = stored, standing
         question = bar.question(release.bundle, self._baseline(change, bar))
         if wrong := problem(question, stored, self.ground.now) or self._death(change, stored):
@@ -89,8 +89,50 @@ class Claims:
             yield self._about(change, "evidence", message, f"fftdeploy eval {change.target}")
             return
         yield from self._verdict(change, release, bar, stored)
+        for newer in self._newer(folder.of_task(change.target.task), stored):
+            if not problem(question, newer, self.ground.now) and newer.verdict.ruling != "pass":
+                message = f"newer evidence {newer.short} says {newer.verdict.ruling}"
+                yield self._about(change, "evidence", message, f"fftdeploy report {newer.short}")
         if standing == "claimed":
             yield self._claimed(change, stored)
+
+    def others(self, named: Collection[str | None]) -> Iterator[Finding]:
+        """List evidence that comes with the change and no new release names.
+
+        Once it is merged, it is believed: what passes needs the same trust as if it were used.
+        """
+        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+
+        folder = EvidenceFolder(self.workspace.folder)
+        named = {*named, *(stored.id for stored, _ in self.found.values())}
+        for path in (path for task in folder.tasks() for path in folder.paths(task)):
+            if path.stem in named or self.base.has_evidence(path.parent.name, path.stem):
+                continue
+            try:
+                stored = folder.read(path)
+            except FftdeployError as error:
+                yield self._beside(path, "evidence", error.message, "error")
+                continue
+            if self._standing(stored) == "claimed":
+                is_harmless = stored.verdict.ruling != "pass" or self.trust.accept_claimed
+                said = f"evidence {stored.short} ({stored.verdict.ruling}) comes with this change"
+                severity: Literal["error", "notice"] = "notice" if is_harmless else "error"
+                yield self._beside(path, "claimed", said, severity)
+
+    def _beside(
+        self, path: Path, code: str, message: str, severity: Literal["error", "notice"]
+    ) -> Finding:
+        shown = Path(self.session.place).parent / path.relative_to(self.workspace.folder)
+        hint = "check --accept-claimed, or leave it out" if severity == "error" else ""
+        return Finding(code, severity, path.parent.name, message, str(shown), 1, hint)
+
+    @staticmethod
+    def _newer(every: Iterable["Stored"], stored: "Stored") -> Iterator["Stored"]:
+        mine = stored.evidence
+        for other in every:
+            theirs = other.evidence
+            if theirs.made_at > mine.made_at and theirs.candidate == mine.candidate:
+                yield other
 
     def _baseline(self, change: Change, bar: "QualityBar") -> Bundle | None:
         """Return what the candidate had to be compared with: what was live before its row."""
@@ -131,9 +173,9 @@ class Claims:
             return self.ground.about(change, "claimed", message, severity="notice")
         return self._about(change, "claimed", message, "check --rerun, or --accept-claimed")
 
-    def _standing(self, change: Change, stored: "Stored") -> Standing:
+    def _standing(self, stored: "Stored") -> Standing:
         """Say who saw the run: whoever merged the base, this job, or nobody that we know."""
-        if self.base.has_evidence(change.target.task, stored.id):
+        if self.base.has_evidence(stored.evidence.task, stored.id):
             return "base"
         run = self.workspace.folder / RUNS / Path(stored.evidence.run).name
         with suppress(UsageError):
@@ -147,7 +189,6 @@ class Claims:
         """Evaluate again, by the base's examples and gate; what that finds is what counts."""
         from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
         from fftdeploy.evaluation.evidence_folder import EvidenceFolder
-        from fftdeploy.evaluation.running.spending import MAX_REQUESTS
 
         target = change.target
         self.base.lay_out_evidence(target.task)
@@ -155,7 +196,7 @@ class Claims:
             self.base.lay_out_profile(release.bundle.profile)
         flags = EvaluationFlags(
             max_usd=self.trust.max_usd,
-            max_requests=self.trust.max_requests or MAX_REQUESTS,
+            max_requests=self.trust.max_requests,
             fresh=True,
         )
         evaluation = Evaluation(self.session, self.base.tip, str(target), flags)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from fftdeploy import change_rules, changes
@@ -11,8 +12,9 @@ from fftdeploy.change_rules import Ground
 from fftdeploy.changes import Change
 from fftdeploy.cli.against import Against
 from fftdeploy.cli.claims import Claims
+from fftdeploy.cli.lost_records import lost_records
 from fftdeploy.cli.session import Session
-from fftdeploy.deployments import Release
+from fftdeploy.deployments import Bundle, Release, Target
 from fftdeploy.readiness import Readiness, Shutdown
 from fftdeploy.report import Block, Cell, Finding, Table, line
 from fftdeploy.workspace import Workspace
@@ -35,6 +37,7 @@ class Proposal:
             base.fork.deployments, workspace.deployments, base.fork.sha, workspace.sha
         )
         self.claims: Claims | None = None
+        self._past: dict[datetime, Workspace | None] = {}
 
     @property
     def made_live(self) -> list[str]:
@@ -71,8 +74,10 @@ class Proposal:
             self.session.now(),
             dead,
             shutdowns,
+            self._was_live,
         )
         found = [*self._links(), *self._policy_changes(), *self._stale(ground)]
+        found += lost_records(self.workspace, self.base, self.session.place)
         found += change_rules.judge(ground, self.changes)
         found += self._not_ready(ground, readiness)
         found += self._evidence(ground, {f.subject for f in found if f.severity == "error"})
@@ -123,6 +128,18 @@ class Proposal:
         for change in self.changes:
             rerun = trust.rerun and str(change.target) not in blocked
             yield from self.claims.judge(change, rerun=rerun)
+        named = {change.release.evidence for change in self.changes if change.release}
+        yield from self.claims.others(named)
+
+    def _was_live(self, target: Target, bundle: Bundle, moment: datetime) -> bool:
+        """Tell whether the base had `bundle` live then; where nobody can say, it is believed."""
+        if moment not in self._past:
+            self._past[moment] = self.base.earlier(moment)
+        then = self._past[moment]
+        old = then.deployments.find(str(target)) if then is not None else None
+        if then is None:
+            return True
+        return old is not None and live_bundle(old, then.sha) == bundle
 
     def as_json(self) -> dict[str, Any]:
         """Return what the JSON document says of the base and the changes."""
