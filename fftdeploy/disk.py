@@ -47,6 +47,20 @@ def opened_folder(root: Path, parts: Sequence[str], *, make: bool = False) -> It
         _close(folder)
 
 
+def folder_problem(root: Path, parts: Sequence[str]) -> str:
+    """Say why nothing new could be made in a folder, itself made where missing; "" if it could."""
+    try:
+        with opened_folder(root, parts) as folder:
+            if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
+                return "the file system is read-only"
+            is_ours = os.access(".", os.W_OK | os.X_OK, dir_fd=folder)
+            return "" if is_ours else f"the folder is not writable by uid {os.geteuid()}"
+    except FileNotFoundError:
+        if not parts:
+            raise
+        return folder_problem(root, parts[:-1])
+
+
 @contextmanager
 def opened_file(folder: int, name: str) -> Iterator[int]:
     """Open a file of the folder for reading; a link, a socket and the like are an `OSError`."""

@@ -75,8 +75,12 @@ class Document:
 
     def error(self, path: Path, message: str, hint: str = "", code: str = "") -> ConfigError:
         """Build the error for the value at `path`, with its line and column."""
+        return ConfigError(message, hint=hint, where=self.place(path), code=code)
+
+    def place(self, path: Path) -> str:
+        """Return `source:line:column` of the key or element at `path`."""
         line, column = locate.position(self.text, path)
-        return ConfigError(message, hint=hint, where=f"{self.source}:{line}:{column}", code=code)
+        return f"{self.source}:{line}:{column}"
 
     def line(self, path: Path) -> int:
         """Return the 1-based line of the key or element at `path`."""

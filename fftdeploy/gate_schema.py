@@ -100,7 +100,7 @@ def _asked() -> dict[str, Schema]:
             {"type": "integer", "minimum": 1, "maximum": MAX_REPEATS},
         ),
         "min_examples": about(
-            "Fewer fail the gate before anything is asked.", {"type": "integer", "minimum": 1}
+            "Fewer are inconclusive before anything is asked.", {"type": "integer", "minimum": 1}
         ),
         "require_reviewed": about("Whether an example that nobody has reviewed fails it.", FLAG),
         "max_age": about("How old evidence may be when it is used, such as 30d.", DURATION),

@@ -8,7 +8,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from fftdeploy import document, names
@@ -51,6 +51,8 @@ class GraderRules:
     type: str
     name: str
     options: Mapping[str, Any]
+    where: str = field(default="", compare=False)
+    """Place of the schema, for what is found out only when that is used; "" without one."""
 
     @property
     def content(self) -> dict[str, Any]:
@@ -162,7 +164,8 @@ def _grader(table: _Table) -> GraderRules:
     name = kind
     if "name" in table.table:
         name = table.doc.line_of_text(table.table, table.path, "name")
-    return GraderRules(kind, name, parse(table))
+    where = table.doc.place((*table.path, "schema")) if "schema" in table.table else ""
+    return GraderRules(kind, name, parse(table), where)
 
 
 def _compared(table: _Table) -> dict[str, Any]:

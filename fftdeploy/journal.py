@@ -10,12 +10,13 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from fftdeploy import disk, files
 from fftdeploy.errors import ConfigError, DiskError
+from fftdeploy.holder import lock_holder
 
 MODE = 0o600
 """Lines may hold personal data: they are for their owner alone."""
@@ -40,15 +41,29 @@ class Journal:
         self._clock = clock
         self._synced_at = clock()
         self._is_dirty = False
+        self._is_held = False
+
+    def hold(self) -> bool:
+        """Keep the file for ourselves until it is closed; False where another process has it.
+
+        The kernel drops the lock when a process ends, however it ends.
+        """
+        with self._guarded():
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        self._is_held = True
+        return True
+
+    def holder(self) -> str:
+        """Describe the process that has the file; for a message only."""
+        return lock_holder(os.fstat(self._file))
 
     def append(self, line: bytes) -> None:
         """Write one line, which ends in its only line break; on the disk within `SYNC_S`."""
-        with self._guarded():
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            try:
-                self._write(line)
-            finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+        with self._guarded(), self._locked():
+            self._write(line)
         self._is_dirty = True
         if self._clock() - self._synced_at >= SYNC_S:
             self.sync()
@@ -63,16 +78,12 @@ class Journal:
 
     def drop_torn(self) -> bool:
         """Cut off a last line without an end, which a kill has left; say whether there was one."""
-        with self._guarded():
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            try:
-                size = os.fstat(self._file).st_size
-                whole = self._whole_bytes(size)
-                if whole < size:
-                    os.ftruncate(self._file, whole)
-                return whole < size
-            finally:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+        with self._guarded(), self._locked():
+            size = os.fstat(self._file).st_size
+            whole = self._whole_bytes(size)
+            if whole < size:
+                os.ftruncate(self._file, whole)
+            return whole < size
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines that are there now, each with its line break; a torn last one too."""
@@ -121,6 +132,17 @@ class Journal:
         return 0
 
     @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._is_held:
+            yield
+            return
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
             yield
@@ -142,6 +164,23 @@ def open_journal(path: Path, *, root: Path, clock: Callable[[], float] = time.mo
         return Journal(path, _regular(file, path), clock)
     except OSError as error:
         raise _refused(error, path) from error
+
+
+@contextmanager
+def locked(folder: Path, *, root: Path, wait_s: float = 10.0) -> Iterator[None]:
+    """Lock a folder below `root`, for what two processes must not do at once.
+
+    Raises:
+        ConflictError: It was not free within `wait_s` seconds, or locks do not work there.
+        ConfigError, DiskError: As `open_journal` does.
+    """
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(_folder(folder, root))
+            disk.lock(opened, folder, wait_s)
+        except OSError as error:
+            raise _refused(error, folder) from error
+        yield
 
 
 def append_text(path: Path, text: str) -> None:

@@ -111,6 +111,33 @@ class Workspace:
             raise unknown_target(full, self.deployments)
         return found
 
+    def require_planned(self, name: str) -> None:
+        """Refuse a target that is not in the file and that nobody has planned for.
+
+        Raises:
+            UsageError: The policy knows no such task or environment, with the nearest as a hint.
+        """
+        task, _, environment = name.partition("/")
+        if self.deployments.find(name) is not None or self.policy.knows(task, environment):
+            return
+        if not self.policy.exists:
+            raise unknown_target(name, self.deployments)
+        for what, value, known in (
+            ("task", task, list(self.policy.tasks)),
+            ("environment", environment, list(self.policy.order or self.policy.environments)),
+        ):
+            if value in known:
+                continue
+            from fftdeploy.names import nearest
+
+            near = nearest(value, known)
+            named = f"it knows: {', '.join(known) or 'none'}"
+            raise UsageError(
+                f"there is no target {name}, and the policy knows no {what} {value!r}",
+                hint=f"did you mean {near!r}?" if near else named,
+                code="unknown-target",
+            )
+
     def with_data(self, data: bytes) -> "Workspace":
         """Return this workspace with other bytes in the deployments file.
 

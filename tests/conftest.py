@@ -1,5 +1,6 @@
 """Every test starts from the same environment, and none may leave this machine."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ from proposals import Change, Template, template
 from fftdeploy.cli.app import app, run
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
+# As the console script has it: thousands of commands run in one process here.
+gc.freeze()
+gc.set_threshold(50_000)
 _PREFIXES = ("OPENAI_", "FFTDEPLOY_", "GITHUB_", "GITLAB_", "GIT_")
 _NAMES = {"CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "PYTHONIOENCODING"}
 

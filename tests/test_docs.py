@@ -58,7 +58,7 @@ def test_a_tour_is_what_its_commands_print(path: str) -> None:
         ("  passed         53/67 79.1%", "  passed         54/67 79.1%", False),
         ("topic=refund        12        8", "topic=refund        12        9", False),
         (f'profile_sha = "{"a1" * 16}"', f'profile_sha = "{"a2" * 16}"', False),
-        ("committed as 8ef5a08", "committed as 8ef5a09", False),
+        ("committed as 8ef5a08", "committed as 8ef5a09", True),
         ("runway     54 days (2027-01-14)", "runway     53 days (2027-01-14)", False),
     ],
 )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -52,10 +53,11 @@ def opened(
     *more: Path,
     item: dict[str, str] | None = None,
     check: Callable[[Example], str] | None = None,
+    now: datetime | None = None,
 ) -> ExampleSet:
     root = path.parent
     paths = [(each, str(each.relative_to(root))) for each in (path, *more)]
-    return open_examples(paths, root=root, item=item, check=check)
+    return open_examples(paths, root=root, item=item, check=check, now=now)
 
 
 def fault(path: Path, *more: Path, **options: Any) -> tuple[str, str]:
@@ -777,6 +779,22 @@ def test_a_wrong_answer_key_is_a_fault_at_its_place(tmp_path: Path) -> None:
     assert caught.value.details == (
         f"suite.jsonl:4:{column}: the agreed answer: not one of the labels",
     )
+
+
+@pytest.mark.parametrize("is_item", [False, True], ids=["chat", "inside-of-an-item"])
+def test_a_review_of_the_future_is_a_fault_at_its_place(tmp_path: Path, is_item: bool) -> None:
+    now = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
+
+    def line(at: str) -> Table:
+        said = {"reviewed_by": "ana", "reviewed_at": at}
+        return {"item": {"input": "q", "reference": "a", **said}} if is_item else chat(**said)
+
+    for at in ("2036-11-21T08:30:00Z", "2026-11-22T09:00:00Z"):
+        column = json.dumps(line(at)).index('"reviewed_at"') + 1
+        expected = f"suite.jsonl:1:{column}", "'reviewed_at' is in the future"
+        assert fault(put(tmp_path, [line(at)]), now=now) == expected
+        one(tmp_path, line(at))  # control: without a clock nothing is
+    one(tmp_path, line("2026-11-22T09:30:00+02:00"), now=now)
 
 
 def test_the_examples_of_this_repository_open_and_agree_with_themselves() -> None:

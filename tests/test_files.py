@@ -439,6 +439,31 @@ def test_A15_folder_not_writable(
     assert (out.decode(), err) == (message, b"")
 
 
+PROBLEM = """
+print(disk.folder_problem(file.parent, ("a", "b")) or "none")
+"""
+
+
+@root_only
+@pytest.mark.parametrize("locked", ["", "a", "a/b"])
+def test_A15_a_folder_where_nothing_could_be_made_is_found_early(
+    file: Path, spawn: Callable[..., "subprocess.Popen[bytes]"], locked: str
+) -> None:
+    _as_nobody()
+    wrap = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    folder = file.parent / locked
+    folder.mkdir(parents=True, exist_ok=True)
+
+    said = []
+    for mode in (0o755, 0o555):
+        folder.chmod(mode)
+        out, err = spawn(PROBLEM, file, wrap=wrap).communicate(timeout=20)
+        said.append((out.decode(), err))
+    folder.chmod(0o755)
+
+    assert said == [("none\n", b""), ("the folder is not writable by uid 0\n", b"")]
+
+
 @cache
 def _can_mount() -> bool:
     if os.geteuid() != 0 or shutil.which("unshare") is None:

@@ -419,7 +419,11 @@ def test_E14_other_arms_may_lose_any_number() -> None:
     verdict = judge(RULES, made)
     assert verdict.ruling == "pass"
     assert found(verdict) == [
-        ("missing", "", "50 of 100 answers of base missing (the API failed): left out of its figures")
+        (
+            "missing",
+            "",
+            "50 of 100 answers of base missing (the API failed): left out of its figures",
+        )
     ]
     assert (verdict.arms[2].arm, verdict.arms[2].rate) == ("base", 1.0)
 

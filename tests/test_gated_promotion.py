@@ -221,8 +221,8 @@ def other_candidate() -> None:
 
 CHANGES = {
     "gate": (other_gate, "another gate"),
-    "graders": (other_graders, "another graders"),
-    "E24 examples": (other_examples, "another examples"),
+    "graders": (other_graders, "other graders"),
+    "E24 examples": (other_examples, "other examples"),
     "baseline": (other_baseline, "another baseline"),
     "E24 candidate": (other_candidate, "no evidence about"),
 }

@@ -549,7 +549,7 @@ def test_a_schema_that_cannot_be_used_is_said_before_anything_is_asked(
 
 
 def test_a_broken_schema_of_a_rule_is_the_files_fault() -> None:
-    with pytest.raises(ConfigError, match="grader 'json_schema': is not valid at"):
+    with pytest.raises(ConfigError, match="grader 'json_schema': its schema is not valid at"):
         grading("json_schema", schema={"type": "objekt"})
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Command
@@ -439,7 +440,10 @@ def searches() -> dict[str, Callable[[str], object]]:
     return found
 
 
-def called(pattern: re.Pattern[str], method: str) -> Callable[[str], object]:
+def called(pattern: re.Pattern[Any], method: str) -> Callable[[str], object]:
+    if isinstance(pattern.pattern, bytes):
+        do = getattr(pattern, method)
+        return lambda text: list(do(text.encode())) if method == "finditer" else do(text.encode())
     if method in {"sub", "subn"}:
         return lambda text: pattern.sub("", text)
     if method == "finditer":

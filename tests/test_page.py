@@ -15,13 +15,14 @@ import pytest
 from evaluated import BUNDLES, RULES, evidence_of, graded, hostile, identified, story
 from test_output import FORBIDDEN, PAYLOADS
 
+from fftdeploy import strict_json
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence import Evidence
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.evaluation.stored_verdict import read_verdict
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.render import page as page_module
-from fftdeploy.render.confusion import Asked, Confusion, Confusions
+from fftdeploy.render.confusion import Asked, Confusion, Confusions, asked
 from fftdeploy.render.page import report_page
 from fftdeploy.render.page_text import Say
 from fftdeploy.render.words import Piece, compare
@@ -430,6 +431,35 @@ def test_confusions_count_what_was_answered_for_what() -> None:
     for number in range(13):
         many.add(text(str(number), "0"))
     assert many.tables() == []
+
+
+def test_a_confusion_is_about_the_field_of_its_title(texts: list[ExampleText]) -> None:
+    """Evidence has the fields of a grader in another order than the results and the policy."""
+    evidence = evidence_of(graded(texts))
+    graders = strict_json.loads(strict_json.dumps(list(evidence.graders)))
+    assert list(graders[0]["fields"]) == ["category", "next_step", "urgency"]
+    assert asked(graders, evidence.results.fields)[1:] == [
+        Asked("urgency", "urgency", ignores_case=False),
+        Asked("category", "category", ignores_case=False),
+        Asked("next_step", "next_step", ignores_case=True),
+    ]
+    confusions = Confusions(asked(graders, evidence.results.fields), ["candidate"])
+    for text in texts:
+        confusions.add(text)
+    found = {table.field: set(table.values) for table in confusions.tables()}
+    agreed = [json.loads(text.reference) for text in texts]
+    assert found["urgency"] == {each["urgency"] for each in agreed}
+    assert found["category"] == {each["category"] for each in agreed}
+
+    twice = [
+        {"name": "one", "fields": {"a": {"kind": "exact"}, "z": {"kind": "casefold"}}},
+        {"name": "two", "fields": {"a": {"kind": "number"}, "b": {"kind": "exact"}}},
+    ]
+    assert asked(twice, ("z", "one: a", "b", "two: a", "gone"))[1:] == [
+        Asked("z", "z", ignores_case=True),
+        Asked("one: a", "a", ignores_case=False),
+        Asked("b", "b", ignores_case=False),
+    ]
 
 
 def test_words_that_differ() -> None:

@@ -711,6 +711,8 @@ def test_F12_off_a_terminal_it_says_so_at_once(command: Command, flags: list[str
         (["triage", "--to", "y"], 2, "--to goes with --from"),
         (["other"], 3, "task 'other' has no gate"),
         (["triage"], 2, "there is no run of triage on this machine"),
+        (["triage"], 2, "hint: fftdeploy review triage --unreviewed\n"),
+        (["triage", "--unreviewed", "--run", "x"], 2, "exclude each other"),
         (["triage", "--from", "missing.jsonl"], 3, "no such file: "),
         (["triage", "--from", "fftdeploy.toml"], 3, "broken JSON (fftdeploy.toml:1)"),
     ],
@@ -751,3 +753,52 @@ def test_ctrl_c_in_the_editor_is_the_editors() -> None:
     )
     expected = OLD + jsonl(chat("1?", answer("high"), id="new-1", **REVIEWED))
     assert (code, after()) == (0, expected), screen
+
+
+# At the terminal: examples that nobody has reviewed.
+
+UNREVIEWED = [
+    chat("1?", answer("low"), id="e1"),
+    THREE[1],
+    chat("3?", answer("high"), id="e3"),
+    chat("4?", answer("mid"), id="e4"),
+]
+
+
+@pytest.mark.usefixtures("repo")
+def test_what_nobody_has_reviewed_is_reviewed_in_place_without_a_run() -> None:
+    """The gate takes reviewed examples only, and there is none of its evaluations to review."""
+    strict = POLICY.replace('jsonl"]\n', 'jsonl"]\nmust_pass = ["edge"]\nrequire_reviewed = true\n')
+    scene(jsonl(*UNREVIEWED), strict)
+    code, screen = at_terminal(
+        ["triage", "--unreviewed", "--by", "ana"],
+        ("1 of 3", ""),
+        ("nobody has reviewed it", "r"),
+        ("a  accept: the answer is right", "a"),
+        ("2 of 3", "t"),
+        ("(now: none):", "edge"),
+        (PROMPT, "e"),
+        (PROMPT, "s"),
+        EDITOR=editor(answer("none")),
+        VISUAL="",
+    )
+    first = {**UNREVIEWED[0], **REVIEWED}
+    third = {**chat("3?", answer("none"), id="e3"), "tags": ["edge"], **REVIEWED}
+    assert code == 0, screen
+    assert EXAMPLES.read_bytes() == jsonl(first, THREE[1], third, UNREVIEWED[3])
+    assert "[r]eject" not in screen
+    assert "1 accepted, 1 edited, 0 rejected, 1 skipped, 1 left" in screen
+    code, screen = at_terminal(["triage", "--unreviewed"], ("1 of 1", "a"))
+    assert code == 0
+    assert at_terminal(["triage", "--unreviewed"])[1] == "triage: nothing to review\n"
+
+
+@pytest.mark.usefixtures("repo")
+def test_an_answer_that_is_confirmed_stays_as_it_is_spelt() -> None:
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [CALL]}]
+    scene(jsonl({"messages": turns}), POLICY.partition("type =")[0] + LENGTH)
+    code, screen = at_terminal(["triage", "--unreviewed", "--by", "ana"], (PROMPT, "a"))
+    assert (code, EXAMPLES.read_bytes()) == (0, jsonl({"messages": turns, **REVIEWED})), screen
+
+
+LENGTH = 'type = "length"\nmax_chars = 1000\n'

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import resource
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,93 @@ def test_answers_of_another_address_are_not_ours(
     with Sandbox() as other:
         evaluate(make_run(other.url, [arm("v8")], examples), tmp_path, other.url)
         assert len(other.requests) == 8
+
+
+@pytest.mark.parametrize(("finished", "taken"), [(True, "newer"), (False, "older")])
+def test_of_several_runs_the_newest_that_was_finished_is_taken(
+    api: Sandbox, tmp_path: Path, examples: Path, *, finished: bool, taken: str
+) -> None:
+    def clock(hours: int) -> datetime:
+        return utc_now() + timedelta(hours=hours)
+
+    for hours, name in enumerate(("older", "newer")):
+        run = make_run(api.url, [arm("v8")], examples)
+        evaluate(run, tmp_path, api.url, fresh=True, now=partial(clock, hours))
+        log = log_of(tmp_path)
+        log.write_text(log.read_text().replace('"model":"ft:', f'"model":"{name} ft:'))
+    if not finished:
+        log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+
+    run = make_run(api.url, [arm("v8"), arm("v9")], examples)
+    evaluate(run, tmp_path, api.url, now=partial(clock, 2))
+
+    records = [each for each in run_log.read_records(log_of(tmp_path), tmp_path) if each.cached]
+    assert {each.output.model.split()[0] for each in records} == {taken}
+    assert len(records) == 8
+
+
+def respelled(log: Path, *, finished: bool, **facts: object) -> None:
+    """Write other facts into the answer on line 5, and cut the end off a log that has one."""
+    lines = log.read_text().splitlines(keepends=True)
+    lines[4] = json.dumps(json.loads(lines[4]) | facts, separators=(",", ":")) + "\n"
+    log.write_text("".join(lines if finished else lines[:-1]))
+
+
+def test_E20_a_damaged_line_of_a_whole_run_is_refused_too(
+    api: Sandbox, tmp_path: Path, examples: Path
+) -> None:
+    evaluate(make_run(api.url, [arm("v8")], examples), tmp_path, api.url, concurrency=1)
+    log = log_of(tmp_path)
+    whole = log.read_text()
+    lines = whole.splitlines(keepends=True)
+    spoiled = {
+        "garbage": "garbage\n",
+        "empty": "\n",
+        "cut": f"{lines[4][:200]}\n",
+        "id": lines[4].replace('{"id":"', '{"id":"x'),
+        "no hex": '{"id":"z' + lines[4][len('{"id":"z') :],
+        "latency": re.sub(r'"latency_ms":[0-9]+', '"latency_ms":-7', lines[4]),
+        "index": lines[4].replace('"index":', '"index":-'),
+        "json": lines[4].replace('"arm"', "arm"),
+    }
+    wrong = 0
+    for line in spoiled.values():
+        log.write_text("".join([*lines[:4], line, *lines[5:]]))
+        with pytest.raises(ConfigError) as caught:
+            evaluate(make_run(api.url, [arm("v8")], examples), tmp_path, api.url)
+        error = caught.value
+        wrong += (error.where, error.code) != (f"{log}:5", "log-damaged")
+        wrong += error.hint != "move the file away: what only it has is asked for again"
+        for other in log.parent.glob("*.jsonl"):  # the run that was refused
+            if other != log:
+                other.unlink()
+    print(f"{len(spoiled)} tried, {wrong} wrong")
+    assert wrong == 0
+    assert len(api.requests) == 8
+
+    log.rename(tmp_path / "away")
+    evaluate(make_run(api.url, [arm("v8")], examples), tmp_path, api.url)
+    assert len(api.requests) == 16
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_answer_from_the_future_is_asked_for_again(
+    api: Sandbox, tmp_path: Path, examples: Path, *, finished: bool
+) -> None:
+    evaluate(make_run(api.url, [arm("v8")], examples), tmp_path, api.url)
+    log = log_of(tmp_path)
+    for minutes, asked in ((4, 8), (6, 9), (525_600, 10)):
+        for other in log.parent.glob("*.jsonl"):
+            if other != log:
+                other.unlink()
+        at = f"{utc_now() + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+        lines = log.read_text().splitlines(keepends=True)
+        log.write_text("".join(lines[:9]) + '{"done":8,"at":"2026-01-01T00:00:00Z"}\n')
+        respelled(log, finished=finished, at=at)
+        run = make_run(api.url, [arm("v8")], examples)
+        found = evaluate(run, tmp_path, api.url)
+        assert len(api.requests) == asked
+        assert counted(found, "v8") == truth(run, "v8")
 
 
 def test_E21_the_disk_is_full(api: Sandbox, tmp_path: Path, examples: Path) -> None:

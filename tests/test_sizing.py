@@ -5,7 +5,7 @@ from math import comb
 
 import pytest
 
-from fftdeploy.evaluation.judging import sizing
+from fftdeploy.evaluation.judging import sizing, wording
 from fftdeploy.evaluation.judging.sizing import (
     Size,
     better_probability,
@@ -179,3 +179,21 @@ def test_what_would_settle_it_is_more_than_there_is() -> None:
     # 400 pairs are enough for an equal candidate; this one looks 3 points worse.
     assert settling_size(0.1, -0.03, 0.05, 0.95, 400) == Size(687, is_approximate=True)
     assert settling_size(0.1, -0.03, 0.05, 0.95, 5000) == Size(5001, is_approximate=True)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "said"),
+    [
+        (0.95, "95% sure"),
+        (0.9, "90% sure"),
+        (0.975, "97.5% sure"),
+        (1 - 0.05 / 3, "98.33% sure"),
+        (0.9999, "99.99% sure"),
+        (0.99999, "99.999% sure"),
+        (0.9999999, "99.99999% sure"),
+        (0.501, "50.1% sure"),
+        (1 - 2**-53, "99.99999999999999% sure"),
+    ],
+)
+def test_nothing_is_said_to_be_certain(confidence: float, said: str) -> None:
+    assert wording.sure(confidence) == said

@@ -31,8 +31,10 @@ _COMMANDS = {
     "status": "looking",
     "check": "looking",
     "history": "looking",
+    "diff": "looking",
     "models": "looking",
     "resolve": "looking",
+    "scan": "scan_command",
     "eval": "judging",
     "size": "judging",
     "verify": "judging",
@@ -78,8 +80,8 @@ class ChangeFlags:
     commit: bool
 
 
-def _format(value: str) -> str:
-    if value not in FORMATS:
+def _format(value: str | None) -> str | None:
+    if value is not None and value not in FORMATS:
         raise typer.BadParameter(f"{value!r} is not one of {', '.join(FORMATS)}")
     return value
 
@@ -96,15 +98,15 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     ),
     "form": (
         Annotated[
-            str,
+            str | None,
             typer.Option(
                 "--format",
-                help="text, json, markdown or github.",
+                help="text, json, markdown or github; default: text, in GitHub Actions github.",
                 callback=_format,
                 metavar="FORMAT",
             ),
         ],
-        "text",
+        None,
     ),
     "as_json": (Annotated[bool, typer.Option("--json", help="The same as --format json.")], False),
     "quiet": (
@@ -174,7 +176,7 @@ def _invoke(
         name,
         os.environ,
         file=common["file"],
-        form="json" if common["as_json"] else cast("Format", common["form"]),
+        form="json" if common["as_json"] else common["form"] or _usual_format(name),
         quiet=common["quiet"],
         no_color=common["no_color"],
     )
@@ -185,15 +187,34 @@ def _invoke(
     raise typer.Exit(code)
 
 
+def _usual_format(name: str) -> Format:
+    """Return the format where none is asked for; what a program reads is the same everywhere."""
+    is_read = name in {"resolve", "schema"}
+    return "github" if _is_github_job() and not is_read else "text"
+
+
+def _is_github_job() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def _publish(session: Session, outcome: Outcome, end: Report | FftdeployError) -> None:
+    if _is_github_job():
+        from fftdeploy.cli import surfaces
+
+        surfaces.publish(session, outcome, end)
+
+
 def _exit_code(session: Session, function: Callable[..., Report], values: dict[str, Any]) -> int:
     """Run a command, print its end whatever that is, and return its exit code."""
     try:
         report = function(session, **values)
         session.output.report(session.command, report)
+        _publish(session, report.outcome, report)
         session.close()
     except FftdeployError as error:
         with_changed(error, session.changed)
         session.output.error(session.command, error.outcome, error, session.data)
+        _publish(session, error.outcome, error)
         return error.outcome.exit_code
     except ClosedPipeError:
         if session.changed:

@@ -12,7 +12,7 @@ from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.gating import Gate
 from fftdeploy.cli.promoting import Promotion, Wanted
 from fftdeploy.cli.session import Session, one_of, parse_time, parse_wait
-from fftdeploy.errors import UsageError
+from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.plan import Actor
 from fftdeploy.report import Report
 
@@ -60,6 +60,9 @@ def promote(
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", min=0.0, help="With --eval: spend no more.")
     ] = None,
+    max_requests: Annotated[
+        int | None, typer.Option("--max-requests", min=1, help="With --eval: refuse to send more.")
+    ] = None,
 ) -> Report:
     """Make a model live in a target, once it is proved to answer and no worse.
 
@@ -72,8 +75,9 @@ def promote(
     flags = {"--from": origin, "--model": model, "--job": job}
     one_of(flags, list(flags))
     one_of({"--profile": profile, "--no-profile": no_profile}, ["--profile", "--no-profile"])
-    if max_usd is not None and not evaluate:
-        raise UsageError("--max-usd is for --eval", hint="add --eval")
+    for flag, value in (("--max-usd", max_usd), ("--max-requests", max_requests)):
+        if value is not None and not evaluate:
+            raise UsageError(f"{flag} is for --eval", hint="add --eval")
     wanted = Wanted(
         from_environment=origin,
         model=model,
@@ -88,6 +92,7 @@ def promote(
         probe=not no_probe,
         evaluate=evaluate,
         max_usd=max_usd,
+        max_requests=max_requests,
     )
     return Promotion(Change(session, change, target), wanted).run()
 
@@ -148,7 +153,14 @@ def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
             raise readiness.error()
     # A target's first release needs no evidence: there is nothing that it could be worse than.
     asks = rules.protected and bool(found.releases)
-    passed = Gate(work, is_protected=asks, live_is_dead=lambda: False).ask(live)
+    gate = Gate(work, is_protected=asks, live_is_dead=lambda: False)
+    gate.check_examples()
+    try:
+        passed = gate.ask(live)
+    except InconclusiveError as error:
+        if "--eval" in error.hint:  # that is a flag of promote; what is live has a word of its own
+            error.hint = f"fftdeploy eval {found} live"
+        raise
     verified = readiness is not None and readiness.is_ready
     if not verified:
         session.output.note("warning: not verified with the API: recorded as `verified = false`")

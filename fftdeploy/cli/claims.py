@@ -105,9 +105,15 @@ class Claims:
 
         folder = EvidenceFolder(self.workspace.folder)
         named = {*named, *(stored.id for stored, _ in self.found.values())}
-        for path in (path for task in folder.tasks() for path in folder.paths(task)):
-            if path.stem in named or self.base.has_evidence(path.parent.name, path.stem):
-                continue
+        every = [path for task in folder.tasks() for path in folder.paths(task)]
+        new = [
+            path
+            for path in every
+            if path.stem not in named and not self.base.has_evidence(path.parent.name, path.stem)
+        ]
+        for path in (path for path in new if path.is_symlink()):
+            yield self._beside(path, "evidence", "evidence that is a link is none", "error")
+        for path in self._committed(new):
             try:
                 stored = folder.read(path)
             except FftdeployError as error:
@@ -118,6 +124,13 @@ class Claims:
                 said = f"evidence {stored.short} ({stored.verdict.ruling}) comes with this change"
                 severity: Literal["error", "notice"] = "notice" if is_harmless else "error"
                 yield self._beside(path, "claimed", said, severity)
+
+    def _committed(self, paths: list[Path]) -> list[Path]:
+        """Leave out what git does not know: it is no part of what will be merged."""
+        folder = self.workspace.folder
+        names = [path.relative_to(folder).as_posix() for path in paths]
+        known = git.tracked(folder, names, self.session.environ) if names else []
+        return [path for path, name in zip(paths, names, strict=True) if name in known]
 
     def _beside(
         self, path: Path, code: str, message: str, severity: Literal["error", "notice"]

@@ -6,14 +6,13 @@ from fftdeploy import bundles
 from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags, named_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
-from fftdeploy.deployments import Bundle
+from fftdeploy.deployments import Bundle, Hold
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome, UsageError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence import LIVE_ITSELF
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored, recompute
 from fftdeploy.evaluation.judging.gate import Best
 from fftdeploy.evaluation.results import PASS
-from fftdeploy.gate_rules import GateRules
 from fftdeploy.report import Block, Cell, Report, line
 from fftdeploy.workspace import shown_path
 
@@ -23,7 +22,7 @@ def evaluate(session: Session, target: str, words: Sequence[str], flags: Evaluat
     name = session.workspace.deployments.full_name(target)
     session.data.update(target=name)
     evaluation = Evaluation(session, session.workspace, name, flags)
-    kept = evaluation.run(candidates(session, name, words))
+    kept = evaluation.run(candidates(evaluation, words))
     session.data.update(evaluations=[_as_json(stored) for stored in kept])
     body: list[Block] = []
     for stored in kept:
@@ -32,19 +31,20 @@ def evaluate(session: Session, target: str, words: Sequence[str], flags: Evaluat
         body += verdict_blocks(stored.evidence, stored.verdict, further)
         kept_in = shown_path(stored.path)
         body.append(line(Cell(f"      evidence {stored.short}", "dim"), f"  {kept_in}"))
-    outcome = max((_outcome(stored, evaluation.rules) for stored in kept), key=_gravity)
-    following = _next(name, kept, outcome, is_default=not words)
+    outcome = max((_outcome(stored) for stored in kept), key=_gravity)
+    following = _next(session, name, kept, outcome, is_default=not words)
     return Report(outcome, session.data, tuple(body), next=following)
 
 
-def candidates(session: Session, target: str, words: Sequence[str]) -> list[Bundle]:
+def candidates(evaluation: Evaluation, words: Sequence[str]) -> list[Bundle]:
     """Return the bundles that `words` mean; without any, what `promote` would take.
 
     Raises:
-        UsageError: Nothing says what the candidate is, or one is named twice.
+        UsageError: Nothing says what the candidate is, one is named twice, or what they are
+            compared with is one of several.
         ConfigError: A profile has no file.
     """
-    workspace = session.workspace
+    session, workspace, target = evaluation.session, evaluation.workspace, evaluation.bar.target
     task, _, environment = target.partition("/")
     rules = workspace.policy.rules(environment)
 
@@ -75,6 +75,11 @@ def candidates(session: Session, target: str, words: Sequence[str]) -> list[Bund
         raise
     if len(set(found)) != len(found):
         raise UsageError("a candidate is named twice", hint="name each of them once")
+    if len(found) > 1 and evaluation.bar.baseline in found:
+        raise UsageError(
+            f"{evaluation.bar.baseline} is live: the others are compared with it anyway",
+            hint="name the others alone",
+        )
     return found
 
 
@@ -109,32 +114,36 @@ def _creep(folder: EvidenceFolder, stored: Stored) -> Iterator[str]:
 
 def _held(session: Session, target: str, stored: Stored) -> Iterator[str]:
     """Say that a candidate can't be promoted for another reason."""
-    found = session.workspace.deployments.find(target)
-    hold = found.hold_on(stored.evidence.candidate, session.now()) if found else None
+    hold = _hold(session, target, stored)
     if hold is not None:
         yield f"the candidate is on hold in {target} since {hold.since:%Y-%m-%d}: {hold.why}"
 
 
-def _outcome(stored: Stored, rules: GateRules) -> Outcome:
-    verdict = stored.verdict
-    is_record = stored.evidence.baseline.why == LIVE_ITSELF
-    if verdict.ruling == "pass" or verdict.reports_only or is_record:
+def _hold(session: Session, target: str, stored: Stored) -> Hold | None:
+    found = session.workspace.deployments.find(target)
+    return found.hold_on(stored.evidence.candidate, session.now()) if found else None
+
+
+def _outcome(stored: Stored) -> Outcome:
+    if stored.evidence.lets_through:
         return OK
-    if verdict.ruling == "fail":
-        return GATE
-    return OK if rules.on_inconclusive == "allow" else INCONCLUSIVE
+    return GATE if stored.verdict.ruling == "fail" else INCONCLUSIVE
 
 
 def _gravity(outcome: Outcome) -> int:
     return (OK, INCONCLUSIVE, GATE).index(outcome)
 
 
-def _next(target: str, kept: Sequence[Stored], outcome: Outcome, *, is_default: bool) -> str:
+def _next(
+    session: Session, target: str, kept: Sequence[Stored], outcome: Outcome, *, is_default: bool
+) -> str:
     if outcome is not OK or len(kept) > 1:
         return f"fftdeploy report {kept[0].short} -o report.html"
     evidence = kept[0].evidence
     if evidence.baseline.why == LIVE_ITSELF:
         return f"fftdeploy eval {target} MODEL[@PROFILE], to compare one with it"
+    if _hold(session, target, kept[0]) is not None:
+        return f'fftdeploy unhold {target} {evidence.candidate.model} --why "TEXT"'
     named = ""
     if not is_default:
         profile = evidence.candidate.profile

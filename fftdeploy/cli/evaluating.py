@@ -3,12 +3,13 @@
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from fftdeploy import bundles, names
-from fftdeploy.cli.keeping import Finished, keep
+from fftdeploy.cli.keeping import Finished, Reuse, keep
 from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.signals import Stopped
@@ -24,6 +25,7 @@ from fftdeploy.evaluation.evidence import (
     content_sha,
 )
 from fftdeploy.evaluation.evidence_folder import Stored
+from fftdeploy.evaluation.judging.wording import plural
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.online import Progress
@@ -36,6 +38,7 @@ from fftdeploy.evaluation.running.spending import (
     Spending,
     estimate,
     guess,
+    measured,
 )
 from fftdeploy.policy import FILE_NAME
 from fftdeploy.settings import settings
@@ -54,7 +57,7 @@ class EvaluationFlags:
     against: tuple[str, ...] = (LIVE,)
     repeats: int | None = None
     max_usd: float | None = None
-    max_requests: int = MAX_REQUESTS
+    max_requests: int | None = None
     training: Path | None = None
     fresh: bool = False
     concurrency: int = online.CONCURRENCY
@@ -69,6 +72,7 @@ class Evaluation:
     def __init__(
         self, session: Session, workspace: Workspace, target: str, flags: EvaluationFlags
     ) -> None:
+        workspace.require_planned(target)
         self.session = session
         self.workspace = workspace
         self.flags = flags
@@ -77,17 +81,25 @@ class Evaluation:
         if flags.repeats is not None:
             self.rules = replace(self.rules, repeats=flags.repeats)
 
+    @property
+    def reuse(self) -> timedelta:
+        """How old an answer may be to be taken again: evidence is as old as its oldest answer."""
+        return min(run_log.MAX_AGE, self.rules.max_age / 2)
+
     def run(self, candidates: Sequence[Bundle]) -> list[Stored]:
         """Evaluate `candidates` together, and keep one piece of evidence about each.
 
         Raises:
             ConfigError: Examples, graders, prices or profiles are not usable.
+            ConflictError: The same evaluation is running.
+            DiskError: The evidence or the log could not be written.
             GateError: The examples can't pass whatever is answered.
             NotReadyError: A model can't be asked.
             PolicyError: The budget does not allow it; what was paid for is kept.
             UnverifiedError: Too many answers are missing; those that came are kept.
         """
         self.bar.require_enough()
+        self.bar.folder.require_room(self.bar.task)
         training = self._training()
         self._require_prices(candidates)
         beside = self._beside(candidates)
@@ -100,7 +112,14 @@ class Evaluation:
         if recorded is not None:
             results.arms[LIVE] = recorded
         finished = Finished(
-            results, arms, baseline, live, candidates, training, log.path.name, self.flags.fresh
+            results,
+            arms,
+            baseline,
+            live,
+            candidates,
+            training,
+            log.path.name,
+            Reuse(not self.flags.fresh, self.reuse, run.oldest),
         )
         return keep(self.bar, self.rules, run.address, finished)
 
@@ -117,6 +136,11 @@ class Evaluation:
 
         path = Path.cwd() / self.flags.training
         found = overlap(self.bar.examples, path, root=path.parent)
+        if found.silent:
+            self.session.output.note(
+                f"warning: in {found.silent:,} of {plural(found.lines, 'line')} of the training "
+                "file no user says anything: they are compared with nothing"
+            )
         return {"file_sha": found.file_sha, "exact": len(found.exact), "near": len(found.near)}
 
     def _require_prices(self, candidates: Iterable[Bundle]) -> None:
@@ -169,8 +193,7 @@ class Evaluation:
             is_same = is_same and evidence.graders_sha == graders
             if not asked or not is_same or results.repeats != self.rules.repeats:
                 continue
-            column = results.arms[asked[0]]
-            column.forget_latency()  # of another day
+            column = results.arms[asked[0]].recorded(results.fields, self.bar.grading.fields)
             return Baseline("recorded", stored.id, evidence.made_at), column
         self.session.output.note(
             f"warning: {live} is dead, and its answers to these examples are not on record: "
@@ -233,6 +256,7 @@ class Evaluation:
             now=self.session.clock.now,
             token=secrets.token_hex(3),
             fresh=self.flags.fresh,
+            max_age=self.reuse,
         )
         if log.resumed:
             self.session.output.note("note: going on with the run that was stopped")
@@ -247,13 +271,13 @@ class Evaluation:
             models,
             prices,
             max_usd=self.flags.max_usd,
-            max_requests=self.flags.max_requests,
+            max_requests=self.flags.max_requests or MAX_REQUESTS,
             means=self._means(run),
         )
-        arms = f"{len(run.arms)} arm{'s' if len(run.arms) > 1 else ''}"
+        arms, asked = plural(len(run.arms), "arm"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run), prices.on)
-        self.session.output.note(f"{arms} x {len(run.examples)} examples{repeats}: at most {cost}")
+        self.session.output.note(f"{arms} x {asked}{repeats}: at most {cost}")
         try:
             return online.evaluate(
                 run,
@@ -265,6 +289,7 @@ class Evaluation:
                 now=self.session.clock.now,
             )
         except Stopped:
+            self.session.output.leave_progress()
             self.session.output.note(
                 f"{run.kept:,} of {run.size:,} answers are kept; run it again to go on from there"
             )
@@ -280,7 +305,18 @@ class Evaluation:
         )
 
     def _means(self, run: Run) -> dict[str, Mean]:
-        return guess(run.sample(_SAMPLED))
+        """Return what an answer of each arm takes: what is on record, or else a guess."""
+        known: dict[Bundle, Mean] = {}
+        for stored in self.bar.folder.of_task(self.bar.task):  # the newest first
+            for name, column in stored.evidence.results.arms.items():
+                bundle = stored.evidence.arms[name]
+                if bundle not in known and (mean := measured(column)):
+                    known[bundle] = mean
+        most = max((mean.tokens_out for mean in known.values()), default=0.0)
+        guessed = guess(run.sample(_SAMPLED), tokens_out=most)
+        return guessed | {
+            name: known[arm.bundle] for name, arm in run.arms.items() if arm.bundle in known
+        }
 
 
 class _Narrator:

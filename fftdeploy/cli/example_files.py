@@ -14,7 +14,9 @@ MAX_BYTES = 512 * 1024 * 1024
 
 
 class ExampleFiles:
-    """What both sources of answers share: where examples are, who reviews, and how it is kept."""
+    """What all sources of answers share: where examples are, who reviews, and how it is kept."""
+
+    rejects = True
 
     def __init__(self, session: Session, bar: QualityBar, by: str) -> None:
         self.session, self.bar, self.by = session, bar, by

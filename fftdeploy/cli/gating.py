@@ -129,7 +129,7 @@ class Gate:
 
         change = self.change
         output = change.session.output
-        flags = EvaluationFlags(max_usd=self.max_usd)
+        flags = EvaluationFlags(max_usd=self.max_usd, max_requests=self.max_requests)
         evaluation = Evaluation(change.session, change.workspace, change.name, flags)
         wanted = self.evaluate
         if not change.flags.dry_run and not wanted and output.is_interactive:

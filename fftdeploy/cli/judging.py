@@ -96,7 +96,7 @@ def size(
     name = workspace.deployments.full_name(target)
     flags = EvaluationFlags(repeats=repeats, concurrency=concurrency)
     evaluation = Evaluation(session, workspace, name, flags)
-    return sizes.report(evaluation, eval_report.candidates(session, name, candidates or []))
+    return sizes.report(evaluation, eval_report.candidates(evaluation, candidates or []))
 
 
 @command("verify")

@@ -1,22 +1,28 @@
 """The quality bar of one target: its examples, its graders, and the evidence there is."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from fftdeploy import names
 from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Bundle
-from fftdeploy.errors import ConfigError, GateError
+from fftdeploy.errors import ConfigError, GateError, InconclusiveError
 from fftdeploy.evaluation import evidence_folder
 from fftdeploy.evaluation.evidence import content_sha
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Question, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.grading import graders
 from fftdeploy.evaluation.grading.graders import Grading
+from fftdeploy.evaluation.judging.wording import listed, plural
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.policy import FILE_NAME
+from fftdeploy.settings import settings
 from fftdeploy.workspace import Workspace
+
+_CALLED = {"must_pass": "tag", "slices": "key in its meta"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,21 @@ class QualityBar:
 
     @cached_property
     def examples(self) -> ExampleSet:
-        """The examples, all of them checked, and their agreed answers by the graders.
+        """The examples as the gate holds candidates to them.
+
+        Raises:
+            ConfigError: As `checked_examples` does, or the gate names a tag or a key of `meta`
+                that none of them has.
+        """
+        found = self.checked_examples
+        if len(found):
+            self._require_known("must_pass", self.rules.must_pass, found.tags)
+            self._require_known("slices", self.rules.slices, found.meta)
+        return found
+
+    @cached_property
+    def checked_examples(self) -> ExampleSet:
+        """The examples, each of them checked, and their agreed answers by the graders.
 
         Raises:
             ConfigError: Located at the first fault; the others are its details.
@@ -75,6 +95,28 @@ class QualityBar:
             root=self.workspace.folder,
             item=self.rules.item,
             check=self.grading.reference_problem,
+            now=self.session.now(),
+        )
+
+    def _require_known(
+        self, rule: str, words: Sequence[str], of: Callable[[int], Iterable[str]]
+    ) -> None:
+        """Refuse a rule that is about no example: mistyped, it would be no rule."""
+        missing = set(words)
+        for index in range(len(self.checked_examples)):
+            if not missing:
+                return
+            missing.difference_update(of(index))
+        place = next((place for place, word in enumerate(words) if word in missing), None)
+        if place is None:
+            return
+        known = sorted({name for index in range(len(self.checked_examples)) for name in of(index)})
+        near = names.nearest(words[place], known)
+        raise self.workspace.policy.document.error(
+            ("tasks", self.task, "gate", rule, place),
+            f"{rule!r} names {words[place]!a}: no example has such a {_CALLED[rule]}",
+            f"did you mean {near!a}?" if near else f"they have: {listed(known) or 'none'}",
+            "no-example",
         )
 
     @property
@@ -90,21 +132,33 @@ class QualityBar:
         """Refuse, before anything is spent, examples that can't pass whatever is answered.
 
         Raises:
-            GateError: There are none, too few, or unreviewed ones that the gate does not take.
+            InconclusiveError: There are none, or too few.
+            GateError: There are unreviewed ones, and the gate takes none of them.
         """
+        if (error := self.shortage()) is not None:
+            raise error
+
+    def shortage(self) -> InconclusiveError | GateError | None:
+        """Return what `require_enough` raises; None where the examples are enough."""
         n, reviewed = len(self.examples), self.examples.reviewed
         shown = ", ".join(self.rules.examples)
-        if n < self.rules.min_examples or not n:
-            asked = f"; the gate asks for {self.rules.min_examples}" if n else ""
-            raise GateError(
-                f"{n} examples in {shown}{asked}", hint="fftdeploy review adds some", where=shown
+        if n < self.rules.min_examples:
+            return InconclusiveError(
+                f"{plural(n, 'example')} in {shown}; the gate asks for {self.rules.min_examples} "
+                "or more",
+                hint=f"fftdeploy review {self.task} --from FILE",
+                where=shown,
+                code="too-few",
             )
         if self.rules.require_reviewed and reviewed < n:
-            raise GateError(
-                f"{reviewed} of {n} examples are reviewed, and the gate takes reviewed ones only",
-                hint=f"fftdeploy review {self.task}",
+            return GateError(
+                f"{reviewed} of {plural(n, 'example')} are reviewed, and the gate takes reviewed "
+                "ones only",
+                hint=f"fftdeploy review {self.task} --unreviewed",
                 where=shown,
+                code="unreviewed",
             )
+        return None
 
     def question(self, candidate: Bundle, baseline: Bundle | None) -> Question:
         """Say what evidence about `candidate` has to be about, to count."""
@@ -117,7 +171,12 @@ class QualityBar:
             gate_sha=content_sha(self.rules.content),
             repeats=self.rules.repeats,
             max_age=self.rules.max_age,
+            address=self._address(),
         )
+
+    def _address(self) -> str:
+        """Return the address of the API that this session asks, "" where it has no key."""
+        return settings(self.session.environ).base_url if self.session.has_key else ""
 
     def look(self, candidate: Bundle, baseline: Bundle | None) -> Found:
         """Find the newest evidence about exactly this.
@@ -125,6 +184,7 @@ class QualityBar:
         Raises:
             ConfigError: The evidence that would count was edited.
         """
+        self.folder.require_whole(self.task)  # the one that was edited may be the newest
         question, now = self.question(candidate, baseline), self.session.now()
         why = ""
         for stored in self.folder.of_task(self.task):
@@ -134,5 +194,4 @@ class QualityBar:
             if not problem:
                 return Found(stored)
             why = why or f"evidence {stored.short} does not count: {problem}"
-        self.folder.require_whole(self.task)  # the one that was edited may be the one
         return Found(None, why or f"there is no evidence about {candidate}", bool(why))

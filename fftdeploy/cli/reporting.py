@@ -8,16 +8,12 @@ from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
 from fftdeploy.errors import FftdeployError, UsageError
-from fftdeploy.evaluation import RUNS
 from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
-from fftdeploy.evaluation.outputs import Output
-from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.graded_outputs import GradedOutputs, graded_outputs
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.report import Cell, Report, line
 from fftdeploy.workspace import shown_path
-
-_Outputs = Mapping[str, Mapping[str, Mapping[int, Output]]]
 
 
 def report(session: Session, name: str | None, out: Path | None, *, redact: bool) -> Report:
@@ -71,10 +67,9 @@ def _rendered(session: Session, stored: Stored, out: Path, *, redact: bool) -> s
 def _texts(session: Session, stored: Stored) -> list[ExampleText] | None:
     """Return what was asked and answered; None, and why, where it is not here any more."""
     workspace, evidence = session.workspace, stored.evidence
-    path = workspace.folder / RUNS / evidence.run
     try:
-        outputs = run_log.outputs(path, workspace.folder)
-        examples = QualityBar(session, workspace, evidence.target).examples
+        outputs = graded_outputs(evidence, workspace.folder)
+        examples = QualityBar(session, workspace, evidence.target).checked_examples
     except FftdeployError as error:
         session.output.note(f"note: the page has no outputs: {error.message}")
         return None
@@ -84,20 +79,16 @@ def _texts(session: Session, stored: Stored) -> list[ExampleText] | None:
     return list(_each_text(examples, outputs))
 
 
-def _each_text(examples: ExampleSet, outputs: _Outputs) -> Iterator[ExampleText]:
+def _each_text(examples: ExampleSet, outputs: GradedOutputs) -> Iterator[ExampleText]:
     for index in range(len(examples)):
         example = examples.read(index)
-        answers = outputs.get(example.id, {})
         yield ExampleText(
             id=example.id,
             input=conversation(example),
             reference=example.reference,
             tags=example.tags,
             meta=example.meta,
-            outputs={
-                arm: tuple(output.text for _, output in sorted(repeats.items()))
-                for arm, repeats in answers.items()
-            },
+            outputs=outputs.get(example.id, {}),
         )
 
 

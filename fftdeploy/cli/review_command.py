@@ -19,6 +19,10 @@ def review(
         str | None,
         typer.Option("--run", help="Review the failures of this run; default: the newest."),
     ] = None,
+    unreviewed: Annotated[
+        bool,
+        typer.Option("--unreviewed", help="Review the examples that nobody has reviewed yet."),
+    ] = False,
     source: Annotated[
         Path | None,
         typer.Option("--from", help="Review a JSONL of production requests.", metavar="FILE"),
@@ -37,9 +41,11 @@ def review(
     Examples:
       fftdeploy review triage                          the failures of the newest run
       fftdeploy review triage --run 3f9c2a61d0b7
+      fftdeploy review triage --unreviewed             examples that nobody has reviewed
       fftdeploy review triage --from requests.jsonl    production requests become examples
     """  # noqa: D301
-    one_of({"--run": run, "--from": source}, ["--run", "--from"])
+    flags = {"--run": run, "--unreviewed": unreviewed, "--from": source}
+    one_of(flags, list(flags))
     if to is not None and source is None:
         raise UsageError("--to goes with --from", hint="failures are reviewed where they are")
     from fftdeploy.cli import reviewing
@@ -48,12 +54,15 @@ def review(
     from fftdeploy.cli.quality import QualityBar
     from fftdeploy.cli.review_failures import Failures
     from fftdeploy.cli.review_requests import Requests
+    from fftdeploy.cli.review_unreviewed import Unreviewed
 
     bar = QualityBar(session, session.workspace, task)
     reviewer = actor_name(session, by)
-    answers = (
-        Requests(session, bar, source, to, reviewer)
-        if source is not None
-        else Failures(session, bar, run, reviewer)
-    )
+    answers: reviewing.Source
+    if source is not None:
+        answers = Requests(session, bar, source, to, reviewer)
+    elif unreviewed:
+        answers = Unreviewed(session, bar, reviewer)
+    else:
+        answers = Failures(session, bar, run, reviewer)
     return reviewing.Review(session, bar.task, answers).run()

@@ -21,7 +21,8 @@ Decision = Literal["accepted", "edited", "rejected", "skipped"]
 WRITTEN: tuple[Decision, ...] = ("accepted", "edited", "rejected")
 DECISIONS: tuple[Decision, ...] = (*WRITTEN, "skipped")
 
-_PROMPT = "[a]ccept [e]dit [r]eject [t]ags [s]kip [q]uit [?]"
+_REJECT = "[r]eject "
+_PROMPT = f"[a]ccept [e]dit {_REJECT}[t]ags [s]kip [q]uit [?]"
 _LEAST_WIDTH = 20
 
 
@@ -38,6 +39,8 @@ class Item:
     """What was edited and not taken: the next edit begins with it."""
     tags: list[str] = field(default_factory=list)
     """Added by the reviewer, for what is decided next."""
+    called: str = "output"
+    """What stands over it."""
 
 
 class Source(Protocol):
@@ -47,6 +50,8 @@ class Source(Protocol):
     """The files that decisions are written to, as they are shown."""
     help: Sequence[str]
     """What accept, edit, reject and tags do here, a line each."""
+    rejects: bool
+    """Whether there is anything that an output can be rejected in favour of."""
     has_written: bool
     """Whether the last `keep`, `reject` or `tag` has, even if it did not return."""
 
@@ -104,8 +109,9 @@ class Review:
         """Show one answer and take one decision about it; None to leave."""
         output = self.session.output
         output.say(*blocks(item, place, output))
+        prompt = _PROMPT if self.source.rejects else _PROMPT.replace(_REJECT, "")
         while True:
-            key = output.answer(_PROMPT)
+            key = output.answer(prompt)
             if key is None or key.lower() in {"q", "quit"}:
                 return None
             decision = self._obey(item, key.lower())
@@ -117,7 +123,7 @@ class Review:
         match key:
             case "s" | "skip":
                 return "skipped"
-            case "r" | "reject":
+            case "r" | "reject" if self.source.rejects:
                 self._count("rejected", lambda: self.source.reject(item))
                 return "rejected"
             case "a" | "accept":
@@ -254,7 +260,7 @@ def blocks(item: Item, place: str, output: Output) -> Iterator[Block]:
     if agreed:
         yield line(Cell("reference", "strong"))
         yield from quoted(agreed, output)
-    yield line(Cell("output", "strong"), Cell(f"  {item.reason}" if item.reason else "", "warn"))
+    yield line(Cell(item.called, "strong"), Cell(f"  {item.reason}" if item.reason else "", "warn"))
     yield from quoted(said_, output)
     yield line("")
 

@@ -6,6 +6,7 @@ from fftdeploy.cli.evaluating import Evaluation
 from fftdeploy.cli.wording import cost_words
 from fftdeploy.deployments import Bundle
 from fftdeploy.evaluation.judging import sizing
+from fftdeploy.evaluation.judging.wording import percent, plural, sure
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.report import Block, Cell, Report, Table, Tone, line
 
@@ -18,6 +19,7 @@ def report(evaluation: Evaluation, candidates: Sequence[Bundle]) -> Report:
     rules, n = evaluation.rules, len(evaluation.bar.examples)
     session = evaluation.session
     found = evaluation.estimate(candidates)
+    shortage = evaluation.bar.shortage()
     session.data.update(
         target=evaluation.bar.target,
         examples=n,
@@ -34,23 +36,26 @@ def report(evaluation: Evaluation, candidates: Sequence[Bundle]) -> Report:
             "seconds": round(found.seconds, 1),
             "estimated": found.is_guess,
         },
+        refused=shortage and shortage.message,
     )
     prices = session.workspace.policy.prices
     body = (
-        line(Cell(evaluation.bar.target, "strong"), f"  {n} examples, {_asked(rules)}"),
+        line(Cell(evaluation.bar.target, "strong"), f"  {plural(n, 'example')}, {_asked(rules)}"),
         *_needed(evaluation, rules, n),
         line(f"a run takes {cost_words(found, prices.on)}"),
+        *((line(Cell("eval refuses these: ", "bad"), shortage.message),) if shortage else ()),
     )
-    return Report(data=session.data, body=body, next=f"fftdeploy eval {evaluation.bar.target}")
+    following = shortage.hint if shortage else f"fftdeploy eval {evaluation.bar.target}"
+    return Report(data=session.data, body=body, next=following)
 
 
 def _asked(rules: GateRules) -> str:
-    sure = f"{rules.confidence:.4g}".removeprefix("0.")
+    surely = sure(rules.confidence)
     if rules.mode == "threshold":
-        return f"{sure}% sure of a pass rate of {rules.threshold:.1%}"
+        return f"{surely} of a pass rate of {percent(rules.threshold)}"
     if rules.mode == "better":
-        return f"{sure}% sure that it is better"
-    return f"{sure}% sure that it is at most {rules.margin * 100:g} points worse"
+        return f"{surely} that it is better"
+    return f"{surely} that it is at most {rules.margin * 100:g} points worse"
 
 
 def _needed(evaluation: Evaluation, rules: GateRules, n: int) -> tuple[Block, ...]:

@@ -54,8 +54,8 @@ def notices(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
         yield f"{_many(examples.duplicates, 'example')} left out: the same input twice"
     if training := examples.training:
         yield (
-            f"{training['exact']} examples are in the training file too, {training['near']} more "
-            "nearly so: a model does well on what it has seen"
+            f"{_many(training['exact'], 'example')} in the training file too, "
+            f"{training['near']} more nearly so: a model does well on what it has seen"
         )
     if evidence.attempt > 1:
         yield f"this is attempt {evidence.attempt} of this candidate on these examples"

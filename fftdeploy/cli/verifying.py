@@ -22,18 +22,21 @@ def verify(session: Session, names: list[str]) -> Report:
     """
     workspace = session.workspace
     folder = EvidenceFolder(workspace.folder)
-    rows, checked, wrong = [], [], False
+    rows, checked, wrong = [], [], None
     for path in _paths(folder, names):
         try:
             stored = folder.read(path)
         except ConfigError as error:
-            wrong = True
+            session.output.message(f"error: {error.message}")
+            wrong = wrong or error
             rows.append(_broken_row(path, error))
             checked.append({"evidence": path.stem, "consistent": False, "problem": error.message})
             continue
         since = "; ".join(_changes(session, workspace, stored)) or "as it was"
         rows.append(_row(stored, since))
         checked.append(_as_json(stored, since))
+    if wrong and wrong.hint:
+        session.output.message(f"hint: {wrong.hint}")
     session.data.update(evidence=checked)
     body: tuple[Block, ...] = (line("no evidence yet"),)
     if rows:

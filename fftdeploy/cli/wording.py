@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # half of the commands never evaluate
 
 URGENT_DAYS = 30
 SOON_DAYS = 90
+_SMALL_USD = 0.1
 
 
 def readiness_cell(readiness: Readiness) -> Cell:
@@ -63,11 +64,13 @@ def progress_words(progress: "Progress") -> str:
 
 
 def cost_words(found: "Estimate", prices_on: object) -> str:
-    """Say what a run takes in one line."""
-    about = "about " if found.is_guess else ""
-    usd = f"{found.usd:.2f} USD (prices of {prices_on})" if found.usd is not None else "no price"
+    """Say what a run takes in one line: the requests are counted, the rest is an estimate."""
+    usd = "no price"
+    if found.usd is not None:
+        digits = 2 if found.usd >= _SMALL_USD else 4
+        usd = f"{found.usd:.{digits}f} USD (prices of {prices_on})"
     return (
-        f"{found.requests:,} requests, {about}{found.tokens_in:,.0f} tokens in, "
+        f"{found.requests:,} requests, about {found.tokens_in:,.0f} tokens in, "
         f"{found.tokens_out:,.0f} out, {usd}, {seconds_words(found.seconds)}"
     )
 

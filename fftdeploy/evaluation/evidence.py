@@ -105,6 +105,15 @@ class Evidence:
         return str(self.verdict["ruling"])
 
     @property
+    def lets_through(self) -> bool:
+        """Whether the gate stops nothing: it was met, only reports, or allows what is open."""
+        if self.ruling == "pass" or self.verdict["reports_only"]:
+            return True
+        if self.baseline.why == LIVE_ITSELF:  # a record, and no candidate
+            return True
+        return self.ruling == "inconclusive" and self.gate["on_inconclusive"] == "allow"
+
+    @property
     def graders_sha(self) -> str:
         """Hash of the graders."""
         return content_sha(list(self.graders))

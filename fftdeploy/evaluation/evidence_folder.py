@@ -1,14 +1,15 @@
 """`.fftdeploy/evidence/TASK/ID.json`: what was found out, and whether it still holds."""
 
+import errno
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fftdeploy import files
+from fftdeploy import disk, files
 from fftdeploy.deployments import Bundle
 from fftdeploy.durations import short_duration
-from fftdeploy.errors import ConfigError, UsageError
+from fftdeploy.errors import ConfigError, DiskError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER
 from fftdeploy.evaluation import evidence as records
 from fftdeploy.evaluation.evidence import Evidence
@@ -141,6 +142,25 @@ class EvidenceFolder:
     def path_of(self, evidence_id: str, task: str) -> Path:
         """Return where evidence is, or would be."""
         return self.folder / EVIDENCE_FOLDER / task / f"{evidence_id}.json"
+
+    def require_room(self, task: str) -> None:
+        """Refuse, before anything is spent, a folder that `write` could not write to.
+
+        Raises:
+            ConfigError: Something else is where a folder has to be.
+            DiskError: It can't be written.
+        """
+        parts = (EVIDENCE_FOLDER / task).parts
+        where = disk.shown(self.folder / EVIDENCE_FOLDER / task)
+        try:
+            problem = disk.folder_problem(disk.real_path(self.folder), parts)
+        except OSError as error:
+            if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+                message = f"{where}: a link or a file is where a folder has to be"
+                raise ConfigError(message, where=where) from error
+            problem = disk.reason(error)
+        if problem:
+            raise DiskError(f"{where}: {problem}; nothing was asked", where=where)
 
     def write(self, evidence: Evidence, verdict: Verdict) -> Stored:
         """Write evidence with the verdict that its rows give; the same twice is one file.

@@ -94,9 +94,21 @@ class Column:
             self.tokens_reasoning[place],
         )
 
-    def forget_latency(self) -> None:
-        """Take every answer for one whose latency was not measured."""
-        self.latency_ms = array("q", [NOT_MEASURED]) * len(self.marks)
+    def recorded(self, fields: Sequence[str], now: Sequence[str]) -> "Column":
+        """Return the answers for another run, whose latencies were not measured then.
+
+        `fields` and `now` are the same names, in the orders of the two runs.
+        """
+        places = [now.index(name) for name in fields]
+        moved = {
+            bits: sum(1 << to for at, to in enumerate(places) if bits >> at & 1)
+            for bits in set(self.failed)
+        }
+        return replace(
+            self,
+            failed=array("Q", (moved[bits] for bits in self.failed)),
+            latency_ms=array("q", [NOT_MEASURED]) * len(self.marks),
+        )
 
     def count(self, mark: str) -> int:
         """Count the answers with `mark`."""

@@ -37,20 +37,29 @@ class Asked(NamedTuple):
 
 
 def asked(graders: Iterable[Mapping[str, Any]], names: Sequence[str]) -> list[Asked]:
-    """Return the whole answer, and the fields that `graders` compare as words."""
+    """Return the whole answer, and those of the fields `names` that `graders` compare as words.
+
+    A field is found by its name: evidence has the keys of its graders in another order.
+    """
     graders = list(graders)
-    kinds = [
-        (path, kind.get("kind"))
+    compared = [
+        (grader.get("name"), path, kind.get("kind"))
         for grader in graders
         for path, kind in grader.get("fields", {}).items()
         if kind.get("kind") != "ignore"
     ]
+    often = Counter(path for _, path, _ in compared)
+    kinds = {
+        path if often[path] == 1 else f"{grader}: {path}": (path, kind)
+        for grader, path, kind in compared
+    }
     whole = any(grader.get("type") == "label" and grader.get("ignore_case") for grader in graders)
+    found = [(name, *kinds[name]) for name in names if name in kinds]
     return [
         Asked(WHOLE, "", whole),
         *(
             Asked(name, path, kind == "casefold")
-            for name, (path, kind) in zip(names, kinds, strict=False)
+            for name, path, kind in found
             if kind in {"exact", "casefold"}
         ),
     ]

@@ -1,4 +1,4 @@
-"""One evaluation as JUnit XML: CI systems show a test case for each example."""
+"""One evaluation as JUnit XML: what CI systems count is what the gate has said."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -17,21 +17,26 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(evidence: Evidence, evidence_id: str, secrets: Collection[str] = ()) -> str:
-    """Return `evidence` as XML 1.0: a test case an example, the verdict as properties.
+    """Return `evidence` as XML 1.0: the gate as a test case, and one for each example.
 
-    A test case fails where the candidate does not pass the example in more than half of its
-    repeats, and is an error where no answer came.  The ruling is not the sum of the cases: most
-    gates let some of them fail.
+    The first case fails exactly where the verdict does not let the candidate through; then each
+    example that the candidate does not pass in more than half of its repeats fails too, or is an
+    error where no answer came.  Where the candidate is let through, these are skipped: a CI system
+    counts failures, and the gate has allowed them.
 
     Raises:
         ConfigError: The evidence's verdict is not one.
     """
     verdict = read_verdict(evidence.verdict)
     writer = _Writer(evidence, verdict, secrets)
-    cases = list(writer.cases())
-    failures = sum("<failure " in case for case in cases)
-    errors = sum("<error " in case for case in cases)
-    counts = f'tests="{len(cases)}" failures="{failures}" errors="{errors}"'
+    cases = [writer.gate(), *writer.cases()]
+    found = {
+        "tests": len(cases),
+        "failures": sum("<failure " in case for case in cases),
+        "errors": sum("<error " in case for case in cases),
+        "skipped": sum("<skipped " in case for case in cases),
+    }
+    counts = " ".join(f'{key}="{count}"' for key, count in found.items())
     name = writer.attribute(evidence.target)
     made_at = f"{evidence.made_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
     return (
@@ -45,6 +50,7 @@ class _Writer:
     def __init__(self, evidence: Evidence, verdict: Verdict, secrets: Collection[str]) -> None:
         self._evidence, self._verdict, self._secrets = evidence, verdict, secrets
         self._broke = frozenset(verdict.broke)
+        self._is_through = evidence.lets_through
 
     def attribute(self, text: object) -> str:
         """Return untrusted text as an attribute's value with its quotes."""
@@ -71,6 +77,16 @@ class _Writer:
             for key, value in found.items()
         )
         return f"<properties>\n{shown}</properties>\n"
+
+    def gate(self) -> str:
+        """Return the test case of the verdict itself."""
+        verdict = self._verdict
+        opening = '<testcase classname="fftdeploy" name="gate"'
+        if self._is_through:
+            return f"{opening}/>\n"
+        text = "\n".join([verdict.headline, *verdict.detail])
+        said = f"type={self.attribute(verdict.ruling)} message={self.attribute(verdict.headline)}"
+        return f"{opening}><failure {said}>{escape(self._plain(text))}</failure></testcase>\n"
 
     def cases(self) -> Iterator[str]:
         """Yield the test case of each example, in the order of the files."""
@@ -101,6 +117,8 @@ class _Writer:
         kind = "broke" if is_broke else failed[0].mark or "not answered"
         text = f"{reasons}: {fields}" if fields else reasons
         message = f"broke: live passed; {text}" if is_broke else text
+        if self._is_through:
+            return f"<skipped message={self.attribute(f'{message}: the gate allows it')}/>"
         tag = "error" if missing else "failure"
         shown = f"<{tag} type={self.attribute(kind)} message={self.attribute(message)}>"
         return f"{shown}{escape(self._plain(message))}</{tag}>"

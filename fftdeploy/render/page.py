@@ -13,6 +13,7 @@ from typing import Any
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence import Evidence
+from fftdeploy.evaluation.judging.wording import sureness
 from fftdeploy.evaluation.stored_verdict import read_verdict
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Comparison, Reason, Verdict
@@ -161,7 +162,7 @@ def _difference(gate: Mapping[str, Any], comparison: Comparison, sure: str) -> t
 def _sure(evidence: Evidence) -> str:
     """Return the confidence of the bounds: candidates that are tried together share the risk."""
     risk = 1 - _number(evidence.gate, "confidence", 0.95)
-    return f"{100 - 100 * risk / max(evidence.candidates, 1):.4g}%"
+    return sureness(1 - risk / max(evidence.candidates, 1))
 
 
 def _apart(value: float, limit: float) -> str:

@@ -122,6 +122,14 @@ def reference_column(text: str) -> int:
     return json_places.position(text, path) + 1
 
 
+def review_column(text: str) -> int:
+    """Return the column of `reviewed_at` in a line that is an example and has it."""
+    path: Place = ("reviewed_at",)
+    if "reviewed_at" not in json_values.read(text):
+        path = ("item", "reviewed_at")
+    return json_places.position(text, path) + 1
+
+
 def _example(value: Any, name: str, place: str, keys: Mapping[str, str]) -> Example:
     if not isinstance(value, dict):
         raise PlaceError((), f"a line is one JSON object, not {type_name(value)}")

@@ -6,6 +6,7 @@ it is read from its place in the file when it is its turn.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fftdeploy import files
@@ -16,6 +17,7 @@ from fftdeploy.evaluation.examples.example_lines import (
     LineError,
     parse_line,
     reference_column,
+    review_column,
 )
 from fftdeploy.evaluation.examples.example_rows import Rows, Spot
 from fftdeploy.evaluation.examples.raw_lines import MAX_LINE, HeldFile, Line
@@ -24,6 +26,9 @@ __all__ = ["Example", "ExampleSet", "open_examples"]
 
 MAX_FAULTS = 20
 """Faults that are shown; the others are counted."""
+
+_CLOCK_SKEW = timedelta(days=1)
+"""A reviewer's clock may be wrong, and their offset too."""
 
 
 class ExampleSet:
@@ -110,6 +115,7 @@ def open_examples(
     root: Path,
     item: Mapping[str, str] | None = None,
     check: Callable[[Example], str] | None = None,
+    now: datetime | None = None,
 ) -> ExampleSet:
     """Check all of the files, and open them as one set.
 
@@ -118,13 +124,14 @@ def open_examples(
         root: The folder that no file, and no link to one, may leave.
         item: Keys of an evals item that are `input` and `reference`, where not the usual ones.
         check: Says what is wrong with the agreed answer of an example; "" if nothing is.
+        now: Refuses a review of more than a day later; None refuses none.
 
     Raises:
         ConfigError: Located at the first fault; `details` are the next ones, at most
             `MAX_FAULTS` in all, and the number of the rest.
         DiskError: The disk or the permissions refused.
     """
-    opening = _Opening(item, check)
+    opening = _Opening(item, check, now)
     stems = [Path(shown).stem for _, shown in paths]
     for path, shown in paths:
         stem = Path(shown).stem
@@ -139,9 +146,13 @@ class _Opening:
     """The one pass over the files, and what is known only until it is over."""
 
     def __init__(
-        self, item: Mapping[str, str] | None, check: Callable[[Example], str] | None
+        self,
+        item: Mapping[str, str] | None,
+        check: Callable[[Example], str] | None,
+        now: datetime | None,
     ) -> None:
         self.item, self.check = item, check
+        self.latest = now + _CLOCK_SKEW if now else None
         self.rows = Rows()
         self.held: list[HeldFile] = []
         self.examples = ExampleSet(self.rows, self.held, item)
@@ -186,6 +197,13 @@ class _Opening:
         self.rows.append(example.id, spot, example.group, example.tags, example.meta)
         if self.check and (problem := self.check(example)):
             raise LineError(f"the agreed answer: {problem}", column=reference_column(text))
+        self._require_past(example, text)
+
+    def _require_past(self, example: Example, text: str) -> None:
+        if self.latest is None or not example.reviewed_at:
+            return
+        if datetime.fromisoformat(example.reviewed_at) > self.latest:
+            raise LineError("'reviewed_at' is in the future", column=review_column(text))
 
     def _require_new_id(self, example: Example, line: Line) -> None:
         here = (len(self.held) - 1) << 32 | line.number

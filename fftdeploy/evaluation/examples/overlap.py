@@ -38,6 +38,10 @@ class Overlap:
     """IDs of examples whose input is in it, in the order of the set."""
     near: tuple[str, ...]
     """IDs of those of which something alike is."""
+    lines: int = 0
+    """Of the training file."""
+    silent: int = 0
+    """Those of them in which no user says a word: there is nothing to compare."""
 
 
 def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = "") -> Overlap:
@@ -50,20 +54,29 @@ def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = ""
         shown: How messages call it.
 
     Raises:
-        ConfigError: A line of it has no messages, or is no JSON.
+        ConfigError: It is empty, or a line of it has no messages, or is no JSON.
         ConflictError: The examples changed.
     """
     index = _Index(examples)
     with files.opened(training, root=root) as (file, _, _):
         held = HeldFile(training, shown or str(training), root, file)
+    lines = silent = 0
     for line in held.lines():
-        index.look_for(first_words(_training_text(line, held.shown)))
+        lines += 1
+        if said := first_words(_training_text(line, held.shown)):
+            index.look_for(said)
+        else:
+            silent += 1
+    if not lines:
+        raise ConfigError("the training file is empty", where=held.shown, code="empty")
     exact = sorted(index.exact)
     near = sorted(index.near - index.exact)
     return Overlap(
         held.sha256,
         tuple(examples.ids[at] for at in exact),
         tuple(examples.ids[at] for at in near),
+        lines,
+        silent,
     )
 
 

@@ -39,7 +39,8 @@ class JsonSchema:
             try:
                 self._validator(self.rules.options["schema"])
             except _SchemaError as error:
-                raise ConfigError(f"grader '{plain(self.name, 60)}': {error}") from None
+                what = f"grader '{plain(self.name, 60)}': its schema {error}"
+                raise ConfigError(what, where=self.rules.where, code="schema") from None
 
     @property
     def name(self) -> str:

@@ -107,7 +107,7 @@ def judge(
     detail = [wording.counts(compared.comparison, results.repeats, len(results) - reviewed, shown)]
     if candidates > 1:
         shared = f"{candidates} candidates share the risk of a wrong pass"
-        detail.append(f"{shared}: each is held to {100 * bar.confidence:.4g}% confidence")
+        detail.append(f"{shared}: each is held to {wording.sureness(bar.confidence)} confidence")
     return _verdict(
         rules,
         [*reasons, *compared.reasons],

@@ -27,7 +27,13 @@ def percent(share: float) -> str:
 
 def sure(confidence: float) -> str:
     """Return a confidence as people say it."""
-    return f"{100 * confidence:.4g}% sure"
+    return f"{sureness(confidence)} sure"
+
+
+def sureness(confidence: float) -> str:
+    """Return a confidence in percent; never 100%, which nothing makes."""
+    texts = (f"{100 * confidence:.{digits}g}" for digits in range(4, 17))
+    return next((f"{text}%" for text in texts if text != "100"), "almost 100%")
 
 
 def p_value(p: float, *, exact: bool) -> str:

@@ -7,7 +7,7 @@ last may be broken: that one is what a kill leaves, and it has no line break.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ from fftdeploy.evaluation.results import MARKS, NOT_MEASURED
 
 ID_PREFIX = b'{"id":"'
 END_PREFIX = b'{"done":'
+KEY_DIGITS = 16
+"""So many digits of an id tell nearly all answers apart."""
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""An answer further ahead of the clock is from no run that took place."""
+
 _VERSION = 1
+_ID_DIGITS = 64
+_MOST = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,24 @@ def read_records(lines: Iterable[bytes], path: Path) -> Iterator[Record]:
             yield read_record(line, path, number)
 
 
+def key(line: bytes, path: Path, number: int) -> int | None:
+    """Return the number that the answer of line `number` is found by; None where it has none.
+
+    Raises:
+        ConfigError: The line is neither whole nor the last one.
+    """
+    if not line.endswith(b"\n") or number == 1 or line.startswith(END_PREFIX):
+        return None
+    start = len(ID_PREFIX)
+    end = start + _ID_DIGITS
+    if not (line.startswith(ID_PREFIX) and line[end : end + 2] == b'",' and line[-2:] == b"}\n"):
+        raise _damaged(path, number)
+    try:
+        return int(line[start : start + KEY_DIGITS], 16)
+    except ValueError:
+        raise _damaged(path, number) from None
+
+
 def read_record(line: bytes, path: Path, number: int) -> Record:
     """Read line `number`; ConfigError where it is no answer."""
     value = _loaded(line, path, number)
@@ -128,7 +154,7 @@ def read_record(line: bytes, path: Path, number: int) -> Record:
             at=_moment(value["at"]),
             output=output_from(value),
             latency_ms=value.get("latency_ms", NOT_MEASURED),
-            cached=value.get("cached", False),
+            cached=value.get("cached", False) is True,
         )
     except (KeyError, TypeError, ValueError):
         raise _damaged(path, number) from None
@@ -140,12 +166,16 @@ def read_record(line: bytes, path: Path, number: int) -> Record:
 def _is_sound(record: Record) -> bool:
     output = record.output
     texts = (record.id, record.arm, record.example, output.text, output.problem, output.model)
-    counts = (output.tokens_in, output.tokens_cached, output.tokens_out, output.tokens_reasoning)
+    counts: tuple[Any, ...] = (
+        *(output.tokens_in, output.tokens_cached, output.tokens_out, output.tokens_reasoning),
+        *(record.index, record.repeat, record.latency_ms),
+    )
     return (
-        len(record.id) == 64
-        and all(isinstance(text, str) for text in texts)
-        and all(type(count) is int and 0 <= count < 1 << 40 for count in counts)
-        and all(type(each) is int for each in (record.index, record.repeat, record.latency_ms))
+        all(isinstance(text, str) for text in texts)
+        and len(record.id) == _ID_DIGITS
+        and all(type(count) is int and count < _MOST for count in counts)
+        and min(counts[:-1]) >= 0
+        and record.latency_ms >= NOT_MEASURED
         and output.mark in MARKS
     )
 
@@ -169,7 +199,7 @@ def _damaged(path: Path, number: int) -> ConfigError:
     where = f"{disk.shown(path)}:{number}"
     return ConfigError(
         "a line of the log of a run is damaged",
-        hint=f"remove {disk.shown(path)}: its answers will be asked for again",
+        hint="move the file away: what only it has is asked for again",
         where=where,
         code="log-damaged",
     )

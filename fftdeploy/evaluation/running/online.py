@@ -20,7 +20,7 @@ from fftdeploy.errors import ConfigError, FftdeployError, NotReadyError, Unverif
 from fftdeploy.evaluation.outputs import Output, read_output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Results
 from fftdeploy.evaluation.running import requests
-from fftdeploy.evaluation.running.log_lines import Record
+from fftdeploy.evaluation.running.log_lines import CLOCK_SKEW, Record
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
@@ -192,15 +192,21 @@ class _Execution:
 
     async def _replay(self) -> None:
         """Take the answers that the log has already; an outage is asked again."""
+        newest = self._now() + CLOCK_SKEW
         for record in self._log.records():
             if not self._run.expects(record.arm, record.index, record.repeat):
                 where = f"{self._log.path.name}: {record.example}"
                 raise ConfigError("the log of the run has an answer of another run", where=where)
-            if record.output.mark == MISSING:
+            if record.output.mark == MISSING or record.at > newest:
                 continue
             latency_ms = NOT_MEASURED if record.cached else record.latency_ms
             await self._run.accept(
-                record.arm, record.index, record.repeat, record.output, latency_ms
+                record.arm,
+                record.index,
+                record.repeat,
+                record.output,
+                latency_ms,
+                at=record.at,
             )
             self._reused += 1
             self._proved.add(record.arm)
@@ -267,7 +273,7 @@ class _Execution:
         self._log.add(
             Record(ask.id, ask.arm, ask.index, ask.repeat, example, at, output, latency_ms, cached)
         )
-        await self._run.accept(ask.arm, ask.index, ask.repeat, output, latency_ms)
+        await self._run.accept(ask.arm, ask.index, ask.repeat, output, latency_ms, at=at)
         self._on_progress(self._progress())
 
     async def _answer(self, ask: Ask) -> tuple[Answer, int]:

@@ -8,6 +8,7 @@ answer is a few numbers; requests are made when they are wanted and examples rea
 import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cached_property
 from inspect import isawaitable
 from random import Random
@@ -51,6 +52,8 @@ class Run:
         self.address = address
         self.done = 0
         """Answers that have come, outages among them."""
+        self.oldest: datetime | None = None
+        """When the oldest of them was given."""
         self._grading = grading
         self._random = random
         self._recent: dict[int, Example] = {}
@@ -130,12 +133,20 @@ class Run:
         return within and arm in self.arms
 
     async def accept(
-        self, arm: str, index: int, repeat: int, output: Output, latency_ms: int = NOT_MEASURED
+        self,
+        arm: str,
+        index: int,
+        repeat: int,
+        output: Output,
+        latency_ms: int = NOT_MEASURED,
+        *,
+        at: datetime,
     ) -> None:
-        """Grade one answer and put it into the results, in the place of an earlier one.
+        """Grade one answer, given `at`, and put it into the results, in an earlier one's place.
 
         `latency_ms` is left out where the answer was not measured in this run.
         """
+        self.oldest = min(self.oldest or at, at)
         mark = output.mark
         failed: tuple[int, ...] = ()
         if not mark:

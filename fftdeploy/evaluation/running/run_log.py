@@ -5,16 +5,18 @@ logs of earlier runs are the cache.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Self
 
-from fftdeploy import files, journal, strict_json
+from fftdeploy import disk, files, journal, strict_json
+from fftdeploy.errors import ConflictError
 from fftdeploy.evaluation import FOLDER, RUNS
 from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.results import MISSING
 from fftdeploy.evaluation.running import log_lines
 from fftdeploy.evaluation.running.answer_cache import AnswerCache
 from fftdeploy.evaluation.running.log_lines import Header, Record
@@ -91,29 +93,65 @@ def open_log(
         fresh: Take no answer from the logs of other runs.
         max_age: Take none that is older; an unfinished log that is, is left alone.
 
+    The log is ours until it is closed: a second process would pay for the same answers again, and
+    mix its own with them.  A kill ends that at once.
+
     Raises:
         ConfigError: A log is damaged, or something else is in the way of one.
+        ConflictError: Another process is at this run.
         DiskError: The disk refused.
     """
     template = resources.files("fftdeploy") / "templates" / "gitignore"
     files.create(root / FOLDER / ".gitignore", template.read_bytes(), root=root)
     moment = now()
     header = _header(root, run, moment, token, {**run.parts, "fresh": str(fresh).lower()})
-    logs = [log for log in headers(root, run.task) if log.made_at >= moment - max_age]
-    unfinished = [log for log in logs if not is_finished(log.path, root)]
-    ours = next((log for log in unfinished if log.run == header.run), None)
-    unlike = _unlike(unfinished[0], header) if unfinished and ours is None else ""
-    others = [] if fresh else [log.path for log in logs if log is not ours]
-    cache = AnswerCache(others, root, moment - max_age)
-    try:
-        log = journal.open_journal((ours or header).path, root=root)
-        log.drop_torn()
-        if ours is None:
+    with journal.locked(root / FOLDER, root=root):  # two that begin at once must see each other
+        logs = [log for log in headers(root, run.task) if log.made_at >= moment - max_age]
+        log, ours = _going_on(logs, header.run, root)
+        if log is None:
+            log = _hold(header.path, root)
             log.append(log_lines.header_line(header))
+    rest = [other for other in logs if other is not ours]
+    whole = [other for other in rest if is_finished(other.path, root)]
+    stopped = [other for other in rest if other not in whole]
+    # The newest whole run first: what others have changes while they run.
+    others = [] if fresh else [other.path for other in (*whole, *stopped)]
+    try:
+        cache = AnswerCache(others, root, moment - max_age, moment + log_lines.CLOCK_SKEW)
     except BaseException:
-        cache.close()
+        log.close()
         raise
+    unlike = _unlike(stopped[0], header) if stopped and ours is None else ""
     return RunLog(log, cache, resumed=ours is not None, unlike=unlike)
+
+
+def _going_on(
+    logs: Iterable[Header], run: str, root: Path
+) -> tuple[Journal, Header] | tuple[None, None]:
+    """Hold the log of this run that is not finished, if there is one."""
+    ours = next((log for log in logs if log.run == run and not is_finished(log.path, root)), None)
+    if ours is None:
+        return None, None
+    log = _hold(ours.path, root)
+    if is_finished(ours.path, root):  # in this moment
+        log.close()
+        return None, None
+    log.drop_torn()
+    return log, ours
+
+
+def _hold(path: Path, root: Path) -> Journal:
+    log = journal.open_journal(path, root=root)
+    if log.hold():
+        return log
+    holder = log.holder()
+    log.close()
+    raise ConflictError(
+        f"the same evaluation is running already: {holder}",
+        hint="wait until it has ended: then its answers are there, and none is paid for twice",
+        where=disk.shown(path),
+        code="running",
+    )
 
 
 def headers(root: Path, task: str = "") -> list[Header]:
@@ -148,11 +186,12 @@ def read_records(path: Path, root: Path) -> Iterator[Record]:
 
 
 def outputs(path: Path, root: Path) -> dict[str, dict[str, dict[int, Output]]]:
-    """Return what was answered, by the example's id, arm and repeat."""
+    """Return what was answered, by the example's id, arm and repeat: of several, what counts."""
     found: dict[str, dict[str, dict[int, Output]]] = {}
     for record in read_records(path, root):
-        arms = found.setdefault(record.example, {})
-        arms.setdefault(record.arm, {})[record.repeat] = record.output
+        repeats = found.setdefault(record.example, {}).setdefault(record.arm, {})
+        if record.output.mark != MISSING or record.repeat not in repeats:
+            repeats[record.repeat] = record.output
     return found
 
 

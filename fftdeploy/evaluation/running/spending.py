@@ -12,8 +12,7 @@ from typing import NamedTuple
 from fftdeploy import strict_json
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.evaluation.outputs import Output
-from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
-from fftdeploy.evaluation.running.log_lines import Record
+from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Column
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.prices import Price, Prices
 
@@ -22,6 +21,13 @@ MAX_REQUESTS = 50_000
 
 CHARS_PER_TOKEN = 4.0
 """Rule of thumb for English; only for what has not been asked before."""
+
+_CHARS_PER_TOKEN_OUT = 2.0
+"""Answers are often labels, JSON or another language, which take more; too many is the lesser
+error about money."""
+
+_LEAST_TOKENS_OUT = 8.0
+"""A single letter is not a quarter of a token: an answer has an end, and more around it."""
 
 _GUESSED_LATENCY_S = 1.0
 _GUESSED_TOKENS_PER_S = 60.0
@@ -159,7 +165,11 @@ def estimate(
     prices: Mapping[str, Price | None],
     concurrency: int,
 ) -> Estimate:
-    """Estimate what `counts[arm]` answers of each arm take, all of them asked for."""
+    """Estimate what `counts[arm]` answers of each arm take, all of them asked for.
+
+    An arm that is asked nothing needs no mean.
+    """
+    counts = {arm: count for arm, count in counts.items() if count}
     usd: float | None = 0.0
     for arm, count in counts.items():
         price, mean = prices[arm], means[arm]
@@ -177,8 +187,11 @@ def estimate(
     )
 
 
-def guess(asks: Iterable[tuple[Ask, str]]) -> dict[str, Mean]:
-    """Guess the mean of each arm from some requests and the answers that were agreed on."""
+def guess(asks: Iterable[tuple[Ask, str]], *, tokens_out: float = 0.0) -> dict[str, Mean]:
+    """Guess the mean of each arm from some requests and the answers that were agreed on.
+
+    `tokens_out` is what answers to such requests are known to take, whichever model gave them.
+    """
     asked: Counter[str] = Counter()
     said: Counter[str] = Counter()
     count: Counter[str] = Counter()
@@ -188,28 +201,27 @@ def guess(asks: Iterable[tuple[Ask, str]]) -> dict[str, Mean]:
         count[ask.arm] += 1
     means = {}
     for arm, number in count.items():
-        tokens_out = said[arm] / number / CHARS_PER_TOKEN
-        latency_s = _GUESSED_LATENCY_S + tokens_out / _GUESSED_TOKENS_PER_S
+        guessed = max(_LEAST_TOKENS_OUT, said[arm] / number / _CHARS_PER_TOKEN_OUT)
+        out = tokens_out or guessed
         tokens_in = asked[arm] / number / CHARS_PER_TOKEN
-        means[arm] = Mean(tokens_in, 0.0, tokens_out, latency_s, is_guess=True)
+        means[arm] = Mean(tokens_in, 0.0, out, _guessed_latency_s(out), is_guess=True)
     return means
 
 
-def measure(records: Iterable[Record]) -> dict[str, Mean]:
-    """Return the mean of each arm over answers of an earlier run; without one no mean."""
-    found: dict[str, list[Record]] = {}
-    for record in records:
-        if record.output.mark != MISSING and record.latency_ms != NOT_MEASURED:
-            found.setdefault(record.arm, []).append(record)
-    return {arm: _mean(each) for arm, each in found.items()}
-
-
-def _mean(records: list[Record]) -> Mean:
-    count = len(records)
-    outputs = [record.output for record in records]
+def measured(column: Column) -> Mean | None:
+    """Return the mean of the answers that came; None where nothing says what they took."""
+    came = len(column.marks) - column.count(MISSING)
+    if not came or not sum(column.tokens_in):
+        return None
+    tokens_out = sum(column.tokens_out) / came
+    latencies = [each for each in column.latency_ms if each != NOT_MEASURED]
     return Mean(
-        sum(output.tokens_in for output in outputs) / count,
-        sum(output.tokens_cached for output in outputs) / count,
-        sum(output.tokens_out for output in outputs) / count,
-        sum(record.latency_ms for record in records) / count / 1000,
+        sum(column.tokens_in) / came,
+        sum(column.tokens_cached) / came,
+        tokens_out,
+        sum(latencies) / len(latencies) / 1000 if latencies else _guessed_latency_s(tokens_out),
     )
+
+
+def _guessed_latency_s(tokens_out: float) -> float:
+    return _GUESSED_LATENCY_S + tokens_out / _GUESSED_TOKENS_PER_S
