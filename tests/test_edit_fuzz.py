@@ -283,13 +283,13 @@ def naive(text: str, before: Target, after: Target) -> str:
 def run(
     seeds: range, edited: Callable[[Deployments, Target, Target], str]
 ) -> tuple[int, list[str]]:
-    """Make every change to every file of `seeds`; return how many, and what went wrong."""
+    """Make two changes to each file of `seeds`; return how many, and what went wrong."""
     tried, faults = 0, []
     for seed in seeds:
         writer = Writer(seed)
         text = writer.file()
         parsed = deployments.parse(text.encode())
-        for change in CHANGES:
+        for change in (CHANGES[seed % len(CHANGES)], CHANGES[(seed + 2) % len(CHANGES)]):
             before = writer.random.choice(list(parsed.targets.values()))
             after = change(before, writer.random)
             tried += 1
@@ -307,7 +307,7 @@ def test_only_the_intended_lines_change(chunk: int) -> None:
     seeds = range(chunk * FILES, (chunk + 1) * FILES)
     tried, faults = run(seeds, lambda parsed, *change: edit.rewrite(parsed.document, *change))
     print(f"{tried} tried, {len(faults)} wrong")
-    assert (tried, faults) == (FILES * len(CHANGES), [])
+    assert (tried, faults) == (2 * FILES, [])
 
 
 def test_control_whole_file_tomlkit_is_caught() -> None:
