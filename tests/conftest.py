@@ -12,6 +12,8 @@ import pytest
 import typer
 from proposals import Change, Template, template
 
+from fftdeploy.asking import Clock
+from fftdeploy.cli import session
 from fftdeploy.cli.app import app, run
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -84,6 +86,14 @@ def commands_built_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", get_command)
         yield
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time pass only while somebody waits, and then at once."""
+    slept: list[float] = []
+    clock = Clock(lambda: STORY_NOW, lambda: sum(slept), slept.append)
+    monkeypatch.setattr(session, "system_clock", lambda: clock)
 
 
 @pytest.fixture

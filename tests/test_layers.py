@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -112,8 +113,13 @@ def modules() -> dict[str, ast.Module]:
 MODULES = modules()
 
 
-def imported(tree: ast.Module) -> Iterator[tuple[str, bool]]:
-    """Yield the full names that a module imports, and whether it does so inside a function."""
+@cache
+def imported(tree: ast.Module) -> list[tuple[str, bool]]:
+    """List the full names that a module imports, and whether it does so inside a function."""
+    return list(_imported(tree))
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, bool]]:
     late = {
         id(node)
         for function in ast.walk(tree)
@@ -138,6 +144,7 @@ def own(name: str) -> str:
     return ".".join(parts[1:]) or "__init__"
 
 
+@cache
 def edges() -> set[tuple[str, str, bool]]:
     return {
         (name, target, late)

@@ -203,6 +203,7 @@ def test_a_model_that_is_not_proved_ready_is_not_promoted(
     assert again.code == 0
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_loading_models_are_waited_for(sandbox: Sandbox, command: Command) -> None:
     write(past("triage/staging", V7))
     result = command("promote", "triage/staging", "--model", COLD, "--wait", "60s", "--yes")
@@ -244,6 +245,7 @@ def test_a_job_without_a_usable_model_promotes_nothing(
     assert job in result.err
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_job_is_followed_to_its_model(sandbox: Sandbox, command: Command) -> None:
     write(past("triage/dev", V7), policy=POLICY)
     result = command("promote", "triage/dev", "--job", "ftjob-soon", "--wait", "60s", "--yes")

@@ -181,6 +181,7 @@ def test_an_unverified_one_stops_the_search(sandbox: Sandbox, command: Command, 
     assert (back(command, "--to", 1, "--wait", "0").code, live()) == (0, V6)
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_one_that_loads_is_waited_for(sandbox: Sandbox, command: Command) -> None:
     write(past(NAME, V6, COLD, V8))
     assert (back(command, "--wait", "60s").code, live()) == (0, COLD)
