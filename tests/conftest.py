@@ -20,6 +20,10 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox
 # As the console script has it: thousands of commands run in one process here.
 gc.freeze()
 gc.set_threshold(50_000)
+_MEMORY, _ROOM = Path("/dev/shm"), 4 * 1024**3  # noqa: S108  pytest makes a folder of its own
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+    # Thousands of files are flushed: on a disk that others use, that is half a minute.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 _PREFIXES = ("OPENAI_", "FFTDEPLOY_", "GITHUB_", "GITLAB_", "GIT_")
 _NAMES = {"CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "PYTHONIOENCODING"}
 
