@@ -20,7 +20,7 @@ from fftdeploy.sandbox import Sandbox
 NAME = "triage/production"
 MODELS = (V6, V7, V8, V9)
 PROMPTS = (None, "a", "b")
-HISTORIES, CHUNKS, STEPS = 200, 4, 6
+HISTORIES, CHUNKS, STEPS = 200, 2, 4
 
 
 class Bundle(NamedTuple):

@@ -678,7 +678,7 @@ def test_D34_a_model_deleted_meanwhile_is_not_promoted(
 def test_C1_C2_processes_at_once_lose_nothing(sandbox: Sandbox, repo: Path) -> None:
     """Those that asked while another wrote are refused or build upon it; 0 means recorded."""
     write(past("triage/staging", V7), past("chat/staging", V7))
-    sandbox.fault("/v1/chat/completions", delay_s=1.5)
+    sandbox.fault("/v1/chat/completions", delay_s=0.8)
     program = Path(sys.executable).with_name("fftdeploy")
     calls = [("triage/staging", V8), ("triage/staging", V9), ("chat/staging", V6)]
     running = [
