@@ -284,6 +284,19 @@ COLOURS: dict[str, tuple[dict[str, str], bool]] = {
 }
 
 
+def test_F14_a_line_is_broken_between_words_and_an_id_is_one() -> None:
+    said = line(Cell("FAIL", "bad"), f"  one two {MODEL} three four")
+
+    def shown(width: str) -> str:
+        out = Terminal()
+        environ = {"COLUMNS": width, "TERM": "dumb"}
+        Output(environ, stdout=out, stderr=io.StringIO()).report("x", Report(body=(said,)))
+        return out.getvalue()
+
+    assert shown("20") == f"FAIL  one two\n  {MODEL}\n  three four\n"
+    assert shown("200") == f"FAIL  one two {MODEL} three four\n"
+
+
 @pytest.mark.parametrize("row", COLOURS)
 def test_F13_colour(row: str) -> None:
     environ, colored = COLOURS[row]

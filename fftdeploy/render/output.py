@@ -86,7 +86,7 @@ class Output:
             text = "".join(f"{self.redact(item)}\n" for item in annotations(report)) + text
         self._write(text)
         if report.next and self.form == "text" and not self.quiet:
-            self.say(line(("next: ") + report.next))
+            self.note(f"next: {report.next}")  # a line to copy is never broken
 
     def error(
         self,

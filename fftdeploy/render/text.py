@@ -1,8 +1,10 @@
 """Blocks as text for a terminal or a pipe; the only use of Rich's tables and styles."""
 
 import io
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -19,6 +21,8 @@ _STYLES: dict[Tone, str] = {
     "strong": "bold",
 }
 _UNBOUNDED = 100_000
+_HANGING = 2
+_WORD = re.compile(r"\S+")
 _ID_DIGITS = 12  # a hash may happen to have no letter
 
 
@@ -56,7 +60,8 @@ def _show(console: Console, block: Block, width: int | None, clean: Callable[[st
         case Raw(text):
             console.file.write(text)
         case Line(cells):
-            console.print(_joined(cells, clean), soft_wrap=True)
+            for row in _rows(_joined(cells, clean), width):
+                console.print(row, soft_wrap=True)
         case Diff(text):
             _show_diff(console, text, clean)
         case Table():
@@ -65,6 +70,27 @@ def _show(console: Console, block: Block, width: int | None, clean: Callable[[st
             console.print(Text(clean(summary)), soft_wrap=True)
             for inner in blocks:
                 _show(console, inner, width, clean)
+
+
+def _rows(text: Text, width: int | None) -> Iterator[Text]:
+    """Yield a line in rows of a terminal, broken between words: an ID is one, however long."""
+    plain = text.plain
+    if width is None or cell_len(plain) <= width:
+        yield text
+        return
+    indent = len(plain) - len(plain.lstrip(" ")) + _HANGING
+    start = end = 0
+    for word in _WORD.finditer(plain):
+        room = width - indent if start else width
+        if cell_len(plain[start : word.end()]) > room and end > start:
+            yield _indented(text[start:end], indent if start else 0)
+            start = word.start()
+        end = word.end()
+    yield _indented(text[start:], indent if start else 0)
+
+
+def _indented(text: Text, spaces: int) -> Text:
+    return Text(" " * spaces) + text if spaces else text
 
 
 def _show_table(
