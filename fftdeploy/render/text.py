@@ -60,7 +60,9 @@ def _show(console: Console, block: Block, width: int | None, clean: Callable[[st
         case Raw(text):
             console.file.write(text)
         case Line(cells):
-            for row in _rows(_joined(cells, clean), width):
+            whole = _joined(cells, clean)
+            indent = len(whole.plain) - len(whole.plain.lstrip(" ")) + _HANGING
+            for row in _rows(whole, width, indent):
                 console.print(row, soft_wrap=True)
         case Diff(text):
             _show_diff(console, text, clean)
@@ -72,17 +74,20 @@ def _show(console: Console, block: Block, width: int | None, clean: Callable[[st
                 _show(console, inner, width, clean)
 
 
-def _rows(text: Text, width: int | None) -> Iterator[Text]:
-    """Yield a line in rows of a terminal, broken between words: an ID is one, however long."""
+def _rows(text: Text, width: int | None, indent: int) -> Iterator[Text]:
+    """Yield a line in rows of a terminal, broken between words: an ID is one, however long.
+
+    All rows but the first stand `indent` columns in.
+    """
     plain = text.plain
     if width is None or cell_len(plain) <= width:
         yield text
         return
-    indent = len(plain) - len(plain.lstrip(" ")) + _HANGING
     start = end = 0
     for word in _WORD.finditer(plain):
         room = width - indent if start else width
-        if cell_len(plain[start : word.end()]) > room and end > start:
+        is_first = word.start() <= indent  # it would stand no further left below
+        if cell_len(plain[start : word.end()]) > room and not is_first:
             yield _indented(text[start:end], indent if start else 0)
             start = word.start()
         end = word.end()
@@ -98,7 +103,7 @@ def _show_table(
 ) -> None:
     cleaned = [[Cell(one_line(clean(cell.text)), cell.tone) for cell in row] for row in table.rows]
     if width is not None and _natural_width(table.columns, cleaned) > width:
-        _show_cards(console, table.columns, cleaned)
+        _show_cards(console, table.columns, cleaned, width)
         return
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in table.columns:
@@ -116,7 +121,9 @@ def _natural_width(columns: tuple[str, ...], rows: list[list[Cell]]) -> int:
     return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _show_cards(console: Console, columns: tuple[str, ...], rows: list[list[Cell]]) -> None:
+def _show_cards(
+    console: Console, columns: tuple[str, ...], rows: list[list[Cell]], width: int
+) -> None:
     """Show one card a row: its first cell as a heading, the others below it by name."""
     label = max(len(column) for column in columns[1:])
     for index, row in enumerate(rows):
@@ -128,7 +135,9 @@ def _show_cards(console: Console, columns: tuple[str, ...], rows: list[list[Cell
         for column, cell in zip(columns[1:], row[1:], strict=True):
             if cell.text:
                 value = Text(cell.text, _STYLES[cell.tone])
-                console.print(Text(f"  {column:<{label}}  ", "dim") + value, soft_wrap=True)
+                name = Text(f"  {column:<{label}}  ", "dim")
+                for line in _rows(name + value, width, len(name)):
+                    console.print(line, soft_wrap=True)
 
 
 def _show_diff(console: Console, diff: str, clean: Callable[[str], str]) -> None:
