@@ -4,6 +4,7 @@ Contents come out of git byte for byte, through no filter, and are laid out in a
 own, so that they are read exactly as the files of the working tree are.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from tempfile import TemporaryDirectory
 
 from fftdeploy import deployments, disk, files, git, policy, profiles
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
-from fftdeploy.evaluation import EVIDENCE_FOLDER
+from fftdeploy.evaluation import EVIDENCE_FOLDER, RUNS
 from fftdeploy.workspace import Workspace
 
 _EMPTY = b"version = 1\n"
+_SHA1_DIGITS = 40
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,29 @@ class BaseRef:
 
     def has_evidence(self, task: str, evidence: str) -> bool:
         """Tell whether the ref has the evidence: whoever merged it vouches for it."""
-        return f"{EVIDENCE_FOLDER}/{task}/{evidence}.json" in self._tree.evidence
+        return bool(self._tree.evidence.get(f"{EVIDENCE_FOLDER}/{task}/{evidence}.json"))
 
-    @property
-    def evidence(self) -> frozenset[str]:
-        """Paths of the ref's evidence, from the folder."""
-        return self._tree.evidence
+    def lost_evidence(self) -> list[str]:
+        """List the ref's evidence that is gone or another now, by its path from the folder."""
+        return [
+            name
+            for name, content in self._tree.evidence.items()
+            if not self._is_kept(name, content)
+        ]
+
+    def _is_kept(self, name: str, content: str) -> bool:
+        data = self._tree.present(name)
+        if data is None:
+            return False
+        return content in {_blob_id(data, content), _blob_id(data.replace(b"\r\n", b"\n"), content)}
+
+    def links(self) -> list[str]:
+        """List the paths that something is judged by and that lead through a link, from the top."""
+        folder, tree = self._tree.workspace.folder, self._tree
+        names = [tree.file, policy.FILE_NAME, *_examples(self.tip, tree.workspace)]
+        names += [f"{profiles.FOLDER}/{path.name}" for path in (folder / profiles.FOLDER).glob("*")]
+        names += [str(EVIDENCE_FOLDER), str(RUNS)]
+        return sorted({found for name in names if (found := tree.link_on_the_way(folder / name))})
 
     def earlier(self, moment: datetime) -> Workspace | None:
         """Return the ref's deployments and profiles as they were; None where nobody can say.
@@ -91,7 +110,7 @@ class RefFiles:
         All of it is one question to git.
         """
         names = {f"{EVIDENCE_FOLDER}/{task}/{evidence}.json" for task, evidence in wanted}
-        there = sorted(names & self._tree.evidence)
+        there = sorted(names & self._tree.evidence.keys())
         self._tree.write("ref", self._tree.read(self.commit, there))
 
 
@@ -140,6 +159,7 @@ def open_base(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Ite
     with TemporaryDirectory(prefix="fftdeploy-base-") as place:
         tree = _Tree(repository, workspace, Path(place).resolve())
         names = [name for name in tree.names(commit) if _is_setting(name)]
+        tree.refuse_links([tree.file, policy.FILE_NAME, *names], ref)
         at_tip = tree.read(commit, [tree.file, policy.FILE_NAME, *names])
         tip = tree.lay_out("tip", at_tip)
         fork, at_fork = tip, at_tip
@@ -151,13 +171,27 @@ def open_base(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Ite
         except ConfigError as error:
             error.message = f"{ref} is not valid itself: {error.message}"
             raise
+        tree.refuse_links(examples, ref)
         found = tree.read(commit, examples)
         tree.write("tip", found)
         at_tip |= found
         at_fork |= tree.read(parted, examples) if parted != commit else found
         judged = [policy.FILE_NAME, *examples]
-        changed = [n for n in judged if tree.present(n) not in (at_tip[n], at_fork[n])]
+        changed = [
+            n for n in judged if _unix(tree.present(n)) not in map(_unix, (at_tip[n], at_fork[n]))
+        ]
         yield BaseRef(ref, commit, parted, tip, fork, tuple(changed), tree)
+
+
+def _unix(data: bytes | None) -> bytes | None:
+    """Take line ends for what git may make of them in a checkout."""
+    return data.replace(b"\r\n", b"\n") if data is not None else None
+
+
+def _blob_id(data: bytes, like: str) -> str:
+    """Return the ID that git gives a content, by the hash that makes IDs as long as `like`."""
+    algorithm = "sha1" if len(like) == _SHA1_DIGITS else "sha256"
+    return hashlib.new(algorithm, b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def _is_setting(name: str) -> bool:
@@ -185,18 +219,44 @@ class _Tree:
         spelled = repository.spell(workspace.folder)
         self.prefix = "" if spelled == "." else f"{spelled}/"
         self.file = workspace.snapshot.path.name
-        self.evidence: frozenset[str] = frozenset()
+        self.entries: dict[str, str] = {}
+        self.evidence: dict[str, str] = {}
 
-    def names_at(self, commit: str) -> list[str]:
-        """List the files of `commit` in the folder."""
-        found = self.repository.names(commit, self.workspace.folder)
-        return [name.removeprefix(self.prefix) for name in found]
+    def names_at(self, commit: str) -> dict[str, str]:
+        """Return the files of `commit` in the folder, each with its content's ID."""
+        found = self.repository.entries(commit, self.workspace.folder)
+        return {name.removeprefix(self.prefix): content for name, content in found.items()}
 
     def names(self, commit: str) -> list[str]:
-        """List the files of `commit` in the folder, and remember its evidence."""
-        names = self.names_at(commit)
-        self.evidence = frozenset(n for n in names if n.startswith(f"{EVIDENCE_FOLDER}/"))
-        return names
+        """List the files of `commit` in the folder, and remember them and its evidence."""
+        self.entries = self.names_at(commit)
+        below = f"{EVIDENCE_FOLDER}/"
+        self.evidence = {n: content for n, content in self.entries.items() if n.startswith(below)}
+        return list(self.entries)
+
+    def refuse_links(self, names: Iterable[str], ref: str) -> None:
+        """Refuse to judge by a file that is a link in the ref.
+
+        Raises:
+            ConfigError: One is.
+        """
+        for name in names:
+            parts = Path(name).parents
+            is_below = any(self.entries.get(part.as_posix()) == "" for part in parts)
+            if is_below or self.entries.get(name) == "":
+                raise ConfigError(
+                    f"{ref} has a link where {name} should be a file",
+                    hint="commit the file itself",
+                    where=name,
+                )
+
+    def link_on_the_way(self, path: Path) -> str:
+        """Return the first link between the top of the work tree and `path`; "" without one."""
+        for step in (*reversed(path.parents), path):
+            inside = step != self.repository.toplevel and self.repository.toplevel in step.parents
+            if inside and step.is_symlink():
+                return step.relative_to(self.repository.toplevel).as_posix()
+        return ""
 
     def read(self, commit: str, names: list[str]) -> dict[str, bytes | None]:
         """Return the files called `names` at `commit`; None where it has none."""

@@ -14,6 +14,7 @@ from fftdeploy.policy import FILE_NAME, Breach, Policy, Rules
 from fftdeploy.readiness import Shutdown
 from fftdeploy.report import Finding
 
+_CLOCK_SKEW = timedelta(minutes=5)
 _OLD = timedelta(days=14)
 """A new row that claims to be older than this is worth a look: soak counts from what it says."""
 
@@ -75,14 +76,29 @@ def _promotion(ground: Ground, change: Change) -> Iterator[Finding]:
     rules = ground.policy.rules(target.environment)
     yield from _environment(ground, change)
     yield from _row(ground, change, release)
+    if is_record_below(ground, change):
+        return
     if rules.protected and not release.why:
         yield ground.about(change, "why", f"{target} is protected: release {release.n} has no why")
     if hold := target.hold_on(release.bundle, ground.now):
         message = f"release {release.n} is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
         yield ground.about(change, "hold", message, f"fftdeploy unhold {target} --why TEXT")
     yield from _overrides(ground, change, release, rules)
-    if change.kind != "adopt":
+    if not _is_record(ground, change):
         yield from _breaches(ground, change, release, rules)
+
+
+def _is_record(ground: Ground, change: Change) -> bool:
+    """Tell whether a row only records what the base has live: an edit by hand, adopted."""
+    old = ground.old(change.target)
+    if old is None or change.release is None or change.kind != "adopt":
+        return False
+    return change.release.bundle == ground.live(old)
+
+
+def is_record_below(ground: Ground, change: Change) -> bool:
+    """Tell whether a row records what the base has live so that the next row may replace it."""
+    return _is_record(ground, change) and change.release != change.target.newest
 
 
 def _environment(ground: Ground, change: Change) -> Iterator[Finding]:
@@ -94,7 +110,15 @@ def _environment(ground: Ground, change: Change) -> Iterator[Finding]:
 
 def _row(ground: Ground, change: Change, release: Release) -> Iterator[Finding]:
     """Doubt a row whose time was made up: soak will count from it once it is merged."""
-    old = ground.old(change.target)
+    old, target = ground.old(change.target), change.target
+    top = old.newest.n if old is not None and old.newest is not None else 0
+    added = sum(row.n > top for row in target.releases)
+    if release.n > top + added:
+        message = f"release {release.n} skips numbers: release {top} is the newest of the base"
+        yield ground.about(change, "number", message, "promote again")
+    if release.at - ground.now > _CLOCK_SKEW:
+        message = f"release {release.n} is from the future"
+        yield ground.about(change, "future", message, "promote again")
     if old is not None and old.newest is not None and release.at < old.newest.at:
         message = f"release {release.n} says that it is older than release {old.newest.n}"
         yield ground.about(change, "backdated", message, "promote again")
@@ -172,7 +196,7 @@ def _rollback(ground: Ground, change: Change) -> Iterator[Finding]:
         message = f"release {release.n} goes back to release {release.to}, which the base has not"
         yield ground.about(change, "rollback", message, f"fftdeploy rollback {target}")
         return
-    if release.bundle != back.bundle and not _is_known(ground, release.bundle, back.bundle):
+    if release.bundle != back.bundle and not _is_known(old, release.bundle, back.bundle):
         message = f"release {release.n} says rollback, and is not what release {back.n} was"
         yield ground.about(change, "rollback", message, f"fftdeploy promote {target}")
     live = change.before
@@ -181,10 +205,11 @@ def _rollback(ground: Ground, change: Change) -> Iterator[Finding]:
         yield ground.about(change, "rollback", message, f"fftdeploy rollback {target}")
 
 
-def _is_known(ground: Ground, bundle: Bundle, back: Bundle) -> bool:
-    """Tell whether `bundle` is the model of `back` with another profile of the base."""
+def _is_known(old: Target, bundle: Bundle, back: Bundle) -> bool:
+    """Tell whether `bundle` is the model of `back` with a prompt that the target was live with."""
     same = replace(bundle, profile=back.profile, profile_sha=back.profile_sha) == back
-    return same and bundle.profile is not None and ground.shas(bundle.profile) == bundle.profile_sha
+    prompts = {(row.bundle.profile, row.bundle.profile_sha) for row in old.releases}
+    return same and (bundle.profile, bundle.profile_sha) in prompts
 
 
 def _removes(target: Target, live: Bundle, ground: Ground, back: Release) -> bool:
@@ -192,12 +217,9 @@ def _removes(target: Target, live: Bundle, ground: Ground, back: Release) -> boo
     old = ground.old(target)
     origins = [old.origin(row) for row in old.releases if row.bundle == live] if old else []
     is_forward = bool(origins) and old is not None and old.origin(back) > max(origins)
-    holds = (hold for hold in target.holds if (hold.model, hold.provider) == _id(live))
-    return is_forward or any(True for _ in holds)
-
-
-def _id(bundle: Bundle) -> tuple[str, str]:
-    return bundle.model, bundle.provider
+    # One that was lifted again is listed as such.
+    holds = tuple(replace(hold, lifted=None) for hold in target.holds)
+    return is_forward or replace(target, holds=holds).hold_on(live, ground.now) is not None
 
 
 def _unexplained(ground: Ground, change: Change) -> Iterator[Finding]:

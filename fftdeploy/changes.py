@@ -143,7 +143,9 @@ def _said(release: Release) -> str:
 def _holds(old: Target, new: Target) -> Iterator[Change]:
     """Explain the holds; those that a rollback put on what it removed are part of it."""
     missing = list((Counter(old.holds) - Counter(new.holds)).elements())
-    rollbacks = {release.at for release in new.releases if release.via == "rollback"}
+    added = [release for release in new.releases if release.n not in old.by_number]
+    rollbacks = {release.at for release in added if release.via == "rollback"}
+    removed = {old.model, *(release.bundle.model for release in added)}
     for index, hold in enumerate(new.holds):
         if hold in old.holds:
             continue
@@ -153,7 +155,10 @@ def _holds(old: Target, new: Target) -> Iterator[Change]:
             missing.remove(before)
             what = f"the hold on {_held(hold)} was lifted by {hold.lifted_by}: {hold.lifted_why}"
             yield Change("unhold", new, what, place)
-        elif hold.since not in rollbacks:
+        elif hold.lifted is not None:
+            what = f"a hold on {_held(hold)} comes lifted, by {hold.lifted_by}: {hold.lifted_why}"
+            yield Change("unhold", new, what, place)
+        elif hold.since not in rollbacks or hold.model not in removed:
             yield Change("hold", new, f"{_held(hold)} is on hold: {hold.why}", place)
     for hold in missing:
         what = f"the hold on {_held(hold)} was removed or rewritten: `unhold` lifts one"

@@ -121,6 +121,11 @@ def template(place: Path) -> Iterator[Template]:
         POLICY_FILE.write_text(UNSETTLED)
         kept["unsettled"] = _evaluate(V9)
         git("checkout", "--quiet", "--", ".")
+        git("checkout", "--quiet", "--", ".")
+        FILE.write_text(FILE.read_text().replace(f'model = "{V8}"\n', f'model = "{V7}"\n'))
+        FILE.write_text(FILE.read_text().replace(f"  {row(3, V8)},\n", ""))
+        kept["against"] = _evaluate(V9)
+        git("checkout", "--quiet", "--", ".")
         _keep_apart(folder)
         git("switch", "--quiet", "--create", "change")
         yield Template(folder, kept)
@@ -198,9 +203,16 @@ class Change:
         git("merge", "--quiet", "--ff-only", "main")
         return self
 
-    def restore(self) -> None:
+    def restore(self) -> "Change":
         """Take back what was not committed."""
         git("checkout", "--quiet", "--", ".")
+        return self
+
+    def empty(self) -> "Change":
+        """Empty all evidence."""
+        for path in Path(".fftdeploy/evidence").rglob("*.json"):
+            path.write_text("")
+        return self
 
     def judged(self, *flags: str) -> tuple[int, list[str]]:
         done = self.command("check", "--base", "main", "--offline", "--json", *flags)

@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from conftest import Result
 from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit, git
-from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, newest, row
+from scenes import FILE, POLICY_FILE, V6, V7, V8, V9, V10, newest, row
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 BASE = ("check", "--base", "main")
+HOLD_V8 = (
+    f'holds = [\n  {{ model = "{V8}", since = {STORY_NOW:%Y-%m-%dT%H:%M:%SZ}, '
+    'by = "a", why = "x" },'
+)
 
 
 @pytest.fixture
@@ -302,3 +306,64 @@ def test_H8_a_soak_is_what_the_base_has_seen(
     (soak,) = [f["message"] for f in json.loads(done.out)["findings"] if "soak" in f["code"]]
     assert soak == f"the base did not have {V10} live 24h ago"
     assert (done.code, a_day_later.code) == (12, 0)
+
+
+def test_a_rescue_over_a_merged_hand_edit_is_accepted(change: Change, online: Sandbox) -> None:
+    change.base(lambda c: c.edit(f'model = "{V8}"', f'model = "{V9}"'))
+    assert change.command("rollback", TARGET, "--why", "x", "--yes").code == 0
+    commit("rollback")
+
+    done = change.command(*BASE, "--json")
+
+    assert (done.code, errors(done)) == (0, [])
+    assert kinds(done) == [(TARGET, "adopt"), (TARGET, "rollback")]
+
+
+def test_C21_line_ends_of_a_checkout_are_no_change(change: Change) -> None:
+    git("config", "core.autocrlf", "true")
+    for path in (POLICY_FILE, EXAMPLES, FILE):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+    done = change.command(*BASE, "--offline")
+
+    assert (done.code, "no target differs" in done.out) == (0, True)
+
+
+def test_H10_a_hold_that_looks_like_a_rollbacks_is_listed(change: Change) -> None:
+    change.base(lambda c: c.release(V7, via="rollback", to=2).edit("holds = [", HOLD_V8))
+    change.edit("holds = [", HOLD_V8.replace(V8, V6))
+    commit("hold")
+
+    done = change.command(*BASE, "--offline", "--json")
+
+    assert kinds(done) == [(TARGET, "hold")]
+
+
+def test_H10_evidence_that_may_let_through_needs_trust_before_it_is_used(change: Change) -> None:
+    """Inconclusive is enough by the base's gate, some day."""
+    bring(change.made.folder.parent / "made", change.made.evidence["unsettled"])
+    commit("evidence")
+
+    assert change.command(*BASE, "--offline").code == 12
+    assert change.command(*BASE, "--offline", "--accept-claimed").code == 0
+
+
+def test_a_folder_that_became_a_link_is_refused(change: Change, tmp_path: Path) -> None:
+    place = change.folder / "deploy"
+    change.base(lambda _: git_move(place))
+    git("mv", "deploy", "other")
+    place.symlink_to("other")
+    (place / "fftdeploy.toml").unlink()
+    text = (place / FILE).read_text().replace(f'model = "{V8}"', f'model = "{V9}"', 1)
+    (place / FILE).write_text(text)
+    commit("link")
+
+    done = change.command(*BASE, "--offline", "--json", "--file", "deploy/deployments.toml")
+
+    assert (done.code, "link" in errors(done)) == (12, True)
+
+
+def git_move(place: Path) -> None:
+    place.mkdir()
+    for name in ("deployments.toml", "fftdeploy.toml", "evals", "profiles"):
+        git("mv", name, f"deploy/{name}")

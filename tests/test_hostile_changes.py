@@ -74,10 +74,36 @@ def bring_failure(change: Change, at: str) -> None:
     Path(f".fftdeploy/evidence/triage/{content_sha(document)}.json").write_text(text)
 
 
-def all_pass_unused(change: Change) -> None:
+def all_pass_unused(change: Change) -> Change:
     """Merge made up evidence first, to be believed when the next change names it."""
     edited(all_pass, renamed=True)(change)
-    change.restore()
+    return change.restore()
+
+
+def linked_log(change: Change) -> None:
+    """Have something that git does not track stand for the log of a run."""
+
+    def as_head(document: dict[str, object]) -> None:
+        all_pass(document)
+        document["run"] = "HEAD"
+
+    edited(as_head, renamed=True)(change)
+    Path(".fftdeploy/runs").symlink_to("../.git")
+
+
+def evidence_here() -> str:
+    (path,) = Path(".fftdeploy/evidence/triage").iterdir()
+    return path.stem
+
+
+def weaker_baseline(change: Change) -> None:
+    """Go back first, and replace what was good by what is better than the way back."""
+    change.release(V7, via="rollback", to=2)
+    held(change)
+    made = change.made.folder.parent / "made"
+    bring(made, change.made.evidence["against"])
+    change.release(V9, n=5, live=False, evidence=change.made.evidence["against"])
+    change.edit(f'[triage.production]\nmodel = "{V7}"', f'[triage.production]\nmodel = "{V9}"')
 
 
 def link_unused(change: Change) -> None:
@@ -206,6 +232,46 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
             / ".fftdeploy/evidence"
         ),
         "record-removed",
+    ),
+    "a log of the run through a link": (linked_log, "claimed"),
+    "evidence named where nobody judges it": (
+        lambda c: all_pass_unused(c).edit(
+            row(1, LUNA, evidence="ab" * 16),
+            f"{row(2, LUNA, at=STORY_NOW, evidence=evidence_here())},\n  "
+            + row(1, LUNA, evidence="ab" * 16),
+        ),
+        "claimed",
+    ),
+    "a policy that is a link": (link("fftdeploy.toml", "version = 1"), "link"),
+    "examples that are a link": (link("evals/triage.jsonl", "evals/other.jsonl"), "config"),
+    "a weaker baseline in between": (weaker_baseline, "evidence"),
+    "evidence emptied": (
+        lambda c: c.base(
+            lambda c: bring(c.made.folder.parent / "made", c.made.evidence["fail"])
+        ).empty(),
+        "record-removed",
+    ),
+    "back with a prompt that was never live": (
+        lambda c: held(
+            c.base(lambda _: write_profile("evil")).release(
+                V7, via="rollback", to=2, profile="evil", profile_sha=sha("evil")
+            )
+        ).edit(f'model = "{V7}"\n', f'model = "{V7}"\nprofile = "evil"\n'),
+        "rollback",
+    ),
+    "back with a hold that has ended": (
+        lambda c: held(c.release(V7, via="rollback", to=2)).edit(
+            'why = "x" }', 'why = "x", until = 2026-11-21T08:30:00Z }'
+        ),
+        "rollback",
+    ),
+    "a time to come": (lambda c: c.good(at=STORY_NOW.replace(year=2030)), "future"),
+    "numbers used up": (lambda c: c.good(n=1000), "number"),
+    "adopted in a freeze": (
+        lambda c: c.base(lambda c: c.edit('soak = "24h"', f"freeze = [{TODAY}]", POLICY_FILE)).good(
+            via="adopt"
+        ),
+        "policy-freeze",
     ),
     # The record.
     "a git revert": (

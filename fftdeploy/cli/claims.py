@@ -1,18 +1,18 @@
 """The evidence that a proposed release names: is it about this, and who saw it made?"""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fftdeploy import git
+from fftdeploy import change_rules, git
 from fftdeploy.change_rules import Ground
 from fftdeploy.changes import Change
 from fftdeploy.cli.against import Trust
 from fftdeploy.cli.session import Session
-from fftdeploy.deployments import Bundle, Release
-from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.deployments import Release
+from fftdeploy.errors import FftdeployError
 from fftdeploy.evaluation import RUNS
 from fftdeploy.report import Finding
 from fftdeploy.workspace import Workspace
@@ -36,6 +36,8 @@ class Claims:
     trust: Trust
     found: dict[tuple[str, int], tuple["Stored", Standing]] = field(default_factory=dict)
     """Target and number of a release -> its evidence, and who saw it made."""
+    made_again: set[tuple[str, str]] = field(default_factory=set)
+    """Task and ID of claimed evidence in the place of which there is other evidence now."""
 
     def judge(self, change: Change, *, rerun: bool) -> Iterator[Finding]:
         """List what the evidence of `change` lacks; nothing where none is asked for.
@@ -50,6 +52,8 @@ class Claims:
         if release is None or change.kind == "rollback" or not rules.protected:
             return
         if self.ground.policy.gate(target.task) is None or self._is_first_record(change, release):
+            return
+        if change_rules.is_record_below(self.ground, change):
             return
         from fftdeploy.cli.quality import QualityBar
 
@@ -83,7 +87,8 @@ class Claims:
             return
         standing = self._standing(stored)
         self.found[str(change.target), release.n] = stored, standing
-        question = bar.question(release.bundle, self._baseline(change, bar))
+        # Whatever else the change goes through: what it replaces is what the base has live.
+        question = bar.question(release.bundle, bar.baseline)
         if wrong := problem(question, stored, self.ground.now) or self._death(change, stored):
             message = f"evidence {stored.short} does not count: {wrong}"
             yield self._about(change, "evidence", message, f"fftdeploy eval {change.target}")
@@ -96,20 +101,22 @@ class Claims:
         if standing == "claimed":
             yield self._claimed(change, stored)
 
-    def others(self, named: Collection[str | None]) -> Iterator[Finding]:
-        """List evidence that comes with the change and no new release names.
+    def others(self) -> Iterator[Finding]:
+        """List evidence that comes with the change and was not judged with a release.
 
-        Once it is merged, it is believed: what passes needs the same trust as if it were used.
+        Once it is merged, it is believed: what may let something through needs the same trust now.
         """
         from fftdeploy.evaluation.evidence_folder import EvidenceFolder
 
         folder = EvidenceFolder(self.workspace.folder)
-        named = {*named, *(stored.id for stored, _ in self.found.values())}
+        judged = {(stored.evidence.task, stored.id) for stored, _ in self.found.values()}
+        judged |= self.made_again
         every = [path for task in folder.tasks() for path in folder.paths(task)]
         new = [
             path
             for path in every
-            if path.stem not in named and not self.base.has_evidence(path.parent.name, path.stem)
+            if (path.parent.name, path.stem) not in judged
+            and not self.base.has_evidence(path.parent.name, path.stem)
         ]
         for path in (path for path in new if path.is_symlink()):
             yield self._beside(path, "evidence", "evidence that is a link is none", "error")
@@ -120,7 +127,7 @@ class Claims:
                 yield self._beside(path, "evidence", error.message, "error")
                 continue
             if self._standing(stored) == "claimed":
-                is_harmless = stored.verdict.ruling != "pass" or self.trust.accept_claimed
+                is_harmless = stored.verdict.ruling == "fail" or self.trust.accept_claimed
                 said = f"evidence {stored.short} ({stored.verdict.ruling}) comes with this change"
                 severity: Literal["error", "notice"] = "notice" if is_harmless else "error"
                 yield self._beside(path, "claimed", said, severity)
@@ -146,12 +153,6 @@ class Claims:
             theirs = other.evidence
             if theirs.made_at > mine.made_at and theirs.candidate == mine.candidate:
                 yield other
-
-    def _baseline(self, change: Change, bar: "QualityBar") -> Bundle | None:
-        """Return what the candidate had to be compared with: what was live before its row."""
-        old = self.ground.old(change.target)
-        is_first = old is None or change.before == self.ground.live(old)
-        return bar.baseline if is_first else change.before
 
     def _death(self, change: Change, stored: "Stored") -> str:
         """Doubt evidence that rests on the death of what is live, unless the API proved it."""
@@ -188,13 +189,17 @@ class Claims:
 
     def _standing(self, stored: "Stored") -> Standing:
         """Say who saw the run: whoever merged the base, this job, or nobody that we know."""
+        from fftdeploy.evaluation.running.run_log import read_header
+
         if self.base.has_evidence(stored.evidence.task, stored.id):
             return "base"
-        run = self.workspace.folder / RUNS / Path(stored.evidence.run).name
-        with suppress(UsageError):
+        run = self.workspace.folder / RUNS / stored.evidence.run
+        with suppress(OSError, FftdeployError):
             repository = git.open_repository(self.workspace.folder, self.session.environ)
+            header = read_header(run, self.workspace.folder)
             # The log of a run is never committed: one that is came with the change.
-            if run.is_file() and not run.is_symlink() and not repository.is_tracked(run):
+            is_ours = header is not None and header.task == stored.evidence.task
+            if is_ours and not _is_linked(run) and not repository.is_tracked(run):
                 return "this job"
         return "claimed"
 
@@ -216,7 +221,23 @@ class Claims:
         stored = evaluation.run([release.bundle])[0]
         EvidenceFolder(self.workspace.folder).write(stored.evidence, stored.verdict)
         self.found[str(target), release.n] = stored, "re-run"
+        self._excuse_claimed(target.task, release)
         yield from self._verdict(change, release, bar, stored)
+
+    def _excuse_claimed(self, task: str, release: Release) -> None:
+        """Let evidence that was made again stand, if it is about what was evaluated here."""
+        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+
+        folder = EvidenceFolder(self.workspace.folder)
+        with suppress(FftdeployError):
+            claimed = folder.read(folder.path_of(release.evidence or "", task))
+            if claimed.evidence.candidate == release.bundle:
+                self.made_again.add((task, claimed.id))
 
     def _about(self, change: Change, code: str, message: str, hint: str = "") -> Finding:
         return self.ground.about(change, code, message, hint)
+
+
+def _is_linked(path: Path) -> bool:
+    """Tell whether the way to a log leads anywhere else than it says."""
+    return any(step.is_symlink() for step in (path, path.parent, path.parent.parent))

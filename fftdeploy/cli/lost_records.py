@@ -15,10 +15,9 @@ def lost_records(workspace: Workspace, base: BaseRef, shown: str) -> Iterator[Fi
     `shown` is how findings name the deployments file.
     """
     beside = Path(shown).parent
-    for name in sorted(base.evidence):
-        if not (workspace.folder / name).is_file():
-            message = f"evidence {Path(name).stem[:12]} was removed: records are only added to"
-            yield Finding("record-removed", "error", name, message, hint="bring it back")
+    for name in sorted(base.lost_evidence()):
+        message = f"evidence {Path(name).stem[:12]} is gone or another: records are only added to"
+        yield Finding("record-removed", "error", name, message, hint="bring it back")
     for profile, users in sorted(_prompts(base).items()):
         if workspace.sha(profile) != base.tip.sha(profile):
             name = f"{profiles.FOLDER}/{profile}.toml"

@@ -88,8 +88,7 @@ class Proposal:
         return found
 
     def _links(self) -> Iterator[Finding]:
-        if self.workspace.snapshot.path.is_symlink():
-            place = self.session.place
+        for place in self.base.links():
             message = f"{place} is a link: git would compare the link, not what it leads to"
             yield Finding("link", "error", place, message, place, 1, "commit the file itself")
 
@@ -128,8 +127,7 @@ class Proposal:
         for change in self.changes:
             rerun = trust.rerun and str(change.target) not in blocked
             yield from self.claims.judge(change, rerun=rerun)
-        named = {change.release.evidence for change in self.changes if change.release}
-        yield from self.claims.others(named)
+        yield from self.claims.others()
 
     def _was_live(self, target: Target, bundle: Bundle, moment: datetime) -> bool:
         """Tell whether the base had `bundle` live then; where nobody can say, it is believed."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fftdeploy.errors import DiskError, UsageError
 from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, last_line, question_environ, run
 
+_REGULAR = ("100644", "100755")  # and neither links, 120000, nor submodules, 160000
 _VERSIONS = 200
 """How far back a version of a file is looked for."""
 _UNDER_WAY = {
@@ -126,14 +127,21 @@ class Repository(NamedTuple):
         found = dict(zip(wanted, _batch(answer or b""), strict=False))
         return [found.get(spec) for spec in specs]
 
-    def names(self, commit: str, folder: Path) -> list[str]:
-        """List the files of `commit` below `folder`, each from the top of the work tree."""
+    def entries(self, commit: str, folder: Path) -> dict[str, str]:
+        """Return what `commit` has below `folder`: its path from the top -> the ID of its content.
+
+        What is no regular file, a link or a submodule, has "" in the place of an ID.
+        """
         spelled = self.spell(folder)
         below = [] if spelled == "." else ["--", f"{spelled}/"]
-        answer = self.ask(
-            LITERAL, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, *below
-        )
-        return [os.fsdecode(name) for name in (answer or b"").split(b"\0") if name]
+        answer = self.ask(LITERAL, "ls-tree", "-r", "-z", "--full-tree", commit, *below)
+        found = {}
+        for entry in (answer or b"").split(b"\0"):
+            mode_kind_id, _, name = entry.partition(b"\t")
+            if name:
+                mode, _, content = mode_kind_id.decode().split(" ")
+                found[os.fsdecode(name)] = content if mode in _REGULAR else ""
+        return found
 
     def _fetch_hint(self, ref: str) -> str:
         if self.ask("rev-parse", "--is-shallow-repository") == b"true\n":
