@@ -143,7 +143,8 @@ class Claims:
         self, path: Path, code: str, message: str, severity: Literal["error", "notice"]
     ) -> Finding:
         shown = Path(self.session.place).parent / path.relative_to(self.workspace.folder)
-        hint = "check --accept-claimed, or leave it out" if severity == "error" else ""
+        trust = f"fftdeploy check --base {self.base.ref} --accept-claimed, or leave it out"
+        hint = trust if severity == "error" else ""
         return Finding(code, severity, path.parent.name, message, str(shown), 1, hint)
 
     @staticmethod
@@ -185,7 +186,8 @@ class Claims:
         message = f"evidence {stored.short} is claimed in this change: nobody here saw it made"
         if self.trust.accept_claimed:
             return self.ground.about(change, "claimed", message, severity="notice")
-        return self._about(change, "claimed", message, "check --rerun, or --accept-claimed")
+        hint = f"fftdeploy check --base {self.base.ref} --rerun, or --accept-claimed"
+        return self._about(change, "claimed", message, hint)
 
     def _standing(self, stored: "Stored") -> Standing:
         """Say who saw the run: whoever merged the base, this job, or nobody that we know."""

@@ -78,7 +78,8 @@ def _evidence(target: str, stored: Stored, standing: str) -> Iterator[Block]:
         yield Details(summary, tuple(lists))
     if slices:
         yield Details("Slices and fields", tuple(slices))
-    yield line(f"To see it again: fftdeploy verify {stored.id}")
+    if standing != "re-run":  # that one is in this job's checkout, and nowhere else
+        yield line(f"To see it again: fftdeploy verify {stored.id}")
 
 
 def _lists(verdict: Verdict) -> Iterator[Block]:

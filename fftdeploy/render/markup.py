@@ -46,7 +46,8 @@ def _block(block: Block, plain: Callable[[str], str], escape: Callable[[str], st
         case Raw(text):
             return text
         case Line(cells):
-            return "".join(_cell(cell, escape) for cell in cells) + "\n"
+            # Four blanks in front would make it code, and the escapes in it visible.
+            return "".join(_cell(cell, escape) for cell in cells).lstrip(" ") + "\n"
         case Diff(text):
             fence = "`" * max(3, _longest_run(text) + 1)
             shown = plain(text.replace("\r\n", "\n"))
