@@ -40,5 +40,5 @@ def _run() -> int:
 if __name__ == "__main__":
     if not sys.flags.safe_path and not sys.flags.isolated:
         # `-m` puts the working directory on the path: a checkout could bring its own `tomlkit`.
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "fftdeploy", *sys.argv[1:]])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "fftdeploy", *sys.argv[1:]])  # noqa: S606  itself
     sys.exit(main())

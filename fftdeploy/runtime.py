@@ -22,7 +22,7 @@ _MAX_BYTES = 8 * 1024 * 1024
 # What the full readers know too; those would triple the cost of an import.
 _TARGET_KEYS = frozenset({"model", "profile", "provider", "releases", "holds"})
 _ROW_KEYS = frozenset(
-    "n model provider profile profile_sha at by via job evidence to why verified overrides "  # noqa: SIM905
+    "n model provider profile profile_sha at by via job evidence to why verified overrides "  # noqa: SIM905  one line, not 18
     "release since until lifted lifted_by lifted_why".split()
 )
 
@@ -178,20 +178,20 @@ def find_file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -
     if named:
         return named
     try:
-        folder = start = os.getcwd()  # noqa: PTH109 - pathlib would double the import cost
+        folder = start = os.getcwd()
     except OSError:
         raise ConfigError(
             "the working directory is gone or unreadable", hint="cd to the repository"
         ) from None
     above = ""
     while True:
-        if not above and os.path.lexists(os.path.join(folder, FILE_NAME)):  # noqa: PTH118
-            above = os.path.join(folder, FILE_NAME)  # noqa: PTH118
-        if os.path.lexists(os.path.join(folder, ".git")):  # noqa: PTH118
+        if not above and os.path.lexists(os.path.join(folder, FILE_NAME)):
+            above = os.path.join(folder, FILE_NAME)
+        if os.path.lexists(os.path.join(folder, ".git")):
             break
-        parent = os.path.dirname(folder)  # noqa: PTH120
+        parent = os.path.dirname(folder)
         if parent == folder:  # not a repository: what lies above is somebody else's
-            above = above if os.path.dirname(above) == start else ""  # noqa: PTH120
+            above = above if os.path.dirname(above) == start else ""
             break
         folder = parent
     if above:
@@ -199,7 +199,7 @@ def find_file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -
     raise ConfigError(
         f"there is no {FILE_NAME}",
         hint="`fftdeploy init` writes one, --file names one",
-        where=os.path.join(start, FILE_NAME),  # noqa: PTH118
+        where=os.path.join(start, FILE_NAME),
         code="no-file",
     )
 
@@ -217,7 +217,7 @@ def _require_model(variable: str, environ: Mapping[str, str]) -> None:
 
 def _absolute(path: str) -> str:
     try:
-        return os.path.abspath(path)  # noqa: PTH100
+        return os.path.abspath(path)
     except OSError:  # the working directory is gone
         return path
 
@@ -225,11 +225,11 @@ def _absolute(path: str) -> str:
 def _last_path(target: str) -> str:
     """Return the file that answered last, if a search from here could have found it."""
     try:
-        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118
+        here = os.path.join(os.getcwd(), "")
     except OSError:  # the working directory is gone: any search ended there
         here = ""
     for path, name in reversed(list(_answered)):
-        folder = os.path.join(os.path.dirname(path), "")  # noqa: PTH118, PTH120
+        folder = os.path.join(os.path.dirname(path), "")
         if name == target and (not here or here.startswith(folder)):
             return path
     return ""
@@ -244,7 +244,7 @@ def _copy(answer: Resolution, **changes: Any) -> Resolution:
         name: getattr(answer, name)
         for name in ("target", "provider", "profile", "profile_name", "source", "problem")
     }
-    parts = {"model": answer.model, "newest": answer._newest, **parts, **changes}  # noqa: SLF001
+    parts = {"model": answer.model, "newest": answer._newest, **parts, **changes}  # noqa: SLF001  its own class's
     return Resolution(**parts)
 
 
@@ -331,7 +331,7 @@ def target_names(data: Mapping[str, Any]) -> list[str]:
 
 def _profile(path: str, place: tuple[str, str], name: str) -> dict[str, Any]:
     """Return what the profile says, as a copy that the caller may change."""
-    beside = os.path.join(os.path.dirname(path), "profiles", f"{name}.toml")  # noqa: PTH118, PTH120
+    beside = os.path.join(os.path.dirname(path), "profiles", f"{name}.toml")
     if not os.path.lexists(beside):
         raise _document(path).error(
             (*place, "profile"), f"there is no profiles/{name}.toml", "restore it from git"
@@ -349,7 +349,7 @@ def _profile(path: str, place: tuple[str, str], name: str) -> dict[str, Any]:
 def _load(path: str) -> dict[str, Any]:
     """Return the parsed file at `path`, from memory while it is the same one unchanged."""
     try:
-        status = os.stat(path)  # noqa: PTH116
+        status = os.stat(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     # A replaced file of the same size within one tick of the clock is still another inode.
@@ -366,7 +366,7 @@ def _load(path: str) -> dict[str, Any]:
 
 def _bytes(path: str) -> bytes:
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123
+        with open(path, "rb") as stream:
             return stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from None

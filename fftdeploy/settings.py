@@ -208,7 +208,7 @@ def _is_bypassed(environ: Mapping[str, str], host: str) -> bool:
     from urllib import request  # 30 ms, paid only behind a proxy
 
     # typeshed knows this function only where the platform has no other one.
-    return bool(request.proxy_bypass_environment(host, {"no": excluded}))  # type: ignore[attr-defined]
+    return bool(request.proxy_bypass_environment(host, {"no": excluded}))  # type: ignore[attr-defined]  # as said
 
 
 def _proxy_address(value: str, name: str) -> str:

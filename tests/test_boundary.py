@@ -212,7 +212,7 @@ def test_F9_F10_promote_has_changed_the_file_and_says_so(repo: Path, api: FaultS
     for end, code in (("| true", 141), (">&-", 141), (">/dev/full", 11)):
         (repo / "deployments.toml").write_text(text)
         line = f'"$F" {" ".join(PROMOTE)}'
-        done = shell(f'({line}; echo "code $?" >&2) {end}' if "|" in end else f'{line} {end}; echo "code $?" >&2')  # noqa: E501  # fmt: skip
+        done = shell(f'({line}; echo "code $?" >&2) {end}' if "|" in end else f'{line} {end}; echo "code $?" >&2')  # noqa: E501  a command line is one line  # fmt: skip
         after = (repo / "deployments.toml").read_text()
         assert f"code {code}\n" in done.stderr, (end, done.stderr)
         assert f"deployments.toml WAS changed (triage/production: {LIVE} -> {MODEL})" in done.stderr

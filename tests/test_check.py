@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Command
@@ -146,11 +147,11 @@ REFUSED = {"message": "no", "type": "x", "param": None, "code": "invalid_api_key
     ids=["auth", "overload"],
 )
 def test_trouble_is_neither_no_nor_fine(
-    repo: Path, sandbox: Sandbox, command: Command, fault: dict[str, object], code: int
+    repo: Path, sandbox: Sandbox, command: Command, fault: dict[str, Any], code: int
 ) -> None:
     write(repo, target("staging", V8, V9))
     policy(repo)
-    sandbox.fault(**fault)  # type: ignore[arg-type]
+    sandbox.fault(**fault)
 
     assert command("check").code == code
 

@@ -71,10 +71,12 @@ def test_only_what_is_volatile_may_differ(one: str, other: str | None, same: boo
 
 def test_every_failure_has_an_outcome_and_every_outcome_a_code_of_its_own() -> None:
     codes = [outcome.exit_code for outcome in errors.OUTCOMES]
-    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
+    classes: list[Any] = [
+        c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)
+    ]
 
     assert codes == list(range(13))
-    assert all(c.outcome in errors.OUTCOMES for c in classes)  # type: ignore[attr-defined]
+    assert all(c.outcome in errors.OUTCOMES for c in classes)
 
 
 def test_every_command_is_in_the_readme_and_on_the_page() -> None:

@@ -4,6 +4,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -40,12 +41,12 @@ BARE = 'version = 1\n\n[triage.production]\nmodel = "gpt-6-luna"\n'
 ROW_1 = '{ n = 1, model = "new", at = 2026-11-21T08:30:00Z, by = "me", via = "model" }'
 
 
-def rewritten(text: str, **change: object) -> str:
+def rewritten(text: str, **change: Any) -> str:
     """Rewrite triage/production of `text` with some of its fields replaced."""
     parsed = deployments.parse(text.encode())
     before = parsed.find("triage/production")
     assert before is not None
-    return edit.rewrite(parsed.document, before, replace(before, **change))  # type: ignore[arg-type]
+    return edit.rewrite(parsed.document, before, replace(before, **change))
 
 
 def promoted(text: str, model: str = "new") -> str:

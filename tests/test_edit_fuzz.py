@@ -18,7 +18,7 @@ TASKS = ("triage", "refunds", "faq")
 ENVIRONMENTS = ("dev", "staging", "production")
 MODELS = ("gpt-6-luna", "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9", "m.1", "base")
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
-LIFTED = {"lifted": NOW, "lifted_by": "fuzz", "lifted_why": "over"}
+LIFTED: dict[str, Any] = {"lifted": NOW, "lifted_by": "fuzz", "lifted_why": "over"}
 
 
 class Writer:
@@ -167,7 +167,7 @@ def unhold(target: Target, choose: random.Random) -> Target:
         return hold(target, choose)
     holds = list(target.holds)
     index = choose.choice(active)
-    holds[index] = replace(holds[index], **LIFTED)  # type: ignore[arg-type]
+    holds[index] = replace(holds[index], **LIFTED)
     return replace(target, holds=tuple(holds))
 
 

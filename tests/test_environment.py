@@ -158,10 +158,10 @@ def test_F10_control_a_traceback_of_the_bare_sdk_has_the_key(
 
 def test_G3_no_option_takes_the_key() -> None:
     app.run(["--help"])
-    group = typer.main.get_command(app.app)
+    group: Any = typer.main.get_command(app.app)
     options = {
         option
-        for command in group.commands.values()  # type: ignore[attr-defined]
+        for command in group.commands.values()
         for parameter in command.params
         for option in parameter.opts
     }

@@ -836,7 +836,7 @@ def test_the_counts_of_slices_and_fields_are_those_of_a_plain_loop() -> None:
         )
 
         def passed(arm: int, place: int, f: int | None) -> int:
-            own = answers[arm][place * repeats : (place + 1) * repeats]  # noqa: B023
+            own = answers[arm][place * repeats : (place + 1) * repeats]  # noqa: B023  used up within the turn
             if f is None:
                 return sum(sample.mark == "pass" for sample in own)
             return sum(

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from evaluated import BUNDLES, RULES, evidence_of, graded, hostile, identified, story
@@ -89,8 +89,8 @@ class Parsed(HTMLParser):
         return [element for element in self.elements if element.tag not in {"mark", "i"}]
 
 
-def report(evidence: Evidence, texts: list[ExampleText] | None, **options: object) -> str:
-    return report_page(evidence, identified(evidence), texts, **options)  # type: ignore[arg-type]
+def report(evidence: Evidence, texts: list[ExampleText] | None, **options: Any) -> str:
+    return report_page(evidence, identified(evidence), texts, **options)
 
 
 @pytest.fixture(scope="module")

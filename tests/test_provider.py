@@ -430,7 +430,7 @@ def test_D22_the_process_ends_although_a_request_hangs(api: FaultServer) -> None
 
 
 def test_only_the_provider_imports_the_sdk() -> None:
-    package = os.path.dirname(provider.__file__)  # noqa: PTH120
+    package = os.path.dirname(provider.__file__)  # noqa: PTH120  for os.walk
     found = []
     for folder, _, names in os.walk(package):
         if "sandbox" in folder:

@@ -213,7 +213,7 @@ def test_profile_is_given_as_written_and_as_a_copy(file: Path) -> None:
     assert found.profile == {"system": "Be brief.", "temperature": 0.5}
     assert facts(found) == (V9, "triage/production", 9, "short", "")
 
-    found.profile["system"] = "Sing."  # type: ignore[index]
+    found.profile["system"] = "Sing."  # type: ignore[index]  # what applications may do
 
     assert resolve("triage/production").profile == {"system": "Be brief.", "temperature": 0.5}
 
@@ -468,7 +468,7 @@ def test_an_answer_is_copied_and_pickled_whole(
     monkeypatch.chdir(tmp_path)
     found = resolve("triage/production")
 
-    again = [copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))]  # noqa: S301
+    again = [copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))]  # noqa: S301  its own
 
     assert [(each, each.release, each.target, each.source) for each in again] == [
         (V8, 4, "triage/production", found.source)

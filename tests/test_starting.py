@@ -150,11 +150,11 @@ def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals, name: st
         exports = dict(
             process.stdout.readline().strip().removeprefix("export ").split("=") for _ in range(3)
         )
-        request = Request(  # noqa: S310 - the address is ours
+        request = Request(  # noqa: S310  the sandbox's own address - the address is ours
             f"{exports['OPENAI_BASE_URL']}/models",
             headers={"authorization": f"Bearer {exports['OPENAI_API_KEY']}"},
         )
-        with urlopen(request, timeout=30) as answer:  # noqa: S310
+        with urlopen(request, timeout=30) as answer:  # noqa: S310  the sandbox's own address
             listed = {model["id"] for model in json.load(answer)["data"]}
             date = answer.headers["date"]
         process.send_signal(number)

@@ -229,6 +229,9 @@ def test_quantile_ranks_do_not_stumble_over_floats() -> None:
 # ---- other implementations ------------------------------------------------------------------
 
 
+ORACLES = "scipy and statsmodels come with the test extra"
+
+
 def random_tables(seed: int) -> list[tuple[int, int, int]]:
     dice = random.Random(seed)
     tables = []
@@ -240,7 +243,7 @@ def random_tables(seed: int) -> list[tuple[int, int, int]]:
 
 
 def test_binomials_and_t_agree_with_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats")
+    stats = pytest.importorskip("scipy.stats", reason=ORACLES)
     dice = random.Random(1)
     for _ in range(TABLES):
         n = dice.choice((1, 7, 60, 500, 5000, 100_000))
@@ -257,7 +260,7 @@ def test_binomials_and_t_agree_with_scipy() -> None:
 
 
 def test_sign_tests_agree_with_scipy_up_to_100_000_disagreements() -> None:
-    stats = pytest.importorskip("scipy.stats")
+    stats = pytest.importorskip("scipy.stats", reason=ORACLES)
     dice = random.Random(2)
     for _ in range(TABLES):
         n = dice.choice((10, 100, 999, 1000, 1001, 20_000, 100_000))
@@ -267,7 +270,7 @@ def test_sign_tests_agree_with_scipy_up_to_100_000_disagreements() -> None:
 
 
 def test_intervals_agree_with_statsmodels() -> None:
-    proportion = pytest.importorskip("statsmodels.stats.proportion")
+    proportion = pytest.importorskip("statsmodels.stats.proportion", reason=ORACLES)
     for passed, _, n in random_tables(3):
         for method, mine in (("wilson", wilson), ("beta", clopper_pearson)):
             expected = [
@@ -278,7 +281,7 @@ def test_intervals_agree_with_statsmodels() -> None:
 
 
 def test_mcnemar_agrees_with_statsmodels() -> None:
-    tables = pytest.importorskip("statsmodels.stats.contingency_tables")
+    tables = pytest.importorskip("statsmodels.stats.contingency_tables", reason=ORACLES)
     for broke, fixed, n in random_tables(4):
         table = [[n - broke - fixed, broke], [fixed, 0]]
         expected = float(tables.mcnemar(table, exact=True).pvalue) if broke + fixed else 1.0
@@ -286,7 +289,7 @@ def test_mcnemar_agrees_with_statsmodels() -> None:
 
 
 def test_holm_agrees_with_statsmodels() -> None:
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    multitest = pytest.importorskip("statsmodels.stats.multitest", reason=ORACLES)
     dice = random.Random(5)
     gc.freeze()  # it collects garbage in every call, over all that scipy has loaded
     try:
@@ -300,7 +303,7 @@ def test_holm_agrees_with_statsmodels() -> None:
 
 def test_clustered_t_agrees_with_statsmodels() -> None:
     """An ordinary regression on a constant, with the cluster sandwich and its correction."""
-    linear = pytest.importorskip("statsmodels.regression.linear_model")
+    linear = pytest.importorskip("statsmodels.regression.linear_model", reason=ORACLES)
     dice = random.Random(6)
     for _ in range(TABLES):
         n, repeats = dice.choice((30, 60)), dice.choice((1, 3))

@@ -71,7 +71,7 @@ def promote(
       fftdeploy promote triage/staging --job ftjob-abc123
       fftdeploy promote triage/production --why "PR #212"
       fftdeploy promote triage/production --from staging --dry-run
-    """  # noqa: D301 - \b keeps the lines apart in the help
+    """
     flags = {"--from": origin, "--model": model, "--job": job}
     one_of(flags, list(flags))
     one_of({"--profile": profile, "--no-profile": no_profile}, ["--profile", "--no-profile"])
@@ -116,7 +116,7 @@ def rollback(
       fftdeploy rollback triage/production --why "refund tickets misrouted"
       fftdeploy rollback triage/production --dry-run
       fftdeploy rollback triage/production --to 8 --yes
-    """  # noqa: D301
+    """
     return rolling_back.Rollback(
         Change(session, change, target),
         to=to,
@@ -133,7 +133,7 @@ def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
     \b
     Examples:
       fftdeploy adopt triage/production --why "edited during the incident"
-    """  # noqa: D301
+    """
     work = Change(session, change, target)
     found = work.workspace.target(work.name)
     live = bundles.live_bundle(found, work.workspace.sha)
@@ -194,7 +194,7 @@ def hold(
     \b
     Examples:
       fftdeploy hold triage/production ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9 --why "INC-88"
-    """  # noqa: D301, E501
+    """  # noqa: E501  an ID is one word
     bundles.require_model_id(model)
     end = parse_time(until, "--until") if until else None
     work = Change(session, change, target)
@@ -221,7 +221,7 @@ def unhold(
     \b
     Examples:
       fftdeploy unhold triage/production --why "fixed in the router"
-    """  # noqa: D301
+    """
     work = Change(session, change, target)
     found = work.workspace.target(work.name)
     plan.plan_unhold(found, model, work.actor)

@@ -58,7 +58,7 @@ def evaluate(
       fftdeploy eval triage/production
       fftdeploy eval triage/production gpt-6-luna@triage-long --against live,base --max-usd 2
       fftdeploy eval triage/production live
-    """  # noqa: D301
+    """
     from fftdeploy.cli import eval_report
     from fftdeploy.cli.evaluating import EvaluationFlags
 
@@ -88,7 +88,7 @@ def size(
     Examples:
       fftdeploy size triage/production
       fftdeploy size triage/production gpt-6-luna@triage-long --repeats 3
-    """  # noqa: D301
+    """
     from fftdeploy.cli import eval_report, sizes
     from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
 
@@ -112,7 +112,7 @@ def verify(
     Examples:
       fftdeploy verify
       fftdeploy verify 3f9c2a61d0b7
-    """  # noqa: D301
+    """
     from fftdeploy.cli import verifying
 
     return verifying.verify(session, evidence or [])
@@ -138,7 +138,7 @@ def report(
       fftdeploy report
       fftdeploy report 3f9c2a61d0b7 -o report.html
       fftdeploy report -o junit.xml
-    """  # noqa: D301
+    """
     from fftdeploy.cli import reporting
 
     if redact and out is None:

@@ -38,7 +38,7 @@ def status(
       fftdeploy status
       fftdeploy status '*/production' --json
       fftdeploy status --fail-on dead,no-rollback,runway:30d
-    """  # noqa: D301
+    """
     from fftdeploy.cli import statusing
 
     return statusing.Status(session, targets or [], offline=offline, fail_on=fail_on).run()
@@ -88,7 +88,7 @@ def check(
       fftdeploy check
       fftdeploy check --offline --format github
       fftdeploy check --base origin/main
-    """  # noqa: D301
+    """
     one_of({"--offline": offline, "--probe": probe}, ["--offline", "--probe"])
     one_of(
         {"--rerun": rerun, "--accept-claimed": accept_claimed, "--offline": offline and rerun},
@@ -130,7 +130,7 @@ def history(
     Examples:
       fftdeploy history triage/production
       fftdeploy history --at 2026-10-03T12:00Z
-    """  # noqa: D301
+    """
     moment = parse_time(at, "--at") if at else None
     from fftdeploy.cli import history as histories
 
@@ -165,7 +165,7 @@ def diff(
       fftdeploy diff main                      a branch, tag or commit and the working tree
       fftdeploy diff staging production
       fftdeploy diff triage --format markdown  a task, environment by environment
-    """  # noqa: D301
+    """
     from fftdeploy.cli import diffing
 
     return diffing.Diff(session, a, b, exit_code=exit_code).run()
@@ -179,7 +179,7 @@ def models(session: Session) -> Report:
     Examples:
       fftdeploy models
       fftdeploy models --json
-    """  # noqa: D301
+    """
     from fftdeploy.cli import model_list
 
     return model_list.report(session)
@@ -198,7 +198,7 @@ def resolve(
     Examples:
       MODEL=$(fftdeploy resolve triage/production)
       fftdeploy resolve triage/production --json
-    """  # noqa: D301
+    """
     found = resolve_target(target, file=session.file, environ=session.environ)
     data = {
         "target": found.target,

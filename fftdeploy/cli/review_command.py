@@ -43,7 +43,7 @@ def review(
       fftdeploy review triage --run 3f9c2a61d0b7
       fftdeploy review triage --unreviewed             examples that nobody has reviewed
       fftdeploy review triage --from requests.jsonl    production requests become examples
-    """  # noqa: D301
+    """
     flags = {"--run": run, "--unreviewed": unreviewed, "--from": source}
     one_of(flags, list(flags))
     if to is not None and source is None:

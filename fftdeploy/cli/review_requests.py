@@ -175,5 +175,5 @@ class Requests(ExampleFiles):
 
 def _request(item: Item) -> Request:
     assert isinstance(item, _Asked)  # noqa: S101  they come from `pending`
-    assert item.request is not None  # noqa: S101
+    assert item.request is not None  # noqa: S101  as above
     return item.request

@@ -26,7 +26,7 @@ def scan(
     Examples:
       fftdeploy scan
       fftdeploy scan src infra --format github
-    """  # noqa: D301
+    """
     from fftdeploy.cli import scanning
 
     return scanning.Scan(session, paths or []).run()

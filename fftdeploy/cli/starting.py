@@ -29,7 +29,7 @@ def init(
     Examples:
       fftdeploy init
       fftdeploy init --ci github
-    """  # noqa: D301 - \b keeps the lines apart in the help
+    """
     from fftdeploy.cli.initializing import initialize
 
     return initialize(session, ci)
@@ -52,7 +52,7 @@ def schema(
       fftdeploy schema deployments
       fftdeploy schema output
       fftdeploy schema --write
-    """  # noqa: D301
+    """
     from fftdeploy import output_schema, schemas
 
     if which is not None and which not in _SCHEMAS:
@@ -90,7 +90,7 @@ def sandbox(
     Examples:
       fftdeploy sandbox
       fftdeploy sandbox --port 0 --now 2026-11-21T08:30:00Z
-    """  # noqa: D301
+    """
     from fftdeploy.cli.serving import serve
 
     return serve(session, port, parse_time(now, "--now") if now else None)
@@ -110,7 +110,7 @@ def demo(
     Examples:
       fftdeploy demo
       fftdeploy demo --dir ./fftdeploy-demo
-    """  # noqa: D301
+    """
     from fftdeploy.cli.demonstrating import Demonstration
 
     return Demonstration(session, folder).run()

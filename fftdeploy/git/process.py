@@ -82,7 +82,7 @@ def executable(environ: Mapping[str, str]) -> str:
     """Find git on the absolute part of PATH: an empty entry would run a `git` of the checkout."""
     for folder in absolute_path(environ).split(os.pathsep):
         candidate = os.path.join(folder, "git")  # noqa: PTH118  PATH is text
-        if folder and os.path.isfile(candidate) and os.access(candidate, os.X_OK):  # noqa: PTH113
+        if folder and os.path.isfile(candidate) and os.access(candidate, os.X_OK):  # noqa: PTH113  as above
             return candidate
     raise UsageError("there is no git on PATH", hint="install git, or leave out --commit")
 
@@ -90,7 +90,7 @@ def executable(environ: Mapping[str, str]) -> str:
 def absolute_path(environ: Mapping[str, str]) -> str:
     """Return the folders of PATH that do not depend on the working directory."""
     folders = environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(folder for folder in folders if os.path.isabs(folder))  # noqa: PTH117
+    return os.pathsep.join(folder for folder in folders if os.path.isabs(folder))  # noqa: PTH117  PATH is text
 
 
 def question_environ(environ: Mapping[str, str]) -> dict[str, str]:
