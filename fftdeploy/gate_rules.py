@@ -123,7 +123,7 @@ def gate_of(content: Mapping[str, Any]) -> GateRules:
 
 def exactly(number: float) -> Fraction:
     """Return the decimal that was written: 0.9 is nine tenths, not the float beside it."""
-    return Fraction(repr(number))
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
 
 
 def parse_gate(doc: Document, value: Any, path: document.Path) -> GateRules:

@@ -6,14 +6,7 @@ from typing import Any
 
 
 class StrictError(ValueError):
-    """Text that is no strict JSON; the message quotes nothing of it.
-
-    `position` is the index of the fault in the text, -1 where it is not known.
-    """
-
-    def __init__(self, message: str, position: int = -1) -> None:
-        super().__init__(message)
-        self.position = position
+    """Text that is no strict JSON; the message quotes nothing of it."""
 
 
 def loads(text: str) -> Any:
@@ -29,8 +22,8 @@ def loads(text: str) -> Any:
         )
         if "\\u" in text:  # only an escape can make half of a pair
             json.dumps(value, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        raise StrictError("broken JSON", error.pos) from None
+    except json.JSONDecodeError:
+        raise StrictError("broken JSON") from None
     except UnicodeEncodeError:
         raise StrictError("JSON with half of a surrogate pair") from None
     except RecursionError:

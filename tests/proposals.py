@@ -121,7 +121,6 @@ def template(place: Path) -> Iterator[Template]:
         POLICY_FILE.write_text(UNSETTLED)
         kept["unsettled"] = _evaluate(V9)
         git("checkout", "--quiet", "--", ".")
-        git("checkout", "--quiet", "--", ".")
         FILE.write_text(FILE.read_text().replace(f'model = "{V8}"\n', f'model = "{V7}"\n'))
         FILE.write_text(FILE.read_text().replace(f"  {row(3, V8)},\n", ""))
         kept["against"] = _evaluate(V9)

@@ -581,7 +581,7 @@ def test_C19_G7_H4_nothing_that_comes_with_a_change_is_run(change: Change) -> No
 def test_H1_H2_no_byte_goes_where_a_change_says(
     change: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each kind of hostile change with a key, beside a server that some of them name."""
+    """Settings that name a server, with a key: nothing is sent there."""
     with FaultServer() as trap, Sandbox(now=lambda: STORY_NOW) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", server.key)

@@ -53,7 +53,7 @@ def _rendered(session: Session, stored: Stored, out: Path, *, redact: bool) -> s
     if out.suffix == ".xml":
         from fftdeploy.render.junit import junit
 
-        return junit(stored.evidence, stored.id)
+        return junit(stored.evidence, stored.id, session.output.secrets)
     if out.suffix not in {".html", ".htm"}:
         raise UsageError(f"{str(out)!a} is no page", hint="name it report.html, or junit.xml")
     from fftdeploy.render.page import report_page

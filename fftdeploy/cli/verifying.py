@@ -7,7 +7,7 @@ from typing import Any
 from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError
-from fftdeploy.evaluation.evidence_folder import SHOWN_DIGITS, EvidenceFolder, Stored
+from fftdeploy.evaluation.evidence_folder import SHOWN_DIGITS, EvidenceFolder, Stored, too_old
 from fftdeploy.report import Block, Cell, Report, Table, line
 from fftdeploy.workspace import Workspace
 
@@ -80,8 +80,8 @@ def _changes(session: Session, workspace: Workspace, stored: Stored) -> Iterator
     for name, bundle in evidence.arms.items():
         if bundle.profile and workspace.sha(bundle.profile) != bundle.profile_sha:
             yield f"profile of {name} changed"
-    if session.now() - evidence.made_at > question.max_age:
-        yield "older than max_age"
+    if problem := too_old(evidence, question.max_age, session.now()):
+        yield problem
 
 
 def _row(stored: Stored, since: str) -> tuple[Cell, ...]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+_hints = cache(get_type_hints)
 
 
 def read(kind: Any, value: Any) -> Any:
@@ -26,7 +29,7 @@ def read(kind: Any, value: Any) -> Any:
 
 
 def _record(kind: Any, value: Any) -> Any:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     if not isinstance(value, Mapping) or value.keys() != hints.keys():
         raise TypeError(kind)
     return kind(**{key: read(hints[key], value[key]) for key in hints})

@@ -4,7 +4,7 @@ Pure data.  Shares and differences are fractions (0.05 is five points), a differ
 minus live, and bounds are one-sided at the gate's confidence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, cast
 
 Ruling = Literal["pass", "fail", "inconclusive"]
@@ -134,8 +134,6 @@ class Verdict:
 
 
 def _plain(value: Any) -> Any:
-    from dataclasses import fields, is_dataclass
-
     if is_dataclass(value):
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, tuple | list):

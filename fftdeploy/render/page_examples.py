@@ -46,7 +46,7 @@ def examples_section(rows: Rows, say: Say, *, has_texts: bool, redact: bool) -> 
     shows_texts = has_texts and not redact
     writer = RowWriter(rows, facts, say, shows_texts=shows_texts)
     written = "".join(_groups(rows, writer))
-    notes = [_REDACTED if redact else _CUT] if has_texts else [_NO_LOG]
+    notes = [_REDACTED if redact else _CUT if has_texts else _NO_LOG]
     if shows_texts and not writer.shows_texts:
         notes.append(_FULL)
     notes.append(rows.left_out())

@@ -1,9 +1,11 @@
 """Which examples the report's page shows, in which order, and how one of them looks."""
 
+import html
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
+from fftdeploy.evaluation.judging.paired import passes
 from fftdeploy.evaluation.results import PASS, Results, Sample
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Verdict
@@ -29,7 +31,7 @@ MARKS = {
 
 
 class Rows:
-    """The examples that are shown, and what they can be filtered by."""
+    """The examples that are shown, and what became of each."""
 
     def __init__(self, results: Results, verdict: Verdict) -> None:
         self.results = results
@@ -66,6 +68,7 @@ class Rows:
 
 def _outcomes(results: Results, verdict: Verdict) -> list[str]:
     broke, fixed, still = map(set, (verdict.broke, verdict.fixed, verdict.must_pass_failed))
+    passed = passes(results.arms[CANDIDATE], results.repeats)
     found = []
     for index, example_id in enumerate(results.ids):
         if example_id in broke:
@@ -75,7 +78,7 @@ def _outcomes(results: Results, verdict: Verdict) -> list[str]:
         elif example_id in fixed:
             found.append(FIXED)
         else:
-            found.append(PASSED if has_passed(results, CANDIDATE, index) else FAILED)
+            found.append(PASSED if 2 * passed[index] > results.repeats else FAILED)
     return found
 
 
@@ -227,8 +230,6 @@ class RowWriter:
 
 
 def _pieces(pieces: Iterable[Piece], rest: int) -> str:
-    import html
-
     shown = "".join(
         f"<mark>{html.escape(text)}</mark>" if is_different else html.escape(text)
         for text, is_different in pieces
@@ -240,10 +241,3 @@ def _pieces(pieces: Iterable[Piece], rest: int) -> str:
 
 def _arm_order(arm: str) -> int:
     return {LIVE: 0, CANDIDATE: 1}.get(arm, 2)
-
-
-def groups(rows: Rows) -> Iterator[tuple[str, list[int]]]:
-    """Yield each outcome with its rows, the gravest first."""
-    for code in OUTCOMES:
-        if found := [index for index in rows.shown if rows.outcomes[index] == code]:
-            yield code, found

@@ -1,4 +1,4 @@
-"""Tables of the report's page: by field, by slice, who was taken for whom, and what it costs."""
+"""Tables of the report's page: by field, by slice, and who was taken for whom."""
 
 from collections import Counter
 from collections.abc import Sequence

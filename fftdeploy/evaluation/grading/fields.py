@@ -8,6 +8,7 @@ from typing import Any
 
 from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.json_values import MISSING, canonical
+from fftdeploy.gate_rules import exactly
 
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].{1,30})?")
 Kind = Mapping[str, Any]
@@ -42,11 +43,6 @@ def is_close(reference: Fraction, value: Fraction, tolerance: float, *, relative
     """
     allowed = exactly(tolerance) * (abs(reference) if relative else 1)
     return abs(reference - value) <= allowed
-
-
-def exactly(number: float) -> Fraction:
-    """Return the decimal that was written: 1.1 is 11 tenths, not the float beside it."""
-    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
 
 
 def _any(_value: Any) -> bool:

@@ -83,7 +83,6 @@ class Spending:
     ) -> None:
         self.max_usd = max_usd
         self.max_requests = max_requests
-        self.requests = 0
         self.tokens_in = 0
         self.tokens_out = 0
         self._prices = {arm: prices.price(model) for arm, model in models.items()}
@@ -124,7 +123,6 @@ class Spending:
             spent = sum(self._spent.values())
             if spent + under_way + self._expected(arm) > self.max_usd * 1e6:
                 return False
-        self.requests += 1
         self._in_flight[arm] += 1
         return True
 
