@@ -1,7 +1,7 @@
 """What a proposed change must keep to, by the files that it is to be merged into.  Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -30,11 +30,11 @@ class Ground:
     shown: str
     """How findings name the file."""
     now: datetime
-    dead: frozenset[str] = frozenset()
+    dead: frozenset[str]
     """Targets whose live model, in the base, was proved dead: nothing is left to protect."""
-    shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
+    shutdowns: Mapping[str, Shutdown | None]
     """When the model ends that is live after the change, by target."""
-    was_live: Callable[[Target, Bundle, datetime], bool] = lambda *_: True
+    was_live: Callable[[Target, Bundle, datetime], bool]
     """Whether the base had a bundle live in a target at a moment, as far as its history tells."""
 
     def live(self, target: Target) -> Bundle:
@@ -243,22 +243,10 @@ def _removed_target(ground: Ground, change: Change) -> Iterator[Finding]:
     yield ground.about(change, "removed-target", message, severity=severity)
 
 
-def _new_target(ground: Ground, change: Change) -> Iterator[Finding]:
-    yield from _environment(ground, change)
-
-
-def _seen(_ground: Ground, _change: Change) -> Iterator[Finding]:
-    """Leave a change to the list of changes: nothing speaks against it."""
-    return iter(())
-
-
 _JUDGES = {
     "rollback": _rollback,
     "unexplained": _unexplained,
     "removed-release": _removed_release,
     "removed-target": _removed_target,
-    "new-target": _new_target,
-    "hold": _seen,
-    "unhold": _seen,
-    "override": _seen,
+    "new-target": _environment,
 }

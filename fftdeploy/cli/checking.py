@@ -79,7 +79,7 @@ class Check:
         with open_base(self.workspace, self.against.ref, self.session.environ) as base:
             return self._report(Proposal(self.session, self.workspace, base, self.against))
 
-    def _comment(self, end: "Report | FftdeployError") -> None:
+    def _comment(self, end: Report | FftdeployError) -> None:
         """Write the comment that was asked for, whatever the end: silence looks like consent."""
         if self.against is not None and self.against.comment is not None:
             text = self.session.output.comment(self.session.command, end)

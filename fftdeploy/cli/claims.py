@@ -197,11 +197,12 @@ class Claims:
             return "base"
         run = self.workspace.folder / RUNS / stored.evidence.run
         with suppress(OSError, FftdeployError):
-            repository = git.open_repository(self.workspace.folder, self.session.environ)
             header = read_header(run, self.workspace.folder)
+            if header is None or header.task != stored.evidence.task or _is_linked(run):
+                return "claimed"
+            repository = git.open_repository(self.workspace.folder, self.session.environ)
             # The log of a run is never committed: one that is came with the change.
-            is_ours = header is not None and header.task == stored.evidence.task
-            if is_ours and not _is_linked(run) and not repository.is_tracked(run):
+            if not repository.is_tracked(run):
                 return "this job"
         return "claimed"
 

@@ -1,7 +1,7 @@
 """Evaluate: ask every arm the reviewed examples, judge the candidates, keep the evidence."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -126,7 +126,8 @@ class Evaluation:
     def estimate(self, candidates: Sequence[Bundle]) -> Estimate:
         """Estimate what `run` takes where nothing was asked before."""
         live = self._compared(candidates)
-        return self._estimate(self._run(self._arms(candidates, live, self._beside(candidates))))
+        run = self._run(self._arms(candidates, live, self._beside(candidates)))
+        return self._estimate(run, self._means(run))
 
     def _training(self) -> dict[str, Any] | None:
         """Say how many of the examples the candidate may have seen in training."""
@@ -267,16 +268,17 @@ class Evaluation:
     def _ask(self, run: Run, log: RunLog) -> Results:
         prices = self.workspace.policy.prices
         models = {name: arm.bundle.model for name, arm in run.arms.items()}
+        means = self._means(run)
         spending = Spending(
             models,
             prices,
             max_usd=self.flags.max_usd,
             max_requests=self.flags.max_requests or MAX_REQUESTS,
-            means=self._means(run),
+            means=means,
         )
         arms, asked = plural(len(run.arms), "arm"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
-        cost = cost_words(self._estimate(run), prices.on)
+        cost = cost_words(self._estimate(run, means), prices.on)
         self.session.output.note(f"{arms} x {asked}{repeats}: at most {cost}")
         try:
             return online.evaluate(
@@ -295,11 +297,11 @@ class Evaluation:
             )
             raise
 
-    def _estimate(self, run: Run) -> Estimate:
+    def _estimate(self, run: Run, means: Mapping[str, Mean]) -> Estimate:
         prices = self.workspace.policy.prices
         return estimate(
             {name: run.size // len(run.arms) for name in run.arms},
-            self._means(run),
+            means,
             {name: prices.price(arm.bundle.model) for name, arm in run.arms.items()},
             self.flags.concurrency,
         )

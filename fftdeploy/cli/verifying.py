@@ -1,6 +1,7 @@
 """Verify: recompute what evidence says, offline, and say what it is still about."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def verify(session: Session, names: list[str]) -> Report:
     workspace = session.workspace
     folder = EvidenceFolder(workspace.folder)
     rows, checked, wrong = [], [], None
+    bars = cache(lambda task: QualityBar(session, workspace, f"{task}/"))  # examples are read once
     for path in _paths(folder, names):
         try:
             stored = folder.read(path)
@@ -32,7 +34,7 @@ def verify(session: Session, names: list[str]) -> Report:
             rows.append(_broken_row(path, error))
             checked.append({"evidence": path.stem, "consistent": False, "problem": error.message})
             continue
-        since = "; ".join(_changes(session, workspace, stored)) or "as it was"
+        since = "; ".join(_changes(session, workspace, bars, stored)) or "as it was"
         rows.append(_row(stored, since))
         checked.append(_as_json(stored, since))
     if wrong and wrong.hint:
@@ -62,12 +64,13 @@ def _made(folder: EvidenceFolder, path: Path) -> tuple[str, str, str]:
         return path.parent.name, "", path.stem
 
 
-def _changes(session: Session, workspace: Workspace, stored: Stored) -> Iterator[str]:
+def _changes(
+    session: Session, workspace: Workspace, bars: Callable[[str], QualityBar], stored: Stored
+) -> Iterator[str]:
     """Say what of the repository is no longer what the evidence is about."""
     evidence = stored.evidence
     try:
-        bar = QualityBar(session, workspace, evidence.target)
-        question = bar.question(evidence.candidate, evidence.arms.get("live"))
+        question = bars(evidence.task).question(evidence.candidate, evidence.arms.get("live"))
     except FftdeployError as error:
         yield error.message
         return
