@@ -39,8 +39,8 @@ def run(words: Sequence[str], environ: Mapping[str, str], *steps: Step) -> tuple
         while waiting and (place := screen.find(waiting[0][0], seen)) >= 0:
             seen = place + len(waiting[0][0])
             _do(master, waiting.pop(0)[1])
-    os.close(master)
     code = child.wait(60)
+    os.close(master)  # not before: it would hang up on a process that is on its way out
     assert not waiting, (waiting, screen)
     return code, screen.replace("\r\n", "\n")
 
