@@ -466,19 +466,60 @@ def test_the_comment_says_what_the_check_says(
         assert outputs(runner) == {**made, "outcome": outcome, "exit_code": str(code)}
 
 
-def test_H8_the_pipeline_of_gitlab_judges_by_the_base(
+def gitlab_job(runner: Runner, name: str) -> tuple[dict[str, Any], Ran]:
+    """Run a job of the pipeline that `init` wrote: `before_script` and `script`, in one shell."""
+    jobs = yaml.safe_load(Path(".gitlab/fftdeploy.yml").read_text())
+    job = jobs[jobs[name]["extends"]] | jobs[name]
+    path = f'PATH="{runner.folder}/venv:$PATH"'
+    script = "\n".join([path, *job["before_script"], *job["script"]])
+    (ran,) = runner.run([{"name": name, "shell": "bash", "run": script}])
+    assert runner.typed("pip") == [
+        f"install --quiet --only-binary=:all: fftdeploy=={fftdeploy.__version__}"
+    ]
+    return job, ran
+
+
+def test_H8_J21_the_pipeline_of_gitlab_judges_by_the_base(
     origin: Path, repo: Path, tmp_path: Path, command: Command
 ) -> None:
     promoted(command, V10, lowers=True)
     assert command("init", "--ci", "gitlab").code == 0
-    job = yaml.safe_load(Path(".gitlab/fftdeploy.yml").read_text())["fftdeploy-merge-request"]
     runner = real_runner(tmp_path, repo, "")
     runner.environ["CI_MERGE_REQUEST_DIFF_BASE_SHA"] = git("rev-parse", "main")
-    path = f'PATH="{runner.folder}/venv:$PATH"'
 
-    ran = runner.run([{"name": "script", "run": "\n".join([path, *job["script"]])}])
+    job, ran = gitlab_job(runner, "fftdeploy-merge-request")
 
-    assert codes(ran) == {"script": 12}, ran
+    assert ran.code == 12, ran
     said = Path(*job["artifacts"]["paths"]).read_text()
     assert said.startswith(f"{MARKER}\n**Blocked")
     assert job["variables"] == {"GIT_DEPTH": "0"}
+
+
+def test_J21_the_pipeline_of_gitlab_asks_the_api_on_the_default_branch(
+    repo: Path, sandbox: Sandbox, tmp_path: Path, command: Command
+) -> None:
+    commit(past("triage/production", V8, V9))
+    assert command("init", "--ci", "gitlab", "--file", "deployments.toml").code == 0
+    runner = real_runner(tmp_path, repo, sandbox.key)
+    runner.environ["OPENAI_API_KEY"] = sandbox.key
+
+    _, ran = gitlab_job(runner, "fftdeploy-live")
+
+    assert ran.code == 0, ran
+    assert "1 targets checked, 0 errors" in ran.out
+    assert "NOT VERIFIED" not in ran.out
+
+
+def test_J21_a_workflow_for_a_file_below_the_root_runs(
+    make: Make, repo: Path, command: Command
+) -> None:
+    Path("desk").mkdir()
+    assert command("init", "--ci", "github", "--file", "desk/deployments.toml").code == 0
+    workflow = Path(".github/workflows/fftdeploy.yml").read_text()
+    runner = make()
+
+    ran = runner.run(steps_of(workflow, "fork"))
+
+    assert codes(ran) == {"Install fftdeploy": 0, "Check": 0}
+    file = ["--file", "desk/deployments.toml"]
+    assert runner.typed("fftdeploy") == [checks(runner, f"'--base={SHA}^1'", *file)]

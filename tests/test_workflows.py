@@ -150,6 +150,106 @@ def test_G7_python_is_isolated_from_the_checkout(tmp_path: Path) -> None:
         assert (tmp_path / "sentinel").exists() is runs
 
 
+# What GitLab's reference of `.gitlab-ci.yml` allows, as far as it goes here.
+GITLAB_KEYS = {
+    "job": {"after_script", "allow_failure", "artifacts", "before_script", "cache", "environment",
+            "extends", "image", "interruptible", "needs", "retry", "rules", "script", "services",
+            "stage", "tags", "timeout", "variables", "when"},
+    "artifacts": {"access", "exclude", "expire_in", "expose_as", "name", "paths", "public",
+                  "reports", "untracked", "when"},
+    "rule": {"allow_failure", "changes", "exists", "if", "interruptible", "needs", "variables",
+             "when"},
+}  # fmt: skip
+SCRIPTS = ("run", "script", "before_script", "after_script")
+
+
+def misread(value: Any) -> list[str]:
+    """List the scripts in a parsed file that a runner would not get as lines of text."""
+    if isinstance(value, list):
+        return [said for item in value for said in misread(item)]
+    if not isinstance(value, dict):
+        return []
+    found = [said for key, item in value.items() if key not in SCRIPTS for said in misread(item)]
+    for key in SCRIPTS:
+        lines = value.get(key, [])
+        is_text = isinstance(lines, str) or all(isinstance(line, str) for line in lines)
+        found += [] if is_text else [f"{key}: {lines!r}"]
+    return found
+
+
+def gitlab_problems(text: str) -> list[str]:
+    """List what GitLab would reject in a pipeline that `init` writes."""
+    jobs = yaml.safe_load(text)
+    found = misread(jobs)
+    for name, job in jobs.items():
+        artifacts, rules = job.get("artifacts", {}), job.get("rules", [])
+        for what, keys in (("job", job), ("artifacts", artifacts), *(("rule", r) for r in rules)):
+            found += [f"{name}: {what}: {key}" for key in set(keys) - GITLAB_KEYS[what]]
+        found += [f"{name}: {rule}" for rule in rules if not isinstance(rule["if"], str)]
+        found += [f"{name}: {value!r}" for value in job.get("variables", {}).values()
+                  if not isinstance(value, str)]  # fmt: skip
+        if job.get("extends", ".fftdeploy") not in jobs:
+            found.append(f"{name}: extends nothing")
+        if "script" not in job and not name.startswith("."):
+            found.append(f"{name}: no script")
+        # `expose_as` takes plain words, and paths without variables and patterns.
+        exposed = [str(artifacts.get("expose_as", "")), *artifacts.get("paths", [])]
+        found += [
+            f"{name}: {said}" for said in exposed if not re.fullmatch(r"[\w. /-]{0,100}", said)
+        ]
+        if artifacts.get("when", "always") not in {"on_success", "on_failure", "always"}:
+            found.append(f"{name}: artifacts: when")
+    return found
+
+
+@pytest.mark.parametrize("file", ["deployments.toml", "desk/deployments.toml"])
+def test_J21_what_init_writes_for_gitlab_is_what_gitlab_takes(
+    repo: Path, command: Command, file: str
+) -> None:
+    Path("desk").mkdir()
+    assert command("init", "--ci", "gitlab", "--file", file).code == 0
+    text = Path(".gitlab/fftdeploy.yml").read_text()
+
+    assert gitlab_problems(text) == []
+    assert yaml.safe_load(Path(".gitlab-ci.yml").read_text()) == {
+        "include": [{"local": "/.gitlab/fftdeploy.yml"}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (r"- '(pip .*?)'", r"- \1", "before_script: [{'pip install --quiet --only-binary=:all'"),
+        ("always", "ever", "fftdeploy-merge-request: artifacts: when"),
+        ("expose_as", "expose", "fftdeploy-merge-request: artifacts: expose"),
+        (r"\[fftdeploy-check.md\]", '["*.md"]', "fftdeploy-merge-request: *.md"),
+        ("extends: .fftdeploy", "extends: .other", "fftdeploy-merge-request: extends nothing"),
+    ],
+)
+def test_J21_control_what_gitlab_rejects_is_found(old: str, new: str, problem: str) -> None:
+    text = (ROOT / "fftdeploy/templates/gitlab.yml").read_text("utf-8")
+    broken, count = re.subn(old, new, text)
+
+    assert count
+    assert any(found.startswith(problem) for found in gitlab_problems(broken))
+
+
+def test_J21_every_script_that_is_shipped_or_shown_is_text(repo: Path, command: Command) -> None:
+    command("init", "--ci", "github")
+    shown = [
+        block
+        for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+        for block in re.findall(
+            r"^```ya?ml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+    ]
+    written = [Path(".pre-commit-config.yaml"), ROOT / ".pre-commit-hooks.yaml"]
+    texts = [*SHIPPED.values(), *shown, *(path.read_text("utf-8") for path in written)]
+
+    assert [said for text in texts for said in misread(yaml.safe_load(text))] == []
+    print(f"J21: {len(texts)} files and blocks parsed, 0 scripts misread")
+
+
 def hooks(command: Command) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the hooks of this repository and those that `init` writes, by their IDs."""
     command("init", "--ci", "github")
