@@ -3,21 +3,21 @@
 import subprocess
 from pathlib import Path
 
-from measure import FFTDEPLOY, Row, environment, milliseconds, processes
+from measure import FFTDEPLOY, Row, Size, environment, milliseconds, processes
 from world import deployments
 
 TARGETS, RELEASES, COMMITS = 1000, 3, 10_000
 
 
-def repository(folder: Path) -> None:
+def repository(folder: Path, targets: int, commits: int) -> None:
     """Make the history by `git fast-import`, and a branch that changes one line of one target."""
-    text = deployments(TARGETS, RELEASES).encode()
+    text = deployments(targets, RELEASES).encode()
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", folder], check=True)
     with subprocess.Popen(
         ["git", "fast-import", "--quiet"], stdin=subprocess.PIPE, cwd=folder
     ) as child:
         assert child.stdin
-        for number in range(COMMITS):
+        for number in range(commits):
             said = b"%d" % number
             child.stdin.write(b"commit refs/heads/main\ncommitter A <a@example.com> ")
             child.stdin.write(
@@ -34,10 +34,11 @@ def repository(folder: Path) -> None:
     file.write_text(file.read_text() + '\n[another.staging]\nmodel = "gpt-6-luna"\n')
 
 
-def bench(folder: Path, runs: int) -> list[Row]:
+def bench(folder: Path, runs: int, size: Size) -> list[Row]:
     """Return what the comparison with the base takes, over the check of the file alone."""
     where = folder / "many"
-    repository(where)
+    targets, commits = size(TARGETS), size(COMMITS)
+    repository(where, targets, commits)
     commands = {
         "offline": [FFTDEPLOY, "check", "--offline", "--quiet"],
         "base": [FFTDEPLOY, "check", "--offline", "--quiet", "--base", "main"],
@@ -45,7 +46,7 @@ def bench(folder: Path, runs: int) -> list[Row]:
     found = processes(commands, runs, cwd=where, environ=environment(folder, OPENAI_API_KEY=""))
     return [
         Row(
-            "`check --base` / `check --offline`, 1,000 targets, 10,000 commits",
+            f"`check --base` / `check --offline`, {targets:,} targets, {commits:,} commits",
             found["base"] / found["offline"],
             3,
             note=f"{milliseconds(found['base'])}, {milliseconds(found['offline'])}",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from measure import Row, milliseconds
+from measure import Row, Size, milliseconds, rounds
 from world import deployments, model_id
 
 from fftdeploy import bundles, diff, edit, files, plan
@@ -41,29 +41,30 @@ def promote(path: Path, task: str, model: str) -> None:
     files.replace(workspace.snapshot, workspace.bytes_of(text))
 
 
-def bench(folder: Path, runs: int) -> list[Row]:
-    parse, work, size = _timed(folder, 1000, 10, runs)
+def bench(folder: Path, runs: int, size: Size) -> list[Row]:
+    targets = size(1000)
+    parse, work, length = _timed(folder, targets, 10, runs)
     rows = [
         Row(
-            "promote in 1,000 targets x 10 releases / one `tomllib` parse",
+            f"promote in {targets:,} targets x 10 releases / one `tomllib` parse",
             work / parse,
             4,
-            note=f"{milliseconds(work)}, parse {milliseconds(parse)}, {size / 1e6:.2g} MB",
+            note=f"{milliseconds(work)}, parse {milliseconds(parse)}, {length / 1e6:.2g} MB",
         )
     ]
-    counts = (10, 100, 1000, 5000)
-    scaled = {count: _timed(folder, count, 5, max(3, runs // 3)) for count in counts}
-    for count, (parse, work, size) in scaled.items():
+    counts = [size(count) for count in (10, 100, 1000, 5000)]
+    scaled = {count: _timed(folder, count, 5, min(runs, max(3, runs // 3))) for count in counts}
+    for count, (parse, work, length) in scaled.items():
         rows.append(
             Row(
                 f"promote in {count:,} targets x 5 releases, for each target",
                 work / count * 1e6,
                 unit="us",
-                note=f"{milliseconds(work)}, {work / parse:.2f} x parse, {size / 1e6:.2g} MB",
+                note=f"{milliseconds(work)}, {work / parse:.2f} x parse, {length / 1e6:.2g} MB",
             )
         )
-    small, large = (scaled[count][1] / scaled[count][0] for count in (100, 5000))
-    note = "work / parse at 5,000 targets over that at 100; linear is 1"
+    small, large = (scaled[count][1] / scaled[count][0] for count in (counts[1], counts[-1]))
+    note = f"work / parse at {counts[-1]:,} targets over that at {counts[1]}; linear is 1"
     return [*rows, Row("promote: growth beyond the file's own", large / small, 1.2, note=note)]
 
 
@@ -76,13 +77,14 @@ def _timed(folder: Path, targets: int, releases: int, runs: int) -> tuple[float,
     path, body = folder / "deployments.toml", deployments(targets, releases)
     parses, works = [], []
     gc.set_threshold(50_000)
-    for number in range(runs + 1):
+    for number, is_counted in enumerate(rounds(runs)):
         text = f"# {number}\n{body}"  # nothing is known of it from the run before
         path.write_text(text)
         started = time.process_time()
         tomllib.loads(text)
         parsed = time.process_time()
         promote(path, f"task-{targets - 1:05}", model_id(0, 99))
-        parses.append(parsed - started)
-        works.append(time.process_time() - parsed)
-    return median(parses[1:]), median(works[1:]), len(body)
+        if is_counted:
+            works.append(time.process_time() - parsed)
+            parses.append(parsed - started)
+    return median(parses), median(works), len(body)

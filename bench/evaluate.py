@@ -9,7 +9,6 @@ imports, and the most memory in MB.
 import asyncio
 import gc
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 import httpx2
 import openai
+from measure import most_mb
 
 from fftdeploy.deployments import Bundle
 from fftdeploy.evaluation.arms import Arm
@@ -136,7 +136,7 @@ def main() -> None:
     used = {
         "wall": time.perf_counter() - started,
         "cpu": time.process_time() - cpu,
-        "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mb": most_mb(),
     }
     print(json.dumps(used))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from fast_server import ANSWER
-from measure import PYTHON, Row, environment, milliseconds
+from measure import PYTHON, Row, Size, environment, milliseconds
 
 EXAMPLES = 1000
 MANY = 100_000
@@ -69,18 +69,19 @@ def measured(
     }
 
 
-def bench(folder: Path, runs: int) -> list[Row]:
-    path = examples(folder / "examples.jsonl", EXAMPLES)
+def bench(folder: Path, runs: int, size: Size) -> list[Row]:
+    few, many = size(EXAMPLES), size(MANY)
+    path = examples(folder / "examples.jsonl", few)
     with serving(DELAY_S) as url:
         waited = measured(("ours", "create", "post", "threads"), url, path, AT_ONCE, runs)
-    ideal = EXAMPLES / AT_ONCE * DELAY_S
+    ideal = few / AT_ONCE * DELAY_S
     named = {
         "ours": "an evaluation",
         "create": "bare `AsyncOpenAI` loop",
         "post": "its `post` with a plain cast",
         "threads": "threads over the synchronous client",
     }
-    what = f"1,000 examples at 200 ms, 50 at once, / the ideal {ideal:g} s"
+    what = f"{few:,} examples at 200 ms, 50 at once, / the ideal {ideal:g} s"
     rows = [
         Row(
             f"{what}: {named[side]}",
@@ -92,11 +93,11 @@ def bench(folder: Path, runs: int) -> list[Row]:
     ]
     with serving(0) as url:
         busy = measured(("ours", "create", "post"), url, path, 16, runs)
-        memory = measured(("ours",), url, path, 16, 1)["ours"]["mb"]
-        many = examples(folder / "many.jsonl", MANY)
-        grown = measured(("ours",), url, many, 16, 1)["ours"]["mb"]
+        long = examples(folder / "many.jsonl", many)
+        grown = measured(("ours",), url, long, 16, 1)["ours"]["mb"]
+    memory = busy["ours"]["mb"]
     best = min(busy["create"]["cpu"], busy["post"]["cpu"])
-    each = {side: milliseconds(used["cpu"] / EXAMPLES) for side, used in busy.items()}
+    each = {side: milliseconds(used["cpu"] / few) for side, used in busy.items()}
     return [
         *rows,
         Row(
@@ -106,7 +107,7 @@ def bench(folder: Path, runs: int) -> list[Row]:
             note=", ".join(f"{side} {used}" for side, used in each.items()),
         ),
         Row(
-            "memory for 100,000 examples over that for 1,000",
+            f"memory for {many:,} examples over that for {few:,}",
             grown - memory,
             60,
             "MB",

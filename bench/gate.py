@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from measure import Row
+from measure import Row, Size
 
 from fftdeploy.evaluation.judging import gate
 from fftdeploy.evaluation.results import Results, Sample
@@ -34,9 +34,10 @@ def world(examples: int, repeats: int, *, grouped: bool) -> Results:
     return results
 
 
-def bench(_folder: Path, runs: int) -> list[Row]:
+def bench(_folder: Path, runs: int, size: Size) -> list[Row]:
     """Judge answers that are in memory: pairs, pairs in groups of five, and three repeats."""
-    numbers = list(range(EXAMPLES))
+    examples = size(EXAMPLES)
+    numbers = list(range(examples))
 
     def add() -> None:
         total = 0
@@ -47,14 +48,14 @@ def bench(_folder: Path, runs: int) -> list[Row]:
     shapes = {"pairs": (1, False), "pairs in groups of 5": (1, True), "3 repeats": (3, False)}
     rows = []
     for name, (repeats, grouped) in shapes.items():
-        results = world(EXAMPLES, repeats, grouped=grouped)
+        results = world(examples, repeats, grouped=grouped)
         rules = GateRules((), (), slices=tuple(_SLICES), repeats=repeats)
 
         def judge(results: Results = results, rules: GateRules = rules) -> None:
-            gate.judge(rules, results, name="m", has_baseline=True, reviewed=EXAMPLES)
+            gate.judge(rules, results, name="m", has_baseline=True, reviewed=examples)
 
         took = _median(judge, runs)
-        what = f"the gate on {EXAMPLES:,} examples, {name}"
+        what = f"the gate on {examples:,} examples, {name}"
         rows.append(Row(what, took, 2, "s", f"{took / plain:.0f} x a loop that sums as many"))
     return rows
 

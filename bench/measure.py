@@ -1,16 +1,31 @@
 """Interleaved timing of processes: one run of each in turn, so that noise meets all alike."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 PYTHON = sys.executable
 FFTDEPLOY = str(Path(PYTHON).with_name("fftdeploy"))
+TINY = 20
+
+Size = Callable[[int], int]
+"""Turns each count of a bench into how many there are this time."""
+
+
+def full(count: int) -> int:
+    """Return as many as the documentation speaks of."""
+    return count
+
+
+def tiny(count: int) -> int:
+    """Return few: the bench has to run, and its figures mean nothing."""
+    return min(count, TINY)
 
 
 @dataclass(frozen=True)
@@ -48,18 +63,25 @@ def processes(
     environ: Mapping[str, str],
     before: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
-    """Return the median seconds of each whole process; a first round of each is not counted.
+    """Return the median seconds of each whole process, by `rounds`.
 
     `before` is called ahead of every process and is not timed.
     """
     times: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(runs + 1):
+    for is_counted in rounds(runs):
         for name, command in commands.items():
             before()
             took = once(name, command, cwd=cwd, environ=environ)
-            if number:
+            if is_counted:
                 times[name].append(took)
     return {name: median(values) for name, values in times.items()}
+
+
+def rounds(runs: int) -> Iterator[bool]:
+    """Yield, for every round, whether it is counted: one ahead of several is not."""
+    if runs > 1:
+        yield False
+    yield from [True] * runs
 
 
 def once(name: str, command: Sequence[str], *, cwd: Path, environ: Mapping[str, str]) -> float:
@@ -72,6 +94,18 @@ def once(name: str, command: Sequence[str], *, cwd: Path, environ: Mapping[str, 
     if ended.returncode:
         sys.exit(f"{name} exited {ended.returncode}: {ended.stderr or ended.stdout}")
     return took
+
+
+def most_mb() -> float:
+    """Return the most memory that this process has held since it was started, in MB.
+
+    `getrusage` does not know: on Linux a process begins with the most of the one that started it.
+    """
+    about = Path("/proc/self/status")
+    if not about.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # macOS counts bytes
+    most = next(line for line in about.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(most.split()[1]) / 1024
 
 
 def milliseconds(seconds: float) -> str:

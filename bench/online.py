@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from measure import FFTDEPLOY, PYTHON, Row, environment, milliseconds, once, processes
+from measure import FFTDEPLOY, PYTHON, Row, Size, environment, milliseconds, once, processes, rounds
 from world import deployments, model_id, serving
 
 MODELS = 200
@@ -11,7 +11,7 @@ AT_ONCE = 20
 IMPORT = [PYTHON, "-c", "import openai"]
 
 
-def promote(folder: Path, runs: int) -> list[Row]:
+def promote(folder: Path, runs: int, _size: Size) -> list[Row]:
     """Compare an online promote without latency with the import of the SDK."""
     file = folder / "deployments.toml"
     with serving(3) as server:
@@ -24,7 +24,7 @@ def promote(folder: Path, runs: int) -> list[Row]:
             before=lambda: file.write_text(deployments(2)),
         )
         counts = server.counts()
-    each = {name: count / (runs + 1) for name, count in counts.items()}
+    each = {name: count / len([*rounds(runs)]) for name, count in counts.items()}
     return [
         Row(
             "online `promote` / `python -c 'import openai'`",
@@ -36,11 +36,12 @@ def promote(folder: Path, runs: int) -> list[Row]:
     ]
 
 
-def check(folder: Path, runs: int) -> list[Row]:
+def check(folder: Path, runs: int, size: Size) -> list[Row]:
     """Check 200 targets of 200 models at 100 ms a request, without and with a probe."""
-    (folder / "deployments.toml").write_text(deployments(MODELS))
+    models = size(MODELS)
+    (folder / "deployments.toml").write_text(deployments(models))
     commands = {"listed": [FFTDEPLOY, "check"], "probed": [FFTDEPLOY, "check", "--probe"]}
-    with serving(MODELS, TRIP_S) as server:
+    with serving(models, TRIP_S) as server:
         environ = environment(folder, **server.environ())
         counts = {}
         for name, command in commands.items():
@@ -53,10 +54,10 @@ def check(folder: Path, runs: int) -> list[Row]:
         f"{count['connections']} connections"
         for name, count in counts.items()
     }
-    limit = MODELS / AT_ONCE * TRIP_S
+    limit = models / AT_ONCE * TRIP_S
     return [
         Row(
-            "`check` of 200 targets at 100 ms, over `import openai`",
+            f"`check` of {models} targets at 100 ms, over `import openai`",
             (took["listed"] - took["import"]) / TRIP_S,
             3,
             "round trips",
@@ -71,18 +72,19 @@ def check(folder: Path, runs: int) -> list[Row]:
     ]
 
 
-def connections(folder: Path, runs: int) -> list[Row]:
+def connections(folder: Path, runs: int, size: Size) -> list[Row]:
     """Retrieve 200 models, 20 at once, on kept connections and on a new one each.
 
     Loopback has no handshake to speak of, so each connection is held up for the two round trips
     that TCP and TLS 1.3 take.
     """
     script = str(Path(__file__).with_name("retrieve.py"))
-    with serving(MODELS, TRIP_S) as server:
+    models = size(MODELS)
+    with serving(models, TRIP_S) as server:
         server.ask(f"handshake {2 * TRIP_S}")
         environ = environment(folder, **server.environ())
         commands = {
-            name: [PYTHON, script, name, str(MODELS), str(AT_ONCE)]
+            name: [PYTHON, script, name, str(models), str(AT_ONCE)]
             for name in ("none", "kept", "cold")
         }
         counts = {}
@@ -90,10 +92,11 @@ def connections(folder: Path, runs: int) -> list[Row]:
             once(name, commands[name], cwd=folder, environ=environ)
             counts[name] = server.counts()
         took = processes(commands, runs, cwd=folder, environ=environ)
-    limit = MODELS / AT_ONCE * TRIP_S
+    limit = models / AT_ONCE * TRIP_S
+    what = f"{models} retrieves at 100 ms, 20 at once"
     return [
         Row(
-            f"200 retrieves at 100 ms, 20 at once, connections {name}, / the limit of {limit:g} s",
+            f"{what}, connections {name}, / the limit of {limit:g} s",
             (took[name] - took["none"]) / limit,
             note=f"{count['requests']} requests on {count['connections']} connections",
         )

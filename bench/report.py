@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from measure import Row
+from measure import Row, Size, rounds
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -25,19 +25,21 @@ _LOADED = """
 """
 
 
-def bench(folder: Path, runs: int) -> list[Row]:
+def bench(folder: Path, runs: int, size: Size) -> list[Row]:
     """Write the report of 5,000 examples, 400 of them broken, and open it `runs` times."""
-    texts = story(EXAMPLES, broke=400, fixed=100)
+    examples = size(EXAMPLES)
+    texts = story(examples, broke=examples * 8 // 100, fixed=examples * 2 // 100)
     worst = [_longer(text) for text in texts]
     evidence = evidence_of(graded(texts))
     rows: list[Row] = []
     for name, shown in (("", texts), (" with 2,000 characters in every text", worst)):
         path = folder / f"report{len(rows)}.html"
         took = median(_write(evidence, shown, path) for _ in range(runs))
-        size = path.stat().st_size / 1e6
-        rows.append(Row(f"report of 5,000 examples{name}: write", took, None, "s"))
-        rows.append(Row(f"report of 5,000 examples{name}: size", size, 10, "MB"))
-        rows += _opened(f"report of 5,000 examples{name}: open", path, runs)
+        length = path.stat().st_size / 1e6
+        what = f"report of {examples:,} examples{name}"
+        rows.append(Row(f"{what}: write", took, None, "s"))
+        rows.append(Row(f"{what}: size", length, 10, "MB"))
+        rows += _opened(f"{what}: open", path, runs)
     return rows
 
 
@@ -62,7 +64,8 @@ def _opened(what: str, path: Path, runs: int) -> list[Row]:
     if chromium is None:
         return [Row(what, float("nan"), None, "s", "no Chromium here")]
     with browser(chromium) as running:
-        times = [_open(running, path) for _ in range(runs + 1)][1:]
+        counted = [(_open(running, path), counts) for counts in rounds(runs)]
+    times = [took for took, counts in counted if counts]
     whole = median(load for _, load in times)
     parsed = median(content for content, _ in times)
     return [Row(what, whole, 2, "s", f"parsed after {parsed:.2f} s")]

@@ -1,6 +1,14 @@
 """Measure what the documentation says about speed: `python bench/run.py [--only NAME] [--runs N]`.
 
-Prints one Markdown table of medians; every comparison is made in one go, its sides in turn.
+Prints one Markdown table of medians; every comparison is made in one go, its sides in turn.  With
+`--tiny` each group runs once in a tiny size and nothing is judged: that it runs is all it shows,
+and `tests/test_bench.py` runs every group so.
+
+A group is a function `bench(folder, runs, size)` that returns its `Row`s and has a line in
+`BENCHES`.  `folder` is an empty git repository, `runs` how often each side is to run (`rounds` of
+it: one ahead of several is not counted).  Every count that costs time goes through `size`:
+`size(100_000)` is 100,000, and 20 in a tiny run; what the rows say they had, they say of that
+count.  What depends on the machine's speed is a bar of a row, never an `assert`.
 """
 
 import argparse
@@ -10,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,9 +31,9 @@ import peers
 import report
 import scan
 import start
-from measure import Row
+from measure import Row, Size, full, tiny
 
-BENCHES: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
+BENCHES: dict[str, tuple[Callable[[Path, int, Size], list[Row]], int]] = {
     "start": (start.bench, 41),
     "promote": (online.promote, 21),
     "check": (online.check, 11),
@@ -41,9 +50,12 @@ BENCHES: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", choices=BENCHES, help="run one of them")
     parser.add_argument("--runs", type=int, help="runs of each side; default: as each asks for")
+    parser.add_argument("--tiny", action="store_true", help="only see that each of them runs")
     asked = parser.parse_args()
     print(f"{_cpu()}, {os.cpu_count()} cores; {platform.system()}; Python", end=" ")
     print(platform.python_version(), *(f"{name} {version(name)}" for name in _PACKAGES), sep=", ")
@@ -51,11 +63,12 @@ def main() -> int:
     missed = 0
     for name in [asked.only] if asked.only else list(BENCHES):
         bench, runs = BENCHES[name]
+        runs, size = (1, tiny) if asked.tiny else (asked.runs or runs, full)
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(["git", "init", "--quiet", folder], check=True)
-            for row in bench(Path(folder), asked.runs or runs):
-                print(row, flush=True)
-                missed += row.bar is not None and row.figure > row.bar
+            for row in bench(Path(folder), runs, size):
+                print(replace(row, bar=None) if asked.tiny else row, flush=True)
+                missed += not asked.tiny and row.bar is not None and row.figure > row.bar
     return 1 if missed else 0
 
 

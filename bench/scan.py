@@ -5,11 +5,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from measure import FFTDEPLOY, Row, environment, milliseconds, processes
+from measure import FFTDEPLOY, Row, Size, environment, milliseconds, processes
 from world import deployments, model_id
 
-_BYTES = 100_000_000
-_FILE = 20_000
+_FILES, _LINES = 4300, 333
 _TARGETS = 20
 _POLICY = 'version = 1\n\n[scan]\nignore = ["docs/**", "*.ipynb"]\n'
 _WORDS = (
@@ -18,8 +17,9 @@ _WORDS = (
 )
 
 
-def bench(folder: Path, runs: int) -> list[Row]:
-    size, files = _source(folder, _BYTES)
+def bench(folder: Path, runs: int, size: Size) -> list[Row]:
+    files = size(_FILES)
+    length = _source(folder, files)
     untuned = '\n[base.production]\nmodel = "gpt-6-luna"\n'
     (folder / "deployments.toml").write_text(deployments(_TARGETS, 3) + untuned)
     (folder / "fftdeploy.toml").write_text(_POLICY)
@@ -33,31 +33,32 @@ def bench(folder: Path, runs: int) -> list[Row]:
         "hook": [FFTDEPLOY, "scan", *(f"src/0/{number}.py" for number in range(5))],
     }
     took = processes(sides, runs, cwd=folder, environ=environ)
-    note = f"{size / 1e6:.0f} MB in {files:,} files, {len(ids)} IDs"
+    what = f"{length / 1e6:.3g} MB"
+    note = f"{what} in {files:,} files, {len(ids)} IDs"
     beside = f"{milliseconds(took['scan'])}, `git grep -F -f` {milliseconds(took['grep'])}"
     return [
-        Row("`scan` of 100 MB of source", took["scan"], 3, "s", note),
+        Row(f"`scan` of {what} of source", took["scan"], 3, "s", note),
         Row("the same / `git grep -F -f` of its IDs", took["scan"] / took["grep"], note=beside),
         Row("`scan` of 5 files, as a commit hook does", took["hook"], 0.5, "s"),
     ]
 
 
-def _source(folder: Path, size: int) -> tuple[int, int]:
-    """Write and track `size` bytes that look like source; return the bytes and files.
+def _source(folder: Path, files: int) -> int:
+    """Write and track `files` that look like source, 23 kB each; return the bytes.
 
     Each hundredth file has an ID, on a line that a scan leaves out: both sides end with 0.
     """
     choose = random.Random(1)  # noqa: S311  the same text each time
     lines = [f"{' '.join(choose.choices(_WORDS, k=8))}\n" for _ in range(5000)]
-    written = number = 0
-    while written < size:
-        text = "".join(choose.choices(lines, k=_FILE // 60))
+    written = 0
+    for number in range(files):
+        text = "".join(choose.choices(lines, k=_LINES))
         if number % 100 == 0:
             text += f'MODEL = "{model_id(number // 100 % _TARGETS)}"  # fftdeploy: ignore\n'
         path = folder / "src" / str(number // 100) / f"{number % 100}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        written, number = written + len(text), number + 1
+        written += len(text)
     quick = ("-c", "core.compression=0", "-c", "core.fsync=none")
     subprocess.run(["git", *quick, "add", "src"], cwd=folder, check=True)
-    return written, number
+    return written

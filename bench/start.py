@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from measure import FFTDEPLOY, PYTHON, Row, environment, milliseconds, processes
+from measure import FFTDEPLOY, PYTHON, Row, Size, environment, milliseconds, processes
 from world import deployments
 
 
-def bench(folder: Path, runs: int) -> list[Row]:
+def bench(folder: Path, runs: int, _size: Size) -> list[Row]:
     (folder / "deployments.toml").write_text(deployments(3, 3))
     commands = {
         "pass": [PYTHON, "-c", "pass"],
