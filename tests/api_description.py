@@ -1,7 +1,7 @@
 """OpenAI's published API description as a judge of requests and responses.
 
-The description is not part of the repository; where it is absent, `MISSING` says so and tests
-that need it are skipped.
+The description is not part of the repository; where it is absent, `MISSING` says so and the
+tests that need it are skipped as one.
 """
 
 import json

@@ -1,12 +1,14 @@
 """Editors: every key is described, the schemas stand beside the files, and a server reads them.
 
-The language server is tombi (`pip install tombi`): on PATH, or named by the variable TOMBI.
+The language server is tombi, of the extra `servers`: beside Python, on PATH, or named by the
+variable TOMBI.
 """
 
 import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,8 @@ from fftdeploy.sandbox import Sandbox
 from fftdeploy.schema_parts import Schema
 
 ROOT = Path(__file__).parent.parent
-TOMBI = os.environ.get("TOMBI") or shutil.which("tombi") or ""
+PATHS = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+TOMBI = os.environ.get("TOMBI") or shutil.which("tombi", path=PATHS) or ""
 BOTH = {"deployments": schemas.deployments(), "policy": schemas.policy()}
 PLACES = {name: f".fftdeploy/schemas/{name}.json" for name in BOTH}
 SITES = ("properties", "patternProperties")
@@ -200,7 +203,9 @@ BAD: dict[str, tuple[str, str, int]] = {
     "price": ("policy", "version = 1\n[prices]\ndate = 2026-11-20\nm = { input = 1 }\n", 4),
     "scan-key": ("policy", "version = 1\n[scan]\nignroe = []\n", 3),
 }
-SERVER = pytest.mark.skipif(not TOMBI, reason="tombi is not on PATH, and TOMBI names no other")
+SERVER = pytest.mark.skipif(
+    not TOMBI, reason="tombi is not installed: `pip install -e '.[servers]'`"
+)
 
 
 def linted(folder: Path) -> dict[str, list[tuple[int, int, str]]]:

@@ -1,0 +1,44 @@
+"""Continuous integration: a skipped test is seen, unless its reason is on a short list."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = [
+    line
+    for line in (ROOT / ".ci" / "skips").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
+SUMMARY = "3300 passed, 1 skipped in 60.00s (0:01:00)"
+
+
+def judged(log: Path, *reasons: str) -> tuple[int, str]:
+    rows = [f"SKIPPED [1] tests/test_a.py:1: {reason}" for reason in reasons]
+    log.write_text("\n".join(["test session starts", *rows, SUMMARY, ""]))
+    done = subprocess.run(
+        ["bash", ROOT / ".ci" / "skipped", log], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_skip_that_is_not_on_the_list_fails(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    hole = "there is no chromium or google-chrome here"
+
+    assert judged(log) == (0, "")
+    assert judged(log, *ALLOWED) == (0, "")
+    assert judged(log, ALLOWED[0], hole) == (
+        1,
+        f"skipped, and not in .ci/skips:\nSKIPPED [1] tests/test_a.py:1: {hole}\n",
+    )
+
+
+@pytest.mark.parametrize("reason", ALLOWED)
+def test_each_reason_on_the_list_is_one_that_a_test_gives(reason: str) -> None:
+    own = Path(__file__).name
+    tests = (path for path in (ROOT / "tests").glob("*.py") if path.name != own)
+
+    assert reason, "an empty line would allow every skip"
+    assert any(reason in path.read_text(encoding="utf-8") for path in tests)
