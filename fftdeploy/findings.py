@@ -12,6 +12,7 @@ from typing import Literal
 from fftdeploy import bundles, names, plan, policy
 from fftdeploy.bundles import Shas
 from fftdeploy.deployments import Bundle, Deployments, Target
+from fftdeploy.errors import ConfigError, FftdeployError
 from fftdeploy.policy import Policy
 from fftdeploy.readiness import Readiness, Shutdown
 from fftdeploy.report import Finding
@@ -20,6 +21,9 @@ from fftdeploy.workspace import Workspace
 _CLOCK_SKEW = timedelta(minutes=5)
 _SHORT_RUNWAY_DAYS = 30
 """Below this a live model's retirement is worth a notice where no policy says more."""
+
+EvidenceProblem = Callable[[str, str], FftdeployError | None]
+"""Task and ID of evidence -> why it can't be read or does not give its verdict, if so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ class Facts:
     """What the API proved about the live model, by target; empty where it was not asked."""
     shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
     """When the live model ends, by target."""
-    evidence_problem: Callable[[str, str], str] | None = None
-    """Task and ID of evidence -> what is wrong with it, "" if nothing; None where nobody looks."""
+    evidence_problem: EvidenceProblem | None = None
+    """None where nobody looks."""
 
 
 def gather(
@@ -46,7 +50,7 @@ def gather(
     shown: str,
     readiness: Mapping[str, Readiness] | None = None,
     shutdowns: Mapping[str, Shutdown | None] | None = None,
-    evidence_problem: Callable[[str, str], str] | None = None,
+    evidence_problem: EvidenceProblem | None = None,
 ) -> Facts:
     """Gather what is known at `now`; `shown` is how findings name the file."""
     return Facts(
@@ -146,7 +150,7 @@ def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
         yield about(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
     yield from _record_notices(facts, target)
     yield from _policy_notices(facts, target)
-    yield from _evidence_notices(facts, target)
+    yield from _evidence(facts, target)
 
 
 def _from_api(facts: Facts, target: Target) -> Iterator[Finding]:
@@ -235,23 +239,44 @@ def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
         yield about(facts, target, "policy-order", breach.message)
 
 
-def _evidence_notices(facts: Facts, target: Target) -> Iterator[Finding]:
-    """Say where a protected target rests on no evidence, or on evidence that does not hold."""
-    newest, look = target.newest, facts.evidence_problem
-    if not facts.policy.rules(target.environment).protected or look is None:
+def _evidence(facts: Facts, target: Target) -> Iterator[Finding]:
+    """Say where a protected target rests on no evidence, and any on evidence that does not hold."""
+    if facts.evidence_problem is None:
         return
+    is_protected = facts.policy.rules(target.environment).protected
+    if is_protected:
+        yield from _lack_of_evidence(facts, target)
+    live = bundles.live_bundle(target, facts.shas)
+    for row, release in enumerate(target.releases):
+        if release.evidence and release.bundle == live:
+            error = facts.evidence_problem(target.task, release.evidence)
+            if error and (is_protected or error.code != "missing"):
+                yield _evidence_finding(facts, target, row, error)
+            return
+
+
+def _evidence_finding(facts: Facts, target: Target, row: int, error: FftdeployError) -> Finding:
+    """Say what keeps evidence from counting: only that it was edited is proved wrong."""
+    release = target.releases[row]
+    place = ("releases", row)
+    if not isinstance(error, ConfigError):  # made under an older rule, or the disk refused
+        message, hint = f"release {release.n}: {error.message}", f"fftdeploy eval {target} live"
+        return about(facts, target, "evidence", message, hint=hint, below=place)
+    is_missing = error.code == "missing"
+    wrong = "there is no such file" if is_missing else error.message
+    message = f"evidence {str(release.evidence)[:12]} of release {release.n}: {wrong}"
+    severity: Literal["error", "notice"] = "notice" if is_missing else "error"
+    return about(facts, target, "evidence", message, severity, "fftdeploy verify", place)
+
+
+def _lack_of_evidence(facts: Facts, target: Target) -> Iterator[Finding]:
+    newest = target.newest
     if facts.policy.gate(target.task) is None:
         message = f"{target} is protected, and task {target.task!r} has no gate: --why is enough"
         yield about(facts, target, "no-gate", message)
-    elif newest is not None and newest.evidence is None:
-        if newest.via not in {"rollback", "adopt"}:
-            message = f"release {newest.n} was promoted without evidence"
-            hint = f"fftdeploy eval {target} live"
-            yield about(facts, target, "no-evidence", message, hint=hint)
-    elif newest is not None and newest.evidence and (wrong := look(target.task, newest.evidence)):
-        message = f"evidence {newest.evidence[:12]} of release {newest.n}: {wrong}"
-        row = ("releases", 0)
-        yield about(facts, target, "evidence", message, hint="fftdeploy verify", below=row)
+    elif newest and newest.evidence is None and newest.via not in {"rollback", "adopt"}:
+        message = f"release {newest.n} was promoted without evidence"
+        yield about(facts, target, "no-evidence", message, hint=f"fftdeploy eval {target} live")
 
 
 def _override_clashes(facts: Facts) -> Iterator[Finding]:

@@ -69,7 +69,7 @@ _CONSISTENT: dict[str, Schema] = {
 }
 _EDITED: dict[str, Schema] = {
     "evidence": text(),
-    "consistent": {"const": False},
+    "consistent": {"enum": [False, None]},
     "problem": text(),
 }
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import pty
 import re
@@ -16,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import fftdeploy
 from fftdeploy import document, errors
@@ -107,7 +105,7 @@ graders = [{ type = "string_check", operation = "eq" }]
 
 
 def evidence_example() -> tuple[str, str]:
-    """Return the ID of a small piece of evidence, and its JSON with one thing on a line."""
+    """Return the ID of a small piece of evidence, and its file."""
     gate = document.parse(_EXAMPLE_GATE, "fftdeploy.toml")
     rules = parse_gate(gate, gate.data["gate"], ("gate",))
     results = Results(repeats=1, slice_keys=(), fields=())
@@ -117,7 +115,8 @@ def evidence_example() -> tuple[str, str]:
     for arm, answers in marks.items():
         column = results.add_arm(arm)
         for place, mark in enumerate(answers):
-            column.put(place, Sample(mark, (), 410 + 20 * place, 29, 0, 31))
+            latency = 410 + 20 * place + len(mark)
+            column.put(place, Sample(mark, (), latency, 29, 0, 31))
     tuned = "ft:gpt-4.1-mini-2025-04-14:acme:triage-"
     lines = b"".join(Path(ROOT, "evals/triage.jsonl").read_bytes().splitlines(keepends=True)[:3])
     bare = Evidence(
@@ -150,20 +149,7 @@ def evidence_example() -> tuple[str, str]:
         verdict={},
     )
     evidence_id, raw = with_id(replace(bare, verdict=recompute(bare).as_json()))
-    return evidence_id, _one_thing_a_line(json.loads(raw))
-
-
-def _one_thing_a_line(value: dict[str, Any], indent: str = "  ") -> str:
-    lines = []
-    for key, item in value.items():
-        shown = json.dumps(item)
-        if key == "verdict":
-            shown = _one_thing_a_line(item, indent + "  ").rstrip()
-        elif key == "rows":
-            rows = ",\n".join(f"{indent}  {json.dumps(row)}" for row in item)
-            shown = f"[\n{rows}\n{indent}]"
-        lines.append(f"{indent}{json.dumps(key)}: {shown}")
-    return "{\n" + ",\n".join(lines) + f"\n{indent[2:]}}}\n"
+    return evidence_id, raw.decode()
 
 
 def evidence_page(page: str) -> str:

@@ -10,6 +10,7 @@ from scenes import V8, V10
 from test_gated_promotion import EXAMPLES, POLICY, TARGET, evidence, scene
 from test_two_evaluations import paid
 
+from fftdeploy.evaluation.evidence import parse
 from fftdeploy.sandbox import Sandbox
 
 PRICES = """
@@ -21,9 +22,8 @@ date = 2026-11-20
 
 def used(path: Path) -> tuple[int, int]:
     """Return the tokens that the answers of evidence have taken."""
-    found = json.loads(path.read_text())
-    samples = [sample for row in found["rows"] for cells in row[4:] for sample in cells]
-    return sum(sample[3] for sample in samples), sum(sample[5] for sample in samples)
+    arms = parse(path.read_bytes(), path.name)[1].results.arms.values()
+    return sum(sum(arm.tokens_in) for arm in arms), sum(sum(arm.tokens_out) for arm in arms)
 
 
 def labelled() -> None:

@@ -1,6 +1,7 @@
 """Evidence files as text: any layout of the same JSON is the same evidence, nothing else is."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
@@ -39,50 +40,84 @@ def test_E23_the_layout_changes_nothing(lay_out: Callable[[str], str]) -> None:
     assert found_id == sha256(strict_json.dumps(json.loads(text)).encode()).hexdigest()[:32]
 
 
-def test_E23_a_row_edited_where_it_stands_changes_the_id() -> None:
-    lines = RAW.decode().split("\n")
-    first = next(place for place, line in enumerate(lines) if line.startswith('["t-001"'))
+def test_E23_an_answer_edited_where_it_stands_changes_the_id() -> None:
+    text = RAW.decode()
+    places = [
+        at
+        for part in re.finditer(r'"marks":"(.*?)"', text)
+        for at in range(part.start(1), part.end(1))
+    ]
     tried = wrong = 0
-    for place in range(first, first + 20):
-        edited = [*lines]
-        edited[place] = lines[place].replace('"pass"', '"wrong"', 1)
+    for place in places:
+        other = "w" if text[place] == "." else "."
         tried += 1
-        wrong += evidence.parse("\n".join(edited).encode(), "x.json")[0] == ID
+        edited = text[:place] + other + text[place + 1 :]
+        wrong += evidence.parse(edited.encode(), "x.json")[0] == ID
 
-    print(f"{tried} rows edited, {wrong} missed")
-    assert (tried, wrong) == (20, 0)
+    print(f"{tried} answers edited, {wrong} missed")
+    assert (tried, wrong) == (60, 0)
 
 
 def change(**changes: Any) -> Callable[[str], str]:
     return lambda text: strict_json.dumps({**json.loads(text), **changes})
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda text: text.replace('\n,["t-002"', '\n["t-002"'),
-        lambda text: text.replace('\n["t-001"', '\n,["t-001"'),
-        lambda text: text.replace('\n,["t-002"', '\n,["t-002",["t-002"'),
-        lambda text: text.replace('"rows":[', '"rows":0,"rows":[', 1),
-        lambda text: text.replace("\n]\n", "\n]\n]\n", 1),
-        lambda text: text[: len(text) // 2],
-        lambda text: text.replace('"t-002"', '"t-\\ud800"'),
-        change(repeats=10**12),
-        change(repeats=-1),
-        change(repeats="1"),
-        change(repeats=2),
-        change(columns=["id", "group", "must_pass", "slices", *map(str, range(10**5))]),
-        change(columns=[]),
-        change(rows=0),
-        change(rows={"a": 1}),
-        change(rows=["x" * 200] * 3),
-        change(rows=[[]]),
-        change(schema="fftdeploy.evidence/2"),
-        lambda _: "[]",
-        lambda _: "null",
-        lambda _: "",
-    ],
-)
+def answers(**changes: Any) -> Callable[[str], str]:
+    """Change the answers of the candidate, which come first."""
+
+    def spoil(text: str) -> str:
+        document = json.loads(text)
+        document["answers"][0] |= changes
+        return strict_json.dumps(document)
+
+    return spoil
+
+
+SPOILT: dict[str, Callable[[str], str]] = {
+    "a column lost": lambda text: text.replace('"marks"', '"mark"', 1),
+    "a column twice": lambda text: text.replace('"marks":', '"marks":"","marks":', 1),
+    "a bracket too many": lambda text: text.replace("\n]", "\n]\n]", 1),
+    "half of it": lambda text: text[: len(text) // 2],
+    "half of a pair": lambda text: text.replace('"t-"', '"t-\\ud800"'),
+    "many repeats": change(repeats=10**12),
+    "no repeats": change(repeats=-1),
+    "repeats as text": change(repeats="1"),
+    "two repeats": change(repeats=2),
+    "no arms": change(answers=[]),
+    "no answers": answers(marks=""),
+    "an answer lost": answers(marks="." * 19),
+    "an answer too many": answers(marks="." * 21),
+    "a mark that is none": answers(marks="x" * 20),
+    "an answer that has not come": answers(marks=" " * 20),
+    "a number for all, in full": answers(tokens_reasoning=[0] * 20),
+    "a time too many": answers(latency_ms=[1] * 21),
+    "a time below nothing": answers(latency_ms=-1),
+    "no time, in full": answers(latency_ms=[None] * 20),
+    "a number that is none": answers(tokens_out=True),
+    "a huge number": answers(tokens_out=2**63),
+    "as an arm that is none": answers(tokens_out="other"),
+    "as itself": answers(tokens_out="candidate"),
+    "a field that is none": answers(failed="8" * 20),
+    "fields of some answers": answers(failed="1" * 19),
+    "fields in words": answers(failed="+1" * 10),
+    "no field, in full": answers(failed="0" * 20),
+    "too few IDs": change(ids={"all": "t-", "each": [["", "001", 19]]}),
+    "many IDs": change(ids={"all": "t-", "each": [["", "001", 10**12]]}),
+    "IDs in full": change(ids={"all": "", "each": [f"t-{n:03}" for n in range(1, 21)]}),
+    "an ID of another kind": change(ids={"all": "t-", "each": [1] * 20}),
+    "groups of some": change(groups=[0] * 19),
+    "a group of another number": change(groups=[*[0] * 19, 2]),
+    "must-pass, and no such example": change(must_pass=[20]),
+    "must-pass, counted from the end": change(must_pass=[-1]),
+    "must-pass, in disorder": change(must_pass=[1, 0]),
+    "no object": lambda _: "[]",
+    "null": lambda _: "null",
+    "nothing": lambda _: "",
+    "a newer one": change(schema="fftdeploy.evidence/3"),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
 def test_E23_H13_what_is_no_evidence_is_refused(spoil: Callable[[str], str]) -> None:
     text = spoil(RAW.decode())
     assert text != RAW.decode()
@@ -98,12 +133,11 @@ WRONG_KINDS: tuple[Any, ...] = (None, -1, 1.5, 10**9, True, "x", [], {"x": 1})
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield where everything but the rows stands."""
+    """Yield where every value stands, of long lists the first two."""
     below = value.items() if isinstance(value, dict) else ()
     for key, item in (*below, *(enumerate(value[:2]) if isinstance(value, list) else ())):
-        if path or key != "rows":
-            yield (*path, key)
-            yield from places(item, (*path, key))
+        yield (*path, key)
+        yield from places(item, (*path, key))
 
 
 def test_E23_H13_a_value_of_another_kind_is_refused_or_read_as_it_is() -> None:

@@ -16,7 +16,7 @@ from conftest import Command, Result
 from scenes import FT, V7, V8, V9, V10, newest, past, read, row, table, write
 
 from fftdeploy import strict_json
-from fftdeploy.evaluation.evidence import content_sha
+from fftdeploy.evaluation.evidence import content_sha, parse
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -482,11 +482,11 @@ def test_a_dead_live_model_is_compared_by_what_it_answered_while_it_lived(
 
 def failed_fields(path: Path, arm: str) -> dict[str, list[str]]:
     """Return which examples fail each field, by its name."""
-    found = json.loads(path.read_text())
-    place = found["columns"].index(arm)
+    results = parse(path.read_bytes(), path.name)[1].results
+    bits = results.arms[arm].failed
     return {
-        name: [row[0] for row in found["rows"] if number in row[place][0][1]]
-        for number, name in enumerate(found["fields"])
+        name: [results.ids[at] for at, failed in enumerate(bits) if failed >> number & 1]
+        for number, name in enumerate(results.fields)
     }
 
 

@@ -61,7 +61,7 @@ EVALUATION = (
     ("grading",),
     ("examples",),
     ("judging", "evidence", "stored_verdict"),
-    ("evidence_shape", "outputs", "json_values", "similarity", "texts", "arms"),
+    ("evidence_shape", "evidence_columns", "outputs", "json_values", "similarity", "texts", "arms"),
     ("verdict", "results", "shapes"),
     ("",),  # the folder's own name
 )

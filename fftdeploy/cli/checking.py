@@ -137,15 +137,15 @@ class Check:
 
                 _ = QualityBar(self.session, self.workspace, f"{task}/").examples
 
-    def _evidence_problem(self, task: str, evidence: str) -> str:
+    def _evidence_problem(self, task: str, evidence: str) -> FftdeployError | None:
         from fftdeploy.evaluation.evidence_folder import EvidenceFolder
 
         folder = EvidenceFolder(self.workspace.folder)
         try:
             folder.read(folder.path_of(evidence, task))
         except FftdeployError as error:
-            return "there is no such file" if error.code == "missing" else error.message
-        return ""
+            return error
+        return None
 
     def _ask(self, changed: set[str]) -> dict[str, Readiness]:
         """Return what the API proved about each target's live model; the changed ones answer."""

@@ -12,7 +12,7 @@ from fftdeploy.changes import Change
 from fftdeploy.cli.against import Trust
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Release
-from fftdeploy.errors import FftdeployError
+from fftdeploy.errors import FftdeployError, InconclusiveError
 from fftdeploy.evaluation import RUNS
 from fftdeploy.report import Finding
 from fftdeploy.workspace import Workspace
@@ -81,6 +81,10 @@ class Claims:
         folder = EvidenceFolder(self.workspace.folder)
         try:
             stored = folder.read(folder.path_of(evidence, change.target.task))
+        except InconclusiveError as error:
+            hint = f"fftdeploy eval {change.target}"
+            yield self._about(change, "evidence", error.message, hint)
+            return
         except FftdeployError as error:
             wrong = "there is no such file" if error.code == "missing" else error.message
             yield self._about(change, "evidence", f"evidence {evidence[:12]}: {wrong}")
@@ -123,6 +127,9 @@ class Claims:
         for path in self._committed(new):
             try:
                 stored = folder.read(path)
+            except InconclusiveError as error:  # it lets nothing through, now or later
+                yield self._beside(path, "evidence", error.message, "notice")
+                continue
             except FftdeployError as error:
                 yield self._beside(path, "evidence", error.message, "error")
                 continue

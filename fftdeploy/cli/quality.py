@@ -194,4 +194,7 @@ class QualityBar:
             if not problem:
                 return Found(stored)
             why = why or f"evidence {stored.short} does not count: {problem}"
+        if not why and (older := self.folder.older(self.task)):
+            made = f"made under an older rule: {plural(len(older), 'file')}"
+            return Found(None, f"there is no evidence about {candidate} ({made})")
         return Found(None, why or f"there is no evidence about {candidate}", bool(why))

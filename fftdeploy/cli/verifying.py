@@ -7,8 +7,9 @@ from typing import Any
 
 from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
-from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError
-from fftdeploy.evaluation.evidence_folder import SHOWN_DIGITS, EvidenceFolder, Stored, too_old
+from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError, InconclusiveError
+from fftdeploy.evaluation.evidence import SHOWN_DIGITS
+from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored, too_old
 from fftdeploy.report import Block, Cell, Report, Table, line
 from fftdeploy.workspace import Workspace
 
@@ -19,24 +20,34 @@ def verify(session: Session, names: list[str]) -> Report:
     """Recompute the evidence that `names` mean, or all of it.
 
     Evidence that does not give its own verdict ends it with exit 3; that the examples or the
-    gate have changed since is only said: it was true of what it names.
+    gate have changed since is only said: it was true of what it names.  What was made under an
+    older rule can't be recomputed: exit 7 where it was asked for by name, else that is only said.
     """
     workspace = session.workspace
     folder = EvidenceFolder(workspace.folder)
-    rows, checked, wrong = [], [], None
+    rows, checked = [], []
+    wrong: ConfigError | None = None
+    older: InconclusiveError | None = None
     bars = cache(lambda task: QualityBar(session, workspace, f"{task}/"))  # examples are read once
     for path in _paths(folder, names):
         try:
             stored = folder.read(path)
+        except InconclusiveError as error:
+            older = older or error
+            rows.append(_unread_row(path, Cell("made under an older rule", "warn")))
+            checked.append(_unread(path, error, is_consistent=None))
+            continue
         except ConfigError as error:
             session.output.message(f"error: {error.message}")
             wrong = wrong or error
-            rows.append(_broken_row(path, error))
-            checked.append({"evidence": path.stem, "consistent": False, "problem": error.message})
+            rows.append(_unread_row(path, Cell(error.message, "bad")))
+            checked.append(_unread(path, error, is_consistent=False))
             continue
         since = "; ".join(_changes(session, workspace, bars, stored)) or "as it was"
         rows.append(_row(stored, since))
         checked.append(_as_json(stored, since))
+    if wrong is None and older is not None and names:
+        raise older
     if wrong and wrong.hint:
         session.output.message(f"hint: {wrong.hint}")
     session.data.update(evidence=checked)
@@ -46,7 +57,7 @@ def verify(session: Session, names: list[str]) -> Report:
     return Report(CONFIG if wrong else OK, session.data, body)
 
 
-_SAID = "consistent evidence says what its rows give, not that the run took place"
+_SAID = "consistent evidence says what its answers give, not that the run took place"
 
 
 def _paths(folder: EvidenceFolder, names: list[str]) -> list[Path]:
@@ -57,10 +68,10 @@ def _paths(folder: EvidenceFolder, names: list[str]) -> list[Path]:
 
 
 def _made(folder: EvidenceFolder, path: Path) -> tuple[str, str, str]:
-    """Order by task, the newest first; what was edited has no moment that counts."""
+    """Order by task, the newest first; what can not be read has no moment."""
     try:
         return path.parent.name, f"{folder.read(path).evidence.made_at}", path.stem
-    except ConfigError:
+    except (ConfigError, InconclusiveError):
         return path.parent.name, "", path.stem
 
 
@@ -101,9 +112,13 @@ def _row(stored: Stored, since: str) -> tuple[Cell, ...]:
     )
 
 
-def _broken_row(path: Path, error: ConfigError) -> tuple[Cell, ...]:
+def _unread_row(path: Path, why: Cell) -> tuple[Cell, ...]:
     first = (Cell(path.stem[:SHOWN_DIGITS], "strong"), Cell(path.parent.name))
-    return (*first, Cell(""), Cell(""), Cell(""), Cell(error.message, "bad"), Cell(""))
+    return (*first, Cell(""), Cell(""), Cell(""), why, Cell(""))
+
+
+def _unread(path: Path, error: FftdeployError, *, is_consistent: bool | None) -> dict[str, Any]:
+    return {"evidence": path.stem, "consistent": is_consistent, "problem": error.message}
 
 
 def _as_json(stored: Stored, since: str) -> dict[str, Any]:

@@ -1,29 +1,35 @@
 """The record of one evaluation: what recomputes its verdict offline, and no output.  Pure.
 
-The file is one JSON object, a row of `rows` on a line.  Its ID is the first 32 hex digits of the
-SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
+The file is one JSON object, a column of answers on a line.  Its ID is the first 32 hex digits of
+the SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import PurePath
 from typing import Any, Literal
 
 from fftdeploy import strict_json
 from fftdeploy.deployments import Bundle
-from fftdeploy.errors import ConfigError
+from fftdeploy.errors import ConfigError, InconclusiveError
+from fftdeploy.evaluation.evidence_columns import columns, read_columns
 from fftdeploy.evaluation.evidence_shape import require_shape
-from fftdeploy.evaluation.results import NOT_MEASURED, Column, Results, Sample
+from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import Verdict
 
-SCHEMA = "fftdeploy.evidence/1"
+SCHEMA = "fftdeploy.evidence/2"
+_OLDER = frozenset({"fftdeploy.evidence/1"})
+"""Schemas of evidence that another rule of the gate has judged, on another hash of the examples."""
+
 DEAD, LIVE_ITSELF, NOTHING_LIVE = "dead", "live itself", "no live model"
 """Why there is no baseline."""
 
+SHOWN_DIGITS = 12
 MAX_BYTES = 256 * 1024 * 1024
-_ROW_COLUMNS = ("id", "group", "must_pass", "slices")
-_ROWS_OPEN, _ROWS_BETWEEN, _ROWS_CLOSE = ',"rows":[\n', "\n,", "\n]\n"
+_SHORT = 120
+"""Characters that an object, or a list of some, may have and stand on one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,36 +137,27 @@ def content_sha(content: Any) -> str:
 
 def with_id(evidence: Evidence) -> tuple[str, bytes]:
     """Return the ID of `evidence` and the bytes of its file."""
-    digest, text = sha256(), bytearray()
-    results = evidence.results
-    rows = (_row(results, index) for index in range(len(results)))
-    for chunk in _chunks(_head(evidence), rows):
-        piece = chunk.encode()
-        digest.update(piece)
-        text += piece
-        text += b"\n"
-    return digest.hexdigest()[:32], bytes(text)
+    text = f"{_laid_out(_document(evidence))}\n"
+    return sha256(text.replace("\n", "").encode()).hexdigest()[:32], text.encode()
 
 
-def _chunks(head: Mapping[str, Any], rows: Iterable[Any]) -> Iterator[str]:
-    """Yield the canonical form in pieces: line ends between them change nothing but the looks."""
-    opening = "{"
-    for key in sorted([*head, "rows"]):
-        yield f"{opening}{strict_json.dumps(key)}:" + (
-            "[" if key == "rows" else strict_json.dumps(head[key])
-        )
-        opening = ","
-        if key == "rows":
-            comma = ""
-            for row in rows:
-                yield comma + strict_json.dumps(row)
-                comma = ","
-            yield "]"
-    yield "}"
+def _laid_out(value: Any) -> str:
+    """Return the canonical form on several lines: their ends change nothing but the looks."""
+    if isinstance(value, Mapping):
+        parts = [f"{strict_json.dumps(key)}:{_laid_out(value[key])}" for key in sorted(value)]
+        opening, closing = "{", "}"
+    elif isinstance(value, list) and any(isinstance(below, Mapping) for below in value):
+        parts = [_laid_out(below) for below in value]
+        opening, closing = "[", "]"
+    else:
+        return strict_json.dumps(value)
+    if sum(map(len, parts)) <= _SHORT:
+        return opening + ",".join(parts) + closing
+    return f"{opening}\n" + ",\n".join(parts) + f"\n{closing}"
 
 
-def _head(evidence: Evidence) -> dict[str, Any]:
-    examples, baseline, results = evidence.examples, evidence.baseline, evidence.results
+def _document(evidence: Evidence) -> dict[str, Any]:
+    examples, baseline = evidence.examples, evidence.baseline
     return {
         "schema": SCHEMA,
         "task": evidence.task,
@@ -192,27 +189,9 @@ def _head(evidence: Evidence) -> dict[str, Any]:
         "candidates": evidence.candidates,
         "attempt": evidence.attempt,
         "used": evidence.used,
-        "repeats": results.repeats,
-        "slices": list(results.slice_keys),
-        "fields": list(results.fields),
-        "columns": [*_ROW_COLUMNS, *results.arms],
         "verdict": evidence.verdict,
+        **columns(evidence.results),
     }
-
-
-def _row(results: Results, index: int) -> list[Any]:
-    return [
-        results.ids[index],
-        results.groups[index],
-        bool(results.must_pass[index]),
-        list(results.slices[index]),
-        *([_cell(sample) for sample in results.samples(arm, index)] for arm in results.arms),
-    ]
-
-
-def _cell(sample: Sample) -> list[Any]:
-    mark, failed, latency, *tokens = sample
-    return [mark, list(failed), None if latency == NOT_MEASURED else latency, *tokens]
 
 
 def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
@@ -220,17 +199,17 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
 
     Raises:
         ConfigError: It is not one.
+        InconclusiveError: It is one, made under an older rule.
     """
     try:
-        head, rows = _parts(raw.decode())
-        if head["schema"] != SCHEMA:
-            what = f"{source} is of the schema {str(head['schema'])[:60]!a}"
+        document = strict_json.loads(raw.decode())
+        if document["schema"] in _OLDER:
+            raise _older(source)
+        if document["schema"] != SCHEMA:
+            what = f"{source} is of the schema {str(document['schema'])[:60]!a}"
             raise ConfigError(what, where=source, code="evidence")
-        require_shape(head, len(rows))
-        digest, builder = sha256(), _Builder(head, rows)
-        for chunk in _chunks(head, map(builder.add, rows)):
-            digest.update(chunk.encode())
-        found = _evidence(head, builder.results)
+        require_shape(document)
+        return content_sha(document), _evidence(document)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         problem = str(error) if isinstance(error, strict_json.StrictError) else "a part is missing"
         raise ConfigError(
@@ -239,25 +218,20 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
             where=source,
             code="evidence",
         ) from None
-    return digest.hexdigest()[:32], found
 
 
-def _parts(text: str) -> tuple[dict[str, Any], list[str]]:
-    """Return everything but the rows, and the text of each row: whole, they are 20 x the file."""
-    before, opened, rest = text.partition(_ROWS_OPEN)
-    lines, closed, after = rest.partition(_ROWS_CLOSE)
-    if opened and closed:
-        head = strict_json.loads(f'{before},"rows":0\n{after}')
-        if head.pop("rows") == 0:  # and not the rows of an object within
-            return head, lines.split(_ROWS_BETWEEN)
-    head = strict_json.loads(text)
-    return head, [strict_json.dumps(row) for row in head.pop("rows")]
+def _older(source: str) -> InconclusiveError:
+    return InconclusiveError(
+        f"evidence {PurePath(source).stem[:SHOWN_DIGITS]} was made under an older rule of the "
+        "gate, and can't be compared any more",
+        hint="evaluate again: fftdeploy eval TASK/ENVIRONMENT",
+        where=source,
+        code="older-evidence",
+    )
 
 
-def _evidence(document: Mapping[str, Any], results: Results) -> Evidence:
+def _evidence(document: Mapping[str, Any]) -> Evidence:
     examples, baseline = document["examples"], document["baseline"]
-    if document["columns"][:4] != list(_ROW_COLUMNS):
-        raise ValueError("other columns")
     found = Evidence(
         task=document["task"],
         target=document["target"],
@@ -287,65 +261,16 @@ def _evidence(document: Mapping[str, Any], results: Results) -> Evidence:
         candidates=document["candidates"],
         attempt=document["attempt"],
         used=document["used"],
-        results=results,
+        results=read_columns(document),
         verdict=document["verdict"],
     )
-    if _head(found) != document:
-        raise ValueError("a hash of a part is not that of the part")
+    if _document(found) != document:  # the hash of a part, or a second spelling of a column
+        raise ValueError("a part is not as fftdeploy writes it")
     return found
 
 
-class _Builder:
-    """Results out of the rows of a file, one after the other."""
-
-    def __init__(self, head: Mapping[str, Any], rows: Sequence[str]) -> None:
-        repeats, arms = head["repeats"], head["columns"][len(_ROW_COLUMNS) :]
-        if rows and repeats * len(arms) > min(map(len, rows)):
-            raise ValueError("more answers than a row has room for")
-        self.results = Results(repeats, tuple(head["slices"]), tuple(head["fields"]))
-        self.columns = [Column.empty(len(rows) * repeats) for _ in arms]
-        self.results.arms.update(zip(arms, self.columns, strict=True))
-
-    def add(self, text: str) -> Any:
-        """Add one row, and return it as it was read.
-
-        Raises:
-            ValueError: It is not a row, or one of another shape.
-        """
-        row = strict_json.loads(text)
-        example_id, group, must_pass, slices, *answers = row
-        results = self.results
-        names = (example_id, group, *slices)
-        if len(slices) != len(results.slice_keys) or type(must_pass) is not bool:
-            raise ValueError("a row of another shape")
-        if not all(type(name) is str for name in names):
-            raise ValueError("a row of another shape")
-        place = len(results) * results.repeats
-        results.add_example(example_id, group, slices, must_pass=must_pass)
-        for column, cells in zip(self.columns, answers, strict=True):
-            if len(cells) != results.repeats:
-                raise ValueError("an answer is missing")
-            for repeat, (mark, failed, latency, *tokens) in enumerate(cells):
-                measured = NOT_MEASURED if latency is None else latency
-                self._require_possible(mark, failed, [latency or 0, *tokens])
-                column.put(place + repeat, Sample(mark, tuple(failed), measured, *tokens))
-        return row
-
-    def _require_possible(self, mark: str, failed: list[int], counts: list[int]) -> None:
-        """Refuse an answer that no run gives.
-
-        Raises:
-            TypeError, ValueError: It is one.
-        """
-        is_known = failed == sorted(set(failed)) and (
-            not failed or 0 <= failed[0] <= failed[-1] < len(self.results.fields)
-        )
-        if not mark or not is_known or min(counts) < 0:
-            raise ValueError("an answer that no run gives")
-
-
 def same_verdict(stored: Mapping[str, Any], computed: Verdict) -> str:
-    """Say what of a stored verdict is not what its rows give; "" if all of it is.
+    """Say what of a stored verdict is not what its answers give; "" if all of it is.
 
     Wording may change from version to version, so that sentences are not compared.
     """

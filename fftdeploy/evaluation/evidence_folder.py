@@ -1,36 +1,36 @@
 """`.fftdeploy/evidence/TASK/ID.json`: what was found out, and whether it still holds."""
 
 import errno
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fftdeploy import disk, files
+from fftdeploy import disk, files, strict_json
 from fftdeploy.deployments import Bundle
 from fftdeploy.durations import short_duration
-from fftdeploy.errors import ConfigError, DiskError, UsageError
+from fftdeploy.errors import ConfigError, DiskError, InconclusiveError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER
 from fftdeploy.evaluation import evidence as records
-from fftdeploy.evaluation.evidence import Evidence
+from fftdeploy.evaluation.evidence import SHOWN_DIGITS, Evidence
 from fftdeploy.evaluation.judging.gate import Best, judge
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.gate_rules import gate_of
 from fftdeploy.prices import Price
 
-SHOWN_DIGITS = 12
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One evidence file that is consistent: its name is its hash, and its rows give its verdict."""
+    """A file that is consistent: its name is its hash, and its answers give its verdict."""
 
     id: str
     path: Path
     evidence: Evidence
     verdict: Verdict
-    """Computed again from the rows."""
+    """Computed again from the answers."""
 
     @property
     def short(self) -> str:
@@ -60,7 +60,7 @@ class EvidenceFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read: dict[Path, Stored | ConfigError] = {}
+        self._read: dict[Path, Stored | ConfigError | InconclusiveError] = {}
 
     def tasks(self) -> list[str]:
         """Name the tasks that have evidence."""
@@ -80,28 +80,39 @@ class EvidenceFolder:
         """Read and verify one file.
 
         Raises:
-            ConfigError: It is no evidence, its name is not its hash, or its rows do not give
+            ConfigError: It is no evidence, its name is not its hash, or its answers do not give
                 the verdict that it states.
+            InconclusiveError: It was made under an older rule.
         """
         if path not in self._read:
             try:
                 self._read[path] = _verified(path, self.folder)
-            except ConfigError as error:
+            except (ConfigError, InconclusiveError) as error:
                 self._read[path] = error
         found = self._read[path]
-        if isinstance(found, ConfigError):
-            raise found
-        return found
+        if isinstance(found, Stored):
+            return found
+        raise found
 
     def of_task(self, task: str) -> list[Stored]:
-        """Return the evidence of `task`, newest first; what is not consistent is left out."""
+        """Return the evidence of `task`, newest first; what can't be compared is left out."""
+        found = []
+        for path in self.paths(task):
+            with suppress(ConfigError, InconclusiveError):
+                found.append(self.read(path))
+        return sorted(found, key=lambda stored: (stored.evidence.made_at, stored.id), reverse=True)
+
+    def older(self, task: str) -> list[str]:
+        """List the IDs of evidence of `task` that was made under an older rule."""
         found = []
         for path in self.paths(task):
             try:
-                found.append(self.read(path))
+                self.read(path)
+            except InconclusiveError:
+                found.append(path.stem)
             except ConfigError:
                 continue
-        return sorted(found, key=lambda stored: (stored.evidence.made_at, stored.id), reverse=True)
+        return found
 
     def require_whole(self, task: str) -> None:
         """Refuse to go on beside evidence that was edited: it may be what would have decided.
@@ -110,7 +121,8 @@ class EvidenceFolder:
             ConfigError: A file of `task` is not consistent.
         """
         for path in self.paths(task):
-            self.read(path)
+            with suppress(InconclusiveError):
+                self.read(path)
 
     def find(self, name: str) -> Stored:
         """Return the evidence that `name` means.
@@ -118,6 +130,7 @@ class EvidenceFolder:
         Raises:
             UsageError: There is none, or several.
             ConfigError: It is not consistent.
+            InconclusiveError: It was made under an older rule.
         """
         return self.read(self.locate(name))
 
@@ -163,7 +176,7 @@ class EvidenceFolder:
             raise DiskError(f"{where}: {problem}; nothing was asked", where=where)
 
     def write(self, evidence: Evidence, verdict: Verdict) -> Stored:
-        """Write evidence with the verdict that its rows give; the same twice is one file.
+        """Write evidence with the verdict that its answers give; the same twice is one file.
 
         Raises:
             DiskError: The disk refused; there is no such file then.
@@ -215,7 +228,7 @@ def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:
 
 
 def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
-    """Judge the rows of `evidence` again, by the gate that it carries; `best` as `judge` has it."""
+    """Judge the answers of `evidence` again, by its own gate; `best` as `judge` has it."""
     priced = (evidence.prices or {}).get("models", {})
     return judge(
         gate_of(evidence.gate),
@@ -234,8 +247,14 @@ def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
 
 def _verified(path: Path, folder: Path) -> Stored:
     snapshot = files.read(path, root=folder, max_bytes=records.MAX_BYTES)
-    true_id, found = records.parse(snapshot.data, str(path.name))
-    wrong = "" if true_id == path.stem else f"its name is not its hash, {true_id[:SHOWN_DIGITS]}"
+    try:
+        true_id, found = records.parse(snapshot.data, str(path.name))
+    except InconclusiveError:
+        true_id = records.content_sha(strict_json.loads(snapshot.data.decode()))
+        if true_id == path.stem:
+            raise
+        raise _edited(path, _misnamed(true_id)) from None
+    wrong = "" if true_id == path.stem else _misnamed(true_id)
     if path.parent.parent == folder / EVIDENCE_FOLDER and path.parent.name != found.task:
         wrong = wrong or f"it is about task {found.task!a}, not about {path.parent.name!a}"
     if not wrong:
@@ -245,15 +264,23 @@ def _verified(path: Path, folder: Path) -> Stored:
             wrong = f"its verdict can't be computed ({type(error).__name__})"
         else:
             place = records.same_verdict(found.verdict, verdict)
-            wrong = f"its rows do not give its {place}" if place else ""
+            wrong = f"its answers do not give its {place}" if place else ""
     if wrong:
-        raise ConfigError(
-            f"evidence {path.stem[:SHOWN_DIGITS]} was edited: {wrong}",
-            hint="restore it from git, or run `fftdeploy eval` again",
-            where=str(path),
-            code="evidence",
-        )
+        raise _edited(path, wrong)
     return Stored(path.stem, path, found, verdict)
+
+
+def _misnamed(true_id: str) -> str:
+    return f"its name is not its hash, {true_id[:SHOWN_DIGITS]}"
+
+
+def _edited(path: Path, wrong: str) -> ConfigError:
+    return ConfigError(
+        f"evidence {path.stem[:SHOWN_DIGITS]} was edited: {wrong}",
+        hint="restore it from git, or run `fftdeploy eval` again",
+        where=str(path),
+        code="evidence",
+    )
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -76,7 +76,32 @@ class _Cache:
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class _Ids:
+    all: str
+    each: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    key: str
+    values: tuple[str, ...]
+    of: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    arm: str
+    marks: str
+    failed: str
+    latency_ms: Any
+    tokens_in: Any
+    tokens_cached: Any
+    tokens_out: Any
+    tokens_reasoning: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
     schema: str
     task: str
     target: str
@@ -96,30 +121,34 @@ class _Head:
     attempt: int
     used: int
     repeats: int
-    slices: tuple[str, ...]
     fields: tuple[str, ...]
-    columns: tuple[str, ...]
+    ids: _Ids
+    groups: Any
+    must_pass: tuple[int, ...]
+    slices: tuple[_Slice, ...]
+    answers: tuple[_Answers, ...]
     verdict: Verdict
 
 
-def require_shape(document: Mapping[str, Any], rows: int) -> None:
-    """Refuse everything but the rows of an evidence file where it has another shape.
+def require_shape(document: Mapping[str, Any]) -> None:
+    """Refuse an evidence file of another shape; how long columns are is left to their reader.
 
     Raises:
         TypeError, ValueError: It has.
     """
-    head: _Head = shapes.read(_Head, document)
+    head: _Document = shapes.read(_Document, document)
     examples, cache = head.examples, head.cache
     counts = (head.candidates, head.attempt, head.used, head.repeats)
-    if min(counts) < 1 or min(examples.reviewed, examples.duplicates, cache.max_age_s) < 0:
+    if min(counts) < 1 or min(examples.duplicates, cache.max_age_s) < 0:
         raise ValueError("a number out of its range")
-    if examples.n != rows or examples.reviewed > rows:
-        raise ValueError("another number of rows than of examples")
+    if not 0 <= examples.reviewed <= examples.n:
+        raise ValueError("more reviewed examples than there are")
     if any(len(pair) != len(("path", "sha")) for pair in examples.files):
         raise ValueError("a file without its hash")
     if head.target.partition("/")[0] != head.task or PurePath(head.run).name != head.run:
         raise ValueError("a name that is none")
-    if not sorted(head.columns[4:]) == sorted(head.arms) == sorted(cache.answers):
+    asked = sorted(answers.arm for answers in head.answers)
+    if not asked == sorted(head.arms) == sorted(cache.answers):
         raise ValueError("answers of other arms")
     if min(cache.answers.values()) < 0:
         raise ValueError("a number out of its range")

@@ -24,6 +24,9 @@ MARKS = (
 )
 """How one answer was graded: passed, or why not.  "" is an answer that has not come yet."""
 
+LETTERS = " .wuitrfem"
+"""How evidence writes them, a letter for each of `MARKS`: what stands out is what did not pass."""
+
 USABLE = frozenset({PASS, "wrong"})
 """Marks of an answer of the right shape; the floor `valid` counts them."""
 
