@@ -4,21 +4,20 @@ Contents come out of git byte for byte, through no filter, and are laid out in a
 own, so that they are read exactly as the files of the working tree are.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fftdeploy import deployments, disk, files, git, policy, profiles
-from fftdeploy.errors import ConfigError, FftdeployError, UsageError
+from fftdeploy.errors import ConfigError, FftdeployError, UnansweredError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER, RUNS
 from fftdeploy.workspace import Workspace
 
 _EMPTY = b"version = 1\n"
-_SHA1_DIGITS = 40
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,8 @@ class BaseRef:
         data = self._tree.present(name)
         if data is None:
             return False
-        return content in {_blob_id(data, content), _blob_id(data.replace(b"\r\n", b"\n"), content)}
+        unix = data.replace(b"\r\n", b"\n")
+        return content in {git.blob_id(data, content), git.blob_id(unix, content)}
 
     def links(self) -> list[str]:
         """List the paths that something is judged by and that lead through a link, from the top."""
@@ -70,12 +70,11 @@ class BaseRef:
         commits were made is their committer's word, which a merge on a server has from there.
         """
         tree, before = self._tree, f"--before={int(moment.timestamp())}"
-        found = tree.repository.ask("rev-list", "-1", "--first-parent", before, self.commit)
-        commit = (found or b"").decode().strip()
+        asked = ("rev-list", "-1", "--first-parent", before, self.commit)
+        commit = tree.repository.ask(*asked, commit=self.commit).decode().strip()
         if not commit:
             return None
-        names = [name for name in tree.names_at(commit) if _is_setting(name)]
-        contents = tree.read(commit, [tree.file, *names])
+        (contents,) = tree.read((commit, [tree.file, *tree.settings(commit)]))
         if contents[tree.file] is None:
             return None
         try:
@@ -83,11 +82,15 @@ class BaseRef:
         except ConfigError:
             return None
 
+    def unshallow_line(self) -> str:
+        """Return the line that fetches the rest of a shallow clone's history; "" in others."""
+        return self._tree.repository.unshallow_line()
+
     def lay_out_evidence(self, task: str) -> None:
         """Put the ref's evidence about `task` beside its other files."""
         below = f"{EVIDENCE_FOLDER}/{task}/"
         names = [name for name in self._tree.evidence if name.startswith(below)]
-        self._tree.write("tip", self._tree.read(self.commit, names))
+        self._tree.write("tip", *self._tree.read((self.commit, names)))
 
     def lay_out_profile(self, name: str) -> None:
         """Put a profile of the work tree beside the ref's files, where the ref has none."""
@@ -111,7 +114,7 @@ class RefFiles:
         """
         names = {f"{EVIDENCE_FOLDER}/{task}/{evidence}.json" for task, evidence in wanted}
         there = sorted(names & self._tree.evidence.keys())
-        self._tree.write("ref", self._tree.read(self.commit, there))
+        self._tree.write("ref", *self._tree.read((self.commit, there)))
 
 
 @contextmanager
@@ -126,8 +129,10 @@ def open_ref(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Iter
     commit = repository.commit_id(ref)
     with TemporaryDirectory(prefix="fftdeploy-ref-") as place:
         tree = _Tree(repository, workspace, Path(place).resolve())
-        names = [name for name in tree.names(commit) if _is_setting(name)]
-        contents = tree.read(commit, [tree.file, policy.FILE_NAME, *names])
+        names = [tree.file, policy.FILE_NAME, *tree.settings(commit)]
+        tree.refuse_links(commit, [tree.file], ref)
+        (contents,) = tree.read((commit, names))
+        tree.evidence = tree.evidence_at(commit)
         yield RefFiles(ref, commit, tree.lay_out("ref", contents, whose=ref), tree)
 
 
@@ -138,9 +143,9 @@ def refs_called(
     full = [f"refs/{kind}/{word}" for word in words for kind in ("heads", "tags")]
     try:
         repository = git.open_repository(workspace.folder, environ)
-    except UsageError:  # nobody keeps versions
+        found = repository.ask("for-each-ref", "--format=%(refname)", *full).decode()
+    except UsageError:  # nobody keeps versions, or they are of no use
         return []
-    found = (repository.ask("for-each-ref", "--format=%(refname)", *full) or b"").decode()
     return [ref for ref in full if ref in found.splitlines()]
 
 
@@ -158,24 +163,24 @@ def open_base(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Ite
     parted = repository.merge_base(commit)
     with TemporaryDirectory(prefix="fftdeploy-base-") as place:
         tree = _Tree(repository, workspace, Path(place).resolve())
-        names = [name for name in tree.names(commit) if _is_setting(name)]
-        tree.refuse_links([tree.file, policy.FILE_NAME, *names], ref)
-        at_tip = tree.read(commit, [tree.file, policy.FILE_NAME, *names])
+        settings = (tree.settings(each) for each in (commit, parted))
+        names = list(dict.fromkeys((tree.file, policy.FILE_NAME, *chain(*settings))))
+        tree.refuse_links(commit, names, ref)
+        tree.refuse_links(parted, names, parted[:12])
+        at_tip, at_fork = tree.read((commit, names), (parted, names))
         tip = tree.lay_out("tip", at_tip)
-        fork, at_fork = tip, at_tip
-        if parted != commit:
-            at_fork = tree.read(parted, list(at_tip))
-            fork = tree.lay_out("fork", at_fork)
+        fork = tree.lay_out("fork", at_fork) if parted != commit else tip
         try:
             examples = _examples(tip, workspace)
         except ConfigError as error:
             error.message = f"{ref} is not valid itself: {error.message}"
             raise
-        tree.refuse_links(examples, ref)
-        found = tree.read(commit, examples)
-        tree.write("tip", found)
-        at_tip |= found
-        at_fork |= tree.read(parted, examples) if parted != commit else found
+        tree.refuse_links(commit, examples, ref)
+        found = tree.read((commit, examples), (parted, examples))
+        tree.write("tip", found[0])
+        at_tip |= found[0]
+        at_fork |= found[1]
+        tree.evidence = tree.evidence_at(commit)
         judged = [policy.FILE_NAME, *examples]
         changed = [
             n for n in judged if _unix(tree.present(n)) not in map(_unix, (at_tip[n], at_fork[n]))
@@ -186,12 +191,6 @@ def open_base(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Ite
 def _unix(data: bytes | None) -> bytes | None:
     """Take line ends for what git may make of them in a checkout."""
     return data.replace(b"\r\n", b"\n") if data is not None else None
-
-
-def _blob_id(data: bytes, like: str) -> str:
-    """Return the ID that git gives a content, by the hash that makes IDs as long as `like`."""
-    algorithm = "sha1" if len(like) == _SHA1_DIGITS else "sha256"
-    return hashlib.new(algorithm, b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def _is_setting(name: str) -> bool:
@@ -219,31 +218,43 @@ class _Tree:
         spelled = repository.spell(workspace.folder)
         self.prefix = "" if spelled == "." else f"{spelled}/"
         self.file = workspace.snapshot.path.name
-        self.entries: dict[str, str] = {}
         self.evidence: dict[str, str] = {}
+        """The evidence of the ref: its path from the folder -> the ID of its content."""
+        self._held: dict[str, dict[str, git.Held]] = {}
 
-    def names_at(self, commit: str) -> dict[str, str]:
-        """Return the files of `commit` in the folder, each with its content's ID."""
-        found = self.repository.entries(commit, self.workspace.folder)
-        return {name.removeprefix(self.prefix): content for name, content in found.items()}
+    def held(self, commit: str) -> dict[str, git.Held]:
+        """Return what `commit` has in the folder, by its path from there."""
+        if commit not in self._held:
+            try:
+                found = self.repository.held(commit, *([self.prefix] if self.prefix else []))
+            except UnansweredError as error:
+                error.message = f"{self.file} cannot be looked for: {error.message}"
+                raise
+            self._held[commit] = {
+                name.removeprefix(self.prefix): held for name, held in found.items()
+            }
+        return self._held[commit]
 
-    def names(self, commit: str) -> list[str]:
-        """List the files of `commit` in the folder, and remember them and its evidence."""
-        self.entries = self.names_at(commit)
+    def settings(self, commit: str) -> list[str]:
+        """List the profiles of `commit`."""
+        return [name for name in self.held(commit) if _is_setting(name)]
+
+    def evidence_at(self, commit: str) -> dict[str, str]:
+        """Return the evidence of `commit`, with "" for the ID of what is no regular file."""
         below = f"{EVIDENCE_FOLDER}/"
-        self.evidence = {n: content for n, content in self.entries.items() if n.startswith(below)}
-        return list(self.entries)
+        held = self.held(commit).items()
+        return {n: one.content if one.is_file else "" for n, one in held if n.startswith(below)}
 
-    def refuse_links(self, names: Iterable[str], ref: str) -> None:
-        """Refuse to judge by a file that is a link in the ref.
+    def refuse_links(self, commit: str, names: Iterable[str], ref: str) -> None:
+        """Refuse to judge by a file that is a link in `commit`, which messages call `ref`.
 
         Raises:
             ConfigError: One is.
         """
+        held = self.held(commit)
         for name in names:
-            parts = Path(name).parents
-            is_below = any(self.entries.get(part.as_posix()) == "" for part in parts)
-            if is_below or self.entries.get(name) == "":
+            parts = (name, *(part.as_posix() for part in Path(name).parents))
+            if any(part in held and not held[part].is_file for part in parts):
                 raise ConfigError(
                     f"{ref} has a link where {name} should be a file",
                     hint="commit the file itself",
@@ -258,10 +269,21 @@ class _Tree:
                 return step.relative_to(self.repository.toplevel).as_posix()
         return ""
 
-    def read(self, commit: str, names: list[str]) -> dict[str, bytes | None]:
-        """Return the files called `names` at `commit`; None where it has none."""
-        contents = self.repository.blobs([f"{commit}:{self.prefix}{name}" for name in names])
-        return dict(zip(names, contents, strict=True))
+    def read(self, *wanted: tuple[str, list[str]]) -> list[dict[str, bytes | None]]:
+        """Return files of commits, each by its name; None where a commit has no such file.
+
+        All of it is one question to git.
+
+        Raises:
+            UnansweredError: A commit has one whose content is not in this clone.
+        """
+        places = {(c, n): held for c, names in wanted for n in names if (held := self._file(c, n))}
+        contents = dict(zip(places, self.repository.contents(list(places.values())), strict=True))
+        return [{name: contents.get((commit, name)) for name in names} for commit, names in wanted]
+
+    def _file(self, commit: str, name: str) -> git.Held | None:
+        held = self.held(commit).get(name)
+        return held if held is not None and held.is_file else None
 
     def present(self, name: str) -> bytes | None:
         """Return a file of the working tree; None where there is none to be read."""

@@ -7,19 +7,20 @@ commands that made them: so each is checked against what is live now, evidence i
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from fftdeploy import deployments, git
 from fftdeploy.deployments import Bundle, Deployments, Hold, Release, Target
-from fftdeploy.errors import ConfigError, UsageError
+from fftdeploy.errors import ConfigError, UnansweredError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER
 from fftdeploy.git import Repository
 from fftdeploy.workspace import shown_path
 
 _EMPTY = b"version = 1\n"
+_BASE, _OURS, _THEIRS = 1, 2, 3  # stages of the index
 _MAINLINE = "refs/remotes/origin/HEAD"
 _FINISH = {
     "a merge": " && git commit --no-edit",
@@ -61,7 +62,8 @@ class Conflict(NamedTuple):
 def explain(error: ConfigError, path: Path, environ: Mapping[str, str], option: str) -> None:
     """Add to the error of a conflicted file which changes met, and what settles it.
 
-    Where git does not say, or a version of the file can't be read, the error stays as it is.
+    Without a repository, or where a version of the file can't be read, the error stays as it is;
+    where git cannot say, it says so, and what to fetch.
 
     Args:
         error: What the reader said.
@@ -69,7 +71,7 @@ def explain(error: ConfigError, path: Path, environ: Mapping[str, str], option: 
         environ: The user's environment.
         option: ` --file PATH` where the commands of the hint need it, or "".
     """
-    with suppress(UsageError, ConfigError):
+    with suppress(UsageError, ConfigError), _saying_so(error):
         repository = git.open_repository(path.parent, environ)
         if (found := _read(repository, path)) is not None:
             met = found.both_changed()
@@ -79,6 +81,16 @@ def explain(error: ConfigError, path: Path, environ: Mapping[str, str], option: 
                 error.message += f": {_listed(new)} are new: keep both"
             error.details = tuple(_sides(found, met))
             error.hint = "\n".join(_settling(found, shown_path(path.absolute()), option))
+
+
+@contextmanager
+def _saying_so(error: ConfigError) -> Iterator[None]:
+    try:
+        yield
+    except UnansweredError as unanswered:
+        error.details = (f"which changes met is not known: {unanswered.message}",)
+        error.hint = unanswered.hint
+        raise
 
 
 def changed(before: Deployments, after: Deployments) -> list[str]:
@@ -162,17 +174,25 @@ def _way_back(before: Target | None, after: Target) -> int | None:
 
 def _read(repository: Repository, path: Path) -> Conflict | None:
     """Read the three versions out of git's index; None where it has no such conflict."""
-    name = repository.spell(path)
-    base, ours, theirs = repository.blobs([f":{stage}:{name}" for stage in (1, 2, 3)])
-    if ours is None or theirs is None:
+    staged = {stage: held for stage, held in repository.staged(path).items() if held.is_file}
+    if not staged.keys() >= {_OURS, _THEIRS}:
         return None
+    read = dict(zip(staged, repository.contents(list(staged.values())), strict=True))
     under_way = repository.under_way()
     # A merge is usually of the published branch into one's own; on that branch it is the reverse.
     # All other operations bring a change to what is there.
-    on_mainline = repository.ask("merge-base", "--is-ancestor", "HEAD", _MAINLINE) is not None
-    takes_ours = under_way != "a merge" or on_mainline
-    sides = [deployments.parse(side) for side in (base or _EMPTY, ours, theirs)]
+    takes_ours = under_way != "a merge" or _is_on_mainline(repository)
+    stages = (read.get(_BASE, _EMPTY), read[_OURS], read[_THEIRS])
+    sides = [deployments.parse(side) for side in stages]
     return Conflict(sides[0], sides[1], sides[2], takes_ours, under_way)
+
+
+def _is_on_mainline(repository: Repository) -> bool:
+    """Tell whether HEAD is a commit of the published branch."""
+    mainline = repository.commit_or_none(_MAINLINE)
+    if mainline is None:
+        return False
+    return repository.ask_if_any("merge-base", "--is-ancestor", "HEAD", mainline) is not None
 
 
 def _new(found: Conflict) -> list[str]:

@@ -106,6 +106,10 @@ class UsageError(FftdeployError):
     outcome = USAGE
 
 
+class UnansweredError(UsageError):
+    """Git was asked and did not say: neither yes nor no, so that nothing is judged by it."""
+
+
 class ConfigError(FftdeployError):
     """A file of the repository, or an address in the environment, may not say that."""
 

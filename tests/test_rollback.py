@@ -300,7 +300,7 @@ def test_a_prompt_that_is_not_on_disk_stops_the_search(
     result = back(command)
     assert (result.code, FILE.read_bytes(), sandbox.requests) == (6, before, ())
     assert words in result.err
-    assert "hint: git log --oneline -- profiles/long.toml (no commit here has" in result.err
+    assert "; no commit here has that prompt\nhint: git log --oneline -- profiles" in result.err
     assert "--profile P" in result.err
     assert back(command, "--to", 2).code == 6
     result = back(command, "--profile", "short")

@@ -203,15 +203,14 @@ class Claims:
         if self.base.has_evidence(stored.evidence.task, stored.id):
             return "base"
         run = self.workspace.folder / RUNS / stored.evidence.run
+        header = None
         with suppress(OSError, FftdeployError):
             header = read_header(run, self.workspace.folder)
-            if header is None or header.task != stored.evidence.task or _is_linked(run):
-                return "claimed"
-            repository = git.open_repository(self.workspace.folder, self.session.environ)
-            # The log of a run is never committed: one that is came with the change.
-            if not repository.is_tracked(run):
-                return "this job"
-        return "claimed"
+        if header is None or header.task != stored.evidence.task or _is_linked(run):
+            return "claimed"
+        repository = git.open_repository(self.workspace.folder, self.session.environ)
+        # The log of a run is never committed: one that is came with the change.
+        return "claimed" if repository.is_tracked(run) else "this job"
 
     def _rerun(self, change: Change, release: Release, bar: "QualityBar") -> Iterator[Finding]:
         """Evaluate again, by the base's examples and gate; what that finds is what counts."""

@@ -17,7 +17,7 @@ from fftdeploy.cli.session import Session
 from fftdeploy.cli.sides import Source, evidence_named, with_evidence
 from fftdeploy.comparison import Comparison, Side
 from fftdeploy.deployments import Bundle, Target
-from fftdeploy.errors import FINDING, OK, UsageError
+from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
 from fftdeploy.report import Report
 
 Kind = Literal["environment", "target", "task", "ref"]
@@ -159,6 +159,8 @@ class Diff:
         try:
             return stack.enter_context(open_ref(self.workspace, ref, self.session.environ))
         except UsageError as error:
+            if isinstance(error, UnansweredError) and error.code != "no-commit":
+                raise  # the word names a commit
             if ref not in self.words:  # nobody has named it
                 error.hint = _EXAMPLES
                 raise

@@ -13,6 +13,7 @@ from fftdeploy.errors import (
     FftdeployError,
     NotReadyError,
     PolicyError,
+    UnansweredError,
     UnverifiedError,
 )
 from fftdeploy.plan import Candidate
@@ -157,20 +158,22 @@ class Rollback:
         """Name the git line that brings the prompt back; `--profile P` goes on without it."""
         name, sha = str(candidate.bundle.profile), candidate.bundle.profile_sha
         path = self.change.workspace.profile_path(name)
-        commit = git.find_version(
-            self.change.workspace.folder,
-            path,
-            lambda data: profiles.sha_of(data) == sha,
-            self.change.session.environ,
-        )
-        shown = shlex.quote(shown_path(path))
-        return PolicyError(
-            f"release {candidate.release.n}: {candidate.reason}; --profile P takes another",
-            hint=f"git checkout {commit} -- {shown}"
-            if commit
-            else f"git log --oneline -- {shown} (no commit here has that prompt)",
-            code="profile",
-        )
+        shown, why = shlex.quote(shown_path(path)), f"{candidate.reason}; --profile P takes another"
+        try:
+            commit = git.find_version(
+                self.change.workspace.folder,
+                path,
+                lambda data: profiles.sha_of(data) == sha,
+                self.change.session.environ,
+            )
+            why += "" if commit else "; no commit here has that prompt"
+            hint = (
+                f"git checkout {commit} -- {shown}" if commit else f"git log --oneline -- {shown}"
+            )
+        except UnansweredError as error:
+            why += f"; which commit has it is not known: {error.message}"
+            hint = error.hint
+        return PolicyError(f"release {candidate.release.n}: {why}", hint=hint, code="profile")
 
     def _stopped(self, candidate: Candidate, readiness: Readiness) -> FftdeployError:
         if readiness.is_auth:

@@ -14,9 +14,12 @@ from fftdeploy.git.repository import (
     patches,
     user_email,
 )
+from fftdeploy.git.unanswered import Held, blob_id
 
 __all__ = [
+    "Held",
     "Repository",
+    "blob_id",
     "check_committable",
     "commit",
     "commit_environ",

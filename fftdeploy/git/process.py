@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from fftdeploy.errors import DiskError, UsageError
+from fftdeploy.errors import DiskError, UnansweredError, UsageError
 
 TIMEOUT_S = 5.0
 QUIET = ("--no-pager",)
@@ -38,7 +38,8 @@ def run(
     together; a commit stays in the terminal's, where signing may have to ask.
 
     Raises:
-        UsageError: There is no git, or it took longer than `timeout_s`.
+        UsageError: There is no git.
+        UnansweredError: It took longer than `timeout_s`.
     """
     command = (executable(environ), "-C", str(folder), *arguments)
     try:
@@ -58,7 +59,7 @@ def run(
         except BaseException as error:
             _end(child, detached)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise UsageError(f"git did not answer in {timeout_s:g} s") from error
+                raise UnansweredError(f"git did not answer in {timeout_s:g} s") from error
             raise
     return subprocess.CompletedProcess(command, child.returncode, out, err)
 
@@ -101,7 +102,8 @@ def question_environ(environ: Mapping[str, str]) -> dict[str, str]:
     fixed = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     # In a partial clone a mere question would fetch what is missing.
     offline = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
-    return kept | fixed | offline | {"PATH": absolute_path(environ)}
+    original = {"GIT_NO_REPLACE_OBJECTS": "1"}  # what a commit has, nothing put in its place
+    return kept | fixed | offline | original | {"PATH": absolute_path(environ)}
 
 
 def last_line(output: bytes) -> str:

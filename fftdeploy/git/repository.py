@@ -1,16 +1,24 @@
 """Questions about a repository, put to git in an environment that starts nothing."""
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from subprocess import CompletedProcess
 
-from fftdeploy.errors import DiskError, UsageError
-from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, last_line, question_environ, run
+from fftdeploy.errors import DiskError, UnansweredError, UsageError
+from fftdeploy.git.process import (
+    INERT,
+    LITERAL,
+    QUIET,
+    TIMEOUT_S,
+    last_line,
+    question_environ,
+    run,
+)
+from fftdeploy.git.unanswered import Clone, Held, blob_id
 
-_REGULAR = ("100644", "100755")  # and neither links, 120000, nor submodules, 160000
+_NO_MODE = "000000"
 _VERSIONS = 200
 """How far back a version of a file is looked for."""
 _UNDER_WAY = {
@@ -22,48 +30,47 @@ _UNDER_WAY = {
 }
 
 
-class Repository(NamedTuple):
+class Repository(Clone):
     """A git work tree; every question is put to git again."""
 
-    toplevel: Path
-    """Its root, symbolic links followed."""
-    git_dir: Path
-    """Where its index and state are; not `.git` in a linked work tree or a submodule."""
-    environ: Mapping[str, str]
-    timeout_s: float = TIMEOUT_S
-
     def text(self, ref: str, path: Path) -> bytes | None:
-        """Return what `path` held at `ref`, byte for byte; None where it did not exist.
+        """Return what `path` held at `ref`, byte for byte; None where there was no such file.
 
         Raises:
-            UsageError: This clone does not have `ref`.
+            UnansweredError: This clone does not have `ref`, or not what it holds there.
         """
-        # `cat-file blob` runs no text conversion, no filter and no external diff.
-        return self.ask("cat-file", "blob", f"{self.commit_id(ref)}:{self.spell(path)}")
-
-    def head_text(self, path: Path) -> bytes | None:
-        """Return what `path` holds in the last commit; None without one."""
-        return self.ask("cat-file", "blob", f"HEAD:{self.spell(path)}")
+        commit = self.commit_id(ref)
+        held = self._held(commit, path)
+        return self.contents([held])[0] if held.is_file else None
 
     def short_head(self) -> str:
         """Return the abbreviated ID of the last commit; "" without one."""
-        return (self.ask("rev-parse", "--short", "--verify", "HEAD") or b"").decode().strip()
+        found = self.ask_if_any("rev-parse", "--short", "--verify", "--quiet", "HEAD")
+        return (found or "").strip()
 
     def is_modified(self, path: Path) -> bool:
         """Say whether a file of the last commit differs now, staged or not.
 
         Line ends do not count: `core.autocrlf` changes them.  Bytes are compared here, because
         git would run the clean filters of the repository's configuration for it.
+
+        Raises:
+            UnansweredError: This clone does not have what the commit has.
         """
-        committed = self.head_text(path)
-        if committed is None:
+        head = self.commit_or_none("HEAD")
+        held = self._held(head, path) if head is not None else None
+        if held is None or not held.mode:
             return False
+        staged = self.ask(LITERAL, "ls-files", "-z", "--stage", "--", self.spell(path))
+        if not held.is_file or [entry[1] for entry in _listed(staged)] != [held.content]:
+            return True
         try:
             present = path.read_bytes()
         except OSError:
             return True
-        staged = self.ask("cat-file", "blob", f":{self.spell(path)}")
-        return staged != committed or _unix(present) != _unix(committed)
+        if blob_id(present, held.content) == held.content:
+            return False
+        return _unix(present) != _unix(self.contents([held])[0])
 
     def is_tracked(self, path: Path) -> bool:
         """Say whether the index knows `path`."""
@@ -72,7 +79,8 @@ class Repository(NamedTuple):
     def is_ignored(self, path: Path) -> bool:
         """Say whether a `.gitignore` keeps `path`, which need not exist, out of commits."""
         # This one refuses literal pathspecs; it expands nothing, and `./` hides a leading `:`.
-        return self.ask("check-ignore", "--quiet", "--", f"./{self.spell(path)}") is not None
+        found = self.ask_if_any("check-ignore", "--quiet", "--", f"./{self.spell(path)}")
+        return found is not None
 
     def under_way(self) -> str:
         """Name the merge or rebase that somebody has yet to finish; "" if there is none."""
@@ -82,7 +90,7 @@ class Repository(NamedTuple):
     def has_identity(self, environ: Mapping[str, str]) -> bool:
         """Say whether git would know whom to write down as author and committer."""
         kinds = ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")
-        return all(self.ask("var", kind, environ=environ) is not None for kind in kinds)
+        return all(self._run("var", kind, environ=environ).returncode == 0 for kind in kinds)
 
     def spell(self, path: Path) -> str:
         """Write `path` as git does, from the top of the work tree."""
@@ -95,68 +103,146 @@ class Repository(NamedTuple):
         """Return the full ID of the commit that `ref` names.
 
         Raises:
-            UsageError: This clone does not have it.
+            UnansweredError: This clone does not have it.
         """
-        found = self.ask(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"
-        )
+        found = self.commit_or_none(ref)
         if found is None:
-            raise UsageError(f"git has no commit {ref!a} here", hint=self._fetch_hint(ref))
-        return found.decode().strip()
+            raise self.no_commit(ref)
+        return found
 
     def merge_base(self, commit: str) -> str:
         """Return the newest commit that `commit` and HEAD share.
 
         Raises:
-            UsageError: There is none in this clone.
+            UnansweredError: There is none in this clone, or it lacks one of those in between.
         """
-        found = self.ask("merge-base", commit, "HEAD")
-        if found is None:
-            what = f"this clone does not reach back to where HEAD and {commit[:12]} parted"
-            raise UsageError(what, hint=self._fetch_hint(""))
-        return found.decode().strip()
+        head = self.commit_id("HEAD")
+        answer = self._run("merge-base", commit, head)
+        if answer.stderr.strip():
+            # It goes on without the commits that it cannot read, and this one does not.
+            self.ask("rev-list", "--count", f"{commit}...{head}", commit=f"{commit} {head}")
+        if answer.returncode > 1:
+            raise self.failed("merge-base", answer.stderr, f"{commit} {head}")
+        if answer.returncode:
+            raise self.no_merge_base(commit)
+        return answer.stdout.decode().strip()
 
-    def blobs(self, specs: Sequence[str]) -> list[bytes | None]:
-        """Return files byte for byte, each `COMMIT:PATH` or `:STAGE:PATH`; None where it is none.
+    def contents(self, wanted: Sequence[Held]) -> list[bytes]:
+        """Return regular files byte for byte; one process, no text conversion, no filter.
 
-        One process; no text conversion, no filter.  A name with a line end is not found.
+        Raises:
+            UnansweredError: The content of one of them is not in this clone, or is damaged.
         """
-        wanted = [spec for spec in specs if "\n" not in spec]
-        asked = "".join(f"{spec}\n" for spec in wanted).encode(errors="surrogateescape")
-        answer = self.ask("cat-file", "--batch", stdin=asked) if wanted else b""
-        found = dict(zip(wanted, _batch(answer or b""), strict=False))
-        return [found.get(spec) for spec in specs]
+        if not wanted:
+            return []
+        asked = "".join(f"{held.content}\n" for held in wanted).encode()
+        answer = self._run("cat-file", "--batch", stdin=asked)
+        found = list(_batch(answer.stdout))
+        for held, data in zip_longest(wanted, found[: len(wanted)]):
+            if data is None or blob_id(data, held.content) != held.content:
+                raise self.not_here(held, answer.stderr)
+        return [data for data in found if data is not None]
 
-    def entries(self, commit: str, folder: Path) -> dict[str, str]:
-        """Return what `commit` has below `folder`: its path from the top -> the ID of its content.
+    def held(self, commit: str, *places: str) -> dict[str, Held]:
+        """Return what `commit` has at and below `places`, from the top; all of it without any.
 
-        What is no regular file, a link or a submodule, has "" in the place of an ID.
+        Raises:
+            UnansweredError: This clone does not have all of its folders.
         """
-        spelled = self.spell(folder)
-        below = [] if spelled == "." else ["--", f"{spelled}/"]
-        answer = self.ask(LITERAL, "ls-tree", "-r", "-z", "--full-tree", commit, *below)
-        found = {}
-        for entry in (answer or b"").split(b"\0"):
-            mode_kind_id, _, name = entry.partition(b"\t")
-            if name:
-                mode, _, content = mode_kind_id.decode().split(" ")
-                found[os.fsdecode(name)] = content if mode in _REGULAR else ""
+        command = (LITERAL, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *places)
+        answer = self._run(*command)
+        if answer.returncode:
+            raise self.no_folder(commit, ", ".join(places), answer.stderr)
+        listed = _listed(answer.stdout)
+        return {path: Held(commit, path, mode, content) for mode, _, content, path in listed}
+
+    def staged(self, path: Path) -> dict[int, Held]:
+        """Return the versions of `path` that could not be merged, by stage: base, ours, theirs."""
+        found = self.ask(LITERAL, "ls-files", "-u", "-z", "--", self.spell(path))
+        return {
+            int(stage): Held("", name, mode, content)
+            for mode, content, stage, name in _listed(found)
+        }
+
+    def tracked(self, *patterns: str) -> list[Held]:
+        """List what the index has that any of `patterns` matches, which are git's, links too."""
+        listed = _listed(self.ask("ls-files", "-z", "--stage", "--", *patterns))
+        return [Held("", path, mode, content) for mode, content, _, path in listed]
+
+    def changed_since(self, commit: str) -> dict[str, tuple[Held, Held]]:
+        """Return what the index has otherwise than `commit`: both versions, by their path.
+
+        The cost is that of the difference, whatever the size of the tree.
+
+        Raises:
+            UnansweredError: This clone lacks a folder of the commit that may differ.
+        """
+        command = ("diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames")
+        answer = self.ask(*command, "--ignore-submodules=none", commit, "--", commit=commit)
+        found, words = {}, answer.split(b"\0")
+        for entry, name in zip(words[::2], words[1::2], strict=False):
+            path, said = os.fsdecode(name), entry.decode().removeprefix(":").split(" ")
+            modes = ["" if mode == _NO_MODE else mode for mode in said[:2]]
+            before, after = Held(commit, path, modes[0], said[2]), Held("", path, modes[1], said[3])
+            found[path] = before, after
         return found
 
-    def _fetch_hint(self, ref: str) -> str:
-        if self.ask("rev-parse", "--is-shallow-repository") == b"true\n":
-            return "this clone is shallow: git fetch --unshallow, or fetch-depth: 0 in CI"
-        branch = "" if ref.startswith("-") else ref.removeprefix("origin/")
-        return f"git fetch origin {shlex.quote(branch)}" if branch else "git fetch"
+    def _held(self, commit: str, path: Path) -> Held:
+        spelled = self.spell(path)
+        return self.held(commit, spelled).get(spelled) or Held(commit, spelled)
 
-    def ask(
+    def commit_or_none(self, ref: str) -> str | None:
+        """Return the ID of the commit that `ref` names; None where it names none.
+
+        Raises:
+            UnansweredError: It names one that this clone has lost.
+        """
+        verify = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+        answer = self._run(*verify, f"{ref}^{{commit}}")
+        if answer.returncode == 0:
+            return answer.stdout.decode().strip()
+        named = (self.ask_if_any(*verify, ref) or "").strip()
+        if named in {"", ref} or self._run("cat-file", "-t", named).stdout in {
+            b"blob\n",
+            b"tree\n",
+        }:
+            return None
+        raise self.lost_commit(ref, named, answer.stderr)
+
+    def ask(self, *arguments: str, commit: str = "") -> bytes:
+        """Return git's answer to a question that has one, about `commit` where it is about one.
+
+        Raises:
+            UnansweredError: It gave none.
+        """
+        answer = self._run(*arguments)
+        if answer.returncode:
+            raise self._failed(arguments, answer, commit)
+        return answer.stdout
+
+    def ask_if_any(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str | None:
+        """Return git's answer; None where it says no, which is a status of 1.
+
+        Raises:
+            UnansweredError: It said neither.
+        """
+        answer = self._run(*arguments, environ=environ)
+        if answer.returncode > 1 or answer.returncode < 0:
+            raise self._failed(arguments, answer)
+        return os.fsdecode(answer.stdout) if answer.returncode == 0 else None
+
+    def _failed(
+        self, arguments: Sequence[str], answer: CompletedProcess[bytes], commit: str = ""
+    ) -> UnansweredError:
+        question = next(word for word in arguments if not word.startswith("-"))
+        return self.failed(question, answer.stderr, commit)
+
+    def _run(
         self, *arguments: str, environ: Mapping[str, str] | None = None, stdin: bytes = b""
-    ) -> bytes | None:
-        """Return git's answer; None where it says no, which is what a status above 0 means."""
+    ) -> CompletedProcess[bytes]:
         environ = question_environ(self.environ) if environ is None else environ
         command = (*QUIET, *INERT, *arguments)
-        answer = run(self.toplevel, command, environ, self.timeout_s, stdin=stdin)
-        return answer.stdout if answer.returncode == 0 else None
+        return run(self.toplevel, command, environ, self.timeout_s, stdin=stdin)
 
 
 def open_repository(
@@ -197,14 +283,21 @@ def find_version(
     """Return the newest commit that holds `path` with content that `is_wanted`, abbreviated.
 
     None where no commit of this clone has it, or there is no repository to ask.
+
+    Raises:
+        UnansweredError: A version in question is not in this clone.
     """
-    with suppress(UsageError):  # no git, or no repository: nobody kept versions
+    try:
         repository = open_repository(folder, environ)
-        arguments = ("rev-list", f"--max-count={_VERSIONS}", "HEAD", "--", str(path))
-        for commit in (repository.ask(*arguments) or b"").decode().split():
-            data = repository.text(commit, path)
-            if data is not None and is_wanted(data):
-                return commit[:12]
+    except UsageError:  # no git, or no repository: nobody kept versions
+        return None
+    if (head := repository.commit_or_none("HEAD")) is None:
+        return None
+    command = ("rev-list", f"--max-count={_VERSIONS}", head, "--", str(path))
+    for commit in repository.ask(*command, commit=head).decode().split():
+        data = repository.text(commit, path)
+        if data is not None and is_wanted(data):
+            return commit[:12]
     return None
 
 
@@ -223,13 +316,22 @@ def _unix(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n")
 
 
+def _listed(answer: bytes) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the three words of each entry of `ls-tree` or `ls-files --stage`, and its path."""
+    for entry in answer.split(b"\0"):
+        words, _, name = entry.partition(b"\t")
+        if name:
+            first, second, third = words.decode().split(" ")
+            yield first, second, third, os.fsdecode(name)
+
+
 def _batch(answer: bytes) -> Iterator[bytes | None]:
-    """Yield the contents out of the answer of `cat-file --batch`, None for what is no file."""
+    """Yield the contents out of the answer of `cat-file --batch`, None for what is not there."""
     place = 0
     while (end := answer.find(b"\n", place)) >= 0:
         words = answer[place:end].split(b" ")
         place = end + 1
-        if len(words) != 3 or not words[2].isdigit():  # "NAME missing", "NAME ambiguous"
+        if len(words) != 3 or not words[2].isdigit():  # "NAME missing"
             yield None
             continue
         size = int(words[2])
