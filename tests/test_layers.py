@@ -271,7 +271,7 @@ def test_failures_are_defined_in_one_module() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & names
     }
-    assert defined == set()
+    assert {module for module, _ in defined} == {"errors"}  # finer than an outcome
 
 
 def test_modules_are_read_in_one_go() -> None:
