@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fftdeploy import locate, names
+from fftdeploy import locate, names, toml_reader
 from fftdeploy.errors import ConfigError
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -180,33 +180,30 @@ class Document:
         if value > 1:
             raise self.error(
                 ("version",),
-                f"version {value} needs a newer fftdeploy",
+                f"version {str(value)[:20]} needs a newer fftdeploy",
                 "pip install --upgrade fftdeploy",
             )
         if value != 1:
-            raise self.error(("version",), f"there is no version {value}", "write: version = 1")
+            said = f"there is no version {str(value)[:20]}"
+            raise self.error(("version",), said, "write: version = 1")
 
 
 def parse(raw: bytes, source: str) -> Document:
     """Decode and parse one TOML file.
 
     Raises:
-        ConfigError: Not UTF-8, hidden or control characters, a merge conflict, not TOML,
-            or over 8 MiB; always with the place.
+        ConfigError: Not UTF-8, hidden or control characters, a merge conflict, not TOML, past
+            a bound of `toml_reader`, or over 8 MiB; always with the place.
     """
     text = decode(raw, source)
     try:
-        return Document(source, text, tomllib.loads(text))
+        return Document(source, text, toml_reader.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(text, source, error) from None
-    except RecursionError:
-        raise ConfigError(
-            "arrays or tables are nested too deeply", hint="flatten them", where=source
-        ) from None
-    except ValueError:  # an integer of thousands of digits, or a date that does not exist
-        raise ConfigError(
-            "a number or date is outside what can be read", hint="shorten it", where=source
-        ) from None
+    except toml_reader.BoundError as error:
+        line, column = locate.line_column(text, error.offset)
+        where = f"{source}:{line}:{column}"
+        raise ConfigError(str(error), hint=error.hint, where=where) from None
 
 
 def decode(raw: bytes, source: str) -> str:

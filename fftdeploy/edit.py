@@ -7,7 +7,6 @@ was meant.
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Any
 
 import tomlkit
 
-from fftdeploy import locate
+from fftdeploy import locate, toml_reader
 from fftdeploy.deployments import Hold, Release, Target
 from fftdeploy.document import Document
 from fftdeploy.errors import ConfigError
@@ -172,8 +171,8 @@ def _fragment(text: str, start: int, table: Mapping[str, Any]) -> _Fragment | No
 
 def _parsed(text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError):
+        return toml_reader.loads(text)
+    except ValueError:
         return None
 
 

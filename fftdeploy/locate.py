@@ -27,6 +27,8 @@ _STRING = re.compile(_QUOTED)
 _NESTING = re.compile(rf"{_QUOTED}|#[^\n]*+|[\[\]{{}}]")
 _BARE_VALUE = re.compile(r"\d{4}-\d\d-\d\d \d\d:[^\s,\]}#]*+|[^\s,\]}#]*+")
 _KEY = re.compile(r"""[A-Za-z0-9_-]++|"(?:[^"\\\n]++|\\[^\n])*+"|'[^'\n]*+'""")
+_PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]++|\\[^\n])*+"?|'[^'\n]*+'?)"""
+_PARTS = re.compile(_PART)
 _BLANK = re.compile(r"[ \t]*+")
 _FILLER = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 
@@ -54,6 +56,16 @@ class Array(NamedTuple):
     close: int
 
 
+class Word(NamedTuple):
+    """A bare word or quoted key, with those that dots join to it."""
+
+    start: int
+    parts: tuple[str, ...]
+    """As written, quotes included."""
+    is_number: bool
+    """Whether it starts with a digit and is no key."""
+
+
 def line_column(text: str, offset: int) -> tuple[int, int]:
     """Return the line and column of `offset`, both from 1."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
@@ -79,6 +91,35 @@ def position(text: str, path: Path) -> tuple[int, int]:
             return index.place(_inside(text, node, path[depth:]))
         node = child
     return index.place(node.start)
+
+
+def words(text: str) -> Iterator[Word]:
+    """Yield the keys, headers, numbers and other bare words, and the strings that could be keys."""
+    # What may span lines is taken whole; a word is told from a comment by coming first.
+    words = re.compile(rf"\"{{3}}|'{{3}}|#[^\n]*+|{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
+    offset = 0
+    while found := words.search(text, offset):
+        offset = found.end()
+        if found[0] in {'"""', "'''"}:
+            offset = _skip(_STRING, text, found.start())
+        elif found[0][0] != "#":
+            parts = tuple(_PARTS.findall(found[0]))
+            after = _skip(_BLANK, text, offset)
+            is_number = parts[0].lstrip("-")[:1].isdecimal() and text[after : after + 1] != "="
+            yield Word(found.start(), parts, is_number)
+
+
+def deepest(text: str) -> int:
+    """Return the offset of the bracket that most others are around."""
+    depth = most = offset = 0
+    for token in _NESTING.finditer(text):
+        if token[0] in {"[", "{"}:
+            depth += 1
+            if depth > most:
+                most, offset = depth, token.start()
+        elif token[0] in {"]", "}"}:
+            depth -= 1
+    return offset
 
 
 def redefinition(text: str, line: int) -> tuple[int, int] | None:
@@ -200,7 +241,7 @@ def _unquoted(key: str) -> str:
         return key
     if key[0] == '"' and "\\" in key:
         try:
-            return str(tomllib.loads(f"key = {key}")["key"])
+            return str(tomllib.loads(f"key = {key}")["key"])  # no number, no key, no depth
         except ValueError:
             pass
     return key[1:-1]

@@ -98,7 +98,12 @@ def _refuse_untold(doc: Document, value: Any, path: document.Path) -> None:
     elif isinstance(value, list):
         for index, below in enumerate(value):
             _refuse_untold(doc, below, (*path, index))
-    elif not isinstance(value, str | int | float) or not (
-        isinstance(value, str) or math.isfinite(value)
-    ):
+    elif not isinstance(value, str) and not _is_finite(value):
         raise doc.error(path, f"{document.toml_type(value)} of this value can't be sent as JSON")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # an integer that is more than any float
+        return False

@@ -378,12 +378,12 @@ def _unreadable(path: str, error: Exception) -> ConfigError:
 
 
 def _parse(raw: bytes, path: str) -> dict[str, Any]:
-    import tomllib
+    from fftdeploy import toml_reader
 
     try:
         if len(raw) <= _MAX_BYTES:
-            return tomllib.loads(raw.decode().removeprefix("\ufeff"))
-    except (ValueError, RecursionError):  # both decode errors are ValueErrors
+            return toml_reader.loads(raw.decode().removeprefix("\ufeff"))
+    except ValueError:  # every way in which it is not TOML, or not text, is one
         pass
     from fftdeploy import document  # it finds the line and the words; only failures pay
 

@@ -49,8 +49,9 @@ LAYERS = (
     ("__init__",),
     ("runtime",),
     ("document",),
+    ("toml_reader",),
     ("locate", "retirement", "answers", "report", "diff"),
-    ("durations", "strict_json", "schema_parts"),
+    ("durations", "strict_json", "schema_parts", "depth"),
     ("names",),
     ("errors",),
 )
@@ -78,6 +79,8 @@ DOORS = {
     "rich": {"render"},
     "typer": {"cli"},
     "tomlkit": {"edit"},
+    # Who else has it words its errors, or reads one quoted key.
+    "tomllib": {"toml_reader", "document", "locate"},
     "subprocess": {"git"},
     "socket": {"sandbox", "holder"},
     "http": {"sandbox"},

@@ -3,10 +3,8 @@
 from typing import Any
 
 from fftdeploy import strict_json
+from fftdeploy.depth import MAX_DEPTH, is_deep
 from fftdeploy.strict_json import StrictError
-
-MAX_DEPTH = 100
-"""Most arrays and objects inside each other; the reader's own limit is not the same everywhere."""
 
 MISSING = object()
 """What `lookup` finds where there is nothing; JSON's `null` is something."""
@@ -19,7 +17,8 @@ def read(text: str) -> Any:
         StrictError: It is none.
     """
     value = strict_json.loads(text)
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+    may_be_deep = isinstance(value, dict | list) and text.count("[") + text.count("{") > MAX_DEPTH
+    if may_be_deep and is_deep(value):
         raise StrictError("JSON nested too deep")
     return value
 
@@ -41,18 +40,6 @@ def lookup(value: Any, path: str) -> Any:
         else:
             return MISSING
     return value
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            below
-            for above in level
-            if isinstance(above, dict | list)
-            for below in (above.values() if isinstance(above, dict) else above)
-        ]
-    return any(isinstance(below, dict | list) for below in level)
 
 
 def _with_plain_numbers(value: Any) -> Any:
