@@ -213,6 +213,17 @@ def parse(raw: bytes, source: str = "deployments.toml") -> Deployments:
     return Deployments(doc, targets)
 
 
+def check_target(doc: Document, path: tuple[str, str], table: Any) -> None:
+    """Raise for what `resolve` asks of a target and can't use; keys of a newer version pass."""
+    _bundle(doc, doc.table(table, path, "a table with a `model`"), path)
+    for key in ("releases", "holds"):
+        rows = doc.array(table.get(key, []), (*path, key), f"an array of {key}")
+        for index, row in enumerate(rows):
+            doc.table(row, (*path, key, index), "an inline table")
+        if key == "releases" and rows:
+            _number(doc, rows[0], (*path, key, 0), "n")
+
+
 def _refuse_value(doc: Document, path: tuple[str, ...], value: Any, wanted: str) -> NoReturn:
     """Say what stands where a task or a target should: a setting, a misspelling, or a slip."""
     doc.refuse_setting(path[-1], path)

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 FILE_NAME = "deployments.toml"
 FILE_VARIABLE = "FFTDEPLOY_FILE"
 _MAX_BYTES = 8 * 1024 * 1024
-# What the full readers know too; those would triple the cost of an import.
-_TARGET_KEYS = frozenset({"model", "profile", "provider", "releases", "holds"})
-_ROW_KEYS = frozenset(
-    "n model provider profile profile_sha at by via job evidence to why verified overrides "  # noqa: SIM905  one line, not 18
-    "release since until lifted lifted_by lifted_why".split()
-)
 
 
 class Resolution(str):
@@ -136,7 +130,8 @@ def resolve(
         UsageError: The file has no such target, and there is no earlier answer to keep.
         ConfigError: The file, the target in it or its profile is not valid, and there is no
             earlier answer to keep; or the override is not a model ID.  Other targets of the
-            file are not checked.
+            file are not checked, and keys that this version does not know are passed over: a
+            file of a newer version stops no running service.
 
     >>> from fftdeploy import resolve
     >>> client.chat.completions.create(model=resolve("triage/production"), ...)  # doctest: +SKIP
@@ -278,24 +273,19 @@ def _resolve(path: str, target: str) -> Resolution:
 
 
 def _check_target(path: str, place: tuple[str, str], table: Any) -> None:
-    """Raise for anything of this target that is not understood; nothing is ignored."""
+    """Raise for any key of this target that is known, used here and not understood."""
     for part in place:
         if problem := names.name_problem(part):
             raise _document(path).error(place, problem)
     if not _is_plain(table):
         from fftdeploy import deployments  # it says what is wrong, with its line
 
-        deployments.parse(_bytes(path), path)
-        raise _document(path).error(place, f"{'.'.join(place)} is not a valid target")
-    if problem := names.model_problem(table["model"]):
-        raise _document(path).error((*place, "model"), problem)
-    if "profile" in table and (problem := names.name_problem(table["profile"])):
-        raise _document(path).error((*place, "profile"), problem)
+        deployments.check_target(_document(path), place, table)
 
 
 def _is_plain(table: Any) -> bool:
-    """Tell whether a target has known keys of the right types only, and this version's provider."""
-    if type(table) is not dict or not table.keys() <= _TARGET_KEYS or "model" not in table:
+    """Tell whether all that is used of a target has the right type, and this version's provider."""
+    if type(table) is not dict or "model" not in table:
         return False
     texts = [table[key] for key in ("model", "profile", "provider") if key in table]
     rows = [table.get("releases", []), table.get("holds", [])]
@@ -303,13 +293,16 @@ def _is_plain(table: Any) -> bool:
         all(type(text) is str for text in texts)
         and table.get("provider", names.OPENAI) == names.OPENAI
         and all(type(value) is list for value in rows)
-        and all(type(row) is dict and row.keys() <= _ROW_KEYS for value in rows for row in value)
+        and all(type(row) is dict for value in rows for row in value)
         and all(type(row.get("n")) is int for row in rows[0][:1])
+        and not names.model_problem(table["model"])
+        and not ("profile" in table and names.name_problem(table["profile"]))
     )
 
 
 def _only_task(data: Mapping[str, Any], environment: str) -> str:
-    tasks = [task for task in data if task != "version"]
+    # A newer version may have more at the top than tasks.
+    tasks = [task for task, table in data.items() if _is_task(table)]
     if len(tasks) == 1:
         return tasks[0]
     raise UsageError(
@@ -317,6 +310,12 @@ def _only_task(data: Mapping[str, Any], environment: str) -> str:
         hint="write TASK/ENVIRONMENT",
         code="unknown-target",
     )
+
+
+def _is_task(table: Any) -> bool:
+    if type(table) is not dict:
+        return False
+    return any(type(below) is dict and "model" in below for below in table.values())
 
 
 def target_names(data: Mapping[str, Any]) -> list[str]:

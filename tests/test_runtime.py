@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fftdeploy import FftdeployError, Resolution, deployments, profiles, resolve, runtime
+from fftdeploy import FftdeployError, Resolution, profiles, resolve, runtime
 from fftdeploy.cli.app import run
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.quick import resolve_quickly
@@ -100,7 +100,6 @@ BREAKS = {
     "version-only": b"version = 1\n",
     "newer": b"version = 2\n",
     "not-utf8": b"\xff\xfe",
-    "hostile": document(more='base_url = "http://127.0.0.1:1"\n').encode(),
     "bad-model": document("gpt 4").encode(),
     "two-tasks-gone": b"version = 1\n[other.production]\nmodel = 'gpt-6-luna'\n",
 }
@@ -250,13 +249,13 @@ def test_a_profile_that_is_not_understood_is_an_error(file: Path, how: str) -> N
 
 
 STRICT = {
-    "canary": (document(more='canary = "gpt-6-luna"\n'), "not in this version"),
     "provider": (document(more='provider = "azure"\n'), "not in this version"),
-    "unknown-key": (document(more="moddel = 1\n"), "unknown key"),
+    "profile-name": (document(more="profile = 'A b'\n"), "is not a name"),
+    "profile-type": (document(more="profile = 3\n"), "must be a string"),
+    "holds-type": (document(more="holds = 3\n"), "must be an array of holds"),
     "no-model": ("version = 1\n[triage.production]\nholds = []\n", "'model' is missing"),
     "model-type": ("version = 1\n[triage.production]\nmodel = 3\n", "must be a string"),
     "table-type": ("version = 1\n[triage]\nproduction = 3\n", "must be a table"),
-    "row-key": (document().replace("via =", "url = 'x', via ="), "the API address"),
     "row-type": (document(rows="3,"), "must be an inline table"),
     "row-number": (document().replace("n = 9", "n = true"), "'n' must be"),
     "task-name": ('version = 1\n["tri age".production]\nmodel = "m"\n', "is not a name"),
@@ -282,10 +281,69 @@ def test_lenient_about_other_targets(file: Path) -> None:
     assert resolve("triage/production") == V9
 
 
-def test_the_quick_reader_knows_the_keys_that_the_full_one_knows() -> None:
-    assert set(deployments._TARGET_KEYS) == runtime._TARGET_KEYS
-    assert deployments._RELEASE_KEYS | deployments._HOLD_KEYS == runtime._ROW_KEYS
-    assert "system" in profiles._KEYS
+NEWER = {
+    "target": (document(more='canary = "gpt-6-luna"\n'), ":8:1", "'canary' is not in this version"),
+    "target-table": (document(more="[triage.production.x]\ny = 1\n"), ":8:1", "unknown key 'x'"),
+    "target-near": (document(more='provder = "azure"\n'), ":8:1", "unknown key 'provder'"),
+    "release": (document().replace("via =", "ticket = 1, via ="), ":6:", "unknown key 'ticket'"),
+    "hold": (document(more="holds = [{ model = 'm', sinse = 1 }]\n"), ":8:", "key 'sinse'"),
+    "top": (f"region = 1\n{document()}", ":1:1", "unknown key 'region'"),
+    "top-near": (f"verson = 1\n{document()}", ":1:1", "unknown key 'verson'"),
+    "top-table": (document(more="[defaults.retry]\ntimes = 3\n"), ":9:", "unknown key 'times'"),
+    "other-target": (document(more='[triage.dev]\nmodel = "m"\nx = 1\n'), ":10:1", "key 'x'"),
+    "H1-address": (document(more='base_url = "http://127.0.0.1:1"\n'), ":8:1", "the API address"),
+}  # fmt: skip
+NEAR = {"target-near": "provider", "top-near": "version", "hold": "since"}
+STRICT_COMMANDS = (
+    ("promote", "triage/production", "--model", V8, "--why", "x", "--yes"),
+    ("rollback", "triage/production", "--yes"),
+    ("adopt", "triage/production", "--why", "x", "--yes"),
+    ("hold", "triage/production", V8, "--why", "x", "--yes"),
+    ("unhold", "triage/production", "--why", "x", "--yes"),
+    ("check", "--offline"),
+    ("status", "--offline"),
+    ("history",),
+    ("diff", "production", "production"),
+    ("eval", "triage/production"),
+    ("size", "triage/production"),
+    ("scan",),
+)
+
+
+@pytest.mark.parametrize("how", NEWER)
+@pytest.mark.parametrize("target", ["triage/production", "production"])
+def test_J23_a_newer_file_stops_no_service(file: Path, how: str, target: str) -> None:
+    file.write_text(NEWER[how][0])
+
+    found = resolve(target)
+
+    assert facts(found) == (V9, "triage/production", 9, None, "")
+    assert resolve_quickly(["resolve", target]) == 0
+    assert run(["resolve", target, "--json"]) == 0
+
+
+@pytest.mark.parametrize("how", NEWER)
+def test_J23_what_writes_or_checks_refuses_a_newer_file(
+    file: Path, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text, where, said = NEWER[how]
+    file.write_text(text)
+
+    for argv in STRICT_COMMANDS:
+        code, err = run(list(argv)), capfd.readouterr().err
+        assert code == 3, (argv, err)
+        assert said in err, argv
+        assert f"deployments.toml{where}" in err, argv
+        assert how not in NEAR or f"hint: did you mean '{NEAR[how]}'?" in err, argv
+
+    assert file.read_text() == text
+
+
+def test_J23_a_file_of_another_version_is_another_file(file: Path) -> None:
+    file.write_text(document().replace("version = 1", "version = 2"))
+
+    with pytest.raises(ConfigError, match="version 2 needs a newer fftdeploy"):
+        resolve("triage/production")
 
 
 def test_threads_see_whole_answers(file: Path) -> None:
@@ -329,7 +387,7 @@ INPUTS: dict[str, tuple[str, list[str], int]] = {
     "other-broken": (document(more="[triage.dev]\nmodel = 3\n"), ["triage/production"], 0),
     "broken": ("version = ", ["triage/production"], 3),
     "no-version": ('[a.b]\nmodel = "m"\n', ["a/b"], 3),
-    "canary": (STRICT["canary"][0], ["triage/production"], 3),
+    "J23-newer": (document(more='canary = "gpt-6-luna"\n'), ["triage/production"], 0),
     "hand-edit": (document(V8, live=V9), ["triage/production"], 0),
     "bom": ("\ufeff" + document(), ["triage/production"], 0),
     "crlf": (document().replace("\n", "\r\n"), ["triage/production"], 0),
