@@ -102,8 +102,8 @@ def is_record_below(ground: Ground, change: Change) -> bool:
 
 
 def _environment(ground: Ground, change: Change) -> Iterator[Finding]:
-    order, name = ground.policy.order, change.target.environment
-    if order and name not in order:
+    known, name = ground.policy.default_sources, change.target.environment
+    if known and name not in known:
         message = f"the base's {FILE_NAME} knows no environment {name!r}"
         yield ground.about(change, "policy-environment", message, "merge the policy first")
 
@@ -112,8 +112,7 @@ def _row(ground: Ground, change: Change, release: Release) -> Iterator[Finding]:
     """Doubt a row whose time was made up: soak will count from it once it is merged."""
     old, target = ground.old(change.target), change.target
     top = old.newest.n if old is not None and old.newest is not None else 0
-    added = sum(row.n > top for row in target.releases)
-    if release.n > top + added:
+    if release.n > top + target.place(top):  # as many are above it
         message = f"release {release.n} skips numbers: release {top} is the newest of the base"
         yield ground.about(change, "number", message, "promote again")
     if release.at - ground.now > _CLOCK_SKEW:
@@ -208,18 +207,16 @@ def _rollback(ground: Ground, change: Change) -> Iterator[Finding]:
 def _is_known(old: Target, bundle: Bundle, back: Bundle) -> bool:
     """Tell whether `bundle` is the model of `back` with a prompt that the target was live with."""
     same = replace(bundle, profile=back.profile, profile_sha=back.profile_sha) == back
-    prompts = {(row.bundle.profile, row.bundle.profile_sha) for row in old.releases}
-    return same and (bundle.profile, bundle.profile_sha) in prompts
+    return same and (bundle.profile, bundle.profile_sha) in old.prompts
 
 
 def _removes(target: Target, live: Bundle, ground: Ground, back: Release) -> bool:
     """Tell whether what was live is on hold, was, or needs none: an overshoot is put right."""
     old = ground.old(target)
-    origins = [old.origin(row) for row in old.releases if row.bundle == live] if old else []
-    is_forward = bool(origins) and old is not None and old.origin(back) > max(origins)
+    origin = old.newest_origins.get(live) if old else None
+    is_forward = origin is not None and old is not None and old.origin(back) > origin
     # One that was lifted again is listed as such.
-    holds = tuple(replace(hold, lifted=None) for hold in target.holds)
-    return is_forward or replace(target, holds=holds).hold_on(live, ground.now) is not None
+    return is_forward or target.unlifted.hold_on(live, ground.now) is not None
 
 
 def _unexplained(ground: Ground, change: Change) -> Iterator[Finding]:

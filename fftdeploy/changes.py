@@ -99,10 +99,10 @@ def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[Change]:
             yield Change("removed-release", new, what)
         elif kept != release:
             what = f"release {release.n} was rewritten"
-            yield Change("unexplained", new, what, _place(new, release.n))
+            yield Change("unexplained", new, what, ("releases", new.place(release.n)))
     added = [release for release in new.releases if release.n not in old.by_number]
     for release in reversed(added):
-        place = _place(new, release.n)
+        place = ("releases", new.place(release.n))
         if release.n < top:
             what = f"release {release.n} was slipped in below release {top}"
             yield Change("unexplained", new, what, place)
@@ -112,11 +112,6 @@ def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[Change]:
             what = f"release {release.n} sets aside: {', '.join(release.overrides)}"
             yield Change("override", new, what, place)
         live = release.bundle
-
-
-def _place(target: Target, n: int) -> tuple[str | int, ...]:
-    numbers = [release.n for release in target.releases]
-    return ("releases", numbers.index(n))
 
 
 def _kind(release: Release, live: Bundle | None) -> Kind:
@@ -142,17 +137,18 @@ def _said(release: Release) -> str:
 
 def _holds(old: Target, new: Target) -> Iterator[Change]:
     """Explain the holds; those that a rollback put on what it removed are part of it."""
-    missing = list((Counter(old.holds) - Counter(new.holds)).elements())
+    known = frozenset(old.holds)
+    missing = Counter(old.holds) - Counter(new.holds)
     added = [release for release in new.releases if release.n not in old.by_number]
     rollbacks = {release.at for release in added if release.via == "rollback"}
     removed = {old.model, *(release.bundle.model for release in added)}
     for index, hold in enumerate(new.holds):
-        if hold in old.holds:
+        if hold in known:
             continue
         place = ("holds", index)
         before = _unlifted(hold)
-        if hold.lifted is not None and before in missing:
-            missing.remove(before)
+        if hold.lifted is not None and missing[before]:
+            missing[before] -= 1
             what = f"the hold on {_held(hold)} was lifted by {hold.lifted_by}: {hold.lifted_why}"
             yield Change("unhold", new, what, place)
         elif hold.lifted is not None:
@@ -160,7 +156,7 @@ def _holds(old: Target, new: Target) -> Iterator[Change]:
             yield Change("unhold", new, what, place)
         elif hold.since not in rollbacks or hold.model not in removed:
             yield Change("hold", new, f"{_held(hold)} is on hold: {hold.why}", place)
-    for hold in missing:
+    for hold in missing.elements():
         what = f"the hold on {_held(hold)} was removed or rewritten: `unhold` lifts one"
         yield Change("unexplained", new, what, ("holds",))
 

@@ -54,8 +54,8 @@ class Conflict(NamedTuple):
 
     def both_changed(self) -> list[str]:
         """Name the targets that the two sides changed in two ways."""
-        sides = changed(self.base, self.ours), changed(self.base, self.theirs)
-        met = [name for name in sides[0] if name in sides[1]]
+        theirs = set(changed(self.base, self.theirs))
+        met = [name for name in changed(self.base, self.ours) if name in theirs]
         return [name for name in met if self.ours.find(name) != self.theirs.find(name)]
 
 
@@ -206,10 +206,11 @@ def _new(found: Conflict) -> list[str]:
 
 def _sides(found: Conflict, met: list[str]) -> Iterator[str]:
     """Yield one line for each change that met another, or that has to be made again."""
+    both = set(met)
     for label, side in (("ours", found.ours), ("theirs", found.theirs)):
         is_kept = side is found.kept
         for name in changed(found.base, side):
-            if not is_kept or not met or name in met:
+            if not is_kept or not met or name in both:
                 what = summary(found.base.find(name), side.find(name))
                 yield f"{label} ({'keep' if is_kept else 'make again'}): {name} {what}"
 
@@ -242,7 +243,7 @@ def _moment(at: datetime) -> str:
 
 def _new_holds(before: Target | None, after: Target) -> list[Hold]:
     """Return the holds that were added or lifted, newest first."""
-    old = before.holds if before else ()
+    old = frozenset(before.holds if before else ())
     return [hold for hold in after.holds if hold not in old]
 
 

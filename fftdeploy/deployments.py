@@ -1,19 +1,17 @@
-"""`deployments.toml` as frozen values: what is live where, and how it came to be.
-
-Times are in UTC.  `openai` stands for a provider the file leaves out.  Order is the file's:
-releases and holds newest first.
-"""
+"""`deployments.toml` read strictly: every target that it has, and where each is written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from fftdeploy import document, names
 from fftdeploy.document import Document
 from fftdeploy.errors import UsageError
 from fftdeploy.names import OPENAI
+from fftdeploy.releases import Bundle, Hold, Release, Target
+
+__all__ = ["Bundle", "Deployments", "Hold", "Release", "Target", "parse"]
 
 OVERRIDES = ("freeze", "soak", "order", "runway", "inconclusive")
 _TARGET_KEYS = ("model", "profile", "provider", "releases", "holds")
@@ -24,119 +22,6 @@ _HOLD_KEYS = frozenset({"model", "provider", "release", "since", "by", "why", "u
 _HOLD_KEYS |= {"lifted", "lifted_by", "lifted_why"}
 _HEX = frozenset("0123456789abcdef")
 _model_problem = lru_cache(maxsize=1024)(names.model_problem)  # a model has many releases
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """What is really deployed: equal bundles are the same deployment."""
-
-    model: str
-    provider: str = OPENAI
-    profile: str | None = None
-    profile_sha: str | None = None
-    """First 32 hex digits of the SHA-256 of the profile's canonical content."""
-
-    def __str__(self) -> str:
-        parts = [self.model]
-        if self.provider != OPENAI:
-            parts.append(f"at {self.provider}")
-        if self.profile:
-            parts.append(f"with profile {self.profile}")
-        return " ".join(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One record of a bundle made live in a target; never edited."""
-
-    n: int
-    bundle: Bundle
-    at: datetime
-    by: str
-    via: str
-    job: str | None = None
-    evidence: str | None = None
-    why: str | None = None
-    to: int | None = None
-    verified: bool = True
-    overrides: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A block on a model, or on one release's bundle; active unless lifted or past `until`."""
-
-    model: str
-    since: datetime
-    by: str
-    why: str
-    provider: str = OPENAI
-    release: int | None = None
-    until: datetime | None = None
-    lifted: datetime | None = None
-    lifted_by: str | None = None
-    lifted_why: str | None = None
-
-    def is_active(self, now: datetime) -> bool:
-        """Tell whether the hold blocks at `now`."""
-        return self.lifted is None and (self.until is None or now < self.until)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A task in an environment: what is live there, and its releases and holds."""
-
-    task: str
-    environment: str
-    model: str
-    provider: str = OPENAI
-    profile: str | None = None
-    releases: tuple[Release, ...] = ()
-    holds: tuple[Hold, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.task}/{self.environment}"
-
-    @property
-    def newest(self) -> Release | None:
-        """The release on top, if any is recorded."""
-        return self.releases[0] if self.releases else None
-
-    @cached_property
-    def by_number(self) -> Mapping[int, Release]:
-        """The releases that are kept, by number."""
-        return {release.n: release for release in self.releases}
-
-    def other_models(self, model: str) -> tuple[str, ...]:
-        """Name the models of the releases but `model`: a key that sees one is the right key."""
-        return tuple(sorted({release.bundle.model for release in self.releases} - {model}))
-
-    def origin(self, release: Release) -> int:
-        """Return the number of the release whose deployment `release` continues.
-
-        A rollback, or an adopted way back, continues the release it went back to; a number
-        that is no longer kept is an origin itself.  `to < n` always, so this ends.
-        """
-        number = release.n
-        current: Release | None = release
-        while current is not None and current.to is not None:
-            number = current.to
-            current = self.by_number.get(number)
-        return number
-
-    def hold_on(self, bundle: Bundle, now: datetime) -> Hold | None:
-        """Return the active hold that blocks `bundle`, if any."""
-        return next((hold for hold in self.holds if self._blocks(hold, bundle, now)), None)
-
-    def _blocks(self, hold: Hold, bundle: Bundle, now: datetime) -> bool:
-        if not hold.is_active(now) or (hold.model, hold.provider) != (
-            bundle.model,
-            bundle.provider,
-        ):
-            return False
-        held = self.by_number.get(hold.release) if hold.release is not None else None
-        # A hold whose release is no longer kept can't be narrowed, so it blocks the model.
-        return held is None or held.bundle == bundle
 
 
 @dataclass(frozen=True)

@@ -311,7 +311,7 @@ def _changes(fragment: _Fragment, before: Target, after: Target) -> list[Splice]
         ),
         *_prepend(fragment, "releases", _rows(map(_release, _new_releases(before, after)))),
         *_prepend(fragment, "holds", _rows(map(_hold, new))),
-        *(_extend(fragment, index, lifting) for index, lifting in enumerate(kept) if lifting),
+        *_extend(fragment, "holds", kept),
     ]
 
 
@@ -351,11 +351,15 @@ def _prepend(fragment: _Fragment, key: str, rows: list[str]) -> list[Splice]:
     return [(array.start + 1, end, f"{lines}{eol}{tail}")]
 
 
-def _extend(fragment: _Fragment, index: int, values: Mapping[str, Any]) -> Splice:
-    """Put `values` at the end of a hold's row."""
-    start, _ = locate.array(fragment.text, fragment.statements["holds"].value).elements[index]
-    end = locate.inline_table(fragment.text, start)[-1].end
-    return (end, end, f", {_pairs(values)}")
+def _extend(fragment: _Fragment, key: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Splice]:
+    """Put values, if there are any for it, at the end of each row of an array."""
+    if not any(rows):
+        return
+    array = locate.array(fragment.text, fragment.statements[key].value)
+    for (start, _), values in zip(array.elements, rows, strict=True):
+        if values:
+            end = locate.inline_table(fragment.text, start)[-1].end
+            yield (end, end, f", {_pairs(values)}")
 
 
 def _insert(fragment: _Fragment, key: str, *lines: str) -> Splice:

@@ -88,7 +88,7 @@ def position(text: str, path: Path) -> tuple[int, int]:
     for depth, part in enumerate(path):
         child = node.children.get(part)
         if child is None:
-            return index.place(_inside(text, node, path[depth:]))
+            return index.place(index.inside(node, path[depth:]))
         node = child
     return index.place(node.start)
 
@@ -311,10 +311,12 @@ class _Names:
 
 
 class _Index(_Names):
-    """The names of a whole document, and where its lines end."""
+    """The names of a whole document, where its lines end, and the arrays that were looked into."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
+        self.text = text
+        self.arrays: dict[int, Array] = {}
         for statement in statements(text):
             self.add(statement)
         self.line_ends = [found.start() for found in re.finditer("\n", text)]
@@ -324,32 +326,37 @@ class _Index(_Names):
         above = bisect_left(self.line_ends, offset)
         return above + 1, offset - (self.line_ends[above - 1] if above else -1)
 
+    def inside(self, node: _Node, path: Path) -> int:
+        """Follow `path` into the arrays and inline tables of a value; stop where it ends."""
+        start, value = node.start, node.value
+        while path and value >= 0:
+            if self.text.startswith("[", value) and isinstance(path[0], int):
+                elements = self.array(value).elements
+                if not 0 <= path[0] < len(elements):
+                    break
+                start = value = elements[path[0]][0]
+                path = path[1:]
+            elif self.text.startswith("{", value):
+                pairs = inline_table(self.text, value)
+                found = next((pair for pair in pairs if _leads(pair.path, path)), None)
+                if found is None:
+                    break
+                start, value = found.start, found.value
+                path = path[len(found.path) :]
+            else:
+                break
+        return start
 
-@lru_cache(maxsize=1)  # `check` asks for the line of every target of one text
+    def array(self, start: int) -> Array:
+        """Find the elements of the array whose `[` is at `start`, once."""
+        if start not in self.arrays:
+            self.arrays[start] = array(self.text, start)
+        return self.arrays[start]
+
+
+@lru_cache(maxsize=1)  # `check` asks for the line of every target, and release, of one text
 def _index(text: str) -> _Index:
     return _Index(text)
-
-
-def _inside(text: str, node: _Node, path: Path) -> int:
-    """Follow `path` into the arrays and inline tables of a value; stop where it ends."""
-    start, value = node.start, node.value
-    while path and value >= 0:
-        if text.startswith("[", value) and isinstance(path[0], int):
-            elements = array(text, value).elements
-            if not 0 <= path[0] < len(elements):
-                break
-            start = value = elements[path[0]][0]
-            path = path[1:]
-        elif text.startswith("{", value):
-            pairs = inline_table(text, value)
-            found = next((pair for pair in pairs if _leads(pair.path, path)), None)
-            if found is None:
-                break
-            start, value = found.start, found.value
-            path = path[len(found.path) :]
-        else:
-            break
-    return start
 
 
 def _leads(key: tuple[str, ...], path: Path) -> bool:

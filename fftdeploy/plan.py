@@ -329,9 +329,10 @@ def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:
             hint=f"name the model: {', '.join(hold.model for hold in chosen)}",
             code="several-holds",
         )
+    lifted = frozenset(chosen)
     holds = tuple(
         replace(hold, lifted=actor.now, lifted_by=actor.by, lifted_why=actor.why or "")
-        if hold in chosen
+        if hold in lifted
         else hold
         for hold in target.holds
     )

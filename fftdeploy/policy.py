@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 from fftdeploy import document, names
@@ -58,7 +59,7 @@ class Task:
     gate: GateRules | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """The whole file; an absent file is `Policy()`, with every environment open."""
 
@@ -80,12 +81,17 @@ class Policy:
         """Return what `environment` asks; its default source is the one before it in `order`."""
         if environment in self.environments:
             return self.environments[environment]
-        return Rules(sources=_default_sources(self.order, environment))
+        return Rules(sources=self.default_sources.get(environment, ()))
+
+    @cached_property
+    def default_sources(self) -> Mapping[str, tuple[str, ...]]:
+        """The source that each environment of `order` has by default: the one before it."""
+        return _default_sources(self.order)
 
     def knows(self, task: str, environment: str) -> bool:
         """Tell whether a target may be created here without `--create`."""
         return task in self.tasks and (
-            environment in self.order or environment in self.environments
+            environment in self.default_sources or environment in self.environments
         )
 
     def check_environments(self, deployments: Deployments) -> None:
@@ -97,7 +103,7 @@ class Policy:
         if not self.order:
             return
         for target in deployments.targets.values():
-            if target.environment not in self.order:
+            if target.environment not in self.default_sources:
                 near = names.nearest(target.environment, list(self.order))
                 raise deployments.document.error(
                     (target.task, target.environment),
@@ -135,13 +141,14 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
     if len(set(order)) != len(order):
         raise doc.error(("order",), "'order' names an environment twice")
     default = _flag(doc, doc.data, (), "allow_overrides", default=True)
+    sources = _default_sources(order)
     environments = doc.table(doc.data.get("environments", {}), ("environments",))
     tasks = doc.table(doc.data.get("tasks", {}), ("tasks",))
     return Policy(
         exists=True,
         order=order,
         environments={
-            name: _rules(doc, ("environments", name), table, order, allow_overrides=default)
+            name: _rules(doc, ("environments", name), table, sources, allow_overrides=default)
             for name, table in environments.items()
         },
         tasks={name: _task(doc, ("tasks", name), table) for name, table in tasks.items()},
@@ -193,7 +200,7 @@ def soak_breach(
     if not rules.soak or not rules.sources:
         return None
     sources = _met_sources(rules, task, bundle, deployments, live, now)
-    best = max((soaked(target, bundle, live(target), now) for target in sources), default=None)
+    best = max((target.soaked(bundle, live(target), now) for target in sources), default=None)
     if best is not None and best >= rules.soak:
         return None
     had = f"was live for {short_duration(best)}" if best is not None else "was not live"
@@ -217,24 +224,6 @@ def runway_breach(rules: Rules, days: int | None) -> Breach | None:
     return Breach("runway", f"{days} days of runway are left; {rules.min_runway_days} are asked")
 
 
-def soaked(target: Target, bundle: Bundle, live: Bundle, now: datetime) -> timedelta:
-    """Measure the newest unbroken stretch of `bundle` in `target`.
-
-    It runs from the `at` of the oldest release of the stretch to the next release, or to
-    now if the bundle is still live.
-    """
-    end = now
-    stretch: timedelta | None = None
-    for index, release in enumerate(target.releases):
-        if release.bundle == bundle and (index > 0 or live == bundle):
-            stretch = end - release.at if stretch is None else stretch + (end - release.at)
-        elif release.bundle != bundle and stretch is not None:
-            break
-        # The newest release that was edited away by hand counts for nothing: its end is unknown.
-        end = release.at
-    return stretch or timedelta()
-
-
 def _met_sources(
     rules: Rules,
     task: str,
@@ -250,39 +239,37 @@ def _met_sources(
         for target in targets
         if target is not None
         and target.hold_on(bundle, now) is None
-        and (live(target) == bundle or any(r.bundle == bundle for r in target.releases))
+        and (live(target) == bundle or target.was_live(bundle))
     ]
 
 
-def _default_sources(order: tuple[str, ...], environment: str) -> tuple[str, ...]:
-    if environment not in order:
-        return ()
-    place = order.index(environment)
-    return order[place - 1 : place] if place else ()
+def _default_sources(order: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    before = [(), *((environment,) for environment in order)]
+    return dict(zip(order, before, strict=False))
 
 
 def _rules(
     doc: Document,
     path: tuple[str, str],
     value: Any,
-    order: tuple[str, ...],
+    default_sources: Mapping[str, tuple[str, ...]],
     *,
     allow_overrides: bool,
 ) -> Rules:
     environment = doc.name(path[1], path)
     table = doc.table(value, path)
     doc.closed(table, path, _RULE_KEYS)
-    if order and environment not in order:
-        near = names.nearest(environment, list(order))
+    if default_sources and environment not in default_sources:
+        near = names.nearest(environment, list(default_sources))
         hint = f"did you mean {near!r}?" if near else "add it to `order`"
         raise doc.error(path, f"environment {environment!r} is not in `order`", hint)
     sources = (
         _names(doc, table, path, "from")
         if "from" in table
-        else _default_sources(order, environment)
+        else default_sources.get(environment, ())
     )
     for source in sources:
-        if order and source not in order:
+        if default_sources and source not in default_sources:
             raise doc.error((*path, "from"), f"environment {source!r} is not in `order`")
         if source == environment:
             raise doc.error((*path, "from"), f"{environment!r} can't be its own source")

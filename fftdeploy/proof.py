@@ -50,8 +50,8 @@ class Question:
     endpoint: str = "chat"
     """`chat` or `responses`: where the profile sends its requests."""
     probe: bool = True
-    kin: tuple[str, ...] = ()
-    """Other models of the target's releases: seeing one shows that the key is the right one."""
+    kin: frozenset[str] = frozenset()
+    """Models of the target's releases: seeing another shows that the key is the right one."""
     fresh: bool = False
     """Whether its job finished less than an hour ago, so that a 404 is asked about again."""
 
@@ -117,18 +117,27 @@ class Prover:
         """Return the time: the server's, where the clocks differ by more than 5 minutes."""
         return self._asker.now()
 
+    def deadline(self) -> float:
+        """Return the monotonic time at which what is asked from now on is given up."""
+        return self._asker.deadline()
+
     def prove(self, question: Question) -> Readiness:
         """Ask about one model, waiting while it loads."""
         return self._prove(question, self._asker.deadline())
 
     def prove_all(
-        self, questions: Iterable[Question], *, listed: bool = False
+        self,
+        questions: Iterable[Question],
+        *,
+        listed: bool = False,
+        deadline: float | None = None,
     ) -> dict[Question, Readiness]:
         """Ask about many at once, about each distinct question once, under one deadline.
 
-        With `listed`, one list stands for the retrieves of all the models that it has.
+        With `listed`, one list stands for the retrieves of all the models that it has.  The
+        deadline is `deadline`, which several calls may share, or one of this call's own.
         """
-        deadline = self._asker.deadline()
+        deadline = self.deadline() if deadline is None else deadline
         listing = self._listing(deadline) if listed else None
         usable = listing is not None and listing.status == 200 and not listing.problem
         entries = listed_models(listing) if listing is not None and usable else {}
@@ -139,7 +148,7 @@ class Prover:
         )
 
     def check_listed(
-        self, models: Iterable[str], kin: Mapping[str, tuple[str, ...]] | None = None
+        self, models: Iterable[str], kin: Mapping[str, frozenset[str]] | None = None
     ) -> dict[str, Readiness]:
         """Look models up in one list, and retrieve only those that it lacks; nothing is probed.
 
@@ -158,7 +167,8 @@ class Prover:
         known = {name: _listed_facts(name, entries) for name in names}
         found = {name: self._judge(facts) for name, facts in known.items() if facts}
         kin = kin or {}
-        unseen = [Question(n, probe=False, kin=kin.get(n, ())) for n in names if n not in found]
+        none = frozenset[str]()
+        unseen = [Question(n, probe=False, kin=kin.get(n, none)) for n in names if n not in found]
         asked = each(unseen, lambda question: self._prove(question, deadline), self.concurrency)
         found |= {question.model: readiness for question, readiness in asked.items()}
         return {name: found[name] for name in names}

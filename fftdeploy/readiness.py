@@ -218,10 +218,10 @@ def _request_id(facts: Facts) -> str:
     return next((answer.request_id for answer in answers if answer and answer.request_id), "")
 
 
-def kin_seen(listing: Answer, model: str, kin: tuple[str, ...]) -> bool:
+def kin_seen(listing: Answer, model: str, kin: frozenset[str]) -> bool:
     """Whether the list shows that the key is of the project that `model` was in.
 
-    Another fine-tune of the same organisation shows it, or one among `kin`, the other models of
+    Another fine-tune of the same organisation shows it, or another among `kin`, the models of
     the target; a base model does not, since every key sees it.
     """
     organisation = retirement.organisation_of(model)

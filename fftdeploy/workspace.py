@@ -96,7 +96,7 @@ class Workspace:
         self, target: Target | None, bundle: Bundle, *, probe: bool = True, fresh: bool = False
     ) -> Question:
         """Ask about `bundle`, in `target` or to be, the way that it will be called."""
-        kin = target.other_models(bundle.model) if target else ()
+        kin = target.models if target else frozenset[str]()
         return Question(bundle.model, self.endpoint(bundle.profile), probe, kin, fresh)
 
     def target(self, name: str) -> Target:
@@ -174,6 +174,34 @@ class Workspace:
             return None
 
 
+class Questions:
+    """What is asked about the models of several targets: about each once, whoever has it."""
+
+    def __init__(self, workspace: Workspace, targets: Iterable[Target]) -> None:
+        self.workspace = workspace
+        self._users: dict[str, list[Target]] = {}
+        for target in targets:
+            for model in target.models | {target.model}:
+                self._users.setdefault(model, []).append(target)
+        self._kin: dict[tuple[str, ...], frozenset[str]] = {}
+        self._known: dict[tuple[str, str], Question] = {}
+
+    def about(self, bundle: Bundle) -> Question:
+        """Return the question about `bundle`, which is the same for its model and endpoint."""
+        key = (bundle.model, self.workspace.endpoint(bundle.profile))
+        if key not in self._known:
+            self._known[key] = Question(*key, kin=self.kin(bundle.model))
+        return self._known[key]
+
+    def kin(self, model: str) -> frozenset[str]:
+        """Return the models of the releases of all targets that have `model`."""
+        users = self._users[model]
+        names = tuple(map(str, users))
+        if names not in self._kin:  # most often many models have the same users
+            self._kin[names] = frozenset().union(*(target.models for target in users))
+        return self._kin[names]
+
+
 def open_workspace(path: Path) -> Workspace:
     """Read the deployments file at `path`.
 
@@ -210,21 +238,22 @@ def select(known: Deployments, patterns: Iterable[str]) -> list[Target]:
     """
     from fnmatch import fnmatchcase
 
-    targets = list(known.targets.values())
+    names = {str(target): target for target in known.targets.values()}
+    called: dict[str, set[str]] = {name: {name} for name in names}
+    has_one_task = len(known.tasks()) == 1
+    for name, target in names.items():
+        for word in (target.task, *([target.environment] if has_one_task else ())):
+            called.setdefault(word, set()).add(name)
     chosen: set[str] = set()
     patterns = list(patterns)
     for pattern in patterns:
-        found = {
-            str(target)
-            for target in targets
-            if pattern in {str(target), target.task}
-            or ("*" in pattern and fnmatchcase(str(target), pattern))
-            or (len(known.tasks()) == 1 and pattern == target.environment)
-        }
+        found = called.get(pattern, set())
+        if "*" in pattern:
+            found = {name for name in names if fnmatchcase(name, pattern)}
         if not found:
             raise unknown_target(pattern, known)
         chosen |= found
-    return [target for target in targets if not patterns or str(target) in chosen]
+    return [target for name, target in names.items() if not patterns or name in chosen]
 
 
 def _exists(path: Path) -> bool:

@@ -43,6 +43,7 @@ LAYERS = (
     ("gate_rules",),
     ("grader_rules", "prices", "globs"),
     ("deployments",),
+    ("releases",),
     ("readiness",),
     ("verdicts",),
     ("provider", "settings", "wire", "journal", "files", "disk", "holder", "git"),

@@ -169,7 +169,7 @@ SOAKED = [
 def test_soak_is_the_newest_unbroken_stretch(text: str, model: str, span: timedelta) -> None:
     found = file(text)
     target = found.targets["t", "staging"]
-    assert policy.soaked(target, Bundle(model), live(target), STORY_NOW) == span
+    assert target.soaked(Bundle(model), live(target), STORY_NOW) == span
     for asked, met in ((span, True), (span + timedelta(seconds=1), False)):
         rules = Rules(("staging",), soak=asked)
         breach = policy.soak_breach(rules, "t", Bundle(model), found, live, STORY_NOW)

@@ -132,7 +132,7 @@ def test_one_wait_for_the_whole_command(on: Scene) -> None:
 
     prover.prove(Q)
     before = len(on.api.log)
-    prover.prove(replace(Q, endpoint="chat", kin=("x",)))
+    prover.prove(replace(Q, endpoint="chat", kin=frozenset({"x"})))
 
     assert (sum(on.slept), len(on.api.log) - before) == (10, 2)
 
@@ -254,7 +254,7 @@ def test_dead(on: Scene, row: str) -> None:
     on.api.retrieve(answer, model=model)
     on.api.listing(*[model_body(id=name) for name in listed])
 
-    readiness = on.prover().prove(Question(model, kin=kin))
+    readiness = on.prover().prove(Question(model, kin=frozenset(kin)))
 
     assert (readiness.dead, readiness.is_ready) == (dead, False)
 
@@ -263,7 +263,7 @@ def test_a_list_that_fails_makes_nobody_dead(on: Scene) -> None:
     on.api.retrieve(missing())
     on.api.script("GET", "/v1/models", error(503, None))
 
-    readiness = on.prover().prove(replace(Q, kin=(OLDER,)))
+    readiness = on.prover().prove(replace(Q, kin=frozenset({OLDER})))
 
     assert (readiness.state, readiness.code, readiness.dead) == ("not-ready", "missing", False)
 
@@ -308,7 +308,7 @@ def test_what_the_list_lacks_is_retrieved(on: Scene) -> None:
     on.api.listing(model_body(id=OLDER), model_body(id="gpt-4.1", shutdown_date="2026-11-01"))
     names = [OLDER, MODEL, OTHER_TASK, "gpt-4.1"]
 
-    found = on.prover().check_listed(names, {OTHER_TASK: (OLDER,)})
+    found = on.prover().check_listed(names, {OTHER_TASK: frozenset({OLDER})})
 
     assert [(item.model, item.state, item.basis, item.dead) for item in found.values()] == [
         (OLDER, "ready", ("listed",), False),

@@ -5,12 +5,15 @@ import os
 import pty
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
 from conftest import Command
 
-from fftdeploy.sandbox import Sandbox
+from fftdeploy.asking import Clock
+from fftdeploy.cli import session
+from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
@@ -115,12 +118,29 @@ def test_with_nothing_to_go_back_to_nothing_outlives_the_live_model(
 
 
 def test_each_model_is_probed_once(repo: Path, sandbox: Sandbox, command: Command) -> None:
-    write(repo, target("staging", V8, V9), target("production", V8, V9))
+    write(repo, target("staging", V10, V8, V9), target("production", V8, V9))
 
     command("status")
 
     probed = [request.model for request in sandbox.requests if request.method == "POST"]
     assert sorted(str(model) for model in probed) == [V8, V9]
+
+
+def test_J16_the_search_for_a_way_back_ends_with_the_command(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ghosts = [f"{GHOST}{n}" for n in range(25)]
+    write(repo, target("staging", *ghosts, V9))
+    passing = count(step=0.5)  # half a second at each look at the clock
+    clock = Clock(lambda: STORY_NOW, lambda: next(passing), lambda _: None)
+    monkeypatch.setattr(session, "system_clock", lambda: clock)
+
+    result = command("status")
+
+    asked = {request.path for request in sandbox.requests if GHOST in request.path}
+    assert result.code == 0
+    assert "unverified: no time was left to ask" in result.out
+    assert 2 <= len(asked) < 20
 
 
 def test_without_a_key_it_says_so_and_dates_come_from_the_table(

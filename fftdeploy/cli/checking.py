@@ -1,5 +1,6 @@
 """Check: everything the files and the API prove, and one exit code for it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,9 @@ from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Target
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome
-from fftdeploy.proof import Question
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
-from fftdeploy.workspace import Workspace, select
+from fftdeploy.workspace import Questions, Workspace, select
 
 if TYPE_CHECKING:  # `check` without `--base` needs no git
     from fftdeploy.cli.against import Against
@@ -151,34 +151,39 @@ class Check:
         """Return what the API proved about each target's live model; the changed ones answer."""
         prover = self.session.prover(concurrency=_PROBES_AT_ONCE)
         if self.probe:
-            questions = {str(target): self._question(target) for target in self.targets}
-            proved = prover.prove_all(set(questions.values()), listed=True)
-            return {name: proved[question] for name, question in questions.items()}
-        kin: dict[str, tuple[str, ...]] = {}
-        for target in self.targets:
-            kin[target.model] = (*kin.get(target.model, ()), *target.other_models(target.model))
+            return self._prove(self.targets)
+        kin = {target.model: self._questions.kin(target.model) for target in self.targets}
         listed = prover.check_listed(kin, kin)
         found = {str(target): listed[target.model] for target in self.targets}
         self._suspect_the_key(found, kin)
-        questions = {str(t): self._question(t) for t in self.targets if str(t) in changed}
-        proved = prover.prove_all(set(questions.values()), listed=True) if questions else {}
-        return found | {name: proved[question] for name, question in questions.items()}
+        return found | self._prove([t for t in self.targets if str(t) in changed])
+
+    def _prove(self, targets: list[Target]) -> dict[str, Readiness]:
+        """Return what the API proved about the live models of `targets` that answer."""
+        if not targets:
+            return {}
+        shas = self.workspace.sha
+        questions = {str(t): self._questions.about(live_bundle(t, shas)) for t in targets}
+        proved = self.session.prover().prove_all(questions.values(), listed=True)
+        return {name: proved[question] for name, question in questions.items()}
+
+    @cached_property
+    def _questions(self) -> Questions:
+        return Questions(self.workspace, self.targets)
 
     def _suspect_the_key(
-        self, found: dict[str, Readiness], kin: dict[str, tuple[str, ...]]
+        self, found: dict[str, Readiness], kin: Mapping[str, frozenset[str]]
     ) -> None:
         """Where a key can use no model of a target at all, doubt the key and not the models."""
-        missing = [
-            t for t in self.targets if _is_missing(found[str(t)]) and t.other_models(t.model)
-        ]
+        missing = [t for t in self.targets if _is_missing(found[str(t)]) and t.models - {t.model}]
         others = {
-            model: kin.get(model, ())
+            model: kin.get(model, frozenset[str]())
             for target in missing
-            for model in target.other_models(target.model)
+            for model in sorted(target.models - {target.model})
         }
         known = self.session.prover().check_listed(others, others) if others else {}
         for target in missing:
-            if all(_is_missing(known[model]) for model in target.other_models(target.model)):
+            if all(_is_missing(known[model]) for model in target.models - {target.model}):
                 found[str(target)] = replace(
                     found[str(target)],
                     state="unverified",
@@ -186,9 +191,6 @@ class Check:
                     message="this key can use no model of this target",
                     hint="is this the key of another project?",
                 )
-
-    def _question(self, target: Target) -> Question:
-        return self.workspace.question(target, live_bundle(target, self.workspace.sha))
 
     def _shutdown(self, target: Target, readiness: dict[str, Readiness]) -> Shutdown | None:
         """Return the shutdown date: from the API where it was asked, else from the table."""

@@ -1,6 +1,7 @@
 """Status: what is live, until when, and what one could go back to today."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fftdeploy import bundles, findings, plan
@@ -14,7 +15,7 @@ from fftdeploy.plan import Candidate
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
-from fftdeploy.workspace import select
+from fftdeploy.workspace import Questions, select
 
 _COLUMNS = ("target", "model", "since", "by", "evidence", "ready", "runway", "rollback", "answers")
 _CONDITIONS = ("runway", "dead", "hand-edit", "no-rollback")
@@ -45,6 +46,7 @@ class Status:
         self.targets = select(self.workspace.deployments, names)
         self.is_online = session.has_key and not offline
         self.proofs: dict[Question, Readiness] = {}
+        """Empty where nobody was asked."""
 
     def run(self) -> Report:
         """Report every target; plain `status` fails for nothing that it finds or can't find out."""
@@ -83,46 +85,46 @@ class Status:
         """Prove what is live and, for each target, candidates until one answers.
 
         Each round asks about one more candidate of every target that still needs one, so the
-        number of rounds is the depth of the deepest search, not the number of targets.
+        number of rounds is the depth of the deepest search, not the number of targets.  All
+        rounds share one deadline: a search that meets it has found nothing out.
         """
         prover = self.session.prover()
-        open_rows = [(row, list(filter(_is_open, row.candidates))) for row in rows]
-        questions = {self.workspace.question(row.target, row.live) for row in rows}
-        while True:
-            for row, left in open_rows:
-                if left and left[0].fate == "ask":
-                    questions.add(self.workspace.question(row.target, left[0].bundle))
-            self.proofs |= prover.prove_all(questions - self.proofs.keys())
-            open_rows = [(row, left) for row, left in open_rows if self._advance(row, left)]
-            if not open_rows:
-                return
+        deadline = prover.deadline()
+        searches = [(row, filter(_is_open, row.candidates)) for row in rows]
+        asked = [row.live for row in rows]
+        while searches:
+            looked_at = [(row, left, next(left, None)) for row, left in searches]
+            asked += [found.bundle for _, _, found in looked_at if found and found.fate == "ask"]
+            questions = map(self._questions.about, asked)
+            new = [question for question in questions if question not in self.proofs]
+            self.proofs |= prover.prove_all(new, deadline=deadline)
+            asked = []
+            searches = [(row, left) for row, left, found in looked_at if self._passes(row, found)]
 
-    def _advance(self, row: _Row, left: list[Candidate]) -> bool:
-        """Judge the next candidate of `row`; tell whether another must be asked about."""
-        if not left:
-            return False
-        candidate = left.pop(0)
-        if candidate.fate == "profile":
-            row.chosen = candidate
-            return False
-        readiness = self.proofs[self.workspace.question(row.target, candidate.bundle)]
-        if readiness.state == "not-ready":
+    def _passes(self, row: _Row, candidate: Candidate | None) -> bool:
+        """Tell whether `candidate` is passed over; else the search of `row` ends with it."""
+        known = self._readiness(candidate.bundle) if candidate else None
+        if candidate and candidate.fate == "ask" and known and known.state == "not-ready":
             row.skipped.append(candidate)
             return True
         row.chosen = candidate
         return False
 
-    def _readiness(self, target: Target, bundle: Bundle) -> Readiness | None:
-        return self.proofs.get(self.workspace.question(target, bundle))
+    @cached_property
+    def _questions(self) -> Questions:
+        return Questions(self.workspace, self.targets)
 
-    def _shutdown(self, target: Target, bundle: Bundle) -> Shutdown | None:
-        known = self._readiness(target, bundle)
+    def _readiness(self, bundle: Bundle) -> Readiness | None:
+        return self.proofs.get(self._questions.about(bundle)) if self.proofs else None
+
+    def _shutdown(self, bundle: Bundle) -> Shutdown | None:
+        known = self._readiness(bundle)
         return known.shutdown if known else find_shutdown(Facts(bundle.model), None)
 
     def _failures(self, row: _Row) -> list[Finding]:
         """Find what `--fail-on` asks for in one target."""
-        target, known = row.target, self._readiness(row.target, row.live)
-        shutdown = self._shutdown(target, row.live)
+        target, known = row.target, self._readiness(row.live)
+        shutdown = self._shutdown(row.live)
         facts = findings.gather(self.workspace, self.session.now(), self.session.place)
         failures = {
             "runway": f"the live model ends {shutdown.date} ({shutdown.source})"
@@ -161,7 +163,7 @@ class Status:
     def _cells(self, row: _Row) -> tuple[Cell, ...]:
         target, newest = row.target, row.target.newest
         is_recorded = bundles.is_recorded(target, row.live)
-        known = self._readiness(target, row.live)
+        known = self._readiness(row.live)
         today = self.session.now().date()
         since = (
             Cell(f"{moment(newest.at)} (release {newest.n})")
@@ -178,7 +180,7 @@ class Status:
             Cell(newest.by if newest and is_recorded else ""),
             Cell((evidence or "")[:_EVIDENCE_SHOWN]),
             readiness_cell(known) if known else Cell("not verified", "dim"),
-            shutdown_cell(self._shutdown(target, row.live), today),
+            shutdown_cell(self._shutdown(row.live), today),
             *self._rollback_cells(row),
         )
 
@@ -192,16 +194,17 @@ class Status:
         back = Cell(f"release {candidate.release.n}: {candidate.bundle}")
         if candidate.fate == "profile":
             return back, Cell(candidate.reason, "bad")
-        known = self._readiness(row.target, candidate.bundle)
+        known = self._readiness(candidate.bundle)
         return back, readiness_cell(known) if known else Cell("not verified", "dim")
 
     def _outlived(self, row: _Row) -> str:
         """Say that every way back ends with the live model or before it; "" if one does not."""
-        live = self._shutdown(row.target, row.live)
-        ways = [c for c in row.candidates if c.fate == "ask" and c not in row.skipped]
+        live = self._shutdown(row.live)
+        skipped = {candidate.release.n for candidate in row.skipped}
+        ways = [c for c in row.candidates if c.fate == "ask" and c.release.n not in skipped]
         if live is None:
             return ""
-        dates = [self._shutdown(row.target, candidate.bundle) for candidate in ways]
+        dates = [self._shutdown(candidate.bundle) for candidate in ways]
         if any(shutdown is None or shutdown.date > live.date for shutdown in dates):
             return ""
         return f"no rollback target outlives the live model ({live.date})"
@@ -216,20 +219,20 @@ class Status:
             if hold.is_active(now)
         ]
         for candidate in row.skipped:
-            known = self._readiness(row.target, candidate.bundle)
+            known = self._readiness(candidate.bundle)
             reason = known.message if known else ""
             said.append(f"passed over release {candidate.release.n}: {reason}")
-        known = self._readiness(row.target, row.live)
+        known = self._readiness(row.live)
         said += [f"warning: {warning}" for warning in (known.warnings if known else ())]
         return said
 
     def _as_json(self, row: _Row) -> dict[str, Any]:
         target, today = row.target, self.session.now().date()
-        known = self._readiness(target, row.live)
-        shutdown = self._shutdown(target, row.live)
+        known = self._readiness(row.live)
+        shutdown = self._shutdown(row.live)
         task = self.workspace.policy.tasks.get(target.task)
         back = row.chosen
-        proof = self._readiness(target, back.bundle) if back else None
+        proof = self._readiness(back.bundle) if back else None
         return {
             "target": str(target),
             **bundle_json(row.live),
