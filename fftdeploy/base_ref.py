@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from fftdeploy import deployments, disk, files, git, policy, profiles
 from fftdeploy.errors import ConfigError, FftdeployError, UnansweredError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER, RUNS
+from fftdeploy.evaluation.examples.raw_lines import meaning
 from fftdeploy.workspace import Workspace
 
 _EMPTY = b"version = 1\n"
@@ -182,15 +183,14 @@ def open_base(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Ite
         at_fork |= found[1]
         tree.evidence = tree.evidence_at(commit)
         judged = [policy.FILE_NAME, *examples]
-        changed = [
-            n for n in judged if _unix(tree.present(n)) not in map(_unix, (at_tip[n], at_fork[n]))
-        ]
+        changed = [n for n in judged if not _says_one_of(tree.present(n), (at_tip[n], at_fork[n]))]
         yield BaseRef(ref, commit, parted, tip, fork, tuple(changed), tree)
 
 
-def _unix(data: bytes | None) -> bytes | None:
-    """Take line ends for what git may make of them in a checkout."""
-    return data.replace(b"\r\n", b"\n") if data is not None else None
+def _says_one_of(data: bytes | None, others: Iterable[bytes | None]) -> bool:
+    """Tell whether a file says the same as another, whatever a checkout made of its line ends."""
+    meant = [meaning(other) if other is not None else None for other in others]
+    return (meaning(data) if data is not None else None) in meant
 
 
 def _is_setting(name: str) -> bool:

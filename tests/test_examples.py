@@ -23,6 +23,7 @@ from fftdeploy.evaluation.examples.example_lines import LineError, parse_line
 from fftdeploy.evaluation.examples.examples import MAX_FAULTS, Example, ExampleSet, open_examples
 from fftdeploy.evaluation.examples.json_places import position
 from fftdeploy.evaluation.examples.overlap import overlap
+from fftdeploy.evaluation.examples.raw_lines import meaning
 from fftdeploy.evaluation.grading.graders import Grade, build
 from fftdeploy.evaluation.outputs import Output, read_output
 from fftdeploy.gate_rules import parse_gate
@@ -217,7 +218,7 @@ def test_facts_are_kept_without_reading_again(tmp_path: Path) -> None:
         assert facts == (examples.tags(at), examples.meta(at), examples.group(at))
 
 
-def test_the_hash_is_over_the_bytes_in_order(tmp_path: Path) -> None:
+def test_the_hash_is_over_the_lines_in_order(tmp_path: Path) -> None:
     one_, two = put(tmp_path, [chat("1")], "1.jsonl"), put(tmp_path, [chat("2")], "2.jsonl")
 
     both, swapped = opened(one_, two), opened(two, one_)
@@ -225,8 +226,105 @@ def test_the_hash_is_over_the_bytes_in_order(tmp_path: Path) -> None:
     assert re.fullmatch("[0-9a-f]{32}", both.sha)
     assert both.sha != swapped.sha
     assert opened(one_, two).sha == both.sha
-    one_.write_bytes(one_.read_bytes() + b"\n")
+    one_.write_bytes(one_.read_bytes().replace(b'"1"', b'"3"'))
     assert opened(one_, two).sha != both.sha
+
+
+SAME_LINES: dict[str, Callable[[bytes], bytes]] = {
+    "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
+    "a byte-order mark": lambda data: b"\xef\xbb\xbf" + data,
+    "blank lines": lambda data: b"\n" + data.replace(b"\n", b"\n\n \t\r\n"),
+    "no final newline": lambda data: data.rstrip(b"\n"),
+    "spaces around a line": lambda data: data.replace(b"\n", b" \t\n "),
+    "all of it": lambda data: b"\xef\xbb\xbf\r\n" + data.replace(b"\n", b"\r\n\r\n").rstrip(),
+}
+
+
+@pytest.mark.parametrize("case", SAME_LINES)
+def test_J10_the_same_lines_are_the_same_examples(tmp_path: Path, case: str) -> None:
+    raw = put(tmp_path, [chat("q1"), chat("q2", id="x"), chat("q3")], "plain.jsonl").read_bytes()
+    path = put(tmp_path, SAME_LINES[case](raw))
+
+    before, after = opened(put(tmp_path, raw, "a/suite.jsonl")), opened(path)
+
+    assert (after.sha, after.ids) == (before.sha, before.ids)
+    assert [each.messages for each in after] == [each.messages for each in before]
+    assert meaning(path.read_bytes()) == meaning(raw) == raw
+    lines = path.read_bytes().split(b"\n")
+    for each in after:  # where it stands is a line of the file as it is
+        asked = each.messages[0]["content"]
+        assert asked in lines[int(each.place.rpartition(":")[2]) - 1].decode()
+
+
+OTHER_LINES: dict[str, Callable[[bytes], bytes]] = {
+    "another order": lambda data: b"".join(reversed(data.splitlines(keepends=True))),
+    "one less": lambda data: data[data.index(b"\n") + 1 :],
+    "another word": lambda data: data.replace(b"q1", b"q4"),
+    "a line end in a text": lambda data: data.replace(b"q1", b"q1\\r"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_LINES)
+def test_J10_control_other_lines_are_other_examples(tmp_path: Path, case: str) -> None:
+    path = put(tmp_path, [chat("q1"), chat("q2"), chat("q3")])
+    before = opened(path).sha
+    path.write_bytes(OTHER_LINES[case](path.read_bytes()))
+
+    assert opened(path).sha != before
+
+
+def test_J10_the_line_of_a_fault_is_that_of_the_file(tmp_path: Path) -> None:
+    good = json.dumps(chat("q1"))
+
+    where, _ = fault(put(tmp_path, f"\ufeff\r\n{good}\r\n\r\n\n{{x\r\n"))
+
+    assert where == "suite.jsonl:5:2"
+
+
+POINTER = (
+    "version https://git-lfs.github.com/spec/v1\n"
+    "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+    "size 12345\n"
+)
+
+
+@pytest.mark.parametrize("text", [POINTER, POINTER.replace("\n", "\r\n"), f"\ufeff{POINTER}"])
+def test_J11_a_pointer_of_git_lfs_is_called_so(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        opened(put(tmp_path, text))
+
+    assert (caught.value.message, caught.value.where, caught.value.hint) == (
+        "a Git LFS pointer: the file itself is not here",
+        "suite.jsonl:1:1",
+        "git lfs pull",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mark", "number"),
+    [("<<<<<<< HEAD", 1), ("||||||| 1a2b3c", 3), ("=======", 2), (">>>>>>> theirs: Fix it", 3)],
+)
+def test_J11_a_conflict_marker_is_called_so_at_its_line(
+    tmp_path: Path, mark: str, number: int
+) -> None:
+    rows = [json.dumps(chat(f"q{place}")) for place in range(3)]
+    rows.insert(number - 1, mark)
+
+    with pytest.raises(ConfigError) as caught:
+        opened(put(tmp_path, "\r\n".join(rows)))
+
+    assert (caught.value.message, caught.value.where, caught.value.hint) == (
+        f"a conflict marker, {mark[:7]}: git could not merge this file",
+        f"suite.jsonl:{number}:1",
+        "keep the lines that are right, then: git add suite.jsonl",
+    )
+    assert caught.value.details == (), "what else is wrong may be of the other side"
+
+
+def test_J11_control_text_that_looks_like_git_is_text(tmp_path: Path) -> None:
+    texts = [POINTER, "<<<<<<< HEAD\n=======\n>>>>>>> x"]
+
+    assert [each.reference for each in opened(put(tmp_path, [chat(t, t) for t in texts]))] == texts
 
 
 def test_an_empty_file_has_no_examples(tmp_path: Path) -> None:

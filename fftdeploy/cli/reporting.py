@@ -89,6 +89,7 @@ def _each_text(examples: ExampleSet, outputs: GradedOutputs) -> Iterator[Example
             tags=example.tags,
             meta=example.meta,
             outputs=outputs.get(example.id, {}),
+            others=example.others,
         )
 
 

@@ -15,3 +15,5 @@ class ExampleText:
     meta: Mapping[str, str]
     outputs: Mapping[str, tuple[str, ...]]
     """Arm -> its answers, one a repeat; "" where there was no text."""
+    others: tuple[str, ...] = ()
+    """Further answers that were agreed on."""

@@ -176,6 +176,7 @@ class RowWriter:
         cells = [
             ("Input", "", self._whole(text.input)),
             ("Agreed answer", "", self._whole(text.reference)),
+            *(("Or", "", self._whole(other)) for other in text.others),
         ]
         marked = self._marked(index, text, said)
         for arm in sorted(results.arms, key=_arm_order):

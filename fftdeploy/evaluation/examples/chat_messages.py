@@ -1,5 +1,6 @@
 """Messages of a chat: checked, as they are sent, and what the last one has agreed on.  Pure."""
 
+from contextlib import suppress
 from typing import Any
 
 from fftdeploy import strict_json
@@ -20,6 +21,10 @@ _MESSAGE = (
     *("refusal", "function_call", "annotations", "audio"),
 )
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+TOOLS_HINT = (
+    'write "tools": [{"type": "function", "function": {...}}] for \'functions\', and "tool_calls": '
+    '[{"id": "call_1", "type": "function", "function": {...}}] for \'function_call\''
+)
 _NOT_SENT = {"weight", "annotations", "audio"}
 
 
@@ -95,10 +100,13 @@ def agreed(message: Table, path: Place) -> str:
     """
     if message.get("tool_calls"):
         calls = [call["function"] for call in message["tool_calls"]]
-        return strict_json.dumps([_call(call, (*path, "tool_calls")) for call in calls])
+        place = (*path, "tool_calls")
+        return strict_json.dumps(
+            [_call(call, (*place, number, "function")) for number, call in enumerate(calls)]
+        )
     if message.get("function_call"):
         place = (*path, "function_call")
-        raise PlaceError(place, "'function_call' was replaced by 'tool_calls'")
+        raise PlaceError(place, "'function_call' was replaced by 'tool_calls'", TOOLS_HINT)
     content = message.get("content")
     if isinstance(content, list):
         if not all(isinstance(part.get("text"), str) for part in content):
@@ -107,12 +115,73 @@ def agreed(message: Table, path: Place) -> str:
     if not content:
         what = "a refusal" if message.get("refusal") else "empty"
         raise PlaceError((*path, "content"), f"the agreed answer is {what}: nothing can pass")
-    return str(content)
+    return agreed_text(content, (*path, "content"))
+
+
+def agreed_text(value: Any, path: Place) -> str:
+    """Return an agreed answer as the text that an answer is held against.
+
+    Raises:
+        PlaceError: No answer can say that: it is empty, a whole message, or tool calls in another
+            shape than answers have.
+    """
+    if value is None or value == "":
+        raise PlaceError(path, "the agreed answer is empty")
+    if isinstance(value, str):
+        _refuse_message(value, path)
+        return value
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, dict):
+            _require_sayable(each, path)
+    return json_values.canonical(value)
+
+
+def _refuse_message(text: str, path: Place) -> None:
+    """Refuse a text that is a whole message as JSON; what is no JSON is a text like any other."""
+    if text.lstrip().startswith("{") and '"assistant"' in text:
+        with suppress(StrictError):
+            value = json_values.read(text)
+            if isinstance(value, dict):
+                _require_no_message(value, path)
+
+
+def _require_sayable(value: Table, path: Place) -> None:
+    _require_no_message(value, path)
+    is_wrapped = value.get("type") == "function" and isinstance(value.get("function"), dict)
+    is_encoded = isinstance(value.get("arguments"), str) and isinstance(value.get("name"), str)
+    if is_wrapped or is_encoded:
+        raise PlaceError(
+            path,
+            "the agreed tool calls have another shape than answers: nothing can pass",
+            'write [{"name": "NAME", "arguments": {...}}], the arguments as an object',
+        )
+
+
+def _require_no_message(value: Table, path: Place) -> None:
+    says = {"content", "tool_calls"} & value.keys()
+    if value.get("role") == "assistant" and says and value.keys() <= {*_MESSAGE, "id", "type"}:
+        raise PlaceError(
+            path,
+            "the agreed answer is a whole message where a text is meant: nothing can pass",
+            "write what the assistant says: the 'content' of that message",
+        )
 
 
 def _call(function: Table, path: Place) -> Table:
+    place = (*path, "arguments")
     try:
         arguments = json_values.read(function["arguments"])
     except StrictError as error:
-        raise PlaceError(path, f"the arguments of the agreed tool call: {error}") from None
-    return {"name": function["name"], "arguments": arguments}
+        raise PlaceError(place, f"the arguments of the agreed tool call: {error}") from None
+    if isinstance(arguments, dict):
+        return {"name": function["name"], "arguments": arguments}
+    what = type_name(arguments)
+    if isinstance(arguments, str):
+        with suppress(StrictError):
+            json_values.read(arguments)
+            what = "a text with JSON in it, encoded twice"
+    raise PlaceError(
+        place,
+        f"the arguments of the agreed tool call are {what}: nothing can pass",
+        'write the JSON of an object: "arguments": "{\\"city\\": \\"Oslo\\"}"',
+    )

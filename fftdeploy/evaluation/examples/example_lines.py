@@ -4,7 +4,7 @@ Two shapes are read: OpenAI's fine-tuning chat format, whose last assistant mess
 answer, and the item of its evals.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,9 @@ _REQUEST = ("tools", "parallel_tool_calls", "response_schema")
 _CHAT = ("messages", *_REQUEST, *_BESIDE)
 _ITEM = ("item", "sample", *_REQUEST, *_BESIDE)
 REFERENCE_KEYS = ("reference", "ideal", "expected", "correct_label")
+ANY_OF = "ideal"
+"""The key whose list is several agreed answers, as the evals have it."""
+
 _INPUTS = ("messages", "input")
 _OTHERS = (
     (
@@ -50,6 +53,8 @@ class Example:
     """The input: without the reference, and without what only training reads."""
     reference: str
     """The agreed answer; tool calls as canonical JSON, a list of `{"arguments", "name"}`."""
+    others: tuple[str, ...] = ()
+    """Further answers that were agreed on: each of them is as good."""
     tags: tuple[str, ...] = ()
     meta: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
@@ -138,20 +143,24 @@ def _example(value: Any, name: str, place: str, keys: Mapping[str, str]) -> Exam
             hint = 'write {"messages": [..., {"role": "assistant", "content": "the answer"}]}'
             raise PlaceError((), f"this is {what}", hint)
     is_item = "item" in value
+    if not is_item:
+        _refuse_old_tools(value)
+        _refuse_reinforcement(value)
     closed(value, (), _ITEM if is_item else _CHAT)
     if is_item:
         item = json_object(value["item"], ("item",))
-        messages, reference = _of_item(item, keys)
+        messages, references = _of_item(item, keys)
     elif "messages" in value:
         item = {}
-        messages, reference = _of_chat(value["messages"])
+        messages, references = _of_chat(value["messages"])
     else:
         raise PlaceError((), "'messages' is missing", "an evals line has 'item' instead")
     own = _beside(value, item)
     return Example(
         id=own.pop("id", "") or name,
         messages=messages,
-        reference=reference,
+        reference=references[0],
+        others=references[1:],
         item=item,
         place=place,
         **own,
@@ -159,7 +168,28 @@ def _example(value: Any, name: str, place: str, keys: Mapping[str, str]) -> Exam
     )
 
 
-def _of_chat(value: Any) -> tuple[tuple[Table, ...], str]:
+def _refuse_old_tools(value: Table) -> None:
+    if "functions" in value:
+        message = "'functions' was replaced by 'tools': this is data of the old function calling"
+        raise PlaceError(("functions",), message, chat.TOOLS_HINT)
+
+
+def _refuse_reinforcement(value: Table) -> None:
+    """Refuse data whose answer is beside messages that end with the user's."""
+    messages = value.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    beside = next((key for key in value if key not in _CHAT), "")
+    if not beside or not isinstance(last, dict) or last.get("role") == "assistant":
+        return
+    named = f".{beside}" if beside.isidentifier() and beside.isascii() else '."KEY"'
+    raise PlaceError(
+        (beside,),
+        "this is data of reinforcement fine-tuning: its answer is beside the messages",
+        f"where that is the agreed answer: jq -c '{{item: {{messages, reference: {named}}}}}' FILE",
+    )
+
+
+def _of_chat(value: Any) -> tuple[tuple[Table, ...], tuple[str, ...]]:
     messages = chat.checked(value, ("messages",))
     last = len(messages) - 1
     path: Place = ("messages", last)
@@ -171,10 +201,10 @@ def _of_chat(value: Any) -> tuple[tuple[Table, ...], str]:
         )
     if not last:
         raise PlaceError(path, "there is nothing before the answer", "add the user's message")
-    return tuple(map(chat.sent, messages[:last])), chat.agreed(messages[last], path)
+    return tuple(map(chat.sent, messages[:last])), (chat.agreed(messages[last], path),)
 
 
-def _of_item(item: Table, keys: Mapping[str, str]) -> tuple[tuple[Table, ...], str]:
+def _of_item(item: Table, keys: Mapping[str, str]) -> tuple[tuple[Table, ...], tuple[str, ...]]:
     asked = _one_of(item, "input", _INPUTS, keys)
     agreed = _one_of(item, "reference", REFERENCE_KEYS, keys)
     value, path = item[asked], ("item", asked)
@@ -184,12 +214,19 @@ def _of_item(item: Table, keys: Mapping[str, str]) -> tuple[tuple[Table, ...], s
         messages = tuple(map(chat.sent, chat.checked(value, path)))
     else:
         raise PlaceError(path, f"{asked!a} is a text or an array of messages")
-    reference = item[agreed]
-    if reference is None or reference == "":
-        raise PlaceError(("item", agreed), "the agreed answer is empty")
-    if not isinstance(reference, str):
-        reference = json_values.canonical(reference)
-    return messages, reference
+    return messages, tuple(_references(item[agreed], ("item", agreed)))
+
+
+def _references(value: Any, path: Place) -> Iterator[str]:
+    """Yield the agreed answers: as in the evals, a list in `ideal` is any of these."""
+    if path[-1] != ANY_OF or not isinstance(value, list):
+        yield chat.agreed_text(value, path)
+        return
+    if not value:
+        raise PlaceError(path, "the agreed answer is empty: none of no answers can pass")
+    yield from dict.fromkeys(
+        chat.agreed_text(each, (*path, number)) for number, each in enumerate(value)
+    )
 
 
 def _one_of(item: Table, what: str, usual: Sequence[str], keys: Mapping[str, str]) -> str:

@@ -51,17 +51,17 @@ class ExampleSet:
 
     @property
     def ids(self) -> list[str]:
-        """IDs in order; one that has none of its own is called after its line."""
+        """IDs in order; one without its own is called after its line, blank ones not counted."""
         return self._rows.ids
 
     @property
     def files(self) -> tuple[tuple[str, str], ...]:
-        """Path as it is shown, and the SHA-256 of the bytes in hex."""
+        """Path as it is shown, and the SHA-256 of what its lines mean in hex."""
         return tuple((file.shown, file.sha256) for file in self._held)
 
     @property
     def sha(self) -> str:
-        """32 hex digits over the bytes of all files, in order."""
+        """32 hex digits over what the lines of all files mean, in order."""
         every = "".join(file.sha256 for file in self._held)
         return hashlib.sha256(every.encode()).hexdigest()[:32]
 
@@ -163,9 +163,9 @@ class _Opening:
 
     def add(self, held: HeldFile, name: str) -> None:
         self.held.append(held)
-        for line in held.lines():
+        for place, line in enumerate(held.lines(), 1):
             try:
-                self._add(line, held, name)
+                self._add(line, held, f"{name}:{place}")
             except LineError as error:
                 self._fault(f"{held.shown}:{line.number}:{error.column}", error)
 
@@ -183,8 +183,7 @@ class _Opening:
         if line.is_too_long:
             raise LineError(f"this line is longer than the {MAX_LINE:,} bytes allowed")
         text = _decoded(line.raw)
-        place = f"{held.shown}:{line.number}"
-        example = parse_line(text, f"{name}:{line.number}", place, self.item)
+        example = parse_line(text, name, f"{held.shown}:{line.number}", self.item)
         self._require_new_id(example, line)
         digest = hashlib.blake2b(example.input_key.encode(), digest_size=8).digest()
         earlier = self.inputs.setdefault(int.from_bytes(digest), len(self.rows))
@@ -219,7 +218,7 @@ class _Opening:
         """Refuse a line that contradicts an earlier one with the same input."""
         earlier = self.examples.read(index)
         what = ""
-        if example.reference != earlier.reference:
+        if (example.reference, example.others) != (earlier.reference, earlier.others):
             what = "another answer"
         elif (example.tags, example.meta, example.group) != (
             earlier.tags,

@@ -11,6 +11,7 @@ from typing import Any
 from fftdeploy import strict_json
 from fftdeploy.answers import Answer
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.examples.raw_lines import refuse_what_git_left
 from fftdeploy.evaluation.examples.reviewed import assistant, lines
 from fftdeploy.evaluation.outputs import read_output
 from fftdeploy.evaluation.results import MISSING
@@ -58,12 +59,13 @@ def read_requests(data: bytes, shown: str) -> list[Request]:
 
     Raises:
         ConfigError: Located at the first line that is none of the shapes; further ones, up to
-            20, are its details.
+            20, are its details.  Or git has left something else in the file.
     """
     found, faults = [], []
     for number, row in enumerate(lines(data), 1):
         if not row.strip():
             continue
+        refuse_what_git_left(row, number, shown)
         try:
             found.append(_request(_loaded(row), f"{shown}:{number}"))
         except _ShapeError as error:

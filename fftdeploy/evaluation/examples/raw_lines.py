@@ -1,7 +1,13 @@
-"""Lines of a file of any size, and the file held open to read each of them again."""
+"""Lines of a file of any size, and the file held open to read each of them again.
+
+The hash of a file is over what its lines mean: line ends, a byte-order mark and blank lines, which
+git and editors put in and take out, are not part of it.
+"""
 
 import hashlib
 import os
+import re
+import shlex
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +20,15 @@ MAX_LINE = 1024 * 1024
 """Bytes of a line without its end."""
 
 _CHUNK = 256 * 1024
+_HEAD = 4096
 _BOM = b"\xef\xbb\xbf"
+_BLANK = b" \t\r"
+_LFS = b"version https://git-lfs.github.com/spec/"
+_LFS_BYTES = 1024
+"""A pointer is shorter than this, by its specification."""
+
+_MIDDLE = b"======="
+_MARKERS = frozenset({b"<<<<<<<", b"|||||||", _MIDDLE, b">>>>>>>"})
 _LINES_WANTED = "write one JSON object a line"
 _MAGIC = (
     (b"\x1f\x8b", "gzip", "unpack it: gunzip"),
@@ -40,13 +54,51 @@ class Line(NamedTuple):
     is_too_long: bool = False
 
 
+def meaning(data: bytes) -> bytes:
+    """Return the lines of a file as its hash is over them."""
+    lines = data.removeprefix(_BOM).split(b"\n")
+    return b"".join(_meant(line) for line in lines if line.strip(_BLANK))
+
+
+def lfs_oid(data: bytes) -> str:
+    """Return the SHA-256 of the content that a Git LFS pointer stands for; "" if it is none."""
+    if len(data) > _LFS_BYTES or not data.startswith(_LFS):
+        return ""
+    found = re.search(rb"^oid sha256:([0-9a-f]{64})\r?$", data, re.MULTILINE)
+    return found[1].decode() if found else ""
+
+
+def refuse_what_git_left(line: bytes, number: int, shown: str) -> None:
+    """Refuse a line that git has put in the place of a file's own.
+
+    Raises:
+        ConfigError: It is the first of a Git LFS pointer, or marks a conflict.
+    """
+    word, _, rest = line.rstrip().partition(b" ")
+    if word in _MARKERS and (rest or word == _MIDDLE):
+        raise ConfigError(
+            f"a conflict marker, {word.decode()}: git could not merge this file",
+            hint=f"keep the lines that are right, then: git add {shlex.quote(shown)}",
+            where=f"{shown}:{number}:1",
+            code="conflict-marker",
+        )
+    if number == 1 and line.startswith(_LFS):
+        raise ConfigError(
+            "a Git LFS pointer: the file itself is not here",
+            hint="git lfs pull",
+            where=f"{shown}:1:1",
+            code="lfs-pointer",
+        )
+
+
 class HeldFile:
     """A file that stays open: what others do to its name does not mix two versions."""
 
     def __init__(self, path: Path, shown: str, root: Path, file: int) -> None:
         self.path, self.shown, self.root = path, shown, root
         self.sha256 = ""
-        """Hex digits over the bytes, known when `lines` is through."""
+        """Hex digits over what the lines mean, known when `lines` is through."""
+        self._bytes = b""
         self._file = os.dup(file)
         weakref.finalize(self, os.close, self._file)
 
@@ -56,12 +108,17 @@ class HeldFile:
         Raises:
             ConfigError: The file is something else than lines of JSON.
         """
+        self._refuse_binary(os.pread(self._file, _HEAD, 0))
+        meant = hashlib.sha256()
         is_first = True
         for line in self._lines():
+            refuse_what_git_left(line.raw, line.number, self.shown)
             if is_first:
                 self._refuse_other(line)
                 is_first = False
+            meant.update(_meant(line.raw))
             yield line
+        self.sha256 = meant.hexdigest()
 
     def _lines(self) -> Iterator[Line]:
         sha = hashlib.sha256()
@@ -69,8 +126,6 @@ class HeldFile:
         os.lseek(self._file, 0, os.SEEK_SET)
         while chunk := os.read(self._file, _CHUNK):
             sha.update(chunk)
-            if not (offset or rest or dropped):
-                self._refuse_binary(chunk)
             *ended, rest = (rest + chunk).split(b"\n")
             for raw in ended:
                 if line := _line(number, offset, raw, dropped):
@@ -80,17 +135,17 @@ class HeldFile:
                 dropped, rest = dropped + len(rest), b""
         if line := _line(number, offset, rest, dropped):
             yield line
-        self.sha256 = sha.hexdigest()
+        self._bytes = sha.digest()
 
     def read(self, offset: int, length: int) -> bytes:
         """Read a part again; fewer bytes where the file has become shorter."""
         return os.pread(self._file, length, offset)
 
     def require_unchanged(self) -> None:
-        """Compare what has the name now with what `lines` has read.
+        """Compare what has the name now with what `lines` has read, byte by byte.
 
         Raises:
-            ConflictError: It is not the same.
+            ConflictError: It is not the same: its lines may have other numbers by now.
         """
         sha = hashlib.sha256()
         try:
@@ -99,7 +154,7 @@ class HeldFile:
                     sha.update(chunk)
         except ConfigError:  # gone, or no longer a file
             raise self.changed() from None
-        if sha.hexdigest() != self.sha256:
+        if sha.digest() != self._bytes:
             raise self.changed()
 
     def changed(self) -> ConflictError:
@@ -112,7 +167,7 @@ class HeldFile:
         for magic, what, hint in _MAGIC:
             if head.startswith(magic):
                 raise self._other(what, hint)
-        if b"\0" in head[:4096]:
+        if b"\0" in head:
             raise self._other("a binary file, or UTF-16", "save it as UTF-8")
 
     def _refuse_other(self, line: Line) -> None:
@@ -135,9 +190,13 @@ class HeldFile:
         )
 
 
+def _meant(raw: bytes) -> bytes:
+    return raw.strip(_BLANK) + b"\n"
+
+
 def _line(number: int, offset: int, raw: bytes, dropped: int) -> Line | None:
     if dropped or len(raw) > MAX_LINE:
         return Line(number, offset, b"", is_too_long=True)
     if number == 1 and raw.startswith(_BOM):
         raw, offset = raw[len(_BOM) :], offset + len(_BOM)
-    return Line(number, offset, raw) if raw.strip(b" \t\r") else None
+    return Line(number, offset, raw) if raw.strip(_BLANK) else None

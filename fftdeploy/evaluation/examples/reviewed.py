@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fftdeploy import strict_json
-from fftdeploy.evaluation.examples.example_lines import REFERENCE_KEYS
+from fftdeploy.evaluation.examples.example_lines import ANY_OF, REFERENCE_KEYS
 
 BOM = b"\xef\xbb\xbf"
 _BLANKS = re.compile(r"[ \t\n\r]*")
@@ -178,7 +178,11 @@ def _put_reference(
     if "item" in top:
         item = writer.members(top["item"].start)
         key = item_reference or next(key for key in REFERENCE_KEYS if key in item)
-        writer.put(item, key, _as_item(reference, writer.value(item[key])))
+        before = writer.value(item[key])
+        if key == ANY_OF and isinstance(before, list):  # the first is shown; the others stay
+            writer.put(item, key, [_as_item(reference, before[0]), *before[1:]])
+        else:
+            writer.put(item, key, _as_item(reference, before))
         return
     turns = writer.elements(top["messages"].start)
     last = next(span for span in reversed(turns) if writer.value(span).get("role") == "assistant")

@@ -1,7 +1,7 @@
 """Answers against agreed ones: every grader of a task, and the one grade that comes of them."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.grading.grade import Grade, Grader, failed
@@ -32,18 +32,27 @@ class Grading:
     def grade(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
         """Grade an answer; the result is to be awaited only where some grader's is.
 
-        The score is the mean; the reason is that of the first grader it does not pass.
+        The score is the mean; the reason is that of the first grader it does not pass.  Where
+        several answers were agreed on, the grade is the best that one of them gives.
         """
         if len(text) > MAX_CHARS:
             every = tuple(range(len(self.fields)))
             detail = f"{len(text):,} characters are more than are graded"
             return failed("invalid", detail, fields=every)
+        given = [self._one(text, each) for each in _each_agreed(example)]
+        grades = [grade for grade in given if isinstance(grade, Grade)]
+        return _best(grades) if len(grades) == len(given) else _best_awaited(given)
+
+    def reference_problem(self, example: Example) -> str:
+        """Say why no answer, or not one of the agreed ones, could pass; "" if it can."""
+        return next(filter(None, map(self._reference_problem, _each_agreed(example))), "")
+
+    def _one(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
         given = [grader.grade(text, example) for grader in self.graders]
         grades = [grade for grade in given if isinstance(grade, Grade)]
         return self._combined(grades) if len(grades) == len(given) else self._awaited(given)
 
-    def reference_problem(self, example: Example) -> str:
-        """Say why no answer, or not the agreed one, could pass; "" if it can."""
+    def _reference_problem(self, example: Example) -> str:
         if len(example.reference) > MAX_CHARS:
             return f"{len(example.reference):,} characters are more than are graded"
         for grader in self.graders:
@@ -73,6 +82,22 @@ class Grading:
 
     def _named(self, grader: Grader, detail: str) -> str:
         return f"{grader.name}: {detail}" if len(self.graders) > 1 else detail
+
+
+def _each_agreed(example: Example) -> list[Example]:
+    """Return the example with each of its agreed answers alone."""
+    if not example.others:
+        return [example]
+    every = (example.reference, *example.others)
+    return [replace(example, reference=agreed, others=()) for agreed in every]
+
+
+def _best(grades: Sequence[Grade]) -> Grade:
+    return max(grades, key=lambda grade: (grade.passed, grade.score))
+
+
+async def _best_awaited(given: Sequence[Grade | Awaitable[Grade]]) -> Grade:
+    return _best([grade if isinstance(grade, Grade) else await grade for grade in given])
 
 
 def build(rules: Sequence[GraderRules]) -> Grading:
