@@ -4,6 +4,7 @@ Contents come out of git byte for byte, through no filter, and are laid out in a
 own, so that they are read exactly as the files of the working tree are.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 from fftdeploy import deployments, disk, files, git, policy, profiles
 from fftdeploy.errors import ConfigError, FftdeployError, UnansweredError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER, RUNS
-from fftdeploy.evaluation.examples.raw_lines import meaning
+from fftdeploy.evaluation.examples.raw_lines import lfs_oid, meaning
 from fftdeploy.workspace import Workspace
 
 _EMPTY = b"version = 1\n"
@@ -279,7 +280,16 @@ class _Tree:
         """
         places = {(c, n): held for c, names in wanted for n in names if (held := self._file(c, n))}
         contents = dict(zip(places, self.repository.contents(list(places.values())), strict=True))
+        for place, data in contents.items():
+            if data and (oid := lfs_oid(data)):
+                contents[place] = self._large(places[place], oid)
         return [{name: contents.get((commit, name)) for name in names} for commit, names in wanted]
+
+    def _large(self, held: git.Held, oid: str) -> bytes:
+        """Return the file that a pointer of Git LFS stands for."""
+        present = self.present(held.path.removeprefix(self.prefix)) or b""
+        is_same = hashlib.sha256(present).hexdigest() == oid
+        return present if is_same else self.repository.large_file(held, oid)
 
     def _file(self, commit: str, name: str) -> git.Held | None:
         held = self.held(commit).get(name)

@@ -264,6 +264,21 @@ def toml_type(value: object) -> str:
     return types.get(type(value), "a date or time")
 
 
+def is_lfs_pointer(text: str) -> bool:
+    """Tell whether a file is what Git LFS puts in the place of one that it has not fetched."""
+    return text.startswith("version https://git-lfs.github.com/spec/")
+
+
+def lfs_pointer(source: str) -> ConfigError:
+    """Build the error for a file that is a pointer of Git LFS."""
+    return ConfigError(
+        "a Git LFS pointer: the file itself is not here",
+        hint="git lfs pull",
+        where=f"{source}:1:1",
+        code="lfs-pointer",
+    )
+
+
 def _syntax_error(text: str, source: str, error: tomllib.TOMLDecodeError) -> ConfigError:
     if found := _CONFLICT.search(text):
         line, _ = locate.line_column(text, found.start())
@@ -273,6 +288,8 @@ def _syntax_error(text: str, source: str, error: tomllib.TOMLDecodeError) -> Con
             where=f"{source}:{line}:1",
             code="merge-conflict",
         )
+    if is_lfs_pointer(text):
+        return lfs_pointer(source)
     message = str(error)
     place = _TOML_PLACE.search(message)
     message = _TOML_PLACE.sub("", message)

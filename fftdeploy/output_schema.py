@@ -60,7 +60,12 @@ def _commands() -> dict[str, Schema]:
         ),
         "check": _command(
             "check",
-            asked | {"verified": _FLAG, "targets": many(_ref("checked"))},
+            asked
+            | {
+                "verified": _FLAG,
+                "unverified_because": {"type": ["string", "null"]},
+                "targets": many(_ref("checked")),
+            },
             ("verified", "targets", "findings"),
         ),
         "history": _command("history", {"at": text(_UTC), "targets": many(_past())}, ("targets",)),

@@ -286,7 +286,7 @@ def test_J11_what_git_left_in_place_of_a_file_is_named_by_each_command(
         ),
         (
             "".join(lines),
-            "a conflict marker, <<<<<<<: git could not merge this file (evals/triage.jsonl:3:1)",
+            "unresolved merge conflict at line 3 (evals/triage.jsonl:3:1)",
             "git add evals/triage.jsonl",
         ),
     ):
@@ -313,4 +313,4 @@ def test_J11_answers_to_review_are_no_pointer(repo: Path, start: str) -> None:
     code, shown = at_terminal(["triage", "--from", "answers.jsonl"])
 
     assert code == 3
-    assert "a Git LFS pointer" in shown or "a conflict marker" in shown
+    assert "a Git LFS pointer" in shown or "unresolved merge conflict" in shown

@@ -169,7 +169,7 @@ def test_C12_stale_where_the_base_has_moved(change: Change) -> None:
 
 def test_H8_policy_and_examples_need_leave(change: Change) -> None:
     change.edit("soak", "# soak", POLICY_FILE)
-    EXAMPLES.write_text(EXAMPLES.read_text() + "\n")
+    EXAMPLES.write_text(EXAMPLES.read_text().replace("refund", "billing", 1))
     commit("change")
 
     refused = change.command(*BASE, "--offline", "--json")

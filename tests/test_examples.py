@@ -304,7 +304,7 @@ def test_J11_a_pointer_of_git_lfs_is_called_so(tmp_path: Path, text: str) -> Non
     ("mark", "number"),
     [("<<<<<<< HEAD", 1), ("||||||| 1a2b3c", 3), ("=======", 2), (">>>>>>> theirs: Fix it", 3)],
 )
-def test_J11_a_conflict_marker_is_called_so_at_its_line(
+def test_J11_an_unresolved_conflict_is_called_so_at_its_line(
     tmp_path: Path, mark: str, number: int
 ) -> None:
     rows = [json.dumps(chat(f"q{place}")) for place in range(3)]
@@ -314,7 +314,7 @@ def test_J11_a_conflict_marker_is_called_so_at_its_line(
         opened(put(tmp_path, "\r\n".join(rows)))
 
     assert (caught.value.message, caught.value.where, caught.value.hint) == (
-        f"a conflict marker, {mark[:7]}: git could not merge this file",
+        f"unresolved merge conflict at line {number}",
         f"suite.jsonl:{number}:1",
         "keep the lines that are right, then: git add suite.jsonl",
     )

@@ -36,6 +36,7 @@ class Check:
     ) -> None:
         self.session = session
         self.names = names
+        self.offline = offline
         self.is_online = not offline and (session.has_key or probe)
         self.probe = probe
         self.against = against
@@ -49,6 +50,15 @@ class Check:
     def targets(self) -> list[Target]:
         """The targets that are looked at."""
         return select(self.workspace.deployments, self.names)
+
+    @property
+    def _unasked(self) -> str:
+        """Say why no model is asked about; "" where the live ones are."""
+        if self.offline:
+            return "--offline"
+        if not self.targets:
+            return "there are no targets"
+        return "" if self.is_online else "OPENAI_API_KEY is not set"
 
     def run(self) -> Report:
         """Report all findings; the gravest decides the exit code, and a comment says the same.
@@ -106,7 +116,8 @@ class Check:
         found = _without_twins(against, findings.find(facts, self.targets))
         outcome = _outcome(found, readiness)
         self.session.data.update(
-            verified=self.is_online,
+            verified=not self._unasked,
+            unverified_because=self._unasked or None,
             targets=[
                 {
                     "target": str(target),
@@ -122,16 +133,19 @@ class Check:
         from fftdeploy.cli.comment import comment
 
         body = (*proposal.body(found), *self._body(found))
-        said = comment(proposal, found, outcome, shutdowns, is_online=self.is_online)
+        said = comment(proposal, found, outcome, shutdowns, is_online=not self._unasked)
         return Report(outcome, self.session.data, body, tuple(found), comment=said)
 
     def _check_examples(self) -> None:
-        """Read the examples and graders of every task that has a gate.
+        """Read the examples and graders of every task that has a gate, and is looked at.
 
         Raises:
             ConfigError: Located at the first fault of a file.
         """
-        for task in dict.fromkeys(target.task for target in self.targets):
+        tasks = [target.task for target in self.targets]
+        if not self.names:  # those that wait for their first target, too
+            tasks += self.workspace.policy.tasks
+        for task in dict.fromkeys(tasks):
             if self.workspace.policy.gate(task) is not None:
                 from fftdeploy.cli.quality import QualityBar
 
@@ -215,8 +229,10 @@ class Check:
         errors = sum(finding.severity == "error" for finding in found)
         count = f"{len(self.targets)} targets checked, {errors} errors"
         body.append(line(f"{count}, {len(found) - errors} notices"))
-        if not self.is_online:
-            body.append(line(Cell("NOT VERIFIED with the API: no model was asked about", "warn")))
+        if self._unasked:
+            why = "" if self.offline else f": {self._unasked}"
+            said = f"NOT VERIFIED with the API: no model was asked about{why}"
+            body.append(line(Cell(said, "warn")))
         return tuple(body)
 
 

@@ -12,7 +12,7 @@ from fftdeploy.changes import Change
 from fftdeploy.cli.against import Trust
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Release
-from fftdeploy.errors import FftdeployError, InconclusiveError
+from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError
 from fftdeploy.evaluation import RUNS
 from fftdeploy.report import Finding
 from fftdeploy.workspace import Workspace
@@ -45,6 +45,7 @@ class Claims:
         With `rerun` the evidence is made again, whatever the release names.
 
         Raises:
+            ConfigError: The base's examples are not usable.
             FftdeployError: What `Evaluation.run` raises, with `rerun`.
         """
         release, target = change.release, change.target
@@ -58,6 +59,11 @@ class Claims:
         from fftdeploy.cli.quality import QualityBar
 
         bar = QualityBar(self.session, self.base.tip, str(target))
+        try:
+            _ = bar.examples
+        except ConfigError as error:
+            error.message = f"{self.base.ref} is not valid itself: {error.message}"
+            raise
         if rerun:
             yield from self._rerun(change, release, bar)
         elif release.evidence is None:

@@ -64,6 +64,23 @@ class Clone(NamedTuple):
         hint = self._line(held.commit, said + held.content.encode())
         return UnansweredError(problem, hint=hint, code="not-here")
 
+    def large_file(self, held: Held, oid: str) -> bytes:
+        """Return what Git LFS keeps for a pointer to the SHA-256 `oid`.
+
+        Raises:
+            UnansweredError: It is not here, or damaged.
+        """
+        path = self._common_dir / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() == oid:
+            return data
+        what = f"{ascii(held.path)[1:-1]} of {held.commit[:_SHORT]}"
+        raise UnansweredError(
+            f"{what} is a Git LFS pointer: the file itself is not here",
+            hint=f"git lfs fetch {self._remote() or 'origin'} {held.commit}, or git lfs pull",
+            code="lfs-pointer",
+        )
+
     def no_folder(self, commit: str, place: str, said: bytes) -> UnansweredError:
         """Build the error for a `commit` whose folders cannot be listed, at `place` or at all."""
         what = f"{ascii(place)[1:-1] or 'the tree'} of {commit[:_SHORT]}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fftdeploy import files
+from fftdeploy.document import is_lfs_pointer, lfs_pointer
 from fftdeploy.errors import ConfigError, ConflictError
 
 MAX_LINE = 1024 * 1024
@@ -23,7 +24,6 @@ _CHUNK = 256 * 1024
 _HEAD = 4096
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r"
-_LFS = b"version https://git-lfs.github.com/spec/"
 _LFS_BYTES = 1024
 """A pointer is shorter than this, by its specification."""
 
@@ -62,7 +62,7 @@ def meaning(data: bytes) -> bytes:
 
 def lfs_oid(data: bytes) -> str:
     """Return the SHA-256 of the content that a Git LFS pointer stands for; "" if it is none."""
-    if len(data) > _LFS_BYTES or not data.startswith(_LFS):
+    if len(data) > _LFS_BYTES or not is_lfs_pointer(data.decode(errors="replace")):
         return ""
     found = re.search(rb"^oid sha256:([0-9a-f]{64})\r?$", data, re.MULTILINE)
     return found[1].decode() if found else ""
@@ -77,18 +77,13 @@ def refuse_what_git_left(line: bytes, number: int, shown: str) -> None:
     word, _, rest = line.rstrip().partition(b" ")
     if word in _MARKERS and (rest or word == _MIDDLE):
         raise ConfigError(
-            f"a conflict marker, {word.decode()}: git could not merge this file",
+            f"unresolved merge conflict at line {number}",
             hint=f"keep the lines that are right, then: git add {shlex.quote(shown)}",
             where=f"{shown}:{number}:1",
-            code="conflict-marker",
+            code="merge-conflict",
         )
-    if number == 1 and line.startswith(_LFS):
-        raise ConfigError(
-            "a Git LFS pointer: the file itself is not here",
-            hint="git lfs pull",
-            where=f"{shown}:1:1",
-            code="lfs-pointer",
-        )
+    if number == 1 and is_lfs_pointer(line.decode(errors="replace")):
+        raise lfs_pointer(shown)
 
 
 class HeldFile:
