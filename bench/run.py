@@ -31,6 +31,7 @@ import peers
 import report
 import scan
 import start
+import wrong_ships
 from measure import Row, Size, full, tiny
 
 BENCHES: dict[str, tuple[Callable[[Path, int, Size], list[Row]], int]] = {
@@ -45,6 +46,7 @@ BENCHES: dict[str, tuple[Callable[[Path, int, Size], list[Row]], int]] = {
     "report": (report.bench, 5),
     "scan": (scan.bench, 5),
     "peers": (peers.bench, 3),
+    "wrong_ships": (wrong_ships.bench, 20),
 }
 """Each with the number of runs that its noise asks for."""
 

@@ -88,7 +88,7 @@ def _evaluation() -> Schema:
 
 
 def _size(target: Schema) -> tuple[dict[str, Schema], tuple[str, ...]]:
-    one = _whole({"disagreement": _NUMBER, "examples": _COUNT, "chance": _NUMBER})
+    one = _whole({"disagreement": _NUMBER, "needed": _COUNT, "chance": _NUMBER})
     cost = _whole(
         {
             "requests": _COUNT,
@@ -102,6 +102,8 @@ def _size(target: Schema) -> tuple[dict[str, Schema], tuple[str, ...]]:
     properties = {
         "target": target,
         "examples": _COUNT,
+        "groups": _COUNT,
+        "units": _COUNT,
         "reviewed": _COUNT,
         "mode": text(),
         "margin": _NUMBER,

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import MISSING, fields
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pages
 import pytest
-from test_statistics import gate_ships, insignificance_ships, point_ships, wald_ships, wrongly_ships
+import shipping
 
 from fftdeploy import errors, gate_rules, policy
 from fftdeploy.evaluation import evidence
@@ -20,9 +19,9 @@ from fftdeploy.evaluation.evidence_folder import recompute
 from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.grading import graders
 from fftdeploy.evaluation.judging import sizing
+from fftdeploy.evaluation.judging.exact import bounds
 from fftdeploy.evaluation.judging.gate_reasons import MOST_MISSING
-from fftdeploy.evaluation.judging.paired import MIN_GROUPS, Bar, label
-from fftdeploy.evaluation.judging.statistics import mcnemar, tango
+from fftdeploy.evaluation.judging.paired import MIN_UNITS, Bar, Effective, label
 from fftdeploy.evaluation.running.run_log import MAX_AGE
 from fftdeploy.gate_rules import Floors, GateRules
 from fftdeploy.prices import Price
@@ -131,18 +130,18 @@ def table(page: str, first: str) -> list[str]:
 
 
 def verdict_of(broke: int, fixed: int, n: int) -> str:
-    lower = tango(broke, fixed, n, 0.95, 1).lower
-    p = mcnemar(broke, fixed, "worse"), mcnemar(broke, fixed, "better")
-    words = {"not-worse": "pass", "better": "pass", "worse": f"fail, exact p = {p[0]:.3f}"}
-    return words.get(label(lower, *p, BAR), "inconclusive")
+    tested = Effective(n, broke, fixed)
+    fails = f"fail, exact p = {tested.p_worse:.3f}"
+    words = {"not-worse": "pass", "better": "pass", "worse": fails}
+    return words.get(label(tested, BAR), "inconclusive")
 
 
 def test_the_verdicts_of_the_page_are_those_of_the_gate() -> None:
-    tables = [(9, 9, 250), (6, 4, 100), (12, 3, 100), (0, 0, 52), (0, 0, 51)]
+    tables = [(9, 9, 250), (6, 4, 100), (12, 3, 100), (0, 0, 59), (0, 0, 58)]
     expected = []
     for broke, fixed, n in tables:
-        points = -100 * tango(broke, fixed, n, 0.95, 1).lower
-        shown = f"{points:.1f}" if f"{points:.1f}" != "5.0" else f"{points:.2f}"
+        points = -100 * bounds(0.05, broke, fixed, n).lower
+        shown = f"{points:.1f}" if n not in {58, 59} else f"{points:.2f}"
         expected.append(row(n, broke, fixed, f"{shown} points", verdict_of(broke, fixed, n)))
 
     assert table(GATE, "pairs") == expected
@@ -175,16 +174,18 @@ def test_the_chances_of_the_page_are_those_of_the_gate() -> None:
 
 
 def test_what_each_rule_ships_is_what_the_page_says() -> None:
-    def shown(rule: Callable[[int, int, int], bool], digits: int) -> list[str]:
-        return [f"{wrongly_ships(rule, n):.{digits}f} %" for n in (50, 100, 200)]
+    def shown(rule: shipping.Rule, digits: int) -> list[str]:
+        rates = (100 * shipping.wrongly_ships(rule, n, 0.05) for n in (52, 87, 118, 200))
+        return [f"{rate:.{digits}f} %" for rate in rates]
 
-    ours, *others = (line.split(" | ")[1:] for line in table(GATE, "rule"))
+    rows = [line.split(" | ")[1:] for line in table(GATE, "rule")]
 
-    assert [cell.strip("* |") for cell in ours] == shown(gate_ships, 1)
-    assert [[cell.strip(" |") for cell in cells] for cells in others] == [
-        shown(wald_ships, 1),
-        shown(point_ships, 0),
-        shown(insignificance_ships, 0),
+    assert [[cell.strip("* |") for cell in cells] for cells in rows] == [
+        shown(shipping.gate_ships, 1),
+        shown(shipping.tango_ships, 1),
+        shown(shipping.wald_ships, 1),
+        shown(shipping.point_ships, 0),
+        shown(shipping.insignificance_ships, 0),
     ]
 
 
@@ -216,7 +217,11 @@ def test_the_numbers_between_the_tables_are_those_of_the_code() -> None:
         f"a slice of fewer than {sizing.smallest_that_can_pass(0.05)} examples on which nothing "
         "differs is inconclusive",
         f"two are held to {100 - 5 / 2:g} % confidence each",
-        f"Fewer than {MIN_GROUPS} groups are inconclusive",
+        f"Fewer than {MIN_UNITS} are inconclusive",
+        f"Of fewer than {MIN_UNITS} examples nothing is said",
+        f"12 pairs: the candidate could be up to {-100 * bounds(0.05, 0, 0, 12).lower:.1f} points "
+        f"worse, and {sizing.smallest_that_can_pass(0.05)} such groups would pass",
+        f"one group of 88 are {100 * 100 / (12 + 88 * 88):.1f} groups",
         f"Answers up to {MAX_AGE.days} days old are used again",
         f"If over {float(100 * MOST_MISSING):g} % of an arm's answers are missing",
         f"Evidence counts for `max_age`, {GateRules((), ()).max_age.days} days",

@@ -77,8 +77,8 @@ def found(verdict: Verdict) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("broke", "fixed", "n", "ruling", "label"),
     [
-        (0, 0, 51, "inconclusive", "inconclusive"),
-        (0, 0, 52, "pass", "not-worse"),
+        (0, 0, 58, "inconclusive", "inconclusive"),
+        (0, 0, 59, "pass", "not-worse"),
         (9, 9, 250, "pass", "not-worse"),
         (6, 4, 100, "inconclusive", "inconclusive"),
         (4, 2, 200, "pass", "not-worse"),
@@ -87,9 +87,11 @@ def found(verdict: Verdict) -> list[tuple[str, str, str]]:
         (3, 12, 100, "pass", "better"),
         (3, 0, 100, "inconclusive", "inconclusive"),
         (1, 0, 60, "inconclusive", "inconclusive"),
+        (3, 3, 87, "inconclusive", "inconclusive"),
+        (9, 0, 9, "inconclusive", "inconclusive"),
     ],
 )
-def test_the_ten_decisions_at_a_margin_of_5_points(
+def test_J17_the_decisions_at_a_margin_of_5_points(
     broke: int, fixed: int, n: int, ruling: str, label: str
 ) -> None:
     verdict = judge(RULES, table(broke, fixed, n))
@@ -104,7 +106,7 @@ def test_a_pass_in_words() -> None:
     verdict = judge(RULES, table(9, 9, 250, both_fail=13))
     assert (
         verdict.headline
-        == "not worse: 95% sure triage@cand is at most 3.0 points below live (limit 5.0)"
+        == "not worse: 95% sure triage@cand is at most 3.1 points below live (limit 5.0)"
     )
     assert verdict.detail == (
         "250 reviewed pairs: 9 fixed, 9 broke, 232 same     live 91.2% [87.0-94.1]  candidate 91.2% [87.0-94.1]",
@@ -115,15 +117,15 @@ def test_a_pass_in_words() -> None:
 def test_an_inconclusive_verdict_in_words_says_how_many_would_settle_it() -> None:
     verdict = judge(RULES, table(6, 4, 100, both_fail=5))
     headline = (
-        "100 pairs can't settle it: could be up to 7.8 points worse (limit 5.0). 6 broke, 4 fixed."
+        "100 pairs can't settle it: could be up to 7.9 points worse (limit 5.0). 6 broke, 4 fixed."
     )
     assert verdict.headline == headline
     assert verdict.detail == (
         "100 reviewed pairs: 4 fixed, 6 broke, 90 same     live 91.0% [83.8-95.2]  candidate 89.0% [81.4-93.7]",
-        "~263 pairs would usually settle it at this disagreement rate; or --repeats 3; or margin = 0.10",
+        "~269 pairs would usually settle it at this disagreement rate; or margin = 0.10",
     )
     assert verdict.reasons == (Reason("margin", "inconclusive", headline),)
-    assert verdict.needed == 263
+    assert (verdict.needed, verdict.settling) == (269, verdict.detail[1])
 
 
 def test_a_failure_in_words() -> None:
@@ -141,13 +143,13 @@ def test_better_in_words() -> None:
     verdict = judge(RULES, table(3, 12, 100))
     assert (
         verdict.headline
-        == "better: 12 fixed, 3 broke (exact p = 0.018); 95% sure triage@cand is at least 2.9 points above live"
+        == "better: 12 fixed, 3 broke (exact p = 0.018); 95% sure triage@cand is at least 2.4 points above live"
     )
 
 
 def test_a_bound_that_rounds_to_the_limit_is_told_apart_from_it() -> None:
-    message = judge(RULES, table(0, 0, 51)).headline
-    assert "up to 5.04 points worse (limit 5.0)" in message
+    message = judge(replace(RULES, margin=0.1), table(10, 11, 68)).headline
+    assert "up to 10.01 points worse (limit 10.0)" in message
 
 
 def test_every_number_of_the_comparison() -> None:
@@ -159,28 +161,30 @@ def test_every_number_of_the_comparison() -> None:
         "fixed": 4,
         "failed_both": 5,
         "difference": -0.02,
-        "lower": -0.078256,
-        "upper": 0.03555,
+        "lower": -0.079104,
+        "upper": 0.03609,
+        "p_margin": 0.258339,
         "p_worse": 0.376953,
         "p_better": 0.828125,
-        "method": "tango",
+        "method": "exact",
         "label": "inconclusive",
         "groups": 0,
+        "units": 100.0,
     }
 
 
 @pytest.mark.parametrize(
     ("n", "ways"),
     [
-        (60, ["--repeats 3", "margin = 0.10"]),
-        (30, ["--repeats 3", "margin = 0.15"]),
-        (15, ["--repeats 3"]),
+        (60, ["margin = 0.10"]),
+        (30, ["margin = 0.15"]),
+        (15, []),
     ],
 )
 def test_a_wider_margin_is_offered_where_it_would_pass(n: int, ways: list[str]) -> None:
     verdict = judge(RULES, table(1, 0, n))
     assert verdict.detail[1].split("; or ")[1:] == ways
-    if "margin" in ways[-1]:
+    if ways:
         wider = replace(RULES, margin=float(ways[-1].removeprefix("margin = ")))
         assert judge(wider, table(1, 0, n)).ruling == "pass"
 
@@ -201,7 +205,7 @@ def test_a_candidate_that_looks_worse_needs_more_than_an_equal_one() -> None:
             5,
             60,
             "pass",
-            "better: 5 fixed, 0 broke (exact p = 0.031); 95% sure triage@cand is at least 3.7 points above live",
+            "better: 5 fixed, 0 broke (exact p = 0.031); 95% sure triage@cand is at least 2.6 points above live",
         ),
         (0, 4, 60, "inconclusive", "not shown to be better: 4 fixed, 0 broke (exact p = 0.062)"),
         (9, 9, 250, "inconclusive", "not shown to be better: 9 fixed, 9 broke (exact p = 0.593)"),
@@ -232,34 +236,34 @@ def test_mode_better_says_how_many_would_show_it() -> None:
     ("passed", "n", "ruling", "headline"),
     [
         (
-            25,
-            25,
+            29,
+            29,
             "pass",
             "above the threshold: 95% sure triage@cand passes 90.2% or more (threshold 90%)",
         ),
         (
-            24,
-            24,
+            28,
+            28,
             "inconclusive",
-            "24 examples can't settle it: triage@cand passes 100.0%, maybe only 89.9% (threshold 90%)",
+            "28 examples can't settle it: triage@cand passes 100.0%, maybe only 89.9% (threshold 90%)",
         ),
         (
             84,
             100,
             "fail",
-            "under the threshold: 95% sure triage@cand passes 89.1% or less (threshold 90%)",
+            "under the threshold: 95% sure triage@cand passes 89.7% or less (threshold 90%)",
         ),
         (
             85,
             100,
-            "fail",
-            "under the threshold: 95% sure triage@cand passes 89.9% or less (threshold 90%)",
+            "inconclusive",
+            "100 examples can't settle it: triage@cand passes 85.0%, maybe only 77.8% (threshold 90%)",
         ),
         (
-            86,
-            100,
+            9,
+            9,
             "inconclusive",
-            "100 examples can't settle it: triage@cand passes 86.0%, maybe only 79.3% (threshold 90%)",
+            "9 examples can't settle it: 10 or more are needed",
         ),
     ],
 )
@@ -274,25 +278,27 @@ def test_mode_threshold_needs_no_live_model(
 def test_mode_threshold_says_how_many_would_settle_it() -> None:
     rules = replace(RULES, mode="threshold", threshold=0.9, on_inconclusive="allow")
     verdict = judge(rules, results(None, [PASS] * 57 + [WRONG] * 3))
-    assert verdict.needed == 188
+    assert verdict.needed == 191
     assert verdict.detail == (
         "60 reviewed examples     candidate 95.0% [86.3-98.3]",
-        "~188 examples would usually settle it at this pass rate",
-        'on_inconclusive = "allow": with 60 examples, a pass rate 10 points under the threshold gets through 21% of the time',
+        "~191 examples would usually settle it at this pass rate",
+        'on_inconclusive = "allow": with 60 examples, a pass rate 10 points under the threshold gets through 32% of the time',
     )
 
 
 def test_a_threshold_that_is_missed_fails_however_many_candidates_share_the_risk() -> None:
     rules = replace(RULES, mode="threshold", threshold=0.9)
-    missed = results(None, [PASS] * 85 + [WRONG] * 15)
+    missed = results(None, [PASS] * 84 + [WRONG] * 16)
     assert judge(rules, missed, candidates=3).headline == judge(rules, missed).headline
-    reached = results(None, [PASS] * 25)
+    reached = results(None, [PASS] * 29)
+    assert judge(rules, reached).ruling == "pass"
     assert judge(rules, reached, candidates=3).ruling == "inconclusive"
 
 
 def test_mode_threshold_does_not_ask_whether_it_is_worse_than_live() -> None:
     rules = replace(RULES, mode="threshold", threshold=0.8, slices=("lang",))
-    made = table(12, 3, 100, keys=("lang",), slices=[("de",)] * 100)
+    slices = [("de",)] * 99 + [("fr",)]
+    made = table(12, 3, 100, keys=("lang",), slices=slices)
     verdict = judge(rules, made)
     assert (verdict.ruling, verdict.label) == ("pass", "worse")
     assert [reason[:2] for reason in found(verdict)] == [("slice", "")]
@@ -315,8 +321,8 @@ def test_allow_says_what_it_lets_through() -> None:
 def test_candidates_tried_together_share_the_risk() -> None:
     alone, shared = (judge(RULES, table(0, 0, 60), candidates=m) for m in (1, 3))
     assert (alone.ruling, shared.ruling) == ("pass", "inconclusive")
-    assert judge(RULES, table(0, 0, 87), candidates=3).ruling == "pass"
-    assert judge(RULES, table(0, 0, 86), candidates=3).ruling == "inconclusive"
+    assert judge(RULES, table(0, 0, 83), candidates=3).ruling == "pass"
+    assert judge(RULES, table(0, 0, 82), candidates=3).ruling == "inconclusive"
     assert (
         shared.detail[1]
         == "3 candidates share the risk of a wrong pass: each is held to 98.33% confidence"
@@ -324,6 +330,93 @@ def test_candidates_tried_together_share_the_risk() -> None:
     # Whether a candidate is called worse is no pass, and is not shared.
     assert judge(RULES, table(12, 3, 100), candidates=3).ruling == "fail"
     assert judge(RULES, table(3, 12, 100), candidates=3).label == "not-worse"
+
+
+# ---- nothing to judge ----------------------------------------------------------------------------
+
+MODES = ("not-worse", "better", "threshold", "report-only")
+CUT = Sample("truncated")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("live", "candidate", "headline"),
+    [
+        (
+            [WRONG] * 60,
+            [WRONG] * 60,
+            "triage@cand passes none of 60 examples: 60 of 60 answers wrong, for one e0",
+        ),
+        (
+            [PASS] * 58 + [WRONG] * 2,
+            [WRONG] + [CUT] * 59,
+            "triage@cand passes none of 60 examples: 59 of 60 answers cut off, for one e1",
+        ),
+        (
+            [PASS] * 60,
+            [Sample("unparsable")] * 20 + [CUT] * 40,
+            "no answer of triage@cand is of the right shape: 40 of 60 answers cut off, for one e20",
+        ),
+        (
+            [PASS] * 4 + [WRONG] * 296,
+            [WRONG] * 300,
+            "triage@cand passes none of 300 examples: 300 of 300 answers wrong, for one e0",
+        ),
+    ],
+)
+def test_J18_a_candidate_that_passes_nothing_settles_nothing(
+    mode: Any, live: Sequence[Sample], candidate: Sequence[Sample], headline: str
+) -> None:
+    rules = replace(RULES, mode=mode, threshold=0.0, on_inconclusive="allow")
+    for made in (results(live, candidate), results(None, candidate)):
+        verdict = judge(rules, made)
+        assert (verdict.ruling, verdict.may_be_allowed) == ("inconclusive", False)
+        assert verdict.headline.removeprefix("no baseline: ") == headline
+        assert verdict.label in {"inconclusive", "no-baseline"}
+        assert [reason.code for reason in verdict.reasons if reason.rules] == ["nothing"]
+        assert verdict.needed is None
+
+
+@pytest.mark.parametrize(
+    ("passed", "ruling"), [(0, "inconclusive"), (15, "inconclusive"), (16, "pass")]
+)
+def test_J18_nothing_is_worse_than_a_live_model_that_passes_no_more_than_the_margin(
+    passed: int, ruling: str
+) -> None:
+    made = results(
+        [PASS] * passed + [Sample("refused")] * (300 - passed), [PASS] * 20 + [WRONG] * 280
+    )
+    verdict = judge(RULES, made)
+    assert verdict.ruling == ruling
+    if ruling != "pass":
+        assert verdict.headline == (
+            f"nothing can be 5.0 points worse than live, which passes {passed} of 300 examples: "
+            f"{300 - passed} of 300 answers refused, for one e{passed}"
+        )
+    # Whatever live does, a threshold asks of the candidate alone.
+    assert judge(replace(RULES, mode="threshold", threshold=0.01), made).ruling == "pass"
+
+
+def test_J18_a_broken_rule_is_graver_than_nothing_to_judge() -> None:
+    rules = replace(RULES, floors=Floors(pass_rate=Fraction("0.9")))
+    verdict = judge(rules, results([PASS] * 60, [WRONG] * 60, must_pass=(7,)))
+    assert [(reason.code, reason.rules) for reason in verdict.reasons] == [
+        ("must-pass", "fail"),
+        ("floor", "fail"),
+        ("nothing", "inconclusive"),
+    ]
+
+
+def test_J18_why_answers_fail_is_counted_where_they_are_not_just_wrong() -> None:
+    made = table(0, 0, 100)
+    fill(made.arms["candidate"], [CUT] * 10 + [Sample("refused"), WRONG])
+    verdict = judge(RULES, made)
+    assert verdict.headline.startswith("worse: 12 broke, 0 fixed")
+    assert verdict.detail[1:] == (
+        "candidate fails 12 of 100 answers: 10 cut off (for one e0), 1 wrong (for one e11), "
+        "1 refused (for one e10)",
+    )
+    assert len(judge(RULES, table(12, 0, 100)).detail) == 1
 
 
 # ---- the set of examples ------------------------------------------------------------------------
@@ -493,7 +586,7 @@ def test_E18_exactly_at_a_floor_passes_and_one_less_fails(n: int, threshold: str
         made = results(None, [PASS] * passed + [WRONG] * (n - passed))
         verdict = judge(rules, made)
         assert (verdict.ruling == "fail") is stops
-        assert [reason.code for reason in verdict.reasons if reason.rules] == ["floor"] * stops
+        assert [each.code for each in verdict.reasons if each.rules == "fail"] == ["floor"] * stops
         notices = [reason.code for reason in verdict.reasons if not reason.rules]
         assert notices == ["zero-failures"] * (least == n)
 
@@ -605,6 +698,7 @@ def test_the_figures_of_an_arm() -> None:
         "high": 0.938508,
         "valid": 0.666667,
         "marks": {"pass": 2, "refused": 1, "api-error": 1},
+        "seen_in": {"refused": "e2", "api-error": "x"},
         "p50_latency_ms": 100,
         "p95_latency_ms": 300,
         "p95_lower_ms": 100,
@@ -653,21 +747,31 @@ def test_repeats_are_one_example_each_and_not_three() -> None:
     verdict = judge(RULES, results(live, candidate, repeats=3))
     comparison = verdict.comparison
     assert comparison
-    assert (comparison.n, comparison.broke, comparison.method) == (100, 3, "pseudo-t")
+    assert (comparison.n, comparison.broke, comparison.method) == (100, 3, "exact")
     assert (verdict.ruling, verdict.broke) == ("inconclusive", ("e0", "e1", "e2"))
     assert verdict.detail[0].startswith(
         "100 reviewed pairs asked 3 times: 0 fixed, 3 broke, 97 same"
     )
-    assert "--repeats" not in verdict.detail[1]
+    assert "--repeats" not in verdict.settling
 
 
-def test_repeats_have_the_bounds_of_the_pseudo_t() -> None:
+def test_J17_repeats_that_agree_are_the_plain_pairs() -> None:
     live = [PASS] * 180 + [WRONG] * 8 + [PASS] * 12
     candidate = [PASS] * 180 + [PASS] * 8 + [WRONG] * 12
     comparison = judge(RULES, results(live, candidate, repeats=2)).comparison
     assert comparison
-    assert (round(comparison.lower, 6), round(comparison.upper, 6)) == (-0.076173, 0.036957)
+    assert (round(comparison.lower, 6), round(comparison.upper, 6)) == (-0.079104, 0.03609)
     assert (comparison.passed_both, comparison.failed_both, comparison.difference) == (90, 0, -0.02)
+
+
+def test_more_repeats_are_advised_where_live_disagrees_with_itself() -> None:
+    live, candidate = [PASS, PASS] * 100, [PASS, PASS] * 94 + [WRONG, PASS] * 6
+    steady = judge(RULES, results(live, candidate, repeats=2))
+    assert steady.settling == (
+        "~118 pairs would usually settle it at this disagreement rate; or margin = 0.10"
+    )
+    wavers = judge(RULES, results([PASS, WRONG, *live[2:]], candidate, repeats=2))
+    assert "; or --repeats 4; or " in wavers.settling
 
 
 def test_groups_widen_the_bounds() -> None:
@@ -679,10 +783,10 @@ def test_groups_widen_the_bounds() -> None:
     )
     verdict = judge(RULES, made)
     assert verdict.comparison
-    assert (round(verdict.comparison.lower, 6), verdict.comparison.groups) == (-0.122923, 20)
+    assert (round(verdict.comparison.lower, 6), verdict.comparison.groups) == (-0.172829, 20)
     assert verdict.detail[0].startswith("100 reviewed pairs in 20 groups: 4 fixed, 6 broke")
-    assert verdict.needed
-    assert verdict.needed > 263
+    assert verdict.needed == 193
+    assert verdict.settling.startswith("~193 groups would usually settle it")
 
 
 def test_fewer_than_ten_groups_settle_nothing() -> None:
@@ -693,8 +797,23 @@ def test_fewer_than_ten_groups_settle_nothing() -> None:
         assert verdict.label == ("not-worse" if ruling == "pass" else ruling)
     few = judge(RULES, table(90, 0, 900, groups=["a", "b", "c"] * 300))
     headline = "900 examples in 3 groups can't settle it: 10 groups or more are needed"
-    assert found(few) == [("groups", "inconclusive", headline)]
+    assert found(few) == [("units", "inconclusive", headline)]
     assert few.needed is None
+    large = judge(RULES, table(0, 0, 100, groups=[*"abcdefghijkl", *["z"] * 88]))
+    assert large.headline == (
+        "100 examples in 13 groups, which count as 1.3, can't settle it: 10 groups or more are needed"
+    )
+
+
+def test_J17_ten_groups_that_agree_pass_nothing() -> None:
+    """The control is the rule before: it let them through, whatever was true."""
+    made = table(0, 0, 100, groups=[f"g{place // 10}" for place in range(100)])
+    verdict = judge(RULES, made)
+    assert (verdict.ruling, verdict.headline) == (
+        "inconclusive",
+        "100 pairs can't settle it: could be up to 26.0 points worse (limit 5.0). 0 broke, 0 fixed.",
+    )
+    assert verdict.settling == "~59 groups would usually settle it at this disagreement rate"
 
 
 def test_an_example_without_a_group_is_its_own() -> None:
@@ -710,12 +829,12 @@ def test_a_threshold_minds_groups_and_repeats() -> None:
     assert judge(rules, results(None, answers)).ruling == "pass"
     assert judge(rules, grouped).ruling == "inconclusive"
     few = results(None, answers, groups=["a", "b"] * 50)
-    assert [reason.code for reason in judge(rules, few).reasons] == ["groups"]
+    assert [reason.code for reason in judge(rules, few).reasons] == ["units"]
     perfect = results(None, [PASS] * 100, groups=[f"g{place // 5}" for place in range(100)])
     verdict = judge(rules, perfect)
     assert (
         verdict.headline
-        == "above the threshold: 95% sure triage@cand passes 97.3% or more (threshold 80%)"
+        == "above the threshold: 95% sure triage@cand passes 86.1% or more (threshold 80%)"
     )
     # 30 examples asked ten times are not 300.
     assert (
@@ -767,6 +886,23 @@ def test_holm_pays_for_every_slice_that_is_looked_at() -> None:
         assert verdict.slices[0].p <= 0.05  # unadjusted, each would be an alarm
 
 
+def test_J17_a_slice_is_harmed_only_by_more_than_the_margin() -> None:
+    """Five broken of 400 are surely harm, and are what the whole bar lets through."""
+    for n, broke, ruling in ((400, 20, "pass"), (400, 21, "fail"), (100, 6, "fail")):
+        made = sliced(broke, n=n, other=2000)
+        verdict = judge(replace(RULES, slices=("language",)), made)
+        assert verdict.slices[0].p_adjusted <= 0.05
+        assert verdict.ruling == ruling
+
+
+def test_J17_a_slice_that_holds_every_example_is_none() -> None:
+    rules = replace(RULES, slices=("language",))
+    for others, shown in (([], 0), ([("",)], 1), ([("fr",)], 2)):
+        slices = [("de",)] * (100 - len(others)) + others
+        made = table(0, 0, 100, keys=("language",), slices=slices)
+        assert len(judge(rules, made).slices) == shown
+
+
 def test_an_example_without_a_value_is_in_no_slice_and_small_ones_are_marked() -> None:
     slices = [("de",)] * 19 + [("",)] * 61 + [("fr",)] * 20
     verdict = judge(
@@ -785,34 +921,36 @@ def test_slices_that_each_must_not_be_worse() -> None:
         (
             "slice",
             "inconclusive",
-            "language=de: 0 broke, 0 fixed of 40 can't settle it: could be up to 6.3 points worse (limit 5.0)",
+            "language=de: 0 broke, 0 fixed of 40 can't settle it: could be up to 7.2 points worse (limit 5.0)",
         )
     ]
-    assert judge(rules, sliced(0, n=52)).ruling == "pass"
+    assert judge(rules, sliced(0, n=59)).ruling == "pass"
+    assert judge(rules, sliced(0, n=58)).ruling == "inconclusive"
+    assert judge(replace(rules, margin=0.6), sliced(0, n=9)).ruling == "inconclusive"
     failed = judge(rules, sliced(5, n=60))
     assert found(failed)[0] == (
         "slice",
         "fail",
-        "language=de is worse: 5 broke, 0 fixed of 60 (exact p = 0.031); could be up to 16.1 points worse",
+        "language=de is worse: 5 broke, 0 fixed of 60 (exact p = 0.031); could be up to 16.8 points worse",
     )
 
 
 def test_a_harmed_field_fails_and_an_unparsable_answer_fails_every_field() -> None:
     spoiled = Sample("wrong", (1,))
     made = results(
-        [PASS] * 440,
-        [spoiled] * 5 + [Sample("unparsable")] + [PASS] * 434,
+        [PASS] * 104 + [Sample("wrong", (0,))] * 6,
+        [spoiled] * 5 + [Sample("unparsable")] + [PASS] * 104,
         fields=("urgency", "category"),
     )
     verdict = judge(RULES, made)
     assert [(one.kind, one.key, one.value, one.broke, one.fixed) for one in verdict.slices] == [
-        ("field", "urgency", "", 1, 0),
+        ("field", "urgency", "", 1, 6),
         ("field", "category", "", 6, 0),
     ]
     assert found(verdict)[0] == (
         "slice",
         "fail",
-        "field category is worse: 6 broke, 0 fixed of 440 (p = 0.031 after Holm over 2)",
+        "field category is worse: 6 broke, 0 fixed of 110 (p = 0.031 after Holm over 2)",
     )
 
 
@@ -868,7 +1006,9 @@ def test_a_group_that_broke_as_one_is_one_in_a_slice() -> None:
     made = sliced(6)
     made.groups[:] = conversation
     verdict = judge(replace(RULES, slices=("language",)), made)
-    assert (verdict.slices[0].broke, verdict.slices[0].p) == (6, 0.5)
+    # 40 examples in 35 units, which count as 22.9: 6.3 broke and 2.9 were fixed.
+    assert (verdict.slices[0].broke, verdict.slices[0].p) == (6, 0.25390625)
+    assert round(verdict.slices[0].units, 1) == 22.9
 
 
 # ---- several things at once ------------------------------------------------------------------------
@@ -903,7 +1043,7 @@ def test_creep_is_a_notice_against_the_best_so_far() -> None:
         (
             "creep",
             "",
-            "could be up to 6.6 points worse than the best evidence on these examples (1a2b3c): 10 broke, 0 fixed",
+            "could be up to 6.7 points worse than the best evidence on these examples (1a2b3c): 10 broke, 0 fixed",
         )
     ]
     assert verdict.reasons[0].examples == tuple(f"e{place}" for place in range(10))

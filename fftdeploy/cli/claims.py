@@ -188,7 +188,7 @@ class Claims:
             yield self._about(change, "gate", said, f"fftdeploy report {stored.short}")
             return
         rules = self.ground.policy.rules(change.target.environment)
-        is_let_through = bar.rules.on_inconclusive == "allow"
+        is_let_through = bar.rules.on_inconclusive == "allow" and verdict.may_be_allowed
         is_let_through |= "inconclusive" in release.overrides and rules.allow_overrides
         is_let_through &= all(reason.code != "too-few" for reason in verdict.reasons)
         severity: Literal["error", "notice"] = "notice" if is_let_through else "error"

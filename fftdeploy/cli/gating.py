@@ -13,6 +13,7 @@ from fftdeploy.report import Block, line
 if TYPE_CHECKING:  # a task without a gate pays for none of it
     from fftdeploy.cli.quality import QualityBar
     from fftdeploy.evaluation.evidence_folder import Stored
+    from fftdeploy.evaluation.verdict import Verdict
 
 INCONCLUSIVE = "inconclusive"
 
@@ -151,19 +152,23 @@ class Gate:
         shown = f"evidence {stored.short}: {verdict.headline}"
         if verdict.ruling == "pass" or verdict.reports_only:
             return Passed(stored.id, details=_shown(stored))
+        see = f"fftdeploy report {stored.short} -o report.html"
         if verdict.ruling == "fail":
-            raise GateError(
-                shown, hint=f"fftdeploy report {stored.short} -o report.html", code="gate"
-            )
-        if bar.rules.on_inconclusive == "allow":
+            raise _refused(GateError(shown, hint=see, code="gate"), verdict)
+        if bar.rules.on_inconclusive == "allow" and verdict.may_be_allowed:
             return Passed(stored.id, details=_shown(stored))
         if INCONCLUSIVE in self.overrides:
             return Passed(stored.id, (INCONCLUSIVE,), _shown(stored))
-        raise InconclusiveError(
-            shown,
-            hint=next(iter(verdict.detail[1:]), f"fftdeploy report {stored.short}"),
-            code="inconclusive",
-        )
+        error = InconclusiveError(shown, hint=verdict.settling or see, code="inconclusive")
+        raise _refused(error, verdict)
+
+
+def _refused(error: FftdeployError, verdict: "Verdict") -> FftdeployError:
+    """Add why answers failed, where it is not plainly that they were wrong."""
+    from fftdeploy.evaluation.judging.wording import failures
+
+    error.details = tuple(text for arm in verdict.arms if (text := failures(arm)))
+    return error
 
 
 def _shown(stored: "Stored") -> tuple[Block, ...]:

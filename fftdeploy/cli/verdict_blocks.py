@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from fftdeploy.deployments import Bundle
 from fftdeploy.evaluation.evidence import Evidence
+from fftdeploy.evaluation.judging.wording import p_cell
 from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
 from fftdeploy.report import Block, Cell, Table, Tone, line
 
@@ -106,7 +107,7 @@ def _slices(slices: Iterable[SliceResult]) -> Table:
 def _slice(one: SliceResult) -> tuple[Cell, ...]:
     name = f"{one.key}={one.value}" if one.kind == "slice" else f"field {one.key}"
     tone: Tone = "bad" if one.is_harmed else ("dim" if one.is_small else "")
-    texts = (name, str(one.n), str(one.broke), str(one.fixed), f"{one.p_adjusted:.3f}")
+    texts = (name, str(one.n), str(one.broke), str(one.fixed), p_cell(one.p_adjusted))
     return tuple(Cell(text, tone) for text in texts)
 
 

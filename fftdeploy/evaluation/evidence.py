@@ -117,6 +117,8 @@ class Evidence:
             return True
         if self.baseline.why == LIVE_ITSELF:  # a record, and no candidate
             return True
+        if any(reason["code"] == "nothing" for reason in self.verdict["reasons"]):
+            return False
         return self.ruling == "inconclusive" and self.gate["on_inconclusive"] == "allow"
 
     @property
@@ -277,7 +279,7 @@ def same_verdict(stored: Mapping[str, Any], computed: Verdict) -> str:
     return next(_differences(dict(stored), computed.as_json(), "verdict"), "")
 
 
-_WORDS = frozenset({"headline", "detail", "message"})
+_WORDS = frozenset({"headline", "detail", "message", "settling"})
 
 
 def _differences(stored: Any, computed: Any, place: str) -> Iterator[str]:

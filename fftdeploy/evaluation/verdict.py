@@ -10,8 +10,9 @@ from typing import Any, Literal, cast
 Ruling = Literal["pass", "fail", "inconclusive"]
 Label = Literal["better", "not-worse", "worse", "inconclusive", "no-baseline"]
 ReasonCode = Literal[
-    "must-pass", "floor", "budget", "slice", "worse", "margin", "threshold", "better", "groups",
-    "too-few", "no-baseline", "missing", "unreviewed", "creep", "latency", "zero-failures",
+    "must-pass", "floor", "budget", "slice", "worse", "margin", "threshold", "better", "units",
+    "nothing", "too-few", "no-baseline", "missing", "unreviewed", "creep", "latency",
+    "zero-failures",
 ]  # fmt: skip
 
 
@@ -31,7 +32,7 @@ class Comparison:
     """Candidate against live on the same examples.
 
     With repeats an example counts as broke (fixed) where the candidate passed it less (more)
-    often than live did.
+    often than live did.  The tests are of the effective pairs that repeats and groups leave.
     """
 
     n: int
@@ -43,13 +44,19 @@ class Comparison:
     difference: float
     lower: float
     upper: float
+    p_margin: float
+    """How rarely a candidate that is worse by the margin looks as good: at most the risk passes."""
     p_worse: float
-    """Exact one-sided McNemar; with repeats or groups that of the pseudo-example t."""
+    """Exact one-sided McNemar; so is the next one."""
     p_better: float
-    method: Literal["tango", "pseudo-t"]
+    method: Literal["exact", "tango"]
+    """Where `p_margin` and the bounds come from: the exact unconditional test, or, of more than
+    20,000 units, the normal tail of the same score."""
     label: Label
-    groups: int = 0
+    groups: int
     """Number of groups of examples that belong together; 0 where each stands alone."""
+    units: float
+    """Effective number of independent units: `n` where each example stands alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class SliceResult:
     is_harmed: bool
     is_small: bool
     """Fewer than 20 examples: too few to say much."""
+    units: float
+    """Effective number of independent units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,8 @@ class ArmResult:
     """Share of the answers of the right shape."""
     marks: dict[str, int]
     """Number of answers by mark."""
+    seen_in: dict[str, str]
+    """ID of the first example with each of these marks, `pass` left out."""
     p50_latency_ms: int | None
     p95_latency_ms: int | None
     p95_lower_ms: int | None
@@ -124,9 +135,16 @@ class Verdict:
     fixed: tuple[str, ...]
     must_pass_failed: tuple[str, ...]
     needed: int | None = None
-    """Examples that would usually settle it, where it is inconclusive for their number."""
+    """Units that would usually settle it, where it is inconclusive for their number."""
+    settling: str = ""
+    """The same in words, with what else would."""
     reports_only: bool = False
     """The gate's mode is `report-only`: the ruling stops nothing."""
+
+    @property
+    def may_be_allowed(self) -> bool:
+        """Whether `on_inconclusive = "allow"` may let it through: not what nothing was seen of."""
+        return all(reason.code not in {"too-few", "nothing"} for reason in self.reasons)
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as JSON output and evidence have it; floats to 6 digits."""

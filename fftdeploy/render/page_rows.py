@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.judging.paired import passes
+from fftdeploy.evaluation.judging.wording import MARKS
 from fftdeploy.evaluation.results import PASS, Results, Sample
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Verdict
@@ -15,19 +16,6 @@ from fftdeploy.render.words import Piece, compare
 MOST_ROWS = 2_000
 BROKE, STILL, FIXED, FAILED, PASSED = OUTCOMES = ("broke", "still", "fixed", "failed", "passed")
 """What became of an example, the gravest first; `still` is must-pass, failed by both."""
-
-MARKS = {
-    "": "not answered",
-    PASS: "passed",
-    "wrong": "wrong",
-    "unparsable": "not parsable",
-    "invalid": "wrong shape",
-    "truncated": "cut off",
-    "refused": "refused",
-    "filtered": "filtered",
-    "empty": "empty",
-    "api-error": "no answer, API error",
-}
 
 
 class Rows:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
+from fftdeploy.evaluation.judging.wording import p_cell
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import SliceResult, Verdict
 from fftdeploy.render.confusion import NO_VALUE, OTHER, WHOLE, Confusion
@@ -65,7 +66,7 @@ def _compared(part: SliceResult | None) -> list[str]:
         f"{part.fixed:,}",
         f"{part.n:,}",
         signed(100 * part.lower),
-        f"{part.p_adjusted:.3f}",
+        p_cell(part.p_adjusted).replace("<", "&lt;"),
         said,
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.judging import statistics
 from fftdeploy.evaluation.judging.paired import passes
-from fftdeploy.evaluation.results import MARKS, MISSING, USABLE, Column, Results
+from fftdeploy.evaluation.results import MARKS, MISSING, PASS, USABLE, Column, Results
 from fftdeploy.evaluation.verdict import ArmResult
 from fftdeploy.prices import Price
 
@@ -40,6 +40,7 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         high,
         sum(marks.get(mark, 0) for mark in USABLE) / answers if answers else 0.0,
         marks,
+        {mark: _first(results, column, mark) for mark in marks if mark != PASS},
         latency(statistics.quantile_rank(len(latencies), 0.5)),
         latency(statistics.quantile_rank(len(latencies), 0.95)),
         latency(statistics.quantile_ranks(len(latencies), 0.95, sides=1)[0]),
@@ -50,6 +51,11 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         reasoning,
         usd,
     )
+
+
+def _first(results: Results, column: Column, mark: str) -> str:
+    """Return the ID of the first example with an answer of this mark."""
+    return results.ids[column.marks.index(MARKS.index(mark)) // results.repeats]
 
 
 def _answered(column: Column, repeats: int) -> Iterator[int]:

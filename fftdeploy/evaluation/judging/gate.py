@@ -9,6 +9,7 @@ the comparison too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
@@ -31,7 +32,7 @@ from fftdeploy.prices import Price
 
 _GRAVITY: tuple[ReasonCode, ...] = (
     "too-few", "unreviewed", "must-pass", "worse", "slice", "floor", "threshold", "budget",
-    "no-baseline", "groups", "margin", "better",
+    "nothing", "no-baseline", "units", "margin", "better",
     "missing", "creep", "latency", "zero-failures",
 )  # fmt: skip
 _RULES = ("fail", "inconclusive", "")
@@ -54,6 +55,11 @@ class _Compared(NamedTuple):
     reasons: tuple[Reason, ...] = ()
     decision: Decision | None = None
     """None where the mode does not ask about live."""
+
+    def settling_nothing(self, decision: Decision) -> "_Compared":
+        """Return the same counts, of which nothing follows."""
+        found = self.comparison and replace(self.comparison, label="inconclusive")
+        return self._replace(comparison=found, decision=decision)
 
 
 _NOTHING = _Compared()
@@ -102,6 +108,10 @@ def judge(
     reasons += _creep(rules, results, best)
     compared = _compare(rules, name, results, bar) if has_baseline else _NOTHING
     is_stopped = any(reason.rules for reason in reasons)
+    compares = has_baseline and rules.mode != "threshold"
+    live = by_name[LIVE] if compares else None
+    if nothing := gate_modes.hold_nothing(rules, name, len(results), by_name[CANDIDATE], live):
+        compared = compared.settling_nothing(nothing)
     decision = compared.decision or _alone(rules, name, results, bar, is_stopped=is_stopped)
     shown = [by_name[arm] for arm in (LIVE, CANDIDATE) if arm == CANDIDATE or has_baseline]
     detail = [wording.counts(compared.comparison, results.repeats, len(results) - reviewed, shown)]
@@ -117,6 +127,7 @@ def judge(
         compared=compared,
         must_pass_failed=tuple(results.ids[place] for place in failed),
         detail=detail,
+        failures=[text for arm in arms if (text := wording.failures(arm))],
     )
 
 
@@ -148,7 +159,7 @@ def _creep(rules: GateRules, results: Results, best: Best | None) -> Iterator[Re
         return
     pairs = paired.pair(results, best.column, results.arms[CANDIDATE])
     found = paired.compare(pairs, Bar(rules.margin, rules.confidence, 1 - rules.confidence))
-    if found.difference < 0 and found.lower <= -rules.margin:
+    if found.difference < 0 and found.lower < -rules.margin:
         could = f"could be up to {wording.points(-found.lower, rules.margin)} points worse"
         counts = f"{found.broke} broke, {found.fixed} fixed"
         message = f"{could} than the best evidence on these examples ({best.name}): {counts}"
@@ -165,6 +176,7 @@ def _verdict(
     compared: _Compared = _NOTHING,
     must_pass_failed: tuple[str, ...] = (),
     detail: Sequence[str] = (),
+    failures: Sequence[str] = (),
 ) -> Verdict:
     own = decision or Decision("")
     found = sorted([*reasons, *([own.reason] if own.reason else [])], key=_gravity)
@@ -173,14 +185,15 @@ def _verdict(
     further = [own.statement] if own.statement and own.statement != headline else []
     said = {headline, own.statement}
     further += [f"also: {one.message}" for one in found if one.rules and one.message not in said]
-    settling = [own.settling] if own.settling and ruling == "inconclusive" else []
+    settling = own.settling if ruling == "inconclusive" else ""
+    last = [text for text in (settling, own.consequence) if text]
     if not has_baseline and rules.mode != "threshold":
         headline = f"no baseline: {headline}"
     return Verdict(
         ruling,
         compared.comparison.label if compared.comparison else _label(has_baseline),
         headline,
-        (*detail, *further, *settling, *([own.consequence] if own.consequence else [])),
+        (*detail, *failures, *further, *last),
         tuple(found),
         compared.comparison,
         compared.slices,
@@ -189,6 +202,7 @@ def _verdict(
         compared.fixed,
         must_pass_failed,
         own.needed if settling else None,
+        settling,
         rules.mode == "report-only",
     )
 

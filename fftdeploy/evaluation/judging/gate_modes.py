@@ -1,13 +1,13 @@
 """The one rule that a gate's mode asks of the sample: not worse, better, or a threshold.  Pure."""
 
+from math import ceil, floor
 from typing import NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.judging import paired, sizing, statistics, wording
-from fftdeploy.evaluation.judging.paired import MIN_GROUPS, Bar, Pairs
-from fftdeploy.evaluation.judging.statistics import Interval
-from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.verdict import Comparison, Reason, ReasonCode
+from fftdeploy.evaluation.judging.paired import MIN_UNITS, Bar, Pairs
+from fftdeploy.evaluation.results import PASS, USABLE, Results
+from fftdeploy.evaluation.verdict import ArmResult, Comparison, Reason, ReasonCode
 from fftdeploy.gate_rules import GateRules
 
 
@@ -38,8 +38,8 @@ def hold_comparison(
 
 
 def _compared(rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
-    if 0 < found.groups < MIN_GROUPS:
-        return _few_groups(found.n, found.groups)
+    if found.units < MIN_UNITS:
+        return _few_units(found.n, found.groups, found.units)
     if found.label == "worse":
         return _stop("worse", "fail", wording.worse(found))
     if found.label == "better":
@@ -48,40 +48,52 @@ def _compared(rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar:
         return _not_better(pairs, found, bar)
     if found.label == "not-worse":
         return Decision(wording.not_worse(name, found, rules.margin, bar.confidence))
-    rate = paired.disagreement(pairs, found)
-    size = sizing.settling_size(rate, found.difference, rules.margin, bar.confidence, found.n)
-    settling = wording.settling(f"~{size.n}", found, rules.margin, repeats=pairs.repeats)
+    tested = pairs.effective()
+    size = sizing.settling_size(
+        tested.disagreement, found.difference, rules.margin, bar.confidence, tested.n
+    )
+    needed = _in_units(size.n, found)
+    ways = [wording.more(needed, found, "settle it at this disagreement rate")]
+    ways += [f"--repeats {2 * pairs.repeats}"] if pairs.live_wavers else []
+    ways += wording.wider(found, rules.margin)
     decision = _stop("margin", "inconclusive", wording.unsettled(found, rules.margin))
-    return decision._replace(settling=settling, needed=size.n)
+    return decision._replace(settling="; or ".join(ways), needed=needed)
+
+
+def _in_units(effective: int, found: Comparison) -> int:
+    """Return how many examples, or groups of such sizes, make so many effective units."""
+    return ceil(effective * found.groups / found.units) if found.groups else effective
 
 
 def _not_better(pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
     decision = _stop("better", "inconclusive", wording.not_better(found))
-    rate = paired.disagreement(pairs, found)
+    rate = pairs.effective().disagreement
     size = sizing.usual_size_to_be_better(rate, found.difference, bar.confidence)
     if size is None:
         return decision
-    settling = f"~{size.n} pairs would usually show it at this difference"
-    return decision._replace(settling=settling, needed=size.n)
+    needed = _in_units(size.n, found)
+    settling = wording.more(needed, found, "show it at this difference")
+    return decision._replace(settling=settling, needed=needed)
 
 
 def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> Decision:
-    """Decide the mode `threshold`: one-sided Wilson bounds, or with groups the pseudo-t's."""
+    """Decide the mode `threshold`: Clopper and Pearson's one-sided bounds, at effective units."""
     n, threshold = len(results), rules.threshold
     counts = paired.passes(results.arms[CANDIDATE], results.repeats)
     rate = sum(counts) / results.repeats / n
-    groups = paired.groups_of(results)
-    if groups is not None and len(set(groups)) < MIN_GROUPS:
-        return _few_groups(n, len(set(groups)))
-    lower, upper = _rate_bounds(counts, results.repeats, groups, bar)
+    groups = paired.groups_of(results.groups)
+    units = paired.effective_units(n, groups)
+    if units < MIN_UNITS:
+        return _few_units(n, len(set(groups or ())), units)
+    tested = floor(units)
+    lower = statistics.clopper_pearson(rate * tested, tested, bar.confidence, 1).lower
+    upper = statistics.clopper_pearson(rate * tested, tested, 1 - bar.risk, 1).upper
     limit = f"(threshold {wording.percent(threshold)})"
-    sure = wording.sure(bar.confidence)
     if lower >= threshold:
-        least = wording.points(lower, threshold)
+        least, sure = wording.points(lower, threshold), wording.sure(bar.confidence)
         decision = Decision(f"above the threshold: {sure} {name} passes {least}% or more {limit}")
     elif upper < threshold:
-        most = wording.points(upper, threshold)
-        sure = wording.sure(1 - bar.risk)
+        most, sure = wording.points(upper, threshold), wording.sure(1 - bar.risk)
         message = f"under the threshold: {sure} {name} passes {most}% or less {limit}"
         decision = _stop("threshold", "fail", message)
     else:
@@ -89,25 +101,37 @@ def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> D
         message = f"{wording.plural(n, 'example')} can't settle it: {could} {limit}"
         decision = _stop("threshold", "inconclusive", message)
         size = sizing.usual_size_for_threshold(rate, threshold, bar.confidence)
-        if size is not None and size.n > n:
-            settling = f"~{size.n} examples would usually settle it at this pass rate"
-            decision = decision._replace(settling=settling, needed=size.n)
+        if size is not None and size.n > tested:
+            kind, each = ("groups", len(set(groups)) / units) if groups else ("examples", 1.0)
+            needed = ceil(size.n * each)
+            settling = f"~{needed} {kind} would usually settle it at this pass rate"
+            decision = decision._replace(settling=settling, needed=needed)
     if rules.on_inconclusive == "allow":
-        share = sizing.let_through_threshold(n, threshold, 1 - bar.risk)
+        share = sizing.let_through_threshold(tested, threshold, 1 - bar.risk)
         text = _allowed(n, "a pass rate 10 points under the threshold", share, "examples")
         decision = decision._replace(consequence=text)
     return decision
 
 
-def _rate_bounds(counts: bytes, repeats: int, groups: list[str | int] | None, bar: Bar) -> Interval:
-    """Return a lower bound that lets pass and an upper one that fails."""
-    if groups is None:
-        share = sum(counts) / repeats
-        lower = statistics.wilson(share, len(counts), bar.confidence, 1).lower
-        return Interval(lower, statistics.wilson(share, len(counts), 1 - bar.risk, 1).upper)
-    rates = [count / repeats for count in counts]
-    lower = statistics.pseudo_t(rates, groups, bar.confidence, (0.0, 1.0)).lower
-    return Interval(lower, statistics.pseudo_t(rates, groups, 1 - bar.risk, (0.0, 1.0)).upper)
+def hold_nothing(
+    rules: GateRules, name: str, n: int, candidate: ArmResult, live: ArmResult | None
+) -> Decision | None:
+    """Decide where there is nothing to judge, whatever is asked; None where there is.
+
+    A candidate none of whose answers is right, or of the right shape, was most likely asked
+    wrongly; and no candidate is worse by the margin than a live model that passes no more.
+    `live` is None where the mode does not compare with it.
+    """
+    if not candidate.marks.get(PASS):
+        said = f"{name} passes none of {wording.plural(n, 'example')}"
+        if not any(map(candidate.marks.get, USABLE)):
+            said = f"no answer of {name} is of the right shape"
+        return _stop("nothing", "inconclusive", f"{said}: {wording.commonest(candidate)}")
+    if live is None or live.marks.get(PASS, 0) > rules.margin * sum(live.marks.values()):
+        return None
+    limit = f"nothing can be {wording.points(rules.margin)} points worse than live"
+    said = f"{limit}, which passes {live.passed} of {wording.plural(n, 'example')}"
+    return _stop("nothing", "inconclusive", f"{said}: {wording.commonest(live)}")
 
 
 def hold_alone(rules: GateRules, name: str, results: Results, *, is_stopped: bool) -> Decision:
@@ -126,10 +150,14 @@ def hold_alone(rules: GateRules, name: str, results: Results, *, is_stopped: boo
     return _stop("no-baseline", "inconclusive", message)
 
 
-def _few_groups(n: int, groups: int) -> Decision:
-    many = f"{wording.plural(n, 'example')} in {wording.plural(groups, 'group')}"
-    message = f"{many} can't settle it: {MIN_GROUPS} groups or more are needed"
-    return _stop("groups", "inconclusive", message)
+def _few_units(n: int, groups: int, units: float) -> Decision:
+    if groups:
+        many = f"{wording.plural(n, 'example')} in {wording.plural(groups, 'group')}"
+        counted = f", which count as {units:.1f}," if groups >= MIN_UNITS else ""
+        message = f"{many}{counted} can't settle it: {MIN_UNITS} groups or more are needed"
+    else:
+        message = f"{wording.plural(n, 'example')} can't settle it: {MIN_UNITS} or more are needed"
+    return _stop("units", "inconclusive", message)
 
 
 def _stop(code: ReasonCode, ruling: str, message: str) -> Decision:

@@ -7,7 +7,7 @@ from typing import Literal
 from fftdeploy.errors import UnverifiedError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.judging import wording
-from fftdeploy.evaluation.judging.paired import Bar, Part, broke_in, passes
+from fftdeploy.evaluation.judging.paired import MIN_UNITS, Bar, Part, broke_in, passes
 from fftdeploy.evaluation.results import MISSING, USABLE, Results
 from fftdeploy.evaluation.verdict import ArmResult, Reason, SliceResult
 from fftdeploy.gate_rules import GateRules
@@ -157,15 +157,16 @@ def slices(
         harms: Literal["fail", ""] = "" if rules.mode == "threshold" else "fail"
         if rules.slice_rule == "no-harm" or not is_slice or not harms:
             if result.is_harmed:
-                p = wording.p_value(result.p_adjusted, exact=False)
-                message = f"{title} is worse: {counts} ({p} after Holm over {len(found)})"
+                p = wording.p_value(result.p_adjusted)
+                message = f"{title} is worse: {counts} (p {p} after Holm over {len(found)})"
                 yield Reason("slice", harms, message, ids)
-        elif result.lower <= -rules.margin:
+        elif result.lower < -rules.margin or result.units < MIN_UNITS:
             could = f"could be up to {wording.points(-result.lower, rules.margin)} points worse"
             limit = f"(limit {wording.points(rules.margin)})"
             if result.p <= bar.risk:
-                p = wording.p_value(result.p, exact=True)
-                yield Reason("slice", "fail", f"{title} is worse: {counts} ({p}); {could}", ids)
+                p = wording.p_value(result.p)
+                message = f"{title} is worse: {counts} (exact p {p}); {could}"
+                yield Reason("slice", "fail", message, ids)
             else:
                 message = f"{title}: {counts} can't settle it: {could} {limit}"
                 yield Reason("slice", "inconclusive", message, ids)

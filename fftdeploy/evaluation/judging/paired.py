@@ -1,22 +1,25 @@
 """Candidate against live, example by example: counts, bounds and p-values.  Pure.
 
 With repeats an example broke (was fixed) where the candidate passed it less (more) often than
-live.  Where examples come in groups, or are repeated, the bound of the difference is that of the
-pseudo-example t over the examples' mean differences; else it is Tango's.
+live.  What is tested is units: examples, or their groups where they have some.  However many
+repeats and examples a unit has, all of them are reduced to `Effective` pairs, and one exact test
+decides.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
+from math import ceil, floor
 from typing import Literal, NamedTuple
 
-from fftdeploy.evaluation.judging import statistics
+from fftdeploy.evaluation.judging import exact, statistics
 from fftdeploy.evaluation.results import MARKS, MISSING, PASS, USABLE, Column, Results
 from fftdeploy.evaluation.verdict import Comparison, Label, SliceResult
 
-MIN_GROUPS = 10
-"""With fewer groups their spread cannot be told."""
+MIN_UNITS = 10
+"""With fewer effective units nothing is said of the sample."""
 SMALL = 20
 _BROKE, _SAME, _FIXED = range(3)
 
@@ -29,6 +32,54 @@ class Bar(NamedTuple):
     """One-sided, for what lets a candidate pass."""
     risk: float
     """The chance to call a candidate worse that is not."""
+
+    @property
+    def wrong_pass(self) -> float:
+        """The chance to let a candidate through that is worse by the margin."""
+        return 1 - self.confidence
+
+
+class Effective(NamedTuple):
+    """Pairs that tell as much as all answers to some units do: fractions.
+
+    They have the mean difference of the examples and the variance of that mean.  `units` is
+    Kish's effective number (Survey Sampling, 1965): as if the members of a group said the same
+    thing.  How much they really differ from each other shows in the variance, and can only make
+    what differs count for more.  Plain pairs, and repeats that all agree, come back as they are.
+    """
+
+    units: float
+    broke: float
+    fixed: float
+
+    @property
+    def n(self) -> int:
+        """Units that the tests count."""
+        return floor(self.units)
+
+    @property
+    def is_few(self) -> bool:
+        """Whether they are too few to say anything of the sample."""
+        return self.n < MIN_UNITS
+
+    @property
+    def p_worse(self) -> float:
+        """Exact one-sided McNemar, rounded against the finding; so is the next one."""
+        return statistics.mcnemar(floor(self.broke), ceil(self.fixed), "worse")
+
+    @property
+    def p_better(self) -> float:
+        """How rarely so many are fixed by chance."""
+        return statistics.mcnemar(ceil(self.broke), floor(self.fixed), "better")
+
+    @property
+    def disagreement(self) -> float:
+        """Share of the units that differ."""
+        return (self.broke + self.fixed) / self.units
+
+    def bounds(self, bar: "Bar") -> statistics.Interval:
+        """Return the one-sided bounds of the difference, at the confidence of a pass."""
+        return exact.bounds(bar.margin, self.broke, self.fixed, self.n, bar.wrong_pass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +94,46 @@ class Pairs:
     signs: bytes
     """For each example, 0 where it broke, 1 where it is the same, 2 where it was fixed."""
 
-    def differences(self) -> list[float]:
-        """Return candidate minus live for each example, a share of its repeats."""
-        pairs = zip(self.candidate, self.live, strict=True)
-        return [(candidate - live) / self.repeats for candidate, live in pairs]
+    @property
+    def live_wavers(self) -> bool:
+        """Whether live passed some example in part of its repeats only."""
+        return any(0 < passed < self.repeats for passed in set(self.live))
 
     @property
-    def is_plain(self) -> bool:
-        """Whether each example is one independent pair of answers."""
-        return self.repeats == 1 and self.groups is None
+    def difference(self) -> float:
+        """Mean of candidate minus live over the examples."""
+        return (sum(self.candidate) - sum(self.live)) / (len(self.signs) * self.repeats)
+
+    def units(self) -> "Counter[tuple[int, int]]":
+        """Count units by candidate minus live, summed over all answers, and number of examples."""
+        pairs = zip(self.candidate, self.live, strict=True)
+        if self.groups is None:
+            changes = Counter(candidate - live for candidate, live in pairs)
+            return Counter({(change, 1): count for change, count in changes.items()})
+        sums = dict.fromkeys(self.groups, 0)
+        for group, (candidate, live) in zip(self.groups, pairs, strict=True):
+            sums[group] += candidate - live
+        sizes = Counter(self.groups)
+        return Counter((change, sizes[group]) for group, change in sums.items())
+
+    def effective(self) -> Effective:
+        """Return the effective pairs: exact sums of integers, each divided once.
+
+        With the units' changes s and sizes m, N = sum m, Q = sum m^2 and r repeats, the first
+        moment is N sum(s) / (r Q); the second, which gives the mean its variance, is
+        (N^2 sum(s^2) - 2 N sum(s) sum(s m) + 2 Q sum(s)^2) / (r Q)^2.
+        """
+        units = self.units().items()
+        n, squares = (sum(count * m**power for (_, m), count in units) for power in (1, 2))
+        change, spread, cross = (
+            sum(count * s**a * m**b for (s, m), count in units) for a, b in ((1, 0), (2, 0), (1, 1))
+        )
+        scale = self.repeats * squares
+        first = n * change * scale
+        second = n * n * spread - 2 * n * change * cross + 2 * squares * change * change
+        second = max(abs(first), second)
+        twice = 2 * scale * scale
+        return Effective(n * n / squares, (second - first) / twice, (second + first) / twice)
 
 
 class Part(NamedTuple):
@@ -65,11 +147,14 @@ class Part(NamedTuple):
     """Indexes of its examples in the results."""
 
 
-def groups_of(results: Results) -> list[str | int] | None:
+def groups_of(named: Sequence[str]) -> list[str | int] | None:
     """Return a group for each example, its own number where it has none; None if all are alone."""
-    if not any(results.groups):
-        return None
-    return [group or number for number, group in enumerate(results.groups)]
+    return [group or number for number, group in enumerate(named)] if any(named) else None
+
+
+def effective_units(n: int, groups: Sequence[str | int] | None) -> float:
+    """Return Kish's effective number of units: n squared over the sum of the squared sizes."""
+    return n if groups is None else n * n / sum(m * m for m in Counter(groups).values())
 
 
 def passes(column: Column, repeats: int, *, missing: bool = False) -> bytes:
@@ -84,7 +169,7 @@ def pair(results: Results, live: Column, candidate: Column) -> Pairs:
         passes(live, results.repeats, missing=True),
         passes(candidate, results.repeats),
         results.repeats,
-        groups_of(results),
+        groups_of(results.groups),
     )
 
 
@@ -95,64 +180,51 @@ def compare(pairs: Pairs, bar: Bar) -> Comparison:
     passed_both = sum(passed > half for passed in same)
     broke, fixed = pairs.signs.count(_BROKE), pairs.signs.count(_FIXED)
     n = len(pairs.signs)
-    groups = len(set(pairs.groups)) if pairs.groups is not None else 0
-    difference = (sum(pairs.candidate) - sum(pairs.live)) / (n * pairs.repeats)
-    if pairs.is_plain:
-        lower, upper = statistics.tango(broke, fixed, n, bar.confidence, 1)
-        worse = statistics.mcnemar(broke, fixed, "worse")
-        better = statistics.mcnemar(broke, fixed, "better")
-    else:
-        mean = statistics.pseudo_t(pairs.differences(), pairs.groups, bar.confidence)
-        lower, upper, worse, better = mean[:4]
+    tested = pairs.effective()
+    lower, upper = tested.bounds(bar)
     return Comparison(
         n,
         passed_both,
         broke,
         fixed,
         n - passed_both - broke - fixed,
-        difference,
+        pairs.difference,
         lower,
         upper,
-        worse,
-        better,
-        "tango" if pairs.is_plain else "pseudo-t",
-        "inconclusive" if 0 < groups < MIN_GROUPS else label(lower, worse, better, bar),
-        groups,
+        exact.p_worse_by(bar.margin, tested.broke, tested.fixed, tested.n, bar.wrong_pass),
+        tested.p_worse,
+        tested.p_better,
+        "exact" if tested.n <= exact.LARGEST else "tango",
+        label(tested, bar),
+        len(set(pairs.groups)) if pairs.groups is not None else 0,
+        tested.units,
     )
 
 
-def label(lower: float, p_worse: float, p_better: float, bar: Bar) -> Label:
-    """Say what a lower bound and the two one-sided p-values mean.
+def label(tested: Effective, bar: Bar) -> Label:
+    """Say what the exact tests of effective pairs mean.
 
-    Better and worse are said on the exact test alone: the normal tail behind the bound would
-    call 3 broken of 100 worse.
+    Better and worse are said on McNemar's test alone: the score behind the bound would call 3
+    broken of 100 worse.
     """
-    if lower > -bar.margin:
-        return "better" if p_better <= 1 - bar.confidence else "not-worse"
-    return "worse" if p_worse <= bar.risk else "inconclusive"
-
-
-def disagreement(pairs: Pairs, comparison: Comparison) -> float:
-    """Return the share of pairs that disagree, or what stands for it in the size of a set.
-
-    With repeats or groups that is the variance of the mean difference times n.
-    """
-    if pairs.is_plain:
-        return (comparison.broke + comparison.fixed) / comparison.n
-    error = statistics.pseudo_t(pairs.differences(), pairs.groups).error
-    return min(1.0, comparison.n * error * error)
+    if tested.is_few:
+        return "inconclusive"
+    if exact.is_ruled_out(bar.margin, tested.broke, tested.fixed, tested.n, bar.wrong_pass):
+        return "better" if tested.p_better <= bar.wrong_pass else "not-worse"
+    return "worse" if tested.p_worse <= bar.risk else "inconclusive"
 
 
 def parts(results: Results, pairs: Pairs, arms: tuple[Column, Column]) -> Iterator[Part]:
     """Yield every slice of the examples, and every field; `arms` are live and candidate.
 
-    An example that does not say what slice it is in is in none.
+    An example that does not say what slice it is in is in none, and what all of them are in is
+    no slice.
     """
     for number, key in enumerate(results.slice_keys):
         places: dict[str, list[int]] = {}
         for place, values in enumerate(results.slices):
             places.setdefault(values[number], []).append(place)
-        for value in sorted(places.keys() - {""}):
+        for value in sorted(places.keys() - {""} if len(places) > 1 else ()):
             yield Part("slice", key, value, _part(pairs, places[value]), places[value])
     live, candidate = (
         _failed_bits(arm, len(results.fields), forgives=forgives)
@@ -169,12 +241,10 @@ def parts(results: Results, pairs: Pairs, arms: tuple[Column, Column]) -> Iterat
 
 def judge_parts(found: Sequence[Part], bar: Bar) -> tuple[SliceResult, ...]:
     """Return the result of each part, with p-values adjusted for all of them (Holm)."""
-    p_values = [_p_worse(part.pairs) for part in found]
+    tested = [part.pairs.effective() for part in found]
+    p_values = [each.p_worse for each in tested]
     adjusted = statistics.holm(p_values)
-    return tuple(
-        _result(part, bar, p, p_adjusted)
-        for part, p, p_adjusted in zip(found, p_values, adjusted, strict=True)
-    )
+    return tuple(map(partial(_result, bar), found, tested, adjusted))
 
 
 def broke_in(part: Part) -> list[int]:
@@ -190,30 +260,24 @@ def ids_of(results: Results, pairs: Pairs) -> tuple[tuple[str, ...], tuple[str, 
     return tuple(broke), tuple(compress(results.ids, map(_FIXED.__eq__, pairs.signs)))
 
 
-def _result(part: Part, bar: Bar, p: float, p_adjusted: float) -> SliceResult:
+def _result(bar: Bar, part: Part, tested: Effective, p_adjusted: float) -> SliceResult:
+    """Return the result of one part: harmed where it surely is, and by more than the margin."""
     pairs = part.pairs
     n, broke, fixed = len(pairs.signs), pairs.signs.count(_BROKE), pairs.signs.count(_FIXED)
-    if pairs.is_plain:
-        lower = statistics.tango(broke, fixed, n, bar.confidence, 1).lower
-    else:
-        lower = statistics.pseudo_t(pairs.differences(), pairs.groups, bar.confidence).lower
-    is_harmed = p_adjusted <= bar.risk
     return SliceResult(
-        part.kind, part.key, part.value, n, broke, fixed, p, p_adjusted, lower, is_harmed, n < SMALL
+        part.kind,
+        part.key,
+        part.value,
+        n,
+        broke,
+        fixed,
+        tested.p_worse,
+        p_adjusted,
+        tested.bounds(bar).lower,
+        p_adjusted <= bar.risk and -pairs.difference > bar.margin,
+        n < SMALL,
+        tested.units,
     )
-
-
-def _p_worse(pairs: Pairs) -> float:
-    """Exact one-sided McNemar; the examples of one group count as one, by what most of them do."""
-    if pairs.groups is None:
-        signs: Iterable[int] = pairs.signs
-        return statistics.mcnemar(pairs.signs.count(_BROKE), pairs.signs.count(_FIXED), "worse")
-    net: Counter[str | int] = Counter()
-    for group, sign in zip(pairs.groups, pairs.signs, strict=True):
-        if sign != _SAME:
-            net[group] += sign - _SAME
-    signs = net.values()
-    return statistics.mcnemar(sum(s < 0 for s in signs), sum(s > 0 for s in signs), "worse")
 
 
 def _paired(

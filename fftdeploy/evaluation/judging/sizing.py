@@ -1,24 +1,27 @@
 """How many examples a bar needs, said before money is spent.  Pure.
 
 Chances are exact: every table that n examples can give is enumerated, except those that are
-further than nine standard deviations from what is expected.  Shares and differences are
+further than six standard deviations from what is expected.  Shares and differences are
 fractions; a difference is candidate minus live.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import ceil, exp, floor, lgamma, log, log1p, sqrt
+from math import ceil, floor, log, log1p, sqrt
 from typing import NamedTuple
 
+from fftdeploy.evaluation.judging.exact import binomial, is_ruled_out, unseen
+from fftdeploy.evaluation.judging.paired import MIN_UNITS
 from fftdeploy.evaluation.judging.statistics import (
     binomial_tail,
     mcnemar,
     normal_quantile,
     tango_score,
-    wilson,
 )
 
-_DEVIATIONS = 9
+_DEVIATIONS = 6
+_EXACT = 500
+"""Sizes up to which the exact test is enumerated."""
 _ENUMERATED = 10_000
 """Sizes above which the formula is used: it is within 1 % there."""
 _SURE = 5_000
@@ -30,18 +33,22 @@ class Size(NamedTuple):
 
     n: int
     is_approximate: bool = False
-    """By the formula n = disagreement * (z_risk + z_power)^2 / gap^2, not by enumeration."""
+    """By the normal tail of the score, or by the formula n = disagreement * (z_risk + z_power)^2
+    / gap^2: within 1 % there."""
 
 
 def smallest_that_can_pass(margin: float, confidence: float = 0.95) -> int:
     """Return the least n at which a candidate without any disagreement is not worse."""
-    square = normal_quantile(confidence) ** 2
-    return floor(square * (1 - margin) / margin) + 1
+    risk = 1 - confidence
+    n = max(MIN_UNITS, floor(log(risk - unseen(risk)) / log1p(-margin)))
+    while not is_ruled_out(margin, 0, 0, n, risk):
+        n += 1
+    return n
 
 
 def smallest_that_can_be_better(confidence: float = 0.95) -> int:
     """Return the least number of examples, all of them fixed, that proves a candidate better."""
-    n = 1
+    n = MIN_UNITS
     while mcnemar(0, n, "better") > 1 - confidence:
         n += 1
     return n
@@ -51,10 +58,15 @@ def smallest_for_threshold(threshold: float, confidence: float = 0.95) -> int | 
     """Return the least n, all passed, that proves a pass rate of `threshold`; None for 1."""
     if threshold >= 1:
         return None
-    n = max(1, floor(normal_quantile(confidence) ** 2 * threshold / (1 - threshold)) - 1)
-    while wilson(n, n, confidence, 1).lower < threshold:
-        n += 1
-    return n
+    if threshold <= 0:
+        return MIN_UNITS
+    n = max(MIN_UNITS, floor(log(1 - confidence) / log(threshold)))
+    return n if reaches(n, n, threshold, confidence) else n + 1
+
+
+def reaches(passed: int, n: int, threshold: float, confidence: float) -> bool:
+    """Tell whether Clopper and Pearson's lower bound is at least `threshold`."""
+    return binomial_tail(passed, n, threshold) <= 1 - confidence
 
 
 def pass_probability(
@@ -67,8 +79,24 @@ def pass_probability(
     """Return the chance that n examples prove a candidate not worse.
 
     `disagreement` is the share of the examples that one arm passes and the other fails, at
-    least the absolute `difference`, which is the true one.
+    least the absolute `difference`, which is the true one.  Above 500 examples the normal tail of
+    the score stands in for the exact test: there it is a point off at most, and far quicker.
     """
+    if n < MIN_UNITS:
+        return 0.0
+    if n > _EXACT:
+        return _tango_probability(n, disagreement, margin, confidence, difference)
+    risk = 1 - confidence
+
+    def passes(broke: int, fixed: int) -> bool:
+        return is_ruled_out(margin, broke, fixed, n, risk)
+
+    return _chance(n, disagreement, difference, passes)
+
+
+def _tango_probability(
+    n: int, disagreement: float, margin: float, confidence: float, difference: float = 0.0
+) -> float:
     z = normal_quantile(confidence)
 
     def passes(broke: int, fixed: int) -> bool:
@@ -92,7 +120,8 @@ def let_through(n: int, margin: float, confidence: float = 0.95) -> float:
     """Return the chance that a much worse candidate is not ruled `fail` for it.
 
     That is what `on_inconclusive = "allow"` lets through.  Much worse is `much_worse(margin)`,
-    where five points more of the examples disagree.
+    where five points more of the examples disagree.  What passes is told by the normal tail of
+    the score, which lets a little more through than the exact test.
     """
     drop, examples = much_worse(margin), min(n, _SURE)
     z = normal_quantile(confidence)
@@ -106,11 +135,14 @@ def let_through(n: int, margin: float, confidence: float = 0.95) -> float:
 
 def let_through_threshold(n: int, threshold: float, confidence: float = 0.95) -> float:
     """Return the chance that a pass rate ten points under `threshold` is not ruled `fail`."""
+
+    def may_reach(passed: int) -> bool:  # Clopper and Pearson's upper bound does
+        return 1 - binomial_tail(passed + 1, n, threshold) > 1 - confidence
+
     low, high = -1, n
     while high - low > 1:
         middle = (low + high) // 2
-        reaches = wilson(middle, n, confidence, 1).upper >= threshold
-        low, high = (low, middle) if reaches else (middle, high)
+        low, high = (low, middle) if may_reach(middle) else (middle, high)
     return binomial_tail(high, n, max(0.0, threshold - 0.1))
 
 
@@ -126,16 +158,37 @@ def usual_size(
     """Return an n at which a candidate as good as live passes with the chance `power`.
 
     With one example fewer the chance is lower.  It climbs in saw teeth of a point or so, and
-    where several sizes reach `power` bisection finds one of them.  The formula alone is far too
-    low where few examples disagree.
+    where several sizes reach `power` the search finds one of them: it starts where the normal
+    tail of the score would have it.  The formula alone is far too low where few examples disagree.
     """
+    near = _near_size(disagreement, margin, confidence, power)
+    if disagreement <= 0:
+        return near
+    if near.n > _EXACT:
+        return Size(near.n, is_approximate=True)
+
+    def suffices(n: int) -> bool:
+        return pass_probability(n, disagreement, margin, confidence) >= power
+
+    low = high = near.n
+    step = 1
+    while not suffices(high):
+        low, high, step = high, high + step, 2 * step
+    while low == high or suffices(low):
+        low, high, step = low - step, low, 2 * step
+    return Size(_first_size(low, high, suffices))
+
+
+@lru_cache(maxsize=256)
+def _near_size(disagreement: float, margin: float, confidence: float, power: float = 0.8) -> Size:
+    """Return the same by the normal tail of the score: a few examples less, in no time."""
     least = smallest_that_can_pass(margin, confidence)
     if disagreement <= 0:
         return Size(least)
     return _usual(
         least,
         formula(disagreement, margin, confidence, power),
-        lambda n: pass_probability(n, disagreement, margin, confidence) >= power,
+        lambda n: _tango_probability(n, disagreement, margin, confidence) >= power,
     )
 
 
@@ -166,15 +219,15 @@ def usual_size_for_threshold(
     if least is None or rate <= threshold:
         return None
 
-    def reaches(n: int) -> bool:
+    def suffices(n: int) -> bool:
         passed = ceil(n * threshold)
-        while passed <= n and wilson(passed, n, confidence, 1).lower < threshold:
+        while passed <= n and not reaches(passed, n, threshold, confidence):
             passed += 1
         return binomial_tail(passed, n, rate) >= power
 
     spread = normal_quantile(confidence) * sqrt(threshold * (1 - threshold))
     spread += normal_quantile(power) * sqrt(rate * (1 - rate))
-    return _usual(least, ceil((spread / (rate - threshold)) ** 2), reaches)
+    return _usual(least, ceil((spread / (rate - threshold)) ** 2), suffices)
 
 
 def settling_size(
@@ -186,7 +239,7 @@ def settling_size(
     candidate looks somewhat worse, and it is the size that usually tells at this difference
     whether it is worse, or not by the margin, whichever takes fewer.
     """
-    size = usual_size(disagreement, margin, confidence)
+    size = _near_size(disagreement, margin, confidence)
     if size.n > n:
         return size
     gap = max(margin + difference, -difference)
@@ -205,10 +258,15 @@ def _usual(least: int, guess: int, suffices: Callable[[int], bool]) -> Size:
     low, high = least - 1, least + guess + 10
     while not suffices(high):
         low, high = high, 2 * high
+    return Size(_first_size(low, high, suffices))
+
+
+def _first_size(low: int, high: int, suffices: Callable[[int], bool]) -> int:
+    """Return the end of the bisection between a size that does not suffice and one that does."""
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if suffices(middle) else (middle, high)
-    return Size(high)
+    return high
 
 
 def _chance(
@@ -225,20 +283,10 @@ def _chance(
     for differ in range(first, last + 1):
         while least > 0 and holds(differ - least + 1, least - 1):
             least -= 1
-            tail += _binomial(least, differ, share)
+            tail += binomial(least, differ, share)
         while least <= differ and not holds(differ - least, least):
-            tail -= _binomial(least, differ, share)
+            tail -= binomial(least, differ, share)
             least += 1
-        total += _binomial(differ, n, disagreement) * max(0.0, tail)
-        tail += share * _binomial(least - 1, differ, share)
+        total += binomial(differ, n, disagreement) * max(0.0, tail)
+        tail += share * binomial(least - 1, differ, share)
     return min(1.0, total)
-
-
-def _binomial(k: int, n: int, p: float) -> float:
-    """Return P(X = k) of X ~ Binomial(n, p)."""
-    if not 0 <= k <= n:
-        return 0.0
-    if p <= 0 or p >= 1:
-        return float(k == (n if p >= 1 else 0))
-    ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
-    return exp(ways + k * log(p) + (n - k) * log1p(-p))

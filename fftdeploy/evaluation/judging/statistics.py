@@ -6,9 +6,9 @@ live, from -1 to 1.  `confidence` is a share, 0.95; `sides` is 1 or 2: how many 
 is left of it.  An interval is closed.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from math import ceil, exp, inf, lgamma, log, log1p, sqrt
+from math import ceil, erfc, exp, inf, lgamma, log, log1p, sqrt
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
@@ -25,24 +25,15 @@ class Interval(NamedTuple):
     upper: float
 
 
-class MeanInterval(NamedTuple):
-    """What a clustered mean tells; see `pseudo_t`."""
-
-    lower: float
-    upper: float
-    p_worse: float
-    """One-sided: how rarely a mean of 0 or more looks as low as this one."""
-    p_better: float
-    error: float
-    """Standard error of the mean."""
-    clusters: int
-    """Clusters in the data, the pseudo-examples not counted."""
-
-
 @lru_cache(maxsize=64)
 def normal_quantile(confidence: float, sides: int = 1) -> float:
     """Return the z that leaves `(1 - confidence) / sides` above it."""
     return NormalDist().inv_cdf(1 - (1 - confidence) / sides)
+
+
+def normal_tail(z: float) -> float:
+    """Return P(Z >= z) of a standard normal Z."""
+    return erfc(z / sqrt(2)) / 2
 
 
 def wilson(passed: float, n: int, confidence: float = 0.95, sides: int = 2) -> Interval:
@@ -62,22 +53,25 @@ def wilson(passed: float, n: int, confidence: float = 0.95, sides: int = 2) -> I
     return Interval(lower, 1.0 if passed >= n else min(1.0, centre + half))
 
 
-def clopper_pearson(passed: int, n: int, confidence: float = 0.95, sides: int = 2) -> Interval:
-    """Return the exact interval of a proportion (Clopper and Pearson 1934)."""
+def clopper_pearson(passed: float, n: int, confidence: float = 0.95, sides: int = 2) -> Interval:
+    """Return the exact interval of a proportion (Clopper and Pearson 1934).
+
+    `passed` may be a sum of shares: the bounds are quantiles of the beta distribution.
+    """
     risk = (1 - confidence) / sides
     lower, upper = 0.0, 1.0
     if passed > 0:
-        lower = _root(lambda p: binomial_tail(passed, n, p) - risk, 0.0, passed / n)
+        lower = root(lambda p: binomial_tail(passed, n, p) - risk, 0.0, passed / n)
     if passed < n:
-        upper = _root(lambda p: binomial_tail(passed + 1, n, p) - 1 + risk, passed / n, 1.0)
+        upper = root(lambda p: binomial_tail(passed + 1, n, p) - 1 + risk, passed / n, 1.0)
     return Interval(lower, upper)
 
 
-def binomial_tail(k: int, n: int, p: float) -> float:
-    """Return P(X >= k) of X ~ Binomial(n, p), as an incomplete beta function."""
+def binomial_tail(k: float, n: int, p: float) -> float:
+    """Return P(X >= k) of X ~ Binomial(n, p), as an incomplete beta function of any real k."""
     if k <= 0:
         return 1.0
-    return 0.0 if k > n else _beta(k, n - k + 1, p, 1 - p)
+    return 0.0 if k >= n + 1 else _beta(k, n - k + 1, p, 1 - p)
 
 
 @lru_cache(maxsize=4096)
@@ -106,7 +100,7 @@ def _half_tail(k: int, n: int) -> float:
     return total / (1 << n)
 
 
-def tango_score(broke: int, fixed: int, n: int, difference: float) -> float:
+def tango_score(broke: float, fixed: float, n: int, difference: float) -> float:
     """Return the score z of the hypothesis that the true difference is `difference`.
 
     Tango, Statistics in Medicine 17 (1998) 891.  It falls as `difference` rises; at 0 it is
@@ -128,7 +122,7 @@ def tango_score(broke: int, fixed: int, n: int, difference: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def tango(broke: int, fixed: int, n: int, confidence: float = 0.95, sides: int = 2) -> Interval:
+def tango(broke: float, fixed: float, n: int, confidence: float = 0.95, sides: int = 2) -> Interval:
     """Return the score interval of a difference of paired proportions (Tango 1998).
 
     Without any disagreement the lower bound is -z^2 / (n + z^2): nothing seen is not nothing
@@ -140,60 +134,10 @@ def tango(broke: int, fixed: int, n: int, confidence: float = 0.95, sides: int =
     seen = (fixed - broke) / n
     lower, upper = -1.0, 1.0
     if seen > -1:
-        lower = _root(lambda d: z - tango_score(broke, fixed, n, d), -1 + 1e-15, seen)
+        lower = root(lambda d: z - tango_score(broke, fixed, n, d), -1 + 1e-15, seen)
     if seen < 1:
-        upper = _root(lambda d: -z - tango_score(broke, fixed, n, d), seen, 1 - 1e-15)
+        upper = root(lambda d: -z - tango_score(broke, fixed, n, d), seen, 1 - 1e-15)
     return Interval(lower, upper)
-
-
-def t_cdf(t: float, df: int) -> float:
-    """Return P(T <= t) of Student's t with `df` degrees of freedom."""
-    square = t * t
-    tail = _beta(df / 2, 0.5, df / (df + square), square / (df + square)) / 2
-    return 1 - tail if t > 0 else tail
-
-
-@lru_cache(maxsize=256)
-def t_quantile(share: float, df: int) -> float:
-    """Return the t below which Student's t with `df` degrees of freedom is for `share` of it."""
-    if share < 0.5:
-        return -t_quantile(1 - share, df)
-    top = 1.0
-    while t_cdf(top, df) < share:
-        top *= 2
-    return _root(lambda t: t_cdf(t, df) - share, 0.0, top)
-
-
-def pseudo_t(
-    values: Sequence[float],
-    groups: Sequence[Hashable] | None = None,
-    confidence: float = 0.95,
-    pseudo: tuple[float, float] = (-1.0, 1.0),
-) -> MeanInterval:
-    """Return one-sided bounds for the mean of `values`, one an example, by Student's t.
-
-    Two pseudo-examples, the least and the greatest value possible, join the data, as Agresti
-    and Min (2005) and Bonett and Price (2012) do for counts: without them, no difference seen
-    would read as no difference possible.  `groups` names the cluster of each example; the
-    standard error is the cluster sandwich with the factor C / (C - 1), the degrees of freedom
-    are C - 1, and each pseudo-example is a cluster of its own.
-    """
-    n = len(values) + 2
-    mean = (sum(values) + sum(pseudo)) / n
-    if groups is None:
-        sums = [value - mean for value in values]
-    else:
-        by_group: dict[Hashable, float] = dict.fromkeys(groups, 0.0)
-        for group, value in zip(groups, values, strict=True):
-            by_group[group] += value - mean
-        sums = list(by_group.values())
-    found = len(sums)
-    sums += [value - mean for value in pseudo]
-    df = found + 1
-    error = sqrt((df + 1) / df * sum(part * part for part in sums)) / n
-    reach = t_quantile(confidence, df) * error
-    p_worse = t_cdf(mean / error, df)
-    return MeanInterval(mean - reach, mean + reach, p_worse, t_cdf(-mean / error, df), error, found)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -238,7 +182,7 @@ def _first(is_true: Callable[[int], bool], top: int) -> int:
     return low
 
 
-def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+def root(rising: Callable[[float], float], low: float, high: float) -> float:
     """Return where `rising` crosses 0 between `low` and `high`, to the last digit."""
     while low < (middle := (low + high) / 2) < high:
         if rising(middle) > 0:

@@ -4,7 +4,9 @@ Differences are said in points, hundredths of the examples.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
+from fftdeploy.evaluation.results import MISSING, PASS
 from fftdeploy.evaluation.verdict import ArmResult, Comparison
 
 _SHOWN = 3
@@ -36,10 +38,14 @@ def sureness(confidence: float) -> str:
     return next((f"{text}%" for text in texts if text != "100"), "almost 100%")
 
 
-def p_value(p: float, *, exact: bool) -> str:
-    """Return a p-value, with its test if that was exact."""
-    name = "exact p" if exact else "p"
-    return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.3f}"
+def p_value(p: float) -> str:
+    """Return how a p-value compares: `= 0.018`, or `< 0.001`, because none is nothing."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def p_cell(p: float) -> str:
+    """Return a p-value for a column of them."""
+    return p_value(p).removeprefix("= ")
 
 
 def listed(ids: Sequence[str]) -> str:
@@ -64,8 +70,8 @@ def not_worse(name: str, found: Comparison, margin: float, confidence: float) ->
 
 def better(name: str, found: Comparison, margin: float, confidence: float) -> str:
     """Say that `name` is better than live."""
-    p = p_value(found.p_better, exact=found.method == "tango")
-    counts = f"better: {found.fixed} fixed, {found.broke} broke ({p})"
+    p = p_value(found.p_better)
+    counts = f"better: {found.fixed} fixed, {found.broke} broke (exact p {p})"
     if found.lower > 0:
         return f"{counts}; {sure(confidence)} {_above(name, found.lower)}"
     return f"{counts}; at most {points(-found.lower, margin)} points below live"
@@ -77,9 +83,9 @@ def _above(name: str, lower: float) -> str:
 
 def worse(found: Comparison) -> str:
     """Say that the candidate is worse than live."""
-    p = p_value(found.p_worse, exact=found.method == "tango")
+    p = p_value(found.p_worse)
     could = f"could be up to {points(-found.lower)} points worse"
-    return f"worse: {found.broke} broke, {found.fixed} fixed ({p}); {could}"
+    return f"worse: {found.broke} broke, {found.fixed} fixed (exact p {p}); {could}"
 
 
 def unsettled(found: Comparison, margin: float) -> str:
@@ -91,19 +97,59 @@ def unsettled(found: Comparison, margin: float) -> str:
 
 def not_better(found: Comparison) -> str:
     """Say that the candidate is not shown to be better."""
-    p = p_value(found.p_better, exact=found.method == "tango")
-    return f"not shown to be better: {found.fixed} fixed, {found.broke} broke ({p})"
+    p = p_value(found.p_better)
+    return f"not shown to be better: {found.fixed} fixed, {found.broke} broke (exact p {p})"
 
 
-def settling(size: str, found: Comparison, margin: float, *, repeats: int) -> str:
-    """Say what would settle it: more pairs, more repeats, or a wider margin."""
-    ways = [f"{size} pairs would usually settle it at this disagreement rate"]
-    if repeats == 1:
-        ways.append("--repeats 3")
-    wider = [width for width in _MARGINS if width > max(margin, -found.lower)]
-    if wider:
-        ways.append(f"margin = {wider[0]:.2f}")
-    return "; or ".join(ways)
+def more(needed: int, found: Comparison, what: str) -> str:
+    """Say how many pairs, or groups of them, would usually do `what`."""
+    return f"~{needed} {'groups' if found.groups else 'pairs'} would usually {what}"
+
+
+def wider(found: Comparison, margin: float) -> list[str]:
+    """Return the next usual margin that the bound is within, if there is one."""
+    widths = (width for width in _MARGINS if width > max(margin, -found.lower))
+    return [f"margin = {width:.2f}" for width in islice(widths, 1)]
+
+
+MARKS = {
+    "": "not answered",
+    PASS: "passed",
+    "wrong": "wrong",
+    "unparsable": "not parsable",
+    "invalid": "wrong shape",
+    "truncated": "cut off",
+    "refused": "refused",
+    "filtered": "filtered",
+    "empty": "empty",
+    MISSING: "no answer, API error",
+}
+"""What a mark says of an answer."""
+
+
+def failures(arm: ArmResult) -> str:
+    """Say why the answers of an arm failed; "" where every one that came is right or just wrong."""
+    failed = _failed(arm)
+    if not failed.keys() - {"wrong", MISSING}:
+        return ""
+    reasons = [f"{n} {MARKS[mark]} (for one {arm.seen_in[mark]})" for mark, n in failed.items()]
+    return f"{arm.arm} fails {sum(failed.values())} of {_answers(arm)}: {', '.join(reasons)}"
+
+
+def commonest(arm: ArmResult) -> str:
+    """Say why most of the answers of an arm failed, how many, and one example of it."""
+    mark, count = next(iter(_failed(arm).items()))
+    return f"{count} of {_answers(arm)} {MARKS[mark]}, for one {arm.seen_in[mark]}"
+
+
+def _failed(arm: ArmResult) -> dict[str, int]:
+    """Return the number of answers by why they failed, the commonest reason first."""
+    failed = {mark: count for mark, count in arm.marks.items() if mark != PASS}
+    return dict(sorted(failed.items(), key=lambda each: -each[1]))
+
+
+def _answers(arm: ArmResult) -> str:
+    return plural(sum(arm.marks.values()), "answer")
 
 
 def counts(

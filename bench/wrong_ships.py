@@ -1,0 +1,77 @@
+"""How often the gate ships what it should not, beside the rules it had before: the whole claim.
+
+With the 20 runs that it asks for, every size from 30 to 400 at four margins is enumerated and
+every cell is drawn 20,000 times: half an hour on one core.  Fewer runs take a sample.
+"""
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby, product
+from multiprocessing import get_context
+from operator import attrgetter
+from pathlib import Path
+
+from measure import Row
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+import shipping
+
+_LIMIT = 0.05005
+"""5.0 % as it is printed."""
+
+
+def bench(_folder: Path, runs: int) -> list[Row]:
+    """Count the sizes and the cells at which more than 5 % of what should not ship does."""
+    # Spawned, not forked: the parent may have threads by now.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        sizes = shipping.SIZES[:: max(1, 400 // runs**2)]
+        asked = list(product(shipping.MARGINS, sizes))
+        found = zip(asked, pool.map(_enumerate, asked, chunksize=4), strict=True)
+        rows = [
+            _enumerated(margin, [(n, *rates) for (_, n), rates in each])
+            for margin, each in groupby(found, lambda one: one[0][0])
+        ]
+        cells = list(shipping.cells())[:: max(1, 20 // runs)]
+        drawn = pool.map(_draw, [(cell, 1000 * runs) for cell in cells], chunksize=1)
+        return rows + [_drawn(kind, [*each]) for kind, each in groupby(drawn, _kind)]
+
+
+def _enumerate(asked: tuple[float, int]) -> tuple[float, float]:
+    margin, n = asked
+    rules = (shipping.gate_ships, shipping.tango_ships)
+    ours, before = (shipping.wrongly_ships(rule, n, margin) for rule in rules)
+    return ours, before
+
+
+def _draw(asked: tuple[shipping.Cell, int]) -> shipping.Drawn:
+    return shipping.draw(*asked)
+
+
+def _kind(drawn: shipping.Drawn) -> str:
+    return drawn.cell.kind
+
+
+def _enumerated(margin: float, found: list[tuple[int, float, float]]) -> Row:
+    ours, before = (_worst([(rates[side], rates[0]) for rates in found]) for side in (1, 2))
+    wrong = [sum(rates[side] > _LIMIT for rates in found) for side in (1, 2)]
+    what = f"plain pairs, margin {100 * margin:g} points: {len(found)} n tried, n wrong"
+    note = f"worst {ours}; Tango alone: {wrong[1]} wrong, worst {before}"
+    return Row(what, wrong[0], 0, "n", note)
+
+
+def _worst(rates: list[tuple[float, int]]) -> str:
+    rate, n = max(rates)
+    return f"{100 * rate:.3f} % at {n}"
+
+
+def _drawn(kind: str, found: list[shipping.Drawn]) -> Row:
+    wrong, before = (sum(map(attrgetter(name), found)) for name in ("is_wrong", "was_wrong"))
+    worst = max(found, key=lambda one: one.gate)
+    once = max(found, key=lambda one: one.before)
+    what = f"{kind}, {found[0].draws:,} draws a cell: {len(found)} cells tried, cells wrong"
+    note = (
+        f"worst {100 * worst.gate / worst.draws:.2f} % ({worst.cell.name}); before: {before} "
+        f"wrong, worst {100 * once.before / once.draws:.1f} % ({once.cell.name})"
+    )
+    return Row(what, wrong, 0, "cells", note)
