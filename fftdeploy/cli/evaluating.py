@@ -106,6 +106,8 @@ class Evaluation:
         baseline, recorded = self._baseline(candidates)
         live = self._compared(candidates) if baseline.how != "none" else None
         arms = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
+        if (live or self.rules.mode == "threshold") and (few := self.bar.too_few()):
+            self.session.output.note(f"note: {few}")
         run = self._run(arms)
         with self._log(run) as log:
             results = self._ask(run, log)

@@ -16,6 +16,7 @@ from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Question, Store
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.grading import graders
 from fftdeploy.evaluation.grading.graders import Grading
+from fftdeploy.evaluation.judging import sizing
 from fftdeploy.evaluation.judging.wording import listed, plural
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.policy import FILE_NAME
@@ -97,6 +98,19 @@ class QualityBar:
             check=self.grading.reference_problem,
             now=self.session.now(),
         )
+
+    @property
+    def units(self) -> sizing.Units:
+        """What the gate counts: the examples, or their groups."""
+        return sizing.units_of([self.examples.group(n) for n in range(len(self.examples))])
+
+    def too_few(self) -> str:
+        """Say that a candidate as good as live can't pass with so few; "" where it can."""
+        least, who = sizing.smallest(self.rules)
+        if least is None or self.units.tested >= least:
+            return ""
+        needed = self.units.needed(least)
+        return f"{self.units.many}: fewer than {needed} {self.units.noun} can't pass {who}"
 
     def _require_known(
         self, rule: str, words: Sequence[str], of: Callable[[int], Iterable[str]]

@@ -1,15 +1,13 @@
 """Size: how many examples the bar needs, and what a run takes, before anything is spent."""
 
 from collections.abc import Iterator, Sequence
-from math import ceil, floor
-from typing import NamedTuple
 
 from fftdeploy.cli.evaluating import Evaluation
 from fftdeploy.cli.wording import cost_words
 from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation.examples.examples import ExampleSet
-from fftdeploy.evaluation.judging import paired, sizing
-from fftdeploy.evaluation.judging.wording import percent, plural, sure
+from fftdeploy.evaluation.judging import sizing
+from fftdeploy.evaluation.judging.sizing import Units
+from fftdeploy.evaluation.judging.wording import percent, sure
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.report import Block, Cell, Report, Table, Tone, line
 
@@ -17,43 +15,9 @@ _RATES = (0.02, 0.05, 0.10, 0.20)
 """Shares of the examples on which a candidate and live usually disagree."""
 
 
-class _Units(NamedTuple):
-    """What the bar counts: examples, or, where some belong together, their groups."""
-
-    examples: int
-    groups: int
-    """0 where each example stands alone."""
-    effective: float
-    """As how many units of one size they count."""
-
-    @property
-    def tested(self) -> int:
-        return floor(self.effective)
-
-    @property
-    def many(self) -> str:
-        """Say how many there are."""
-        shown = plural(self.examples, "example")
-        return f"{shown} in {plural(self.groups, 'group')}" if self.groups else shown
-
-    @property
-    def noun(self) -> str:
-        return "groups" if self.groups else "examples"
-
-    def needed(self, effective: int) -> int:
-        """Return how many of them, of such sizes, count as so many."""
-        return ceil(effective * self.groups / self.effective) if self.groups else effective
-
-
-def _units(examples: ExampleSet) -> _Units:
-    n = len(examples)
-    groups = paired.groups_of([examples.group(index) for index in range(n)])
-    return _Units(n, len(set(groups or ())), paired.effective_units(n, groups))
-
-
 def report(evaluation: Evaluation, candidates: Sequence[Bundle]) -> Report:
     """Say what the examples of a target can settle, and what asking them takes."""
-    rules, units = evaluation.rules, _units(evaluation.bar.examples)
+    rules, units = evaluation.rules, evaluation.bar.units
     session = evaluation.session
     found = evaluation.estimate(candidates)
     shortage = evaluation.bar.shortage()
@@ -98,7 +62,7 @@ def _asked(rules: GateRules) -> str:
     return f"{surely} that it is at most {rules.margin * 100:g} points worse"
 
 
-def _counted(units: _Units) -> Iterator[Block]:
+def _counted(units: Units) -> Iterator[Block]:
     """Say that groups are counted, and as how many, where some of them are larger."""
     if units.groups:
         alike = units.effective == units.groups
@@ -106,44 +70,36 @@ def _counted(units: _Units) -> Iterator[Block]:
         yield line(f"groups are counted, not the examples in them{as_many}")
 
 
-def _needed(evaluation: Evaluation, rules: GateRules, units: _Units) -> tuple[Block, ...]:
+def _needed(evaluation: Evaluation, rules: GateRules, units: Units) -> tuple[Block, ...]:
     data = evaluation.session.data
-    if rules.mode == "threshold":
-        least = sizing.smallest_for_threshold(rules.threshold, rules.confidence)
-        data.update(smallest=least and units.needed(least), sizes=[])
-        return (_smallest(least, units, "even a candidate that gets all of them right"),)
-    if rules.mode == "better":
-        least = sizing.smallest_that_can_be_better(rules.confidence)
-        data.update(smallest=units.needed(least), sizes=[])
-        return (_smallest(least, units, "even a candidate that fixes all of them"),)
-    if evaluation.bar.baseline is None:
+    if evaluation.bar.baseline is None and rules.mode != "threshold":
         data.update(smallest=None, sizes=[])
         return (line("nothing is live to compare with: floors and must-pass examples decide"),)
-    least = sizing.smallest_that_can_pass(rules.margin, rules.confidence)
+    least, who = sizing.smallest(rules)
+    data.update(smallest=least and units.needed(least), sizes=[])
+    if rules.mode in {"threshold", "better"}:
+        return (_smallest(least, units, who),)
     sizes = [
         (rate, sizing.usual_size(rate, rules.margin, rules.confidence), _chance(rules, units, rate))
         for rate in _RATES
     ]
-    data.update(
-        smallest=units.needed(least),
-        sizes=[
-            {"disagreement": rate, "needed": units.needed(size.n), "chance": round(chance, 3)}
-            for rate, size, chance in sizes
-        ],
-    )
+    data["sizes"] = [
+        {"disagreement": rate, "needed": units.needed(size.n), "chance": round(chance, 3)}
+        for rate, size, chance in sizes
+    ]
     rows = tuple(_row(rate, size, chance, units) for rate, size, chance in sizes)
     have = units.groups or units.examples
     columns = ("answers that differ", f"{units.noun} needed", f"chance with {have}")
     seen = _seen(evaluation)
     return (
-        _smallest(least, units, "a candidate that answers just as live does"),
+        _smallest(least, units, who),
         line("to let a candidate through that is as good as live, 4 times in 5:"),
         Table(columns, rows),
         *((line(seen),) if seen else ()),
     )
 
 
-def _smallest(least: int | None, units: _Units, what: str) -> Block:
+def _smallest(least: int | None, units: Units, what: str) -> Block:
     if least is None:
         return line(Cell("no number of examples can prove that", "bad"))
     tone: Tone = "good" if units.tested >= least else "bad"
@@ -151,11 +107,11 @@ def _smallest(least: int | None, units: _Units, what: str) -> Block:
     return line("fewer than ", shown, f" {units.noun} can't pass {what}")
 
 
-def _chance(rules: GateRules, units: _Units, rate: float) -> float:
+def _chance(rules: GateRules, units: Units, rate: float) -> float:
     return sizing.pass_probability(units.tested, rate, rules.margin, rules.confidence)
 
 
-def _row(rate: float, size: sizing.Size, chance: float, units: _Units) -> tuple[Cell, ...]:
+def _row(rate: float, size: sizing.Size, chance: float, units: Units) -> tuple[Cell, ...]:
     about = "~" if size.is_approximate else ""
     needed = f"{about}{units.needed(size.n):,}"
     return (

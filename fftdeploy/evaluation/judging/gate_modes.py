@@ -1,11 +1,11 @@
 """The one rule that a gate's mode asks of the sample: not worse, better, or a threshold.  Pure."""
 
-from math import ceil, floor
 from typing import NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.judging import paired, sizing, statistics, wording
 from fftdeploy.evaluation.judging.paired import MIN_UNITS, Bar, Pairs
+from fftdeploy.evaluation.judging.sizing import Units
 from fftdeploy.evaluation.results import PASS, USABLE, Results
 from fftdeploy.evaluation.verdict import ArmResult, Comparison, Reason, ReasonCode
 from fftdeploy.gate_rules import GateRules
@@ -38,21 +38,22 @@ def hold_comparison(
 
 
 def _compared(rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
-    if found.units < MIN_UNITS:
-        return _few_units(found.n, found.groups, found.units)
+    units = Units(found.n, found.groups, found.units)
+    if units.are_few:
+        return _few_units(units)
     if found.label == "worse":
         return _stop("worse", "fail", wording.worse(found))
     if found.label == "better":
         return Decision(wording.better(name, found, rules.margin, bar.confidence))
     if rules.mode == "better":
-        return _not_better(pairs, found, bar)
+        return _not_better(pairs, units, found, bar)
     if found.label == "not-worse":
         return Decision(wording.not_worse(name, found, rules.margin, bar.confidence))
     tested = pairs.effective()
     size = sizing.settling_size(
         tested.disagreement, found.difference, rules.margin, bar.confidence, tested.n
     )
-    needed = _in_units(size.n, found)
+    needed = units.needed(size.n)
     ways = [wording.more(needed, found, "settle it at this disagreement rate")]
     ways += [f"--repeats {2 * pairs.repeats}"] if pairs.live_wavers else []
     ways += wording.wider(found, rules.margin)
@@ -60,18 +61,13 @@ def _compared(rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar:
     return decision._replace(settling="; or ".join(ways), needed=needed)
 
 
-def _in_units(effective: int, found: Comparison) -> int:
-    """Return how many examples, or groups of such sizes, make so many effective units."""
-    return ceil(effective * found.groups / found.units) if found.groups else effective
-
-
-def _not_better(pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
+def _not_better(pairs: Pairs, units: Units, found: Comparison, bar: Bar) -> Decision:
     decision = _stop("better", "inconclusive", wording.not_better(found))
     rate = pairs.effective().disagreement
     size = sizing.usual_size_to_be_better(rate, found.difference, bar.confidence)
     if size is None:
         return decision
-    needed = _in_units(size.n, found)
+    needed = units.needed(size.n)
     settling = wording.more(needed, found, "show it at this difference")
     return decision._replace(settling=settling, needed=needed)
 
@@ -81,11 +77,10 @@ def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> D
     n, threshold = len(results), rules.threshold
     counts = paired.passes(results.arms[CANDIDATE], results.repeats)
     rate = sum(counts) / results.repeats / n
-    groups = paired.groups_of(results.groups)
-    units = paired.effective_units(n, groups)
-    if units < MIN_UNITS:
-        return _few_units(n, len(set(groups or ())), units)
-    tested = floor(units)
+    units = sizing.units_of(results.groups)
+    if units.are_few:
+        return _few_units(units)
+    tested = units.tested
     lower = statistics.clopper_pearson(rate * tested, tested, bar.confidence, 1).lower
     upper = statistics.clopper_pearson(rate * tested, tested, 1 - bar.risk, 1).upper
     limit = f"(threshold {wording.percent(threshold)})"
@@ -102,9 +97,8 @@ def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> D
         decision = _stop("threshold", "inconclusive", message)
         size = sizing.usual_size_for_threshold(rate, threshold, bar.confidence)
         if size is not None and size.n > tested:
-            kind, each = ("groups", len(set(groups)) / units) if groups else ("examples", 1.0)
-            needed = ceil(size.n * each)
-            settling = f"~{needed} {kind} would usually settle it at this pass rate"
+            needed = units.needed(size.n)
+            settling = f"~{needed} {units.noun} would usually settle it at this pass rate"
             decision = decision._replace(settling=settling, needed=needed)
     if rules.on_inconclusive == "allow":
         share = sizing.let_through_threshold(tested, threshold, 1 - bar.risk)
@@ -150,13 +144,10 @@ def hold_alone(rules: GateRules, name: str, results: Results, *, is_stopped: boo
     return _stop("no-baseline", "inconclusive", message)
 
 
-def _few_units(n: int, groups: int, units: float) -> Decision:
-    if groups:
-        many = f"{wording.plural(n, 'example')} in {wording.plural(groups, 'group')}"
-        counted = f", which count as {units:.1f}," if groups >= MIN_UNITS else ""
-        message = f"{many}{counted} can't settle it: {MIN_UNITS} groups or more are needed"
-    else:
-        message = f"{wording.plural(n, 'example')} can't settle it: {MIN_UNITS} or more are needed"
+def _few_units(units: Units) -> Decision:
+    as_many = f", which count as {units.effective:.1f}," if units.groups >= MIN_UNITS else ""
+    least = f"{MIN_UNITS} {units.noun}" if units.groups else f"{MIN_UNITS}"
+    message = f"{units.many}{as_many} can't settle it: {least} or more are needed"
     return _stop("units", "inconclusive", message)
 
 

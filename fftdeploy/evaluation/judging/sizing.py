@@ -5,19 +5,21 @@ further than six standard deviations from what is expected.  Shares and differen
 fractions; a difference is candidate minus live.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil, floor, log, log1p, sqrt
 from typing import NamedTuple
 
 from fftdeploy.evaluation.judging.exact import binomial, is_ruled_out, unseen
-from fftdeploy.evaluation.judging.paired import MIN_UNITS
+from fftdeploy.evaluation.judging.paired import MIN_UNITS, effective_units, groups_of
 from fftdeploy.evaluation.judging.statistics import (
     binomial_tail,
     mcnemar,
     normal_quantile,
     tango_score,
 )
+from fftdeploy.evaluation.judging.wording import plural
+from fftdeploy.gate_rules import GateRules
 
 _DEVIATIONS = 6
 _EXACT = 500
@@ -35,6 +37,59 @@ class Size(NamedTuple):
     is_approximate: bool = False
     """By the normal tail of the score, or by the formula n = disagreement * (z_risk + z_power)^2
     / gap^2: within 1 % there."""
+
+
+class Units(NamedTuple):
+    """What a bar counts: examples, or, where some belong together, their groups."""
+
+    examples: int
+    groups: int
+    """0 where each example stands alone."""
+    effective: float
+    """As how many units of one size they count."""
+
+    @property
+    def tested(self) -> int:
+        """Units that the tests count."""
+        return floor(self.effective)
+
+    @property
+    def are_few(self) -> bool:
+        """Whether they are too few to say anything of the sample."""
+        return self.tested < MIN_UNITS
+
+    @property
+    def noun(self) -> str:
+        """What they are called."""
+        return "groups" if self.groups else "examples"
+
+    @property
+    def many(self) -> str:
+        """Say how many there are."""
+        shown = plural(self.examples, "example")
+        return f"{shown} in {plural(self.groups, 'group')}" if self.groups else shown
+
+    def needed(self, effective: int) -> int:
+        """Return how many of them, of such sizes, count as so many."""
+        return ceil(effective * self.groups / self.effective) if self.groups else effective
+
+
+def units_of(named: Sequence[str]) -> Units:
+    """Return the units of examples by the groups that they name, "" for none."""
+    groups = groups_of(named)
+    return Units(len(named), len(set(groups or ())), effective_units(len(named), groups))
+
+
+def smallest(rules: GateRules) -> tuple[int | None, str]:
+    """Return with how many units fewer a candidate can't pass, and which; None: no number helps."""
+    if rules.mode == "threshold":
+        least = smallest_for_threshold(rules.threshold, rules.confidence)
+        return least, "even a candidate that gets all of them right"
+    if rules.mode == "better":
+        least = smallest_that_can_be_better(rules.confidence)
+        return least, "even a candidate that fixes all of them"
+    least = smallest_that_can_pass(rules.margin, rules.confidence)
+    return least, "a candidate that answers just as live does"
 
 
 def smallest_that_can_pass(margin: float, confidence: float = 0.95) -> int:
