@@ -192,7 +192,7 @@ def test_size_of_nothing_says_what_is_needed(
     scene(V8, V10, examples=1)
     one = command("size", TARGET)
 
-    assert (none["examples"], none["smallest"], none["cost"]["requests"]) == (0, 52, 0)
+    assert (none["examples"], none["smallest"], none["cost"]["requests"]) == (0, 59, 0)
     assert [row["chance"] for row in none["sizes"]] == [0.0] * 4
     assert one.out.startswith(f"{TARGET}  1 example, ")
     assert "eval refuses" not in one.out, "control"
