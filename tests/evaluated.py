@@ -232,7 +232,7 @@ def hostile(payload: str) -> tuple[Evidence, list[ExampleText]]:
         graders=(GraderRules("json_fields", payload, {"fields": {payload: {"kind": "exact"}}}),),
     )
     judged = judge(rules, results, name=payload, has_baseline=True, reviewed=4)
-    part = SliceResult("field", payload, "", 4, 2, 2, 0.5, 0.5, -0.1, True, True, 4.0)
+    part = SliceResult("field", payload, "", 4, 2, 2, 0.5, 0.5, -0.1, True, True)
     verdict = replace(
         judged,
         headline=payload,

@@ -1008,7 +1008,6 @@ def test_a_group_that_broke_as_one_is_one_in_a_slice() -> None:
     verdict = judge(replace(RULES, slices=("language",)), made)
     # 40 examples in 35 units, which count as 22.9: 6.3 broke and 2.9 were fixed.
     assert (verdict.slices[0].broke, verdict.slices[0].p) == (6, 0.25390625)
-    assert round(verdict.slices[0].units, 1) == 22.9
 
 
 # ---- several things at once ------------------------------------------------------------------------

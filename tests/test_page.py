@@ -116,7 +116,7 @@ def test_the_verdict_comes_first_and_the_rest_in_order(
         said.index(word) for word in ("FAIL fails", "Broke 12", "Fixed 3", "Passed by both 231")
     ]
     assert places == sorted(places)
-    bounds = "at least -6.5, and with 95% at most -1.2; the limit is -5.0"
+    bounds = "at least -6.5, and with 95% at most -0.9; the limit is -5.0"
     assert bounds in said.replace("\N{MINUS SIGN}", "-")
     assert "12 broke3 fixed231 passed by both4 failed by both250 pairs" in said
     assert f"fftdeploy verify {identified(evidence)}" in said

@@ -78,8 +78,6 @@ class SliceResult:
     is_harmed: bool
     is_small: bool
     """Fewer than 20 examples: too few to say much."""
-    units: float
-    """Effective number of independent units."""
 
 
 @dataclass(frozen=True, slots=True)

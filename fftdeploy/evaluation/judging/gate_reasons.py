@@ -7,7 +7,7 @@ from typing import Literal
 from fftdeploy.errors import UnverifiedError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.judging import wording
-from fftdeploy.evaluation.judging.paired import MIN_UNITS, Bar, Part, broke_in, passes
+from fftdeploy.evaluation.judging.paired import Bar, Part, broke_in, passes
 from fftdeploy.evaluation.results import MISSING, USABLE, Results
 from fftdeploy.evaluation.verdict import ArmResult, Reason, SliceResult
 from fftdeploy.gate_rules import GateRules
@@ -160,7 +160,7 @@ def slices(
                 p = wording.p_value(result.p_adjusted)
                 message = f"{title} is worse: {counts} (p {p} after Holm over {len(found)})"
                 yield Reason("slice", harms, message, ids)
-        elif result.lower < -rules.margin or result.units < MIN_UNITS:
+        elif result.lower < -rules.margin or part.pairs.effective().is_few:
             could = f"could be up to {wording.points(-result.lower, rules.margin)} points worse"
             limit = f"(limit {wording.points(rules.margin)})"
             if result.p <= bar.risk:

@@ -276,7 +276,6 @@ def _result(bar: Bar, part: Part, tested: Effective, p_adjusted: float) -> Slice
         tested.bounds(bar).lower,
         p_adjusted <= bar.risk and -pairs.difference > bar.margin,
         n < SMALL,
-        tested.units,
     )
 
 
