@@ -80,12 +80,24 @@ def _promotion(ground: Ground, change: Change) -> Iterator[Finding]:
         return
     if rules.protected and not release.why:
         yield ground.about(change, "why", f"{target} is protected: release {release.n} has no why")
-    if hold := target.hold_on(release.bundle, ground.now):
+    if hold := _without_undoing(ground, target, release).hold_on(release.bundle, ground.now):
         message = f"release {release.n} is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
         yield ground.about(change, "hold", message, f"fftdeploy unhold {target} --why TEXT")
     yield from _overrides(ground, change, release, rules)
     if not _is_record(ground, change):
         yield from _breaches(ground, change, release, rules)
+
+
+def _without_undoing(ground: Ground, target: Target, release: Release) -> Target:
+    """Return `target` less the holds of rollbacks that come later in the change than `release`.
+
+    They are on what the rollbacks removed, and that is `release`: it was not on hold before.
+    """
+    old = ground.old(target)
+    known = old.holds if old else ()
+    later = {r.at for r in target.releases if r.via == "rollback" and r.n > release.n}
+    kept = (hold for hold in target.holds if hold in known or hold.since not in later)
+    return replace(target, holds=tuple(kept))
 
 
 def _is_record(ground: Ground, change: Change) -> bool:

@@ -2,13 +2,15 @@
 
 import json
 import os
-from datetime import timedelta
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from conftest import Result
 from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit, git
-from scenes import FILE, POLICY_FILE, V6, V7, V8, V9, V10, newest, row
+from scenes import FILE, POLICY_FILE, SOON, V6, V7, V8, V9, V10, hold, newest, read, row
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -304,6 +306,23 @@ def test_H8_a_soak_is_what_the_base_has_seen(
     assert (done.code, a_day_later.code) == (12, 0)
 
 
+def test_J1_a_soak_that_a_shallow_clone_cannot_see_is_said(
+    change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rests on the record alone, which is no reason to refuse, and none to be silent."""
+    change.good()
+    commit("promote")
+    clone = tmp_path / "clone"
+    git("clone", "--quiet", "--depth=2", change.folder.as_uri(), str(clone))
+    monkeypatch.chdir(clone)
+
+    done = change.command("check", "--base", "HEAD~1", "--offline", "--accept-claimed", "--json")
+
+    (unseen,) = [f for f in json.loads(done.out)["findings"] if f["code"] == "soak-unseen"]
+    assert (done.code, unseen["severity"], unseen["subject"]) == (0, "notice", "triage/staging")
+    assert unseen["hint"] == "git fetch --unshallow origin"
+
+
 def test_a_rescue_over_a_merged_hand_edit_is_accepted(change: Change, online: Sandbox) -> None:
     change.base(lambda c: c.edit(f'model = "{V8}"', f'model = "{V9}"'))
     assert change.command("rollback", TARGET, "--why", "x", "--yes").code == 0
@@ -313,6 +332,98 @@ def test_a_rescue_over_a_merged_hand_edit_is_accepted(change: Change, online: Sa
 
     assert (done.code, errors(done)) == (0, [])
     assert kinds(done) == [(TARGET, "adopt"), (TARGET, "rollback")]
+
+
+def back(change: Change, *flags: str) -> Result:
+    return change.command("rollback", TARGET, "--why", "INC-9", "--yes", *flags)
+
+
+def test_J19_a_promotion_and_its_rollback_may_be_merged_together(
+    change: Change, online: Sandbox
+) -> None:
+    """What is live is what was live; the hold on what was tried is the rollback's own."""
+    assert promote(change, "--eval").code == 0
+    commit("promote")
+    assert back(change).code == 0
+    commit("rollback")
+
+    done = change.command(*BASE, "--json")
+
+    found = read(TARGET)
+    assert (done.code, errors(done)) == (0, [])
+    assert kinds(done) == [(TARGET, "promote"), (TARGET, "rollback")]
+    assert (found.model, [one.model for one in found.holds]) == (V8, [V10, SOON])
+
+
+def on_top(change: Change, model: str, **more: object) -> Change:
+    """Make `model` live, whatever is, with a release."""
+    change.release(model, live=False, **more)
+    head, mark, tail = FILE.read_text().partition("[triage.production]\n")
+    FILE.write_text(head + mark + re.sub(r'model = "[^"]*"', f'model = "{model}"', tail, count=1))
+    return change
+
+
+def undone(change: Change, *, since: datetime = STORY_NOW) -> Change:
+    """Go back from release 4, which was v10, to release 3."""
+    on_top(change, V8, n=5, via="rollback", to=3, by="ana", why="INC-9")
+    return change.edit("holds = [\n", f"holds = [\n  {hold(V10, since=since, why='INC-9')},\n")
+
+
+def tried(change: Change) -> Change:
+    return undone(change.good())
+
+
+def tried_without_evidence(change: Change) -> Change:
+    return undone(change.release(V10))
+
+
+def tried_twice(change: Change) -> Change:
+    return on_top(tried(change), V10, n=6, evidence=change.made.evidence["pass"])
+
+
+def tried_what_was_held(change: Change) -> Change:
+    earlier = hold(V10, since=STORY_NOW - timedelta(days=3), why="older")
+    change.base(lambda c: c.edit("holds = [\n", f"holds = [\n  {earlier},\n"))
+    return on_top(change.good(), V8, n=5, via="rollback", to=3, by="ana", why="INC-9")
+
+
+def held_on_its_own(change: Change) -> Change:
+    return undone(change.good(), since=STORY_NOW - timedelta(hours=1))
+
+
+def went_back(change: Change) -> Change:
+    """Go back from release 3, which is live, to release 2."""
+    on_top(change, V7, n=4, via="rollback", to=2, by="ana", why="INC-9")
+    return change.edit("holds = [\n", f"holds = [\n  {hold(V8, why='INC-9')},\n")
+
+
+def other_after_going_back(change: Change) -> Change:
+    change.good().restore()
+    return on_top(went_back(change), V10, n=5, evidence=change.made.evidence["pass"])
+
+
+UNDONE: dict[str, tuple[Callable[[Change], object], list[str]]] = {
+    "and-undone": (tried, []),
+    "without-evidence": (tried_without_evidence, ["no-evidence"]),
+    "and-promoted-again": (tried_twice, ["hold"]),
+    "though-held-before": (tried_what_was_held, ["hold"]),
+    "though-held-by-hand": (held_on_its_own, ["hold"]),
+    "after-another-was-removed": (other_after_going_back, []),
+    "after-another-without-evidence": (lambda c: on_top(went_back(c), V10, n=5), ["no-evidence"]),
+    "what-was-just-removed": (lambda c: on_top(went_back(c), V8, n=5), ["hold", "no-evidence"]),
+}
+
+
+@pytest.mark.parametrize("kind", UNDONE)
+def test_J19_only_the_hold_of_its_own_rollback_is_excused(change: Change, kind: str) -> None:
+    act, expected = UNDONE[kind]
+    act(change)
+    commit(kind)
+
+    code, found = change.judged("--accept-claimed")
+
+    wanted = [code for code in found if code in {"hold", "no-evidence"}]
+    assert (code, sorted(set(wanted))) == (12 if expected else 0, expected), found
 
 
 def test_C21_line_ends_of_a_checkout_are_no_change(change: Change) -> None:
