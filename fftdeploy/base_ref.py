@@ -13,10 +13,11 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fftdeploy import deployments, disk, files, git, policy, profiles
+from fftdeploy import deployments, disk, files, git, policy, profiles, second_files
 from fftdeploy.errors import ConfigError, FftdeployError, UnansweredError, UsageError
 from fftdeploy.evaluation import EVIDENCE_FOLDER, RUNS
 from fftdeploy.evaluation.examples.raw_lines import lfs_oid, meaning
+from fftdeploy.second_files import Elsewhere
 from fftdeploy.workspace import Workspace
 
 _EMPTY = b"version = 1\n"
@@ -52,10 +53,17 @@ class BaseRef:
 
     def _is_kept(self, name: str, content: str) -> bool:
         data = self._tree.present(name)
-        if data is None:
-            return False
-        unix = data.replace(b"\r\n", b"\n")
-        return content in {git.blob_id(data, content), git.blob_id(unix, content)}
+        return data is not None and _has_id(data, content)
+
+    def differs(self, path: str) -> bool:
+        """Tell whether `path`, from the top, is not the regular file that it was at the parting."""
+        top, repository = self._tree.repository.toplevel, self._tree.repository
+        held = repository.held(self.parted, path).get(path)
+        try:
+            data = files.read(top / path, root=top).data
+        except FftdeployError:
+            return True
+        return held is None or not held.is_file or not _has_id(data, held.content)
 
     def links(self) -> list[str]:
         """List the paths that something is judged by and that lead through a link, from the top."""
@@ -64,6 +72,15 @@ class BaseRef:
         names += [f"{profiles.FOLDER}/{path.name}" for path in (folder / profiles.FOLDER).glob("*")]
         names += [str(EVIDENCE_FOLDER), str(RUNS)]
         return sorted({found for name in names if (found := tree.link_on_the_way(folder / name))})
+
+    def elsewhere(self) -> Elsewhere:
+        """Say what the change does to deployments and policy files elsewhere in the tree.
+
+        Raises:
+            UnansweredError: This clone lacks a folder that may differ.
+        """
+        tree = self._tree
+        return second_files.compare(tree.repository, tree.workspace, self.parted, self.commit)
 
     def earlier(self, moment: datetime) -> Workspace | None:
         """Return the ref's deployments and profiles as they were; None where nobody can say.
@@ -192,6 +209,11 @@ def _says_one_of(data: bytes | None, others: Iterable[bytes | None]) -> bool:
     """Tell whether a file says the same as another, whatever a checkout made of its line ends."""
     meant = [meaning(other) if other is not None else None for other in others]
     return (meaning(data) if data is not None else None) in meant
+
+
+def _has_id(data: bytes, content: str) -> bool:
+    unix = data.replace(b"\r\n", b"\n")
+    return content in {git.blob_id(data, content), git.blob_id(unix, content)}
 
 
 def _is_setting(name: str) -> bool:

@@ -65,7 +65,8 @@ def _commands() -> dict[str, Schema]:
                 "verified": _FLAG,
                 "unverified_because": {"type": ["string", "null"]},
                 "targets": many(_ref("checked")),
-            },
+            }
+            | {"elsewhere": many(_whole({"file": text(), **_proposed()})), **_proposed()},
             ("verified", "targets", "findings"),
         ),
         "history": _command("history", {"at": text(_UTC), "targets": many(_past())}, ("targets",)),
@@ -83,6 +84,15 @@ def _commands() -> dict[str, Schema]:
         },
         **_without_a_file(),
     }
+
+
+def _proposed() -> dict[str, Schema]:
+    """Describe what `check --base` says of a change and of what it is to be merged into."""
+    base = {"ref": text(), "commit": text(), "merge_base": text()}
+    known = {key: text() for key in ("target", "kind", "message")}
+    unknown = ("model", "previous", "evidence", "standing", "ruling")
+    known |= {key: _or_null(text()) for key in unknown} | {"release": _or_null(_NUMBER)}
+    return {"base": _whole(base), "changes": many(_whole(known))}
 
 
 def _without_a_file() -> dict[str, Schema]:

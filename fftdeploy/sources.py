@@ -42,7 +42,7 @@ class Content(NamedTuple):
 def find(
     paths: Iterable[Path], home: Path, environ: Mapping[str, str], say: Callable[[str], None]
 ) -> list[Source]:
-    """List the files at and below `paths` that git tracks, without what is fftdeploy's own.
+    """List the files at and below `paths` that git tracks.
 
     Args:
         paths: Files and folders of any repository, relative to the working directory.
@@ -63,12 +63,11 @@ def find(
             roots[folder] = _root(folder, home)
         name = real.relative_to(roots[folder]).as_posix()
         asked[roots[folder]].append("" if name == "." else name)
-    found = (
+    return [
         Source(root, name)
         for root, names in asked.items()
         for name in _names(root, names, environ, say)
-    )
-    return [source for source in found if not _is_own(source.name)]
+    ]
 
 
 def read(source: Source) -> Content | None:
@@ -144,6 +143,7 @@ def _root(folder: Path, home: Path) -> Path:
     return root
 
 
-def _is_own(name: str) -> bool:
-    *folders, last = name.split("/")
+def is_own(source: Source) -> bool:
+    """Tell whether it is a file of fftdeploy's own, in whatever folder."""
+    *folders, last = source.name.split("/")
     return last in _OWN_FILES or _OWN_FOLDER in folders

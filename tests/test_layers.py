@@ -31,6 +31,7 @@ LAYERS = (
         "scan",
         "sources",
         "base_ref",
+        "second_files",
         "comparison",
     ),
     ("gate_schema",),

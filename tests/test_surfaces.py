@@ -77,12 +77,12 @@ def test_F4_a_failure_is_in_the_summary_and_in_the_outputs(change: Change, job: 
 
     assert (done.code, done.out) == (
         2,
-        "::error title=usage::git has no commit 'no-such-ref' here\n",
+        "::error title=no-commit::git has no commit 'no-such-ref' here\n",
     )
     assert outputs(job / "GITHUB_OUTPUT") == {"outcome": "usage", "exit_code": "2"}
     assert (job / "GITHUB_STEP_SUMMARY").read_text() == (
         "**error** (usage): git has no commit 'no\\-such\\-ref' here\n\n"
-        "hint\\: git fetch origin no\\-such\\-ref\n"
+        "hint\\: git branch \\-\\-all\n"  # there is no remote
     )
 
 

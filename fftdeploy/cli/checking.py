@@ -1,25 +1,38 @@
 """Check: everything the files and the API prove, and one exit code for it."""
 
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from fftdeploy import files, findings
+from fftdeploy import files, findings, second_files
 from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Target
-from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome
+from fftdeploy.errors import (
+    AUTH,
+    FINDING,
+    OK,
+    UNVERIFIED,
+    ConfigError,
+    FftdeployError,
+    Outcome,
+    UsageError,
+)
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
 from fftdeploy.workspace import Questions, Workspace, select
 
-if TYPE_CHECKING:  # `check` without `--base` needs no git
+if TYPE_CHECKING:  # `check` without `--base` compares with nothing
     from fftdeploy.cli.against import Against
     from fftdeploy.cli.proposing import Proposal
 
 _PROBES_AT_ONCE = 20
+_COMMAND_LAST = re.compile(r"(^|: )fftdeploy [^,;]+$")
+_GRAVEST = (FINDING, AUTH, UNVERIFIED, OK)
 
 
 class Check:
@@ -33,13 +46,18 @@ class Check:
         offline: bool,
         probe: bool,
         against: "Against | None" = None,
+        is_second: bool = False,
     ) -> None:
+        """Take what to check; `is_second` is a file that lies elsewhere than the one asked for."""
         self.session = session
         self.names = names
         self.offline = offline
         self.is_online = not offline and (session.has_key or probe)
         self.probe = probe
         self.against = against
+        self.is_second = is_second
+        self.changes: tuple[Block, ...] = ()
+        """What the change does, for a person."""
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -87,7 +105,9 @@ class Check:
         from fftdeploy.cli.proposing import Proposal
 
         with open_base(self.workspace, self.against.ref, self.session.environ) as base:
-            return self._report(Proposal(self.session, self.workspace, base, self.against))
+            second = {"is_second": self.is_second}
+            proposal = Proposal(self.session, self.workspace, base, self.against, **second)
+            return self._report(proposal)
 
     def _comment(self, end: Report | FftdeployError) -> None:
         """Write the comment that was asked for, whatever the end: silence looks like consent."""
@@ -115,6 +135,10 @@ class Check:
             self.session.data.update(proposal.as_json())
         found = _without_twins(against, findings.find(facts, self.targets))
         outcome = _outcome(found, readiness)
+        if not self.is_second:
+            second, ends = self._second_files(proposal)
+            found += second
+            outcome = min(outcome, _outcome(found, {}), *ends, key=_GRAVEST.index)
         self.session.data.update(
             verified=not self._unasked,
             unverified_because=self._unasked or None,
@@ -132,9 +156,58 @@ class Check:
             return Report(outcome, self.session.data, self._body(found), tuple(found))
         from fftdeploy.cli.comment import comment
 
-        body = (*proposal.body(found), *self._body(found))
-        said = comment(proposal, found, outcome, shutdowns, is_online=not self._unasked)
+        self.changes = (*proposal.body(found), *self.changes)
+        body = (*self.changes, *self._body(found))
+        told = (self.changes, found, outcome)
+        said = comment(proposal, *told, shutdowns, is_online=not self._unasked)
         return Report(outcome, self.session.data, body, tuple(found), comment=said)
+
+    def _second_files(self, proposal: "Proposal | None") -> tuple[list[Finding], list[Outcome]]:
+        """Find deployments files elsewhere in the tree, and judge those that the change touches."""
+        if proposal is None:
+            try:
+                there = second_files.tracked(self.workspace, self.session.environ)
+            except UsageError as error:
+                self.session.output.note(f"note: not looked for a second file: {error.message}")
+                return [], []
+            return self._notices(there), []
+        elsewhere = proposal.elsewhere
+        found = self._notices([p for p in elsewhere.there if p not in elsewhere.added])
+        ends, data = [], []
+        if self.is_online:
+            self.session.prover(concurrency=_PROBES_AT_ONCE)  # one conversation for all of them
+        for path in elsewhere.touched:
+            other = Check(
+                self.session.about(path),
+                [],
+                offline=self.offline,
+                probe=self.probe,
+                against=replace(proposal.against, comment=None),
+                is_second=True,
+            )
+            name = self.session.shown(path)
+            try:
+                end = other._found()
+            except ConfigError as error:
+                found += self._unjudged(path, error, proposal)
+                continue
+            found += [_of_file(name, finding) for finding in end.findings]
+            ends.append(end.outcome)
+            data.append({"file": name, **{key: end.data[key] for key in ("base", "changes")}})
+            self.changes += (line(Cell(name, "strong")), *other.changes)
+        self.session.data["elsewhere"] = data
+        return found, ends
+
+    def _notices(self, paths: list[str]) -> list[Finding]:
+        return [*second_files.notices(paths, {path: self.session.shown(path) for path in paths})]
+
+    def _unjudged(self, path: str, error: FftdeployError, proposal: "Proposal") -> list[Finding]:
+        """Refuse a file that is no valid one, unless it is a regular file that is as it was."""
+        needs_leave = proposal.base.differs(path) and not proposal.against.allow_policy_change
+        name = self.session.shown(path)
+        message = f"{path} cannot be judged: {error.message}"
+        severity: Literal["error", "notice"] = "error" if needs_leave else "notice"
+        return [Finding(second_files.CODE, severity, name, message, name, 1, error.hint)]
 
     def _check_examples(self) -> None:
         """Read the examples and graders of every task that has a gate, and is looked at.
@@ -257,6 +330,16 @@ def _outcome(found: list[Finding], readiness: dict[str, Readiness]) -> Outcome:
     if any(known.is_auth for known in unverified):
         return AUTH
     return UNVERIFIED if unverified else OK
+
+
+def _of_file(name: str, finding: Finding) -> Finding:
+    """Return a finding with the file that it is in: its targets may be called as ours are."""
+    subject, hint = finding.subject, finding.hint
+    if subject != name:
+        subject = f"{name} {subject}"
+    if _COMMAND_LAST.search(hint):
+        hint += f" --file {shlex.quote(name)}"
+    return replace(finding, subject=subject, hint=hint)
 
 
 def _is_missing(readiness: Readiness) -> bool:

@@ -16,6 +16,7 @@ _NAMED = 200
 
 def comment(
     proposal: Proposal,
+    changes: Sequence[Block],
     found: Sequence[Finding],
     outcome: Outcome,
     shutdowns: Mapping[str, Shutdown | None],
@@ -26,7 +27,7 @@ def comment(
     blocks: list[Block] = [
         line(Cell(_verdict(found, outcome), "strong")),
         *([] if is_online else [line("Not verified with the API: no model was asked about.")]),
-        *proposal.body(found),
+        *changes,
         *_findings(proposal, found),
     ]
     blocks += (_runway(name, shutdowns[name]) for name in proposal.made_live if name in shutdowns)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from fftdeploy import change_rules, changes
+from fftdeploy import change_rules, changes, second_files
 from fftdeploy.base_ref import BaseRef
 from fftdeploy.bundles import live_bundle
 from fftdeploy.change_rules import Ground
@@ -17,9 +18,10 @@ from fftdeploy.cli.session import Session
 from fftdeploy.deployments import Bundle, Release, Target
 from fftdeploy.readiness import Readiness, Shutdown
 from fftdeploy.report import Block, Cell, Finding, Table, line
+from fftdeploy.second_files import Elsewhere
 from fftdeploy.workspace import Workspace
 
-_NEEDS_APPROVAL = frozenset({"policy-change", "removed-target"})
+_NEEDS_APPROVAL = frozenset({"policy-change", "removed-target", second_files.CODE})
 """Findings that `--allow-policy-change` turns into notices."""
 
 
@@ -27,8 +29,15 @@ class Proposal:
     """What lies between a base ref and the working tree; the base's files are its judge."""
 
     def __init__(
-        self, session: Session, workspace: Workspace, base: BaseRef, against: Against
+        self,
+        session: Session,
+        workspace: Workspace,
+        base: BaseRef,
+        against: Against,
+        *,
+        is_second: bool = False,
     ) -> None:
+        self.is_second = is_second
         self.session = session
         self.workspace = workspace
         self.base = base
@@ -38,6 +47,13 @@ class Proposal:
         )
         self.claims: Claims | None = None
         self._past: dict[datetime, Workspace | None] = {}
+        self._unseen: dict[str, Target] = {}
+        """Where soak rests on the record alone: the clone does not reach back that far."""
+
+    @cached_property
+    def elsewhere(self) -> Elsewhere:
+        """What the change does to deployments and policy files elsewhere in the tree."""
+        return self.base.elsewhere()
 
     @property
     def made_live(self) -> list[str]:
@@ -77,8 +93,12 @@ class Proposal:
             self._was_live,
         )
         found = [*self._links(), *self._policy_changes(), *self._stale(ground)]
+        if not self.is_second:
+            names = (*self.elsewhere.added, *self.elsewhere.removed)
+            found += second_files.errors(self.elsewhere, {n: self.session.shown(n) for n in names})
         found += lost_records(self.workspace, self.base, self.session.place)
         found += change_rules.judge(ground, self.changes)
+        found += self._unseen_soak()
         found += self._not_ready(ground, readiness)
         found += self._evidence(ground, {f.subject for f in found if f.severity == "error"})
         if self.against.allow_policy_change:
@@ -91,6 +111,12 @@ class Proposal:
         for place in self.base.links():
             message = f"{place} is a link: git would compare the link, not what it leads to"
             yield Finding("link", "error", place, message, place, 1, "commit the file itself")
+
+    def _unseen_soak(self) -> Iterator[Finding]:
+        for name in self._unseen:
+            message = f"since when {name} has it is what the record says: this clone is shallow"
+            hint = self.base.unshallow_line()
+            yield Finding("soak-unseen", "notice", name, message, self.session.place, 1, hint)
 
     def _policy_changes(self) -> Iterator[Finding]:
         folder = self.session.place.rpartition("/")[0]
@@ -136,6 +162,8 @@ class Proposal:
         then = self._past[moment]
         old = then.deployments.find(str(target)) if then is not None else None
         if then is None:
+            if self.base.unshallow_line():
+                self._unseen[str(target)] = target
             return True
         return old is not None and live_bundle(old, then.sha) == bundle
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from fftdeploy import sources
+from fftdeploy import policy, second_files, sources
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import FINDING, OK
 from fftdeploy.globs import compile_glob
@@ -50,6 +50,10 @@ class Scan:
         for source in self.sources:
             if source.path == own or any(g.matches(source.name.split("/")) for g in self.ignored):
                 continue
+            if second_files.is_named(source.name):
+                yield from self._second_file(source)
+            if sources.is_own(source):
+                continue
             content = sources.read(source)
             if content is None:
                 continue
@@ -74,6 +78,12 @@ class Scan:
         hint = f'fftdeploy.resolve("{target}")' if is_python else f"fftdeploy resolve {target}"
         message = f"{hit.model} is {_told(used)}"
         return Finding("literal-model", "error", target, message, place, hit.line, hint)
+
+    def _second_file(self, source: Source) -> Iterator[Finding]:
+        """Yield a notice about a deployments file or policy that is not of what is scanned for."""
+        folders = (self.workspace.folder, self.workspace.snapshot.real.parent)
+        if source.path not in [folder / policy.FILE_NAME for folder in folders]:
+            yield from second_files.notices([source.name], {source.name: self._place(source)})
 
     def _unread(self, source: Source, problem: str) -> Finding:
         place = self._place(source)

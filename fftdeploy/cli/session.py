@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.render.output import Format, Output
 from fftdeploy.runtime import find_file
 from fftdeploy.settings import has_key, settings
-from fftdeploy.workspace import Workspace, open_workspace
+from fftdeploy.workspace import Workspace, open_workspace, shown_path
 
 if TYPE_CHECKING:
     from fftdeploy.proof import Prover
@@ -54,6 +54,17 @@ class Session:
         """How findings name the file: as it is shown, or from the root for GitHub's sake."""
         is_github = self.output.form == "github"
         return self.workspace.from_root if is_github else self.workspace.shown
+
+    def shown(self, path: str) -> str:
+        """Name a file of the repository, spelled from its root, as `place` names the file."""
+        is_github = self.output.form == "github"
+        return path if is_github else shown_path(self.workspace.snapshot.root / path)
+
+    def about(self, path: str) -> "Session":
+        """Return this run, with the same conversation, about another file of the repository."""
+        other = replace(self, file=self.workspace.snapshot.root / path, data={}, changed="")
+        other.__dict__.update({k: v for k, v in self.__dict__.items() if k in {"clock", "_prover"}})
+        return other
 
     @cached_property
     def clock(self) -> Clock:

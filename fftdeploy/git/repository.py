@@ -116,12 +116,12 @@ class Repository(Clone):
         Raises:
             UnansweredError: There is none in this clone, or it lacks one of those in between.
         """
-        head = self.commit_id("HEAD")
-        answer = self._run("merge-base", commit, head)
-        if answer.stderr.strip():
-            # It goes on without the commits that it cannot read, and this one does not.
+        answer = self._run("merge-base", commit, "HEAD")
+        if answer.stderr.strip() or answer.returncode not in {0, 1}:
+            # It goes on without the commits that it cannot read; `rev-list` does not.
+            head = self.commit_id("HEAD")
             self.ask("rev-list", "--count", f"{commit}...{head}", commit=f"{commit} {head}")
-        if answer.returncode > 1:
+        if answer.returncode not in {0, 1}:
             raise self.failed("merge-base", answer.stderr, f"{commit} {head}")
         if answer.returncode:
             raise self.no_merge_base(commit)
