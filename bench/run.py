@@ -26,6 +26,7 @@ import changes
 import edits
 import evaluation
 import gate
+import limits
 import online
 import peers
 import report
@@ -42,6 +43,7 @@ BENCHES: dict[str, tuple[Callable[[Path, int, Size], list[Row]], int]] = {
     "edits": (edits.bench, 9),
     "changes": (changes.bench, 11),
     "evaluation": (evaluation.bench, 5),
+    "limits": (limits.bench, 1),
     "gate": (gate.bench, 5),
     "report": (report.bench, 5),
     "scan": (scan.bench, 5),

@@ -54,6 +54,8 @@ class Answer:
     remaining_tokens: int | None = None
     reset_requests_s: float | None = None
     reset_tokens_s: float | None = None
+    latency_s: float | None = None
+    """From when the request's body went out to when the answer was in; None if not measured."""
 
     @property
     def is_billing(self) -> bool:
@@ -78,6 +80,16 @@ class Answer:
         if self.status in {408, 409, 429} or self.status >= 500:
             return True
         return self.fault in {"unreachable", "dropped"}
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it did not come, or not whole or sound, though the model may have answered."""
+        return self.fault in {"dropped", "timeout"} or bool(self.status == 200 and self.problem)
+
+    @property
+    def may_differ(self) -> bool:
+        """Whether the same request may be answered later: the API has not refused what it asks."""
+        return self.is_transient or self.status in {0, 200, 429}
 
     @property
     def lacks_scope(self) -> bool:

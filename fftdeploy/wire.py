@@ -47,11 +47,15 @@ def parse_body(content_type: str, content: bytes) -> tuple[str, Any]:
     return ("null instead of an object", None) if value is None else ("", value)
 
 
-def retry_after(value: str, date: datetime | None) -> float | None:
-    """Read `Retry-After` as seconds from now; None where it names no moment to come.
+def retry_after(headers: Mapping[str, str], date: datetime | None) -> float | None:
+    """Read `Retry-After`, or before it `retry-after-ms`, as seconds from now; None without either.
 
-    A date counts from the server's own `date`, where it sent one.
+    A date counts from the server's own `date`, where it sent one, and has to be to come.
     """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _SECONDS.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    value = headers.get("retry-after", "")
     if not value:
         return None
     if _SECONDS.fullmatch(value.strip()):

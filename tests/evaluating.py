@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,8 +15,8 @@ from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.grading.graders import build
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.running import online, run_log
-from fftdeploy.evaluation.running.online import Progress
+from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.execution import Execution, Progress
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.throttle import Throttle
@@ -95,8 +96,25 @@ def spending(run: Run, **limits: Any) -> Spending:
     return Spending(models, PRICES, **limits)
 
 
-async def no_sleep(_seconds: float) -> None:
-    await asyncio.sleep(0)
+class Haste:
+    """A clock of a test that need not sit waits through: a sleep sets it forward."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def clock(self) -> float:
+        return time.monotonic() + self._ahead
+
+    async def sleep(self, seconds: float) -> None:
+        self._ahead += seconds
+        await asyncio.sleep(0)
+
+
+class Patience:
+    """The clock that everybody has."""
+
+    clock = staticmethod(time.monotonic)
+    sleep = staticmethod(asyncio.sleep)
 
 
 def evaluate(
@@ -108,7 +126,8 @@ def evaluate(
     concurrency: int = 16,
     timeout_s: float = 20.0,
     on_progress: Callable[[Progress], None] = lambda _: None,
-    sleep: Callable[[float], Any] = asyncio.sleep,
+    on_note: Callable[[str], None] = lambda _: None,
+    time: Haste | Patience | None = None,
     limits: Mapping[str, Any] | None = None,
     budget: Spending | None = None,
     now: Callable[[], datetime] = utc_now,
@@ -117,22 +136,25 @@ def evaluate(
     """Execute a run as the commands do, but for waits that a test need not sit through."""
     known = settings({"OPENAI_API_KEY": key, "OPENAI_BASE_URL": url})
     token = f"{Random().getrandbits(24):06x}"
+    time = time or Patience()
 
     async def main() -> None:
         connection = AsyncConnection(known, max_connections=concurrency)
-        throttle = Throttle(concurrency, random=lambda: 0.5, sleep=sleep)
+        throttle = Throttle(concurrency, random=lambda: 0.5, clock=time.clock, sleep=time.sleep)
+        execution = Execution(
+            run,
+            connection,
+            log,
+            budget or spending(run, **(limits or {})),
+            throttle,
+            timeout_s=timeout_s,
+            on_progress=on_progress,
+            on_note=on_note,
+            now=now,
+            sleep=time.sleep,
+        )
         try:
-            await online.execute(
-                run,
-                connection,
-                log,
-                budget or spending(run, **(limits or {})),
-                throttle,
-                timeout_s=timeout_s,
-                on_progress=on_progress,
-                now=now,
-                sleep=sleep,
-            )
+            await execution.execute()
         finally:
             await connection.close()
 

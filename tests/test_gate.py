@@ -494,10 +494,13 @@ def test_E14_2_percent_lost_count_against_the_candidate() -> None:
     )
 
 
-def test_E14_a_lost_answer_of_live_counts_as_passed() -> None:
+def test_J13_E14_a_lost_answer_of_live_counts_as_passed() -> None:
     made = results([LOST, LOST] + [PASS] * 98, [WRONG, PASS] + [PASS] * 98, fields=("a",))
     verdict = judge(RULES, made)
     assert verdict.broke == ("e0",)
+    live, candidate = verdict.arms
+    assert (candidate.passed, live.passed, live.rate, live.valid) == (99, 100, 1.0, 1.0)
+    assert live.passed - candidate.passed == len(verdict.broke), "the lines agree with the pairs"
     assert found(verdict)[-1] == (
         "missing",
         "",

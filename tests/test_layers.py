@@ -84,7 +84,7 @@ DOORS = {
     # Who else has it words its errors, or reads one quoted key.
     "tomllib": {"toml_reader", "document", "locate"},
     "subprocess": {"git"},
-    "socket": {"sandbox", "holder"},
+    "socket": {"sandbox", "holder", "provider"},
     "http": {"sandbox"},
 }
 # The demo runs the commands that it shows, as a person would; a reviewer has an editor.

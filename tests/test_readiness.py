@@ -307,4 +307,10 @@ def test_a_short_key_does_not_eat_model_names() -> None:
     [("0", 0.0), ("1.5", 1.5), ("1e9", None), ("\u0663", None), ("", None), ("9" * 30, None)],
 )
 def test_D15_retry_after_is_plain_seconds(value: str, seconds: float | None) -> None:
-    assert retry_after(value, None) == seconds
+    assert retry_after({"retry-after": value}, None) == seconds
+
+
+def test_D15_milliseconds_go_before_seconds() -> None:
+    said = {"retry-after-ms": "120", "retry-after": "1"}
+    assert retry_after(said, None) == 0.12
+    assert retry_after(said | {"retry-after-ms": "soon"}, None) == 1.0

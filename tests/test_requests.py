@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from evaluating import PROFILE, arm, make_run, profile, spending
@@ -15,6 +15,8 @@ from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example
 from fftdeploy.evaluation.outputs import Output, read_output
 from fftdeploy.evaluation.running import requests
+from fftdeploy.evaluation.running.attempts import Attempt
+from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.evaluation.running.spending import Mean, estimate, guess
 from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.prices import Price
@@ -263,8 +265,8 @@ async def pass_through(gate: Throttle, *answers: Answer | None) -> None:
 @pytest.mark.parametrize(
     ("answer", "wait"),
     [
-        (Answer(429, retry_after_s=7.0), 7.0),
-        (LIMITED, 1.0),
+        (Answer(429, retry_after_s=7.0), 0.0),
+        (LIMITED, 0.0),
         (Answer(200, remaining_requests=0, reset_requests_s=3.0), 3.0),
         (Answer(200, remaining_tokens=0, reset_tokens_s=2.0), 2.0),
         (Answer(200, remaining_requests=1, reset_requests_s=3.0), 0.0),
@@ -273,7 +275,7 @@ async def pass_through(gate: Throttle, *answers: Answer | None) -> None:
         (None, 0.0),
     ],
 )
-def test_everybody_waits(answer: Answer | None, wait: float) -> None:
+def test_everybody_waits_where_nothing_is_left(answer: Answer | None, wait: float) -> None:
     gate, time = throttle(4)
 
     async def main() -> None:
@@ -284,30 +286,27 @@ def test_everybody_waits(answer: Answer | None, wait: float) -> None:
     assert time.now == wait
 
 
-def test_pauses_double_are_jittered_and_end() -> None:
-    waits = []
-    for random in (0.0, 1.0):
-        gate, time = throttle(4, random)
-        for _ in range(8):
-            asyncio.run(pass_through(gate, LIMITED))
-            waits.append(gate.wait_s)
-            time.now += gate.wait_s
-    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 1, 2, 4, 8, 16, 32, 60, 60]
+def pauses(*answers: Answer, random: float = 1.0) -> list[float | None]:
+    """Return how long one request waits after each of its answers."""
+    gate, _ = throttle(4, random)
+    attempt = Attempt(cast("Ask", None))
+    return [attempt.pause_s(answer, gate.jitter) for answer in answers]
 
 
-def test_one_burst_of_429_halves_once_and_good_answers_make_room_again() -> None:
-    gate, time = throttle(16)
-    asyncio.run(pass_through(gate, *[LIMITED] * 16))
-    assert (gate.limit, gate.in_flight) == (8, 0)
-    asyncio.run(pass_through(gate, LIMITED))
-    assert gate.limit == 4
-    for _ in range(5):
-        asyncio.run(pass_through(gate, *[GOOD] * int(gate.limit)))
-    assert 8 <= gate.limit <= 9
-    for _ in range(200):
-        asyncio.run(pass_through(gate, GOOD))
-    assert gate.limit == 16
-    assert time.now > 0
+def test_J14_a_refused_request_waits_as_long_as_it_is_told() -> None:
+    told = Answer(429, retry_after_s=7.0)
+    assert (pauses(told), pauses(told, random=0.0)) == ([7.0], [8.75])
+    assert pauses(Answer(429, retry_after_s=0.0), GOOD) == [0.0, None]
+    assert pauses(Answer(503, retry_after_s=600.0)) == [120.0]
+
+
+def test_pauses_grow_are_jittered_and_end() -> None:
+    assert pauses(*[LIMITED] * 9)[:4] == [0.5, 0.75, 1.125, 1.6875]
+    assert pauses(*[LIMITED] * 30)[-3:] == [8.0, 8.0, None]
+    assert pauses(*[Answer(500)] * 4) == [0.5, 1.0, 2.0, None]
+    assert pauses(*[Answer(500)] * 4, random=0.0) == [0.25, 0.5, 1.0, None]
+    assert pauses(*[Answer(fault="timeout")] * 2) == [0.5 * 2, None]
+    assert pauses(Answer(400)) == [None]
 
 
 def test_no_more_are_out_than_the_limit_allows() -> None:

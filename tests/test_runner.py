@@ -1,5 +1,6 @@
 """What a run reports is the truth, however it was disturbed, and nothing is paid for twice."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,11 +14,11 @@ from random import Random
 
 import pytest
 from evaluating import (
+    Haste,
     arm,
     counted,
     evaluate,
     make_run,
-    no_sleep,
     numbered,
     paid,
     spending,
@@ -28,8 +29,8 @@ from evaluating import (
 
 from fftdeploy.cli import signals
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.running import online, run_log
-from fftdeploy.evaluation.running.online import Progress
+from fftdeploy.evaluation.running import execution, online, run_log
+from fftdeploy.evaluation.running.execution import Progress
 from fftdeploy.provider import settings
 from fftdeploy.sandbox import Sandbox
 
@@ -65,7 +66,7 @@ def test_E28_counts_are_the_truth(
         disturb(api)
     run = make_run(api.url, [arm(version) for version in versions], seed=concurrency)
 
-    results = evaluate(run, tmp_path, api.url, concurrency=concurrency, sleep=no_sleep)
+    results = evaluate(run, tmp_path, api.url, concurrency=concurrency, time=Haste())
 
     for version in versions:
         assert counted(results, version) == truth(run, version)
@@ -89,20 +90,20 @@ def test_E28_order_and_concurrency_change_nothing(api: Sandbox, tmp_path: Path) 
     assert found[0] == found[1]
 
 
-def stop_at(count: int, progress: Progress) -> None:
+def stop_at(count: int, number: signal.Signals, progress: Progress) -> None:
     if progress.done == count:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
 
 
-@pytest.mark.parametrize("half", [0, 1])
-def test_E19_stopped_at_each_of_20_points_and_run_again(
-    api: Sandbox, tmp_path: Path, half: int
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_J15_E19_stopped_at_each_of_10_points_and_run_again(
+    api: Sandbox, tmp_path: Path, number: signal.Signals
 ) -> None:
-    path = numbered(tmp_path / "examples.jsonl", 20)
+    path = numbered(tmp_path / "examples.jsonl", 10)
     arms = [arm("v6"), arm("v10")]
     expected = {version: truth(make_run(api.url, arms, path), version) for version in ("v6", "v10")}
     known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
-    points = range(1 + 20 * half, 20 + 20 * half, 2)
+    points = range(1 + (number == signal.SIGTERM), 21, 2)
     wrong = []
     for point in points:
         root = tmp_path / str(point)
@@ -112,7 +113,7 @@ def test_E19_stopped_at_each_of_20_points_and_run_again(
         with (
             run_log.open_log(root, stopped, now=utc_now, token="000000") as log,
             signals.raised(),
-            pytest.raises(signals.Stopped, match="SIGINT"),
+            pytest.raises(signals.Stopped, match=number.name),
         ):
             online.evaluate(
                 stopped,
@@ -120,7 +121,7 @@ def test_E19_stopped_at_each_of_20_points_and_run_again(
                 log,
                 spending(stopped),
                 concurrency=4,
-                on_progress=partial(stop_at, point),
+                on_progress=partial(stop_at, point, number),
             )
         kept = {record.id for record in run_log.read_records(log.path, root)}
         again = make_run(api.url, arms, path, seed=point + 1)
@@ -128,13 +129,107 @@ def test_E19_stopped_at_each_of_20_points_and_run_again(
 
         times = paid(api, asked)
         found = {version: counted(results, version) for version in expected}
-        twice = sum(count - 1 for count in times.values())
-        is_right = found == expected and len(kept) >= point and len(times) == 40
-        if not is_right or twice > 4 or len(kept) + twice > 40 + 4:
-            wrong.append((point, len(kept), twice, found))
+        is_right = found == expected and point <= len(kept) <= point + 8
+        if not is_right or len(times) != 20 or max(times.values()) > 1:
+            wrong.append((point, len(kept), times.most_common(1)[0][1], found))
         assert [header.path for header in run_log.headers(root)] == [log.path]
     print(f"{len(points)} tried, {len(wrong)} wrong")
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("signals_sent", "kept"), [(1, 9), (2, 5)], ids=["one-waits", "two-do-not"]
+)
+def test_J15_one_signal_waits_for_what_is_under_way(
+    api: Sandbox, tmp_path: Path, signals_sent: int, kept: int
+) -> None:
+    path = numbered(tmp_path / "examples.jsonl", 20)
+    api.fault(delay_s=0.3, after=5)
+    run = make_run(api.url, [arm("v8")], path)
+    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
+    notes: list[str] = []
+    tasks: list[object] = []
+
+    async def later() -> None:
+        await asyncio.sleep(0.1)
+        for _ in range(signals_sent):
+            signal.raise_signal(signal.SIGTERM)
+
+    def told(progress: Progress) -> None:
+        if progress.done == 5:
+            tasks.append(asyncio.ensure_future(later()))
+
+    with (
+        run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log,
+        signals.raised(),
+        pytest.raises(signals.Stopped, match="SIGTERM"),
+    ):
+        online.evaluate(
+            run,
+            known,
+            log,
+            spending(run),
+            concurrency=4,
+            on_progress=told,
+            on_note=notes.append,
+        )
+
+    assert run.kept == len(list(run_log.read_records(log.path, tmp_path))) == kept
+    assert notes == [
+        "stopping: waiting 7 s at most for 4 answers under way, which would be paid for twice; "
+        "stop again not to wait"
+    ]
+    asked = len(api.requests)
+    assert asked == 9
+    api.clear_faults()
+    again = make_run(api.url, [arm("v8")], path)
+    assert counted(evaluate(again, tmp_path, api.url), "v8") == truth(again, "v8")
+    assert len(api.requests) == asked + 20 - kept
+
+
+def test_J15_what_does_not_come_in_time_is_left(
+    api: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "GRACE_S", 0.1)
+    path = numbered(tmp_path / "examples.jsonl", 20)
+    api.fault(delay_s=30, after=5)
+    run = make_run(api.url, [arm("v8")], path)
+    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
+    with (
+        run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log,
+        signals.raised(),
+        pytest.raises(signals.Stopped, match="SIGINT"),
+    ):
+        online.evaluate(
+            run,
+            known,
+            log,
+            spending(run),
+            concurrency=4,
+            on_progress=partial(stop_at, 5, signal.SIGINT),
+        )
+    assert run.kept == 5
+
+
+def test_J15_a_signal_ends_the_wait_for_the_lost(api: Sandbox, tmp_path: Path) -> None:
+    path = numbered(tmp_path / "examples.jsonl", 5)
+    api.fault(status=200, body={"object": "list"}, times=1)
+    run = make_run(api.url, [arm("v8")], path)
+    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
+    with (
+        run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log,
+        signals.raised(),
+        pytest.raises(signals.Stopped, match="SIGINT"),
+    ):
+        online.evaluate(
+            run,
+            known,
+            log,
+            spending(run),
+            on_note=lambda _: signal.raise_signal(signal.SIGINT),
+        )
+    assert (run.kept, len(api.requests)) == (4, 5)
+    assert not run_log.is_finished(log.path, tmp_path)
 
 
 ZYGOTE = """
@@ -160,6 +255,7 @@ def test_E20_killed_at_20_random_moments_and_run_again(api: Sandbox, tmp_path: P
     expected = {version: truth(reference, version) for version in ("v6", "v10")}
     random = Random(20)
     killed, wrong, roots, between = 0, 0, 0, 0
+    kills, began = 0, 0
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     with subprocess.Popen(
         [sys.executable, "-c", ZYGOTE],
@@ -181,6 +277,7 @@ def test_E20_killed_at_20_random_moments_and_run_again(api: Sandbox, tmp_path: P
                 os.kill(child, signal.SIGKILL)
             code = int(zygote.stdout.readline())
             killed += code == -signal.SIGKILL
+            kills += code == -signal.SIGKILL
             logs = run_log.headers(root)
             between += bool(logs) and not run_log.is_finished(logs[0].path, root)
             if code == 0 or killed == 20:
@@ -191,6 +288,9 @@ def test_E20_killed_at_20_random_moments_and_run_again(api: Sandbox, tmp_path: P
                 found = {version: counted(results, version) for version in expected}
                 wrong += found != expected
                 assert code != 0 or len(api.requests) == asked, "a whole run was asked again"
+                twice = sum(count - 1 for count in paid(api, began).values())
+                assert twice <= 4 * kills, f"{twice} paid for twice by {kills} kills"
+                kills, began = 0, len(api.requests)
         zygote.stdin.close()
     print(f"{killed} tried, {wrong} wrong; {between} in the middle of a run")
     assert (wrong, between > 3) == (0, True)

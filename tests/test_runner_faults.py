@@ -1,20 +1,22 @@
 """What the API may answer to a request of a run, and what becomes of the run."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from evaluating import (
     PRICES,
     PROFILE,
+    Haste,
     arm,
     counted,
     evaluate,
     make_run,
     model,
-    no_sleep,
     numbered,
     rules,
     spending,
@@ -32,7 +34,7 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.evaluation.outputs import MAX_CHARS
-from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running import execution, run_log
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.prices import Prices
 from fftdeploy.sandbox import Sandbox
@@ -64,7 +66,8 @@ def one_answer(api: FaultServer, tmp_path: Path, *replies: Reply) -> tuple[str, 
     api.probe(*replies)
     path = numbered(tmp_path / "examples.jsonl", 1)
     run = make_run(api.url, [arm("v8")], path)
-    results = evaluate(run, tmp_path, api.url, key=KEY, sleep=no_sleep, timeout_s=0.5)
+    timeout_s = 0.2 if replies[0].act is hang else 20.0
+    results = evaluate(run, tmp_path, api.url, key=KEY, time=Haste(), timeout_s=timeout_s)
     (record,) = run_log.read_records(run_log.headers(tmp_path)[0].path, tmp_path)
     return next(results.samples("v8", 0)).mark, record.output.text, len(api.log)
 
@@ -83,24 +86,24 @@ ANSWERS: dict[str, tuple[Reply, tuple[str, str, int]]] = {
     "E15-null": (said(None), ("empty", "", 1)),
     "E15-10-MB": (said(HUGE), ("truncated", "x" * MAX_CHARS, 1)),
     "E15-over-16-MiB": (reply(raw=b" " * (17 << 20)), ("truncated", "", 1)),
-    "E14-500": (error(500, None), ("api-error", "", 4)),
-    "E14-hang": (Reply("hang", act=hang), ("api-error", "", 4)),
-    "E14-html": (reply(raw=b"<html>", content_type="text/html"), ("api-error", "", 1)),
-    "E14-other-object": (reply(body={"object": "list"}), ("api-error", "", 1)),
+    "E14-500": (error(500, None), ("api-error", "", 12)),
+    "E14-hang": (Reply("hang", act=hang), ("api-error", "", 6)),
+    "E14-html": (reply(raw=b"<html>", content_type="text/html"), ("api-error", "", 3)),
+    "E14-other-object": (reply(body={"object": "list"}), ("api-error", "", 3)),
     "E14-no-choices": (
         reply(body={"object": "chat.completion", "choices": []}),
-        ("api-error", "", 1),
+        ("api-error", "", 3),
     ),
     "E14-no-message": (
         reply(body={"object": "chat.completion", "choices": [{}]}),
-        ("api-error", "", 1),
+        ("api-error", "", 3),
     ),
-    "E14-content-number": (said(5), ("api-error", "", 1)),
+    "E14-content-number": (said(5), ("api-error", "", 3)),
     "E14-redirect": (
         reply(302, headers=[("Location", "https://evil.example/")]),
         ("api-error", "", 1),
     ),
-    "E14-twice": (reply(raw=b'{"object": 1, "object": 2}'), ("api-error", "", 1)),
+    "E14-twice": (reply(raw=b'{"object": 1, "object": 2}'), ("api-error", "", 3)),
     "E14-404-html": (reply(404, raw=b"<html>", content_type="text/html"), ("api-error", "", 1)),
     "E14-400": (error(400, "string_too_long", param="messages[0].content"), ("api-error", "", 1)),
 }
@@ -178,19 +181,103 @@ def test_a_refused_parameter_of_an_arm_that_answers_is_an_api_error(
     assert run.done == 5
 
 
-def test_E14_what_an_outage_has_cost_is_asked_again(box: Sandbox, tmp_path: Path) -> None:
+KINDS: dict[str, dict[str, Any]] = {
+    "429": {"status": 429, "headers": {"retry-after": "1"}},
+    "500": {"status": 500},
+    "reset": {"reset": True},
+    "truncated": {"truncate": 20},
+    "html-502": {"status": 502, "body": "<html>", "content_type": "text/html"},
+}
+SPOILT = {kind: (0.2, [kind]) for kind in KINDS} | {
+    "all": (0.2, [*KINDS]),
+    "much": (0.6, [*KINDS]),
+}
+
+
+def spoil(box: Sandbox, share: float, kinds: list[str], requests: int) -> None:
+    """Spoil that share of so many requests, drawn at random, in one of these ways each."""
+    random = Random(f"{share} {kinds}")
+    for number in range(requests):
+        if random.random() < share:
+            box.fault(times=1, after=number, **KINDS[random.choice(kinds)])
+
+
+@pytest.mark.parametrize("row", SPOILT)
+@pytest.mark.parametrize("concurrency", [1, 16, 64])
+def test_J13_counts_are_the_truth(box: Sandbox, tmp_path: Path, row: str, concurrency: int) -> None:
+    arms = [arm("v6"), arm("v10")]
+    run = make_run(box.url, arms, numbered(tmp_path / "examples.jsonl", 20))
+    spoil(box, *SPOILT[row], requests=4 * run.size)
+
+    results = evaluate(run, tmp_path, box.url, concurrency=concurrency, time=Haste())
+
+    for each in arms:
+        assert counted(results, each.name) == truth(run, each.name)
+    assert len(box.requests) > 1.1 * run.size
+
+
+def test_J13_without_rounds_they_are_not(
+    box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The control: a runner that gives up after its tries could not pass the test above.
+    monkeypatch.setattr(execution, "ROUNDS_IN_VAIN", 0)
+    run = make_run(box.url, [arm("v10")], numbered(tmp_path / "examples.jsonl", 40))
+    spoil(box, *SPOILT["much"], requests=4 * run.size)
+    results = evaluate(run, tmp_path, box.url, time=Haste())
+    assert results.arms["v10"].count("api-error") > 0
+    assert counted(results, "v10") != truth(run, "v10")
+
+
+def test_J13_what_an_outage_has_cost_is_asked_again_before_the_end(
+    box: Sandbox, tmp_path: Path
+) -> None:
     path = numbered(tmp_path / "examples.jsonl", 100)
     box.fault(status=500, times=20, after=10)
     run = make_run(box.url, [arm("v8")], path)
-    results = evaluate(run, tmp_path, box.url, concurrency=1, sleep=no_sleep)
-    assert results.arms["v8"].count("api-error") == 5
+    notes: list[str] = []
+
+    results = evaluate(run, tmp_path, box.url, concurrency=1, time=Haste(), on_note=notes.append)
+
+    assert counted(results, "v8") == truth(run, "v8")
+    (note,) = notes
+    assert re.fullmatch(r"asking again for \d answers? that did not come", note)
+    assert len(box.requests) == 120
+
+
+def test_J13_a_request_that_always_fails_is_not_waited_for(box: Sandbox, tmp_path: Path) -> None:
+    path = numbered(tmp_path / "examples.jsonl", 10)
+    box.fault(model("v10"), status=500)
+    arms = [arm("v8"), arm("v10")]
+    run = make_run(box.url, arms, path)
+    notes: list[str] = []
+
+    results = evaluate(run, tmp_path, box.url, time=Haste(), on_note=notes.append)
+
+    assert counted(results, "v8") == truth(run, "v8")
+    assert results.arms["v10"].count("api-error") == 10
+    assert notes == ["asking again for 10 answers that did not come"] * 2
     asked = len(box.requests)
-
-    again = make_run(box.url, [arm("v8")], path)
+    assert asked == 10 + 10 * 3 * 4
+    box.clear_faults()
+    again = make_run(box.url, arms, path)
     results = evaluate(again, tmp_path, box.url)
+    assert counted(results, "v10") == truth(again, "v10")
+    assert len(box.requests) == asked + 10
 
-    assert counted(results, "v8") == truth(again, "v8")
-    assert len(box.requests) == asked + 5
+
+@pytest.mark.parametrize("limit", [0.003, 0.0035])
+def test_J13_rounds_keep_to_the_limit_in_usd(box: Sandbox, tmp_path: Path, limit: float) -> None:
+    # 60 answers cost 0.0046: what was lost may have been paid for, and counts as if it was.
+    path = numbered(tmp_path / "examples.jsonl", 60)
+    spoil(box, 0.6, ["reset", "truncated"], requests=1000)
+    run = make_run(box.url, [arm("v8")], path)
+    budget = spending(run, max_usd=limit)
+
+    with pytest.raises(PolicyError) as caught:
+        evaluate(run, tmp_path, box.url, budget=budget, time=Haste())
+
+    assert caught.value.code == "max-usd"
+    assert len(box.requests) * 0.0046 / 60 <= limit + 16 * 0.0046 / 60
 
 
 def test_E14_an_outage_ends_the_run_and_it_goes_on_later(box: Sandbox, tmp_path: Path) -> None:
@@ -199,7 +286,7 @@ def test_E14_an_outage_ends_the_run_and_it_goes_on_later(box: Sandbox, tmp_path:
     run = make_run(box.url, [arm("v8")], path)
 
     with pytest.raises(UnverifiedError) as caught:
-        evaluate(run, tmp_path, box.url, concurrency=1, sleep=no_sleep)
+        evaluate(run, tmp_path, box.url, concurrency=1, time=Haste())
 
     assert caught.value.message.startswith("20 requests in a row failed, the last one by: HTTP 503")
     assert caught.value.message.endswith("; 30 of 100 answers are kept")

@@ -95,6 +95,28 @@ def test_E20_a_killed_evaluation_is_gone_on_with_at_once(slow: Sandbox, command:
     assert len(list(RUNS.glob("*.jsonl"))) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_J15_a_stopped_evaluation_pays_for_nothing_twice(
+    slow: Sandbox, command: Command, number: signal.Signals
+) -> None:
+    first = begun(20)
+    first.send_signal(number)
+    out, err = first.communicate(timeout=60)
+
+    assert (first.returncode, out) == (128 + number, "")
+    kept = sum('"text"' in line for line in next(RUNS.glob("*.jsonl")).read_text().splitlines())
+    said = (
+        r"stopping: waiting 7 s at most for [0-9]+ answers? under way, which would be paid for "
+        rf"twice; stop again not to wait\n(.*\n)*{kept} of {PLAN} answers are kept; run it again "
+        rf"to go on from there\nerror: stopped by {number.name}; nothing was changed\n"
+    )
+    assert re.search(said, err), err
+    assert paid(slow) == kept
+
+    assert command("eval", TARGET).code == 0
+    assert paid(slow) == PLAN
+
+
 OPENER = """
 import os, sys
 from pathlib import Path

@@ -28,7 +28,7 @@ from fftdeploy.evaluation.evidence_folder import Stored
 from fftdeploy.evaluation.judging.wording import plural
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import online, run_log
-from fftdeploy.evaluation.running.online import Progress
+from fftdeploy.evaluation.running.execution import Progress
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import (
@@ -290,6 +290,7 @@ class Evaluation:
                 spending,
                 concurrency=self.flags.concurrency,
                 on_progress=_Narrator(self.session),
+                on_note=self._tell,
                 now=self.session.clock.now,
             )
         except Stopped:
@@ -298,6 +299,10 @@ class Evaluation:
                 f"{run.kept:,} of {run.size:,} answers are kept; run it again to go on from there"
             )
             raise
+
+    def _tell(self, what: str) -> None:
+        self.session.output.leave_progress()
+        self.session.output.note(what)
 
     def _estimate(self, run: Run, means: Mapping[str, Mean]) -> Estimate:
         prices = self.workspace.policy.prices

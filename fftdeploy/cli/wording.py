@@ -7,7 +7,7 @@ from fftdeploy.readiness import Readiness, Shutdown
 from fftdeploy.report import Cell
 
 if TYPE_CHECKING:  # half of the commands never evaluate
-    from fftdeploy.evaluation.running.online import Progress
+    from fftdeploy.evaluation.running.execution import Progress
     from fftdeploy.evaluation.running.spending import Estimate
 
 URGENT_DAYS = 30

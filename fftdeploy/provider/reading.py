@@ -24,7 +24,8 @@ def read(response: httpx2.Response, scrub: Callable[[str], str]) -> Answer:
         "content_type": content_type,
         "request_id": plain(headers.get("x-request-id", ""), 80),
         "date": date,
-        "retry_after_s": retry_after(headers.get("retry-after", ""), date),
+        "retry_after_s": retry_after(headers, date),
+        "latency_s": response.extensions["latency_s"],
         **rate_limits(headers),
     }
     if problem := response.extensions["problem"]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import urlsplit
 
 from fftdeploy.answers import plain
+from fftdeploy.provider.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -34,6 +35,7 @@ _KEPT = {
         "date",
         "location",
         "retry-after",
+        "retry-after-ms",
         "x-ratelimit-remaining-requests",
         "x-ratelimit-remaining-tokens",
         "x-ratelimit-reset-requests",
@@ -86,20 +88,23 @@ class Transport:
 
 
 class AsyncTransport:
-    """The same for the asynchronous client, whose caller keeps the deadline."""
+    """The same for the asynchronous client, whose caller keeps the deadline; measures latency."""
 
     def __init__(self, inner: httpx2.AsyncHTTPTransport) -> None:
         self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send, receive and judge."""
+        stopwatch = Stopwatch()
+        request.extensions["trace"] = stopwatch.trace
         response = await self._inner.handle_async_request(request)
         try:
             headers = _kept_headers(response)
             received = _refusal(response, headers) or await self._receive(response)
+            latency_s = stopwatch.seconds(response.extensions.get("network_stream"))
         finally:
             await response.aclose()
-        return _admitted(response.status_code, headers, received)
+        return _admitted(response.status_code, headers, received, latency_s)
 
     async def _receive(self, response: httpx2.Response) -> Received:
         body = bytearray()
@@ -140,12 +145,14 @@ def _too_large(limit: int) -> Received:
     return "too-large", f"an answer of more than {limit >> 20} MiB", b""
 
 
-def _admitted(status: int, headers: dict[str, str], received: Received) -> httpx2.Response:
+def _admitted(
+    status: int, headers: dict[str, str], received: Received, latency_s: float | None = None
+) -> httpx2.Response:
     """Return a response that says nothing in its own headers, which the SDK would look into."""
     import httpx2
 
     fault, problem, body = received
-    facts = {"fault": fault, "problem": problem, "headers": headers}
+    facts = {"fault": fault, "problem": problem, "headers": headers, "latency_s": latency_s}
     return httpx2.Response(status, content=body, extensions=facts)
 
 

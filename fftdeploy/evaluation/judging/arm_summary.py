@@ -14,11 +14,14 @@ from fftdeploy.prices import Price
 def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
     """Return the figures of `arm`.
 
-    A lost answer of the candidate or of live counts as not passed; of an arm that stands beside
-    them, where any number may be lost, the examples that were not answered are left out.
+    A lost answer counts as in the pairs: against the candidate, so as not passed of its own, and
+    as passed of live.  Of an arm that stands beside them, where any number may be lost, the
+    examples that were not answered are left out.
     """
     column = results.arms[arm]
-    by_example = passes(column, results.repeats)
+    forgives = arm == LIVE
+    by_example = passes(column, results.repeats, missing=forgives)
+    usable = USABLE | {MISSING} if forgives else USABLE
     answers = len(column.marks)
     if arm not in {CANDIDATE, LIVE}:
         by_example = bytes(by_example[place] for place in _answered(column, results.repeats))
@@ -38,7 +41,7 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         share / n if n else 0.0,
         low,
         high,
-        sum(marks.get(mark, 0) for mark in USABLE) / answers if answers else 0.0,
+        sum(marks.get(mark, 0) for mark in usable) / answers if answers else 0.0,
         marks,
         {mark: _first(results, column, mark) for mark in marks if mark != PASS},
         latency(statistics.quantile_rank(len(latencies), 0.5)),

@@ -7,7 +7,8 @@ answer is a few numbers; requests are made when they are wanted and examples rea
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from inspect import isawaitable
@@ -25,6 +26,15 @@ from fftdeploy.gate_rules import GateRules
 
 _RECENT = 512
 """Examples kept after reading: those whose answers are under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which answer of a run: that of an arm to an example, by its index, and which repeat."""
+
+    arm: str
+    index: int
+    repeat: int
 
 
 class Run:
@@ -114,6 +124,12 @@ class Run:
                 self._random.shuffle(arms)
                 for arm in arms:
                     yield requests.ask(arm, self._example(index), index, repeat, self.address)
+
+    def asks(self, places: Iterable[Place]) -> Iterator[Ask]:
+        """Yield the requests for these answers, come or not."""
+        for place in places:
+            arm, example = self.arms[place.arm], self._example(place.index)
+            yield requests.ask(arm, example, place.index, place.repeat, self.address)
 
     def sample(self, count: int) -> Iterator[tuple[Ask, str]]:
         """Yield requests of every arm for `count` examples, spread evenly, with what was agreed."""

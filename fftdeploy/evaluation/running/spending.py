@@ -88,6 +88,8 @@ class Spending:
         self._prices = {arm: prices.price(model) for arm, model in models.items()}
         self._means = means or {}
         self._spent: Counter[str] = Counter()
+        self._lost = 0.0
+        """Millionths of a USD that requests may have cost whose answers never came whole."""
         self._answers: Counter[str] = Counter()
         self._in_flight: Counter[str] = Counter()
         unpriced = sorted({models[arm] for arm, price in self._prices.items() if price is None})
@@ -116,11 +118,11 @@ class Spending:
     def admit(self, arm: str) -> bool:
         """Count one request as sent; False, and not counted, where it may cost too much.
 
-        What is under way is taken to cost what the answers before it did.
+        What is under way, or was lost, is taken to cost what the answers before it did.
         """
         if self.max_usd is not None:
             under_way = sum(self._expected(each) * n for each, n in self._in_flight.items())
-            spent = sum(self._spent.values())
+            spent = sum(self._spent.values()) + self._lost
             if spent + under_way + self._expected(arm) > self.max_usd * 1e6:
                 return False
         self._in_flight[arm] += 1
@@ -137,6 +139,10 @@ class Spending:
         if price := self._prices[arm]:
             used = price.usd(output.tokens_in, output.tokens_cached, output.tokens_out)
             self._spent[arm] += round(used * 1e6)
+
+    def lose(self, arm: str) -> None:
+        """Count a request as paid whose answer never came whole: the API may see it so."""
+        self._lost += self._expected(arm)
 
     def stopped(self, kept: int, wanted: int) -> PolicyError:
         """Return the failure of a run that has reached its limit in USD."""

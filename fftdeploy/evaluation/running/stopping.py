@@ -1,35 +1,43 @@
-"""Signals that come while an event loop runs: a task ends cleanly, then the signal has its way."""
+"""Signals that come while an event loop runs: a task winds down, then the signal has its way."""
 
 import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import cast
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """Turns a signal into the end of one task, wherever the loop is when it comes."""
+    """Turns signals into the end of one task, wherever the loop is when they come."""
 
     def __init__(self) -> None:
         self.number = 0
-        self._cancel: Callable[[], object] = lambda: None
+        self._count = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._steps: tuple[Callable[[], object], ...] = ()
 
-    def attach(self) -> None:
-        """Have the current task cancelled by a signal; at once if one has come."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        if task is not None:
-            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-        if self.number:
-            self._cancel()
+    def attach(self, wind_down: Callable[[], object]) -> None:
+        """Have the first signal call `wind_down`, and the second one cancel the current task.
+
+        At once if they have come.
+        """
+        self._loop = asyncio.get_running_loop()
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._steps = (wind_down, task.cancel)
+        for step in self._steps[: self._count]:
+            self._loop.call_soon(step)
 
     def note(self, number: int, _frame: FrameType | None) -> None:
-        """Handle a signal: the first one counts."""
-        if not self.number:
-            self.number = number
-            self._cancel()
+        """Handle a signal: the first one says which it was."""
+        self.number = self.number or number
+        with suppress(RuntimeError):  # the loop is closed
+            if self._loop is not None and self._count < len(self._steps):
+                self._loop.call_soon_threadsafe(self._steps[self._count])
+        self._count += 1
 
 
 @contextmanager
