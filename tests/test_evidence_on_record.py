@@ -110,6 +110,9 @@ def test_every_mark_has_a_letter_of_its_own() -> None:
         ["x99", "x100", "x101", "x0102", "x103"],
         ["7" * 40, "7" * 39 + "8", "7" * 39 + "9"],
         ["ticket 1/2", "ticket 1/3", "ticket 1/4", ""],
+        ["a", "", "b c"],
+        ["a", "", "b"],
+        ["", ""],
         ["9" * 15, "1" + "0" * 15, "1" + "0" * 14 + "1"],
         ["\u0661", "\u0662", "\u0663"],
     ],
@@ -128,6 +131,21 @@ def test_ids_are_what_they_were(ids: list[str]) -> None:
 
 def busy_pair() -> Results:
     return busy(6, NAMES["tickets"][0], same_prompt=True)
+
+
+@pytest.mark.parametrize("groups", [1, 35, 36, 200])
+def test_groups_are_told_apart_without_their_names(groups: int) -> None:
+    results = busy(400, NAMES["tickets"][0], same_prompt=True)
+    results.groups = [
+        f"customer {n % (groups + 1)}" if n % (groups + 1) else "" for n in range(400)
+    ]
+    raw = records.with_id(evidence_of(results))[1]
+
+    found = records.parse(raw, "x.json")[1].results.groups
+
+    assert b"customer" not in raw
+    assert len({*zip(found, results.groups, strict=True)}) == len({*found}) == groups + 1
+    assert {ours for ours, theirs in zip(found, results.groups, strict=True) if not theirs} == {""}
 
 
 # Made under an older rule.

@@ -20,6 +20,7 @@ _BITS = 4
 _SHORTEST_RUN = 3
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,15})", re.DOTALL)
 _DIGITS = "0123456789"
+_PLACES = f"{_DIGITS}abcdefghijklmnopqrstuvwxyz"
 
 
 def columns(results: Results) -> dict[str, Any]:
@@ -30,9 +31,9 @@ def columns(results: Results) -> dict[str, Any]:
         "fields": list(results.fields),
         "ids": {
             "all": prefix,
-            "each": list(_runs([name.removeprefix(prefix) for name in results.ids])),
+            "each": _joined(list(_runs([name.removeprefix(prefix) for name in results.ids]))),
         },
-        "groups": _packed(_numbers(results.groups, {"": 0})),
+        "groups": _places(_numbers(results.groups, {"": 0})),
         "must_pass": [place for place, is_one in enumerate(results.must_pass) if is_one],
         "slices": [_slice(results, place) for place in range(len(results.slice_keys))],
         "answers": list(_answers(results)),
@@ -57,7 +58,7 @@ def read_columns(document: Mapping[str, Any]) -> Results:
         tuple(part["key"] for part in document["slices"]),
         tuple(document["fields"]),
         _ids(document["ids"], n),
-        [str(number or "") for number in _unpacked(document["groups"], n)],
+        [str(number or "") for number in _unplaced(document["groups"], n)],
         list(zip(*slices, strict=True)) if slices else [()] * n,
         bytearray(n),
     )
@@ -89,9 +90,16 @@ def _numbered(text: str, first: str, after: int) -> str:
     return f"{text}{int(first) + after:0{len(first)}}"
 
 
+def _joined(entries: list[Any]) -> Any:
+    """Return IDs as one text with spaces between, where none of them has one itself."""
+    is_plain = all(isinstance(entry, str) and " " not in entry for entry in entries)
+    return " ".join(entries) if is_plain and len(entries) > 1 else entries
+
+
 def _ids(written: Mapping[str, Any], n: int) -> list[str]:
     ids: list[str] = []
-    for entry in written["each"]:
+    each = written["each"]
+    for entry in each.split(" ") if isinstance(each, str) else each:
         text, first, count = (entry, "", 1) if isinstance(entry, str) else entry
         if _count(count) > n - len(ids):
             raise ValueError("more IDs than examples")
@@ -105,7 +113,7 @@ def _ids(written: Mapping[str, Any], n: int) -> list[str]:
 def _slice(results: Results, place: int) -> dict[str, Any]:
     values: dict[str, int] = {}
     of = _numbers([row[place] for row in results.slices], values)
-    return {"key": results.slice_keys[place], "values": list(values), "of": _packed(of)}
+    return {"key": results.slice_keys[place], "values": list(values), "of": _places(of)}
 
 
 def _numbers(names: Sequence[str], numbers: dict[str, int]) -> list[int]:
@@ -114,7 +122,21 @@ def _numbers(names: Sequence[str], numbers: dict[str, int]) -> list[int]:
 
 
 def _texts(values: Sequence[str], of: Any, n: int) -> list[str]:
-    return [values[place] for place in _unpacked(of, n)]
+    return [values[place] for place in _unplaced(of, n)]
+
+
+def _places(numbers: list[int]) -> Any:
+    """Return small numbers as a digit each, as long as there are digits for all of them."""
+    packed = _packed(numbers)
+    if isinstance(packed, list) and packed and max(packed) < len(_PLACES):
+        return "".join(_PLACES[number] for number in packed)
+    return packed
+
+
+def _unplaced(written: Any, n: int) -> list[int]:
+    if isinstance(written, str):
+        written = [_PLACES.index(digit) for digit in written]
+    return _unpacked(written, n)
 
 
 def _answers(results: Results) -> Iterator[dict[str, Any]]:

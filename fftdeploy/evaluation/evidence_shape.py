@@ -78,7 +78,7 @@ class _Cache:
 @dataclass(frozen=True, slots=True)
 class _Ids:
     all: str
-    each: tuple[Any, ...]
+    each: Any
 
 
 @dataclass(frozen=True, slots=True)
