@@ -224,6 +224,7 @@ def test_a_report_of_older_evidence_is_not_comparable(repo: Path, command: Comma
 
     assert (ended.code, Path("report.html").exists()) == (7, False)
     assert ended.err.startswith(f"error: {OLDER_SAID}")
+    assert command("report").err == ended.err, "the newest is that one"
 
 
 def test_E23_older_evidence_that_was_edited_is_damaged(repo: Path, command: Command) -> None:

@@ -78,6 +78,12 @@ class Check:
             return "there are no targets"
         return "" if self.is_online else "OPENAI_API_KEY is not set"
 
+    @property
+    def _unverified(self) -> str:
+        """Say so to a person, who knows of the flag; "" where the live models were asked about."""
+        why = "" if self.offline else f": {self._unasked}"
+        return f"no model was asked about{why}" if self._unasked else ""
+
     def run(self) -> Report:
         """Report all findings; the gravest decides the exit code, and a comment says the same.
 
@@ -159,7 +165,7 @@ class Check:
         self.changes = (*proposal.body(found), *self.changes)
         body = (*self.changes, *self._body(found))
         told = (self.changes, found, outcome)
-        said = comment(proposal, *told, shutdowns, is_online=not self._unasked)
+        said = comment(proposal, *told, shutdowns, unverified=self._unverified)
         return Report(outcome, self.session.data, body, tuple(found), comment=said)
 
     def _second_files(self, proposal: "Proposal | None") -> tuple[list[Finding], list[Outcome]]:
@@ -302,10 +308,8 @@ class Check:
         errors = sum(finding.severity == "error" for finding in found)
         count = f"{len(self.targets)} targets checked, {errors} errors"
         body.append(line(f"{count}, {len(found) - errors} notices"))
-        if self._unasked:
-            why = "" if self.offline else f": {self._unasked}"
-            said = f"NOT VERIFIED with the API: no model was asked about{why}"
-            body.append(line(Cell(said, "warn")))
+        if self._unverified:
+            body.append(line(Cell(f"NOT VERIFIED with the API: {self._unverified}", "warn")))
         return tuple(body)
 
 

@@ -21,12 +21,15 @@ def comment(
     outcome: Outcome,
     shutdowns: Mapping[str, Shutdown | None],
     *,
-    is_online: bool,
+    unverified: str,
 ) -> tuple[Block, ...]:
-    """Return the comment: verdict, changes, what speaks against them, evidence."""
+    """Return the comment: verdict, changes, what speaks against them, evidence.
+
+    `unverified` says that no model was asked about, and why; "" where they were.
+    """
     blocks: list[Block] = [
         line(Cell(_verdict(found, outcome), "strong")),
-        *([] if is_online else [line("Not verified with the API: no model was asked about.")]),
+        *([line(f"Not verified with the API: {unverified}.")] if unverified else []),
         *changes,
         *_findings(proposal, found),
     ]

@@ -43,6 +43,8 @@ def report(session: Session, name: str | None, out: Path | None, *, redact: bool
 def _newest(folder: EvidenceFolder) -> Stored:
     every = [stored for task in folder.tasks() for stored in folder.of_task(task)]
     if not every:
+        for path in (path for task in folder.tasks() for path in folder.paths(task)):
+            folder.read(path)  # it says why that is of no use
         raise UsageError(
             "there is no evidence yet", hint="fftdeploy eval TASK/ENVIRONMENT", code="no-evidence"
         )
