@@ -626,3 +626,79 @@ def test_a_dry_run_spends_nothing_even_with_eval(
     assert ended.code == 7
     assert evidence() == []
     assert Path("deployments.toml").read_bytes() == before
+
+
+# ---- nothing to judge --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allow", ["", 'on_inconclusive = "allow"\n'])
+def test_J18_two_models_that_pass_nothing_are_no_pass_and_nothing_is_promoted(
+    repo: Path, sandbox: Sandbox, command: Command, allow: str
+) -> None:
+    before = scene(V8, V10, policy=POLICY.replace("slices =", f"{allow}slices ="))
+    EXAMPLES.write_text(EXAMPLES.read_text().replace('\\"urgency\\": \\"', '\\"urgency\\": \\"un'))
+
+    judged, tried = command("eval", TARGET), promote(command)
+
+    why = f"{V10} passes none of 67 examples: 67 of 67 answers wrong, for one t-001"
+    assert (judged.code, tried.code) == (7, 7)
+    assert f"INCONCLUSIVE  {why}" in judged.out
+    (path,) = evidence()
+    assert tried.err.splitlines()[-2:] == [
+        f"error: evidence {path.stem[:12]}: {why}",
+        f"hint: fftdeploy report {path.stem[:12]} -o report.html",
+    ]
+    assert Path("deployments.toml").read_bytes() == before
+
+
+def test_J18_answers_that_were_cut_off_are_told_so_on_every_surface(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    Path("profiles").mkdir(exist_ok=True)
+    Path("profiles/tiny.toml").write_text("max_completion_tokens = 2\n")
+    flags = ("--model", V10, "--profile", "tiny")
+    why = "candidate fails 67 of 67 answers: 67 cut off (for one t-001)"
+
+    judged = command("eval", TARGET, f"{V10}@tiny")
+    (path,) = evidence()
+    again = [command("report", "--format", kind) for kind in ("markdown", "github", "json")]
+    for name in ("report.html", "junit.xml"):
+        assert command("report", "-o", name).code == 0
+
+    assert judged.code == 7
+    for text in (judged.out, Path("report.html").read_text(), Path("junit.xml").read_text()):
+        assert why in " ".join(text.split())
+        assert "right shape: 67 of 67 answers cut off, for one t-001" in " ".join(text.split())
+    for shown in again:
+        assert why in " ".join(shown.out.replace("\\", "").split())
+    verdict = json.loads(again[-1].out)["verdict"]
+    candidate = next(arm for arm in verdict["arms"] if arm["arm"] == "candidate")
+    assert candidate["marks"] == {"truncated": 67}
+    assert candidate["seen_in"] == {"truncated": "t-001"}
+    tried = promote(command, *flags)
+    assert tried.code != 0
+    assert evidence() == [path]
+
+
+def test_J18_a_refused_promotion_says_why_answers_failed(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    """Twelve of the answers are cut off by the limit; that is not told as "worse" alone."""
+    scene(V10, V10)
+    Path("profiles").mkdir(exist_ok=True)
+    Path("profiles/short.toml").write_text("max_completion_tokens = 31\n")
+    command("eval", TARGET, f"{V10}@short")
+    (path,) = evidence()
+    arms = json.loads(path.read_text())["verdict"]["arms"]
+    cut = next(arm for arm in arms if arm["arm"] == "candidate")["marks"]["truncated"]
+    assert 0 < cut < 67
+
+    text = Path("deployments.toml").read_text()
+    head, tail = text.split("[triage.production]")
+    head = head.replace(f'model = "{V10}"\n', f'model = "{V10}"\nprofile = "short"\n')
+    Path("deployments.toml").write_text(f"{head}[triage.production]{tail}")
+    tried = promote(command)
+
+    assert tried.code in {5, 7}
+    assert f" {cut} cut off (for one " in " ".join(tried.err.split())

@@ -16,6 +16,7 @@ from evaluated import BUNDLES, RULES, evidence_of, graded, hostile, identified, 
 from test_output import FORBIDDEN, PAYLOADS
 
 from fftdeploy import strict_json
+from fftdeploy.cli.verdict_blocks import tables
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence import Evidence
 from fftdeploy.evaluation.results import Results, Sample
@@ -515,3 +516,17 @@ def test_a_stored_verdict_of_another_shape_is_refused(evidence: Evidence, name: 
 
     with pytest.raises(ConfigError, match="another shape"):
         report(replace(evidence, verdict=stored), None)
+
+
+def test_a_tiny_p_is_not_printed_as_none() -> None:
+    texts = story(500, broke=40)
+    evidence = evidence_of(graded(texts))
+    *_, slices = tables(evidence, read_verdict(evidence.verdict))
+    shown = {cells[0].text: cells[-1].text for cells in slices.rows}
+
+    assert min(part["p_adjusted"] for part in evidence.verdict["slices"]) < 0.0005, "else 0.000"
+    assert shown["topic=refund"] == "< 0.001"
+    page = report(evidence, texts)
+    assert "<td>&lt; 0.001</td>" in page
+    assert "0.000<" not in page
+    assert not any(text.startswith("0.000") for text in shown.values())

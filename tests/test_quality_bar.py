@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +182,48 @@ def test_examples_that_cannot_settle_it_are_inconclusive(
     assert json.loads(command("size", TARGET, "--json").out)["refused"] == said
     assert (asked(sandbox), evidence()) == (0, [])
     assert Path("deployments.toml").read_bytes() == before
+
+
+def grouped(sizes: Iterable[int]) -> None:
+    """Give the examples groups of these sizes."""
+    names = iter([f"g{number}" for number, size in enumerate(sizes) for _ in range(size)])
+    rows = [json.loads(line) for line in EXAMPLES.read_text().splitlines()]
+    EXAMPLES.write_text("".join(json.dumps({**row, "group": next(names)}) + "\n" for row in rows))
+
+
+def test_J17_size_counts_groups_and_says_so(repo: Path, sandbox: Sandbox, command: Command) -> None:
+    scene(V8, V10, examples=64)
+    grouped([4] * 16)
+    alike = command("size", TARGET)
+    scene(V8, V10, examples=64)
+    grouped([1] * 24 + [20] * 2)
+    uneven = command("size", TARGET)
+    found = json.loads(command("size", TARGET, "--json").out)
+
+    assert alike.out.splitlines()[:4] == [
+        f"{TARGET}  64 examples in 16 groups, 95% sure that it is at most 5 points worse",
+        "groups are counted, not the examples in them",
+        "fewer than 59 groups can't pass a candidate that answers just as live does",
+        "to let a candidate through that is as good as live, 4 times in 5:",
+    ]
+    assert alike.out.splitlines()[4].split("  ")[1:] == ["GROUPS NEEDED", "CHANCE WITH 16"]
+    # 64 squared over 24 + 800 are 5.0 of 26: five times as many are needed.
+    assert uneven.out.splitlines()[1:3] == [
+        "groups are counted, not the examples in them: of these sizes they count as 5.0",
+        "fewer than 309 groups can't pass a candidate that answers just as live does",
+    ]
+    assert [found[key] for key in ("examples", "groups", "units", "smallest")] == [64, 26, 4, 309]
+
+
+def test_J17_eval_says_before_it_asks_that_so_few_cannot_pass(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    few = "can't pass a candidate that answers just as live does"
+    for examples, said in ((58, f"note: 58 examples: fewer than 59 examples {few}"), (59, "")):
+        scene(V8, V10, examples=examples)
+        ended = command("eval", TARGET)
+        notes = [line for line in ended.err.splitlines() if few in line]
+        assert notes == ([said] if said else [])
 
 
 def test_size_of_nothing_says_what_is_needed(

@@ -57,9 +57,9 @@ class _Compared(NamedTuple):
     """None where the mode does not ask about live."""
 
     def settling_nothing(self, decision: Decision) -> "_Compared":
-        """Return the same counts, of which nothing follows."""
+        """Return the same counts, of which nothing follows, for no slice either."""
         found = self.comparison and replace(self.comparison, label="inconclusive")
-        return self._replace(comparison=found, decision=decision)
+        return self._replace(comparison=found, reasons=(), decision=decision)
 
 
 _NOTHING = _Compared()
