@@ -415,8 +415,9 @@ def test_J1_commit_does_not_take_what_it_cannot_read_for_new(
     assert command(*hold).code == 0
 
 
+@pytest.mark.parametrize("flag", ["--filter=blob:none", "--depth=1"])
 def test_J1_a_rollback_says_what_to_fetch_for_its_prompt(
-    hub: Path, place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    hub: Path, place: Path, command: Command, flag: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = clone(hub, name="work")
     monkeypatch.chdir(work)
@@ -429,7 +430,7 @@ def test_J1_a_rollback_says_what_to_fetch_for_its_prompt(
     git("push", "--quiet", work.as_uri(), "HEAD:prompts")
     git("config", "uploadpack.allowFilter", "true")
     monkeypatch.chdir(place)
-    git("clone", "--quiet", "--filter=blob:none", "--branch", "prompts", work.as_uri(), "partial")
+    git("clone", "--quiet", flag, "--branch", "prompts", work.as_uri(), "partial")
     monkeypatch.chdir("partial")
     back = ("rollback", "triage/production", "--why", "x", "--yes")
 
@@ -440,8 +441,12 @@ def test_J1_a_rollback_says_what_to_fetch_for_its_prompt(
 
     first = git("rev-parse", "HEAD~1")
     assert (unknown.code, known.code) == (6, 6)
-    assert f"; which commit has it is not known: profiles/long.toml of {first[:12]}" in unknown.err
-    assert line == f"git fetch --refetch --no-filter origin {first}"
+    assert "; which commit has it is not known: " in unknown.err
+    if flag == "--depth=1":
+        assert line == "git fetch --unshallow origin"
+    else:
+        assert f"profiles/long.toml of {first[:12]} is not in this clone" in unknown.err
+        assert line == f"git fetch --refetch --no-filter origin {first}"
     assert known.err.endswith(f"hint: git checkout {first[:12]} -- profiles/long.toml\n")
 
 

@@ -13,7 +13,7 @@ from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, past, row, table
 
 import fftdeploy
 from fftdeploy import output_schema
-from fftdeploy.sandbox import STORY_NOW
+from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 PLANTED = f'version = 1\n\n[triage.production]\nmodel = "{V9}"\n'
 BASE = ("check", "--base", "main", "--offline", "--json")
@@ -231,6 +231,26 @@ def test_J2_an_edited_second_file_is_judged_by_its_own_base(change: Change, kind
     if kind == "a-hold":
         (other,) = document["elsewhere"]
         assert [c["kind"] for c in other["changes"]] == ["hold"]
+
+
+def test_J2_an_edited_second_file_is_asked_about_in_the_same_conversation(
+    change: Change, request: pytest.FixtureRequest
+) -> None:
+    """A target of the same name in the other file is another target."""
+    change.base(lambda _: own_app())
+    server: Sandbox = request.getfixturevalue("sandbox")
+    made = ("promote", TARGET, "--model", V10, "--no-profile", "--why", "x", "--yes")
+    assert change.command(*made, "--file", str(APP)).code == 0
+    commit("promote")
+
+    ready = change.command("check", "--base", "main", "--json")
+    server.remove(V10)
+    gone = change.command("check", "--base", "main")
+
+    (other,) = json.loads(ready.out)["elsewhere"]
+    assert (ready.code, [c["kind"] for c in other["changes"]]) == (0, ["promote"])
+    assert (gone.code, gone.err.count("API: ")) == (12, 1)
+    assert "app/deployments.toml triage/production" in " ".join(gone.out.split())
 
 
 def test_J2_a_file_that_was_never_valid_and_is_as_it_was_blocks_nothing(change: Change) -> None:

@@ -285,7 +285,7 @@ def find_version(
     None where no commit of this clone has it, or there is no repository to ask.
 
     Raises:
-        UnansweredError: A version in question is not in this clone.
+        UnansweredError: A version in question is not in this clone, or may be older than it.
     """
     try:
         repository = open_repository(folder, environ)
@@ -298,6 +298,8 @@ def find_version(
         data = repository.text(commit, path)
         if data is not None and is_wanted(data):
             return commit[:12]
+    if repository.is_shallow:
+        raise repository.too_short(f"a version of {repository.spell(path)} that is asked for")
     return None
 
 

@@ -105,12 +105,15 @@ class Clone(NamedTuple):
         what = f"the commit of {ref!a}, {commit[:_SHORT]}, is not in this clone, or damaged"
         return UnansweredError(what, hint=self._line(commit, said), code="no-commit")
 
+    def too_short(self, where: str) -> UnansweredError:
+        """Build the error for what lies before the first commit of a shallow clone."""
+        what = f"this clone does not reach back to {where} (it is shallow; fetch-depth: 0 in CI)"
+        return UnansweredError(what, hint=self.unshallow_line(), code="no-base")
+
     def no_merge_base(self, commit: str) -> UnansweredError:
         """Build the error for a `commit` that shares none with HEAD as far as this clone goes."""
         if self.is_shallow:
-            what = f"this clone does not reach back to where HEAD and {commit[:_SHORT]} parted"
-            what += " (it is shallow; fetch-depth: 0 in CI)"
-            return UnansweredError(what, hint=self.unshallow_line(), code="no-base")
+            return self.too_short(f"where HEAD and {commit[:_SHORT]} parted")
         what = f"HEAD and {commit[:_SHORT]} have no commit in common"
         return UnansweredError(what, hint=f"git merge-base HEAD {commit}", code="no-base")
 
