@@ -8,7 +8,7 @@ from measure import Row, Size
 EXAMPLES = 1000
 DELAY_S = 0.2
 AT_ONCE = 16
-RATES = (20, 50)
+RATE = 50
 """Requests a second that are let in; without a limit it would be 80."""
 
 REFUSED = 0.2
@@ -17,43 +17,50 @@ SIDES = {"ours": "an evaluation", "retrying": "bare `AsyncOpenAI` loop with its 
 
 
 def bench(folder: Path, runs: int, size: Size) -> list[Row]:
-    path = examples(folder / "examples.jsonl", size(EXAMPLES))
-    return [*_rates(path, runs, size), *_random(path, runs, size), *_latency(path, runs)]
-
-
-def _rates(path: Path, runs: int, size: Size) -> list[Row]:
-    """Time the sides against a limit, each with a server of its own whose store is empty."""
-    rows = []
-    for rate in RATES:
-        ideal = size(EXAMPLES) / rate
-        for side, name in SIDES.items():
-            with serving(DELAY_S, "--rate", str(rate)) as url:
-                used = measured((side,), url, path, AT_ONCE, runs)[side]
-            rows.append(
-                Row(
-                    f"{size(EXAMPLES):,} examples, {rate} a second let in, / {ideal:g} s: {name}",
-                    used["wall"] / ideal,
-                    1 / 0.9 if side == "ours" else None,
-                    note=f"{used['wall']:.1f} s, {size(EXAMPLES) / used['wall']:.1f} a second",
-                )
-            )
-    return rows
-
-
-def _random(path: Path, runs: int, size: Size) -> list[Row]:
-    with serving(DELAY_S) as url:
-        free = measured(tuple(SIDES), url, path, AT_ONCE, runs)
-    with serving(DELAY_S, "--refuse", str(REFUSED)) as url:
-        refused = measured(tuple(SIDES), url, path, AT_ONCE, runs)
+    few = size(EXAMPLES)
+    path = examples(folder / "examples.jsonl", few)
+    ideal = few / AT_ONCE * DELAY_S
+    asked = f"{few:,} examples at 200 ms, {AT_ONCE} at once"
     return [
-        Row(
-            f"{size(EXAMPLES):,} examples, {REFUSED:.0%} refused at random, / none: {name}",
-            refused[side]["wall"] / free[side]["wall"],
-            2 if side == "ours" else None,
-            note=f"{refused[side]['wall']:.1f} s, {free[side]['wall']:.1f} s",
-        )
-        for side, name in SIDES.items()
+        *_refused(
+            path,
+            runs,
+            f"{asked}, {RATE} a second let in",
+            ("--rate", str(RATE)),
+            few / RATE,
+            1 / 0.9,
+        ),
+        *_refused(
+            path,
+            runs,
+            f"{asked}, {REFUSED:.0%} refused at random",
+            ("--refuse", str(REFUSED)),
+            ideal,
+            2,
+        ),
+        *_latency(path, runs),
     ]
+
+
+def _refused(
+    path: Path, runs: int, what: str, options: tuple[str, str], ideal: float, bar: float
+) -> list[Row]:
+    """Hold the sides against what the API lets in, each with a server of its own."""
+    rows = []
+    for side, name in SIDES.items():
+        with serving(DELAY_S, *options) as url:
+            wall = measured((side,), url, path, AT_ONCE, runs)[side]["wall"]
+        note = f"{wall:.1f} s"
+        is_ours = side == "ours"
+        rows.append(
+            Row(
+                f"{what}, / {ideal:.3g} s: {name}",
+                wall / ideal,
+                bar if is_ours else None,
+                note=note,
+            )
+        )
+    return rows
 
 
 def _latency(path: Path, runs: int) -> list[Row]:
