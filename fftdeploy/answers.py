@@ -6,12 +6,17 @@ library types.  Text in an `Answer` is the server's and untrusted: `plain` makes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from fftdeploy.hosts import COMPATIBLE, PROVE_MISSING, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+DEPRECATION_HEADERS = ("deprecation", "sunset", "x-model-deprecation-timestamp")
+"""RFC 9745, RFC 8594, and Mistral's own."""
 
 _BILLING = frozenset(
     {
@@ -31,7 +36,7 @@ class Answer:
 
     `status` is 0 where no HTTP answer arrived.  `problem` is "" exactly when `body` is the parsed
     JSON of a well-formed answer; `fault` is the stable name of the problem.  `code`, `type`,
-    `param` and `message` are from the body's `error` object, "" where it says nothing.
+    `param` and `message` are from the body's `error`, "" where it says nothing.
     """
 
     status: int = 0
@@ -44,6 +49,10 @@ class Answer:
     message: str = ""
     has_error: bool = False
     """Whether the body has an OpenAI error object, and so comes from the API and not a proxy."""
+    kind: Kind = COMPATIBLE
+    """Which kind of host has answered: what its refusals prove."""
+    deprecation: Mapping[str, str] = field(default_factory=dict)
+    """The headers that speak of an end to come, by their names."""
     content_type: str = ""
     request_id: str = ""
     date: datetime | None = None
@@ -69,8 +78,21 @@ class Answer:
 
     @property
     def is_unknown_model(self) -> bool:
-        """Whether the API itself said 404 `model_not_found`."""
-        return self.status == 404 and self.has_error and self.code == "model_not_found"
+        """Whether it is proof that the key cannot use the model: a 404 `model_not_found`."""
+        return self.is_not_found("model_not_found")
+
+    def is_not_found(self, *codes: str) -> bool:
+        """Whether it is a 404 with one of `codes`, from a host whose word counts for that."""
+        return self.status == 404 and self.code in codes and self.kind in PROVE_MISSING
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is what an address answers at which there is no such API."""
+        return self.status in {404, 405} and not self.is_unknown_model
+
+    def names(self, model: str) -> bool:
+        """Whether it refuses a request for the sake of `model`, by name."""
+        return self.status in {400, 404, 422} and (self.param == "model" or model in self.message)
 
     @property
     def is_transient(self) -> bool:
@@ -127,9 +149,16 @@ def plain(text: str, limit: int = 200) -> str:
 
 
 def error_fields(body: Any) -> dict[str, Any]:
-    """Return the `Answer` fields that the body's `error` object fills; empty without one."""
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict):
+    """Return the `Answer` fields that the body's `error` fills; empty without one.
+
+    OpenAI's is an object.  Others send a string, or one called `detail`.
+    """
+    if not isinstance(body, dict):
+        return {}
+    error = body.get("error", body.get("detail"))
+    if isinstance(error, str):
+        return {"message": plain(error, 500)}
+    if not isinstance(error, dict) or "error" not in body:
         return {}
     return {
         "has_error": True,
@@ -139,4 +168,6 @@ def error_fields(body: Any) -> dict[str, Any]:
 
 def _text(error: Mapping[str, Any], name: str) -> str:
     value = error.get(name)
+    if name == "code" and not isinstance(value, str):  # a status said twice, and no word for it
+        return ""
     return plain(str(value), 500) if isinstance(value, (str, int)) else ""

@@ -22,6 +22,9 @@ TRIES = 3
 SKEW = timedelta(minutes=5)
 """How far the local clock may be off before the server's is used."""
 
+MOST_SKEW = timedelta(days=30)
+"""Clocks further apart than this are both doubted: a wrong day would be written for good."""
+
 _BACKOFF_S = 0.5
 LONGEST_PAUSE_S = 8.0
 _SAID_PAUSE_S = 2.0
@@ -94,8 +97,7 @@ class Asker:
             left = deadline - self.clock.monotonic()
             if left <= 0:
                 break
-            answer = send(left)
-            self._learn_time(answer)
+            answer = self._with_time(send(left))
             pause = _BACKOFF_S * 2**attempt
             if answer.retry_after_s is not None:
                 pause = answer.retry_after_s
@@ -107,11 +109,25 @@ class Asker:
             self.clock.sleep(pause)
         return answer
 
-    def _learn_time(self, answer: Answer) -> None:
-        """Compare the clocks; a page from a proxy tells no time."""
+    def _with_time(self, answer: Answer) -> Answer:
+        """Compare the clocks; a page from a proxy tells no time.
+
+        Where they are too far apart nothing is known, and the answer says so instead.
+        """
         if answer.date is None or answer.problem:
-            return
-        skew = answer.date - self.clock.now()
+            return answer
+        now = self.clock.now()
+        skew = answer.date - now
+        if abs(skew) > MOST_SKEW:
+            problem = (
+                f"the API's clock says {answer.date:%Y-%m-%d %H:%MZ} and this machine's "
+                f"{now:%Y-%m-%d %H:%MZ}: one of them is wrong"
+            )
+            return Answer(fault="clock", problem=problem, request_id=answer.request_id)
+        self._learn_time(skew)
+        return answer
+
+    def _learn_time(self, skew: timedelta) -> None:
         with self._lock:
             known, self._skew = abs(self._skew) > SKEW, skew
         if abs(skew) > SKEW and not known:

@@ -16,6 +16,7 @@ from fftdeploy.errors import ConfigError, FftdeployError
 from fftdeploy.policy import Policy
 from fftdeploy.readiness import Readiness, Shutdown
 from fftdeploy.report import Finding
+from fftdeploy.verdicts import OTHER_MODEL
 from fftdeploy.workspace import Workspace
 
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -155,11 +156,15 @@ def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
 
 def _from_api(facts: Facts, target: Target) -> Iterator[Finding]:
     known = facts.readiness.get(str(target))
+    for notice in known.notices if known else ():
+        yield about(facts, target, "deprecated", notice)
     if known is None or known.is_ready:
         return
     if known.dead:
         message = f"the live model is dead: {known.message}"
         yield about(facts, target, "dead", message, "error", f"fftdeploy rollback {target}")
+    elif known.code == OTHER_MODEL:
+        yield about(facts, target, known.code, known.message, "error", known.hint)
     else:
         yield about(facts, target, known.state, known.message, hint=known.hint)
 

@@ -58,12 +58,19 @@ def read_job(job_id: str, answer: Answer, where: str) -> Job:
     Raises `NotReadyError` where this key cannot see it, and `UnverifiedError` or `AuthError`
     where nothing was proved.
     """
-    if answer.status == 404 and answer.has_error:
+    if answer.is_not_found("fine_tune_not_found", "model_not_found"):
         raise NotReadyError(
             f"{job_id}: this key cannot see this job: mistyped, deleted, or another project",
             hint="`fftdeploy models` lists the jobs still running",
             where=where,
             code="missing",
+        )
+    if answer.is_elsewhere:
+        raise UnverifiedError(
+            f"{job_id}: this host has no such job, or no jobs at all (HTTP {answer.status})",
+            hint="name the model that it made: --model ID",
+            where=where,
+            code="no-jobs",
         )
     if answer.status != 200 or answer.problem:
         raise explain(answer).error(job_id, where, answer.request_id)

@@ -73,7 +73,7 @@ def _commands() -> dict[str, Schema]:
         "diff": _command("diff", *difference_schema.diff(_TARGET)),
         "models": _command(
             "models",
-            asked | {"models": many(_listed()), "jobs": many(_job())},
+            asked | {"models": many(_listed()), "jobs": _or_null(many(_job()))},
             ("api", "models", "jobs"),
         ),
         "resolve": _command("resolve", *_resolved()),
@@ -192,6 +192,7 @@ def _readiness() -> dict[str, Schema]:
         **_shutdown(),
         "runway_days": _or_null(_NUMBER),
         "warnings": many(text()),
+        "notices": many(text()),
         "request_id": _or_null(text()),
     }
 
@@ -280,6 +281,7 @@ def _listed() -> Schema:
             "owned_by": text(),
             **_shutdown(),
             "live_in": many(_TARGET),
+            "notices": many(text()),
         }
     )
 

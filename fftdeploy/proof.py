@@ -11,25 +11,26 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fftdeploy import jobs, retirement
+from fftdeploy import job_asking, jobs, retirement
 from fftdeploy.answers import Answer, JobResult
 from fftdeploy.asking import LONGEST_PAUSE_S, Asker, Clock, quiet, system_clock
 from fftdeploy.crowd import each
-from fftdeploy.errors import UsageError
-from fftdeploy.provider import LIMIT_FIELDS
+from fftdeploy.errors import FftdeployError
+from fftdeploy.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
+from fftdeploy.model_names import aliases_of
 from fftdeploy.readiness import (
     Facts,
     Readiness,
-    Shutdown,
-    find_shutdown,
     from_verdict,
+    is_no_api,
     judge,
     kin_seen,
     listed_models,
     waited,
     wants_base,
 )
-from fftdeploy.verdicts import explain, limit_refused, needs_probe
+from fftdeploy.verdicts import OTHER_MODEL, explain, leaves_open, limit_refused, no_api
+from fftdeploy.visible_models import ListedModel, listed_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,17 +55,6 @@ class Question:
     """Models of the target's releases: seeing another shows that the key is the right one."""
     fresh: bool = False
     """Whether its job finished less than an hour ago, so that a 404 is asked about again."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedModel:
-    """One model that the key can see."""
-
-    id: str
-    base: str
-    created_at: datetime | None
-    owned_by: str
-    shutdown: Shutdown | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +86,7 @@ class Prover:
     ) -> None:
         self.connection = connection
         self.concurrency = concurrency
-        self._asker = Asker(
+        self.asker = Asker(
             clock or system_clock(),
             wait_s=wait_s,
             deadline_s=deadline_s,
@@ -113,17 +103,22 @@ class Prover:
         """The address that is asked."""
         return self.connection.settings.base_url
 
+    @property
+    def _retrieve_settles(self) -> bool:
+        """Whether a retrieve may be proof, as far as the kind of the host is known."""
+        return (self.connection.kind or OPENAI) in PROVE_MISSING
+
     def now(self) -> datetime:
         """Return the time: the server's, where the clocks differ by more than 5 minutes."""
-        return self._asker.now()
+        return self.asker.now()
 
     def deadline(self) -> float:
         """Return the monotonic time at which what is asked from now on is given up."""
-        return self._asker.deadline()
+        return self.asker.deadline()
 
     def prove(self, question: Question) -> Readiness:
         """Ask about one model, waiting while it loads."""
-        return self._prove(question, self._asker.deadline())
+        return self._prove(question, self.asker.deadline())
 
     def prove_all(
         self,
@@ -139,8 +134,7 @@ class Prover:
         """
         deadline = self.deadline() if deadline is None else deadline
         listing = self._listing(deadline) if listed else None
-        usable = listing is not None and listing.status == 200 and not listing.problem
-        entries = listed_models(listing) if listing is not None and usable else {}
+        entries = listed_models(listing) if listing is not None else {}
         return each(
             dict.fromkeys(questions),
             lambda asked: self._prove(asked, deadline, entries),
@@ -155,16 +149,14 @@ class Prover:
         Where the list is not to be had for a reason that a retrieve may not share, every model
         is retrieved; otherwise that reason is every model's.
         """
-        deadline = self._asker.deadline()
+        deadline = self.asker.deadline()
         names = list(dict.fromkeys(models))
         listing = self._listing(deadline)
-        entries = _NONE
-        if listing.status == 200 and not listing.problem:
-            entries = listed_models(listing)
-        elif not _retrieve_may_work(listing):
+        entries = listed_models(listing)
+        if not entries and not _retrieve_may_work(listing):
             verdict = explain(listing)
             return {name: from_verdict(name, verdict, listing, self.where) for name in names}
-        known = {name: _listed_facts(name, entries) for name in names}
+        known = {name: self._listed_facts(name, entries) for name in names}
         found = {name: self._judge(facts) for name, facts in known.items() if facts}
         kin = kin or {}
         none = frozenset[str]()
@@ -173,24 +165,36 @@ class Prover:
         found |= {question.model: readiness for question, readiness in asked.items()}
         return {name: found[name] for name in names}
 
+    def known_as(self, question: Question) -> frozenset[str]:
+        """Return the other names that answers of the question's model may have."""
+        proof = self._proofs.get(question)
+        allowed = self.connection.settings.provider.answers_as.get(question.model, frozenset())
+        return allowed | proof.facts.aliases if proof else allowed
+
+    def limit_field(self, question: Question) -> str:
+        """Return the name of the token limit that the model takes, as far as it was tried."""
+        proof = self._proofs.get(question)
+        names = limit_fields(self.connection.kind or COMPATIBLE, question.endpoint)
+        return (proof.facts.limit_field if proof else "") or names[0]
+
     def is_stale(self, question: Question, max_age_s: float = 60.0) -> bool:
         """Whether the proof is older than `max_age_s`, or there is none."""
         proof = self._proofs.get(question)
-        return proof is None or self._asker.clock.monotonic() - proof.at_s > max_age_s
+        return proof is None or self.asker.clock.monotonic() - proof.at_s > max_age_s
 
     def confirm(self, question: Question) -> Readiness:
         """Prove a ready model a second time: by a retrieve, or the probe where there is none.
 
         Raises the matching error where it is no longer ready, or not proved.  Never waits.
         """
-        deadline = self._asker.deadline()
+        deadline = self.asker.deadline()
         proof = self._proofs.get(question)
         if proof is None or not proof.readiness.is_ready:
             facts = self._gather(question, deadline)
         elif "retrieved" in proof.readiness.basis:
             facts = replace(proof.facts, retrieved=self._retrieve(question.model, deadline))
         else:
-            facts = replace(proof.facts, probed=self._probe(question, deadline))
+            facts = self._probe(question, proof.facts, deadline)
         readiness = self._judge(facts)
         self._remember(question, facts, readiness)
         if not readiness.is_ready:
@@ -199,17 +203,22 @@ class Prover:
 
     def models(self) -> list[ListedModel]:
         """List what the key can see, newest first; raises where there is no usable list."""
-        listing = self._listing(self._asker.deadline())
+        listing = self._listing(self.asker.deadline())
         if listing.status != 200 or listing.problem:
-            raise explain(listing).error("the list of models", self.where, listing.request_id)
+            raise self.no_list()
         entries = listed_models(listing)
-        found = [_listed_model(name, entry, entries) for name, entry in entries.items()]
+        found = [listed_model(name, entry, entries) for name, entry in entries.items()]
         oldest = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda model: (model.created_at or oldest, model.id), reverse=True)
 
-    def running_jobs(self) -> list[Job]:
-        """List the jobs that are not over, as the API orders them; raises without an answer."""
-        answer = self._asker.ask(self.connection.jobs, self._asker.deadline())
+    def running_jobs(self) -> list[Job] | None:
+        """List the jobs that are not over, as the API orders them; None on a host without jobs.
+
+        Raises without an answer.
+        """
+        answer = self.asker.ask(self.connection.jobs, self.asker.deadline())
+        if answer.is_elsewhere or answer.status == 501 or _is_lost_route(answer):
+            return None
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
         if answer.status != 200 or answer.problem or not isinstance(data, list):
             raise explain(answer).error("the list of jobs", self.where, answer.request_id)
@@ -217,82 +226,58 @@ class Prover:
         return [job for job in read if job and (job.is_running or job.status == "paused")]
 
     def follow_job(self, job_id: str) -> JobResult:
-        """Wait until a job is over and return its model, which is yet to be proved.
-
-        Raises `NotReadyError` where it failed, was blocked, or still runs when the waiting is
-        over, and `UnverifiedError` where nothing can be said about it.
-        """
-        if not jobs.JOB_ID.fullmatch(job_id):
-            raise UsageError(
-                f"{job_id[:80]!a} is not a fine-tuning job",
-                hint="a job's ID is like ftjob-abc123; a model's goes to --model",
-            )
-        job = self._finished_job(job_id)
-        jobs.require_success(job, self.where)
-        events = self._asker.ask(
-            lambda t: self.connection.job_events(job_id, t), self._asker.deadline()
-        )
-        return jobs.require_model(job, events, self.where)
-
-    def _finished_job(self, job_id: str) -> Job:
-        status = ""
-        pause = 1.0
-        while True:
-            answer = self._asker.ask(
-                lambda t: self.connection.job(job_id, t), self._asker.deadline()
-            )
-            lost = answer.is_transient or answer.fault == "timeout"
-            job = None if lost else jobs.read_job(job_id, answer, self.where)
-            if job and not job.is_running:
-                return job
-            now = job.shown if job else "no answer, asking again"
-            if now != status:
-                self._asker.say(f"{job_id}: {now}")
-            status = now
-            if not self._asker.wait(pause, f"{job_id}: {status}"):
-                raise (
-                    jobs.still_running(job, self.where)
-                    if job
-                    else explain(answer).error(job_id, self.where, answer.request_id)
-                )
-            pause = min(pause * 1.5, LONGEST_PAUSE_S)
+        """Wait until a job is over and return its model, as `job_asking.follow` does."""
+        return job_asking.follow(self, job_id)
 
     def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
         pause = 1.0
-        begun = self._asker.clock.monotonic()
+        begun = self.asker.clock.monotonic()
         while True:
             facts = self._gather(question, deadline, entries)
             readiness = self._judge(facts)
             if readiness.code != "loading":
                 break
             said = f"{question.model}: not answering yet, asking again"
-            if not self._asker.wait(max(pause, _asked_pause(facts)), said):
-                readiness = waited(readiness, self._asker.clock.monotonic() - begun)
+            if not self.asker.wait(max(pause, _asked_pause(facts)), said):
+                readiness = waited(readiness, self.asker.clock.monotonic() - begun)
                 break
             if pause == 1.0:
-                self._asker.say(said)
+                self.asker.say(said)
             pause = min(pause * 2, LONGEST_PAUSE_S)
-            deadline = self._asker.deadline()
+            deadline = self.asker.deadline()
         self._remember(question, facts, readiness)
         return readiness
 
     def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Facts:
         """Ask what is needed to judge, and no more; an entry of `entries` need not be asked for."""
-        model = question.model
-        facts = _listed_facts(model, entries) or Facts(
-            model, retrieved=self._retrieve(model, deadline)
-        )
+        facts = self._listed_facts(question.model, entries)
+        facts = facts or self._look_up(question.model, deadline)
         facts = replace(facts, endpoint=question.endpoint, fresh=question.fresh)
         first = self._judge(facts)
-        unsettled = first.is_ready or first.code == "shutdown-unproved"
-        unsettled = unsettled or (facts.retrieved is not None and needs_probe(facts.retrieved))
-        if question.probe and unsettled:
-            facts = replace(facts, probed=self._probe(question, deadline))
+        if question.probe and (first.is_ready or _is_open(facts, first)):
+            facts = self._probe(question, facts, deadline)
         return self._add_context(question, facts, deadline)
+
+    def _look_up(self, model: str, deadline: float) -> Facts:
+        """Ask whether there is such a model, the list where a retrieve can't or doesn't say."""
+        retrieved = None
+        if self._retrieve_settles:
+            retrieved = self._retrieve(model, deadline)
+            facts = Facts(model, retrieved=retrieved)
+            if not leaves_open(retrieved) or self._judge(facts).is_ready:
+                return facts
+            if retrieved.status != 404 and retrieved.kind in PROVE_MISSING:
+                return facts  # a key that may not read models may not list them, either
+        listing = self._listing(deadline)
+        facts = self._listed_facts(model, listed_models(listing)) or Facts(model)
+        return replace(facts, retrieved=retrieved, listing=listing)
 
     def _add_context(self, question: Question, facts: Facts, deadline: float) -> Facts:
         """Ask for the base's date and for the key's other models, where the verdict needs them."""
         readiness = self._judge(facts)
+        if readiness.code == OTHER_MODEL:
+            entries = listed_models(self._listing(deadline))
+            return replace(facts, aliases=aliases_of(facts.model, entries))
         if readiness.state != "not-ready":
             if facts.base is None and wants_base(facts):
                 base = retirement.base_of(facts.model)
@@ -306,20 +291,20 @@ class Prover:
         return facts
 
     def _retrieve(self, model: str, deadline: float) -> Answer:
-        return self._asker.ask(lambda timeout: self.connection.retrieve(model, timeout), deadline)
+        return self.asker.ask(lambda timeout: self.connection.retrieve(model, timeout), deadline)
 
-    def _probe(self, question: Question, deadline: float) -> Answer:
+    def _probe(self, question: Question, facts: Facts, deadline: float) -> Facts:
         """Probe under each name of the token limit until one is not what is refused."""
-        answer = Answer(fault="client", problem="no probe was sent")
-        for name in LIMIT_FIELDS[question.endpoint]:
+        for name in limit_fields(self.connection.kind or COMPATIBLE, question.endpoint):
             answer = self._probe_with(question, name, deadline)
+            facts = replace(facts, probed=answer, limit_field=name)
             if not limit_refused(answer):
                 break
-        return answer
+        return facts
 
     def _probe_with(self, question: Question, limit_field: str, deadline: float) -> Answer:
         probe = self.connection.probe
-        return self._asker.ask(
+        return self.asker.ask(
             lambda timeout: probe(question.model, question.endpoint, limit_field, timeout), deadline
         )
 
@@ -332,14 +317,34 @@ class Prover:
         """Return the list of models, asked for once in the life of this prover."""
         with self._list_lock:
             if self._listing_answer is None:
-                self._listing_answer = self._asker.ask(self.connection.list_models, deadline)
+                self._listing_answer = self.asker.ask(self.connection.list_models, deadline)
             return self._listing_answer
 
+    def _listed_facts(self, model: str, entries: _Entries) -> Facts | None:
+        """Return what a list says of `model` and its base; None where it lacks the model."""
+        if model not in entries:
+            return None
+        base = entries.get(retirement.base_of(model))
+        answer = Answer(200, body=dict(base)) if base else None
+        return Facts(model, listing=self._listing_answer, listed=entries[model], base=answer)
+
+    def has_no_api(self) -> bool:
+        """Whether there is nothing like a list of models at the address."""
+        return is_no_api(Facts("", listing=self._listing(self.asker.deadline())))
+
+    def no_list(self) -> FftdeployError:
+        """Say why there is no list of models to be had."""
+        listing = self._listing(self.asker.deadline())
+        verdict = explain(listing)
+        if self.has_no_api():
+            verdict = no_api(self.connection.settings, listing.status)
+        return verdict.error("the list of models", self.where, listing.request_id)
+
     def _judge(self, facts: Facts) -> Readiness:
-        return judge(facts, self.now().date(), self.where)
+        return judge(facts, self.now().date(), self.connection.settings)
 
     def _remember(self, question: Question, facts: Facts, readiness: Readiness) -> None:
-        self._proofs[question] = _Proof(facts, readiness, self._asker.clock.monotonic())
+        self._proofs[question] = _Proof(facts, readiness, self.asker.clock.monotonic())
 
 
 def _retrieve_may_work(listing: Answer) -> bool:
@@ -349,31 +354,23 @@ def _retrieve_may_work(listing: Answer) -> bool:
     return listing.fault in {"endless", "too-large"} or (listing.status == 200)
 
 
-def _listed_facts(model: str, entries: _Entries) -> Facts | None:
-    """Return what a list says of `model` and its base; None where it lacks the model."""
-    if model not in entries:
-        return None
-    base = entries.get(retirement.base_of(model))
-    answer = Answer(200, body=dict(base)) if base else None
-    return Facts(model, listed=entries[model], base=answer)
+def _is_open(facts: Facts, first: Readiness) -> bool:
+    """Whether a probe can say more than what is known so far, and the host answers at all."""
+    if first.code == "shutdown-unproved":
+        return True
+    if first.state == "not-ready" or facts.listed is not None:
+        return False
+    if facts.retrieved is not None and not leaves_open(facts.retrieved):
+        return False
+    return facts.listing is None or facts.listing.status != 0
+
+
+def _is_lost_route(answer: Answer) -> bool:
+    """Whether it is a text of a host that fails at a route which it does not have."""
+    return answer.status == 500 and answer.fault == "not-json" and answer.kind == COMPATIBLE
 
 
 def _asked_pause(facts: Facts) -> float:
     """Return how long the API asked to wait before the next question."""
     answers = (facts.probed, facts.retrieved)
     return max((answer.retry_after_s or 0.0 for answer in answers if answer), default=0.0)
-
-
-def _listed_model(
-    name: str, entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
-) -> ListedModel:
-    base = retirement.base_of(name)
-    answer = Answer(200, body=dict(entries[base])) if base in entries else None
-    owner = entry.get("owned_by")
-    return ListedModel(
-        id=name,
-        base=base,
-        created_at=jobs.moment(entry.get("created")),
-        owned_by=owner if isinstance(owner, str) else "",
-        shutdown=find_shutdown(Facts(name, listed=entry, base=answer), entry),
-    )

@@ -10,16 +10,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fftdeploy import retirement
+from fftdeploy.ends import deprecations, retirement_day
+from fftdeploy.hosts import COMPATIBLE, PROVE_MISSING
 from fftdeploy.verdicts import (
     AGAIN,
     State,
     Verdict,
     explain,
     judge_probe,
+    leaves_open,
+    limit_refused,
     missing,
-    needs_probe,
+    no_api,
+    not_served,
     object_problem,
-    parse_date,
     replace_hint,
 )
 
@@ -29,7 +33,9 @@ if TYPE_CHECKING:
 
     from fftdeploy.answers import Answer
     from fftdeploy.errors import FftdeployError
+    from fftdeploy.settings import Settings
 
+_OPENAIS = "shutdown_date"
 WARN_DAYS = 30
 """A shutdown nearer than this is a warning of its own."""
 
@@ -39,7 +45,15 @@ class Shutdown(NamedTuple):
 
     date: date
     source: str
-    """`model`, `table (fine-tunes of BASE)`, `base model` or `table (BASE)`."""
+    """`model`, `table (fine-tunes of BASE)`, `base model` or `table (BASE)`.
+
+    Where the model's own date is in another field than OpenAI's: `model, FIELD`.
+    """
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the model's own record says so: only that proves anything."""
+        return self.source.startswith("model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,8 @@ class Readiness:
     dead: bool = False
     """Proved gone for good, as the contract defines it: lifts policies, rules out candidates."""
     warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What the host says of a deprecation, each with its source; that proves nothing."""
     request_id: str = ""
     is_auth: bool = False
     """Whether the key is at fault: no other model will fare better with it."""
@@ -84,10 +100,16 @@ class Facts:
 
     model: str
     retrieved: Answer | None = None
+    listing: Answer | None = None
+    """The list of models, which may lack this one."""
     listed: Mapping[str, Any] | None = None
     """The model's entry in the list; it stands for a retrieve."""
     probed: Answer | None = None
+    limit_field: str = ""
+    """The name under which the probe sent its token limit; "" for none."""
     endpoint: str = "chat"
+    aliases: frozenset[str] = frozenset()
+    """Other names of the model in the list, looked up where its answer has another one."""
     base: Answer | None = None
     """The retrieve of a fine-tune's base, for its shutdown date alone."""
     kin_seen: bool = False
@@ -95,14 +117,26 @@ class Facts:
     fresh: bool = False
     """Whether the model was made less than an hour ago, so that a 404 may be about to end."""
 
+    @property
+    def asked(self) -> tuple[Answer, ...]:
+        """The answers that there are to questions about this model, or all of them."""
+        answers = (self.retrieved, self.listing, self.probed)
+        return tuple(answer for answer in answers if answer is not None)
 
-def judge(facts: Facts, today: date, where: str = "") -> Readiness:
-    """Decide what the facts prove on `today` (UTC); `where` is the address that was asked."""
+    @property
+    def is_believed(self) -> bool:
+        """Whether the host is of a kind that is believed about what does not exist."""
+        kinds = (answer.kind for answer in self.asked if answer.status)
+        return next(kinds, COMPATIBLE) in PROVE_MISSING
+
+
+def judge(facts: Facts, today: date, settings: Settings) -> Readiness:
+    """Decide what the facts prove on `today` (UTC); `settings` say whom they are from."""
     own = _own_object(facts)
-    verdict = _own_verdict(facts, own)
+    verdict = _own_verdict(facts, own, settings)
     shutdown = find_shutdown(facts, own)
     passed = shutdown is not None and shutdown.date <= today
-    if verdict.state == "ready" and passed and shutdown and shutdown.source == "model":
+    if verdict.state == "ready" and passed and shutdown and shutdown.is_own:
         verdict = Verdict(
             "not-ready",
             "shutdown",
@@ -110,7 +144,7 @@ def judge(facts: Facts, today: date, where: str = "") -> Readiness:
             replace_hint(facts.model),
         )
     elif verdict.state == "ready" and facts.probed is not None:
-        verdict = judge_probe(facts.model, facts.endpoint, facts.probed, can_be_fresh=True)
+        verdict = _probe_verdict(facts, settings, can_be_fresh=True)
     elif verdict.state == "ready" and passed and shutdown:
         verdict = Verdict(
             "unverified",
@@ -129,55 +163,102 @@ def judge(facts: Facts, today: date, where: str = "") -> Readiness:
         shutdown=shutdown,
         dead=_is_dead(facts, verdict, passed),
         warnings=_warnings(shutdown, today) if verdict.state == "ready" else (),
+        notices=_notices(facts, own),
         request_id=_request_id(facts) if verdict.state != "ready" else "",
         is_auth=verdict.is_auth,
-        where=where,
+        where=settings.base_url,
     )
 
 
 def _own_object(facts: Facts) -> Mapping[str, Any] | None:
-    if facts.listed is not None:
-        return facts.listed
-    answer = facts.retrieved
-    if answer is None or answer.status != 200 or not isinstance(answer.body, dict):
-        return None
-    return answer.body
+    """Return what the host says of the model; nothing, where that is of no use to judge it."""
+    own, answer = facts.listed, facts.retrieved
+    if own is None and answer is not None and answer.status == 200:
+        own = answer.body if isinstance(answer.body, dict) else None
+    if own is None or facts.is_believed:
+        return own
+    return own if own.get("id") == facts.model else None
 
 
-def _own_verdict(facts: Facts, own: Mapping[str, Any] | None) -> Verdict:
+def _own_verdict(facts: Facts, own: Mapping[str, Any] | None, settings: Settings) -> Verdict:
     """Judge the retrieve or the list entry; "ready" means that nothing speaks against it."""
     if own is not None:
-        return object_problem(facts.model, own) or Verdict("ready", "ready", "")
+        problem = object_problem(facts.model, own) if facts.is_believed else None
+        return problem or Verdict("ready", "ready", "")
     answer = facts.retrieved
-    if answer is not None and not (needs_probe(answer) and facts.probed is not None):
-        if answer.status == 404 and answer.has_error:
-            return missing(facts.model, answer, can_be_fresh=facts.fresh)
+    if answer is not None and answer.is_unknown_model:
+        return missing(facts.model, answer, can_be_fresh=facts.fresh)
+    if answer is not None and not leaves_open(answer):
         return explain(answer)
-    if facts.probed is None:
+    if facts.probed is not None:
+        return _probe_verdict(facts, settings, can_be_fresh=facts.fresh)
+    return _unprobed_verdict(facts, settings)
+
+
+def _unprobed_verdict(facts: Facts, settings: Settings) -> Verdict:
+    """Judge what has not been probed and is not known to be there."""
+    if not facts.asked:
         return Verdict("unverified", "not-asked", "it was not asked about", AGAIN)
-    return judge_probe(facts.model, facts.endpoint, facts.probed, can_be_fresh=facts.fresh)
+    if is_no_api(facts):
+        return no_api(settings, facts.asked[-1].status)
+    answer = facts.asked[-1]
+    if answer.status != 200 or answer.problem:
+        return explain(answer)
+    message = "the host does not list it, which proves nothing without a probe"
+    return Verdict("unverified", "unlisted", message, "leave out --no-probe, or add --probe")
+
+
+def is_no_api(facts: Facts) -> bool:
+    """Whether the list and all else that was asked is answered as where there is no API."""
+    if facts.listing is None or (facts.probed is not None and facts.probed.names(facts.model)):
+        return False
+    return all(answer.is_elsewhere for answer in facts.asked)
+
+
+def _probe_verdict(facts: Facts, settings: Settings, *, can_be_fresh: bool) -> Verdict:
+    """Judge the probe, in the light of what the list says."""
+    probed, model = facts.probed, facts.model
+    assert probed is not None  # noqa: S101  the callers have looked
+    known_as = facts.aliases | settings.provider.answers_as.get(model, frozenset())
+    verdict = judge_probe(
+        model, facts.endpoint, probed, can_be_fresh=can_be_fresh, known_as=known_as
+    )
+    if verdict.code != "refused":
+        return verdict
+    if is_no_api(facts):
+        return no_api(settings, probed.status)
+    is_refused = probed.names(model) and not limit_refused(probed)
+    if is_refused and not facts.is_believed and _lacks(facts.listing, model):
+        return not_served(probed)
+    return verdict
+
+
+def _lacks(listing: Answer | None, model: str) -> bool:
+    """Whether there is a list, and the model is not in it."""
+    entries = _entries(listing) if listing is not None else None
+    return entries is not None and all(entry.get("id") != model for entry in entries)
 
 
 def find_shutdown(facts: Facts, own: Mapping[str, Any] | None) -> Shutdown | None:
     """Return the first date of: its own, the table's for it, its base's own, the table's base."""
-    stated = parse_date(own.get("shutdown_date")) if own else None
+    stated = retirement_day(own) if own else None
     if stated:
-        return Shutdown(stated, "model")
+        return Shutdown(stated[0], "model" if stated[1] == _OPENAIS else f"model, {stated[1]}")
     tabled = retirement.table_date(facts.model)
     if tabled and retirement.has_fine_tune_row(facts.model):
         return Shutdown(*tabled)
     base = facts.base.body if facts.base and facts.base.status == 200 else None
     if isinstance(base, dict) and base.get("id") == retirement.base_of(facts.model):
-        stated = parse_date(base.get("shutdown_date"))
+        stated = retirement_day(base)
         if stated:
-            return Shutdown(stated, "base model")
+            return Shutdown(stated[0], "base model")
     return Shutdown(*tabled) if tabled else None
 
 
 def wants_base(facts: Facts) -> bool:
     """Whether the shutdown date of the base would say something that is not known already."""
     own = _own_object(facts)
-    if own is None or own.get("shutdown_date") is not None:
+    if own is None or own.get(_OPENAIS) is not None or retirement_day(own):
         return False
     base = retirement.base_of(facts.model)
     return bool(base) and not retirement.has_fine_tune_row(facts.model)
@@ -185,7 +266,7 @@ def wants_base(facts: Facts) -> bool:
 
 def _basis(facts: Facts, own: Mapping[str, Any] | None, verdict: Verdict) -> tuple[str, ...]:
     basis = []
-    if own is not None and object_problem(facts.model, own) is None:
+    if own is not None and not (facts.is_believed and object_problem(facts.model, own)):
         basis.append("listed" if facts.listed is not None else "retrieved")
     if facts.probed is not None and verdict.state == "ready":
         basis.append("probed")
@@ -194,7 +275,7 @@ def _basis(facts: Facts, own: Mapping[str, Any] | None, verdict: Verdict) -> tup
 
 def _is_dead(facts: Facts, verdict: Verdict, passed: bool) -> bool:
     if verdict.code == "shutdown":
-        return True
+        return facts.is_believed
     answers = (facts.retrieved, facts.probed)
     unknown = any(answer is not None and answer.is_unknown_model for answer in answers)
     return unknown and verdict.state == "not-ready" and (passed or facts.kin_seen)
@@ -211,6 +292,13 @@ def _warnings(shutdown: Shutdown | None, today: date) -> tuple[str, ...]:
     else:
         return ()
     return (said,)
+
+
+def _notices(facts: Facts, own: Mapping[str, Any] | None) -> tuple[str, ...]:
+    said = [*deprecations(own or {}, {})]
+    for answer in facts.asked:
+        said += deprecations({}, answer.deprecation)
+    return tuple(dict.fromkeys(said))
 
 
 def _request_id(facts: Facts) -> str:
@@ -238,14 +326,21 @@ def listed_models(listing: Answer) -> dict[str, Mapping[str, Any]]:
 
     Entries that contradict each other are both kept out: what the list says is then unknown.
     """
-    data = listing.body.get("data") if isinstance(listing.body, dict) else None
     entries: dict[str, Mapping[str, Any]] = {}
     contradicted = set()
-    for entry in data if isinstance(data, list) else []:
-        name = entry.get("id") if isinstance(entry, dict) else None
+    for entry in _entries(listing) or ():
+        name = entry.get("id")
         if isinstance(name, str) and entries.setdefault(name, entry) != entry:
             contradicted.add(name)
     return {name: entry for name, entry in entries.items() if name not in contradicted}
+
+
+def _entries(listing: Answer) -> list[Mapping[str, Any]] | None:
+    """Return what is in a list; None where the answer is no list."""
+    data = listing.body.get("data") if isinstance(listing.body, dict) else None
+    if listing.status != 200 or listing.problem or not isinstance(data, list):
+        return None
+    return [entry for entry in data if isinstance(entry, dict)]
 
 
 def from_verdict(model: str, verdict: Verdict, answer: Answer, where: str) -> Readiness:

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fftdeploy import hosts
+from fftdeploy.answers import plain
 from fftdeploy.errors import AuthError, ConfigError
+from fftdeploy.providers import NOTHING_SAID, Provider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DEFAULT_URL = "https://api.openai.com/v1"
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OCTET = r"(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
-_LOOPBACK = re.compile(rf"127(?:\.{_OCTET}){{3}}|localhost|::1")
 _NOT_IN_ADDRESS = frozenset(' \\"<>^`{|}')
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 
@@ -57,22 +59,43 @@ class Settings:
     proxy_shown: str
     """The proxy's address without its password."""
     proxy_source: str
+    certificates: str
+    """The file or folder of certificates to believe instead of the machine's; "" for those."""
+    certificates_source: str
     header_names: tuple[str, ...]
     """Headers that `OPENAI_CUSTOM_HEADERS` adds; their values are nobody's business."""
+    provider: Provider = NOTHING_SAID
+
+    @property
+    def kind(self) -> hosts.Kind | None:
+        """The kind of the host; None on this machine, until it says so itself."""
+        return self.provider.kind or hosts.kind_of(self.base_url)
 
     @property
     def host(self) -> str:
         """The host, and the port where it is not the scheme's own."""
         return urlsplit(self.base_url).netloc
 
+    @property
+    def through(self) -> str:
+        """Say through which proxy it is asked; "" where there is none."""
+        return f"through proxy {self.proxy_shown} (from {self.proxy_source})" if self.proxy else ""
+
+    @property
+    def origin(self) -> str:
+        """Where the address comes from: `default` or `from OPENAI_BASE_URL`."""
+        is_default = self.base_url_source == hosts.DEFAULT
+        return hosts.DEFAULT if is_default else f"from {self.base_url_source}"
+
     def describe(self) -> str:
         """Say in one line which address is asked, and where that came from."""
-        source = "default" if self.base_url_source == "default" else f"from {self.base_url_source}"
-        line = f"API: {self.base_url} ({source})"
-        if self.proxy:
-            line += f", through proxy {self.proxy_shown} (from {self.proxy_source})"
+        line = f"API: {self.base_url} ({self.origin})"
+        if self.through:
+            line += f", {self.through}"
         if self.header_names:
             line += f", with headers {', '.join(self.header_names)} (from OPENAI_CUSTOM_HEADERS)"
+        if self.provider.kind:
+            line += f", kind {self.provider.kind} (from {self.provider.source})"
         return line
 
 
@@ -81,18 +104,21 @@ def has_key(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("OPENAI_API_KEY"))
 
 
-def settings(environ: Mapping[str, str]) -> Settings:
+def settings(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> Settings:
     """Read key, address and proxy from the environment, before any client exists.
+
+    `provider` is what the user's own file says of the host.
 
     Raises `AuthError` where the key is missing or is not the shape of one, and `ConfigError`
     where the address would send it in the clear, or is not an address.
     """
     key = _key(environ)
     base_url = environ.get("OPENAI_BASE_URL", "").strip()
-    source = "OPENAI_BASE_URL" if base_url else "default"
+    source = "OPENAI_BASE_URL" if base_url else hosts.DEFAULT
     base_url = base_url.rstrip("/") or _DEFAULT_URL
     _require_address(base_url)
     proxy, proxy_source = _proxy(environ, base_url)
+    certificates = next((name for name in _CERTIFICATES if environ.get(name)), "")
     return Settings(
         key=Secret(key),
         base_url=base_url,
@@ -102,7 +128,10 @@ def settings(environ: Mapping[str, str]) -> Settings:
         proxy=Secret(proxy) if proxy else None,
         proxy_shown=_without_password(proxy),
         proxy_source=proxy_source,
+        certificates=environ.get(certificates, ""),
+        certificates_source=certificates,
         header_names=_header_names(environ),
+        provider=provider,
     )
 
 
@@ -176,7 +205,7 @@ def _address_problem(base_url: str) -> str:
         (parts.scheme not in {"http", "https"} or not host, "is not https:// with a host"),
         ("?" in base_url or "#" in base_url, "has a query or fragment"),
         (
-            parts.scheme == "http" and not _LOOPBACK.fullmatch(host),
+            parts.scheme == "http" and not hosts.is_loopback(host),
             f"is http:// and would send the key to {host} in the clear",
         ),
     )
@@ -187,7 +216,7 @@ def _proxy(environ: Mapping[str, str], base_url: str) -> tuple[str, str]:
     """Return the proxy for `base_url` and the variable that names it; loopback never has one."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    if _LOOPBACK.fullmatch(host):
+    if hosts.is_loopback(host):
         return "", ""
     for name in (
         f"{parts.scheme}_proxy",
@@ -219,8 +248,20 @@ def _proxy_address(value: str, name: str) -> str:
     except ValueError:
         valid = False
     if not valid or not address.isascii() or not address.isprintable():
-        raise ConfigError(f"{name} is not an address", hint=f"set {name} again", where=name)
+        raise ConfigError(
+            f"{name} is not an address: {_masked(value)}",
+            hint=f"set {name} to one such as http://proxy.example:8080, or unset it",
+            where=name,
+        )
     return address
+
+
+def _masked(value: str) -> str:
+    """Show of a proxy that is no address what can be no password."""
+    scheme, separator, rest = value.rpartition("://")
+    host, colon, port = rest.rpartition("@")[2].partition(":")
+    hidden = port if port.rstrip("/").isdecimal() else "***"
+    return f"{plain(scheme, 20)}{separator}{plain(host, 100)}{colon}{hidden if colon else ''}"
 
 
 def _without_password(address: str) -> str:

@@ -5,24 +5,30 @@ Pure.  Below `readiness`, which puts the answers about one model together.
 
 from __future__ import annotations
 
-import re
-from datetime import date
+import json
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from fftdeploy import retirement
+from fftdeploy import hosts, retirement
 from fftdeploy.answers import Answer, plain
+from fftdeploy.ends import parse_date
 from fftdeploy.errors import AuthError, FftdeployError, NotReadyError, UnverifiedError
+from fftdeploy.hosts import PROVE_MISSING
+from fftdeploy.model_names import is_answer_of
+from fftdeploy.providers import FILE_NAME as PROVIDERS_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+
+    from fftdeploy.settings import Settings
 
 State = Literal["ready", "not-ready", "unverified"]
 
 LIST_HINT = "`fftdeploy models` lists what this key can see"
 AGAIN = "ask again later; nothing is known about the model"
+NO_API = "address"
+OTHER_MODEL = "other-model"
 WAIT_HINT = "ask again with a longer --wait, such as --wait 10m"
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHAPES = {"chat": ("chat.completion", "choices"), "responses": ("response", "output")}
 _LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "output limit")
 
@@ -44,18 +50,20 @@ class Verdict(NamedTuple):
         elif self.state == "not-ready":
             kind = NotReadyError
         request = f" (request {request_id})" if request_id else ""
+        where = "" if self.code == NO_API else where  # the message is about the address
         message = f"{subject}: {self.message}{request}"
         return kind(message, hint=self.hint, where=where, code=self.code)
 
 
-def needs_probe(retrieved: Answer) -> bool:
-    """Whether a retrieve that proves nothing leaves it to the probe alone.
+def leaves_open(retrieved: Answer) -> bool:
+    """Whether a retrieve leaves it to the list and the probe whether there is such a model.
 
-    So it is where a key may not read models, or a host has no such endpoint.
+    So it is where a key may not read models or a host has no such endpoint, and, whatever it
+    says, with a host that is not believed about missing models.
     """
-    if retrieved.lacks_scope or retrieved.status == 405:
-        return True
-    return retrieved.status == 404 and not retrieved.problem and not retrieved.has_error
+    if retrieved.kind not in PROVE_MISSING:
+        return retrieved.status != 0
+    return retrieved.lacks_scope or retrieved.is_elsewhere
 
 
 def object_problem(model: str, body: Mapping[str, Any]) -> Verdict | None:
@@ -87,31 +95,29 @@ def not_proved(message: str) -> Verdict:
     return Verdict("unverified", "not-an-answer", message, hint)
 
 
-def parse_date(value: object) -> date | None:
-    """Read a strict `YYYY-MM-DD`; `date.fromisoformat` alone takes `20261121` and week dates."""
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        return None
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        return None
-
-
-def judge_probe(model: str, endpoint: str, answer: Answer, *, can_be_fresh: bool) -> Verdict:
+def judge_probe(
+    model: str,
+    endpoint: str,
+    answer: Answer,
+    *,
+    can_be_fresh: bool,
+    known_as: Collection[str] = (),
+) -> Verdict:
     """Judge the answer to the fixed message.
 
-    `can_be_fresh`: a retrieve has just proved the model, or it was made a moment ago.
+    `can_be_fresh`: a retrieve has just proved the model, or it was made a moment ago.  `known_as`
+    are other names that it may answer by.
     """
     if answer.status == 200 and not answer.problem:
-        return _probe_proof(model, endpoint, answer.body)
+        return _probe_proof(model, endpoint, answer.body, known_as)
     if wrong := _wrong_endpoint(answer, endpoint):
         return wrong
-    if answer.status == 404 and answer.has_error:
+    if answer.is_unknown_model:
         return missing(model, answer, can_be_fresh=can_be_fresh)
     return explain(answer)
 
 
-def _probe_proof(model: str, endpoint: str, body: Any) -> Verdict:
+def _probe_proof(model: str, endpoint: str, body: Any, known_as: Collection[str]) -> Verdict:
     kind, member = _SHAPES[endpoint]
     if not isinstance(body, dict) or body.get("object") != kind:
         return not_proved(f"the answer to the probe is not a {kind}")
@@ -119,9 +125,41 @@ def _probe_proof(model: str, endpoint: str, body: Any) -> Verdict:
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         return not_proved(f"the answer to the probe has no {member}")
     answered = body.get("model")
-    if model.startswith("ft:") and answered != model:
-        return not_proved(f"the probe was answered by another model, {plain(str(answered), 100)!r}")
-    return Verdict("ready", "ready", "")
+    wrong = other_model(model, answered if isinstance(answered, str) else "", known_as)
+    return wrong or Verdict("ready", "ready", "")
+
+
+def other_model(model: str, answered: str, known_as: Collection[str]) -> Verdict | None:
+    """Return the verdict on an answer that calls itself `answered`; None where that is `model`."""
+    if is_answer_of(model, answered, known_as):
+        return None
+    if not answered:
+        return not_proved("an answer does not say which model it is of")
+    shown = plain(answered, 100)
+    allowed = f"answers_as = {{ {json.dumps(model)} = [{json.dumps(shown)}] }}"
+    return Verdict(
+        "unverified",
+        OTHER_MODEL,
+        f"it was answered by another model, {shown!r}",
+        f"if that is the same one, say so below [openai] in {PROVIDERS_FILE}: {allowed}",
+    )
+
+
+def not_served(answer: Answer) -> Verdict:
+    """Return the verdict on a model that a list lacks, and whose probe is refused by its name."""
+    said = f": {plain(answer.message)}" if answer.message else ""
+    message = f"the host neither lists nor serves it (HTTP {answer.status}{said})"
+    return Verdict("not-ready", "not-served", message, LIST_HINT)
+
+
+def no_api(settings: Settings, status: int) -> Verdict:
+    """Return the verdict where all that was asked is answered like a wrong address."""
+    source, meant = settings.base_url_source, hosts.better_address(settings.base_url)
+    hint = "look at any proxy or login page on the way to it"
+    if source != hosts.DEFAULT:
+        hint = f"export {source}={meant}" if meant else f"look at {source}: most end with /v1"
+    message = f"there is no API at {settings.base_url} ({settings.origin}): it says {status} to all"
+    return Verdict("unverified", NO_API, f"{message} questions", hint)
 
 
 def limit_refused(answer: Answer) -> bool:
@@ -213,14 +251,17 @@ def _no_answer(answer: Answer) -> Verdict:
         hint = "a redirect is never followed; OPENAI_BASE_URL must be the final address"
     elif code == "not-an-answer":
         hint = "look at the address and at any proxy or login page on the way to it"
+    elif code == "clock":
+        hint = "set the clock of this machine, or find out what answers at that address"
     elif code == "tls":
         hint = "where a company proxy signs traffic, set SSL_CERT_FILE to its certificate"
-    prefix = "" if code in {"unreachable", "timeout", "tls"} else "no usable answer: "
+    prefix = "" if code in {"clock", "unreachable", "timeout", "tls"} else "no usable answer: "
     return Verdict("unverified", code, f"{prefix}{answer.problem}{status}", hint)
 
 
 _FAULTS = {
     "client": "no-answer",
+    "clock": "clock",
     "dropped": "no-answer",
     "redirect": "redirect",
     "timeout": "timeout",

@@ -151,7 +151,9 @@ def evidence_of(
         "made_at": MADE_AT,
         "tool": "fftdeploy 0.3.0",
         "address": "https://api.openai.com/v1",
+        "kind": "openai",
         "arms": arms,
+        "answered_by": {},
         "baseline": Baseline("fresh") if has_baseline else Baseline("none", why="no live model"),
         "examples": ExamplesFacts(
             sha256(file).hexdigest()[:32],

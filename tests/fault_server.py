@@ -29,6 +29,8 @@ class Reply:
     name: str
     data: bytes = b""
     act: Callable[[FaultServer, socket.socket], None] | None = None
+    made: Callable[[Any], Reply] | None = None
+    """Makes the reply to a request of this JSON."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ def good_chat(**changes: Any) -> Reply:
     return reply(body=chat_body(**changes), name="changed" if changes else GOOD)
 
 
+def echo() -> Reply:
+    """Answer as whatever model is asked for."""
+    return Reply(GOOD, made=lambda body: good_chat(model=body["model"]))
+
+
 def missing(
     message: str = "The model `x` does not exist or you do not have access to it.",
 ) -> Reply:
@@ -148,6 +155,8 @@ class FaultServer:
     """Listens on 127.0.0.1 until it is left; `accepted` counts connections, `log` requests."""
 
     tls: ssl.SSLContext | None = None
+    is_openai: bool = True
+    """Whether it says, as the sandbox does, that it answers as OpenAI."""
     scripts: dict[str, list[Reply]] = field(default_factory=dict)
     log: list[Request] = field(default_factory=list)
     accepted: int = 0
@@ -233,11 +242,18 @@ class FaultServer:
             script = self.scripts.get(f"{method} {path.partition('?')[0]}") or [missing()]
             chosen = script.pop(0) if len(script) > 1 else script[0]
             self.log.append(Request(method, path, headers, rest, chosen.name))
+        if chosen.made:
+            chosen = chosen.made(json.loads(rest))
         if chosen.act:
             chosen.act(self, sock)
             return False
-        sock.sendall(chosen.data)
+        sock.sendall(self.signed(chosen.data))
         return True
+
+    def signed(self, data: bytes) -> bytes:
+        """Return an answer with the header that says which kind of host this is."""
+        said = b"\r\nX-Fftdeploy-Sandbox: 1\r\n" if self.is_openai else b"\r\n"
+        return data.replace(b"\r\n", said, 1)
 
     def _read_head(self, sock: socket.socket) -> tuple[str, dict[str, str], bytes] | None:
         data = b""

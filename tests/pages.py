@@ -125,6 +125,8 @@ def evidence_example() -> tuple[str, str]:
         made_at=STORY_NOW,
         tool=f"fftdeploy {fftdeploy.__version__}",
         address="https://api.openai.com/v1",
+        kind="openai",
+        answered_by={},
         arms={"candidate": Bundle(f"{tuned}v9:CdEf9"), "live": Bundle(f"{tuned}v8:BbCc8")},
         baseline=Baseline("fresh"),
         examples=ExamplesFacts(

@@ -181,6 +181,8 @@ def test_looking_changes_nothing_and_never_calls_a_fault_a_missing_model(world: 
         world.api.retrieve(*replies)
         check, changed = world.meet(document(MODEL), "check", "--json")
         allowed = {"ready": {0}, "not-ready": {0, 12}, "unverified": {9, 10}}[state]
+        if "J3" in name:  # only a probe can tell
+            allowed = {9}
         if check.code not in allowed or changed:
             wrong.append((name, check.code, check.out))
 

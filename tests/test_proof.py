@@ -14,6 +14,7 @@ from fault_server import (
     FaultServer,
     Reply,
     close_at_once,
+    echo,
     error,
     good_chat,
     good_model,
@@ -252,6 +253,7 @@ DEAD = {
 def test_dead(on: Scene, row: str) -> None:
     model, answer, listed, kin, dead = DEAD[row]
     on.api.retrieve(answer, model=model)
+    on.api.probe(answer)
     on.api.listing(*[model_body(id=name) for name in listed])
 
     readiness = on.prover().prove(Question(model, kin=frozenset(kin)))
@@ -273,13 +275,13 @@ def test_each_distinct_question_is_asked_once_and_sixteen_at_a_time() -> None:
 
     def together(server: FaultServer, sock: Any) -> None:
         gate.wait()
-        sock.sendall(error(503, None).data)
+        sock.sendall(server.signed(error(503, None).data))
 
     with scene() as on:
         names = [f"gpt-{n}" for n in range(16)]
         for name in names:
             on.api.retrieve(Reply("x", act=together), good_model(id=name), model=name)
-        on.api.probe(good_chat())
+        on.api.probe(echo())
         questions = [Question(name) for name in names]
         found = on.prover().prove_all(questions + questions)
 
@@ -410,6 +412,7 @@ def test_running_jobs(on: Scene) -> None:
 
     found = on.prover().running_jobs()
 
+    assert found is not None
     assert [job.id for job in found] == ["ftjob-running", "ftjob-queued", "ftjob-paused"]
 
 

@@ -9,10 +9,12 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from conftest import Command
 from fault_server import (
     KEY,
     MODEL,
@@ -209,6 +211,76 @@ def test_socks_without_its_package_is_a_config_error() -> None:
     assert "SOCKS" in caught.value.message
 
 
+BAD_PROXIES = {
+    # the variable, its value, and what of it is shown
+    "port-0": ("HTTPS_PROXY", "http://:0", "http://:0"),
+    "brackets": ("https_proxy", "http://[::", "http://[:***"),
+    "password": ("HTTPS_PROXY", "http://me:pa55word@:8080", "http://:8080"),
+    "no-host": ("ALL_PROXY", "me:pa55word@", ""),
+    "password-as-port": ("all_proxy", "http://proxy.example:pa55word", "http://proxy.example:***"),
+    "control": ("HTTPS_PROXY", "http://p\x1b[2J.example:1", "http://p\\x1b[2J.example:1"),
+}
+
+
+@pytest.mark.parametrize("row", BAD_PROXIES)
+def test_D41_a_malformed_proxy_is_named_by_its_variable(row: str) -> None:
+    name, value, shown = BAD_PROXIES[row]
+    with pytest.raises(ConfigError) as caught:
+        settings({"OPENAI_API_KEY": KEY, name: value})
+
+    assert (caught.value.message, caught.value.where) == (
+        f"{name} is not an address: {shown}",
+        name,
+    )
+    assert caught.value.hint == f"set {name} to one such as http://proxy.example:8080, or unset it"
+
+
+def test_D41_a_proxy_that_is_not_there_is_named() -> None:
+    proxy = {"HTTPS_PROXY": "http://me:secret@127.0.0.1:9"}
+    connection = Connection(settings({"OPENAI_API_KEY": KEY} | proxy))
+    answer = connection.retrieve(MODEL, 5)
+    connection.close()
+
+    assert answer.problem == (
+        "cannot reach api.openai.com through proxy http://127.0.0.1:9 (from HTTPS_PROXY): "
+        "connection refused"
+    )
+
+
+CERTIFICATES: dict[str, tuple[str, bytes | None, str]] = {
+    # the variable, the file's content (None: there is none), what is said of it
+    "missing": ("SSL_CERT_FILE", None, "no such file or directory"),
+    "empty": ("SSL_CERT_FILE", b"", "it holds no certificate"),
+    "text": ("SSL_CERT_FILE", b"hello\n", "it holds no certificate"),
+    "cut": ("SSL_CERT_FILE", b"-----BEGIN CERTIFICATE-----\nMII", "it holds no certificate"),
+    "no-folder": ("SSL_CERT_DIR", None, "no such file or directory"),
+    "file-as-folder": ("SSL_CERT_DIR", b"", "not a directory"),
+}
+
+
+@pytest.mark.parametrize("row", CERTIFICATES)
+def test_D41_a_broken_file_of_certificates_is_named_by_its_variable_and_path(
+    repo: Path, command: Command, monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    name, content, said = CERTIFICATES[row]
+    path = repo.parent / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)  # it goes first
+    monkeypatch.setenv(name, str(path))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    done = command("models")
+
+    assert (done.code, done.err.splitlines()[1:]) == (
+        3,
+        [
+            f"error: {name} cannot be used: {said}: {path} ({name})",
+            f"hint: set {name} to certificates in PEM, or unset it",
+        ],
+    )
+
+
 def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:
     proxy = f"http://me:secret@127.0.0.1:{api.port}"
     environ = {"OPENAI_BASE_URL": "https://api.test/v1", "HTTPS_PROXY": proxy}
@@ -217,7 +289,8 @@ def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:
 
     assert (answer.fault, answer.problem) == (
         "unreachable",
-        "the proxy refused to reach api.test",
+        f"cannot reach api.test through proxy http://127.0.0.1:{api.port} (from HTTPS_PROXY): "
+        "the proxy refused",
     )
     assert [entry.method for entry in api.log] == ["CONNECT"]
     assert sightings(str(api.log)) == []

@@ -7,23 +7,27 @@ import pytest
 
 from fftdeploy import retirement
 from fftdeploy.answers import Answer, error_fields, plain
+from fftdeploy.ends import parse_date
 from fftdeploy.errors import AuthError, NotReadyError, UnverifiedError
 from fftdeploy.readiness import Facts, Readiness, Shutdown, judge
-from fftdeploy.verdicts import parse_date
+from fftdeploy.settings import settings
 from fftdeploy.wire import retry_after, scrub_all, scrubber
 
 MODEL = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 TODAY = date(2026, 11, 21)
-WHERE = "https://api.openai.com/v1"
+SETTINGS = settings({"OPENAI_API_KEY": "sk-test"})
+WHERE = SETTINGS.base_url
 
 
 def failed(status: int, code: str = "", message: str = "", **more: Any) -> Answer:
     body = {"error": {"code": code or None, "message": message}}
-    return Answer(status, body=body, **error_fields(body), **more)
+    return Answer(status, body=body, kind="openai", **error_fields(body), **more)
 
 
-GOOD = Answer(200, body={"object": "model", "id": MODEL, "created": 1, "owned_by": "acme"})
-PROBED = Answer(200, body={"object": "chat.completion", "model": MODEL, "choices": [{}]})
+RECORD = {"object": "model", "id": MODEL, "created": 1, "owned_by": "acme"}
+GOOD = Answer(200, body=RECORD, kind="openai")
+SAID = {"object": "chat.completion", "model": MODEL, "choices": [{}]}
+PROBED = Answer(200, body=SAID, kind="openai")
 
 SITUATIONS = {
     # what was answered to the retrieve; error, code, message and hint
@@ -139,7 +143,7 @@ SITUATIONS = {
 def test_each_situation_has_its_own_words_and_next_step(row: str) -> None:
     answer, kind, code, message, hint = SITUATIONS[row]
 
-    readiness = judge(Facts(MODEL, retrieved=answer), TODAY, WHERE)
+    readiness = judge(Facts(MODEL, retrieved=answer), TODAY, SETTINGS)
     error = readiness.error()
 
     assert type(error) is kind
@@ -158,16 +162,16 @@ def test_no_two_situations_say_the_same() -> None:
 
 def test_the_request_id_is_in_the_error() -> None:
     answer = failed(500, request_id="req_7")
-    error = judge(Facts(MODEL, retrieved=answer), TODAY, WHERE).error()
+    error = judge(Facts(MODEL, retrieved=answer), TODAY, SETTINGS).error()
     assert error.message.endswith("(HTTP 500) (request req_7)")
 
 
 def test_nothing_asked_is_nothing_proved() -> None:
-    assert judge(Facts(MODEL), TODAY).state == "unverified"
+    assert judge(Facts(MODEL), TODAY, SETTINGS).state == "unverified"
 
 
 def test_ready_rests_on_what_was_asked() -> None:
-    assert judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), TODAY, WHERE) == Readiness(
+    assert judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), TODAY, SETTINGS) == Readiness(
         MODEL,
         "ready",
         "ready",
@@ -188,14 +192,14 @@ def test_ready_rests_on_what_was_asked() -> None:
     ],
 )
 def test_D28_the_nearer_the_end_the_louder(today: date, state: str, warnings: int) -> None:
-    readiness = judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), today)
+    readiness = judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), today, SETTINGS)
 
     assert (readiness.state, len(readiness.warnings)) == (state, warnings)
     assert readiness.runway_days(today) == (date(2027, 1, 14) - today).days
 
 
 def test_D28_says_how_long_and_who_says_so() -> None:
-    readiness = judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), date(2027, 1, 4))
+    readiness = judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), date(2027, 1, 4), SETTINGS)
     assert readiness.warnings == (
         "it shuts down on 2027-01-14, in 10 days (table (fine-tunes of gpt-4.1-mini-2025-04-14))",
     )

@@ -202,7 +202,7 @@ def test_of_several_runs_the_newest_that_was_finished_is_taken(
         run = make_run(api.url, [arm("v8")], examples)
         evaluate(run, tmp_path, api.url, fresh=True, now=partial(clock, hours))
         log = log_of(tmp_path)
-        log.write_text(log.read_text().replace('"model":"ft:', f'"model":"{name} ft:'))
+        log.write_text(log.read_text().replace('"fingerprint":"', f'"fingerprint":"{name} '))
     if not finished:
         log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
 
@@ -210,7 +210,7 @@ def test_of_several_runs_the_newest_that_was_finished_is_taken(
     evaluate(run, tmp_path, api.url, now=partial(clock, 2))
 
     records = [each for each in run_log.read_records(log_of(tmp_path), tmp_path) if each.cached]
-    assert {each.output.model.split()[0] for each in records} == {taken}
+    assert {each.output.fingerprint.split()[0] for each in records} == {taken}
     assert len(records) == 8
 
 

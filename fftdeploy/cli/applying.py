@@ -329,6 +329,7 @@ def _readiness_lines(readiness: Readiness | None, session: Session) -> tuple[Blo
         line("  runway     ", runway_cell(readiness, today)),
     ]
     shown += [line(f"  warning: {warning}") for warning in readiness.warnings]
+    shown += [line(f"  notice: {notice}") for notice in readiness.notices]
     return tuple(shown)
 
 

@@ -48,6 +48,7 @@ def readiness_json(readiness: Readiness, today: date) -> dict[str, Any]:
         "shutdown_source": shutdown.source if shutdown else None,
         "runway_days": readiness.runway_days(today),
         "warnings": list(readiness.warnings),
+        "notices": list(readiness.notices),
         "request_id": readiness.request_id or None,
     }
 

@@ -41,7 +41,6 @@ from fftdeploy.evaluation.running.spending import (
     measured,
 )
 from fftdeploy.policy import FILE_NAME
-from fftdeploy.settings import settings
 from fftdeploy.workspace import Workspace
 
 _SAMPLED = 50
@@ -105,7 +104,8 @@ class Evaluation:
         beside = self._beside(candidates)
         baseline, recorded = self._baseline(candidates)
         live = self._compared(candidates) if baseline.how != "none" else None
-        arms = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
+        asked = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
+        arms = [self._as_proved(arm) for arm in asked]
         if (live or self.rules.mode == "threshold") and (few := self.bar.too_few()):
             self.session.output.note(f"note: {few}")
         run = self._run(arms)
@@ -120,6 +120,7 @@ class Evaluation:
             live,
             candidates,
             training,
+            run.answered_by,
             log.path.name,
             Reuse(not self.flags.fresh, self.reuse, run.oldest),
         )
@@ -241,6 +242,15 @@ class Evaluation:
             for name, bundle in (named | beside).items()
         ]
 
+    def _as_proved(self, arm: Arm) -> Arm:
+        """Add what the proof of the arm's model found out about how it is asked and answers."""
+        prover = self.session.prover()
+        target = self.workspace.deployments.find(self.bar.target)
+        question = self.workspace.question(target, arm.bundle)
+        return replace(
+            arm, known_as=prover.known_as(question), limit_field=prover.limit_field(question)
+        )
+
     def _run(self, arms: Sequence[Arm]) -> Run:
         return Run(
             self.bar.task,
@@ -248,7 +258,7 @@ class Evaluation:
             self.bar.examples,
             self.rules,
             self.bar.grading,
-            address=settings(self.session.environ).base_url if self.session.has_key else "",
+            address=self.session.settings.base_url if self.session.has_key else "",
             random=Random(),  # noqa: S311  the order of the requests is no secret
         )
 
@@ -285,7 +295,7 @@ class Evaluation:
         try:
             return online.evaluate(
                 run,
-                settings(self.session.environ),
+                self.session.settings,
                 log,
                 spending,
                 concurrency=self.flags.concurrency,

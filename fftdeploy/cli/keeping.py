@@ -1,6 +1,6 @@
 """From a finished run to evidence on record, one piece for each candidate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,6 +36,7 @@ class Finished:
     """What the answers of the arm `live` are of; None without a baseline."""
     candidates: Sequence[Bundle]
     training: Mapping[str, Any] | None
+    answered_by: Mapping[str, Collection[str]]
     log_name: str
     reuse: Reuse
 
@@ -55,9 +56,8 @@ def _keep(
 ) -> Stored:
     bundles = _bundles(run, candidate)
     asked_as = CANDIDATE if len(run.candidates) == 1 else label(candidate)
-    results = run.results.with_arms(
-        {name: asked_as if name == CANDIDATE else name for name in bundles}
-    )
+    names = {name: asked_as if name == CANDIDATE else name for name in bundles}
+    results = run.results.with_arms(names)
     on_same = [
         one for one in bar.folder.of_task(bar.task) if one.evidence.examples.sha == bar.examples.sha
     ]
@@ -68,7 +68,13 @@ def _keep(
         made_at=bar.session.now(),
         tool=f"fftdeploy {fftdeploy.__version__}",
         address=address,
+        kind=bar.kind,
         arms=bundles,
+        answered_by={
+            name: sorted(run.answered_by[asked])
+            for name, asked in names.items()
+            if asked in run.answered_by
+        },
         baseline=run.baseline,
         examples=_examples_facts(bar, rules, run.training),
         graders=tuple(rule.content for rule in rules.graders),
@@ -120,6 +126,7 @@ def _essence(evidence: Evidence) -> tuple[Any, ...]:
     results = evidence.results
     return (
         evidence.target,
+        evidence.kind,
         evidence.arms,
         evidence.baseline,
         evidence.examples,

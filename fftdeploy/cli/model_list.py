@@ -26,7 +26,11 @@ def report(session: Session) -> Report:
         for model in models
     )
     body: list[Block] = [Table(("model", "base", "created", "runway", "live in"), rows)]
-    if jobs:
+    for model in models:
+        body += [line(f"{model.id}: {notice}") for notice in model.notices]
+    if jobs is None:
+        body.append(line("jobs: none here"))
+    elif jobs:
         job_rows = tuple((Cell(job.id), Cell(job.base), Cell(job.status)) for job in jobs)
         body += [line(""), Table(("job", "base", "status"), job_rows)]
     session.data.update(
@@ -41,10 +45,13 @@ def report(session: Session) -> Report:
                 "shutdown_date": model.shutdown.date.isoformat() if model.shutdown else None,
                 "shutdown_source": model.shutdown.source if model.shutdown else None,
                 "live_in": live[model.id],
+                "notices": list(model.notices),
             }
             for model in models
         ],
-        jobs=[{"id": job.id, "base": job.base, "status": job.status} for job in jobs],
+        jobs=jobs
+        if jobs is None
+        else [{"id": job.id, "base": job.base, "status": job.status} for job in jobs],
     )
     return Report(data=session.data, body=tuple(body))
 

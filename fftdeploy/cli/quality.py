@@ -20,7 +20,6 @@ from fftdeploy.evaluation.judging import sizing
 from fftdeploy.evaluation.judging.wording import listed, plural
 from fftdeploy.gate_rules import GateRules
 from fftdeploy.policy import FILE_NAME
-from fftdeploy.settings import settings
 from fftdeploy.workspace import Workspace
 
 _CALLED = {"must_pass": "tag", "slices": "key in its meta"}
@@ -185,12 +184,14 @@ class QualityBar:
             gate_sha=content_sha(self.rules.content),
             repeats=self.rules.repeats,
             max_age=self.rules.max_age,
-            address=self._address(),
+            address=self.session.settings.base_url if self.session.has_key else "",
+            kind=self.kind,
         )
 
-    def _address(self) -> str:
-        """Return the address of the API that this session asks, "" where it has no key."""
-        return settings(self.session.environ).base_url if self.session.has_key else ""
+    @property
+    def kind(self) -> str:
+        """The kind of host that this session asks; "" while that is not known."""
+        return self.session.host_kind if self.session.has_key else ""
 
     def look(self, candidate: Bundle, baseline: Bundle | None) -> Found:
         """Find the newest evidence about exactly this.

@@ -3,17 +3,20 @@
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fftdeploy import providers
 from fftdeploy.asking import Clock, system_clock
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
+from fftdeploy.hosts import is_loopback
 from fftdeploy.render.output import Format, Output
 from fftdeploy.runtime import find_file
-from fftdeploy.settings import has_key, settings
+from fftdeploy.settings import Settings, has_key, settings
 from fftdeploy.workspace import Workspace, open_workspace, shown_path
 
 if TYPE_CHECKING:
@@ -82,6 +85,17 @@ class Session:
         """Tell whether there is anything to ask the API with."""
         return has_key(self.environ)
 
+    @cached_property
+    def settings(self) -> Settings:
+        """Where to ask and as whom; what `prover` refuses is refused here.
+
+        A file of the user's says what kind of host it is, and may lie in no checkout.
+        """
+        checkouts = [self.workspace.folder] if "workspace" in self.__dict__ else []
+        with suppress(OSError):  # the working directory is gone
+            checkouts.append(Path.cwd())
+        return settings(self.environ, providers.read(self.environ, checkouts))
+
     def prover(self, *, wait_s: float = 0.0, concurrency: int = 16) -> "Prover":
         """Return the conversation with the API, and say which address it asks.
 
@@ -90,7 +104,7 @@ class Session:
             ConfigError: The address may not be used.
         """
         if "_prover" not in self.__dict__:
-            config = settings(self.environ)
+            config = self.settings
             from fftdeploy.proof import Prover
             from fftdeploy.provider import Connection
 
@@ -106,6 +120,12 @@ class Session:
             )
         prover: Prover = self.__dict__["_prover"]
         return prover
+
+    @property
+    def host_kind(self) -> str:
+        """The kind of host that is asked, "" while only itself could tell."""
+        prover = self.__dict__.get("_prover")
+        return str((prover.connection if prover else self.settings).kind or "")
 
     def close(self) -> None:
         """Let go of the connection and the progress line."""
@@ -183,7 +203,7 @@ def rehearsal_clock(environ: Mapping[str, str]) -> Clock | None:
         host = urlsplit(environ.get("OPENAI_BASE_URL", "")).hostname or ""
     except ValueError:  # not an address at all
         host = ""
-    if host not in {"127.0.0.1", "localhost", "::1"}:
+    if not is_loopback(host):
         raise UsageError(
             f"{NOW_VARIABLE} is for rehearsals: it needs OPENAI_BASE_URL on this machine",
             hint=f"unset {NOW_VARIABLE}",

@@ -15,6 +15,7 @@ from fftdeploy.plan import Candidate
 from fftdeploy.proof import Question
 from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.report import Block, Cell, Finding, Report, Table, line
+from fftdeploy.verdicts import OTHER_MODEL
 from fftdeploy.workspace import Questions, select
 
 _COLUMNS = ("target", "model", "since", "by", "evidence", "ready", "runway", "rollback", "answers")
@@ -136,6 +137,10 @@ class Status:
         }
         edited = findings.hand_edit(facts, target)
         found = [edited] if edited and "hand-edit" in self.conditions else []
+        if self.conditions and known and known.code == OTHER_MODEL:  # no condition makes it right
+            found.append(
+                findings.about(facts, target, known.code, known.message, "error", known.hint)
+            )
         return found + [
             findings.about(facts, target, code, message)
             for code, message in failures.items()
@@ -224,6 +229,7 @@ class Status:
             said.append(f"passed over release {candidate.release.n}: {reason}")
         known = self._readiness(row.live)
         said += [f"warning: {warning}" for warning in (known.warnings if known else ())]
+        said += [f"notice: {notice}" for notice in (known.notices if known else ())]
         return said
 
     def _as_json(self, row: _Row) -> dict[str, Any]:

@@ -15,6 +15,10 @@ class Arm:
     name: str
     bundle: Bundle
     profile: Profile | None = None
+    known_as: frozenset[str] = frozenset()
+    """Other names that the model may answer by."""
+    limit_field: str = "max_completion_tokens"
+    """The host's name for the token limit of a chat."""
 
 
 def label(bundle: Bundle) -> str:

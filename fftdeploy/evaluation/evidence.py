@@ -4,7 +4,7 @@ The file is one JSON object, a column of answers on a line.  Its ID is the first
 the SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -70,8 +70,12 @@ class Evidence:
     tool: str
     address: str
     """Address of the API that was asked."""
+    kind: str
+    """What kind of host it is: `openai`, `azure` or `openai-compatible`."""
     arms: Mapping[str, Bundle]
     """`candidate`, maybe `live` and `base`, and others by `MODEL[@PROFILE]`."""
+    answered_by: Mapping[str, Sequence[str]]
+    """The names by which an arm has answered, where they are not the model's ID."""
     baseline: Baseline
     examples: ExamplesFacts
     graders: tuple[Mapping[str, Any], ...]
@@ -167,7 +171,9 @@ def _document(evidence: Evidence) -> dict[str, Any]:
         "made_at": time_text(evidence.made_at),
         "tool": evidence.tool,
         "address": evidence.address,
+        "kind": evidence.kind,
         "arms": {name: _bundle_json(bundle) for name, bundle in evidence.arms.items()},
+        "answered_by": {arm: [*names] for arm, names in evidence.answered_by.items()},
         "baseline": {
             "how": baseline.how,
             "evidence": baseline.evidence or None,
@@ -240,7 +246,9 @@ def _evidence(document: Mapping[str, Any]) -> Evidence:
         made_at=_moment(document["made_at"]),
         tool=document["tool"],
         address=document["address"],
+        kind=document["kind"],
         arms={name: Bundle(**bundle) for name, bundle in document["arms"].items()},
+        answered_by=document["answered_by"],
         baseline=Baseline(
             baseline["how"],
             baseline["evidence"] or "",

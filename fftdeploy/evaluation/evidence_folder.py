@@ -17,6 +17,7 @@ from fftdeploy.evaluation.evidence import SHOWN_DIGITS, Evidence
 from fftdeploy.evaluation.judging.gate import Best, judge
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.gate_rules import gate_of
+from fftdeploy.hosts import is_loopback
 from fftdeploy.prices import Price
 
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -53,6 +54,8 @@ class Question:
     max_age: timedelta
     address: str = ""
     """The API that the candidate will be asked at; "" where that is not known."""
+    kind: str = ""
+    """What kind of host that is; "" where that is not known."""
 
 
 class EvidenceFolder:
@@ -207,6 +210,8 @@ def problem(question: Question, stored: Stored, now: datetime) -> str:
     }
     if named := [what for what, is_other in differs.items() if is_other]:
         return f"it is about {' and '.join(named)}"
+    if question.kind not in {"", found.kind}:
+        return f"it was made with another kind of host, {found.kind} and not {question.kind}"
     if question.address not in {"", found.address} and is_local(found.address):
         return f"it was made at {found.address}, on some machine itself"
     return too_old(found, question.max_age, now)
@@ -214,7 +219,7 @@ def problem(question: Question, stored: Stored, now: datetime) -> str:
 
 def is_local(address: str) -> bool:
     """Tell whether an API's address is of the machine that asks: a rehearsal's, most likely."""
-    return urlsplit(address).hostname in {"localhost", "127.0.0.1", "::1"}
+    return is_loopback(urlsplit(address).hostname or "")
 
 
 def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:

@@ -108,7 +108,9 @@ class _Document:
     made_at: str
     tool: str
     address: str
+    kind: str
     arms: dict[str, _Bundle]
+    answered_by: dict[str, tuple[str, ...]]
     baseline: _Baseline
     examples: _Examples
     graders: _Graders
@@ -147,6 +149,8 @@ def require_shape(document: Mapping[str, Any]) -> None:
         raise ValueError("a file without its hash")
     if head.target.partition("/")[0] != head.task or PurePath(head.run).name != head.run:
         raise ValueError("a name that is none")
+    if not head.answered_by.keys() <= head.arms.keys():
+        raise ValueError("answers of other arms")
     asked = sorted(answers.arm for answers in head.answers)
     if not asked == sorted(head.arms) == sorted(cache.answers):
         raise ValueError("answers of other arms")

@@ -7,7 +7,7 @@ carry the key.  Importing it does not import `openai`; constructing a connection
 `AsyncConnection` is in a module of its own: `asyncio` has its price too.
 """
 
-from fftdeploy.provider.connection import LIMIT_FIELDS, Connection
+from fftdeploy.provider.connection import Connection
 from fftdeploy.settings import Settings, has_key, settings
 
-__all__ = ["LIMIT_FIELDS", "Connection", "Settings", "has_key", "settings"]
+__all__ = ["Connection", "Settings", "has_key", "settings"]

@@ -50,11 +50,11 @@ class AsyncConnection:
                 response = await self._sdk.post(
                     PATHS[endpoint], cast_to=self._plain, body=body, options=self._options
                 )
-            return reading.read(response, self._scrub)
+            return reading.read(response, self._scrub, self.settings.kind)
         except TimeoutError:
             return reading.late(timeout_s)
         except Exception as error:  # noqa: BLE001  a traceback may hold the key
-            return reading.failed(error, self.settings.host, self._scrub, timeout_s)
+            return reading.failed(error, self.settings, self._scrub, timeout_s)
 
     async def close(self) -> None:
         """Close the kept connections."""

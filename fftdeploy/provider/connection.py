@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.answers import Answer
+from fftdeploy.hosts import COMPATIBLE, OPENAI, Kind
 from fftdeploy.provider import reading, sdk
 from fftdeploy.wire import scrubber
 
@@ -23,11 +24,6 @@ PAGES = 100
 
 PROBE_TEXT = "Reply with the word ok."
 PROBE_TOKENS = 16
-LIMIT_FIELDS = {
-    "chat": ("max_completion_tokens", "max_tokens", ""),
-    "responses": ("max_output_tokens", "max_tokens", ""),
-}
-"""The names a model may have for the token limit, in the order in which a probe tries them."""
 
 _USER_MESSAGE: Any = {"role": "user", "content": PROBE_TEXT}
 
@@ -44,6 +40,12 @@ class Connection:
         sdk.import_sdk()
         self._scrub = scrubber(settings.key.reveal())
         self._http, self._sdk = sdk.client(settings, max_connections, self._scrub)
+        self._said: Kind | None = None
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of the host; None on this machine, until it has answered once."""
+        return self.settings.kind or self._said
 
     def close(self) -> None:
         """Close the kept connections; an abandoned request ends with them or with the process."""
@@ -62,13 +64,16 @@ class Connection:
         after = ""
         for _ in range(PAGES):
             page = self._models_page(after, deadline - time.monotonic())
-            data = page.body.get("data") if isinstance(page.body, dict) else None
+            body = page.body if isinstance(page.body, dict) else {}
+            if isinstance(page.body, list) and page.kind == COMPATIBLE:
+                body = {"data": page.body}
+            data = body.get("data")
             if page.status != 200 or page.problem or not isinstance(data, list):
                 return page
             entries += data
-            if page.body.get("has_more") is not True:
+            if body.get("has_more") is not True:
                 return replace(page, body={"object": "list", "data": entries})
-            after = _cursor(page.body, data)
+            after = _cursor(body, data)
             if not after or after in cursors:
                 break
             cursors.add(after)
@@ -131,16 +136,19 @@ class Connection:
             done.set()
 
         threading.Thread(target=run, daemon=True, name="fftdeploy-request").start()
-        return answers[0] if done.wait(timeout_s) else reading.late(timeout_s)
+        answer = answers[0] if done.wait(timeout_s) else reading.late(timeout_s)
+        if answer.status and self._said != OPENAI:
+            self._said = answer.kind
+        return answer
 
     def _exchange(self, send: Callable[[httpx2.Timeout], Any], timeout_s: float) -> Answer:
         import httpx2
 
         timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, sdk.CONNECT_S))
         try:
-            return reading.read(send(timeout).http_response, self._scrub)
+            return reading.read(send(timeout).http_response, self._scrub, self.settings.kind)
         except Exception as error:  # noqa: BLE001  a thread's traceback may hold the key
-            return reading.failed(error, self.settings.host, self._scrub, timeout_s)
+            return reading.failed(error, self.settings, self._scrub, timeout_s)
 
 
 def _cursor(body: Mapping[str, Any], data: list[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -109,25 +110,44 @@ def _transport_options(settings: Settings, max_connections: int) -> dict[str, An
         keepalive_expiry=30.0,
     )
     proxy = settings.proxy.reveal() if settings.proxy else None
-    return {"verify": _trust(settings.base_url), "limits": limits, "proxy": proxy}
+    return {"verify": _trust(settings), "limits": limits, "proxy": proxy}
 
 
 def _unusable(error: Exception, settings: Settings, scrub: Callable[[str], str]) -> ConfigError:
     reason = plain(str(error)) if isinstance(error, ImportError) else type(error).__name__
+    way = f" {settings.through}" if settings.through else ""
     return ConfigError(
-        f"the connection to {settings.host} cannot be set up: {scrub(reason)}",
-        hint="look at the proxy and SSL_CERT_FILE variables",
+        f"the connection to {settings.host}{way} cannot be set up: {scrub(reason)}",
+        hint=f"set {settings.proxy_source or 'OPENAI_BASE_URL'} again, or unset it",
         where=settings.base_url,
     )
 
 
-def _trust(base_url: str) -> ssl.SSLContext | bool:
-    """Return whom to believe: the machine's certificates, or for http:// nobody.
+def _trust(settings: Settings) -> ssl.SSLContext | bool:
+    """Return whom to believe: the environment's certificates or the machine's.
 
-    Loading the machine's certificates costs 40 ms that a plain loopback address need not pay.
+    For http:// it is nobody: loading certificates costs 40 ms that a loopback address need not
+    pay.
     """
-    if base_url.startswith("https:"):
-        return True
     import ssl
 
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not settings.base_url.startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    path, source = settings.certificates, settings.certificates_source
+    if not path:
+        return True
+    try:
+        if source == "SSL_CERT_DIR":
+            os.scandir(path).close()  # OpenSSL passes over a folder that is not there
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.errno else ""
+        is_tls = isinstance(error, ssl.SSLError)
+        problem = "it holds no certificate" if is_tls else (reason or "it is no path").lower()
+        raise ConfigError(
+            f"{source} cannot be used: {problem}: {plain(path)}",
+            hint=f"set {source} to certificates in PEM, or unset it",
+            where=source,
+            code="certificates",
+        ) from None

@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import urlsplit
 
-from fftdeploy.answers import plain
+from fftdeploy.answers import DEPRECATION_HEADERS, plain
+from fftdeploy.hosts import SANDBOX_HEADER
 from fftdeploy.provider.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ OUTPUT_BYTES = 16 << 20
 _KEPT = {
     name.encode(): name
     for name in (
+        *DEPRECATION_HEADERS,
+        SANDBOX_HEADER,
         "content-encoding",
         "content-type",
         "date",

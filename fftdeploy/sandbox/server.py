@@ -13,6 +13,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
+from fftdeploy.hosts import SANDBOX_HEADER
 from fftdeploy.sandbox import api, refusals
 from fftdeploy.sandbox.control import control
 from fftdeploy.sandbox.faults import Fault, Faults
@@ -307,6 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
             "date": format_datetime(self.server.ledger.now(), usegmt=True),
             "content-type": "application/json",
             "x-request-id": f"req_{number:032x}",
+            SANDBOX_HEADER: "1",
             "openai-version": "2020-10-01",
             "openai-organization": ORGANISATION,
             "openai-project": PROJECT,

@@ -206,7 +206,7 @@ class Execution:
             if not self._run.expects(record.arm, record.index, record.repeat):
                 where = f"{self._log.path.name}: {record.example}"
                 raise ConfigError("the log of the run has an answer of another run", where=where)
-            if record.output.mark == MISSING or record.at > newest:
+            if record.at > newest or not self._run.can_use(record.arm, record.output):
                 continue
             latency_ms = NOT_MEASURED if record.cached else record.latency_ms
             await self._run.accept(
@@ -225,7 +225,11 @@ class Execution:
         left = self._run.size - self._run.done
         if left <= self._spending.max_requests or not len(self._log.cache):
             return left
-        return sum(self._log.cache.find(ask.id) is None for ask in self._run.pending())
+        return sum(self._kept_before(ask) is None for ask in self._run.pending())
+
+    def _kept_before(self, ask: Ask) -> Record | None:
+        record = self._log.cache.find(ask.id)
+        return record if record and self._run.can_use(ask.arm, record.output) else None
 
     async def _work(self, attempts: Attempts, is_again: bool) -> None:
         try:
@@ -236,7 +240,7 @@ class Execution:
                 if isinstance(taken, float):
                     with self._idling():
                         await self._sleep(taken)
-                elif taken.is_new and (record := self._log.cache.find(taken.ask.id)):
+                elif taken.is_new and (record := self._kept_before(taken.ask)):
                     await self._reuse(taken.ask, record)
                     await asyncio.sleep(0)  # nothing else lets a signal in
                 elif not taken.is_new or self._spending.admit(taken.ask.arm):
@@ -287,6 +291,8 @@ class Execution:
                 self._spending.settle(ask.arm, output)
         if output is None:
             return
+        if answer.status == 200 and not answer.problem:
+            self._run.require_own(ask.arm, output)
         if not is_again:
             self._watch(ask, output)
         if output.mark == MISSING and answer.may_differ:

@@ -1,6 +1,7 @@
 """Examples and arms -> requests to either endpoint, each with an id made of what is sent.  Pure.
 
-Parameters go out only as the profile sets them; what it does not say is left to the API.
+Parameters go out only as the profile sets them; what it does not say is left to the API.  A token
+limit has the name that the host knows: some ignore any other, and would generate for minutes.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ from fftdeploy.profiles import Endpoint
 
 _INSTRUCTIONS = frozenset({"system", "developer"})
 _ID_VERSION = 1
+LIMIT = "max_completion_tokens"
+"""The token limit, as profiles call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ def body(arm: Arm, example: Example) -> dict[str, Any]:
         messages = [message for message in messages if message.get("role") not in _INSTRUCTIONS]
     make = _chat if endpoint_of(arm) == "chat" else _responses
     content = {"model": arm.bundle.model, **make(messages, profile, example.tools)}
+    if endpoint_of(arm) == "chat" and LIMIT in content:
+        content[arm.limit_field] = content.pop(LIMIT)
     if example.tools and example.parallel_tool_calls is not None:
         content["parallel_tool_calls"] = example.parallel_tool_calls
     return content
@@ -66,9 +71,10 @@ def body(arm: Arm, example: Example) -> dict[str, Any]:
 def profile_params(arm: Arm) -> frozenset[str]:
     """Name the parameters of a request that are the profile's, as a 400 names them."""
     written = frozenset(arm.profile.content) if arm.profile else frozenset()
-    names = {"max_completion_tokens": "max_output_tokens", "response_format": "text"}
-    renamed = {names.get(key, key.partition("_")[0]) for key in written}
-    return written | renamed if endpoint_of(arm) == "responses" else written
+    if endpoint_of(arm) == "chat":
+        return written | {arm.limit_field} if LIMIT in written else written
+    names = {LIMIT: "max_output_tokens", "response_format": "text"}
+    return written | {names.get(key, key.partition("_")[0]) for key in written}
 
 
 def _chat(
@@ -79,7 +85,7 @@ def _chat(
     system = profile.get("system")
     first = [] if system is None else [{"role": "system", "content": system}]
     content: dict[str, Any] = {"messages": [*first, *messages]}
-    for key in ("temperature", "max_completion_tokens", "response_format", "reasoning_effort"):
+    for key in ("temperature", LIMIT, "response_format", "reasoning_effort"):
         if key in profile:
             content[key] = profile[key]
     if tools:
@@ -97,8 +103,8 @@ def _responses(
         content["instructions"] = profile["system"]
     if "temperature" in profile:
         content["temperature"] = profile["temperature"]
-    if "max_completion_tokens" in profile:
-        content["max_output_tokens"] = profile["max_completion_tokens"]
+    if LIMIT in profile:
+        content["max_output_tokens"] = profile[LIMIT]
     if "response_format" in profile:
         content["text"] = {"format": _flat(profile["response_format"], "json_schema")}
     if "reasoning_effort" in profile:

@@ -14,7 +14,7 @@ from functools import cached_property
 from inspect import isawaitable
 from random import Random
 
-from fftdeploy import __version__, strict_json
+from fftdeploy import __version__, strict_json, verdicts
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.grading.graders import Grading
@@ -23,6 +23,7 @@ from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, PASS, Results, S
 from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.gate_rules import GateRules
+from fftdeploy.verdicts import Verdict
 
 _RECENT = 512
 """Examples kept after reading: those whose answers are under way."""
@@ -64,6 +65,8 @@ class Run:
         """Answers that have come, outages among them."""
         self.oldest: datetime | None = None
         """When the oldest of them was given."""
+        self.answered_by: dict[str, set[str]] = {}
+        """The names by which arms have answered, where they are not the model's ID."""
         self._grading = grading
         self._random = random
         self._recent: dict[int, Example] = {}
@@ -143,6 +146,26 @@ class Run:
         """Whether that answer has come."""
         return bool(self.results.arms[arm].marks[index * self.rules.repeats + repeat])
 
+    def require_own(self, arm: str, output: Output) -> None:
+        """Refuse an answer of another model than the arm's: it is no evidence about that.
+
+        Raises:
+            UnverifiedError: It is one, or does not say of which model it is.
+        """
+        model = self.arms[arm].bundle.model
+        if output.mark != MISSING and (wrong := self._other_model(arm, output)):
+            raise wrong.error(f"{arm} ({model})", self.address, output.request_id)
+
+    def can_use(self, arm: str, output: Output) -> bool:
+        """Whether what was kept of a request is an answer, and one of this arm."""
+        if output.mark == MISSING:
+            return False
+        return not output.model or self._other_model(arm, output) is None
+
+    def _other_model(self, arm: str, output: Output) -> Verdict | None:
+        asked = self.arms[arm]
+        return verdicts.other_model(asked.bundle.model, output.model, asked.known_as)
+
     def expects(self, arm: str, index: int, repeat: int) -> bool:
         """Whether there is such an answer to wait for at all."""
         within = 0 <= index < len(self.examples) and 0 <= repeat < self.rules.repeats
@@ -163,6 +186,8 @@ class Run:
         `latency_ms` is left out where the answer was not measured in this run.
         """
         self.oldest = min(self.oldest or at, at)
+        if output.model not in {"", self.arms[arm].bundle.model} and output.mark != MISSING:
+            self.answered_by.setdefault(arm, set()).add(output.model)
         mark = output.mark
         failed: tuple[int, ...] = ()
         if not mark:

@@ -1,0 +1,75 @@
+"""Kinds of hosts: what their refusals prove, how they call a token limit, how they are mistyped.
+
+Pure data and rules on addresses.  A host's kind decides how far its word is trusted, so it comes
+from its address or from the user, and from the host itself only where that is this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+from urllib.parse import urlsplit
+
+Kind = Literal["openai", "azure", "openai-compatible"]
+OPENAI: Kind = "openai"
+COMPATIBLE: Kind = "openai-compatible"
+KINDS: tuple[Kind, ...] = (OPENAI, "azure", COMPATIBLE)
+
+DEFAULT = "default"
+"""Where an address comes from that nobody has set."""
+
+PROVE_MISSING = frozenset[str]({OPENAI, "azure"})
+"""Kinds whose 404 `model_not_found` is proof.  Others answer so about models that serve."""
+
+SANDBOX_HEADER = "x-fftdeploy-sandbox"
+"""With this the sandbox says that it answers as OpenAI does.
+
+It is believed on this machine only.  Whoever can send it from there may call a model missing,
+which never makes one live; and the user has sent them the key.
+"""
+
+_CHAT_LIMITS = ("max_tokens", "max_completion_tokens")
+_LIMIT_FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
+    (OPENAI, "chat"): (*reversed(_CHAT_LIMITS), ""),
+    (OPENAI, "responses"): ("max_output_tokens", ""),
+}
+
+_OCTET = r"(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
+_LOOPBACK = re.compile(rf"127(?:\.{_OCTET}){{3}}|localhost|::1")
+_ENDPOINT = re.compile(
+    r"/(?:chat/completions|completions|responses|embeddings|models|fine_tuning(?:/jobs)?)$"
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine."""
+    return bool(_LOOPBACK.fullmatch(host))
+
+
+def kind_of(base_url: str) -> Kind | None:
+    """Return the kind of the host at an address; None for this machine, where it says so itself."""
+    host = urlsplit(base_url).hostname or ""
+    if is_loopback(host):
+        return None
+    return OPENAI if host == "openai.com" or host.endswith(".openai.com") else COMPATIBLE
+
+
+def limit_fields(kind: Kind, endpoint: str) -> tuple[str, ...]:
+    """Return the names of the token limit to try in turn; "" is none at all.
+
+    Only OpenAI is asked without one, where a model refuses both: some servers ignore a name that
+    they do not know, and would generate for minutes.
+    """
+    other = _CHAT_LIMITS if endpoint == "chat" else ("max_output_tokens",)
+    return _LIMIT_FIELDS.get((kind, endpoint), other)
+
+
+def better_address(base_url: str) -> str:
+    """Return what `base_url` was probably meant to be; "" where it looks as addresses do."""
+    meant = base_url
+    while (bare := _ENDPOINT.sub("", meant)) != meant:
+        meant = bare
+    meant = re.sub(r"(?:/v1){2,}$", "/v1", meant)
+    if not urlsplit(meant).path.strip("/"):
+        meant = f"{meant.rstrip('/')}/v1"
+    return meant if meant != base_url else ""

@@ -1,0 +1,790 @@
+"""Rows J3 to J6: other hosts' answers over a real socket, and addresses that are not quite right.
+
+Bodies as vLLM 0.32, llama.cpp, LiteLLM 1.108 and transformers 5.19 were seen to send them; those of
+the other hosts are from their documentation or source, and were not tried against them.
+"""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from conftest import Command
+from fault_server import (
+    GOOD,
+    KEY,
+    MODEL,
+    FaultServer,
+    Reply,
+    chat_body,
+    echo,
+    error,
+    good_chat,
+    good_model,
+    missing,
+    reply,
+)
+from scenes import FILE, LUNA, V7, V8, V10, past, read, row, table, write
+from test_api_faults import FakeTime
+from test_gated_promotion import scene
+
+from fftdeploy import profiles
+from fftdeploy.cli import session
+from fftdeploy.hosts import KINDS as KINDS_OF_HOSTS
+from fftdeploy.hosts import Kind, better_address, kind_of, limit_fields
+from fftdeploy.model_names import is_answer_of
+from fftdeploy.proof import Prover, Question
+from fftdeploy.provider import Connection, settings
+from fftdeploy.provider.connection import PROBE_TEXT
+from fftdeploy.providers import NOTHING_SAID, Provider
+from fftdeploy.readiness import Readiness
+from fftdeploy.sandbox import Sandbox
+
+LIMITS = ("max_tokens", "max_completion_tokens")
+Q = Question(MODEL)
+
+
+def text(status: int, body: str = "Not Found", kind: str = "text/plain") -> Reply:
+    return reply(status, raw=body.encode(), content_type=kind, name=str(status))
+
+
+def body(status: int, value: Any) -> Reply:
+    return reply(status, value, name=str(status))
+
+
+def entries(*values: Any, **more: Any) -> Reply:
+    return reply(body={"object": "list", "data": [*values]} | more)
+
+
+def listed(model: str = MODEL, **more: Any) -> dict[str, Any]:
+    return {"id": model, "object": "model", "created": 1760000000, "owned_by": "x"} | more
+
+
+DETAIL = body(404, {"detail": "Not Found"})
+NO_ROUTE = body(
+    404, {"error": {"message": "File Not Found", "type": "not_found_error", "code": 404}}
+)
+VLLM = {
+    "message": f"The model `{MODEL}` does not exist. Valid aliases: tiny.",
+    "type": "NotFoundError",
+    "param": "model",
+    "code": 404,
+}
+LITELLM = {
+    "message": f"Invalid model name passed in model={MODEL}. Call `/v1/models`",
+    "type": "None",
+    "param": "None",
+    "code": "400",
+}
+OLLAMA = {
+    "message": f"model '{MODEL}' not found",
+    "type": "not_found_error",
+    "param": None,
+    "code": None,
+}
+GROQ = {
+    "message": f"The model `{MODEL}` does not exist or you do not have access to it.",
+    "type": "invalid_request_error",
+    "code": "model_not_found",
+}
+INVALID_URL = {
+    "message": "Invalid URL (GET /models)",
+    "type": "invalid_request_error",
+    "code": None,
+}
+OPENROUTER = {"message": f"{MODEL} is not a valid model ID", "code": 400}
+TOGETHER = {
+    "message": f"Unable to access non-serverless model {MODEL}.",
+    "type": "invalid_request_error",
+    "param": None,
+    "code": "model_not_available",
+}
+
+
+class Host(NamedTuple):
+    """What one host answers about a model that it serves, and about one that it does not."""
+
+    retrieve: Reply
+    listing: Reply
+    listing_without: Reply
+    refusal: Reply
+    lost: str = "not-served"
+    """What is said of the other one."""
+    answered: Reply = echo()
+
+
+HOSTS = {
+    "vllm": Host(DETAIL, entries(listed(root="/m")), entries(), body(404, {"error": VLLM})),
+    "vllm-resolver": Host(DETAIL, entries(), entries(), body(404, {"error": VLLM})),
+    "llama.cpp": Host(
+        NO_ROUTE,
+        entries(listed(aliases=[], meta={}), models=[{"name": MODEL}]),
+        entries(listed("tiny")),
+        good_chat(model="tiny"),
+        "other-model",
+    ),
+    "litellm": Host(
+        body(404, {"detail": f"The model {MODEL} does not exist or is not accessible"}),
+        entries(listed(owned_by="openai")),
+        entries(),
+        body(400, {"error": LITELLM}),
+    ),
+    "litellm-upstream-gone": Host(
+        good_model(),
+        entries(listed(owned_by="openai")),
+        entries(listed(owned_by="openai")),
+        body(404, {"error": {"message": f"litellm.NotFoundError: {MODEL}", "code": "404"}}),
+        "refused",
+    ),
+    "transformers": Host(
+        DETAIL,
+        text(500, "Internal Server Error"),
+        text(500, "Internal Server Error"),
+        body(400, {"detail": "Server is pinned to tiny"}),
+        "refused",
+    ),
+    "sglang-adapter": Host(missing(), entries(listed()), entries(), body(404, {"error": GROQ})),
+    "together": Host(
+        DETAIL, reply(body=[listed()]), reply(body=[]), body(400, {"error": TOGETHER})
+    ),
+    "groq": Host(
+        body(404, {"error": GROQ}), entries(listed()), entries(), body(404, {"error": GROQ})
+    ),
+    "openrouter": Host(DETAIL, entries(listed()), entries(), body(400, {"error": OPENROUTER})),
+    "ollama": Host(text(404), entries(listed()), entries(), body(404, {"error": OLLAMA})),
+    "lm-studio": Host(DETAIL, entries(listed()), entries(), good_chat(model="b"), "other-model"),
+    "tgi": Host(text(404, "-"), entries(listed(created=0)), entries(), text(404), "not-an-answer"),
+    "mistral": Host(
+        body(404, {"detail": "x"}), entries(listed()), entries(), text(400, "-"), "not-an-answer"
+    ),
+    "error-as-string": Host(
+        body(404, {"error": "Not Found"}),
+        entries(listed()),
+        entries(),
+        body(404, {"error": f"no model {MODEL}"}),
+    ),
+    "gateway-html": Host(
+        text(404, "<html>", "text/html"), entries(listed()), entries(), text(502), "no-answer"
+    ),
+    "no-list": Host(DETAIL, DETAIL, DETAIL, body(404, {"error": GROQ}), "refused"),
+    "no-models": Host(text(405), text(501), text(501), body(404, {"error": GROQ}), "refused"),
+    "invalid-url": Host(
+        body(404, {"error": INVALID_URL}), entries(listed()), entries(), body(404, {"error": VLLM})
+    ),
+    "azure": Host(
+        body(404, {"error": {"code": "404", "message": "Resource not found"}}),
+        entries(listed("gpt-4.1-mini-2025-04-14", lifecycle_status="generally-available")),
+        entries(),
+        body(404, {"error": {"code": "DeploymentNotFound", "message": "no such deployment"}}),
+        "refused",
+    ),
+}
+KINDS: dict[str, tuple[str, Kind | None]] = {"azure-told": ("azure", "azure")}
+for each in HOSTS.keys() - {"azure"}:
+    KINDS[f"{each}-told"] = (each, "openai-compatible")
+    KINDS[f"{each}-found-out"] = (each, None)
+
+
+@pytest.fixture(name="api")
+def another_host() -> Iterator[FaultServer]:
+    with FaultServer(is_openai=False) as server:
+        yield server
+
+
+@contextmanager
+def asking(api: FaultServer, provider: Provider = NOTHING_SAID) -> Iterator[Prover]:
+    known = settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": api.url}, provider)
+    connection = Connection(known)
+    try:
+        yield Prover(connection, clock=FakeTime().clock(), wait_s=0)
+    finally:
+        connection.close()
+
+
+def prove(
+    api: FaultServer, kind: Kind | None = None, asked: Question = Q, **more: Any
+) -> Readiness:
+    with asking(api, Provider(kind=kind, **more)) as prover:
+        found = prover.prove(asked)
+    assert found.error().message.isprintable()
+    return found
+
+
+def serves(api: FaultServer, host: Host) -> None:
+    api.retrieve(host.retrieve)
+    api.script("GET", "/v1/models", host.listing)
+    api.probe(host.answered)
+
+
+def lacks(api: FaultServer, host: Host) -> None:
+    api.retrieve(host.retrieve)
+    api.script("GET", "/v1/models", host.listing_without)
+    api.probe(host.refusal)
+
+
+@pytest.mark.parametrize("row", sorted(KINDS))
+def test_J3_no_model_that_answers_is_called_missing(api: FaultServer, row: str) -> None:
+    name, kind = KINDS[row]
+    host = HOSTS[name]
+    serves(api, host)
+
+    found = prove(api, kind)
+    with asking(api, Provider(kind=kind)) as prover:
+        looked = prover.check_listed([MODEL])[MODEL]
+
+    assert (found.state, found.dead, found.basis[-1]) == ("ready", False, "probed")
+    assert (looked.state in {"ready", "unverified"}, looked.dead) == (True, False)
+
+
+@pytest.mark.parametrize("row", sorted(KINDS))
+def test_J3_a_model_that_is_not_there_is_never_dead(api: FaultServer, row: str) -> None:
+    name, kind = KINDS[row]
+    host = HOSTS[name]
+    lacks(api, host)
+
+    found = prove(api, kind)
+
+    state = "not-ready" if host.lost == "not-served" else "unverified"
+    assert (found.state, found.code, found.dead) == (state, host.lost, False)
+
+
+def test_J3_control_believed_as_openai_some_that_answer_are_missing(api: FaultServer) -> None:
+    wrong = []
+    for name, host in HOSTS.items():
+        serves(api, host)
+        if prove(api, "openai").state == "not-ready":
+            wrong.append(name)
+
+    assert wrong == ["sglang-adapter", "groq"]
+
+
+def test_J3_only_the_word_of_openai_itself_is_believed(api: FaultServer) -> None:
+    """A number as the code is none, and a sandbox is believed only on this machine."""
+    api.retrieve(missing())
+    api.probe(missing())
+    api.listing()
+    numbered = error(404, None, "no")
+    told = prove(api, "openai")
+    api.retrieve(numbered)
+    api.probe(numbered)
+
+    assert (told.state, told.code) == ("not-ready", "missing")
+    assert prove(api, "openai").code == "refused"
+    assert [
+        kind_of(f"https://{host}/v1")
+        for host in (
+            "api.openai.com",
+            "eu.api.openai.com",
+            "openai.com.evil.example",
+            "xopenai.com",
+        )
+    ] == ["openai", "openai", "openai-compatible", "openai-compatible"]
+    assert kind_of("https://acme.openai.azure.com/openai/v1") == "openai-compatible"
+    assert kind_of("http://127.0.0.1:8080/v1") is None
+
+
+ADDRESSES = {
+    # what was set, what was meant; "" where nothing is known to be wrong
+    "http://127.0.0.1:8000": "http://127.0.0.1:8000/v1",
+    "https://h.example": "https://h.example/v1",
+    "https://h.example/v1/v1": "https://h.example/v1",
+    "https://h.example/v1/v1/v1": "https://h.example/v1",
+    "https://h.example/v1/chat/completions": "https://h.example/v1",
+    "https://h.example/v1/models": "https://h.example/v1",
+    "https://h.example/v1/responses": "https://h.example/v1",
+    "https://h.example/chat/completions": "https://h.example/v1",
+    "https://h.example/v1/v1/chat/completions": "https://h.example/v1",
+    "https://h.example/api": "",
+    "https://h.example/v1": "",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_J3_what_an_address_was_meant_to_be(address: str) -> None:
+    assert better_address(address) == ADDRESSES[address]
+
+
+ONLINE = {
+    "check": ("check",),
+    "check-probe": ("check", "--probe"),
+    "status": ("status", "--fail-on", "dead"),
+    "promote": ("promote", "triage/production", "--model", LUNA, "--yes", "--by", "ci"),
+    "promote-job": ("promote", "triage/production", "--job", "ftjob-v9", "--yes", "--by", "ci"),
+    "rollback": ("rollback", "triage/production", "--yes", "--by", "ci"),
+    "models": ("models",),
+}
+
+
+@pytest.mark.parametrize("path", ["", "/v1/v1", "/v1/chat/completions", "/v2"])
+def test_J3_a_wrong_address_is_told_the_same_by_every_command(
+    repo: None, command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    address = sandbox.url.removesuffix("/v1") + path
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    before = write(past("triage/production", V7, V8))
+    hint = f"export OPENAI_BASE_URL={sandbox.url}"
+    if path == "/v2":
+        hint = "look at OPENAI_BASE_URL: most end with /v1"
+    said = f"there is no API at {address} (from OPENAI_BASE_URL): it says 404 to all questions"
+
+    for name, argv in ONLINE.items():
+        done = command(*argv)
+        told = " ".join((done.out + done.err).split())
+        assert (name, done.code) == (name, 9)
+        assert (name, said in told) == (name, True)
+        assert (name, hint in told) == (name, name not in {"status", "rollback"})
+    assert FILE.read_bytes() == before
+
+
+def test_J3_a_model_that_a_host_neither_lists_nor_serves(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command says so, and none calls it dead: a rollback passes over it."""
+
+    def answer(asked: Any) -> Reply:
+        if asked["model"] in {V8, LUNA}:
+            return body(404, {"error": VLLM | {"message": f"no {asked['model']}"}})
+        return good_chat(model=asked["model"])
+
+    api.listing(listed(V7), listed(V10))
+    api.probe(Reply(GOOD, made=answer))
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    write(past("triage/production", V7, V8, V10), past("triage/staging", V8))
+    said = "the host neither lists nor serves it (HTTP 404: no "
+
+    promoted = command(*ONLINE["promote"])
+    status = command("status", "--fail-on", "dead", "--json")
+    looked, probed = command("check"), command("check", "--probe", "--json")
+    back = command(*ONLINE["rollback"])
+
+    assert promoted.code == 4
+    assert promoted.err.splitlines()[1] == f"error: {LUNA}: {said}{LUNA}) ({api.url})"
+    rows = {row["target"]: row for row in json.loads(status.out)["targets"]}
+    known = rows["triage/staging"]["readiness"]
+    assert (status.code, known["state"], known["code"], known["dead"]) == (
+        0,
+        "not-ready",
+        "not-served",
+        False,
+    )
+    assert rows["triage/production"]["rollback"]["model"] == V7
+    assert (looked.code, probed.code) == (9, 0)
+    assert "the host does not list it, which proves nothing without a probe" in looked.out
+    found = {row["code"]: row for row in json.loads(probed.out)["findings"]}
+    assert (found["not-ready"]["severity"], found["not-ready"]["subject"]) == (
+        "notice",
+        "triage/staging",
+    )
+    assert back.code == 0
+    assert f"{said}{V8})" in back.out
+    assert read("triage/production").model == V7
+
+
+def test_J3_an_evaluation_at_a_wrong_address_says_so_too(
+    repo: Path, command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene(V8, V10)
+    address = sandbox.url.removesuffix("/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+
+    ended = command("eval", "triage/production")
+
+    said, hint = ended.err.splitlines()[1:]
+    told = f"there is no API at {address} (from OPENAI_BASE_URL): it says 404 to all questions"
+    assert (ended.code, hint) == (9, f"hint: export OPENAI_BASE_URL={sandbox.url}")
+    assert said.startswith(f"error: {V10}: {told}")
+
+
+ANOTHER = "gpt-4.1-nano-2025-04-14"
+SNAPSHOTS = {
+    # asked, answered, whether that is the same model
+    "itself": (MODEL, MODEL, True),
+    "base": ("gpt-4.1-mini", "gpt-4.1-mini-2025-04-14", True),
+    "old-base": ("gpt-4", "gpt-4-0613", True),
+    "tuned": ("ft:gpt-4.1-mini:acme:x:A1", "ft:gpt-4.1-mini-2025-04-14:acme:x:A1", True),
+    "tuned-of-other-suffix": ("ft:gpt-4.1-mini:acme:x:A1", f"ft:{LUNA}:acme:x:A1", False),
+    "tuned-by-its-base": (MODEL, "gpt-4.1-mini-2025-04-14", False),
+    "family": ("gpt-4.1", "gpt-4.1-mini-2025-04-14", False),
+    "undated": ("gpt-4.1-mini-2025-04-14", "gpt-4.1-mini", False),
+    "variant": ("gpt-4", "gpt-4-0613-preview", False),
+    "other-case": ("Tiny", "tiny", False),
+    "other": (LUNA, ANOTHER, False),
+}
+
+
+@pytest.mark.parametrize("row", SNAPSHOTS)
+def test_J4_which_names_mean_one_model(row: str) -> None:
+    asked, answered, same = SNAPSHOTS[row]
+
+    assert is_answer_of(asked, answered) == same
+    assert is_answer_of(asked, answered, {answered})
+
+
+ALIASES: dict[str, tuple[list[dict[str, Any]], bool]] = {
+    # the list, and whether the model asked for may answer as `tiny`
+    "alias": ([listed("tiny", aliases=[MODEL, "small"])], True),
+    "own-alias": ([listed(aliases=["tiny"])], True),
+    "root": ([listed(root="tiny")], True),
+    "adapter": ([listed(root="tiny"), listed("tiny", root="tiny")], False),
+    "parent": ([listed(parent="tiny"), listed("tiny")], False),
+    "no-names": ([listed(aliases=None, root=7), listed("tiny")], False),
+    "nothing": ([], False),
+}
+
+
+@pytest.mark.parametrize("row", ALIASES)
+def test_J4_an_alias_that_the_list_gives_is_the_model(api: FaultServer, row: str) -> None:
+    known, same = ALIASES[row]
+    api.listing(*known)
+    api.probe(good_chat(model="tiny"))
+
+    found = prove(api)
+    allowed = prove(api, answers_as={MODEL: frozenset({"tiny"})})
+
+    assert found.code == ("ready" if same else "other-model")
+    assert allowed.is_ready
+
+
+def test_J4_every_command_says_that_another_model_answers(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.listing(listed(LUNA), listed(V7), listed(V8))
+    api.probe(good_chat(model=ANOTHER))
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    before = write(past("triage/production", V7, V8))
+    argvs = {**ONLINE, "check": ("check", "--probe")}
+
+    ended = {}
+    for name in ("check", "status", "promote", "rollback"):
+        done = command(*argvs[name])
+        ended[name] = done.code
+        told = " ".join((done.out + done.err).split())
+        assert f"it was answered by another model, '{ANOTHER}'" in told, name
+        assert V8 in told or LUNA in told or V7 in told
+
+    assert ended == {"check": 12, "status": 12, "promote": 9, "rollback": 9}
+    assert FILE.read_bytes() == before
+
+    allowed = {model: [ANOTHER] for model in (V7, V8, LUNA)}
+    file = repo.parent / "home/.config/fftdeploy/providers.toml"
+    file.parent.mkdir(parents=True)
+    rows = ", ".join(f'"{model}" = {json.dumps(names)}' for model, names in allowed.items())
+    file.write_text(f"[openai]\nanswers_as = {{ {rows} }}\n")
+
+    assert [command(*argvs[name]).code for name in ended] == [0, 0, 0, 0]
+    assert [release.bundle.model for release in read("triage/production").releases] == [
+        V8,
+        LUNA,
+        V8,
+        V7,
+    ]
+
+
+def gated(api: FaultServer, answer: Callable[[Any], Reply]) -> None:
+    """Write a gated target, and let the host answer probes rightly and examples by `answer`."""
+    Path("profiles").mkdir()
+    Path("profiles/short.toml").write_text("max_completion_tokens = 200\n")
+    scene(V8, V10)
+    hashed = profiles.content_sha({"max_completion_tokens": 200})
+    tables = [
+        table(name, model, [row(1, model, "short", profile_sha=hashed)], profile="short")
+        for name, model in (("triage/staging", V10), ("triage/production", V8))
+    ]
+    write(*tables)
+    api.listing(listed(V8), listed(V10))
+
+    def made(asked: Any) -> Reply:
+        is_probe = asked["messages"][-1]["content"] == PROBE_TEXT
+        return good_chat(model=asked["model"]) if is_probe else answer(asked)
+
+    api.probe(Reply(GOOD, made=made))
+
+
+def test_J4_anothers_answers_are_no_evidence(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    gated(api, lambda asked: good_chat(model="tiny" if asked["model"] == V10 else V8))
+
+    ended = command("eval", "triage/production")
+
+    assert ended.code == 9
+    assert f"candidate ({V10}): it was answered by another model, 'tiny'" in ended.err
+    assert not list(Path(".fftdeploy").glob("evidence/**/*.json"))
+
+
+def forever(server: FaultServer, sock: socket.socket) -> None:
+    """Generate as a host does that has found no limit."""
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+    while not server.stopping.wait(0.02):
+        sock.sendall(b" ")
+
+
+def limited(asked: Any) -> Reply:
+    """Answer as a host that knows `max_tokens` only, and passes over any other name."""
+    bounded = 0 < asked.get("max_tokens", 0) <= 200
+    return good_chat(model=asked["model"]) if bounded else Reply("forever", act=forever)
+
+
+def sent(api: FaultServer) -> list[dict[str, Any]]:
+    return [entry.json for entry in api.log if entry.method == "POST"]
+
+
+def test_J5_a_host_that_passes_over_an_unknown_limit_is_bounded(api: FaultServer) -> None:
+    api.listing(listed())
+    api.probe(Reply(GOOD, made=limited))
+
+    assert prove(api).is_ready
+    assert [asked["max_tokens"] for asked in sent(api)] == [16]
+
+
+def test_J5_no_host_but_openai_is_ever_asked_without_a_limit(api: FaultServer) -> None:
+    api.listing(listed())
+    api.probe(error(400, None, "no such limit: max_tokens, max_completion_tokens"))
+
+    found = [prove(api, kind).state for kind in KINDS_OF_HOSTS]
+
+    assert found == ["unverified"] * 3
+    fields = [{*asked} & {"max_tokens", "max_completion_tokens"} for asked in sent(api)]
+    assert fields == [
+        {"max_completion_tokens"},
+        {"max_tokens"},
+        set(),  # openai
+        {"max_tokens"},
+        {"max_completion_tokens"},  # azure
+        {"max_tokens"},
+        {"max_completion_tokens"},  # others
+    ]
+    assert [limit_fields(kind, "responses") for kind in KINDS_OF_HOSTS] == [
+        ("max_output_tokens", ""),
+        ("max_output_tokens",),
+        ("max_output_tokens",),
+    ]
+
+
+def test_J4_evidence_says_by_which_names_a_model_has_answered(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of what kind the host was: evidence made with another kind does not count."""
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    gated(api, lambda asked: good_chat(model="tiny" if asked["model"] == V10 else V8))
+    file = repo.parent / "p.toml"
+    monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(file))
+    file.write_text(f'[openai]\nanswers_as = {{ "{V10}" = ["tiny", "small"] }}\n')
+    promotion = ("promote", "triage/production", "--yes", "--why", "PR #7", "--dry-run")
+
+    evaluated = command("eval", "triage/production")
+    (path,) = Path(".fftdeploy").glob("evidence/**/*.json")
+    said = json.loads(path.read_text())
+    counted = command(*promotion)
+    file.write_text(file.read_text() + 'kind = "openai"\n')
+    api.retrieve(good_model(id=V10), model=V10)
+    not_counted = command(*promotion)
+
+    assert evaluated.code in {0, 7}
+    assert (said["kind"], said["answered_by"]) == ("openai-compatible", {"candidate": ["tiny"]})
+    assert path.stem[:12] in counted.out + counted.err
+    assert not_counted.code == 7
+    assert "made with another kind of host, openai-compatible and not openai" in not_counted.err
+
+
+@pytest.mark.parametrize("known", ["max_tokens", "max_completion_tokens"])
+def test_J5_an_evaluation_sends_the_limit_by_the_name_that_the_host_knows(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+    def answer(asked: Any) -> Reply:
+        if known in asked:
+            return good_chat(model=asked["model"])
+        return error(400, None, f"unknown: {({*asked} & set(LIMITS)).pop()}")
+
+    gated(api, answer)
+    api.probe(Reply(GOOD, made=answer))
+
+    ended = command("eval", "triage/production")
+
+    assert ended.code in {0, 7}  # an empty answer is wrong, whichever arm gives it
+    asked = [body for body in sent(api) if body["messages"][-1]["content"] != PROBE_TEXT]
+    assert len(asked) == 134
+    assert {(known in body, len({*body} & set(LIMITS)), body[known]) for body in asked} == {
+        (True, 1, 200)
+    }
+
+
+JOBS_ROUTES = {
+    "vllm": DETAIL,
+    "llama.cpp": NO_ROUTE,
+    "litellm": text(500, "Internal Server Error"),
+    "not-implemented": body(501, {"error": {"message": "not implemented"}}),
+    "method": text(405),
+}
+
+
+@pytest.mark.parametrize("row", JOBS_ROUTES)
+def test_J6_a_host_without_jobs_lists_its_models(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    api.listing(listed("tiny"))
+    api.script("GET", "/v1/fine_tuning/jobs", JOBS_ROUTES[row])
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(session, "system_clock", lambda: FakeTime().clock())
+
+    shown, data = command("models"), command("models", "--json")
+
+    assert (shown.code, shown.out.splitlines()[1].split()[0]) == (0, "tiny")
+    assert shown.out.splitlines()[-1] == "jobs: none here"
+    assert json.loads(data.out)["jobs"] is None
+
+
+def test_J6_a_job_of_a_host_without_jobs_is_not_called_missing(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.listing(listed("tiny"))
+    api.script("GET", "/v1/fine_tuning/jobs/ftjob-a1", NO_ROUTE)
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    write(past("triage/production", V8))
+
+    ended = command("promote", "triage/production", "--job", "ftjob-a1", "--yes", "--by", "ci")
+
+    assert (ended.code, ended.err.splitlines()[1:]) == (
+        9,
+        [
+            f"error: ftjob-a1: this host has no such job, or no jobs at all (HTTP 404) ({api.url})",
+            "hint: name the model that it made: --model ID",
+        ],
+    )
+
+
+DATES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
+    # what the list says of a model, its shutdown and who says so, and the notices
+    "openai": ({"shutdown_date": "2027-03-01"}, "2027-03-01 model", ()),
+    "azure": (
+        {"deprecation": {"inference": 1803859200, "fine_tune": 1}, "lifecycle_status": "preview"},
+        "2027-03-01 model, deprecation.inference",
+        (),
+    ),
+    "azure-status": ({"lifecycle_status": "deprecating"}, "", ("deprecating (lifecycle_status)",)),
+    "openrouter": (
+        {"expiration_date": "2027-03-01"},
+        "2027-03-01 model, expiration_date",
+        (),
+    ),
+    "bedrock": (
+        {"modelLifecycle": {"status": "LEGACY", "endOfLifeTime": "2027-03-01T00:00:00Z"}},
+        "2027-03-01 model, modelLifecycle.endOfLifeTime",
+        (),
+    ),
+    "fireworks": (
+        {"deprecationDate": {"year": 2027, "month": 3, "day": 1}},
+        "2027-03-01 model, deprecationDate",
+        (),
+    ),
+    "mistral": (
+        {"deprecation": "2026-10-01T12:00:00Z", "deprecation_replacement_model": "m-2"},
+        "",
+        (
+            "deprecated from 2026-10-01 (deprecation)",
+            "the host names m-2 as its replacement (deprecation_replacement_model)",
+        ),
+    ),
+    "cohere": ({"is_deprecated": True}, "", ("deprecated (is_deprecated)",)),
+    "past-but-only-deprecated": (
+        {"deprecation": "2020-01-01"},
+        "",
+        ("deprecated from 2020-01-01 (deprecation)",),
+    ),
+    "nothing": ({"deprecation": None, "expiration_date": None, "is_deprecated": False}, "", ()),
+    "nonsense": (
+        {
+            "expiration_date": "soon",
+            "deprecationDate": {"year": 2027},
+            "deprecation": {"inference": 1},
+        },
+        "",
+        (),
+    ),
+    "far": ({"expiration_date": "9999-12-31", "deprecation": {"inference": 1e18}}, "", ()),
+}
+
+
+@pytest.mark.parametrize("row", DATES)
+def test_only_what_retires_a_model_fills_its_runway(api: FaultServer, row: str) -> None:
+    entry, shutdown, notices = DATES[row]
+    api.listing(listed("m", **entry))
+    api.probe(echo())
+
+    found = prove(api, asked=Question("m"))
+
+    said = f"{found.shutdown.date} {found.shutdown.source}" if found.shutdown else ""
+    assert (found.state, found.dead, said, found.notices) == ("ready", False, shutdown, notices)
+
+
+def test_a_date_of_its_own_that_has_passed_is_not_ready_and_never_dead(api: FaultServer) -> None:
+    api.listing(listed("m", expiration_date="2026-11-20"))
+    api.probe(echo())
+
+    found = prove(api, asked=Question("m"))
+
+    assert (found.state, found.code, found.dead) == ("not-ready", "shutdown", False)
+
+
+HEADERS = {
+    ("Deprecation", "@1790856000"): "deprecated from 2026-10-01 (header deprecation)",
+    ("Deprecation", "true"): "deprecated from true (header deprecation)",
+    ("x-model-deprecation-timestamp", "1790856000"): (
+        "deprecated from 2026-10-01 (header x-model-deprecation-timestamp)"
+    ),
+    ("Sunset", "Thu, 01 Oct 2026 12:00:00 GMT"): (
+        "the address, not the model, is to end on 2026-10-01 (header sunset)"
+    ),
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_deprecation_in_a_header_is_a_notice_with_its_source(
+    repo: Path,
+    command: Command,
+    api: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    header: tuple[str, str],
+) -> None:
+    api.listing(listed(V8))
+    answer = reply(body=chat_body(model=V8), headers=[header])
+    api.probe(answer)
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    write(past("triage/production", V8))
+
+    status, check = command("status", "--fail-on", "dead"), command("check", "--probe", "--json")
+
+    assert (status.code, check.code) == (0, 0)
+    assert f"triage/production: notice: {HEADERS[header]}" in status.out.splitlines()
+    found = {row["code"]: row for row in json.loads(check.out)["findings"]}["deprecated"]
+    assert (found["severity"], found["message"]) == ("notice", HEADERS[header])
+
+
+@pytest.mark.parametrize("year", [1970, 2020, 2030, 9999])
+def test_J20_a_clock_years_away_is_neither_believed_nor_written(
+    repo: Path, command: Command, sandbox: Sandbox, year: int
+) -> None:
+    sandbox.set_now(datetime(year, 12, 31, tzinfo=UTC))
+    before = write(past("triage/production", V7, V8))
+    said = f"the API's clock says {year}-12-31 00:00Z and this machine's 2026-11-21 08:30Z"
+
+    for name in ("promote", "promote-job", "rollback", "models", "check", "status"):
+        done = command(*ONLINE[name])
+        assert (name, done.code) == (name, 9)
+        assert said in " ".join((done.out + done.err).split())
+    assert FILE.read_bytes() == before

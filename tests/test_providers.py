@@ -1,0 +1,189 @@
+"""providers.toml: what the user says of a host, from outside of every checkout."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from scenes import V8, past, write
+
+from fftdeploy import providers
+from fftdeploy.errors import ConfigError
+from fftdeploy.providers import NOTHING_SAID, Provider
+from fftdeploy.sandbox import Sandbox
+
+REFUSED = {
+    # what the file says, the message, the hint, the line
+    "unknown-key": ('[openai]\nkinds = "azure"', "unknown key 'kinds'", "did you mean 'kind'?", 2),
+    "later-key": (
+        '[openai]\nbase_url = "https://h.example/v1"',
+        "'base_url' is not in this version of fftdeploy",
+        "remove it, or upgrade",
+        2,
+    ),
+    "key": (
+        '[openai]\nkind = "azure"\nkey = "sk-1"',
+        "'key': a key, or the name of its variable, can't be set in this file",
+        "use OPENAI_API_KEY; if this is a real key, revoke it",
+        3,
+    ),
+    "unknown-kind": (
+        '[openai]\nkind = "open-ai"',
+        "'open-ai' is not a kind of host",
+        "did you mean 'openai'?",
+        2,
+    ),
+    "kind-of-another-type": (
+        "[openai]\nkind = 1",
+        "'kind' must be a string, not an integer",
+        "",
+        2,
+    ),
+    "other-provider": (
+        '\n[together]\nkind = "openai-compatible"',
+        "provider 'together' is not in this version of fftdeploy",
+        "this version knows `openai` only",
+        2,
+    ),
+    "misspelt-provider": (
+        '[opneai]\nkind = "azure"',
+        "unknown provider 'opneai'",
+        "did you mean 'openai'?",
+        1,
+    ),
+    "no-table": ("openai = 3", "'openai' must be a table, not an integer", "", 1),
+    "no-model": (
+        '[openai]\nanswers_as = { "a b" = ["x"] }',
+        "'a b' is not a model ID: it contains U+0020",
+        "",
+        2,
+    ),
+    "no-array": (
+        '[openai]\nanswers_as = { a = "x" }',
+        "'a' must be an array of names, not a string",
+        "",
+        2,
+    ),
+    "empty-array": ("[openai]\nanswers_as = { a = [] }", "'a' names nothing", "", 2),
+    "no-string": (
+        "[openai]\nanswers_as = { a = [1] }",
+        "'a' must be a string, not an integer",
+        "",
+        2,
+    ),
+    "pattern": (
+        '[openai]\n[openai.answers_as]\na = ["x", "gpt-*"]',
+        "a name is exact: there are no patterns",
+        "write the names that it answers by, one by one",
+        3,
+    ),
+    "control": (
+        '[openai]\nanswers_as = { a = ["x\\u001b[2J"] }',
+        "'x\\x1b[2J' is not a name that a host can send",
+        "",
+        2,
+    ),
+    "no-toml": ("[openai", "not valid TOML: Expected ']' at the end of a table declaration", "", 1),
+}
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_what_is_not_understood_is_refused_at_its_line(row: str) -> None:
+    text, message, hint, line = REFUSED[row]
+    with pytest.raises(ConfigError) as caught:
+        providers.parse(text.encode(), "p.toml")
+
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert caught.value.where.startswith(f"p.toml:{line}:")
+
+
+def test_what_it_says() -> None:
+    text = '[openai]\nkind = "azure"\nanswers_as = { "acme/m" = ["a b", "/models/x.gguf"] }\n'
+
+    assert providers.parse(text.encode(), "p") == Provider(
+        "p", "azure", {"acme/m": frozenset({"a b", "/models/x.gguf"})}
+    )
+    assert providers.parse(b"", "p") == Provider("p")
+
+
+def test_where_it_is_looked_for(tmp_path: Path) -> None:
+    xdg, home = tmp_path / "xdg", tmp_path / "home"
+    for folder, kind in ((xdg, "azure"), (home / ".config", "openai")):
+        (folder / "fftdeploy").mkdir(parents=True)
+        (folder / "fftdeploy/providers.toml").write_text(f'[openai]\nkind = "{kind}"\n')
+    named = tmp_path / "named.toml"
+    named.write_text('[openai]\nkind = "openai-compatible"\n')
+    environ = {"HOME": str(home), "XDG_CONFIG_HOME": str(xdg), "FFTDEPLOY_PROVIDERS": str(named)}
+
+    found = []
+    for name in ("FFTDEPLOY_PROVIDERS", "XDG_CONFIG_HOME", "HOME"):
+        found.append(providers.read(environ, []).kind)
+        del environ[name]
+
+    assert found == ["openai-compatible", "azure", "openai"]
+    assert providers.read(environ, []) is NOTHING_SAID
+    assert providers.read({"HOME": "relative", "XDG_CONFIG_HOME": "."}, []) is NOTHING_SAID
+    with pytest.raises(ConfigError, match="no such file"):
+        providers.read({"FFTDEPLOY_PROVIDERS": str(tmp_path / "gone")}, [])
+
+
+def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
+    kept = tmp_path / "dotfiles/providers.toml"
+    kept.parent.mkdir()
+    kept.write_text('[openai]\nkind = "azure"\n')
+    (tmp_path / "fftdeploy").mkdir()
+    (tmp_path / "fftdeploy/providers.toml").symlink_to(kept)
+
+    assert providers.read({"XDG_CONFIG_HOME": str(tmp_path)}, []).kind == "azure"
+
+
+INSIDE = ("named", "named-by-a-link", "a-link-out", "from-a-folder-below", "configuration-folder")
+
+
+@pytest.mark.parametrize("way", INSIDE)
+def test_a_file_within_the_checkout_is_refused_before_anything_is_asked(
+    repo: Path, command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    said = '[openai]\nkind = "openai-compatible"\n'
+    own, outside = repo / "p.toml", repo.parent / "outside.toml"
+    write(past("triage/production", V8))
+    path = own
+    if way == "configuration-folder":
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(repo))
+        path = repo / "fftdeploy/providers.toml"
+        path.parent.mkdir()
+    elif way == "named-by-a-link":
+        outside.symlink_to(own)
+        monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(outside))
+    else:
+        monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(own))
+    if way == "a-link-out":
+        outside.write_text(said)
+        own.symlink_to(outside)
+    else:
+        path.write_text(said)
+    if way == "from-a-folder-below":
+        (repo / "below").mkdir()
+        monkeypatch.chdir(repo / "below")
+
+    for argv in (("models",), ("status",), ("check",)):
+        done = command(*argv)
+        assert (argv, done.code) == (argv, 3)
+        assert f"it lies in the checkout {repo}" in done.err
+    assert sandbox.requests == ()
+    monkeypatch.chdir(repo)
+    assert command("status", "--offline").code == 0
+
+
+def test_what_it_says_is_told_with_the_address(
+    repo: Path, command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = repo.parent / "p.toml"
+    path.write_text('[openai]\nkind = "openai-compatible"\n')
+    monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(path))
+
+    done = command("models")
+
+    assert (done.code, done.err) == (
+        0,
+        f"API: {sandbox.url} (from OPENAI_BASE_URL), kind openai-compatible (from {path})\n",
+    )
