@@ -1,14 +1,14 @@
 """What a proposed change must keep to, by the files that it is to be merged into.  Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from fftdeploy import policy
 from fftdeploy.bundles import Shas, live_bundle
 from fftdeploy.changes import Change
-from fftdeploy.deployments import Bundle, Deployments, Release, Target
+from fftdeploy.deployments import Bundle, Deployments, Hold, Release, Target
 from fftdeploy.durations import short_duration
 from fftdeploy.policy import FILE_NAME, Breach, Policy, Rules
 from fftdeploy.readiness import Shutdown
@@ -17,6 +17,10 @@ from fftdeploy.report import Finding
 _CLOCK_SKEW = timedelta(minutes=5)
 _OLD = timedelta(days=14)
 """A new row that claims to be older than this is worth a look: soak counts from what it says."""
+
+Held = tuple[Target, Target, Mapping[datetime, int]]
+"""A target with the holds that no rollback of the change may have put; with those that one may
+have; and which one that was, by their moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Ground:
     """When the model ends that is live after the change, by target."""
     was_live: Callable[[Target, Bundle, datetime], bool]
     """Whether the base had a bundle live in a target at a moment, as far as its history tells."""
+    held: dict[str, Held] = field(default_factory=dict)
+    """What is known of the holds of each target that was asked about."""
 
     def live(self, target: Target) -> Bundle:
         """Return what is live in a target of the base."""
@@ -80,7 +86,7 @@ def _promotion(ground: Ground, change: Change) -> Iterator[Finding]:
         return
     if rules.protected and not release.why:
         yield ground.about(change, "why", f"{target} is protected: release {release.n} has no why")
-    if hold := _without_undoing(ground, target, release).hold_on(release.bundle, ground.now):
+    if hold := _hold_before(ground, target, release):
         message = f"release {release.n} is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
         yield ground.about(change, "hold", message, f"fftdeploy unhold {target} --why TEXT")
     yield from _overrides(ground, change, release, rules)
@@ -88,16 +94,34 @@ def _promotion(ground: Ground, change: Change) -> Iterator[Finding]:
         yield from _breaches(ground, change, release, rules)
 
 
-def _without_undoing(ground: Ground, target: Target, release: Release) -> Target:
-    """Return `target` less the holds of rollbacks that come later in the change than `release`.
+def _hold_before(ground: Ground, target: Target, release: Release) -> Hold | None:
+    """Return the hold on `release`, less those of rollbacks that come later in the change.
 
     They are on what the rollbacks removed, and that is `release`: it was not on hold before.
     """
-    old = ground.old(target)
-    known = old.holds if old else ()
-    later = {r.at for r in target.releases if r.via == "rollback" and r.n > release.n}
-    kept = (hold for hold in target.holds if hold in known or hold.since not in later)
-    return replace(target, holds=tuple(kept))
+    if str(target) not in ground.held:
+        ground.held[str(target)] = _by_rollback(ground.old(target), target)
+    settled, undoing, made = ground.held[str(target)]
+    if hold := settled.hold_on(release.bundle, ground.now):
+        return hold
+    hold = undoing.hold_on(release.bundle, ground.now)
+    return hold if hold and made[hold.since] <= release.n else None
+
+
+def _by_rollback(old: Target | None, target: Target) -> Held:
+    """Tell the holds of `target` that its new rollbacks may have put from all others.
+
+    Those come in the order of the rollbacks: where the first is too late, all are.
+    """
+    known = frozenset(old.holds if old else ())
+    made = {r.at: r.n for r in reversed(target.releases) if r.via == "rollback"}
+    settled = [hold for hold in target.holds if hold in known or hold.since not in made]
+    new = [hold for hold in target.holds if hold not in known and hold.since in made]
+    return (
+        replace(target, holds=tuple(settled)),
+        replace(target, holds=tuple(sorted(new, key=lambda hold: made[hold.since]))),
+        made,
+    )
 
 
 def _is_record(ground: Ground, change: Change) -> bool:
