@@ -299,7 +299,8 @@ class Gateway:
         body = json.loads(sent) if sent else None
         first = next(iter(self.servers.values()))
         if path == "/v1/models":
-            listed = [server.ask(path).body["data"] for server in self.servers.values()]
+            servers = dict.fromkeys(self.servers.values())
+            listed = [server.ask(path).body["data"] for server in servers]
             answer = Answer(
                 200, {"object": "list", "data": [row for rows in listed for row in rows]}
             )
@@ -311,8 +312,8 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def gateway(**servers: Llama) -> Iterator[Gateway]:
-    """Serve `servers`, each by its name, at one address on loopback."""
+def gateway(servers: Mapping[str, Llama]) -> Iterator[Gateway]:
+    """Serve `servers`, each by the names of its model, at one address on loopback."""
     running = Gateway(servers)
 
     class Handler(BaseHTTPRequestHandler):

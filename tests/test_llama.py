@@ -1,11 +1,19 @@
 """A real llama.cpp: what it says of itself, and our commands against it."""
 
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import llama
 import pytest
-from llama import Llama, Weights
+from conftest import Command
+from llama import Gateway, Llama, Weights
+from scenes import FILE, read, row, table, write
+
+from fftdeploy import profiles
 
 pytestmark = pytest.mark.skipif(bool(llama.MISSING), reason=llama.MISSING)
 
@@ -101,3 +109,247 @@ def test_its_list_gives_the_aliases_and_nothing_else_is_known_of_a_model(plain: 
     ]
     for path in ("/v1/models/triage-v1", "/v1/fine_tuning/jobs", "/v1/v1/models"):
         assert plain.ask(path) == llama.Answer(404, not_found)
+
+
+# --- our commands ----------------------------------------------------------------------------
+
+PROGRAM = Path(sys.executable).with_name("fftdeploy")
+STAGING, PRODUCTION = "triage/staging", "triage/production"
+V1, V2, V3, NOBODY = "triage-v1", "triage-v2", "triage-v3", "nobody"
+POLICY = """\
+version = 1
+order = ["staging", "production"]
+
+[environments.production]
+from = ["staging"]
+protected = true
+
+[tasks.triage.gate]
+examples = ["evals/triage.jsonl"]
+
+[[tasks.triage.gate.graders]]
+type = "json_fields"
+fields = { label = "exact" }
+"""
+PROFILE = """\
+temperature = 0
+max_completion_tokens = 64
+
+[response_format]
+type = "json_schema"
+
+[response_format.json_schema]
+name = "triage"
+strict = true
+
+[response_format.json_schema.schema]
+type = "object"
+properties = { label = { type = "string", enum = ["refund", "billing", "bug", "other"] } }
+required = ["label"]
+additionalProperties = false
+"""
+SHA = profiles.parse(PROFILE.encode(), "label", "profiles/label.toml").sha
+
+
+def release(n: int, model: str) -> str:
+    return row(n, model, "label", profile_sha=SHA)
+
+
+@pytest.fixture
+def scene(repo: Path, monkeypatch: pytest.MonkeyPatch, agreed: list[str]) -> Path:
+    """A repository in which the base is live, and which agrees on what the base answers."""
+    for folder in ("profiles", "evals"):
+        Path(folder).mkdir()
+    Path("profiles/label.toml").write_text(PROFILE)
+    with Path("evals/triage.jsonl").open("w") as examples:
+        for number, answer in enumerate(agreed):
+            turns = [
+                {"role": "user", "content": question(number)},
+                {"role": "assistant", "content": answer},
+            ]
+            examples.write(json.dumps({"id": f"e-{number}", "messages": turns}) + "\n")
+    write(
+        *(table(target, V1, [release(1, V1)], profile="label") for target in (STAGING, PRODUCTION)),
+        policy=POLICY,
+    )
+    commit("the first release")
+    monkeypatch.setenv("OPENAI_API_KEY", llama.KEY)
+    return repo
+
+
+def commit(message: str) -> None:
+    subprocess.run(["git", "add", "."], check=True)
+    subprocess.run(["git", "commit", "--quiet", "-m", message], check=True)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, plain: Llama, tuned: Llama) -> Iterator[Gateway]:
+    """All models at one address."""
+    with llama.gateway({V1: plain, V2: plain, V3: tuned}) as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        yield running
+
+
+def program(*argv: str) -> tuple[int, dict[str, Any]]:
+    """Run the installed program and return how it ended and its document."""
+    done = subprocess.run(
+        [PROGRAM, *argv, "--json"], capture_output=True, text=True, check=False, timeout=120
+    )
+    document: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, document
+
+
+def passed(document: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return how many of how many examples each model passed."""
+    arms = document["evaluations"][0]["verdict"]["arms"]
+    return {arm["arm"]: (arm["passed"], arm["n"]) for arm in arms}
+
+
+def test_worse_is_stopped_as_good_is_promoted_and_both_are_rolled_back(
+    scene: Path, host: Gateway, tuned: Llama, agreed: list[str]
+) -> None:
+    alike = sum(one == other for one, other in zip(agreed, answers(tuned, V3), strict=True))
+
+    assert program("promote", STAGING, "--model", V3, "--yes")[0] == 0
+    code, document = program("eval", PRODUCTION)
+    assert (code, passed(document)) == (5, {"live": (COUNT, COUNT), "candidate": (alike, COUNT)})
+    assert program("promote", PRODUCTION, "--yes", "--why", "worse")[0] == 5
+    assert read(PRODUCTION).model == V1
+    assert program("rollback", STAGING, "--yes")[0] == 0
+    assert read(STAGING).model == V1
+
+    assert program("promote", STAGING, "--model", V2, "--yes")[0] == 0
+    code, document = program("eval", PRODUCTION)
+    assert (code, passed(document)) == (0, {"live": (COUNT, COUNT), "candidate": (COUNT, COUNT)})
+    commit("evidence")
+    assert program("promote", PRODUCTION, "--yes", "--why", "as good", "--commit")[0] == 0
+    assert read(PRODUCTION).model == V2
+    assert program("rollback", PRODUCTION, "--yes", "--why", "a rehearsal")[0] == 0
+    assert read(PRODUCTION).model == V1
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, plain: Llama) -> Llama:
+    """The base alone at the address, as llama.cpp is usually run."""
+    monkeypatch.setenv("OPENAI_BASE_URL", plain.url)
+    return plain
+
+
+def test_J6_models_are_listed_where_there_are_no_jobs(
+    scene: Path, alone: Llama, command: Command
+) -> None:
+    listed = command("models")
+
+    assert (listed.code, listed.err.count("error:")) == (0, 0)
+    assert V1 in listed.out
+    assert "jobs: none here" in listed.out + listed.err
+
+
+@pytest.mark.parametrize("base", ["/v1", ""], ids=["J3-as-it-is-meant", "J3-without-v1"])
+def test_an_address_that_serves_serves_every_command(
+    scene: Path, alone: Llama, command: Command, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", alone.origin + base)
+
+    assert command("check").code == 0
+    assert cells(command) == [(V1, "ready"), (V1, "ready")]
+    assert command("promote", STAGING, "--model", V2, "--yes").code == 0
+    assert command("rollback", STAGING, "--yes").code == 0
+    assert read(STAGING).model == V1
+
+
+def cells(command: Command) -> list[tuple[str, str]]:
+    """Return what `status` says of each target: its model, and whether that is ready."""
+    targets = json.loads(command("status", "--json").out)["targets"]
+    return [(each["model"], each["readiness"]["state"]) for each in targets]
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["/v1/v1", "/v1/chat/completions", "/api/v1"],
+    ids=["J3-twice", "J3-endpoint", "J3-else"],
+)
+def test_a_wrong_address_is_named_and_no_model_is_missing(
+    scene: Path, alone: Llama, command: Command, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    url = alone.origin + base
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    write(
+        table(STAGING, V2, [release(2, V2), release(1, V1)], profile="label"),
+        table(PRODUCTION, V1, [release(1, V1)], profile="label"),
+    )
+    before = FILE.read_bytes()
+    asked = {
+        "promote": ("promote", STAGING, "--model", NOBODY, "--yes", "--wait", "0s"),
+        "rollback": ("rollback", STAGING, "--yes", "--wait", "0s"),
+        "eval": ("eval", PRODUCTION),
+        "check": ("check", "--probe"),
+        "models": ("models",),
+    }
+    ended = {name: command(*argv) for name, argv in asked.items()}
+
+    assert {name: result.code for name, result in ended.items()} == dict.fromkeys(asked, 9)
+    assert [name for name, result in ended.items() if url not in result.out + result.err] == []
+    assert cells(command) == [(V2, "unverified"), (V1, "unverified")]
+    assert FILE.read_bytes() == before
+
+
+def test_J4_another_model_answers(scene: Path, alone: Llama, command: Command) -> None:
+    write(
+        table(STAGING, NOBODY, [release(2, NOBODY), release(1, V1)], profile="label"),
+        table(PRODUCTION, V1, [release(2, V1), release(1, NOBODY)], profile="label"),
+    )
+    before = FILE.read_bytes()
+    asked = {
+        "promote": (9, ("promote", STAGING, "--model", "who", "--yes", "--wait", "0s")),
+        "rollback": (9, ("rollback", PRODUCTION, "--yes", "--why", "INC-1", "--wait", "0s")),
+        "eval": (9, ("eval", PRODUCTION)),
+        "check": (12, ("check", "--probe")),
+    }
+    ended = {name: command(*argv) for name, (_, argv) in asked.items()}
+
+    assert {name: result.code for name, result in ended.items()} == {
+        name: code for name, (code, _) in asked.items()
+    }
+    for name, result in ended.items():
+        said = result.out + result.err
+        assert ("who" if name == "promote" else NOBODY) in said, name
+        assert V1 in said, name
+        assert "answered by" in said, name
+    assert FILE.read_bytes() == before
+    assert command("rollback", STAGING, "--yes").code == 0, "away from what another answers for"
+
+
+def test_J4_what_the_user_allows_is_no_other_model(
+    scene: Path,
+    alone: Llama,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    allowed = tmp_path / "providers.toml"
+    allowed.write_text(f'[openai]\nanswers_as = {{ {NOBODY} = ["{V1}"] }}\n')
+    monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(allowed))
+
+    assert command("promote", STAGING, "--model", NOBODY, "--yes").code == 0
+    assert command("promote", STAGING, "--model", "who", "--yes", "--wait", "0s").code == 9
+
+
+def test_J5_a_probe_is_bounded(scene: Path, host: Gateway, command: Command, plain: Llama) -> None:
+    assert command("promote", STAGING, "--model", V2, "--yes").code == 0
+    probes = [asked for asked in host.log if asked.path == "/v1/chat/completions"]
+    unbounded = {key: value for key, value in probes[0].body.items() if "tokens" not in key}
+
+    assert [asked.body["max_tokens"] for asked in probes] == [16] * len(probes)
+    assert all(asked.answer["usage"]["completion_tokens"] <= 16 for asked in probes)
+    control = plain.ask("/v1/chat/completions", unbounded).body["usage"]["completion_tokens"]
+    assert control > 16, "the control"
+
+
+def test_a_wrong_key_is_refused(
+    scene: Path, alone: Llama, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
+
+    assert command("promote", STAGING, "--model", V2, "--yes").code == 10
+    assert command("models").code == 10
