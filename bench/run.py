@@ -25,6 +25,7 @@ from pathlib import Path
 import changes
 import edits
 import evaluation
+import evidence
 import gate
 import limits
 import online
@@ -44,6 +45,7 @@ BENCHES: dict[str, tuple[Callable[[Path, int, Size], list[Row]], int]] = {
     "changes": (changes.bench, 11),
     "evaluation": (evaluation.bench, 5),
     "limits": (limits.bench, 1),
+    "evidence": (evidence.bench, 5),
     "gate": (gate.bench, 5),
     "report": (report.bench, 5),
     "scan": (scan.bench, 5),

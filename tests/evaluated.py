@@ -5,7 +5,7 @@ and over with other order numbers; marks, tokens and times are made up and alway
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -128,6 +128,37 @@ def _sample(arm: str, text: ExampleText, fields: tuple[str, ...], random: Random
     except (ValueError, TypeError, KeyError):
         return Sample("unparsable", (), *measured)
     return Sample("wrong" if wrong else "pass", wrong, *measured)
+
+
+def busy(n: int, name: Callable[[int, Random], str], *, same_prompt: bool) -> Results:
+    """Return the results of a run as they are: times, tokens, slices, fields and groups vary."""
+    random = Random(11)
+    results = Results(1, ("language", "topic"), ("urgency", "category", "next_step"))
+    topics = ("refund", "billing", "account", "shipping", "")
+    for number in range(n):
+        slices = (random.choice(("de", "en", "fr")), random.choice(topics))
+        group = f"customer-{random.randint(1, 1 + n // 3)}" if random.random() < 0.1 else ""
+        must_pass = random.random() < 0.03
+        results.add_example(name(number, random), group, slices, must_pass=must_pass)
+    prompts = [random.randint(350, 1200) for _ in range(n)]
+    for arm in ("candidate", "live"):
+        column = results.add_arm(arm)
+        for place, prompt in enumerate(prompts):
+            asked = prompt if same_prompt else prompt + random.randint(0, 300)
+            passes = random.random() < 0.9
+            failed = () if passes else tuple(sorted(random.sample(range(3), random.randint(1, 2))))
+            column.put(
+                place,
+                Sample(
+                    "pass" if passes else "wrong",
+                    failed,
+                    int(random.lognormvariate(6.5, 0.4)),
+                    asked,
+                    asked // 128 * 128 if asked > 1024 else 0,
+                    random.randint(20, 140),
+                ),
+            )
+    return results
 
 
 def evidence_of(

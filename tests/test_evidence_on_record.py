@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from conftest import Command, Result
-from evaluated import evidence_of
+from evaluated import busy, evidence_of
 from proposals import TARGET, Change, bring, commit
 from scenes import V7, V8, V9, V10, newest, past, row, table, write
 from test_gated_promotion import POLICY, evidence, promote, scene
@@ -29,37 +29,6 @@ OLDER_SAID = (
 FOLDER = Path(".fftdeploy/evidence/triage")
 
 # How large it is.
-
-
-def busy(n: int, name: Callable[[int, Random], str], *, same_prompt: bool) -> Results:
-    """Return the results of a run as they are: times, tokens, slices, fields and groups vary."""
-    random = Random(11)
-    results = Results(1, ("language", "topic"), ("urgency", "category", "next_step"))
-    topics = ("refund", "billing", "account", "shipping", "")
-    for number in range(n):
-        slices = (random.choice(("de", "en", "fr")), random.choice(topics))
-        group = f"customer-{random.randint(1, n // 3)}" if random.random() < 0.1 else ""
-        must_pass = random.random() < 0.03
-        results.add_example(name(number, random), group, slices, must_pass=must_pass)
-    prompts = [random.randint(350, 1200) for _ in range(n)]
-    for arm in ("candidate", "live"):
-        column = results.add_arm(arm)
-        for place, prompt in enumerate(prompts):
-            asked = prompt if same_prompt else prompt + random.randint(0, 300)
-            passes = random.random() < 0.9
-            failed = () if passes else tuple(sorted(random.sample(range(3), random.randint(1, 2))))
-            column.put(
-                place,
-                Sample(
-                    "pass" if passes else "wrong",
-                    failed,
-                    int(random.lognormvariate(6.5, 0.4)),
-                    asked,
-                    asked // 128 * 128 if asked > 1024 else 0,
-                    random.randint(20, 140),
-                ),
-            )
-    return results
 
 
 NAMES: dict[str, tuple[Callable[[int, Random], str], bool]] = {
