@@ -18,6 +18,7 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox
 PLANTED = f'version = 1\n\n[triage.production]\nmodel = "{V9}"\n'
 BASE = ("check", "--base", "main", "--offline", "--json")
 APP = Path("app/deployments.toml")
+SCHEMA = jsonschema.Draft202012Validator(output_schema.output())
 APP_POLICY = """\
 version = 1
 order = ["staging", "production"]
@@ -89,7 +90,7 @@ FROM_APP: dict[str, tuple[Callable[[], object], list[str]]] = {
 
 def second(done: Result, severity: str) -> list[str]:
     document = json.loads(done.out)
-    jsonschema.validate(document, output_schema.output())
+    SCHEMA.validate(document)
     found = [f for f in document["findings"] if f["severity"] == severity]
     return [f["subject"] for f in found if f["code"] == "second-file"]
 
@@ -221,7 +222,7 @@ def test_J2_an_edited_second_file_is_judged_by_its_own_base(change: Change, kind
     done = change.command(*BASE)
 
     document = json.loads(done.out)
-    jsonschema.validate(document, output_schema.output())
+    SCHEMA.validate(document)
     found = [f for f in document["findings"] if f["severity"] == "error"]
     assert (done.code, sorted(f["code"] for f in found)) == (code, expected)
     assert all(f["subject"].startswith("app/deployments.toml") for f in found)
