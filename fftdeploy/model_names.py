@@ -41,15 +41,20 @@ def aliases_of(model: str, entries: Mapping[str, Mapping[str, Any]]) -> frozense
     """
     found = set()
     for name, entry in entries.items():
-        names = {name, *_names(entry, entries)}
+        names = {name, *names_of(entry), *_root(entry, entries)}
         if model in names:
             found |= names
     return frozenset(found - {model})
 
 
-def _names(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def names_of(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names that an entry of a list gives to its model beside its ID."""
     aliases = entry.get("aliases")
-    yield from (alias for alias in aliases or () if isinstance(alias, str))
+    listed = aliases if isinstance(aliases, list) else []
+    yield from (alias for alias in listed if isinstance(alias, str) and alias)
+
+
+def _root(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     root = entry.get("root")
     if isinstance(root, str) and root and root not in entries:
         yield root

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fftdeploy import retirement
 from fftdeploy.ends import deprecations, retirement_day
 from fftdeploy.hosts import COMPATIBLE, PROVE_MISSING
+from fftdeploy.model_names import names_of
 from fftdeploy.verdicts import (
     AGAIN,
     State,
@@ -228,7 +229,8 @@ def _probe_verdict(facts: Facts, settings: Settings, *, can_be_fresh: bool) -> V
     if is_no_api(facts):
         return no_api(settings, probed.status)
     is_refused = probed.names(model) and not limit_refused(probed)
-    if is_refused and not facts.is_believed and _lacks(facts.listing, model):
+    is_unlisted = facts.listed is None and _lacks(facts.listing, model)
+    if is_refused and is_unlisted and not facts.is_believed:
         return not_served(probed)
     return verdict
 
@@ -324,7 +326,8 @@ def kin_seen(listing: Answer, model: str, kin: frozenset[str]) -> bool:
 def listed_models(listing: Answer) -> dict[str, Mapping[str, Any]]:
     """Return the list's entries by model ID; of two entries for one model, neither counts twice.
 
-    Entries that contradict each other are both kept out: what the list says is then unknown.
+    Entries that contradict each other are both kept out: what the list says is then unknown.  A
+    host other than OpenAI may give a model further names, each of which is as good as an ID.
     """
     entries: dict[str, Mapping[str, Any]] = {}
     contradicted = set()
@@ -332,7 +335,11 @@ def listed_models(listing: Answer) -> dict[str, Mapping[str, Any]]:
         name = entry.get("id")
         if isinstance(name, str) and entries.setdefault(name, entry) != entry:
             contradicted.add(name)
-    return {name: entry for name, entry in entries.items() if name not in contradicted}
+    found = {name: entry for name, entry in entries.items() if name not in contradicted}
+    if listing.kind in PROVE_MISSING:
+        return found
+    named = ((alias, entry) for entry in found.values() for alias in names_of(entry))
+    return {alias: {**entry, "id": alias} for alias, entry in named} | found
 
 
 def _entries(listing: Answer) -> list[Mapping[str, Any]] | None:

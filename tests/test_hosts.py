@@ -450,6 +450,24 @@ def test_J4_an_alias_that_the_list_gives_is_the_model(api: FaultServer, row: str
     assert allowed.is_ready
 
 
+def test_J3_an_alias_is_listed_as_much_as_the_id(api: FaultServer) -> None:
+    """So llama.cpp lists its model: `check` need not probe it."""
+    api.retrieve(NO_ROUTE)
+    api.listing(listed("tiny", aliases=["tiny", MODEL]), listed("b", aliases="abc"))
+    api.probe(good_chat(model="tiny"))
+
+    with asking(api) as prover:
+        looked = prover.check_listed([MODEL, "a"])
+
+    assert [(found.state, found.basis) for found in looked.values()] == [
+        ("ready", ("listed",)),
+        ("unverified", ()),
+    ]
+    assert prove(api).basis == ("listed", "probed")
+    api.probe(body(404, {"error": VLLM}))
+    assert prove(api).code == "refused"
+
+
 def test_J4_every_command_says_that_another_model_answers(
     repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
