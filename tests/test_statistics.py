@@ -249,6 +249,21 @@ def test_J17_the_bound_and_the_test_at_the_margin_never_disagree() -> None:
     assert min(found.values()) > 8
 
 
+def test_J17_no_fraction_margin_or_risk_breaks_the_test() -> None:
+    """Effective pairs may even be a little more than the whole units that are tested."""
+    dice = random.Random(5)
+    for _ in range(150):
+        n = dice.choice((1, 2, 9, 10, 11, 37))
+        margin = dice.choice((1e-6, 0.02, 0.05, 0.5, 0.999))
+        risk = dice.choice((0.05, 0.05 / 3, 0.49, 1e-4, 1e-12, 2.3e-16))
+        broke = dice.uniform(0, n + 0.9)
+        fixed = dice.uniform(0, max(0.0, n - broke))
+        lower, upper = bounds(margin, broke, fixed, n, risk)
+        assert -1 <= lower <= upper <= 1
+        assert 0 < p_worse_by(margin, broke, fixed, n, risk) <= 1
+        assert is_ruled_out(margin, broke, fixed, n, risk) is (lower >= -margin)
+
+
 def test_J17_nothing_above_the_bound_is_left_possible() -> None:
     """p jumps as the margin grows, and may pass the risk more than once: the bound is the last."""
     dice = random.Random(12)

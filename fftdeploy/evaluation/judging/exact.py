@@ -176,7 +176,7 @@ def _least_margin(margin: float, broke: float, fixed: float, n: int, risk: float
     risk the highest is the bound.  `margin` itself is tried first, so that the bound and the test
     at it never disagree.  Where the secant leaves the bracket, that is halved.
     """
-    low, high = (broke - fixed) / n, 1.0  # p is about a half there, and 0 here
+    low, high = max(-1.0, (broke - fixed) / n), 1.0  # p is about a half there, and 0 here
     reach = -tango(broke, fixed, n, 1 - risk, 1).lower - low
     tried: list[tuple[float, float]] = []
     for at in (margin, *(low + reach * further for further in _FROM_ABOVE)):
