@@ -3,6 +3,10 @@
 import os
 import sys
 
+from fftdeploy.cli import signals
+
+signals.take()  # before anything else is imported: that takes as long as many commands
+
 
 def main() -> int:
     """Run the process's command line and return its exit code.
@@ -10,17 +14,23 @@ def main() -> int:
     `resolve` is answered here where it is plain, because the applications' start scripts
     that call it should not pay for a command line they do not use.
     """
+    argv, code = sys.argv[1:], None
     try:
-        from fftdeploy.quick import resolve_quickly
+        with signals.raised():
+            from fftdeploy.quick import resolve_quickly
 
-        if (code := resolve_quickly(sys.argv[1:])) is not None:
-            return code
-        return _run()
-    except KeyboardInterrupt:  # before `run` has the signals, while modules are imported
-        return 130
+            code = resolve_quickly(argv)
+            code = _run(argv) if code is None else code
+    except signals.Stopped as stop:
+        if code is None:  # else it came when all was done
+            from fftdeploy.cli.app import stopped_early
+
+            code = stopped_early(argv, stop)
+    signals.leave()
+    return code
 
 
-def _run() -> int:
+def _run(argv: list[str]) -> int:
     """Run the full command line with a patient garbage collector.
 
     A command ends before its garbage matters: collecting while modules are imported, and
@@ -29,10 +39,12 @@ def _run() -> int:
     import gc
 
     gc.set_threshold(50_000)
+    from fftdeploy import stdio
     from fftdeploy.cli.app import run
 
+    sys.stdout, sys.stderr = stdio.whole(sys.stdout), stdio.whole(sys.stderr)
     try:
-        return run(sys.argv[1:])
+        return run(argv)
     finally:
         gc.freeze()
 

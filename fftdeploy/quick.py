@@ -1,8 +1,8 @@
 """`fftdeploy resolve TARGET` without the command line: what a start script waits for."""
 
-import os
 from collections.abc import Sequence
 
+from fftdeploy import stdio
 from fftdeploy.errors import FftdeployError
 from fftdeploy.runtime import resolve
 
@@ -25,7 +25,7 @@ def resolve_quickly(argv: Sequence[str]) -> int | None:
         return None
     try:
         model = resolve(target, file=file)
-        os.write(1, f"{model}\n".encode())
+        stdio.write_whole(1, f"{model}\n".encode())
     except BrokenPipeError:
         return _PIPE_CLOSED
     except (FftdeployError, OSError):

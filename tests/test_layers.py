@@ -50,6 +50,7 @@ LAYERS = (
     ("ends",),
     ("provider", "settings", "providers", "wire", "journal", "files", "disk", "holder", "git"),
     ("model_names",),
+    ("stdio",),
     ("__init__",),
     ("runtime",),
     ("document",),

@@ -242,6 +242,11 @@ def _stopped(
     return outcome.exit_code
 
 
+def stopped_early(argv: Sequence[str], stop: signals.Stopped) -> int:
+    """Say what stopped a command line before its command began."""
+    return _stopped(_plain_output(argv), _name(argv), stop, data={})
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -269,7 +274,7 @@ def run(argv: Sequence[str]) -> int:
         except typer.Abort:
             return 130
         except signals.Stopped as stop:
-            return _stopped(_plain_output(argv), _name(argv), stop)
+            return stopped_early(argv, stop)
         except (SystemExit, OSError) as error:
             return _unprinted(_plain_output(argv), error)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is a bug

@@ -51,7 +51,8 @@ class Output:
         for stream in (self._stdout, self._stderr):
             # Printing may never fail after the file was replaced, whatever the locale says.
             if reconfigure := getattr(stream, "reconfigure", None):
-                reconfigure(errors="backslashreplace")
+                with suppress(OSError):  # what failed in somebody else's hands fails again
+                    reconfigure(errors="backslashreplace")
 
     @property
     def is_interactive(self) -> bool:
