@@ -36,6 +36,9 @@ def _run(argv: list[str]) -> int:
     A command ends before its garbage matters: collecting while modules are imported, and
     walking all of them on the way out, would be a fifth of `status --offline`.
     """
+    if sys.getfilesystemencoding() == "ascii":
+        # What is typed, and what files are called, is UTF-8 whatever the locale is said to be.
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  itself
     import gc
 
     gc.set_threshold(50_000)

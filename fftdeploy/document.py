@@ -14,6 +14,7 @@ from typing import Any
 
 from fftdeploy import locate, names, toml_reader
 from fftdeploy.errors import ConfigError
+from fftdeploy.names import undecoded
 
 MAX_BYTES = 8 * 1024 * 1024
 BOM = "\ufeff"
@@ -247,7 +248,7 @@ def text_problem(value: str) -> str:
         return f"must be one line of visible text: it contains U+{ord(found[0]):04X}"
     if found := _CONTROL.search(value):
         return f"must be visible text: it contains U+{ord(found[0]):04X}"
-    return ""
+    return "must be UTF-8" if undecoded([value]) else ""
 
 
 def toml_type(value: object) -> str:

@@ -5,6 +5,7 @@ digits of other scripts, and both have been used to smuggle look-alikes past a r
 """
 
 import re
+from collections.abc import Iterable
 
 OPENAI = "openai"
 """The provider where nothing else is said."""
@@ -12,6 +13,7 @@ OPENAI = "openai"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#/+-]{0,255}")
+_HALF = re.compile("[\ud800-\udfff]")
 _NOT_OPENAI = re.compile("[/#+]")
 _NOT_MODELS = {
     "ftjob-": "a fine-tuning job: use --job",
@@ -59,6 +61,11 @@ def nearest(word: str, known: "list[str]") -> str:
     from difflib import get_close_matches  # only a failing command pays for it
 
     return next(iter(get_close_matches(word, known, n=1, cutoff=0.6)), "")
+
+
+def undecoded(words: Iterable[str]) -> str:
+    """Return the first word that is not text: Python's stand-ins for bytes that are not UTF-8."""
+    return next((word for word in words if not word.isascii() and _HALF.search(word)), "")
 
 
 def override_variable(task: str, environment: str) -> str:

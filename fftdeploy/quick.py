@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fftdeploy import stdio
+from fftdeploy import names, stdio
 from fftdeploy.errors import FftdeployError
 from fftdeploy.runtime import resolve
 
@@ -21,7 +21,7 @@ def resolve_quickly(argv: Sequence[str]) -> int | None:
         name, target, _, file = argv
     else:
         return None
-    if name != "resolve" or target.startswith("-"):
+    if name != "resolve" or target.startswith("-") or names.undecoded(argv):
         return None
     try:
         model = resolve(target, file=file)

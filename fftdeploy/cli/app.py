@@ -16,6 +16,7 @@ from fftdeploy import errors
 from fftdeploy.cli import signals
 from fftdeploy.cli.session import Session, open_session, secrets_of, with_changed
 from fftdeploy.errors import FftdeployError, Outcome
+from fftdeploy.names import undecoded
 from fftdeploy.render.output import ClosedPipeError, Format, Output
 from fftdeploy.report import Report
 
@@ -267,6 +268,7 @@ def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; every failure ends here."""
     with signals.raised():
         try:
+            _require_text(argv)
             _register(argv)
             return int(app(args=list(argv), prog_name="fftdeploy", standalone_mode=False) or 0)
         except typer.TyperException as error:
@@ -279,6 +281,11 @@ def run(argv: Sequence[str]) -> int:
             return _unprinted(_plain_output(argv), error)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is a bug
             return _bug(_plain_output(argv), _name(argv), error)
+
+
+def _require_text(argv: Sequence[str]) -> None:
+    if word := undecoded(argv):
+        raise typer.BadParameter(f"{word[:80]!a} is not UTF-8")
 
 
 def _register(argv: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fftdeploy import providers
 from fftdeploy.asking import Clock, system_clock
+from fftdeploy.document import text_problem
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.hosts import is_loopback
 from fftdeploy.render.output import Format, Output
@@ -139,8 +140,6 @@ class Session:
         Raises:
             UsageError: Nobody can be asked, or the answer is not one line of text.
         """
-        from fftdeploy.document import text_problem
-
         if value is None and self.output.is_interactive:
             value = self.output.ask(question)
         if not value:
@@ -255,24 +254,24 @@ def actor_name(session: Session, asked: str | None) -> str:
     """Return who makes a change: `--by`, the CI's actor, git's e-mail, or the OS user.
 
     Raises:
-        UsageError: `--by` is not one line of text.
+        UsageError: The first of them that there is is not one line of text.
     """
-    from fftdeploy.document import text_problem
-
     environ = session.environ
     if asked is not None:
-        if problem := text_problem(asked):
-            raise UsageError(f"--by {problem}", hint="name a person or a job")
-        return asked
+        return _actor("--by", asked)
     for variable in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
-        if (name := environ.get(variable)) and not text_problem(name):
-            return name
+        if name := environ.get(variable):
+            return _actor(variable, name)
     from fftdeploy import git
 
     email = git.user_email(session.workspace.folder, environ)
-    if email and not text_problem(email):
-        return email
-    return _os_user()
+    return _actor("git's user.email", email) if email else _os_user()
+
+
+def _actor(source: str, name: str) -> str:
+    if problem := text_problem(name):
+        raise UsageError(f"{source} {problem}", hint="add --by NAME", code="by")
+    return name
 
 
 def _os_user() -> str:

@@ -273,8 +273,7 @@ def user_email(
         answer = run(folder, arguments, question_environ(environ), timeout_s)
     except UsageError:
         return None
-    email = answer.stdout.decode(errors="replace").strip()
-    return email if answer.returncode == 0 and email and email.isprintable() else None
+    return (os.fsdecode(answer.stdout).strip() or None) if answer.returncode == 0 else None
 
 
 def find_version(

@@ -18,6 +18,8 @@ _INVISIBLE = re.compile(
 _KEY_SHAPE = re.compile(r"(?<![\w.:/#+-])sk-(?=[A-Za-z_-]*[0-9*])[A-Za-z0-9_*-]{8,}")
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
 _VENDOR_COMMAND = re.compile(r"##(?=vso\[|teamcity\[|\[)|section_(?=start:|end:)")
+_ESCAPES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(\\ud[89a-f][0-9a-f]{2})")
+"""What begins with a backslash in JSON; the group is half of a surrogate pair, which is no text."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*:[A-Za-z0-9._:/+-]{1,255}")
 REDACTED = "[redacted]"
 
@@ -43,6 +45,8 @@ def redact(text: str, secrets: Collection[str]) -> str:
 def json_document(value: Any, secrets: Collection[str] = ()) -> str:
     """Return one JSON document in ASCII, on one screen, that no CI runner takes a command from."""
     text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False, default=str)
+    if "\\ud" in text:
+        text = _ESCAPES.sub(lambda found: f"\\{found[0]}" if found[1] else found[0], text)
     text = redact(text, secrets).replace("\x7f", "\\u007f")
     return text.replace("##", "#\\u0023").replace("::", ":\\u003a") + "\n"
 
