@@ -46,7 +46,7 @@ class Shutdown(NamedTuple):
 
     date: date
     source: str
-    """`model`, `table (fine-tunes of BASE)`, `base model` or `table (BASE)`.
+    """`model`, `table of DAY (fine-tunes)`, `base model` or `table of DAY (BASE)`.
 
     Where the model's own date is in another field than OpenAI's: `model, FIELD`.
     """

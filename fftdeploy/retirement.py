@@ -10,10 +10,12 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-AS_OF = date(2026, 11, 21)
+AS_OF = date(2026, 11, 28)
 """The day on which the table was last compared with its source."""
 
 SOURCE = "https://developers.openai.com/api/docs/deprecations"
+DATED = f"table of {AS_OF}"
+"""What every screen calls the table: a date and a replacement are OpenAI's opinion of a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,21 @@ TABLE = tuple(
         ("o1", None, _OCTOBER, "gpt-5.6-sol"),
         ("o1-pro", None, _OCTOBER, "gpt-5.6-sol"),
         ("o3-mini", None, _OCTOBER, "gpt-5.6-sol"),
-        ("gpt-5", None, _DECEMBER, "gpt-5.6-sol"),
-        ("gpt-5-mini", None, _DECEMBER, ""),
+        ("gpt-5", None, _DECEMBER, "gpt-6.1-sol"),
+        ("gpt-5-mini", None, _DECEMBER, "gpt-6.1-terra"),
         ("gpt-5-nano", None, _DECEMBER, ""),
         ("gpt-5-pro", None, _DECEMBER, ""),
-        ("o3", None, _DECEMBER, "gpt-5.6-sol"),
+        ("o3", None, _DECEMBER, ""),
         ("o3-pro", None, _DECEMBER, ""),
         ("gpt-5.1", None, _APRIL, ""),
         ("gpt-5.4-nano", None, _APRIL, ""),
+        ("gpt-5.5-cyber-preview", None, date(2027, 2, 1), ""),
+        # No chat models, but `models` lists them.
+        ("chatgpt-image-latest", None, date(2026, 12, 1), ""),
+        ("gpt-image-1-mini", None, date(2026, 12, 1), ""),
+        ("gpt-image-1.5", None, date(2026, 12, 1), ""),
+        ("gpt-4o-transcribe", None, date(2027, 2, 26), ""),
+        ("whisper-1", None, date(2027, 2, 26), ""),
     )
 )
 
@@ -154,8 +163,8 @@ def table_date(model: str) -> tuple[date, str] | None:
     if row is None:
         return None
     if tuned and row.fine_tunes:
-        return row.fine_tunes, f"table (fine-tunes of {base})"
-    return (row.itself, f"table ({base})") if row.itself else None
+        return row.fine_tunes, f"{DATED} (fine-tunes)"
+    return (row.itself, f"{DATED} ({base})") if row.itself else None
 
 
 def has_fine_tune_row(model: str) -> bool:
@@ -165,6 +174,6 @@ def has_fine_tune_row(model: str) -> bool:
 
 
 def replacement_for(model: str) -> str:
-    """Return the model that OpenAI lists as a replacement; "" where it names none."""
+    """Return the model that the table names as a replacement; "" where it names none."""
     row = row_for(base_of(model) or model)
     return row.replacement if row else ""

@@ -209,7 +209,9 @@ def missing(model: str, answer: Answer, *, can_be_fresh: bool) -> Verdict:
 def replace_hint(model: str) -> str:
     """Return the next step after a retirement."""
     replacement = retirement.replacement_for(model)
-    return f"OpenAI lists {replacement} as its replacement" if replacement else LIST_HINT
+    if not replacement:
+        return LIST_HINT
+    return f"OpenAI's {retirement.DATED} names {replacement} as its replacement"
 
 
 def explain(answer: Answer) -> Verdict:

@@ -616,15 +616,30 @@ def test_at_a_terminal_it_offers_to_evaluate_and_says_what_that_costs(
     assert code == 0 or Path("deployments.toml").read_bytes() == before
 
 
-def test_a_dry_run_spends_nothing_even_with_eval(
+def test_a_dry_run_with_eval_says_what_the_run_would_ask_and_spends_nothing(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     before = scene(V8, V10)
+    argv = ("promote", TARGET, "--why", "x", "--dry-run", "--eval")
 
-    ended = command("promote", TARGET, "--why", "x", "--dry-run", "--eval")
+    ended = command(*argv)
+    refused = command(*argv, "--max-requests", "133")
+    unpriced = command(*argv, "--max-usd", "1")
+    there = command("eval", TARGET)
+    planned = command(*argv)
 
-    assert ended.code == 7
-    assert evidence() == []
+    error, detail, hint = ended.err.splitlines()[-3:]
+    assert (ended.code, planned.code, there.code) == (7, 0, 0), ended.err
+    assert error.startswith(f"error: {TARGET} is protected, and ")
+    assert error.endswith("; a dry run asks for none")
+    assert detail.startswith(
+        "  without --dry-run it is made now, with at most 134 requests, about "
+    )
+    assert hint == f"hint: fftdeploy eval {TARGET}"
+    assert (refused.code, unpriced.code) == (6, 2), refused.err + unpriced.err
+    assert "134 requests are more than the 133 that are allowed" in refused.err
+    assert "--max-usd needs the price of " in unpriced.err
+    assert len(evidence()) == 1
     assert Path("deployments.toml").read_bytes() == before
 
 

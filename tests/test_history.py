@@ -82,7 +82,7 @@ def test_models_are_listed_with_dates_and_places(
     assert result.code == 0
     assert found[V9]["live_in"] == ["triage/staging"]
     assert found[V9]["shutdown_date"] == "2027-01-14"
-    assert found[V9]["shutdown_source"] == "table (fine-tunes of gpt-4.1-mini-2025-04-14)"
+    assert found[V9]["shutdown_source"] == "table of 2026-11-28 (fine-tunes)"
     assert found["gpt-4.1-mini-2025-04-14"]["shutdown_source"] == "model"
     assert "ftjob-running" in {job["id"] for job in json.loads(result.out)["jobs"]}
 

@@ -197,8 +197,8 @@ def test_shutdown_dates_in_their_order(on: Scene) -> None:
     assert found == [
         Shutdown(date(2027, 2, 2), "model"),
         Shutdown(date(2027, 3, 3), "base model"),
-        Shutdown(date(2026, 12, 11), "table (gpt-5-mini)"),
-        Shutdown(date(2027, 1, 14), "table (fine-tunes of gpt-4.1-mini-2025-04-14)"),
+        Shutdown(date(2026, 12, 11), "table of 2026-11-28 (gpt-5-mini)"),
+        Shutdown(date(2027, 1, 14), "table of 2026-11-28 (fine-tunes)"),
     ]
     assert on.api.asked("GET").count(f"/v1/models/{base}") == 2
 
@@ -223,7 +223,7 @@ def test_a_past_date_in_the_table_proves_nothing_by_itself(on: Scene) -> None:
     probed = on.prover().prove(Question(OCTOBER))
     retrieved = on.prover().prove(Question(OCTOBER, probe=False))
 
-    source = "table (fine-tunes of gpt-4.1-nano-2025-04-14)"
+    source = "table of 2026-11-28 (fine-tunes)"
     assert (probed.state, probed.dead, probed.warnings) == (
         "ready",
         False,
@@ -400,7 +400,9 @@ def test_models(on: Scene) -> None:
         (MODEL, "gpt-4.1-mini-2025-04-14", "acme"),
         ("x", "", "acme"),
     ]
-    assert found[0].shutdown == Shutdown(date(2027, 1, 14), "table (gpt-4.1-2025-04-14)")
+    assert found[0].shutdown == Shutdown(
+        date(2027, 1, 14), "table of 2026-11-28 (gpt-4.1-2025-04-14)"
+    )
     on.api.script("GET", "/v1/models", error(401, "invalid_api_key"))
     with pytest.raises(AuthError):
         on.prover().models()
@@ -554,5 +556,5 @@ def test_a_past_own_date_is_never_probed(on: Scene) -> None:
     readiness = on.prover().prove(Q)
 
     assert (readiness.state, readiness.dead, on.api.asked("POST")) == ("not-ready", True, [])
-    assert readiness.hint == "OpenAI lists gpt-6-luna as its replacement"
+    assert readiness.hint == "OpenAI's table of 2026-11-28 names gpt-6-luna as its replacement"
     assert readiness.runway_days(NOW.date()) == 0

@@ -43,7 +43,7 @@ SITUATIONS = {
         NotReadyError,
         "retired",
         "OpenAI has retired it and no longer serves it",
-        "OpenAI lists gpt-6-luna as its replacement",
+        "OpenAI's table of 2026-11-28 names gpt-6-luna as its replacement",
     ),
     "forbidden": (
         failed(403, "model_not_found", "Project `proj_1` does not have access to model"),
@@ -176,7 +176,7 @@ def test_ready_rests_on_what_was_asked() -> None:
         "ready",
         "ready",
         basis=("retrieved", "probed"),
-        shutdown=Shutdown(date(2027, 1, 14), "table (fine-tunes of gpt-4.1-mini-2025-04-14)"),
+        shutdown=Shutdown(date(2027, 1, 14), "table of 2026-11-28 (fine-tunes)"),
         where=WHERE,
     )
 
@@ -201,7 +201,7 @@ def test_D28_the_nearer_the_end_the_louder(today: date, state: str, warnings: in
 def test_D28_says_how_long_and_who_says_so() -> None:
     readiness = judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), date(2027, 1, 4), SETTINGS)
     assert readiness.warnings == (
-        "it shuts down on 2027-01-14, in 10 days (table (fine-tunes of gpt-4.1-mini-2025-04-14))",
+        "it shuts down on 2027-01-14, in 10 days (table of 2026-11-28 (fine-tunes))",
     )
 
 
@@ -240,20 +240,29 @@ def test_the_grammar_of_fine_tunes(model: str) -> None:
 
 
 DATES = {
-    MODEL: (date(2027, 1, 14), "table (fine-tunes of gpt-4.1-mini-2025-04-14)"),
-    f"{MODEL}:ckpt-step-4": (date(2027, 1, 14), "table (fine-tunes of gpt-4.1-mini-2025-04-14)"),
-    "ft:gpt-4o-mini:acme::x": (date(2027, 1, 14), "table (fine-tunes of gpt-4o-mini-2024-07-18)"),
+    MODEL: (date(2027, 1, 14), "table of 2026-11-28 (fine-tunes)"),
+    f"{MODEL}:ckpt-step-4": (
+        date(2027, 1, 14),
+        "table of 2026-11-28 (fine-tunes)",
+    ),
+    "ft:gpt-4o-mini:acme::x": (
+        date(2027, 1, 14),
+        "table of 2026-11-28 (fine-tunes)",
+    ),
     "ft:gpt-4.1-nano:acme::x": (
         date(2026, 10, 23),
-        "table (fine-tunes of gpt-4.1-nano-2025-04-14)",
+        "table of 2026-11-28 (fine-tunes)",
     ),
-    "ft:davinci-002:acme::x": (date(2026, 10, 23), "table (fine-tunes of davinci-002)"),
-    "davinci-002": (date(2026, 9, 28), "table (davinci-002)"),
-    "gpt-4o": (date(2027, 1, 14), "table (gpt-4o-2024-08-06)"),
-    "gpt-4o-2024-05-13": (date(2026, 10, 23), "table (gpt-4o-2024-05-13)"),
-    "gpt-5-2025-08-07": (date(2026, 12, 11), "table (gpt-5-2025-08-07)"),
-    "gpt-5.1": (date(2027, 4, 1), "table (gpt-5.1)"),
-    "ft:gpt-5:acme::x": (date(2026, 12, 11), "table (gpt-5)"),
+    "ft:davinci-002:acme::x": (
+        date(2026, 10, 23),
+        "table of 2026-11-28 (fine-tunes)",
+    ),
+    "davinci-002": (date(2026, 9, 28), "table of 2026-11-28 (davinci-002)"),
+    "gpt-4o": (date(2027, 1, 14), "table of 2026-11-28 (gpt-4o-2024-08-06)"),
+    "gpt-4o-2024-05-13": (date(2026, 10, 23), "table of 2026-11-28 (gpt-4o-2024-05-13)"),
+    "gpt-5-2025-08-07": (date(2026, 12, 11), "table of 2026-11-28 (gpt-5-2025-08-07)"),
+    "gpt-5.1": (date(2027, 4, 1), "table of 2026-11-28 (gpt-5.1)"),
+    "ft:gpt-5:acme::x": (date(2026, 12, 11), "table of 2026-11-28 (gpt-5)"),
     "gpt-4o-audio-preview": None,
     "gpt-5-codex": None,
     "gpt-50": None,

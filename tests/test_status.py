@@ -19,7 +19,7 @@ V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 V10 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v10:DeFg0"
 GHOST = "ft:gpt-4.1-mini-2025-04-14:acme:triage-ghost:Gh0st"
-ENDS = "2027-01-14, table (fine-tunes of gpt-4.1-mini-2025-04-14)"
+ENDS = "2027-01-14, table of 2026-11-28 (fine-tunes)"
 
 
 def row(n: int, model: str, rest: str = 'via = "model"') -> str:
@@ -48,7 +48,7 @@ def test_a_pipe_gets_one_line_a_target(repo: Path, sandbox: Sandbox, command: Co
     assert result.out.splitlines() == [
         "TARGET          MODEL                                            "
         "SINCE                          BY  READY                      "
-        "RUNWAY                                                               "
+        "RUNWAY                                                  "
         "ROLLBACK                                                    ANSWERS",
         f"triage/staging  {V9}  2026-11-02 09:00Z (release 2)  ci  ready (retrieved, probed)  "
         f"54 days ({ENDS})  release 1: {V8}  ready (retrieved, probed)",

@@ -132,6 +132,21 @@ class Evaluation:
         run = self._run(self._arms(candidates, live, self._beside(candidates)))
         return self._estimate(run, self._means(run))
 
+    def rehearse(self, candidates: Sequence[Bundle]) -> Estimate:
+        """Refuse what `run` refuses before it asks the first example; return what it would ask.
+
+        The models are taken to answer, and nothing to be known yet.
+        """
+        self.bar.require_enough()
+        self.bar.folder.require_room(self.bar.task)
+        self._require_prices(candidates)
+        run = self._run(
+            self._arms(candidates, self._compared(candidates), self._beside(candidates))
+        )
+        means = self._means(run)
+        self._spending(run, means).require_allowed(run.size)
+        return self._estimate(run, means)
+
     def _training(self) -> dict[str, Any] | None:
         """Say how many of the examples the candidate may have seen in training."""
         if self.flags.training is None:
@@ -279,15 +294,8 @@ class Evaluation:
 
     def _ask(self, run: Run, log: RunLog) -> Results:
         prices = self.workspace.policy.prices
-        models = {name: arm.bundle.model for name, arm in run.arms.items()}
         means = self._means(run)
-        spending = Spending(
-            models,
-            prices,
-            max_usd=self.flags.max_usd,
-            max_requests=self.flags.max_requests or MAX_REQUESTS,
-            means=means,
-        )
+        spending = self._spending(run, means)
         arms, asked = plural(len(run.arms), "arm"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run, means), prices.on)
@@ -313,6 +321,15 @@ class Evaluation:
     def _tell(self, what: str) -> None:
         self.session.output.leave_progress()
         self.session.output.note(what)
+
+    def _spending(self, run: Run, means: Mapping[str, Mean]) -> Spending:
+        return Spending(
+            {name: arm.bundle.model for name, arm in run.arms.items()},
+            self.workspace.policy.prices,
+            max_usd=self.flags.max_usd,
+            max_requests=self.flags.max_requests or MAX_REQUESTS,
+            means=means,
+        )
 
     def _estimate(self, run: Run, means: Mapping[str, Mean]) -> Estimate:
         prices = self.workspace.policy.prices

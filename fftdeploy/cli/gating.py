@@ -137,14 +137,17 @@ class Gate:
             cost = cost_words(evaluation.estimate([candidate]), change.workspace.policy.prices.on)
             output.say(line(why), line(f"an evaluation takes {cost}"))
             wanted = output.ask("evaluate now? [y/N]").lower() in {"y", "yes"}
-        if not wanted or change.flags.dry_run:
-            named = "" if self.is_default else f" {candidate.model}@{candidate.profile or ''}"
-            raise InconclusiveError(
-                f"{change.name} is protected, and {why}",
-                hint=f"fftdeploy eval {change.name}{named}, or add --eval",
-                code="no-evidence",
-            )
-        return evaluation.run([candidate])[0]
+        if wanted and not change.flags.dry_run:
+            return evaluation.run([candidate])[0]
+        named = "" if self.is_default else f" {candidate.model}@{candidate.profile or ''}"
+        hint = f"fftdeploy eval {change.name}{named}"
+        said = f"{change.name} is protected, and {why}"
+        if not wanted:
+            raise InconclusiveError(said, hint=f"{hint}, or add --eval", code="no-evidence")
+        cost = cost_words(evaluation.rehearse([candidate]), change.workspace.policy.prices.on)
+        error = InconclusiveError(f"{said}; a dry run asks for none", hint=hint, code="no-evidence")
+        error.details = (f"without --dry-run it is made now, with at most {cost}",)
+        raise error
 
     def _judged(self, bar: "QualityBar", stored: "Stored") -> Passed:
         verdict = stored.verdict
