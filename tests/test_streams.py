@@ -240,6 +240,16 @@ def test_J22_F8_json_is_one_document_even_then() -> None:
     assert '"exit_code": 143' in document
 
 
+@pytest.mark.parametrize("argv", [("history",), ("history", "--json")], ids=" ".join)
+def test_J22_J9_a_signal_ends_a_command_that_nobody_reads(argv: tuple[str, ...]) -> None:
+    with started(argv, {}, blocks=True) as (process, reader):
+        assert is_full(reader)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+
+    assert (process.returncode, err) == (143, b"error: stopped by SIGTERM; nothing was changed\n")
+
+
 def test_J22_control_python_alone_prints_a_traceback() -> None:
     code = "import asyncio, http.server, email.mime.text, concurrent.futures, sqlite3, unittest"
     with importing([sys.executable, "-c", code], 100, subprocess.PIPE) as (process, _):

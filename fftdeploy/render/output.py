@@ -277,6 +277,9 @@ class Output:
         except OSError as error:
             self._abandon(self._stdout)
             raise DiskError(f"{error.strerror} writing to stdout") from None
+        except BaseException:  # a signal: what is left would block the last flush again
+            self._abandon(self._stdout)
+            raise
 
     def _write_error(self, text: str) -> None:
         if self._stderr is None:
