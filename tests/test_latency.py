@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
+import certificates
 import pytest
 from evaluating import arm, evaluate, make_run, model, numbered
 from fault_server import KEY, FaultServer, Reply, reply
@@ -103,6 +105,21 @@ def test_J24_from_the_body_out_to_the_last_byte_in() -> None:
     assert measured(0.003, 4) == 0
     assert measured(0.5, 0, "send_request_headers") is None
     assert Stopwatch().seconds(None) is None
+
+
+@needs_linux
+def test_J24_latency_is_the_sockets_below_tls_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.pem").write_text(certificates.GOOD + certificates.KEY)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "c.pem")
+    with SlowApi(tls=context) as api:
+        p50, _ = told(tmp_path, api)
+        own = median(api.took_ms)
+    print(f"told {p50:.0f} ms, the server's own {own:.0f} ms")
+    assert -10 <= p50 - own <= 1000 * STALL_S
 
 
 def test_silence_is_not_known_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
