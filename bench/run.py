@@ -28,6 +28,7 @@ import evaluation
 import evidence
 import gate
 import limits
+import linear
 import online
 import peers
 import report
@@ -43,6 +44,7 @@ BENCHES: dict[str, tuple[Callable[[Path, int, Size], list[Row]], int]] = {
     "connections": (online.connections, 5),
     "edits": (edits.bench, 9),
     "changes": (changes.bench, 11),
+    "linear": (linear.bench, 3),
     "evaluation": (evaluation.bench, 5),
     "limits": (limits.bench, 1),
     "evidence": (evidence.bench, 5),

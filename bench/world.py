@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,18 @@ def model_id(number: int, release: int = 1) -> str:
 def deployments(targets: int, releases: int = 1) -> str:
     """Return a file of `targets` targets in as many tasks, with a model of their own each."""
     return "version = 1\n" + "".join(_target(number, releases) for number in range(targets))
+
+
+def long_past(releases: int) -> str:
+    """Return a file of one target with a release of each of many models, a minute apart."""
+    first = datetime.fromisoformat(NOW) - timedelta(days=1, minutes=releases)
+    rows = "".join(
+        f'  {{ n = {n}, model = "{model_id(n)}", at = {first + timedelta(minutes=n):%FT%TZ}, '
+        f'by = "ana@acme.example", via = "model", why = "PR #{n}" }},\n'
+        for n in range(releases, 0, -1)
+    )
+    live = model_id(releases)
+    return f'version = 1\n\n[task-00000.production]\nmodel = "{live}"\nreleases = [\n{rows}]\n'
 
 
 def _target(number: int, releases: int) -> str:
