@@ -107,7 +107,7 @@ def changed(what: str, url: str, examples: Path) -> Run:
     if what == "prompt":
         return make_run(url, [arm("v8", name="candidate", text='system = "Triage."\n')], examples)
     if what == "examples":
-        examples.write_bytes(examples.read_bytes() + b"\n")
+        examples.write_bytes(examples.read_bytes().replace(b"(7)", b"(seven)"))
     if what == "repeats":
         gate = rules(repeats=2)
         return make_run(url, [arm("v8", name="candidate")], examples, gate=gate)
