@@ -22,14 +22,14 @@ from scenes import V8, V9, past, write
 SCRIPT = str(Path(sys.executable).with_name("fftdeploy"))
 TARGET = "triage/production"
 PAGE = 4096
-UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
+UNBUFFERED, BUFFERED = {"PYTHONUNBUFFERED": "1"}, {"PYTHONUNBUFFERED": ""}
 WAYS = [
     # a command that prints more than a pipe of one page takes, its environment, what writes do
     pytest.param(argv, environ, blocks, id=f"{' '.join(argv)}-{environ}-{blocks}")
     for argv, environ, blocks in (
         (("history", "--json"), UNBUFFERED, True),
         (("history", "--json"), UNBUFFERED, False),
-        (("history", "--json"), {}, False),
+        (("history", "--json"), BUFFERED, False),
         (("history",), UNBUFFERED, False),
         (("history", "--format", "markdown"), UNBUFFERED, False),
         (("history", "--format", "github"), UNBUFFERED, False),
@@ -117,13 +117,13 @@ def test_J9_a_reader_that_leaves_in_mid_document(
     ("argv", "environ"),
     [
         (("history", "--json"), UNBUFFERED),
-        (("history",), {}),
+        (("history",), BUFFERED),
         (("resolve", TARGET), UNBUFFERED),
         (("resolve", TARGET, "--json"), UNBUFFERED),
         (("schema",), UNBUFFERED),
         (("--help",), UNBUFFERED),
-        (("promote", "--help"), {}),
-        (("--version",), {}),
+        (("promote", "--help"), BUFFERED),
+        (("--version",), BUFFERED),
     ],
 )
 def test_J9_a_file_that_takes_a_part(
@@ -242,7 +242,7 @@ def test_J22_F8_json_is_one_document_even_then() -> None:
 
 @pytest.mark.parametrize("argv", [("history",), ("history", "--json")], ids=" ".join)
 def test_J22_J9_a_signal_ends_a_command_that_nobody_reads(argv: tuple[str, ...]) -> None:
-    with started(argv, {}, blocks=True) as (process, reader):
+    with started(argv, BUFFERED, blocks=True) as (process, reader):
         assert is_full(reader)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
