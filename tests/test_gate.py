@@ -318,6 +318,15 @@ def test_allow_says_what_it_lets_through() -> None:
     )
 
 
+def test_J17_what_is_let_through_is_told_of_groups() -> None:
+    made = table(0, 0, 100, groups=[f"g{place // 2}" for place in range(100)])
+    verdict = judge(replace(RULES, on_inconclusive="allow"), made)
+    alone = judge(replace(RULES, on_inconclusive="allow"), table(0, 0, 50))
+    said = "with 50 {}, a model 10.0 points worse gets through 58% of the time"
+    assert verdict.detail[-1].endswith(said.format("groups"))
+    assert alone.detail[-1].endswith(said.format("pairs"))
+
+
 def test_candidates_tried_together_share_the_risk() -> None:
     alone, shared = (judge(RULES, table(0, 0, 60), candidates=m) for m in (1, 3))
     assert (alone.ruling, shared.ruling) == ("pass", "inconclusive")

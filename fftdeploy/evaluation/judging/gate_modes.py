@@ -8,7 +8,7 @@ from fftdeploy.evaluation.judging.paired import MIN_UNITS, Bar, Pairs
 from fftdeploy.evaluation.judging.sizing import Units
 from fftdeploy.evaluation.results import PASS, USABLE, Results
 from fftdeploy.evaluation.verdict import ArmResult, Comparison, Reason, ReasonCode
-from fftdeploy.gate_rules import GateRules
+from fftdeploy.gate_rules import MAX_REPEATS, GateRules
 
 
 class Decision(NamedTuple):
@@ -33,8 +33,12 @@ def hold_comparison(
     if rules.on_inconclusive != "allow":
         return decision
     worse = wording.points(sizing.much_worse(rules.margin))
-    share = sizing.let_through(found.n, rules.margin, bar.confidence)
-    return decision._replace(consequence=_allowed(found.n, f"a model {worse} points worse", share))
+    units = Units(found.n, found.groups, found.units)
+    share = sizing.let_through(units.tested, rules.margin, bar.confidence)
+    what, noun = f"a model {worse} points worse", "groups" if units.groups else "pairs"
+    return decision._replace(
+        consequence=_allowed(units.groups or units.examples, noun, what, share)
+    )
 
 
 def _compared(rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
@@ -55,7 +59,8 @@ def _compared(rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar:
     )
     needed = units.needed(size.n)
     ways = [wording.more(needed, found, "settle it at this disagreement rate")]
-    ways += [f"--repeats {2 * pairs.repeats}"] if pairs.live_wavers else []
+    if pairs.live_wavers and 2 * pairs.repeats <= MAX_REPEATS:
+        ways.append(f"--repeats {2 * pairs.repeats}")
     ways += wording.wider(found, rules.margin)
     decision = _stop("margin", "inconclusive", wording.unsettled(found, rules.margin))
     return decision._replace(settling="; or ".join(ways), needed=needed)
@@ -102,7 +107,8 @@ def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> D
             decision = decision._replace(settling=settling, needed=needed)
     if rules.on_inconclusive == "allow":
         share = sizing.let_through_threshold(tested, threshold, 1 - bar.risk)
-        text = _allowed(n, "a pass rate 10 points under the threshold", share, "examples")
+        what = "a pass rate 10 points under the threshold"
+        text = _allowed(units.groups or n, units.noun, what, share)
         decision = decision._replace(consequence=text)
     return decision
 
@@ -155,6 +161,6 @@ def _stop(code: ReasonCode, ruling: str, message: str) -> Decision:
     return Decision(message, Reason(code, "fail" if ruling == "fail" else "inconclusive", message))
 
 
-def _allowed(n: int, what: str, share: float, noun: str = "pairs") -> str:
+def _allowed(n: int, noun: str, what: str, share: float) -> str:
     allow = f'on_inconclusive = "allow": with {n} {noun}'
     return f"{allow}, {what} gets through {100 * share:.0f}% of the time"
