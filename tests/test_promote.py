@@ -397,7 +397,7 @@ def test_D37_a_release_carries_the_servers_time(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(past("triage/staging", V7))
-    monkeypatch.setenv("FFTDEPLOY_NOW", "1970-01-02T00:00:00Z")
+    monkeypatch.setenv("FFTDEPLOY_NOW", "2026-11-01T00:00:00Z")
     result = command("promote", "triage/staging", "--model", V9, "--yes")
     assert (result.code, newest("triage/staging").at) == (0, STORY_NOW)
 

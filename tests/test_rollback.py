@@ -430,7 +430,7 @@ def test_D37_the_servers_clock_dates_a_rollback(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(past(NAME, V6, V7))
-    monkeypatch.setenv("FFTDEPLOY_NOW", "2038-02-01T00:00:00Z")
+    monkeypatch.setenv("FFTDEPLOY_NOW", "2026-12-10T00:00:00Z")
     assert (back(command).code, newest(NAME).at, read(NAME).holds[0].since) == (
         0,
         STORY_NOW,
