@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import Command
-from fault_server import KEY, FaultServer, chat_body, error, good_chat, good_model, reply
+from fault_server import (
+    KEY,
+    FaultServer,
+    Reply,
+    chat_body,
+    echo,
+    error,
+    good_chat,
+    good_model,
+    reply,
+)
 from test_api_faults import FakeTime
 
 from fftdeploy.cli import session
@@ -377,7 +387,7 @@ def hostile_answers(payload: str) -> list[Any]:
     said = {"role": "assistant", "content": payload}
     return [
         chat_body(choices=[{"index": 0, "message": message, "finish_reason": reason}])
-        | {"model": payload, "system_fingerprint": payload}
+        | {"system_fingerprint": payload}
         for message, reason in (
             (said, "stop"),
             (said, payload),
@@ -385,6 +395,22 @@ def hostile_answers(payload: str) -> list[Any]:
             ({**said, "content": json.dumps({payload: payload, "::error::x": 1})}, "stop"),
         )
     ]
+
+
+def by_the_model_asked(body: dict[str, Any]) -> Reply:
+    return Reply("hostile", made=lambda asked: reply(body=body | {"model": asked["model"]}))
+
+
+def test_F1_J4_a_hostile_name_of_the_model_that_answers(
+    world: tuple[Path, FaultServer], command: Command
+) -> None:
+    _, api = world
+    api.retrieve(good_model(id="gpt-6-luna"), model="gpt-6-luna")
+    promotion = ("promote", "triage/production", "--model", "gpt-6-luna", "--yes", "--by", "ci")
+    for payload in PAYLOADS:
+        api.probe(good_chat(model=payload))
+        done = command(*promotion)
+        assert (done.code, harmless(done.out), harmless(done.err)) == (9, "", "")
 
 
 def test_F1_H13_the_whole_way_from_examples_and_answers(
@@ -409,7 +435,7 @@ def test_F1_H13_the_whole_way_from_examples_and_answers(
         for model in (MODEL, "gpt-6-luna"):
             api.retrieve(good_model(id=model), model=model)
         for argv in commands:
-            api.probe(*2 * [good_chat(model=MODEL)], *(reply(body=body) for body in answers))
+            api.probe(*2 * [echo()], *map(by_the_model_asked, answers))
             done = command(*argv, "--format", form)
             tried += 1
             codes.add((argv[0], done.code))
