@@ -26,6 +26,8 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 _PREFIXES = ("OPENAI_", "FFTDEPLOY_", "GITHUB_", "GITLAB_", "GIT_")
 _NAMES = {"CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "PYTHONIOENCODING"}
+# Images for containers set these two: users keep output back, and bytecode.
+_NAMES |= {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 
 
 class Result(NamedTuple):

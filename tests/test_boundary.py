@@ -231,8 +231,15 @@ def test_F10_a_full_disk_under_stdout(repo: Path, api: FaultServer) -> None:
 
 
 def test_F12_without_a_terminal_nothing_is_asked_or_coloured(repo: Path, api: FaultServer) -> None:
-    done = shell(f'setsid "$F" promote production --model {MODEL} --why x < /dev/null; echo $?')
-    assert done.stdout == "2\n"
+    done = subprocess.run(
+        [SCRIPT, "promote", "production", "--model", MODEL, "--why", "x"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
     assert "nobody can be asked here" in done.stderr
     assert "--yes" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr

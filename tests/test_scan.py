@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -599,7 +600,7 @@ def test_C18_C19_nothing_redirects_git_or_runs(
 def test_git_is_asked_once_whatever_the_number_of_files(
     tree: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, real = tmp_path / "log", subprocess.check_output(["which", "git"], text=True).strip()
+    log, real = tmp_path / "log", shutil.which("git")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/git").write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {real} "$@"\n')
     (tmp_path / "bin/git").chmod(0o755)
