@@ -91,6 +91,15 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 
+def test_every_fault_that_a_test_carries_has_a_row_and_every_row_a_test() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/*.py"))
+    page = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-J][0-9]+) \|", page, re.MULTILINE)
+
+    assert len(set(rows)) == len(rows)
+    assert set(re.findall(r"(?<![A-Za-z0-9])[A-J][0-9]{1,2}(?![A-Za-z0-9])", tests)) == set(rows)
+
+
 def test_commands_named_in_the_docs_exist() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in EVERY_PAGE)
     named = set(re.findall(r"`fftdeploy ([a-z]+)", text))

@@ -274,7 +274,7 @@ def disagreement(kind: type[Rules], trace: Trace) -> str:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_B29_F18_random_histories(
+def test_B29_random_histories(
     sandbox: Sandbox, command: Command, repo: Path, chunk: int, record_property: Any
 ) -> None:
     for name in ("a", "b"):

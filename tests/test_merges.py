@@ -1,6 +1,6 @@
 """Two people and one file: what git merges clean means what both meant, and the rest is named.
 
-C9 to C13 and figure F6, with real merges.
+C9 to C13, with real merges.
 """
 
 import random
@@ -70,7 +70,7 @@ def state(data: bytes) -> object:
         return None
 
 
-def test_C10_F6_concurrent_pull_requests_are_merged_right_or_not_at_all(
+def test_C10_concurrent_pull_requests_are_merged_right_or_not_at_all(
     sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two branches of two clones through a bare remote; expected is one change after the other.
@@ -129,7 +129,7 @@ def replayed(command: Command, base: bytes, *changes: list[object]) -> object:
     return state(FILE.read_bytes())
 
 
-def test_C9_F6_two_models_for_one_target_conflict(sandbox: Sandbox, command: Command) -> None:
+def test_C9_two_models_for_one_target_conflict(sandbox: Sandbox, command: Command) -> None:
     silent, union = 0, 0
     pairs = 20
     for seed in range(pairs):
