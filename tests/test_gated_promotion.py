@@ -355,7 +355,7 @@ def test_evidence_of_a_rehearsal_does_not_count_anywhere_else(
         ended = promote(command)
 
     assert ended.code == 7
-    assert f"it was made at {sandbox.url}, on some machine itself" in ended.err
+    assert f"it was made at {sandbox.url}, and {another.url} is asked" in ended.err
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fftdeploy import disk, files, strict_json
 from fftdeploy.deployments import Bundle
@@ -17,7 +16,6 @@ from fftdeploy.evaluation.evidence import SHOWN_DIGITS, Evidence
 from fftdeploy.evaluation.judging.gate import Best, judge
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.gate_rules import gate_of
-from fftdeploy.hosts import is_loopback
 from fftdeploy.prices import Price
 
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -212,14 +210,9 @@ def problem(question: Question, stored: Stored, now: datetime) -> str:
         return f"it is about {' and '.join(named)}"
     if question.kind not in {"", found.kind}:
         return f"it was made with another kind of host, {found.kind} and not {question.kind}"
-    if question.address not in {"", found.address} and is_local(found.address):
-        return f"it was made at {found.address}, on some machine itself"
+    if question.address not in {"", found.address}:
+        return f"it was made at {found.address}, and {question.address} is asked"
     return too_old(found, question.max_age, now)
-
-
-def is_local(address: str) -> bool:
-    """Tell whether an API's address is of the machine that asks: a rehearsal's, most likely."""
-    return is_loopback(urlsplit(address).hostname or "")
 
 
 def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:
