@@ -215,6 +215,22 @@ def test_J17_size_counts_groups_and_says_so(repo: Path, sandbox: Sandbox, comman
     assert [found[key] for key in ("examples", "groups", "units", "smallest")] == [64, 26, 4, 309]
 
 
+def test_J17_candidates_that_share_the_risk_need_more(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10, examples=60)
+    three = [f"{model}@" for model in (V7, V9, V10)]
+
+    sized, ended = command("size", TARGET, *three), command("eval", TARGET, *three)
+
+    assert sized.out.splitlines()[:3] == [
+        f"{TARGET}  60 examples, 98.33% sure that it is at most 5 points worse",
+        "3 candidates share the risk of a wrong pass",
+        "fewer than 83 examples can't pass a candidate that answers just as live does",
+    ]
+    assert "note: 60 examples: fewer than 83 examples can't pass a candidate" in ended.err
+
+
 def test_J17_eval_says_before_it_asks_that_so_few_cannot_pass(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:

@@ -106,7 +106,7 @@ class Evaluation:
         live = self._compared(candidates) if baseline.how != "none" else None
         asked = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
         arms = [self._as_proved(arm) for arm in asked]
-        if (live or self.rules.mode == "threshold") and (few := self.bar.too_few()):
+        if (live or self.rules.mode == "threshold") and (few := self.bar.too_few(len(candidates))):
             self.session.output.note(f"note: {few}")
         run = self._run(arms)
         with self._log(run) as log:

@@ -103,9 +103,9 @@ class QualityBar:
         """What the gate counts: the examples, or their groups."""
         return sizing.units_of([self.examples.group(n) for n in range(len(self.examples))])
 
-    def too_few(self) -> str:
+    def too_few(self, candidates: int) -> str:
         """Say that a candidate as good as live can't pass with so few; "" where it can."""
-        least, who = sizing.smallest(self.rules)
+        least, who = sizing.smallest(sizing.one_of(self.rules, candidates))
         if least is None or self.units.tested >= least:
             return ""
         needed = self.units.needed(least)

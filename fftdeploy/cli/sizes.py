@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from fftdeploy.cli.evaluating import Evaluation
 from fftdeploy.cli.wording import cost_words
 from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation.judging import sizing
+from fftdeploy.evaluation.judging import sizing, wording
 from fftdeploy.evaluation.judging.sizing import Units
 from fftdeploy.evaluation.judging.wording import percent, sure
 from fftdeploy.gate_rules import GateRules
@@ -17,7 +17,8 @@ _RATES = (0.02, 0.05, 0.10, 0.20)
 
 def report(evaluation: Evaluation, candidates: Sequence[Bundle]) -> Report:
     """Say what the examples of a target can settle, and what asking them takes."""
-    rules, units = evaluation.rules, evaluation.bar.units
+    rules = sizing.one_of(evaluation.rules, len(candidates))
+    units = evaluation.bar.units
     session = evaluation.session
     found = evaluation.estimate(candidates)
     shortage = evaluation.bar.shortage()
@@ -44,6 +45,7 @@ def report(evaluation: Evaluation, candidates: Sequence[Bundle]) -> Report:
     prices = session.workspace.policy.prices
     body = (
         line(Cell(evaluation.bar.target, "strong"), f"  {units.many}, {_asked(rules)}"),
+        *_shared(len(candidates)),
         *_counted(units),
         *_needed(evaluation, rules, units),
         line(f"a run takes {cost_words(found, prices.on)}"),
@@ -60,6 +62,11 @@ def _asked(rules: GateRules) -> str:
     if rules.mode == "better":
         return f"{surely} that it is better"
     return f"{surely} that it is at most {rules.margin * 100:g} points worse"
+
+
+def _shared(candidates: int) -> Iterator[Block]:
+    if candidates > 1:
+        yield line(wording.shared_risk(candidates))
 
 
 def _counted(units: Units) -> Iterator[Block]:

@@ -98,7 +98,8 @@ def judge(
     if not len(results):
         return _verdict(rules, reasons, arms, has_baseline=has_baseline)
     gate_reasons.require_answers(results, (CANDIDATE, LIVE) if has_baseline else (CANDIDATE,))
-    bar = Bar(rules.margin, 1 - (1 - rules.confidence) / candidates, 1 - rules.confidence)
+    confidence = paired.shared_confidence(rules.confidence, candidates)
+    bar = Bar(rules.margin, confidence, 1 - rules.confidence)
     by_name = {arm.arm: arm for arm in arms}
     failed = gate_reasons.failed_must_pass(results)
     reasons += gate_reasons.must_pass(results, failed, has_baseline=has_baseline)
@@ -116,7 +117,7 @@ def judge(
     shown = [by_name[arm] for arm in (LIVE, CANDIDATE) if arm == CANDIDATE or has_baseline]
     detail = [wording.counts(compared.comparison, results.repeats, len(results) - reviewed, shown)]
     if candidates > 1:
-        shared = f"{candidates} candidates share the risk of a wrong pass"
+        shared = wording.shared_risk(candidates)
         detail.append(f"{shared}: each is held to {wording.sureness(bar.confidence)} confidence")
     return _verdict(
         rules,

@@ -39,6 +39,11 @@ class Bar(NamedTuple):
         return 1 - self.confidence
 
 
+def shared_confidence(confidence: float, candidates: int) -> float:
+    """Return what each of several candidates is held to: they share the risk of a wrong pass."""
+    return 1 - (1 - confidence) / candidates
+
+
 class Effective(NamedTuple):
     """Pairs that tell as much as all answers to some units do: fractions.
 

@@ -6,12 +6,18 @@ fractions; a difference is candidate minus live.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from math import ceil, floor, log, log1p, sqrt
 from typing import NamedTuple
 
 from fftdeploy.evaluation.judging.exact import binomial, is_ruled_out, unseen
-from fftdeploy.evaluation.judging.paired import MIN_UNITS, effective_units, groups_of
+from fftdeploy.evaluation.judging.paired import (
+    MIN_UNITS,
+    effective_units,
+    groups_of,
+    shared_confidence,
+)
 from fftdeploy.evaluation.judging.statistics import (
     binomial_tail,
     mcnemar,
@@ -78,6 +84,11 @@ def units_of(named: Sequence[str]) -> Units:
     """Return the units of examples by the groups that they name, "" for none."""
     groups = groups_of(named)
     return Units(len(named), len(set(groups or ())), effective_units(len(named), groups))
+
+
+def one_of(rules: GateRules, candidates: int) -> GateRules:
+    """Return the rules for each of several candidates: they share the risk of a wrong pass."""
+    return replace(rules, confidence=shared_confidence(rules.confidence, candidates))
 
 
 def smallest(rules: GateRules) -> tuple[int | None, str]:

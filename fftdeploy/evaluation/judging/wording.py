@@ -152,6 +152,11 @@ def _answers(arm: ArmResult) -> str:
     return plural(sum(arm.marks.values()), "answer")
 
 
+def shared_risk(candidates: int) -> str:
+    """Say what several candidates have in common."""
+    return f"{candidates} candidates share the risk of a wrong pass"
+
+
 def counts(
     found: Comparison | None, repeats: int, unreviewed: int, arms: Sequence[ArmResult]
 ) -> str:
