@@ -14,8 +14,10 @@ from statistics import median
 from measure import Row, Size, milliseconds, rounds
 from world import deployments, model_id
 
-from fftdeploy import bundles, diff, edit, files, plan
-from fftdeploy.policy import Policy
+from fftdeploy import files
+from fftdeploy.planning import bundles, plan
+from fftdeploy.policy.policy import Policy
+from fftdeploy.releases import edit, text_diff
 from fftdeploy.workspace import open_workspace
 
 _NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -37,7 +39,7 @@ def promote(path: Path, task: str, model: str) -> None:
     assert not edit.layout_problem(document, target)
     files.check_writable(workspace.snapshot)
     text = edit.rewrite(document, made.before, made.after)
-    assert diff.unified(document.text, text, workspace.patched)
+    assert text_diff.unified(document.text, text, workspace.patched)
     files.replace(workspace.snapshot, workspace.bytes_of(text))
 
 

@@ -24,19 +24,19 @@ import httpx2
 import openai
 from measure import most_mb
 
-from fftdeploy.deployments import Bundle
+from fftdeploy.api.settings import settings
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
-from fftdeploy.evaluation.grading.graders import build
-from fftdeploy.evaluation.judging.arm_summary import summarize
+from fftdeploy.evaluation.gate.arm_summary import summarize
+from fftdeploy.evaluation.graders.graders import build
 from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.spending import Spending
-from fftdeploy.gate_rules import GateRules
-from fftdeploy.grader_rules import GraderRules
-from fftdeploy.prices import Prices
-from fftdeploy.profiles import parse
-from fftdeploy.provider import settings
+from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.prices import Prices
+from fftdeploy.policy.profiles import parse
+from fftdeploy.releases.deployments import Bundle
 
 KEY = "sk-sandbox"
 PROFILE = b'system = "Triage the customer message."\ntemperature = 0\nmax_completion_tokens = 200\n'

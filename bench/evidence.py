@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from evaluated import busy, evidence_of
 
-from fftdeploy.evaluation.evidence import with_id
-from fftdeploy.evaluation.evidence_folder import EvidenceFolder, recompute
+from fftdeploy.evaluation.evidence.evidence import with_id
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, recompute
 
 _BYTES = 60
 """Most that an example of two arms may take, as many as there are."""

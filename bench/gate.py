@@ -8,9 +8,9 @@ from statistics import median
 
 from measure import Row, Size
 
-from fftdeploy.evaluation.judging import gate
+from fftdeploy.evaluation.gate import gate
 from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.gate_rules import GateRules
+from fftdeploy.policy.gate_rules import GateRules
 
 EXAMPLES = 100_000
 _SLICES = {"language": 8, "channel": 4, "plan": 3}

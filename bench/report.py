@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from browser import Browser, browser, find_chromium
 from evaluated import evidence_of, graded, identified, story
 
-from fftdeploy.evaluation.evidence import Evidence
+from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.texts import ExampleText
-from fftdeploy.render.page import report_page
+from fftdeploy.output.page.page import report_page
 
 EXAMPLES = 5_000
 _LOADED = """

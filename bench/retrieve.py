@@ -5,8 +5,9 @@ import sys
 
 from world import model_id
 
-from fftdeploy.crowd import each
-from fftdeploy.provider import Connection, settings
+from fftdeploy.api.client.connection import Connection
+from fftdeploy.api.crowd import each
+from fftdeploy.api.settings import settings
 
 mode, models, at_once = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 known = settings(os.environ)

@@ -17,7 +17,7 @@ def main() -> int:
     argv, code = sys.argv[1:], None
     try:
         with signals.raised():
-            from fftdeploy.quick import resolve_quickly
+            from fftdeploy.cli.quick import resolve_quickly
 
             code = resolve_quickly(argv)
             code = _run(argv) if code is None else code
@@ -42,8 +42,8 @@ def _run(argv: list[str]) -> int:
     import gc
 
     gc.set_threshold(50_000)
-    from fftdeploy import stdio
     from fftdeploy.cli.app import run
+    from fftdeploy.output import stdio
 
     sys.stdout, sys.stderr = stdio.whole(sys.stdout), stdio.whole(sys.stderr)
     try:

@@ -5,15 +5,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from fftdeploy import deployments, files, policy, profiles
-from fftdeploy.bundles import refuse_without_file
-from fftdeploy.deployments import Bundle, Deployments, Target
-from fftdeploy.document import BOM
+from fftdeploy import files
+from fftdeploy.api.proof import Question
 from fftdeploy.errors import ConfigError, UsageError
-from fftdeploy.evaluation import EVIDENCE_FOLDER
-from fftdeploy.policy import Policy
-from fftdeploy.profiles import Profile
-from fftdeploy.proof import Question
+from fftdeploy.files.folders import EVIDENCE_FOLDER
+from fftdeploy.formats.document import BOM
+from fftdeploy.planning.bundles import refuse_without_file
+from fftdeploy.policy import policy, profiles
+from fftdeploy.policy.policy import Policy
+from fftdeploy.policy.profiles import Profile
+from fftdeploy.releases import deployments
+from fftdeploy.releases.deployments import Bundle, Deployments, Target
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 import typer
 from proposals import Change, Template, template
 
-from fftdeploy.asking import Clock
+from fftdeploy.api.asking import Clock
 from fftdeploy.cli import session
 from fftdeploy.cli.app import app, run
 from fftdeploy.sandbox import STORY_NOW, Sandbox

@@ -14,16 +14,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation import evidence as evidence_module
-from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts
-from fftdeploy.evaluation.judging.gate import judge
+from fftdeploy.evaluation.evidence import evidence as evidence_module
+from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts
+from fftdeploy.evaluation.gate.gate import judge
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Reason, SliceResult, Verdict
-from fftdeploy.gate_rules import GateRules
-from fftdeploy.grader_rules import GraderRules
-from fftdeploy.prices import Price
+from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.prices import Price
+from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import triage
 
 EXAMPLES = Path(__file__).parent.parent / "evals" / "triage.jsonl"

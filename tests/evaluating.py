@@ -10,22 +10,22 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fftdeploy.deployments import Bundle
+from fftdeploy.api.client.async_connection import AsyncConnection
+from fftdeploy.api.settings import settings
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
-from fftdeploy.evaluation.grading.graders import build
+from fftdeploy.evaluation.graders.graders import build
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.execution import Execution, Progress
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.throttle import Throttle
-from fftdeploy.gate_rules import GateRules
-from fftdeploy.grader_rules import GraderRules
-from fftdeploy.prices import Price, Prices
-from fftdeploy.profiles import Profile, parse
-from fftdeploy.provider import settings
-from fftdeploy.provider.async_connection import AsyncConnection
+from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.prices import Price, Prices
+from fftdeploy.policy.profiles import Profile, parse
+from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import Sandbox, triage
 
 EXAMPLES = Path(__file__).parent.parent / "evals" / "triage.jsonl"

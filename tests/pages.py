@@ -17,13 +17,14 @@ from hashlib import sha256
 from pathlib import Path
 
 import fftdeploy
-from fftdeploy import document, errors
+from fftdeploy import errors
 from fftdeploy.cli.app import run
-from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts, with_id
-from fftdeploy.evaluation.evidence_folder import recompute
+from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts, with_id
+from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.gate_rules import parse_gate
+from fftdeploy.formats import document
+from fftdeploy.policy.gate_rules import parse_gate
+from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 ROOT = Path(__file__).parent.parent

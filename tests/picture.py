@@ -6,7 +6,7 @@ from pathlib import Path
 from browser import browser, find_chromium
 from evaluated import evidence_of, graded, identified, story
 
-from fftdeploy.render.page import report_page
+from fftdeploy.output.page.page import report_page
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "report.png"
 _SIZE = {"width": 1120, "height": 1180}

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from fftdeploy import deployments, profiles
-from fftdeploy.deployments import Release, Target
+from fftdeploy.policy import profiles
+from fftdeploy.releases import deployments
+from fftdeploy.releases.deployments import Release, Target
 from fftdeploy.sandbox import STORY_NOW
 
 FT = "ft:gpt-4.1-mini-2025-04-14:acme:triage-"

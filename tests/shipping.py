@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from scipy import special  # type: ignore[import-untyped]
 
-from fftdeploy.evaluation.judging import exact, gate_modes, paired
-from fftdeploy.evaluation.judging.paired import Bar, Pairs
-from fftdeploy.evaluation.judging.statistics import (
+from fftdeploy.evaluation.gate import exact, gate_modes, paired
+from fftdeploy.evaluation.gate.paired import Bar, Pairs
+from fftdeploy.evaluation.gate.statistics import (
     clopper_pearson,
     mcnemar,
     normal_quantile,
     tango_score,
 )
 from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.gate_rules import GateRules
+from fftdeploy.policy.gate_rules import GateRules
 
 RISK = 0.05
 MARGIN = 0.05

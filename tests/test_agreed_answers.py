@@ -13,11 +13,11 @@ from scenes import V8, V10
 from test_examples import Table, chat, one, opened, put
 from test_gated_promotion import EXAMPLES, TARGET, scene
 
-from fftdeploy import document
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.reviewed import Review, revised
-from fftdeploy.evaluation.grading.graders import Grade, Grading, build
-from fftdeploy.grader_rules import parse_graders
+from fftdeploy.evaluation.graders.graders import Grade, Grading, build
+from fftdeploy.formats import document
+from fftdeploy.policy.grader_rules import parse_graders
 
 
 def called(arguments: str) -> Table:

@@ -42,11 +42,12 @@ from fault_server import (
     ssh_banner,
 )
 
-from fftdeploy.asking import Clock
+from fftdeploy.api.asking import Clock
+from fftdeploy.api.client.connection import Connection
+from fftdeploy.api.proof import Prover, Question
+from fftdeploy.api.readiness import Readiness
+from fftdeploy.api.settings import settings
 from fftdeploy.errors import NotReadyError
-from fftdeploy.proof import Prover, Question
-from fftdeploy.provider import Connection, settings
-from fftdeploy.readiness import Readiness
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 Q = Question(MODEL)

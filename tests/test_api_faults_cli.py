@@ -29,7 +29,7 @@ from fault_server import (
 )
 from test_api_faults import LOCATIONS, PROBES, RETRIEVES, FakeTime
 
-from fftdeploy import provider
+from fftdeploy.api.client import connection
 from fftdeploy.cli import session
 
 LIVE = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
@@ -301,9 +301,11 @@ def test_D38_D39_a_key_that_is_no_key(
 
 
 def test_a_hang_ends_at_the_deadline(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = provider.Connection.retrieve
+    real = connection.Connection.retrieve
     monkeypatch.setattr(
-        provider.Connection, "retrieve", lambda self, model, left: real(self, model, min(left, 0.3))
+        connection.Connection,
+        "retrieve",
+        lambda self, model, left: real(self, model, min(left, 0.3)),
     )
     settle(world.api)
     world.api.retrieve(Reply("hang", act=hang))

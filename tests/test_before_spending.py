@@ -10,7 +10,7 @@ from scenes import V8, V10
 from test_gated_promotion import EXAMPLES, POLICY, TARGET, evidence, scene
 from test_two_evaluations import paid
 
-from fftdeploy.evaluation.evidence import parse
+from fftdeploy.evaluation.evidence.evidence import parse
 from fftdeploy.sandbox import Sandbox
 
 PRICES = """

@@ -12,7 +12,7 @@ from conftest import Command
 from scenes import V8, V9, V10, past, read, write
 
 from fftdeploy.cli.app import _COMMANDS
-from fftdeploy.document import text_problem
+from fftdeploy.formats.document import text_problem
 
 SCRIPT = Path(sys.executable).with_name("fftdeploy")
 TARGET = "triage/production"

@@ -18,7 +18,8 @@ from scenes import FILE, V6, V7, V8, V9, V10, hold, past, read, row, table, writ
 from test_merges import clones, git, release
 from test_promote import meanwhile
 
-from fftdeploy import conflict, deployments
+from fftdeploy.pull_request import conflict
+from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")

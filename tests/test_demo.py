@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 from conftest import Command
 
-from fftdeploy import output_schema
 from fftdeploy.cli import story
+from fftdeploy.output.schema import results
 
 SKELETON = [
     ("git init", 0),
@@ -162,7 +162,7 @@ def test_the_story_as_json(
         *SKELETON[:5],
         SKELETON[-1],
     ]
-    assert jsonschema.Draft202012Validator(output_schema.output()).is_valid(document)
+    assert jsonschema.Draft202012Validator(results.output()).is_valid(document)
 
 
 def test_the_story_tells_of_the_examples_in_the_repository() -> None:

@@ -32,16 +32,16 @@ from scenes import (
 )
 from test_output import PAYLOADS, Terminal, harmless
 
-from fftdeploy import diff
 from fftdeploy.cli.diffing import Diff
 from fftdeploy.cli.session import open_session
-from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation.evidence import with_id
-from fftdeploy.evaluation.evidence_folder import recompute
+from fftdeploy.evaluation.evidence.evidence import with_id
+from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.git import process
-from fftdeploy.render.output import Format, Output
-from fftdeploy.report import Block, Cell, Details, Line, Report
-from fftdeploy.report import Diff as DiffBlock
+from fftdeploy.output.report import Block, Cell, Details, Line, Report
+from fftdeploy.output.report import Diff as DiffBlock
+from fftdeploy.output.streams import Format, Output
+from fftdeploy.releases import text_diff
+from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 _NOT_IN_REFS = re.compile(r"[\x00-\x20\x7f~^:?*\[\\\ud800]|\.\.|@\{|//+|/$|(?<=/)\.")
@@ -533,7 +533,7 @@ def flat(blocks: Iterable[Block]) -> Iterator[DiffBlock | Cell]:
 def by_hunks(old: str, new: str) -> list[str]:
     """Apply the diff by word to `old`, and return the words."""
     words = old.split()
-    found = diff.by_word(old, new)
+    found = text_diff.by_word(old, new)
     assert found is not None
     for hunk in reversed(found.split("@@ ")[1:]):
         number, _, body = hunk.partition(" @@\n")
@@ -572,8 +572,8 @@ def test_the_diff_by_word_leads_from_one_to_the_other() -> None:
 
 
 def test_the_diff_by_word_control_without_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    places = diff._places
-    monkeypatch.setattr(diff, "_places", lambda a, b, _start, total: places(a, b, 0, total))
+    places = text_diff._places
+    monkeypatch.setattr(text_diff, "_places", lambda a, b, _start, total: places(a, b, 0, total))
 
     with pytest.raises(AssertionError):
         test_the_diff_by_word_leads_from_one_to_the_other()
@@ -591,7 +591,7 @@ def test_the_diff_by_word_control_without_places(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_prompts_of_every_size(old: str, new: str, shown: str | None) -> None:
-    found = diff.by_word(old, new)
+    found = text_diff.by_word(old, new)
 
     if shown == "line":
         assert found is not None

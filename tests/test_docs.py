@@ -13,18 +13,19 @@ import pages
 import pytest
 import shipping
 
-from fftdeploy import errors, gate_rules, policy
-from fftdeploy.evaluation import evidence
-from fftdeploy.evaluation.evidence_folder import recompute
+from fftdeploy import errors
+from fftdeploy.evaluation.evidence import evidence
+from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.evaluation.examples.examples import open_examples
-from fftdeploy.evaluation.grading import graders
-from fftdeploy.evaluation.judging import sizing
-from fftdeploy.evaluation.judging.exact import bounds
-from fftdeploy.evaluation.judging.gate_reasons import MOST_MISSING
-from fftdeploy.evaluation.judging.paired import MIN_UNITS, Bar, Effective, label
+from fftdeploy.evaluation.gate import sizing
+from fftdeploy.evaluation.gate.exact import bounds
+from fftdeploy.evaluation.gate.gate_reasons import MOST_MISSING
+from fftdeploy.evaluation.gate.paired import MIN_UNITS, Bar, Effective, label
+from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.running.run_log import MAX_AGE
-from fftdeploy.gate_rules import Floors, GateRules
-from fftdeploy.prices import Price
+from fftdeploy.policy import gate_rules, policy
+from fftdeploy.policy.gate_rules import Floors, GateRules
+from fftdeploy.policy.prices import Price
 
 ROOT = pages.ROOT
 README = ROOT / "README.md"

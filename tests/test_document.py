@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fftdeploy import deployments, document
 from fftdeploy.errors import ConfigError
+from fftdeploy.formats import document
+from fftdeploy.releases import deployments
 
 TARGET = '[triage.production]\nmodel = "m"\n'
 VALID = f"version = 1\n{TARGET}"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fftdeploy import deployments, edit
-from fftdeploy.deployments import Bundle, Hold, Release, Target
 from fftdeploy.errors import ConfigError
+from fftdeploy.releases import deployments, edit
+from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 
 V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"

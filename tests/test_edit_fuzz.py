@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import tomlkit
 
-from fftdeploy import deployments, edit
-from fftdeploy.deployments import Bundle, Deployments, Hold, Release, Target
+from fftdeploy.releases import deployments, edit
+from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
 
 CHUNKS, FILES = 8, 250
 TASKS = ("triage", "refunds", "faq")

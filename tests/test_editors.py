@@ -20,15 +20,17 @@ from scenes import FILE, POLICY, POLICY_FILE, V7, V8, V9, hold, past, write
 from test_gate_rules import WHOLE as WHOLE_GATE
 from test_schemas import AT, HOLD, RELEASE, SHA, held, release, rules, target
 
-from fftdeploy import deployments, grader_rules, policy, schemas
-from fftdeploy.gate_rules import _KEYS as GATE_KEYS
+from fftdeploy.output.schema import toml_files
+from fftdeploy.output.schema.parts import Schema
+from fftdeploy.policy import grader_rules, policy
+from fftdeploy.policy.gate_rules import _KEYS as GATE_KEYS
+from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
-from fftdeploy.schema_parts import Schema
 
 ROOT = Path(__file__).parent.parent
 PATHS = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
 TOMBI = os.environ.get("TOMBI") or shutil.which("tombi", path=PATHS) or ""
-BOTH = {"deployments": schemas.deployments(), "policy": schemas.policy()}
+BOTH = {"deployments": toml_files.deployments(), "policy": toml_files.policy()}
 PLACES = {name: f".fftdeploy/schemas/{name}.json" for name in BOTH}
 SITES = ("properties", "patternProperties")
 

@@ -20,8 +20,13 @@ from test_api_faults import FakeTime
 from test_api_faults_cli import FORMS, LIVE, document
 
 import fftdeploy.cli.statusing
-from fftdeploy import diff, edit, files, git, plan, policy, proof, provider
+from fftdeploy import files, git
+from fftdeploy.api import proof
+from fftdeploy.api.client import connection
 from fftdeploy.cli import app, applying, session
+from fftdeploy.planning import plan
+from fftdeploy.policy import policy
+from fftdeploy.releases import edit, text_diff
 
 SCRIPT = str(Path(sys.executable).with_name("fftdeploy"))
 PROMOTE = ("promote", "triage/production", "--model", MODEL, "--yes", "--why", "x")
@@ -179,9 +184,9 @@ SEAMS = {
     "edit": (edit, "rewrite"),
     "writable": (files, "check_writable"),
     "settings": (session, "settings"),
-    "connection": (provider, "Connection"),
+    "connection": (connection, "Connection"),
     "prove": (proof.Prover, "prove"),
-    "diff": (diff, "unified"),
+    "diff": (text_diff, "unified"),
     "git": (git, "user_email"),
     "replace": (files, "replace"),
     "status": (fftdeploy.cli.statusing.Status, "run"),

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from evaluated import evidence_of, graded, story
 
-from fftdeploy import strict_json
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import evidence
-from fftdeploy.evaluation.evidence_folder import recompute
-from fftdeploy.render.page import report_page
+from fftdeploy.evaluation.evidence import evidence
+from fftdeploy.evaluation.evidence.evidence_folder import recompute
+from fftdeploy.formats import strict_json
+from fftdeploy.output.page.page import report_page
 
 MADE = evidence_of(graded(story(20)))
 ID, RAW = evidence.with_id(MADE)

@@ -13,11 +13,11 @@ from proposals import TARGET, Change, bring, commit
 from scenes import V7, V8, V9, V10, newest, past, row, table, write
 from test_gated_promotion import POLICY, evidence, promote, scene
 
-from fftdeploy import strict_json
-from fftdeploy.evaluation import evidence as records
-from fftdeploy.evaluation.evidence_columns import columns
-from fftdeploy.evaluation.evidence_folder import recompute
+from fftdeploy.evaluation.evidence import evidence as records
+from fftdeploy.evaluation.evidence.evidence_columns import columns
+from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.evaluation.results import LETTERS, MARKS, Results, Sample
+from fftdeploy.formats import strict_json
 from fftdeploy.sandbox import Sandbox
 
 OLDER = (Path(__file__).parent / "evidence_1.json").read_bytes()

@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from fftdeploy import document
 from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.evaluation.examples.example_lines import LineError, parse_line
 from fftdeploy.evaluation.examples.examples import MAX_FAULTS, Example, ExampleSet, open_examples
 from fftdeploy.evaluation.examples.json_places import position
 from fftdeploy.evaluation.examples.overlap import overlap
 from fftdeploy.evaluation.examples.raw_lines import meaning
-from fftdeploy.evaluation.grading.graders import Grade, build
+from fftdeploy.evaluation.graders.graders import Grade, build
 from fftdeploy.evaluation.outputs import Output, read_output
-from fftdeploy.gate_rules import parse_gate
-from fftdeploy.grader_rules import parse_graders
+from fftdeploy.formats import document
+from fftdeploy.policy.gate_rules import parse_gate
+from fftdeploy.policy.grader_rules import parse_graders
 
 ROOT = Path(__file__).parent.parent
 Table = dict[str, Any]
@@ -132,7 +132,7 @@ def test_an_agreed_tool_call_is_the_text_that_an_answer_with_it_has(tmp_path: Pa
 
 
 def _answer(message: Table) -> Output:
-    from fftdeploy.answers import Answer
+    from fftdeploy.api.answers import Answer
 
     choice = {"finish_reason": "tool_calls", "message": message}
     body = {"object": "chat.completion", "model": "m", "choices": [choice]}
@@ -1126,7 +1126,7 @@ def test_every_piece_of_toml_on_the_page_is_a_gate() -> None:
 
 
 def test_the_page_names_every_grader_and_kind() -> None:
-    from fftdeploy import grader_rules
+    from fftdeploy.policy import grader_rules
 
     named = set(re.findall(r"`([a-z0-9_]+)`", PAGE))
 

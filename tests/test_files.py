@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 import fftdeploy
-from fftdeploy import disk, files
+from fftdeploy import files
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError
-from fftdeploy.holder import lock_holder
+from fftdeploy.files import disk
+from fftdeploy.files.lock_holder import lock_holder
 
 OLD = b'version = 1\n\n[triage.production]\nmodel = "ft:old"\n'
 NEW = OLD.replace(b"ft:old", b"ft:new")
@@ -28,7 +29,8 @@ HEAD = f"""
 import fcntl, json, os, sys, time
 sys.path.insert(0, {str(Path(fftdeploy.__file__).parents[1])!r})
 from pathlib import Path
-from fftdeploy import disk, files
+from fftdeploy.files import disk
+from fftdeploy import files
 from fftdeploy.errors import ConflictError, DiskError
 file = Path(sys.argv[1])
 """

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from fftdeploy.errors import UnverifiedError
-from fftdeploy.evaluation.judging import gate
-from fftdeploy.evaluation.judging.gate import Best
+from fftdeploy.evaluation.gate import gate
+from fftdeploy.evaluation.gate.gate import Best
 from fftdeploy.evaluation.results import MARKS, Column, Results, Sample
 from fftdeploy.evaluation.verdict import Reason, Verdict
-from fftdeploy.gate_rules import Budgets, Floors, GateRules
-from fftdeploy.prices import Price
+from fftdeploy.policy.gate_rules import Budgets, Floors, GateRules
+from fftdeploy.policy.prices import Price
 
 RULES = GateRules((), ())
 PASS, WRONG, LOST = Sample("pass"), Sample("wrong"), Sample("api-error")

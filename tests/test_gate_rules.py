@@ -6,11 +6,11 @@ from textwrap import dedent
 
 import pytest
 
-from fftdeploy import policy
 from fftdeploy.errors import ConfigError
-from fftdeploy.gate_rules import Budgets, Floors, GateRules, gate_of
-from fftdeploy.policy import Base
-from fftdeploy.prices import Price
+from fftdeploy.policy import policy
+from fftdeploy.policy.gate_rules import Budgets, Floors, GateRules, gate_of
+from fftdeploy.policy.policy import Base
+from fftdeploy.policy.prices import Price
 
 GRADER = '[[tasks.triage.gate.graders]]\ntype = "string_check"\noperation = "eq"\n'
 WHOLE = """\

@@ -15,8 +15,8 @@ import terminal
 from conftest import Command, Result
 from scenes import FT, V7, V8, V9, V10, newest, past, read, row, table, write
 
-from fftdeploy import strict_json
-from fftdeploy.evaluation.evidence import content_sha, parse
+from fftdeploy.evaluation.evidence.evidence import content_sha, parse
+from fftdeploy.formats import strict_json
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 ROOT = Path(__file__).parent.parent

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fftdeploy import document
 from fftdeploy.errors import ConfigError
-from fftdeploy.grader_rules import GraderRules, field_names, parse_graders
+from fftdeploy.formats import document
+from fftdeploy.policy.grader_rules import GraderRules, field_names, parse_graders
 
 
 def parse(text: str) -> tuple[GraderRules, ...]:

@@ -19,10 +19,10 @@ from rapidfuzz import fuzz
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.examples.examples import Example
-from fftdeploy.evaluation.grading import timebox
-from fftdeploy.evaluation.grading.graders import Grade, Grading, build
+from fftdeploy.evaluation.graders import timebox
+from fftdeploy.evaluation.graders.graders import Grade, Grading, build
 from fftdeploy.evaluation.outputs import MAX_CHARS
-from fftdeploy.grader_rules import GraderRules
+from fftdeploy.policy.grader_rules import GraderRules
 
 EXAMPLE = Example("x", ({"role": "user", "content": "hi"},), "Yes")
 
@@ -191,9 +191,9 @@ def test_long_texts_are_not_compared_rather_than_compared_for_minutes() -> None:
 def test_fuzzy_match_without_rapidfuzz_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['rapidfuzz'] = None\n"
-        "from fftdeploy.evaluation.grading.graders import build\n"
+        "from fftdeploy.evaluation.graders.graders import build\n"
         "from fftdeploy.errors import ConfigError\n"
-        "from fftdeploy.grader_rules import GraderRules\n"
+        "from fftdeploy.policy.grader_rules import GraderRules\n"
         "def rules(metric):\n"
         "    options = {'evaluation_metric': metric, 'pass_threshold': 0.5}\n"
         "    return [GraderRules('text_similarity', 'x', options)]\n"

@@ -17,10 +17,10 @@ from fault_server import FaultServer
 from proposals import EXAMPLES, POLICY, TARGET, Change, bring, commit, git
 from scenes import FILE, LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
 
-from fftdeploy import strict_json
-from fftdeploy.evaluation import evidence as records
-from fftdeploy.evaluation.evidence import content_sha
-from fftdeploy.evaluation.evidence_folder import recompute
+from fftdeploy.evaluation.evidence import evidence as records
+from fftdeploy.evaluation.evidence.evidence import content_sha
+from fftdeploy.evaluation.evidence.evidence_folder import recompute
+from fftdeploy.formats import strict_json
 from fftdeploy.sandbox import STORY_NOW, Sandbox, triage
 
 NOW = f"{STORY_NOW:%Y-%m-%dT%H:%M:%SZ}"

@@ -32,16 +32,16 @@ from scenes import FILE, LUNA, V7, V8, V10, past, read, row, table, write
 from test_api_faults import FakeTime
 from test_gated_promotion import scene
 
-from fftdeploy import profiles
+from fftdeploy.api.client.connection import PROBE_TEXT, Connection
+from fftdeploy.api.hosts import KINDS as KINDS_OF_HOSTS
+from fftdeploy.api.hosts import Kind, better_address, kind_of, limit_fields
+from fftdeploy.api.proof import Prover, Question
+from fftdeploy.api.providers import NOTHING_SAID, Provider
+from fftdeploy.api.readiness import Readiness
+from fftdeploy.api.settings import settings
 from fftdeploy.cli import session
-from fftdeploy.hosts import KINDS as KINDS_OF_HOSTS
-from fftdeploy.hosts import Kind, better_address, kind_of, limit_fields
-from fftdeploy.model_names import is_answer_of
-from fftdeploy.proof import Prover, Question
-from fftdeploy.provider import Connection, settings
-from fftdeploy.provider.connection import PROBE_TEXT
-from fftdeploy.providers import NOTHING_SAID, Provider
-from fftdeploy.readiness import Readiness
+from fftdeploy.models.model_names import is_answer_of
+from fftdeploy.policy import profiles
 from fftdeploy.sandbox import Sandbox
 
 LIMITS = ("max_tokens", "max_completion_tokens")

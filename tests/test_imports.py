@@ -11,7 +11,7 @@ V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 FILE = f'version = 1\n\n[triage.production]\nmodel = "{V9}"\n'
 HEAVY = (
     *("openai", "httpx2", "tomlkit", "rich", "typer", "fftdeploy.sandbox"),
-    *("asyncio", "jsonschema", "fftdeploy.evaluation.judging.gate"),
+    *("asyncio", "jsonschema", "fftdeploy.evaluation.gate.gate"),
 )
 
 # In a process of its own: run the commands, and say after each what it has brought in.
@@ -88,7 +88,7 @@ def imported_by(*argv: str, **environ: str) -> list[str]:
 def test_G15_resolve_imports_no_command_line(folder: Path) -> None:
     imported = imported_by("resolve", "triage/production")
 
-    assert "fftdeploy.runtime" in imported
+    assert "fftdeploy.routing.runtime" in imported
     packages = {name.partition(".")[0] for name in imported}
     assert not packages & {"openai", "rich", "typer", "tomlkit", "dataclasses", "argparse"}
 
@@ -104,7 +104,9 @@ def test_G15_completion_imports_no_sdk(folder: Path) -> None:
 
 
 def test_control_an_online_command_does_import_it(folder: Path) -> None:
-    code = "import fftdeploy.provider.sdk as p, sys; p.import_sdk(); print('openai' in sys.modules)"
+    code = (
+        "import fftdeploy.api.client.sdk as p, sys; p.import_sdk(); print('openai' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
     )

@@ -13,10 +13,13 @@ from evaluated import evidence_of, graded, story
 from fault_server import KEY, FaultServer, chat_body, model_body, reply
 from scenes import V8, V9, V10, past, row, table, write
 
-from fftdeploy import deployments, locate, policy, profiles, strict_json, toml_reader, wire
+from fftdeploy.api.client import wire
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import evidence
-from fftdeploy.runtime import resolve
+from fftdeploy.evaluation.evidence import evidence
+from fftdeploy.formats import positions, strict_json, toml_reader
+from fftdeploy.policy import policy, profiles
+from fftdeploy.releases import deployments
+from fftdeploy.routing.runtime import resolve
 
 START = "version = 1\n# one line more\n"
 TARGET = "triage/production"
@@ -97,7 +100,7 @@ def test_J7_control_the_bare_reader_takes_what_python_can_not_print() -> None:
 
     with pytest.raises(ValueError, match="integer string conversion"):
         str(found["x"])
-    assert locate.position("", ("x",)) == (1, 1)
+    assert positions.position("", ("x",)) == (1, 1)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from evaluated import RULES, evidence_of, graded, hostile, identified, story
 from test_output import FORBIDDEN
 from test_page import HOSTILE
 
-from fftdeploy.evaluation.evidence import LIVE_ITSELF, Baseline
+from fftdeploy.evaluation.evidence.evidence import LIVE_ITSELF, Baseline
 from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.gate_rules import GateRules
-from fftdeploy.render.junit import junit
+from fftdeploy.output.junit import junit
+from fftdeploy.policy.gate_rules import GateRules
 
 
 def parsed(page: str) -> ET.Element:

@@ -19,7 +19,8 @@ HEAD = f"""
 import json, os, signal, sys
 sys.path.insert(0, {str(SOURCES)!r})
 from pathlib import Path
-from fftdeploy import disk, files
+from fftdeploy.files import disk
+from fftdeploy import files
 from fftdeploy.errors import FftdeployError
 file, new = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes()
 """

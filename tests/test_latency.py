@@ -15,9 +15,9 @@ import pytest
 from evaluating import arm, evaluate, make_run, model, numbered
 from fault_server import KEY, FaultServer, Reply, reply
 
-from fftdeploy.evaluation.judging.arm_summary import summarize
-from fftdeploy.provider import stopwatch
-from fftdeploy.provider.stopwatch import Stopwatch, silence_s
+from fftdeploy.api.client import stopwatch
+from fftdeploy.api.client.stopwatch import Stopwatch, silence_s
+from fftdeploy.evaluation.gate.arm_summary import summarize
 
 TAKES_S = 0.1
 STALL_S = 0.05

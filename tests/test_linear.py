@@ -18,7 +18,7 @@ from conftest import Command
 from scenes import FT, POLICY_FILE, V8, V9, hold, row, table, write, write_profile
 
 import fftdeploy
-from fftdeploy.releases import Target
+from fftdeploy.releases.records import Target
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 SMALL = 30

@@ -13,7 +13,7 @@ from conftest import Command
 from llama import Gateway, Llama, Weights
 from scenes import FILE, read, row, table, write
 
-from fftdeploy import profiles
+from fftdeploy.policy import profiles
 
 pytestmark = pytest.mark.skipif(bool(llama.MISSING), reason=llama.MISSING)
 

@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from fftdeploy import locate
+from fftdeploy.formats import positions
 
 TEXT = '''\
 version = 1  # [not.a.table]
@@ -62,7 +62,7 @@ x = 3
     ],
 )
 def test_position(path: tuple[str | int, ...], place: tuple[int, int]) -> None:
-    assert locate.position(TEXT, path) == place
+    assert positions.position(TEXT, path) == place
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_position(path: tuple[str | int, ...], place: tuple[int, int]) -> None:
 def test_what_is_not_there_has_its_parents_place(
     path: tuple[str | int, ...], place: tuple[int, int]
 ) -> None:
-    assert locate.position(TEXT, path) == place
+    assert positions.position(TEXT, path) == place
 
 
 def test_lines_and_columns_count_from_one() -> None:
-    assert [locate.line_column("ab\r\nc", offset) for offset in range(6)] == [
+    assert [positions.line_column("ab\r\nc", offset) for offset in range(6)] == [
         (1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2),
     ]  # fmt: skip
 
@@ -109,9 +109,9 @@ def test_lines_and_columns_count_from_one() -> None:
 def test_B9_redefinition(text: str, line: int, first: int) -> None:
     with pytest.raises(tomllib.TOMLDecodeError):
         tomllib.loads(text)
-    found = locate.redefinition(text, line)
+    found = positions.redefinition(text, line)
     assert found is not None
-    assert locate.line_column(text, found[0])[0] == first
+    assert positions.line_column(text, found[0])[0] == first
 
 
 @pytest.mark.parametrize(
@@ -119,18 +119,18 @@ def test_B9_redefinition(text: str, line: int, first: int) -> None:
 )
 def test_what_is_new_has_no_first_definition(text: str) -> None:
     assert tomllib.loads(text) is not None
-    assert [locate.redefinition(text, line) for line in range(1, 5)] == [None] * 4
+    assert [positions.redefinition(text, line) for line in range(1, 5)] == [None] * 4
 
 
 def test_spans_of_an_array_and_its_inline_tables() -> None:
     text = "a = [ {x = 1, 'y' = [2]}, # c\n 2026-01-01 10:00:00Z,]"
-    array = locate.array(text, 4)
+    array = positions.array(text, 4)
     assert [text[start:end] for start, end in array.elements] == [
         "{x = 1, 'y' = [2]}",
         "2026-01-01 10:00:00Z",
     ]
     assert text[array.start] + text[array.close] == "[]"
-    pairs = locate.inline_table(text, array.elements[0][0])
+    pairs = positions.inline_table(text, array.elements[0][0])
     assert [
         (pair.path, text[pair.start : pair.value], text[pair.value : pair.end]) for pair in pairs
     ] == [
@@ -164,10 +164,10 @@ def test_any_text_has_an_answer() -> None:
     ]
     for _ in range(3000):
         text = "".join(choose.choices(pieces, k=choose.randint(0, 40)))
-        line, column = locate.position(text, ("a", 0, "a", "a"))
+        line, column = positions.position(text, ("a", 0, "a", "a"))
         assert 1 <= line <= text.count("\n") + 1
         assert column >= 1
-        locate.redefinition(text, 3)
+        positions.redefinition(text, 3)
 
 
 @pytest.mark.parametrize(
@@ -192,5 +192,5 @@ def test_any_text_has_an_answer() -> None:
 )
 def test_H14_a_hostile_text_takes_linear_time(text: str) -> None:
     # A quadratic scan of 100 kB takes minutes; this suite's timeout is the deadline.
-    assert locate.position(text, ("a",) * 3)[0] >= 1
-    locate.redefinition(text, text.count("\n") + 1)
+    assert positions.position(text, ("a",) * 3)[0] >= 1
+    positions.redefinition(text, text.count("\n") + 1)

@@ -12,8 +12,8 @@ import pytest
 from conftest import Command, Result
 from scenes import FILE, POLICY, V6, V7, V8, V9, V10, hold, past, read, write
 
-from fftdeploy import deployments
 from fftdeploy.errors import ConfigError
+from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")

@@ -27,9 +27,10 @@ from test_api_faults import FakeTime
 
 from fftdeploy.cli import session
 from fftdeploy.errors import CONFIG, ConfigError
-from fftdeploy.render import clean
-from fftdeploy.render.output import Format, Output
-from fftdeploy.report import Cell, Diff, Finding, Report, Table, line
+from fftdeploy.output import clean
+from fftdeploy.output.report import Cell, Diff, Report, Table, line
+from fftdeploy.output.streams import Format, Output
+from fftdeploy.planning.finding import Finding
 
 MODEL = "ft:gpt-4.1-mini-2025-04-14:acme-support-emea:triage-a-rather-long-suffix:CdEf9GhIj"
 FORMATS: tuple[Format, ...] = ("text", "json", "markdown", "github")

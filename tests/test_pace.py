@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from fftdeploy.answers import Answer
+from fftdeploy.api.answers import Answer
 from fftdeploy.evaluation.running.attempts import Attempt, Attempts
 from fftdeploy.evaluation.running.pace import LEAST, Pace
 from fftdeploy.evaluation.running.requests import Ask

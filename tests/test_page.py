@@ -15,18 +15,18 @@ import pytest
 from evaluated import BUNDLES, RULES, evidence_of, graded, hostile, identified, story
 from test_output import FORBIDDEN, PAYLOADS
 
-from fftdeploy import strict_json
 from fftdeploy.cli.verdict_blocks import tables
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.evidence import Evidence
+from fftdeploy.evaluation.evidence.evidence import Evidence
+from fftdeploy.evaluation.evidence.stored_verdict import read_verdict
 from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.evaluation.stored_verdict import read_verdict
 from fftdeploy.evaluation.texts import ExampleText
-from fftdeploy.render import page as page_module
-from fftdeploy.render.confusion import Asked, Confusion, Confusions, asked
-from fftdeploy.render.page import report_page
-from fftdeploy.render.page_text import Say
-from fftdeploy.render.words import Piece, compare
+from fftdeploy.formats import strict_json
+from fftdeploy.output.page import page as page_module
+from fftdeploy.output.page.confusion import Asked, Confusion, Confusions, asked
+from fftdeploy.output.page.page import report_page
+from fftdeploy.output.page.text import Say
+from fftdeploy.output.words import Piece, compare
 
 MARKUP = (
     "<script>document.title='owned'</script>",

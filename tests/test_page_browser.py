@@ -9,8 +9,8 @@ from evaluated import evidence_of, graded, hostile, identified, story
 from test_page import HOSTILE, Unescaped
 
 from fftdeploy.evaluation.texts import ExampleText
-from fftdeploy.render import page as page_module
-from fftdeploy.render.page import report_page
+from fftdeploy.output.page import page as page_module
+from fftdeploy.output.page.page import report_page
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium or google-chrome here")

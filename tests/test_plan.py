@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 from scenes import POLICY, V6, V7, V8, V9, hold, past, row, sha, table
 
-from fftdeploy import bundles, commit_message, deployments, plan, policy
-from fftdeploy.bundles import Source
-from fftdeploy.deployments import Bundle, Target
 from fftdeploy.errors import ConfigError, FftdeployError, PolicyError, UsageError
-from fftdeploy.plan import Actor
-from fftdeploy.policy import Rules
+from fftdeploy.planning import bundles, commit_message, plan
+from fftdeploy.planning.bundles import Source
+from fftdeploy.planning.plan import Actor
+from fftdeploy.policy import policy
+from fftdeploy.policy.policy import Rules
+from fftdeploy.releases import deployments
+from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.sandbox import STORY_NOW
 
 ACTOR = Actor("ana", STORY_NOW, "because")

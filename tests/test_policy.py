@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from scenes import V7, V8, V9, hold, past, row, table
 
-from fftdeploy import bundles, deployments, durations, policy
-from fftdeploy.deployments import Bundle, Deployments, Target
+from fftdeploy import times
 from fftdeploy.errors import ConfigError
-from fftdeploy.policy import Freeze, Policy, Rules, Task
+from fftdeploy.planning import bundles
+from fftdeploy.policy import policy
+from fftdeploy.policy.policy import Freeze, Policy, Rules, Task
+from fftdeploy.releases import deployments
+from fftdeploy.releases.deployments import Bundle, Deployments, Target
 from fftdeploy.sandbox import STORY_NOW
 
 DAY = timedelta(days=1)
@@ -224,7 +227,7 @@ def test_runway(asked: int, days: int | None, short: bool) -> None:
     ],
 )
 def test_durations(text: str, span: timedelta | None) -> None:
-    assert durations.duration(text) == span
+    assert times.duration(text) == span
 
 
 def test_allow_overrides_is_inherited() -> None:

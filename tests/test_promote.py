@@ -40,9 +40,9 @@ from scenes import (
 )
 
 from fftdeploy import files
-from fftdeploy.asking import Clock
+from fftdeploy.api.asking import Clock
 from fftdeploy.cli.session import Session
-from fftdeploy.deployments import Bundle, Release
+from fftdeploy.releases.deployments import Bundle, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")

@@ -24,12 +24,13 @@ from fault_server import (
     reply,
 )
 
-from fftdeploy.answers import JobResult
-from fftdeploy.asking import Clock
+from fftdeploy.api.answers import JobResult
+from fftdeploy.api.asking import Clock
+from fftdeploy.api.client.connection import Connection
+from fftdeploy.api.proof import Prover, Question
+from fftdeploy.api.readiness import Shutdown
+from fftdeploy.api.settings import settings
 from fftdeploy.errors import AuthError, NotReadyError, UnverifiedError, UsageError
-from fftdeploy.proof import Prover, Question
-from fftdeploy.provider import Connection, settings
-from fftdeploy.readiness import Shutdown
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 Q = Question(MODEL)

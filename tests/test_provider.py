@@ -27,11 +27,11 @@ from fault_server import (
     reply,
 )
 
-from fftdeploy import provider
-from fftdeploy.answers import Answer
+from fftdeploy.api.answers import Answer
+from fftdeploy.api.client import connection
+from fftdeploy.api.client.connection import Connection
+from fftdeploy.api.settings import Settings, has_key, settings, shape_problem
 from fftdeploy.errors import AuthError, ConfigError, FftdeployError
-from fftdeploy.provider import Connection, has_key, settings
-from fftdeploy.settings import Settings, shape_problem
 
 FORMS = (KEY, base64.b64encode(KEY.encode()).decode().rstrip("="), quote(KEY, safe=""), KEY[:12])
 
@@ -477,7 +477,8 @@ def run(script: str, *arguments: str, **environ: str) -> subprocess.CompletedPro
 
 def test_importing_costs_nothing_that_is_not_needed() -> None:
     script = (
-        "import sys, fftdeploy.proof, fftdeploy.provider, fftdeploy.jobs, fftdeploy.readiness\n"
+        "import sys, fftdeploy.api.proof, fftdeploy.api.client, fftdeploy.api.jobs\n"
+        "import fftdeploy.api.readiness\n"
         "print(sorted({'openai', 'httpx2', 'pydantic', 'rich', 'typer', 'tomlkit', 'asyncio',"
         " 'urllib.request', 'email'} & set(sys.modules)))"
     )
@@ -488,8 +489,9 @@ def test_D22_the_process_ends_although_a_request_hangs(api: FaultServer) -> None
     api.retrieve(Reply("hang", act=hang))
     script = (
         "import os, time\n"
-        "from fftdeploy.provider import Connection, settings\n"
-        "from fftdeploy.proof import Prover, Question\n"
+        "from fftdeploy.api.client.connection import Connection\n"
+        "from fftdeploy.api.settings import settings\n"
+        "from fftdeploy.api.proof import Prover, Question\n"
         "connection = Connection(settings(os.environ))\n"
         "begun = time.monotonic()\n"
         "found = Prover(connection, deadline_s=0.3).prove(Question(os.environ['MODEL']))\n"
@@ -503,7 +505,7 @@ def test_D22_the_process_ends_although_a_request_hangs(api: FaultServer) -> None
 
 
 def test_only_the_provider_imports_the_sdk() -> None:
-    package = os.path.dirname(provider.__file__)  # noqa: PTH120  for os.walk
+    package = os.path.dirname(connection.__file__)  # noqa: PTH120  for os.walk
     found = []
     for folder, _, names in os.walk(package):
         if "sandbox" in folder:

@@ -6,9 +6,9 @@ import pytest
 from conftest import Command
 from scenes import V8, past, write
 
-from fftdeploy import providers
+from fftdeploy.api import providers
+from fftdeploy.api.providers import NOTHING_SAID, Provider
 from fftdeploy.errors import ConfigError
-from fftdeploy.providers import NOTHING_SAID, Provider
 from fftdeploy.sandbox import Sandbox
 
 REFUSED = {

@@ -24,8 +24,8 @@ from test_gated_promotion import (
     scene,
 )
 
-from fftdeploy import policy
-from fftdeploy.evaluation.evidence_folder import EvidenceFolder, recompute
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, recompute
+from fftdeploy.policy import policy
 from fftdeploy.sandbox import Sandbox
 
 NAMED = """must_pass = ["edge-case"]

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from fftdeploy import retirement
-from fftdeploy.answers import Answer, error_fields, plain
-from fftdeploy.ends import parse_date
+from fftdeploy.api.answers import Answer, error_fields, plain
+from fftdeploy.api.client.wire import retry_after, scrub_all, scrubber
+from fftdeploy.api.end_dates import parse_date
+from fftdeploy.api.readiness import Facts, Readiness, Shutdown, judge
+from fftdeploy.api.settings import settings
 from fftdeploy.errors import AuthError, NotReadyError, UnverifiedError
-from fftdeploy.readiness import Facts, Readiness, Shutdown, judge
-from fftdeploy.settings import settings
-from fftdeploy.wire import retry_after, scrub_all, scrubber
+from fftdeploy.models import retirement
 
 MODEL = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 TODAY = date(2026, 11, 21)

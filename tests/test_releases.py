@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from fftdeploy.releases import Bundle, Hold, Release, Target
+from fftdeploy.releases.records import Bundle, Hold, Release, Target
 from fftdeploy.sandbox import STORY_NOW
 
 BUNDLES = [

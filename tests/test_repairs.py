@@ -27,7 +27,7 @@ from scenes import (
     write_profile,
 )
 
-from fftdeploy.deployments import Bundle, Hold, Release
+from fftdeploy.releases.deployments import Bundle, Hold, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")

@@ -8,8 +8,10 @@ import pytest
 from evaluating import PROFILE, arm, make_run, profile, spending
 from fault_server import KEY, FaultServer, Reply, close_at_once, error, hang, reply
 
-from fftdeploy.answers import Answer
-from fftdeploy.deployments import Bundle
+from fftdeploy.api.answers import Answer
+from fftdeploy.api.client.async_connection import AsyncConnection
+from fftdeploy.api.client.wire import duration_s, rate_limits
+from fftdeploy.api.settings import settings
 from fftdeploy.errors import PolicyError
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example
@@ -19,10 +21,8 @@ from fftdeploy.evaluation.running.attempts import Attempt
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.evaluation.running.spending import Mean, estimate, guess
 from fftdeploy.evaluation.running.throttle import Throttle
-from fftdeploy.prices import Price
-from fftdeploy.provider import settings
-from fftdeploy.provider.async_connection import AsyncConnection
-from fftdeploy.wire import duration_s, rate_limits
+from fftdeploy.policy.prices import Price
+from fftdeploy.releases.deployments import Bundle
 
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}

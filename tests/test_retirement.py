@@ -8,10 +8,10 @@ from pathlib import Path
 from conftest import Command
 from scenes import POLICY, V8, V9, past, write
 
-from fftdeploy import retirement
-from fftdeploy.retirement import AS_OF, DATED
+from fftdeploy.api.verdicts import replace_hint
+from fftdeploy.models import retirement
+from fftdeploy.models.retirement import AS_OF, DATED
 from fftdeploy.sandbox import Sandbox
-from fftdeploy.verdicts import replace_hint
 
 
 def test_the_replacements_of_2026_12_11() -> None:

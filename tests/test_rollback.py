@@ -37,9 +37,9 @@ from scenes import (
 )
 
 from fftdeploy import files
-from fftdeploy.asking import Clock
+from fftdeploy.api.asking import Clock
 from fftdeploy.cli.session import Session
-from fftdeploy.deployments import Bundle, Hold, Release
+from fftdeploy.releases.deployments import Bundle, Hold, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from evaluating import arm, counted, evaluate, make_run, numbered, rules, truth, utc_now
 
-from fftdeploy import __version__, journal
+from fftdeploy import __version__
 from fftdeploy.errors import ConfigError, DiskError
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.files import journal
 from fftdeploy.sandbox import Sandbox
 
 
@@ -302,7 +303,7 @@ def test_E21_the_disk_is_full(api: Sandbox, tmp_path: Path, examples: Path) -> N
 WRITER = """
 import sys
 from pathlib import Path
-from fftdeploy import journal
+from fftdeploy.files import journal
 
 root = Path(sys.argv[1])
 with journal.open_journal(root / "log", root=root) as log:

@@ -27,11 +27,11 @@ from evaluating import (
     verdicts,
 )
 
+from fftdeploy.api.settings import settings
 from fftdeploy.cli import signals
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.running import execution, online, run_log
 from fftdeploy.evaluation.running.execution import Progress
-from fftdeploy.provider import settings
 from fftdeploy.sandbox import Sandbox
 
 ALL = ("v6", "v7", "v8", "v9", "v10")

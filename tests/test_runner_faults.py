@@ -36,7 +36,7 @@ from fftdeploy.errors import (
 from fftdeploy.evaluation.outputs import MAX_CHARS
 from fftdeploy.evaluation.running import execution, run_log
 from fftdeploy.evaluation.running.spending import Spending
-from fftdeploy.prices import Prices
+from fftdeploy.policy.prices import Prices
 from fftdeploy.sandbox import Sandbox
 
 RIGHT = '{"urgency": "high", "category": "refund", "next_step": "check refund eligibility"}'

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from fftdeploy import FftdeployError, Resolution, profiles, resolve, runtime
+from fftdeploy import FftdeployError, Resolution, resolve
 from fftdeploy.cli.app import run
+from fftdeploy.cli.quick import resolve_quickly
 from fftdeploy.errors import ConfigError, UsageError
-from fftdeploy.quick import resolve_quickly
-from fftdeploy.runtime import FILE_NAME, find_file
+from fftdeploy.policy import profiles
+from fftdeploy.routing import runtime
+from fftdeploy.routing.runtime import FILE_NAME, find_file
 
 V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"

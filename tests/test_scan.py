@@ -15,10 +15,11 @@ from conftest import Command
 from scenes import LUNA, POLICY, V7, V8, V9, V10, hold, past, table, write
 from test_output import FORMATS, OUR_COMMAND, PAYLOADS, harmless, runner_commands
 
-from fftdeploy import deployments, sources
 from fftdeploy import git as fftgit
-from fftdeploy.globs import compile_glob, pattern_problem
-from fftdeploy.scan import Hit, Search, Use, uses
+from fftdeploy.policy.globs import compile_glob, pattern_problem
+from fftdeploy.pull_request import scanned_files
+from fftdeploy.pull_request.scan import Hit, Search, Use, uses
+from fftdeploy.releases import deployments
 
 STRANGER = "ft:gpt-4.1-2025-04-14:acme::Zz99"
 KNOWN = {
@@ -410,7 +411,7 @@ def test_H15_links_and_submodules_are_not_followed(
 def test_binary_large_and_unreadable_files(
     file: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "MAX_BYTES", 2_000_000)
+    monkeypatch.setattr(scanned_files, "MAX_BYTES", 2_000_000)
     add("binary", b"\0" + V8.encode())
     add("edge", b"x" * 8191 + b"\0" + V8.encode())
     add("late", b"x" * 8192 + b"\0" + V8.encode())

@@ -14,10 +14,12 @@ from conftest import Command
 from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, write, write_profile
 from test_gate_rules import WHOLE as WHOLE_GATE
 
-from fftdeploy import deployments, output_schema, policy, schemas
 from fftdeploy.errors import ConfigError
+from fftdeploy.output.schema import results, toml_files
+from fftdeploy.output.schema.parts import Schema
+from fftdeploy.policy import policy
+from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
-from fftdeploy.schema_parts import Schema
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = ROOT / "fftdeploy" / "templates"
@@ -166,23 +168,23 @@ POLICIES = {
 
 @pytest.mark.parametrize(("text", "valid"), DEPLOYMENTS.values(), ids=DEPLOYMENTS)
 def test_the_deployments_schema_and_the_parser_agree(text: str, valid: bool) -> None:
-    verdicts = accepts(schemas.deployments(), text), parses(deployments.parse, text)
+    verdicts = accepts(toml_files.deployments(), text), parses(deployments.parse, text)
 
     assert verdicts == (valid, valid)
 
 
 @pytest.mark.parametrize(("text", "valid"), POLICIES.values(), ids=POLICIES)
 def test_the_policy_schema_and_the_parser_agree(text: str, valid: bool) -> None:
-    verdicts = accepts(schemas.policy(), text), parses(policy.parse, text)
+    verdicts = accepts(toml_files.policy(), text), parses(policy.parse, text)
 
     assert verdicts == (valid, valid)
 
 
 def test_schema_prints_each_and_all(command: Command) -> None:
     made = {
-        "deployments": schemas.deployments(),
-        "policy": schemas.policy(),
-        "output": output_schema.output(),
+        "deployments": toml_files.deployments(),
+        "policy": toml_files.policy(),
+        "output": results.output(),
     }
 
     assert json.loads(command("schema").out) == made
@@ -247,7 +249,7 @@ def test_what_every_command_prints_fits_the_schema(
         table("support/production", V8, [row(1, V7)]),
         policy=POLICY,
     )
-    whole = output_schema.output()
+    whole = results.output()
     validator = jsonschema.Draft202012Validator(whole)
     wrong = []
     for code, argv in RUNS:
@@ -288,7 +290,7 @@ def test_what_the_commands_about_quality_print_fits_the_schema(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     gated_promotion.scene(V8, V10)
-    whole = output_schema.output()
+    whole = results.output()
     validator = jsonschema.Draft202012Validator(whole)
     wrong = []
     for code, argv in GATED:
@@ -312,7 +314,7 @@ def test_a_key_too_many_or_too_few_does_not_fit(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     write(past("triage/staging", V7, COLD))
-    validator = jsonschema.Draft202012Validator(output_schema.output())
+    validator = jsonschema.Draft202012Validator(results.output())
     document = json.loads(command("status", "--json").out)
 
     assert validator.is_valid(document)

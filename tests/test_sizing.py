@@ -5,9 +5,9 @@ from math import comb
 
 import pytest
 
-from fftdeploy.evaluation.judging import sizing, wording
-from fftdeploy.evaluation.judging.exact import p_worse_by
-from fftdeploy.evaluation.judging.sizing import (
+from fftdeploy.evaluation.gate import sizing, wording
+from fftdeploy.evaluation.gate.exact import p_worse_by
+from fftdeploy.evaluation.gate.sizing import (
     Size,
     better_probability,
     formula,
@@ -22,7 +22,7 @@ from fftdeploy.evaluation.judging.sizing import (
     usual_size_for_threshold,
     usual_size_to_be_better,
 )
-from fftdeploy.evaluation.judging.statistics import (
+from fftdeploy.evaluation.gate.statistics import (
     clopper_pearson,
     mcnemar,
     normal_quantile,

@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 import pytest
 from conftest import Command
 
-from fftdeploy import deployments, policy, profiles
+from fftdeploy.policy import policy, profiles
+from fftdeploy.releases import deployments
 from fftdeploy.sandbox import ACME, Sandbox
 
 ROOT = Path(__file__).parent.parent

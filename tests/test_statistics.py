@@ -8,10 +8,10 @@ from math import log, sqrt
 import pytest
 import shipping
 
-from fftdeploy.evaluation.judging import exact, paired
-from fftdeploy.evaluation.judging.exact import at_least, bounds, is_ruled_out, p_worse_by
-from fftdeploy.evaluation.judging.paired import Effective, Pairs
-from fftdeploy.evaluation.judging.statistics import (
+from fftdeploy.evaluation.gate import exact, paired
+from fftdeploy.evaluation.gate.exact import at_least, bounds, is_ruled_out, p_worse_by
+from fftdeploy.evaluation.gate.paired import Effective, Pairs
+from fftdeploy.evaluation.gate.statistics import (
     binomial_tail,
     clopper_pearson,
     holm,

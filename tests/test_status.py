@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
-from fftdeploy.asking import Clock
+from fftdeploy.api.asking import Clock
 from fftdeploy.cli import session
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from fftdeploy.render import text
-from fftdeploy.report import Block, Cell, Diff, Line, Table, Tone, line
+from fftdeploy.output import text
+from fftdeploy.output.report import Block, Cell, Diff, Line, Table, Tone, line
 
 STYLES: dict[Tone, str] = {
     "": "",

@@ -1,1 +1,4 @@
-"""The command line: one short function a command, and the one place that exits."""
+"""The command line: what a person types and reads.
+
+The only Typer, and the one place that exits.  It may import everything below it.
+"""

@@ -17,8 +17,8 @@ from fftdeploy.cli import signals
 from fftdeploy.cli.session import Session, open_session, secrets_of, with_changed
 from fftdeploy.errors import FftdeployError, Outcome
 from fftdeploy.names import undecoded
-from fftdeploy.render.output import ClosedPipeError, Format, Output
-from fftdeploy.report import Report
+from fftdeploy.output.report import Report
+from fftdeploy.output.streams import ClosedPipeError, Format, Output
 
 FORMATS = ("text", "json", "markdown", "github")
 PIPE_CLOSED = 141

@@ -7,17 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fftdeploy import commit_message, conflict, diff, edit, files, git
+from fftdeploy import files, git
+from fftdeploy.api.proof import Question
+from fftdeploy.api.readiness import Readiness
 from fftdeploy.cli.app import ChangeFlags
 from fftdeploy.cli.as_json import bundle_json, readiness_json, release_json
 from fftdeploy.cli.session import Session, actor_name
-from fftdeploy.commit_message import new_release, touched_holds
-from fftdeploy.deployments import Bundle, Target
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError, UsageError
-from fftdeploy.plan import Actor, Plan
-from fftdeploy.proof import Question
-from fftdeploy.readiness import Readiness
-from fftdeploy.report import Block, Diff, Report, line
+from fftdeploy.output.report import Block, Diff, Report, line
+from fftdeploy.planning import commit_message
+from fftdeploy.planning.commit_message import new_release, touched_holds
+from fftdeploy.planning.plan import Actor, Plan
+from fftdeploy.pull_request import conflict
+from fftdeploy.releases import edit, text_diff
+from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace, shown_path
 
 Replan = Callable[[Actor], Plan]
@@ -36,7 +39,7 @@ class Change:
             UsageError: Nobody can be asked and `--yes` is missing, `--why` is not one line,
                 or `--commit` can't work here.
         """
-        from fftdeploy.document import text_problem
+        from fftdeploy.formats.document import text_problem
 
         self.session = session
         self.flags = flags
@@ -133,7 +136,7 @@ class Change:
             text = self.draft(made)
         old = self.workspace.deployments.document.text
         sides = [self.workspace.bytes_of(side).decode() for side in (old, text)]
-        patch = diff.unified(sides[0], sides[1], self.workspace.patched)
+        patch = text_diff.unified(sides[0], sides[1], self.workspace.patched)
         self.session.data.update(_as_json(made, patch))
         if readiness is not None:
             today = self.session.now().date()

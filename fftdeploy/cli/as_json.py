@@ -3,8 +3,8 @@
 from datetime import date
 from typing import Any
 
-from fftdeploy.deployments import Bundle, Hold, Release, Target
-from fftdeploy.readiness import Readiness
+from fftdeploy.api.readiness import Readiness
+from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 
 
 def bundle_json(bundle: Bundle | Target) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from fftdeploy import bundles, plan
 from fftdeploy.cli import rolling_back
 from fftdeploy.cli.app import ChangeFlags, command
 from fftdeploy.cli.applying import Change, Replan
@@ -13,8 +12,9 @@ from fftdeploy.cli.gating import Gate
 from fftdeploy.cli.promoting import Promotion, Wanted
 from fftdeploy.cli.session import Session, one_of, parse_time, parse_wait
 from fftdeploy.errors import InconclusiveError, UsageError
-from fftdeploy.plan import Actor
-from fftdeploy.report import Report
+from fftdeploy.output.report import Report
+from fftdeploy.planning import bundles, plan
+from fftdeploy.planning.plan import Actor
 
 Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)]
 Wait = Annotated[str, typer.Option("--wait", help="How long to wait for a job or a loading model.")]

@@ -8,10 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fftdeploy import files, findings, second_files
-from fftdeploy.bundles import live_bundle
+from fftdeploy import files
+from fftdeploy.api.readiness import Facts, Readiness, Shutdown, find_shutdown
 from fftdeploy.cli.session import Session
-from fftdeploy.deployments import Target
 from fftdeploy.errors import (
     AUTH,
     FINDING,
@@ -22,8 +21,12 @@ from fftdeploy.errors import (
     Outcome,
     UsageError,
 )
-from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
-from fftdeploy.report import Block, Cell, Finding, Report, Table, line
+from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.planning import findings
+from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.planning.finding import Finding
+from fftdeploy.pull_request import second_files
+from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import Questions, Workspace, select
 
 if TYPE_CHECKING:  # `check` without `--base` compares with nothing
@@ -107,8 +110,8 @@ class Check:
         self._check_examples()
         if self.against is None:
             return self._report(None)
-        from fftdeploy.base_ref import open_base
         from fftdeploy.cli.proposing import Proposal
+        from fftdeploy.pull_request.base_ref import open_base
 
         with open_base(self.workspace, self.against.ref, self.session.environ) as base:
             second = {"is_second": self.is_second}
@@ -126,8 +129,10 @@ class Check:
         readiness = self._ask(changed) if self.is_online else {}
         dead = proposal.dead() if proposal and self.is_online else frozenset[str]()
         shutdowns = {str(target): self._shutdown(target, readiness) for target in self.targets}
-        facts = findings.gather(
-            self.workspace,
+        facts = findings.Facts(
+            self.workspace.deployments,
+            self.workspace.policy,
+            self.workspace.sha,
             self.session.now(),
             self.session.place,
             readiness,
@@ -231,7 +236,7 @@ class Check:
                 _ = QualityBar(self.session, self.workspace, f"{task}/").examples
 
     def _evidence_problem(self, task: str, evidence: str) -> FftdeployError | None:
-        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 
         folder = EvidenceFolder(self.workspace.folder)
         try:

@@ -6,21 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fftdeploy import change_rules, git
-from fftdeploy.change_rules import Ground
-from fftdeploy.changes import Change
+from fftdeploy import git
 from fftdeploy.cli.against import Trust
 from fftdeploy.cli.session import Session
-from fftdeploy.deployments import Release
 from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError
-from fftdeploy.evaluation import RUNS
-from fftdeploy.report import Finding
+from fftdeploy.files.folders import RUNS
+from fftdeploy.planning.finding import Finding
+from fftdeploy.pull_request import change_rules
+from fftdeploy.pull_request.change_rules import Ground
+from fftdeploy.pull_request.changes import Change
+from fftdeploy.releases.deployments import Release
 from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:  # a change that no gate asks about pays for none of it
-    from fftdeploy.base_ref import BaseRef
     from fftdeploy.cli.quality import QualityBar
-    from fftdeploy.evaluation.evidence_folder import Stored
+    from fftdeploy.evaluation.evidence.evidence_folder import Stored
+    from fftdeploy.pull_request.base_ref import BaseRef
 
 Standing = Literal["base", "this job", "claimed", "re-run"]
 
@@ -82,7 +83,7 @@ class Claims:
     def _stored(
         self, change: Change, release: Release, bar: "QualityBar", evidence: str
     ) -> Iterator[Finding]:
-        from fftdeploy.evaluation.evidence_folder import EvidenceFolder, problem
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, problem
 
         folder = EvidenceFolder(self.workspace.folder)
         try:
@@ -116,7 +117,7 @@ class Claims:
 
         Once it is merged, it is believed: what may let something through needs the same trust now.
         """
-        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 
         folder = EvidenceFolder(self.workspace.folder)
         judged = {(stored.evidence.task, stored.id) for stored, _ in self.found.values()}
@@ -170,7 +171,7 @@ class Claims:
 
     def _death(self, change: Change, stored: "Stored") -> str:
         """Doubt evidence that rests on the death of what is live, unless the API proved it."""
-        from fftdeploy.evaluation.evidence import DEAD
+        from fftdeploy.evaluation.evidence.evidence import DEAD
 
         baseline = stored.evidence.baseline
         rests = baseline.how == "recorded" or baseline.why == DEAD
@@ -221,7 +222,7 @@ class Claims:
     def _rerun(self, change: Change, release: Release, bar: "QualityBar") -> Iterator[Finding]:
         """Evaluate again, by the base's examples and gate; what that finds is what counts."""
         from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
-        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 
         target = change.target
         self.base.lay_out_evidence(target.task)
@@ -241,7 +242,7 @@ class Claims:
 
     def _excuse_claimed(self, task: str, release: Release) -> None:
         """Let evidence that was made again stand, if it is about what was evaluated here."""
-        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 
         folder = EvidenceFolder(self.workspace.folder)
         with suppress(FftdeployError):

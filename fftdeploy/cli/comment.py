@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from fftdeploy.api.readiness import Shutdown
 from fftdeploy.cli.proposing import Proposal
 from fftdeploy.cli.verdict_blocks import headline, notices, tables
 from fftdeploy.errors import Outcome
-from fftdeploy.evaluation.evidence_folder import Stored
+from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.verdict import Verdict
-from fftdeploy.readiness import Shutdown
-from fftdeploy.report import Block, Cell, Details, Finding, Table, line
+from fftdeploy.output.report import Block, Cell, Details, Table, line
+from fftdeploy.planning.finding import Finding
 
 _NAMED = 200
 """Most examples that are named in one list."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 def complete_target(incomplete: str) -> list[str]:
     """Return the targets of the nearest file that start with `incomplete`; never fails."""
-    from fftdeploy import toml_reader
     from fftdeploy.errors import FftdeployError
+    from fftdeploy.formats import toml_reader
     from fftdeploy.names import name_problem
-    from fftdeploy.runtime import find_file, target_names
+    from fftdeploy.routing.runtime import find_file, target_names
 
     try:
         path = Path(find_file(None, os.environ))

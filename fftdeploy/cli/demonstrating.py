@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import fftdeploy
-from fftdeploy import deployments, files, git
+from fftdeploy import files, git
 from fftdeploy.cli import story
 from fftdeploy.cli.session import NOW_VARIABLE, Session
 from fftdeploy.cli.story import ByHand, Step
 from fftdeploy.errors import DiskError, FftdeployError, UsageError
-from fftdeploy.report import Block, Cell, Diff, Raw, Report, line
+from fftdeploy.output.report import Block, Cell, Diff, Raw, Report, line
+from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
 
 _STEP_TIMEOUT_S = 60.0

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fftdeploy import diff
-from fftdeploy.comparison import Comparison
-from fftdeploy.deployments import Hold
-from fftdeploy.report import Block, Cell, Details, Diff, Table, Tone, line
+from fftdeploy.output.report import Block, Cell, Details, Diff, Table, Tone, line
+from fftdeploy.pull_request.comparison import Comparison
+from fftdeploy.releases import text_diff
+from fftdeploy.releases.deployments import Hold
 
 _TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "warn"}
 _BAD = frozenset({"unexplained", "removed-release", "removed-target"})
@@ -117,7 +117,7 @@ def _profile(one: Comparison) -> Iterator[Block]:
 
 
 def _prompt(before: str, after: str) -> Iterator[Block]:
-    found = diff.by_word(before, after)
+    found = text_diff.by_word(before, after)
     if found is None:
         sizes = f"{len(before):,} characters before, {len(after):,} after"
         yield line(f"  profile, system: written anew, {sizes}")

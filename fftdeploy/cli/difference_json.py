@@ -4,8 +4,8 @@ from datetime import date, datetime
 from typing import Any
 
 from fftdeploy.cli.as_json import bundle_json, hold_json, release_json
-from fftdeploy.comparison import Comparison, Measured, Side
-from fftdeploy.retirement import parse_fine_tune
+from fftdeploy.models.retirement import parse_fine_tune
+from fftdeploy.pull_request.comparison import Comparison, Measured, Side
 
 
 def comparison_json(one: Comparison, now: datetime) -> dict[str, Any]:

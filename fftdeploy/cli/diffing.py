@@ -8,17 +8,18 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
-from fftdeploy import changes, names
-from fftdeploy.base_ref import RefFiles, open_ref, refs_called
-from fftdeploy.bundles import live_bundle
+from fftdeploy import names
 from fftdeploy.cli.difference_blocks import Labels, blocks
 from fftdeploy.cli.difference_json import comparison_json
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.sides import Source, evidence_named, with_evidence
-from fftdeploy.comparison import Comparison, Side
-from fftdeploy.deployments import Bundle, Target
 from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
-from fftdeploy.report import Report
+from fftdeploy.output.report import Report
+from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.pull_request import changes
+from fftdeploy.pull_request.base_ref import RefFiles, open_ref, refs_called
+from fftdeploy.pull_request.comparison import Comparison, Side
+from fftdeploy.releases.deployments import Bundle, Target
 
 Kind = Literal["environment", "target", "task", "ref"]
 _PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")

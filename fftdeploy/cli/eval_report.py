@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
-from fftdeploy import bundles
 from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags, named_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
-from fftdeploy.deployments import Bundle, Hold
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome, UsageError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
-from fftdeploy.evaluation.evidence import LIVE_ITSELF
-from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored, recompute
-from fftdeploy.evaluation.judging.gate import Best
+from fftdeploy.evaluation.evidence.evidence import LIVE_ITSELF
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, recompute
+from fftdeploy.evaluation.gate.gate import Best
 from fftdeploy.evaluation.results import PASS
-from fftdeploy.report import Block, Cell, Report, line
+from fftdeploy.output.report import Block, Cell, Report, line
+from fftdeploy.planning import bundles
+from fftdeploy.releases.deployments import Bundle, Hold
 from fftdeploy.workspace import shown_path
 
 

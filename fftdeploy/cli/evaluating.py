@@ -8,24 +8,23 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fftdeploy import bundles, names
+from fftdeploy import names
 from fftdeploy.cli.keeping import Finished, Reuse, keep
 from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.signals import Stopped
 from fftdeploy.cli.wording import cost_words, progress_words
-from fftdeploy.deployments import Bundle
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
-from fftdeploy.evaluation.evidence import (
+from fftdeploy.evaluation.evidence.evidence import (
     DEAD,
     LIVE_ITSELF,
     NOTHING_LIVE,
     Baseline,
     content_sha,
 )
-from fftdeploy.evaluation.evidence_folder import Stored
-from fftdeploy.evaluation.judging.wording import plural
+from fftdeploy.evaluation.evidence.evidence_folder import Stored
+from fftdeploy.evaluation.gate.wording import plural
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.execution import Progress
@@ -40,7 +39,9 @@ from fftdeploy.evaluation.running.spending import (
     guess,
     measured,
 )
-from fftdeploy.policy import FILE_NAME
+from fftdeploy.planning import bundles
+from fftdeploy.policy.policy import FILE_NAME
+from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import Workspace
 
 _SAMPLED = 50

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from fftdeploy.cli.applying import Change
 from fftdeploy.cli.wording import cost_words
-from fftdeploy.deployments import Bundle
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
-from fftdeploy.report import Block, line
+from fftdeploy.output.report import Block, line
+from fftdeploy.releases.deployments import Bundle
 
 if TYPE_CHECKING:  # a task without a gate pays for none of it
     from fftdeploy.cli.quality import QualityBar
-    from fftdeploy.evaluation.evidence_folder import Stored
+    from fftdeploy.evaluation.evidence.evidence_folder import Stored
     from fftdeploy.evaluation.verdict import Verdict
 
 INCONCLUSIVE = "inconclusive"
@@ -76,7 +76,7 @@ class Gate:
 
     def _require_counting(self, bar: "QualityBar", candidate: Bundle, stored: "Stored") -> None:
         """Hold what was just made against the question, too: clocks and files move."""
-        from fftdeploy.evaluation.evidence_folder import problem
+        from fftdeploy.evaluation.evidence.evidence_folder import problem
 
         question = bar.question(candidate, bar.baseline)
         if wrong := problem(question, stored, self.change.session.now()):
@@ -113,7 +113,7 @@ class Gate:
         found = bar.look(candidate, bar.baseline)
         if found.stored is None:
             return found.why
-        from fftdeploy.evaluation.evidence import DEAD
+        from fftdeploy.evaluation.evidence.evidence import DEAD
 
         baseline = found.stored.evidence.baseline
         rests_on_death = baseline.how == "recorded" or baseline.why == DEAD
@@ -168,7 +168,7 @@ class Gate:
 
 def _refused(error: FftdeployError, verdict: "Verdict") -> FftdeployError:
     """Add why answers failed, where it is not plainly that they were wrong."""
-    from fftdeploy.evaluation.judging.wording import failures
+    from fftdeploy.evaluation.gate.wording import failures
 
     error.details = tuple(text for arm in verdict.arms if (text := failures(arm)))
     return error

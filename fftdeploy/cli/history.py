@@ -5,8 +5,8 @@ from datetime import datetime
 from fftdeploy.cli.as_json import release_json
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.wording import moment
-from fftdeploy.deployments import Release, Target
-from fftdeploy.report import Block, Cell, Report, Table, line
+from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.releases.deployments import Release, Target
 from fftdeploy.workspace import select
 
 _COLUMNS = ("release", "live since", "model", "via", "by", "why", "notes")

@@ -11,8 +11,8 @@ from fftdeploy import files
 from fftdeploy.cli import schema_files
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
-from fftdeploy.report import Block, Cell, Raw, Report, line
-from fftdeploy.runtime import FILE_VARIABLE
+from fftdeploy.output.report import Block, Cell, Raw, Report, line
+from fftdeploy.routing.runtime import FILE_VARIABLE
 
 CI = ("github", "gitlab")
 _PLAIN = re.compile(r"( --file [A-Za-z0-9._/][A-Za-z0-9._/-]*)?")

@@ -9,7 +9,7 @@ from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import UsageError
-from fftdeploy.report import Report
+from fftdeploy.output.report import Report
 
 Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)]
 Candidates = Annotated[

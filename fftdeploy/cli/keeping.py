@@ -7,12 +7,12 @@ from typing import Any
 
 import fftdeploy
 from fftdeploy.cli.quality import QualityBar
-from fftdeploy.deployments import Bundle
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, Arm, label
-from fftdeploy.evaluation.evidence import Baseline, Evidence, ExamplesFacts, time_text
-from fftdeploy.evaluation.evidence_folder import Stored, recompute, too_old
+from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts, time_text
+from fftdeploy.evaluation.evidence.evidence_folder import Stored, recompute, too_old
 from fftdeploy.evaluation.results import NOT_MEASURED, Results
-from fftdeploy.gate_rules import GateRules
+from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.releases.deployments import Bundle
 
 
 @dataclass(frozen=True, slots=True)

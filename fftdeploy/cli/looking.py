@@ -9,8 +9,8 @@ from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session, one_of, parse_time
 from fftdeploy.errors import UsageError
-from fftdeploy.report import Raw, Report
-from fftdeploy.runtime import resolve as resolve_target
+from fftdeploy.output.report import Raw, Report
+from fftdeploy.routing.runtime import resolve as resolve_target
 
 Targets = Annotated[
     list[str] | None,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from fftdeploy import profiles
-from fftdeploy.base_ref import BaseRef
-from fftdeploy.report import Finding
+from fftdeploy.planning.finding import Finding
+from fftdeploy.policy import profiles
+from fftdeploy.pull_request.base_ref import BaseRef
 from fftdeploy.workspace import Workspace
 
 

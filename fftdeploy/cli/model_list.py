@@ -5,7 +5,7 @@ from collections import defaultdict
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.wording import moment, shutdown_cell
 from fftdeploy.errors import ConfigError
-from fftdeploy.report import Block, Cell, Report, Table, line
+from fftdeploy.output.report import Block, Cell, Report, Table, line
 
 
 def report(session: Session) -> Report:

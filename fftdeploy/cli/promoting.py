@@ -4,25 +4,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fftdeploy import bundles, conflict, names, plan, policy
-from fftdeploy.bundles import Source
+from fftdeploy import names
 from fftdeploy.cli.applying import Change
 from fftdeploy.cli.gating import Gate
-from fftdeploy.deployments import OVERRIDES, Bundle, Target
-from fftdeploy.errors import (
-    ConfigError,
-    ConflictError,
-    FftdeployError,
-    PolicyError,
-    UsageError,
-)
-from fftdeploy.plan import Actor, Plan
-from fftdeploy.policy import Breach
-from fftdeploy.report import Report
+from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, PolicyError, UsageError
+from fftdeploy.output.report import Report
+from fftdeploy.planning import bundles, plan
+from fftdeploy.planning.bundles import Source
+from fftdeploy.planning.plan import Actor, Plan
+from fftdeploy.policy import policy
+from fftdeploy.policy.policy import Breach
+from fftdeploy.pull_request import conflict
+from fftdeploy.releases.deployments import OVERRIDES, Bundle, Target
 
 if TYPE_CHECKING:
-    from fftdeploy.proof import Prover
-    from fftdeploy.readiness import Readiness
+    from fftdeploy.api.proof import Prover
+    from fftdeploy.api.readiness import Readiness
 
 
 @dataclass(frozen=True, slots=True)

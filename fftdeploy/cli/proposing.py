@@ -6,19 +6,20 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from fftdeploy import change_rules, changes, second_files
-from fftdeploy.base_ref import BaseRef
-from fftdeploy.bundles import live_bundle
-from fftdeploy.change_rules import Ground
-from fftdeploy.changes import Change
+from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.cli.against import Against
 from fftdeploy.cli.claims import Claims
 from fftdeploy.cli.lost_records import lost_records
 from fftdeploy.cli.session import Session
-from fftdeploy.deployments import Bundle, Release, Target
-from fftdeploy.readiness import Readiness, Shutdown
-from fftdeploy.report import Block, Cell, Finding, Table, line
-from fftdeploy.second_files import Elsewhere
+from fftdeploy.output.report import Block, Cell, Table, line
+from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.planning.finding import Finding
+from fftdeploy.pull_request import change_rules, changes, second_files
+from fftdeploy.pull_request.base_ref import BaseRef
+from fftdeploy.pull_request.change_rules import Ground
+from fftdeploy.pull_request.changes import Change
+from fftdeploy.pull_request.second_files import Elsewhere
+from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.workspace import Workspace
 
 _NEEDS_APPROVAL = frozenset({"policy-change", "removed-target", second_files.CODE})

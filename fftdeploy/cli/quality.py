@@ -6,20 +6,20 @@ from functools import cached_property
 from pathlib import Path
 
 from fftdeploy import names
-from fftdeploy.bundles import live_bundle
 from fftdeploy.cli.session import Session
-from fftdeploy.deployments import Bundle
 from fftdeploy.errors import ConfigError, GateError, InconclusiveError
-from fftdeploy.evaluation import evidence_folder
-from fftdeploy.evaluation.evidence import content_sha
-from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Question, Stored
+from fftdeploy.evaluation.evidence import evidence_folder
+from fftdeploy.evaluation.evidence.evidence import content_sha
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Question, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
-from fftdeploy.evaluation.grading import graders
-from fftdeploy.evaluation.grading.graders import Grading
-from fftdeploy.evaluation.judging import sizing
-from fftdeploy.evaluation.judging.wording import listed, plural
-from fftdeploy.gate_rules import GateRules
-from fftdeploy.policy import FILE_NAME
+from fftdeploy.evaluation.gate import sizing
+from fftdeploy.evaluation.gate.wording import listed, plural
+from fftdeploy.evaluation.graders import graders
+from fftdeploy.evaluation.graders.graders import Grading
+from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.policy.policy import FILE_NAME
+from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import Workspace
 
 _CALLED = {"must_pass": "tag", "slices": "key in its meta"}

@@ -8,11 +8,11 @@ from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
 from fftdeploy.errors import FftdeployError, UsageError
-from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.running.graded_outputs import GradedOutputs, graded_outputs
 from fftdeploy.evaluation.texts import ExampleText
-from fftdeploy.report import Cell, Report, line
+from fftdeploy.output.report import Cell, Report, line
 from fftdeploy.workspace import shown_path
 
 
@@ -53,12 +53,12 @@ def _newest(folder: EvidenceFolder) -> Stored:
 
 def _rendered(session: Session, stored: Stored, out: Path, *, redact: bool) -> str:
     if out.suffix == ".xml":
-        from fftdeploy.render.junit import junit
+        from fftdeploy.output.junit import junit
 
         return junit(stored.evidence, stored.id, session.output.secrets)
     if out.suffix not in {".html", ".htm"}:
         raise UsageError(f"{str(out)!a} is no page", hint="name it report.html, or junit.xml")
-    from fftdeploy.render.page import report_page
+    from fftdeploy.output.page.page import report_page
 
     texts = None if redact else _texts(session, stored)
     return report_page(

@@ -8,7 +8,7 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session, actor_name, one_of
 from fftdeploy.errors import UsageError
-from fftdeploy.report import Report
+from fftdeploy.output.report import Report
 
 
 @command("review")

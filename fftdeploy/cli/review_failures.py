@@ -13,7 +13,7 @@ from fftdeploy.cli.session import Session
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.evaluation.arms import LIVE
 from fftdeploy.evaluation.examples.example_lines import Example
-from fftdeploy.evaluation.grading.grade import Grade
+from fftdeploy.evaluation.graders.grade import Grade
 from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.results import MISSING
 from fftdeploy.evaluation.running import run_log

@@ -10,12 +10,12 @@ from unicodedata import east_asian_width
 
 from fftdeploy.cli import editor
 from fftdeploy.cli.session import Session
-from fftdeploy.document import text_problem
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.examples.example_lines import Example
-from fftdeploy.render.output import Output
-from fftdeploy.render.words import Piece, compare
-from fftdeploy.report import Block, Cell, Line, Report, Tone, line
+from fftdeploy.formats.document import text_problem
+from fftdeploy.output.report import Block, Cell, Line, Report, Tone, line
+from fftdeploy.output.streams import Output
+from fftdeploy.output.words import Piece, compare
 
 Decision = Literal["accepted", "edited", "rejected", "skipped"]
 WRITTEN: tuple[Decision, ...] = ("accepted", "edited", "rejected")

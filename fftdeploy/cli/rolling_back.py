@@ -4,10 +4,10 @@ import shlex
 from functools import partial
 from typing import Any
 
-from fftdeploy import bundles, git, plan, profiles
+from fftdeploy import git
+from fftdeploy.api.readiness import Readiness
 from fftdeploy.cli.applying import Change
 from fftdeploy.cli.as_json import bundle_json, readiness_json
-from fftdeploy.deployments import Bundle
 from fftdeploy.errors import (
     AuthError,
     FftdeployError,
@@ -16,9 +16,11 @@ from fftdeploy.errors import (
     UnansweredError,
     UnverifiedError,
 )
-from fftdeploy.plan import Candidate
-from fftdeploy.readiness import Readiness
-from fftdeploy.report import Block, Cell, Report, line
+from fftdeploy.output.report import Block, Cell, Report, line
+from fftdeploy.planning import bundles, plan
+from fftdeploy.planning.plan import Candidate
+from fftdeploy.policy import profiles
+from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import shown_path
 
 

@@ -7,7 +7,7 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session
-from fftdeploy.report import Report
+from fftdeploy.output.report import Report
 
 
 @command("scan")

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from fftdeploy import policy, second_files, sources
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import FINDING, OK
-from fftdeploy.globs import compile_glob
-from fftdeploy.report import Block, Cell, Finding, Report, Table, line
-from fftdeploy.scan import ESCAPE, Hit, Search, Use, uses
-from fftdeploy.sources import Source
+from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.planning.finding import Finding
+from fftdeploy.policy import policy
+from fftdeploy.policy.globs import compile_glob
+from fftdeploy.pull_request import scanned_files, second_files
+from fftdeploy.pull_request.scan import ESCAPE, Hit, Search, Use, uses
+from fftdeploy.pull_request.scanned_files import Source
 from fftdeploy.workspace import shown_path
 
 _MOST = 1000
@@ -30,7 +32,7 @@ class Scan:
         self.uses = uses(self.workspace.deployments)
         home = self.workspace.snapshot.root
         note = session.output.note
-        self.sources = sources.find(paths or [home], home, session.environ, note)
+        self.sources = scanned_files.find(paths or [home], home, session.environ, note)
         self.files = self.bytes = 0
 
     def run(self) -> Report:
@@ -52,9 +54,9 @@ class Scan:
                 continue
             if second_files.is_named(source.name):
                 yield from self._second_file(source)
-            if sources.is_own(source):
+            if scanned_files.is_own(source):
                 continue
-            content = sources.read(source)
+            content = scanned_files.read(source)
             if content is None:
                 continue
             if content.problem:

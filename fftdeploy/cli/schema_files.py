@@ -4,15 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from fftdeploy import files, policy, schemas
+from fftdeploy import files
 from fftdeploy.errors import ConfigError, FftdeployError
-from fftdeploy.evaluation import FOLDER
-from fftdeploy.report import Block, Cell, line
-from fftdeploy.schema_parts import Schema
+from fftdeploy.files.folders import FOLDER
+from fftdeploy.output.report import Block, Cell, line
+from fftdeploy.output.schema import toml_files
+from fftdeploy.output.schema.parts import Schema
+from fftdeploy.policy import policy
 
 MAKERS: dict[str, Callable[[], Schema]] = {
-    "deployments": schemas.deployments,
-    "policy": schemas.policy,
+    "deployments": toml_files.deployments,
+    "policy": toml_files.policy,
 }
 NAMES = tuple(MAKERS)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from fftdeploy.cli import signals
 from fftdeploy.cli.session import NOW_VARIABLE, Session
 from fftdeploy.errors import Outcome, UsageError
-from fftdeploy.report import Block, Cell, Raw, Report, Table, line
+from fftdeploy.output.report import Block, Cell, Raw, Report, Table, line
 from fftdeploy.sandbox import ACME, Sandbox
 
 

@@ -10,18 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fftdeploy import providers
-from fftdeploy.asking import Clock, system_clock
-from fftdeploy.document import text_problem
+from fftdeploy.api import providers
+from fftdeploy.api.asking import Clock, system_clock
+from fftdeploy.api.hosts import is_loopback
+from fftdeploy.api.settings import Settings, has_key, settings
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
-from fftdeploy.hosts import is_loopback
-from fftdeploy.render.output import Format, Output
-from fftdeploy.runtime import find_file
-from fftdeploy.settings import Settings, has_key, settings
+from fftdeploy.formats.document import text_problem
+from fftdeploy.output.streams import Format, Output
+from fftdeploy.routing.runtime import find_file
 from fftdeploy.workspace import Workspace, open_workspace, shown_path
 
 if TYPE_CHECKING:
-    from fftdeploy.proof import Prover
+    from fftdeploy.api.proof import Prover
 
 NOW_VARIABLE = "FFTDEPLOY_NOW"
 
@@ -47,7 +47,7 @@ class Session:
             return open_workspace(path)
         except ConfigError as error:
             if error.code == "merge-conflict":
-                from fftdeploy import conflict
+                from fftdeploy.pull_request import conflict
 
                 option = f" --file {shlex.quote(str(self.file))}" if self.file else ""
                 conflict.explain(error, path, self.environ, option)
@@ -106,8 +106,8 @@ class Session:
         """
         if "_prover" not in self.__dict__:
             config = self.settings
-            from fftdeploy.proof import Prover
-            from fftdeploy.provider import Connection
+            from fftdeploy.api.client.connection import Connection
+            from fftdeploy.api.proof import Prover
 
             self.data["api"] = {"address": config.base_url, "from": config.base_url_source}
             self.output.note(config.describe())
@@ -240,7 +240,7 @@ def parse_wait(text: str, flag: str = "--wait") -> float:
     Raises:
         UsageError: It is none of them.
     """
-    from fftdeploy.durations import duration
+    from fftdeploy.times import duration
 
     if text in {"0", "0s"}:
         return 0.0

@@ -6,16 +6,16 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fftdeploy import bundles, plan
-from fftdeploy.comparison import Comparison, Measured, Named, Side, Together
-from fftdeploy.deployments import Bundle, Target
+from fftdeploy.api.readiness import Facts, find_shutdown
 from fftdeploy.errors import FftdeployError
-from fftdeploy.prices import Prices
-from fftdeploy.readiness import Facts, find_shutdown
+from fftdeploy.planning import bundles, plan
+from fftdeploy.policy.prices import Prices
+from fftdeploy.pull_request.comparison import Comparison, Measured, Named, Side, Together
+from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:  # what was never evaluated pays for none of it
-    from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored
+    from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 
 
 class Source:
@@ -52,7 +52,7 @@ class Source:
     @cached_property
     def folder(self) -> "EvidenceFolder":
         """The evidence beside the file."""
-        from fftdeploy.evaluation.evidence_folder import EvidenceFolder
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 
         return EvidenceFolder(self.workspace.folder)
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from fftdeploy.cli.evaluating import Evaluation
 from fftdeploy.cli.wording import cost_words
-from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation.judging import sizing, wording
-from fftdeploy.evaluation.judging.sizing import Units
-from fftdeploy.evaluation.judging.wording import percent, sure
-from fftdeploy.gate_rules import GateRules
-from fftdeploy.report import Block, Cell, Report, Table, Tone, line
+from fftdeploy.evaluation.gate import sizing, wording
+from fftdeploy.evaluation.gate.sizing import Units
+from fftdeploy.evaluation.gate.wording import percent, sure
+from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
+from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.releases.deployments import Bundle
 
 _RATES = (0.02, 0.05, 0.10, 0.20)
 """Shares of the examples on which a candidate and live usually disagree."""

@@ -10,7 +10,7 @@ from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session, parse_time
 from fftdeploy.errors import UsageError
 from fftdeploy.names import nearest
-from fftdeploy.report import Raw, Report
+from fftdeploy.output.report import Raw, Report
 
 _SCHEMAS = ("deployments", "policy", "output")
 
@@ -53,7 +53,7 @@ def schema(
       fftdeploy schema output
       fftdeploy schema --write
     """
-    from fftdeploy import output_schema, schemas
+    from fftdeploy.output.schema import results, toml_files
 
     if which is not None and which not in _SCHEMAS:
         near = nearest(which, list(_SCHEMAS))
@@ -64,9 +64,9 @@ def schema(
 
         return write_schemas(session, which)
     makers = {
-        "deployments": schemas.deployments,
-        "policy": schemas.policy,
-        "output": output_schema.output,
+        "deployments": toml_files.deployments,
+        "policy": toml_files.policy,
+        "output": results.output,
     }
     made = {name: makers[name]() for name in ([which] if which else _SCHEMAS)}
     session.data["schemas"] = made

@@ -4,18 +4,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fftdeploy import bundles, findings, plan
+from fftdeploy.api.proof import Question
+from fftdeploy.api.readiness import Facts, Readiness, Shutdown, find_shutdown
+from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.cli.as_json import bundle_json, hold_json, readiness_json, release_json
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.wording import moment, readiness_cell, shutdown_cell
-from fftdeploy.deployments import Bundle, Target
-from fftdeploy.durations import duration
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome, UsageError
-from fftdeploy.plan import Candidate
-from fftdeploy.proof import Question
-from fftdeploy.readiness import Facts, Readiness, Shutdown, find_shutdown
-from fftdeploy.report import Block, Cell, Finding, Report, Table, line
-from fftdeploy.verdicts import OTHER_MODEL
+from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.planning import bundles, findings, plan
+from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.plan import Candidate
+from fftdeploy.releases.deployments import Bundle, Target
+from fftdeploy.times import duration
 from fftdeploy.workspace import Questions, select
 
 _COLUMNS = ("target", "model", "since", "by", "evidence", "ready", "runway", "rollback", "answers")
@@ -126,7 +127,10 @@ class Status:
         """Find what `--fail-on` asks for in one target."""
         target, known = row.target, self._readiness(row.live)
         shutdown = self._shutdown(row.live)
-        facts = findings.gather(self.workspace, self.session.now(), self.session.place)
+        work, session = self.workspace, self.session
+        facts = findings.Facts(
+            work.deployments, work.policy, work.sha, session.now(), session.place
+        )
         failures = {
             "runway": f"the live model ends {shutdown.date} ({shutdown.source})"
             if shutdown

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fftdeploy import journal
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import FftdeployError, Outcome
-from fftdeploy.report import Raw, Report
+from fftdeploy.files import journal
+from fftdeploy.output.report import Raw, Report
 
 _PLAIN = re.compile(r"[A-Za-z0-9._:#/+-]{0,256}")
 """All that an outcome, a model and evidence are made of; anything else is not written."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from fftdeploy.deployments import Bundle
-from fftdeploy.evaluation.evidence import Evidence
-from fftdeploy.evaluation.judging.wording import p_cell
+from fftdeploy.evaluation.evidence.evidence import Evidence
+from fftdeploy.evaluation.gate.wording import p_cell
 from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
-from fftdeploy.report import Block, Cell, Table, Tone, line
+from fftdeploy.output.report import Block, Cell, Table, Tone, line
+from fftdeploy.releases.deployments import Bundle
 
 NAMED = 10
 """Most examples that are named in text; JSON and the report have them all."""

@@ -8,9 +8,9 @@ from typing import Any
 from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError, InconclusiveError
-from fftdeploy.evaluation.evidence import SHOWN_DIGITS
-from fftdeploy.evaluation.evidence_folder import EvidenceFolder, Stored, too_old
-from fftdeploy.report import Block, Cell, Report, Table, line
+from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, too_old
+from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.workspace import Workspace
 
 _COLUMNS = ("evidence", "task", "made", "candidate", "verdict", "recomputed", "now")

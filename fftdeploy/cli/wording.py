@@ -3,8 +3,8 @@
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from fftdeploy.readiness import Readiness, Shutdown
-from fftdeploy.report import Cell
+from fftdeploy.api.readiness import Readiness, Shutdown
+from fftdeploy.output.report import Cell
 
 if TYPE_CHECKING:  # half of the commands never evaluate
     from fftdeploy.evaluation.running.execution import Progress

@@ -1,12 +1,4 @@
-"""Whether a candidate may ship: examples, graders, runs, statistics, the gate and its evidence."""
+"""Whether a candidate may ship: examples, graders, runs, the gate and its evidence.
 
-from pathlib import Path
-
-FOLDER = Path(".fftdeploy")
-"""Where everything is that an evaluation leaves behind; from the folder of the policy."""
-
-EVIDENCE_FOLDER = FOLDER / "evidence"
-"""Evidence, a folder for each task; it is committed."""
-
-RUNS = FOLDER / "runs"
-"""Logs with the outputs of models; git ignores them."""
+It may import `workspace` and below; what it shows is made by `output`.
+"""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from fftdeploy.deployments import Bundle
-from fftdeploy.profiles import Profile
+from fftdeploy.policy.profiles import Profile
+from fftdeploy.releases.deployments import Bundle
 
 CANDIDATE, LIVE, BASE = "candidate", "live", "base"
 

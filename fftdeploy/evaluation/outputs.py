@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fftdeploy import strict_json
-from fftdeploy.answers import Answer, plain
+from fftdeploy.api.answers import Answer, plain
 from fftdeploy.evaluation.results import MISSING
+from fftdeploy.formats import strict_json
 
 MAX_CHARS = 256 * 1024
 """Most characters of an answer that are kept and graded; a longer one is `truncated`."""

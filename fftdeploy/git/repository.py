@@ -7,15 +7,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from fftdeploy.errors import DiskError, UnansweredError, UsageError
-from fftdeploy.git.process import (
-    INERT,
-    LITERAL,
-    QUIET,
-    TIMEOUT_S,
-    last_line,
-    question_environ,
-    run,
-)
+from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, last_line, question_environ, run
 from fftdeploy.git.unanswered import Clone, Held, blob_id
 
 _NO_MODE = "000000"

@@ -13,7 +13,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from fftdeploy.hosts import SANDBOX_HEADER
+from fftdeploy.api.hosts import SANDBOX_HEADER
 from fftdeploy.sandbox import api, refusals
 from fftdeploy.sandbox.control import control
 from fftdeploy.sandbox.faults import Fault, Faults

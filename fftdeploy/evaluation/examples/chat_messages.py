@@ -3,8 +3,6 @@
 from contextlib import suppress
 from typing import Any
 
-from fftdeploy import strict_json
-from fftdeploy.evaluation import json_values
 from fftdeploy.evaluation.examples.shapes import (
     Place,
     PlaceError,
@@ -14,7 +12,8 @@ from fftdeploy.evaluation.examples.shapes import (
     json_object,
     type_name,
 )
-from fftdeploy.strict_json import StrictError
+from fftdeploy.formats import json_values, strict_json
+from fftdeploy.formats.strict_json import StrictError
 
 _MESSAGE = (
     *("role", "content", "name", "weight", "tool_calls", "tool_call_id"),

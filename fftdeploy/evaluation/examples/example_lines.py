@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from fftdeploy.document import text_problem
-from fftdeploy.evaluation import json_values
 from fftdeploy.evaluation.examples import chat_messages as chat
 from fftdeploy.evaluation.examples import json_places
 from fftdeploy.evaluation.examples.shapes import (
@@ -23,7 +21,9 @@ from fftdeploy.evaluation.examples.shapes import (
     text_line,
     type_name,
 )
-from fftdeploy.strict_json import StrictError
+from fftdeploy.formats import json_values
+from fftdeploy.formats.document import text_problem
+from fftdeploy.formats.strict_json import StrictError
 
 _BESIDE = ("id", "tags", "meta", "group", "reviewed_by", "reviewed_at")
 _REQUEST = ("tools", "parallel_tool_calls", "response_schema")

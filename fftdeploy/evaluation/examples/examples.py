@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from fftdeploy import files
-from fftdeploy.answers import plain
+from fftdeploy.api.answers import plain
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.example_lines import (
     Example,

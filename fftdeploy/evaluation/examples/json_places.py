@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 
-from fftdeploy.answers import plain
-from fftdeploy.depth import MAX_DEPTH
+from fftdeploy.api.answers import plain
+from fftdeploy.formats.depth import MAX_DEPTH
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+|"', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -16,11 +16,11 @@ from typing import Any
 
 from fftdeploy import files
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import json_values
 from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.examples.raw_lines import HeldFile, Line
 from fftdeploy.evaluation.similarity import first_words
-from fftdeploy.strict_json import StrictError
+from fftdeploy.formats import json_values
+from fftdeploy.formats.strict_json import StrictError
 
 NEAR = 0.5
 RUN = 3

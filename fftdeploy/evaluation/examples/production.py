@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fftdeploy import strict_json
-from fftdeploy.answers import Answer
+from fftdeploy.api.answers import Answer
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.raw_lines import refuse_what_git_left
 from fftdeploy.evaluation.examples.reviewed import assistant, lines
 from fftdeploy.evaluation.outputs import read_output
 from fftdeploy.evaluation.results import MISSING
+from fftdeploy.formats import strict_json
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_LINE = 1024 * 1024

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fftdeploy import files
-from fftdeploy.document import is_lfs_pointer, lfs_pointer
 from fftdeploy.errors import ConfigError, ConflictError
+from fftdeploy.formats.document import is_lfs_pointer, lfs_pointer
 
 MAX_LINE = 1024 * 1024
 """Bytes of a line without its end."""

@@ -9,10 +9,12 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from fftdeploy import files, journal, strict_json
-from fftdeploy.disk import shown
+from fftdeploy import files
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation import FOLDER, RUNS
+from fftdeploy.files import journal
+from fftdeploy.files.disk import shown
+from fftdeploy.files.folders import FOLDER, RUNS
+from fftdeploy.formats import strict_json
 
 REVIEWS = RUNS / "reviews"
 _VERSION = 1

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fftdeploy import strict_json
 from fftdeploy.evaluation.examples.example_lines import ANY_OF, REFERENCE_KEYS
+from fftdeploy.formats import strict_json
 
 BOM = b"\xef\xbb\xbf"
 _BLANKS = re.compile(r"[ \t\n\r]*")

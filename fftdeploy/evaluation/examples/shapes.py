@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from fftdeploy import names
-from fftdeploy.answers import plain
-from fftdeploy.document import text_problem
+from fftdeploy.api.answers import plain
+from fftdeploy.formats.document import text_problem
 
 Place = tuple[str | int, ...]
 Table = dict[str, Any]

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from fftdeploy import journal
 from fftdeploy.evaluation.results import MISSING
 from fftdeploy.evaluation.running import log_lines
 from fftdeploy.evaluation.running.log_lines import Record
+from fftdeploy.files import journal
 
 
 class AnswerCache:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from fftdeploy.answers import Answer
+from fftdeploy.api.answers import Answer
 from fftdeploy.evaluation.running.requests import Ask
 
 TRIES = 4

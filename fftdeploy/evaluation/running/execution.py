@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, cast
 
-from fftdeploy import verdicts
-from fftdeploy.answers import Answer
+from fftdeploy.api import verdicts
+from fftdeploy.api.answers import Answer
 from fftdeploy.errors import ConfigError, FftdeployError, NotReadyError, UnverifiedError
-from fftdeploy.evaluation.judging.wording import plural
+from fftdeploy.evaluation.gate.wording import plural
 from fftdeploy.evaluation.outputs import Output, read_output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
 from fftdeploy.evaluation.running import requests

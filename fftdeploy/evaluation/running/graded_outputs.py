@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from fftdeploy.evaluation import RUNS
 from fftdeploy.evaluation.arms import label
-from fftdeploy.evaluation.evidence import Evidence
+from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Sample
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.log_lines import Header, Record
+from fftdeploy.files.folders import RUNS
 
 GradedOutputs = Mapping[str, Mapping[str, tuple[str, ...]]]
 

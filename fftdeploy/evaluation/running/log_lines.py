@@ -12,10 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fftdeploy import disk, strict_json
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.outputs import Output, output_from
 from fftdeploy.evaluation.results import MARKS, NOT_MEASURED
+from fftdeploy.files import disk
+from fftdeploy.formats import strict_json
 
 ID_PREFIX = b'{"id":"'
 END_PREFIX = b'{"done":'

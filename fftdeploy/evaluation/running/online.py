@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from fftdeploy.api.client.async_connection import AsyncConnection
+from fftdeploy.api.settings import Settings
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running.execution import Execution, Progress
 from fftdeploy.evaluation.running.run import Run
@@ -17,8 +19,6 @@ from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.stopping import stoppable
 from fftdeploy.evaluation.running.throttle import Throttle
-from fftdeploy.provider.async_connection import AsyncConnection
-from fftdeploy.settings import Settings
 
 CONCURRENCY = 16
 TIMEOUT_S = 300.0

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fftdeploy import strict_json
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.example_lines import Example
-from fftdeploy.profiles import Endpoint
+from fftdeploy.formats import strict_json
+from fftdeploy.policy.profiles import Endpoint
 
 _INSTRUCTIONS = frozenset({"system", "developer"})
 _ID_VERSION = 1

@@ -14,16 +14,18 @@ from functools import cached_property
 from inspect import isawaitable
 from random import Random
 
-from fftdeploy import __version__, strict_json, verdicts
+from fftdeploy import __version__
+from fftdeploy.api import verdicts
+from fftdeploy.api.verdicts import Verdict
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
-from fftdeploy.evaluation.grading.graders import Grading
+from fftdeploy.evaluation.graders.graders import Grading
 from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, PASS, Results, Sample
 from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.requests import Ask
-from fftdeploy.gate_rules import GateRules
-from fftdeploy.verdicts import Verdict
+from fftdeploy.formats import strict_json
+from fftdeploy.policy.gate_rules import GateRules
 
 _RECENT = 512
 """Examples kept after reading: those whose answers are under way."""

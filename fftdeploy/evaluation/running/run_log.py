@@ -12,16 +12,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Self
 
-from fftdeploy import disk, files, journal, strict_json
+from fftdeploy import files
 from fftdeploy.errors import ConflictError
-from fftdeploy.evaluation import FOLDER, RUNS
 from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.results import MISSING
 from fftdeploy.evaluation.running import log_lines
 from fftdeploy.evaluation.running.answer_cache import AnswerCache
 from fftdeploy.evaluation.running.log_lines import Header, Record
 from fftdeploy.evaluation.running.run import Run
-from fftdeploy.journal import Journal
+from fftdeploy.files import disk, journal
+from fftdeploy.files.folders import FOLDER, RUNS
+from fftdeploy.files.journal import Journal
+from fftdeploy.formats import strict_json
 
 MAX_AGE = timedelta(days=7)
 """How long an answer may be used again instead of being asked for."""

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fftdeploy import strict_json
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.evaluation.outputs import Output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Column
 from fftdeploy.evaluation.running.requests import Ask
-from fftdeploy.prices import Price, Prices
+from fftdeploy.formats import strict_json
+from fftdeploy.policy.prices import Price, Prices
 
 MAX_REQUESTS = 50_000
 """Most requests of a run where nobody has said otherwise."""

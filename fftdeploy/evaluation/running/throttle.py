@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from fftdeploy.answers import Answer
+from fftdeploy.api.answers import Answer
 from fftdeploy.evaluation.running.pace import Pace
 
 

@@ -1,0 +1,4 @@
+"""How a host is asked, and what its answers prove.
+
+Nobody below `client` raises what an SDK raises.  It may import `models`, `formats` and below.
+"""

@@ -1,0 +1,173 @@
+"""What came back from one request, before anyone decides what it proves.
+
+Pure values.  `provider` fills them in, `readiness` judges them; neither side trusts the other's
+library types.  Text in an `Answer` is the server's and untrusted: `plain` makes it fit for a line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fftdeploy.api.hosts import COMPATIBLE, PROVE_MISSING, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+DEPRECATION_HEADERS = ("deprecation", "sunset", "x-model-deprecation-timestamp")
+"""RFC 9745, RFC 8594, and Mistral's own."""
+
+_BILLING = frozenset(
+    {
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One request's result: an HTTP answer, or the reason why there is none.
+
+    `status` is 0 where no HTTP answer arrived.  `problem` is "" exactly when `body` is the parsed
+    JSON of a well-formed answer; `fault` is the stable name of the problem.  `code`, `type`,
+    `param` and `message` are from the body's `error`, "" where it says nothing.
+    """
+
+    status: int = 0
+    body: Any = None
+    fault: str = ""
+    problem: str = ""
+    code: str = ""
+    type: str = ""
+    param: str = ""
+    message: str = ""
+    has_error: bool = False
+    """Whether the body has an OpenAI error object, and so comes from the API and not a proxy."""
+    kind: Kind = COMPATIBLE
+    """Which kind of host has answered: what its refusals prove."""
+    deprecation: Mapping[str, str] = field(default_factory=dict)
+    """The headers that speak of an end to come, by their names."""
+    content_type: str = ""
+    request_id: str = ""
+    date: datetime | None = None
+    """The server's clock, aware and in UTC."""
+    retry_after_s: float | None = None
+    remaining_requests: int | None = None
+    """How many more the rate limit allows until its reset; None where the server does not say."""
+    remaining_tokens: int | None = None
+    reset_requests_s: float | None = None
+    reset_tokens_s: float | None = None
+    latency_s: float | None = None
+    """From when the request's body went out to when the answer was in; None if not measured."""
+
+    @property
+    def is_billing(self) -> bool:
+        """Whether a 429 is about money: no amount of asking again helps."""
+        return self.status == 429 and bool({self.code, self.type} & _BILLING)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether a 429 is a model that is on its way into memory."""
+        return self.status == 429 and not self.is_billing and "being loaded" in self.message
+
+    @property
+    def is_unknown_model(self) -> bool:
+        """Whether it is proof that the key cannot use the model: a 404 `model_not_found`."""
+        return self.is_not_found("model_not_found")
+
+    def is_not_found(self, *codes: str) -> bool:
+        """Whether it is a 404 with one of `codes`, from a host whose word counts for that."""
+        return self.status == 404 and self.code in codes and self.kind in PROVE_MISSING
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is what an address answers at which there is no such API."""
+        return self.status in {404, 405} and not self.is_unknown_model
+
+    def names(self, model: str) -> bool:
+        """Whether it refuses a request for the sake of `model`, by name."""
+        return self.status in {400, 404, 422} and (self.param == "model" or model in self.message)
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may be answered in a moment."""
+        if self.is_billing or self.is_loading:
+            return False
+        if self.status in {408, 409, 429} or self.status >= 500:
+            return True
+        return self.fault in {"unreachable", "dropped"}
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it did not come, or not whole or sound, though the model may have answered."""
+        return self.fault in {"dropped", "timeout"} or bool(self.status == 200 and self.problem)
+
+    @property
+    def may_differ(self) -> bool:
+        """Whether the same request may be answered later: the API has not refused what it asks."""
+        return self.is_transient or self.status in {0, 200, 429}
+
+    @property
+    def lacks_scope(self) -> bool:
+        """Whether the key may not do this kind of request, whatever the model."""
+        return self.status in {401, 403} and "missing scopes" in self.message.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """A fine-tuning job that succeeded, and the model that it made."""
+
+    job: str
+    model: str
+    finished_at: datetime | None
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it finished less than an hour before `now`: its model may not be everywhere."""
+        if self.finished_at is None:
+            return False
+        return (now - self.finished_at).total_seconds() < 3600
+
+
+def plain(text: str, limit: int = 200) -> str:
+    r"""Return untrusted text as one printable line of at most `limit` characters.
+
+    Whatever does not print (controls, line breaks, bidi marks, surrogates) becomes its escape.
+    """
+    head = text[:limit]
+    if head.isprintable():
+        return text if len(text) <= limit else f"{head}..."
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in head
+    )
+    return shown if len(text) <= limit else f"{shown}..."
+
+
+def error_fields(body: Any) -> dict[str, Any]:
+    """Return the `Answer` fields that the body's `error` fills; empty without one.
+
+    OpenAI's is an object.  Others send a string, or one called `detail`.
+    """
+    if not isinstance(body, dict):
+        return {}
+    error = body.get("error", body.get("detail"))
+    if isinstance(error, str):
+        return {"message": plain(error, 500)}
+    if not isinstance(error, dict) or "error" not in body:
+        return {}
+    return {
+        "has_error": True,
+        **{name: _text(error, name) for name in ("code", "type", "param", "message")},
+    }
+
+
+def _text(error: Mapping[str, Any], name: str) -> str:
+    value = error.get(name)
+    if name == "code" and not isinstance(value, str):  # a status said twice, and no word for it
+        return ""
+    return plain(str(value), 500) if isinstance(value, (str, int)) else ""

@@ -1,0 +1,193 @@
+"""Fine-tuning jobs as the API describes them -> a finished model, or why there is none.
+
+Pure.  A job is believed only as far as it is read: an unknown status is no success, and a
+success that was blocked by the safety checks, or names no model, is not ready.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fftdeploy.api.answers import Answer, JobResult, plain
+from fftdeploy.api.verdicts import Verdict, explain, not_proved
+from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
+from fftdeploy.names import model_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RUNNING = frozenset({"validating_files", "queued", "running"})
+JOB_ID = re.compile(r"ftjob-[A-Za-z0-9_-]{1,128}")
+
+_BLOCKED = re.compile(r"\bblock(?:s|ed|ing)?\b")
+_NOT_BLOCKED = re.compile(r"\b(?:not|no|never|without|passed)\b[^.]{0,40}\bblock")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job, as far as it was understood."""
+
+    id: str
+    status: str
+    model: str
+    """The fine-tuned model; "" while there is none."""
+    base: str
+    created_at: datetime | None
+    finished_at: datetime | None
+    expected_at: datetime | None
+    reason: str
+    """Why it failed, in the API's words; "" where it says nothing."""
+
+    @property
+    def shown(self) -> str:
+        """The status as one prints it: `validating files`."""
+        return plain(self.status.replace("_", " "), 60)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether waiting can change its status."""
+        return self.status in RUNNING
+
+
+def read_job(job_id: str, answer: Answer, where: str) -> Job:
+    """Return the job that `answer` is about.
+
+    Raises `NotReadyError` where this key cannot see it, and `UnverifiedError` or `AuthError`
+    where nothing was proved.
+    """
+    if answer.is_not_found("fine_tune_not_found", "model_not_found"):
+        raise NotReadyError(
+            f"{job_id}: this key cannot see this job: mistyped, deleted, or another project",
+            hint="`fftdeploy models` lists the jobs still running",
+            where=where,
+            code="missing",
+        )
+    if answer.is_elsewhere:
+        raise UnverifiedError(
+            f"{job_id}: this host has no such job, or no jobs at all (HTTP {answer.status})",
+            hint="name the model that it made: --model ID",
+            where=where,
+            code="no-jobs",
+        )
+    if answer.status != 200 or answer.problem:
+        raise explain(answer).error(job_id, where, answer.request_id)
+    job = parse_job(answer.body)
+    if job is None or job.id != job_id:
+        raise not_proved("the API's answer is not about this job").error(job_id, where)
+    return job
+
+
+def parse_job(body: Any) -> Job | None:
+    """Read one job object; None where it is not one."""
+    if not isinstance(body, dict) or body.get("object") != "fine_tuning.job":
+        return None
+    name, status = body.get("id"), body.get("status")
+    if not isinstance(name, str) or not isinstance(status, str):
+        return None
+    return Job(
+        id=name,
+        status=status,
+        model=_string(body, "fine_tuned_model"),
+        base=_string(body, "model"),
+        created_at=moment(body.get("created_at")),
+        finished_at=moment(body.get("finished_at")),
+        expected_at=moment(body.get("estimated_finish")),
+        reason=_reason(body.get("error")),
+    )
+
+
+def require_success(job: Job, where: str) -> None:
+    """Raise why a job that no longer runs has no model; return where it succeeded."""
+    if job.status == "succeeded":
+        return
+    if job.status in {"failed", "cancelled"}:
+        said = f": {job.reason}" if job.reason else ""
+        hint = f"train again; see https://platform.openai.com/finetune/{job.id}"
+        raise _not_ready(job, f"it {_PAST[job.status]}{said}", hint, where)
+    if job.status == "paused":
+        hint = f"resume it first; see https://platform.openai.com/finetune/{job.id}"
+        raise _not_ready(job, "it is paused", hint, where)
+    raise UnverifiedError(
+        f"{job.id}: its status {plain(job.status, 60)!r} is not known to this version",
+        hint="look for a newer fftdeploy; promote the model itself with --model",
+        where=where,
+        code="job-status",
+    )
+
+
+def require_model(job: Job, events: Answer, where: str) -> JobResult:
+    """Return the model of a job that succeeded, unless the safety checks blocked it."""
+    if events.status != 200 or events.problem:
+        raise explain(events).error(job.id, where, events.request_id)
+    entries = events.body.get("data") if isinstance(events.body, dict) else None
+    if not isinstance(entries, list):
+        raise not_proved("the API's list of its events is not a list").error(job.id, where)
+    if blocked := next((entry for entry in entries if is_block(entry)), None):
+        said = blocked.get("message")
+        words = f": {plain(said)}" if isinstance(said, str) and said else ""
+        raise Verdict(
+            "not-ready",
+            "blocked",
+            f"OpenAI's safety checks blocked its model from deployment{words}",
+            f"see its moderation_checks: https://platform.openai.com/finetune/{job.id}",
+        ).error(job.id, where)
+    if not job.model:
+        raise _not_ready(job, "it succeeded but names no model", "look at the job", where)
+    if problem := model_problem(job.model):
+        raise not_proved(f"the model it names is none: {problem}").error(job.id, where)
+    return JobResult(job.id, job.model, job.finished_at)
+
+
+def still_running(job: Job, where: str) -> FftdeployError:
+    """Return the failure of having waited for `job` in vain."""
+    until = f", expected until {job.expected_at:%Y-%m-%d %H:%M} UTC" if job.expected_at else ""
+    hint = "wait for it: --wait 2h, or ask again when it is done"
+    return _not_ready(job, f"it is {job.shown}{until}", hint, where)
+
+
+def is_block(entry: Any) -> bool:
+    """Whether an event says that the safety checks blocked the model.
+
+    The shape of `moderation_checks` events is not published, so anything in one that reads as a
+    block counts as one; the probe decides about the rest.
+    """
+    if not isinstance(entry, dict) or entry.get("type") != "moderation_checks":
+        return False
+    data = entry.get("data")
+    stated = {str(value).lower() for value in data.values()} if isinstance(data, dict) else set()
+    if isinstance(data, dict) and data.get("blocked") is True:
+        return True
+    if entry.get("level") == "error" or stated & {"blocked", "blocking", "block", "failed"}:
+        return True
+    said = str(entry.get("message", "")).lower()
+    return bool(_BLOCKED.search(said)) and not _NOT_BLOCKED.search(said)
+
+
+_PAST = {"failed": "failed", "cancelled": "was cancelled"}
+
+
+def _not_ready(job: Job, message: str, hint: str, where: str) -> FftdeployError:
+    return NotReadyError(f"{job.id}: {message}", hint=hint, where=where, code=f"job-{job.status}")
+
+
+def _string(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def moment(value: object) -> datetime | None:
+    """Read seconds since 1970 as UTC; None where they are not that."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e11:
+        return None
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _reason(error: Any) -> str:
+    """Return a job's `error` as one line; the API sends `{}` where there is none."""
+    if not isinstance(error, dict):
+        return ""
+    parts = [error.get("code"), error.get("message")]
+    return ": ".join(plain(part) for part in parts if isinstance(part, str) and part)

@@ -1,0 +1,377 @@
+"""The conversation that proves a model: asks, asks again where that can help, waits, judges.
+
+Nothing here decides what an answer means (`readiness` does) or how it is fetched (`provider`
+does).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fftdeploy.api import job_asking, jobs
+from fftdeploy.api.answers import Answer, JobResult
+from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker, Clock, quiet, system_clock
+from fftdeploy.api.crowd import each
+from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
+from fftdeploy.api.readiness import (
+    Facts,
+    Readiness,
+    from_verdict,
+    is_no_api,
+    judge,
+    kin_seen,
+    listed_models,
+    waited,
+    wants_base,
+)
+from fftdeploy.api.verdicts import OTHER_MODEL, explain, leaves_open, limit_refused, no_api
+from fftdeploy.api.visible_models import ListedModel, listed_model
+from fftdeploy.errors import FftdeployError
+from fftdeploy.models import retirement
+from fftdeploy.models.model_names import aliases_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from fftdeploy.api.client.connection import Connection
+    from fftdeploy.api.jobs import Job
+
+    _Entries = Mapping[str, Mapping[str, Any]]
+
+_NONE: _Entries = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One model to be proved, and how."""
+
+    model: str
+    endpoint: str = "chat"
+    """`chat` or `responses`: where the profile sends its requests."""
+    probe: bool = True
+    kin: frozenset[str] = frozenset()
+    """Models of the target's releases: seeing another shows that the key is the right one."""
+    fresh: bool = False
+    """Whether its job finished less than an hour ago, so that a 404 is asked about again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    facts: Facts
+    readiness: Readiness
+    at_s: float
+
+
+class Prover:
+    """Asks one provider about models during one command.
+
+    `wait_s` is for loading models and running jobs and shared by the whole command; `deadline_s`
+    bounds each call here, all retries included, apart from that waiting.  `say` takes a whole line
+    about what is going on, from any thread but one at a time; `progress` takes a line that
+    replaces the last one, for a terminal.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        clock: Clock | None = None,
+        wait_s: float = 60.0,
+        deadline_s: float = 20.0,
+        concurrency: int = 16,
+        say: Callable[[str], None] = quiet,
+        progress: Callable[[str], None] = quiet,
+    ) -> None:
+        self.connection = connection
+        self.concurrency = concurrency
+        self.asker = Asker(
+            clock or system_clock(),
+            wait_s=wait_s,
+            deadline_s=deadline_s,
+            say=say,
+            progress=progress,
+        )
+        self._list_lock = threading.Lock()
+        self._listing_answer: Answer | None = None
+        self._bases: dict[str, Answer] = {}
+        self._proofs: dict[Question, _Proof] = {}
+
+    @property
+    def where(self) -> str:
+        """The address that is asked."""
+        return self.connection.settings.base_url
+
+    @property
+    def _retrieve_settles(self) -> bool:
+        """Whether a retrieve may be proof, as far as the kind of the host is known."""
+        return (self.connection.kind or OPENAI) in PROVE_MISSING
+
+    def now(self) -> datetime:
+        """Return the time: the server's, where the clocks differ by more than 5 minutes."""
+        return self.asker.now()
+
+    def deadline(self) -> float:
+        """Return the monotonic time at which what is asked from now on is given up."""
+        return self.asker.deadline()
+
+    def prove(self, question: Question) -> Readiness:
+        """Ask about one model, waiting while it loads."""
+        return self._prove(question, self.asker.deadline())
+
+    def prove_all(
+        self,
+        questions: Iterable[Question],
+        *,
+        listed: bool = False,
+        deadline: float | None = None,
+    ) -> dict[Question, Readiness]:
+        """Ask about many at once, about each distinct question once, under one deadline.
+
+        With `listed`, one list stands for the retrieves of all the models that it has.  The
+        deadline is `deadline`, which several calls may share, or one of this call's own.
+        """
+        deadline = self.deadline() if deadline is None else deadline
+        listing = self._listing(deadline) if listed else None
+        entries = listed_models(listing) if listing is not None else {}
+        return each(
+            dict.fromkeys(questions),
+            lambda asked: self._prove(asked, deadline, entries),
+            self.concurrency,
+        )
+
+    def check_listed(
+        self, models: Iterable[str], kin: Mapping[str, frozenset[str]] | None = None
+    ) -> dict[str, Readiness]:
+        """Look models up in one list, and retrieve only those that it lacks; nothing is probed.
+
+        Where the list is not to be had for a reason that a retrieve may not share, every model
+        is retrieved; otherwise that reason is every model's.
+        """
+        deadline = self.asker.deadline()
+        names = list(dict.fromkeys(models))
+        listing = self._listing(deadline)
+        entries = listed_models(listing)
+        if not entries and not _retrieve_may_work(listing):
+            verdict = explain(listing)
+            return {name: from_verdict(name, verdict, listing, self.where) for name in names}
+        known = {name: self._listed_facts(name, entries) for name in names}
+        found = {name: self._judge(facts) for name, facts in known.items() if facts}
+        kin = kin or {}
+        none = frozenset[str]()
+        unseen = [Question(n, probe=False, kin=kin.get(n, none)) for n in names if n not in found]
+        asked = each(unseen, lambda question: self._prove(question, deadline), self.concurrency)
+        found |= {question.model: readiness for question, readiness in asked.items()}
+        return {name: found[name] for name in names}
+
+    def known_as(self, question: Question) -> frozenset[str]:
+        """Return the other names that answers of the question's model may have."""
+        proof = self._proofs.get(question)
+        allowed = self.connection.settings.provider.answers_as.get(question.model, frozenset())
+        return allowed | proof.facts.aliases if proof else allowed
+
+    def limit_field(self, question: Question) -> str:
+        """Return the name of the token limit that the model takes, as far as it was tried."""
+        proof = self._proofs.get(question)
+        names = limit_fields(self.connection.kind or COMPATIBLE, question.endpoint)
+        return (proof.facts.limit_field if proof else "") or names[0]
+
+    def is_stale(self, question: Question, max_age_s: float = 60.0) -> bool:
+        """Whether the proof is older than `max_age_s`, or there is none."""
+        proof = self._proofs.get(question)
+        return proof is None or self.asker.clock.monotonic() - proof.at_s > max_age_s
+
+    def confirm(self, question: Question) -> Readiness:
+        """Prove a ready model a second time: by a retrieve, or the probe where there is none.
+
+        Raises the matching error where it is no longer ready, or not proved.  Never waits.
+        """
+        deadline = self.asker.deadline()
+        proof = self._proofs.get(question)
+        if proof is None or not proof.readiness.is_ready:
+            facts = self._gather(question, deadline)
+        elif "retrieved" in proof.readiness.basis:
+            facts = replace(proof.facts, retrieved=self._retrieve(question.model, deadline))
+        else:
+            facts = self._probe(question, proof.facts, deadline)
+        readiness = self._judge(facts)
+        self._remember(question, facts, readiness)
+        if not readiness.is_ready:
+            raise readiness.error()
+        return readiness
+
+    def models(self) -> list[ListedModel]:
+        """List what the key can see, newest first; raises where there is no usable list."""
+        listing = self._listing(self.asker.deadline())
+        if listing.status != 200 or listing.problem:
+            raise self.no_list()
+        entries = listed_models(listing)
+        found = [listed_model(name, entry, entries) for name, entry in entries.items()]
+        oldest = datetime.min.replace(tzinfo=UTC)
+        return sorted(found, key=lambda model: (model.created_at or oldest, model.id), reverse=True)
+
+    def running_jobs(self) -> list[Job] | None:
+        """List the jobs that are not over, as the API orders them; None on a host without jobs.
+
+        Raises without an answer.
+        """
+        answer = self.asker.ask(self.connection.jobs, self.asker.deadline())
+        if answer.is_elsewhere or answer.status == 501 or _is_lost_route(answer):
+            return None
+        data = answer.body.get("data") if isinstance(answer.body, dict) else None
+        if answer.status != 200 or answer.problem or not isinstance(data, list):
+            raise explain(answer).error("the list of jobs", self.where, answer.request_id)
+        read = (jobs.parse_job(entry) for entry in data)
+        return [job for job in read if job and (job.is_running or job.status == "paused")]
+
+    def follow_job(self, job_id: str) -> JobResult:
+        """Wait until a job is over and return its model, as `job_asking.follow` does."""
+        return job_asking.follow(self, job_id)
+
+    def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
+        pause = 1.0
+        begun = self.asker.clock.monotonic()
+        while True:
+            facts = self._gather(question, deadline, entries)
+            readiness = self._judge(facts)
+            if readiness.code != "loading":
+                break
+            said = f"{question.model}: not answering yet, asking again"
+            if not self.asker.wait(max(pause, _asked_pause(facts)), said):
+                readiness = waited(readiness, self.asker.clock.monotonic() - begun)
+                break
+            if pause == 1.0:
+                self.asker.say(said)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+            deadline = self.asker.deadline()
+        self._remember(question, facts, readiness)
+        return readiness
+
+    def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Facts:
+        """Ask what is needed to judge, and no more; an entry of `entries` need not be asked for."""
+        facts = self._listed_facts(question.model, entries)
+        facts = facts or self._look_up(question.model, deadline)
+        facts = replace(facts, endpoint=question.endpoint, fresh=question.fresh)
+        first = self._judge(facts)
+        if question.probe and (first.is_ready or _is_open(facts, first)):
+            facts = self._probe(question, facts, deadline)
+        return self._add_context(question, facts, deadline)
+
+    def _look_up(self, model: str, deadline: float) -> Facts:
+        """Ask whether there is such a model, the list where a retrieve can't or doesn't say."""
+        retrieved = None
+        if self._retrieve_settles:
+            retrieved = self._retrieve(model, deadline)
+            facts = Facts(model, retrieved=retrieved)
+            if not leaves_open(retrieved) or self._judge(facts).is_ready:
+                return facts
+            if retrieved.status != 404 and retrieved.kind in PROVE_MISSING:
+                return facts  # a key that may not read models may not list them, either
+        listing = self._listing(deadline)
+        facts = self._listed_facts(model, listed_models(listing)) or Facts(model)
+        return replace(facts, retrieved=retrieved, listing=listing)
+
+    def _add_context(self, question: Question, facts: Facts, deadline: float) -> Facts:
+        """Ask for the base's date and for the key's other models, where the verdict needs them."""
+        readiness = self._judge(facts)
+        if readiness.code == OTHER_MODEL:
+            entries = listed_models(self._listing(deadline))
+            return replace(facts, aliases=aliases_of(facts.model, entries))
+        if readiness.state != "not-ready":
+            if facts.base is None and wants_base(facts):
+                base = retirement.base_of(facts.model)
+                return replace(facts, base=self._base(base, deadline))
+            return facts
+        answers = (facts.retrieved, facts.probed)
+        unknown = any(answer and answer.is_unknown_model for answer in answers)
+        if unknown and not readiness.dead:
+            seen = kin_seen(self._listing(deadline), facts.model, question.kin)
+            return replace(facts, kin_seen=seen)
+        return facts
+
+    def _retrieve(self, model: str, deadline: float) -> Answer:
+        return self.asker.ask(lambda timeout: self.connection.retrieve(model, timeout), deadline)
+
+    def _probe(self, question: Question, facts: Facts, deadline: float) -> Facts:
+        """Probe under each name of the token limit until one is not what is refused."""
+        for name in limit_fields(self.connection.kind or COMPATIBLE, question.endpoint):
+            answer = self._probe_with(question, name, deadline)
+            facts = replace(facts, probed=answer, limit_field=name)
+            if not limit_refused(answer):
+                break
+        return facts
+
+    def _probe_with(self, question: Question, limit_field: str, deadline: float) -> Answer:
+        probe = self.connection.probe
+        return self.asker.ask(
+            lambda timeout: probe(question.model, question.endpoint, limit_field, timeout), deadline
+        )
+
+    def _base(self, base: str, deadline: float) -> Answer:
+        if base not in self._bases:
+            self._bases[base] = self._retrieve(base, deadline)
+        return self._bases[base]
+
+    def _listing(self, deadline: float) -> Answer:
+        """Return the list of models, asked for once in the life of this prover."""
+        with self._list_lock:
+            if self._listing_answer is None:
+                self._listing_answer = self.asker.ask(self.connection.list_models, deadline)
+            return self._listing_answer
+
+    def _listed_facts(self, model: str, entries: _Entries) -> Facts | None:
+        """Return what a list says of `model` and its base; None where it lacks the model."""
+        if model not in entries:
+            return None
+        base = entries.get(retirement.base_of(model))
+        answer = Answer(200, body=dict(base)) if base else None
+        return Facts(model, listing=self._listing_answer, listed=entries[model], base=answer)
+
+    def has_no_api(self) -> bool:
+        """Whether there is nothing like a list of models at the address."""
+        return is_no_api(Facts("", listing=self._listing(self.asker.deadline())))
+
+    def no_list(self) -> FftdeployError:
+        """Say why there is no list of models to be had."""
+        listing = self._listing(self.asker.deadline())
+        verdict = explain(listing)
+        if self.has_no_api():
+            verdict = no_api(self.connection.settings, listing.status)
+        return verdict.error("the list of models", self.where, listing.request_id)
+
+    def _judge(self, facts: Facts) -> Readiness:
+        return judge(facts, self.now().date(), self.connection.settings)
+
+    def _remember(self, question: Question, facts: Facts, readiness: Readiness) -> None:
+        self._proofs[question] = _Proof(facts, readiness, self.asker.clock.monotonic())
+
+
+def _retrieve_may_work(listing: Answer) -> bool:
+    """Whether single models may be had although the list is not."""
+    if listing.lacks_scope or listing.status in {404, 405}:
+        return True
+    return listing.fault in {"endless", "too-large"} or (listing.status == 200)
+
+
+def _is_open(facts: Facts, first: Readiness) -> bool:
+    """Whether a probe can say more than what is known so far, and the host answers at all."""
+    if first.code == "shutdown-unproved":
+        return True
+    if first.state == "not-ready" or facts.listed is not None:
+        return False
+    if facts.retrieved is not None and not leaves_open(facts.retrieved):
+        return False
+    return facts.listing is None or facts.listing.status != 0
+
+
+def _is_lost_route(answer: Answer) -> bool:
+    """Whether it is a text of a host that fails at a route which it does not have."""
+    return answer.status == 500 and answer.fault == "not-json" and answer.kind == COMPATIBLE
+
+
+def _asked_pause(facts: Facts) -> float:
+    """Return how long the API asked to wait before the next question."""
+    answers = (facts.probed, facts.retrieved)
+    return max((answer.retry_after_s or 0.0 for answer in answers if answer), default=0.0)

@@ -1,0 +1,371 @@
+"""API facts -> ready, not-ready or unverified, each with its own words and next step.
+
+Pure.  Only a proof makes a model ready and only a proof makes it not-ready; whatever else the
+network, a proxy or the server says is `unverified`, and never a missing model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fftdeploy.api.end_dates import deprecations, retirement_day
+from fftdeploy.api.hosts import COMPATIBLE, PROVE_MISSING
+from fftdeploy.api.verdicts import (
+    AGAIN,
+    State,
+    Verdict,
+    explain,
+    judge_probe,
+    leaves_open,
+    limit_refused,
+    missing,
+    no_api,
+    not_served,
+    object_problem,
+    replace_hint,
+)
+from fftdeploy.models import retirement
+from fftdeploy.models.model_names import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from fftdeploy.api.answers import Answer
+    from fftdeploy.api.settings import Settings
+    from fftdeploy.errors import FftdeployError
+
+_OPENAIS = "shutdown_date"
+WARN_DAYS = 30
+"""A shutdown nearer than this is a warning of its own."""
+
+
+class Shutdown(NamedTuple):
+    """The day from which a model does not answer, and who says so."""
+
+    date: date
+    source: str
+    """`model`, `table of DAY (fine-tunes)`, `base model` or `table of DAY (BASE)`.
+
+    Where the model's own date is in another field than OpenAI's: `model, FIELD`.
+    """
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the model's own record says so: only that proves anything."""
+        return self.source.startswith("model")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What the API proved about a model, and what the proof rests on."""
+
+    model: str
+    state: State
+    code: str
+    """Stable, finer than `state`: `ready`, `missing`, `retired`, `loading`, `forbidden`, ..."""
+    message: str = ""
+    hint: str = ""
+    basis: tuple[str, ...] = ()
+    """`retrieved`, `listed`, `probed`: what the API was asked and confirmed."""
+    shutdown: Shutdown | None = None
+    dead: bool = False
+    """Proved gone for good, as the contract defines it: lifts policies, rules out candidates."""
+    warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What the host says of a deprecation, each with its source; that proves nothing."""
+    request_id: str = ""
+    is_auth: bool = False
+    """Whether the key is at fault: no other model will fare better with it."""
+    where: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this model may be made live."""
+        return self.state == "ready"
+
+    def runway_days(self, today: date) -> int | None:
+        """Return the days from `today` (UTC) to the shutdown, negative once past; None: unknown."""
+        return (self.shutdown.date - today).days if self.shutdown else None
+
+    def error(self) -> FftdeployError:
+        """Return the failure that a command raises which needed this model to be ready."""
+        verdict = Verdict(self.state, self.code, self.message, self.hint, self.is_auth)
+        return verdict.error(self.model, self.where, self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that was asked about one model; None where it was not asked."""
+
+    model: str
+    retrieved: Answer | None = None
+    listing: Answer | None = None
+    """The list of models, which may lack this one."""
+    listed: Mapping[str, Any] | None = None
+    """The model's entry in the list; it stands for a retrieve."""
+    probed: Answer | None = None
+    limit_field: str = ""
+    """The name under which the probe sent its token limit; "" for none."""
+    endpoint: str = "chat"
+    aliases: frozenset[str] = frozenset()
+    """Other names of the model in the list, looked up where its answer has another one."""
+    base: Answer | None = None
+    """The retrieve of a fine-tune's base, for its shutdown date alone."""
+    kin_seen: bool = False
+    """Whether the list of this key has another fine-tune of the target or of the organisation."""
+    fresh: bool = False
+    """Whether the model was made less than an hour ago, so that a 404 may be about to end."""
+
+    @property
+    def asked(self) -> tuple[Answer, ...]:
+        """The answers that there are to questions about this model, or all of them."""
+        answers = (self.retrieved, self.listing, self.probed)
+        return tuple(answer for answer in answers if answer is not None)
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether the host is of a kind that is believed about what does not exist."""
+        kinds = (answer.kind for answer in self.asked if answer.status)
+        return next(kinds, COMPATIBLE) in PROVE_MISSING
+
+
+def judge(facts: Facts, today: date, settings: Settings) -> Readiness:
+    """Decide what the facts prove on `today` (UTC); `settings` say whom they are from."""
+    own = _own_object(facts)
+    verdict = _own_verdict(facts, own, settings)
+    shutdown = find_shutdown(facts, own)
+    passed = shutdown is not None and shutdown.date <= today
+    if verdict.state == "ready" and passed and shutdown and shutdown.is_own:
+        verdict = Verdict(
+            "not-ready",
+            "shutdown",
+            f"it was shut down on {shutdown.date}, says the API",
+            replace_hint(facts.model),
+        )
+    elif verdict.state == "ready" and facts.probed is not None:
+        verdict = _probe_verdict(facts, settings, can_be_fresh=True)
+    elif verdict.state == "ready" and passed and shutdown:
+        verdict = Verdict(
+            "unverified",
+            "shutdown-unproved",
+            f"its shutdown date {shutdown.date} ({shutdown.source}) has passed, and without a "
+            "probe nothing proves that it still answers",
+            "leave out --no-probe, or add --probe",
+        )
+    return Readiness(
+        model=facts.model,
+        state=verdict.state,
+        code=verdict.code,
+        message=verdict.message,
+        hint=verdict.hint,
+        basis=_basis(facts, own, verdict),
+        shutdown=shutdown,
+        dead=_is_dead(facts, verdict, passed),
+        warnings=_warnings(shutdown, today) if verdict.state == "ready" else (),
+        notices=_notices(facts, own),
+        request_id=_request_id(facts) if verdict.state != "ready" else "",
+        is_auth=verdict.is_auth,
+        where=settings.base_url,
+    )
+
+
+def _own_object(facts: Facts) -> Mapping[str, Any] | None:
+    """Return what the host says of the model; nothing, where that is of no use to judge it."""
+    own, answer = facts.listed, facts.retrieved
+    if own is None and answer is not None and answer.status == 200:
+        own = answer.body if isinstance(answer.body, dict) else None
+    if own is None or facts.is_believed:
+        return own
+    return own if own.get("id") == facts.model else None
+
+
+def _own_verdict(facts: Facts, own: Mapping[str, Any] | None, settings: Settings) -> Verdict:
+    """Judge the retrieve or the list entry; "ready" means that nothing speaks against it."""
+    if own is not None:
+        problem = object_problem(facts.model, own) if facts.is_believed else None
+        return problem or Verdict("ready", "ready", "")
+    answer = facts.retrieved
+    if answer is not None and answer.is_unknown_model:
+        return missing(facts.model, answer, can_be_fresh=facts.fresh)
+    if answer is not None and not leaves_open(answer):
+        return explain(answer)
+    if facts.probed is not None:
+        return _probe_verdict(facts, settings, can_be_fresh=facts.fresh)
+    return _unprobed_verdict(facts, settings)
+
+
+def _unprobed_verdict(facts: Facts, settings: Settings) -> Verdict:
+    """Judge what has not been probed and is not known to be there."""
+    if not facts.asked:
+        return Verdict("unverified", "not-asked", "it was not asked about", AGAIN)
+    if is_no_api(facts):
+        return no_api(settings, facts.asked[-1].status)
+    answer = facts.asked[-1]
+    if answer.status != 200 or answer.problem:
+        return explain(answer)
+    message = "the host does not list it, which proves nothing without a probe"
+    return Verdict("unverified", "unlisted", message, "leave out --no-probe, or add --probe")
+
+
+def is_no_api(facts: Facts) -> bool:
+    """Whether the list and all else that was asked is answered as where there is no API."""
+    if facts.listing is None or (facts.probed is not None and facts.probed.names(facts.model)):
+        return False
+    return all(answer.is_elsewhere for answer in facts.asked)
+
+
+def _probe_verdict(facts: Facts, settings: Settings, *, can_be_fresh: bool) -> Verdict:
+    """Judge the probe, in the light of what the list says."""
+    probed, model = facts.probed, facts.model
+    assert probed is not None  # noqa: S101  the callers have looked
+    known_as = facts.aliases | settings.provider.answers_as.get(model, frozenset())
+    verdict = judge_probe(
+        model, facts.endpoint, probed, can_be_fresh=can_be_fresh, known_as=known_as
+    )
+    if verdict.code != "refused":
+        return verdict
+    if is_no_api(facts):
+        return no_api(settings, probed.status)
+    is_refused = probed.names(model) and not limit_refused(probed)
+    is_unlisted = facts.listed is None and _lacks(facts.listing, model)
+    if is_refused and is_unlisted and not facts.is_believed:
+        return not_served(probed)
+    return verdict
+
+
+def _lacks(listing: Answer | None, model: str) -> bool:
+    """Whether there is a list, and the model is not in it."""
+    entries = _entries(listing) if listing is not None else None
+    return entries is not None and all(entry.get("id") != model for entry in entries)
+
+
+def find_shutdown(facts: Facts, own: Mapping[str, Any] | None) -> Shutdown | None:
+    """Return the first date of: its own, the table's for it, its base's own, the table's base."""
+    stated = retirement_day(own) if own else None
+    if stated:
+        return Shutdown(stated[0], "model" if stated[1] == _OPENAIS else f"model, {stated[1]}")
+    tabled = retirement.table_date(facts.model)
+    if tabled and retirement.has_fine_tune_row(facts.model):
+        return Shutdown(*tabled)
+    base = facts.base.body if facts.base and facts.base.status == 200 else None
+    if isinstance(base, dict) and base.get("id") == retirement.base_of(facts.model):
+        stated = retirement_day(base)
+        if stated:
+            return Shutdown(stated[0], "base model")
+    return Shutdown(*tabled) if tabled else None
+
+
+def wants_base(facts: Facts) -> bool:
+    """Whether the shutdown date of the base would say something that is not known already."""
+    own = _own_object(facts)
+    if own is None or own.get(_OPENAIS) is not None or retirement_day(own):
+        return False
+    base = retirement.base_of(facts.model)
+    return bool(base) and not retirement.has_fine_tune_row(facts.model)
+
+
+def _basis(facts: Facts, own: Mapping[str, Any] | None, verdict: Verdict) -> tuple[str, ...]:
+    basis = []
+    if own is not None and not (facts.is_believed and object_problem(facts.model, own)):
+        basis.append("listed" if facts.listed is not None else "retrieved")
+    if facts.probed is not None and verdict.state == "ready":
+        basis.append("probed")
+    return tuple(basis)
+
+
+def _is_dead(facts: Facts, verdict: Verdict, passed: bool) -> bool:
+    if verdict.code == "shutdown":
+        return facts.is_believed
+    answers = (facts.retrieved, facts.probed)
+    unknown = any(answer is not None and answer.is_unknown_model for answer in answers)
+    return unknown and verdict.state == "not-ready" and (passed or facts.kin_seen)
+
+
+def _warnings(shutdown: Shutdown | None, today: date) -> tuple[str, ...]:
+    if shutdown is None:
+        return ()
+    days = (shutdown.date - today).days
+    if days <= 0:
+        said = f"its shutdown date {shutdown.date} ({shutdown.source}) has passed; it answers still"
+    elif days <= WARN_DAYS:
+        said = f"it shuts down on {shutdown.date}, in {days} days ({shutdown.source})"
+    else:
+        return ()
+    return (said,)
+
+
+def _notices(facts: Facts, own: Mapping[str, Any] | None) -> tuple[str, ...]:
+    said = [*deprecations(own or {}, {})]
+    for answer in facts.asked:
+        said += deprecations({}, answer.deprecation)
+    return tuple(dict.fromkeys(said))
+
+
+def _request_id(facts: Facts) -> str:
+    answers = (facts.probed, facts.retrieved)
+    return next((answer.request_id for answer in answers if answer and answer.request_id), "")
+
+
+def kin_seen(listing: Answer, model: str, kin: frozenset[str]) -> bool:
+    """Whether the list shows that the key is of the project that `model` was in.
+
+    Another fine-tune of the same organisation shows it, or another among `kin`, the models of
+    the target; a base model does not, since every key sees it.
+    """
+    organisation = retirement.organisation_of(model)
+    for entry in listed_models(listing):
+        if entry == model or not entry.startswith("ft:"):
+            continue
+        if entry in kin or (organisation and retirement.organisation_of(entry) == organisation):
+            return True
+    return False
+
+
+def listed_models(listing: Answer) -> dict[str, Mapping[str, Any]]:
+    """Return the list's entries by model ID; of two entries for one model, neither counts twice.
+
+    Entries that contradict each other are both kept out: what the list says is then unknown.  A
+    host other than OpenAI may give a model further names, each of which is as good as an ID.
+    """
+    entries: dict[str, Mapping[str, Any]] = {}
+    contradicted = set()
+    for entry in _entries(listing) or ():
+        name = entry.get("id")
+        if isinstance(name, str) and entries.setdefault(name, entry) != entry:
+            contradicted.add(name)
+    found = {name: entry for name, entry in entries.items() if name not in contradicted}
+    if listing.kind in PROVE_MISSING:
+        return found
+    named = ((alias, entry) for entry in found.values() for alias in names_of(entry))
+    return {alias: {**entry, "id": alias} for alias, entry in named} | found
+
+
+def _entries(listing: Answer) -> list[Mapping[str, Any]] | None:
+    """Return what is in a list; None where the answer is no list."""
+    data = listing.body.get("data") if isinstance(listing.body, dict) else None
+    if listing.status != 200 or listing.problem or not isinstance(data, list):
+        return None
+    return [entry for entry in data if isinstance(entry, dict)]
+
+
+def from_verdict(model: str, verdict: Verdict, answer: Answer, where: str) -> Readiness:
+    """Return what an answer that was about no model in particular leaves known about `model`."""
+    return Readiness(
+        model=model,
+        state=verdict.state,
+        code=verdict.code,
+        message=verdict.message,
+        hint=verdict.hint,
+        request_id=answer.request_id,
+        is_auth=verdict.is_auth,
+        where=where,
+    )
+
+
+def waited(readiness: Readiness, seconds: float) -> Readiness:
+    """Say how long it was waited for in vain."""
+    if seconds < 1:
+        return readiness
+    return replace(readiness, message=f"{readiness.message}, after {seconds:.0f} s of waiting")

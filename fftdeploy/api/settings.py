@@ -1,0 +1,284 @@
+"""Where to ask, and as whom: read from the environment, and from nowhere else.
+
+Pure: the environment is an argument.  Everything that could send the key to the wrong place, or
+in the clear, is refused here, before a client exists.  The key never prints.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fftdeploy.api import hosts
+from fftdeploy.api.answers import plain
+from fftdeploy.api.providers import NOTHING_SAID, Provider
+from fftdeploy.errors import AuthError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DEFAULT_URL = "https://api.openai.com/v1"
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_ADDRESS = frozenset(' \\"<>^`{|}')
+_QUOTES = "\"'`\u201c\u201d\u2018\u2019"
+
+
+class Secret:
+    """A string that prints as `<hidden>` wherever it is shown by accident."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the string itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not to be pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where to ask and as whom, and which variable said so."""
+
+    key: Secret
+    base_url: str
+    base_url_source: str
+    """`default` or `OPENAI_BASE_URL`."""
+    organization: str | None
+    project: str | None
+    proxy: Secret | None
+    proxy_shown: str
+    """The proxy's address without its password."""
+    proxy_source: str
+    certificates: str
+    """The file or folder of certificates to believe instead of the machine's; "" for those."""
+    certificates_source: str
+    header_names: tuple[str, ...]
+    """Headers that `OPENAI_CUSTOM_HEADERS` adds; their values are nobody's business."""
+    provider: Provider = NOTHING_SAID
+
+    @property
+    def kind(self) -> hosts.Kind | None:
+        """The kind of the host; None on this machine, until it says so itself."""
+        return self.provider.kind or hosts.kind_of(self.base_url)
+
+    @property
+    def host(self) -> str:
+        """The host, and the port where it is not the scheme's own."""
+        return urlsplit(self.base_url).netloc
+
+    @property
+    def through(self) -> str:
+        """Say through which proxy it is asked; "" where there is none."""
+        return f"through proxy {self.proxy_shown} (from {self.proxy_source})" if self.proxy else ""
+
+    @property
+    def origin(self) -> str:
+        """Where the address comes from: `default` or `from OPENAI_BASE_URL`."""
+        is_default = self.base_url_source == hosts.DEFAULT
+        return hosts.DEFAULT if is_default else f"from {self.base_url_source}"
+
+    def describe(self) -> str:
+        """Say in one line which address is asked, and where that came from."""
+        line = f"API: {self.base_url} ({self.origin})"
+        if self.through:
+            line += f", {self.through}"
+        if self.header_names:
+            line += f", with headers {', '.join(self.header_names)} (from OPENAI_CUSTOM_HEADERS)"
+        if self.provider.kind:
+            line += f", kind {self.provider.kind} (from {self.provider.source})"
+        return line
+
+
+def has_key(environ: Mapping[str, str]) -> bool:
+    """Whether a key is set at all, well-formed or not."""
+    return bool(environ.get("OPENAI_API_KEY"))
+
+
+def settings(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> Settings:
+    """Read key, address and proxy from the environment, before any client exists.
+
+    `provider` is what the user's own file says of the host.
+
+    Raises `AuthError` where the key is missing or is not the shape of one, and `ConfigError`
+    where the address would send it in the clear, or is not an address.
+    """
+    key = _key(environ)
+    base_url = environ.get("OPENAI_BASE_URL", "").strip()
+    source = "OPENAI_BASE_URL" if base_url else hosts.DEFAULT
+    base_url = base_url.rstrip("/") or _DEFAULT_URL
+    _require_address(base_url)
+    proxy, proxy_source = _proxy(environ, base_url)
+    certificates = next((name for name in _CERTIFICATES if environ.get(name)), "")
+    return Settings(
+        key=Secret(key),
+        base_url=base_url,
+        base_url_source=source,
+        organization=_identifier(environ, "OPENAI_ORG_ID"),
+        project=_identifier(environ, "OPENAI_PROJECT_ID"),
+        proxy=Secret(proxy) if proxy else None,
+        proxy_shown=_without_password(proxy),
+        proxy_source=proxy_source,
+        certificates=environ.get(certificates, ""),
+        certificates_source=certificates,
+        header_names=_header_names(environ),
+        provider=provider,
+    )
+
+
+def _key(environ: Mapping[str, str]) -> str:
+    key = environ.get("OPENAI_API_KEY")
+    if not key:
+        state = "is empty" if key == "" else "is not set"
+        raise AuthError(
+            f"OPENAI_API_KEY {state}",
+            hint="export OPENAI_API_KEY=..., or add --offline where the command has it",
+            code="key-missing",
+        )
+    if wrong := shape_problem(key):
+        raise AuthError(
+            f"OPENAI_API_KEY {wrong}",
+            hint="set it again: the key itself, without quotes, blanks or line breaks",
+            code="key-malformed",
+        )
+    return key
+
+
+def shape_problem(value: str) -> str:
+    """Say why `value` cannot be sent as a key, without quoting any of it; "" if it can."""
+    if value != (bare := value.strip("\r\n")):
+        return f"has a line break at its {'end' if value.startswith(bare) else 'start'}"
+    if value != (bare := value.strip()):
+        return f"has a blank at its {'end' if value.startswith(bare) else 'start'}"
+    checks = (
+        ("\n\r", "has a line break in it"),
+        ("\0", "has a NUL character in it"),
+        (" \t", "has a blank in it"),
+        (_QUOTES, "has quotes in it"),
+    )
+    for characters, problem in checks:
+        if any(char in characters for char in value):
+            return problem
+    if not value.isascii():
+        return "has a character in it that is not ASCII"
+    return "" if value.isprintable() else "has a control character in it"
+
+
+def _identifier(environ: Mapping[str, str], name: str) -> str | None:
+    value = environ.get(name)
+    if not value:
+        return None
+    if wrong := shape_problem(value):
+        raise AuthError(f"{name} {wrong}", hint=f"set {name} again", code="key-malformed")
+    return value
+
+
+def _require_address(base_url: str) -> None:
+    if problem := _address_problem(base_url):
+        raise ConfigError(
+            f"OPENAI_BASE_URL {problem}",
+            hint="an address is like https://api.openai.com/v1, or http:// of this machine",
+            where="OPENAI_BASE_URL",
+            code="address",
+        )
+
+
+def _address_problem(base_url: str) -> str:
+    if not (base_url.isascii() and base_url.isprintable()) or _NOT_IN_ADDRESS & set(base_url):
+        return "has a character in it that no address has"
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "is not an address"
+    checks = (
+        ("@" in parts.netloc, "has a user name or password in it; only OPENAI_API_KEY is sent"),
+        (parts.scheme not in {"http", "https"} or not host, "is not https:// with a host"),
+        ("?" in base_url or "#" in base_url, "has a query or fragment"),
+        (
+            parts.scheme == "http" and not hosts.is_loopback(host),
+            f"is http:// and would send the key to {host} in the clear",
+        ),
+    )
+    return next((problem for failed, problem in checks if failed), "")
+
+
+def _proxy(environ: Mapping[str, str], base_url: str) -> tuple[str, str]:
+    """Return the proxy for `base_url` and the variable that names it; loopback never has one."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if hosts.is_loopback(host):
+        return "", ""
+    for name in (
+        f"{parts.scheme}_proxy",
+        f"{parts.scheme}_proxy".upper(),
+        "all_proxy",
+        "ALL_PROXY",
+    ):
+        value = environ.get(name, "").strip()
+        if value:
+            return ("", "") if _is_bypassed(environ, host) else (_proxy_address(value, name), name)
+    return "", ""
+
+
+def _is_bypassed(environ: Mapping[str, str], host: str) -> bool:
+    excluded = environ.get("no_proxy", environ.get("NO_PROXY", ""))
+    if not excluded:
+        return False
+    from urllib import request  # 30 ms, paid only behind a proxy
+
+    # typeshed knows this function only where the platform has no other one.
+    return bool(request.proxy_bypass_environment(host, {"no": excluded}))  # type: ignore[attr-defined]  # as said
+
+
+def _proxy_address(value: str, name: str) -> str:
+    address = value if "://" in value else f"http://{value}"
+    try:
+        parts = urlsplit(address)
+        valid = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        valid = False
+    if not valid or not address.isascii() or not address.isprintable():
+        raise ConfigError(
+            f"{name} is not an address: {_masked(value)}",
+            hint=f"set {name} to one such as http://proxy.example:8080, or unset it",
+            where=name,
+        )
+    return address
+
+
+def _masked(value: str) -> str:
+    """Show of a proxy that is no address what can be no password."""
+    scheme, separator, rest = value.rpartition("://")
+    host, colon, port = rest.rpartition("@")[2].partition(":")
+    hidden = port if port.rstrip("/").isdecimal() else "***"
+    return f"{plain(scheme, 20)}{separator}{plain(host, 100)}{colon}{hidden if colon else ''}"
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if address else ""
+
+
+def _header_names(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the headers that the SDK itself takes from `OPENAI_CUSTOM_HEADERS`."""
+    lines = environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    pairs = [line.split(":", 1) for line in lines if ":" in line]
+    for name, value in pairs:
+        token = _HEADER_NAME.fullmatch(name.strip())
+        if not token or not value.strip().isascii() or not value.strip().isprintable():
+            raise ConfigError(
+                "OPENAI_CUSTOM_HEADERS has a line that is not a header",
+                hint="one `Name: value` a line, in ASCII",
+                where="OPENAI_CUSTOM_HEADERS",
+            )
+    return tuple(name.strip() for name, _ in pairs)

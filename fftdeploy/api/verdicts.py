@@ -1,0 +1,309 @@
+"""What one answer proves about a model, in words of its own and with a next step.
+
+Pure.  Below `readiness`, which puts the answers about one model together.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from fftdeploy.api import hosts
+from fftdeploy.api.answers import Answer, plain
+from fftdeploy.api.end_dates import parse_date
+from fftdeploy.api.hosts import PROVE_MISSING
+from fftdeploy.api.providers import FILE_NAME as PROVIDERS_FILE
+from fftdeploy.errors import AuthError, FftdeployError, NotReadyError, UnverifiedError
+from fftdeploy.models import retirement
+from fftdeploy.models.model_names import is_answer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from fftdeploy.api.settings import Settings
+
+State = Literal["ready", "not-ready", "unverified"]
+
+LIST_HINT = "`fftdeploy models` lists what this key can see"
+AGAIN = "ask again later; nothing is known about the model"
+NO_API = "address"
+OTHER_MODEL = "other-model"
+WAIT_HINT = "ask again with a longer --wait, such as --wait 10m"
+
+_SHAPES = {"chat": ("chat.completion", "choices"), "responses": ("response", "output")}
+_LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "output limit")
+
+
+class Verdict(NamedTuple):
+    """What one answer proves, before dates and a second answer are looked at."""
+
+    state: State
+    code: str
+    message: str
+    hint: str = ""
+    is_auth: bool = False
+
+    def error(self, subject: str, where: str, request_id: str = "") -> FftdeployError:
+        """Return the failure of a command that needed `subject` to be proved."""
+        kind: type[FftdeployError] = UnverifiedError
+        if self.is_auth:
+            kind = AuthError
+        elif self.state == "not-ready":
+            kind = NotReadyError
+        request = f" (request {request_id})" if request_id else ""
+        where = "" if self.code == NO_API else where  # the message is about the address
+        message = f"{subject}: {self.message}{request}"
+        return kind(message, hint=self.hint, where=where, code=self.code)
+
+
+def leaves_open(retrieved: Answer) -> bool:
+    """Whether a retrieve leaves it to the list and the probe whether there is such a model.
+
+    So it is where a key may not read models or a host has no such endpoint, and, whatever it
+    says, with a host that is not believed about missing models.
+    """
+    if retrieved.kind not in PROVE_MISSING:
+        return retrieved.status != 0
+    return retrieved.lacks_scope or retrieved.is_elsewhere
+
+
+def object_problem(model: str, body: Mapping[str, Any]) -> Verdict | None:
+    """Say why a 200 is no proof about `model`; None where it is."""
+    name, created, stated = body.get("id"), body.get("created"), body.get("shutdown_date")
+    owner = body.get("owned_by")
+    checks = (
+        (body.get("object") != "model", "is not about a model"),
+        (not isinstance(name, str), "has no model ID"),
+        (name != model, f"is about another model, {plain(str(name), 100)!r}"),
+        (not _is_time(created), "has a `created` that is no time"),
+        (not isinstance(owner, (str, type(None))), "has an `owned_by` that is no name"),
+        (
+            stated is not None and parse_date(stated) is None,
+            f"has the `shutdown_date` {plain(str(stated), 40)!r}, which is not a date",
+        ),
+    )
+    problem = next((words for failed, words in checks if failed), "")
+    return not_proved(f"the API's answer {problem}") if problem else None
+
+
+def _is_time(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, (int, float, type(None)))
+
+
+def not_proved(message: str) -> Verdict:
+    """Return the verdict on a 200 that is not what was asked for."""
+    hint = "look at the address and at any proxy on the way to it"
+    return Verdict("unverified", "not-an-answer", message, hint)
+
+
+def judge_probe(
+    model: str,
+    endpoint: str,
+    answer: Answer,
+    *,
+    can_be_fresh: bool,
+    known_as: Collection[str] = (),
+) -> Verdict:
+    """Judge the answer to the fixed message.
+
+    `can_be_fresh`: a retrieve has just proved the model, or it was made a moment ago.  `known_as`
+    are other names that it may answer by.
+    """
+    if answer.status == 200 and not answer.problem:
+        return _probe_proof(model, endpoint, answer.body, known_as)
+    if wrong := _wrong_endpoint(answer, endpoint):
+        return wrong
+    if answer.is_unknown_model:
+        return missing(model, answer, can_be_fresh=can_be_fresh)
+    return explain(answer)
+
+
+def _probe_proof(model: str, endpoint: str, body: Any, known_as: Collection[str]) -> Verdict:
+    kind, member = _SHAPES[endpoint]
+    if not isinstance(body, dict) or body.get("object") != kind:
+        return not_proved(f"the answer to the probe is not a {kind}")
+    parts = body.get(member)
+    if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
+        return not_proved(f"the answer to the probe has no {member}")
+    answered = body.get("model")
+    wrong = other_model(model, answered if isinstance(answered, str) else "", known_as)
+    return wrong or Verdict("ready", "ready", "")
+
+
+def other_model(model: str, answered: str, known_as: Collection[str]) -> Verdict | None:
+    """Return the verdict on an answer that calls itself `answered`; None where that is `model`."""
+    if is_answer_of(model, answered, known_as):
+        return None
+    if not answered:
+        return not_proved("an answer does not say which model it is of")
+    shown = plain(answered, 100)
+    allowed = f"answers_as = {{ {json.dumps(model)} = [{json.dumps(shown)}] }}"
+    return Verdict(
+        "unverified",
+        OTHER_MODEL,
+        f"it was answered by another model, {shown!r}",
+        f"if that is the same one, say so below [openai] in {PROVIDERS_FILE}: {allowed}",
+    )
+
+
+def not_served(answer: Answer) -> Verdict:
+    """Return the verdict on a model that a list lacks, and whose probe is refused by its name."""
+    said = f": {plain(answer.message)}" if answer.message else ""
+    message = f"the host neither lists nor serves it (HTTP {answer.status}{said})"
+    return Verdict("not-ready", "not-served", message, LIST_HINT)
+
+
+def no_api(settings: Settings, status: int) -> Verdict:
+    """Return the verdict where all that was asked is answered like a wrong address."""
+    source, meant = settings.base_url_source, hosts.better_address(settings.base_url)
+    hint = "look at any proxy or login page on the way to it"
+    if source != hosts.DEFAULT:
+        hint = f"export {source}={meant}" if meant else f"look at {source}: most end with /v1"
+    message = f"there is no API at {settings.base_url} ({settings.origin}): it says {status} to all"
+    return Verdict("unverified", NO_API, f"{message} questions", hint)
+
+
+def limit_refused(answer: Answer) -> bool:
+    """Whether a 400 is about the token limit's name or size, and not about the model."""
+    if answer.status != 400:
+        return False
+    return any(name in answer.param or name in answer.message for name in _LIMIT_NAMES)
+
+
+def _wrong_endpoint(answer: Answer, endpoint: str) -> Verdict | None:
+    said = answer.message.lower()
+    if answer.status not in {400, 403, 404} or not answer.has_error:
+        return None
+    if endpoint == "chat" and "only supported in v1/responses" in said:
+        return Verdict(
+            "not-ready",
+            "not-chat",
+            "it answers only the Responses endpoint, not chat completions",
+            'use a profile with endpoint = "responses"',
+        )
+    if "not a chat model" in said or "not allowed to sample" in said:
+        return Verdict(
+            "not-ready",
+            "not-chat",
+            "it is not a chat or Responses model; others are out of scope",
+            LIST_HINT,
+        )
+    return None
+
+
+def missing(model: str, answer: Answer, *, can_be_fresh: bool) -> Verdict:
+    """Judge a 404 that the API itself sent; fresh ones are worth asking again."""
+    if "has been deprecated" in answer.message:
+        message = "OpenAI has retired it and no longer serves it"
+        return Verdict("not-ready", "retired", message, replace_hint(model))
+    if can_be_fresh:
+        return Verdict(
+            "unverified",
+            "loading",
+            "the API knows it, but it does not answer yet (404): it may still be loading",
+            WAIT_HINT,
+        )
+    message = "this key cannot use it: deleted, retired, or another project"
+    return Verdict("not-ready", "missing", message, LIST_HINT)
+
+
+def replace_hint(model: str) -> str:
+    """Return the next step after a retirement."""
+    replacement = retirement.replacement_for(model)
+    if not replacement:
+        return LIST_HINT
+    return f"OpenAI's {retirement.DATED} names {replacement} as its replacement"
+
+
+def explain(answer: Answer) -> Verdict:
+    """Say what an answer that proves nothing means, and what to do about it."""
+    if answer.status in {401, 403}:
+        return _refused(answer)
+    if answer.status == 429:
+        return _limited(answer)
+    if answer.status >= 500 or answer.status in {408, 409}:
+        said = f": {plain(answer.code, 60)}" if answer.code else ""
+        message = f"the API could not answer (HTTP {answer.status}{said})"
+        return Verdict("unverified", "no-answer", message, _later(answer))
+    if answer.problem:
+        return _no_answer(answer)
+    if answer.status == 200:
+        return not_proved("the API's answer is not the object that was asked for")
+    said = answer.code or answer.message
+    words = f": {plain(said)}" if said else ""
+    message = f"the API refused the question (HTTP {answer.status}{words})"
+    return Verdict("unverified", "refused", message, "nothing is known about the model")
+
+
+def _limited(answer: Answer) -> Verdict:
+    if answer.is_billing:
+        message = f"the account is out of credit or over its limit ({answer.code or answer.type})"
+        hint = "asking again does not help; see the organisation's billing and limits"
+        return Verdict("unverified", "billing", message, hint, is_auth=True)
+    if answer.is_loading:
+        message = "it is still being loaded by the API (429)"
+        return Verdict("unverified", "loading", message, WAIT_HINT)
+    return Verdict("unverified", "rate-limited", "too many requests (429)", _later(answer))
+
+
+def _no_answer(answer: Answer) -> Verdict:
+    code = _FAULTS.get(answer.fault, "not-an-answer")
+    status = f" (HTTP {answer.status})" if answer.status not in {0, 200} else ""
+    hint = AGAIN
+    if answer.fault == "redirect":
+        hint = "a redirect is never followed; OPENAI_BASE_URL must be the final address"
+    elif code == "not-an-answer":
+        hint = "look at the address and at any proxy or login page on the way to it"
+    elif code == "clock":
+        hint = "set the clock of this machine, or find out what answers at that address"
+    elif code == "tls":
+        hint = "where a company proxy signs traffic, set SSL_CERT_FILE to its certificate"
+    prefix = "" if code in {"clock", "unreachable", "timeout", "tls"} else "no usable answer: "
+    return Verdict("unverified", code, f"{prefix}{answer.problem}{status}", hint)
+
+
+_FAULTS = {
+    "client": "no-answer",
+    "clock": "clock",
+    "dropped": "no-answer",
+    "redirect": "redirect",
+    "timeout": "timeout",
+    "tls": "tls",
+    "unreachable": "unreachable",
+}
+
+
+def _is_safety_block(answer: Answer) -> bool:
+    """Whether a refusal says that the model, and not the request, was blocked.
+
+    How the API words it is not published.
+    """
+    said = answer.message.lower()
+    return answer.code == "model_blocked" or ("blocked" in said and "deployment" in said)
+
+
+def _refused(answer: Answer) -> Verdict:
+    # Our own words only: a 401 quotes part of the key.
+    if answer.problem:
+        return not_proved(f"something on the way refused the request (HTTP {answer.status})")
+    if _is_safety_block(answer):
+        message = "OpenAI's safety checks blocked it from deployment"
+        hint = "its job's moderation_checks events say why: https://platform.openai.com/finetune"
+        return Verdict("not-ready", "blocked", message, hint)
+    if answer.lacks_scope:
+        message = "the key lacks the permission to ask about it"
+        hint = "give the key the scopes api.model.read and model.request"
+        return Verdict("unverified", "key-scope", message, hint, is_auth=True)
+    if answer.status == 401:
+        message = "the API refused the key (401)"
+        hint = "check OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID"
+        return Verdict("unverified", "key-refused", message, hint, is_auth=True)
+    message = "the key's project may not use it, or the model is in another project (403)"
+    hint = "allow the model in the project's limits, or use a key of the model's own project"
+    return Verdict("unverified", "forbidden", message, hint, is_auth=True)
+
+
+def _later(answer: Answer) -> str:
+    if answer.retry_after_s is None:
+        return AGAIN
+    return f"retry after {min(answer.retry_after_s, 10**9):.0f} s, says the API"

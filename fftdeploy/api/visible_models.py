@@ -1,0 +1,45 @@
+"""The models that a key can see, as a list has them.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fftdeploy.api import jobs
+from fftdeploy.api.answers import Answer
+from fftdeploy.api.end_dates import deprecations
+from fftdeploy.api.readiness import Facts, Shutdown, find_shutdown
+from fftdeploy.models import retirement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """One model that the key can see."""
+
+    id: str
+    base: str
+    created_at: datetime | None
+    owned_by: str
+    shutdown: Shutdown | None
+    notices: tuple[str, ...]
+
+
+def listed_model(
+    name: str, entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
+) -> ListedModel:
+    """Return what a list says of one of its models."""
+    base = retirement.base_of(name)
+    answer = Answer(200, body=dict(entries[base])) if base in entries else None
+    owner = entry.get("owned_by")
+    return ListedModel(
+        id=name,
+        base=base,
+        created_at=jobs.moment(entry.get("created")),
+        owned_by=owner if isinstance(owner, str) else "",
+        shutdown=find_shutdown(Facts(name, listed=entry, base=answer), entry),
+        notices=tuple(deprecations(entry, {})),
+    )

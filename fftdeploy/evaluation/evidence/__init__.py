@@ -1,0 +1,1 @@
+"""The record of an evaluation: what recomputes its verdict offline, and no output."""

@@ -1,0 +1,290 @@
+"""`.fftdeploy/evidence/TASK/ID.json`: what was found out, and whether it still holds."""
+
+import errno
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from fftdeploy import files
+from fftdeploy.errors import ConfigError, DiskError, InconclusiveError, UsageError
+from fftdeploy.evaluation.evidence import evidence as records
+from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence
+from fftdeploy.evaluation.gate.gate import Best, judge
+from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.files import disk
+from fftdeploy.files.folders import EVIDENCE_FOLDER
+from fftdeploy.formats import strict_json
+from fftdeploy.policy.gate_rules import gate_of
+from fftdeploy.policy.prices import Price
+from fftdeploy.releases.deployments import Bundle
+from fftdeploy.times import short_duration
+
+_CLOCK_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that is consistent: its name is its hash, and its answers give its verdict."""
+
+    id: str
+    path: Path
+    evidence: Evidence
+    verdict: Verdict
+    """Computed again from the answers."""
+
+    @property
+    def short(self) -> str:
+        """The ID as it is shown."""
+        return self.id[:SHOWN_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What evidence has to be about, to count."""
+
+    task: str
+    candidate: Bundle
+    baseline: Bundle | None
+    """What is live in the target; None where nothing is."""
+    examples_sha: str
+    graders_sha: str
+    gate_sha: str
+    repeats: int
+    max_age: timedelta
+    address: str = ""
+    """The API that the candidate will be asked at; "" where that is not known."""
+    kind: str = ""
+    """What kind of host that is; "" where that is not known."""
+
+
+class EvidenceFolder:
+    """The evidence of one repository folder; every file is read and verified at most once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[Path, Stored | ConfigError | InconclusiveError] = {}
+
+    def tasks(self) -> list[str]:
+        """Name the tasks that have evidence."""
+        return sorted(
+            path.name for path in _entries(self.folder / EVIDENCE_FOLDER) if path.is_dir()
+        )
+
+    def paths(self, task: str) -> list[Path]:
+        """List the evidence files of `task`."""
+        return sorted(
+            path
+            for path in _entries(self.folder / EVIDENCE_FOLDER / task)
+            if path.suffix == ".json"
+        )
+
+    def read(self, path: Path) -> Stored:
+        """Read and verify one file.
+
+        Raises:
+            ConfigError: It is no evidence, its name is not its hash, or its answers do not give
+                the verdict that it states.
+            InconclusiveError: It was made under an older rule.
+        """
+        if path not in self._read:
+            try:
+                self._read[path] = _verified(path, self.folder)
+            except (ConfigError, InconclusiveError) as error:
+                self._read[path] = error
+        found = self._read[path]
+        if isinstance(found, Stored):
+            return found
+        raise found
+
+    def of_task(self, task: str) -> list[Stored]:
+        """Return the evidence of `task`, newest first; what can't be compared is left out."""
+        found = []
+        for path in self.paths(task):
+            with suppress(ConfigError, InconclusiveError):
+                found.append(self.read(path))
+        return sorted(found, key=lambda stored: (stored.evidence.made_at, stored.id), reverse=True)
+
+    def older(self, task: str) -> list[str]:
+        """List the IDs of evidence of `task` that was made under an older rule."""
+        found = []
+        for path in self.paths(task):
+            try:
+                self.read(path)
+            except InconclusiveError:
+                found.append(path.stem)
+            except ConfigError:
+                continue
+        return found
+
+    def require_whole(self, task: str) -> None:
+        """Refuse to go on beside evidence that was edited: it may be what would have decided.
+
+        Raises:
+            ConfigError: A file of `task` is not consistent.
+        """
+        for path in self.paths(task):
+            with suppress(InconclusiveError):
+                self.read(path)
+
+    def find(self, name: str) -> Stored:
+        """Return the evidence that `name` means.
+
+        Raises:
+            UsageError: There is none, or several.
+            ConfigError: It is not consistent.
+            InconclusiveError: It was made under an older rule.
+        """
+        return self.read(self.locate(name))
+
+    def locate(self, name: str) -> Path:
+        """Return the file that `name` means: a path, an ID, or the beginning of one.
+
+        Raises:
+            UsageError: There is none, or several.
+        """
+        path = Path(name)
+        if path.suffix == ".json" and path.exists():
+            return path.absolute()
+        every = [path for task in self.tasks() for path in self.paths(task)]
+        found = [path for path in every if len(name) >= 4 and path.stem.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        what = "several evidence files start" if found else "no evidence file starts"
+        raise UsageError(
+            f"{what} with {name!a}", hint="`fftdeploy verify` lists them", code="unknown-evidence"
+        )
+
+    def path_of(self, evidence_id: str, task: str) -> Path:
+        """Return where evidence is, or would be."""
+        return self.folder / EVIDENCE_FOLDER / task / f"{evidence_id}.json"
+
+    def require_room(self, task: str) -> None:
+        """Refuse, before anything is spent, a folder that `write` could not write to.
+
+        Raises:
+            ConfigError: Something else is where a folder has to be.
+            DiskError: It can't be written.
+        """
+        parts = (EVIDENCE_FOLDER / task).parts
+        where = disk.shown(self.folder / EVIDENCE_FOLDER / task)
+        try:
+            problem = disk.folder_problem(disk.real_path(self.folder), parts)
+        except OSError as error:
+            if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+                message = f"{where}: a link or a file is where a folder has to be"
+                raise ConfigError(message, where=where) from error
+            problem = disk.reason(error)
+        if problem:
+            raise DiskError(f"{where}: {problem}; nothing was asked", where=where)
+
+    def write(self, evidence: Evidence, verdict: Verdict) -> Stored:
+        """Write evidence with the verdict that its answers give; the same twice is one file.
+
+        Raises:
+            DiskError: The disk refused; there is no such file then.
+            ConfigError: Its name is taken by something else.
+        """
+        evidence_id, data = records.with_id(evidence)
+        path = self.path_of(evidence_id, evidence.task)
+        if not files.create(path, data, root=self.folder):
+            return self.read(path)
+        stored = Stored(evidence_id, path, evidence, verdict)
+        self._read[path] = stored
+        return stored
+
+
+def problem(question: Question, stored: Stored, now: datetime) -> str:
+    """Say why `stored` does not answer `question`; "" if it does."""
+    found = stored.evidence
+    live = found.arms.get("live")
+    if found.baseline.how == "none" and found.baseline.why == records.DEAD:
+        live = question.baseline  # the caller proves that it is dead still
+    differs = {
+        "another candidate": found.candidate != question.candidate,
+        "another baseline": live != question.baseline,
+        "other examples": found.examples.sha != question.examples_sha,
+        "other graders": found.graders_sha != question.graders_sha,
+        "another gate": found.gate_sha != question.gate_sha,
+        "fewer repeats": found.results.repeats < question.repeats,
+    }
+    if named := [what for what, is_other in differs.items() if is_other]:
+        return f"it is about {' and '.join(named)}"
+    if question.kind not in {"", found.kind}:
+        return f"it was made with another kind of host, {found.kind} and not {question.kind}"
+    if question.address not in {"", found.address}:
+        return f"it was made at {found.address}, and {question.address} is asked"
+    return too_old(found, question.max_age, now)
+
+
+def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:
+    """Say why evidence does not count for its age, that of its oldest answer; "" if it does."""
+    if found.made_at - now > _CLOCK_SKEW:
+        return "it was made in the future"
+    age = now - found.given_at
+    if age > max_age:
+        return f"it is {short_duration(age)} old; {short_duration(max_age)} are allowed"
+    return ""
+
+
+def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
+    """Judge the answers of `evidence` again, by its own gate; `best` as `judge` has it."""
+    priced = (evidence.prices or {}).get("models", {})
+    return judge(
+        gate_of(evidence.gate),
+        evidence.results,
+        has_baseline=evidence.baseline.how != "none",
+        reviewed=evidence.examples.reviewed,
+        prices={
+            arm: Price(**priced[bundle.model]) if bundle.model in priced else None
+            for arm, bundle in evidence.arms.items()
+        },
+        candidates=evidence.candidates,
+        name=str(evidence.candidate),
+        best=best,
+    )
+
+
+def _verified(path: Path, folder: Path) -> Stored:
+    snapshot = files.read(path, root=folder, max_bytes=records.MAX_BYTES)
+    try:
+        true_id, found = records.parse(snapshot.data, str(path.name))
+    except InconclusiveError:
+        true_id = records.content_sha(strict_json.loads(snapshot.data.decode()))
+        if true_id == path.stem:
+            raise
+        raise _edited(path, _misnamed(true_id)) from None
+    wrong = "" if true_id == path.stem else _misnamed(true_id)
+    if path.parent.parent == folder / EVIDENCE_FOLDER and path.parent.name != found.task:
+        wrong = wrong or f"it is about task {found.task!a}, not about {path.parent.name!a}"
+    if not wrong:
+        try:
+            verdict = recompute(found)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            wrong = f"its verdict can't be computed ({type(error).__name__})"
+        else:
+            place = records.same_verdict(found.verdict, verdict)
+            wrong = f"its answers do not give its {place}" if place else ""
+    if wrong:
+        raise _edited(path, wrong)
+    return Stored(path.stem, path, found, verdict)
+
+
+def _misnamed(true_id: str) -> str:
+    return f"its name is not its hash, {true_id[:SHOWN_DIGITS]}"
+
+
+def _edited(path: Path, wrong: str) -> ConfigError:
+    return ConfigError(
+        f"evidence {path.stem[:SHOWN_DIGITS]} was edited: {wrong}",
+        hint="restore it from git, or run `fftdeploy eval` again",
+        where=str(path),
+        code="evidence",
+    )
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []

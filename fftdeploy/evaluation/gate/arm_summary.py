@@ -1,0 +1,89 @@
+"""One arm on its own: rates, latency, tokens and cost.  Pure."""
+
+from array import array
+from collections.abc import Callable, Iterator
+
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE
+from fftdeploy.evaluation.gate import statistics
+from fftdeploy.evaluation.gate.paired import passes
+from fftdeploy.evaluation.results import MARKS, MISSING, PASS, USABLE, Column, Results
+from fftdeploy.evaluation.verdict import ArmResult
+from fftdeploy.policy.prices import Price
+
+
+def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
+    """Return the figures of `arm`.
+
+    A lost answer counts as in the pairs: against the candidate, so as not passed of its own, and
+    as passed of live.  Of an arm that stands beside them, where any number may be lost, the
+    examples that were not answered are left out.
+    """
+    column = results.arms[arm]
+    forgives = arm == LIVE
+    by_example = passes(column, results.repeats, missing=forgives)
+    usable = USABLE | {MISSING} if forgives else USABLE
+    answers = len(column.marks)
+    if arm not in {CANDIDATE, LIVE}:
+        by_example = bytes(by_example[place] for place in _answered(column, results.repeats))
+        answers -= column.count(MISSING)
+    n = len(by_example)
+    share = sum(by_example) / results.repeats
+    low, high = statistics.wilson(share, n)
+    marks = {mark: count for mark in MARKS if (count := column.count(mark))}
+    latencies = sorted(value for value in column.latency_ms if value >= 0)
+    latency = _ranked(latencies)
+    tokens_in, cached, out, reasoning = _mean_tokens(column)
+    usd = None if price is None else 1000 * price.usd(tokens_in, cached, out)
+    return ArmResult(
+        arm,
+        n,
+        sum(2 * passed > results.repeats for passed in by_example),
+        share / n if n else 0.0,
+        low,
+        high,
+        sum(marks.get(mark, 0) for mark in usable) / answers if answers else 0.0,
+        marks,
+        {mark: _first(results, column, mark) for mark in marks if mark != PASS},
+        latency(statistics.quantile_rank(len(latencies), 0.5)),
+        latency(statistics.quantile_rank(len(latencies), 0.95)),
+        latency(statistics.quantile_ranks(len(latencies), 0.95, sides=1)[0]),
+        len(latencies),
+        tokens_in,
+        cached,
+        out,
+        reasoning,
+        usd,
+    )
+
+
+def _first(results: Results, column: Column, mark: str) -> str:
+    """Return the ID of the first example with an answer of this mark."""
+    return results.ids[column.marks.index(MARKS.index(mark)) // results.repeats]
+
+
+def _answered(column: Column, repeats: int) -> Iterator[int]:
+    """Yield the places of the examples none of whose answers is lost."""
+    lost = MARKS.index(MISSING)
+    marks = column.marks
+    for place in range(len(marks) // repeats):
+        if lost not in marks[place * repeats : (place + 1) * repeats]:
+            yield place
+
+
+def _ranked(ordered: list[int]) -> Callable[[int], int | None]:
+    def at(rank: int) -> int | None:
+        return ordered[rank - 1] if 1 <= rank <= len(ordered) else None
+
+    return at
+
+
+def _mean_tokens(column: Column) -> tuple[float, ...]:
+    """Return the mean tokens of the answers that came."""
+    came = len(column.marks) - column.count(MISSING)
+    kinds: tuple[array[int], ...] = (
+        column.tokens_in,
+        column.tokens_cached,
+        column.tokens_out,
+        column.tokens_reasoning,
+    )
+    return tuple(sum(kind) / came if came else 0.0 for kind in kinds)

@@ -1,0 +1,216 @@
+"""Whether a candidate may ship: rules and graded answers in, one verdict out.  Pure.
+
+The order of the rules is that of their gravity: the set of examples, must-pass examples, the
+comparison with live, slices, floors, budgets.  All of them are evaluated; the gravest that stops
+the candidate is the headline, and a failure is graver than what could not be settled.
+
+Must-pass examples are no random sample, so each is held on its own; they stay in the counts of
+the comparison too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE
+from fftdeploy.evaluation.gate import gate_modes, gate_reasons, paired, wording
+from fftdeploy.evaluation.gate.arm_summary import summarize
+from fftdeploy.evaluation.gate.gate_modes import Decision
+from fftdeploy.evaluation.gate.paired import Bar
+from fftdeploy.evaluation.results import Column, Results
+from fftdeploy.evaluation.verdict import (
+    ArmResult,
+    Comparison,
+    Label,
+    Reason,
+    ReasonCode,
+    SliceResult,
+    Verdict,
+)
+from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.policy.prices import Price
+
+_GRAVITY: tuple[ReasonCode, ...] = (
+    "too-few", "unreviewed", "must-pass", "worse", "slice", "floor", "threshold", "budget",
+    "nothing", "no-baseline", "units", "margin", "better",
+    "missing", "creep", "latency", "zero-failures",
+)  # fmt: skip
+_RULES = ("fail", "inconclusive", "")
+
+
+class Best(NamedTuple):
+    """The best passing evidence on the same examples, in their order and as often asked."""
+
+    name: str
+    column: Column
+
+
+class _Compared(NamedTuple):
+    """What comes of comparing candidate and live."""
+
+    comparison: Comparison | None = None
+    slices: tuple[SliceResult, ...] = ()
+    broke: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    decision: Decision | None = None
+    """None where the mode does not ask about live."""
+
+    def settling_nothing(self, decision: Decision) -> "_Compared":
+        """Return the same counts, of which nothing follows, for no slice either."""
+        found = self.comparison and replace(self.comparison, label="inconclusive")
+        return self._replace(comparison=found, reasons=(), decision=decision)
+
+
+_NOTHING = _Compared()
+
+
+def judge(
+    rules: GateRules,
+    results: Results,
+    *,
+    name: str,
+    has_baseline: bool,
+    reviewed: int,
+    prices: Mapping[str, Price | None] | None = None,
+    candidates: int = 1,
+    best: Best | None = None,
+) -> Verdict:
+    """Return the gate's verdict on the arm `candidate`, held against the arm `live`.
+
+    Args:
+        rules: The quality bar.
+        results: Complete: every answer has come, or is missing for good.
+        name: What people call the candidate.
+        has_baseline: Whether there is an arm `live` to compare with.
+        reviewed: How many of the examples somebody has reviewed.
+        prices: By arm; an arm that is not named has none.
+        candidates: How many were tried together.  They share the risk of a wrong pass: each
+            is held to the confidence 1 - (1 - confidence) / candidates.
+        best: The best evidence so far; to be worse than that is a notice.
+
+    Raises:
+        UnverifiedError: Over 2 % of the answers of the candidate or of live are missing.
+        ValueError: The results are not complete, or a budget of money has no price.
+    """
+    arms = tuple(summarize(results, arm, (prices or {}).get(arm)) for arm in results.arms)
+    reasons = list(gate_reasons.integrity(rules, len(results), reviewed))
+    if not len(results):
+        return _verdict(rules, reasons, arms, has_baseline=has_baseline)
+    gate_reasons.require_answers(results, (CANDIDATE, LIVE) if has_baseline else (CANDIDATE,))
+    confidence = paired.shared_confidence(rules.confidence, candidates)
+    bar = Bar(rules.margin, confidence, 1 - rules.confidence)
+    by_name = {arm.arm: arm for arm in arms}
+    failed = gate_reasons.failed_must_pass(results)
+    reasons += gate_reasons.must_pass(results, failed, has_baseline=has_baseline)
+    reasons += gate_reasons.floors(rules, results)
+    reasons += gate_reasons.budgets(rules, by_name[CANDIDATE])
+    reasons += gate_reasons.missing(results)
+    reasons += _creep(rules, results, best)
+    compared = _compare(rules, name, results, bar) if has_baseline else _NOTHING
+    is_stopped = any(reason.rules for reason in reasons)
+    compares = has_baseline and rules.mode != "threshold"
+    live = by_name[LIVE] if compares else None
+    if nothing := gate_modes.hold_nothing(rules, name, len(results), by_name[CANDIDATE], live):
+        compared = compared.settling_nothing(nothing)
+    decision = compared.decision or _alone(rules, name, results, bar, is_stopped=is_stopped)
+    shown = [by_name[arm] for arm in (LIVE, CANDIDATE) if arm == CANDIDATE or has_baseline]
+    detail = [wording.counts(compared.comparison, results.repeats, len(results) - reviewed, shown)]
+    if candidates > 1:
+        shared = wording.shared_risk(candidates)
+        detail.append(f"{shared}: each is held to {wording.sureness(bar.confidence)} confidence")
+    return _verdict(
+        rules,
+        [*reasons, *compared.reasons],
+        arms,
+        has_baseline=has_baseline,
+        decision=decision,
+        compared=compared,
+        must_pass_failed=tuple(results.ids[place] for place in failed),
+        detail=detail,
+        failures=[text for arm in arms if (text := wording.failures(arm))],
+    )
+
+
+def _compare(rules: GateRules, name: str, results: Results, bar: Bar) -> _Compared:
+    arms = results.arms[LIVE], results.arms[CANDIDATE]
+    pairs = paired.pair(results, *arms)
+    comparison = paired.compare(pairs, bar)
+    parts = list(paired.parts(results, pairs, arms))
+    slices = paired.judge_parts(parts, bar)
+    each = list(zip(parts, slices, strict=True))
+    reasons = tuple(gate_reasons.slices(rules, results, each, bar))
+    decision = None
+    if rules.mode != "threshold":
+        decision = gate_modes.hold_comparison(rules, name, pairs, comparison, bar)
+    return _Compared(comparison, slices, *paired.ids_of(results, pairs), reasons, decision)
+
+
+def _alone(
+    rules: GateRules, name: str, results: Results, bar: Bar, *, is_stopped: bool
+) -> Decision:
+    if rules.mode == "threshold":
+        return gate_modes.hold_threshold(rules, name, results, bar)
+    return gate_modes.hold_alone(rules, name, results, is_stopped=is_stopped)
+
+
+def _creep(rules: GateRules, results: Results, best: Best | None) -> Iterator[Reason]:
+    """Yield a notice where the best so far may be further ahead than the margin, and looks so."""
+    if best is None:
+        return
+    pairs = paired.pair(results, best.column, results.arms[CANDIDATE])
+    found = paired.compare(pairs, Bar(rules.margin, rules.confidence, 1 - rules.confidence))
+    if found.difference < 0 and found.lower < -rules.margin:
+        could = f"could be up to {wording.points(-found.lower, rules.margin)} points worse"
+        counts = f"{found.broke} broke, {found.fixed} fixed"
+        message = f"{could} than the best evidence on these examples ({best.name}): {counts}"
+        yield Reason("creep", "", message, paired.ids_of(results, pairs)[0])
+
+
+def _verdict(
+    rules: GateRules,
+    reasons: Sequence[Reason],
+    arms: tuple[ArmResult, ...],
+    *,
+    has_baseline: bool,
+    decision: Decision | None = None,
+    compared: _Compared = _NOTHING,
+    must_pass_failed: tuple[str, ...] = (),
+    detail: Sequence[str] = (),
+    failures: Sequence[str] = (),
+) -> Verdict:
+    own = decision or Decision("")
+    found = sorted([*reasons, *([own.reason] if own.reason else [])], key=_gravity)
+    ruling = found[0].rules or "pass" if found else "pass"
+    headline = own.statement if ruling == "pass" else found[0].message
+    further = [own.statement] if own.statement and own.statement != headline else []
+    said = {headline, own.statement}
+    further += [f"also: {one.message}" for one in found if one.rules and one.message not in said]
+    settling = own.settling if ruling == "inconclusive" else ""
+    last = [text for text in (settling, own.consequence) if text]
+    if not has_baseline and rules.mode != "threshold":
+        headline = f"no baseline: {headline}"
+    return Verdict(
+        ruling,
+        compared.comparison.label if compared.comparison else _label(has_baseline),
+        headline,
+        (*detail, *failures, *further, *last),
+        tuple(found),
+        compared.comparison,
+        compared.slices,
+        arms,
+        compared.broke,
+        compared.fixed,
+        must_pass_failed,
+        own.needed if settling else None,
+        settling,
+        rules.mode == "report-only",
+    )
+
+
+def _label(has_baseline: bool) -> Label:
+    return "inconclusive" if has_baseline else "no-baseline"
+
+
+def _gravity(reason: Reason) -> tuple[int, int]:
+    return _RULES.index(reason.rules), _GRAVITY.index(reason.code)

@@ -1,0 +1,124 @@
+"""Answers against agreed ones: every grader of a task, and the one grade that comes of them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.graders.grade import Grade, Grader, failed
+from fftdeploy.evaluation.graders.json_graders import JsonFields, JsonSchema
+from fftdeploy.evaluation.graders.text_graders import (
+    Label,
+    Length,
+    Number,
+    Regex,
+    StringCheck,
+    TextSimilarity,
+    require_rapidfuzz,
+)
+from fftdeploy.evaluation.outputs import MAX_CHARS
+from fftdeploy.policy.grader_rules import GraderRules, field_names
+
+__all__ = ["Grade", "Grader", "Grading", "build"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """The graders of a task.  An example passes when every one of them passes it."""
+
+    graders: tuple[Grader, ...]
+    fields: tuple[str, ...]
+    """Names of what all of them tell apart; `Grade.failed` has indexes into it."""
+
+    def grade(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
+        """Grade an answer; the result is to be awaited only where some grader's is.
+
+        The score is the mean; the reason is that of the first grader it does not pass.  Where
+        several answers were agreed on, the grade is the best that one of them gives.
+        """
+        if len(text) > MAX_CHARS:
+            every = tuple(range(len(self.fields)))
+            detail = f"{len(text):,} characters are more than are graded"
+            return failed("invalid", detail, fields=every)
+        given = [self._one(text, each) for each in _each_agreed(example)]
+        grades = [grade for grade in given if isinstance(grade, Grade)]
+        return _best(grades) if len(grades) == len(given) else _best_awaited(given)
+
+    def reference_problem(self, example: Example) -> str:
+        """Say why no answer, or not one of the agreed ones, could pass; "" if it can."""
+        return next(filter(None, map(self._reference_problem, _each_agreed(example))), "")
+
+    def _one(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
+        given = [grader.grade(text, example) for grader in self.graders]
+        grades = [grade for grade in given if isinstance(grade, Grade)]
+        return self._combined(grades) if len(grades) == len(given) else self._awaited(given)
+
+    def _reference_problem(self, example: Example) -> str:
+        if len(example.reference) > MAX_CHARS:
+            return f"{len(example.reference):,} characters are more than are graded"
+        for grader in self.graders:
+            if problem := grader.reference_problem(example):
+                return self._named(grader, problem)
+        return ""
+
+    async def _awaited(self, given: Sequence[Grade | Awaitable[Grade]]) -> Grade:
+        return self._combined(
+            [grade if isinstance(grade, Grade) else await grade for grade in given]
+        )
+
+    def _combined(self, grades: Sequence[Grade]) -> Grade:
+        score = sum(grade.score for grade in grades) / len(grades)
+        places: list[int] = []
+        offset = 0
+        first: tuple[Grader, Grade] | None = None
+        for grader, grade in zip(self.graders, grades, strict=True):
+            places += (offset + index for index in grade.failed)
+            offset += len(grader.fields)
+            if first is None and not grade.passed:
+                first = grader, grade
+        if first is None:
+            return Grade(passed=True, score=score, failed=tuple(places))
+        grader, grade = first
+        return failed(grade.reason, self._named(grader, grade.detail), score, tuple(places))
+
+    def _named(self, grader: Grader, detail: str) -> str:
+        return f"{grader.name}: {detail}" if len(self.graders) > 1 else detail
+
+
+def _each_agreed(example: Example) -> list[Example]:
+    """Return the example with each of its agreed answers alone."""
+    if not example.others:
+        return [example]
+    every = (example.reference, *example.others)
+    return [replace(example, reference=agreed, others=()) for agreed in every]
+
+
+def _best(grades: Sequence[Grade]) -> Grade:
+    return max(grades, key=lambda grade: (grade.passed, grade.score))
+
+
+async def _best_awaited(given: Sequence[Grade | Awaitable[Grade]]) -> Grade:
+    return _best([grade if isinstance(grade, Grade) else await grade for grade in given])
+
+
+def build(rules: Sequence[GraderRules]) -> Grading:
+    """Make the graders.
+
+    Raises:
+        ConfigError: A schema is none, or a package that one of them needs is not installed.
+    """
+    if any(rule.options.get("evaluation_metric") == "fuzzy_match" for rule in rules):
+        require_rapidfuzz()
+    graders = tuple(_TYPES[rule.type](rule) for rule in rules)
+    return Grading(graders, field_names(rules))
+
+
+_TYPES: dict[str, Callable[[GraderRules], Grader]] = {
+    "string_check": StringCheck,
+    "text_similarity": TextSimilarity,
+    "json_schema": JsonSchema,
+    "json_fields": JsonFields,
+    "regex": Regex,
+    "number": Number,
+    "length": Length,
+    "label": Label,
+}

@@ -1,0 +1,193 @@
+"""Graders that read an answer as JSON.  `jsonschema` is imported when a schema is there."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fftdeploy.api.answers import plain
+from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.graders import fields
+from fftdeploy.evaluation.graders.grade import PASSED, Grade, failed
+from fftdeploy.evaluation.graders.timebox import within
+from fftdeploy.formats import json_values, strict_json
+from fftdeploy.formats.json_values import MISSING, lookup
+from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.policy.grader_rules import REFERENCES, GraderRules
+
+MAX_SECONDS = 1.0
+"""CPU time for one answer against one schema: its patterns are regular expressions."""
+
+_MAX_SCHEMAS = 256
+
+
+class _SchemaError(ValueError):
+    """The schema can't be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """`json_schema`: JSON of the agreed shape, whatever it says."""
+
+    rules: GraderRules
+    _validators: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if "schema" in self.rules.options:
+            try:
+                self._validator(self.rules.options["schema"])
+            except _SchemaError as error:
+                what = f"grader '{plain(self.name, 60)}': its schema {error}"
+                raise ConfigError(what, where=self.rules.where, code="schema") from None
+
+    @property
+    def name(self) -> str:
+        """What the policy calls it."""
+        return self.rules.name
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """None: it is the shape of the whole that counts."""
+        return ()
+
+    def grade(self, text: str, example: Example) -> Grade:
+        """Validate against the grader's schema, or else that of the example."""
+        schema = self.rules.options.get("schema", example.response_schema)
+        if schema is None:
+            return failed("invalid", "there is no schema to validate against")
+        try:
+            value = json_values.read(text)
+        except StrictError as error:
+            return failed("unparsable", str(error))
+        try:
+            validator = self._validator(schema)
+            fault = within(MAX_SECONDS, lambda: next(_faults(validator, value), ""))
+        except (_SchemaError, TimeoutError) as error:
+            return failed("invalid", f"the schema {error}")
+        return failed("invalid", fault) if fault else PASSED
+
+    def reference_problem(self, example: Example) -> str:
+        """Say why the agreed answer does not have the shape, or what is wrong with the schema."""
+        if "schema" not in self.rules.options and example.response_schema is None:
+            return "'response_schema' is missing, and the grader has no schema"
+        return self.grade(example.reference, example).detail
+
+    def _validator(self, schema: Mapping[str, Any]) -> Any:
+        key = strict_json.dumps(schema)
+        if key not in self._validators:
+            if len(self._validators) >= _MAX_SCHEMAS:
+                self._validators.clear()
+            self._validators[key] = _validator(schema)
+        return self._validators[key]
+
+
+def _validator(schema: Mapping[str, Any]) -> Any:
+    """Return a validator that fetches nothing, for a schema that is one."""
+    from jsonschema import Draft202012Validator, SchemaError
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+
+    if any(not name.startswith("#") for name in _references(schema)):
+        raise _SchemaError("refers to another document, and nothing is fetched")
+    if not isinstance(schema.get("$schema", ""), str):
+        raise _SchemaError("has a '$schema' that is no text")
+    kind = validator_for(schema, default=Draft202012Validator)
+    try:
+        within(MAX_SECONDS, lambda: kind.check_schema(dict(schema)))
+    except SchemaError as error:
+        raise _SchemaError(f"is not valid at {plain(error.json_path, 100)}") from None
+    except TimeoutError as error:
+        raise _SchemaError(str(error)) from None
+    return kind(schema, registry=Registry())
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if key in REFERENCES and isinstance(below, str):
+                yield below
+            yield from _references(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _references(below)
+
+
+def _faults(validator: Any, value: Any) -> Iterator[str]:
+    from referencing.exceptions import Unresolvable
+
+    try:
+        for error in validator.iter_errors(value):
+            yield f"{plain(error.json_path, 100)} does not fit '{plain(str(error.validator), 40)}'"
+    except Unresolvable:
+        raise _SchemaError("refers to what is not in it") from None
+    except re.error:
+        raise _SchemaError("has a pattern that is no regular expression") from None
+    except RecursionError:
+        raise _SchemaError("never comes to an end") from None
+    except (ArithmeticError, ValueError) as error:  # a number too large to be divided
+        raise _SchemaError(f"can't be applied: {type(error).__name__}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFields:
+    """`json_fields`: each field as agreed, each in its own way."""
+
+    rules: GraderRules
+
+    @property
+    def name(self) -> str:
+        """What the policy calls it."""
+        return self.rules.name
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Paths of the fields that are compared."""
+        return self.rules.fields
+
+    def grade(self, text: str, example: Example) -> Grade:
+        """Compare field by field; the score is the share of them that are as agreed.
+
+        JSON without a required field that the reference has is of another shape: invalid.
+        """
+        every = tuple(range(len(self.fields)))
+        try:
+            value, agreed = json_values.read(text), json_values.read(example.reference)
+        except StrictError as error:
+            return failed("unparsable", str(error), fields=every)
+        if not isinstance(value, dict | list):
+            return failed("invalid", "JSON, but no object", fields=every)
+        wrong, absent = [], []
+        for index, path in enumerate(self.fields):
+            ours, theirs = lookup(agreed, path), lookup(value, path)
+            if not fields.matches(self.rules.options["fields"][path], ours, theirs):
+                wrong.append(index)
+                if theirs is MISSING:
+                    absent.append(index)
+        score = (len(every) - len(wrong)) / len(every)
+        broken = [index for index in wrong if self.fields[index] in self._required]
+        if not broken:
+            return Grade(passed=True, score=score, failed=tuple(wrong))
+        reason = "invalid" if set(broken) & set(absent) else "wrong"
+        named = ", ".join(plain(self.fields[index], 60) for index in broken)
+        return failed(reason, f"not as agreed: {named}", score, tuple(wrong))
+
+    def reference_problem(self, example: Example) -> str:
+        """Say what of the agreed answer can't be compared."""
+        try:
+            agreed = json_values.read(example.reference)
+        except StrictError as error:
+            return f"no JSON to compare fields of: {error}"
+        if not isinstance(agreed, dict | list):
+            return "JSON, but no object with fields"
+        for path in self.fields:
+            found = lookup(agreed, path)
+            if found is MISSING and path in self._required:
+                return f"the field '{plain(path, 60)}' is missing"
+            if problem := fields.reference_problem(self.rules.options["fields"][path], found):
+                return f"the field '{plain(path, 60)}' {problem}"
+        return ""
+
+    @property
+    def _required(self) -> tuple[str, ...]:
+        return tuple(self.rules.options.get("required", self.fields))

@@ -1,0 +1,12 @@
+"""Where an evaluation leaves things, from the folder of the policy."""
+
+from pathlib import Path
+
+FOLDER = Path(".fftdeploy")
+"""Where everything is that an evaluation leaves behind; from the folder of the policy."""
+
+EVIDENCE_FOLDER = FOLDER / "evidence"
+"""Evidence, a folder for each task; it is committed."""
+
+RUNS = FOLDER / "runs"
+"""Logs with the outputs of models; git ignores them."""

@@ -1,0 +1,248 @@
+"""Append-only files: a line is in one wholly or not at all, however many processes write to it.
+
+The other half of `files`: nothing else writes.  A line goes out as one write at the end of the
+file, under the file's lock.  What a kill or a full disk has cut short is the last line at most.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from fftdeploy import files
+from fftdeploy.errors import ConfigError, DiskError
+from fftdeploy.files import disk
+from fftdeploy.files.lock_holder import lock_holder
+
+MODE = 0o600
+"""Lines may hold personal data: they are for their owner alone."""
+
+SYNC_S = 1.0
+"""What a power cut may cost: lines of so many seconds."""
+
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_CHUNK = 1 << 16
+
+
+class Journal:
+    """An open append-only file; a context manager.
+
+    Every method raises `DiskError` where the disk refuses; what was appended before is kept.
+    """
+
+    def __init__(self, path: Path, file: int, clock: Callable[[], float]) -> None:
+        self.path = path
+        self._file = file
+        self._clock = clock
+        self._synced_at = clock()
+        self._is_dirty = False
+        self._is_held = False
+
+    def hold(self) -> bool:
+        """Keep the file for ourselves until it is closed; False where another process has it.
+
+        The kernel drops the lock when a process ends, however it ends.
+        """
+        with self._guarded():
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        self._is_held = True
+        return True
+
+    def holder(self) -> str:
+        """Describe the process that has the file; for a message only."""
+        return lock_holder(os.fstat(self._file))
+
+    def append(self, line: bytes) -> None:
+        """Write one line, which ends in its only line break; on the disk within `SYNC_S`."""
+        with self._guarded(), self._locked():
+            self._write(line)
+        self._is_dirty = True
+        if self._clock() - self._synced_at >= SYNC_S:
+            self.sync()
+
+    def sync(self) -> None:
+        """Wait until every line is on the disk."""
+        if self._is_dirty:
+            self._is_dirty = False
+            self._synced_at = self._clock()
+            with self._guarded():
+                disk.flush(self._file)
+
+    def drop_torn(self) -> bool:
+        """Cut off a last line without an end, which a kill has left; say whether there was one."""
+        with self._guarded(), self._locked():
+            size = os.fstat(self._file).st_size
+            whole = self._whole_bytes(size)
+            if whole < size:
+                os.ftruncate(self._file, whole)
+            return whole < size
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines that are there now, each with its line break; a torn last one too."""
+        with os.fdopen(os.dup(self._file), "rb") as reader:
+            reader.seek(0)
+            yield from reader
+
+    def close(self) -> None:
+        """Sync and close; harmless when closed already."""
+        if self._file < 0:
+            return
+        try:
+            self.sync()
+        finally:
+            file, self._file = self._file, -1
+            with suppress(InterruptedError):
+                os.close(file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self, line: bytes) -> None:
+        """Append all of it, or put the end of the file back to where it was."""
+        before = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):
+                # The next write says why: the disk is full, or the limit of this file is reached.
+                os.write(self._file, line[written:])
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._file, before)
+            raise
+
+    def _whole_bytes(self, size: int) -> int:
+        end = size
+        while end > 0:
+            start = max(0, end - _CHUNK)
+            place = os.pread(self._file, end - start, start).rfind(b"\n")
+            if place >= 0:
+                return start + place + 1
+            end = start
+        return 0
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._is_held:
+            yield
+            return
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _refused(error, self.path) from error
+
+
+def open_journal(path: Path, *, root: Path, clock: Callable[[], float] = time.monotonic) -> Journal:
+    """Open the file at `path` for appending, made with mode 0600 and its folders where missing.
+
+    Raises:
+        ConfigError: `path` leaves `root`, or a link, a folder or a device is in the way.
+        DiskError: The disk refused.
+    """
+    try:
+        files.create(path, b"", root=root, mode=MODE)
+        with _folder(path.parent, root) as folder:
+            file = os.open(path.name, _APPEND, dir_fd=folder)
+        return Journal(path, _regular(file, path), clock)
+    except OSError as error:
+        raise _refused(error, path) from error
+
+
+@contextmanager
+def locked(folder: Path, *, root: Path, wait_s: float = 10.0) -> Iterator[None]:
+    """Lock a folder below `root`, for what two processes must not do at once.
+
+    Raises:
+        ConflictError: It was not free within `wait_s` seconds, or locks do not work there.
+        ConfigError, DiskError: As `open_journal` does.
+    """
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(_folder(folder, root))
+            disk.lock(opened, folder, wait_s)
+        except OSError as error:
+            raise _refused(error, folder) from error
+        yield
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a file that the environment names, such as a CI runner's, in one write.
+
+    Raises:
+        ConfigError: It is no regular file.
+        DiskError: It is not there, or the disk refused.
+    """
+    try:
+        file = os.open(path, _APPEND)
+        with os.fdopen(_regular(file, path), "ab") as opened:
+            opened.write(text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise _refused(error, path) from error
+
+
+def _refused(error: OSError, path: Path) -> ConfigError | DiskError:
+    if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}:
+        return _in_the_way(path)
+    where = disk.shown(path)
+    return DiskError(
+        f"{disk.reason(error)} writing {where}; what it holds already is kept",
+        hint="make room, and run the same command again: it goes on from there",
+        where=where,
+    )
+
+
+def _in_the_way(path: Path) -> ConfigError:
+    where = disk.shown(path)
+    return ConfigError(f"{where}: something else is where a file has to be", where=where)
+
+
+def open_reader(path: Path, *, root: Path) -> BinaryIO:
+    """Open an append-only file for reading; it fails as `open_journal` does."""
+    try:
+        with _folder(path.parent, root) as folder:
+            file = os.open(path.name, _READ, dir_fd=folder)
+        return os.fdopen(_regular(file, path), "rb")
+    except OSError as error:
+        raise _refused(error, path) from error
+
+
+def listing(folder: Path, *, root: Path) -> list[str]:
+    """Return the names in a folder below `root`, sorted; none where there is no such folder."""
+    try:
+        with _folder(folder, root) as opened:
+            return sorted(os.listdir(opened))  # noqa: PTH208  a path could have been swapped
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _refused(error, folder) from error
+
+
+def _folder(folder: Path, root: Path) -> AbstractContextManager[int]:
+    parts = Path(os.path.relpath(folder, root)).parts
+    return disk.opened_folder(disk.real_path(root), parts)
+
+
+def _regular(file: int, path: Path) -> int:
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise _in_the_way(path)
+    return file

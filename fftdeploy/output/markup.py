@@ -1,0 +1,99 @@
+"""Blocks as Markdown for pull requests, and findings as annotations of a CI run."""
+
+from collections.abc import Callable, Iterable
+
+from fftdeploy.output.clean import annotation
+from fftdeploy.output.report import Block, Cell, Details, Diff, Line, Raw, Report, Table
+from fftdeploy.planning.finding import Finding
+
+_MOST_ANNOTATIONS = 10
+"""GitHub shows no more of a kind in one step."""
+
+_HEAD_ROWS = 2
+_CUT = "More was left out for its length: the command line shows all of it.\n"
+
+
+def markdown(
+    blocks: Iterable[Block],
+    *,
+    plain: Callable[[str], str],
+    escape: Callable[[str], str],
+    limit: int | None = None,
+) -> str:
+    """Return `blocks` as Markdown: diffs in fences, tables as tables, text escaped.
+
+    Args:
+        blocks: What to show.
+        plain: Cleans what stands in a fence.
+        escape: Cleans and escapes everything else.
+        limit: Most characters.  Rows, then blocks, are left out from the end to keep to it, and
+            that is said.
+    """
+    parts: list[str] = []
+    left = limit - len(_CUT) if limit is not None else None
+    for block in blocks:
+        text = _block(block, plain, escape)
+        if left is not None and len(text) > left:
+            if isinstance(block, Table):
+                parts.append(_cut_table(text, left))
+            return "\n".join([*parts, _CUT])
+        parts.append(text)
+        left = left - len(text) - 1 if left is not None else None
+    return "\n".join(parts)
+
+
+def _block(block: Block, plain: Callable[[str], str], escape: Callable[[str], str]) -> str:
+    match block:
+        case Raw(text):
+            return text
+        case Line(cells):
+            # Four blanks in front would make it code, and the escapes in it visible.
+            return "".join(_cell(cell, escape) for cell in cells).lstrip(" ") + "\n"
+        case Diff(text):
+            fence = "`" * max(3, _longest_run(text) + 1)
+            shown = plain(text.replace("\r\n", "\n"))
+            return f"{fence}diff\n{shown}{fence}\n"
+        case Table(columns, rows):
+            head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+            body = [f"| {' | '.join(escape(cell.text) for cell in row)} |" for row in rows]
+            return "\n".join([*head, *body]) + "\n"
+        case Details(summary, inner):
+            text = markdown(inner, plain=plain, escape=escape)
+            return f"<details>\n<summary>{escape(summary)}</summary>\n\n{text}\n</details>\n"
+
+
+def _cell(cell: Cell, escape: Callable[[str], str]) -> str:
+    text = escape(cell.text)
+    return f"**{text}**" if cell.tone == "strong" and text.strip() == text != "" else text
+
+
+def _cut_table(text: str, limit: int) -> str:
+    """Return the rows of a table that fit; nothing where its head does not."""
+    rows = text[:limit].split("\n")[:-1]
+    return "\n".join(rows) + "\n" if len(rows) > _HEAD_ROWS else ""
+
+
+def annotations(report: Report) -> list[str]:
+    """Return the findings of `report` as GitHub workflow commands, the gravest first."""
+    ordered = sorted(report.findings, key=lambda finding: finding.severity != "error")
+    return [_command(finding) for finding in ordered[:_MOST_ANNOTATIONS]]
+
+
+def error_annotation(title: str, message: str, path: str = "", line: int = 0) -> str:
+    """Return one error as a GitHub workflow command."""
+    place = f"file={annotation(path, is_property=True)},line={max(line, 1)}," if path else ""
+    return f"::error {place}title={annotation(title, is_property=True)}::{annotation(message)}"
+
+
+def _command(finding: Finding) -> str:
+    message = f"{finding.subject}: {finding.message}"
+    text = error_annotation(finding.code, message, finding.path, finding.line)
+    return text if finding.severity == "error" else text.replace("::error", "::notice", 1)
+
+
+def _longest_run(text: str) -> int:
+    longest = run = 0
+    for char in text:
+        run = run + 1 if char == "`" else 0
+        longest = max(longest, run)
+    return longest

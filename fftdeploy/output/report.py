@@ -1,0 +1,84 @@
+"""What a command found or did, as one value: text, JSON and exit code all come from it.
+
+Pure.  A report's `data` is the JSON document's content; its `body` is the same said to a
+person, in blocks that `render` knows how to show.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fftdeploy.errors import OK, Outcome
+from fftdeploy.planning.finding import Finding
+
+Tone = Literal["", "good", "warn", "bad", "dim", "strong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A piece of text and how urgent it is; the text says it all without the tone."""
+
+    text: str
+    tone: Tone = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line, in pieces; never wrapped."""
+
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under headings; where they do not fit the terminal, one card a row."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """A unified diff."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Data for a program, printed as it is and nothing else: it must be clean already."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What only some readers open: folded away in Markdown, below its summary elsewhere."""
+
+    summary: str
+    blocks: "tuple[Block, ...]"
+
+
+Block = Line | Table | Diff | Raw | Details
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The end of a command that did not fail."""
+
+    outcome: Outcome = OK
+    data: Mapping[str, Any] = field(default_factory=dict)
+    body: tuple[Block, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    next: str = ""
+    """The line to type next."""
+    comment: tuple[Block, ...] = ()
+    """What a comment on a pull request says, the verdict first; empty where `body` will do."""
+
+
+def line(*parts: str | Cell) -> Line:
+    """Build a line of plain strings and cells."""
+    return Line(tuple(part if isinstance(part, Cell) else Cell(part) for part in parts))

@@ -1,0 +1,324 @@
+"""JSON Schema of what every command prints with `--json`.  Pure.
+
+One document, told apart by its `schema`.  A failure has `error`, and whatever was known by
+then of what a success has.
+"""
+
+from typing import Any
+
+from fftdeploy.errors import OUTCOMES
+from fftdeploy.output.schema import difference, quality
+from fftdeploy.output.schema.parts import DAY, DIALECT, Schema, closed, many, text
+
+_STOPPED = "stopped"
+_UTC = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
+_FLAG: Schema = {"type": "boolean"}
+_NUMBER: Schema = {"type": "integer"}
+_TARGET = text("^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$")
+_BUNDLE_KEYS = ("model", "provider", "profile")
+
+
+def output() -> Schema:
+    """Describe the one document that a command prints with `--json`."""
+    commands = _commands()
+    return {
+        "$schema": DIALECT,
+        "title": "What fftdeploy prints with --json",
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in commands],
+        "$defs": {**_parts(), **commands},
+    }
+
+
+def _commands() -> dict[str, Schema]:
+    asked = {"api": _ref("api")}
+    change = {
+        **asked,
+        "target": _TARGET,
+        "dry_run": _FLAG,
+        "changed": _FLAG,
+        "model": text(),
+        "before": _or_null(_ref("place")),
+        "after": _ref("place"),
+        "release": _or_null(_ref("release")),
+        "notes": many(text()),
+        "diff": text(),
+        "readiness": _ref("readiness"),
+        "verdict": _ref("verdict"),
+        "commit": text(),
+    }
+    changed = ("target", "dry_run", "changed", "diff")
+    candidates = {"candidates": many(_ref("candidate"))}
+    return {
+        **{
+            name: _command(name, change, changed) for name in ("promote", "adopt", "hold", "unhold")
+        },
+        "rollback": _command("rollback", change | candidates, (*changed, "candidates")),
+        "status": _command(
+            "status",
+            asked | {"verified": _FLAG, "targets": many(_ref("standing"))},
+            ("verified", "targets"),
+        ),
+        "check": _command(
+            "check",
+            asked
+            | {
+                "verified": _FLAG,
+                "unverified_because": {"type": ["string", "null"]},
+                "targets": many(_ref("checked")),
+            }
+            | {"elsewhere": many(_whole({"file": text(), **_proposed()})), **_proposed()},
+            ("verified", "targets", "findings"),
+        ),
+        "history": _command("history", {"at": text(_UTC), "targets": many(_past())}, ("targets",)),
+        "diff": _command("diff", *difference.diff(_TARGET)),
+        "models": _command(
+            "models",
+            asked | {"models": many(_listed()), "jobs": _or_null(many(_job()))},
+            ("api", "models", "jobs"),
+        ),
+        "resolve": _command("resolve", *_resolved()),
+        "scan": _command("scan", *_scanned()),
+        **{
+            name: _command(name, asked | properties, required)
+            for name, (properties, required) in quality.commands(_TARGET).items()
+        },
+        **_without_a_file(),
+    }
+
+
+def _proposed() -> dict[str, Schema]:
+    """Describe what `check --base` says of a change and of what it is to be merged into."""
+    base = {"ref": text(), "commit": text(), "merge_base": text()}
+    known = {key: text() for key in ("target", "kind", "message")}
+    unknown = ("model", "previous", "evidence", "standing", "ruling")
+    known |= {key: _or_null(text()) for key in unknown} | {"release": _or_null(_NUMBER)}
+    return {"base": _whole(base), "changes": many(_whole(known))}
+
+
+def _without_a_file() -> dict[str, Schema]:
+    schemas = closed({name: {"type": "object"} for name in ("deployments", "policy", "output")})
+    to_add = closed({"path": text(), "text": text()}, ("path", "text"))
+    initialised = {
+        "folder": text(),
+        "wrote": many(text()),
+        "kept": many(text()),
+        "to_add": many(to_add),
+    }
+    model = closed({"id": text(), "state": text()}, ("id", "state"))
+    serving = {
+        "url": text(),
+        "key": text(),
+        "control": text(),
+        "models": many(model),
+        "jobs": many(model),
+    }
+    step = {"says": text(), "command": text(), "exit_code": _NUMBER, "output": text()}
+    shown = {"folder": text(), "steps": many(closed(step, tuple(step)))}
+    return {
+        "init": _command("init", initialised, tuple(initialised)),
+        "schema": _command("schema", {"schemas": schemas, "wrote": many(text())}, ("schemas",)),
+        "sandbox": _command("sandbox", serving, tuple(serving)),
+        "demo": _command("demo", shown, tuple(shown)),
+        "usage": _command("usage", {}, ("error",)),
+    }
+
+
+def _command(name: str, properties: dict[str, Schema], required: tuple[str, ...]) -> Schema:
+    """Describe one command's document: complete, or with an error and what was known by then."""
+    base: dict[str, Schema] = {
+        "schema": {"const": f"fftdeploy.{name}/1"},
+        "outcome": {"enum": [*(outcome.name for outcome in OUTCOMES), _STOPPED]},
+        "exit_code": _NUMBER,
+        "retry": {"enum": ["no", "later", "replan"]},
+        "error": _ref("error"),
+        "findings": many(_ref("finding")),
+    }
+    return {
+        **closed(base | properties, ("schema", "outcome", "exit_code", "retry")),
+        "if": {"required": ["error"]},
+        "then": {"properties": {"exit_code": {"not": {"const": 0}}}},
+        "else": {"required": list(required)},
+    }
+
+
+def _parts() -> dict[str, Schema]:
+    bundle = {"model": text(), "provider": text(), "profile": _or_null(text())}
+    sha = {"profile_sha": _or_null(text())}
+    return {
+        "api": _whole({"address": text(), "from": text()}),
+        "error": _whole(
+            {"code": text(), "message": text(), "details": many(text())}
+            | {key: _or_null(text()) for key in ("where", "hint", "changed")}
+        ),
+        "finding": _whole(
+            {
+                "code": text(),
+                "severity": {"enum": ["error", "notice"]},
+                "subject": text(),
+                "message": text(),
+                "path": _or_null(text()),
+                "line": _or_null(_NUMBER),
+                "hint": _or_null(text()),
+            }
+        ),
+        "place": closed(bundle | sha, _BUNDLE_KEYS),
+        "readiness": _whole(_readiness()),
+        "release": closed(_release(), tuple(key for key in _release() if key != "undone_by")),
+        "held": _whole(_hold()),
+        "candidate": _whole(
+            {
+                "n": _NUMBER,
+                **bundle,
+                **sha,
+                "fate": text(),
+                "reason": text(),
+                "readiness": _or_null(_ref("readiness")),
+            }
+        ),
+        "standing": _whole(_standing()),
+        "verdict": quality.verdict(),
+        "checked": _whole({"target": _TARGET, "model": text(), "readiness": text()}),
+    }
+
+
+def _readiness() -> dict[str, Schema]:
+    return {
+        "model": text(),
+        "state": {"enum": ["ready", "not-ready", "unverified"]},
+        "code": text(),
+        "message": _or_null(text()),
+        "basis": many(text()),
+        "dead": _FLAG,
+        **_shutdown(),
+        "runway_days": _or_null(_NUMBER),
+        "warnings": many(text()),
+        "notices": many(text()),
+        "request_id": _or_null(text()),
+    }
+
+
+def _release() -> dict[str, Schema]:
+    return {
+        "n": _NUMBER,
+        "model": text(),
+        "provider": text(),
+        "profile": _or_null(text()),
+        "profile_sha": _or_null(text()),
+        "at": text(_UTC),
+        "by": text(),
+        "via": text(),
+        "job": _or_null(text()),
+        "evidence": _or_null(text()),
+        "to": _or_null(_NUMBER),
+        "why": _or_null(text()),
+        "verified": _FLAG,
+        "overrides": many(text()),
+        "undone_by": _or_null(_NUMBER),
+    }
+
+
+def _hold() -> dict[str, Schema]:
+    return {
+        "model": text(),
+        "provider": text(),
+        "release": _or_null(_NUMBER),
+        "since": text(_UTC),
+        "by": text(),
+        "why": text(),
+        "until": _or_null(text(_UTC)),
+        "lifted": _or_null(text(_UTC)),
+        "lifted_by": _or_null(text()),
+        "lifted_why": _or_null(text()),
+    }
+
+
+def _standing() -> dict[str, Schema]:
+    bundle = {
+        "model": text(),
+        "provider": text(),
+        "profile": _or_null(text()),
+        "profile_sha": _or_null(text()),
+    }
+    back = {
+        "n": _NUMBER,
+        **bundle,
+        "readiness": _or_null(_ref("readiness")),
+        "problem": _or_null(text()),
+    }
+    return {
+        "target": _TARGET,
+        **bundle,
+        "description": _or_null(text()),
+        "owner": _or_null(text()),
+        "recorded": _FLAG,
+        "release": _or_null(_ref("release")),
+        "readiness": _or_null(_ref("readiness")),
+        **_shutdown(),
+        "runway_days": _or_null(_NUMBER),
+        "rollback": _or_null(_whole(back)),
+        "rollback_outlives": _FLAG,
+        "holds": many(_ref("held")),
+    }
+
+
+def _past() -> Schema:
+    """Describe a target's releases, or the one that was live at a moment."""
+    both = {
+        "target": _TARGET,
+        "releases": many(_ref("release")),
+        "release": _or_null(_ref("release")),
+    }
+    one_of = [{"required": ["releases"]}, {"required": ["release"]}]
+    return {**closed(both, ("target",)), "oneOf": one_of}
+
+
+def _listed() -> Schema:
+    return _whole(
+        {
+            "id": text(),
+            "base": text(),
+            "created_at": _or_null(text(_UTC)),
+            "owned_by": text(),
+            **_shutdown(),
+            "live_in": many(_TARGET),
+            "notices": many(text()),
+        }
+    )
+
+
+def _job() -> Schema:
+    return _whole({"id": text(), "base": text(), "status": text()})
+
+
+def _resolved() -> tuple[dict[str, Schema], tuple[str, ...]]:
+    properties = {
+        "target": _TARGET,
+        "model": text(),
+        "provider": text(),
+        "profile": _or_null(text()),
+        "parameters": _or_null({"type": "object"}),
+        "release": _or_null(_NUMBER),
+        "source": text(),
+    }
+    return properties, tuple(properties)
+
+
+def _scanned() -> tuple[dict[str, Schema], tuple[str, ...]]:
+    properties = {"files": _NUMBER, "bytes": _NUMBER, "complete": _FLAG}
+    return properties, (*properties, "findings")
+
+
+def _shutdown() -> dict[str, Schema]:
+    return {"shutdown_date": _or_null(text(DAY)), "shutdown_source": _or_null(text())}
+
+
+def _whole(properties: dict[str, Schema]) -> Schema:
+    return closed(properties, tuple(properties))
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _or_null(schema: dict[str, Any]) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}

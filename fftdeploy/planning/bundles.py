@@ -1,0 +1,217 @@
+"""Which bundle is live in a target, and which one a promotion is asked for.  Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fftdeploy import names
+from fftdeploy.errors import ConfigError, PolicyError, UsageError
+from fftdeploy.policy.policy import Rules
+from fftdeploy.releases.deployments import Bundle, Deployments, Release, Target
+
+Shas = Callable[[str], str | None]
+"""Profile name -> hash of its file's content now; None where the file is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The bundle asked for, and where it came from."""
+
+    bundle: Bundle
+    via: str
+    job: str | None = None
+    note: str = ""
+    """What was decided for the user, to print in the plan."""
+
+
+def live_bundle(target: Target, shas: Shas) -> Bundle:
+    """Return what is live: the target's lines, and its profile's content as it is now."""
+    sha = shas(target.profile) if target.profile else None
+    return Bundle(target.model, target.provider, target.profile, sha)
+
+
+def is_recorded(target: Target, live: Bundle) -> bool:
+    """Tell whether the newest release is of the live bundle; otherwise it is a hand edit."""
+    return target.newest is not None and target.newest.bundle == live
+
+
+def replaced_bundle(target: Target, live: Bundle) -> Bundle:
+    """Return what a change of `target` replaces, to be recorded and held.
+
+    That is what is live; or, where the file of its profile is gone, what the newest release
+    says that it was.
+    """
+    newest = target.newest
+    if newest and lacks_file(live) and replace(newest.bundle, profile_sha=None) == live:
+        return newest.bundle
+    return live
+
+
+def lacks_file(bundle: Bundle) -> bool:
+    """Tell whether `bundle` names a profile that has no file, so that no release can record it."""
+    return bundle.profile is not None and bundle.profile_sha is None
+
+
+def choose_source(
+    deployments: Deployments,
+    name: tuple[str, str],
+    rules: Rules,
+    shas: Shas,
+    now: datetime,
+    *,
+    from_environment: str | None = None,
+    model: str | None = None,
+    job: str | None = None,
+    profile: str | None = None,
+    no_profile: bool = False,
+) -> Source:
+    """Find the bundle that `promote` is asked to make live.
+
+    Args:
+        deployments: The file.
+        name: Task and environment to promote into.
+        rules: What the environment asks.
+        shas: Hashes of the profiles on disk.
+        now: The moment, for holds.
+        from_environment: The environment to promote from (`--from`).
+        model: The model asked for (`--model`, or what `--job` became).
+        job: The fine-tuning job that `model` came from.
+        profile: The profile asked for (`--profile`).
+        no_profile: Deploy without a profile (`--no-profile`).
+
+    Raises:
+        UsageError: Nothing says where the bundle comes from, or that place has no target.
+        ConfigError: A profile that has no file.
+    """
+    task, environment = name
+    if model is not None:
+        source = _from_model(deployments, name, rules, shas, now, model, job)
+    else:
+        source = _from_environment(
+            deployments, task, _from(rules, environment, from_environment), shas
+        )
+    if no_profile:
+        bundle = replace(source.bundle, profile=None, profile_sha=None)
+    elif profile is not None:
+        bundle = replace(source.bundle, profile=profile, profile_sha=shas(profile))
+    else:
+        bundle = source.bundle
+    require_profile(bundle, shas)
+    if bundle == source.bundle:
+        return source
+    return Source(bundle, "job" if job else "model", job)
+
+
+def _from(rules: Rules, environment: str, asked: str | None) -> str:
+    if asked is not None:
+        return asked
+    if len(rules.sources) == 1:
+        return rules.sources[0]
+    several = f"one of {', '.join(rules.sources)} with --from, or " if rules.sources else ""
+    raise UsageError(
+        f"nothing says what to promote into {environment!r}",
+        hint=f"name {several}--model ID or --job ftjob-...",
+        code="no-source",
+    )
+
+
+def _from_environment(deployments: Deployments, task: str, environment: str, shas: Shas) -> Source:
+    source = deployments.targets.get((task, environment))
+    if source is None:
+        raise UsageError(
+            f"there is no target {task}/{environment} to promote from",
+            hint=f"promote into it first: fftdeploy promote {task}/{environment} --model ID",
+            code="unknown-target",
+        )
+    return Source(live_bundle(source, shas), environment)
+
+
+def _from_model(
+    deployments: Deployments,
+    name: tuple[str, str],
+    rules: Rules,
+    shas: Shas,
+    now: datetime,
+    model: str,
+    job: str | None,
+) -> Source:
+    """Take the whole bundle of a source environment that has `model`, else build one."""
+    task, _ = name
+    sources = [deployments.targets.get((task, source)) for source in rules.sources]
+    for source in sources:
+        if source is not None and source.model == model:
+            return _with_job(live_bundle(source, shas), source.environment, job)
+    for source in sources:
+        for release in source.releases if source else ():
+            if release.bundle.model == model and not source_holds(source, release, now):
+                return _with_job(release.bundle, str(source and source.environment), job)
+    target = deployments.targets.get(name)
+    profile = target.profile if target else None
+    note = f"profile {profile} is kept from what is live" if profile else ""
+    sha = shas(profile) if profile else None
+    return Source(
+        Bundle(model, profile=profile, profile_sha=sha), "job" if job else "model", job, note
+    )
+
+
+def source_holds(source: Target | None, release: Release, now: datetime) -> bool:
+    """Tell whether `source` has put the bundle of its `release` on hold."""
+    return source is not None and source.hold_on(release.bundle, now) is not None
+
+
+def _with_job(bundle: Bundle, environment: str, job: str | None) -> Source:
+    # A release names its job only where the job is what was promoted; here it was the bundle.
+    note = f"{environment} has this model: its whole bundle is taken" if bundle.profile else ""
+    return Source(bundle, "job" if job else environment, job, note)
+
+
+def require_profile(bundle: Bundle, shas: Shas) -> None:
+    """Refuse a bundle whose prompt is not on disk as the bundle says.
+
+    Raises:
+        ConfigError: The profile has no file.
+        PolicyError: It has other content.
+    """
+    refuse_without_file(bundle, "use --no-profile")
+    if problem := profile_problem(bundle, shas):
+        raise PolicyError(
+            problem, hint="a prompt is changed by a new file and a promotion", code="profile"
+        )
+
+
+def refuse_without_file(bundle: Bundle, instead: str) -> None:
+    """Refuse a bundle whose profile has no file; `instead` ends the hint.
+
+    Raises:
+        ConfigError: There is no file to take the prompt from.
+    """
+    if lacks_file(bundle):
+        raise ConfigError(
+            f"profile {bundle.profile!r} has no file",
+            hint=f"write profiles/{bundle.profile}.toml, or {instead}",
+            where=f"profiles/{bundle.profile}.toml",
+            code="profile",
+        )
+
+
+def profile_problem(bundle: Bundle, shas: Shas) -> str:
+    """Say why the prompt of `bundle` is not what is on disk now; "" if it is."""
+    if bundle.profile is None:
+        return ""
+    now = shas(bundle.profile)
+    if now is None:
+        return f"profiles/{bundle.profile}.toml is missing or not valid"
+    if now != bundle.profile_sha:
+        then = bundle.profile_sha
+        return f"profiles/{bundle.profile}.toml is not what it was (then {then}, now {now})"
+    return ""
+
+
+def require_model_id(model: str) -> None:
+    """Raise for a `--model` that can't be one.
+
+    Raises:
+        UsageError: With the reason and, for a job or file ID, the right flag.
+    """
+    if problem := names.model_problem(model):
+        raise UsageError(problem, hint="`fftdeploy models` lists what this key can see")

@@ -1,0 +1,275 @@
+"""What is proved wrong, or due, in a deployments file.  Pure.
+
+`check` reports these; `status --fail-on` turns some notices into failures.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from fftdeploy import names
+from fftdeploy.api.readiness import Readiness, Shutdown
+from fftdeploy.api.verdicts import OTHER_MODEL
+from fftdeploy.errors import ConfigError, FftdeployError
+from fftdeploy.planning import bundles, plan
+from fftdeploy.planning.bundles import Shas
+from fftdeploy.planning.finding import Finding
+from fftdeploy.policy import policy
+from fftdeploy.policy.policy import Policy
+from fftdeploy.releases.deployments import Bundle, Deployments, Target
+
+_CLOCK_SKEW = timedelta(minutes=5)
+_SHORT_RUNWAY_DAYS = 30
+"""Below this a live model's retirement is worth a notice where no policy says more."""
+
+EvidenceProblem = Callable[[str, str], FftdeployError | None]
+"""Task and ID of evidence -> why it can't be read or does not give its verdict, if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The file and all that was read beside it."""
+
+    deployments: Deployments
+    policy: Policy
+    shas: Shas
+    now: datetime
+    shown: str
+    """How findings name the file."""
+    readiness: Mapping[str, Readiness] = field(default_factory=dict)
+    """What the API proved about the live model, by target; empty where it was not asked."""
+    shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
+    """When the live model ends, by target."""
+    evidence_problem: EvidenceProblem | None = None
+    """None where nobody looks."""
+
+
+def find(facts: Facts, targets: Iterable[Target]) -> list[Finding]:
+    """List what is proved wrong or due: in the file as a whole, then target by target."""
+    found = list(_without_policy(facts))
+    for target in targets:
+        found += _in_target(facts, target)
+        found += _from_api(facts, target)
+        found += _runway(facts, target)
+    found += _override_clashes(facts)
+    return found
+
+
+def hand_edit(facts: Facts, target: Target) -> Finding | None:
+    """Find that the live bundle is not what the newest release says."""
+    newest = target.newest
+    live = bundles.live_bundle(target, facts.shas)
+    if newest is None or newest.bundle == live:
+        return None
+    same = (live.model, live.profile) == (newest.bundle.model, newest.bundle.profile)
+    if same and live.profile_sha is None:
+        message = f"hand edit: profiles/{live.profile}.toml is missing"
+    elif same:
+        message = f"hand edit: profile {live.profile} changed in place since release {newest.n}"
+    else:
+        message = f"hand edit: {live} is live, release {newest.n} says {newest.bundle}"
+    key = "model" if live.model != newest.bundle.model else "profile"
+    hint = f'fftdeploy adopt {target} --why "TEXT", or undo the edit'
+    line = facts.deployments.line(target, key)
+    return Finding("hand-edit", "error", str(target), message, facts.shown, line, hint)
+
+
+def about(
+    facts: Facts,
+    target: Target,
+    code: str,
+    message: str,
+    severity: Literal["error", "notice"] = "notice",
+    hint: str = "",
+    below: tuple[str | int, ...] = (),
+) -> Finding:
+    """Build a finding at the place where `target`, or what is `below` it, is written."""
+    line = facts.deployments.line(target, *below)
+    return Finding(code, severity, str(target), message, facts.shown, line, hint)
+
+
+def _without_policy(facts: Facts) -> Iterator[Finding]:
+    if not facts.policy.exists:
+        yield Finding(
+            "no-policy",
+            "notice",
+            facts.shown,
+            f"there is no {policy.FILE_NAME}: every environment is open",
+            hint="fftdeploy init",
+        )
+        return
+    for task in facts.deployments.tasks():
+        if task not in facts.policy.tasks:
+            yield Finding(
+                "no-task",
+                "notice",
+                task,
+                f"the policy has no [tasks.{task}]: nobody owns it",
+                facts.shown,
+                facts.deployments.document.line((task,)),
+            )
+
+
+def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
+    from fftdeploy.releases import edit  # it brings tomlkit, which `status` has no use for
+
+    live = bundles.live_bundle(target, facts.shas)
+    if problem := edit.layout_problem(facts.deployments.document, target):
+        yield about(facts, target, "layout", problem, "error", edit.layout_hint(target))
+    if target.newest is None and bundles.lacks_file(live):
+        message = f"profiles/{live.profile}.toml is missing: no application can resolve this"
+        yield about(facts, target, "profile-missing", message, "error")
+    if target.newest is None:
+        hint = f'fftdeploy adopt {target} --why "TEXT"'
+        yield about(facts, target, "unrecorded", "what is live is not recorded yet", hint=hint)
+    elif edited := hand_edit(facts, target):
+        yield edited
+    if hold := target.hold_on(live, facts.now):
+        message = f"the live bundle is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        yield about(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
+    yield from _record_notices(facts, target)
+    yield from _policy_notices(facts, target)
+    yield from _evidence(facts, target)
+
+
+def _from_api(facts: Facts, target: Target) -> Iterator[Finding]:
+    known = facts.readiness.get(str(target))
+    for notice in known.notices if known else ():
+        yield about(facts, target, "deprecated", notice)
+    if known is None or known.is_ready:
+        return
+    if known.dead:
+        message = f"the live model is dead: {known.message}"
+        yield about(facts, target, "dead", message, "error", f"fftdeploy rollback {target}")
+    elif known.code == OTHER_MODEL:
+        yield about(facts, target, known.code, known.message, "error", known.hint)
+    else:
+        yield about(facts, target, known.state, known.message, hint=known.hint)
+
+
+def _runway(facts: Facts, target: Target) -> Iterator[Finding]:
+    shutdown = facts.shutdowns.get(str(target))
+    if shutdown is None:
+        return
+    days = (shutdown.date - facts.now.date()).days
+    asked = facts.policy.rules(target.environment).min_runway_days or _SHORT_RUNWAY_DAYS
+    if days < asked:
+        message = f"{days} days of runway are left ({shutdown.date}, {shutdown.source})"
+        yield about(facts, target, "runway", message, hint="promote a successor")
+
+
+def _record_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+    newest, known = target.newest, facts.readiness.get(str(target))
+    proved = known is not None and known.is_ready and "probed" in known.basis
+    if newest is not None and not newest.verified and not proved:
+        message = f"release {newest.n} was made live without proof"
+        hint = "fftdeploy check --probe"
+        yield about(facts, target, "unproved", message, hint=hint, below=("releases", 0))
+    later: datetime | None = None
+    for index, release in enumerate(target.releases):
+        row = ("releases", index)
+        if release.at - facts.now > _CLOCK_SKEW:
+            message = f"release {release.n} is from the future"
+            yield about(facts, target, "future", message, below=row)
+        if later is not None and release.at > later:
+            message = f"release {release.n} is later than the one above it"
+            yield about(facts, target, "time-order", message, below=row)
+        later = release.at
+    for index, hold in enumerate(target.holds):
+        if hold.lifted is None and hold.until is not None and hold.until <= facts.now:
+            message = f"the hold on {hold.model} ended {hold.until:%Y-%m-%d}"
+            yield about(facts, target, "expired-hold", message, below=("holds", index))
+    yield from _way_back_notices(facts, target)
+
+
+def _way_back_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+    """Say as soon as the next way back is gone, or not usable, as far as files can tell."""
+    if target.newest is None:
+        return
+    live = bundles.live_bundle(target, facts.shas)
+    actor = plan.Actor("check", facts.now)
+    candidates = plan.rollback_candidates(target, live, facts.shas, actor)
+    usable = [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
+    if not usable:
+        yield about(facts, target, "no-rollback", "there is no release to go back to")
+    elif usable[0].fate == "profile":
+        message = f"release {usable[0].release.n}, the way back: {usable[0].reason}"
+        yield about(facts, target, "rollback-profile", message)
+
+
+def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+    live = bundles.live_bundle(target, facts.shas)
+    rules = facts.policy.rules(target.environment)
+
+    def bundle_of(other: Target) -> Bundle:
+        return bundles.live_bundle(other, facts.shas)
+
+    newest = target.newest
+    source = facts.deployments.targets.get((target.task, newest.via)) if newest else None
+    hold = source.hold_on(newest.bundle, facts.now) if newest and source else None
+    if newest is not None and hold is not None:
+        message = (
+            f"release {newest.n} came from {newest.via}, where it is on hold since "
+            f"{hold.since:%Y-%m-%d}: {hold.why}"
+        )
+        yield about(facts, target, "held-at-source", message)
+    if newest is None or newest.bundle != live:
+        return  # a hand edit, or nothing recorded, is its own finding
+    if newest.via in {"rollback", "adopt"} or "order" in newest.overrides:
+        return
+    breach = policy.order_breach(rules, target.task, live, facts.deployments, bundle_of, facts.now)
+    if breach:
+        yield about(facts, target, "policy-order", breach.message)
+
+
+def _evidence(facts: Facts, target: Target) -> Iterator[Finding]:
+    """Say where a protected target rests on no evidence, and any on evidence that does not hold."""
+    if facts.evidence_problem is None:
+        return
+    is_protected = facts.policy.rules(target.environment).protected
+    if is_protected:
+        yield from _lack_of_evidence(facts, target)
+    live = bundles.live_bundle(target, facts.shas)
+    for row, release in enumerate(target.releases):
+        if release.evidence and release.bundle == live:
+            error = facts.evidence_problem(target.task, release.evidence)
+            if error and (is_protected or error.code != "missing"):
+                yield _evidence_finding(facts, target, row, error)
+            return
+
+
+def _evidence_finding(facts: Facts, target: Target, row: int, error: FftdeployError) -> Finding:
+    """Say what keeps evidence from counting: only that it was edited is proved wrong."""
+    release = target.releases[row]
+    place = ("releases", row)
+    if not isinstance(error, ConfigError):  # made under an older rule, or the disk refused
+        message, hint = f"release {release.n}: {error.message}", f"fftdeploy eval {target} live"
+        return about(facts, target, "evidence", message, hint=hint, below=place)
+    is_missing = error.code == "missing"
+    wrong = "there is no such file" if is_missing else error.message
+    message = f"evidence {str(release.evidence)[:12]} of release {release.n}: {wrong}"
+    severity: Literal["error", "notice"] = "notice" if is_missing else "error"
+    return about(facts, target, "evidence", message, severity, "fftdeploy verify", place)
+
+
+def _lack_of_evidence(facts: Facts, target: Target) -> Iterator[Finding]:
+    newest = target.newest
+    if facts.policy.gate(target.task) is None:
+        message = f"{target} is protected, and task {target.task!r} has no gate: --why is enough"
+        yield about(facts, target, "no-gate", message)
+    elif newest and newest.evidence is None and newest.via not in {"rollback", "adopt"}:
+        message = f"release {newest.n} was promoted without evidence"
+        yield about(facts, target, "no-evidence", message, hint=f"fftdeploy eval {target} live")
+
+
+def _override_clashes(facts: Facts) -> Iterator[Finding]:
+    named: dict[str, list[Target]] = defaultdict(list)
+    for target in facts.deployments.targets.values():
+        named[names.override_variable(target.task, target.environment)].append(target)
+    for variable, targets in named.items():
+        if len(targets) > 1:
+            both = " and ".join(map(str, targets))
+            message = f"{both} share the override variable {variable}"
+            yield about(facts, targets[1], "override-variable", message, "error", "rename one")

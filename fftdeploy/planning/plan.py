@@ -1,0 +1,400 @@
+"""Promote, rollback, adopt, hold and unhold as before -> after.  Pure.
+
+What is on disk and what the API says come in as values: `Shas` tells the hash a profile's file
+has now, and readiness is asked for by the caller between `rollback_candidates` and
+`plan_rollback`.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.planning.bundles import (
+    Shas,
+    Source,
+    is_recorded,
+    lacks_file,
+    live_bundle,
+    profile_problem,
+    refuse_without_file,
+    replaced_bundle,
+    require_profile,
+)
+from fftdeploy.policy.policy import Rules
+from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes a target, when and why."""
+
+    by: str
+    now: datetime
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One target, before and after; equal sides change nothing."""
+
+    before: Target | None
+    after: Target
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_noop(self) -> bool:
+        """Tell whether the file stays as it is, byte for byte."""
+        return self.before == self.after
+
+    def with_evidence(self, evidence: str) -> "Plan":
+        """Return this plan with the evidence that let its new release through."""
+        newest, *older = self.after.releases
+        releases = (replace(newest, evidence=evidence), *older)
+        return replace(self, after=replace(self.after, releases=releases))
+
+
+Fate = Literal["ask", "live", "held", "profile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A release that a rollback may go back to, and what is known without the API.
+
+    `ask` leaves it to the API; `live` and `held` rule it out; `profile` stops the search,
+    because the prompt it was live with is not on disk.
+    """
+
+    release: Release
+    bundle: Bundle
+    """What would be made live: the release's bundle, or its model with `--profile`."""
+    fate: Fate
+    reason: str = ""
+
+
+def record_hand_edit(target: Target, live: Bundle, actor: Actor) -> Release:
+    """Build the release that records an unrecorded live bundle, so that it is a way back.
+
+    Where an older release has the bundle, the new one shares its origin.  Nobody asked the
+    API about it, so it is not verified.
+    """
+    same = next((release for release in target.releases if release.bundle == live), None)
+    return Release(
+        n=_next_number(target),
+        bundle=live,
+        at=actor.now,
+        by=actor.by,
+        via="adopt",
+        why=actor.why,
+        to=same.n if same else None,
+        verified=False,
+    )
+
+
+def recorded(target: Target, live: Bundle, actor: Actor) -> Target:
+    """Return `target` with a hand edit recorded on top, or as it is if there is none to record."""
+    if is_recorded(target, live) or lacks_file(live):
+        return target
+    release = record_hand_edit(target, live, actor)
+    return replace(target, releases=(release, *target.releases))
+
+
+def plan_promotion(
+    target: Target | None,
+    name: tuple[str, str],
+    source: Source,
+    rules: Rules,
+    shas: Shas,
+    actor: Actor,
+    *,
+    overrides: tuple[str, ...] = (),
+) -> Plan:
+    """Point a target at a bundle, keeping what it replaces as a way back.
+
+    Promoting the live bundle changes nothing, so a repeated CI job adds no release; where
+    the live bundle is not recorded yet it records it, as `adopt` does.
+
+    Raises:
+        PolicyError: The bundle is on hold, `--why` is missing on a protected target, or the
+            target is protected and was edited by hand.
+    """
+    if target is None:
+        target = Target(*name, model="")
+        require_why(rules, target, actor)
+        return Plan(None, _released(target, source, actor, overrides))
+    live = live_bundle(target, shas)
+    if source.bundle == live and is_recorded(target, live):
+        return Plan(target, target, ("it is live already",))
+    _refuse_held(target, source.bundle, actor.now)
+    refuse_hand_edit(rules, target, live)
+    require_why(rules, target, actor)
+    if source.bundle == live:
+        return plan_adoption(target, live, actor, verified=True, overrides=overrides)
+    replaced = replaced_bundle(target, live)
+    base = recorded(target, replaced, replace(actor, why=None))
+    notes = [source.note] if source.note else []
+    notes += _hand_edit_notes(target, base, replaced)
+    return Plan(target, _released(base, source, actor, overrides), tuple(notes))
+
+
+def _hand_edit_notes(target: Target, base: Target, live: Bundle) -> list[str]:
+    """Say what became of a hand edit: `base` is `target` with it recorded, where that could be."""
+    if base != target:
+        return [f"what is live was not recorded: release {base.releases[0].n} records it"]
+    if lacks_file(live):
+        return [f"profiles/{live.profile}.toml is missing: what was live with it is not recorded"]
+    return []
+
+
+def plan_adoption(
+    target: Target,
+    live: Bundle,
+    actor: Actor,
+    *,
+    verified: bool = False,
+    overrides: tuple[str, ...] = (),
+) -> Plan:
+    """Record a hand edit as a release of its own.
+
+    Raises:
+        PolicyError: The live bundle is on hold in this target.
+        ConfigError: Its profile has no file.
+    """
+    if is_recorded(target, live):
+        return Plan(target, target, ("the newest release records it already",))
+    refuse_without_file(live, "put the right name into the target")
+    _refuse_held(target, live, actor.now)
+    found = record_hand_edit(target, live, actor)
+    release = replace(found, verified=verified, overrides=overrides)
+    return Plan(target, replace(target, releases=(release, *target.releases)))
+
+
+def rollback_candidates(
+    target: Target,
+    live: Bundle,
+    shas: Shas,
+    actor: Actor,
+    *,
+    to: int | None = None,
+    profile: str | None = None,
+) -> tuple[Candidate, ...]:
+    """List the releases a rollback may go back to, newest first.
+
+    They are the releases whose origin is older than the origin of what is live, or only
+    release `to` where one is named; with `profile`, their models with that profile.
+
+    Raises:
+        UsageError: There is no release `to`.
+    """
+    live = replaced_bundle(target, live)
+    base = recorded(target, live, actor)
+    if to is not None:
+        named = target.by_number.get(to)
+        if named is None:
+            raise UsageError(
+                f"{target} has no release {to}",
+                hint=f"`fftdeploy history {target}` lists them",
+                code="unknown-release",
+            )
+        return (_candidate(target, named, live, shas, actor.now, profile),)
+    origin = _live_origin(base, live)
+    return tuple(
+        _candidate(target, release, live, shas, actor.now, profile)
+        for release in target.releases
+        if target.origin(release) < origin
+    )
+
+
+def _candidate(
+    target: Target,
+    release: Release,
+    live: Bundle,
+    shas: Shas,
+    now: datetime,
+    profile: str | None,
+) -> Candidate:
+    bundle = release.bundle
+    if profile is not None:
+        bundle = replace(bundle, profile=profile, profile_sha=shas(profile))
+        require_profile(bundle, shas)
+    if bundle == live:
+        return Candidate(release, bundle, "live", "it is what is live")
+    if hold := target.hold_on(bundle, now):
+        reason = f"on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        return Candidate(release, bundle, "held", reason)
+    if problem := profile_problem(bundle, shas):
+        return Candidate(release, bundle, "profile", problem)
+    return Candidate(release, bundle, "ask")
+
+
+def plan_rollback(
+    target: Target,
+    live: Bundle,
+    candidate: Candidate,
+    actor: Actor,
+    *,
+    verified: bool = True,
+) -> Plan:
+    """Go back to a candidate, and put what was live on hold, once.
+
+    Going to a newer origin than that of what is live corrects an overshoot: it warns and
+    holds nothing.
+
+    Args:
+        target: The target before.
+        live: Its live bundle.
+        candidate: The release to go back to, and the bundle to make live.
+        actor: Who, when and why.
+        verified: Whether the API proved the bundle ready.
+    """
+    base = recorded(target, live, replace(actor, why=None))
+    notes = _hand_edit_notes(target, base, live)
+    chosen, back = candidate.release, candidate.bundle
+    release = Release(
+        n=_next_number(base),
+        bundle=back,
+        at=actor.now,
+        by=actor.by,
+        via="rollback",
+        to=chosen.n,
+        why=actor.why,
+        verified=verified,
+    )
+    hold = _hold_on_removed(base, live, back, chosen, actor)
+    if base.origin(chosen) > _live_origin(base, live):
+        notes.append(f"release {chosen.n} is newer than what is live: nothing is put on hold")
+        hold = None
+    holds = (hold, *base.holds) if hold else base.holds
+    after = _pointed(replace(base, holds=holds), back)
+    return Plan(target, replace(after, releases=(release, *base.releases)), tuple(notes))
+
+
+def _live_origin(base: Target, live: Bundle) -> int:
+    """Return the origin of what is live in `base`; a number of its own where it has no release."""
+    return base.origin(base.releases[0]) if is_recorded(base, live) else _next_number(base)
+
+
+def _hold_on_removed(
+    base: Target, live: Bundle, back: Bundle, chosen: Release, actor: Actor
+) -> Hold | None:
+    """Build the hold that keeps what was live from coming back; None if there is one already."""
+    same_model = (live.model, live.provider) == (back.model, back.provider)
+    if base.hold_on(live, actor.now) or (same_model and not is_recorded(base, live)):
+        return None
+    return Hold(
+        model=live.model,
+        provider=live.provider,
+        # Same model, other prompt: only the bundle may be blocked, or the way back would be.
+        release=base.releases[0].n if same_model else None,
+        since=actor.now,
+        by=actor.by,
+        why=actor.why or f"rolled back from release {base.releases[0].n} to release {chosen.n}",
+    )
+
+
+def plan_hold(target: Target, model: str, actor: Actor, *, until: datetime | None = None) -> Plan:
+    """Block `model` in `target`; blocking it twice changes nothing.
+
+    Raises:
+        UsageError: `until` has passed.
+    """
+    if until is not None and until <= actor.now:
+        raise UsageError("--until has passed already", hint="name a later time")
+    active = [h for h in target.holds if h.model == model and h.release is None]
+    if any(hold.is_active(actor.now) and hold.until == until for hold in active):
+        return Plan(target, target, (f"{model} is on hold already",))
+    hold = Hold(model=model, since=actor.now, by=actor.by, why=actor.why or "", until=until)
+    live = (f"{model} is live here: roll back to take it out of service",)
+    return Plan(
+        target,
+        replace(target, holds=(hold, *target.holds)),
+        live if target.model == model else (),
+    )
+
+
+def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:
+    """Lift the active holds on `model`, or the only active hold.
+
+    Raises:
+        UsageError: There is no such hold, or several and no model named.
+    """
+    active = [hold for hold in target.holds if hold.is_active(actor.now)]
+    chosen = [hold for hold in active if model is None or hold.model == model]
+    if not chosen:
+        what = f"no active hold on {model}" if model else "no active hold"
+        raise UsageError(f"{target} has {what}", hint=f"fftdeploy status {target}", code="no-hold")
+    if model is None and len(chosen) > 1:
+        raise UsageError(
+            f"{target} has {len(chosen)} active holds",
+            hint=f"name the model: {', '.join(hold.model for hold in chosen)}",
+            code="several-holds",
+        )
+    lifted = frozenset(chosen)
+    holds = tuple(
+        replace(hold, lifted=actor.now, lifted_by=actor.by, lifted_why=actor.why or "")
+        if hold in lifted
+        else hold
+        for hold in target.holds
+    )
+    return Plan(target, replace(target, holds=holds))
+
+
+def refuse_hand_edit(rules: Rules, target: Target, live: Bundle) -> None:
+    """Refuse to promote over a hand edit of a protected target that has releases.
+
+    Raises:
+        PolicyError: With the `adopt` that puts it right.
+    """
+    if rules.protected and target.releases and not is_recorded(target, live):
+        raise PolicyError(
+            f"{target} was edited by hand: its newest release is not what is live",
+            hint=f"record it first: fftdeploy adopt {target} --why TEXT",
+            where=str(target),
+            code="hand-edit",
+        )
+
+
+def require_why(rules: Rules, target: Target, actor: Actor, *, always: bool = False) -> None:
+    """Refuse a change of a protected target that gives no reason.
+
+    Raises:
+        PolicyError: `--why` is missing, and the target is protected or `always` is set.
+    """
+    if (rules.protected or always) and not actor.why:
+        reason = "is protected" if rules.protected else "has no releases yet"
+        raise PolicyError(
+            f"{target} {reason}: the change needs a reason", hint='add --why "TEXT"', code="why"
+        )
+
+
+def _refuse_held(target: Target, bundle: Bundle, now: datetime) -> None:
+    if hold := target.hold_on(bundle, now):
+        raise PolicyError(
+            f"{bundle.model} is on hold in {target} since {hold.since:%Y-%m-%d}, "
+            f"by {hold.by}: {hold.why}",
+            hint=f"lift it first: fftdeploy unhold {target} {bundle.model} --why TEXT",
+            where=str(target),
+            code="hold",
+        )
+
+
+def _released(target: Target, source: Source, actor: Actor, overrides: tuple[str, ...]) -> Target:
+    release = Release(
+        n=_next_number(target),
+        bundle=source.bundle,
+        at=actor.now,
+        by=actor.by,
+        via=source.via,
+        job=source.job if source.via == "job" else None,
+        why=actor.why,
+        overrides=overrides,
+    )
+    return replace(_pointed(target, source.bundle), releases=(release, *target.releases))
+
+
+def _pointed(target: Target, bundle: Bundle) -> Target:
+    return replace(target, model=bundle.model, provider=bundle.provider, profile=bundle.profile)
+
+
+def _next_number(target: Target) -> int:
+    return target.newest.n + 1 if target.newest else 1

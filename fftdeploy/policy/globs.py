@@ -1,0 +1,94 @@
+"""Patterns of paths, as `.gitignore` writes them, in `[scan]` of the policy.  Pure.
+
+A pattern without a slash is the name of a file or folder at any depth; with one it starts at the
+repository's root.  `*` and `?` stop at a slash, `**` does not, and a slash at the end asks for a
+folder.  What is below a folder that matches, matches.  Nothing is ever taken back by `!`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from typing import Any
+
+from fftdeploy.formats.document import Document, text_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """One pattern, segment by segment; None stands for `**`."""
+
+    segments: tuple[re.Pattern[str] | None, ...]
+    folders_only: bool
+
+    def matches(self, parts: Sequence[str]) -> bool:
+        """Tell whether the path of these components, or a folder above it, matches.
+
+        All the places that the pattern may have come to are kept at once: the time is that of
+        the two lengths multiplied, whatever the pattern.
+        """
+        places = self._with_skipped({0})
+        for depth, part in enumerate(parts, 1):
+            places = self._with_skipped({new for at in places for new in self._step(at, part)})
+            if len(self.segments) in places:
+                return not self.folders_only or depth < len(parts)
+        return False
+
+    def _step(self, place: int, part: str) -> tuple[int, ...]:
+        if place == len(self.segments):
+            return ()
+        segment = self.segments[place]
+        if segment is None:
+            return (place,)
+        return (place + 1,) if segment.match(part) else ()
+
+    def _with_skipped(self, places: set[int]) -> set[int]:
+        """Add the places that a `**` which stands for nothing leads to."""
+        for place, segment in enumerate(self.segments):
+            if segment is None and place in places:
+                places.add(place + 1)
+        return places
+
+
+def parse_scan(doc: Document, value: Any) -> tuple[str, ...]:
+    """Read the table `[scan]`: `ignore`, the patterns of paths that a scan leaves out.
+
+    Raises:
+        ConfigError: Located at the first pattern that is none.
+    """
+    table = doc.table(value, ("scan",))
+    doc.closed(table, ("scan",), ("ignore",))
+    patterns = doc.array(table.get("ignore", []), ("scan", "ignore"), "an array of patterns")
+    for index, pattern in enumerate(patterns):
+        place = ("scan", "ignore", index)
+        if type(pattern) is not str:
+            raise doc.wrong_type(place, pattern, 'a string such as "docs/**"')
+        if problem := pattern_problem(pattern):
+            raise doc.error(place, f"{pattern[:80]!a} {problem}", 'write "docs/**" or "*.ipynb"')
+    return tuple(patterns)
+
+
+def pattern_problem(pattern: str) -> str:
+    """Say why `pattern` is not one; "" if it is."""
+    if problem := text_problem(pattern):
+        return problem
+    if pattern.startswith("!"):
+        return "can't take back what another pattern leaves out"
+    if "\\" in pattern:
+        return "has a backslash: put a special character in [brackets]"
+    segments = pattern.removeprefix("/").removesuffix("/").split("/")
+    if any(segment in {"", ".", ".."} for segment in segments):
+        return "has an empty, `.` or `..` segment"
+    return ""
+
+
+def compile_glob(pattern: str) -> Glob:
+    """Make a pattern that has no problem ready to match."""
+    body = pattern.removesuffix("/")
+    names = body.removeprefix("/").split("/")
+    if "/" not in body:
+        names.insert(0, "**")
+    if names[-1] == "**":  # at the end it stands for something
+        names.append("*")
+    compiled = (None if name == "**" else re.compile(translate(name)) for name in names)
+    return Glob(tuple(compiled), pattern.endswith("/"))

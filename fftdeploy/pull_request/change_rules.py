@@ -1,0 +1,285 @@
+"""What a proposed change must keep to, by the files that it is to be merged into.  Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from fftdeploy.api.readiness import Shutdown
+from fftdeploy.planning.bundles import Shas, live_bundle
+from fftdeploy.planning.finding import Finding
+from fftdeploy.policy import policy
+from fftdeploy.policy.policy import FILE_NAME, Breach, Policy, Rules
+from fftdeploy.pull_request.changes import Change
+from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
+from fftdeploy.times import short_duration
+
+_CLOCK_SKEW = timedelta(minutes=5)
+_OLD = timedelta(days=14)
+"""A new row that claims to be older than this is worth a look: soak counts from what it says."""
+
+Held = tuple[Target, Target, Mapping[datetime, int]]
+"""A target with the holds that no rollback of the change may have put; with those that one may
+have; and which one that was, by their moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a change is judged by: the base's file, policy and profiles, and the moment."""
+
+    base: Deployments
+    policy: Policy
+    shas: Shas
+    head: Deployments
+    shown: str
+    """How findings name the file."""
+    now: datetime
+    dead: frozenset[str]
+    """Targets whose live model, in the base, was proved dead: nothing is left to protect."""
+    shutdowns: Mapping[str, Shutdown | None]
+    """When the model ends that is live after the change, by target."""
+    was_live: Callable[[Target, Bundle, datetime], bool]
+    """Whether the base had a bundle live in a target at a moment, as far as its history tells."""
+    held: dict[str, Held] = field(default_factory=dict)
+    """What is known of the holds of each target that was asked about."""
+
+    def live(self, target: Target) -> Bundle:
+        """Return what is live in a target of the base."""
+        return live_bundle(target, self.shas)
+
+    def old(self, target: Target) -> Target | None:
+        """Return `target` as the base has it."""
+        return self.base.targets.get((target.task, target.environment))
+
+    def about(
+        self,
+        change: Change,
+        code: str,
+        message: str,
+        hint: str = "",
+        severity: Literal["error", "notice"] = "error",
+    ) -> Finding:
+        """Build a finding at the place of `change`."""
+        target = change.target
+        is_there = (target.task, target.environment) in self.head.targets
+        line = self.head.line(target, *change.below) if is_there else 0
+        return Finding(code, severity, str(target), message, self.shown, line, hint)
+
+
+def judge(ground: Ground, changes: Iterable[Change]) -> list[Finding]:
+    """List what speaks against `changes`, and what a reviewer should see; evidence is apart."""
+    found: list[Finding] = []
+    for change in changes:
+        found += _JUDGES.get(change.kind, _promotion)(ground, change)
+    return found
+
+
+def _promotion(ground: Ground, change: Change) -> Iterator[Finding]:
+    """Judge a row that makes a bundle live, or records one that is."""
+    release, target = change.release, change.target
+    if release is None:
+        return
+    rules = ground.policy.rules(target.environment)
+    yield from _environment(ground, change)
+    yield from _row(ground, change, release)
+    if is_record_below(ground, change):
+        return
+    if rules.protected and not release.why:
+        yield ground.about(change, "why", f"{target} is protected: release {release.n} has no why")
+    if hold := _hold_before(ground, target, release):
+        message = f"release {release.n} is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        yield ground.about(change, "hold", message, f"fftdeploy unhold {target} --why TEXT")
+    yield from _overrides(ground, change, release, rules)
+    if not _is_record(ground, change):
+        yield from _breaches(ground, change, release, rules)
+
+
+def _hold_before(ground: Ground, target: Target, release: Release) -> Hold | None:
+    """Return the hold on `release`, less those of rollbacks that come later in the change.
+
+    They are on what the rollbacks removed, and that is `release`: it was not on hold before.
+    """
+    if str(target) not in ground.held:
+        ground.held[str(target)] = _by_rollback(ground.old(target), target)
+    settled, undoing, made = ground.held[str(target)]
+    if hold := settled.hold_on(release.bundle, ground.now):
+        return hold
+    hold = undoing.hold_on(release.bundle, ground.now)
+    return hold if hold and made[hold.since] <= release.n else None
+
+
+def _by_rollback(old: Target | None, target: Target) -> Held:
+    """Tell the holds of `target` that its new rollbacks may have put from all others.
+
+    Those come in the order of the rollbacks: where the first is too late, all are.
+    """
+    known = frozenset(old.holds if old else ())
+    made = {r.at: r.n for r in reversed(target.releases) if r.via == "rollback"}
+    settled = [hold for hold in target.holds if hold in known or hold.since not in made]
+    new = [hold for hold in target.holds if hold not in known and hold.since in made]
+    return (
+        replace(target, holds=tuple(settled)),
+        replace(target, holds=tuple(sorted(new, key=lambda hold: made[hold.since]))),
+        made,
+    )
+
+
+def _is_record(ground: Ground, change: Change) -> bool:
+    """Tell whether a row only records what the base has live: an edit by hand, adopted."""
+    old = ground.old(change.target)
+    if old is None or change.release is None or change.kind != "adopt":
+        return False
+    return change.release.bundle == ground.live(old)
+
+
+def is_record_below(ground: Ground, change: Change) -> bool:
+    """Tell whether a row records what the base has live so that the next row may replace it."""
+    return _is_record(ground, change) and change.release != change.target.newest
+
+
+def _environment(ground: Ground, change: Change) -> Iterator[Finding]:
+    known, name = ground.policy.default_sources, change.target.environment
+    if known and name not in known:
+        message = f"the base's {FILE_NAME} knows no environment {name!r}"
+        yield ground.about(change, "policy-environment", message, "merge the policy first")
+
+
+def _row(ground: Ground, change: Change, release: Release) -> Iterator[Finding]:
+    """Doubt a row whose time was made up: soak will count from it once it is merged."""
+    old, target = ground.old(change.target), change.target
+    top = old.newest.n if old is not None and old.newest is not None else 0
+    if release.n > top + target.place(top):  # as many are above it
+        message = f"release {release.n} skips numbers: release {top} is the newest of the base"
+        yield ground.about(change, "number", message, "promote again")
+    if release.at - ground.now > _CLOCK_SKEW:
+        message = f"release {release.n} is from the future"
+        yield ground.about(change, "future", message, "promote again")
+    if old is not None and old.newest is not None and release.at < old.newest.at:
+        message = f"release {release.n} says that it is older than release {old.newest.n}"
+        yield ground.about(change, "backdated", message, "promote again")
+    elif ground.now - release.at > _OLD:
+        message = f"release {release.n} is new here and says {release.at:%Y-%m-%d}"
+        yield ground.about(change, "backdated", message, severity="notice")
+
+
+def _overrides(ground: Ground, change: Change, release: Release, rules: Rules) -> Iterator[Finding]:
+    if not release.overrides:
+        return
+    if not rules.allow_overrides:
+        message = f"overrides are forbidden in {change.target.environment}"
+        yield ground.about(change, "allow-overrides", message)
+    if not release.why:
+        message = f"release {release.n} sets rules aside and gives no reason"
+        yield ground.about(change, "why", message)
+
+
+def _breaches(ground: Ground, change: Change, release: Release, rules: Rules) -> Iterator[Finding]:
+    target = change.target
+    if str(target) in ground.dead:
+        return
+    facts = (rules, target.task, release.bundle, ground.base)
+    shutdown = ground.shutdowns.get(str(target)) if target.newest == release else None
+    days = (shutdown.date - ground.now.date()).days if shutdown else None
+    held = policy.hold_at_source(*facts, ground.now)
+    breaches: list[Breach | None] = [
+        policy.order_breach(*facts, ground.live, ground.now),
+        policy.soak_breach(*facts, ground.live, ground.now)
+        or _unseen_soak(ground, change, release, rules),
+        policy.freeze_breach(rules, ground.now),
+        policy.runway_breach(rules, days),
+    ]
+    if held is not None and breaches[0] is not None:
+        source, hold = held
+        message = f"{release.bundle.model} is on hold in {source}: {hold.why}"
+        yield ground.about(change, "hold", message, f"fftdeploy unhold {source} --why TEXT")
+    for breach in filter(None, breaches):
+        is_set_aside = breach.code in release.overrides and rules.allow_overrides
+        yield ground.about(
+            change,
+            f"policy-{breach.code}",
+            breach.message + (" (overridden)" if is_set_aside else ""),
+            severity="notice" if is_set_aside else "error",
+        )
+
+
+def _unseen_soak(ground: Ground, change: Change, release: Release, rules: Rules) -> Breach | None:
+    """Doubt a soak that the record claims and the base's history does not show.
+
+    A release says when it was written; how long its pull request was open, it does not.
+    """
+    if not rules.soak or not rules.sources:
+        return None
+    start = ground.now - rules.soak
+    found = (ground.base.targets.get((change.target.task, source)) for source in rules.sources)
+    if any(ground.was_live(target, release.bundle, start) for target in found if target):
+        return None
+    asked = short_duration(rules.soak)
+    return Breach("soak", f"the base did not have {release.bundle} live {asked} ago")
+
+
+def _rollback(ground: Ground, change: Change) -> Iterator[Finding]:
+    """Judge a row that claims to go back: it needs no gate, so that it must go back to a release.
+
+    Only what the base has a record of, with a prompt that the base has, was ever let through.
+    """
+    release, target, old = change.release, change.target, ground.old(change.target)
+    if release is None:
+        return
+    yield from _row(ground, change, release)
+    back = old.by_number.get(release.to or 0) if old else None
+    if old is None or back is None:
+        message = f"release {release.n} goes back to release {release.to}, which the base has not"
+        yield ground.about(change, "rollback", message, f"fftdeploy rollback {target}")
+        return
+    if release.bundle != back.bundle and not _is_known(old, release.bundle, back.bundle):
+        message = f"release {release.n} says rollback, and is not what release {back.n} was"
+        yield ground.about(change, "rollback", message, f"fftdeploy promote {target}")
+    live = change.before
+    if live is not None and live != release.bundle and not _removes(target, live, ground, back):
+        message = f"release {release.n} puts no hold on what it removed"
+        yield ground.about(change, "rollback", message, f"fftdeploy rollback {target}")
+
+
+def _is_known(old: Target, bundle: Bundle, back: Bundle) -> bool:
+    """Tell whether `bundle` is the model of `back` with a prompt that the target was live with."""
+    same = replace(bundle, profile=back.profile, profile_sha=back.profile_sha) == back
+    return same and (bundle.profile, bundle.profile_sha) in old.prompts
+
+
+def _removes(target: Target, live: Bundle, ground: Ground, back: Release) -> bool:
+    """Tell whether what was live is on hold, was, or needs none: an overshoot is put right."""
+    old = ground.old(target)
+    origin = old.newest_origins.get(live) if old else None
+    is_forward = origin is not None and old is not None and old.origin(back) > origin
+    # One that was lifted again is listed as such.
+    return is_forward or target.unlifted.hold_on(live, ground.now) is not None
+
+
+def _unexplained(ground: Ground, change: Change) -> Iterator[Finding]:
+    target = change.target
+    is_first = ground.old(target) is None and not target.releases
+    if is_first and not ground.policy.rules(target.environment).protected:
+        return  # a beginner's file: `unrecorded` says what to do
+    hint = f"undo it, or: fftdeploy promote {target}"
+    yield ground.about(change, "unexplained", change.message, hint)
+
+
+def _removed_release(ground: Ground, change: Change) -> Iterator[Finding]:
+    hint = f"undo the revert, and: fftdeploy rollback {change.target}"
+    yield ground.about(change, "removed-release", change.message, hint)
+
+
+def _removed_target(ground: Ground, change: Change) -> Iterator[Finding]:
+    protected = ground.policy.rules(change.target.environment).protected
+    severity: Literal["error", "notice"] = "error" if protected else "notice"
+    message = f"{change.target} is gone: applications that ask for it will fail"
+    yield ground.about(change, "removed-target", message, severity=severity)
+
+
+_JUDGES = {
+    "rollback": _rollback,
+    "unexplained": _unexplained,
+    "removed-release": _removed_release,
+    "removed-target": _removed_target,
+    "new-target": _environment,
+}

@@ -1,0 +1,169 @@
+"""What changed between two versions of a target, by meaning.  Pure.
+
+A change is explained by the records that it adds: releases on top, holds, and holds lifted.  All
+the rest (rows rewritten or taken away, a model line without its release) is not, and says so.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from fftdeploy.planning.bundles import Shas, live_bundle
+from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
+
+Kind = Literal[
+    "promote",
+    "rollback",
+    "adopt",
+    "profile",
+    "provider",
+    "hold",
+    "unhold",
+    "new-target",
+    "removed-target",
+    "removed-release",
+    "override",
+    "unexplained",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that happened to a target."""
+
+    kind: Kind
+    target: Target
+    """After the change; before it where the target is gone."""
+    message: str
+    below: tuple[str | int, ...] = ()
+    """Where in the target it is written."""
+    release: Release | None = None
+    """The new row of a promote, profile, provider, rollback or adopt."""
+    before: Bundle | None = None
+    """What was live before that row; None where nothing was."""
+
+    @property
+    def makes_live(self) -> bool:
+        """Tell whether the change adds a release."""
+        return self.release is not None
+
+
+def between(
+    before: Deployments, after: Deployments, shas_before: Shas, shas_after: Shas
+) -> list[Change]:
+    """List what happened to every target, in the order of the file after; gone ones last."""
+    found: list[Change] = []
+    for key, target in after.targets.items():
+        old = before.targets.get(key)
+        if old is None:
+            found.append(Change("new-target", target, "it is new"))
+        found += _in_target(old or _empty(target), target, shas_before, shas_after)
+    gone = [target for key, target in before.targets.items() if key not in after.targets]
+    return found + [Change("removed-target", target, "it is gone") for target in gone]
+
+
+def _empty(target: Target) -> Target:
+    return Target(target.task, target.environment, model="")
+
+
+def _in_target(old: Target, new: Target, shas_before: Shas, shas_after: Shas) -> Iterator[Change]:
+    live_before = live_bundle(old, shas_before) if old.model else None
+    live_after = live_bundle(new, shas_after)
+    if old == new and live_before == live_after:
+        return
+    yield from _rows(old, new, live_before)
+    yield from _holds(old, new)
+    if live_before != live_after and (new.newest is None or new.newest.bundle != live_after):
+        yield _hand_edit(new, live_before, live_after)
+
+
+def _hand_edit(new: Target, before: Bundle | None, after: Bundle) -> Change:
+    if before is None:
+        what = f"{after} is live without a release"
+        return Change("unexplained", new, what, ("model",))
+    if replace(before, profile_sha=None) == replace(after, profile_sha=None):
+        what = f"profile {after.profile} was changed in place"
+        return Change("unexplained", new, what, ("profile",))
+    what = f"the lines say {after} and no release does: a hand edit"
+    return Change("unexplained", new, what, ("model",))
+
+
+def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[Change]:
+    """Explain the releases: rows added on top, from the oldest to the newest; and the rest."""
+    top = old.newest.n if old.newest else 0
+    for release in old.releases:
+        kept = new.by_number.get(release.n)
+        if kept is None:
+            what = f"release {release.n} ({release.bundle}) was removed, as a git revert does"
+            yield Change("removed-release", new, what)
+        elif kept != release:
+            what = f"release {release.n} was rewritten"
+            yield Change("unexplained", new, what, ("releases", new.place(release.n)))
+    added = [release for release in new.releases if release.n not in old.by_number]
+    for release in reversed(added):
+        place = ("releases", new.place(release.n))
+        if release.n < top:
+            what = f"release {release.n} was slipped in below release {top}"
+            yield Change("unexplained", new, what, place)
+            continue
+        yield Change(_kind(release, live), new, _said(release), place, release, live)
+        if release.overrides:
+            what = f"release {release.n} sets aside: {', '.join(release.overrides)}"
+            yield Change("override", new, what, place)
+        live = release.bundle
+
+
+def _kind(release: Release, live: Bundle | None) -> Kind:
+    if release.via == "rollback":
+        return "rollback"
+    if release.via == "adopt":
+        return "adopt"
+    if live is None or live.model != release.bundle.model:
+        return "promote"
+    return "provider" if live.provider != release.bundle.provider else "profile"
+
+
+def _said(release: Release) -> str:
+    """Say which release it is, and where what it makes live is from."""
+    how = {
+        "rollback": f"back to release {release.to}",
+        "adopt": "recorded as it was found",
+        "model": "by its ID",
+        "job": f"from {release.job}",
+    }.get(release.via, f"from {release.via}")
+    return f"release {release.n}, {how}"
+
+
+def _holds(old: Target, new: Target) -> Iterator[Change]:
+    """Explain the holds; those that a rollback put on what it removed are part of it."""
+    known = frozenset(old.holds)
+    missing = Counter(old.holds) - Counter(new.holds)
+    added = [release for release in new.releases if release.n not in old.by_number]
+    rollbacks = {release.at for release in added if release.via == "rollback"}
+    removed = {old.model, *(release.bundle.model for release in added)}
+    for index, hold in enumerate(new.holds):
+        if hold in known:
+            continue
+        place = ("holds", index)
+        before = _unlifted(hold)
+        if hold.lifted is not None and missing[before]:
+            missing[before] -= 1
+            what = f"the hold on {_held(hold)} was lifted by {hold.lifted_by}: {hold.lifted_why}"
+            yield Change("unhold", new, what, place)
+        elif hold.lifted is not None:
+            what = f"a hold on {_held(hold)} comes lifted, by {hold.lifted_by}: {hold.lifted_why}"
+            yield Change("unhold", new, what, place)
+        elif hold.since not in rollbacks or hold.model not in removed:
+            yield Change("hold", new, f"{_held(hold)} is on hold: {hold.why}", place)
+    for hold in missing.elements():
+        what = f"the hold on {_held(hold)} was removed or rewritten: `unhold` lifts one"
+        yield Change("unexplained", new, what, ("holds",))
+
+
+def _unlifted(hold: Hold) -> Hold:
+    return replace(hold, lifted=None, lifted_by=None, lifted_why=None)
+
+
+def _held(hold: Hold) -> str:
+    return hold.model if hold.release is None else f"{hold.model} (release {hold.release})"

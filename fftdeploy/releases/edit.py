@@ -1,0 +1,447 @@
+"""One target of `deployments.toml`, rewritten in place: text in, text out.
+
+The target's own lines are cut out, `tomlkit` renders what is new in them, and it is spliced in
+where the old value or the new line belongs; every other byte is carried over unread.  What
+comes out is proved before it is returned: `tomllib` must read it as exactly the document that
+was meant.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import tomlkit
+
+from fftdeploy.errors import ConfigError
+from fftdeploy.formats import positions, toml_reader
+from fftdeploy.formats.document import Document
+from fftdeploy.formats.positions import Statement
+from fftdeploy.names import OPENAI
+from fftdeploy.releases.deployments import Hold, Release, Target
+
+MAX_CANDIDATES = 64
+_INDENT = "  "
+_SCALARS = ("model", "profile", "provider")
+_HEADER_LINE = re.compile(r"^[ \t]*+\[[^\[\n][^\n]*+\n?", re.MULTILINE)
+_OPENING = re.compile(r"\[[ \t\r]*+(?:#[^\n]*+)?\n")
+_FOLLOWS = re.compile(r"(?:[ \t]*+(?:#[^\n]*+)?\r?\n)*+[ \t]*+(?:\[|#[^\n]*+\Z|\Z)")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\]+")
+_QUOTES = re.compile(r"\"\"\"|\'\'\'|\"|\'")
+
+Splice = tuple[int, int, str]
+"""Replace what stands between two offsets.  New lines come whole, line ending included."""
+
+
+class EditError(RuntimeError):
+    """A bug: the edited text would not say what was meant, so it was given to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fragment:
+    """The lines of one target, from its header to the end of its last statement."""
+
+    text: str
+    """The whole file's text; offsets below are into it."""
+    start: int
+    statements: Mapping[str, Statement]
+    table: Mapping[str, Any]
+    """What `tomllib` read there."""
+
+    def below(self, statement: Statement) -> int:
+        """Return the offset of the line below `statement`."""
+        return positions.end_of_line(self.text, statement.end)
+
+    @property
+    def end(self) -> int:
+        return self.below(list(self.statements.values())[-1])
+
+
+def layout_problem(document: Document, target: Target) -> str:
+    """Say why `target` is written in a way that can't be edited safely; "" if it can."""
+    if next(_fragments(document, target), None):
+        return ""
+    return f"{target}: this layout can't be edited safely"
+
+
+def layout_hint(target: Target) -> str:
+    """Say how `target` must be written to be editable."""
+    name = f"[{target.task}.{target.environment}]"
+    return f"write it as one table, {name}, with model = ... and releases = [...] below"
+
+
+def rewrite(document: Document, before: Target | None, after: Target) -> str:
+    """Return the text of `document` with one target changed.
+
+    Args:
+        document: The file as it was read; its text has no byte-order mark.
+        before: The target as `document` has it; None to append a new one.
+        after: The target as it should be: releases and holds may gain rows on top, and a hold
+            may be lifted, but no row may change or go.
+
+    Raises:
+        ConfigError: The target is written in a layout that can't be edited safely.
+        EditError: The result would be another document than the one meant.
+    """
+    if before == after:
+        return document.text
+    intended = _intended(document.data, before, after)
+    if before is None:
+        splices = [_new_table(document.text, after)]
+    else:
+        splices = _changes(_cut(document, before), before, after)
+    text = _spliced(document.text, splices)
+    if _reads_as(text, intended):
+        return text
+    if before is None:
+        cannot_be = after.task in document.data  # `triage = {...}` can't be added to
+    else:
+        cannot_be = not _is_statement(_cut(document, before))
+    if cannot_be:
+        raise _layout_error(document, after)
+    raise EditError(f"the edit of {after} would not read as intended: nothing was changed")
+
+
+# --- where the target is written ---------------------------------------------------------------
+
+
+def _cut(document: Document, target: Target) -> _Fragment:
+    """Return the one place that may be the target's, or the one of several that is.
+
+    A single place need not be looked into: inside a string it would fail the proof of the result,
+    and reading half the file to know sooner would cost as much as that.
+    """
+    found = list(_fragments(document, target))
+    fragment = next((each for each in found if len(found) == 1 or _is_statement(each)), None)
+    if fragment is None:
+        raise _layout_error(document, target)
+    return fragment
+
+
+def _is_statement(fragment: _Fragment) -> bool:
+    """Whether the text above it parses: it ends between statements, not in a string or array."""
+    return _parsed(fragment.text[: fragment.start]) is not None
+
+
+def _layout_error(document: Document, target: Target) -> ConfigError:
+    path = (target.task, target.environment)
+    problem = f"{target}: this layout can't be edited safely"
+    return document.error(path, problem, layout_hint(target), "layout")
+
+
+def _fragments(document: Document, target: Target) -> Iterator[_Fragment]:
+    """Yield the places whose lines, read on their own, say all of `target`."""
+    table = document.data[target.task][target.environment]
+    alone = {target.task: {target.environment: table}}
+    starts = _headers(document.text).get((target.task, target.environment), [])
+    for start in starts[:MAX_CANDIDATES]:
+        found = _fragment(document.text, start, table)
+        if (
+            found
+            and _FOLLOWS.match(document.text, found.end)
+            and _reads_as(document.text[start : found.end], alone)
+        ):
+            yield found
+
+
+@lru_cache(maxsize=1)  # `check` looks for every target of one text
+def _headers(text: str) -> Mapping[tuple[str, str], list[int]]:
+    """Find the lines that `tomllib` reads on their own as the header of a target."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for line in _HEADER_LINE.finditer(text):
+        for task, environments in (_parsed(line[0]) or {}).items():
+            for environment, table in environments.items():
+                if table == {}:
+                    found.setdefault((task, environment), []).append(line.start())
+    return found
+
+
+def _fragment(text: str, start: int, table: Mapping[str, Any]) -> _Fragment | None:
+    statements: dict[str, Statement] = {}
+    for statement in positions.statements(text, positions.end_of_line(text, start)):
+        if statement.brackets:
+            break
+        if len(statement.path) != 1:
+            return None
+        statements[statement.path[0]] = statement
+    return _Fragment(text, start, statements, table) if statements else None
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        return toml_reader.loads(text)
+    except ValueError:
+        return None
+
+
+# --- what the edit must come to ----------------------------------------------------------------
+
+
+def _intended(data: Mapping[str, Any], before: Target | None, after: Target) -> dict[str, Any]:
+    """Return `data` with the change from `before` to `after` made in it."""
+    task = dict(data.get(after.task, {}))
+    if (before is None) == (after.environment in task):
+        raise EditError(f"{after} is not as it was when the change was planned")
+    table = dict(task.get(after.environment, {}))
+    scalars = _scalars(after, table)
+    table = {key: value for key, value in table.items() if key not in _SCALARS} | scalars
+    releases = [_release(row) for row in _new_releases(before, after)]
+    if releases:
+        table["releases"] = releases + table.get("releases", [])
+    new, kept = _new_holds(before, after)
+    if new or kept:
+        rows = [
+            {**row, **lifting} for row, lifting in zip(table.get("holds", []), kept, strict=True)
+        ]
+        table["holds"] = [_hold(hold) for hold in new] + rows
+    return {**data, after.task: {**task, after.environment: table}}
+
+
+def _scalars(target: Target, written: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return what the lines `model`, `profile` and `provider` must say; most say no provider."""
+    implied = target.provider == OPENAI and (written or {}).get("provider") != OPENAI
+    return _row(
+        model=target.model,
+        profile=target.profile,
+        provider=None if implied else target.provider,
+    )
+
+
+def _new_releases(before: Target | None, after: Target) -> Sequence[Release]:
+    old = before.releases if before else ()
+    count = len(after.releases) - len(old)
+    if count < 0 or after.releases[count:] != old:
+        raise EditError(f"a release of {after} would be changed or lost")
+    return after.releases[:count]
+
+
+def _new_holds(before: Target | None, after: Target) -> tuple[Sequence[Hold], list[dict[str, Any]]]:
+    """Return the holds put on top, and for each one below what lifts it now."""
+    old = before.holds if before else ()
+    count = len(after.holds) - len(old)
+    if count < 0:
+        raise EditError(f"a hold of {after} would be lost")
+    return after.holds[:count], [
+        _lifting(was, now) for was, now in zip(old, after.holds[count:], strict=True)
+    ]
+
+
+def _lifting(was: Hold, now: Hold) -> dict[str, Any]:
+    if was == now:
+        return {}
+    lifted = replace(was, lifted=now.lifted, lifted_by=now.lifted_by, lifted_why=now.lifted_why)
+    if was.lifted is not None or lifted != now:
+        raise EditError(f"a hold on {was.model} would be changed")
+    return _row(lifted=now.lifted, lifted_by=now.lifted_by, lifted_why=now.lifted_why)
+
+
+def _release(release: Release) -> dict[str, Any]:
+    bundle = release.bundle
+    return _row(
+        n=release.n,
+        model=bundle.model,
+        provider=None if bundle.provider == OPENAI else bundle.provider,
+        profile=bundle.profile,
+        profile_sha=bundle.profile_sha,
+        at=release.at,
+        by=release.by,
+        via=release.via,
+        job=release.job,
+        to=release.to,
+        evidence=release.evidence,
+        why=release.why,
+        verified=None if release.verified else False,
+        overrides=list(release.overrides) or None,
+    )
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    return _row(
+        model=hold.model,
+        provider=None if hold.provider == OPENAI else hold.provider,
+        release=hold.release,
+        since=hold.since,
+        by=hold.by,
+        why=hold.why,
+        until=hold.until,
+        lifted=hold.lifted,
+        lifted_by=hold.lifted_by,
+        lifted_why=hold.lifted_why,
+    )
+
+
+def _row(**values: Any) -> dict[str, Any]:
+    return {
+        key: value.astimezone(UTC).replace(microsecond=0) if isinstance(value, datetime) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _reads_as(text: str, intended: Mapping[str, Any]) -> bool:
+    read = _parsed(text)
+    return read is not None and _same(read, intended)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Compare as TOML does: 1, 1.0 and true are three different values."""
+    if type(one) is not type(other):
+        return False
+    if type(one) is dict:
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if type(one) is list:
+        return len(one) == len(other) and all(map(_same, one, other))
+    if type(one) is str or type(one) is int:
+        return bool(one == other)
+    return repr(one) == repr(other)  # nan is nan here, and a time keeps its offset
+
+
+# --- how it is written -------------------------------------------------------------------------
+
+
+def _changes(fragment: _Fragment, before: Target, after: Target) -> list[Splice]:
+    new, kept = _new_holds(before, after)
+    return [
+        *(
+            splice
+            for key in _SCALARS
+            for splice in _set(fragment, key, _scalars(after, fragment.table).get(key))
+        ),
+        *_prepend(fragment, "releases", _rows(map(_release, _new_releases(before, after)))),
+        *_prepend(fragment, "holds", _rows(map(_hold, new))),
+        *_extend(fragment, "holds", kept),
+    ]
+
+
+def _set(fragment: _Fragment, key: str, value: str | None) -> list[Splice]:
+    """Write, change or remove the line of a string, as far as that is needed."""
+    if value == fragment.table.get(key):
+        return []
+    if key not in fragment.statements:
+        return [_insert(fragment, key, f"{key} = {_value(value)}")]
+    text, found = fragment.text, fragment.statements[key]
+    if value is None:
+        return [(found.start - len(_before(text, found.start)), fragment.below(found), "")]
+    return [(found.value, found.end, _quoted(value, text[found.value : found.end]))]
+
+
+def _prepend(fragment: _Fragment, key: str, rows: list[str]) -> list[Splice]:
+    """Put `rows` on top of an array; one on a single line is laid out over several."""
+    if not rows:
+        return []
+    if key not in fragment.statements:
+        return [_insert(fragment, key, f"{key} = [", *(_INDENT + row for row in rows), "]")]
+    text, found = fragment.text, fragment.statements[key]
+    array = positions.array(text, found.value)
+    eol = _line_ending(text, array.start)
+    margin = _before(text, found.start)
+    indent = margin + _INDENT
+    if opening := _OPENING.match(text, array.start):
+        if array.elements and not _before(text, array.elements[0][0]).strip(" \t"):
+            indent = _before(text, array.elements[0][0])
+        return [(opening.end(), opening.end(), "".join(f"{indent}{row}{eol}" for row in rows))]
+    if "\n" in text[array.start : array.close]:  # only its first row moves, to a line of its own
+        end, tail = array.elements[0][0], indent
+    else:
+        end, tail = array.close, margin
+        rows = [*rows, *(f"{text[start:stop]}," for start, stop in array.elements)]
+    lines = "".join(f"{eol}{indent}{row}" for row in rows)
+    return [(array.start + 1, end, f"{lines}{eol}{tail}")]
+
+
+def _extend(fragment: _Fragment, key: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Splice]:
+    """Put values, if there are any for it, at the end of each row of an array."""
+    if not any(rows):
+        return
+    array = positions.array(fragment.text, fragment.statements[key].value)
+    for (start, _), values in zip(array.elements, rows, strict=True):
+        if values:
+            end = positions.inline_table(fragment.text, start)[-1].end
+            yield (end, end, f", {_pairs(values)}")
+
+
+def _insert(fragment: _Fragment, key: str, *lines: str) -> Splice:
+    """Write the lines of a key that the target does not have yet."""
+    above = _above(fragment, key)
+    margin = _before(fragment.text, above.start)
+    eol = _line_ending(fragment.text, above.end)
+    at = fragment.below(above)
+    return (at, at, "".join(f"{margin}{line}{eol}" for line in lines))
+
+
+def _above(fragment: _Fragment, key: str) -> Statement:
+    """Return the statement whose line the lines of a new `key` go below."""
+    statements = fragment.statements
+    order = list(statements)
+    if key == "profile":
+        return statements["model"]
+    if key == "provider":
+        return statements.get("profile", statements["model"])
+    if key == "releases" and "holds" in order[1:]:
+        return statements[order[order.index("holds") - 1]]
+    return statements[order[-1]]
+
+
+def _new_table(text: str, target: Target) -> Splice:
+    """Write a new target at the end of the file."""
+    lines = [f"[{target.task}.{target.environment}]"]
+    lines += [f"{key} = {_value(value)}" for key, value in _scalars(target).items()]
+    for key, rows in (
+        ("releases", _rows(map(_release, target.releases))),
+        ("holds", _rows(map(_hold, target.holds))),
+    ):
+        if rows:
+            lines += [f"{key} = [", *(_INDENT + row for row in rows), "]"]
+    if not text.endswith(("\n\n", "\n\r\n")):
+        lines.insert(0, "")
+    eol = _line_ending(text, len(text))
+    return (len(text), len(text), "".join(line + eol for line in lines))
+
+
+def _spliced(text: str, splices: Sequence[Splice]) -> str:
+    pieces: list[str] = []
+    done = 0
+    for start, end, new in sorted(splices, key=lambda splice: splice[:2]):
+        pieces.append(text[done:start])
+        if start == len(text) and not "".join(pieces).endswith("\n"):
+            pieces.append(_line_ending(text, start))  # the last line had none
+        pieces.append(new)
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _before(text: str, offset: int) -> str:
+    """Return what stands before `offset` on its line."""
+    return text[text.rfind("\n", 0, offset) + 1 : offset]
+
+
+def _line_ending(text: str, offset: int) -> str:
+    """Return the ending of the line at `offset`, or of the one above the last one."""
+    end = text.find("\n", offset)
+    if end < 0:
+        end = text.rfind("\n")
+    return "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
+
+
+def _rows(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [f"{{ {_pairs(row)} }}," for row in rows]
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {_value(value)}" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(tomlkit.item(value).as_string())
+
+
+def _quoted(value: str, old: str) -> str:
+    """Write `value` in the quotes of `old`, where that needs no escapes."""
+    quotes = _QUOTES.match(old)
+    if quotes and _PLAIN.fullmatch(value):
+        return f"{quotes[0]}{value}{quotes[0]}"
+    return _value(value)

@@ -1,1 +1,0 @@
-"""Results shown to people and programs; the only part that prints."""

@@ -1,0 +1,396 @@
+"""What a running application asks: which model serves a target, under which release.
+
+This is imported by other people's services and by `fftdeploy resolve`, so it uses the
+standard library only, leaves out what is slow to import (`dataclasses`, `pathlib`), and asks
+nothing of the network.
+"""
+
+import os
+from collections.abc import Mapping
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from fftdeploy import names
+from fftdeploy.errors import ConfigError, FftdeployError, UsageError
+
+if TYPE_CHECKING:
+    from fftdeploy.formats.document import Document
+
+FILE_NAME = "deployments.toml"
+FILE_VARIABLE = "FFTDEPLOY_FILE"
+_MAX_BYTES = 8 * 1024 * 1024
+
+
+class Resolution(str):
+    """The model ID to call, and where it came from; it is a `str`, so pass it as it is.
+
+    Attributes:
+        target: The full name, `TASK/ENVIRONMENT`.
+        release: Number of the release this is; None when the file's newest release is of
+            another model or profile (a hand edit) or an override decided.
+        provider: Name of the host, `openai` where nothing else is said.
+        profile: The prompt and parameters that belong to the model, as the profile's file
+            has them; None for a target without a profile.
+        profile_name: The profile's name, or None.
+        source: Path of the file, or the name of the variable that overrode it.
+        problem: "" or why the file could not be read now; the answer is then the last good
+            one of this process.
+    """
+
+    __slots__ = ("_newest", "problem", "profile", "profile_name", "provider", "source", "target")
+
+    _newest: Mapping[str, Any]
+    target: str
+    provider: str
+    profile: Mapping[str, Any] | None
+    profile_name: str | None
+    source: str
+    problem: str
+
+    def __new__(
+        cls,
+        model: str,
+        *,
+        target: str,
+        newest: Mapping[str, Any] | None = None,
+        provider: str = names.OPENAI,
+        profile: Mapping[str, Any] | None = None,
+        profile_name: str | None = None,
+        source: str = "",
+        problem: str = "",
+    ) -> Self:
+        """Make the answer; see the class for what each part means.
+
+        `newest` is the target's newest release as the file has it.
+        """
+        self = super().__new__(cls, model)
+        self.target, self.provider = target, provider
+        self.profile, self.profile_name = profile, profile_name
+        self._newest = newest or {}
+        self.source, self.problem = source, problem
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle whole: libraries copy what they are given to send."""
+        return _remade, (self.model, {name: getattr(self, name) for name in self.__slots__})
+
+    @property
+    def model(self) -> str:
+        """The model ID as a plain `str`."""
+        return str.__str__(self)
+
+    @property
+    def release(self) -> int | None:
+        """Number of the release this is, or None; see the class."""
+        newest = self._newest
+        live = (self.model, self.provider, self.profile_name)
+        recorded = (newest.get("model"), newest.get("provider", names.OPENAI))
+        if live != (*recorded, newest.get("profile")):
+            return None
+        if self.profile is not None:
+            from fftdeploy.policy.profiles import content_sha  # who asks for the number pays for it
+
+            if content_sha(self.profile) != newest.get("profile_sha"):
+                return None
+        number: int | None = newest.get("n")
+        return number
+
+
+class _Read(NamedTuple):
+    stamp: tuple[int, ...]
+    data: dict[str, Any]
+
+
+_read: dict[str, _Read] = {}
+_answered: dict[tuple[str, str], Resolution] = {}
+
+
+def resolve(
+    target: str,
+    *,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Resolution:
+    """Return the model that serves `target` now.
+
+    The file is read again when it was replaced, or its modification time or size changed; one
+    `stat` a call is the price, so call it for every request.  While the process runs, a file
+    that is broken, gone or without the target does not take the answer away: the last good
+    one is returned, with `problem` saying why; log that.  The variable
+    `FFTDEPLOY_MODEL_TRIAGE_PRODUCTION` overrides `triage/production` for one process.  Safe to
+    call from threads.
+
+    Args:
+        target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
+        file: The deployments file; by default `FFTDEPLOY_FILE`, else the nearest
+            `deployments.toml` from the working directory up to the repository root.
+        environ: The environment; by default the process's own.
+
+    Raises:
+        UsageError: The file has no such target, and there is no earlier answer to keep.
+        ConfigError: The file, the target in it or its profile is not valid, and there is no
+            earlier answer to keep; or the override is not a model ID.  Other targets of the
+            file are not checked, and keys that this version does not know are passed over: a
+            file of a newer version stops no running service.
+
+    >>> from fftdeploy import resolve
+    >>> client.chat.completions.create(model=resolve("triage/production"), ...)  # doctest: +SKIP
+    """
+    environ = os.environ if environ is None else environ
+    if override := _override(target, environ):
+        _require_model(override, environ)
+    path = ""
+    try:
+        path = find_file(file, environ)
+        answer = _resolve(path, target)
+    except FftdeployError as error:
+        last = _answered.get((_absolute(path) if path else _last_path(target), target))
+        if last is not None:
+            answer = _copy(last, problem=f"{error} ({error.where})" if error.where else str(error))
+        elif override:  # it is there for the day when the file is no help
+            return Resolution(environ[override], target=target, source=override)
+        else:
+            raise
+    else:
+        _answered[_absolute(path), target] = answer
+    override = override or _override(answer.target, environ)
+    if not override:
+        return answer
+    _require_model(override, environ)
+    return _copy(answer, model=environ[override], newest={}, source=override)
+
+
+def find_file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> str:
+    """Return the path of the deployments file: `file`, `FFTDEPLOY_FILE`, or the nearest one.
+
+    The search goes from the working directory up to the first folder that has `.git`;
+    outside a repository it looks in the working directory only.
+
+    Raises:
+        ConfigError: There is none, or the working directory is gone.
+    """
+    named = os.fspath(file) if file is not None else environ.get(FILE_VARIABLE)
+    if named:
+        return named
+    try:
+        folder = start = os.getcwd()
+    except OSError:
+        raise ConfigError(
+            "the working directory is gone or unreadable", hint="cd to the repository"
+        ) from None
+    above = ""
+    while True:
+        if not above and os.path.lexists(os.path.join(folder, FILE_NAME)):
+            above = os.path.join(folder, FILE_NAME)
+        if os.path.lexists(os.path.join(folder, ".git")):
+            break
+        parent = os.path.dirname(folder)
+        if parent == folder:  # not a repository: what lies above is somebody else's
+            above = above if os.path.dirname(above) == start else ""
+            break
+        folder = parent
+    if above:
+        return above
+    raise ConfigError(
+        f"there is no {FILE_NAME}",
+        hint="`fftdeploy init` writes one, --file names one",
+        where=os.path.join(start, FILE_NAME),
+        code="no-file",
+    )
+
+
+def _override(target: str, environ: Mapping[str, str]) -> str:
+    """Name the variable that overrides `target`, if it is set."""
+    variable = names.override_variable(*target.split("/", 1)) if "/" in target else ""
+    return variable if environ.get(variable) else ""
+
+
+def _require_model(variable: str, environ: Mapping[str, str]) -> None:
+    if problem := names.model_problem(environ[variable]):
+        raise ConfigError(problem, hint=f"mend or unset {variable}", where=variable)
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the working directory is gone
+        return path
+
+
+def _last_path(target: str) -> str:
+    """Return the file that answered last, if a search from here could have found it."""
+    try:
+        here = os.path.join(os.getcwd(), "")
+    except OSError:  # the working directory is gone: any search ended there
+        here = ""
+    for path, name in reversed(list(_answered)):
+        folder = os.path.join(os.path.dirname(path), "")
+        if name == target and (not here or here.startswith(folder)):
+            return path
+    return ""
+
+
+def _remade(model: str, parts: dict[str, Any]) -> Resolution:
+    return Resolution(model, newest=parts.pop("_newest"), **parts)
+
+
+def _copy(answer: Resolution, **changes: Any) -> Resolution:
+    parts = {
+        name: getattr(answer, name)
+        for name in ("target", "provider", "profile", "profile_name", "source", "problem")
+    }
+    parts = {"model": answer.model, "newest": answer._newest, **parts, **changes}  # noqa: SLF001  its own class's
+    return Resolution(**parts)
+
+
+def _resolve(path: str, target: str) -> Resolution:
+    data = _load(path)
+    if type(data.get("version")) is not int or data["version"] != 1:
+        _document(path).version()
+    task, slash, environment = target.partition("/")
+    if not slash:
+        task, environment = _only_task(data, target), target
+    table = data.get(task, {}).get(environment) if isinstance(data.get(task), dict) else None
+    if table is None:
+        raise UsageError(
+            f"there is no target {f'{task}/{environment}'!a}",
+            hint=f"the file has: {', '.join(target_names(data)) or 'none yet'}",
+            where=path,
+            code="unknown-target",
+        )
+    place = (task, environment)
+    _check_target(path, place, table)
+    profile_name = table.get("profile")
+    return Resolution(
+        table["model"],
+        target=f"{task}/{environment}",
+        newest=next(iter(table.get("releases", ())), None),
+        provider=table.get("provider", names.OPENAI),
+        profile=_profile(path, place, profile_name) if profile_name is not None else None,
+        profile_name=profile_name,
+        source=path,
+    )
+
+
+def _check_target(path: str, place: tuple[str, str], table: Any) -> None:
+    """Raise for any key of this target that is known, used here and not understood."""
+    for part in place:
+        if problem := names.name_problem(part):
+            raise _document(path).error(place, problem)
+    if not _is_plain(table):
+        from fftdeploy.releases import deployments  # it says what is wrong, with its line
+
+        deployments.check_target(_document(path), place, table)
+
+
+def _is_plain(table: Any) -> bool:
+    """Tell whether all that is used of a target has the right type, and this version's provider."""
+    if type(table) is not dict or "model" not in table:
+        return False
+    texts = [table[key] for key in ("model", "profile", "provider") if key in table]
+    rows = [table.get("releases", []), table.get("holds", [])]
+    return (
+        all(type(text) is str for text in texts)
+        and table.get("provider", names.OPENAI) == names.OPENAI
+        and all(type(value) is list for value in rows)
+        and all(type(row) is dict for value in rows for row in value)
+        and all(type(row.get("n")) is int for row in rows[0][:1])
+        and not names.model_problem(table["model"])
+        and not ("profile" in table and names.name_problem(table["profile"]))
+    )
+
+
+def _only_task(data: Mapping[str, Any], environment: str) -> str:
+    # A newer version may have more at the top than tasks.
+    tasks = [task for task, table in data.items() if _is_task(table)]
+    if len(tasks) == 1:
+        return tasks[0]
+    raise UsageError(
+        f"{environment!a} names no task, and the file has {len(tasks)} of them",
+        hint="write TASK/ENVIRONMENT",
+        code="unknown-target",
+    )
+
+
+def _is_task(table: Any) -> bool:
+    if type(table) is not dict:
+        return False
+    return any(type(below) is dict and "model" in below for below in table.values())
+
+
+def target_names(data: Mapping[str, Any]) -> list[str]:
+    """Name the targets of a parsed file, in its order."""
+    return [
+        f"{task}/{environment}"
+        for task, table in data.items()
+        if isinstance(table, dict)
+        for environment in table
+    ]
+
+
+def _profile(path: str, place: tuple[str, str], name: str) -> dict[str, Any]:
+    """Return what the profile says, as a copy that the caller may change."""
+    beside = os.path.join(os.path.dirname(path), "profiles", f"{name}.toml")
+    if not os.path.lexists(beside):
+        raise _document(path).error(
+            (*place, "profile"), f"there is no profiles/{name}.toml", "restore it from git"
+        )
+    content = _load(beside)
+    if content.keys() - {"system"} or type(content.get("system", "")) is not str:
+        from fftdeploy.policy import profiles
+
+        profiles.parse(_bytes(beside), name, beside)
+    from copy import deepcopy
+
+    return deepcopy(content)
+
+
+def _load(path: str) -> dict[str, Any]:
+    """Return the parsed file at `path`, from memory while it is the same one unchanged."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    # A replaced file of the same size within one tick of the clock is still another inode.
+    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+    kept = _read.get(path)
+    if kept is not None and kept.stamp == stamp:
+        return kept.data
+    if not S_ISREG(status.st_mode):
+        raise ConfigError("this is not a regular file", where=path)
+    data = _parse(_bytes(path), path)
+    _read[path] = _Read(stamp, data)
+    return data
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str, error: Exception) -> ConfigError:
+    reason = error.strerror if isinstance(error, OSError) else "not a path"
+    return ConfigError(f"cannot be read: {reason}", hint="--file names another", where=path)
+
+
+def _parse(raw: bytes, path: str) -> dict[str, Any]:
+    from fftdeploy.formats import toml_reader
+
+    try:
+        if len(raw) <= _MAX_BYTES:
+            return toml_reader.loads(raw.decode().removeprefix("\ufeff"))
+    except ValueError:  # every way in which it is not TOML, or not text, is one
+        pass
+    from fftdeploy.formats import document  # it finds the line and the words; only failures pay
+
+    return document.parse(raw, path).data
+
+
+def _document(path: str) -> "Document":
+    """Read the file again for a message with a place."""
+    from fftdeploy.formats import document
+
+    return document.parse(_bytes(path), path)
