@@ -11,7 +11,7 @@ from typing import Any
 import terminal
 from terminal import Step
 
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.running.log_lines import (
     Header,
     Record,
@@ -61,15 +61,15 @@ def scene(examples: bytes | None = None, policy: str = POLICY) -> None:
         EXAMPLES.write_bytes(examples)
 
 
-def write_run(*answers: tuple[str, str | Output], suffix: str = "abc123") -> str:
+def write_run(*answers: tuple[str, str | ModelOutput], suffix: str = "abc123") -> str:
     """Write the log of a finished run of the candidate; return its name."""
     at = datetime.fromisoformat(NOW)
     path = Path(f".fftdeploy/runs/triage-20261121T083000Z-{suffix}.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [header_line(Header(path, "0" * 32, "triage", at, {}, {"candidate": {}, "live": {}}))]
     for index, (name, said) in enumerate(answers):
-        output = said if isinstance(said, Output) else Output(said)
-        for arm, each in (("live", Output("nothing")), ("candidate", output)):
+        output = said if isinstance(said, ModelOutput) else ModelOutput(said)
+        for arm, each in (("live", ModelOutput("nothing")), ("candidate", output)):
             lines.append(record_line(Record("a" * 64, arm, index, 0, name, at, each)))
     path.write_bytes(b"".join([*lines, end_line(len(answers), at)]))
     return path.stem

@@ -14,7 +14,7 @@ from test_examples import Table, chat, one, opened, put
 from test_gated_promotion import EXAMPLES, TARGET, scene
 
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.examples.reviewed import Review, revised
+from fftdeploy.evaluation.examples.reviewed import ReviewDecision, revised
 from fftdeploy.evaluation.graders.graders import Grade, Grading, build
 from fftdeploy.formats import document
 from fftdeploy.policy.grader_rules import parse_graders
@@ -185,7 +185,7 @@ def test_J12_one_input_with_two_sets_of_answers_is_a_fault(tmp_path: Path) -> No
 def test_J12_a_review_replaces_the_one_that_it_shows(tmp_path: Path) -> None:
     row = json.dumps(item(ideal=["a", "b"])).encode()
 
-    new = json.loads(revised(row, Review("c"), item_reference=None))
+    new = json.loads(revised(row, ReviewDecision("c"), item_reference=None))
 
     assert new["item"]["ideal"] == ["c", "b"]
 

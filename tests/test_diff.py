@@ -38,7 +38,7 @@ from fftdeploy.evaluation.evidence.evidence import with_id
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.git import process
 from fftdeploy.output.report import Block, Cell, Details, Line, Report
-from fftdeploy.output.report import Diff as DiffBlock
+from fftdeploy.output.report import Patch as DiffBlock
 from fftdeploy.output.streams import Format, Output
 from fftdeploy.releases import text_diff
 from fftdeploy.releases.deployments import Bundle

@@ -24,7 +24,7 @@ from fftdeploy.evaluation.examples.json_places import position
 from fftdeploy.evaluation.examples.overlap import overlap
 from fftdeploy.evaluation.examples.raw_lines import meaning
 from fftdeploy.evaluation.graders.graders import Grade, build
-from fftdeploy.evaluation.outputs import Output, read_output
+from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.formats import document
 from fftdeploy.policy.gate_rules import parse_gate
 from fftdeploy.policy.grader_rules import parse_graders
@@ -131,7 +131,7 @@ def test_an_agreed_tool_call_is_the_text_that_an_answer_with_it_has(tmp_path: Pa
     assert example.reference == _answer(agreed).text
 
 
-def _answer(message: Table) -> Output:
+def _answer(message: Table) -> ModelOutput:
     from fftdeploy.api.answers import Answer
 
     choice = {"finish_reason": "tool_calls", "message": message}

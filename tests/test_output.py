@@ -28,7 +28,7 @@ from test_api_faults import FakeTime
 from fftdeploy.cli import session
 from fftdeploy.errors import CONFIG, ConfigError
 from fftdeploy.output import clean
-from fftdeploy.output.report import Cell, Diff, Report, Table, line
+from fftdeploy.output.report import Cell, Patch, Report, Table, line
 from fftdeploy.output.streams import Format, Output
 from fftdeploy.planning.finding import Finding
 
@@ -152,7 +152,7 @@ def sources(payload: str) -> dict[str, Callable[[Output], object]]:
         "error-in-file": lambda output: output.error("promote", CONFIG, wrong_in_file),
         "line": lambda output: output.report("x", Report(body=(line(payload, Cell(payload)),))),
         "table": lambda output: output.report("x", Report(body=(cells,))),
-        "diff": lambda output: output.report("x", Report(body=(Diff(f"+{payload}\n-{payload}"),))),
+        "diff": lambda output: output.report("x", Report(body=(Patch(f"+{payload}\n-{payload}"),))),
         "finding": lambda output: output.report("x", Report(findings=(finding,))),
         "data": lambda output: output.report("x", Report(data={"id": payload, payload: 1})),
         "next": lambda output: output.report("x", Report(next=payload)),

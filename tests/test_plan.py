@@ -9,7 +9,7 @@ from scenes import POLICY, V6, V7, V8, V9, hold, past, row, sha, table
 
 from fftdeploy.errors import ConfigError, FftdeployError, PolicyError, UsageError
 from fftdeploy.planning import bundles, commit_message, plan
-from fftdeploy.planning.bundles import Source
+from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Rules
@@ -66,7 +66,7 @@ def test_a_rollback_of_a_rollback_has_an_older_origin() -> None:
 def test_a_promotion_after_a_rollback_has_everything_behind_it() -> None:
     found = rolled(target(past(NAME, V6, V7, V8)), 2)
     made = plan.plan_promotion(
-        found, ("t", "production"), Source(Bundle(V9), "model"), Rules(), shas, ACTOR
+        found, ("t", "production"), BundleSource(Bundle(V9), "model"), Rules(), shas, ACTOR
     )
     assert numbers(made.after) == [(4, "ask"), (3, "held"), (2, "ask"), (1, "ask")]
 
@@ -102,7 +102,7 @@ def test_a_source_that_has_the_model_live_comes_before_one_that_had_it() -> None
     chosen = bundles.choose_source(
         found, ("t", "production"), Rules(("a", "b")), shas, STORY_NOW, model=V8
     )
-    assert chosen == Source(Bundle(V8), "b")
+    assert chosen == BundleSource(Bundle(V8), "b")
 
 
 def test_a_job_is_recorded_as_one_even_where_a_source_has_its_model() -> None:
@@ -136,7 +136,7 @@ def test_a_plan_that_changes_nothing_is_a_noop() -> None:
     made = plan.plan_promotion(
         found,
         ("t", "production"),
-        Source(Bundle(V8), "staging"),
+        BundleSource(Bundle(V8), "staging"),
         rules,
         shas,
         Actor("ci", STORY_NOW),

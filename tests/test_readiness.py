@@ -8,7 +8,7 @@ import pytest
 from fftdeploy.api.answers import Answer, error_fields, plain
 from fftdeploy.api.client.wire import retry_after, scrub_all, scrubber
 from fftdeploy.api.end_dates import parse_date
-from fftdeploy.api.readiness import Facts, Readiness, Shutdown, judge
+from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, judge
 from fftdeploy.api.settings import settings
 from fftdeploy.errors import AuthError, NotReadyError, UnverifiedError
 from fftdeploy.models import retirement
@@ -143,7 +143,7 @@ SITUATIONS = {
 def test_each_situation_has_its_own_words_and_next_step(row: str) -> None:
     answer, kind, code, message, hint = SITUATIONS[row]
 
-    readiness = judge(Facts(MODEL, retrieved=answer), TODAY, SETTINGS)
+    readiness = judge(ModelFacts(MODEL, retrieved=answer), TODAY, SETTINGS)
     error = readiness.error()
 
     assert type(error) is kind
@@ -162,16 +162,16 @@ def test_no_two_situations_say_the_same() -> None:
 
 def test_the_request_id_is_in_the_error() -> None:
     answer = failed(500, request_id="req_7")
-    error = judge(Facts(MODEL, retrieved=answer), TODAY, SETTINGS).error()
+    error = judge(ModelFacts(MODEL, retrieved=answer), TODAY, SETTINGS).error()
     assert error.message.endswith("(HTTP 500) (request req_7)")
 
 
 def test_nothing_asked_is_nothing_proved() -> None:
-    assert judge(Facts(MODEL), TODAY, SETTINGS).state == "unverified"
+    assert judge(ModelFacts(MODEL), TODAY, SETTINGS).state == "unverified"
 
 
 def test_ready_rests_on_what_was_asked() -> None:
-    assert judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), TODAY, SETTINGS) == Readiness(
+    assert judge(ModelFacts(MODEL, retrieved=GOOD, probed=PROBED), TODAY, SETTINGS) == Readiness(
         MODEL,
         "ready",
         "ready",
@@ -192,14 +192,14 @@ def test_ready_rests_on_what_was_asked() -> None:
     ],
 )
 def test_D28_the_nearer_the_end_the_louder(today: date, state: str, warnings: int) -> None:
-    readiness = judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), today, SETTINGS)
+    readiness = judge(ModelFacts(MODEL, retrieved=GOOD, probed=PROBED), today, SETTINGS)
 
     assert (readiness.state, len(readiness.warnings)) == (state, warnings)
     assert readiness.runway_days(today) == (date(2027, 1, 14) - today).days
 
 
 def test_D28_says_how_long_and_who_says_so() -> None:
-    readiness = judge(Facts(MODEL, retrieved=GOOD, probed=PROBED), date(2027, 1, 4), SETTINGS)
+    readiness = judge(ModelFacts(MODEL, retrieved=GOOD, probed=PROBED), date(2027, 1, 4), SETTINGS)
     assert readiness.warnings == (
         "it shuts down on 2027-01-14, in 10 days (table of 2026-11-28 (fine-tunes))",
     )

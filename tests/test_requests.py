@@ -15,7 +15,7 @@ from fftdeploy.api.settings import settings
 from fftdeploy.errors import PolicyError
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example
-from fftdeploy.evaluation.outputs import Output, read_output
+from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.attempts import Attempt
 from fftdeploy.evaluation.running.requests import Ask
@@ -209,7 +209,7 @@ def test_tool_calls_of_a_chat_are_canonical_json() -> None:
     choice = {"message": said, "finish_reason": "tool_calls"}
     body = {"object": "chat.completion", "choices": [choice], "usage": {"prompt_tokens": -1}}
     output = read_output(Answer(200, body), "chat")
-    assert output == Output(text='[{"arguments":{"a":1},"name":"find"}]')
+    assert output == ModelOutput(text='[{"arguments":{"a":1},"name":"find"}]')
 
 
 SPANS = {"6m0s": 360, "20ms": 0.02, "1.2s": 1.2, "1h2m3s": 3723, "1d": 86400, "0s": 0}
@@ -432,7 +432,7 @@ def test_spending_counts_what_is_under_way() -> None:
     run = make_run("http://127.0.0.1:1/v1", [arm("v8")])
     budget = spending(run, max_usd=0.001, means={"v8": Mean(500, 0, 0, 1)})
     assert [budget.admit("v8") for _ in range(4)] == [True, True, False, False]
-    budget.settle("v8", Output(tokens_in=250))
+    budget.settle("v8", ModelOutput(tokens_in=250))
     assert budget.usd == 0.0002
     assert [budget.admit("v8") for _ in range(4)] == [True, True, True, False]
     budget.settle("v8", None)

@@ -32,11 +32,11 @@ from terminal import Step
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples import reviewed
 from fftdeploy.evaluation.examples.production import read_requests
-from fftdeploy.evaluation.examples.reviewed import Review
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.examples.reviewed import ReviewDecision
+from fftdeploy.evaluation.outputs import ModelOutput
 
 REVIEWED = {"reviewed_by": "ana", "reviewed_at": AT}
-BY = Review(by="ana", at=AT)
+BY = ReviewDecision(by="ana", at=AT)
 FROM = ["triage", "--from", "requests.jsonl", "--by", "ana"]
 
 
@@ -62,33 +62,33 @@ TIGHT = '{"messages":[{"content":"q","role":"user"},{"content":"old: \\"a\\": 1"
 REVISED = {
     "kept-order-and-spacing": (
         '{ "id" : 7,\t"messages": [{"role": "user", "content": "q"}, {"weight": 1, "role": "assistant", "content": "old"}], "meta": {"a": "1.0"} }',
-        Review("new", ("x",), "ana", AT),
+        ReviewDecision("new", ("x",), "ana", AT),
         '{ "id" : 7,\t"messages": [{"role": "user", "content": "q"}, {"weight": 1, "role": "assistant", "content": "new"}], "meta": {"a": "1.0"}, "tags": ["x"], "reviewed_by": "ana", "reviewed_at": "2026-11-21T08:30:00Z" }',
     ),
     "tight": (
         TIGHT,
-        Review("né", (), "ana", AT),
+        ReviewDecision("né", (), "ana", AT),
         TIGHT.replace('old: \\"a\\": 1', "né")[:-1]
         + ',"reviewed_by":"ana","reviewed_at":"2026-11-21T08:30:00Z"}',
     ),
     "escapes-stay-escapes": (
         r'{"messages": [{"role": "user", "content": "\u00fc"}, {"role": "assistant", "content": "a"}]}',
-        Review("ü"),
+        ReviewDecision("ü"),
         r'{"messages": [{"role": "user", "content": "\u00fc"}, {"role": "assistant", "content": "\u00fc"}]}',
     ),
     "an-equal-value-stays-as-it-is-spelt": (
         r'{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "\u0061"}], "tags": [ "x" ]}',
-        Review("a", ("x",)),
+        ReviewDecision("a", ("x",)),
         r'{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "\u0061"}], "tags": [ "x" ]}',
     ),
     "tags-null": (
         '{"tags": null, "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}',
-        Review(tags=("x", "y")),
+        ReviewDecision(tags=("x", "y")),
         '{"tags": ["x", "y"], "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}',
     ),
     "parts": (
         '{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": [{"type": "text", "text": "a"}]}]}',
-        Review("b"),
+        ReviewDecision("b"),
         '{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}]}',
     ),
     "calls-stay-calls": (
@@ -100,7 +100,7 @@ REVISED = {
                 ]
             }
         ),
-        Review(CALLS),
+        ReviewDecision(CALLS),
         json.dumps(
             {
                 "messages": [
@@ -125,24 +125,26 @@ REVISED = {
                 ]
             }
         ),
-        Review("no call"),
+        ReviewDecision("no call"),
         '{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "weight": 0, "content": "no call"}]}',
     ),
     "item": (
         '{"item": {"ideal": "a", "input": "q", "tags": ["x"], "reviewed_by": "bo"}, "sample": {}}',
-        Review("b", ("y",), "ana", AT),
+        ReviewDecision("b", ("y",), "ana", AT),
         '{"item": {"ideal": "b", "input": "q", "tags": ["x", "y"], "reviewed_by": "ana"}, "sample": {}, "reviewed_at": "2026-11-21T08:30:00Z"}',
     ),
     "item-of-json": (
         '{"item": {"input": "q", "reference": {"a": 1}}}',
-        Review('{"a": 2}'),
+        ReviewDecision('{"a": 2}'),
         '{"item": {"input": "q", "reference": {"a": 2}}}',
     ),
 }
 
 
 @pytest.mark.parametrize(("before", "review", "expected"), REVISED.values(), ids=REVISED)
-def test_a_line_keeps_what_was_not_decided(before: str, review: Review, expected: str) -> None:
+def test_a_line_keeps_what_was_not_decided(
+    before: str, review: ReviewDecision, expected: str
+) -> None:
     found = reviewed.revised(before.encode(), review, item_reference=None)
     assert found.decode() == expected
 
@@ -190,7 +192,7 @@ def test_any_line_says_the_same_but_for_the_review(
     content = {**others, **chat("q", "old")}
     line = json.dumps(content, ensure_ascii=ascii_only, separators=separators)
     found = reviewed.revised(
-        line.encode(), Review(reference, by="ana", at=AT), item_reference=None
+        line.encode(), ReviewDecision(reference, by="ana", at=AT), item_reference=None
     ).decode()
 
     content["messages"][-1]["content"] = reference
@@ -619,7 +621,11 @@ def test_failures_are_rewritten_where_they_are(end: bytes) -> None:
 @pytest.mark.usefixtures("repo")
 def test_a_run_is_found_by_part_of_its_name_and_shows_what_happened() -> None:
     scene(jsonl(*THREE))
-    write_run(("e1", Output("cut", "truncated")), ("e2", Output("", "api-error")), suffix="0ddba1")
+    write_run(
+        ("e1", ModelOutput("cut", "truncated")),
+        ("e2", ModelOutput("", "api-error")),
+        suffix="0ddba1",
+    )
     write_run(*ANSWERS, suffix="ffffff")
     code, screen = at_terminal(["triage", "--run", "0ddba1"], ("truncated", "q"))
     assert code == 0

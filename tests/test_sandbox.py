@@ -19,10 +19,10 @@ from fftdeploy.sandbox import (
     ACME,
     STORY_NOW,
     Fault,
-    Job,
     Model,
     Phase,
     Sandbox,
+    SandboxJob,
     State,
     World,
     completions,
@@ -179,7 +179,7 @@ def test_models_come_and_go(sandbox: Sandbox, client: openai.OpenAI) -> None:
 def test_a_world_of_ones_own() -> None:
     base, job = (
         Model("own-1", shutdown_date="2026-11-22"),
-        Job("ftjob-own", Phase.QUEUED, STORY_NOW),
+        SandboxJob("ftjob-own", Phase.QUEUED, STORY_NOW),
     )
     world = World().with_models(base, Model("own-2")).with_jobs(job)
     with (

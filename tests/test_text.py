@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from fftdeploy.output import text
-from fftdeploy.output.report import Block, Cell, Diff, Line, Table, Tone, line
+from fftdeploy.output.report import Block, Cell, Line, Patch, Table, Tone, line
 
 STYLES: dict[Tone, str] = {
     "": "",
@@ -42,7 +42,7 @@ def by_rich(block: Block, *, color: bool) -> str:
         for row in block.rows:
             grid.add_row(*(Text(cell.text, STYLES[cell.tone]) for cell in row))
         console.print(grid)
-    elif isinstance(block, Diff):
+    elif isinstance(block, Patch):
         for shown in block.text.split("\n"):
             style = {"+": "green", "-": "red", "@": "cyan"}.get(shown[:1], "")
             is_name = shown.startswith(("+++", "---"))
@@ -69,9 +69,9 @@ def test_text_is_what_rich_would_print(color: bool) -> None:
         columns = tuple(chance.choices(["n", "live since", "model", "漢"], k=3))
         rows = tuple((cell(), cell(), cell()) for _ in range(chance.randrange(5)))
         lines = [chance.choice(["+", "-", "@@", "+++ ", " ", ""]) + words() for _ in range(3)]
-        blocks: list[Block] = [Table(columns, rows), line(cell(), cell()), Diff("\n".join(lines))]
+        blocks: list[Block] = [Table(columns, rows), line(cell(), cell()), Patch("\n".join(lines))]
         for block in blocks:
             shown = text.render([block], width=None, color=color, clean=str)
-            if isinstance(block, Diff) and not lines[-1]:
+            if isinstance(block, Patch) and not lines[-1]:
                 shown += "\n"  # the end of a diff's last line is no line
             assert shown == by_rich(block, color=color)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fftdeploy.errors import FftdeployError
 
 
-class Prover(Protocol):
+class JobAsker(Protocol):
     """Whoever asks one provider during one command."""
 
     connection: Connection
@@ -34,7 +34,7 @@ class Prover(Protocol):
         """Say why there is no list of models to be had."""
 
 
-def follow(prover: Prover, job_id: str) -> JobResult:
+def follow(prover: JobAsker, job_id: str) -> JobResult:
     """Wait until a job is over and return its model, which is yet to be proved.
 
     Raises:
@@ -54,7 +54,7 @@ def follow(prover: Prover, job_id: str) -> JobResult:
     return jobs.require_model(job, events, prover.where)
 
 
-def _finished(prover: Prover, job_id: str) -> Job:
+def _finished(prover: JobAsker, job_id: str) -> Job:
     asker = prover.asker
     status = ""
     pause = 1.0

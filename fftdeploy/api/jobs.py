@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import Answer, JobResult, plain
-from fftdeploy.api.verdicts import Verdict, explain, not_proved
+from fftdeploy.api.verdicts import AnswerProof, explain, not_proved
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
 from fftdeploy.names import model_problem
 
@@ -128,7 +128,7 @@ def require_model(job: Job, events: Answer, where: str) -> JobResult:
     if blocked := next((entry for entry in entries if is_block(entry)), None):
         said = blocked.get("message")
         words = f": {plain(said)}" if isinstance(said, str) and said else ""
-        raise Verdict(
+        raise AnswerProof(
             "not-ready",
             "blocked",
             f"OpenAI's safety checks blocked its model from deployment{words}",

@@ -17,7 +17,7 @@ from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker, Clock, quiet, system_cl
 from fftdeploy.api.crowd import each
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
 from fftdeploy.api.readiness import (
-    Facts,
+    ModelFacts,
     Readiness,
     from_verdict,
     is_no_api,
@@ -60,7 +60,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    facts: Facts
+    facts: ModelFacts
     readiness: Readiness
     at_s: float
 
@@ -249,7 +249,7 @@ class Prover:
         self._remember(question, facts, readiness)
         return readiness
 
-    def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Facts:
+    def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> ModelFacts:
         """Ask what is needed to judge, and no more; an entry of `entries` need not be asked for."""
         facts = self._listed_facts(question.model, entries)
         facts = facts or self._look_up(question.model, deadline)
@@ -259,21 +259,21 @@ class Prover:
             facts = self._probe(question, facts, deadline)
         return self._add_context(question, facts, deadline)
 
-    def _look_up(self, model: str, deadline: float) -> Facts:
+    def _look_up(self, model: str, deadline: float) -> ModelFacts:
         """Ask whether there is such a model, the list where a retrieve can't or doesn't say."""
         retrieved = None
         if self._retrieve_settles:
             retrieved = self._retrieve(model, deadline)
-            facts = Facts(model, retrieved=retrieved)
+            facts = ModelFacts(model, retrieved=retrieved)
             if not leaves_open(retrieved) or self._judge(facts).is_ready:
                 return facts
             if retrieved.status != 404 and retrieved.kind in PROVE_MISSING:
                 return facts  # a key that may not read models may not list them, either
         listing = self._listing(deadline)
-        facts = self._listed_facts(model, listed_models(listing)) or Facts(model)
+        facts = self._listed_facts(model, listed_models(listing)) or ModelFacts(model)
         return replace(facts, retrieved=retrieved, listing=listing)
 
-    def _add_context(self, question: Question, facts: Facts, deadline: float) -> Facts:
+    def _add_context(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
         """Ask for the base's date and for the key's other models, where the verdict needs them."""
         readiness = self._judge(facts)
         if readiness.code == OTHER_MODEL:
@@ -294,7 +294,7 @@ class Prover:
     def _retrieve(self, model: str, deadline: float) -> Answer:
         return self.asker.ask(lambda timeout: self.connection.retrieve(model, timeout), deadline)
 
-    def _probe(self, question: Question, facts: Facts, deadline: float) -> Facts:
+    def _probe(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
         """Probe under each name of the token limit until one is not what is refused."""
         for name in limit_fields(self.connection.kind or COMPATIBLE, question.endpoint):
             answer = self._probe_with(question, name, deadline)
@@ -321,17 +321,17 @@ class Prover:
                 self._listing_answer = self.asker.ask(self.connection.list_models, deadline)
             return self._listing_answer
 
-    def _listed_facts(self, model: str, entries: _Entries) -> Facts | None:
+    def _listed_facts(self, model: str, entries: _Entries) -> ModelFacts | None:
         """Return what a list says of `model` and its base; None where it lacks the model."""
         if model not in entries:
             return None
         base = entries.get(retirement.base_of(model))
         answer = Answer(200, body=dict(base)) if base else None
-        return Facts(model, listing=self._listing_answer, listed=entries[model], base=answer)
+        return ModelFacts(model, listing=self._listing_answer, listed=entries[model], base=answer)
 
     def has_no_api(self) -> bool:
         """Whether there is nothing like a list of models at the address."""
-        return is_no_api(Facts("", listing=self._listing(self.asker.deadline())))
+        return is_no_api(ModelFacts("", listing=self._listing(self.asker.deadline())))
 
     def no_list(self) -> FftdeployError:
         """Say why there is no list of models to be had."""
@@ -341,10 +341,10 @@ class Prover:
             verdict = no_api(self.connection.settings, listing.status)
         return verdict.error("the list of models", self.where, listing.request_id)
 
-    def _judge(self, facts: Facts) -> Readiness:
+    def _judge(self, facts: ModelFacts) -> Readiness:
         return judge(facts, self.now().date(), self.connection.settings)
 
-    def _remember(self, question: Question, facts: Facts, readiness: Readiness) -> None:
+    def _remember(self, question: Question, facts: ModelFacts, readiness: Readiness) -> None:
         self._proofs[question] = _Proof(facts, readiness, self.asker.clock.monotonic())
 
 
@@ -355,7 +355,7 @@ def _retrieve_may_work(listing: Answer) -> bool:
     return listing.fault in {"endless", "too-large"} or (listing.status == 200)
 
 
-def _is_open(facts: Facts, first: Readiness) -> bool:
+def _is_open(facts: ModelFacts, first: Readiness) -> bool:
     """Whether a probe can say more than what is known so far, and the host answers at all."""
     if first.code == "shutdown-unproved":
         return True
@@ -371,7 +371,7 @@ def _is_lost_route(answer: Answer) -> bool:
     return answer.status == 500 and answer.fault == "not-json" and answer.kind == COMPATIBLE
 
 
-def _asked_pause(facts: Facts) -> float:
+def _asked_pause(facts: ModelFacts) -> float:
     """Return how long the API asked to wait before the next question."""
     answers = (facts.probed, facts.retrieved)
     return max((answer.retry_after_s or 0.0 for answer in answers if answer), default=0.0)

@@ -13,8 +13,8 @@ from fftdeploy.api.end_dates import deprecations, retirement_day
 from fftdeploy.api.hosts import COMPATIBLE, PROVE_MISSING
 from fftdeploy.api.verdicts import (
     AGAIN,
+    AnswerProof,
     State,
-    Verdict,
     explain,
     judge_probe,
     leaves_open,
@@ -91,12 +91,12 @@ class Readiness:
 
     def error(self) -> FftdeployError:
         """Return the failure that a command raises which needed this model to be ready."""
-        verdict = Verdict(self.state, self.code, self.message, self.hint, self.is_auth)
+        verdict = AnswerProof(self.state, self.code, self.message, self.hint, self.is_auth)
         return verdict.error(self.model, self.where, self.request_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ModelFacts:
     """Everything that was asked about one model; None where it was not asked."""
 
     model: str
@@ -131,14 +131,14 @@ class Facts:
         return next(kinds, COMPATIBLE) in PROVE_MISSING
 
 
-def judge(facts: Facts, today: date, settings: Settings) -> Readiness:
+def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
     """Decide what the facts prove on `today` (UTC); `settings` say whom they are from."""
     own = _own_object(facts)
     verdict = _own_verdict(facts, own, settings)
     shutdown = find_shutdown(facts, own)
     passed = shutdown is not None and shutdown.date <= today
     if verdict.state == "ready" and passed and shutdown and shutdown.is_own:
-        verdict = Verdict(
+        verdict = AnswerProof(
             "not-ready",
             "shutdown",
             f"it was shut down on {shutdown.date}, says the API",
@@ -147,7 +147,7 @@ def judge(facts: Facts, today: date, settings: Settings) -> Readiness:
     elif verdict.state == "ready" and facts.probed is not None:
         verdict = _probe_verdict(facts, settings, can_be_fresh=True)
     elif verdict.state == "ready" and passed and shutdown:
-        verdict = Verdict(
+        verdict = AnswerProof(
             "unverified",
             "shutdown-unproved",
             f"its shutdown date {shutdown.date} ({shutdown.source}) has passed, and without a "
@@ -171,7 +171,7 @@ def judge(facts: Facts, today: date, settings: Settings) -> Readiness:
     )
 
 
-def _own_object(facts: Facts) -> Mapping[str, Any] | None:
+def _own_object(facts: ModelFacts) -> Mapping[str, Any] | None:
     """Return what the host says of the model; nothing, where that is of no use to judge it."""
     own, answer = facts.listed, facts.retrieved
     if own is None and answer is not None and answer.status == 200:
@@ -181,11 +181,13 @@ def _own_object(facts: Facts) -> Mapping[str, Any] | None:
     return own if own.get("id") == facts.model else None
 
 
-def _own_verdict(facts: Facts, own: Mapping[str, Any] | None, settings: Settings) -> Verdict:
+def _own_verdict(
+    facts: ModelFacts, own: Mapping[str, Any] | None, settings: Settings
+) -> AnswerProof:
     """Judge the retrieve or the list entry; "ready" means that nothing speaks against it."""
     if own is not None:
         problem = object_problem(facts.model, own) if facts.is_believed else None
-        return problem or Verdict("ready", "ready", "")
+        return problem or AnswerProof("ready", "ready", "")
     answer = facts.retrieved
     if answer is not None and answer.is_unknown_model:
         return missing(facts.model, answer, can_be_fresh=facts.fresh)
@@ -196,27 +198,27 @@ def _own_verdict(facts: Facts, own: Mapping[str, Any] | None, settings: Settings
     return _unprobed_verdict(facts, settings)
 
 
-def _unprobed_verdict(facts: Facts, settings: Settings) -> Verdict:
+def _unprobed_verdict(facts: ModelFacts, settings: Settings) -> AnswerProof:
     """Judge what has not been probed and is not known to be there."""
     if not facts.asked:
-        return Verdict("unverified", "not-asked", "it was not asked about", AGAIN)
+        return AnswerProof("unverified", "not-asked", "it was not asked about", AGAIN)
     if is_no_api(facts):
         return no_api(settings, facts.asked[-1].status)
     answer = facts.asked[-1]
     if answer.status != 200 or answer.problem:
         return explain(answer)
     message = "the host does not list it, which proves nothing without a probe"
-    return Verdict("unverified", "unlisted", message, "leave out --no-probe, or add --probe")
+    return AnswerProof("unverified", "unlisted", message, "leave out --no-probe, or add --probe")
 
 
-def is_no_api(facts: Facts) -> bool:
+def is_no_api(facts: ModelFacts) -> bool:
     """Whether the list and all else that was asked is answered as where there is no API."""
     if facts.listing is None or (facts.probed is not None and facts.probed.names(facts.model)):
         return False
     return all(answer.is_elsewhere for answer in facts.asked)
 
 
-def _probe_verdict(facts: Facts, settings: Settings, *, can_be_fresh: bool) -> Verdict:
+def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool) -> AnswerProof:
     """Judge the probe, in the light of what the list says."""
     probed, model = facts.probed, facts.model
     assert probed is not None  # noqa: S101  the callers have looked
@@ -241,7 +243,7 @@ def _lacks(listing: Answer | None, model: str) -> bool:
     return entries is not None and all(entry.get("id") != model for entry in entries)
 
 
-def find_shutdown(facts: Facts, own: Mapping[str, Any] | None) -> Shutdown | None:
+def find_shutdown(facts: ModelFacts, own: Mapping[str, Any] | None) -> Shutdown | None:
     """Return the first date of: its own, the table's for it, its base's own, the table's base."""
     stated = retirement_day(own) if own else None
     if stated:
@@ -257,7 +259,7 @@ def find_shutdown(facts: Facts, own: Mapping[str, Any] | None) -> Shutdown | Non
     return Shutdown(*tabled) if tabled else None
 
 
-def wants_base(facts: Facts) -> bool:
+def wants_base(facts: ModelFacts) -> bool:
     """Whether the shutdown date of the base would say something that is not known already."""
     own = _own_object(facts)
     if own is None or own.get(_OPENAIS) is not None or retirement_day(own):
@@ -266,7 +268,9 @@ def wants_base(facts: Facts) -> bool:
     return bool(base) and not retirement.has_fine_tune_row(facts.model)
 
 
-def _basis(facts: Facts, own: Mapping[str, Any] | None, verdict: Verdict) -> tuple[str, ...]:
+def _basis(
+    facts: ModelFacts, own: Mapping[str, Any] | None, verdict: AnswerProof
+) -> tuple[str, ...]:
     basis = []
     if own is not None and not (facts.is_believed and object_problem(facts.model, own)):
         basis.append("listed" if facts.listed is not None else "retrieved")
@@ -275,7 +279,7 @@ def _basis(facts: Facts, own: Mapping[str, Any] | None, verdict: Verdict) -> tup
     return tuple(basis)
 
 
-def _is_dead(facts: Facts, verdict: Verdict, passed: bool) -> bool:
+def _is_dead(facts: ModelFacts, verdict: AnswerProof, passed: bool) -> bool:
     if verdict.code == "shutdown":
         return facts.is_believed
     answers = (facts.retrieved, facts.probed)
@@ -296,14 +300,14 @@ def _warnings(shutdown: Shutdown | None, today: date) -> tuple[str, ...]:
     return (said,)
 
 
-def _notices(facts: Facts, own: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _notices(facts: ModelFacts, own: Mapping[str, Any] | None) -> tuple[str, ...]:
     said = [*deprecations(own or {}, {})]
     for answer in facts.asked:
         said += deprecations({}, answer.deprecation)
     return tuple(dict.fromkeys(said))
 
 
-def _request_id(facts: Facts) -> str:
+def _request_id(facts: ModelFacts) -> str:
     answers = (facts.probed, facts.retrieved)
     return next((answer.request_id for answer in answers if answer and answer.request_id), "")
 
@@ -350,7 +354,7 @@ def _entries(listing: Answer) -> list[Mapping[str, Any]] | None:
     return [entry for entry in data if isinstance(entry, dict)]
 
 
-def from_verdict(model: str, verdict: Verdict, answer: Answer, where: str) -> Readiness:
+def from_verdict(model: str, verdict: AnswerProof, answer: Answer, where: str) -> Readiness:
     """Return what an answer that was about no model in particular leaves known about `model`."""
     return Readiness(
         model=model,

@@ -34,7 +34,7 @@ _SHAPES = {"chat": ("chat.completion", "choices"), "responses": ("response", "ou
 _LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "output limit")
 
 
-class Verdict(NamedTuple):
+class AnswerProof(NamedTuple):
     """What one answer proves, before dates and a second answer are looked at."""
 
     state: State
@@ -67,7 +67,7 @@ def leaves_open(retrieved: Answer) -> bool:
     return retrieved.lacks_scope or retrieved.is_elsewhere
 
 
-def object_problem(model: str, body: Mapping[str, Any]) -> Verdict | None:
+def object_problem(model: str, body: Mapping[str, Any]) -> AnswerProof | None:
     """Say why a 200 is no proof about `model`; None where it is."""
     name, created, stated = body.get("id"), body.get("created"), body.get("shutdown_date")
     owner = body.get("owned_by")
@@ -90,10 +90,10 @@ def _is_time(value: object) -> bool:
     return not isinstance(value, bool) and isinstance(value, (int, float, type(None)))
 
 
-def not_proved(message: str) -> Verdict:
+def not_proved(message: str) -> AnswerProof:
     """Return the verdict on a 200 that is not what was asked for."""
     hint = "look at the address and at any proxy on the way to it"
-    return Verdict("unverified", "not-an-answer", message, hint)
+    return AnswerProof("unverified", "not-an-answer", message, hint)
 
 
 def judge_probe(
@@ -103,7 +103,7 @@ def judge_probe(
     *,
     can_be_fresh: bool,
     known_as: Collection[str] = (),
-) -> Verdict:
+) -> AnswerProof:
     """Judge the answer to the fixed message.
 
     `can_be_fresh`: a retrieve has just proved the model, or it was made a moment ago.  `known_as`
@@ -118,7 +118,7 @@ def judge_probe(
     return explain(answer)
 
 
-def _probe_proof(model: str, endpoint: str, body: Any, known_as: Collection[str]) -> Verdict:
+def _probe_proof(model: str, endpoint: str, body: Any, known_as: Collection[str]) -> AnswerProof:
     kind, member = _SHAPES[endpoint]
     if not isinstance(body, dict) or body.get("object") != kind:
         return not_proved(f"the answer to the probe is not a {kind}")
@@ -127,10 +127,10 @@ def _probe_proof(model: str, endpoint: str, body: Any, known_as: Collection[str]
         return not_proved(f"the answer to the probe has no {member}")
     answered = body.get("model")
     wrong = other_model(model, answered if isinstance(answered, str) else "", known_as)
-    return wrong or Verdict("ready", "ready", "")
+    return wrong or AnswerProof("ready", "ready", "")
 
 
-def other_model(model: str, answered: str, known_as: Collection[str]) -> Verdict | None:
+def other_model(model: str, answered: str, known_as: Collection[str]) -> AnswerProof | None:
     """Return the verdict on an answer that calls itself `answered`; None where that is `model`."""
     if is_answer_of(model, answered, known_as):
         return None
@@ -138,7 +138,7 @@ def other_model(model: str, answered: str, known_as: Collection[str]) -> Verdict
         return not_proved("an answer does not say which model it is of")
     shown = plain(answered, 100)
     allowed = f"answers_as = {{ {json.dumps(model)} = [{json.dumps(shown)}] }}"
-    return Verdict(
+    return AnswerProof(
         "unverified",
         OTHER_MODEL,
         f"it was answered by another model, {shown!r}",
@@ -146,21 +146,21 @@ def other_model(model: str, answered: str, known_as: Collection[str]) -> Verdict
     )
 
 
-def not_served(answer: Answer) -> Verdict:
+def not_served(answer: Answer) -> AnswerProof:
     """Return the verdict on a model that a list lacks, and whose probe is refused by its name."""
     said = f": {plain(answer.message)}" if answer.message else ""
     message = f"the host neither lists nor serves it (HTTP {answer.status}{said})"
-    return Verdict("not-ready", "not-served", message, LIST_HINT)
+    return AnswerProof("not-ready", "not-served", message, LIST_HINT)
 
 
-def no_api(settings: Settings, status: int) -> Verdict:
+def no_api(settings: Settings, status: int) -> AnswerProof:
     """Return the verdict where all that was asked is answered like a wrong address."""
     source, meant = settings.base_url_source, hosts.better_address(settings.base_url)
     hint = "look at any proxy or login page on the way to it"
     if source != hosts.DEFAULT:
         hint = f"export {source}={meant}" if meant else f"look at {source}: most end with /v1"
     message = f"there is no API at {settings.base_url} ({settings.origin}): it says {status} to all"
-    return Verdict("unverified", NO_API, f"{message} questions", hint)
+    return AnswerProof("unverified", NO_API, f"{message} questions", hint)
 
 
 def limit_refused(answer: Answer) -> bool:
@@ -170,19 +170,19 @@ def limit_refused(answer: Answer) -> bool:
     return any(name in answer.param or name in answer.message for name in _LIMIT_NAMES)
 
 
-def _wrong_endpoint(answer: Answer, endpoint: str) -> Verdict | None:
+def _wrong_endpoint(answer: Answer, endpoint: str) -> AnswerProof | None:
     said = answer.message.lower()
     if answer.status not in {400, 403, 404} or not answer.has_error:
         return None
     if endpoint == "chat" and "only supported in v1/responses" in said:
-        return Verdict(
+        return AnswerProof(
             "not-ready",
             "not-chat",
             "it answers only the Responses endpoint, not chat completions",
             'use a profile with endpoint = "responses"',
         )
     if "not a chat model" in said or "not allowed to sample" in said:
-        return Verdict(
+        return AnswerProof(
             "not-ready",
             "not-chat",
             "it is not a chat or Responses model; others are out of scope",
@@ -191,20 +191,20 @@ def _wrong_endpoint(answer: Answer, endpoint: str) -> Verdict | None:
     return None
 
 
-def missing(model: str, answer: Answer, *, can_be_fresh: bool) -> Verdict:
+def missing(model: str, answer: Answer, *, can_be_fresh: bool) -> AnswerProof:
     """Judge a 404 that the API itself sent; fresh ones are worth asking again."""
     if "has been deprecated" in answer.message:
         message = "OpenAI has retired it and no longer serves it"
-        return Verdict("not-ready", "retired", message, replace_hint(model))
+        return AnswerProof("not-ready", "retired", message, replace_hint(model))
     if can_be_fresh:
-        return Verdict(
+        return AnswerProof(
             "unverified",
             "loading",
             "the API knows it, but it does not answer yet (404): it may still be loading",
             WAIT_HINT,
         )
     message = "this key cannot use it: deleted, retired, or another project"
-    return Verdict("not-ready", "missing", message, LIST_HINT)
+    return AnswerProof("not-ready", "missing", message, LIST_HINT)
 
 
 def replace_hint(model: str) -> str:
@@ -215,7 +215,7 @@ def replace_hint(model: str) -> str:
     return f"OpenAI's {retirement.DATED} names {replacement} as its replacement"
 
 
-def explain(answer: Answer) -> Verdict:
+def explain(answer: Answer) -> AnswerProof:
     """Say what an answer that proves nothing means, and what to do about it."""
     if answer.status in {401, 403}:
         return _refused(answer)
@@ -224,7 +224,7 @@ def explain(answer: Answer) -> Verdict:
     if answer.status >= 500 or answer.status in {408, 409}:
         said = f": {plain(answer.code, 60)}" if answer.code else ""
         message = f"the API could not answer (HTTP {answer.status}{said})"
-        return Verdict("unverified", "no-answer", message, _later(answer))
+        return AnswerProof("unverified", "no-answer", message, _later(answer))
     if answer.problem:
         return _no_answer(answer)
     if answer.status == 200:
@@ -232,21 +232,21 @@ def explain(answer: Answer) -> Verdict:
     said = answer.code or answer.message
     words = f": {plain(said)}" if said else ""
     message = f"the API refused the question (HTTP {answer.status}{words})"
-    return Verdict("unverified", "refused", message, "nothing is known about the model")
+    return AnswerProof("unverified", "refused", message, "nothing is known about the model")
 
 
-def _limited(answer: Answer) -> Verdict:
+def _limited(answer: Answer) -> AnswerProof:
     if answer.is_billing:
         message = f"the account is out of credit or over its limit ({answer.code or answer.type})"
         hint = "asking again does not help; see the organisation's billing and limits"
-        return Verdict("unverified", "billing", message, hint, is_auth=True)
+        return AnswerProof("unverified", "billing", message, hint, is_auth=True)
     if answer.is_loading:
         message = "it is still being loaded by the API (429)"
-        return Verdict("unverified", "loading", message, WAIT_HINT)
-    return Verdict("unverified", "rate-limited", "too many requests (429)", _later(answer))
+        return AnswerProof("unverified", "loading", message, WAIT_HINT)
+    return AnswerProof("unverified", "rate-limited", "too many requests (429)", _later(answer))
 
 
-def _no_answer(answer: Answer) -> Verdict:
+def _no_answer(answer: Answer) -> AnswerProof:
     code = _FAULTS.get(answer.fault, "not-an-answer")
     status = f" (HTTP {answer.status})" if answer.status not in {0, 200} else ""
     hint = AGAIN
@@ -259,7 +259,7 @@ def _no_answer(answer: Answer) -> Verdict:
     elif code == "tls":
         hint = "where a company proxy signs traffic, set SSL_CERT_FILE to its certificate"
     prefix = "" if code in {"clock", "unreachable", "timeout", "tls"} else "no usable answer: "
-    return Verdict("unverified", code, f"{prefix}{answer.problem}{status}", hint)
+    return AnswerProof("unverified", code, f"{prefix}{answer.problem}{status}", hint)
 
 
 _FAULTS = {
@@ -282,25 +282,25 @@ def _is_safety_block(answer: Answer) -> bool:
     return answer.code == "model_blocked" or ("blocked" in said and "deployment" in said)
 
 
-def _refused(answer: Answer) -> Verdict:
+def _refused(answer: Answer) -> AnswerProof:
     # Our own words only: a 401 quotes part of the key.
     if answer.problem:
         return not_proved(f"something on the way refused the request (HTTP {answer.status})")
     if _is_safety_block(answer):
         message = "OpenAI's safety checks blocked it from deployment"
         hint = "its job's moderation_checks events say why: https://platform.openai.com/finetune"
-        return Verdict("not-ready", "blocked", message, hint)
+        return AnswerProof("not-ready", "blocked", message, hint)
     if answer.lacks_scope:
         message = "the key lacks the permission to ask about it"
         hint = "give the key the scopes api.model.read and model.request"
-        return Verdict("unverified", "key-scope", message, hint, is_auth=True)
+        return AnswerProof("unverified", "key-scope", message, hint, is_auth=True)
     if answer.status == 401:
         message = "the API refused the key (401)"
         hint = "check OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID"
-        return Verdict("unverified", "key-refused", message, hint, is_auth=True)
+        return AnswerProof("unverified", "key-refused", message, hint, is_auth=True)
     message = "the key's project may not use it, or the model is in another project (403)"
     hint = "allow the model in the project's limits, or use a key of the model's own project"
-    return Verdict("unverified", "forbidden", message, hint, is_auth=True)
+    return AnswerProof("unverified", "forbidden", message, hint, is_auth=True)
 
 
 def _later(answer: Answer) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fftdeploy.api import jobs
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.end_dates import deprecations
-from fftdeploy.api.readiness import Facts, Shutdown, find_shutdown
+from fftdeploy.api.readiness import ModelFacts, Shutdown, find_shutdown
 from fftdeploy.models import retirement
 
 if TYPE_CHECKING:
@@ -40,6 +40,6 @@ def listed_model(
         base=base,
         created_at=jobs.moment(entry.get("created")),
         owned_by=owner if isinstance(owner, str) else "",
-        shutdown=find_shutdown(Facts(name, listed=entry, base=answer), entry),
+        shutdown=find_shutdown(ModelFacts(name, listed=entry, base=answer), entry),
         notices=tuple(deprecations(entry, {})),
     )

@@ -14,7 +14,7 @@ from fftdeploy.cli.app import ChangeFlags
 from fftdeploy.cli.as_json import bundle_json, readiness_json, release_json
 from fftdeploy.cli.session import Session, actor_name
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError, UsageError
-from fftdeploy.output.report import Block, Diff, Report, line
+from fftdeploy.output.report import Block, Patch, Report, line
 from fftdeploy.planning import commit_message
 from fftdeploy.planning.commit_message import new_release, touched_holds
 from fftdeploy.planning.plan import Actor, Plan
@@ -146,12 +146,12 @@ class Change:
         self._check_commit(made)
         if self.flags.dry_run:
             note = line("dry run: nothing was changed")
-            return Report(data=self.session.data, body=(*shown, Diff(patch), note))
-        self._approve((*shown, Diff(patch)))
+            return Report(data=self.session.data, body=(*shown, Patch(patch), note))
+        self._approve((*shown, Patch(patch)))
         self._replace(text, made, question)
         commit = self._commit(made) if self.repository else ""
         # A person who was asked has seen it all just now.
-        body: tuple[Block, ...] = (*shown, Diff(patch)) if self.flags.yes else heading
+        body: tuple[Block, ...] = (*shown, Patch(patch)) if self.flags.yes else heading
         if commit:
             self.session.data["commit"] = commit
             body = (*body, line(f"committed as {commit}"))

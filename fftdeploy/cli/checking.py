@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy import files
-from fftdeploy.api.readiness import Facts, Readiness, Shutdown, find_shutdown
+from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import (
     AUTH,
@@ -129,7 +129,7 @@ class Check:
         readiness = self._ask(changed) if self.is_online else {}
         dead = proposal.dead() if proposal and self.is_online else frozenset[str]()
         shutdowns = {str(target): self._shutdown(target, readiness) for target in self.targets}
-        facts = findings.Facts(
+        facts = findings.FindingFacts(
             self.workspace.deployments,
             self.workspace.policy,
             self.workspace.sha,
@@ -294,7 +294,7 @@ class Check:
         """Return the shutdown date: from the API where it was asked, else from the table."""
         if known := readiness.get(str(target)):
             return known.shutdown
-        return find_shutdown(Facts(target.model), None)
+        return find_shutdown(ModelFacts(target.model), None)
 
     def _body(self, found: list[Finding]) -> tuple[Block, ...]:
         rows = tuple(

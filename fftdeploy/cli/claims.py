@@ -14,7 +14,7 @@ from fftdeploy.files.folders import RUNS
 from fftdeploy.planning.finding import Finding
 from fftdeploy.pull_request import change_rules
 from fftdeploy.pull_request.change_rules import Ground
-from fftdeploy.pull_request.changes import Change
+from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import Release
 from fftdeploy.workspace import Workspace
 
@@ -40,7 +40,7 @@ class Claims:
     made_again: set[tuple[str, str]] = field(default_factory=set)
     """Task and ID of claimed evidence in the place of which there is other evidence now."""
 
-    def judge(self, change: Change, *, rerun: bool) -> Iterator[Finding]:
+    def judge(self, change: TargetChange, *, rerun: bool) -> Iterator[Finding]:
         """List what the evidence of `change` lacks; nothing where none is asked for.
 
         With `rerun` the evidence is made again, whatever the release names.
@@ -73,7 +73,7 @@ class Claims:
         else:
             yield from self._stored(change, release, bar, release.evidence)
 
-    def _is_first_record(self, change: Change, release: Release) -> bool:
+    def _is_first_record(self, change: TargetChange, release: Release) -> bool:
         """Tell whether what the base has live gets its first release: nothing is made live."""
         old = self.ground.old(change.target)
         if old is None or old.releases or change.kind != "adopt":
@@ -81,7 +81,7 @@ class Claims:
         return release.bundle == self.ground.live(old)
 
     def _stored(
-        self, change: Change, release: Release, bar: "QualityBar", evidence: str
+        self, change: TargetChange, release: Release, bar: "QualityBar", evidence: str
     ) -> Iterator[Finding]:
         from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, problem
 
@@ -169,7 +169,7 @@ class Claims:
             if theirs.made_at > mine.made_at and theirs.candidate == mine.candidate:
                 yield other
 
-    def _death(self, change: Change, stored: "Stored") -> str:
+    def _death(self, change: TargetChange, stored: "Stored") -> str:
         """Doubt evidence that rests on the death of what is live, unless the API proved it."""
         from fftdeploy.evaluation.evidence.evidence import DEAD
 
@@ -179,7 +179,7 @@ class Claims:
         return "what is live was dead for it, and is not proved to be" if rests > is_dead else ""
 
     def _verdict(
-        self, change: Change, release: Release, bar: "QualityBar", stored: "Stored"
+        self, change: TargetChange, release: Release, bar: "QualityBar", stored: "Stored"
     ) -> Iterator[Finding]:
         verdict = stored.verdict
         if verdict.ruling == "pass" or verdict.reports_only:
@@ -196,7 +196,7 @@ class Claims:
         hint = f"fftdeploy size {change.target}"
         yield self.ground.about(change, "inconclusive", said, hint, severity)
 
-    def _claimed(self, change: Change, stored: "Stored") -> Finding:
+    def _claimed(self, change: TargetChange, stored: "Stored") -> Finding:
         message = f"evidence {stored.short} is claimed in this change: nobody here saw it made"
         if self.trust.accept_claimed:
             return self.ground.about(change, "claimed", message, severity="notice")
@@ -219,7 +219,9 @@ class Claims:
         # The log of a run is never committed: one that is came with the change.
         return "claimed" if repository.is_tracked(run) else "this job"
 
-    def _rerun(self, change: Change, release: Release, bar: "QualityBar") -> Iterator[Finding]:
+    def _rerun(
+        self, change: TargetChange, release: Release, bar: "QualityBar"
+    ) -> Iterator[Finding]:
         """Evaluate again, by the base's examples and gate; what that finds is what counts."""
         from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
         from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
@@ -250,7 +252,7 @@ class Claims:
             if claimed.evidence.candidate == release.bundle:
                 self.made_again.add((task, claimed.id))
 
-    def _about(self, change: Change, code: str, message: str, hint: str = "") -> Finding:
+    def _about(self, change: TargetChange, code: str, message: str, hint: str = "") -> Finding:
         return self.ground.about(change, code, message, hint)
 
 

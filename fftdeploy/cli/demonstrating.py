@@ -17,7 +17,7 @@ from fftdeploy.cli import story
 from fftdeploy.cli.session import NOW_VARIABLE, Session
 from fftdeploy.cli.story import ByHand, Step
 from fftdeploy.errors import DiskError, FftdeployError, UsageError
-from fftdeploy.output.report import Block, Cell, Diff, Raw, Report, line
+from fftdeploy.output.report import Block, Cell, Patch, Raw, Report, line
 from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
 
@@ -173,7 +173,7 @@ class Demonstration:
         said = (line(Cell(f"# {says}", "dim")),) if says else ()
         self._say(line(""), *said, line(Cell(f"$ {command}", "strong")))
         if patch:
-            self._say(Diff(patch))
+            self._say(Patch(patch))
 
     def _say(self, *blocks: Block) -> None:
         if self.is_live:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fftdeploy.output.report import Block, Cell, Details, Diff, Table, Tone, line
-from fftdeploy.pull_request.comparison import Comparison
+from fftdeploy.output.report import Block, Cell, Details, Patch, Table, Tone, line
+from fftdeploy.pull_request.comparison import TargetComparison
 from fftdeploy.releases import text_diff
 from fftdeploy.releases.deployments import Hold
 
@@ -30,7 +30,7 @@ class Labels:
     """How many targets, or pairs of them, were looked at."""
     now: datetime
 
-    def columns(self, one: Comparison) -> tuple[str, str]:
+    def columns(self, one: TargetComparison) -> tuple[str, str]:
         """Name both sides; a ref's name is no heading, for anybody may choose it."""
         if self.is_history:
             return "before", "after"
@@ -41,12 +41,12 @@ class Labels:
         )
         return (one_place, other_place) if task_a == task_b else one.names
 
-    def heading(self, one: Comparison) -> str:
+    def heading(self, one: TargetComparison) -> str:
         """Name what is compared."""
         return one.names[0] if self.is_history else " -> ".join(one.names)
 
 
-def blocks(labels: Labels, found: Iterable[Comparison]) -> Iterator[Block]:
+def blocks(labels: Labels, found: Iterable[TargetComparison]) -> Iterator[Block]:
     """Yield the summary, and then each comparison that differs."""
     found = list(found)
     differing = [one for one in found if one.differs]
@@ -65,7 +65,7 @@ def blocks(labels: Labels, found: Iterable[Comparison]) -> Iterator[Block]:
     yield from (line(f"{labels.heading(one)}: the same, {one.live}") for one in same)
 
 
-def _comparison(labels: Labels, one: Comparison) -> Iterator[Block]:
+def _comparison(labels: Labels, one: TargetComparison) -> Iterator[Block]:
     yield line(Cell(labels.heading(one), "strong"))
     for change in one.changes:
         yield line(
@@ -79,7 +79,7 @@ def _comparison(labels: Labels, one: Comparison) -> Iterator[Block]:
     yield from _profile(one)
 
 
-def _evidence(one: Comparison) -> Iterator[Block]:
+def _evidence(one: TargetComparison) -> Iterator[Block]:
     if one.together is not None:
         verdict = one.together.verdict
         said = f"evidence {one.together.evidence[:12]} asked both: "
@@ -90,7 +90,7 @@ def _evidence(one: Comparison) -> Iterator[Block]:
         yield line("  ", Cell(warning, "warn"))
 
 
-def _holds(labels: Labels, one: Comparison) -> Iterator[Block]:
+def _holds(labels: Labels, one: TargetComparison) -> Iterator[Block]:
     before, after = labels.columns(one)
     first, second = (f"on hold in {before} only", f"on hold in {after} only")
     if labels.is_history:
@@ -105,7 +105,7 @@ def _hold(hold: Hold) -> str:
     return f"{hold.model}{release} since {hold.since:%Y-%m-%d}, by {hold.by}: {hold.why}"
 
 
-def _profile(one: Comparison) -> Iterator[Block]:
+def _profile(one: TargetComparison) -> Iterator[Block]:
     """Say which keys of the profile differ, where both sides have one."""
     if one.before is None or one.after is None:
         return
@@ -124,10 +124,10 @@ def _prompt(before: str, after: str) -> Iterator[Block]:
         return
     lines = found.count("\n")
     if lines > _UNFOLDED:
-        yield Details(f"profile, system: {lines} lines", (Diff(found),))
+        yield Details(f"profile, system: {lines} lines", (Patch(found),))
     else:
         yield line("  profile, system:")
-        yield Diff(found)
+        yield Patch(found)
 
 
 def _value(value: Any) -> str:

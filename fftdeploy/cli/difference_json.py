@@ -5,10 +5,10 @@ from typing import Any
 
 from fftdeploy.cli.as_json import bundle_json, hold_json, release_json
 from fftdeploy.models.retirement import parse_fine_tune
-from fftdeploy.pull_request.comparison import Comparison, Measured, Side
+from fftdeploy.pull_request.comparison import Measured, Side, TargetComparison
 
 
-def comparison_json(one: Comparison, now: datetime) -> dict[str, Any]:
+def comparison_json(one: TargetComparison, now: datetime) -> dict[str, Any]:
     """Return a comparison at `now` as the JSON output has it."""
     today = now.date()
     only_before, only_after = one.holds(now)

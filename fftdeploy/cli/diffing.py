@@ -12,13 +12,13 @@ from fftdeploy import names
 from fftdeploy.cli.difference_blocks import Labels, blocks
 from fftdeploy.cli.difference_json import comparison_json
 from fftdeploy.cli.session import Session
-from fftdeploy.cli.sides import Source, evidence_named, with_evidence
+from fftdeploy.cli.sides import SideFiles, evidence_named, with_evidence
 from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
 from fftdeploy.output.report import Report
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.pull_request import changes
 from fftdeploy.pull_request.base_ref import RefFiles, open_ref, refs_called
-from fftdeploy.pull_request.comparison import Comparison, Side
+from fftdeploy.pull_request.comparison import Side, TargetComparison
 from fftdeploy.releases.deployments import Bundle, Target
 
 Kind = Literal["environment", "target", "task", "ref"]
@@ -50,7 +50,7 @@ class Diff:
         self.exit_code = exit_code
         self.now = session.now()
         prices = self.workspace.policy.prices
-        self.source = Source(self.workspace, prices, self.now)
+        self.source = SideFiles(self.workspace, prices, self.now)
 
     def run(self) -> Report:
         """Report what differs; that is no failure, unless `--exit-code` makes it one.
@@ -115,7 +115,7 @@ class Diff:
         for one, other in self._pairs():
             pair = self.source.side(known.get(one)), self.source.side(known.get(other))
             if any(pair):
-                both = Comparison(("/".join(one), "/".join(other)), *pair)
+                both = TargetComparison(("/".join(one), "/".join(other)), *pair)
                 found.append(with_evidence(both, self.source, self.source))
         if not found:
             raise UsageError(
@@ -179,17 +179,17 @@ class Diff:
         near = names.nearest(word, known)
         return f"did you mean {near}?" if near else ""
 
-    def _source_of(self, files: RefFiles | None) -> Source:
+    def _source_of(self, files: RefFiles | None) -> SideFiles:
         """Return where to read from; a profile that a ref has got wrong counts as missing."""
         if files is None:
             return self.source
         note = self.session.output.note
         workspace = files.workspace.tolerating(lambda text: note(f"{files.ref}: {text}"))
-        return Source(workspace, self.source.prices, self.now)
+        return SideFiles(workspace, self.source.prices, self.now)
 
-    def _changed(self, before: Source, after: Source) -> Iterator[Comparison]:
+    def _changed(self, before: SideFiles, after: SideFiles) -> Iterator[TargetComparison]:
         old, new = before.workspace.deployments, after.workspace.deployments
-        happened: dict[tuple[str, str], list[changes.Change]] = {}
+        happened: dict[tuple[str, str], list[changes.TargetChange]] = {}
         shas = before.workspace.sha, after.workspace.sha
         for change in changes.between(old, new, *shas):
             key = (change.target.task, change.target.environment)
@@ -199,7 +199,7 @@ class Diff:
             if key in happened or _live(sides[0], before) != _live(sides[1], after):
                 pair = before.side(sides[0]), after.side(sides[1])
                 steps = tuple(happened.get(key, ()))
-                yield Comparison(("/".join(key), "/".join(key)), *pair, steps)
+                yield TargetComparison(("/".join(key), "/".join(key)), *pair, steps)
 
     # Output
 
@@ -207,7 +207,7 @@ class Diff:
         self,
         kind: Literal["targets", "refs"],
         ends: list[_End],
-        found: list[Comparison],
+        found: list[TargetComparison],
         count: int,
     ) -> Report:
         a, b = ends[0], (ends[1:] or [_End(None)])[0]
@@ -227,7 +227,7 @@ class Diff:
         return Report(outcome, data, body, comment=body)
 
 
-def _live(target: Target | None, source: Source) -> Bundle | None:
+def _live(target: Target | None, source: SideFiles) -> Bundle | None:
     return live_bundle(target, source.workspace.sha) if target else None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 _NAME = "reference.txt"
 
 
-class EditError(Exception):
+class EditorError(Exception):
     """The editor gave nothing that can be used; the text says why, in one line."""
 
 
@@ -34,15 +34,15 @@ def edit(text: str, environ: Mapping[str, str]) -> str:
         try:
             edited = path.read_bytes().decode()
         except UnicodeDecodeError:
-            raise EditError("the text is not UTF-8") from None
+            raise EditorError("the text is not UTF-8") from None
         except OSError as error:
-            raise EditError(f"the text is gone: {error.strerror}") from None
+            raise EditorError(f"the text is gone: {error.strerror}") from None
     if not text.endswith("\n"):
         edited = edited.removesuffix("\n").removesuffix("\r")
     if not edited.strip():
-        raise EditError("the text is empty")
+        raise EditorError("the text is empty")
     if edited == text:
-        raise EditError("the text is unchanged")
+        raise EditorError("the text is unchanged")
     return edited
 
 
@@ -52,8 +52,8 @@ def _program(environ: Mapping[str, str]) -> list[str]:
             try:
                 return shlex.split(named)
             except ValueError:
-                raise EditError(f"{variable} is no command line: {named!a}") from None
-    raise EditError("no editor is named: set VISUAL or EDITOR")
+                raise EditorError(f"{variable} is no command line: {named!a}") from None
+    raise EditorError("no editor is named: set VISUAL or EDITOR")
 
 
 def _write(path: Path, text: str) -> None:
@@ -68,7 +68,7 @@ def _run(argv: Sequence[str]) -> None:
         process = subprocess.Popen(argv)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", "") or "not a command"
-        raise EditError(f"{argv[0]!a} did not start: {reason}") from None
+        raise EditorError(f"{argv[0]!a} did not start: {reason}") from None
     with process, _interrupts_ignored():
         try:
             code = process.wait()
@@ -76,7 +76,7 @@ def _run(argv: Sequence[str]) -> None:
             process.terminate()
             raise
     if code:
-        raise EditError(f"{argv[0]!a} ended with {code}")
+        raise EditorError(f"{argv[0]!a} ended with {code}")
 
 
 @contextmanager

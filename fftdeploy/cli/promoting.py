@@ -10,7 +10,7 @@ from fftdeploy.cli.gating import Gate
 from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, PolicyError, UsageError
 from fftdeploy.output.report import Report
 from fftdeploy.planning import bundles, plan
-from fftdeploy.planning.bundles import Source
+from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Breach
@@ -161,7 +161,7 @@ class Promotion:
             self.change.ask_why(f"{self.change.name} is protected")
         plan.require_why(self.rules, self.target or Target(*self.key, model=""), self.change.actor)
 
-    def _is_live(self, target: Target, source: Source) -> bool:
+    def _is_live(self, target: Target, source: BundleSource) -> bool:
         live = self._live(target)
         return source.bundle == live and bundles.is_recorded(target, live)
 
@@ -176,7 +176,7 @@ class Promotion:
             error.hint += "; --create adds it" if is_open else ""
             raise
 
-    def _source(self) -> Source:
+    def _source(self) -> BundleSource:
         model, wanted = self.wanted.model, self.wanted
         if wanted.job is not None:
             self.change.preflight()
@@ -196,7 +196,7 @@ class Promotion:
             no_profile=wanted.no_profile,
         )
 
-    def _plan(self, source: Source, overrides: tuple[str, ...], actor: Actor) -> Plan:
+    def _plan(self, source: BundleSource, overrides: tuple[str, ...], actor: Actor) -> Plan:
         return plan.plan_promotion(
             self.target,
             self.key,
@@ -223,7 +223,7 @@ class Promotion:
             code="expect-current",
         )
 
-    def _refuse_held_at_source(self, source: Source) -> None:
+    def _refuse_held_at_source(self, source: BundleSource) -> None:
         """Refuse what every source that has it holds; no override lifts a hold."""
         now, task = self.change.actor.now, self.key[0]
         deployments = self.workspace.deployments
@@ -240,7 +240,7 @@ class Promotion:
             code="hold",
         )
 
-    def _offline_breaches(self, source: Source, now: datetime) -> list[Breach]:
+    def _offline_breaches(self, source: BundleSource, now: datetime) -> list[Breach]:
         facts = (self.rules, self.key[0], source.bundle, self.workspace.deployments)
         found = [
             policy.freeze_breach(self.rules, now),
@@ -252,7 +252,7 @@ class Promotion:
             found.append(Breach("order", f"{named} is not a source of {self.change.name}"))
         return [breach for breach in found if breach]
 
-    def _breaches(self, source: Source, readiness: "Readiness") -> list[Breach]:
+    def _breaches(self, source: BundleSource, readiness: "Readiness") -> list[Breach]:
         """List every breach at the moment that the API says it is, which may not be ours."""
         now = self.change.session.now()
         short = policy.runway_breach(self.rules, readiness.runway_days(now.date()))

@@ -17,7 +17,7 @@ from fftdeploy.planning.finding import Finding
 from fftdeploy.pull_request import change_rules, changes, second_files
 from fftdeploy.pull_request.base_ref import BaseRef
 from fftdeploy.pull_request.change_rules import Ground
-from fftdeploy.pull_request.changes import Change
+from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.pull_request.second_files import Elsewhere
 from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.workspace import Workspace
@@ -179,7 +179,7 @@ class Proposal:
             "changes": [self._change_json(change) for change in self.changes],
         }
 
-    def _change_json(self, change: Change) -> dict[str, Any]:
+    def _change_json(self, change: TargetChange) -> dict[str, Any]:
         release = change.release
         stored, standing = self._found(change)
         return {
@@ -194,7 +194,7 @@ class Proposal:
             "ruling": stored.verdict.ruling if stored else None,
         }
 
-    def _found(self, change: Change) -> tuple[Any, str]:
+    def _found(self, change: TargetChange) -> tuple[Any, str]:
         if change.release is None or self.claims is None:
             return None, ""
         return self.claims.found.get((str(change.target), change.release.n), (None, ""))
@@ -211,7 +211,7 @@ class Proposal:
             Table(("target", "change", "what", "was", "becomes", "evidence"), rows),
         ]
 
-    def _row(self, change: Change, is_wrong: bool) -> tuple[Cell, ...]:
+    def _row(self, change: TargetChange, is_wrong: bool) -> tuple[Cell, ...]:
         release, before = change.release, change.before
         return (
             Cell(str(change.target)),
@@ -222,14 +222,14 @@ class Proposal:
             Cell(self._evidence_words(change)),
         )
 
-    def _key(self, change: Change) -> tuple[str, int]:
+    def _key(self, change: TargetChange) -> tuple[str, int]:
         target = change.target
         is_there = self.workspace.deployments.find(str(target)) is not None
         return str(target), (
             self.workspace.deployments.line(target, *change.below) if is_there else 0
         )
 
-    def _evidence_words(self, change: Change) -> str:
+    def _evidence_words(self, change: TargetChange) -> str:
         stored, standing = self._found(change)
         if stored is None:
             return ""
@@ -237,7 +237,7 @@ class Proposal:
         return f"{stored.short} {stored.verdict.ruling}, {known.get(standing, standing)}"
 
 
-def _first_of_each(found: Iterable[Change]) -> Iterator[Change]:
+def _first_of_each(found: Iterable[TargetChange]) -> Iterator[TargetChange]:
     seen = set()
     for change in found:
         if str(change.target) not in seen:

@@ -10,7 +10,7 @@ from fftdeploy.cli.session import Session
 from fftdeploy.errors import ConfigError, GateError, InconclusiveError
 from fftdeploy.evaluation.evidence import evidence_folder
 from fftdeploy.evaluation.evidence.evidence import content_sha
-from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Question, Stored
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.wording import listed, plural
@@ -173,9 +173,9 @@ class QualityBar:
             )
         return None
 
-    def question(self, candidate: Bundle, baseline: Bundle | None) -> Question:
+    def question(self, candidate: Bundle, baseline: Bundle | None) -> EvidenceQuestion:
         """Say what evidence about `candidate` has to be about, to count."""
-        return Question(
+        return EvidenceQuestion(
             task=self.task,
             candidate=candidate,
             baseline=baseline,

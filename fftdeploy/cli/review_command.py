@@ -58,7 +58,7 @@ def review(
 
     bar = QualityBar(session, session.workspace, task)
     reviewer = actor_name(session, by)
-    answers: reviewing.Source
+    answers: reviewing.ReviewSource
     if source is not None:
         answers = Requests(session, bar, source, to, reviewer)
     elif unreviewed:

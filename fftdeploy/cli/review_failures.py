@@ -14,7 +14,7 @@ from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.evaluation.arms import LIVE
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders.grade import Grade
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.log_lines import Header
@@ -59,7 +59,9 @@ class Failures(InPlace):
             return False
         return datetime.fromisoformat(example.reviewed_at) >= self.run.made_at
 
-    def _failure(self, example: Example, outputs: Mapping[int, Output]) -> tuple[str, str] | None:
+    def _failure(
+        self, example: Example, outputs: Mapping[int, ModelOutput]
+    ) -> tuple[str, str] | None:
         """Return the first answer that does not pass, and why; None where all do."""
         for repeat, output in sorted(outputs.items()):
             if output.mark == MISSING:  # nothing was answered: no judgement of the model
@@ -73,7 +75,7 @@ class Failures(InPlace):
                 return output.text, "; ".join(part for part in said if part)
         return None
 
-    def _grade(self, example: Example, output: Output) -> Grade:
+    def _grade(self, example: Example, output: ModelOutput) -> Grade:
         if output.mark:
             return Grade(passed=False, score=0.0, reason=output.mark)
         grade = self.bar.grading.grade(output.text, example)

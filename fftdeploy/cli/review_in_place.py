@@ -10,7 +10,7 @@ from fftdeploy.cli.example_files import MAX_BYTES, ExampleFiles
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.evaluation.examples import reviewed
 from fftdeploy.evaluation.examples.example_lines import Example, LineError, parse_line
-from fftdeploy.evaluation.examples.reviewed import Review
+from fftdeploy.evaluation.examples.reviewed import ReviewDecision
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class InPlace(ExampleFiles):
     def problem(self, item: Item, reference: str) -> str:
         """Say why `reference` can't be the agreed answer; "" if it can."""
         placed = _placed(item)
-        row = self._revised(placed.row, Review(reference=reference))
+        row = self._revised(placed.row, ReviewDecision(reference=reference))
         try:
             example = parse_line(row.decode(), item.example.id, item.example.place, self.item)
         except LineError as error:
@@ -39,7 +39,9 @@ class InPlace(ExampleFiles):
 
     def keep(self, item: Item, reference: str) -> None:
         """Replace the agreed answer; raises ConflictError and DiskError."""
-        self._write(_placed(item), Review(reference, tuple(item.tags), self.by, self.stamp()[0]))
+        self._write(
+            _placed(item), ReviewDecision(reference, tuple(item.tags), self.by, self.stamp()[0])
+        )
 
     def reject(self, item: Item) -> None:
         """Confirm what was agreed on before; raises ConflictError and DiskError."""
@@ -47,11 +49,11 @@ class InPlace(ExampleFiles):
 
     def confirm(self, item: Item) -> None:
         """Leave the agreed answer as it is spelt; raises ConflictError and DiskError."""
-        self._write(_placed(item), Review(None, tuple(item.tags), self.by, self.stamp()[0]))
+        self._write(_placed(item), ReviewDecision(None, tuple(item.tags), self.by, self.stamp()[0]))
 
     def tag(self, item: Item) -> bool:
         """Add the tags to the example; raises ConflictError and DiskError."""
-        self._write(_placed(item), Review(tags=tuple(item.tags)))
+        self._write(_placed(item), ReviewDecision(tags=tuple(item.tags)))
         return True
 
     def placed(self, doubt: Callable[[Example], tuple[str, str] | None]) -> Sequence[Placed]:
@@ -78,7 +80,7 @@ class InPlace(ExampleFiles):
             items.append(Placed(example, *found, path=path, number=place, row=rows[place - 1]))
         return items
 
-    def _write(self, item: Placed, review: Review) -> None:
+    def _write(self, item: Placed, review: ReviewDecision) -> None:
         old, new = item.row, self._revised(item.row, review)
         self.change(
             item.path,
@@ -87,7 +89,7 @@ class InPlace(ExampleFiles):
         )
         item.row = new
 
-    def _revised(self, row: bytes, review: Review) -> bytes:
+    def _revised(self, row: bytes, review: ReviewDecision) -> bytes:
         return reviewed.revised(row, review, item_reference=(self.item or {}).get("reference"))
 
     def _rows(self, path: Path) -> list[bytes]:

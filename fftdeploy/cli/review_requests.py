@@ -22,7 +22,7 @@ from fftdeploy.evaluation.examples.example_lines import (
     parse_line,
 )
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
-from fftdeploy.evaluation.examples.production import MAX_BYTES, Request, read_requests
+from fftdeploy.evaluation.examples.production import MAX_BYTES, ProductionRequest, read_requests
 from fftdeploy.evaluation.examples.rejected import Rejected
 from fftdeploy.workspace import shown_path
 
@@ -34,7 +34,7 @@ _NO_ANSWER = "?"
 class _Asked(Item):
     """A request of production."""
 
-    request: Request | None = None
+    request: ProductionRequest | None = None
 
 
 class Requests(ExampleFiles):
@@ -137,13 +137,13 @@ class Requests(ExampleFiles):
             there, root=self.root, item=self.item, check=self.bar.grading.reference_problem
         )
 
-    def _read(self, source: Path) -> list[Request]:
+    def _read(self, source: Path) -> list[ProductionRequest]:
         path = Path.cwd() / source
         hint = "--from names a JSONL file of requests"
         snapshot = files.read(path, root=Path(path.anchor), hint=hint, max_bytes=MAX_BYTES)
         return read_requests(snapshot.data, str(source))
 
-    def _example(self, request: Request, reference: str) -> Example:
+    def _example(self, request: ProductionRequest, reference: str) -> Example:
         content = request.example(reference, self._item_key(request))
         text = json.dumps(content, ensure_ascii=False)
         try:
@@ -151,14 +151,14 @@ class Requests(ExampleFiles):
         except LineError as error:
             raise ConfigError(error.message, hint=error.hint, where=request.place) from None
 
-    def _item(self, request: Request, example: Example) -> Item:
+    def _item(self, request: ProductionRequest, example: Example) -> Item:
         agreed = request.content.get("item", {}).get(self._item_key(request), "")
         text = agreed if isinstance(agreed, str) else json.dumps(agreed, ensure_ascii=False)
         return _Asked(
             replace(example, reference=text), request.output, request.mark, request=request
         )
 
-    def _item_key(self, request: Request) -> str:
+    def _item_key(self, request: ProductionRequest) -> str:
         """Return the key that holds the reference of an evals item."""
         item: Mapping[str, Any] = request.content.get("item", {})
         if self.item and "reference" in self.item:
@@ -173,7 +173,7 @@ class Requests(ExampleFiles):
                 return made
 
 
-def _request(item: Item) -> Request:
+def _request(item: Item) -> ProductionRequest:
     assert isinstance(item, _Asked)  # noqa: S101  they come from `pending`
     assert item.request is not None  # noqa: S101  as above
     return item.request

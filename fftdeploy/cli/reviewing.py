@@ -43,7 +43,7 @@ class Item:
     """What stands over it."""
 
 
-class Source(Protocol):
+class ReviewSource(Protocol):
     """Where answers come from, and where decisions about them go."""
 
     where: str
@@ -79,7 +79,7 @@ class Source(Protocol):
 class Review:
     """One sitting."""
 
-    def __init__(self, session: Session, task: str, source: Source) -> None:
+    def __init__(self, session: Session, task: str, source: ReviewSource) -> None:
         self.session = session
         self.task = task
         self.source = source
@@ -146,7 +146,7 @@ class Review:
         start = item.draft or item.output or item.example.reference
         try:
             edited = editor.edit(start, self.session.environ)
-        except editor.EditError as error:
+        except editor.EditorError as error:
             self._say(f"{error}: nothing was taken")
             return None
         decision = self._keep(item, edited, "edited")

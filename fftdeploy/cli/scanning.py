@@ -12,7 +12,7 @@ from fftdeploy.policy import policy
 from fftdeploy.policy.globs import compile_glob
 from fftdeploy.pull_request import scanned_files, second_files
 from fftdeploy.pull_request.scan import ESCAPE, Hit, Search, Use, uses
-from fftdeploy.pull_request.scanned_files import Source
+from fftdeploy.pull_request.scanned_files import ScannedFile
 from fftdeploy.workspace import shown_path
 
 _MOST = 1000
@@ -68,7 +68,7 @@ class Scan:
                 yield self._finding(source, hit)
             del content  # before the next one is read
 
-    def _finding(self, source: Source, hit: Hit) -> Finding:
+    def _finding(self, source: ScannedFile, hit: Hit) -> Finding:
         used = self.uses.get(hit.model, ())
         place = self._place(source)
         if not used:
@@ -81,17 +81,17 @@ class Scan:
         message = f"{hit.model} is {_told(used)}"
         return Finding("literal-model", "error", target, message, place, hit.line, hint)
 
-    def _second_file(self, source: Source) -> Iterator[Finding]:
+    def _second_file(self, source: ScannedFile) -> Iterator[Finding]:
         """Yield a notice about a deployments file or policy that is not of what is scanned for."""
         folders = (self.workspace.folder, self.workspace.snapshot.real.parent)
         if source.path not in [folder / policy.FILE_NAME for folder in folders]:
             yield from second_files.notices([source.name], {source.name: self._place(source)})
 
-    def _unread(self, source: Source, problem: str) -> Finding:
+    def _unread(self, source: ScannedFile, problem: str) -> Finding:
         place = self._place(source)
         return Finding("unread", "notice", place, f"not looked at: {problem}", place)
 
-    def _place(self, source: Source) -> str:
+    def _place(self, source: ScannedFile) -> str:
         """Name a file as a person here would, or from the root for GitHub's sake."""
         return source.name if self.session.output.form == "github" else shown_path(source.path)
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fftdeploy.api.readiness import Facts, find_shutdown
+from fftdeploy.api.readiness import ModelFacts, find_shutdown
 from fftdeploy.errors import FftdeployError
 from fftdeploy.planning import bundles, plan
 from fftdeploy.policy.prices import Prices
-from fftdeploy.pull_request.comparison import Comparison, Measured, Named, Side, Together
+from fftdeploy.pull_request.comparison import Measured, Named, Side, TargetComparison, Together
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what was never evaluated pays for none of it
     from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 
 
-class Source:
+class SideFiles:
     """The files that sides are read from: the working tree's, or a ref's."""
 
     def __init__(self, workspace: Workspace, prices: Prices, now: datetime) -> None:
@@ -44,7 +44,7 @@ class Source:
             profile.content if profile else {},
             job=self._jobs.get(live.model, ""),
             way_back=next((c for c in candidates if c.fate in {"ask", "profile"}), None),
-            shutdown=find_shutdown(Facts(live.model), None),
+            shutdown=find_shutdown(ModelFacts(live.model), None),
             price=self.prices.price(live.model),
             hold=target.hold_on(live, self.now),
         )
@@ -72,7 +72,7 @@ def evidence_named(side: Side | None) -> str:
     return next(named, "")
 
 
-def with_evidence(found: Comparison, before: Source, after: Source) -> Comparison:
+def with_evidence(found: TargetComparison, before: SideFiles, after: SideFiles) -> TargetComparison:
     """Return a comparison with what evidence says of both sides.
 
     An evaluation that asked both bundles the same examples is worth more than one for each: it
@@ -92,14 +92,14 @@ def with_evidence(found: Comparison, before: Source, after: Source) -> Compariso
 
 
 def _stored(
-    old: Side, named: "list[Stored | None]", before: Source, after: Source
+    old: Side, named: "list[Stored | None]", before: SideFiles, after: SideFiles
 ) -> "Iterator[Stored]":
     yield from (stored for stored in named if stored is not None)
     if before is after:
         yield from before.folder.of_task(old.target.task)
 
 
-def _named(side: Side | None, source: Source) -> "tuple[Side | None, Stored | None]":
+def _named(side: Side | None, source: SideFiles) -> "tuple[Side | None, Stored | None]":
     """Return the side with the evidence that it names, and that evidence where it can be read."""
     evidence = evidence_named(side)
     if side is None or not evidence:

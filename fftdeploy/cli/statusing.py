@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from fftdeploy.api.proof import Question
-from fftdeploy.api.readiness import Facts, Readiness, Shutdown, find_shutdown
+from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.cli.as_json import bundle_json, hold_json, readiness_json, release_json
 from fftdeploy.cli.session import Session
@@ -121,14 +121,14 @@ class Status:
 
     def _shutdown(self, bundle: Bundle) -> Shutdown | None:
         known = self._readiness(bundle)
-        return known.shutdown if known else find_shutdown(Facts(bundle.model), None)
+        return known.shutdown if known else find_shutdown(ModelFacts(bundle.model), None)
 
     def _failures(self, row: _Row) -> list[Finding]:
         """Find what `--fail-on` asks for in one target."""
         target, known = row.target, self._readiness(row.live)
         shutdown = self._shutdown(row.live)
         work, session = self.workspace, self.session
-        facts = findings.Facts(
+        facts = findings.FindingFacts(
             work.deployments, work.policy, work.sha, session.now(), session.place
         )
         failures = {

@@ -20,7 +20,7 @@ _FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "modera
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class ModelOutput:
     """One answer; `mark` is "" where it can be graded, else a mark of `results.MARKS`."""
 
     text: str = ""
@@ -44,31 +44,31 @@ class Output:
         return {name: value for name in _FIELDS if (value := getattr(self, name))}
 
 
-def output_from(content: Mapping[str, Any]) -> Output:
+def output_from(content: Mapping[str, Any]) -> ModelOutput:
     """Read what `as_json` has written, and leave the rest of `content` aside."""
-    return Output(**{name: content[name] for name in _FIELDS if name in content})
+    return ModelOutput(**{name: content[name] for name in _FIELDS if name in content})
 
 
-_FIELDS = tuple(Output.__dataclass_fields__)
+_FIELDS = tuple(ModelOutput.__dataclass_fields__)
 
 
 class _ShapeError(ValueError):
     """The body is not the endpoint's object; the text says what is wrong with it."""
 
 
-def read_output(answer: Answer, endpoint: str) -> Output:
+def read_output(answer: Answer, endpoint: str) -> ModelOutput:
     """Read an answer of `endpoint` (`chat` or `responses`); whatever came, it has a reading."""
     if answer.status == 400 and answer.has_error and {answer.code, answer.type} & _FILTER_CODES:
-        return Output(mark="filtered", request_id=answer.request_id)
+        return ModelOutput(mark="filtered", request_id=answer.request_id)
     if answer.fault == "too-large":
-        return Output(mark="truncated", request_id=answer.request_id)
+        return ModelOutput(mark="truncated", request_id=answer.request_id)
     if answer.status != 200 or answer.problem:
-        return Output(mark=MISSING, problem=_failure(answer), request_id=answer.request_id)
+        return ModelOutput(mark=MISSING, problem=_failure(answer), request_id=answer.request_id)
     try:
         read = _chat if endpoint == "chat" else _response
         return _capped(read(answer.body, answer.request_id))
     except _ShapeError as error:
-        return Output(mark=MISSING, problem=str(error), request_id=answer.request_id)
+        return ModelOutput(mark=MISSING, problem=str(error), request_id=answer.request_id)
 
 
 def _failure(answer: Answer) -> str:
@@ -78,13 +78,13 @@ def _failure(answer: Answer) -> str:
     return plain(f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}", 300)
 
 
-def _capped(output: Output) -> Output:
+def _capped(output: ModelOutput) -> ModelOutput:
     if len(output.text) <= MAX_CHARS:
         return output
     return replace(output, text=output.text[:MAX_CHARS], mark=output.mark or "truncated")
 
 
-def _chat(body: Any, request_id: str) -> Output:
+def _chat(body: Any, request_id: str) -> ModelOutput:
     root = _object(body, "the answer")
     _require(root.get("object") == "chat.completion", "the answer is no chat.completion")
     choices = _list(root.get("choices"), "its choices")
@@ -97,7 +97,7 @@ def _chat(body: Any, request_id: str) -> Output:
         for call in _list(message.get("tool_calls"), "its tool_calls")
     ]
     refusal = _text(message.get("refusal"), "its refusal")
-    return Output(
+    return ModelOutput(
         text=_said(content, calls) or refusal,
         mark=_mark(
             refused=bool(refusal),
@@ -112,7 +112,7 @@ def _chat(body: Any, request_id: str) -> Output:
     )
 
 
-def _response(body: Any, request_id: str) -> Output:
+def _response(body: Any, request_id: str) -> ModelOutput:
     root = _object(body, "the answer")
     _require(root.get("object") == "response", "the answer is no response")
     status = root.get("status")
@@ -121,7 +121,7 @@ def _response(body: Any, request_id: str) -> Output:
     reason = _object(details, "its incomplete_details").get("reason") if details else None
     texts, refusals, calls = _items(root)
     content, refusal = "".join(texts), "".join(refusals)
-    return Output(
+    return ModelOutput(
         text=_said(content, calls) or refusal,
         mark=_mark(
             refused=bool(refusal),

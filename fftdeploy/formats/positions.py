@@ -310,7 +310,7 @@ class _Names:
         return clash
 
 
-class _Index(_Names):
+class _NameIndex(_Names):
     """The names of a whole document, where its lines end, and the arrays that were looked into."""
 
     def __init__(self, text: str) -> None:
@@ -355,8 +355,8 @@ class _Index(_Names):
 
 
 @lru_cache(maxsize=1)  # `check` asks for the line of every target, and release, of one text
-def _index(text: str) -> _Index:
-    return _Index(text)
+def _index(text: str) -> _NameIndex:
+    return _NameIndex(text)
 
 
 def _leads(key: tuple[str, ...], path: Path) -> bool:

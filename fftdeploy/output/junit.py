@@ -28,7 +28,7 @@ def junit(evidence: Evidence, evidence_id: str, secrets: Collection[str] = ()) -
         ConfigError: The evidence's verdict is not one.
     """
     verdict = read_verdict(evidence.verdict)
-    writer = _Writer(evidence, verdict, secrets)
+    writer = _JunitWriter(evidence, verdict, secrets)
     cases = [writer.gate(), *writer.cases()]
     found = {
         "tests": len(cases),
@@ -46,7 +46,7 @@ def junit(evidence: Evidence, evidence_id: str, secrets: Collection[str] = ()) -
     )
 
 
-class _Writer:
+class _JunitWriter:
     def __init__(self, evidence: Evidence, verdict: Verdict, secrets: Collection[str]) -> None:
         self._evidence, self._verdict, self._secrets = evidence, verdict, secrets
         self._broke = frozenset(verdict.broke)

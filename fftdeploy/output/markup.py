@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from fftdeploy.output.clean import annotation
-from fftdeploy.output.report import Block, Cell, Details, Diff, Line, Raw, Report, Table
+from fftdeploy.output.report import Block, Cell, Details, Line, Patch, Raw, Report, Table
 from fftdeploy.planning.finding import Finding
 
 _MOST_ANNOTATIONS = 10
@@ -49,7 +49,7 @@ def _block(block: Block, plain: Callable[[str], str], escape: Callable[[str], st
         case Line(cells):
             # Four blanks in front would make it code, and the escapes in it visible.
             return "".join(_cell(cell, escape) for cell in cells).lstrip(" ") + "\n"
-        case Diff(text):
+        case Patch(text):
             fence = "`" * max(3, _longest_run(text) + 1)
             shown = plain(text.replace("\r\n", "\n"))
             return f"{fence}diff\n{shown}{fence}\n"

@@ -41,7 +41,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Diff:
+class Patch:
     """A unified diff."""
 
     text: str
@@ -62,7 +62,7 @@ class Details:
     blocks: "tuple[Block, ...]"
 
 
-Block = Line | Table | Diff | Raw | Details
+Block = Line | Table | Patch | Raw | Details
 
 
 @dataclass(frozen=True, slots=True)

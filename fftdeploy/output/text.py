@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from rich.cells import cell_len
 
 from fftdeploy.output.clean import one_line
-from fftdeploy.output.report import Block, Cell, Details, Diff, Line, Raw, Table, Tone
+from fftdeploy.output.report import Block, Cell, Details, Line, Patch, Raw, Table, Tone
 
 # What a terminal of any age can do: SGR parameters, "" for none.
 _STYLES: dict[Tone, str] = {
@@ -68,7 +68,7 @@ def _rows_of(
             plain = "".join(text for text, _ in pieces)
             indent = len(plain) - len(plain.lstrip(" ")) + _HANGING
             yield from _fitted(pieces, width, indent)
-        case Diff(text):
+        case Patch(text):
             yield from _diff(text, clean)
         case Table():
             yield from _table(block, width, clean)

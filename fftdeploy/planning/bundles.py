@@ -14,7 +14,7 @@ Shas = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class BundleSource:
     """The bundle asked for, and where it came from."""
 
     bundle: Bundle
@@ -64,7 +64,7 @@ def choose_source(
     job: str | None = None,
     profile: str | None = None,
     no_profile: bool = False,
-) -> Source:
+) -> BundleSource:
     """Find the bundle that `promote` is asked to make live.
 
     Args:
@@ -99,7 +99,7 @@ def choose_source(
     require_profile(bundle, shas)
     if bundle == source.bundle:
         return source
-    return Source(bundle, "job" if job else "model", job)
+    return BundleSource(bundle, "job" if job else "model", job)
 
 
 def _from(rules: Rules, environment: str, asked: str | None) -> str:
@@ -115,7 +115,9 @@ def _from(rules: Rules, environment: str, asked: str | None) -> str:
     )
 
 
-def _from_environment(deployments: Deployments, task: str, environment: str, shas: Shas) -> Source:
+def _from_environment(
+    deployments: Deployments, task: str, environment: str, shas: Shas
+) -> BundleSource:
     source = deployments.targets.get((task, environment))
     if source is None:
         raise UsageError(
@@ -123,7 +125,7 @@ def _from_environment(deployments: Deployments, task: str, environment: str, sha
             hint=f"promote into it first: fftdeploy promote {task}/{environment} --model ID",
             code="unknown-target",
         )
-    return Source(live_bundle(source, shas), environment)
+    return BundleSource(live_bundle(source, shas), environment)
 
 
 def _from_model(
@@ -134,7 +136,7 @@ def _from_model(
     now: datetime,
     model: str,
     job: str | None,
-) -> Source:
+) -> BundleSource:
     """Take the whole bundle of a source environment that has `model`, else build one."""
     task, _ = name
     sources = [deployments.targets.get((task, source)) for source in rules.sources]
@@ -149,7 +151,7 @@ def _from_model(
     profile = target.profile if target else None
     note = f"profile {profile} is kept from what is live" if profile else ""
     sha = shas(profile) if profile else None
-    return Source(
+    return BundleSource(
         Bundle(model, profile=profile, profile_sha=sha), "job" if job else "model", job, note
     )
 
@@ -159,10 +161,10 @@ def source_holds(source: Target | None, release: Release, now: datetime) -> bool
     return source is not None and source.hold_on(release.bundle, now) is not None
 
 
-def _with_job(bundle: Bundle, environment: str, job: str | None) -> Source:
+def _with_job(bundle: Bundle, environment: str, job: str | None) -> BundleSource:
     # A release names its job only where the job is what was promoted; here it was the bundle.
     note = f"{environment} has this model: its whole bundle is taken" if bundle.profile else ""
-    return Source(bundle, "job" if job else environment, job, note)
+    return BundleSource(bundle, "job" if job else environment, job, note)
 
 
 def require_profile(bundle: Bundle, shas: Shas) -> None:

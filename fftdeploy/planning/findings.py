@@ -29,7 +29,7 @@ EvidenceProblem = Callable[[str, str], FftdeployError | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FindingFacts:
     """The file and all that was read beside it."""
 
     deployments: Deployments
@@ -46,7 +46,7 @@ class Facts:
     """None where nobody looks."""
 
 
-def find(facts: Facts, targets: Iterable[Target]) -> list[Finding]:
+def find(facts: FindingFacts, targets: Iterable[Target]) -> list[Finding]:
     """List what is proved wrong or due: in the file as a whole, then target by target."""
     found = list(_without_policy(facts))
     for target in targets:
@@ -57,7 +57,7 @@ def find(facts: Facts, targets: Iterable[Target]) -> list[Finding]:
     return found
 
 
-def hand_edit(facts: Facts, target: Target) -> Finding | None:
+def hand_edit(facts: FindingFacts, target: Target) -> Finding | None:
     """Find that the live bundle is not what the newest release says."""
     newest = target.newest
     live = bundles.live_bundle(target, facts.shas)
@@ -77,7 +77,7 @@ def hand_edit(facts: Facts, target: Target) -> Finding | None:
 
 
 def about(
-    facts: Facts,
+    facts: FindingFacts,
     target: Target,
     code: str,
     message: str,
@@ -90,7 +90,7 @@ def about(
     return Finding(code, severity, str(target), message, facts.shown, line, hint)
 
 
-def _without_policy(facts: Facts) -> Iterator[Finding]:
+def _without_policy(facts: FindingFacts) -> Iterator[Finding]:
     if not facts.policy.exists:
         yield Finding(
             "no-policy",
@@ -112,7 +112,7 @@ def _without_policy(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
+def _in_target(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     from fftdeploy.releases import edit  # it brings tomlkit, which `status` has no use for
 
     live = bundles.live_bundle(target, facts.shas)
@@ -134,7 +134,7 @@ def _in_target(facts: Facts, target: Target) -> Iterator[Finding]:
     yield from _evidence(facts, target)
 
 
-def _from_api(facts: Facts, target: Target) -> Iterator[Finding]:
+def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     known = facts.readiness.get(str(target))
     for notice in known.notices if known else ():
         yield about(facts, target, "deprecated", notice)
@@ -149,7 +149,7 @@ def _from_api(facts: Facts, target: Target) -> Iterator[Finding]:
         yield about(facts, target, known.state, known.message, hint=known.hint)
 
 
-def _runway(facts: Facts, target: Target) -> Iterator[Finding]:
+def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     shutdown = facts.shutdowns.get(str(target))
     if shutdown is None:
         return
@@ -160,7 +160,7 @@ def _runway(facts: Facts, target: Target) -> Iterator[Finding]:
         yield about(facts, target, "runway", message, hint="promote a successor")
 
 
-def _record_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     newest, known = target.newest, facts.readiness.get(str(target))
     proved = known is not None and known.is_ready and "probed" in known.basis
     if newest is not None and not newest.verified and not proved:
@@ -184,7 +184,7 @@ def _record_notices(facts: Facts, target: Target) -> Iterator[Finding]:
     yield from _way_back_notices(facts, target)
 
 
-def _way_back_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+def _way_back_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     """Say as soon as the next way back is gone, or not usable, as far as files can tell."""
     if target.newest is None:
         return
@@ -199,7 +199,7 @@ def _way_back_notices(facts: Facts, target: Target) -> Iterator[Finding]:
         yield about(facts, target, "rollback-profile", message)
 
 
-def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
+def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     live = bundles.live_bundle(target, facts.shas)
     rules = facts.policy.rules(target.environment)
 
@@ -224,7 +224,7 @@ def _policy_notices(facts: Facts, target: Target) -> Iterator[Finding]:
         yield about(facts, target, "policy-order", breach.message)
 
 
-def _evidence(facts: Facts, target: Target) -> Iterator[Finding]:
+def _evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     """Say where a protected target rests on no evidence, and any on evidence that does not hold."""
     if facts.evidence_problem is None:
         return
@@ -240,7 +240,9 @@ def _evidence(facts: Facts, target: Target) -> Iterator[Finding]:
             return
 
 
-def _evidence_finding(facts: Facts, target: Target, row: int, error: FftdeployError) -> Finding:
+def _evidence_finding(
+    facts: FindingFacts, target: Target, row: int, error: FftdeployError
+) -> Finding:
     """Say what keeps evidence from counting: only that it was edited is proved wrong."""
     release = target.releases[row]
     place = ("releases", row)
@@ -254,7 +256,7 @@ def _evidence_finding(facts: Facts, target: Target, row: int, error: FftdeployEr
     return about(facts, target, "evidence", message, severity, "fftdeploy verify", place)
 
 
-def _lack_of_evidence(facts: Facts, target: Target) -> Iterator[Finding]:
+def _lack_of_evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     newest = target.newest
     if facts.policy.gate(target.task) is None:
         message = f"{target} is protected, and task {target.task!r} has no gate: --why is enough"
@@ -264,7 +266,7 @@ def _lack_of_evidence(facts: Facts, target: Target) -> Iterator[Finding]:
         yield about(facts, target, "no-evidence", message, hint=f"fftdeploy eval {target} live")
 
 
-def _override_clashes(facts: Facts) -> Iterator[Finding]:
+def _override_clashes(facts: FindingFacts) -> Iterator[Finding]:
     named: dict[str, list[Target]] = defaultdict(list)
     for target in facts.deployments.targets.values():
         named[names.override_variable(target.task, target.environment)].append(target)

@@ -11,8 +11,8 @@ from typing import Literal
 
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.planning.bundles import (
+    BundleSource,
     Shas,
-    Source,
     is_recorded,
     lacks_file,
     live_bundle,
@@ -102,7 +102,7 @@ def recorded(target: Target, live: Bundle, actor: Actor) -> Target:
 def plan_promotion(
     target: Target | None,
     name: tuple[str, str],
-    source: Source,
+    source: BundleSource,
     rules: Rules,
     shas: Shas,
     actor: Actor,
@@ -378,7 +378,9 @@ def _refuse_held(target: Target, bundle: Bundle, now: datetime) -> None:
         )
 
 
-def _released(target: Target, source: Source, actor: Actor, overrides: tuple[str, ...]) -> Target:
+def _released(
+    target: Target, source: BundleSource, actor: Actor, overrides: tuple[str, ...]
+) -> Target:
     release = Release(
         n=_next_number(target),
         bundle=source.bundle,

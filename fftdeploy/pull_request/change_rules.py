@@ -10,7 +10,7 @@ from fftdeploy.planning.bundles import Shas, live_bundle
 from fftdeploy.planning.finding import Finding
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import FILE_NAME, Breach, Policy, Rules
-from fftdeploy.pull_request.changes import Change
+from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
 from fftdeploy.times import short_duration
 
@@ -53,7 +53,7 @@ class Ground:
 
     def about(
         self,
-        change: Change,
+        change: TargetChange,
         code: str,
         message: str,
         hint: str = "",
@@ -66,7 +66,7 @@ class Ground:
         return Finding(code, severity, str(target), message, self.shown, line, hint)
 
 
-def judge(ground: Ground, changes: Iterable[Change]) -> list[Finding]:
+def judge(ground: Ground, changes: Iterable[TargetChange]) -> list[Finding]:
     """List what speaks against `changes`, and what a reviewer should see; evidence is apart."""
     found: list[Finding] = []
     for change in changes:
@@ -74,7 +74,7 @@ def judge(ground: Ground, changes: Iterable[Change]) -> list[Finding]:
     return found
 
 
-def _promotion(ground: Ground, change: Change) -> Iterator[Finding]:
+def _promotion(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     """Judge a row that makes a bundle live, or records one that is."""
     release, target = change.release, change.target
     if release is None:
@@ -124,7 +124,7 @@ def _by_rollback(old: Target | None, target: Target) -> Held:
     )
 
 
-def _is_record(ground: Ground, change: Change) -> bool:
+def _is_record(ground: Ground, change: TargetChange) -> bool:
     """Tell whether a row only records what the base has live: an edit by hand, adopted."""
     old = ground.old(change.target)
     if old is None or change.release is None or change.kind != "adopt":
@@ -132,19 +132,19 @@ def _is_record(ground: Ground, change: Change) -> bool:
     return change.release.bundle == ground.live(old)
 
 
-def is_record_below(ground: Ground, change: Change) -> bool:
+def is_record_below(ground: Ground, change: TargetChange) -> bool:
     """Tell whether a row records what the base has live so that the next row may replace it."""
     return _is_record(ground, change) and change.release != change.target.newest
 
 
-def _environment(ground: Ground, change: Change) -> Iterator[Finding]:
+def _environment(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     known, name = ground.policy.default_sources, change.target.environment
     if known and name not in known:
         message = f"the base's {FILE_NAME} knows no environment {name!r}"
         yield ground.about(change, "policy-environment", message, "merge the policy first")
 
 
-def _row(ground: Ground, change: Change, release: Release) -> Iterator[Finding]:
+def _row(ground: Ground, change: TargetChange, release: Release) -> Iterator[Finding]:
     """Doubt a row whose time was made up: soak will count from it once it is merged."""
     old, target = ground.old(change.target), change.target
     top = old.newest.n if old is not None and old.newest is not None else 0
@@ -162,7 +162,9 @@ def _row(ground: Ground, change: Change, release: Release) -> Iterator[Finding]:
         yield ground.about(change, "backdated", message, severity="notice")
 
 
-def _overrides(ground: Ground, change: Change, release: Release, rules: Rules) -> Iterator[Finding]:
+def _overrides(
+    ground: Ground, change: TargetChange, release: Release, rules: Rules
+) -> Iterator[Finding]:
     if not release.overrides:
         return
     if not rules.allow_overrides:
@@ -173,7 +175,9 @@ def _overrides(ground: Ground, change: Change, release: Release, rules: Rules) -
         yield ground.about(change, "why", message)
 
 
-def _breaches(ground: Ground, change: Change, release: Release, rules: Rules) -> Iterator[Finding]:
+def _breaches(
+    ground: Ground, change: TargetChange, release: Release, rules: Rules
+) -> Iterator[Finding]:
     target = change.target
     if str(target) in ground.dead:
         return
@@ -202,7 +206,9 @@ def _breaches(ground: Ground, change: Change, release: Release, rules: Rules) ->
         )
 
 
-def _unseen_soak(ground: Ground, change: Change, release: Release, rules: Rules) -> Breach | None:
+def _unseen_soak(
+    ground: Ground, change: TargetChange, release: Release, rules: Rules
+) -> Breach | None:
     """Doubt a soak that the record claims and the base's history does not show.
 
     A release says when it was written; how long its pull request was open, it does not.
@@ -217,7 +223,7 @@ def _unseen_soak(ground: Ground, change: Change, release: Release, rules: Rules)
     return Breach("soak", f"the base did not have {release.bundle} live {asked} ago")
 
 
-def _rollback(ground: Ground, change: Change) -> Iterator[Finding]:
+def _rollback(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     """Judge a row that claims to go back: it needs no gate, so that it must go back to a release.
 
     Only what the base has a record of, with a prompt that the base has, was ever let through.
@@ -255,7 +261,7 @@ def _removes(target: Target, live: Bundle, ground: Ground, back: Release) -> boo
     return is_forward or target.unlifted.hold_on(live, ground.now) is not None
 
 
-def _unexplained(ground: Ground, change: Change) -> Iterator[Finding]:
+def _unexplained(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     target = change.target
     is_first = ground.old(target) is None and not target.releases
     if is_first and not ground.policy.rules(target.environment).protected:
@@ -264,12 +270,12 @@ def _unexplained(ground: Ground, change: Change) -> Iterator[Finding]:
     yield ground.about(change, "unexplained", change.message, hint)
 
 
-def _removed_release(ground: Ground, change: Change) -> Iterator[Finding]:
+def _removed_release(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     hint = f"undo the revert, and: fftdeploy rollback {change.target}"
     yield ground.about(change, "removed-release", change.message, hint)
 
 
-def _removed_target(ground: Ground, change: Change) -> Iterator[Finding]:
+def _removed_target(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     protected = ground.policy.rules(change.target.environment).protected
     severity: Literal["error", "notice"] = "error" if protected else "notice"
     message = f"{change.target} is gone: applications that ask for it will fail"

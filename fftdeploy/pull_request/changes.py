@@ -29,7 +29,7 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TargetChange:
     """One thing that happened to a target."""
 
     kind: Kind
@@ -51,23 +51,25 @@ class Change:
 
 def between(
     before: Deployments, after: Deployments, shas_before: Shas, shas_after: Shas
-) -> list[Change]:
+) -> list[TargetChange]:
     """List what happened to every target, in the order of the file after; gone ones last."""
-    found: list[Change] = []
+    found: list[TargetChange] = []
     for key, target in after.targets.items():
         old = before.targets.get(key)
         if old is None:
-            found.append(Change("new-target", target, "it is new"))
+            found.append(TargetChange("new-target", target, "it is new"))
         found += _in_target(old or _empty(target), target, shas_before, shas_after)
     gone = [target for key, target in before.targets.items() if key not in after.targets]
-    return found + [Change("removed-target", target, "it is gone") for target in gone]
+    return found + [TargetChange("removed-target", target, "it is gone") for target in gone]
 
 
 def _empty(target: Target) -> Target:
     return Target(target.task, target.environment, model="")
 
 
-def _in_target(old: Target, new: Target, shas_before: Shas, shas_after: Shas) -> Iterator[Change]:
+def _in_target(
+    old: Target, new: Target, shas_before: Shas, shas_after: Shas
+) -> Iterator[TargetChange]:
     live_before = live_bundle(old, shas_before) if old.model else None
     live_after = live_bundle(new, shas_after)
     if old == new and live_before == live_after:
@@ -78,39 +80,39 @@ def _in_target(old: Target, new: Target, shas_before: Shas, shas_after: Shas) ->
         yield _hand_edit(new, live_before, live_after)
 
 
-def _hand_edit(new: Target, before: Bundle | None, after: Bundle) -> Change:
+def _hand_edit(new: Target, before: Bundle | None, after: Bundle) -> TargetChange:
     if before is None:
         what = f"{after} is live without a release"
-        return Change("unexplained", new, what, ("model",))
+        return TargetChange("unexplained", new, what, ("model",))
     if replace(before, profile_sha=None) == replace(after, profile_sha=None):
         what = f"profile {after.profile} was changed in place"
-        return Change("unexplained", new, what, ("profile",))
+        return TargetChange("unexplained", new, what, ("profile",))
     what = f"the lines say {after} and no release does: a hand edit"
-    return Change("unexplained", new, what, ("model",))
+    return TargetChange("unexplained", new, what, ("model",))
 
 
-def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[Change]:
+def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[TargetChange]:
     """Explain the releases: rows added on top, from the oldest to the newest; and the rest."""
     top = old.newest.n if old.newest else 0
     for release in old.releases:
         kept = new.by_number.get(release.n)
         if kept is None:
             what = f"release {release.n} ({release.bundle}) was removed, as a git revert does"
-            yield Change("removed-release", new, what)
+            yield TargetChange("removed-release", new, what)
         elif kept != release:
             what = f"release {release.n} was rewritten"
-            yield Change("unexplained", new, what, ("releases", new.place(release.n)))
+            yield TargetChange("unexplained", new, what, ("releases", new.place(release.n)))
     added = [release for release in new.releases if release.n not in old.by_number]
     for release in reversed(added):
         place = ("releases", new.place(release.n))
         if release.n < top:
             what = f"release {release.n} was slipped in below release {top}"
-            yield Change("unexplained", new, what, place)
+            yield TargetChange("unexplained", new, what, place)
             continue
-        yield Change(_kind(release, live), new, _said(release), place, release, live)
+        yield TargetChange(_kind(release, live), new, _said(release), place, release, live)
         if release.overrides:
             what = f"release {release.n} sets aside: {', '.join(release.overrides)}"
-            yield Change("override", new, what, place)
+            yield TargetChange("override", new, what, place)
         live = release.bundle
 
 
@@ -135,7 +137,7 @@ def _said(release: Release) -> str:
     return f"release {release.n}, {how}"
 
 
-def _holds(old: Target, new: Target) -> Iterator[Change]:
+def _holds(old: Target, new: Target) -> Iterator[TargetChange]:
     """Explain the holds; those that a rollback put on what it removed are part of it."""
     known = frozenset(old.holds)
     missing = Counter(old.holds) - Counter(new.holds)
@@ -150,15 +152,15 @@ def _holds(old: Target, new: Target) -> Iterator[Change]:
         if hold.lifted is not None and missing[before]:
             missing[before] -= 1
             what = f"the hold on {_held(hold)} was lifted by {hold.lifted_by}: {hold.lifted_why}"
-            yield Change("unhold", new, what, place)
+            yield TargetChange("unhold", new, what, place)
         elif hold.lifted is not None:
             what = f"a hold on {_held(hold)} comes lifted, by {hold.lifted_by}: {hold.lifted_why}"
-            yield Change("unhold", new, what, place)
+            yield TargetChange("unhold", new, what, place)
         elif hold.since not in rollbacks or hold.model not in removed:
-            yield Change("hold", new, f"{_held(hold)} is on hold: {hold.why}", place)
+            yield TargetChange("hold", new, f"{_held(hold)} is on hold: {hold.why}", place)
     for hold in missing.elements():
         what = f"the hold on {_held(hold)} was removed or rewritten: `unhold` lifts one"
-        yield Change("unexplained", new, what, ("holds",))
+        yield TargetChange("unexplained", new, what, ("holds",))
 
 
 def _unlifted(hold: Hold) -> Hold:

@@ -15,7 +15,7 @@ from fftdeploy.models.retirement import parse_fine_tune
 from fftdeploy.planning import bundles
 from fftdeploy.planning.plan import Candidate
 from fftdeploy.policy.prices import Price
-from fftdeploy.pull_request.changes import Change
+from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import Bundle, Hold, Target
 
 ALWAYS = frozenset({"model", "runway", "rollback"})
@@ -78,13 +78,13 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TargetComparison:
     """Both sides of one target, or of a task in two environments; None where it is not there."""
 
     names: tuple[str, str]
     before: Side | None
     after: Side | None
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TargetChange, ...] = ()
     """What happened in between, where the sides are two moments."""
     together: Together | None = None
 

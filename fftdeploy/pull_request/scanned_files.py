@@ -22,7 +22,7 @@ _OWN_FILES = (files.NAME, policy.FILE_NAME)
 _OWN_FOLDER = ".fftdeploy"
 
 
-class Source(NamedTuple):
+class ScannedFile(NamedTuple):
     """A file, spelled from the root of the repository that it is in."""
 
     root: Path
@@ -43,7 +43,7 @@ class Content(NamedTuple):
 
 def find(
     paths: Iterable[Path], home: Path, environ: Mapping[str, str], say: Callable[[str], None]
-) -> list[Source]:
+) -> list[ScannedFile]:
     """List the files at and below `paths` that git tracks.
 
     Args:
@@ -66,13 +66,13 @@ def find(
         name = real.relative_to(roots[folder]).as_posix()
         asked[roots[folder]].append("" if name == "." else name)
     return [
-        Source(root, name)
+        ScannedFile(root, name)
         for root, names in asked.items()
         for name in _names(root, names, environ, say)
     ]
 
 
-def read(source: Source) -> Content | None:
+def read(source: ScannedFile) -> Content | None:
     """Return the content of a text file; None for what is binary, gone, or not a regular file."""
     try:
         file = os.open(source.path, _OPEN)
@@ -145,7 +145,7 @@ def _root(folder: Path, home: Path) -> Path:
     return root
 
 
-def is_own(source: Source) -> bool:
+def is_own(source: ScannedFile) -> bool:
     """Tell whether it is a file of fftdeploy's own, in whatever folder."""
     *folders, last = source.name.split("/")
     return last in _OWN_FILES or _OWN_FOLDER in folders

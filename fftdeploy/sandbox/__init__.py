@@ -10,7 +10,16 @@ from fftdeploy.sandbox.faults import Fault
 from fftdeploy.sandbox.ledger import Clock, Request
 from fftdeploy.sandbox.server import Sandbox
 from fftdeploy.sandbox.triage import Skill
-from fftdeploy.sandbox.world import ACME, STORY_NOW, Checkpoint, Job, Model, Phase, State, World
+from fftdeploy.sandbox.world import (
+    ACME,
+    STORY_NOW,
+    Checkpoint,
+    Model,
+    Phase,
+    SandboxJob,
+    State,
+    World,
+)
 
 __all__ = [
     "ACME",
@@ -18,11 +27,11 @@ __all__ = [
     "Checkpoint",
     "Clock",
     "Fault",
-    "Job",
     "Model",
     "Phase",
     "Request",
     "Sandbox",
+    "SandboxJob",
     "Skill",
     "State",
     "World",

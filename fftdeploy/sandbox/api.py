@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote
 from fftdeploy.sandbox import completions, refusals
 from fftdeploy.sandbox.ledger import Ledger, Request
 from fftdeploy.sandbox.refusals import RefusedError, Reply
-from fftdeploy.sandbox.world import ORGANISATION, PROJECT, Job, Model, Phase, State
+from fftdeploy.sandbox.world import ORGANISATION, PROJECT, Model, Phase, SandboxJob, State
 
 _Query = Mapping[str, list[str]]
 _Completer = Callable[..., dict[str, Any]]
@@ -144,7 +144,7 @@ def _model_body(model: Model) -> dict[str, Any]:
     }
 
 
-def _job_body(job: Job) -> dict[str, Any]:
+def _job_body(job: SandboxJob) -> dict[str, Any]:
     hyperparameters = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.8}
     is_done = job.phase is Phase.SUCCEEDED
     code, message = job.error or ("", "")
@@ -183,7 +183,7 @@ _PHASE_MESSAGES = {
 }
 
 
-def _events(job: Job) -> list[dict[str, Any]]:
+def _events(job: SandboxJob) -> list[dict[str, Any]]:
     """Return what happened to the job, newest first as the API does."""
     level = "error" if job.phase is Phase.FAILED else "info"
     told: list[tuple[str, str, str, dict[str, Any]]] = [
@@ -219,7 +219,7 @@ def _events(job: Job) -> list[dict[str, Any]]:
     return events[::-1]
 
 
-def _checkpoint_body(job: Job, place: int) -> dict[str, Any]:
+def _checkpoint_body(job: SandboxJob, place: int) -> dict[str, Any]:
     checkpoint = job.checkpoints[place]
     return {
         "object": "fine_tuning.job.checkpoint",

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from fftdeploy.sandbox.refusals import missing_model
-from fftdeploy.sandbox.world import Job, Model, Phase, State, World
+from fftdeploy.sandbox.world import Model, Phase, SandboxJob, State, World
 
 Clock = Callable[[], datetime]
 
@@ -119,12 +119,12 @@ class Ledger:
             self._uses[model.id] = self._uses.get(model.id, 0) + 1
             return self._uses[model.id] > model.loads_after
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[SandboxJob]:
         """Return every job as it stands; looking at the list does not move any."""
         with self._lock:
             return [self._standing(job) for job in self._world.jobs.values()]
 
-    def find_job(self, job_id: str, *, is_retrieve: bool = False) -> Job | None:
+    def find_job(self, job_id: str, *, is_retrieve: bool = False) -> SandboxJob | None:
         """Return a job as it stands; a retrieve brings a running one closer to its end."""
         with self._lock:
             job = self._world.jobs.get(job_id)
@@ -144,7 +144,7 @@ class Ledger:
     def _current(self, model: Model) -> Model:
         return replace(model, state=self._states.get(model.id, model.state))
 
-    def _standing(self, job: Job) -> Job:
+    def _standing(self, job: SandboxJob) -> SandboxJob:
         if job.then is None or self._retrieves.get(job.id, 0) <= job.after_retrieves:
             return job
         then = job.then

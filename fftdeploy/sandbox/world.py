@@ -81,7 +81,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SandboxJob:
     """One fine-tuning job; `after_retrieves` retrieves later it has become `then`."""
 
     id: str
@@ -95,7 +95,7 @@ class Job:
     """Code and message of a failure."""
     is_blocked: bool = False
     checkpoints: tuple[Checkpoint, ...] = ()
-    then: "Job | None" = None
+    then: "SandboxJob | None" = None
     after_retrieves: int = 0
 
 
@@ -104,13 +104,13 @@ class World:
     """Models and jobs by ID, in the order in which the API lists them."""
 
     models: Mapping[str, Model] = field(default_factory=dict)
-    jobs: Mapping[str, Job] = field(default_factory=dict)
+    jobs: Mapping[str, SandboxJob] = field(default_factory=dict)
 
     def with_models(self, *models: Model) -> "World":
         """Return this world with `models` added, replacing those of the same ID."""
         return replace(self, models={**self.models} | {model.id: model for model in models})
 
-    def with_jobs(self, *jobs: Job) -> "World":
+    def with_jobs(self, *jobs: SandboxJob) -> "World":
         """Return this world with `jobs` added, replacing those of the same ID."""
         return replace(self, jobs={**self.jobs} | {job.id: job for job in jobs})
 
@@ -182,7 +182,7 @@ _CHECKPOINTS = (
     Checkpoint("ftckpt_v10step300", _triage("v10:DeFg0"), 300),
 )
 
-_RUNNING = Job("ftjob-soon", Phase.RUNNING, _day(11, 21, 7), suffix="triage-soon")
+_RUNNING = SandboxJob("ftjob-soon", Phase.RUNNING, _day(11, 21, 7), suffix="triage-soon")
 
 _JOBS = (
     replace(
@@ -190,11 +190,11 @@ _JOBS = (
         then=replace(_RUNNING, phase=Phase.SUCCEEDED, fine_tuned_model=_triage("soon:So0n")),
         after_retrieves=2,
     ),
-    Job("ftjob-validating", Phase.VALIDATING, _day(11, 21, 8)),
-    Job("ftjob-queued", Phase.QUEUED, _day(11, 21, 8)),
-    Job("ftjob-running", Phase.RUNNING, _day(11, 21, 7)),
-    Job("ftjob-paused", Phase.PAUSED, _day(11, 20, 17)),
-    Job(
+    SandboxJob("ftjob-validating", Phase.VALIDATING, _day(11, 21, 8)),
+    SandboxJob("ftjob-queued", Phase.QUEUED, _day(11, 21, 8)),
+    SandboxJob("ftjob-running", Phase.RUNNING, _day(11, 21, 7)),
+    SandboxJob("ftjob-paused", Phase.PAUSED, _day(11, 20, 17)),
+    SandboxJob(
         "ftjob-v10",
         Phase.SUCCEEDED,
         _day(11, 20, 7),
@@ -202,14 +202,14 @@ _JOBS = (
         fine_tuned_model=_triage("v10:DeFg0"),
         checkpoints=_CHECKPOINTS,
     ),
-    Job(
+    SandboxJob(
         "ftjob-v9",
         Phase.SUCCEEDED,
         _day(11, 18, 7),
         _day(11, 18),
         fine_tuned_model=_triage("v9:CdEf9"),
     ),
-    Job(
+    SandboxJob(
         "ftjob-blocked",
         Phase.SUCCEEDED,
         _day(11, 12, 7),
@@ -217,16 +217,16 @@ _JOBS = (
         fine_tuned_model=_triage("blocked:Bl0ck"),
         is_blocked=True,
     ),
-    Job("ftjob-null", Phase.SUCCEEDED, _day(11, 11, 7), _day(11, 11)),
-    Job(
+    SandboxJob("ftjob-null", Phase.SUCCEEDED, _day(11, 11, 7), _day(11, 11)),
+    SandboxJob(
         "ftjob-failed",
         Phase.FAILED,
         _day(11, 10, 7),
         _day(11, 10),
         error=("invalid_training_file", "Line 17 of the training file has no assistant message."),
     ),
-    Job("ftjob-cancelled", Phase.CANCELLED, _day(11, 9, 7), _day(11, 9)),
-    Job(
+    SandboxJob("ftjob-cancelled", Phase.CANCELLED, _day(11, 9, 7), _day(11, 9)),
+    SandboxJob(
         "ftjob-v8",
         Phase.SUCCEEDED,
         _day(10, 2, 7),

@@ -40,7 +40,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class EvidenceQuestion:
     """What evidence has to be about, to count."""
 
     task: str
@@ -194,7 +194,7 @@ class EvidenceFolder:
         return stored
 
 
-def problem(question: Question, stored: Stored, now: datetime) -> str:
+def problem(question: EvidenceQuestion, stored: Stored, now: datetime) -> str:
     """Say why `stored` does not answer `question`; "" if it does."""
     found = stored.evidence
     live = found.arms.get("live")

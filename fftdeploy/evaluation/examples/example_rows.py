@@ -15,7 +15,7 @@ class Spot(NamedTuple):
     length: int
 
 
-class Rows:
+class ExampleRows:
     """One row an example, in the order of the files."""
 
     def __init__(self) -> None:

@@ -19,8 +19,8 @@ from fftdeploy.evaluation.examples.example_lines import (
     reference_column,
     review_column,
 )
-from fftdeploy.evaluation.examples.example_rows import Rows, Spot
-from fftdeploy.evaluation.examples.raw_lines import MAX_LINE, HeldFile, Line
+from fftdeploy.evaluation.examples.example_rows import ExampleRows, Spot
+from fftdeploy.evaluation.examples.raw_lines import MAX_LINE, HeldFile, RawLine
 
 __all__ = ["Example", "ExampleSet", "open_examples"]
 
@@ -35,7 +35,7 @@ class ExampleSet:
     """Examples of one task, from one or more files, in the order of the files."""
 
     def __init__(
-        self, rows: Rows, held: Sequence[HeldFile], item: Mapping[str, str] | None
+        self, rows: ExampleRows, held: Sequence[HeldFile], item: Mapping[str, str] | None
     ) -> None:
         self.reviewed = 0
         """Examples whose answer somebody has put a name to."""
@@ -153,7 +153,7 @@ class _Opening:
     ) -> None:
         self.item, self.check = item, check
         self.latest = now + _CLOCK_SKEW if now else None
-        self.rows = Rows()
+        self.rows = ExampleRows()
         self.held: list[HeldFile] = []
         self.examples = ExampleSet(self.rows, self.held, item)
         self.faults: list[ConfigError] = []
@@ -179,7 +179,7 @@ class _Opening:
             first.details += (f"and {self.more:,} more",)
         raise first
 
-    def _add(self, line: Line, held: HeldFile, name: str) -> None:
+    def _add(self, line: RawLine, held: HeldFile, name: str) -> None:
         if line.is_too_long:
             raise LineError(f"this line is longer than the {MAX_LINE:,} bytes allowed")
         text = _decoded(line.raw)
@@ -204,7 +204,7 @@ class _Opening:
         if datetime.fromisoformat(example.reviewed_at) > self.latest:
             raise LineError("'reviewed_at' is in the future", column=review_column(text))
 
-    def _require_new_id(self, example: Example, line: Line) -> None:
+    def _require_new_id(self, example: Example, line: RawLine) -> None:
         here = (len(self.held) - 1) << 32 | line.number
         there = self.lines.setdefault(example.id, here)
         if there != here:

@@ -17,7 +17,7 @@ from typing import Any
 from fftdeploy import files
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.examples import ExampleSet
-from fftdeploy.evaluation.examples.raw_lines import HeldFile, Line
+from fftdeploy.evaluation.examples.raw_lines import HeldFile, RawLine
 from fftdeploy.evaluation.similarity import first_words
 from fftdeploy.formats import json_values
 from fftdeploy.formats.strict_json import StrictError
@@ -57,7 +57,7 @@ def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = ""
         ConfigError: It is empty, or a line of it has no messages, or is no JSON.
         ConflictError: The examples changed.
     """
-    index = _Index(examples)
+    index = _RareRuns(examples)
     with files.opened(training, root=root) as (file, _, _):
         held = HeldFile(training, shown or str(training), root, file)
     lines = silent = 0
@@ -80,7 +80,7 @@ def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = ""
     )
 
 
-class _Index:
+class _RareRuns:
     """Where the rarest runs of words of each example stand.
 
     If two sets share `NEAR` of what they have, they also share one of the first few of each, in
@@ -153,7 +153,7 @@ def _texts(message: Any) -> Iterator[str]:
                 yield part["text"]
 
 
-def _training_text(line: Line, shown: str) -> str:
+def _training_text(line: RawLine, shown: str) -> str:
     where = f"{shown}:{line.number}:1"
     if line.is_too_long:
         raise ConfigError("this line is too long to be a training example", where=where)

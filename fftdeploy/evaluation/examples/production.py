@@ -24,12 +24,12 @@ _REPLACED = frozenset({"id", "reviewed_by", "reviewed_at"})
 _PARTS = {"input_text": "text", "output_text": "text", "text": "text"}
 
 
-class _ShapeError(ValueError):
+class _RequestShapeError(ValueError):
     """A line is none of the shapes; the text says why, and quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ProductionRequest:
     """What was asked in production, and what was answered.  Untrusted."""
 
     place: str
@@ -54,7 +54,7 @@ class Request:
         return {**self.content, "messages": messages}
 
 
-def read_requests(data: bytes, shown: str) -> list[Request]:
+def read_requests(data: bytes, shown: str) -> list[ProductionRequest]:
     """Read the lines of a file; blank ones are left out.
 
     Raises:
@@ -68,7 +68,7 @@ def read_requests(data: bytes, shown: str) -> list[Request]:
         refuse_what_git_left(row, number, shown)
         try:
             found.append(_request(_loaded(row), f"{shown}:{number}"))
-        except _ShapeError as error:
+        except _RequestShapeError as error:
             faults.append((f"{shown}:{number}", str(error)))
             if len(faults) == MAX_FAULTS:
                 break
@@ -90,17 +90,17 @@ def _error(faults: Sequence[tuple[str, str]]) -> ConfigError:
 
 def _loaded(row: bytes) -> Mapping[str, Any]:
     if len(row) > MAX_LINE:
-        raise _ShapeError("a line of more than 1 MiB")
+        raise _RequestShapeError("a line of more than 1 MiB")
     try:
         value = strict_json.loads(row.decode())
     except UnicodeDecodeError:
-        raise _ShapeError("a line that is not UTF-8") from None
+        raise _RequestShapeError("a line that is not UTF-8") from None
     except strict_json.StrictError as error:
-        raise _ShapeError(str(error)) from None
+        raise _RequestShapeError(str(error)) from None
     return _object(value, "a line")
 
 
-def _request(value: Mapping[str, Any], place: str) -> Request:
+def _request(value: Mapping[str, Any], place: str) -> ProductionRequest:
     kept = {key: value[key] for key in _KEPT if key in value}
     if "request" in value:
         return _logged(value, place, kept)
@@ -110,36 +110,36 @@ def _request(value: Mapping[str, Any], place: str) -> Request:
         item = dict(_object(value["item"], "'item'"))
         kept.update({key: item.pop(key) for key in _KEPT if key in item and key not in kept})
         item = {key: item[key] for key in item if key not in _REPLACED}
-        return Request(place, {"item": item, **kept}, output)
+        return ProductionRequest(place, {"item": item, **kept}, output)
     if "messages" not in value:
-        raise _ShapeError("neither 'messages', 'item' nor 'request'")
+        raise _RequestShapeError("neither 'messages', 'item' nor 'request'")
     messages = _objects(value["messages"], "'messages'")
     if not messages or messages[-1].get("role") != "assistant":
-        return Request(place, {"messages": messages, **kept})
+        return ProductionRequest(place, {"messages": messages, **kept})
     return _answered(messages[:-1], messages[-1], place, kept)
 
 
 def _answered(
     messages: list[dict[str, Any]], last: Mapping[str, Any], place: str, kept: Mapping[str, Any]
-) -> Request:
+) -> ProductionRequest:
     """Read the last message of a chat as the API's answer, to get the same text from it."""
     like = {key: last[key] for key in ("role", "content", "tool_calls") if last.get(key)}
     body = {"object": "chat.completion", "choices": [{"message": last, "finish_reason": "stop"}]}
     output = read_output(Answer(status=200, body=body), "chat")
     if output.mark == MISSING:
-        raise _ShapeError(f"the last message is no answer: {output.problem}")
+        raise _RequestShapeError(f"the last message is no answer: {output.problem}")
     content = {"messages": messages, **kept}
-    return Request(place, content, output.text, _shown_mark(output.mark), like)
+    return ProductionRequest(place, content, output.text, _shown_mark(output.mark), like)
 
 
-def _logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> Request:
+def _logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> ProductionRequest:
     request = _object(value["request"], "'request'")
     if "messages" in request:
         messages = _objects(request["messages"], "'messages'")
     elif "input" in request:
         messages = _turns(request)
     else:
-        raise _ShapeError("a request with neither 'messages' nor 'input'")
+        raise _RequestShapeError("a request with neither 'messages' nor 'input'")
     if request.get("tools"):
         kept["tools"] = [_tool(tool) for tool in _objects(request["tools"], "'tools'")]
         if type(request.get("parallel_tool_calls")) is bool:
@@ -147,15 +147,15 @@ def _logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> Reque
     content = {"messages": messages, **kept}
     body = _object(value.get("response") or {}, "'response'")
     if not body:
-        return Request(place, content)
+        return ProductionRequest(place, content)
     output = read_output(
         Answer(status=200, body=body), "responses" if body.get("object") == "response" else "chat"
     )
     if output.mark == MISSING:
-        raise _ShapeError(f"'response' is no answer: {output.problem}")
+        raise _RequestShapeError(f"'response' is no answer: {output.problem}")
     # Calls are known by their text: the same from both endpoints.
     like = {"role": "assistant", "tool_calls": [{}]} if _has_calls(body) else {}
-    return Request(place, content, output.text, _shown_mark(output.mark), like)
+    return ProductionRequest(place, content, output.text, _shown_mark(output.mark), like)
 
 
 def _has_calls(body: Mapping[str, Any]) -> bool:
@@ -202,7 +202,7 @@ def _turn(entry: Mapping[str, Any]) -> dict[str, Any]:
         }
     if kind == "reasoning":  # what a model has thought is no input
         return {}
-    raise _ShapeError("an input that is neither a message nor a function call")
+    raise _RequestShapeError("an input that is neither a message nor a function call")
 
 
 def _content(content: Any) -> Any:
@@ -220,7 +220,7 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
         return {"type": "text", "text": _text(part.get("text"), "a text")}
     if kind == "input_image" and isinstance(part.get("image_url"), str):
         return {"type": "image_url", "image_url": {"url": part["image_url"]}}
-    raise _ShapeError("a part of an input that is neither text nor an image")
+    raise _RequestShapeError("a part of an input that is neither text nor an image")
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
@@ -235,17 +235,17 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
 
 def _object(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _ShapeError(f"{what} is no object")
+        raise _RequestShapeError(f"{what} is no object")
     return value
 
 
 def _objects(value: Any, what: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise _ShapeError(f"{what} is no list of objects")
+        raise _RequestShapeError(f"{what} is no list of objects")
     return value
 
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
-        raise _ShapeError(f"{what} is no text")
+        raise _RequestShapeError(f"{what} is no text")
     return value

@@ -42,7 +42,7 @@ _MAGIC = (
 )
 
 
-class Line(NamedTuple):
+class RawLine(NamedTuple):
     """One line that is not blank, and where it stands."""
 
     number: int
@@ -97,7 +97,7 @@ class HeldFile:
         self._file = os.dup(file)
         weakref.finalize(self, os.close, self._file)
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[RawLine]:
         """Yield the lines once, in bounded memory.
 
         Raises:
@@ -115,7 +115,7 @@ class HeldFile:
             yield line
         self.sha256 = meant.hexdigest()
 
-    def _lines(self) -> Iterator[Line]:
+    def _lines(self) -> Iterator[RawLine]:
         sha = hashlib.sha256()
         number, offset, dropped, rest = 1, 0, 0, b""
         os.lseek(self._file, 0, os.SEEK_SET)
@@ -165,7 +165,7 @@ class HeldFile:
         if b"\0" in head:
             raise self._other("a binary file, or UTF-16", "save it as UTF-8")
 
-    def _refuse_other(self, line: Line) -> None:
+    def _refuse_other(self, line: RawLine) -> None:
         """Refuse what the first line shows not to be lines of JSON objects."""
         text = line.raw.strip()
         if line.is_too_long or (text.startswith(b"{") and text != b"{"):
@@ -178,7 +178,7 @@ class HeldFile:
             raise self._other("CSV", _LINES_WANTED, line)
         raise self._other("something else than JSON Lines", _LINES_WANTED, line)
 
-    def _other(self, what: str, hint: str, line: Line | None = None) -> ConfigError:
+    def _other(self, what: str, hint: str, line: RawLine | None = None) -> ConfigError:
         number = line.number if line else 1
         return ConfigError(
             f"this looks like {what}", hint=hint, where=f"{self.shown}:{number}:1", code="examples"
@@ -189,9 +189,9 @@ def _meant(raw: bytes) -> bytes:
     return raw.strip(_BLANK) + b"\n"
 
 
-def _line(number: int, offset: int, raw: bytes, dropped: int) -> Line | None:
+def _line(number: int, offset: int, raw: bytes, dropped: int) -> RawLine | None:
     if dropped or len(raw) > MAX_LINE:
-        return Line(number, offset, b"", is_too_long=True)
+        return RawLine(number, offset, b"", is_too_long=True)
     if number == 1 and raw.startswith(_BOM):
         raw, offset = raw[len(_BOM) :], offset + len(_BOM)
-    return Line(number, offset, raw) if raw.strip(_BLANK) else None
+    return RawLine(number, offset, raw) if raw.strip(_BLANK) else None

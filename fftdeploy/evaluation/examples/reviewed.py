@@ -19,7 +19,7 @@ _DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class ReviewDecision:
     """What a person has decided about one example; None and () leave what is there."""
 
     reference: str | None = None
@@ -59,7 +59,7 @@ def replaced(data: bytes, number: int, old: bytes, new: bytes) -> bytes | None:
     return head + b"\n".join(rows)
 
 
-def revised(row: bytes, review: Review, *, item_reference: str | None) -> bytes:
+def revised(row: bytes, review: ReviewDecision, *, item_reference: str | None) -> bytes:
     """Return one line of examples as `review` has it.
 
     Args:

@@ -17,7 +17,7 @@ from fftdeploy.api import verdicts
 from fftdeploy.api.answers import Answer
 from fftdeploy.errors import ConfigError, FftdeployError, NotReadyError, UnverifiedError
 from fftdeploy.evaluation.gate.wording import plural
-from fftdeploy.evaluation.outputs import Output, read_output
+from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
 from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.attempts import LONGEST_WAIT_S, Attempt, Attempts
@@ -71,7 +71,7 @@ class _Lost(NamedTuple):
     """An answer that did not come, and what came instead."""
 
     place: Place
-    output: Output
+    output: ModelOutput
 
 
 class Execution:
@@ -303,7 +303,7 @@ class Execution:
             self._fail(self._too_patient(self._throttle.closed_s))
 
     async def _keep(
-        self, ask: Ask, output: Output, latency_ms: int, at: datetime, *, cached: bool = False
+        self, ask: Ask, output: ModelOutput, latency_ms: int, at: datetime, *, cached: bool = False
     ) -> None:
         """Log, then grade: what a grader does cannot cost a paid answer."""
         example = self._run.examples.ids[ask.index]
@@ -347,7 +347,7 @@ class Execution:
                 code="profile-refused",
             )
 
-    def _watch(self, ask: Ask, output: Output) -> None:
+    def _watch(self, ask: Ask, output: ModelOutput) -> None:
         """Count outages in a row: a run that only fails would take for ever and prove nothing."""
         if output.mark != MISSING:
             self._failed_in_row = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.outputs import Output, output_from
+from fftdeploy.evaluation.outputs import ModelOutput, output_from
 from fftdeploy.evaluation.results import MARKS, NOT_MEASURED
 from fftdeploy.files import disk
 from fftdeploy.formats import strict_json
@@ -56,7 +56,7 @@ class Record:
     repeat: int
     example: str
     at: datetime
-    output: Output
+    output: ModelOutput
     latency_ms: int = NOT_MEASURED
     cached: bool = False
     """Taken from the log of an earlier run."""

@@ -16,11 +16,11 @@ from random import Random
 
 from fftdeploy import __version__
 from fftdeploy.api import verdicts
-from fftdeploy.api.verdicts import Verdict
+from fftdeploy.api.verdicts import AnswerProof
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.graders.graders import Grading
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, PASS, Results, Sample
 from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.requests import Ask
@@ -148,7 +148,7 @@ class Run:
         """Whether that answer has come."""
         return bool(self.results.arms[arm].marks[index * self.rules.repeats + repeat])
 
-    def require_own(self, arm: str, output: Output) -> None:
+    def require_own(self, arm: str, output: ModelOutput) -> None:
         """Refuse an answer of another model than the arm's: it is no evidence about that.
 
         Raises:
@@ -158,13 +158,13 @@ class Run:
         if output.mark != MISSING and (wrong := self._other_model(arm, output)):
             raise wrong.error(f"{arm} ({model})", self.address, output.request_id)
 
-    def can_use(self, arm: str, output: Output) -> bool:
+    def can_use(self, arm: str, output: ModelOutput) -> bool:
         """Whether what was kept of a request is an answer, and one of this arm."""
         if output.mark == MISSING:
             return False
         return not output.model or self._other_model(arm, output) is None
 
-    def _other_model(self, arm: str, output: Output) -> Verdict | None:
+    def _other_model(self, arm: str, output: ModelOutput) -> AnswerProof | None:
         asked = self.arms[arm]
         return verdicts.other_model(asked.bundle.model, output.model, asked.known_as)
 
@@ -178,7 +178,7 @@ class Run:
         arm: str,
         index: int,
         repeat: int,
-        output: Output,
+        output: ModelOutput,
         latency_ms: int = NOT_MEASURED,
         *,
         at: datetime,

@@ -14,7 +14,7 @@ from typing import Self
 
 from fftdeploy import files
 from fftdeploy.errors import ConflictError
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING
 from fftdeploy.evaluation.running import log_lines
 from fftdeploy.evaluation.running.answer_cache import AnswerCache
@@ -187,9 +187,9 @@ def read_records(path: Path, root: Path) -> Iterator[Record]:
         yield from log_lines.read_records(file, path)
 
 
-def outputs(path: Path, root: Path) -> dict[str, dict[str, dict[int, Output]]]:
+def outputs(path: Path, root: Path) -> dict[str, dict[str, dict[int, ModelOutput]]]:
     """Return what was answered, by the example's id, arm and repeat: of several, what counts."""
-    found: dict[str, dict[str, dict[int, Output]]] = {}
+    found: dict[str, dict[str, dict[int, ModelOutput]]] = {}
     for record in read_records(path, root):
         repeats = found.setdefault(record.example, {}).setdefault(record.arm, {})
         if record.output.mark != MISSING or record.repeat not in repeats:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fftdeploy.errors import PolicyError, UsageError
-from fftdeploy.evaluation.outputs import Output
+from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Column
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.formats import strict_json
@@ -128,7 +128,7 @@ class Spending:
         self._in_flight[arm] += 1
         return True
 
-    def settle(self, arm: str, output: Output | None) -> None:
+    def settle(self, arm: str, output: ModelOutput | None) -> None:
         """Count what has come back for a request; None where it was given up."""
         self._in_flight[arm] -= 1
         if output is None or output.mark == MISSING:

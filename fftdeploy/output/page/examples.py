@@ -9,7 +9,7 @@ from fftdeploy.output.page.rows import (
     OUTCOMES,
     PASSED,
     STILL,
-    Facts,
+    RowFacts,
     Rows,
     RowWriter,
 )
@@ -42,7 +42,7 @@ _FULL = "The page is full: further down, rows are shown without their texts."
 
 def examples_section(rows: Rows, say: Say, *, has_texts: bool, redact: bool) -> str:
     """Return the section: what broke first, the rest folded."""
-    facts = Facts()
+    facts = RowFacts()
     shows_texts = has_texts and not redact
     writer = RowWriter(rows, facts, say, shows_texts=shows_texts)
     written = "".join(_groups(rows, writer))
@@ -79,7 +79,7 @@ def _groups(rows: Rows, writer: RowWriter) -> Iterable[str]:
         yield f'<{tag} class="group {outcome}">{heading}{note}{"".join(parts)}</{tag}>'
 
 
-def _filters(rows: Rows, facts: Facts, say: Say) -> str:
+def _filters(rows: Rows, facts: RowFacts, say: Say) -> str:
     """Return the form that a script shows and obeys; a value is nothing but a row's token."""
     titles = _PAIRED if rows.is_paired else _ALONE
     fields = rows.results.fields

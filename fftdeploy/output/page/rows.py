@@ -76,7 +76,7 @@ def has_passed(results: Results, arm: str, index: int) -> bool:
     return 2 * passed > results.repeats
 
 
-class Facts:
+class RowFacts:
     """What rows can be filtered by: each value has a token, which is all that a script sees."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ def _failed(results: Results, arm: str, index: int) -> list[int]:
 class RowWriter:
     """Writes rows as HTML; what was asked and answered only where `shows_texts`."""
 
-    def __init__(self, rows: Rows, facts: Facts, say: Say, *, shows_texts: bool) -> None:
+    def __init__(self, rows: Rows, facts: RowFacts, say: Say, *, shows_texts: bool) -> None:
         self._rows, self._facts, self._say = rows, facts, say
         self.shows_texts = shows_texts
 
