@@ -308,7 +308,7 @@ def test_C19_hostile_configuration_starts_nothing(repo: Repo, tmp_path: Path) ->
         ("[user]\n\temail = ana@acme.example\n", "ana@acme.example"),
         ("", None),
         ("[user]\n\temail = \n", None),
-        ('[user]\n\temail = "a\\nb"\n', None),
+        ('[user]\n\temail = "a\\nb"\n', "a\nb"),  # whoever records it refuses it
         ("[user", None),
     ],
 )

@@ -42,6 +42,7 @@ from scenes import (
 from fftdeploy import files
 from fftdeploy.api.asking import Clock
 from fftdeploy.cli.session import Session
+from fftdeploy.files import whole_files
 from fftdeploy.releases.deployments import Bundle, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -294,7 +295,7 @@ def test_A15_a_folder_that_cannot_be_written_is_found_first(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = write(past("triage/staging", V7))
-    monkeypatch.setattr(files, "_write_problem", lambda *_: "the folder is read-only")
+    monkeypatch.setattr(whole_files, "_write_problem", lambda *_: "the folder is read-only")
     result = command("promote", "triage/staging", "--model", V9, "--yes")
     assert (result.code, FILE.read_bytes(), sandbox.requests) == (11, before, ())
 

@@ -206,12 +206,7 @@ def rollback_candidates(
 
 
 def _candidate(
-    target: Target,
-    release: Release,
-    live: Bundle,
-    shas: Shas,
-    now: datetime,
-    profile: str | None,
+    target: Target, release: Release, live: Bundle, shas: Shas, now: datetime, profile: str | None
 ) -> Candidate:
     bundle = release.bundle
     if profile is not None:
