@@ -26,7 +26,7 @@ def failed(status: int, code: str = "", message: str = "", **more: Any) -> Answe
 
 RECORD = {"object": "model", "id": MODEL, "created": 1, "owned_by": "acme"}
 GOOD = Answer(200, body=RECORD, kind="openai")
-SAID = {"object": "chat.completion", "model": MODEL, "choices": [{}]}
+SAID = {"object": "chat.completion", "model": MODEL, "choices": [{"index": 0}]}
 PROBED = Answer(200, body=SAID, kind="openai")
 
 SITUATIONS = {

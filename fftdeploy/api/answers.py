@@ -6,6 +6,7 @@ library types.  Text in an `Answer` is the server's and untrusted: `plain` makes
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,18 @@ _BILLING = frozenset(
         "organization_usage_limit_exceeded",
         "project_spend_limit_exceeded",
     }
+)
+
+
+_ABSENT_CODES = frozenset(
+    {"dedicated_endpoint_not_running", "model_not_available", "model_not_found"}
+)
+"""How hosts other than OpenAI call a model that they do not serve."""
+
+_ABSENT = re.compile(
+    r"\b(does not|doesn't|not) exist|\bno such\b|\bunknown model\b|\binvalid model\b|\bpinned to\b"
+    r"|\bnot (a |an )?(found|valid|available|accessible|served|supported|recogni[sz]ed|known)\b",
+    re.IGNORECASE,
 )
 
 
@@ -68,7 +81,9 @@ class Answer:
 
     @property
     def is_billing(self) -> bool:
-        """Whether a 429 is about money: no amount of asking again helps."""
+        """Whether it is about money: no amount of asking again helps."""
+        if self.status == 402:
+            return not self.problem
         return self.status == 429 and bool({self.code, self.type} & _BILLING)
 
     @property
@@ -91,8 +106,17 @@ class Answer:
         return self.status in {404, 405} and not self.is_unknown_model
 
     def names(self, model: str) -> bool:
-        """Whether it refuses a request for the sake of `model`, by name."""
-        return self.status in {400, 404, 422} and (self.param == "model" or model in self.message)
+        """Whether it says that there is no such `model` here, by name.
+
+        A refusal that names it may be about anything else: that it is busy, loading, or dear.
+        """
+        if self.status not in {400, 404, 422}:
+            return False
+        if self.code in _ABSENT_CODES:
+            return True
+        name = rf"(?<![\w.:/-]){re.escape(model)}(?![\w:/-]|\.\w)"
+        is_named = self.param == "model" or bool(re.search(name, self.message))
+        return is_named and (self.status == 404 or bool(_ABSENT.search(self.message)))
 
     @property
     def is_transient(self) -> bool:
@@ -151,11 +175,14 @@ def plain(text: str, limit: int = 200) -> str:
 def error_fields(body: Any) -> dict[str, Any]:
     """Return the `Answer` fields that the body's `error` fills; empty without one.
 
-    OpenAI's is an object.  Others send a string, or one called `detail`.
+    OpenAI's is an object.  Others send a string, one called `detail` or `message`, or a list of
+    what is wrong where.
     """
     if not isinstance(body, dict):
         return {}
-    error = body.get("error", body.get("detail"))
+    error = body.get("error", body.get("detail", body.get("message")))
+    if isinstance(error, list):
+        error = "; ".join(filter(None, map(_detail, error)))
     if isinstance(error, str):
         return {"message": plain(error, 500)}
     if not isinstance(error, dict) or "error" not in body:
@@ -164,6 +191,13 @@ def error_fields(body: Any) -> dict[str, Any]:
         "has_error": True,
         **{name: _text(error, name) for name in ("code", "type", "param", "message")},
     }
+
+
+def _detail(entry: Any) -> str:
+    """Return one line of a validation error: `{"loc": ["body", "max_tokens"], "msg": "..."}`."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("loc"), list):
+        return ""
+    return f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}"
 
 
 def _text(error: Mapping[str, Any], name: str) -> str:

@@ -7,7 +7,7 @@ says so, and proves nothing.  Each host has words of its own; they are data here
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import plain
@@ -22,7 +22,10 @@ RETIRES = (
     ("modelLifecycle", "endOfLifeTime"),  # Bedrock
     ("deprecationDate",),  # Fireworks
 )
-"""Fields with the day from which a model does not answer, the first that says one counts."""
+"""Fields with the day from which a model does not answer, the first that says one counts.
+
+Of a moment that is the next day, in UTC: until then it still answers for some of the day.
+"""
 
 _FROM = (
     ("deprecation",),  # Mistral
@@ -37,6 +40,7 @@ _HEADERS = {
 }
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNIX = re.compile(r"@?([0-9]{9,11})(?:\.[0-9]+)?")
+_NEARLY_A_DAY = timedelta(days=1, microseconds=-1)
 _EARLIEST, _LATEST = date(2015, 1, 1), date(2100, 1, 1)
 
 
@@ -54,7 +58,7 @@ def retirement_day(entry: Mapping[str, Any]) -> tuple[date, str] | None:
     """Return the day from which `entry` says that its model is gone, and the field that says so."""
     for path in RETIRES:
         value = _at(entry, path)
-        found = parse_date(value) if path == ("shutdown_date",) else _day(value)
+        found = parse_date(value) if path == ("shutdown_date",) else _first_whole_day(value)
         if found is not None:
             return found, ".".join(path)
     return None
@@ -87,19 +91,32 @@ def _at(entry: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
+def _first_whole_day(value: Any) -> date | None:
+    """Return the first UTC day that is wholly at or after `value`."""
+    found = _moment(value)
+    return found if found is None else (found + _NEARLY_A_DAY).date()
+
+
 def _day(value: Any) -> date | None:
-    """Read a day: a date, a time, seconds since 1970, or `{"year", "month", "day"}`."""
+    """Return the UTC day in which `value` is."""
+    found = _moment(value)
+    return found if found is None else found.date()
+
+
+def _moment(value: Any) -> datetime | None:
+    """Read a date, a time, seconds since 1970, or `{"year", "month", "day"}`, all in UTC."""
     try:
         if isinstance(value, dict):
-            found = date(value["year"], value["month"], value["day"])
+            found = datetime(value["year"], value["month"], value["day"], tzinfo=UTC)
         elif isinstance(value, str) and not _UNIX.fullmatch(value):
-            found = datetime.fromisoformat(value).date()
+            found = datetime.fromisoformat(value)
         else:
             seconds = _UNIX.fullmatch(str(value))
-            found = datetime.fromtimestamp(int(seconds[1]), UTC).date() if seconds else _EARLIEST
+            found = datetime.fromtimestamp(int(seconds[1]) if seconds else 0, UTC)
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return found if _EARLIEST < found < _LATEST else None
+    return found if _EARLIEST < found.date() < _LATEST else None
 
 
 def _shown(value: str) -> str:

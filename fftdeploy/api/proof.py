@@ -20,6 +20,7 @@ from fftdeploy.api.readiness import (
     ModelFacts,
     Readiness,
     from_verdict,
+    is_list,
     is_no_api,
     judge,
     kin_seen,
@@ -205,7 +206,7 @@ class Prover:
     def models(self) -> list[ListedModel]:
         """List what the key can see, newest first; raises where there is no usable list."""
         listing = self._listing(self.asker.deadline())
-        if listing.status != 200 or listing.problem:
+        if listing.status != 200 or not is_list(listing):
             raise self.no_list()
         entries = listed_models(listing)
         found = [listed_model(name, entry, entries) for name, entry in entries.items()]
@@ -222,6 +223,8 @@ class Prover:
             return None
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
         if answer.status != 200 or answer.problem or not isinstance(data, list):
+            if answer.status and answer.kind not in PROVE_MISSING:
+                return None  # only OpenAI and Azure have jobs
             raise explain(answer).error("the list of jobs", self.where, answer.request_id)
         read = (jobs.parse_job(entry) for entry in data)
         return [job for job in read if job and (job.is_running or job.status == "paused")]

@@ -101,7 +101,7 @@ def _allowed(doc: Document, model: str, value: Any) -> frozenset[str]:
         if "*" in name:
             hint = "write the names that it answers by, one by one"
             raise doc.error((*path, index), "a name is exact: there are no patterns", hint)
-        if len(name) > _LONGEST_NAME or not name.isprintable():
+        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
             raise doc.error((*path, index), f"{name[:80]!a} is not a name that a host can send")
     return frozenset(value)
 

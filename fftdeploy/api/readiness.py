@@ -346,6 +346,11 @@ def listed_models(listing: Answer) -> dict[str, Mapping[str, Any]]:
     return {alias: {**entry, "id": alias} for alias, entry in named} | found
 
 
+def is_list(listing: Answer) -> bool:
+    """Tell whether a host has listed its models, be there none."""
+    return _entries(listing) is not None
+
+
 def _entries(listing: Answer) -> list[Mapping[str, Any]] | None:
     """Return what is in a list; None where the answer is no list."""
     data = listing.body.get("data") if isinstance(listing.body, dict) else None

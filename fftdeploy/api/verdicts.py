@@ -18,7 +18,7 @@ from fftdeploy.models import retirement
 from fftdeploy.models.model_names import is_answer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from fftdeploy.api.settings import Settings
 
@@ -125,9 +125,20 @@ def _probe_proof(model: str, endpoint: str, body: Any, known_as: Collection[str]
     parts = body.get(member)
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         return not_proved(f"the answer to the probe has no {member}")
+    if _says_it_failed(body, parts):
+        return not_proved("the answer to the probe carries an error")
     answered = body.get("model")
     wrong = other_model(model, answered if isinstance(answered, str) else "", known_as)
     return wrong or AnswerProof("ready", "ready", "")
+
+
+def _says_it_failed(body: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an answer of 200 tells of a failure, as gateways do for the host behind them."""
+    return (
+        bool(body.get("error"))
+        or body.get("status") in {"failed", "cancelled"}
+        or any(not p or p.get("error") or p.get("finish_reason") == "error" for p in parts)
+    )
 
 
 def other_model(model: str, answered: str, known_as: Collection[str]) -> AnswerProof | None:
@@ -164,8 +175,8 @@ def no_api(settings: Settings, status: int) -> AnswerProof:
 
 
 def limit_refused(answer: Answer) -> bool:
-    """Whether a 400 is about the token limit's name or size, and not about the model."""
-    if answer.status != 400:
+    """Whether a refusal is about the token limit's name or size, and not about the model."""
+    if answer.status not in {400, 422}:
         return False
     return any(name in answer.param or name in answer.message for name in _LIMIT_NAMES)
 
@@ -219,7 +230,7 @@ def explain(answer: Answer) -> AnswerProof:
     """Say what an answer that proves nothing means, and what to do about it."""
     if answer.status in {401, 403}:
         return _refused(answer)
-    if answer.status == 429:
+    if answer.status == 429 or answer.is_billing:
         return _limited(answer)
     if answer.status >= 500 or answer.status in {408, 409}:
         said = f": {plain(answer.code, 60)}" if answer.code else ""
@@ -237,7 +248,8 @@ def explain(answer: Answer) -> AnswerProof:
 
 def _limited(answer: Answer) -> AnswerProof:
     if answer.is_billing:
-        message = f"the account is out of credit or over its limit ({answer.code or answer.type})"
+        said = answer.code or answer.type or answer.status
+        message = f"the account is out of credit or over its limit ({said})"
         hint = "asking again does not help; see the organisation's billing and limits"
         return AnswerProof("unverified", "billing", message, hint, is_auth=True)
     if answer.is_loading:
@@ -274,12 +286,14 @@ _FAULTS = {
 
 
 def _is_safety_block(answer: Answer) -> bool:
-    """Whether a refusal says that the model, and not the request, was blocked.
+    """Whether OpenAI says that the model, and not the request or who asks, was blocked.
 
-    How the API words it is not published.
+    How it words that is not published.
     """
+    if answer.kind not in PROVE_MISSING:
+        return False
     said = answer.message.lower()
-    return answer.code == "model_blocked" or ("blocked" in said and "deployment" in said)
+    return answer.code == "model_blocked" or "blocked from deployment" in said
 
 
 def _refused(answer: Answer) -> AnswerProof:
