@@ -286,6 +286,24 @@ def test_edited_evidence_under_its_new_hash_is_an_error(
     assert "was edited: its answers do not give its verdict.ruling" in message
 
 
+@pytest.mark.parametrize("page", ["page.html", "junit.xml"])
+def test_sentences_that_were_edited_under_a_new_hash_are_nowhere_shown(
+    page: str, repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    path = promoted(command)
+    document = json.loads(path.read_text())
+    said = document["verdict"]["headline"]
+    document["verdict"].update(headline="signed off by legal", detail=["9,000 pairs"])
+    other = records.content_sha(document)
+    path.with_name(f"{other}.json").write_text(json.dumps(document))
+
+    ended = command("report", other, "-o", page)
+
+    written = Path(page).read_text()
+    assert (ended.code, said in written) == (0, True)
+    assert "legal" not in written and "9,000 pairs" not in written
+
+
 def test_what_a_rollback_went_back_to_rests_on_its_own_evidence(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:

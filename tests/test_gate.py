@@ -665,14 +665,24 @@ def test_a_latency_fails_only_when_it_is_surely_over() -> None:
 def test_a_latency_that_nobody_measured_is_said() -> None:
     rules = replace(RULES, budgets=Budgets(p95_latency_ms=2500))
     verdict = judge(rules, table(0, 0, 60))
-    assert verdict.ruling == "pass"
+    assert (verdict.ruling, verdict.may_be_allowed) == ("inconclusive", False)
     assert found(verdict) == [
         (
             "latency",
-            "",
-            "latency was not measured (no fresh answer): the budget of 2500 ms was not held",
+            "inconclusive",
+            "latency was measured of 0 of 60 answers: "
+            "the budget of 2500 ms can't be held; ask anew: --fresh",
         )
     ]
+
+
+@pytest.mark.parametrize(("measured", "ruling"), [(29, "inconclusive"), (30, "pass")])
+def test_fewer_than_half_of_the_latencies_hold_no_budget(measured: int, ruling: str) -> None:
+    rules = replace(RULES, budgets=Budgets(p95_latency_ms=2500))
+    some = [1000] * measured + [-1] * (60 - measured)
+    assert judge(rules, latencies(some)).ruling == ruling
+    slow = [3000] * measured + [-1] * (60 - measured)
+    assert judge(rules, latencies(slow)).ruling == "fail"  # surely over, whatever the others took
 
 
 def test_a_budget_of_money_needs_a_price() -> None:

@@ -16,6 +16,10 @@ ReasonCode = Literal[
 ]  # fmt: skip
 
 
+NEVER_ALLOWED = frozenset({"too-few", "nothing", "latency"})
+"""Codes of what leaves a verdict open for want of having been looked at: nobody may allow that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One thing the gate found; `rules` is what it does to the ruling, "" for a notice."""
@@ -142,7 +146,7 @@ class Verdict:
     @property
     def may_be_allowed(self) -> bool:
         """Whether `on_inconclusive = "allow"` may let it through: not what nothing was seen of."""
-        return all(reason.code not in {"too-few", "nothing"} for reason in self.reasons)
+        return not any(one.rules and one.code in NEVER_ALLOWED for one in self.reasons)
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as JSON output and evidence have it; floats to 6 digits."""

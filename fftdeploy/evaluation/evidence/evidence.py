@@ -15,7 +15,7 @@ from fftdeploy.errors import ConfigError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence_columns import columns, read_columns
 from fftdeploy.evaluation.evidence.evidence_shape import require_shape
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.evaluation.verdict import NEVER_ALLOWED, Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.releases.deployments import Bundle
 
@@ -121,7 +121,8 @@ class Evidence:
             return True
         if self.baseline.why == LIVE_ITSELF:  # a record, and no candidate
             return True
-        if any(reason["code"] == "nothing" for reason in self.verdict["reasons"]):
+        held = [reason["code"] for reason in self.verdict["reasons"] if reason["rules"]]
+        if not NEVER_ALLOWED.isdisjoint(held):
             return False
         return self.ruling == "inconclusive" and self.gate["on_inconclusive"] == "allow"
 

@@ -2,7 +2,7 @@
 
 import errno
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -267,7 +267,8 @@ def _verified(path: Path, folder: Path) -> Stored:
             wrong = f"its answers do not give its {place}" if place else ""
     if wrong:
         raise _edited(path, wrong)
-    return Stored(path.stem, path, found, verdict)
+    # Its sentences are not compared, so that nobody may read those that the file states.
+    return Stored(path.stem, path, replace(found, verdict=verdict.as_json()), verdict)
 
 
 def _misnamed(true_id: str) -> str:

@@ -105,7 +105,8 @@ def floors(rules: GateRules, results: Results) -> Iterator[Reason]:
 def budgets(rules: GateRules, candidate: ArmResult) -> Iterator[Reason]:
     """Yield the budgets that the candidate is over.
 
-    A latency fails only where its lower order-statistic bound is over the budget too.
+    A latency fails only where its lower order-statistic bound is over the budget too.  Where fewer
+    than half of the answers were measured in this run, what is slow may be among the others.
 
     Raises:
         ValueError: There is a budget of money and no price.
@@ -126,13 +127,15 @@ def budgets(rules: GateRules, candidate: ArmResult) -> Iterator[Reason]:
 def _latency(limit: float, candidate: ArmResult) -> Iterator[Reason]:
     budget = f"the budget of {limit:g} ms"
     seen, sure = candidate.p95_latency_ms, candidate.p95_lower_ms
-    if seen is None:
-        message = f"latency was not measured (no fresh answer): {budget} was not held"
-        yield Reason("latency", "", message)
-    elif sure is not None and sure > limit:
+    came = sum(candidate.marks.values()) - candidate.marks.get(MISSING, 0)
+    if seen is not None and sure is not None and sure > limit:
         message = f"p95 latency {seen} ms (95% sure: {sure} ms or more) is over {budget}"
         yield Reason("budget", "fail", message)
-    elif seen > limit:
+    elif 2 * candidate.measured < came:
+        few = f"{candidate.measured} of {wording.plural(came, 'answer')}"
+        message = f"latency was measured of {few}: {budget} can't be held; ask anew: --fresh"
+        yield Reason("latency", "inconclusive", message)
+    elif seen is not None and seen > limit:
         message = f"p95 latency {seen} ms is over {budget}, but the answers measured are too few"
         yield Reason("latency", "", f"{message} to be sure ({candidate.measured})")
 

@@ -21,9 +21,15 @@ _MOST_OPEN = 20
 _MOST_OPTIONS = 200
 
 _PAIRED = {
-    BROKE: ("Broke", "Live passes, the candidate does not. Marked: words in which they differ."),
+    BROKE: (
+        "Broke",
+        "The candidate passes these less often than live. Marked: words in which they differ.",
+    ),
     STILL: ("Must pass, and still does not", "The candidate must pass these; live fails them too."),
-    FIXED: ("Fixed", "Live fails, the candidate passes. Marked: words in which they differ."),
+    FIXED: (
+        "Fixed",
+        "The candidate passes these more often than live. Marked: words in which they differ.",
+    ),
     FAILED: ("Failed by both", "Marked: words that the agreed answer does not have."),
     PASSED: ("Passed by both", "Marked: words that the agreed answer does not have."),
 }
