@@ -633,6 +633,14 @@ def test_floors_count_every_repeat() -> None:
     assert judge(rules, results(None, [WRONG, *two_of_three[1:]], repeats=3)).ruling == "fail"
 
 
+def test_no_margin_is_offered_at_which_live_leaves_nothing_to_judge() -> None:
+    live = [PASS] * 4 + [WRONG] * 56
+    verdict = judge(RULES, results(live, [PASS] + [WRONG] * 59))
+    assert verdict.ruling == "inconclusive"
+    assert "or margin" not in verdict.settling
+    assert "or margin = 0.15" in judge(RULES, table(4, 1, 60)).settling  # the control
+
+
 def latencies(values: Sequence[int]) -> Results:
     return results([PASS] * len(values), [Sample("pass", latency_ms=value) for value in values])
 

@@ -266,7 +266,9 @@ def _unexplained(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     is_first = ground.old(target) is None and not target.releases
     if is_first and not ground.policy.rules(target.environment).protected:
         return  # a beginner's file: `unrecorded` says what to do
-    hint = f'undo it, or record it: fftdeploy adopt {target} --why "TEXT"'
+    hint = "undo it"
+    if change.below in {("model",), ("profile",)}:  # `adopt` records what is live, and nothing else
+        hint += f', or record it: fftdeploy adopt {target} --why "TEXT"'
     yield ground.about(change, "unexplained", change.message, hint)
 
 

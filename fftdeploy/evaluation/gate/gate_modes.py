@@ -61,7 +61,7 @@ def _compared(rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar:
     ways = [wording.more(needed, found, "settle it at this disagreement rate")]
     if pairs.live_wavers and 2 * pairs.repeats <= MAX_REPEATS:
         ways.append(f"--repeats {2 * pairs.repeats}")
-    ways += wording.wider(found, rules.margin)
+    ways += wording.wider(found, rules.margin, pairs.live_rate)
     decision = _stop("margin", "inconclusive", wording.unsettled(found, rules.margin))
     return decision._replace(settling="; or ".join(ways), needed=needed)
 

@@ -105,6 +105,11 @@ class Pairs:
         return any(0 < passed < self.repeats for passed in set(self.live))
 
     @property
+    def live_rate(self) -> float:
+        """Share of the answers of live that are right; a lost one counts as such."""
+        return sum(self.live) / (len(self.signs) * self.repeats)
+
+    @property
     def difference(self) -> float:
         """Mean of candidate minus live over the examples."""
         return (sum(self.candidate) - sum(self.live)) / (len(self.signs) * self.repeats)

@@ -106,9 +106,9 @@ def more(needed: int, found: Comparison, what: str) -> str:
     return f"~{needed} {'groups' if found.groups else 'pairs'} would usually {what}"
 
 
-def wider(found: Comparison, margin: float) -> list[str]:
-    """Return the next usual margin that the bound is within, if there is one."""
-    widths = (width for width in _MARGINS if width > max(margin, -found.lower))
+def wider(found: Comparison, margin: float, live: float) -> list[str]:
+    """Return the next usual margin that the bound is within and `live`, a pass rate, is above."""
+    widths = (width for width in _MARGINS if max(margin, -found.lower) < width < live)
     return [f"margin = {width:.2f}" for width in islice(widths, 1)]
 
 
