@@ -355,6 +355,35 @@ def test_J19_a_promotion_and_its_rollback_may_be_merged_together(
     assert (found.model, [one.model for one in found.holds]) == (V8, [V10, SOON])
 
 
+def test_J19_what_goes_back_to_a_rollback_of_this_change_goes_back_to_its_origin(
+    change: Change,
+) -> None:
+    tried(change)
+    on_top(change, V6, n=6, via="staging", by="ana", why="x")
+    on_top(change, V8, n=7, via="rollback", to=5, by="ana", why="y")
+    commit("twice")
+
+    done = change.command(*BASE, "--json")
+
+    assert done.code == 12
+    assert "goes back to release" not in done.out
+    assert (TARGET, "rollback") in kinds(done)
+
+
+@pytest.mark.parametrize("kind", ["tag", "branch"])
+def test_J1_a_name_of_several_refs_is_not_judged(change: Change, kind: str) -> None:
+    git("update-ref", "refs/remotes/origin/main", "main")
+    git(kind, "origin/main", "HEAD")
+
+    refused = change.command("check", "--base", "origin/main", "--offline")
+    whole = change.command("check", "--base", "refs/remotes/origin/main", "--offline")
+
+    assert refused.code == 2
+    assert "'origin/main' is the name of several refs here" in refused.err
+    assert "hint: write the whole name, such as refs/remotes/origin/main" in refused.err
+    assert whole.code != 2
+
+
 def on_top(change: Change, model: str, **more: object) -> Change:
     """Make `model` live, whatever is, with a release."""
     change.release(model, live=False, **more)

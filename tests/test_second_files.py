@@ -325,5 +325,21 @@ def test_J2_few_git_processes_for_many_files(
     done = change.command(*BASE)
 
     assert (done.code, len(second(done, "notice"))) == (0, 50)
-    assert count.read_text().count("x") <= 8
+    assert count.read_text().count("x") <= 9
     assert POLICY_FILE.exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [("read-tree", "--empty"), ("read-tree", "main"), ("rm", "--quiet", "--cached", str(APP))],
+    ids=["empty", "of-the-base", "one-taken-out"],
+)
+def test_J2_what_the_index_lacks_is_in_head(change: Change, spoil: tuple[str, ...]) -> None:
+    put(str(APP))()
+    commit("plant")
+    git(*spoil)
+
+    refused = change.command(*BASE)
+
+    assert (refused.code, second(refused, "error")) == (12, [str(APP)])
+    assert second(change.command("check", "--offline", "--json"), "notice") == [str(APP)]

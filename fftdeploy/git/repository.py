@@ -1,6 +1,7 @@
 """Questions about a repository, put to git in an environment that starts nothing."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -161,8 +162,10 @@ class Repository(Clone):
         listed = _listed(self.ask("ls-files", "-z", "--stage", "--", *patterns))
         return [Held("", path, mode, content) for mode, content, _, path in listed]
 
-    def changed_since(self, commit: str) -> dict[str, tuple[Held, Held]]:
+    def changed_since(self, commit: str, *patterns: str) -> dict[str, tuple[Held, Held]]:
         """Return what the index has otherwise than `commit`: both versions, by their path.
+
+        `patterns` are git's; without any it is about all files.
 
         The cost is that of the difference, whatever the size of the tree.
 
@@ -170,7 +173,9 @@ class Repository(Clone):
             UnansweredError: This clone lacks a folder of the commit that may differ.
         """
         command = ("diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames")
-        answer = self.ask(*command, "--ignore-submodules=none", commit, "--", commit=commit)
+        answer = self.ask(
+            *command, "--ignore-submodules=none", commit, "--", *patterns, commit=commit
+        )
         found, words = {}, answer.split(b"\0")
         for entry, name in zip(words[::2], words[1::2], strict=False):
             path, said = os.fsdecode(name), entry.decode().removeprefix(":").split(" ")
@@ -187,10 +192,19 @@ class Repository(Clone):
         """Return the ID of the commit that `ref` names; None where it names none.
 
         Raises:
+            UsageError: Several things have that name: git would take a tag for a branch.
             UnansweredError: It names one that this clone has lost.
         """
         verify = ("rev-parse", "--verify", "--quiet", "--end-of-options")
-        answer = self._run(*verify, f"{ref}^{{commit}}")
+        aloud = [word for word in verify if word != "--quiet"]  # of a name of several refs it warns
+        answer = self._run("-c", "core.warnAmbiguousRefs=true", *aloud, f"{ref}^{{commit}}")
+        if b" is ambiguous" in answer.stderr:
+            whole = f"refs/remotes/{ref}" if "/" in ref else f"refs/heads/{ref}"
+            raise UsageError(
+                f"{ref!a} is the name of several refs here, a tag perhaps",
+                hint=f"write the whole name, such as {shlex.quote(whole)}",
+                code="ambiguous-ref",
+            )
         if answer.returncode == 0:
             return answer.stdout.decode().strip()
         named = (self.ask_if_any(*verify, ref) or "").strip()

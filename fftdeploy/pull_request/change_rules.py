@@ -232,10 +232,12 @@ def _rollback(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     if release is None:
         return
     yield from _row(ground, change, release)
-    back = old.by_number.get(release.to or 0) if old else None
+    # What it names may be a rollback of this change itself: then it is where that went back to.
+    places = (release.to or 0, target.origin(release))
+    back = next((old.by_number[n] for n in places if n in old.by_number), None) if old else None
     if old is None or back is None:
         message = f"release {release.n} goes back to release {release.to}, which the base has not"
-        yield ground.about(change, "rollback", message, f"fftdeploy rollback {target}")
+        yield ground.about(change, "rollback", message, "leave it out of this change")
         return
     if release.bundle != back.bundle and not _is_known(old, release.bundle, back.bundle):
         message = f"release {release.n} says rollback, and is not what release {back.n} was"

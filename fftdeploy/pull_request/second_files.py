@@ -43,21 +43,27 @@ def tracked(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
     if not (workspace.snapshot.root / ".git").exists():
         return []
     repository = git.open_repository(workspace.folder, environ)
-    found = repository.tracked(*_PATTERNS)
-    return _places((held.path for held in found), own(workspace, repository))
+    found = {held.path for held in repository.tracked(*_PATTERNS)}
+    if repository.commit_or_none("HEAD"):
+        found |= _unstaged(repository).keys()
+    return _places(found, own(workspace, repository))
 
 
 def compare(repository: git.Repository, workspace: Workspace, parted: str, tip: str) -> Elsewhere:
-    """Compare what git's index has with the commits where a change `parted` and is to go.
+    """Compare what git's index or HEAD has with the commits where a change `parted` and is to go.
+
+    An index may be empty, or another commit's: what HEAD has is there all the same.
 
     Raises:
         UnansweredError: This clone lacks a folder of a commit that may differ.
     """
     mine = own(workspace, repository)
     changed = repository.changed_since(parted)
-    present = {held.path: held for held in repository.tracked(*_PATTERNS)}
-    before = [path for path, (old, _) in changed.items() if old.mode]
-    before += [path for path in present if path not in changed]
+    unstaged = _unstaged(repository)
+    present = {held.path: held for held in repository.tracked(*_PATTERNS)} | unstaged
+    of_base = repository.held(parted, *unstaged) if unstaged else {}
+    before = [path for path, (old, _) in changed.items() if old.mode] + [*of_base]
+    before += [path for path in present if path not in changed and path not in unstaged]
     there, base = _places(present, mine), _places(before, mine)
     added = [path for path in there if path not in base]
     if added and tip != parted:  # what was merged meanwhile as it is here is not of this change
@@ -73,6 +79,12 @@ def compare(repository: git.Repository, workspace: Workspace, parted: str, tip: 
         touched=[path for path in there if path in base and _is_touched(path, changed)],
         submodules=[path for path, (_, new) in changed.items() if new.mode == _SUBMODULE],
     )
+
+
+def _unstaged(repository: git.Repository) -> dict[str, git.Held]:
+    """Return the files of such names that HEAD has and the index has not."""
+    changed = repository.changed_since("HEAD", *_PATTERNS)
+    return {path: old for path, (old, new) in changed.items() if old.mode and not new.mode}
 
 
 def own(workspace: Workspace, repository: git.Repository) -> frozenset[str]:
