@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from conftest import Command, Result
 from scenes import LUNA, POLICY, V7, V8, V9, V10, hold, past, table, write
 from test_output import FORMATS, OUR_COMMAND, PAYLOADS, harmless, runner_commands
 
@@ -508,6 +508,21 @@ def test_a_path_that_git_does_not_track(tree: Path, command: Command) -> None:
         "0 files, 0.0 MB: 0 model IDs written down\n",
         "note: git tracks no file here: new.py\n",
     )
+
+
+def places(ended: Result) -> set[tuple[str, int]]:
+    return {(found["path"], found["line"]) for found in json.loads(ended.out)["findings"]}
+
+
+def test_J1_an_empty_index_hides_nothing(tree: Path, command: Command) -> None:
+    whole = command("scan", "--json")
+    git("read-tree", "--empty")
+
+    emptied = command("scan", "--json")
+
+    assert (emptied.code, whole.code) == (12, 12)
+    assert "note: git's index is empty: looking at all files" in emptied.err
+    assert places(emptied) == places(whole)
 
 
 def test_another_repository_than_that_of_the_file(

@@ -106,13 +106,21 @@ def _names(
     root: Path, names: Sequence[str], environ: Mapping[str, str], say: Callable[[str], None]
 ) -> list[str]:
     try:
-        found = git.tracked(root, names, environ)
+        found = _tracked(root, names, environ)
     except UsageError as error:
         why = error.message if (root / ".git").exists() else "not in a git repository"
         say(f"note: {why}: looking at all files of {disk.shown(root)} but in hidden folders")
         return list(dict.fromkeys(name for asked in names for name in _walk(root, asked)))
     if not found:
         say(f"note: git tracks no file here: {', '.join(names[:3]) or disk.shown(root)}")
+    return found
+
+
+def _tracked(root: Path, names: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """List what git tracks; an index without anything, emptied or lost, is no answer."""
+    found = git.tracked(root, names, environ)
+    if not found and not git.tracked(root, [""], environ):
+        raise UsageError("git's index is empty")
     return found
 
 
