@@ -384,6 +384,13 @@ def test_J1_a_name_of_several_refs_is_not_judged(change: Change, kind: str) -> N
     assert whole.code != 2
 
 
+def test_J1_a_full_id_is_the_commit_whatever_else_is_called_so(change: Change) -> None:
+    base = git("rev-parse", "main")
+    git("update-ref", f"refs/heads/{base}", "HEAD")
+
+    assert change.command("check", "--base", base, "--offline").code == 0
+
+
 def on_top(change: Change, model: str, **more: object) -> Change:
     """Make `model` live, whatever is, with a release."""
     change.release(model, live=False, **more)

@@ -1,6 +1,7 @@
 """Questions about a repository, put to git in an environment that starts nothing."""
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -21,6 +22,10 @@ _UNDER_WAY = {
     "CHERRY_PICK_HEAD": "a cherry-pick",
     "REVERT_HEAD": "a revert",
 }
+
+
+_FULL_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+"""Git takes it for the commit, whatever else is called so."""
 
 
 class Repository(Clone):
@@ -198,7 +203,7 @@ class Repository(Clone):
         verify = ("rev-parse", "--verify", "--quiet", "--end-of-options")
         aloud = [word for word in verify if word != "--quiet"]  # of a name of several refs it warns
         answer = self._run("-c", "core.warnAmbiguousRefs=true", *aloud, f"{ref}^{{commit}}")
-        if b" is ambiguous" in answer.stderr:
+        if b" is ambiguous" in answer.stderr and not _FULL_ID.fullmatch(ref):
             whole = f"refs/remotes/{ref}" if "/" in ref else f"refs/heads/{ref}"
             raise UsageError(
                 f"{ref!a} is the name of several refs here, a tag perhaps",
