@@ -20,6 +20,7 @@ from scenes import FILE, POLICY_FILE, V6, V8, V9, row, table, write, write_profi
 
 from fftdeploy.errors import UnansweredError
 from fftdeploy.git import Held, Repository
+from fftdeploy.git.objects import Listing
 from fftdeploy.sandbox import STORY_NOW
 
 BASE = ("check", "--base", "origin/main", "--offline", "--json")
@@ -118,10 +119,14 @@ def broken(spec: str, data: bytes) -> Damage:
     return damage
 
 
-def swapped() -> None:
-    """Give the policy the content of the examples, as a restored backup might."""
-    loose()
-    object_file(POLICY).write_bytes(object_file("HEAD:notes.md").read_bytes())
+def swapped(spec: str, other: str) -> Damage:
+    """Give an object the content of another, as a restored backup might."""
+
+    def damage() -> None:
+        loose()
+        object_file(spec).write_bytes(object_file(other).read_bytes())
+
+    return damage
 
 
 def pack_cut(kind: str) -> Damage:
@@ -203,7 +208,10 @@ KINDS: dict[str, tuple[tuple[str, ...], Damage]] = {
     "garbage-policy": ((), broken(POLICY, b"\x78\x9c garbage")),
     "garbage-folder": ((), broken("origin/main:evals", b"\xff" * 40)),
     "garbage-base": ((), broken("origin/main", b"\xff" * 40)),
-    "swapped-policy": ((), swapped),
+    "swapped-policy": ((), swapped(POLICY, "HEAD:notes.md")),
+    "swapped-folder": ((), swapped("origin/main:evals", "origin/main:profiles")),
+    "swapped-tree": ((), swapped("HEAD~3^{tree}", "HEAD^{tree}")),
+    "swapped-fork": ((), swapped("HEAD~3", "HEAD")),
     "pack-lost": ((), pack_cut("pack")),
     "pack-index-lost": ((), pack_cut("idx")),
     "pack-cut-short": ((), pack_short),
@@ -273,13 +281,39 @@ def test_J1_a_whole_clone_names_none(
     assert (follow(command, monkeypatch), judged(command)) == ([], TRUTH)
 
 
+@pytest.mark.parametrize("hashes", ["sha1", "sha256"])
+def test_J1_a_folder_that_is_another_hides_no_second_file(
+    repo: Path, command: Command, hashes: str
+) -> None:
+    """Git goes through folders without a look at their IDs; one below the top is none of ours."""
+    shutil.rmtree(".git")
+    git("init", "--quiet", "--template=", f"--object-format={hashes}")
+    Path("app").mkdir()
+    Path("app/main.py").write_text("print()\n")
+    write(table("triage/production", V8, []))
+    commit("base")
+    git("branch", "base")
+    shutil.copy("deployments.toml", "app")
+    commit("plant")
+    whole = judged(command, "check", "--base", "base", "--offline", "--json")
+    object_file("base:app").write_bytes(object_file("HEAD:app").read_bytes())
+
+    code, said = judged(command, "check", "--base", "base", "--offline", "--json")
+
+    assert whole == (12, ["second-file"])
+    assert (code, said["code"]) == (2, "not-here")
+    assert f"git's copy of it, {git('rev-parse', 'base:app')}, is damaged" in said["message"]
+
+
 def test_J1_control_a_failed_question_is_no_file(
     hub: Path, place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it was before: the base of these clones has no policy, and anything may be merged."""
-    contents, held = Repository.contents, Repository.held
+    contents, listing = Repository.contents, Repository.listing
 
-    def careless_contents(self: Repository, wanted: Sequence[Held]) -> list[bytes | None]:
+    def careless_contents(
+        self: Repository, wanted: Sequence[Held], folders: Sequence[Held] = ()
+    ) -> list[bytes | None]:
         found: list[bytes | None] = []
         for one in wanted:
             try:
@@ -288,14 +322,14 @@ def test_J1_control_a_failed_question_is_no_file(
                 found.append(None)
         return found
 
-    def careless_held(self: Repository, commit: str, *places: str) -> dict[str, Held]:
+    def careless_listing(self: Repository, commit: str, *places: str) -> Listing:
         try:
-            return held(self, commit, *places)
+            return listing(self, commit, *places)
         except UnansweredError:
-            return {}
+            return Listing({}, [])
 
     monkeypatch.setattr(Repository, "contents", careless_contents)
-    monkeypatch.setattr(Repository, "held", careless_held)
+    monkeypatch.setattr(Repository, "listing", careless_listing)
     accepted = []
     for kind in ("partial-no-contents", "lost-policy", "lost-folder"):
         monkeypatch.chdir(place)

@@ -437,7 +437,8 @@ def test_G15_nothing_is_asked_and_git_seldom(
         asked.append(tuple(arguments[1]))
         return run(*arguments, **more)
 
-    monkeypatch.setattr("fftdeploy.git.repository.run", counted)
+    for module in ("objects", "repository"):
+        monkeypatch.setattr(f"fftdeploy.git.{module}.run", counted)
     counts = []
     for words in ([], ["HEAD~1", "HEAD"], ["staging", "production"]):
         assert command("diff", *words).code == 0

@@ -343,3 +343,35 @@ def test_J2_what_the_index_lacks_is_in_head(change: Change, spoil: tuple[str, ..
 
     assert (refused.code, second(refused, "error")) == (12, [str(APP)])
     assert second(change.command("check", "--offline", "--json"), "notice") == [str(APP)]
+
+
+REMOVAL = (lambda: git("rm", "-q", str(APP)), "second-file")
+EDIT = (lambda: APP.write_text(APP.read_text().replace(V8, V9, 1)), "unexplained")
+
+
+@pytest.mark.parametrize("spoil", [("read-tree", "--empty"), ("read-tree", "main")])
+@pytest.mark.parametrize("act", [REMOVAL, EDIT], ids=["removed", "by-hand"])
+def test_J2_what_head_changes_is_judged_whatever_the_index_has(
+    change: Change, act: tuple[Callable[[], object], str], spoil: tuple[str, ...]
+) -> None:
+    change.base(lambda _: own_app())
+    act[0]()
+    commit("change")
+    git(*spoil)
+
+    done = change.command(*BASE)
+
+    found = [f for f in json.loads(done.out)["findings"] if f["severity"] == "error"]
+    assert (done.code, [f["code"] for f in found]) == (12, [act[1]])
+
+
+def test_J2_what_was_merged_excuses_the_index_and_not_head(change: Change) -> None:
+    git("switch", "--quiet", "main")
+    put(str(APP))()
+    commit("theirs")
+    git("switch", "--quiet", "change")
+    put(str(APP), PLANTED.replace(V9, V10))()
+    commit("another")
+    git("read-tree", "main")
+
+    assert second(change.command(*BASE), "error") == [str(APP)]

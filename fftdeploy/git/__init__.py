@@ -7,10 +7,12 @@ runs the user's hooks and signing, and API keys are taken out of its environment
 
 from fftdeploy.git.committing import check_committable, commit, commit_environ, create_repository
 from fftdeploy.git.index import tracked
+from fftdeploy.git.objects import Changes
 from fftdeploy.git.repository import Repository, find_version, open_repository, patches, user_email
 from fftdeploy.git.unanswered import Held, blob_id
 
 __all__ = [
+    "Changes",
     "Held",
     "Repository",
     "blob_id",

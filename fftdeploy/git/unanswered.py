@@ -18,6 +18,7 @@ from fftdeploy.git.process import INERT, QUIET, TIMEOUT_S, last_line, question_e
 
 _REGULAR = ("100644", "100755")  # and neither links, 120000, nor submodules, 160000
 
+_FOLDER = "040000"
 _ID = re.compile(rb"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
 _PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -42,6 +43,11 @@ class Held(NamedTuple):
     def is_file(self) -> bool:
         """Tell whether it is a regular file, and neither a link nor a submodule."""
         return self.mode in _REGULAR
+
+    @property
+    def is_folder(self) -> bool:
+        """Tell whether it is a folder."""
+        return self.mode == _FOLDER
 
 
 class Clone(NamedTuple):
@@ -197,7 +203,12 @@ class Clone(NamedTuple):
 
 def blob_id(data: bytes, like: str) -> str:
     """Return the ID that git gives a content, by the hash that makes IDs as long as `like`."""
-    return _hash(b"blob %d\0" % len(data) + data, like)
+    return object_id(data, like, b"blob")
+
+
+def object_id(data: bytes, like: str, kind: bytes) -> str:
+    """Return the ID of an object of any kind, as `blob_id` does of a content."""
+    return _hash(b"%b %d\0" % (kind, len(data)) + data, like)
 
 
 def _hash(data: bytes, like: str) -> str:

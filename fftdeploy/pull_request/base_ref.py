@@ -42,6 +42,8 @@ class BaseRef:
     changed: tuple[str, ...]
     """Paths, from the folder, of policy and examples that HEAD or the work tree has changed."""
     _tree: "_Tree"
+    _committed: git.Changes
+    """What HEAD has otherwise than where it parted."""
 
     def has_evidence(self, task: str, evidence: str) -> bool:
         """Tell whether the ref has the evidence: whoever merged it vouches for it."""
@@ -84,7 +86,8 @@ class BaseRef:
             UnansweredError: This clone lacks a folder that may differ.
         """
         tree = self._tree
-        return second_files.compare(tree.repository, tree.workspace, self.parted, self.commit)
+        commits = (self.parted, self.commit, self._committed)
+        return second_files.compare(tree.repository, tree.workspace, *commits)
 
     def earlier(self, moment: datetime) -> Workspace | None:
         """Return the ref's deployments and profiles as they were; None where nobody can say.
@@ -153,8 +156,8 @@ def open_ref(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Iter
     with TemporaryDirectory(prefix="fftdeploy-ref-") as place:
         tree = _Tree(repository, workspace, Path(place).resolve())
         names = [tree.file, policy.FILE_NAME, *tree.settings(commit)]
-        tree.refuse_links(commit, [tree.file], ref)
         (contents,) = tree.read((commit, names))
+        tree.refuse_links(commit, [tree.file], ref)
         tree.evidence = tree.evidence_at(commit)
         yield RefFiles(ref, commit, tree.lay_out("ref", contents, whose=ref), tree)
 
@@ -188,9 +191,11 @@ def open_base(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Ite
         tree = _Tree(repository, workspace, Path(place).resolve())
         settings = (tree.settings(each) for each in (commit, parted))
         names = list(dict.fromkeys((tree.file, policy.FILE_NAME, *chain(*settings))))
+        committed, folders = repository.committed_since(parted)
+        tree.unread += folders
+        at_tip, at_fork = tree.read((commit, names), (parted, names))
         tree.refuse_links(commit, names, ref)
         tree.refuse_links(parted, names, parted[:12])
-        at_tip, at_fork = tree.read((commit, names), (parted, names))
         tip = tree.lay_out("tip", at_tip)
         fork = tree.lay_out("fork", at_fork) if parted != commit else tip
         try:
@@ -206,7 +211,7 @@ def open_base(workspace: Workspace, ref: str, environ: Mapping[str, str]) -> Ite
         tree.evidence = tree.evidence_at(commit)
         judged = [policy.FILE_NAME, *examples]
         changed = [n for n in judged if not _says_one_of(tree.present(n), (at_tip[n], at_fork[n]))]
-        yield BaseRef(ref, commit, parted, tip, fork, tuple(changed), tree)
+        yield BaseRef(ref, commit, parted, tip, fork, tuple(changed), tree, committed)
 
 
 def _says_one_of(data: bytes | None, others: Iterable[bytes | None]) -> bool:
@@ -247,16 +252,23 @@ class _Tree:
         self.file = workspace.snapshot.path.name
         self.evidence: dict[str, str] = {}
         """The evidence of the ref: its path from the folder -> the ID of its content."""
+        self.unread: list[git.Held] = []
+        """Folders that git has gone through, and that nobody has compared with their IDs yet."""
         self._held: dict[str, dict[str, git.Held]] = {}
 
     def held(self, commit: str) -> dict[str, git.Held]:
-        """Return what `commit` has in the folder, by its path from there."""
+        """Return what `commit` has in the folder, by its path from there.
+
+        It is to be believed once something was read since: that compares the folders.
+        """
         if commit not in self._held:
             try:
-                found = self.repository.held(commit, *([self.prefix] if self.prefix else []))
+                places = [self.prefix] if self.prefix else []
+                found, folders = self.repository.listing(commit, *places)
             except UnansweredError as error:
                 error.message = f"{self.file} cannot be looked for: {error.message}"
                 raise
+            self.unread += folders
             self._held[commit] = {
                 name.removeprefix(self.prefix): held for name, held in found.items()
             }
@@ -299,13 +311,15 @@ class _Tree:
     def read(self, *wanted: tuple[str, list[str]]) -> list[dict[str, bytes | None]]:
         """Return files of commits, each by its name; None where a commit has no such file.
 
-        All of it is one question to git.
+        All of it is one question to git, and so are the folders that are still unread.
 
         Raises:
             UnansweredError: A commit has one whose content is not in this clone.
         """
         places = {(c, n): held for c, names in wanted for n in names if (held := self._file(c, n))}
-        contents = dict(zip(places, self.repository.contents(list(places.values())), strict=True))
+        found = self.repository.contents(list(places.values()), self.unread)
+        self.unread = []
+        contents = dict(zip(places, found, strict=True))
         for place, data in contents.items():
             if data and (oid := lfs_oid(data)):
                 contents[place] = self._large(places[place], oid)

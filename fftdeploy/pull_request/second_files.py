@@ -29,7 +29,7 @@ class Elsewhere(NamedTuple):
     """What it has and its base has not."""
     removed: list[str]
     touched: list[str]
-    """Deployments files of the base in whose folders something has changed."""
+    """Deployments files of the base, not removed, in whose folders something has changed."""
     submodules: list[str]
     """Submodules that are new, or at another commit; what is in them is not looked at."""
 
@@ -45,46 +45,49 @@ def tracked(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
     repository = git.open_repository(workspace.folder, environ)
     found = {held.path for held in repository.tracked(*_PATTERNS)}
     if repository.commit_or_none("HEAD"):
-        found |= _unstaged(repository).keys()
+        changed = repository.changed_since("HEAD", *_PATTERNS)
+        found |= {path for path, (old, _) in changed.items() if old.mode}
     return _places(found, own(workspace, repository))
 
 
-def compare(repository: git.Repository, workspace: Workspace, parted: str, tip: str) -> Elsewhere:
+def compare(
+    repository: git.Repository, workspace: Workspace, parted: str, tip: str, committed: git.Changes
+) -> Elsewhere:
     """Compare what git's index or HEAD has with the commits where a change `parted` and is to go.
 
-    An index may be empty, or another commit's: what HEAD has is there all the same.
+    An index may be empty, or another commit's: what HEAD has or changes, it does all the same.
+    `committed` is what HEAD has otherwise than `parted`.
 
     Raises:
         UnansweredError: This clone lacks a folder of a commit that may differ.
     """
     mine = own(workspace, repository)
-    changed = repository.changed_since(parted)
-    unstaged = _unstaged(repository)
-    present = {held.path: held for held in repository.tracked(*_PATTERNS)} | unstaged
-    of_base = repository.held(parted, *unstaged) if unstaged else {}
-    before = [path for path, (old, _) in changed.items() if old.mode] + [*of_base]
-    before += [path for path in present if path not in changed and path not in unstaged]
-    there, base = _places(present, mine), _places(before, mine)
-    added = [path for path in there if path not in base]
+    staged = repository.changed_since(parted)
+    tracked = {held.path: held for held in repository.tracked(*_PATTERNS)}
+    changed = {**staged, **committed}
+    base = {path: old for path, (old, _) in changed.items() if old.mode}
+    base |= {path: held for path, held in tracked.items() if path not in changed}
+    head = {**base, **{path: new for path, (_, new) in committed.items()}}
+    head = {path: held for path, held in head.items() if held.mode}
+    there, before, kept = (_places(p, mine) for p in ([*tracked, *head], base, head))
+    added = [path for path in there if path not in before]
     if added and tip != parted:  # what was merged meanwhile as it is here is not of this change
         merged = repository.held(tip, *added)
-        added = [p for p in added if p not in merged or not _is_same(merged[p], present.get(p))]
+        added = [p for p in added if not _is_merged(p, merged, tracked, head)]
     main = repository.spell(workspace.snapshot.path)
-    if base and main in changed and not changed[main][0].mode:
+    if before and main in changed and not changed[main][0].mode:
         added.insert(0, main)  # the base has others: this one was moved here, or put nearer
     return Elsewhere(
         there=there,
         added=added,
-        removed=[path for path in base if path not in there],
-        touched=[path for path in there if path in base and _is_touched(path, changed)],
-        submodules=[path for path, (_, new) in changed.items() if new.mode == _SUBMODULE],
+        removed=[path for path in before if path not in kept],
+        touched=[path for path in kept if path in before and _is_touched(path, changed)],
+        submodules=sorted(_submodules(staged) | _submodules(committed)),
     )
 
 
-def _unstaged(repository: git.Repository) -> dict[str, git.Held]:
-    """Return the files of such names that HEAD has and the index has not."""
-    changed = repository.changed_since("HEAD", *_PATTERNS)
-    return {path: old for path, (old, new) in changed.items() if old.mode and not new.mode}
+def _submodules(changed: git.Changes) -> set[str]:
+    return {path for path, (_, new) in changed.items() if new.mode == _SUBMODULE}
 
 
 def own(workspace: Workspace, repository: git.Repository) -> frozenset[str]:
@@ -146,8 +149,10 @@ def _place(path: str) -> str:
     return "/".join(parts[: next(named, 0)])
 
 
-def _is_same(one: git.Held, other: git.Held | None) -> bool:
-    return other is not None and (one.mode, one.content) == (other.mode, other.content)
+def _is_merged(path: str, merged: Mapping[str, git.Held], *ours: Mapping[str, git.Held]) -> bool:
+    """Tell whether `path` was merged as we have it, in the index and in HEAD."""
+    found = {(held[path].mode, held[path].content) for held in (merged, *ours) if path in held}
+    return path in merged and any(path in held for held in ours) and len(found) == 1
 
 
 def _is_touched(path: str, changed: Iterable[str]) -> bool:

@@ -1,0 +1,271 @@
+"""What commits and the index have, byte for byte, and never by git's word alone.
+
+Git compares no folder below the top with its ID when it goes through it; that is done here.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import NamedTuple
+
+from fftdeploy.errors import UnansweredError, UsageError
+from fftdeploy.git.process import INERT, LITERAL, QUIET, question_environ, run
+from fftdeploy.git.unanswered import Clone, Held, object_id
+
+_NO_MODE = "000000"
+_TREE = b"tree"
+_MISSING = (b"", b"")
+_RAW = ("--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
+_FULL_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+"""Git takes it for the commit, whatever else is called so."""
+
+Changes = Mapping[str, tuple[Held, Held]]
+"""What differs, by its path: as it was, and as it is; without a mode where there is nothing."""
+
+
+class Listing(NamedTuple):
+    """What a commit has, as its folders say that nobody has compared with their IDs yet."""
+
+    files: dict[str, Held]
+    """All that is no folder, by its path."""
+    folders: list[Held]
+    """Those that were read for it; `contents` compares them."""
+
+
+class Difference(NamedTuple):
+    """What one commit has otherwise than another, as folders say; see `Listing`."""
+
+    files: Changes
+    """Of all that is no folder."""
+    folders: list[Held]
+
+
+class Objects(Clone):
+    """The objects of a clone; every question is put to git again."""
+
+    def commit_id(self, ref: str) -> str:
+        """Return the full ID of the commit that `ref` names.
+
+        Raises:
+            UnansweredError: This clone does not have it.
+        """
+        found = self.commit_or_none(ref)
+        if found is None:
+            raise self.no_commit(ref)
+        return found
+
+    def merge_base(self, commit: str) -> str:
+        """Return the newest commit that `commit` and HEAD share.
+
+        Raises:
+            UnansweredError: There is none in this clone, or it lacks one of those in between.
+        """
+        answer = self._run("merge-base", commit, "HEAD")
+        if answer.stderr.strip() or answer.returncode not in {0, 1}:
+            # It goes on without the commits that it cannot read; `rev-list` does not.
+            head = self.commit_id("HEAD")
+            self.ask("rev-list", "--count", f"{commit}...{head}", commit=f"{commit} {head}")
+        if answer.returncode not in {0, 1}:
+            raise self.failed("merge-base", answer.stderr, f"{commit} {head}")
+        if answer.returncode:
+            raise self.no_merge_base(commit)
+        return answer.stdout.decode().strip()
+
+    def commit_or_none(self, ref: str) -> str | None:
+        """Return the ID of the commit that `ref` names; None where it names none.
+
+        Raises:
+            UsageError: Several things have that name: git would take a tag for a branch.
+            UnansweredError: It names one that this clone has lost.
+        """
+        verify = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+        aloud = [word for word in verify if word != "--quiet"]  # of a name of several refs it warns
+        answer = self._run("-c", "core.warnAmbiguousRefs=true", *aloud, f"{ref}^{{commit}}")
+        if b" is ambiguous" in answer.stderr and not _FULL_ID.fullmatch(ref):
+            whole = f"refs/remotes/{ref}" if "/" in ref else f"refs/heads/{ref}"
+            raise UsageError(
+                f"{ref!a} is the name of several refs here, a tag perhaps",
+                hint=f"write the whole name, such as {shlex.quote(whole)}",
+                code="ambiguous-ref",
+            )
+        if answer.returncode == 0:
+            return answer.stdout.decode().strip()
+        named = (self.ask_if_any(*verify, ref) or "").strip()
+        if named in {"", ref} or self._run("cat-file", "-t", named).stdout in {
+            b"blob\n",
+            b"tree\n",
+        }:
+            return None
+        raise self.lost_commit(ref, named, answer.stderr)
+
+    def spell(self, path: Path) -> str:
+        """Write `path` as git does, from the top of the work tree."""
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(self.toplevel):
+            raise UsageError(f"{str(path)!a} is not in the git repository {self.toplevel}")
+        return real.relative_to(self.toplevel).as_posix()
+
+    def contents(self, wanted: Sequence[Held], folders: Sequence[Held] = ()) -> list[bytes]:
+        """Return regular files byte for byte; one process, no text conversion, no filter.
+
+        Git believes the folders that it goes through: the `folders` that have led here are read
+        and compared with their IDs first.
+
+        Raises:
+            UnansweredError: The content of one of all these is not in this clone, or is damaged.
+        """
+        every = [*{held.content: held for held in folders}.values(), *wanted]
+        if not every:
+            return []
+        asked = "".join(f"{held.content}\n" for held in every).encode()
+        answer = self._run("cat-file", "--batch", stdin=asked)
+        found = [*_batch(answer.stdout)]
+        found += [_MISSING] * (len(every) - len(found))  # it ended early
+        for held, (kind, data) in zip(every, found, strict=True):
+            is_same = object_id(data, held.content, kind) == held.content
+            if not is_same or (kind == _TREE) is not held.is_folder:
+                raise self.not_here(held, answer.stderr)
+        return [data for _, data in found[len(every) - len(wanted) :]]
+
+    def held(self, commit: str, *places: str) -> dict[str, Held]:
+        """Return what `commit` has at and below `places`, from the top; all of it without any.
+
+        Raises:
+            UnansweredError: This clone does not have all of its folders, or a damaged one.
+        """
+        listing = self.listing(commit, *places)
+        self.contents((), listing.folders)
+        return listing.files
+
+    def listing(self, commit: str, *places: str) -> Listing:
+        """List what `held` returns, and leave it to `contents` to compare the folders.
+
+        Raises:
+            UnansweredError: This clone does not have all of its folders.
+        """
+        command = (LITERAL, "ls-tree", "-r", "-t", "-z", "--full-tree", commit, "--", *places)
+        answer = self._run(*command)
+        if answer.returncode:
+            raise self.no_folder(commit, ", ".join(places), answer.stderr)
+        listed = _listed(answer.stdout)
+        every = [Held(commit, path, mode, content) for mode, _, content, path in listed]
+        files = {held.path: held for held in every if not held.is_folder}
+        return Listing(files, [held for held in every if held.is_folder])
+
+    def staged(self, path: Path) -> dict[int, Held]:
+        """Return the versions of `path` that could not be merged, by stage: base, ours, theirs."""
+        found = self.ask(LITERAL, "ls-files", "-u", "-z", "--", self.spell(path))
+        return {
+            int(stage): Held("", name, mode, content)
+            for mode, content, stage, name in _listed(found)
+        }
+
+    def tracked(self, *patterns: str) -> list[Held]:
+        """List what the index has that any of `patterns` matches, which are git's, links too."""
+        listed = _listed(self.ask("ls-files", "-z", "--stage", "--", *patterns))
+        return [Held("", path, mode, content) for mode, content, _, path in listed]
+
+    def changed_since(self, commit: str, *patterns: str) -> Changes:
+        """Return what the index has otherwise than `commit`.
+
+        `patterns` are git's; without any it is about all files.
+
+        The cost is that of the difference, whatever the size of the tree.
+
+        Raises:
+            UnansweredError: This clone lacks a folder of the commit that may differ.
+        """
+        command = ("diff-index", "--cached", *_RAW, commit, "--", *patterns)
+        answer = self.ask(*command, commit=commit)
+        return {before.path: (before, after) for before, after in _changes(answer, commit)}
+
+    def committed_since(self, commit: str) -> Difference:
+        """Return what HEAD has otherwise than `commit`; its cost is that of the difference.
+
+        Raises:
+            UnansweredError: This clone lacks a folder of either that may differ.
+        """
+        named = ("-c", "core.warnAmbiguousRefs=false")  # of HEAD, which a branch may be called, too
+        command = (*named, "diff-tree", "-r", "-t", *_RAW, commit, "HEAD", "--")
+        answer = self._run(*command)
+        if answer.returncode or answer.stderr.strip():
+            # It compares nothing with a commit that is damaged; `ls-tree` says so.
+            head = self.commit_id("HEAD")
+            for each in (commit, head):
+                self.ask("ls-tree", each, commit=each)
+        if answer.returncode:
+            raise self.failed("diff-tree", answer.stderr, f"{commit} {head}")
+        every = list(_changes(answer.stdout, commit))
+        files = [pair for pair in every if not any(held.is_folder for held in pair)]
+        folders = [held for pair in every for held in pair if held.is_folder]
+        return Difference({before.path: (before, after) for before, after in files}, folders)
+
+    def ask(self, *arguments: str, commit: str = "") -> bytes:
+        """Return git's answer to a question that has one, about `commit` where it is about one.
+
+        Raises:
+            UnansweredError: It gave none.
+        """
+        answer = self._run(*arguments)
+        if answer.returncode:
+            raise self._failed(arguments, answer, commit)
+        return answer.stdout
+
+    def ask_if_any(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str | None:
+        """Return git's answer; None where it says no, which is a status of 1.
+
+        Raises:
+            UnansweredError: It said neither.
+        """
+        answer = self._run(*arguments, environ=environ)
+        if answer.returncode > 1 or answer.returncode < 0:
+            raise self._failed(arguments, answer)
+        return os.fsdecode(answer.stdout) if answer.returncode == 0 else None
+
+    def _failed(
+        self, arguments: Sequence[str], answer: CompletedProcess[bytes], commit: str = ""
+    ) -> UnansweredError:
+        question = next(word for word in arguments if not word.startswith("-"))
+        return self.failed(question, answer.stderr, commit)
+
+    def _run(
+        self, *arguments: str, environ: Mapping[str, str] | None = None, stdin: bytes = b""
+    ) -> CompletedProcess[bytes]:
+        environ = question_environ(self.environ) if environ is None else environ
+        command = (*QUIET, *INERT, *arguments)
+        return run(self.toplevel, command, environ, self.timeout_s, stdin=stdin)
+
+
+def _listed(answer: bytes) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the three words of each entry of `ls-tree` or `ls-files --stage`, and its path."""
+    for entry in answer.split(b"\0"):
+        words, _, name = entry.partition(b"\t")
+        if name:
+            first, second, third = words.decode().split(" ")
+            yield first, second, third, os.fsdecode(name)
+
+
+def _changes(answer: bytes, commit: str) -> Iterator[tuple[Held, Held]]:
+    """Yield both versions out of the answer of `diff-index` or `diff-tree` about `commit`."""
+    words = answer.split(b"\0")
+    for entry, name in zip(words[::2], words[1::2], strict=False):
+        path, said = os.fsdecode(name), entry.decode().removeprefix(":").split(" ")
+        modes = ["" if mode == _NO_MODE else mode for mode in said[:2]]
+        yield Held(commit, path, modes[0], said[2]), Held("", path, modes[1], said[3])
+
+
+def _batch(answer: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kinds and contents out of the answer of `cat-file --batch`."""
+    place = 0
+    while (end := answer.find(b"\n", place)) >= 0:
+        words = answer[place:end].split(b" ")
+        place = end + 1
+        if len(words) != 3 or not words[2].isdigit():  # "NAME missing"
+            yield b"", b""
+            continue
+        size = int(words[2])
+        yield words[1], answer[place : place + size]
+        place += size + 1
