@@ -18,6 +18,7 @@ OTHER, SOON = FT + "other:Oth3r", FT + "soon:So0n"
 RETIRED = "ft:gpt-3.5-turbo-1106:acme:triage-v5:Zy5"
 SHUT = "ft:gpt-4.1-nano-2025-04-14:acme:triage-nano:Na01"
 LUNA = "gpt-6-luna"
+EVAL = ("--eval", "--max-requests", "999")
 FILE, POLICY_FILE = Path("deployments.toml"), Path("fftdeploy.toml")
 
 POLICY = """\

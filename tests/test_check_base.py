@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Result
 from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit, git
-from scenes import FILE, POLICY_FILE, SOON, V6, V7, V8, V9, V10, hold, newest, read, row
+from scenes import EVAL, FILE, POLICY_FILE, SOON, V6, V7, V8, V9, V10, hold, newest, read, row
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -44,7 +44,7 @@ def promote(change: Change, *flags: str) -> Result:
 
 
 def test_a_promotion_made_in_this_job_may_be_merged(change: Change, online: Sandbox) -> None:
-    assert promote(change, "--eval").code == 0
+    assert promote(change, *EVAL).code == 0
     commit("promote")
 
     done = change.command(*BASE, "--json")
@@ -342,7 +342,7 @@ def test_J19_a_promotion_and_its_rollback_may_be_merged_together(
     change: Change, online: Sandbox
 ) -> None:
     """What is live is what was live; the hold on what was tried is the rollback's own."""
-    assert promote(change, "--eval").code == 0
+    assert promote(change, *EVAL).code == 0
     commit("promote")
     assert back(change).code == 0
     commit("rollback")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 import test_gated_promotion as gated
 from conftest import Command
-from scenes import FILE, V6, V7, V8, V9, V10, hold, past, read, row, table, write
+from scenes import EVAL, FILE, V6, V7, V8, V9, V10, hold, past, read, row, table, write
 from test_merges import clones, git, release
 from test_promote import meanwhile
 
@@ -302,14 +302,14 @@ def test_C12_on_top_of_another_model_other_evidence_is_asked_for(
     staging = past("triage/staging", V7, gated.LIKE_V8, V10)
     places = clones(tmp_path, staging, past("triage/production", V8))
     for place, model in zip(places, (V10, gated.LIKE_V8), strict=True):
-        argv = (*PROMOTE, model, "--eval")
+        argv = (*PROMOTE, model, *EVAL)
         release(monkeypatch, command, place, *argv)
         git(places[0], "push", "--quiet")
     assert git(places[1], *PULLS["merge"]).returncode != 0
     checkout, promote, add = told(command, "status").hints
     subprocess.run(shlex.split(checkout), check=True, capture_output=True)
     refused = command(*shlex.split(promote)[1:], "--yes")
-    worse = command(*shlex.split(promote)[1:], "--yes", "--eval")
+    worse = command(*shlex.split(promote)[1:], "--yes", *EVAL)
 
     assert (refused.code, worse.code) == (7, 5), (refused.err, worse.err)
     assert read("triage/production").model == V10

@@ -40,7 +40,8 @@ SKELETON = [
     ('git add . && git commit -m "A quality bar for triage"', 0),
     ("fftdeploy promote triage/staging --job ftjob-v10 --yes --commit", 0),
     (
-        'fftdeploy promote triage/production --eval --why "PR #219" --yes --commit --quiet',
+        "fftdeploy promote triage/production --eval --max-requests 200 "
+        '--why "PR #219" --yes --commit --quiet',
         0,
     ),
     ('fftdeploy rollback triage/production --why "Polish misread, INC-91" --yes --commit', 0),

@@ -179,7 +179,7 @@ def test_a_promotion_asks_for_evidence_of_this_version(
         [
             f"error: {TARGET} is protected, and there is no evidence about {V10} "
             "(made under an older rule: 1 file)",
-            f"hint: fftdeploy eval {TARGET}, or add --eval",
+            f"hint: fftdeploy eval {TARGET}, or add --eval --max-requests 134",
         ],
     )
     assert promote(command, "--eval", "--max-requests", "999").code == 0

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import terminal
 from conftest import Command, Result
-from scenes import FT, V7, V8, V9, V10, newest, past, read, row, table, write
+from scenes import EVAL, FT, V7, V8, V9, V10, newest, past, read, row, table, write
 
 from fftdeploy.evaluation.evidence.evidence import content_sha, parse
 from fftdeploy.formats import strict_json
@@ -77,7 +77,7 @@ def test_without_evidence_it_stops_and_says_what_to_type(
     assert (ended.code, ended.out) == (7, "")
     assert ended.err.splitlines()[1:] == [
         f"error: {TARGET} is protected, and there is no evidence about {V10}",
-        f"hint: fftdeploy eval {TARGET}, or add --eval",
+        f"hint: fftdeploy eval {TARGET}, or add --eval --max-requests 134",
     ]
     assert Path("deployments.toml").read_bytes() == before
     assert evidence() == []
@@ -102,12 +102,27 @@ def test_what_is_better_passes_and_the_release_names_its_evidence(
 def test_eval_and_promote_in_one_step(repo: Path, sandbox: Sandbox, command: Command) -> None:
     scene(V8, V10)
 
-    ended = promote(command, "--eval")
+    ended = promote(command, *EVAL)
 
     (path,) = evidence()
     assert ended.code == 0, ended.err
     assert newest(TARGET).evidence == path.stem
     assert verdict_of(path) == "pass"
+
+
+def test_with_nobody_to_ask_eval_needs_a_limit(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    before = scene(V8, V10)
+
+    refused = promote(command, "--eval")
+
+    assert (refused.code, refused.out, asked(sandbox), evidence()) == (2, "", 0, [])
+    assert refused.err.splitlines()[-2:] == [
+        "error: --yes --eval needs a limit: nobody is asked before it spends",
+        "hint: add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
+    ]
+    assert Path("deployments.toml").read_bytes() == before
 
 
 def test_the_commit_has_the_evidence_and_says_so(
@@ -117,7 +132,7 @@ def test_the_commit_has_the_evidence_and_says_so(
     git("add", ".")
     git("commit", "-qm", "before")
 
-    ended = promote(command, "--eval", "--commit")
+    ended = promote(command, *EVAL, "--commit")
 
     assert ended.code == 0, ended.err
     (path,) = evidence()
@@ -144,13 +159,12 @@ def test_what_is_worse_is_stopped_by_eval_and_by_promote(
     assert Path("deployments.toml").read_bytes() == before
 
 
-@pytest.mark.parametrize("flag", ["--override", "--eval"])
+@pytest.mark.parametrize("flags", [("--override", "inconclusive,order,soak"), EVAL])
 def test_no_flag_lets_a_failed_gate_through(
-    repo: Path, sandbox: Sandbox, command: Command, flag: str
+    repo: Path, sandbox: Sandbox, command: Command, flags: tuple[str, ...]
 ) -> None:
     before = scene(V10, V9)
     command("eval", TARGET)
-    flags = [flag, "inconclusive,order,soak"] if flag == "--override" else [flag]
 
     ended = promote(command, *flags)
 
@@ -267,7 +281,7 @@ def asked(sandbox: Sandbox) -> int:
     return sum(request.path == "/v1/chat/completions" for request in sandbox.requests)
 
 
-@pytest.mark.parametrize("flags", [(), ("--eval",)])
+@pytest.mark.parametrize("flags", [(), EVAL])
 def test_E24_evidence_that_got_too_old_is_made_again(
     repo: Path,
     sandbox: Sandbox,
@@ -307,7 +321,7 @@ def test_E24_answers_age_with_the_evidence_that_they_are_taken_for(
     on(sandbox, monkeypatch, 5)
     refused = promote(command)
     on(sandbox, monkeypatch, 5.1)
-    again = promote(command, "--eval")
+    again = promote(command, *EVAL)
 
     assert refused.code == 7
     assert "5d old; 4d are allowed" in refused.err

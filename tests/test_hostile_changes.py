@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fault_server import FaultServer
 from proposals import EXAMPLES, POLICY, TARGET, Change, bring, commit, git
-from scenes import FILE, LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
+from scenes import EVAL, FILE, LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
 
 from fftdeploy.evaluation.evidence import evidence as records
 from fftdeploy.evaluation.evidence.evidence import content_sha
@@ -529,7 +529,7 @@ def test_H8_a_bar_lowered_by_the_change_that_it_would_stop(
         with Sandbox(now=lambda: STORY_NOW) as server:
             monkeypatch.setenv("OPENAI_BASE_URL", server.url)
             monkeypatch.setenv("OPENAI_API_KEY", server.key)
-            flags = ("--model", V9, "--why", "x", "--yes", "--eval", "--quiet")
+            flags = ("--model", V9, "--why", "x", "--yes", *EVAL, "--quiet")
             fooled = change.command("promote", TARGET, *flags)
         monkeypatch.delenv("OPENAI_API_KEY")
     else:

@@ -13,7 +13,7 @@ import pytest
 import terminal
 from conftest import Command, Result
 from proposals import Change, bring, commit
-from scenes import FT, POLICY_FILE, V7, V8, V9, V10, hold, newest, past, write
+from scenes import EVAL, FT, POLICY_FILE, V7, V8, V9, V10, hold, newest, past, write
 from test_gated_promotion import (
     EXAMPLES,
     POLICY,
@@ -171,7 +171,7 @@ def test_examples_that_cannot_settle_it_are_inconclusive(
         EXAMPLES.write_text(one_example())
 
     sized, judged = command("size", TARGET), command("eval", TARGET)
-    tried = [promote(command), promote(command, "--override", "inconclusive", "--eval")]
+    tried = [promote(command), promote(command, "--override", "inconclusive", *EVAL)]
 
     assert (sized.code, judged.code, [one.code for one in tried]) == (0, code, [code, code])
     expected = [f"error: {said} (evals/triage.jsonl)", f"hint: fftdeploy review triage {way}"]

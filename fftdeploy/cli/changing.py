@@ -75,9 +75,8 @@ def promote(
     flags = {"--from": origin, "--model": model, "--job": job}
     one_of(flags, list(flags))
     one_of({"--profile": profile, "--no-profile": no_profile}, ["--profile", "--no-profile"])
-    for flag, value in (("--max-usd", max_usd), ("--max-requests", max_requests)):
-        if value is not None and not evaluate:
-            raise UsageError(f"{flag} is for --eval", hint="add --eval")
+    limits = {"--max-usd": max_usd, "--max-requests": max_requests}
+    _require_limit(change, {flag for flag, value in limits.items() if value is not None}, evaluate)
     wanted = Wanted(
         from_environment=origin,
         model=model,
@@ -95,6 +94,18 @@ def promote(
         max_requests=max_requests,
     )
     return Promotion(Change(session, change, target), wanted).run()
+
+
+def _require_limit(change: ChangeFlags, limits: set[str], evaluate: bool) -> None:
+    """Refuse limits of nothing, and an evaluation without one that nobody is asked about."""
+    if limits and not evaluate:
+        raise UsageError(f"{max(limits)} is for --eval", hint="add --eval")
+    if evaluate and not limits and change.yes and not change.dry_run:
+        raise UsageError(
+            "--yes --eval needs a limit: nobody is asked before it spends",
+            hint="add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
+            code="limit",
+        )
 
 
 @command("rollback", changes=True)

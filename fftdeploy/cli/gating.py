@@ -143,7 +143,10 @@ class Gate:
         hint = f"fftdeploy eval {change.name}{named}"
         said = f"{change.name} is protected, and {why}"
         if not wanted:
-            raise InconclusiveError(said, hint=f"{hint}, or add --eval", code="no-evidence")
+            limit = ""
+            if change.flags.yes and not change.flags.dry_run:
+                limit = f" --max-requests {evaluation.estimate([candidate]).requests}"
+            raise InconclusiveError(said, hint=f"{hint}, or add --eval{limit}", code="no-evidence")
         cost = cost_words(evaluation.rehearse([candidate]), change.workspace.policy.prices.on)
         error = InconclusiveError(f"{said}; a dry run asks for none", hint=hint, code="no-evidence")
         error.details = (f"without --dry-run it is made now, with at most {cost}",)

@@ -174,7 +174,8 @@ STEPS: tuple[Step | ByHand, ...] = (
     Step(
         _at(11, 24, 11),
         "It meets the bar, and the release names the evidence.",
-        'fftdeploy promote triage/production --eval --why "PR #219" --yes --commit --quiet',
+        "fftdeploy promote triage/production --eval --max-requests 200 "
+        '--why "PR #219" --yes --commit --quiet',
     ),
     Step(
         _at(11, 26, 15),
