@@ -60,11 +60,11 @@ class Two:
         assert MARKED.search(FILE.read_text())
 
     def settle(self, hints: list[str]) -> None:
-        """Type the hints, with a yes where one of ours asks."""
+        """Type one command of the hint after the other; who types ours is said here."""
         for hint in hints:
             words = shlex.split(hint)
             if words[0] == "fftdeploy":
-                result = self.command(*words[1:], "--by", "bo", "--yes")
+                result = self.command(*words[1:], "--by", "bo")
                 assert result.code == 0, (hint, result.err)
                 continue
             environ = {**os.environ, "GIT_EDITOR": "true"}
@@ -90,14 +90,26 @@ def told(command: Command, *argv: str) -> Told:
     """Run a command on a conflicted file; text and JSON say the same."""
     shown, as_json = command(*argv), command(*argv, "--json")
     error = json.loads(as_json.out)["error"]
-    hints = error["hint"].splitlines()
     assert (shown.code, as_json.code, error["code"], shown.out) == (3, 3, "merge-conflict", "")
     assert shown.err.splitlines() == [
         f"error: {error['message']} ({error['where']})",
         *(f"  {detail}" for detail in error["details"]),
-        *(f"hint: {hint}" for hint in hints),
+        f"hint: {error['hint']}",
     ]
-    return Told(error["message"], error["details"], hints)
+    return Told(error["message"], error["details"], error["hint"].split(" && "))
+
+
+def paste(hints: list[str]) -> subprocess.CompletedProcess[str]:
+    """Give the hint to a shell as it stands; nobody is there to answer."""
+    path = f"{gated.PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-c", " && ".join(hints)],
+        env={**os.environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def first_marker() -> int:
@@ -126,8 +138,9 @@ def test_C9_B8_two_promotions_are_named_and_settled(two: Two, how: str) -> None:
         details,
         [
             f"git checkout {side} -- deployments.toml",
-            f"fftdeploy promote triage/production --model {V10} --why x",
-            f"git add -- deployments.toml && {end}",
+            f"fftdeploy promote triage/production --model {V10} --why x --yes",
+            "git add -- deployments.toml",
+            end,
         ],
     )
     for argv in ("status", "history", "rollback triage/production --yes", "hold x/y m --yes"):
@@ -176,7 +189,7 @@ def test_two_new_targets_are_both_kept(two: Two, how: str) -> None:
 
     listed = "chat/dev, triage/dev" if how == "merge" else "triage/dev, chat/dev"
     assert said.message.endswith(f": {listed} are new: keep both")
-    assert said.hints[1] == f"fftdeploy promote chat/dev --model {V9} --create --why x"
+    assert said.hints[1] == f"fftdeploy promote chat/dev --model {V9} --create --why x --yes"
     two.settle(said.hints)
     assert two.is_clean()
     assert by_whom("triage/dev") == [(1, V9, "ana")]
@@ -191,7 +204,7 @@ def test_C11_the_same_rollback_twice_is_done_once(two: Two) -> None:
     assert git(two.bo, *PULLS["merge"]).returncode != 0
     said = told(two.command, "check", "--offline")
 
-    assert [hint.split()[0] for hint in said.hints] == ["git", "git"]
+    assert [hint.split()[0] for hint in said.hints] == ["git", "git", "git"]
     two.settle(said.hints)
     assert two.is_clean()
     assert [n for n, _, _ in by_whom("triage/production")] == [3, 2, 1]
@@ -202,9 +215,9 @@ def test_a_rollback_and_its_hold_are_made_again(two: Two) -> None:
     two.meet((*PROMOTE, V9), ("rollback", "triage/production"))
     said = told(two.command, "status")
 
-    assert said.hints[1:-1] == [
-        "fftdeploy rollback triage/production --to 1 --why x",
-        f"fftdeploy hold triage/production {V8} --why x",
+    assert said.hints[1:-2] == [
+        "fftdeploy rollback triage/production --to 1 --why x --yes",
+        f"fftdeploy hold triage/production {V8} --why x --yes",
     ]
     two.settle(said.hints)
     assert two.is_clean()
@@ -268,7 +281,7 @@ def read_side(folder: Path, stage: int) -> list[int]:
 def test_F1_a_hostile_reason_and_path_are_quoted(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The hints are run by a shell, as they stand, from another folder than the file's."""
+    """The hint is run by a shell, as it stands, from another folder than the file's."""
     reason, place = "x'; touch PWNED; $(touch PWNED) `touch PWNED` \"", Path("a b[c]*;touch PWNED")
     place.mkdir()
     base = write(past("triage/production", V7, V8), file=place / FILE)
@@ -283,8 +296,9 @@ def test_F1_a_hostile_reason_and_path_are_quoted(
             assert git(two.ana, "push", "--quiet").returncode == 0
     assert git(two.bo, *PULLS["merge"]).returncode != 0
     said = told(command, "status", *option)
-    two.settle(said.hints)
+    done = paste(said.hints)
 
+    assert done.returncode == 0, done.stderr
     assert "git --literal-pathspecs checkout --theirs -- " in said.hints[0]
     assert [each.why for each in read("triage/production", place / FILE).releases][:2] == [
         reason,
@@ -306,17 +320,18 @@ def test_C12_on_top_of_another_model_other_evidence_is_asked_for(
         release(monkeypatch, command, place, *argv)
         git(places[0], "push", "--quiet")
     assert git(places[1], *PULLS["merge"]).returncode != 0
-    checkout, promote, add = told(command, "status").hints
-    subprocess.run(shlex.split(checkout), check=True, capture_output=True)
-    refused = command(*shlex.split(promote)[1:], "--yes")
-    worse = command(*shlex.split(promote)[1:], "--yes", *EVAL)
+    hints = told(command, "status").hints
+    _, promote, add, _ = hints
+    refused = paste(hints)
+    worse = command(*shlex.split(promote)[1:], *EVAL)
 
-    assert (refused.code, worse.code) == (7, 5), (refused.err, worse.err)
+    assert (refused.returncode, worse.code) == (7, 5), (refused.stderr, worse.err)
+    assert Path(".git/MERGE_HEAD").exists(), "what follows the refusal was not run"
     assert read("triage/production").model == V10
-    assert add.startswith("git add -- deployments.toml .fftdeploy/evidence && ")
+    assert add == "git add -- deployments.toml .fftdeploy/evidence"
 
 
-PLAIN = "edit the file to keep what should be live, then run `fftdeploy check`"
+PLAIN = "edit the file to keep what is to be live; `fftdeploy check` says what settles it"
 
 
 @pytest.mark.parametrize("why", ["no git", "no stages", "a side that is not valid"])

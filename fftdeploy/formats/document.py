@@ -286,7 +286,7 @@ def _syntax_error(text: str, source: str, error: tomllib.TOMLDecodeError) -> Con
         line, _ = positions.line_column(text, found.start())
         return ConfigError(
             f"unresolved merge conflict at line {line}",
-            hint="edit the file to keep what should be live, then run `fftdeploy check`",
+            hint="edit the file to keep what is to be live; `fftdeploy check` says what settles it",
             where=f"{source}:{line}:1",
             code="merge-conflict",
         )

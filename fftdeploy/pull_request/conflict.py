@@ -1,4 +1,4 @@
-"""Two changes that met in `deployments.toml`: what each side did, and the lines that settle it.
+"""Two changes that met in `deployments.toml`: what each side did, and the line that settles it.
 
 The published side is kept whole, and the changes of the other are made again on top of it, by the
 commands that made them: so each is checked against what is live now, evidence included.
@@ -24,10 +24,10 @@ _EMPTY = b"version = 1\n"
 _BASE, _OURS, _THEIRS = 1, 2, 3  # stages of the index
 _MAINLINE = "refs/remotes/origin/HEAD"
 _FINISH = {
-    "a merge": " && git commit --no-edit",
-    "a rebase": " && git rebase --continue",
-    "a cherry-pick": " && git cherry-pick --continue",
-    "a revert": " && git revert --continue",
+    "a merge": "git commit --no-edit",
+    "a rebase": "git rebase --continue",
+    "a cherry-pick": "git cherry-pick --continue",
+    "a revert": "git revert --continue",
 }
 _PATHSPEC = re.compile(r"[:*?\[\\]")
 
@@ -81,7 +81,7 @@ def explain(error: ConfigError, path: Path, environ: Mapping[str, str], option: 
             elif new := _new(found):
                 error.message += f": {_listed(new)} are new: keep both"
             error.details = tuple(_sides(found, met))
-            error.hint = "\n".join(_settling(found, shown_path(path.absolute()), option))
+            error.hint = " && ".join(_settling(found, shown_path(path.absolute()), option))
 
 
 @contextmanager
@@ -217,7 +217,11 @@ def _sides(found: Conflict, met: list[str]) -> Iterator[str]:
 
 
 def _settling(found: Conflict, shown: str, option: str) -> Iterator[str]:
-    """Yield the command lines that settle the conflict, in their order."""
+    """Yield the commands that settle the conflict, in their order.
+
+    They are typed as one line, so that none runs after one that failed, and none asks: a question
+    would take the rest of what is pasted for its answer.
+    """
     literal = ["--literal-pathspecs"] if _PATHSPEC.search(shown) else []
     side = "--ours" if found.takes_ours else "--theirs"
     yield shlex.join(["git", *literal, "checkout", side, "--", shown])
@@ -227,10 +231,12 @@ def _settling(found: Conflict, shown: str, option: str) -> Iterator[str]:
         if after is None:
             continue
         for command in again(found.base.find(name), after, found.kept.find(name)):
-            yield f"fftdeploy {shlex.join(command)}{option}"
+            yield f"fftdeploy {shlex.join(command)}{option} --yes"
         if after.newest and after.newest.evidence:
             added[1:] = [str(Path(shown).parent / EVIDENCE_FOLDER)]
-    yield shlex.join(["git", *literal, "add", "--", *added]) + _FINISH.get(found.under_way, "")
+    yield shlex.join(["git", *literal, "add", "--", *added])
+    if found.under_way in _FINISH:
+        yield _FINISH[found.under_way]
 
 
 def _release_words(release: Release) -> str:
