@@ -8,7 +8,7 @@ from scenes import V8
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.end_dates import retirement_day
 from fftdeploy.api.verdicts import explain, judge_probe
-from fftdeploy.models.model_names import aliases_of, is_answer_of
+from fftdeploy.models.model_names import is_answer_of, own_names
 
 NAMED = {
     "overloaded": (400, "The model {} is currently overloaded", False),
@@ -50,12 +50,31 @@ def test_J3_a_refusal_that_names_a_model_may_be_about_something_else(row: str, m
         ("new", "old", {"new": {"aliases": ["old"]}, "old": {}}, False),
         ("new", "old", {"new": {"aliases": ["old"]}}, True),
         ("new", "/m/new", {"new": {"root": "/m/new"}}, True),
+        ("new", "/m", {"new": {"root": "/m"}, "old": {"root": "/m"}}, False),
+        ("new", "any", {"new": {"aliases": ["any"]}, "old": {"aliases": ["any"]}}, False),
+        ("any", "new", {"new": {"aliases": ["any"]}, "old": {"aliases": ["any"]}}, False),
+        ("any", "new", {"new": {"aliases": ["any"]}, "old": {"root": "any"}}, False),
+        ("v2", "v1", {"v1": {"aliases": ["v1", "v2"]}}, True),
+        ("v2", "v3", {"v1": {"aliases": ["v1", "v2", "v3"]}, "b": {"aliases": ["b"]}}, True),
+        ("new", "old", {"new": {"aliases": ["old"]}, "old": {"aliases": ["new"]}}, False),
     ],
 )
 def test_J4_names_that_mean_one_model(
     asked: str, answered: str, entries: dict[str, Any], same: bool
 ) -> None:
-    assert is_answer_of(asked, answered, aliases_of(asked, entries)) is same
+    names = own_names({"id": name, **entry} for name, entry in entries.items())
+    assert is_answer_of(asked, answered, names.get(asked, ())) is same
+
+
+def test_J4_what_one_list_says_twice_is_said_of_nobody() -> None:
+    twice = {"id": "new", "aliases": ["n"], "root": "/new"}, {"id": "new", "root": "/old"}
+    assert own_names(twice) == {
+        "new": frozenset(),
+        "n": {"n", "/new"},
+        "/new": {"n", "/new"},
+        "/old": {"/old"},
+    }
+    assert own_names([*twice[:1], {**twice[0], "created": 1}])["n"] == {"new", "n", "/new"}
 
 
 @pytest.mark.parametrize(

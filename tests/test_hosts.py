@@ -431,6 +431,8 @@ ALIASES: dict[str, tuple[list[dict[str, Any]], bool]] = {
     "own-alias": ([listed(aliases=["tiny"])], True),
     "root": ([listed(root="tiny")], True),
     "adapter": ([listed(root="tiny"), listed("tiny", root="tiny")], False),
+    "shared-root": ([listed(root="tiny"), listed("b", root="tiny")], False),
+    "shared-alias": ([listed(aliases=["tiny"]), listed("b", aliases=["tiny"])], False),
     "parent": ([listed(parent="tiny"), listed("tiny")], False),
     "no-names": ([listed(aliases=None, root=7), listed("tiny")], False),
     "nothing": ([], False),
@@ -465,6 +467,10 @@ def test_J3_an_alias_is_listed_as_much_as_the_id(api: FaultServer) -> None:
     ]
     assert prove(api).basis == ("listed", "probed")
     api.probe(body(404, {"error": VLLM}))
+    assert prove(api).code == "refused"
+    api.listing(listed("tiny", aliases=[MODEL]), listed("b", aliases=[MODEL]))
+    with asking(api) as prover:  # which of the two it is, with whose dates, is not known
+        assert prover.check_listed([MODEL])[MODEL].code == "unlisted"
     assert prove(api).code == "refused"
 
 
@@ -524,18 +530,29 @@ def gated(api: FaultServer, answer: Callable[[Any], Reply]) -> None:
     api.probe(Reply(GOOD, made=made))
 
 
+@pytest.mark.parametrize("shared", [[], ["tiny"]])
 def test_J4_anothers_answers_are_no_evidence(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+    repo: Path,
+    command: Command,
+    api: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    shared: list[str],
 ) -> None:
+    """Where the probe was answered by the ID and later answers by a name of the list, too."""
     monkeypatch.setenv("OPENAI_BASE_URL", api.url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     gated(api, lambda asked: good_chat(model="tiny" if asked["model"] == V10 else V8))
+    given = [listed(V8, aliases=shared), listed(V10, aliases=shared)]
+    api.listing(*given)
 
     ended = command("eval", "triage/production")
+    api.listing(given[0] | {"aliases": []}, listed(V10, aliases=["tiny"]))
+    named = command("eval", "triage/production")
 
-    assert ended.code == 9
+    assert (ended.code, named.code in {0, 7}) == (9, True)
     assert f"candidate ({V10}): it was answered by another model, 'tiny'" in ended.err
-    assert not list(Path(".fftdeploy").glob("evidence/**/*.json"))
+    (evidence,) = Path(".fftdeploy").glob("evidence/**/*.json")
+    assert json.loads(evidence.read_text())["answered_by"] == {"candidate": ["tiny"]}
 
 
 def forever(server: FaultServer, sock: socket.socket) -> None:

@@ -16,15 +16,13 @@ from fftdeploy.api.answers import Answer, JobResult
 from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker, Clock, quiet, system_clock
 from fftdeploy.api.crowd import each
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
+from fftdeploy.api.listing import Listing, read_listing
 from fftdeploy.api.readiness import (
     ModelFacts,
     Readiness,
     from_verdict,
-    is_list,
     is_no_api,
     judge,
-    kin_seen,
-    listed_models,
     waited,
     wants_base,
 )
@@ -32,7 +30,6 @@ from fftdeploy.api.verdicts import OTHER_MODEL, explain, leaves_open, limit_refu
 from fftdeploy.api.visible_models import ListedModel, listed_model
 from fftdeploy.errors import FftdeployError
 from fftdeploy.models import retirement
-from fftdeploy.models.model_names import aliases_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -96,7 +93,7 @@ class Prover:
             progress=progress,
         )
         self._list_lock = threading.Lock()
-        self._listing_answer: Answer | None = None
+        self._known_listing: Listing | None = None
         self._bases: dict[str, Answer] = {}
         self._proofs: dict[Question, _Proof] = {}
 
@@ -135,8 +132,7 @@ class Prover:
         deadline is `deadline`, which several calls may share, or one of this call's own.
         """
         deadline = self.deadline() if deadline is None else deadline
-        listing = self._listing(deadline) if listed else None
-        entries = listed_models(listing) if listing is not None else {}
+        entries = self._listing(deadline).models if listed else _NONE
         return each(
             dict.fromkeys(questions),
             lambda asked: self._prove(asked, deadline, entries),
@@ -154,11 +150,11 @@ class Prover:
         deadline = self.asker.deadline()
         names = list(dict.fromkeys(models))
         listing = self._listing(deadline)
-        entries = listed_models(listing)
-        if not entries and not _retrieve_may_work(listing):
-            verdict = explain(listing)
-            return {name: from_verdict(name, verdict, listing, self.where) for name in names}
-        known = {name: self._listed_facts(name, entries) for name in names}
+        answer = listing.answer
+        if not listing.models and not _retrieve_may_work(answer):
+            verdict = explain(answer)
+            return {name: from_verdict(name, verdict, answer, self.where) for name in names}
+        known = {name: self._listed_facts(name, listing.models) for name in names}
         found = {name: self._judge(facts) for name, facts in known.items() if facts}
         kin = kin or {}
         none = frozenset[str]()
@@ -168,10 +164,10 @@ class Prover:
         return {name: found[name] for name in names}
 
     def known_as(self, question: Question) -> frozenset[str]:
-        """Return the other names that answers of the question's model may have."""
-        proof = self._proofs.get(question)
+        """Return the names that answers of the question's model may have, as far as was asked."""
         allowed = self.connection.settings.provider.answers_as.get(question.model, frozenset())
-        return allowed | proof.facts.aliases if proof else allowed
+        listing = self._known_listing
+        return allowed | listing.known_as(question.model) if listing else allowed
 
     def limit_field(self, question: Question) -> str:
         """Return the name of the token limit that the model takes, as far as it was tried."""
@@ -206,9 +202,9 @@ class Prover:
     def models(self) -> list[ListedModel]:
         """List what the key can see, newest first; raises where there is no usable list."""
         listing = self._listing(self.asker.deadline())
-        if listing.status != 200 or not is_list(listing):
+        if not listing.is_list:
             raise self.no_list()
-        entries = listed_models(listing)
+        entries = listing.models
         found = [listed_model(name, entry, entries) for name, entry in entries.items()]
         oldest = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda model: (model.created_at or oldest, model.id), reverse=True)
@@ -273,15 +269,14 @@ class Prover:
             if retrieved.status != 404 and retrieved.kind in PROVE_MISSING:
                 return facts  # a key that may not read models may not list them, either
         listing = self._listing(deadline)
-        facts = self._listed_facts(model, listed_models(listing)) or ModelFacts(model)
+        facts = self._listed_facts(model, listing.models) or ModelFacts(model)
         return replace(facts, retrieved=retrieved, listing=listing)
 
     def _add_context(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
         """Ask for the base's date and for the key's other models, where the verdict needs them."""
         readiness = self._judge(facts)
         if readiness.code == OTHER_MODEL:
-            entries = listed_models(self._listing(deadline))
-            return replace(facts, aliases=aliases_of(facts.model, entries))
+            return replace(facts, listing=self._listing(deadline))
         if readiness.state != "not-ready":
             if facts.base is None and wants_base(facts):
                 base = retirement.base_of(facts.model)
@@ -290,7 +285,7 @@ class Prover:
         answers = (facts.retrieved, facts.probed)
         unknown = any(answer and answer.is_unknown_model for answer in answers)
         if unknown and not readiness.dead:
-            seen = kin_seen(self._listing(deadline), facts.model, question.kin)
+            seen = self._listing(deadline).shows_kin(facts.model, question.kin)
             return replace(facts, kin_seen=seen)
         return facts
 
@@ -317,12 +312,13 @@ class Prover:
             self._bases[base] = self._retrieve(base, deadline)
         return self._bases[base]
 
-    def _listing(self, deadline: float) -> Answer:
+    def _listing(self, deadline: float) -> Listing:
         """Return the list of models, asked for once in the life of this prover."""
         with self._list_lock:
-            if self._listing_answer is None:
-                self._listing_answer = self.asker.ask(self.connection.list_models, deadline)
-            return self._listing_answer
+            if self._known_listing is None:
+                answer = self.asker.ask(self.connection.list_models, deadline)
+                self._known_listing = read_listing(answer)
+            return self._known_listing
 
     def _listed_facts(self, model: str, entries: _Entries) -> ModelFacts | None:
         """Return what a list says of `model` and its base; None where it lacks the model."""
@@ -330,7 +326,7 @@ class Prover:
             return None
         base = entries.get(retirement.base_of(model))
         answer = Answer(200, body=dict(base)) if base else None
-        return ModelFacts(model, listing=self._listing_answer, listed=entries[model], base=answer)
+        return ModelFacts(model, listing=self._known_listing, listed=entries[model], base=answer)
 
     def has_no_api(self) -> bool:
         """Whether there is nothing like a list of models at the address."""
@@ -338,11 +334,11 @@ class Prover:
 
     def no_list(self) -> FftdeployError:
         """Say why there is no list of models to be had."""
-        listing = self._listing(self.asker.deadline())
-        verdict = explain(listing)
+        answer = self._listing(self.asker.deadline()).answer
+        verdict = explain(answer)
         if self.has_no_api():
-            verdict = no_api(self.connection.settings, listing.status)
-        return verdict.error("the list of models", self.where, listing.request_id)
+            verdict = no_api(self.connection.settings, answer.status)
+        return verdict.error("the list of models", self.where, answer.request_id)
 
     def _judge(self, facts: ModelFacts) -> Readiness:
         return judge(facts, self.now().date(), self.connection.settings)
@@ -366,7 +362,7 @@ def _is_open(facts: ModelFacts, first: Readiness) -> bool:
         return False
     if facts.retrieved is not None and not leaves_open(facts.retrieved):
         return False
-    return facts.listing is None or facts.listing.status != 0
+    return facts.listing is None or facts.listing.answer.status != 0
 
 
 def _is_lost_route(answer: Answer) -> bool:

@@ -26,13 +26,13 @@ from fftdeploy.api.verdicts import (
     replace_hint,
 )
 from fftdeploy.models import retirement
-from fftdeploy.models.model_names import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from fftdeploy.api.answers import Answer
+    from fftdeploy.api.listing import Listing
     from fftdeploy.api.settings import Settings
     from fftdeploy.errors import FftdeployError
 
@@ -101,7 +101,7 @@ class ModelFacts:
 
     model: str
     retrieved: Answer | None = None
-    listing: Answer | None = None
+    listing: Listing | None = None
     """The list of models, which may lack this one."""
     listed: Mapping[str, Any] | None = None
     """The model's entry in the list; it stands for a retrieve."""
@@ -109,8 +109,6 @@ class ModelFacts:
     limit_field: str = ""
     """The name under which the probe sent its token limit; "" for none."""
     endpoint: str = "chat"
-    aliases: frozenset[str] = frozenset()
-    """Other names of the model in the list, looked up where its answer has another one."""
     base: Answer | None = None
     """The retrieve of a fine-tune's base, for its shutdown date alone."""
     kin_seen: bool = False
@@ -121,7 +119,8 @@ class ModelFacts:
     @property
     def asked(self) -> tuple[Answer, ...]:
         """The answers that there are to questions about this model, or all of them."""
-        answers = (self.retrieved, self.listing, self.probed)
+        listing = self.listing.answer if self.listing else None
+        answers = (self.retrieved, listing, self.probed)
         return tuple(answer for answer in answers if answer is not None)
 
     @property
@@ -222,7 +221,9 @@ def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool)
     """Judge the probe, in the light of what the list says."""
     probed, model = facts.probed, facts.model
     assert probed is not None  # noqa: S101  the callers have looked
-    known_as = facts.aliases | settings.provider.answers_as.get(model, frozenset())
+    known_as = settings.provider.answers_as.get(model, frozenset())
+    if facts.listing is not None:
+        known_as |= facts.listing.known_as(model)
     verdict = judge_probe(
         model, facts.endpoint, probed, can_be_fresh=can_be_fresh, known_as=known_as
     )
@@ -231,16 +232,10 @@ def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool)
     if is_no_api(facts):
         return no_api(settings, probed.status)
     is_refused = probed.names(model) and not limit_refused(probed)
-    is_unlisted = facts.listed is None and _lacks(facts.listing, model)
+    is_unlisted = facts.listing is not None and facts.listing.lacks(model)
     if is_refused and is_unlisted and not facts.is_believed:
         return not_served(probed)
     return verdict
-
-
-def _lacks(listing: Answer | None, model: str) -> bool:
-    """Whether there is a list, and the model is not in it."""
-    entries = _entries(listing) if listing is not None else None
-    return entries is not None and all(entry.get("id") != model for entry in entries)
 
 
 def find_shutdown(facts: ModelFacts, own: Mapping[str, Any] | None) -> Shutdown | None:
@@ -310,53 +305,6 @@ def _notices(facts: ModelFacts, own: Mapping[str, Any] | None) -> tuple[str, ...
 def _request_id(facts: ModelFacts) -> str:
     answers = (facts.probed, facts.retrieved)
     return next((answer.request_id for answer in answers if answer and answer.request_id), "")
-
-
-def kin_seen(listing: Answer, model: str, kin: frozenset[str]) -> bool:
-    """Whether the list shows that the key is of the project that `model` was in.
-
-    Another fine-tune of the same organisation shows it, or another among `kin`, the models of
-    the target; a base model does not, since every key sees it.
-    """
-    organisation = retirement.organisation_of(model)
-    for entry in listed_models(listing):
-        if entry == model or not entry.startswith("ft:"):
-            continue
-        if entry in kin or (organisation and retirement.organisation_of(entry) == organisation):
-            return True
-    return False
-
-
-def listed_models(listing: Answer) -> dict[str, Mapping[str, Any]]:
-    """Return the list's entries by model ID; of two entries for one model, neither counts twice.
-
-    Entries that contradict each other are both kept out: what the list says is then unknown.  A
-    host other than OpenAI may give a model further names, each of which is as good as an ID.
-    """
-    entries: dict[str, Mapping[str, Any]] = {}
-    contradicted = set()
-    for entry in _entries(listing) or ():
-        name = entry.get("id")
-        if isinstance(name, str) and entries.setdefault(name, entry) != entry:
-            contradicted.add(name)
-    found = {name: entry for name, entry in entries.items() if name not in contradicted}
-    if listing.kind in PROVE_MISSING:
-        return found
-    named = ((alias, entry) for entry in found.values() for alias in names_of(entry))
-    return {alias: {**entry, "id": alias} for alias, entry in named} | found
-
-
-def is_list(listing: Answer) -> bool:
-    """Tell whether a host has listed its models, be there none."""
-    return _entries(listing) is not None
-
-
-def _entries(listing: Answer) -> list[Mapping[str, Any]] | None:
-    """Return what is in a list; None where the answer is no list."""
-    data = listing.body.get("data") if isinstance(listing.body, dict) else None
-    if listing.status != 200 or listing.problem or not isinstance(data, list):
-        return None
-    return [entry for entry in data if isinstance(entry, dict)]
 
 
 def from_verdict(model: str, verdict: AnswerProof, answer: Answer, where: str) -> Readiness:

@@ -7,13 +7,14 @@ good the answer is.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.models.retirement import parse_fine_tune
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 _SNAPSHOT = re.compile(r"-(20[0-9]{2})-([0-9]{2})-([0-9]{2})|-([01][0-9])([0-3][0-9])")
 _DATED_BASES = re.compile(r"(ft:)?(gpt-|chatgpt-|o[0-9]|babbage|davinci)")
@@ -50,20 +51,26 @@ def _is_snapshot(suffix: str) -> bool:
     return True
 
 
-def aliases_of(model: str, entries: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
-    """Return the other names that a list gives to `model`, which may itself be one of them.
+def own_names(entries: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """Map each name in a list, as the host gave it, to all names that mean its model and no other.
 
-    An alias or a `root` that is listed as a model of its own is another model, and so is the root
-    of an entry that has a parent: the base of an adapter.
+    What two entries claim, as an ID, an alias or a `root`, tells neither model from the other: it
+    is nobody's own, and maps to no name.
     """
-    own = {name for name, entry in entries.items() if name not in names_of(entry)}
-    found = set()
-    for name, entry in entries.items():
-        others = {*names_of(entry), *_root(entry)}
-        names = {name, *(others - own)}
-        if model in names:
-            found |= names
-    return frozenset(found - {model})
+    claims = {(_text(entry, "id"), frozenset(_claimed(entry))) for entry in entries}
+    times = Counter(name for _, names in claims for name in names)
+    found = dict.fromkeys(times, frozenset[str]())
+    for _, names in claims:
+        own = frozenset(name for name in names if times[name] == 1)
+        found.update(dict.fromkeys(own, own))
+    return found
+
+
+def _claimed(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield all names of an entry; where it has a parent its root is that one's, the base's."""
+    texts = _text(entry, "id"), "" if entry.get("parent") else _text(entry, "root")
+    yield from filter(None, texts)
+    yield from names_of(entry)
 
 
 def names_of(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -73,7 +80,6 @@ def names_of(entry: Mapping[str, Any]) -> Iterator[str]:
     yield from (alias for alias in listed if isinstance(alias, str) and alias)
 
 
-def _root(entry: Mapping[str, Any]) -> Iterator[str]:
-    root = entry.get("root")
-    if isinstance(root, str) and root and not entry.get("parent"):
-        yield root
+def _text(entry: Mapping[str, Any], name: str) -> str:
+    value = entry.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,80 @@
+"""A host's list of models: what is in it, and which names in it are one model's.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fftdeploy.api.hosts import PROVE_MISSING
+from fftdeploy.models import retirement
+from fftdeploy.models.model_names import names_of, own_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fftdeploy.api.answers import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One answer to the question for the list, read once."""
+
+    answer: Answer
+    is_list: bool
+    """Whether it is a list at all, be there nothing in it."""
+    models: Mapping[str, Mapping[str, Any]]
+    """What it says of each model, by ID and, with other hosts than OpenAI, by alias."""
+    own_names: Mapping[str, frozenset[str]]
+    """Every name in it -> those that mean its model and no other."""
+
+    def lacks(self, model: str) -> bool:
+        """Whether it is a list in which no entry has the name."""
+        return self.is_list and model not in self.own_names
+
+    def known_as(self, model: str) -> frozenset[str]:
+        """Return the names by which `model` may answer, as far as the list says."""
+        return self.own_names.get(model, frozenset())
+
+    def shows_kin(self, model: str, kin: frozenset[str]) -> bool:
+        """Whether it shows that the key is of the project that `model` was in.
+
+        Another fine-tune of the same organisation shows it, or another among `kin`, the models of
+        the target; a base model does not, since every key sees it.
+        """
+        organisation = retirement.organisation_of(model)
+        for name in self.models:
+            if name == model or not name.startswith("ft:"):
+                continue
+            if name in kin or (organisation and retirement.organisation_of(name) == organisation):
+                return True
+        return False
+
+
+def read_listing(answer: Answer) -> Listing:
+    """Read a list of models.
+
+    Entries that contradict each other about one ID are kept out: what it says is then unknown.  A
+    host other than OpenAI may give a model further names, each of which is as good as an ID.
+    """
+    data = answer.body.get("data") if isinstance(answer.body, dict) else None
+    if answer.status != 200 or answer.problem or not isinstance(data, list):
+        return Listing(answer, False, {}, {})
+    given: list[Mapping[str, Any]] = [entry for entry in data if isinstance(entry, dict)]
+    own = own_names(given)
+    models = _by_id(given)
+    if answer.kind not in PROVE_MISSING:
+        aliases = ((alias, entry) for entry in models.values() for alias in names_of(entry))
+        named = {alias: {**entry, "id": alias} for alias, entry in aliases if own[alias]}
+        models = named | models
+    return Listing(answer, True, models, own)
+
+
+def _by_id(given: list[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the entries by ID; two that are not the same count as none."""
+    entries: dict[str, Mapping[str, Any]] = {}
+    contradicted = set()
+    for entry in given:
+        name = entry.get("id")
+        if isinstance(name, str) and entries.setdefault(name, entry) != entry:
+            contradicted.add(name)
+    return {name: entry for name, entry in entries.items() if name not in contradicted}
