@@ -525,6 +525,77 @@ def test_J1_an_empty_index_hides_nothing(tree: Path, command: Command) -> None:
     assert places(emptied) == places(whole)
 
 
+INDEXES = {
+    "emptied": ("read-tree", "--empty"),
+    "of-another-commit": ("read-tree", "HEAD~1"),
+    "without-them": ("rm", "--cached", "-rq", "src", "top.py"),
+}
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_J2_what_head_has_is_looked_at_whatever_the_index_has(
+    tree: Path, command: Command, kind: str
+) -> None:
+    git("commit", "--quiet", "--message=one", "--", "deployments.toml")
+    git("commit", "--quiet", "--message=all")
+    whole = command("scan", "--json")
+    git(*INDEXES[kind])
+
+    done = command("scan", "--json")
+
+    assert (done.code, places(done)) == (12, places(whole))
+    assert done.err == ""
+
+
+def test_J2_what_was_deleted_is_not_looked_at(tree: Path, command: Command) -> None:
+    git("commit", "--quiet", "--message=all")
+    whole = command("scan", "--json")
+    git("rm", "--quiet", "top.py")
+    Path("src/a.py").unlink()
+
+    done = command("scan", "--json")
+
+    assert {path for path, _ in places(whole) - places(done)} == {"top.py", "src/a.py"}
+
+
+@pytest.mark.parametrize("cone", ["--cone", "--no-cone"])
+def test_J2_a_sparse_checkout_hides_nothing(
+    tree: Path, command: Command, cone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("binary", b"\0" + V8.encode())
+    add("large", b"x" * 2_000_001)
+    git("commit", "--quiet", "--message=all")
+    monkeypatch.setattr(scanned_files, "MAX_BYTES", 2_000_000)
+    whole = command("scan", "--json")
+    git("sparse-checkout", "set", cone, *(["src2"] if cone == "--cone" else ["/src2/", "/*.toml"]))
+    assert not Path("src").exists()
+
+    done = command("scan", "--json")
+
+    assert (done.code, places(done)) == (12, places(whole))
+    assert done.err.startswith("note: ")
+    assert done.err.endswith(" files are not on the disk: looking at what git has\n")
+    assert json.loads(done.out)["bytes"] == json.loads(whole.out)["bytes"]
+
+
+def test_J1_what_is_neither_on_the_disk_nor_in_the_clone_is_asked_for(
+    tree: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("src/more.py", f"MORE = {V8!r}")
+    git("commit", "--quiet", "--message=all")
+    git("config", "uploadpack.allowFilter", "true")
+    whole = command("scan", "--json")
+    git("clone", "-q", "--filter=blob:none", "--sparse", tree.as_uri(), str(tmp_path / "partial"))
+    monkeypatch.chdir(tmp_path / "partial")
+
+    refused = command("scan", "--json")
+    subprocess.run(json.loads(refused.out)["error"]["hint"], shell=True, check=True)  # noqa: S602
+    done = command("scan", "--json")
+
+    assert (refused.code, done.code) == (2, 12)
+    assert places(done) == places(whole)
+
+
 def test_another_repository_than_that_of_the_file(
     tree: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -563,7 +634,7 @@ def without_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def corrupt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / ".git" / "HEAD").write_text("nonsense")
-    return "git ls-files failed: fatal: "
+    return f"{str(folder)!a} is not in a git work tree: "
 
 
 @pytest.mark.parametrize("break_it", [outside, without_git, corrupt])
@@ -615,9 +686,10 @@ def test_C18_C19_nothing_redirects_git_or_runs(
     assert sentinel.exists()
 
 
-def test_git_is_asked_once_whatever_the_number_of_files(
+def test_git_is_asked_little_whatever_the_number_of_files(
     tree: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    git("commit", "--quiet", "--message=x")
     log, real = tmp_path / "log", shutil.which("git")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/git").write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {real} "$@"\n')
@@ -625,7 +697,7 @@ def test_git_is_asked_once_whatever_the_number_of_files(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
     assert len(found(command, "top.py", "src", "src/a.py", "src2")) == 4
-    assert log.read_text().count("\n") == 1
+    assert log.read_text().count("\n") == 3
     assert "ls-files" in log.read_text()
 
 

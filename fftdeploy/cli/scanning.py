@@ -47,18 +47,13 @@ class Scan:
         return Report(FINDING if errors else OK, self.session.data, body, tuple(found))
 
     def _findings(self) -> Iterator[Finding]:
-        own = self.workspace.snapshot.real
         search = Search(self.uses)
-        for source in self.sources:
-            if source.path == own or any(g.matches(source.name.split("/")) for g in self.ignored):
-                continue
-            if second_files.is_named(source.name):
-                yield from self._second_file(source)
-            if scanned_files.is_own(source):
-                continue
-            content = scanned_files.read(source)
-            if content is None:
-                continue
+        wanted = [source for source in self.sources if not self._is_passed_over(source)]
+        for source in filter(lambda source: second_files.is_named(source.name), wanted):
+            yield from self._second_file(source)
+        others = (source for source in wanted if not scanned_files.is_own(source))
+        told = (self.session.environ, self.session.output.note)
+        for source, content in scanned_files.contents(others, *told):
             if content.problem:
                 yield self._unread(source, content.problem)
                 continue
@@ -67,6 +62,11 @@ class Scan:
             for hit in search.hits(content.data):
                 yield self._finding(source, hit)
             del content  # before the next one is read
+
+    def _is_passed_over(self, source: ScannedFile) -> bool:
+        parts = source.name.split("/")
+        is_ours = source.path == self.workspace.snapshot.real
+        return is_ours or any(glob.matches(parts) for glob in self.ignored)
 
     def _finding(self, source: ScannedFile, hit: Hit) -> Finding:
         used = self.uses.get(hit.model, ())

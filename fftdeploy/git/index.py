@@ -1,13 +1,24 @@
-"""What git tracks, as its index says it."""
+"""What git tracks, as its index says it, and HEAD where the index is another commit's or lost."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from fftdeploy.errors import UsageError
+from fftdeploy.errors import UnansweredError, UsageError
 from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, last_line, question_environ, run
+from fftdeploy.git.repository import Repository
+from fftdeploy.git.unanswered import Held
 
-_REGULAR = (b"100644", b"100755")  # and neither links, 120000, nor submodules, 160000
+_LEFT_OUT = b"S"  # by a sparse checkout; `ls-files -t` calls it skip-worktree
+
+
+class Tracked(NamedTuple):
+    """A regular file that git tracks."""
+
+    held: Held
+    is_away: bool
+    """Nobody has deleted it from the disk: it was never put there."""
 
 
 def tracked(
@@ -21,16 +32,60 @@ def tracked(
     Raises:
         UsageError: There is no git, no work tree, or no answer within `timeout_s`.
     """
+    return list(_entries(folder, names, environ, timeout_s))
+
+
+def tracked_by_head_too(repository: Repository, names: Sequence[str]) -> list[Tracked]:
+    """List the regular files that the index or HEAD has at or below `names`, from the top.
+
+    Raises:
+        UsageError: Neither has anything at all, or git does not answer.
+    """
+    about = (repository.environ, repository.timeout_s)
+    found = _entries(repository.toplevel, names, *about)
+    is_empty = not found and not _entries(repository.toplevel, [""], *about)
+    below = _common(names)
+    try:
+        changed = repository.changed_since("HEAD", f":(top,literal){below}" if below else ":/")
+    except UnansweredError:
+        if repository.commit_or_none("HEAD") is not None:
+            raise
+        changed = {}  # before the first commit
+    if is_empty and not changed:
+        raise UsageError("git's index is empty")
+    wanted = frozenset(names)
+    for name, (before, after) in changed.items():
+        if before.is_file and not after.mode and _is_wanted(name, wanted):
+            found[name] = Tracked(before._replace(commit=""), is_empty)
+    return list(found.values())
+
+
+def _entries(
+    folder: Path, names: Sequence[str], environ: Mapping[str, str], timeout_s: float
+) -> dict[str, Tracked]:
     # One pathspec whatever the number of names: git compares each file with each of them.
-    common = os.path.commonpath(names) or "."
-    command = (*QUIET, *INERT, LITERAL, "ls-files", "-z", "--stage", "--", common)
+    common = _common(names) or "."
+    command = (*QUIET, *INERT, LITERAL, "ls-files", "-z", "-t", "--stage", "--", common)
     answer = run(folder, command, question_environ(environ), timeout_s)
     if answer.returncode:
         raise UsageError(f"git ls-files failed: {last_line(answer.stderr)}")
-    entries = (entry.partition(b"\t") for entry in answer.stdout.split(b"\0") if entry)
-    found = dict.fromkeys(os.fsdecode(name) for mode, _, name in entries if mode[:6] in _REGULAR)
+    found: dict[str, Tracked] = {}
     wanted = frozenset(names)
-    return [name for name in found if "" in wanted or not wanted.isdisjoint(_at_or_above(name))]
+    for entry in answer.stdout.split(b"\0"):
+        words, _, path = entry.partition(b"\t")
+        tag, mode, content, *_ = [*words.split(b" "), b"", b"", b""]
+        held = Held("", os.fsdecode(path), mode.decode(), content.decode())
+        if held.is_file and _is_wanted(held.path, wanted):
+            found.setdefault(held.path, Tracked(held, tag == _LEFT_OUT))
+    return found
+
+
+def _common(names: Sequence[str]) -> str:
+    return os.path.commonpath(names)
+
+
+def _is_wanted(name: str, wanted: frozenset[str]) -> bool:
+    return "" in wanted or not wanted.isdisjoint(_at_or_above(name))
 
 
 def _at_or_above(name: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""The files that a scan reads: what git tracks below some paths, as it is on the disk."""
+"""The files that a scan reads: what git tracks below some paths, as it is on the disk.
+
+What a sparse checkout leaves off the disk is read as git has it.
+"""
 
 import errno
 import os
@@ -27,6 +30,8 @@ class ScannedFile(NamedTuple):
 
     root: Path
     name: str
+    away: git.Held | None = None
+    """What git has of it, where that is to be read if it is not on the disk."""
 
     @property
     def path(self) -> Path:
@@ -65,11 +70,60 @@ def find(
             roots[folder] = _root(folder, home)
         name = real.relative_to(roots[folder]).as_posix()
         asked[roots[folder]].append("" if name == "." else name)
-    return [
-        ScannedFile(root, name)
-        for root, names in asked.items()
-        for name in _names(root, names, environ, say)
-    ]
+    return [file for root, names in asked.items() for file in _files(root, names, environ, say)]
+
+
+def contents(
+    sources: Iterable[ScannedFile], environ: Mapping[str, str], say: Callable[[str], None]
+) -> Iterator[tuple[ScannedFile, Content]]:
+    """Yield the text files of `sources`, one after the other; what is not on the disk comes last.
+
+    `say` is told how many those are.
+
+    Raises:
+        UnansweredError: This clone has not got the content of one of those.
+    """
+    away: dict[Path, list[ScannedFile]] = defaultdict(list)
+    for source in sources:
+        if source.away is not None and not os.path.lexists(source.path):
+            away[source.root].append(source)
+        elif (content := read(source)) is not None:
+            yield source, content
+    for root, files_of_git in away.items():
+        say(f"note: {len(files_of_git):,} files are not on the disk: looking at what git has")
+        yield from _out_of_git(git.open_repository(root, environ), files_of_git)
+
+
+def _out_of_git(
+    repository: git.Repository, sources: Sequence[ScannedFile]
+) -> Iterator[tuple[ScannedFile, Content]]:
+    held = [(source, source.away) for source in sources if source.away is not None]
+    sizes = repository.sizes([away for _, away in held])
+    some: list[tuple[ScannedFile, git.Held]] = []
+    waiting = 0
+    for one, size in zip(held, sizes, strict=True):
+        if size > MAX_BYTES:
+            yield one[0], Content(problem=_too_large())
+            continue
+        if waiting + size > MAX_BYTES:  # as much as one file may have is in memory at a time
+            yield from _texts(repository, some)
+            some, waiting = [], 0
+        some.append(one)
+        waiting += size
+    yield from _texts(repository, some)
+
+
+def _texts(
+    repository: git.Repository, some: Sequence[tuple[ScannedFile, git.Held]]
+) -> Iterator[tuple[ScannedFile, Content]]:
+    found = repository.contents([away for _, away in some])
+    for (source, _), data in zip(some, found, strict=True):
+        if b"\0" not in data[:_HEAD]:
+            yield source, Content(data)
+
+
+def _too_large() -> str:
+    return f"larger than {MAX_BYTES // 1_000_000} MB"
 
 
 def read(source: ScannedFile) -> Content | None:
@@ -83,7 +137,7 @@ def read(source: ScannedFile) -> Content | None:
         if not stat.S_ISREG(status.st_mode):
             return None
         if status.st_size > MAX_BYTES:
-            return Content(problem=f"larger than {MAX_BYTES // 1_000_000} MB")
+            return Content(problem=_too_large())
         return _text(file)
     except OSError as error:
         return Content(problem=disk.reason(error))
@@ -102,26 +156,19 @@ def _text(file: int) -> Content | None:
         return Content(raw.readall())  # in one piece: no second copy of a large file
 
 
-def _names(
+def _files(
     root: Path, names: Sequence[str], environ: Mapping[str, str], say: Callable[[str], None]
-) -> list[str]:
+) -> list[ScannedFile]:
     try:
-        found = _tracked(root, names, environ)
+        found = git.tracked_by_head_too(git.open_repository(root, environ), names)
     except UsageError as error:
         why = error.message if (root / ".git").exists() else "not in a git repository"
         say(f"note: {why}: looking at all files of {disk.shown(root)} but in hidden folders")
-        return list(dict.fromkeys(name for asked in names for name in _walk(root, asked)))
+        walked = dict.fromkeys(name for asked in names for name in _walk(root, asked))
+        return [ScannedFile(root, name) for name in walked]
     if not found:
         say(f"note: git tracks no file here: {', '.join(names[:3]) or disk.shown(root)}")
-    return found
-
-
-def _tracked(root: Path, names: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """List what git tracks; an index without anything, emptied or lost, is no answer."""
-    found = git.tracked(root, names, environ)
-    if not found and not git.tracked(root, [""], environ):
-        raise UsageError("git's index is empty")
-    return found
+    return [ScannedFile(root, held.path, held if away else None) for held, away in found]
 
 
 def _walk(root: Path, name: str) -> Iterator[str]:
