@@ -43,6 +43,9 @@ def test_history_says_what_undid_what(repo: Path, command: Command) -> None:
         ("2026-11-03T09:59+01:00", V8),
         ("2026-12-01", V8),
         ("2026-10-31", None),
+        ("2026-11-02", V8),
+        ("2026-11-03", V9),
+        ("9999-12-31", V8),
     ],
 )
 def test_what_was_live_at_a_moment(
@@ -53,6 +56,21 @@ def test_what_was_live_at_a_moment(
     found = json.loads(command("history", "--at", at, "--json").out)["targets"][0]["release"]
 
     assert (found["model"] if found else None) == model
+
+
+@pytest.mark.parametrize(
+    ("at", "heading"),
+    [
+        ("2026-11-03", "live at the end of 2026-11-03, UTC"),
+        ("2026-11-03T10:00:30+01:00", "live at 2026-11-03 09:00:30Z"),
+    ],
+)
+def test_the_heading_says_which_moment_a_day_stands_for(
+    repo: Path, command: Command, at: str, heading: str
+) -> None:
+    write(repo, ROLLED_BACK)
+
+    assert command("history", "--at", at).out.splitlines()[0] == heading
 
 
 def test_before_the_oldest_nothing_is_recorded(repo: Path, command: Command) -> None:

@@ -1,6 +1,6 @@
 """What was live when, and what undid what."""
 
-from datetime import datetime
+from datetime import datetime, time
 
 from fftdeploy.cli.as_json import release_json
 from fftdeploy.cli.session import Session
@@ -54,7 +54,9 @@ def _report_at(targets: list[Target], at: datetime) -> Report:
         rows.append((Cell(str(target)), Cell(model), Cell(number), Cell(since)))
         found.append({"target": str(target), "release": release_json(release) if release else None})
     table = Table(("target", "model", "release", "since"), tuple(rows))
-    return Report(data={"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "targets": found}, body=(table,))
+    when = f"the end of {at:%Y-%m-%d}, UTC" if at.time() == time.max else f"{at:%Y-%m-%d %H:%M:%SZ}"
+    heading = line(Cell(f"live at {when}", "strong"))
+    return Report(data={"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "targets": found}, body=(heading, table))
 
 
 def _undone_by(target: Target) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """The commands that look: status, check, history, diff, models, resolve."""
 
+from datetime import time
 from pathlib import Path
 from typing import Annotated
 
@@ -121,7 +122,7 @@ def history(
         str | None, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)
     ] = None,
     at: Annotated[
-        str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or a day.")
+        str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or the end of a day.")
     ] = None,
 ) -> Report:
     """List releases, newest first; or what was live at a moment.
@@ -131,7 +132,7 @@ def history(
       fftdeploy history triage/production
       fftdeploy history --at 2026-10-03T12:00Z
     """
-    moment = parse_time(at, "--at") if at else None
+    moment = parse_time(at, "--at", day=time.max) if at else None
     from fftdeploy.cli import history as histories
 
     return histories.report(session, target, moment)

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,8 +212,8 @@ def rehearsal_clock(environ: Mapping[str, str]) -> Clock | None:
     return Clock(now=lambda: moment, monotonic=system.monotonic, sleep=system.sleep)
 
 
-def parse_time(text: str, flag: str) -> datetime:
-    """Read a time with an offset, or a day in UTC.
+def parse_time(text: str, flag: str, *, day: time = time.min) -> datetime:
+    """Read a time with an offset, or a day in UTC, which stands for its time `day`.
 
     Raises:
         UsageError: It is neither.
@@ -225,7 +225,7 @@ def parse_time(text: str, flag: str) -> datetime:
             f"{flag}: {text!a} is not a time", hint="write 2026-11-21T08:30:00Z"
         ) from None
     if len(text) == 10:
-        return moment.replace(tzinfo=UTC)
+        return datetime.combine(moment, day, UTC)
     if moment.tzinfo is None:
         raise UsageError(f"{flag}: {text} has no offset", hint="end it with Z for UTC")
     try:
