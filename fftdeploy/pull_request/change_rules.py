@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.planning.bundles import Shas, live_bundle
@@ -18,9 +18,19 @@ _CLOCK_SKEW = timedelta(minutes=5)
 _OLD = timedelta(days=14)
 """A new row that claims to be older than this is worth a look: soak counts from what it says."""
 
-Held = tuple[Target, Target, Mapping[datetime, int]]
-"""A target with the holds that no rollback of the change may have put; with those that one may
-have; and which one that was, by their moment."""
+_LEAVE_OUT = "leave it out of this change"
+
+
+class Held(NamedTuple):
+    """A target with a part of its holds each, in the order in which they may speak against it."""
+
+    before: Target
+    """With those of the base."""
+    by_hand: Target
+    """With those that the change puts, and no rollback of it may have put."""
+    by_rollback: Target
+    made: Mapping[datetime, int]
+    """Which rollback may have put a hold, by its moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,40 +98,56 @@ def _promotion(ground: Ground, change: TargetChange) -> Iterator[Finding]:
         yield ground.about(change, "why", f"{target} is protected: release {release.n} has no why")
     if hold := _hold_before(ground, target, release):
         message = f"release {release.n} is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
-        yield ground.about(change, "hold", message, f"fftdeploy unhold {target} --why TEXT")
+        yield ground.about(change, "hold", message, _way_out(ground, target, release, hold))
     yield from _overrides(ground, change, release, rules)
     if not _is_record(ground, change):
         yield from _breaches(ground, change, release, rules)
 
 
 def _hold_before(ground: Ground, target: Target, release: Release) -> Hold | None:
-    """Return the hold on `release`, less those of rollbacks that come later in the change.
+    """Return the hold on `release`, less those that the change puts on it later.
 
-    They are on what the rollbacks removed, and that is `release`: it was not on hold before.
+    A rollback puts one on what it removes, and that is `release`: it was not on hold before.  Nor
+    was what somebody puts one on by hand, and which is live no more.
     """
     if str(target) not in ground.held:
-        ground.held[str(target)] = _by_rollback(ground.old(target), target)
-    settled, undoing, made = ground.held[str(target)]
-    if hold := settled.hold_on(release.bundle, ground.now):
+        ground.held[str(target)] = _held(ground.old(target), target)
+    held = ground.held[str(target)]
+    if hold := held.before.hold_on(release.bundle, ground.now):
         return hold
-    hold = undoing.hold_on(release.bundle, ground.now)
-    return hold if hold and made[hold.since] <= release.n else None
+    hold = held.by_hand.hold_on(release.bundle, ground.now)
+    if hold and (hold.since < release.at or _is_live(target, release)):
+        return hold
+    hold = held.by_rollback.hold_on(release.bundle, ground.now)
+    return hold if hold and held.made[hold.since] <= release.n else None
 
 
-def _by_rollback(old: Target | None, target: Target) -> Held:
-    """Tell the holds of `target` that its new rollbacks may have put from all others.
-
-    Those come in the order of the rollbacks: where the first is too late, all are.
-    """
+def _held(old: Target | None, target: Target) -> Held:
+    """Part the holds of `target`; new ones from the first: where that is too late, all are."""
     known = frozenset(old.holds if old else ())
     made = {r.at: r.n for r in reversed(target.releases) if r.via == "rollback"}
-    settled = [hold for hold in target.holds if hold in known or hold.since not in made]
-    new = [hold for hold in target.holds if hold not in known and hold.since in made]
-    return (
-        replace(target, holds=tuple(settled)),
-        replace(target, holds=tuple(sorted(new, key=lambda hold: made[hold.since]))),
+    new = [hold for hold in target.holds if hold not in known]
+    by_rollback = [hold for hold in new if hold.since in made]
+    by_hand = [hold for hold in new if hold.since not in made]
+    return Held(
+        replace(target, holds=tuple(hold for hold in target.holds if hold in known)),
+        replace(target, holds=tuple(sorted(by_hand, key=lambda hold: hold.since))),
+        replace(target, holds=tuple(sorted(by_rollback, key=lambda hold: made[hold.since]))),
         made,
     )
+
+
+def _is_live(target: Target, release: Release) -> bool:
+    return target.newest is not None and target.newest.bundle == release.bundle
+
+
+def _way_out(ground: Ground, target: Target, release: Release, hold: Hold) -> str:
+    """Say what can be done about a release on hold: nothing that helps what was taken off."""
+    if not _is_live(target, release):
+        return _LEAVE_OUT
+    old = ground.old(target)
+    is_of_base = old is not None and hold in old.holds
+    return f"fftdeploy unhold {target} --why TEXT" if is_of_base else f"fftdeploy rollback {target}"
 
 
 def _is_record(ground: Ground, change: TargetChange) -> bool:
@@ -195,7 +221,9 @@ def _breaches(
     if held is not None and breaches[0] is not None:
         source, hold = held
         message = f"{release.bundle.model} is on hold in {source}: {hold.why}"
-        yield ground.about(change, "hold", message, f"fftdeploy unhold {source} --why TEXT")
+        unhold = f"fftdeploy unhold {source} --why TEXT"
+        hint = unhold if _is_live(target, release) else _LEAVE_OUT
+        yield ground.about(change, "hold", message, hint)
     for breach in filter(None, breaches):
         is_set_aside = breach.code in release.overrides and rules.allow_overrides
         yield ground.about(
@@ -226,26 +254,28 @@ def _unseen_soak(
 def _rollback(ground: Ground, change: TargetChange) -> Iterator[Finding]:
     """Judge a row that claims to go back: it needs no gate, so that it must go back to a release.
 
-    Only what the base has a record of, with a prompt that the base has, was ever let through.
+    Only what the base has a record of, with a prompt that the base has, was ever let through; a
+    release of the change itself is judged by its own row.
     """
     release, target, old = change.release, change.target, ground.old(change.target)
     if release is None:
         return
     yield from _row(ground, change, release)
-    # What it names may be a rollback of this change itself: then it is where that went back to.
-    places = (release.to or 0, target.origin(release))
-    back = next((old.by_number[n] for n in places if n in old.by_number), None) if old else None
+    to = release.to or 0
+    back = old.by_number.get(to, target.by_number.get(to)) if old else None
     if old is None or back is None:
-        message = f"release {release.n} goes back to release {release.to}, which the base has not"
-        yield ground.about(change, "rollback", message, "leave it out of this change")
+        message = f"release {release.n} goes back to release {to}, which the base has not"
+        yield ground.about(change, "rollback", message, _LEAVE_OUT)
         return
     if release.bundle != back.bundle and not _is_known(old, release.bundle, back.bundle):
         message = f"release {release.n} says rollback, and is not what release {back.n} was"
         yield ground.about(change, "rollback", message, f"fftdeploy promote {target}")
     live = change.before
-    if live is not None and live != release.bundle and not _removes(target, live, ground, back):
+    if live is not None and live != release.bundle and not _removes(target, live, ground, release):
         message = f"release {release.n} puts no hold on what it removed"
-        yield ground.about(change, "rollback", message, f"fftdeploy rollback {target}")
+        yield ground.about(
+            change, "rollback", message, f"undo it, and: fftdeploy rollback {target}"
+        )
 
 
 def _is_known(old: Target, bundle: Bundle, back: Bundle) -> bool:
@@ -254,11 +284,11 @@ def _is_known(old: Target, bundle: Bundle, back: Bundle) -> bool:
     return same and (bundle.profile, bundle.profile_sha) in old.prompts
 
 
-def _removes(target: Target, live: Bundle, ground: Ground, back: Release) -> bool:
+def _removes(target: Target, live: Bundle, ground: Ground, release: Release) -> bool:
     """Tell whether what was live is on hold, was, or needs none: an overshoot is put right."""
     old = ground.old(target)
     origin = old.newest_origins.get(live) if old else None
-    is_forward = origin is not None and old is not None and old.origin(back) > origin
+    is_forward = origin is not None and target.origin(release) > origin
     # One that was lifted again is listed as such.
     return is_forward or target.unlifted.hold_on(live, ground.now) is not None
 
