@@ -1,24 +1,45 @@
 """Promote and roll back fine-tuned models, and tell applications which one to call.
 
-`resolve` is the whole run-time interface; it needs the standard library only.
+`resolve` is what applications need; it is made of the standard library only.  The commands are
+functions, too: each returns what its `--json` prints, as a value, and raises `FftdeployError`.
 """
 
 TYPE_CHECKING = False  # `typing` has the same, and takes longer to import than all else here
 if TYPE_CHECKING:
+    from fftdeploy.commands.adopt import adopt
+    from fftdeploy.commands.hold import hold
+    from fftdeploy.commands.promote import promote
+    from fftdeploy.commands.rollback import rollback
+    from fftdeploy.commands.unhold import unhold
     from fftdeploy.errors import FftdeployError
     from fftdeploy.routing.runtime import Resolution, resolve
 
-__all__ = ["FftdeployError", "Resolution", "__version__", "resolve"]
+__all__ = [
+    "FftdeployError",
+    "Resolution",
+    "__version__",
+    "adopt",
+    "hold",
+    "promote",
+    "resolve",
+    "rollback",
+    "unhold",
+]
 __version__ = "0.1.0"
+
+_ELSEWHERE = {
+    "FftdeployError": "errors",
+    "Resolution": "routing.runtime",
+    "resolve": "routing.runtime",
+}
 
 
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is: the console script first looks after its signals."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fftdeploy import errors
-    from fftdeploy.routing import runtime
+    from importlib import import_module
 
-    globals().update(FftdeployError=errors.FftdeployError, Resolution=runtime.Resolution)
-    globals()["resolve"] = runtime.resolve
-    return globals()[name]
+    module = import_module(f"{__name__}.{_ELSEWHERE.get(name, f'commands.{name}')}")
+    found = globals()[name] = getattr(module, name)
+    return found

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 OPENAI = "openai"
 """The provider where nothing else is said."""
+FLAT = {"json": "flat"}
+"""Metadata of a field of values whose keys, in JSON, are those of the value that it is part of."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})

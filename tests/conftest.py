@@ -13,8 +13,8 @@ import typer
 from proposals import Change, Template, template
 
 from fftdeploy.api.asking import Clock
-from fftdeploy.cli import session
 from fftdeploy.cli.app import app, run
+from fftdeploy.commands import context
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 # As the console script has it: thousands of commands run in one process here.
@@ -99,7 +99,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time pass only while somebody waits, and then at once."""
     slept: list[float] = []
     clock = Clock(lambda: STORY_NOW, lambda: sum(slept), slept.append)
-    monkeypatch.setattr(session, "system_clock", lambda: clock)
+    monkeypatch.setattr(context, "system_clock", lambda: clock)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from fault_server import (
 from test_api_faults import LOCATIONS, PROBES, RETRIEVES, FakeTime
 
 from fftdeploy.api.client import connection
-from fftdeploy.cli import session
+from fftdeploy.commands import context
 
 LIVE = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
 FORMS = (KEY, b64encode(KEY.encode()).decode().rstrip("="), quote(KEY, safe=""), KEY[:12])
@@ -81,7 +81,7 @@ def world(repo: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> Iter
     with FaultServer() as api, FaultServer() as trap:
         monkeypatch.setenv("OPENAI_BASE_URL", api.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        monkeypatch.setattr(session, "system_clock", lambda: FakeTime().clock())
+        monkeypatch.setattr(context, "system_clock", lambda: FakeTime().clock())
         yield World(api, trap, repo / "deployments.toml", command)
 
 
@@ -201,18 +201,18 @@ def test_D22_D34_deadline_and_a_model_that_goes_away(
 ) -> None:
     """A model gone at the second proof is refused; it is asked for when a minute has passed."""
     time = FakeTime()
-    monkeypatch.setattr(session, "system_clock", time.clock)
+    monkeypatch.setattr(context, "system_clock", time.clock)
     settle(world.api)
     world.api.retrieve(good_model(), missing())
-    replace = session.Session.now
+    replace = context.Context.now
 
-    def later(self: session.Session) -> object:
+    def later(self: context.Context) -> object:
         # Between the proof and the write somebody thinks about it for an hour.
         if world.api.asked("POST"):
             time.slept.append(3600.0)
         return replace(self)
 
-    monkeypatch.setattr(session.Session, "now", later)
+    monkeypatch.setattr(context.Context, "now", later)
     done, changed = world.meet(
         document(LIVE), "promote", "triage/production", "--model", MODEL, "--yes", "--by", "ci"
     )

@@ -17,7 +17,7 @@ from test_api_faults import FakeTime
 from test_api_faults_cli import LIVE, document
 
 from fftdeploy import errors
-from fftdeploy.cli import session
+from fftdeploy.commands import context
 from fftdeploy.errors import FftdeployError
 
 SCRIPT = str(Path(sys.executable).with_name("fftdeploy"))
@@ -84,7 +84,7 @@ def test_F8_json_is_one_document_whatever_happens(
     monkeypatch: pytest.MonkeyPatch,
     situation: str,
 ) -> None:
-    monkeypatch.setattr(session, "system_clock", lambda: FakeTime().clock())
+    monkeypatch.setattr(context, "system_clock", lambda: FakeTime().clock())
     arrange(situation, repo, api, monkeypatch)
     names = {outcome.exit_code: outcome for outcome in errors.OUTCOMES}
     for name, argv in COMMANDS.items():

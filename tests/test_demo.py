@@ -13,7 +13,7 @@ import pytest
 from conftest import Command
 
 from fftdeploy.cli import story
-from fftdeploy.output.schema import results
+from fftdeploy.commands.schema import output_schema
 
 SKELETON = [
     ("git init", 0),
@@ -163,7 +163,7 @@ def test_the_story_as_json(
         *SKELETON[:5],
         SKELETON[-1],
     ]
-    assert jsonschema.Draft202012Validator(results.output()).is_valid(document)
+    assert jsonschema.Draft202012Validator(output_schema()).is_valid(document)
 
 
 def test_the_story_tells_of_the_examples_in_the_repository() -> None:

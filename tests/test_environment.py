@@ -23,7 +23,8 @@ import fftdeploy.cli.statusing
 from fftdeploy import files, git
 from fftdeploy.api import proof
 from fftdeploy.api.client import connection
-from fftdeploy.cli import app, applying, session
+from fftdeploy.cli import app, changing
+from fftdeploy.commands import context
 from fftdeploy.planning import plan
 from fftdeploy.policy import policy
 from fftdeploy.releases import edit, text_diff
@@ -99,7 +100,7 @@ def test_F10_the_key_is_nowhere(
     repo: Path, api: FaultServer, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every command against every way in which a server, or a mistake, hands the key back."""
-    monkeypatch.setattr(session, "system_clock", lambda: FakeTime().clock())
+    monkeypatch.setattr(context, "system_clock", lambda: FakeTime().clock())
     environs = git_that_tells(tmp_path, monkeypatch)
     runs = 0
     sightings = []
@@ -176,14 +177,14 @@ def test_G3_no_option_takes_the_key() -> None:
 
 
 SEAMS = {
-    "find": (session, "find_file"),
+    "find": (context, "find_file"),
     "read": (files, "read"),
-    "open": (session, "open_workspace"),
+    "open": (context, "open_workspace"),
     "policy": (policy, "parse"),
     "plan": (plan, "plan_promotion"),
     "edit": (edit, "rewrite"),
     "writable": (files, "check_writable"),
-    "settings": (session, "settings"),
+    "settings": (context, "settings"),
     "connection": (connection, "Connection"),
     "prove": (proof.Prover, "prove"),
     "diff": (text_diff, "unified"),
@@ -231,7 +232,7 @@ def test_G2_a_failure_after_the_write_says_that_it_was_written(
     def fail(*_: object) -> NoReturn:
         raise RuntimeError("late")
 
-    monkeypatch.setattr(applying.Change, "_next", fail)
+    monkeypatch.setattr(changing, "report", fail)
 
     done = command(*PROMOTE, "--json")
 
@@ -369,7 +370,7 @@ def test_a_signal_after_the_write_says_that_it_was_written(
         os.kill(os.getpid(), signal.SIGTERM)
         return ""
 
-    monkeypatch.setattr(applying.Change, "_next", stop)
+    monkeypatch.setattr(changing, "report", stop)
 
     done = command(*PROMOTE)
 

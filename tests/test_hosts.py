@@ -39,7 +39,7 @@ from fftdeploy.api.proof import Prover, Question
 from fftdeploy.api.providers import NOTHING_SAID, Provider
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.api.settings import settings
-from fftdeploy.cli import session
+from fftdeploy.commands import context
 from fftdeploy.models.model_names import is_answer_of
 from fftdeploy.policy import profiles
 from fftdeploy.sandbox import Sandbox
@@ -673,7 +673,7 @@ def test_J6_a_host_without_jobs_lists_its_models(
     api.script("GET", "/v1/fine_tuning/jobs", JOBS_ROUTES[row])
     monkeypatch.setenv("OPENAI_BASE_URL", api.url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(session, "system_clock", lambda: FakeTime().clock())
+    monkeypatch.setattr(context, "system_clock", lambda: FakeTime().clock())
 
     shown, data = command("models"), command("models", "--json")
 

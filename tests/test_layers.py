@@ -18,7 +18,7 @@ PACKAGE = Path(fftdeploy.__file__).parent
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("sandbox",),
+    ("commands", "sandbox"),
     ("output",),
     ("pull_request", "routing"),
     ("evaluation",),
@@ -81,16 +81,16 @@ MODULES = modules()
 
 @cache
 def imported(tree: ast.Module) -> list[tuple[str, bool]]:
-    """List the full names that a module imports, and whether it does so inside a function."""
+    """List the full names that a module imports, and whether it does so only when called."""
     return list(_imported(tree))
 
 
 def _imported(tree: ast.Module) -> Iterator[tuple[str, bool]]:
     late = {
         id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef)
-        for node in ast.walk(function)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.FunctionDef) or _is_for_types(block)
+        for node in ast.walk(block)
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -98,6 +98,10 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, bool]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             yield from ((f"{node.module}.{alias.name}", id(node) in late) for alias in node.names)
+
+
+def _is_for_types(block: ast.AST) -> bool:
+    return isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
 
 
 def own(name: str) -> str:

@@ -25,7 +25,7 @@ from fault_server import (
 )
 from test_api_faults import FakeTime
 
-from fftdeploy.cli import session
+from fftdeploy.commands import context
 from fftdeploy.errors import CONFIG, ConfigError
 from fftdeploy.output import clean
 from fftdeploy.output.report import Cell, Patch, Report, Table, line
@@ -255,7 +255,7 @@ def world(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, F
     with FaultServer() as api:
         monkeypatch.setenv("OPENAI_BASE_URL", api.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        monkeypatch.setattr(session, "system_clock", lambda: FakeTime().clock())
+        monkeypatch.setattr(context, "system_clock", lambda: FakeTime().clock())
         yield repo, api
 
 

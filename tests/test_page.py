@@ -26,7 +26,7 @@ from fftdeploy.output.page import page as page_module
 from fftdeploy.output.page.confusion import Asked, Confusion, Confusions, asked
 from fftdeploy.output.page.page import report_page
 from fftdeploy.output.page.text import Say
-from fftdeploy.output.words import Piece, compare
+from fftdeploy.output.text_difference import Piece, compare
 
 MARKUP = (
     "<script>document.title='owned'</script>",

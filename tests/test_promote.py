@@ -41,7 +41,7 @@ from scenes import (
 
 from fftdeploy import files
 from fftdeploy.api.asking import Clock
-from fftdeploy.cli.session import Session
+from fftdeploy.commands.context import Context
 from fftdeploy.files import whole_files
 from fftdeploy.releases.deployments import Bundle, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -636,10 +636,10 @@ def aged(monkeypatch: pytest.MonkeyPatch, age_s: float) -> None:
     """Let the first proof be `age_s` old when the file is replaced."""
     passed = [0.0]
 
-    def clock(session: Session) -> Clock:
+    def clock(session: Context) -> Clock:
         return Clock(lambda: STORY_NOW, lambda: passed[0], lambda _: None)
 
-    monkeypatch.setattr(Session, "clock", property(clock))
+    monkeypatch.setattr(Context, "clock", property(clock))
     original = files.replace
 
     def replace(*args: Any, **more: Any) -> files.Replaced:

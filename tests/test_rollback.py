@@ -38,7 +38,7 @@ from scenes import (
 
 from fftdeploy import files
 from fftdeploy.api.asking import Clock
-from fftdeploy.cli.session import Session
+from fftdeploy.commands.context import Context
 from fftdeploy.releases.deployments import Bundle, Hold, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -414,7 +414,7 @@ def test_D34_a_candidate_deleted_meanwhile_is_not_made_live(
     before = write(past(NAME, V6, V7, V8))
     passed = [0.0]
     clock = Clock(lambda: STORY_NOW, lambda: passed[0], lambda _: None)
-    monkeypatch.setattr(Session, "clock", property(lambda _: clock))
+    monkeypatch.setattr(Context, "clock", property(lambda _: clock))
     original = files.replace
 
     def replace(*args: Any, **more: Any) -> files.Replaced:

@@ -14,8 +14,9 @@ from conftest import Command
 from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, write, write_profile
 from test_gate_rules import WHOLE as WHOLE_GATE
 
+from fftdeploy.commands.schema import output_schema
 from fftdeploy.errors import ConfigError
-from fftdeploy.output.schema import results, toml_files
+from fftdeploy.output.schema import toml_files
 from fftdeploy.output.schema.parts import Schema
 from fftdeploy.policy import policy
 from fftdeploy.releases import deployments
@@ -184,7 +185,7 @@ def test_schema_prints_each_and_all(command: Command) -> None:
     made = {
         "deployments": toml_files.deployments(),
         "policy": toml_files.policy(),
-        "output": results.output(),
+        "output": output_schema(),
     }
 
     assert json.loads(command("schema").out) == made
@@ -249,7 +250,7 @@ def test_what_every_command_prints_fits_the_schema(
         table("support/production", V8, [row(1, V7)]),
         policy=POLICY,
     )
-    whole = results.output()
+    whole = output_schema()
     validator = jsonschema.Draft202012Validator(whole)
     wrong = []
     for code, argv in RUNS:
@@ -290,7 +291,7 @@ def test_what_the_commands_about_quality_print_fits_the_schema(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     gated_promotion.scene(V8, V10)
-    whole = results.output()
+    whole = output_schema()
     validator = jsonschema.Draft202012Validator(whole)
     wrong = []
     for code, argv in GATED:
@@ -314,7 +315,7 @@ def test_a_key_too_many_or_too_few_does_not_fit(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     write(past("triage/staging", V7, COLD))
-    validator = jsonschema.Draft202012Validator(results.output())
+    validator = jsonschema.Draft202012Validator(output_schema())
     document = json.loads(command("status", "--json").out)
 
     assert validator.is_valid(document)

@@ -12,13 +12,13 @@ from proposals import TARGET, Change, commit, git
 from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, past, row, table
 
 import fftdeploy
-from fftdeploy.output.schema import results
+from fftdeploy.commands.schema import output_schema
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 PLANTED = f'version = 1\n\n[triage.production]\nmodel = "{V9}"\n'
 BASE = ("check", "--base", "main", "--offline", "--json")
 APP = Path("app/deployments.toml")
-SCHEMA = jsonschema.Draft202012Validator(results.output())
+SCHEMA = jsonschema.Draft202012Validator(output_schema())
 APP_POLICY = """\
 version = 1
 order = ["staging", "production"]

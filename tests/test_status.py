@@ -12,7 +12,7 @@ import pytest
 from conftest import Command
 
 from fftdeploy.api.asking import Clock
-from fftdeploy.cli import session
+from fftdeploy.commands import context
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
@@ -133,7 +133,7 @@ def test_J16_the_search_for_a_way_back_ends_with_the_command(
     write(repo, target("staging", *ghosts, V9))
     passing = count(step=0.5)  # half a second at each look at the clock
     clock = Clock(lambda: STORY_NOW, lambda: next(passing), lambda _: None)
-    monkeypatch.setattr(session, "system_clock", lambda: clock)
+    monkeypatch.setattr(context, "system_clock", lambda: clock)
 
     result = command("status")
 

@@ -3,7 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,8 @@ import typer
 import fftdeploy
 from fftdeploy import errors
 from fftdeploy.cli import signals
-from fftdeploy.cli.session import Session, open_session, secrets_of, with_changed
+from fftdeploy.cli.session import Session, open_session
+from fftdeploy.commands.context import secrets_of
 from fftdeploy.errors import FftdeployError, Outcome
 from fftdeploy.names import undecoded
 from fftdeploy.output.report import Report
@@ -209,12 +210,13 @@ def _exit_code(session: Session, function: Callable[..., Report], values: dict[s
     """Run a command, print its end whatever that is, and return its exit code."""
     try:
         report = function(session, **values)
+        report = replace(report, data=session.document(report.data))
         session.output.report(session.command, report)
         _publish(session, report.outcome, report)
         session.close()
     except FftdeployError as error:
-        with_changed(error, session.changed)
-        session.output.error(session.command, error.outcome, error, session.data)
+        error.changed = error.changed or session.changed
+        session.output.error(session.command, error.outcome, error, session.document())
         _publish(session, error.outcome, error)
         return error.outcome.exit_code
     except ClosedPipeError:
@@ -222,7 +224,7 @@ def _exit_code(session: Session, function: Callable[..., Report], values: dict[s
             session.output.message(f"note: {session.changed}")
         return PIPE_CLOSED
     except signals.Stopped as stop:
-        return _stopped(session.output, session.command, stop, session.changed, session.data)
+        return _stopped(session.output, session.command, stop, session.changed, session.document())
     except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is a bug
         return _bug(session.output, session.command, error, session.changed)
     return report.outcome.exit_code
@@ -238,7 +240,8 @@ def _stopped(
     """Say what stopped the command, and what state that leaves things in."""
     outcome = Outcome(128 + stop.number, "stopped", "", "")
     state = "; nothing was changed" if data is not None and not changed else ""
-    error = with_changed(FftdeployError(f"stopped by {stop}{state}", code="stopped"), changed)
+    error = FftdeployError(f"stopped by {stop}{state}", code="stopped")
+    error.changed = changed
     output.error(command, outcome, error, data)
     return outcome.exit_code
 
@@ -342,7 +345,8 @@ def _bug(output: Output, command: str, error: Exception, changed: str = "") -> i
         hint=f"please report it with {path}" if path else "please report it",
         code="bug",
     )
-    output.error(command, errors.BUG, with_changed(failure, changed))
+    failure.changed = changed
+    output.error(command, errors.BUG, failure)
     return errors.BUG.exit_code
 
 

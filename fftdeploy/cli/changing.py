@@ -4,17 +4,23 @@ from typing import Annotated
 
 import typer
 
-from fftdeploy.cli import rolling_back
 from fftdeploy.cli.app import ChangeFlags, command
-from fftdeploy.cli.applying import Change, Replan
+from fftdeploy.cli.change_view import candidate_lines, change_options, report
 from fftdeploy.cli.completion import complete_target
-from fftdeploy.cli.gating import Gate
-from fftdeploy.cli.promoting import Promotion, Wanted
-from fftdeploy.cli.session import Session, one_of, parse_time, parse_wait
-from fftdeploy.errors import InconclusiveError, UsageError
+from fftdeploy.cli.session import Session, parse_wait
+from fftdeploy.commands import adopt as adopting
+from fftdeploy.commands import hold as holding
+from fftdeploy.commands import promote as promoting
+from fftdeploy.commands import rollback as rolling_back
+from fftdeploy.commands import unhold as unholding
+from fftdeploy.commands.change import BegunChange, ChangeOptions
+from fftdeploy.commands.context import parse_time
+from fftdeploy.commands.hold import HoldOptions
+from fftdeploy.commands.promote import PromoteOptions
+from fftdeploy.commands.rollback import RollbackOptions
+from fftdeploy.commands.unhold import UnholdOptions
+from fftdeploy.errors import FftdeployError
 from fftdeploy.output.report import Report
-from fftdeploy.planning import bundles, plan
-from fftdeploy.planning.plan import Actor
 
 Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)]
 Wait = Annotated[str, typer.Option("--wait", help="How long to wait for a job or a loading model.")]
@@ -72,13 +78,10 @@ def promote(
       fftdeploy promote triage/production --why "PR #212"
       fftdeploy promote triage/production --from staging --dry-run
     """
-    flags = {"--from": origin, "--model": model, "--job": job}
-    one_of(flags, list(flags))
-    one_of({"--profile": profile, "--no-profile": no_profile}, ["--profile", "--no-profile"])
-    limits = {"--max-usd": max_usd, "--max-requests": max_requests}
-    _require_limit(change, {flag for flag, value in limits.items() if value is not None}, evaluate)
-    wanted = Wanted(
-        from_environment=origin,
+    options = PromoteOptions(
+        target,
+        **change_options(session, change),
+        source=origin,
         model=model,
         job=job,
         profile=profile,
@@ -93,19 +96,7 @@ def promote(
         max_usd=max_usd,
         max_requests=max_requests,
     )
-    return Promotion(Change(session, change, target), wanted).run()
-
-
-def _require_limit(change: ChangeFlags, limits: set[str], evaluate: bool) -> None:
-    """Refuse limits of nothing, and an evaluation without one that nobody is asked about."""
-    if limits and not evaluate:
-        raise UsageError(f"{max(limits)} is for --eval", hint="add --eval")
-    if evaluate and not limits and change.yes and not change.dry_run:
-        raise UsageError(
-            "--yes --eval needs a limit: nobody is asked before it spends",
-            hint="add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
-            code="limit",
-        )
+    return report(promoting.run(session, options), change)
 
 
 @command("rollback", changes=True)
@@ -128,13 +119,21 @@ def rollback(
       fftdeploy rollback triage/production --dry-run
       fftdeploy rollback triage/production --to 8 --yes
     """
-    return rolling_back.Rollback(
-        Change(session, change, target),
+    options = RollbackOptions(
+        target,
+        **change_options(session, change),
         to=to,
         profile=profile,
         wait_s=parse_wait(wait),
         unverified=unverified,
-    ).run()
+    )
+    try:
+        result = rolling_back.run(session, options)
+    except FftdeployError:
+        if session.output.form == "text" and isinstance(session.known, BegunChange):
+            session.output.say(*candidate_lines(session.known))
+        raise
+    return report(result, change)
 
 
 @command("adopt", changes=True)
@@ -145,49 +144,8 @@ def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
     Examples:
       fftdeploy adopt triage/production --why "edited during the incident"
     """
-    work = Change(session, change, target)
-    found = work.workspace.target(work.name)
-    live = bundles.live_bundle(found, work.workspace.sha)
-    if bundles.is_recorded(found, live):
-        return work.unchanged(plan.plan_adoption(found, live, work.actor))
-    rules = work.workspace.policy.rules(found.environment)
-    if rules.protected or not found.releases:
-        work.ask_why(f"{found} is {'protected' if rules.protected else 'not recorded yet'}")
-    plan.require_why(rules, found, work.actor, always=not found.releases)
-    plan.plan_adoption(found, live, work.actor)  # a hold refuses before the API is asked
-    work.preflight()
-    readiness, question = None, None
-    if session.has_key:
-        question = work.question(live)
-        readiness = session.prover(wait_s=0).prove(question)
-        if readiness.dead:
-            raise readiness.error()
-    # A target's first release needs no evidence: there is nothing that it could be worse than.
-    asks = rules.protected and bool(found.releases)
-    gate = Gate(work, is_protected=asks, live_is_dead=lambda: False)
-    gate.check_examples()
-    try:
-        passed = gate.ask(live)
-    except InconclusiveError as error:
-        if "--eval" in error.hint:  # that is a flag of promote; what is live has a word of its own
-            error.hint = f"fftdeploy eval {found} live"
-        raise
-    verified = readiness is not None and readiness.is_ready
-    if not verified:
-        session.output.note("warning: not verified with the API: recorded as `verified = false`")
-
-    def planned(actor: Actor) -> plan.Plan:
-        made = plan.plan_adoption(found, live, actor, verified=verified)
-        return made.with_evidence(passed.evidence) if passed.evidence else made
-
-    made = planned(work.actor)
-    return work.finish(
-        planned,
-        (made, work.draft(made)),
-        readiness=readiness,
-        question=question if verified else None,
-        details=passed.details,
-    )
+    options = ChangeOptions(target, **change_options(session, change))
+    return report(adopting.run(session, options), change)
 
 
 @command("hold", changes=True)
@@ -206,16 +164,9 @@ def hold(
     Examples:
       fftdeploy hold triage/production ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9 --why "INC-88"
     """  # noqa: E501  an ID is one word
-    bundles.require_model_id(model)
     end = parse_time(until, "--until") if until else None
-    work = Change(session, change, target)
-    found = work.workspace.target(work.name)
-    work.why = session.require_text(work.why, "--why", f"hold {model} in {found}: why?")
-
-    def planned(actor: Actor) -> plan.Plan:
-        return plan.plan_hold(found, model, actor, until=end)
-
-    return _unasked(work, planned)
+    options = HoldOptions(target, model, until=end, **change_options(session, change))
+    return report(holding.run(session, options), change)
 
 
 @command("unhold", changes=True)
@@ -233,21 +184,5 @@ def unhold(
     Examples:
       fftdeploy unhold triage/production --why "fixed in the router"
     """
-    work = Change(session, change, target)
-    found = work.workspace.target(work.name)
-    plan.plan_unhold(found, model, work.actor)
-    work.why = session.require_text(work.why, "--why", f"lift the hold in {found}: why?")
-
-    def planned(actor: Actor) -> plan.Plan:
-        return plan.plan_unhold(found, model, actor)
-
-    return _unasked(work, planned)
-
-
-def _unasked(work: Change, planned: Replan) -> Report:
-    """Make a change that the API has no say in."""
-    made = planned(work.actor)
-    if made.is_noop:
-        return work.unchanged(made)
-    work.preflight()
-    return work.finish(planned, (made, work.draft(made)))
+    options = UnholdOptions(target, model, **change_options(session, change))
+    return report(unholding.run(session, options), change)

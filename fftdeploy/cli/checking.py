@@ -231,7 +231,7 @@ class Check:
             tasks += self.workspace.policy.tasks
         for task in dict.fromkeys(tasks):
             if self.workspace.policy.gate(task) is not None:
-                from fftdeploy.cli.quality import QualityBar
+                from fftdeploy.commands.quality_bar import QualityBar
 
                 _ = QualityBar(self.session, self.workspace, f"{task}/").examples
 

@@ -19,7 +19,7 @@ from fftdeploy.releases.deployments import Release
 from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:  # a change that no gate asks about pays for none of it
-    from fftdeploy.cli.quality import QualityBar
+    from fftdeploy.commands.quality_bar import QualityBar
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
     from fftdeploy.pull_request.base_ref import BaseRef
 
@@ -57,7 +57,7 @@ class Claims:
             return
         if change_rules.is_record_below(self.ground, change):
             return
-        from fftdeploy.cli.quality import QualityBar
+        from fftdeploy.commands.quality_bar import QualityBar
 
         bar = QualityBar(self.session, self.base.tip, str(target))
         try:
@@ -223,7 +223,7 @@ class Claims:
         self, change: TargetChange, release: Release, bar: "QualityBar"
     ) -> Iterator[Finding]:
         """Evaluate again, by the base's examples and gate; what that finds is what counts."""
-        from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
+        from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags
         from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 
         target = change.target

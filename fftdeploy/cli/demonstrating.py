@@ -14,8 +14,9 @@ from typing import Any
 import fftdeploy
 from fftdeploy import files, git
 from fftdeploy.cli import story
-from fftdeploy.cli.session import NOW_VARIABLE, Session
+from fftdeploy.cli.session import Session
 from fftdeploy.cli.story import ByHand, Step
+from fftdeploy.commands.context import NOW_VARIABLE
 from fftdeploy.errors import DiskError, FftdeployError, UsageError
 from fftdeploy.output.report import Block, Cell, Patch, Raw, Report, line
 from fftdeploy.releases import deployments

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags, named_bundle
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
+from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags, named_bundle
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome, UsageError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence.evidence import LIVE_ITSELF
@@ -44,7 +44,7 @@ def candidates(evaluation: Evaluation, words: Sequence[str]) -> list[Bundle]:
             compared with is one of several.
         ConfigError: A profile has no file.
     """
-    session, workspace, target = evaluation.session, evaluation.workspace, evaluation.bar.target
+    session, workspace, target = evaluation.context, evaluation.workspace, evaluation.bar.target
     task, _, environment = target.partition("/")
     rules = workspace.policy.rules(environment)
 

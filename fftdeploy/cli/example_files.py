@@ -5,8 +5,8 @@ from datetime import UTC
 from pathlib import Path
 
 from fftdeploy import files
-from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import ConflictError
 from fftdeploy.workspace import shown_path
 

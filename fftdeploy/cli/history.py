@@ -4,8 +4,8 @@ from datetime import datetime, time
 
 from fftdeploy.cli.as_json import release_json
 from fftdeploy.cli.session import Session
-from fftdeploy.cli.wording import moment
 from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.output.words import moment
 from fftdeploy.releases.deployments import Release, Target
 from fftdeploy.workspace import select
 

@@ -60,7 +60,7 @@ def evaluate(
       fftdeploy eval triage/production live
     """
     from fftdeploy.cli import eval_report
-    from fftdeploy.cli.evaluating import EvaluationFlags
+    from fftdeploy.commands.evaluation import EvaluationFlags
 
     flags = EvaluationFlags(
         against=tuple(word for word in against.split(",") if word),
@@ -90,13 +90,13 @@ def size(
       fftdeploy size triage/production gpt-6-luna@triage-long --repeats 3
     """
     from fftdeploy.cli import eval_report, sizes
-    from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
+    from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags
 
     workspace = session.workspace
     name = workspace.deployments.full_name(target)
     flags = EvaluationFlags(repeats=repeats, concurrency=concurrency)
     evaluation = Evaluation(session, workspace, name, flags)
-    return sizes.report(evaluation, eval_report.candidates(evaluation, candidates or []))
+    return sizes.report(session, evaluation, eval_report.candidates(evaluation, candidates or []))
 
 
 @command("verify")

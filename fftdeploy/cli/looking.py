@@ -8,7 +8,8 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
-from fftdeploy.cli.session import Session, one_of, parse_time
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.context import one_of, parse_time
 from fftdeploy.errors import UsageError
 from fftdeploy.output.report import Raw, Report
 from fftdeploy.routing.runtime import resolve as resolve_target
@@ -90,11 +91,8 @@ def check(
       fftdeploy check --offline --format github
       fftdeploy check --base origin/main
     """
-    one_of({"--offline": offline, "--probe": probe}, ["--offline", "--probe"])
-    one_of(
-        {"--rerun": rerun, "--accept-claimed": accept_claimed, "--offline": offline and rerun},
-        ["--rerun", "--accept-claimed", "--offline"],
-    )
+    one_of({"--offline": offline, "--probe": probe})
+    one_of({"--rerun": rerun, "--accept-claimed": accept_claimed, "--offline": offline and rerun})
     from fftdeploy.cli import checking
     from fftdeploy.cli.against import Against, Trust
 

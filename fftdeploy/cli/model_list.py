@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 
+from fftdeploy.cli.cells import shutdown_cell
 from fftdeploy.cli.session import Session
-from fftdeploy.cli.wording import moment, shutdown_cell
 from fftdeploy.errors import ConfigError
 from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.output.words import moment
 
 
 def report(session: Session) -> Report:

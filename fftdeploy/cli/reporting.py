@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fftdeploy import files
-from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
+from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet

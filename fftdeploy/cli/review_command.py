@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.session import Session, actor_name, one_of
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.context import actor_name, one_of
 from fftdeploy.errors import UsageError
 from fftdeploy.output.report import Report
 
@@ -45,16 +46,16 @@ def review(
       fftdeploy review triage --from requests.jsonl    production requests become examples
     """
     flags = {"--run": run, "--unreviewed": unreviewed, "--from": source}
-    one_of(flags, list(flags))
+    one_of(flags)
     if to is not None and source is None:
         raise UsageError("--to goes with --from", hint="failures are reviewed where they are")
     from fftdeploy.cli import reviewing
 
     reviewing.require_terminal(session)
-    from fftdeploy.cli.quality import QualityBar
     from fftdeploy.cli.review_failures import Failures
     from fftdeploy.cli.review_requests import Requests
     from fftdeploy.cli.review_unreviewed import Unreviewed
+    from fftdeploy.commands.quality_bar import QualityBar
 
     bar = QualityBar(session, session.workspace, task)
     reviewer = actor_name(session, by)

@@ -6,10 +6,10 @@ from datetime import datetime
 from inspect import isawaitable
 from pathlib import Path
 
-from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.review_in_place import InPlace
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.evaluation.arms import LIVE
 from fftdeploy.evaluation.examples.example_lines import Example

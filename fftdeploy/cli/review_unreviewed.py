@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.review_in_place import InPlace
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.evaluation.examples.example_lines import Example
 
 

@@ -15,7 +15,7 @@ from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.formats.document import text_problem
 from fftdeploy.output.report import Block, Cell, Line, Report, Tone, line
 from fftdeploy.output.streams import Output
-from fftdeploy.output.words import Piece, compare
+from fftdeploy.output.text_difference import Piece, compare
 
 Decision = Literal["accepted", "edited", "rejected", "skipped"]
 WRITTEN: tuple[Decision, ...] = ("accepted", "edited", "rejected")

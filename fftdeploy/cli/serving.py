@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from fftdeploy.cli import signals
-from fftdeploy.cli.session import NOW_VARIABLE, Session
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.context import NOW_VARIABLE
 from fftdeploy.errors import Outcome, UsageError
 from fftdeploy.output.report import Block, Cell, Raw, Report, Table, line
 from fftdeploy.sandbox import ACME, Sandbox

@@ -1,13 +1,15 @@
 """Size: how many examples the bar needs, and what a run takes, before anything is spent."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from fftdeploy.cli.evaluating import Evaluation
-from fftdeploy.cli.wording import cost_words
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.evaluation import Evaluation
 from fftdeploy.evaluation.gate import sizing, wording
 from fftdeploy.evaluation.gate.sizing import Units
 from fftdeploy.evaluation.gate.wording import percent, sure
 from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
+from fftdeploy.output.words import cost_words
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.releases.deployments import Bundle
 
@@ -15,11 +17,10 @@ _RATES = (0.02, 0.05, 0.10, 0.20)
 """Shares of the examples on which a candidate and live usually disagree."""
 
 
-def report(evaluation: Evaluation, candidates: Sequence[Bundle]) -> Report:
+def report(session: Session, evaluation: Evaluation, candidates: Sequence[Bundle]) -> Report:
     """Say what the examples of a target can settle, and what asking them takes."""
     rules = sizing.one_of(evaluation.rules, len(candidates))
     units = evaluation.bar.units
-    session = evaluation.session
     found = evaluation.estimate(candidates)
     shortage = evaluation.bar.shortage()
     session.data.update(
@@ -47,7 +48,7 @@ def report(evaluation: Evaluation, candidates: Sequence[Bundle]) -> Report:
         line(Cell(evaluation.bar.target, "strong"), f"  {units.many}, {_asked(rules)}"),
         *_shared(len(candidates)),
         *_counted(units),
-        *_needed(evaluation, rules, units),
+        *_needed(evaluation, rules, units, session.data),
         line(f"a run takes {cost_words(found, prices.on)}"),
         *((line(Cell("eval refuses these: ", "bad"), shortage.message),) if shortage else ()),
     )
@@ -77,8 +78,9 @@ def _counted(units: Units) -> Iterator[Block]:
         yield line(f"groups are counted, not the examples in them{as_many}")
 
 
-def _needed(evaluation: Evaluation, rules: GateRules, units: Units) -> tuple[Block, ...]:
-    data = evaluation.session.data
+def _needed(
+    evaluation: Evaluation, rules: GateRules, units: Units, data: dict[str, Any]
+) -> tuple[Block, ...]:
     if evaluation.bar.baseline is None and rules.mode != "threshold":
         data.update(smallest=None, sizes=[])
         return (line("nothing is live to compare with: floors and must-pass examples decide"),)

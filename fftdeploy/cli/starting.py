@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.session import Session, parse_time
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.context import parse_time
 from fftdeploy.errors import UsageError
 from fftdeploy.names import nearest
 from fftdeploy.output.report import Raw, Report
@@ -53,7 +54,8 @@ def schema(
       fftdeploy schema output
       fftdeploy schema --write
     """
-    from fftdeploy.output.schema import results, toml_files
+    from fftdeploy.commands.schema import output_schema
+    from fftdeploy.output.schema import toml_files
 
     if which is not None and which not in _SCHEMAS:
         near = nearest(which, list(_SCHEMAS))
@@ -66,7 +68,7 @@ def schema(
     makers = {
         "deployments": toml_files.deployments,
         "policy": toml_files.policy,
-        "output": results.output,
+        "output": output_schema,
     }
     made = {name: makers[name]() for name in ([which] if which else _SCHEMAS)}
     session.data["schemas"] = made

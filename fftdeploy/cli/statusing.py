@@ -8,10 +8,11 @@ from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.cli.as_json import bundle_json, hold_json, readiness_json, release_json
+from fftdeploy.cli.cells import readiness_cell, shutdown_cell
 from fftdeploy.cli.session import Session
-from fftdeploy.cli.wording import moment, readiness_cell, shutdown_cell
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome, UsageError
 from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.output.words import moment
 from fftdeploy.planning import bundles, findings, plan
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.plan import Candidate

@@ -21,9 +21,10 @@ def publish(session: Session, outcome: Outcome, end: Report | FftdeployError) ->
     What cannot be written is said, and changes nothing about how the command ends.
     """
     environ = session.environ
+    data = end.data if isinstance(end, Report) else session.document()
     texts = {
         "GITHUB_STEP_SUMMARY": session.output.summary(end) if _is_shown(end) else "",
-        "GITHUB_OUTPUT": _outputs(outcome, session.data),
+        "GITHUB_OUTPUT": _outputs(outcome, data),
     }
     for variable, text in texts.items():
         if (path := environ.get(variable)) and text:
@@ -59,7 +60,8 @@ def _promoted(data: Mapping[str, Any]) -> dict[str, Any]:
     made = [change for change in data.get("changes", ()) if change["release"] is not None]
     if len(made) == 1:
         return {key: made[0][key] for key in ("model", "previous", "evidence")}
-    before, after, release = (data.get(key) or {} for key in ("before", "after", "release"))
+    parts = (data.get(key) for key in ("before", "after", "release"))
+    before, after, release = (part if isinstance(part, dict) else {} for part in parts)
     return {
         "model": after.get("model") or data.get("model"),
         "previous": before.get("model"),

@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fftdeploy.cli.quality import QualityBar
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, too_old

@@ -4,7 +4,6 @@ Pure.  A report's `data` is the JSON document's content; its `body` is the same 
 person, in blocks that `render` knows how to show.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -70,7 +69,8 @@ class Report:
     """The end of a command that did not fail."""
 
     outcome: Outcome = OK
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Any = field(default_factory=dict)
+    """The command's result, or a mapping: what `--json` prints."""
     body: tuple[Block, ...] = ()
     findings: tuple[Finding, ...] = ()
     next: str = ""

@@ -1,69 +1,48 @@
-"""The words in which two texts differ.  Pure; the texts are not escaped here."""
+"""Moments, durations, costs and how far a run is, in the few words that fit a line."""
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from difflib import SequenceMatcher
-from itertools import groupby
-from typing import NamedTuple
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-_COMMON = 20
-"""A word found more often is no place to start a match from: matching would be quadratic."""
+if TYPE_CHECKING:  # half of the commands never evaluate
+    from fftdeploy.evaluation.running.execution import Progress
+    from fftdeploy.evaluation.running.spending import Estimate
+
+_SMALL_USD = 0.1
 
 
-class Piece(NamedTuple):
-    """Part of a text, and whether the other text lacks it."""
-
-    text: str
-    is_different: bool
+def moment(at: datetime) -> str:
+    """Write a time to the minute, in UTC."""
+    return f"{at:%Y-%m-%d %H:%MZ}"
 
 
-def compare(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
-    """Split both texts into pieces that they share and pieces that they don't, in order.
-
-    The pieces of each, put together, are the text.
-    """
-    if one == other:
-        return _whole(one, is_different=False), _whole(other, is_different=False)
-    ones, others = _WORDS.findall(one), _WORDS.findall(other)
-    shared_one, shared_other = _shared(ones, others)
-    return list(_pieces(ones, shared_one)), list(_pieces(others, shared_other))
-
-
-def _whole(text: str, *, is_different: bool) -> list[Piece]:
-    return [Piece(text, is_different)] if text else []
-
-
-def _shared(ones: list[str], others: list[str]) -> tuple[list[bool], list[bool]]:
-    """Say of each word whether the other text has it too, in the same order."""
-    in_one, in_other = [False] * len(ones), [False] * len(others)
-    head = _same_start(ones, others)
-    tail = _same_start(ones[head:][::-1], others[head:][::-1])
-    middle_one, middle_other = ones[head : len(ones) - tail], others[head : len(others) - tail]
-    often = Counter(middle_other)
-    matcher = SequenceMatcher(lambda word: often[word] > _COMMON, middle_one, middle_other)
-    blocks = [
-        (start + head, other + head, size) for start, other, size in matcher.get_matching_blocks()
-    ]
-    for start, other, size in (
-        (0, 0, head),
-        *blocks,
-        (len(ones) - tail, len(others) - tail, tail),
-    ):
-        in_one[start : start + size] = in_other[other : other + size] = [True] * size
-    return in_one, in_other
+def progress_words(progress: "Progress") -> str:
+    """Say how far a run is in one line."""
+    parts = [f"{progress.done:,}/{progress.total:,}"]
+    if progress.cached:
+        parts.append(f"{progress.cached:,} known")
+    if progress.cached == progress.done:
+        return "  ".join(parts)
+    parts.append(f"{progress.rate:.0f}/s")
+    if progress.eta_s is not None and progress.done < progress.total:
+        parts.append(f"{seconds_words(progress.eta_s)} left")
+    parts.append(f"{progress.tokens_in:,} tokens in, {progress.tokens_out:,} out")
+    if progress.usd is not None:
+        parts.append(f"{progress.usd:.4f} USD")
+    return "  ".join(parts)
 
 
-def _same_start(ones: list[str], others: list[str]) -> int:
-    pairs = enumerate(zip(ones, others, strict=False))
-    return next((n for n, (one, other) in pairs if one != other), min(len(ones), len(others)))
+def cost_words(found: "Estimate", prices_on: date | None) -> str:
+    """Say what a run takes in one line: the requests are counted, the rest is an estimate."""
+    usd = "no price"
+    if found.usd is not None:
+        digits = 2 if found.usd >= _SMALL_USD else 4
+        usd = f"{found.usd:.{digits}f} USD (prices of {prices_on})"
+    return (
+        f"{found.requests:,} requests, about {found.tokens_in:,.0f} tokens in, "
+        f"{found.tokens_out:,.0f} out, {usd}, {seconds_words(found.seconds)}"
+    )
 
 
-def _pieces(words: list[str], shared: Iterable[bool]) -> Iterator[Piece]:
-    flags = list(shared)
-    for place in range(1, len(words) - 1):  # a blank between two marked words is marked too
-        if words[place].isspace() and not flags[place - 1] and not flags[place + 1]:
-            flags[place] = False
-    for is_shared, run in groupby(zip(flags, words, strict=True), key=lambda pair: pair[0]):
-        yield Piece("".join(word for _, word in run), not is_shared)
+def seconds_words(seconds: float) -> str:
+    """Write a duration for a person: `8 s`, `3 min`."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

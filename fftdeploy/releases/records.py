@@ -7,12 +7,12 @@ is worked out for all in one pass, once for a `Target`.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import groupby
 
-from fftdeploy.names import OPENAI
+from fftdeploy.names import FLAT, OPENAI
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -41,7 +41,7 @@ class Release:
     """One record of a bundle made live in a target; never edited."""
 
     n: int
-    bundle: Bundle
+    bundle: Bundle = field(metadata=FLAT)
     at: datetime
     by: str
     via: str

@@ -11,7 +11,7 @@ from fftdeploy.evaluation.results import PASS, Results, Sample
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.output.page.text import Say, count
-from fftdeploy.output.words import Piece, compare
+from fftdeploy.output.text_difference import Piece, compare
 
 MOST_ROWS = 2_000
 BROKE, STILL, FIXED, FAILED, PASSED = OUTCOMES = ("broke", "still", "fixed", "failed", "passed")

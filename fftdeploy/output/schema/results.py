@@ -4,9 +4,11 @@ One document, told apart by its `schema`.  A failure has `error`, and whatever w
 then of what a success has.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from fftdeploy.errors import OUTCOMES
+from fftdeploy.output.results import properties
 from fftdeploy.output.schema import difference, quality
 from fftdeploy.output.schema.parts import DAY, DIALECT, Schema, closed, many, text
 
@@ -18,41 +20,22 @@ _TARGET = text("^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$")
 _BUNDLE_KEYS = ("model", "provider", "profile")
 
 
-def output() -> Schema:
-    """Describe the one document that a command prints with `--json`."""
-    commands = _commands()
+def output(results: Mapping[str, type]) -> Schema:
+    """Describe the one document that a command prints with `--json`; `results` is their types."""
+    parts = _parts()
+    typed = {name: _command(name, *properties(kind, parts)) for name, kind in results.items()}
+    commands = {**_commands(), **typed}
     return {
         "$schema": DIALECT,
         "title": "What fftdeploy prints with --json",
         "oneOf": [{"$ref": f"#/$defs/{name}"} for name in commands],
-        "$defs": {**_parts(), **commands},
+        "$defs": {**parts, **commands},
     }
 
 
 def _commands() -> dict[str, Schema]:
     asked = {"api": _ref("api")}
-    change = {
-        **asked,
-        "target": _TARGET,
-        "dry_run": _FLAG,
-        "changed": _FLAG,
-        "model": text(),
-        "before": _or_null(_ref("place")),
-        "after": _ref("place"),
-        "release": _or_null(_ref("release")),
-        "notes": many(text()),
-        "diff": text(),
-        "readiness": _ref("readiness"),
-        "verdict": _ref("verdict"),
-        "commit": text(),
-    }
-    changed = ("target", "dry_run", "changed", "diff")
-    candidates = {"candidates": many(_ref("candidate"))}
     return {
-        **{
-            name: _command(name, change, changed) for name in ("promote", "adopt", "hold", "unhold")
-        },
-        "rollback": _command("rollback", change | candidates, (*changed, "candidates")),
         "status": _command(
             "status",
             asked | {"verified": _FLAG, "targets": many(_ref("standing"))},
@@ -131,6 +114,7 @@ def _command(name: str, properties: dict[str, Schema], required: tuple[str, ...]
         "exit_code": _NUMBER,
         "retry": {"enum": ["no", "later", "replan"]},
         "error": _ref("error"),
+        "api": _ref("api"),
         "findings": many(_ref("finding")),
     }
     return {
@@ -142,8 +126,6 @@ def _command(name: str, properties: dict[str, Schema], required: tuple[str, ...]
 
 
 def _parts() -> dict[str, Schema]:
-    bundle = {"model": text(), "provider": text(), "profile": _or_null(text())}
-    sha = {"profile_sha": _or_null(text())}
     return {
         "api": _whole({"address": text(), "from": text()}),
         "error": _whole(
@@ -161,20 +143,9 @@ def _parts() -> dict[str, Schema]:
                 "hint": _or_null(text()),
             }
         ),
-        "place": closed(bundle | sha, _BUNDLE_KEYS),
         "readiness": _whole(_readiness()),
         "release": closed(_release(), tuple(key for key in _release() if key != "undone_by")),
         "held": _whole(_hold()),
-        "candidate": _whole(
-            {
-                "n": _NUMBER,
-                **bundle,
-                **sha,
-                "fate": text(),
-                "reason": text(),
-                "readiness": _or_null(_ref("readiness")),
-            }
-        ),
         "standing": _whole(_standing()),
         "verdict": quality.verdict(),
         "checked": _whole({"target": _TARGET, "model": text(), "readiness": text()}),

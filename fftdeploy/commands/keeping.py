@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import fftdeploy
-from fftdeploy.cli.quality import QualityBar
+from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts, time_text
 from fftdeploy.evaluation.evidence.evidence_folder import Stored, recompute, too_old
@@ -65,7 +65,7 @@ def _keep(
     evidence = Evidence(
         task=bar.task,
         target=bar.target,
-        made_at=bar.session.now(),
+        made_at=bar.context.now(),
         tool=f"fftdeploy {fftdeploy.__version__}",
         address=address,
         kind=bar.kind,

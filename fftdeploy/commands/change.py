@@ -1,8 +1,9 @@
-"""From a plan to the changed file: show, ask, prove once more, replace, commit, report."""
+"""From a plan to the changed file: show, ask, prove once more, replace, commit."""
 
 import shlex
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass, field, fields, replace
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,19 @@ from typing import Any
 from fftdeploy import files, git
 from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import Readiness
-from fftdeploy.cli.app import ChangeFlags
-from fftdeploy.cli.as_json import bundle_json, readiness_json, release_json
-from fftdeploy.cli.session import Session, actor_name
+from fftdeploy.commands.context import Context, actor_name
+from fftdeploy.commands.door import Options
+from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, TargetName
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError, UsageError
-from fftdeploy.output.report import Block, Patch, Report, line
+from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.formats.document import text_problem
+from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import commit_message
 from fftdeploy.planning.commit_message import new_release, touched_holds
 from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases import edit, text_diff
-from fftdeploy.releases.deployments import Bundle, Target
+from fftdeploy.releases.deployments import Bundle, Release
 from fftdeploy.workspace import Workspace, shown_path
 
 Replan = Callable[[Actor], Plan]
@@ -29,60 +32,118 @@ Replan = Callable[[Actor], Plan]
 _WITHOUT_POLICY = frozenset({"rollback", "hold", "unhold"})
 
 
-class Change:
-    """One change of one target, from the flags to the report."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunChange:
+    """What is known of a change before it is planned."""
 
-    def __init__(self, session: Session, flags: ChangeFlags, name: str) -> None:
-        """Refuse early what would be refused late: flags, the terminal, the repository.
+    target: TargetName
+    dry_run: bool
+    verdict: Verdict | None = field(default=None, metadata=OMITTED)
+    """The gate's, where it was asked."""
+    candidates: tuple[CandidateView, ...] | None = field(default=None, metadata=OMITTED)
+    """Of a rollback: every release that it could go back to, and what became of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed(BegunChange):
+    """What a change of a target made, or would make."""
+
+    changed: bool = False
+    """Whether the file was written: not in a dry run, nor where there was nothing to do."""
+    before: PointedBundle | None
+    """None for a new target."""
+    after: PointedBundle
+    release: Release | None
+    """The new one; None for a hold, and where there was nothing to do."""
+    notes: tuple[str, ...]
+    diff: str
+    """Unified, as `git apply` takes it."""
+    readiness: ReadinessView | None = field(default=None, metadata=OMITTED)
+    commit: str | None = field(default=None, metadata=OMITTED)
+    plan: Plan = field(metadata=UNPRINTED)
+    proof: Readiness | None = field(default=None, metadata=UNPRINTED)
+    evidence: str = field(default="", metadata=UNPRINTED)
+    """What the evidence that let it through says, in a line."""
+    today: date = field(metadata=UNPRINTED)
+    shown_file: str = field(metadata=UNPRINTED)
+
+
+Approve = Callable[[Changed], bool]
+"""Shows a person what would be made, and says whether to make it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOptions(Options):
+    """What may be said to every command that changes the deployments file."""
+
+    target: str = field(kw_only=False)
+    """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
+    dry_run: bool = False
+    why: str | None = None
+    by: str | None = None
+    commit: bool = False
+    approve: Approve | None = None
+    """None where it is approved already."""
+
+
+class Change:
+    """One change of one target, from the options to the result."""
+
+    def __init__(self, context: Context, options: ChangeOptions) -> None:
+        """Refuse early what would be refused late: options, the terminal, the repository.
 
         Raises:
-            UsageError: Nobody can be asked and `--yes` is missing, `--why` is not one line,
-                or `--commit` can't work here.
+            UsageError: Nobody can be asked and it is not approved, `why` is not one line, or
+                a commit can't be made here.
         """
-        from fftdeploy.formats.document import text_problem
-
-        self.session = session
-        self.flags = flags
-        self.workspace = session.workspace
-        self.name = self.workspace.deployments.full_name(name)
+        self.context = context
+        self.options = options
+        self.workspace = context.workspace
+        self.name = self.workspace.deployments.full_name(options.target)
         self.made_from: tuple[str, ...] = ()
         """Other targets that the plan was made from; they too may not change under it."""
-        self.why = flags.why
-        session.data.update(target=self.name, dry_run=flags.dry_run)
-        if flags.why is not None and (problem := text_problem(flags.why)):
+        self.why = options.why
+        self.begun = BegunChange(target=self.name, dry_run=options.dry_run)
+        context.known = self.begun
+        if options.why is not None and (problem := text_problem(options.why)):
             raise UsageError(f"--why {problem}", hint="say it in one line")
-        if not (flags.yes or flags.dry_run or session.output.is_interactive):
+        if options.approve and not (options.dry_run or context.console.is_interactive):
             raise UsageError(
                 "nobody can be asked here",
                 hint="add --yes to make the change, or --dry-run to see it",
                 code="no-terminal",
             )
-        if session.command in _WITHOUT_POLICY:
-            self.workspace = self.workspace.tolerating(session.output.note)
+        if context.command in _WITHOUT_POLICY:
+            self.workspace = self.workspace.tolerating(context.console.note)
             self._warn_of_policy()
-        self.by = actor_name(session, flags.by)
+        self.by = actor_name(context, options.by)
         self.repository = None
-        if flags.commit:
+        if options.commit:
             self.repository = git.check_committable(
-                self.workspace.snapshot.real, (), session.environ, secrets=session.output.secrets
+                self.workspace.snapshot.real, (), context.environ, secrets=context.secrets
             )
+
+    def learn(self, **found: Any) -> None:
+        """Take in what was found on the way, for the result, and for the error if there is one."""
+        self.begun = replace(self.begun, **found)
+        self.context.known = self.begun
 
     def _warn_of_policy(self) -> None:
         """Say that the policy is not valid where it has no say, so that it stops no rescue."""
         try:
             _ = self.workspace.policy
         except (ConfigError, DiskError) as error:
-            self.session.output.note(f"warning: {error.message} ({error.where})")
+            self.context.console.note(f"warning: {error.message} ({error.where})")
 
     @property
     def actor(self) -> Actor:
         """Who makes the change, now, and why."""
-        return Actor(self.by, self.session.now(), self.why)
+        return Actor(self.by, self.context.now(), self.why)
 
     def ask_why(self, needed: str) -> None:
         """Ask a person for a missing `--why` that `needed` says is needed."""
-        if self.why is None and self.session.output.is_interactive:
-            self.why = self.session.require_text(None, "--why", f"{needed}\nwhy?")
+        if self.why is None and self.context.console.is_interactive:
+            self.why = self.context.require_text(None, "--why", f"{needed}\nwhy?")
 
     def preflight(self) -> None:
         """Refuse what the layout or the disk would refuse, before the API is asked anything.
@@ -96,7 +157,7 @@ class Change:
         if target is not None and (problem := edit.layout_problem(document, target)):
             path = (target.task, target.environment)
             raise document.error(path, problem, edit.layout_hint(target), "layout")
-        if not self.flags.dry_run:
+        if not self.options.dry_run:
             files.check_writable(self.workspace.snapshot)
 
     def draft(self, made: Plan) -> str:
@@ -119,92 +180,82 @@ class Change:
         *,
         readiness: Readiness | None = None,
         question: Question | None = None,
-        details: tuple[Block, ...] = (),
-    ) -> Report:
-        """Show the plan, ask, write, commit and report.
+        evidence: str = "",
+    ) -> Changed:
+        """Show the plan, ask, write and commit.
 
         Args:
             replan: Makes the plan for another moment.
             planned: The plan that was proved, and the text it makes.
             readiness: What the API proved about the bundle.
             question: Asked again under the lock if the proof is older than 60 s then.
-            details: Shown between the plan and the diff.
+            evidence: What let it through, in a line.
         """
         made, text = planned
-        if abs((self.session.now() - _moment(made)).total_seconds()) > 300:
+        if abs((self.context.now() - _moment(made)).total_seconds()) > 300:
             made = replan(self.actor)  # the server's clock is the one that counts
             text = self.draft(made)
+        result = replace(self._result(made, text), proof=readiness, evidence=evidence)
+        if readiness is not None:
+            result = replace(result, readiness=ReadinessView.of(readiness, result.today))
+        self.context.known = result
+        self._check_commit(made)
+        if self.options.dry_run:
+            return result
+        if self.options.approve and not self.options.approve(result):
+            raise UsageError("not confirmed; nothing was changed", code="declined")
+        result = self._replace(text, result, question)
+        return replace(result, commit=self._commit(made)) if self.repository else result
+
+    def make_unasked(self, planned: Replan) -> Changed:
+        """Make a change that the API has no say in."""
+        made = planned(self.actor)
+        if made.is_noop:
+            return self.unchanged(made)
+        self.preflight()
+        return self.finish(planned, (made, self.draft(made)))
+
+    def unchanged(self, made: Plan) -> Changed:
+        """Report that there is nothing to do."""
+        return self._result(made, self.workspace.deployments.document.text)
+
+    def _result(self, made: Plan, text: str) -> Changed:
         old = self.workspace.deployments.document.text
         sides = [self.workspace.bytes_of(side).decode() for side in (old, text)]
-        patch = text_diff.unified(sides[0], sides[1], self.workspace.patched)
-        self.session.data.update(_as_json(made, patch))
-        if readiness is not None:
-            today = self.session.now().date()
-            self.session.data["readiness"] = readiness_json(readiness, today)
-        heading = self._heading(made)
-        shown = (*heading, *details, *_readiness_lines(readiness, self.session))
-        self._check_commit(made)
-        if self.flags.dry_run:
-            note = line("dry run: nothing was changed")
-            return Report(data=self.session.data, body=(*shown, Patch(patch), note))
-        self._approve((*shown, Patch(patch)))
-        self._replace(text, made, question)
-        commit = self._commit(made) if self.repository else ""
-        # A person who was asked has seen it all just now.
-        body: tuple[Block, ...] = (*shown, Patch(patch)) if self.flags.yes else heading
-        if commit:
-            self.session.data["commit"] = commit
-            body = (*body, line(f"committed as {commit}"))
-        return Report(data=self.session.data, body=body, next=self._next(made, commit))
-
-    def unchanged(self, made: Plan) -> Report:
-        """Report that there is nothing to do."""
-        assert made.before is not None  # noqa: S101 - only an existing target can be as it was
-        self.session.data.update(changed=False, model=made.after.model, diff="")
-        because = f": {made.notes[0]}" if made.notes else ""
-        return Report(
-            data=self.session.data,
-            body=(line(f"{made.after}  {made.after.model}"), line(f"nothing to do{because}")),
+        return Changed(
+            **{item.name: getattr(self.begun, item.name) for item in fields(self.begun)},
+            before=PointedBundle.of(made.before) if made.before else None,
+            after=PointedBundle.of(made.after),
+            release=new_release(made),
+            notes=made.notes,
+            diff=text_diff.unified(sides[0], sides[1], self.workspace.patched),
+            plan=made,
+            today=self.context.now().date(),
+            shown_file=self.workspace.shown,
         )
 
-    def _heading(self, made: Plan) -> tuple[Block, ...]:
-        before, after = made.before, made.after
-        notes = tuple(line(f"  note: {note}") for note in made.notes)
-        if before is None:
-            return (line(f"{after}  new target  {_live(after)}"), *notes)
-        if _live(before) == _live(after):
-            return (line(f"{after}  {_what_changed(made)}"), *notes)
-        return (
-            line(f"{after}  release {after.releases[0].n}"),
-            line(f"  from       {_live(before)}"),
-            line(f"  to         {_live(after)}"),
-            *notes,
-        )
-
-    def _approve(self, shown: tuple[Block, ...]) -> None:
-        if self.flags.yes:
-            return
-        self.session.output.say(*shown)
-        if self.session.output.ask("make this change? [y/N]").lower() not in {"y", "yes"}:
-            raise UsageError("not confirmed; nothing was changed", code="declined")
-
-    def _replace(self, text: str, made: Plan, question: Question | None) -> None:
+    def _replace(self, text: str, planned: Changed, question: Question | None) -> Changed:
         state = files.Replaced()
-        what = _changed_words(self.workspace.shown, made)
+        result = replace(planned, changed=True)
         try:
             files.replace(
                 self.workspace.snapshot,
                 self.workspace.bytes_of(text),
-                rebase=partial(self._rebase, made),
+                rebase=partial(self._rebase, planned.plan),
                 confirm=partial(self._confirm, question),
                 state=state,
             )
         finally:
             if state.done:
-                self.session.changed = what
-                self.session.data["changed"] = True
+                self.context.changed = self._changed_words(result)
+                self.context.known = result
         for warning in state.warnings:
-            self.session.output.note(f"warning: {warning}")
+            self.context.console.note(f"warning: {warning}")
+        return result
+
+    def _changed_words(self, result: Changed) -> str:
+        sides = f"{result.before or 'nothing'} -> {result.after}"
+        return f"{self.workspace.shown} WAS changed ({self.name}: {sides})"
 
     def _rebase(self, made: Plan, fresh: bytes) -> bytes | None:
         """Make the change in a file that others changed meanwhile, if the plan still stands.
@@ -225,7 +276,7 @@ class Change:
             raise self._stale((own or moved)[0], workspace)
         if self.repository:
             return None
-        has_say = self.session.command not in _WITHOUT_POLICY
+        has_say = self.context.command not in _WITHOUT_POLICY
         if has_say and workspace.policy != self.workspace.policy:
             return None
         return workspace.bytes_of(edit.rewrite(now.document, made.before, made.after))
@@ -246,7 +297,7 @@ class Change:
         """Prove the model again if the proof is older than a minute by now."""
         if question is None:
             return
-        prover = self.session.prover()
+        prover = self.context.prover()
         if prover.is_stale(question):
             found = prover.confirm(question)
             if not found.is_ready:
@@ -266,8 +317,8 @@ class Change:
         """Refuse what `--commit` would refuse after the write, now that its files are known."""
         file, *others = self._commit_paths(made)
         if self.repository and others:
-            secrets = self.session.output.secrets
-            git.check_committable(file, others, self.session.environ, secrets=secrets)
+            secrets = self.context.secrets
+            git.check_committable(file, others, self.context.environ, secrets=secrets)
 
     def _commit(self, made: Plan) -> str:
         assert self.repository is not None  # noqa: S101 - asked for by `finish` only with one
@@ -277,8 +328,8 @@ class Change:
                 self.repository,
                 paths,
                 commit_message.message(made),
-                self.session.environ,
-                secrets=self.session.output.secrets,
+                self.context.environ,
+                secrets=self.context.secrets,
             )
         except FftdeployError as error:
             names = " ".join(shlex.quote(shown_path(path)) for path in paths)
@@ -289,24 +340,6 @@ class Change:
                 code="commit",
             ) from None
 
-    def _next(self, made: Plan, commit: str) -> str:
-        if not commit:
-            return f"git diff {shlex.quote(self.workspace.shown)}"
-        return f"git push, then fftdeploy status {made.after}"
-
-
-def _what_changed(made: Plan) -> str:
-    release, touched = new_release(made), touched_holds(made)
-    if release is not None:
-        return f"release {release.n} records what is live"
-    what = "hold lifted from" if touched[0].lifted else "hold on"
-    return f"{what} {', '.join(hold.model for hold in touched)}"
-
-
-def _live(target: Target) -> str:
-    profile = f" with profile {target.profile}" if target.profile else ""
-    return f"{target.model}{profile}"
-
 
 def _moment(made: Plan) -> datetime:
     newest = new_release(made)
@@ -314,35 +347,3 @@ def _moment(made: Plan) -> datetime:
         return newest.at
     hold = touched_holds(made)[0]
     return hold.lifted or hold.since
-
-
-def _changed_words(shown: str, made: Plan) -> str:
-    before = _live(made.before) if made.before else "nothing"
-    return f"{shown} WAS changed ({made.after}: {before} -> {_live(made.after)})"
-
-
-def _readiness_lines(readiness: Readiness | None, session: Session) -> tuple[Block, ...]:
-    if readiness is None:
-        return ()
-    from fftdeploy.cli.wording import readiness_cell, runway_cell
-
-    today = session.now().date()
-    shown: list[Block] = [
-        line("  readiness  ", readiness_cell(readiness)),
-        line("  runway     ", runway_cell(readiness, today)),
-    ]
-    shown += [line(f"  warning: {warning}") for warning in readiness.warnings]
-    shown += [line(f"  notice: {notice}") for notice in readiness.notices]
-    return tuple(shown)
-
-
-def _as_json(made: Plan, patch: str) -> dict[str, Any]:
-    release = new_release(made)
-    return {
-        "changed": False,
-        "before": bundle_json(made.before) if made.before else None,
-        "after": bundle_json(made.after),
-        "release": release_json(release) if release else None,
-        "notes": list(made.notes),
-        "diff": patch,
-    }

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
-from fftdeploy.cli.applying import Change
-from fftdeploy.cli.gating import Gate
+from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.context import Context, one_of
+from fftdeploy.commands.door import door
+from fftdeploy.commands.gate_of_change import Gate
 from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, PolicyError, UsageError
-from fftdeploy.output.report import Report
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor, Plan
@@ -22,51 +23,83 @@ if TYPE_CHECKING:
     from fftdeploy.api.readiness import Readiness
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the flags of `promote` ask for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteOptions(ChangeOptions):
+    """What may be said to `promote`: at most one of a source, a model and a job."""
 
-    from_environment: str | None
-    model: str | None
-    job: str | None
-    profile: str | None
-    no_profile: bool
-    provider: str | None
-    wait_s: float
-    expect_current: str | None
-    create: bool
-    overrides: tuple[str, ...]
-    probe: bool
-    evaluate: bool
-    max_usd: float | None
-    max_requests: int | None
+    source: str | None = None
+    """Environment whose live bundle to promote (`--from`)."""
+    model: str | None = None
+    job: str | None = None
+    profile: str | None = None
+    no_profile: bool = False
+    provider: str | None = None
+    wait_s: float = 60.0
+    """For a job or a loading model."""
+    expect_current: str | None = None
+    create: bool = False
+    overrides: tuple[str, ...] = ()
+    probe: bool = True
+    evaluate: bool = False
+    """Evaluate now where there is no evidence yet."""
+    max_usd: float | None = None
+    max_requests: int | None = None
 
 
-class Promotion:
+def run(context: Context, options: PromoteOptions) -> Changed:
+    """Make a model live in a target, once it is proved to answer and no worse.
+
+    Raises:
+        FftdeployError: Why not; the file is as it was unless this says it WAS changed.
+    """
+    one_of({"--from": options.source, "--model": options.model, "--job": options.job})
+    one_of({"--profile": options.profile, "--no-profile": options.no_profile})
+    _require_limit(options)
+    return _Promotion(Change(context, options), options).run()
+
+
+promote = door(run, PromoteOptions)
+
+
+def _require_limit(options: PromoteOptions) -> None:
+    """Refuse limits of nothing, and an evaluation without one that nobody is asked about."""
+    limits = {"--max-usd": options.max_usd, "--max-requests": options.max_requests}
+    given = [flag for flag, value in limits.items() if value is not None]
+    if given and not options.evaluate:
+        raise UsageError(f"{max(given)} is for --eval", hint="add --eval")
+    if options.evaluate and not given and not options.approve and not options.dry_run:
+        raise UsageError(
+            "--yes --eval needs a limit: nobody is asked before it spends",
+            hint="add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
+            code="limit",
+        )
+
+
+class _Promotion:
     """One run of `promote`; the steps are in the order in which they may refuse."""
 
-    def __init__(self, change: Change, wanted: Wanted) -> None:
+    def __init__(self, change: Change, options: PromoteOptions) -> None:
         self.change = change
-        self.wanted = wanted
+        self.options = options
         self.workspace = change.workspace
         task, _, environment = change.name.partition("/")
         self.key = (task, environment)
         self.rules = self.workspace.policy.rules(environment)
         self.target = self.workspace.deployments.find(change.name)
-        sources = {*self.rules.sources, wanted.from_environment or environment}
+        sources = {*self.rules.sources, options.source or environment}
         change.made_from = tuple(f"{task}/{source}" for source in sources)
         self.fresh = False
         self.lifted: set[str] = set()
         """Rules that do not apply because what is live is dead, and that was said."""
 
-    def run(self) -> Report:
+    def run(self) -> Changed:
         """Promote, or say why not; the file is as it was unless this says it WAS changed."""
         self._check_flags()
         self._require_target()
         self._check_overrides()
         if self.target is not None:
             plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
-        if self.wanted.job is not None:
+        if self.options.job is not None:
             self._require_why()  # before the API is asked what became of the job
         source = self._source()
         if self.target is not None and self._is_live(self.target, source):
@@ -80,7 +113,7 @@ class Promotion:
         self._expect_current()
         gate = self._gate()
         gate.check_examples()
-        question = self.change.question(source.bundle, probe=self.wanted.probe, fresh=self.fresh)
+        question = self.change.question(source.bundle, probe=self.options.probe, fresh=self.fresh)
         readiness = self._prover().prove(question)
         if not readiness.is_ready:
             raise readiness.error()
@@ -100,19 +133,19 @@ class Promotion:
             (made, drafted),
             readiness=readiness,
             question=question,
-            details=passed.details,
+            evidence=passed.said,
         )
 
     def _gate(self) -> Gate:
         return Gate(
             self.change,
             is_protected=self.rules.protected,
-            is_default=self.wanted.model is None and self.wanted.job is None,
+            is_default=self.options.model is None and self.options.job is None,
             live_is_dead=self._baseline_is_dead,
-            overrides=self.wanted.overrides,
-            evaluate=self.wanted.evaluate,
-            max_usd=self.wanted.max_usd,
-            max_requests=self.wanted.max_requests,
+            overrides=self.options.overrides,
+            evaluate=self.options.evaluate,
+            max_usd=self.options.max_usd,
+            max_requests=self.options.max_requests,
         )
 
     def _baseline_is_dead(self) -> bool:
@@ -122,34 +155,34 @@ class Promotion:
         return bool(found.dead)
 
     def _prover(self) -> "Prover":
-        return self.change.session.prover(wait_s=self.wanted.wait_s)
+        return self.change.context.prover(wait_s=self.options.wait_s)
 
     def _check_flags(self) -> None:
-        wanted = self.wanted
-        for given in wanted.overrides:
+        options = self.options
+        for given in options.overrides:
             if given not in OVERRIDES:
                 near = names.nearest(given, list(OVERRIDES))
                 raise UsageError(
                     f"--override {given!a} is not one of {', '.join(OVERRIDES)}",
                     hint=f"did you mean {near}?" if near else "",
                 )
-        if wanted.overrides and not self.change.why:
+        if options.overrides and not self.change.why:
             raise UsageError("--override needs a reason", hint='add --why "TEXT"', code="why")
-        if wanted.model is not None:
-            bundles.require_model_id(wanted.model)
-        if wanted.job is not None and (problem := names.job_problem(wanted.job)):
+        if options.model is not None:
+            bundles.require_model_id(options.model)
+        if options.job is not None and (problem := names.job_problem(options.job)):
             raise UsageError(problem, hint="`fftdeploy models` lists the jobs")
-        if wanted.profile is not None and (problem := names.name_problem(wanted.profile)):
+        if options.profile is not None and (problem := names.name_problem(options.profile)):
             raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
-        if wanted.provider not in {None, names.OPENAI}:
+        if options.provider not in {None, names.OPENAI}:
             raise ConfigError(
-                f"provider {wanted.provider!a} is not in this version of fftdeploy",
+                f"provider {options.provider!a} is not in this version of fftdeploy",
                 hint="this version knows `openai` only",
                 code="later",
             )
 
     def _check_overrides(self) -> None:
-        if self.wanted.overrides and not self.rules.allow_overrides:
+        if self.options.overrides and not self.rules.allow_overrides:
             raise PolicyError(
                 f"overrides are forbidden in {self.key[1]}",
                 hint="`allow_overrides = false` in fftdeploy.toml",
@@ -168,7 +201,7 @@ class Promotion:
     def _require_target(self) -> None:
         """Refuse to create a target that nobody has planned for."""
         is_open = not self.workspace.policy.exists
-        if is_open and self.wanted.create:
+        if is_open and self.options.create:
             return
         try:
             self.workspace.require_planned(self.change.name)
@@ -177,23 +210,23 @@ class Promotion:
             raise
 
     def _source(self) -> BundleSource:
-        model, wanted = self.wanted.model, self.wanted
-        if wanted.job is not None:
+        model, options = self.options.model, self.options
+        if options.job is not None:
             self.change.preflight()
             prover = self._prover()
-            result = prover.follow_job(wanted.job)
+            result = prover.follow_job(options.job)
             model, self.fresh = result.model, result.is_fresh(prover.now())
         return bundles.choose_source(
             self.workspace.deployments,
             self.key,
             self.rules,
             self.workspace.sha,
-            self.change.session.now(),
-            from_environment=wanted.from_environment,
+            self.change.context.now(),
+            from_environment=options.source,
             model=model,
-            job=wanted.job,
-            profile=wanted.profile,
-            no_profile=wanted.no_profile,
+            job=options.job,
+            profile=options.profile,
+            no_profile=options.no_profile,
         )
 
     def _plan(self, source: BundleSource, overrides: tuple[str, ...], actor: Actor) -> Plan:
@@ -211,7 +244,7 @@ class Promotion:
         return bundles.live_bundle(target, self.workspace.sha)
 
     def _expect_current(self) -> None:
-        expected = self.wanted.expect_current
+        expected = self.options.expect_current
         if expected is None or (self.target is not None and self.target.model == expected):
             return
         live, by = "nothing", ""
@@ -247,14 +280,14 @@ class Promotion:
             policy.order_breach(*facts, self._live, now),
             policy.soak_breach(*facts, self._live, now),
         ]
-        named, sources = self.wanted.from_environment, self.rules.sources
+        named, sources = self.options.source, self.rules.sources
         if named and sources and named not in sources:
             found.append(Breach("order", f"{named} is not a source of {self.change.name}"))
         return [breach for breach in found if breach]
 
     def _breaches(self, source: BundleSource, readiness: "Readiness") -> list[Breach]:
         """List every breach at the moment that the API says it is, which may not be ours."""
-        now = self.change.session.now()
+        now = self.change.context.now()
         short = policy.runway_breach(self.rules, readiness.runway_days(now.date()))
         return [*self._offline_breaches(source, now), *([short] if short else [])]
 
@@ -264,7 +297,7 @@ class Promotion:
         Raises:
             PolicyError: A breach that no override names, and what is live is not dead.
         """
-        left = [breach for breach in breaches if breach.code not in self.wanted.overrides]
+        left = [breach for breach in breaches if breach.code not in self.options.overrides]
         if left and not self._live_is_dead(left):
             codes = ",".join(sorted({breach.code for breach in left}))
             raise PolicyError(
@@ -279,8 +312,8 @@ class Promotion:
 
     def _live_is_dead(self, breaches: list[Breach]) -> bool:
         """Tell whether there is nothing to protect: what is live was proved dead."""
-        session = self.change.session
-        if self.target is None or not session.has_key:
+        context = self.change.context
+        if self.target is None or not context.has_key:
             return False
         try:
             found = self._prover().prove(self.change.question(self._live(self.target), probe=False))
@@ -289,6 +322,6 @@ class Promotion:
         codes = {breach.code for breach in breaches}
         if found.dead and codes - self.lifted:
             lifted = ", ".join(sorted(codes - self.lifted))
-            session.output.note(f"note: {self.target.model} is dead: no {lifted} protects it")
+            context.console.note(f"note: {self.target.model} is dead: no {lifted} protects it")
             self.lifted |= codes
         return bool(found.dead)

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fftdeploy import names
-from fftdeploy.cli.session import Session
+from fftdeploy.commands.context import Context
 from fftdeploy.errors import ConfigError, GateError, InconclusiveError
 from fftdeploy.evaluation.evidence import evidence_folder
 from fftdeploy.evaluation.evidence.evidence import content_sha
@@ -38,13 +38,13 @@ class Found:
 class QualityBar:
     """What the policy asks of a target's candidates; files are opened when they are asked for."""
 
-    def __init__(self, session: Session, workspace: Workspace, target: str) -> None:
+    def __init__(self, context: Context, workspace: Workspace, target: str) -> None:
         """Take the gate of the target's task.
 
         Raises:
             ConfigError: The task has none.
         """
-        self.session = session
+        self.context = context
         self.workspace = workspace
         self.target = target
         self.task = target.partition("/")[0]
@@ -95,7 +95,7 @@ class QualityBar:
             root=self.workspace.folder,
             item=self.rules.item,
             check=self.grading.reference_problem,
-            now=self.session.now(),
+            now=self.context.now(),
         )
 
     @property
@@ -184,14 +184,14 @@ class QualityBar:
             gate_sha=content_sha(self.rules.content),
             repeats=self.rules.repeats,
             max_age=self.rules.max_age,
-            address=self.session.settings.base_url if self.session.has_key else "",
+            address=self.context.settings.base_url if self.context.has_key else "",
             kind=self.kind,
         )
 
     @property
     def kind(self) -> str:
-        """The kind of host that this session asks; "" while that is not known."""
-        return self.session.host_kind if self.session.has_key else ""
+        """The kind of host that this context asks; "" while that is not known."""
+        return self.context.host_kind if self.context.has_key else ""
 
     def look(self, candidate: Bundle, baseline: Bundle | None) -> Found:
         """Find the newest evidence about exactly this.
@@ -200,7 +200,7 @@ class QualityBar:
             ConfigError: The evidence that would count was edited.
         """
         self.folder.require_whole(self.task)  # the one that was edited may be the newest
-        question, now = self.question(candidate, baseline), self.session.now()
+        question, now = self.question(candidate, baseline), self.context.now()
         why = ""
         for stored in self.folder.of_task(self.task):
             if stored.evidence.candidate != candidate:

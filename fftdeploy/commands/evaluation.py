@@ -9,11 +9,9 @@ from random import Random
 from typing import Any
 
 from fftdeploy import names
-from fftdeploy.cli.keeping import Finished, Reuse, keep
-from fftdeploy.cli.quality import QualityBar
-from fftdeploy.cli.session import Session
-from fftdeploy.cli.signals import Stopped
-from fftdeploy.cli.wording import cost_words, progress_words
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.keeping import Finished, Reuse, keep
+from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -39,6 +37,7 @@ from fftdeploy.evaluation.running.spending import (
     guess,
     measured,
 )
+from fftdeploy.output.words import cost_words, progress_words
 from fftdeploy.planning import bundles
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle
@@ -70,13 +69,13 @@ class Evaluation:
     """
 
     def __init__(
-        self, session: Session, workspace: Workspace, target: str, flags: EvaluationFlags
+        self, context: Context, workspace: Workspace, target: str, flags: EvaluationFlags
     ) -> None:
         workspace.require_planned(target)
-        self.session = session
+        self.context = context
         self.workspace = workspace
         self.flags = flags
-        self.bar = QualityBar(session, workspace, target)
+        self.bar = QualityBar(context, workspace, target)
         self.rules = self.bar.rules
         if flags.repeats is not None:
             self.rules = replace(self.rules, repeats=flags.repeats)
@@ -108,7 +107,7 @@ class Evaluation:
         asked = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
         arms = [self._as_proved(arm) for arm in asked]
         if (live or self.rules.mode == "threshold") and (few := self.bar.too_few(len(candidates))):
-            self.session.output.note(f"note: {few}")
+            self.context.console.note(f"note: {few}")
         run = self._run(arms)
         with self._log(run) as log:
             results = self._ask(run, log)
@@ -157,7 +156,7 @@ class Evaluation:
         path = Path.cwd() / self.flags.training
         found = overlap(self.bar.examples, path, root=path.parent)
         if found.silent:
-            self.session.output.note(
+            self.context.console.note(
                 f"warning: in {found.silent:,} of {plural(found.lines, 'line')} of the training "
                 "file no user says anything: they are compared with nothing"
             )
@@ -181,7 +180,7 @@ class Evaluation:
 
     def _baseline(self, candidates: Sequence[Bundle]) -> tuple[Baseline, Column | None]:
         """Prove that the candidates can be asked, and find out what to compare them with."""
-        prover = self.session.prover()
+        prover = self.context.prover()
         target = self.workspace.deployments.find(self.bar.target)
         for bundle in candidates:
             found = prover.prove(self.workspace.question(target, bundle))
@@ -215,7 +214,7 @@ class Evaluation:
                 continue
             column = results.arms[asked[0]].recorded(results.fields, self.bar.grading.fields)
             return Baseline("recorded", stored.id, evidence.made_at), column
-        self.session.output.note(
+        self.context.console.note(
             f"warning: {live} is dead, and its answers to these examples are not on record: "
             "there is no baseline"
         )
@@ -260,7 +259,7 @@ class Evaluation:
 
     def _as_proved(self, arm: Arm) -> Arm:
         """Add what the proof of the arm's model found out about how it is asked and answers."""
-        prover = self.session.prover()
+        prover = self.context.prover()
         target = self.workspace.deployments.find(self.bar.target)
         question = self.workspace.question(target, arm.bundle)
         return replace(
@@ -274,7 +273,7 @@ class Evaluation:
             self.bar.examples,
             self.rules,
             self.bar.grading,
-            address=self.session.settings.base_url if self.session.has_key else "",
+            address=self.context.settings.base_url if self.context.has_key else "",
             random=Random(),  # noqa: S311  the order of the requests is no secret
         )
 
@@ -282,15 +281,15 @@ class Evaluation:
         log = run_log.open_log(
             self.workspace.folder,
             run,
-            now=self.session.clock.now,
+            now=self.context.clock.now,
             token=secrets.token_hex(3),
             fresh=self.flags.fresh,
             max_age=self.reuse,
         )
         if log.resumed:
-            self.session.output.note("note: going on with the run that was stopped")
+            self.context.console.note("note: going on with the run that was stopped")
         if log.unlike:
-            self.session.output.note(f"note: {log.unlike}")
+            self.context.console.note(f"note: {log.unlike}")
         return log
 
     def _ask(self, run: Run, log: RunLog) -> Results:
@@ -300,28 +299,30 @@ class Evaluation:
         arms, asked = plural(len(run.arms), "arm"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run, means), prices.on)
-        self.session.output.note(f"{arms} x {asked}{repeats}: at most {cost}")
+        self.context.console.note(f"{arms} x {asked}{repeats}: at most {cost}")
         try:
             return online.evaluate(
                 run,
-                self.session.settings,
+                self.context.settings,
                 log,
                 spending,
                 concurrency=self.flags.concurrency,
-                on_progress=_Narrator(self.session),
+                on_progress=_Narrator(self.context),
                 on_note=self._tell,
-                now=self.session.clock.now,
+                now=self.context.clock.now,
             )
-        except Stopped:
-            self.session.output.leave_progress()
-            self.session.output.note(
+        except Exception:
+            raise
+        except BaseException:  # a signal
+            self.context.console.leave_progress()
+            self.context.console.note(
                 f"{run.kept:,} of {run.size:,} answers are kept; run it again to go on from there"
             )
             raise
 
     def _tell(self, what: str) -> None:
-        self.session.output.leave_progress()
-        self.session.output.note(what)
+        self.context.console.leave_progress()
+        self.context.console.note(what)
 
     def _spending(self, run: Run, means: Mapping[str, Mean]) -> Spending:
         return Spending(
@@ -359,25 +360,25 @@ class Evaluation:
 class _Narrator:
     """Tells how far a run is: a moving line on a terminal, a line every 10 % off it."""
 
-    def __init__(self, session: Session) -> None:
-        self._output = session.output
-        self._monotonic = session.clock.monotonic
+    def __init__(self, context: Context) -> None:
+        self._console = context.console
+        self._monotonic = context.clock.monotonic
         self._tenth = 0
         self._shown_at = float("-inf")
 
     def __call__(self, progress: Progress) -> None:
         """Take one step of the run."""
-        if self._output.shows_progress:
+        if self._console.shows_progress:
             if self._monotonic() - self._shown_at >= _REFRESH_S or progress.done == progress.total:
                 self._shown_at = self._monotonic()
-                self._output.progress(progress_words(progress))
+                self._console.progress(progress_words(progress))
             return
         tenth = 10 * progress.done // progress.total
         if progress.done == progress.cached < progress.total:
             return  # nothing was asked yet
         if tenth > self._tenth:
             self._tenth = tenth
-            self._output.note(progress_words(progress))
+            self._console.note(progress_words(progress))
 
 
 def named_bundle(workspace: Workspace, word: str) -> Bundle:

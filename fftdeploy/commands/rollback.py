@@ -1,13 +1,15 @@
 """Rollback: walk the releases back until one is proved to answer, and hold what it removes."""
 
 import shlex
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from fftdeploy import git
 from fftdeploy.api.readiness import Readiness
-from fftdeploy.cli.applying import Change
-from fftdeploy.cli.as_json import bundle_json, readiness_json
+from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import door
+from fftdeploy.commands.views import CandidateView, ReadinessView
 from fftdeploy.errors import (
     AuthError,
     FftdeployError,
@@ -16,61 +18,71 @@ from fftdeploy.errors import (
     UnansweredError,
     UnverifiedError,
 )
-from fftdeploy.output.report import Block, Cell, Report, line
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.plan import Candidate
 from fftdeploy.policy import profiles
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import shown_path
 
+PASSED_OVER = "passed-over"
 
-class Rollback:
-    """One run of `rollback`."""
 
-    def __init__(
-        self,
-        change: Change,
-        *,
-        to: int | None,
-        profile: str | None,
-        wait_s: float,
-        unverified: bool,
-    ) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions(ChangeOptions):
+    """What may be said to `rollback`."""
+
+    to: int | None = None
+    """The release to go back to; without it, the newest that answers."""
+    profile: str | None = None
+    wait_s: float = 60.0
+    unverified: bool = False
+    """Go back even if the API gives no usable answer."""
+
+
+def run(context: Context, options: RollbackOptions) -> Changed:
+    """Go back to the last good release of a target, and hold what that removes.
+
+    Raises:
+        FftdeployError: Why not; the file is as it was unless this says it WAS changed.
+    """
+    return _Rollback(Change(context, options), options).run()
+
+
+rollback = door(run, RollbackOptions)
+
+
+class _Rollback:
+    def __init__(self, change: Change, options: RollbackOptions) -> None:
         self.change = change
-        self.to = to
-        self.profile = profile
-        self.wait_s = wait_s
-        self.unverified = unverified
+        self.options = options
         self.target = change.workspace.target(change.name)
         shas = change.workspace.sha
         self.live = bundles.replaced_bundle(self.target, bundles.live_bundle(self.target, shas))
-        self.seen: list[tuple[Candidate, str, Cell]] = []
-        """Candidates looked at: what became of each, in a word for programs and a cell."""
+        self.seen: list[CandidateView] = []
         self.proofs: dict[Bundle, Readiness] = {}
 
-    def run(self) -> Report:
+    def run(self) -> Changed:
         """Roll back, or say why not; the file is as it was unless this says it WAS changed."""
         candidates = plan.rollback_candidates(
             self.target,
             self.live,
             self.change.workspace.sha,
             self.change.actor,
-            to=self.to,
-            profile=self.profile,
+            to=self.options.to,
+            profile=self.options.profile,
         )
-        if self.to is not None and candidates[0].fate == "live":
-            self.change.session.data["candidates"] = []
+        if self.options.to is not None and candidates[0].fate == "live":
+            self.change.learn(candidates=())
             return self.change.unchanged(
-                plan.Plan(self.target, self.target, (f"release {self.to} is what is live",))
+                plan.Plan(self.target, self.target, (f"release {self.options.to} is what is live",))
             )
-        if self.to is not None and candidates[0].fate == "held":
+        if self.options.to is not None and candidates[0].fate == "held":
             raise self._held(candidates[0])
         self.change.preflight()
         try:
             chosen = self._choose(candidates)
         except FftdeployError:
             self._pass_over(candidates, "not looked at")
-            self._tell(self._lines())
             raise
         self._pass_over(candidates, "not needed")
         readiness = self.proofs.get(chosen.bundle)
@@ -82,7 +94,6 @@ class Rollback:
             (made, self.change.draft(made)),
             readiness=readiness,
             question=self.change.question(chosen.bundle) if verified else None,
-            details=self._lines(),
         )
 
     def _choose(self, candidates: tuple[Candidate, ...]) -> Candidate:
@@ -96,10 +107,10 @@ class Rollback:
         """
         for candidate in candidates:
             if candidate.fate in {"live", "held"}:
-                self._see(candidate, candidate.fate, Cell(candidate.reason, "dim"))
+                self._see(candidate, candidate.fate, candidate.reason)
                 continue
             if candidate.fate == "profile":
-                self._see(candidate, "profile", Cell(candidate.reason, "warn"))
+                self._see(candidate, "profile", candidate.reason)
                 raise self._profile_gone(candidate)
             if self._is_chosen(candidate):
                 return candidate
@@ -110,43 +121,43 @@ class Rollback:
         try:
             readiness = self._prove(candidate)
         except AuthError as error:
-            if not self.unverified:
+            if not self.options.unverified:
                 raise
-            self.change.session.output.note(f"warning: not verified: {error.message}")
-            self._see(candidate, "unverified", Cell(f"taken unverified: {error.message}", "warn"))
+            self.change.context.console.note(f"warning: not verified: {error.message}")
+            self._see(candidate, "unverified", f"taken unverified: {error.message}")
             return True
         if readiness.is_ready:
-            self._see(candidate, "ready", Cell("ready: taken", "good"))
+            self._see(candidate, "ready", "ready: taken")
             return True
         if readiness.state == "not-ready":
-            self._see(candidate, readiness.code, Cell(readiness.message, "bad"))
+            self._see(candidate, readiness.code, readiness.message)
             return False
-        if self.unverified:
-            self.change.session.output.note(f"warning: not verified: {readiness.message}")
+        if self.options.unverified:
+            self.change.context.console.note(f"warning: not verified: {readiness.message}")
             text = f"taken unverified: {readiness.message}"
-            self._see(candidate, "unverified", Cell(text, "warn"))
+            self._see(candidate, "unverified", text)
             return True
-        self._see(candidate, readiness.code, Cell(f"unverified: {readiness.message}", "warn"))
+        self._see(candidate, readiness.code, f"unverified: {readiness.message}")
         raise self._stopped(candidate, readiness)
 
     def _prove(self, candidate: Candidate) -> Readiness:
         if candidate.bundle not in self.proofs:
-            prover = self.change.session.prover(wait_s=self.wait_s)
+            prover = self.change.context.prover(wait_s=self.options.wait_s)
             question = self.change.question(candidate.bundle)
             self.proofs[candidate.bundle] = prover.prove(question)
         return self.proofs[candidate.bundle]
 
-    def _see(self, candidate: Candidate, fate: str, cell: Cell) -> None:
-        self.seen.append((candidate, fate, cell))
+    def _see(self, candidate: Candidate, fate: str, reason: str) -> None:
+        known = self.proofs.get(candidate.bundle)
+        readiness = ReadinessView.of(known, self.change.context.now().date()) if known else None
+        number = candidate.release.n
+        self.seen.append(CandidateView(number, candidate.bundle, fate, reason, readiness))
 
     def _pass_over(self, candidates: tuple[Candidate, ...], otherwise: str) -> None:
-        """List what lies behind the end of the search, for `--dry-run`: all and their fates."""
+        """List what lies behind the end of the search, too: all releases and their fates."""
         for candidate in candidates[len(self.seen) :]:
-            self._see(candidate, "passed-over", Cell(candidate.reason or otherwise, "dim"))
-        rows = [self._as_json(*row) for row in self.seen]
-        self.change.session.data["candidates"] = rows
-        if not self.change.flags.dry_run:
-            self.seen = [row for row in self.seen if row[1] != "passed-over"]
+            self._see(candidate, PASSED_OVER, candidate.reason or otherwise)
+        self.change.learn(candidates=tuple(self.seen))
 
     def _held(self, candidate: Candidate) -> PolicyError:
         return PolicyError(
@@ -166,7 +177,7 @@ class Rollback:
                 self.change.workspace.folder,
                 path,
                 lambda data: profiles.sha_of(data) == sha,
-                self.change.session.environ,
+                self.change.context.environ,
             )
             why += "" if commit else "; no commit here has that prompt"
             hint = (
@@ -193,7 +204,7 @@ class Rollback:
     def _nothing(self) -> FftdeployError:
         asked = list(self.proofs.values())
         if asked and all(r.code == "missing" and not r.dead for r in asked):
-            live = self.change.session.prover().prove(self.change.question(self.live, probe=False))
+            live = self.change.context.prover().prove(self.change.question(self.live, probe=False))
             if live.code == "missing" and not live.dead:
                 return AuthError(
                     f"this key can use no model of {self.target}, nor what is live",
@@ -201,7 +212,7 @@ class Rollback:
                     where=live.where,
                     code="other-project",
                 )
-        if self.to is not None and asked:
+        if self.options.to is not None and asked:
             return asked[0].error()
         return NotReadyError(
             f"nothing to roll back to in {self.target}",
@@ -210,24 +221,3 @@ class Rollback:
             where=str(self.target),
             code="no-rollback",
         )
-
-    def _lines(self) -> tuple[Block, ...]:
-        return tuple(
-            line(f"  release {candidate.release.n}  {candidate.bundle}  ", cell)
-            for candidate, _, cell in self.seen
-        )
-
-    def _tell(self, lines: tuple[Block, ...]) -> None:
-        if self.change.session.output.form == "text":
-            self.change.session.output.say(*lines)
-
-    def _as_json(self, candidate: Candidate, fate: str, cell: Cell) -> dict[str, Any]:
-        readiness = self.proofs.get(candidate.bundle)
-        today = self.change.session.now().date()
-        return {
-            "n": candidate.release.n,
-            **bundle_json(candidate.bundle),
-            "fate": fate,
-            "reason": cell.text,
-            "readiness": readiness_json(readiness, today) if readiness else None,
-        }

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fftdeploy.cli.applying import Change
-from fftdeploy.cli.wording import cost_words
+from fftdeploy.commands.change import Change
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
-from fftdeploy.output.report import Block, line
+from fftdeploy.output.words import cost_words
 from fftdeploy.releases.deployments import Bundle
 
 if TYPE_CHECKING:  # a task without a gate pays for none of it
-    from fftdeploy.cli.quality import QualityBar
+    from fftdeploy.commands.quality_bar import QualityBar
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
     from fftdeploy.evaluation.verdict import Verdict
 
@@ -24,7 +23,8 @@ class Passed:
 
     evidence: str | None = None
     overrides: tuple[str, ...] = ()
-    details: tuple[Block, ...] = ()
+    said: str = ""
+    """What the evidence says, in a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Gate:
         from fftdeploy.evaluation.evidence.evidence_folder import problem
 
         question = bar.question(candidate, bar.baseline)
-        if wrong := problem(question, stored, self.change.session.now()):
+        if wrong := problem(question, stored, self.change.context.now()):
             raise InconclusiveError(
                 f"evidence {stored.short} does not count: {wrong}",
                 hint=f"fftdeploy eval {self.change.name} --fresh",
@@ -91,9 +91,9 @@ class Gate:
         task = work.name.partition("/")[0]
         if work.workspace.policy.gate(task) is None:
             return None
-        from fftdeploy.cli.quality import QualityBar
+        from fftdeploy.commands.quality_bar import QualityBar
 
-        return QualityBar(work.session, work.workspace, work.name)
+        return QualityBar(work.context, work.workspace, work.name)
 
     def _recorded(self, bar: "QualityBar", candidate: Bundle) -> Passed:
         """Record evidence that fits where none is asked for; nothing about it stops anything."""
@@ -102,11 +102,11 @@ class Gate:
         try:
             found = self._look(bar, candidate)
         except FftdeployError as error:
-            self.change.session.output.note(f"warning: no evidence recorded: {error.message}")
+            self.change.context.console.note(f"warning: no evidence recorded: {error.message}")
             return Passed()
         if isinstance(found, str):
             return Passed()
-        return Passed(found.id, details=_shown(found))
+        return Passed(found.id, said=_said(found))
 
     def _look(self, bar: "QualityBar", candidate: Bundle) -> "Stored | str":
         """Return the evidence that counts, or why there is none."""
@@ -126,25 +126,26 @@ class Gate:
 
     def _evaluate(self, candidate: Bundle, why: str) -> "Stored":
         """Evaluate now, if that is asked for on the command line or by the person who is here."""
-        from fftdeploy.cli.evaluating import Evaluation, EvaluationFlags
+        from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags
 
         change = self.change
-        output = change.session.output
+        console = change.context.console
         flags = EvaluationFlags(max_usd=self.max_usd, max_requests=self.max_requests)
-        evaluation = Evaluation(change.session, change.workspace, change.name, flags)
+        evaluation = Evaluation(change.context, change.workspace, change.name, flags)
         wanted = self.evaluate
-        if not change.flags.dry_run and not wanted and output.is_interactive:
+        if not change.options.dry_run and not wanted and console.is_interactive:
             cost = cost_words(evaluation.estimate([candidate]), change.workspace.policy.prices.on)
-            output.say(line(why), line(f"an evaluation takes {cost}"))
-            wanted = output.ask("evaluate now? [y/N]").lower() in {"y", "yes"}
-        if wanted and not change.flags.dry_run:
+            console.note(why)
+            console.note(f"an evaluation takes {cost}")
+            wanted = console.ask("evaluate now? [y/N]").lower() in {"y", "yes"}
+        if wanted and not change.options.dry_run:
             return evaluation.run([candidate])[0]
         named = "" if self.is_default else f" {candidate.model}@{candidate.profile or ''}"
         hint = f"fftdeploy eval {change.name}{named}"
         said = f"{change.name} is protected, and {why}"
         if not wanted:
             limit = ""
-            if change.flags.yes and not change.flags.dry_run:
+            if change.options.approve is None and not change.options.dry_run:
                 limit = f" --max-requests {evaluation.estimate([candidate]).requests}"
             raise InconclusiveError(said, hint=f"{hint}, or add --eval{limit}", code="no-evidence")
         cost = cost_words(evaluation.rehearse([candidate]), change.workspace.policy.prices.on)
@@ -154,17 +155,17 @@ class Gate:
 
     def _judged(self, bar: "QualityBar", stored: "Stored") -> Passed:
         verdict = stored.verdict
-        self.change.session.data["verdict"] = verdict.as_json()
+        self.change.learn(verdict=verdict)
         shown = f"evidence {stored.short}: {verdict.headline}"
         if verdict.ruling == "pass" or verdict.reports_only:
-            return Passed(stored.id, details=_shown(stored))
+            return Passed(stored.id, said=_said(stored))
         see = f"fftdeploy report {stored.short} -o report.html"
         if verdict.ruling == "fail":
             raise _refused(GateError(shown, hint=see, code="gate"), verdict)
         if bar.rules.on_inconclusive == "allow" and verdict.may_be_allowed:
-            return Passed(stored.id, details=_shown(stored))
+            return Passed(stored.id, said=_said(stored))
         if INCONCLUSIVE in self.overrides:
-            return Passed(stored.id, (INCONCLUSIVE,), _shown(stored))
+            return Passed(stored.id, (INCONCLUSIVE,), _said(stored))
         error = InconclusiveError(shown, hint=verdict.settling or see, code="inconclusive")
         raise _refused(error, verdict)
 
@@ -177,10 +178,10 @@ def _refused(error: FftdeployError, verdict: "Verdict") -> FftdeployError:
     return error
 
 
-def _shown(stored: "Stored") -> tuple[Block, ...]:
+def _said(stored: "Stored") -> str:
     """Say in one line what was found; `report` says it all."""
     verdict = stored.verdict
     said, found = verdict.headline, verdict.comparison
     if found is not None and verdict.ruling == "pass":
         said = f"{found.label}, {found.broke} broke and {found.fixed} fixed of {found.n}"
-    return (line(f"  evidence   {stored.short}, {verdict.ruling}: {said}"),)
+    return f"{stored.short}, {verdict.ruling}: {said}"

@@ -1,0 +1,63 @@
+"""Adopt: record what was made live by editing the file by hand."""
+
+from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import door
+from fftdeploy.commands.gate_of_change import Gate
+from fftdeploy.errors import InconclusiveError
+from fftdeploy.planning import bundles, plan
+from fftdeploy.planning.plan import Actor, Plan
+
+
+def run(context: Context, options: ChangeOptions) -> Changed:
+    """Record what is live in a target, with the evidence and the reason that a promotion needs.
+
+    Raises:
+        FftdeployError: Why not; the file is as it was unless this says it WAS changed.
+    """
+    change = Change(context, options)
+    found = change.workspace.target(change.name)
+    live = bundles.live_bundle(found, change.workspace.sha)
+    if bundles.is_recorded(found, live):
+        return change.unchanged(plan.plan_adoption(found, live, change.actor))
+    rules = change.workspace.policy.rules(found.environment)
+    if rules.protected or not found.releases:
+        change.ask_why(f"{found} is {'protected' if rules.protected else 'not recorded yet'}")
+    plan.require_why(rules, found, change.actor, always=not found.releases)
+    plan.plan_adoption(found, live, change.actor)  # a hold refuses before the API is asked
+    change.preflight()
+    readiness, question = None, None
+    if context.has_key:
+        question = change.question(live)
+        readiness = context.prover(wait_s=0).prove(question)
+        if readiness.dead:
+            raise readiness.error()
+    # A target's first release needs no evidence: there is nothing that it could be worse than.
+    asks = rules.protected and bool(found.releases)
+    gate = Gate(change, is_protected=asks, live_is_dead=lambda: False)
+    gate.check_examples()
+    try:
+        passed = gate.ask(live)
+    except InconclusiveError as error:
+        if "--eval" in error.hint:  # that is a flag of promote; what is live has a word of its own
+            error.hint = f"fftdeploy eval {found} live"
+        raise
+    verified = readiness is not None and readiness.is_ready
+    if not verified:
+        context.console.note("warning: not verified with the API: recorded as `verified = false`")
+
+    def planned(actor: Actor) -> Plan:
+        made = plan.plan_adoption(found, live, actor, verified=verified)
+        return made.with_evidence(passed.evidence) if passed.evidence else made
+
+    made = planned(change.actor)
+    return change.finish(
+        planned,
+        (made, change.draft(made)),
+        readiness=readiness,
+        question=question if verified else None,
+        evidence=passed.said,
+    )
+
+
+adopt = door(run, ChangeOptions)

@@ -1,0 +1,40 @@
+"""Hold: block a model in a target."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import door
+from fftdeploy.planning import bundles
+from fftdeploy.planning.plan import Actor, Plan, plan_hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOptions(ChangeOptions):
+    """What may be said to `hold`."""
+
+    model: str = field(kw_only=False)
+    until: datetime | None = None
+    """When the hold ends; without one it holds for good."""
+
+
+def run(context: Context, options: HoldOptions) -> Changed:
+    """Block a model: promote refuses it, rollback passes it over.
+
+    Raises:
+        FftdeployError: Why not; the file is as it was unless this says it WAS changed.
+    """
+    bundles.require_model_id(options.model)
+    change = Change(context, options)
+    target = change.workspace.target(change.name)
+    question = f"hold {options.model} in {target}: why?"
+    change.why = context.require_text(change.why, "--why", question)
+
+    def planned(actor: Actor) -> Plan:
+        return plan_hold(target, options.model, actor, until=options.until)
+
+    return change.make_unasked(planned)
+
+
+hold = door(run, HoldOptions)

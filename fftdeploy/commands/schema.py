@@ -1,0 +1,19 @@
+"""Schema: the JSON Schemas of the two TOML files and of the JSON output."""
+
+from fftdeploy.commands.change import Changed
+from fftdeploy.output.schema import results
+from fftdeploy.output.schema.parts import Schema
+
+RESULTS: dict[str, type] = {
+    "promote": Changed,
+    "rollback": Changed,
+    "adopt": Changed,
+    "hold": Changed,
+    "unhold": Changed,
+}
+"""The type of each command's result."""
+
+
+def output_schema() -> Schema:
+    """Describe the one document that a command prints with `--json`."""
+    return results.output(RESULTS)

@@ -1,0 +1,36 @@
+"""Unhold: lift a hold, with the reason on record."""
+
+from dataclasses import dataclass, field
+
+from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import door
+from fftdeploy.planning.plan import Actor, Plan, plan_unhold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnholdOptions(ChangeOptions):
+    """What may be said to `unhold`."""
+
+    model: str | None = field(default=None, kw_only=False)
+    """None for the only one on hold."""
+
+
+def run(context: Context, options: UnholdOptions) -> Changed:
+    """Lift a hold, with the reason on record.
+
+    Raises:
+        FftdeployError: Why not; the file is as it was unless this says it WAS changed.
+    """
+    change = Change(context, options)
+    target = change.workspace.target(change.name)
+    plan_unhold(target, options.model, change.actor)
+    change.why = context.require_text(change.why, "--why", f"lift the hold in {target}: why?")
+
+    def planned(actor: Actor) -> Plan:
+        return plan_unhold(target, options.model, actor)
+
+    return change.make_unasked(planned)
+
+
+unhold = door(run, UnholdOptions)

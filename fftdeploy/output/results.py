@@ -1,0 +1,121 @@
+"""The JSON of a result, and the JSON Schema of that JSON, both from the result's own types.
+
+A result is a frozen dataclass.  Its fields are the keys, in their order; a field made by `omitted`
+is left out where it is None, one made by `unprinted` always is, and the keys of one with the
+metadata `FLAT` are its owner's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import Field, fields, is_dataclass
+from datetime import date, datetime
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from fftdeploy.output.schema.parts import DAY, Schema, closed, many, text
+
+_SIMPLE: dict[Any, Schema] = {
+    str: text(),
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    datetime: text(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"),
+    date: text(DAY),
+    NoneType: {"type": "null"},
+    Any: {},
+}
+
+
+OMITTED = {"json": "omitted"}
+"""Metadata of a field that is None until it is known, and left out of the JSON while it is."""
+UNPRINTED = {"json": "unprinted"}
+"""Metadata of a field for whoever shows the result: the JSON has no such key."""
+
+
+def as_json(value: Any) -> Any:  # noqa: PLR0911  one for each kind of value
+    """Return a result, or a part of one, as the JSON output has it; times in UTC, by the second."""
+    if is_dataclass(value):
+        if hasattr(value, "as_json"):  # evidence rounds its numbers; what is empty is null
+            return cast("dict[str, Any]", value.as_json())
+        document: dict[str, Any] = {}
+        for item in _printed(value):
+            found = getattr(value, item.name)
+            if _is_flat(item):
+                document |= as_json(found)
+            elif found is not None or not _may_lack(item):
+                document[_key(item)] = as_json(found)
+        return document
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple | list):
+        return [as_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: as_json(item) for key, item in value.items()}
+    return value
+
+
+def schema(kind: Any, parts: dict[str, Schema]) -> Schema:  # noqa: PLR0911  as above
+    """Describe the JSON of a type; dataclasses go to `parts`, by name, and are referred to.
+
+    Types are the JSON ones, days, times, tuples, mappings, literals, dataclasses, and unions of
+    them; `Annotated[str, {"pattern": "..."}]` adds keywords.
+    """
+    if isinstance(kind, type) and is_dataclass(kind):
+        name = kind.__name__
+        if name not in parts:
+            parts[name] = {}  # it may contain itself
+            parts[name] = closed(*properties(kind, parts))
+        return {"$ref": f"#/$defs/{name}"}
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return {**schema(arguments[0], parts), **arguments[1]}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin in {Union, UnionType}:
+        return {"anyOf": [schema(argument, parts) for argument in arguments]}
+    if origin in {tuple, list}:
+        return many(schema(arguments[0], parts))
+    if origin is not None and issubclass(origin, Mapping):
+        return {"type": "object", "additionalProperties": schema(arguments[1], parts)}
+    return _SIMPLE[kind]
+
+
+def properties(kind: Any, parts: dict[str, Schema]) -> tuple[dict[str, Schema], tuple[str, ...]]:
+    """Describe each key of a dataclass's JSON, and name those that are always there."""
+    types = get_type_hints(kind, include_extras=True)
+    described: dict[str, Schema] = {}
+    always: list[str] = []
+    for item in _printed(kind):
+        found = types[item.name]
+        if _is_flat(item):
+            flat, required = properties(found, parts)
+            described |= flat
+            always += required
+        elif _may_lack(item):
+            described[_key(item)] = schema(_known(found), parts)
+        else:
+            described[_key(item)] = schema(found, parts)
+            always.append(_key(item))
+    return described, tuple(always)
+
+
+def _printed(kind: Any) -> list[Field[Any]]:
+    return [item for item in fields(kind) if item.metadata.get("json") != "unprinted"]
+
+
+def _may_lack(item: Field[Any]) -> bool:
+    return item.metadata.get("json") == "omitted"
+
+
+def _is_flat(item: Field[Any]) -> bool:
+    return item.metadata.get("json") == "flat"
+
+
+def _key(item: Field[Any]) -> str:
+    return str(item.metadata.get("key", item.name))
+
+
+def _known(kind: Any) -> Any:
+    """Return a type without None, for a key that is left out instead."""
+    return Union[tuple(part for part in get_args(kind) if part is not NoneType)]  # noqa: UP007
