@@ -1,4 +1,4 @@
-r"""The grammar of names and model IDs, and the nearest right word for a wrong one.
+r"""The grammar of names and model IDs, the nearest right word for a wrong one, a noun's number.
 
 Patterns are ASCII classes for `fullmatch`: `$` would accept a trailing newline and `\d`
 digits of other scripts, and both have been used to smuggle look-alikes past a reviewer.
@@ -80,3 +80,8 @@ def job_problem(job: str) -> str:
     if re.fullmatch(r"ftjob-[A-Za-z0-9_-]{1,200}", job):
         return ""
     return f"{job[:80]!a} is not a fine-tuning job: they start with ftjob-"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 example` and `1,250 examples`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

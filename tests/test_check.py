@@ -40,7 +40,7 @@ def test_a_clean_file_offline(repo: Path, command: Command) -> None:
 
     assert result == (
         0,
-        "1 targets checked, 0 errors, 0 notices\n"
+        "1 target checked, 0 errors, 0 notices\n"
         "NOT VERIFIED with the API: no model was asked about\n",
         "",
     )
@@ -54,7 +54,7 @@ def test_a_clean_file_online_says_nothing_of_offline(
 
     result = command("check")
 
-    assert (result.code, result.out) == (0, "1 targets checked, 0 errors, 0 notices\n")
+    assert (result.code, result.out) == (0, "1 target checked, 0 errors, 0 notices\n")
     assert [request.path for request in sandbox.requests] == ["/v1/models"]
 
 

@@ -506,7 +506,7 @@ def test_J21_the_pipeline_of_gitlab_asks_the_api_on_the_default_branch(
     _, ran = gitlab_job(runner, "fftdeploy-live")
 
     assert ran.code == 0, ran
-    assert "1 targets checked, 0 errors" in ran.out
+    assert "1 target checked, 0 errors" in ran.out
     assert "NOT VERIFIED" not in ran.out
 
 

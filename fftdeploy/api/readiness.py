@@ -26,6 +26,7 @@ from fftdeploy.api.verdicts import (
     replace_hint,
 )
 from fftdeploy.models import retirement
+from fftdeploy.names import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -289,7 +290,7 @@ def _warnings(shutdown: Shutdown | None, today: date) -> tuple[str, ...]:
     if days <= 0:
         said = f"its shutdown date {shutdown.date} ({shutdown.source}) has passed; it answers still"
     elif days <= WARN_DAYS:
-        said = f"it shuts down on {shutdown.date}, in {days} days ({shutdown.source})"
+        said = f"it shuts down on {shutdown.date}, in {plural(days, 'day')} ({shutdown.source})"
     else:
         return ()
     return (said,)

@@ -3,6 +3,7 @@
 from datetime import date
 
 from fftdeploy.api.readiness import Readiness, Shutdown
+from fftdeploy.names import plural
 from fftdeploy.output.report import Cell
 
 URGENT_DAYS = 30
@@ -28,7 +29,7 @@ def shutdown_cell(shutdown: Shutdown | None, today: date) -> Cell:
     if shutdown is None:
         return Cell("no date announced", "dim")
     days = (shutdown.date - today).days
-    text = f"{days} days ({shutdown.date}, {shutdown.source})"
+    text = f"{plural(days, 'day')} ({shutdown.date}, {shutdown.source})"
     if days <= 0:  # it stops on the day
         return Cell(f"ended {shutdown.date} ({shutdown.source})", "bad")
     if days <= URGENT_DAYS:

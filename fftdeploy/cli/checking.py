@@ -21,6 +21,7 @@ from fftdeploy.errors import (
     Outcome,
     UsageError,
 )
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.planning import findings
 from fftdeploy.planning.bundles import live_bundle
@@ -311,8 +312,9 @@ class Check:
         if rows:
             body.append(Table(("severity", "place", "target", "finding", "hint"), rows))
         errors = sum(finding.severity == "error" for finding in found)
-        count = f"{len(self.targets)} targets checked, {errors} errors"
-        body.append(line(f"{count}, {len(found) - errors} notices"))
+        counts = {"target": len(self.targets), "error": errors, "notice": len(found) - errors}
+        targets, *others = (plural(count, noun) for noun, count in counts.items())
+        body.append(line(", ".join([f"{targets} checked", *others])))
         if self._unverified:
             body.append(line(Cell(f"NOT VERIFIED with the API: {self._unverified}", "warn")))
         return tuple(body)

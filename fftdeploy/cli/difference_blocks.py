@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Details, Patch, Table, Tone, line
 from fftdeploy.pull_request.comparison import TargetComparison
 from fftdeploy.releases import text_diff
@@ -119,12 +120,12 @@ def _profile(one: TargetComparison) -> Iterator[Block]:
 def _prompt(before: str, after: str) -> Iterator[Block]:
     found = text_diff.by_word(before, after)
     if found is None:
-        sizes = f"{len(before):,} characters before, {len(after):,} after"
+        sizes = f"{plural(len(before), 'character')} before, {len(after):,} after"
         yield line(f"  profile, system: written anew, {sizes}")
         return
     lines = found.count("\n")
     if lines > _UNFOLDED:
-        yield Details(f"profile, system: {lines} lines", (Patch(found),))
+        yield Details(f"profile, system: {plural(lines, 'line')}", (Patch(found),))
     else:
         yield line("  profile, system:")
         yield Patch(found)

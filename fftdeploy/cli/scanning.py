@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import FINDING, OK
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.planning.finding import Finding
 from fftdeploy.policy import policy
@@ -112,7 +113,7 @@ class Scan:
             body.append(line(Cell(f"stopped at {_MOST:,} findings: there are more", "warn")))
         if self.session.output.form == "github" and errors > _MOST_ANNOTATIONS:
             body.append(line(f"{errors - _MOST_ANNOTATIONS} of these have no annotation"))
-        size = f"{self.files:,} files, {self.bytes / 1e6:.1f} MB"
+        size = f"{plural(self.files, 'file')}, {self.bytes / 1e6:.1f} MB"
         body.append(line(f"{size}: {errors:,} model IDs written down"))
         return tuple(body)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.gate.wording import p_cell
 from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Table, Tone, line
 from fftdeploy.releases.deployments import Bundle
 
@@ -52,18 +53,18 @@ def notices(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
             f"{baseline.at:%Y-%m-%d}, evidence {baseline.evidence[:12]}"
         )
     if examples.duplicates:
-        yield f"{_many(examples.duplicates, 'example')} left out: the same input twice"
+        yield f"{plural(examples.duplicates, 'example')} left out: the same input twice"
     if training := examples.training:
         yield (
-            f"{_many(training['exact'], 'example')} in the training file too, "
+            f"{plural(training['exact'], 'example')} in the training file too, "
             f"{training['near']} more nearly so: a model does well on what it has seen"
         )
     if evidence.attempt > 1:
         yield f"this is attempt {evidence.attempt} of this candidate on these examples"
     if evidence.used > _WORN:
         yield (
-            f"these examples have decided {evidence.used} times: what passes may be what fits "
-            "them; add fresh ones"
+            f"these examples have decided {plural(evidence.used, 'time')}: what passes may be what "
+            "fits them; add fresh ones"
         )
 
 
@@ -122,7 +123,3 @@ def _examples(verdict: Verdict) -> Iterator[Block]:
             more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
             named = ", ".join(ids[:NAMED])
             yield line("  ", Cell(f"{what} ({len(ids)}): ", tone), f"{named}{more}")
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -22,7 +22,6 @@ from fftdeploy.evaluation.evidence.evidence import (
     content_sha,
 )
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
-from fftdeploy.evaluation.gate.wording import plural
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.execution import Progress
@@ -37,6 +36,7 @@ from fftdeploy.evaluation.running.spending import (
     guess,
     measured,
 )
+from fftdeploy.names import plural
 from fftdeploy.output.words import cost_words, progress_words
 from fftdeploy.planning import bundles
 from fftdeploy.policy.policy import FILE_NAME

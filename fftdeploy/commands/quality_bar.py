@@ -13,9 +13,10 @@ from fftdeploy.evaluation.evidence.evidence import content_sha
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.gate import sizing
-from fftdeploy.evaluation.gate.wording import listed, plural
+from fftdeploy.evaluation.gate.wording import listed
 from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.graders.graders import Grading
+from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.policy import FILE_NAME

@@ -3,6 +3,8 @@
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from fftdeploy.names import plural
+
 if TYPE_CHECKING:  # half of the commands never evaluate
     from fftdeploy.evaluation.running.execution import Progress
     from fftdeploy.evaluation.running.spending import Estimate
@@ -38,7 +40,7 @@ def cost_words(found: "Estimate", prices_on: date | None) -> str:
         digits = 2 if found.usd >= _SMALL_USD else 4
         usd = f"{found.usd:.{digits}f} USD (prices of {prices_on})"
     return (
-        f"{found.requests:,} requests, about {found.tokens_in:,.0f} tokens in, "
+        f"{plural(found.requests, 'request')}, about {found.tokens_in:,.0f} tokens in, "
         f"{found.tokens_out:,.0f} out, {usd}, {seconds_words(found.seconds)}"
     )
 

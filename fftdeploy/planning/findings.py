@@ -13,6 +13,7 @@ from fftdeploy import names
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.errors import ConfigError, FftdeployError
+from fftdeploy.names import plural
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.bundles import Shas
 from fftdeploy.planning.finding import Finding
@@ -156,7 +157,7 @@ def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     days = (shutdown.date - facts.now.date()).days
     asked = facts.policy.rules(target.environment).min_runway_days or _SHORT_RUNWAY_DAYS
     if days < asked:
-        message = f"{days} days of runway are left ({shutdown.date}, {shutdown.source})"
+        message = f"{plural(days, 'day')} of runway left ({shutdown.date}, {shutdown.source})"
         yield about(facts, target, "runway", message, hint="promote a successor")
 
 

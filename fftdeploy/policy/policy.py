@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fftdeploy import names
 from fftdeploy.formats import document
 from fftdeploy.formats.document import Document
+from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import GateRules, parse_gate
 from fftdeploy.policy.globs import parse_scan
 from fftdeploy.policy.prices import Prices, parse_prices
@@ -222,7 +223,8 @@ def runway_breach(rules: Rules, days: int | None) -> Breach | None:
     """Say that `days` of runway are too few; an unknown runway passes, and any if none is asked."""
     if days is None or not rules.min_runway_days or days >= rules.min_runway_days:
         return None
-    return Breach("runway", f"{days} days of runway are left; {rules.min_runway_days} are asked")
+    left = plural(days, "day")
+    return Breach("runway", f"{left} of runway left; {rules.min_runway_days} are asked")
 
 
 def _met_sources(

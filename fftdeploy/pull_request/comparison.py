@@ -12,6 +12,7 @@ from typing import Any
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.evaluation.verdict import ArmResult, Verdict
 from fftdeploy.models.retirement import parse_fine_tune
+from fftdeploy.names import plural
 from fftdeploy.planning import bundles
 from fftdeploy.planning.plan import Candidate
 from fftdeploy.policy.prices import Price
@@ -204,7 +205,7 @@ def _runway(shutdown: Shutdown | None, today: date) -> str:
     if shutdown is None:
         return "no date announced"
     days = (shutdown.date - today).days
-    left = f"{days} days" if days > 0 else "ended"
+    left = plural(days, "day") if days > 0 else "ended"
     return f"{left} ({shutdown.date}, {shutdown.source.partition(' (')[0]})"
 
 

@@ -8,6 +8,7 @@ from fftdeploy.evaluation.gate.paired import MIN_UNITS, Bar, Pairs
 from fftdeploy.evaluation.gate.sizing import Units
 from fftdeploy.evaluation.results import PASS, USABLE, Results
 from fftdeploy.evaluation.verdict import ArmResult, Comparison, Reason, ReasonCode
+from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import MAX_REPEATS, GateRules
 
 
@@ -98,7 +99,7 @@ def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> D
         decision = _stop("threshold", "fail", message)
     else:
         could = f"{name} passes {wording.points(rate)}%, maybe only {wording.points(lower)}%"
-        message = f"{wording.plural(n, 'example')} can't settle it: {could} {limit}"
+        message = f"{plural(n, 'example')} can't settle it: {could} {limit}"
         decision = _stop("threshold", "inconclusive", message)
         size = sizing.usual_size_for_threshold(rate, threshold, bar.confidence)
         if size is not None and size.n > tested:
@@ -123,14 +124,14 @@ def hold_nothing(
     `live` is None where the mode does not compare with it.
     """
     if not candidate.marks.get(PASS):
-        said = f"{name} passes none of {wording.plural(n, 'example')}"
+        said = f"{name} passes none of {plural(n, 'example')}"
         if not any(map(candidate.marks.get, USABLE)):
             said = f"no answer of {name} is of the right shape"
         return _stop("nothing", "inconclusive", f"{said}: {wording.commonest(candidate)}")
     if live is None or live.marks.get(PASS, 0) > rules.margin * sum(live.marks.values()):
         return None
     limit = f"nothing can be {wording.points(rules.margin)} points worse than live"
-    said = f"{limit}, which passes {live.passed} of {wording.plural(n, 'example')}"
+    said = f"{limit}, which passes {live.passed} of {plural(n, 'example')}"
     return _stop("nothing", "inconclusive", f"{said}: {wording.commonest(live)}")
 
 
@@ -140,7 +141,7 @@ def hold_alone(rules: GateRules, name: str, results: Results, *, is_stopped: boo
     Where one of them stops the candidate (`is_stopped`) there is nothing to add.
     """
     musts = sum(results.must_pass)
-    asked = [wording.plural(musts, "must-pass example")] if musts else []
+    asked = [plural(musts, "must-pass example")] if musts else []
     asked += ["the floors"] if rules.floors.pass_rate > 0 or rules.floors.valid > 0 else []
     if asked and is_stopped:
         return Decision("")

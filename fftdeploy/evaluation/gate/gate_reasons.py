@@ -10,6 +10,7 @@ from fftdeploy.evaluation.gate import wording
 from fftdeploy.evaluation.gate.paired import Bar, Part, broke_in, passes
 from fftdeploy.evaluation.results import MISSING, USABLE, Results
 from fftdeploy.evaluation.verdict import ArmResult, Reason, SliceResult
+from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import GateRules
 
 MOST_MISSING = Fraction(2, 100)
@@ -30,7 +31,7 @@ def require_answers(results: Results, arms: Sequence[str]) -> None:
             raise ValueError(f"the run of {arm} is not complete")
         missing = column.count(MISSING)
         if missing > MOST_MISSING * len(column.marks):
-            lost.append(f"{missing} of {wording.plural(len(column.marks), 'answer')} of {arm}")
+            lost.append(f"{missing} of {plural(len(column.marks), 'answer')} of {arm}")
     if lost:
         message = f"the API failed for {' and '.join(lost)}: over 2% are missing"
         raise UnverifiedError(message, hint="run it again: the answers that came are kept")
@@ -41,7 +42,7 @@ def missing(results: Results) -> Iterator[Reason]:
     counted = {CANDIDATE: "counted as failed", LIVE: "counted as passed"}
     for arm, column in results.arms.items():
         if lost := column.count(MISSING):
-            what = f"{lost} of {wording.plural(len(column.marks), 'answer')} of {arm}"
+            what = f"{lost} of {plural(len(column.marks), 'answer')} of {arm}"
             how = counted.get(arm, "left out of its figures")
             yield Reason("missing", "", f"{what} missing (the API failed): {how}")
 
@@ -53,7 +54,7 @@ def integrity(rules: GateRules, n: int, reviewed: int) -> Iterator[Reason]:
         message = f"0 reviewed examples: the gate asks for {least} or more"
         yield Reason("too-few", "inconclusive", message)
     elif n < least:
-        message = f"{wording.plural(n, 'example')}: the gate asks for {least} or more"
+        message = f"{plural(n, 'example')}: the gate asks for {least} or more"
         yield Reason("too-few", "inconclusive", message)
     if rules.require_reviewed and reviewed < n:
         few = f"{n - reviewed} of {n}" if reviewed else f"0 reviewed examples: all {n}"
@@ -65,7 +66,7 @@ def must_pass(results: Results, failed: Sequence[int], *, has_baseline: bool) ->
     if not failed:
         return
     ids = tuple(results.ids[place] for place in failed)
-    message = f"fails {wording.plural(len(ids), 'must-pass example')}: {wording.listed(ids)}"
+    message = f"fails {plural(len(ids), 'must-pass example')}: {wording.listed(ids)}"
     if has_baseline:
         live = passes(results.arms[LIVE], results.repeats, missing=True)
         old = tuple(results.ids[place] for place in failed if 2 * live[place] <= results.repeats)
@@ -132,7 +133,7 @@ def _latency(limit: float, candidate: ArmResult) -> Iterator[Reason]:
         message = f"p95 latency {seen} ms (95% sure: {sure} ms or more) is over {budget}"
         yield Reason("budget", "fail", message)
     elif 2 * candidate.measured < came:
-        few = f"{candidate.measured} of {wording.plural(came, 'answer')}"
+        few = f"{candidate.measured} of {plural(came, 'answer')}"
         message = f"latency was measured of {few}: {budget} can't be held; ask anew: --fresh"
         yield Reason("latency", "inconclusive", message)
     elif seen is not None and seen > limit:

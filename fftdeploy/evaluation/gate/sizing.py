@@ -24,7 +24,7 @@ from fftdeploy.evaluation.gate.statistics import (
     normal_quantile,
     tango_score,
 )
-from fftdeploy.evaluation.gate.wording import plural
+from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import GateRules
 
 _DEVIATIONS = 6

@@ -8,6 +8,7 @@ from itertools import islice
 
 from fftdeploy.evaluation.results import MISSING, PASS
 from fftdeploy.evaluation.verdict import ArmResult, Comparison
+from fftdeploy.names import plural
 
 _SHOWN = 3
 _MARGINS = (0.02, 0.03, 0.05, 0.1, 0.15, 0.2)
@@ -52,11 +53,6 @@ def listed(ids: Sequence[str]) -> str:
     """Return the first few IDs and how many more there are."""
     more = len(ids) - _SHOWN
     return ", ".join(ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def plural(count: int, noun: str) -> str:
-    """Return `count` and `noun`, in the plural unless it is one."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def not_worse(name: str, found: Comparison, margin: float, confidence: float) -> str:
@@ -163,7 +159,7 @@ def counts(
     """Return the counts behind a verdict, and each arm's rate with its 95 % interval."""
     n = arms[-1].n
     times = f" asked {repeats} times" if repeats > 1 else ""
-    groups = f" in {found.groups} groups" if found and found.groups else ""
+    groups = f" in {plural(found.groups, 'group')}" if found and found.groups else ""
     text = examples(n, "pair" if found else "example", unreviewed) + groups + times
     if found:
         same = found.passed_both + found.failed_both

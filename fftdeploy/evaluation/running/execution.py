@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, Protocol, cast
 from fftdeploy.api import verdicts
 from fftdeploy.api.answers import Answer
 from fftdeploy.errors import ConfigError, FftdeployError, NotReadyError, UnverifiedError
-from fftdeploy.evaluation.gate.wording import plural
 from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
 from fftdeploy.evaluation.running import requests
@@ -27,6 +26,7 @@ from fftdeploy.evaluation.running.run import Place, Run
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.throttle import Throttle
+from fftdeploy.names import plural
 
 GRACE_S = 7.0
 """How long a run that is told to stop waits for the answers that are under way."""

@@ -7,8 +7,8 @@ from typing import Any
 from fftdeploy.evaluation.arms import LIVE
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts
 from fftdeploy.formats import strict_json
-from fftdeploy.names import OPENAI
-from fftdeploy.output.page.text import Say, count
+from fftdeploy.names import OPENAI, plural
+from fftdeploy.output.page.text import Say
 from fftdeploy.releases.deployments import Bundle
 
 
@@ -77,9 +77,9 @@ def baseline_html(baseline: Baseline, say: Say, *, is_live: bool) -> str:
 
 
 def _examples(facts: ExamplesFacts, say: Say) -> str:
-    parts = [count(facts.n, "example"), f"{facts.reviewed:,} reviewed by a person"]
+    parts = [plural(facts.n, "example"), f"{facts.reviewed:,} reviewed by a person"]
     if facts.duplicates:
-        parts.append(f"{count(facts.duplicates, 'duplicate')} left out")
+        parts.append(f"{plural(facts.duplicates, 'duplicate')} left out")
     return f"{', '.join(parts)}<br>{_code(facts.sha, say)}"
 
 
@@ -99,7 +99,7 @@ def _run(evidence: Evidence, say: Say) -> str:
     )
     return (
         f"{tried}run {evidence.attempt:,} of this candidate on these examples; the examples have "
-        f"decided {count(evidence.used, 'time')}, this one included"
+        f"decided {plural(evidence.used, 'time')}, this one included"
         f"{f'; its log is {_code(evidence.run, say)}' if evidence.run else ''}"
     )
 
@@ -112,7 +112,7 @@ def _cache(cache: Mapping[str, Any], say: Say) -> str:
     age = cache.get("max_age_s")
     if not cache.get("reuse") or not isinstance(age, int):
         return shown
-    return f"{shown}; an answer of the last {count(age // 3600, 'hour')} would have been taken"
+    return f"{shown}; an answer of the last {plural(age // 3600, 'hour')} would have been taken"
 
 
 def _content(content: Mapping[str, Any], say: Say) -> str:

@@ -17,6 +17,7 @@ from fftdeploy.evaluation.evidence.stored_verdict import read_verdict
 from fftdeploy.evaluation.gate.wording import sureness
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Comparison, Reason, Verdict
+from fftdeploy.names import plural
 from fftdeploy.output.page.confusion import Confusions, asked
 from fftdeploy.output.page.costs import costs_section
 from fftdeploy.output.page.examples import examples_section
@@ -24,7 +25,7 @@ from fftdeploy.output.page.facts import baseline_html, bundle_html, facts_sectio
 from fftdeploy.output.page.interval import Mark, interval, signed
 from fftdeploy.output.page.rows import BROKE, FAILED, FIXED, PASSED, Rows
 from fftdeploy.output.page.tables import fields_section, slices_section
-from fftdeploy.output.page.text import Say, count, percent
+from fftdeploy.output.page.text import Say, percent
 
 _MOST_LINKS = 50
 _SIGNS = {"pass": "&#10003;", "fail": "&#10007;", "inconclusive": "?"}
@@ -205,7 +206,7 @@ def _tiles(comparison: Comparison | None) -> str:
         (FAILED, comparison.failed_both, "failed by both"),
     )
     shown = "".join(f'<li class="{kind}"><b>{n:,}</b> {word}</li>' for kind, n, word in tiles)
-    groups = f" in {count(comparison.groups, 'group')}" if comparison.groups else ""
+    groups = f" in {plural(comparison.groups, 'group')}" if comparison.groups else ""
     return f'<ul class="tiles">{shown}<li><b>{comparison.n:,}</b> pairs{groups}</li></ul>'
 
 

@@ -10,7 +10,8 @@ from fftdeploy.evaluation.gate.wording import MARKS
 from fftdeploy.evaluation.results import PASS, Results, Sample
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Verdict
-from fftdeploy.output.page.text import Say, count
+from fftdeploy.names import plural
+from fftdeploy.output.page.text import Say
 from fftdeploy.output.text_difference import Piece, compare
 
 MOST_ROWS = 2_000
@@ -50,8 +51,8 @@ class Rows:
             return ""
         passed = min(rest, self.outcomes.count(PASSED))
         others = rest - passed
-        also = f" and {count(others, 'other')} past the first {MOST_ROWS:,}" if others else ""
-        return f"Not shown here: {count(passed, 'example')} that passed{also}."
+        also = f" and {plural(others, 'other')} past the first {MOST_ROWS:,}" if others else ""
+        return f"Not shown here: {plural(passed, 'example')} that passed{also}."
 
 
 def _outcomes(results: Results, verdict: Verdict) -> list[str]:
@@ -224,7 +225,7 @@ def _pieces(pieces: Iterable[Piece], rest: int) -> str:
         for text, is_different in pieces
     )
     if rest:
-        shown += f' <i class="none">and {count(rest, "more character")}</i>'
+        shown += f' <i class="none">and {plural(rest, "more character")}</i>'
     return shown or '<i class="none">empty</i>'
 
 

@@ -8,6 +8,7 @@ from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate.wording import p_cell
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import SliceResult, Verdict
+from fftdeploy.names import plural
 from fftdeploy.output.page.confusion import NO_VALUE, OTHER, WHOLE, Confusion
 from fftdeploy.output.page.interval import signed
 from fftdeploy.output.page.text import Say, cells, heads, table
@@ -88,7 +89,7 @@ def slices_section(verdict: Verdict, say: Say) -> str:
         for part in parts[:_MOST_SLICES]
     )
     rest = len(parts) - _MOST_SLICES
-    more = f"<p>{rest:,} more slices are not shown.</p>" if rest > 0 else ""
+    more = f"<p>Not shown: {plural(rest, 'more slice')}.</p>" if rest > 0 else ""
     note = (
         '<p class="note">p is that of as many breaking by chance, adjusted for the number of '
         "slices and fields (Holm). Fewer than 20 examples say little.</p>"

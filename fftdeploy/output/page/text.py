@@ -30,11 +30,6 @@ class Say:
         return plain[:MOST_CHARACTERS], max(0, len(plain) - MOST_CHARACTERS)
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, as in `1 example` and `1,250 examples`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def percent(share: float) -> str:
     """Return a share as `91.2%`."""
     return f"{100 * share:.1f}%"
