@@ -21,6 +21,7 @@ from fault_server import (
     FaultServer,
     Reply,
     chat_body,
+    close_at_once,
     echo,
     error,
     good_chat,
@@ -679,7 +680,56 @@ def test_J6_a_host_without_jobs_lists_its_models(
 
     assert (shown.code, shown.out.splitlines()[1].split()[0]) == (0, "tiny")
     assert shown.out.splitlines()[-1] == "jobs: none here"
-    assert json.loads(data.out)["jobs"] is None
+    said = json.loads(data.out)
+    assert (said["jobs"], said["jobs_unknown"]) == (None, None)
+
+
+SCOPES = error(403, None, "You have insufficient permissions. Missing scopes: api.x.read, b.y.")
+UNKNOWN_JOBS = {
+    # what the route answers, exit code, what is said of the jobs, what is hinted
+    "key": (error(401, "invalid_api_key"), 10, "the API refused the key (401)", "check OPENAI"),
+    "forbidden": (error(403, None), 10, "the key's project may not use", "allow the model"),
+    "scopes": (
+        SCOPES,
+        10,
+        "the key lacks the permission",
+        "give the key the scopes api.x.read, b.y",
+    ),
+    "failed": (error(500, None), 9, "the API could not answer (HTTP 500)", "ask again later"),
+    "page": (text(200, "<html>", "text/html"), 9, "no usable answer", "look at the address"),
+    "page-500": (text(500, "<html>", "text/html"), 9, "the API could not answer", "ask again"),
+    "redirect": (reply(302, headers=[("Location", "/login")]), 9, "no usable answer", "a redirect"),
+    "no-list": (body(200, {}), 9, "the API's answer is not the object", "look at the address"),
+    "closed": (Reply("closed", act=close_at_once), 9, "127.0.0.1", "ask again later"),
+}
+
+
+@pytest.mark.parametrize("is_openai", [True, False])
+@pytest.mark.parametrize("row", UNKNOWN_JOBS)
+def test_J6_jobs_that_are_not_known_do_not_take_the_models_along(
+    repo: Path,
+    command: Command,
+    api: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    row: str,
+    is_openai: bool,
+) -> None:
+    answer, code, why, hint = UNKNOWN_JOBS[row]
+    api.is_openai = is_openai
+    api.listing(listed("tiny"))
+    api.script("GET", "/v1/fine_tuning/jobs", answer)
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(context, "system_clock", lambda: FakeTime().clock())
+
+    shown, data = command("models"), command("models", "--json")
+
+    table, advice = shown.out.split("jobs: not known: ")
+    assert (shown.code, table.splitlines()[1].split()[0]) == (code, "tiny")
+    assert (why in advice, f"hint: {hint}" in advice) == (True, True)
+    said = json.loads(data.out)
+    assert (data.code, said["models"][0]["id"], said["jobs"]) == (code, "tiny", None)
+    assert why in said["jobs_unknown"]
 
 
 def test_J6_a_job_of_a_host_without_jobs_is_not_called_missing(

@@ -42,6 +42,8 @@ _ABSENT = re.compile(
     re.IGNORECASE,
 )
 
+_SCOPES = re.compile(r"missing scopes:? *([a-z_.]+(?:, *[a-z_.]+)*[a-z_])", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -141,6 +143,12 @@ class Answer:
     def lacks_scope(self) -> bool:
         """Whether the key may not do this kind of request, whatever the model."""
         return self.status in {401, 403} and "missing scopes" in self.message.lower()
+
+    @property
+    def scopes(self) -> str:
+        """The scopes that it says the key lacks; "" where it names none."""
+        found = _SCOPES.search(self.message)
+        return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,16 +212,14 @@ class Prover:
     def running_jobs(self) -> list[Job] | None:
         """List the jobs that are not over, as the API orders them; None on a host without jobs.
 
-        Raises without an answer.
+        Raises where the host does not say whether there are any.
         """
         answer = self.asker.ask(self.connection.jobs, self.asker.deadline())
         if answer.is_elsewhere or answer.status == 501 or _is_lost_route(answer):
             return None
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
         if answer.status != 200 or answer.problem or not isinstance(data, list):
-            if answer.status and answer.kind not in PROVE_MISSING:
-                return None  # only OpenAI and Azure have jobs
-            raise explain(answer).error("the list of jobs", self.where, answer.request_id)
+            raise explain(answer).error("jobs: not known", self.where, answer.request_id)
         read = (jobs.parse_job(entry) for entry in data)
         return [job for job in read if job and (job.is_running or job.status == "paused")]
 
@@ -366,8 +364,9 @@ def _is_open(facts: ModelFacts, first: Readiness) -> bool:
 
 
 def _is_lost_route(answer: Answer) -> bool:
-    """Whether it is a text of a host that fails at a route which it does not have."""
-    return answer.status == 500 and answer.fault == "not-json" and answer.kind == COMPATIBLE
+    """Whether it is how LiteLLM fails at a route which it does not have: in plain text."""
+    is_text = answer.fault == "not-json" and answer.content_type.startswith("text/plain")
+    return answer.status == 500 and is_text and answer.kind == COMPATIBLE
 
 
 def _asked_pause(facts: ModelFacts) -> float:

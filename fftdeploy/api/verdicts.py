@@ -306,7 +306,7 @@ def _refused(answer: Answer) -> AnswerProof:
         return AnswerProof("not-ready", "blocked", message, hint)
     if answer.lacks_scope:
         message = "the key lacks the permission to ask about it"
-        hint = "give the key the scopes api.model.read and model.request"
+        hint = f"give the key the scopes {answer.scopes or 'api.model.read and model.request'}"
         return AnswerProof("unverified", "key-scope", message, hint, is_auth=True)
     if answer.status == 401:
         message = "the API refused the key (401)"

@@ -1,12 +1,17 @@
 """The models a key can see, where each is live, and the jobs still running."""
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from fftdeploy.cli.cells import shutdown_cell
 from fftdeploy.cli.session import Session
-from fftdeploy.errors import ConfigError
+from fftdeploy.errors import OK, ConfigError, FftdeployError
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
+
+if TYPE_CHECKING:
+    from fftdeploy.api.jobs import Job
+    from fftdeploy.api.proof import Prover
 
 
 def report(session: Session) -> Report:
@@ -14,7 +19,7 @@ def report(session: Session) -> Report:
     live = _live(session)  # what is wrong with the file costs no request
     prover = session.prover()
     models = prover.models()
-    jobs = prover.running_jobs()
+    jobs, unknown = _running_jobs(prover)
     today = session.now().date()
     rows = tuple(
         (
@@ -29,7 +34,9 @@ def report(session: Session) -> Report:
     body: list[Block] = [Table(("model", "base", "created", "runway", "live in"), rows)]
     for model in models:
         body += [line(f"{model.id}: {notice}") for notice in model.notices]
-    if jobs is None:
+    if unknown:
+        body += map(line, filter(None, (unknown.message, unknown.hint and f"hint: {unknown.hint}")))
+    elif jobs is None:
         body.append(line("jobs: none here"))
     elif jobs:
         job_rows = tuple((Cell(job.id), Cell(job.base), Cell(job.status)) for job in jobs)
@@ -53,8 +60,17 @@ def report(session: Session) -> Report:
         jobs=jobs
         if jobs is None
         else [{"id": job.id, "base": job.base, "status": job.status} for job in jobs],
+        jobs_unknown=unknown.message if unknown else None,
     )
-    return Report(data=session.data, body=tuple(body))
+    return Report(unknown.outcome if unknown else OK, session.data, tuple(body))
+
+
+def _running_jobs(prover: "Prover") -> "tuple[list[Job] | None, FftdeployError | None]":
+    """Return the jobs, and why they are not known where they are not: the models still are."""
+    try:
+        return prover.running_jobs(), None
+    except FftdeployError as error:
+        return None, error
 
 
 def _live(session: Session) -> defaultdict[str, list[str]]:

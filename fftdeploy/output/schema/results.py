@@ -56,8 +56,13 @@ def _commands() -> dict[str, Schema]:
         "diff": _command("diff", *difference.diff(_TARGET)),
         "models": _command(
             "models",
-            asked | {"models": many(_listed()), "jobs": _or_null(many(_job()))},
-            ("api", "models", "jobs"),
+            asked
+            | {
+                "models": many(_listed()),
+                "jobs": _or_null(many(_job())),
+                "jobs_unknown": _or_null(text()),
+            },
+            ("api", "models", "jobs", "jobs_unknown"),
         ),
         "resolve": _command("resolve", *_resolved()),
         "scan": _command("scan", *_scanned()),
