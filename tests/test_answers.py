@@ -22,6 +22,19 @@ NAMED = {
     "ollama": (404, "model '{}' not found", True),
     "openrouter": (400, "{} is not a valid model ID", True),
     "plain": (404, "no {}", True),
+    "quoted": (404, 'no "{}" on this host', True),
+    "decommissioned": (
+        400,
+        "The model `{}` has been decommissioned and is no longer supported",
+        True,
+    ),
+    "litellm": (404, "litellm.NotFoundError: no model {}. LiteLLM Retried: 1 times", True),
+    "404-loading": (404, "Model {} is loading", False),
+    "404-overloaded": (404, "model {} is overloaded, try again later", False),
+    "404-not-yet": (404, "The model {} is not available yet", False),
+    "404-for-now": (404, "{} is currently not served", False),
+    "404-bare": (404, "{}", False),
+    "404-other": (404, "upstream of {} answered with 404", False),
 }
 
 
@@ -29,7 +42,7 @@ NAMED = {
 @pytest.mark.parametrize("model", ["chat", "o", "acme/triage-v3", V8])
 def test_J3_a_refusal_that_names_a_model_may_be_about_something_else(row: str, model: str) -> None:
     status, message, is_absent = NAMED[row]
-    assert Answer(status, body={}, message=message.format(model)).names(model) is is_absent
+    assert Answer(status, body={}, message=message.format(model)).denies(model) is is_absent
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,19 @@ def test_J3_a_model_that_is_not_there_is_never_dead(api: FaultServer, row: str) 
     assert (found.state, found.code, found.dead) == (state, host.lost, False)
 
 
+@pytest.mark.parametrize("code", ["model_not_found", None])
+def test_J3_a_404_that_speaks_of_a_while_is_no_absence(api: FaultServer, code: str | None) -> None:
+    """Where there is no list and no record, neither is it an address without an API."""
+    api.retrieve(DETAIL)
+    api.probe(error(404, code, f"The model {MODEL} is loading, try again"))
+    api.listing()
+    unlisted = prove(api)
+    api.script("GET", "/v1/models", DETAIL)
+
+    assert (unlisted.state, unlisted.code) == ("unverified", "refused")
+    assert prove(api).code == "refused"
+
+
 def test_J3_control_believed_as_openai_some_that_answer_are_missing(api: FaultServer) -> None:
     wrong = []
     for name, host in HOSTS.items():
@@ -328,17 +341,64 @@ def test_J3_a_wrong_address_is_told_the_same_by_every_command(
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     before = write(past("triage/production", V7, V8))
     hint = f"export OPENAI_BASE_URL={sandbox.url}"
+    said = f"there is no API at {address} (from OPENAI_BASE_URL): it says 404 to all questions"
+    unprobed = {}
     if path == "/v2":
         hint = "look at OPENAI_BASE_URL: most end with /v1"
-    said = f"there is no API at {address} (from OPENAI_BASE_URL): it says 404 to all questions"
+        none = "the host has no list of models (HTTP 404), and nothing was probed"
+        unprobed = {
+            "check": (none, "add --probe"),
+            "models": (none, "`fftdeploy check --probe` asks the models themselves"),
+            "promote-job": ("this host has no such job, or no jobs at all", "name the model"),
+        }
 
     for name, argv in ONLINE.items():
         done = command(*argv)
         told = " ".join((done.out + done.err).split())
+        what, how = unprobed.get(name, (said, hint))
         assert (name, done.code) == (name, 9)
-        assert (name, said in told) == (name, True)
-        assert (name, hint in told) == (name, name not in {"status", "rollback"})
+        assert (name, address in told, what in told) == (name, True, True)
+        assert (name, how in told) == (name, name not in {"status", "rollback"})
     assert FILE.read_bytes() == before
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_J3_a_host_without_a_list_is_asked_by_a_probe(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """As Vertex is; no command calls its address wrong, and all that probe agree."""
+    for path in ("models", f"models/{V8}", f"models/{LUNA}"):
+        api.script("GET", f"/v1/{path}", text(status))
+    api.probe(echo())
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    write(past("triage/production", V7, V8))
+
+    ended = {name: command(*argv) for name, argv in ONLINE.items() if name != "promote-job"}
+
+    assert {name: done.code for name, done in ended.items()} == {
+        "check": 9,
+        "check-probe": 0,
+        "status": 0,
+        "promote": 0,
+        "rollback": 0,
+        "models": 9,
+    }
+    assert not any("no API" in done.out + done.err for done in ended.values())
+    assert "add --probe" in " ".join(ended["check"].out.split())
+
+
+@pytest.mark.parametrize("said", [{}, {"models": []}, {"data": {}}])
+def test_J3_what_is_no_list_is_not_told_as_one_that_lacks_the_model(
+    api: FaultServer, said: dict[str, Any]
+) -> None:
+    api.script("GET", "/v1/models", reply(body=said))
+
+    with asking(api) as prover:
+        looked = prover.check_listed([MODEL])[MODEL]
+
+    assert (looked.state, looked.code) == ("unverified", "not-an-answer")
+    assert "does not list it" not in looked.message
 
 
 def test_J3_a_model_that_a_host_neither_lists_nor_serves(

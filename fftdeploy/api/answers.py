@@ -37,10 +37,17 @@ _ABSENT_CODES = frozenset(
 """How hosts other than OpenAI call a model that they do not serve."""
 
 _ABSENT = re.compile(
-    r"\b(does not|doesn't|not) exist|\bno such\b|\bunknown model\b|\binvalid model\b|\bpinned to\b"
-    r"|\bnot (a |an )?(found|valid|available|accessible|served|supported|recogni[sz]ed|known)\b",
+    r"\b(does not|doesn't|not) exist|\bno (such|model|longer)\b|\b(unknown|invalid) model\b"
+    r"|\bnot (a |an )?(found|valid|available|accessible|served|supported|recogni[sz]ed|known)\b"
+    r"|\bpinned to\b|\bnotfound|\b(can't|cannot|couldn't|could not) find\b"
+    r"|\b(decommissioned|deleted|discontinued|removed|retired)\b",
     re.IGNORECASE,
 )
+_PASSING = re.compile(
+    r"\b(loading|being loaded|starting|overloaded|busy|temporarily|currently|yet|try again)\b",
+    re.IGNORECASE,
+)
+"""Words of a host that means to serve the model in a while, whatever else it says."""
 
 _SCOPES = re.compile(r"missing scopes:? *([a-z_.]+(?:, *[a-z_.]+)*[a-z_])", re.IGNORECASE)
 
@@ -105,25 +112,29 @@ class Answer:
     @property
     def is_elsewhere(self) -> bool:
         """Whether it is what an address answers at which there is no such API."""
-        return self.status in {404, 405} and not self.is_unknown_model
+        return self.status in {404, 405, 501} and not self.is_unknown_model
 
-    def names(self, model: str) -> bool:
-        """Whether it says that there is no such `model` here, by name.
+    def is_about(self, model: str) -> bool:
+        """Whether it names `model`, whatever it says of it."""
+        name = rf"(?<![\w.:/-]){re.escape(model)}(?![\w:/-]|\.\w)"
+        is_told = self.param == "model" or self.code in _ABSENT_CODES
+        return is_told or bool(re.search(name, self.message))
+
+    def denies(self, model: str) -> bool:
+        """Whether it says that there is no such `model` here, by name and in words of absence.
 
         A refusal that names it may be about anything else: that it is busy, loading, or dear.
         """
-        if self.status not in {400, 404, 422}:
+        if self.status not in {400, 404, 422} or not self.is_about(model):
             return False
-        if self.code in _ABSENT_CODES:
-            return True
-        name = rf"(?<![\w.:/-]){re.escape(model)}(?![\w:/-]|\.\w)"
-        is_named = self.param == "model" or bool(re.search(name, self.message))
-        return is_named and (self.status == 404 or bool(_ABSENT.search(self.message)))
+        is_absent = self.code in _ABSENT_CODES or _ABSENT.search(self.message)
+        is_none = re.search(rf"\bno [`'\"]?{re.escape(model)}", self.message)
+        return bool(is_absent or is_none) and not _PASSING.search(self.message)
 
     @property
     def is_transient(self) -> bool:
         """Whether the same request may be answered in a moment."""
-        if self.is_billing or self.is_loading:
+        if self.is_billing or self.is_loading or self.is_elsewhere:
             return False
         if self.status in {408, 409, 429} or self.status >= 500:
             return True

@@ -27,11 +27,8 @@ class JobAsker(Protocol):
     def where(self) -> str:
         """The address that is asked."""
 
-    def has_no_api(self) -> bool:
-        """Whether there is nothing like a list of models at the address."""
-
-    def no_list(self) -> FftdeployError:
-        """Say why there is no list of models to be had."""
+    def no_api(self) -> FftdeployError | None:
+        """Say that the address is not one of an API; None where it may be."""
 
 
 def follow(prover: JobAsker, job_id: str) -> JobResult:
@@ -60,8 +57,8 @@ def _finished(prover: JobAsker, job_id: str) -> Job:
     pause = 1.0
     while True:
         answer = asker.ask(lambda t: prover.connection.job(job_id, t), asker.deadline())
-        if answer.is_elsewhere and prover.has_no_api():
-            raise prover.no_list()
+        if answer.is_elsewhere and (wrong_address := prover.no_api()):
+            raise wrong_address
         lost = answer.is_transient or answer.fault == "timeout"
         job = None if lost else jobs.read_job(job_id, answer, prover.where)
         if job and not job.is_running:

@@ -21,12 +21,19 @@ from fftdeploy.api.readiness import (
     ModelFacts,
     Readiness,
     from_verdict,
-    is_no_api,
     judge,
     waited,
     wants_base,
 )
-from fftdeploy.api.verdicts import OTHER_MODEL, explain, leaves_open, limit_refused, no_api
+from fftdeploy.api.verdicts import (
+    NO_API,
+    NO_LIST,
+    OTHER_MODEL,
+    explain,
+    explain_unprobed,
+    leaves_open,
+    limit_refused,
+)
 from fftdeploy.api.visible_models import ListedModel, listed_model
 from fftdeploy.errors import FftdeployError
 from fftdeploy.models import retirement
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     _Entries = Mapping[str, Mapping[str, Any]]
 
 _NONE: _Entries = {}
+_LIST = "the list of models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +211,7 @@ class Prover:
         """List what the key can see, newest first; raises where there is no usable list."""
         listing = self._listing(self.asker.deadline())
         if not listing.is_list:
-            raise self.no_list()
+            raise self._no_list(listing.answer)
         entries = listing.models
         found = [listed_model(name, entry, entries) for name, entry in entries.items()]
         oldest = datetime.min.replace(tzinfo=UTC)
@@ -215,7 +223,7 @@ class Prover:
         Raises where the host does not say whether there are any.
         """
         answer = self.asker.ask(self.connection.jobs, self.asker.deadline())
-        if answer.is_elsewhere or answer.status == 501 or _is_lost_route(answer):
+        if answer.is_elsewhere or _is_lost_route(answer):
             return None
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
         if answer.status != 200 or answer.problem or not isinstance(data, list):
@@ -326,17 +334,18 @@ class Prover:
         answer = Answer(200, body=dict(base)) if base else None
         return ModelFacts(model, listing=self._known_listing, listed=entries[model], base=answer)
 
-    def has_no_api(self) -> bool:
-        """Whether there is nothing like a list of models at the address."""
-        return is_no_api(ModelFacts("", listing=self._listing(self.asker.deadline())))
-
-    def no_list(self) -> FftdeployError:
-        """Say why there is no list of models to be had."""
+    def no_api(self) -> FftdeployError | None:
+        """Say that the address is not one of an API; None where it may be."""
         answer = self._listing(self.asker.deadline()).answer
-        verdict = explain(answer)
-        if self.has_no_api():
-            verdict = no_api(self.connection.settings, answer.status)
-        return verdict.error("the list of models", self.where, answer.request_id)
+        verdict = explain_unprobed(answer, self.connection.settings)
+        return verdict.error(_LIST, self.where) if verdict.code == NO_API else None
+
+    def _no_list(self, answer: Answer) -> FftdeployError:
+        """Say why there is no list of models to be had."""
+        verdict = explain_unprobed(answer, self.connection.settings)
+        if verdict.code == NO_LIST:
+            verdict = verdict._replace(hint="`fftdeploy check --probe` asks the models themselves")
+        return verdict.error(_LIST, self.where, answer.request_id)
 
     def _judge(self, facts: ModelFacts) -> Readiness:
         return judge(facts, self.now().date(), self.connection.settings)
@@ -347,7 +356,7 @@ class Prover:
 
 def _retrieve_may_work(listing: Answer) -> bool:
     """Whether single models may be had although the list is not."""
-    if listing.lacks_scope or listing.status in {404, 405}:
+    if listing.lacks_scope or listing.is_elsewhere:
         return True
     return listing.fault in {"endless", "too-large"} or (listing.status == 200)
 

@@ -16,6 +16,7 @@ from fftdeploy.api.verdicts import (
     AnswerProof,
     State,
     explain,
+    explain_unprobed,
     judge_probe,
     leaves_open,
     limit_refused,
@@ -202,18 +203,15 @@ def _unprobed_verdict(facts: ModelFacts, settings: Settings) -> AnswerProof:
     """Judge what has not been probed and is not known to be there."""
     if not facts.asked:
         return AnswerProof("unverified", "not-asked", "it was not asked about", AGAIN)
-    if is_no_api(facts):
-        return no_api(settings, facts.asked[-1].status)
-    answer = facts.asked[-1]
-    if answer.status != 200 or answer.problem:
-        return explain(answer)
+    if facts.listing is None or not facts.listing.is_list:
+        return explain_unprobed(facts.asked[-1], settings)
     message = "the host does not list it, which proves nothing without a probe"
     return AnswerProof("unverified", "unlisted", message, "leave out --no-probe, or add --probe")
 
 
-def is_no_api(facts: ModelFacts) -> bool:
-    """Whether the list and all else that was asked is answered as where there is no API."""
-    if facts.listing is None or (facts.probed is not None and facts.probed.names(facts.model)):
+def _is_no_api(facts: ModelFacts, probed: Answer) -> bool:
+    """Whether the list, the probe and all else is answered as where there is no API."""
+    if facts.listing is None or probed.is_about(facts.model):
         return False
     return all(answer.is_elsewhere for answer in facts.asked)
 
@@ -230,9 +228,9 @@ def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool)
     )
     if verdict.code != "refused":
         return verdict
-    if is_no_api(facts):
+    if _is_no_api(facts, probed):
         return no_api(settings, probed.status)
-    is_refused = probed.names(model) and not limit_refused(probed)
+    is_refused = probed.denies(model) and not limit_refused(probed)
     is_unlisted = facts.listing is not None and facts.listing.lacks(model)
     if is_refused and is_unlisted and not facts.is_believed:
         return not_served(probed)

@@ -27,6 +27,7 @@ State = Literal["ready", "not-ready", "unverified"]
 LIST_HINT = "`fftdeploy models` lists what this key can see"
 AGAIN = "ask again later; nothing is known about the model"
 NO_API = "address"
+NO_LIST = "no-list"
 OTHER_MODEL = "other-model"
 WAIT_HINT = "ask again with a longer --wait, such as --wait 10m"
 
@@ -174,6 +175,19 @@ def no_api(settings: Settings, status: int) -> AnswerProof:
     return AnswerProof("unverified", NO_API, f"{message} questions", hint)
 
 
+def explain_unprobed(answer: Answer, settings: Settings) -> AnswerProof:
+    """Say what it means that a list or a record is not to be had, before anything was probed.
+
+    A probe may be answered where there is neither, unless it is plain that the address is wrong.
+    """
+    if not answer.is_elsewhere:
+        return explain(answer)
+    if hosts.better_address(settings.base_url):
+        return no_api(settings, answer.status)
+    message = f"the host has no list of models (HTTP {answer.status}), and nothing was probed"
+    return AnswerProof("unverified", NO_LIST, message, "leave out --no-probe, or add --probe")
+
+
 def limit_refused(answer: Answer) -> bool:
     """Whether a refusal is about the token limit's name or size, and not about the model."""
     if answer.status not in {400, 422}:
@@ -306,7 +320,7 @@ def _refused(answer: Answer) -> AnswerProof:
         return AnswerProof("not-ready", "blocked", message, hint)
     if answer.lacks_scope:
         message = "the key lacks the permission to ask about it"
-        hint = f"give the key the scopes {answer.scopes or 'api.model.read and model.request'}"
+        hint = f"give the key the scopes {_wanted_scopes(answer)}"
         return AnswerProof("unverified", "key-scope", message, hint, is_auth=True)
     if answer.status == 401:
         message = "the API refused the key (401)"
@@ -315,6 +329,12 @@ def _refused(answer: Answer) -> AnswerProof:
     message = "the key's project may not use it, or the model is in another project (403)"
     hint = "allow the model in the project's limits, or use a key of the model's own project"
     return AnswerProof("unverified", "forbidden", message, hint, is_auth=True)
+
+
+def _wanted_scopes(answer: Answer) -> str:
+    """Return the scopes that it names, and of those for models always both that are needed."""
+    is_other = answer.scopes and "model." not in answer.scopes
+    return answer.scopes if is_other else "api.model.read and model.request"
 
 
 def _later(answer: Answer) -> str:
