@@ -364,6 +364,43 @@ def test_an_override_is_recorded(
     assert set(newest("triage/production").overrides) == set(used)
 
 
+WAYS = {
+    "order": (POLICY, "fftdeploy promote triage/staging --model gpt-6-luna, or set it aside: "),
+    "order and soak": (
+        policy(soak='"1d"'),
+        "fftdeploy promote triage/staging --model gpt-6-luna, then wait, or set it aside: ",
+    ),
+    "freeze": (
+        policy(freeze=FREEZE, allow_overrides="false"),
+        "wait, then fftdeploy promote triage/staging --model gpt-6-luna, overrides are forbidden",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "hint"), WAYS.values(), ids=WAYS)
+def test_a_refusal_hints_at_the_step_that_ends_it(
+    sandbox: Sandbox, command: Command, rules: str, hint: str
+) -> None:
+    write(*STAGED, policy=rules)
+
+    refused = command("promote", "triage/production", "--model", LUNA, "--why", "x", "--yes")
+
+    assert refused.code == 6
+    assert refused.err.splitlines()[-1].startswith(f"hint: {hint}")
+
+
+def test_the_step_that_ends_a_refusal_ends_it(sandbox: Sandbox, command: Command) -> None:
+    write(*STAGED, policy=POLICY)
+    argv = ["promote", "triage/production", "--model", LUNA, "--why", "x", "--yes"]
+    steps = [argv]
+    while (ended := command(*steps[-1])).code == 6:
+        step = ended.err.splitlines()[-1].removeprefix("hint: ").partition(", ")[0]
+        steps.append([*step.split()[1:], "--yes"])
+
+    assert [step[1] for step in steps] == ["triage/production", "triage/staging", "triage/dev"]
+    assert [command(*step).code for step in steps[1::-1]] == [0, 0]
+
+
 def test_min_runway_asks_the_api_for_the_date(sandbox: Sandbox, command: Command) -> None:
     tables = [past("triage/staging", V10), past("triage/production", V7)]
     before = write(*tables, policy=policy(min_runway='"90d"'))

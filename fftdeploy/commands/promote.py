@@ -282,7 +282,8 @@ class _Promotion:
         ]
         named, sources = self.options.source, self.rules.sources
         if named and sources and named not in sources:
-            found.append(Breach("order", f"{named} is not a source of {self.change.name}"))
+            message = f"{named} is not a source of {self.change.name}"
+            found.append(Breach("order", message, f"name one: --from {sources[0]}"))
         return [breach for breach in found if breach]
 
     def _breaches(self, source: BundleSource, readiness: "Readiness") -> list[Breach]:
@@ -300,11 +301,14 @@ class _Promotion:
         left = [breach for breach in breaches if breach.code not in self.options.overrides]
         if left and not self._live_is_dead(left):
             codes = ",".join(sorted({breach.code for breach in left}))
+            ways = dict.fromkeys(breach.way for breach in left)
+            steps = [way for way in ways if f"{way}, then wait" not in ways]
+            aside = f'or set it aside: --override {codes} --why "TEXT"'
+            if not self.rules.allow_overrides:
+                aside = "overrides are forbidden here"
             raise PolicyError(
                 f"{self.change.name}: {'; '.join(breach.message for breach in left)}",
-                hint=f'wait, or set it aside: --override {codes} --why "TEXT"'
-                if self.rules.allow_overrides
-                else "wait: overrides are forbidden here",
+                hint=f"{', then '.join(steps)}, {aside}",
                 code=left[0].code,
             )
         used = {breach.code for breach in breaches} - {breach.code for breach in left}

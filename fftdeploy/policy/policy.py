@@ -120,6 +120,8 @@ class Breach:
 
     code: BreachCode
     message: str
+    way: str = "wait"
+    """What ends it, as it can be typed where it can."""
 
 
 def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
@@ -172,7 +174,12 @@ def order_breach(
     if not rules.sources or _met_sources(rules, task, bundle, deployments, live, now):
         return None
     places = " or ".join(f"{task}/{source}" for source in rules.sources)
-    return Breach("order", f"{bundle} was not live in {places}")
+    return Breach("order", f"{bundle} was not live in {places}", _into_source(rules, task, bundle))
+
+
+def _into_source(rules: Rules, task: str, bundle: Bundle) -> str:
+    profile = f" --profile {bundle.profile}" if bundle.profile else ""
+    return f"fftdeploy promote {task}/{rules.sources[0]} --model {bundle.model}{profile}"
 
 
 def hold_at_source(
@@ -207,7 +214,9 @@ def soak_breach(
         return None
     had = f"was live for {short_duration(best)}" if best is not None else "was not live"
     places = " or ".join(f"{task}/{source}" for source in rules.sources)
-    return Breach("soak", f"{bundle} {had} in {places}; {short_duration(rules.soak)} are asked")
+    way = f"{_into_source(rules, task, bundle)}, then wait" if best is None else "wait"
+    message = f"{bundle} {had} in {places}; {short_duration(rules.soak)} are asked"
+    return Breach("soak", message, way)
 
 
 def freeze_breach(rules: Rules, now: datetime) -> Breach | None:
@@ -224,7 +233,8 @@ def runway_breach(rules: Rules, days: int | None) -> Breach | None:
     if days is None or not rules.min_runway_days or days >= rules.min_runway_days:
         return None
     left = plural(days, "day")
-    return Breach("runway", f"{left} of runway left; {rules.min_runway_days} are asked")
+    message = f"{left} of runway left; {rules.min_runway_days} are asked"
+    return Breach("runway", message, "promote a model with a later end")
 
 
 def _met_sources(
