@@ -149,6 +149,24 @@ def test_check_takes_older_evidence_of_what_is_live_as_a_notice(
     assert (ended.code, found(ended)) == (0, [said])
 
 
+@pytest.mark.parametrize("how", ["older", "none"])
+def test_the_hint_on_what_is_live_clears_its_notice(
+    repo: Path, sandbox: Sandbox, command: Command, how: str
+) -> None:
+    with_older()
+    if how == "none":
+        rows = [row(2, V8, via="staging"), row(1, V7)]
+        write(past("triage/staging", V7, V10), table(TARGET, V8, rows), policy=POLICY)
+
+    def notices() -> list[str]:
+        every = json.loads(command("check", "--offline", "--json").out)["findings"]
+        return [item["hint"] for item in every if "evidence" in item["code"]]
+
+    (hint,) = notices()
+    assert command(*hint.split()[1:]).code == 0
+    assert notices() == []
+
+
 def test_verify_says_so_and_does_not_call_it_damaged(repo: Path, command: Command) -> None:
     with_older()
 

@@ -27,7 +27,7 @@ from fftdeploy.planning import findings
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.finding import Finding
 from fftdeploy.pull_request import second_files
-from fftdeploy.releases.deployments import Target
+from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Questions, Workspace, select
 
 if TYPE_CHECKING:  # `check` without `--base` compares with nothing
@@ -139,6 +139,7 @@ class Check:
             readiness,
             shutdowns,
             self._evidence_problem,
+            self._is_judged,
         )
         against: list[Finding] = []
         if proposal is not None:
@@ -245,6 +246,14 @@ class Check:
         except FftdeployError as error:
             return error
         return None
+
+    def _is_judged(self, task: str, bundle: Bundle) -> bool:
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
+
+        return any(
+            stored.evidence.candidate == bundle and stored.verdict.ruling != "fail"
+            for stored in EvidenceFolder(self.workspace.folder).of_task(task)
+        )
 
     def _ask(self, changed: set[str]) -> dict[str, Readiness]:
         """Return what the API proved about each target's live model; the changed ones answer."""

@@ -45,6 +45,8 @@ class FindingFacts:
     """When the live model ends, by target."""
     evidence_problem: EvidenceProblem | None = None
     """None where nobody looks."""
+    is_judged: Callable[[str, Bundle], bool] = lambda _task, _bundle: False
+    """Whether a task has evidence of today's rules about a bundle, and it did not fail."""
 
 
 def find(facts: FindingFacts, targets: Iterable[Target]) -> list[Finding]:
@@ -236,6 +238,9 @@ def _evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     for row, release in enumerate(target.releases):
         if release.evidence and release.bundle == live:
             error = facts.evidence_problem(target.task, release.evidence)
+            is_older = error is not None and error.code == "older-evidence"
+            if is_older and facts.is_judged(target.task, live):
+                return
             if error and (is_protected or error.code != "missing"):
                 yield _evidence_finding(facts, target, row, error)
             return
@@ -262,7 +267,12 @@ def _lack_of_evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     if facts.policy.gate(target.task) is None:
         message = f"{target} is protected, and task {target.task!r} has no gate: --why is enough"
         yield about(facts, target, "no-gate", message)
-    elif newest and newest.evidence is None and newest.via not in {"rollback", "adopt"}:
+    elif (
+        newest
+        and newest.evidence is None
+        and newest.via not in {"rollback", "adopt"}
+        and not facts.is_judged(target.task, bundles.live_bundle(target, facts.shas))
+    ):
         message = f"release {newest.n} was promoted without evidence"
         yield about(facts, target, "no-evidence", message, hint=f"fftdeploy eval {target} live")
 
