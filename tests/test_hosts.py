@@ -885,6 +885,59 @@ def test_a_date_of_its_own_that_has_passed_is_not_ready_and_never_dead(api: Faul
     assert (found.state, found.code, found.dead) == ("not-ready", "shutdown", False)
 
 
+TURBO = "gpt-4-turbo"
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_HOSTS)
+def test_J3_openais_table_is_about_openai(api: FaultServer, kind: Kind) -> None:
+    """Elsewhere no runway and no replacement is of it, and no 404 makes a model dead by it."""
+    is_openai = kind == "openai"
+    for model in (MODEL, LUNA, TURBO):
+        api.retrieve(good_model(id=model), model=model)
+    api.listing(listed(), listed(TURBO))
+    api.probe(echo())
+    tuned, turbo = prove(api, kind), prove(api, kind, Question(TURBO))
+    with asking(api, Provider(kind=kind)) as prover:
+        shown = {model.id: model.shutdown for model in prover.models()}
+        kind_unasked = prover.connection.settings.kind
+    api.retrieve(missing(), model=TURBO)
+    api.probe(missing())
+    gone = prove(api, kind, Question(TURBO))
+    api.retrieve(good_model(id=TURBO, shutdown_date="2026-10-23"), model=TURBO)
+    api.listing(listed(TURBO, shutdown_date="2026-10-23"))
+    ended = prove(api, kind, Question(TURBO))
+
+    assert (tuned.state, turbo.state, kind_unasked) == ("ready", "ready", kind)
+    for found in (tuned.shutdown, turbo.shutdown, *shown.values()):
+        assert (found is not None) is is_openai
+    assert (gone.dead, gone.state) == (is_openai, gone.state)
+    assert ended.code == "shutdown"
+    assert ("OpenAI's table" in ended.hint) is is_openai
+
+
+def test_J3_no_command_counts_a_runway_of_openais_table_on_another_host(
+    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.listing(listed(V7), listed(V8))
+    api.probe(echo())
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    write(past("triage/production", V7))
+    Path("fftdeploy.toml").write_text(
+        'version = 1\n[environments.production]\nmin_runway = "90d"\n'
+    )
+
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://acme.openai.azure.com/openai/v1")
+    told = [command("status", "--offline").out, command("check", "--offline").out]
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    told += [command(*ONLINE[name]).out for name in ("check-probe", "status", "models")]
+    promoted = command("promote", "triage/production", "--model", V8, "--yes", "--by", "ci")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+
+    assert promoted.code == 0
+    assert not any("2027-01-14" in out or "days" in out for out in told)
+    assert "2027-01-14" in command("status", "--offline").out
+
+
 HEADERS = {
     ("Deprecation", "@1790856000"): "deprecated from 2026-10-01 (header deprecation)",
     ("Deprecation", "true"): "deprecated from true (header deprecation)",

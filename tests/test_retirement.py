@@ -30,7 +30,7 @@ def test_the_replacements_of_2026_12_11() -> None:
         "o3": (december, ""),
         "o3-pro": (december, ""),
     }
-    assert replace_hint("gpt-5") == (
+    assert replace_hint("gpt-5", "openai") == (
         "OpenAI's table of 2026-11-28 names gpt-6.1-sol as its replacement"
     )
 

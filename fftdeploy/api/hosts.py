@@ -48,7 +48,10 @@ def is_loopback(host: str) -> bool:
 
 def kind_of(base_url: str) -> Kind | None:
     """Return the kind of the host at an address; None for this machine, where it says so itself."""
-    host = urlsplit(base_url).hostname or ""
+    try:
+        host = urlsplit(base_url).hostname or ""
+    except ValueError:  # not an address at all
+        return COMPATIBLE
     if is_loopback(host):
         return None
     return OPENAI if host == "openai.com" or host.endswith(".openai.com") else COMPATIBLE

@@ -212,8 +212,7 @@ class Prover:
         listing = self._listing(self.asker.deadline())
         if not listing.is_list:
             raise self._no_list(listing.answer)
-        entries = listing.models
-        found = [listed_model(name, entry, entries) for name, entry in entries.items()]
+        found = [listed_model(name, listing) for name in listing.models]
         oldest = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda model: (model.created_at or oldest, model.id), reverse=True)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fftdeploy.api.end_dates import deprecations, retirement_day
-from fftdeploy.api.hosts import COMPATIBLE, PROVE_MISSING
+from fftdeploy.api.hosts import OPENAI, PROVE_MISSING, Kind
 from fftdeploy.api.verdicts import (
     AGAIN,
     AnswerProof,
@@ -126,24 +126,29 @@ class ModelFacts:
         return tuple(answer for answer in answers if answer is not None)
 
     @property
+    def kind(self) -> Kind | None:
+        """The kind of the host that has answered; None where none has."""
+        return next((answer.kind for answer in self.asked if answer.status), None)
+
+    @property
     def is_believed(self) -> bool:
         """Whether the host is of a kind that is believed about what does not exist."""
-        kinds = (answer.kind for answer in self.asked if answer.status)
-        return next(kinds, COMPATIBLE) in PROVE_MISSING
+        return self.kind in PROVE_MISSING
 
 
 def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
     """Decide what the facts prove on `today` (UTC); `settings` say whom they are from."""
     own = _own_object(facts)
     verdict = _own_verdict(facts, own, settings)
-    shutdown = find_shutdown(facts, own)
+    kind = facts.kind or settings.kind
+    shutdown = find_shutdown(facts, own, kind)
     passed = shutdown is not None and shutdown.date <= today
     if verdict.state == "ready" and passed and shutdown and shutdown.is_own:
         verdict = AnswerProof(
             "not-ready",
             "shutdown",
             f"it was shut down on {shutdown.date}, says the API",
-            replace_hint(facts.model),
+            replace_hint(facts.model, kind),
         )
     elif verdict.state == "ready" and facts.probed is not None:
         verdict = _probe_verdict(facts, settings, can_be_fresh=True)
@@ -237,12 +242,18 @@ def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool)
     return verdict
 
 
-def find_shutdown(facts: ModelFacts, own: Mapping[str, Any] | None) -> Shutdown | None:
-    """Return the first date of: its own, the table's for it, its base's own, the table's base."""
+def find_shutdown(
+    facts: ModelFacts, own: Mapping[str, Any] | None, kind: Kind | None
+) -> Shutdown | None:
+    """Return the first date of: its own, the table's for it, its base's own, the table's base.
+
+    The table is OpenAI's word about OpenAI: another `kind` of host ends models on days of its own,
+    whatever they are called.
+    """
     stated = retirement_day(own) if own else None
     if stated:
         return Shutdown(stated[0], "model" if stated[1] == _OPENAIS else f"model, {stated[1]}")
-    tabled = retirement.table_date(facts.model)
+    tabled = retirement.table_date(facts.model) if (kind or OPENAI) == OPENAI else None
     if tabled and retirement.has_fine_tune_row(facts.model):
         return Shutdown(*tabled)
     base = facts.base.body if facts.base and facts.base.status == 200 else None
@@ -258,8 +269,8 @@ def wants_base(facts: ModelFacts) -> bool:
     own = _own_object(facts)
     if own is None or own.get(_OPENAIS) is not None or retirement_day(own):
         return False
-    base = retirement.base_of(facts.model)
-    return bool(base) and not retirement.has_fine_tune_row(facts.model)
+    is_tabled = facts.kind == OPENAI and retirement.has_fine_tune_row(facts.model)
+    return facts.is_believed and bool(retirement.base_of(facts.model)) and not is_tabled
 
 
 def _basis(

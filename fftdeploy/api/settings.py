@@ -99,6 +99,11 @@ class Settings:
         return line
 
 
+def kind_at(environ: Mapping[str, str]) -> hosts.Kind | None:
+    """Return the kind of the host by its address alone, which need not be one to ask at."""
+    return hosts.kind_of(_address(environ) or _DEFAULT_URL)
+
+
 def has_key(environ: Mapping[str, str]) -> bool:
     """Whether a key is set at all, well-formed or not."""
     return bool(environ.get("OPENAI_API_KEY"))
@@ -113,7 +118,7 @@ def settings(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> S
     where the address would send it in the clear, or is not an address.
     """
     key = _key(environ)
-    base_url = environ.get("OPENAI_BASE_URL", "").strip()
+    base_url = _address(environ)
     source = "OPENAI_BASE_URL" if base_url else hosts.DEFAULT
     base_url = base_url.rstrip("/") or _DEFAULT_URL
     _require_address(base_url)
@@ -133,6 +138,10 @@ def settings(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> S
         header_names=_header_names(environ),
         provider=provider,
     )
+
+
+def _address(environ: Mapping[str, str]) -> str:
+    return environ.get("OPENAI_BASE_URL", "").strip()
 
 
 def _key(environ: Mapping[str, str]) -> str:

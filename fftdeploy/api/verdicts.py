@@ -32,6 +32,7 @@ OTHER_MODEL = "other-model"
 WAIT_HINT = "ask again with a longer --wait, such as --wait 10m"
 
 _SHAPES = {"chat": ("chat.completion", "choices"), "responses": ("response", "output")}
+_WHO = {hosts.OPENAI: "OpenAI", "azure": "Azure"}
 _LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "output limit")
 
 
@@ -219,8 +220,8 @@ def _wrong_endpoint(answer: Answer, endpoint: str) -> AnswerProof | None:
 def missing(model: str, answer: Answer, *, can_be_fresh: bool) -> AnswerProof:
     """Judge a 404 that the API itself sent; fresh ones are worth asking again."""
     if "has been deprecated" in answer.message:
-        message = "OpenAI has retired it and no longer serves it"
-        return AnswerProof("not-ready", "retired", message, replace_hint(model))
+        message = f"{_WHO.get(answer.kind, 'the host')} has retired it and no longer serves it"
+        return AnswerProof("not-ready", "retired", message, replace_hint(model, answer.kind))
     if can_be_fresh:
         return AnswerProof(
             "unverified",
@@ -232,10 +233,10 @@ def missing(model: str, answer: Answer, *, can_be_fresh: bool) -> AnswerProof:
     return AnswerProof("not-ready", "missing", message, LIST_HINT)
 
 
-def replace_hint(model: str) -> str:
-    """Return the next step after a retirement."""
+def replace_hint(model: str, kind: hosts.Kind | None) -> str:
+    """Return the next step after a retirement; the table's, where OpenAI is the host."""
     replacement = retirement.replacement_for(model)
-    if not replacement:
+    if not replacement or kind != hosts.OPENAI:
         return LIST_HINT
     return f"OpenAI's {retirement.DATED} names {replacement} as its replacement"
 

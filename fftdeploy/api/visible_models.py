@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fftdeploy.api import jobs
 from fftdeploy.api.answers import Answer
@@ -12,8 +12,9 @@ from fftdeploy.api.readiness import ModelFacts, Shutdown, find_shutdown
 from fftdeploy.models import retirement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
+
+    from fftdeploy.api.listing import Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,17 @@ class ListedModel:
     notices: tuple[str, ...]
 
 
-def listed_model(
-    name: str, entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
-) -> ListedModel:
+def listed_model(name: str, listing: Listing) -> ListedModel:
     """Return what a list says of one of its models."""
-    base = retirement.base_of(name)
-    answer = Answer(200, body=dict(entries[base])) if base in entries else None
+    entry, base = listing.models[name], retirement.base_of(name)
+    answer = Answer(200, body=dict(listing.models[base])) if base in listing.models else None
+    facts = ModelFacts(name, listed=entry, base=answer)
     owner = entry.get("owned_by")
     return ListedModel(
         id=name,
         base=base,
         created_at=jobs.moment(entry.get("created")),
         owned_by=owner if isinstance(owner, str) else "",
-        shutdown=find_shutdown(ModelFacts(name, listed=entry, base=answer), entry),
+        shutdown=find_shutdown(facts, entry, listing.answer.kind),
         notices=tuple(deprecations(entry, {})),
     )

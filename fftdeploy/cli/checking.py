@@ -304,7 +304,7 @@ class Check:
         """Return the shutdown date: from the API where it was asked, else from the table."""
         if known := readiness.get(str(target)):
             return known.shutdown
-        return find_shutdown(ModelFacts(target.model), None)
+        return find_shutdown(ModelFacts(target.model), None, self.session.kind_unasked)
 
     def _body(self, found: list[Finding]) -> tuple[Block, ...]:
         rows = tuple(

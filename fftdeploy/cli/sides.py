@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fftdeploy.api.hosts import OPENAI
 from fftdeploy.api.readiness import ModelFacts, find_shutdown
 from fftdeploy.errors import FftdeployError
 from fftdeploy.planning import bundles, plan
@@ -44,7 +45,7 @@ class SideFiles:
             profile.content if profile else {},
             job=self._jobs.get(live.model, ""),
             way_back=next((c for c in candidates if c.fate in {"ask", "profile"}), None),
-            shutdown=find_shutdown(ModelFacts(live.model), None),
+            shutdown=find_shutdown(ModelFacts(live.model), None, OPENAI),
             price=self.prices.price(live.model),
             hold=target.hold_on(live, self.now),
         )

@@ -122,7 +122,9 @@ class Status:
 
     def _shutdown(self, bundle: Bundle) -> Shutdown | None:
         known = self._readiness(bundle)
-        return known.shutdown if known else find_shutdown(ModelFacts(bundle.model), None)
+        if known:
+            return known.shutdown
+        return find_shutdown(ModelFacts(bundle.model), None, self.session.kind_unasked)
 
     def _failures(self, row: _Row) -> list[Finding]:
         """Find what `--fail-on` asks for in one target."""

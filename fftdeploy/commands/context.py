@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from fftdeploy.api import providers
 from fftdeploy.api.asking import Clock, system_clock
-from fftdeploy.api.hosts import is_loopback
-from fftdeploy.api.settings import Settings, has_key, settings
+from fftdeploy.api.hosts import Kind, is_loopback
+from fftdeploy.api.settings import Settings, has_key, kind_at, settings
 from fftdeploy.commands.views import Api
-from fftdeploy.errors import ConfigError, UsageError
+from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.formats.document import text_problem
 from fftdeploy.routing.runtime import find_file
 from fftdeploy.workspace import Workspace, open_workspace, shown_path
@@ -182,6 +182,13 @@ class Context:
         """The kind of host that is asked, "" while only itself could tell."""
         prover = self.__dict__.get("_prover")
         return str((prover.connection if prover else self.settings).kind or "")
+
+    @cached_property
+    def kind_unasked(self) -> Kind | None:
+        """The kind of the host as far as it is known without a question; None on this machine."""
+        with suppress(FftdeployError):  # what is wrong with them is told where they are needed
+            return self.settings.kind
+        return kind_at(self.environ)
 
     def close(self) -> None:
         """Let go of the connection and the progress line."""
