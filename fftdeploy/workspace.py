@@ -110,7 +110,7 @@ class Workspace:
         full = self.deployments.full_name(name)
         found = self.deployments.find(full)
         if found is None:
-            raise unknown_target(full, self.deployments)
+            raise unknown_target(name, self.deployments)
         return found
 
     def require_planned(self, name: str) -> None:

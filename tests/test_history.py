@@ -79,6 +79,39 @@ def test_before_the_oldest_nothing_is_recorded(repo: Path, command: Command) -> 
     assert "not recorded" in command("history", "--at", "2026-10-01").out
 
 
+@pytest.mark.parametrize("argv", [["history"], ["history", "--at", "2026-11-01"], ["status"]])
+@pytest.mark.parametrize("policy", [True, False])
+def test_without_a_target_the_line_that_makes_one_is_said(
+    repo: Path, command: Command, argv: list[str], policy: bool
+) -> None:
+    write(repo, "")
+    if policy:
+        Path("fftdeploy.toml").write_text("version = 1\n")
+    create = "" if policy else " --create"
+
+    said = command(*argv)
+
+    line = f"no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID{create}\n"
+    assert (said.code, said.out) == (0, line)
+
+
+def test_adopt_says_what_it_records(repo: Path, command: Command) -> None:
+    write(repo, "")
+
+    refused = command("adopt", "triage/production", "--why", "x", "--yes")
+
+    assert (refused.code, refused.err.splitlines()[-1]) == (
+        2,
+        "hint: adopt records what is written: write [triage.production] with its model first",
+    )
+
+
+def test_a_name_is_refused_as_it_was_typed(repo: Path, command: Command) -> None:
+    write(repo, ROLLED_BACK)
+
+    assert "error: there is no target 'triage' (" in command("resolve", "triage").err
+
+
 @pytest.mark.parametrize("at", ["2026-11-04T00:00", "yesterday", "2026-13-01"])
 def test_a_moment_needs_an_offset(repo: Path, command: Command, at: str) -> None:
     write(repo, ROLLED_BACK)

@@ -387,4 +387,4 @@ def test_ctrl_c_during_a_run_leaves_what_is_said_alone_on_its_line(
 
     (row,) = [row for row in screen.split("\n") if "answers are kept" in row]
     assert code == 130
-    assert re.fullmatch(r"\d+ of 134 answers are kept; run it again to go on from there", row)
+    assert re.fullmatch(r"note: \d+ of 134 answers are kept; run it again to go on from there", row)

@@ -301,6 +301,10 @@ FAULTS = {
     "not-utf-8": (b'"\xff"', "a line that is not UTF-8"),
     "E2-too-long": (b'"' + b"x" * 1024**2 + b'"', "a line of more than 1 MiB"),
     "nothing": (b"{}", "neither 'messages', 'item' nor 'request'"),
+    "response-without-status": (
+        b'{"request": {"input": "q"}, "response": {"object": "response", "output": []}}',
+        "'response' is no answer: the response has no `status`",
+    ),
     "no-messages": (b'{"messages": "q"}', "'messages' is no list of objects"),
     "bad-response": (
         b'{"request": {"input": "q"}, "response": {"object": "page"}}',

@@ -4,10 +4,17 @@ from datetime import date
 
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.names import plural
-from fftdeploy.output.report import Cell
+from fftdeploy.output.report import Cell, Line, line
+from fftdeploy.workspace import Workspace
 
 URGENT_DAYS = 30
 SOON_DAYS = 90
+
+
+def no_targets(workspace: Workspace) -> Line:
+    """Say how the first target is made; where a policy knows the environments, by nothing else."""
+    create = "" if workspace.policy.exists else " --create"
+    return line(f"no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID{create}")
 
 
 def readiness_cell(readiness: Readiness) -> Cell:

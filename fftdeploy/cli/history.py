@@ -3,6 +3,7 @@
 from datetime import datetime, time
 
 from fftdeploy.cli.as_json import release_json
+from fftdeploy.cli.cells import no_targets
 from fftdeploy.cli.session import Session
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
@@ -15,11 +16,15 @@ _COLUMNS = ("release", "live since", "model", "via", "by", "why", "notes")
 def report(session: Session, name: str | None, at: datetime | None) -> Report:
     """List the releases of the targets `name` matches, or what was live `at` a moment."""
     targets = select(session.workspace.deployments, [name] if name else [])
+    if not targets:
+        when = {"at": _second(at)} if at is not None else {}
+        return Report(data={**when, "targets": []}, body=(no_targets(session.workspace),))
     if at is not None:
         return _report_at(targets, at)
     body: list[Block] = []
     for target in targets:
-        body += [line(Cell(str(target), "strong")), _table(target)]
+        none = line(f'no releases yet: fftdeploy adopt {target} --why "TEXT"')
+        body += [line(Cell(str(target), "strong")), _table(target) if target.releases else none]
     data = {
         "targets": [
             {
@@ -56,7 +61,11 @@ def _report_at(targets: list[Target], at: datetime) -> Report:
     table = Table(("target", "model", "release", "since"), tuple(rows))
     when = f"the end of {at:%Y-%m-%d}, UTC" if at.time() == time.max else f"{at:%Y-%m-%d %H:%M:%SZ}"
     heading = line(Cell(f"live at {when}", "strong"))
-    return Report(data={"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "targets": found}, body=(heading, table))
+    return Report(data={"at": _second(at), "targets": found}, body=(heading, table))
+
+
+def _second(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _undone_by(target: Target) -> dict[int, int]:

@@ -25,6 +25,8 @@ def serve(session: Session, port: int, now: datetime | None) -> Report:
             code="port",
         ) from None
     server.set_now(now)
+    # Who has typed the lines that this prints has it exported; it is no secret, and redacts none.
+    session.output.secrets = [each for each in session.output.secrets if each != server.key]
     try:
         if session.output.form == "text":  # first, so that the lines to type stay in sight
             session.output.say(*_cast(server))

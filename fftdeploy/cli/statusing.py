@@ -8,7 +8,7 @@ from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.cli.as_json import bundle_json, hold_json, readiness_json, release_json
-from fftdeploy.cli.cells import readiness_cell, shutdown_cell
+from fftdeploy.cli.cells import no_targets, readiness_cell, shutdown_cell
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome, UsageError
 from fftdeploy.output.report import Block, Cell, Report, Table, line
@@ -156,7 +156,7 @@ class Status:
 
     def _body(self, rows: list[_Row], failed: list[Finding]) -> tuple[Block, ...]:
         if not rows:
-            return (line("no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID --create"),)
+            return (no_targets(self.workspace),)
         body: list[Block] = [_table(_COLUMNS, [self._cells(row) for row in rows]), line("")]
         outlived = ((row.target, self._outlived(row)) for row in rows)
         body += [line(Cell(f"{target}: {text}", "bad")) for target, text in outlived if text]

@@ -4,9 +4,10 @@ from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.gate_of_change import Gate
-from fftdeploy.errors import InconclusiveError
+from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.plan import Actor, Plan
+from fftdeploy.releases.deployments import Target
 
 
 def run(context: Context, options: ChangeOptions) -> Changed:
@@ -16,7 +17,7 @@ def run(context: Context, options: ChangeOptions) -> Changed:
         FftdeployError: Why not; the file is as it was unless this says it WAS changed.
     """
     change = Change(context, options)
-    found = change.workspace.target(change.name)
+    found = _written(change)
     live = bundles.live_bundle(found, change.workspace.sha)
     if bundles.is_recorded(found, live):
         return change.unchanged(plan.plan_adoption(found, live, change.actor))
@@ -61,3 +62,12 @@ def run(context: Context, options: ChangeOptions) -> Changed:
 
 
 adopt = door(run, ChangeOptions)
+
+
+def _written(change: Change) -> Target:
+    try:
+        return change.workspace.target(change.name)
+    except UsageError as error:
+        table = change.name.replace("/", ".")
+        error.hint += f"\nadopt records what is written: write [{table}] with its model first"
+        raise

@@ -315,9 +315,9 @@ class Evaluation:
             raise
         except BaseException:  # a signal
             self.context.console.leave_progress()
-            self.context.console.note(
-                f"{run.kept:,} of {run.size:,} answers are kept; run it again to go on from there"
-            )
+            if run.kept:
+                kept = f"{run.kept:,} of {run.size:,} answers are kept"
+                self.context.changed = f"{kept}; run it again to go on from there"
             raise
 
     def _tell(self, what: str) -> None:

@@ -116,6 +116,7 @@ def _response(body: Any, request_id: str) -> ModelOutput:
     root = _object(body, "the answer")
     _require(root.get("object") == "response", "the answer is no response")
     status = root.get("status")
+    _require(status is not None, "the response has no `status`")
     _require(status in {"completed", "incomplete"}, f"the response is {plain(str(status), 40)}")
     details = root.get("incomplete_details")
     reason = _object(details, "its incomplete_details").get("reason") if details else None

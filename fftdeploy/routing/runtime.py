@@ -253,7 +253,7 @@ def _resolve(path: str, target: str) -> Resolution:
     table = data.get(task, {}).get(environment) if isinstance(data.get(task), dict) else None
     if table is None:
         raise UsageError(
-            f"there is no target {f'{task}/{environment}'!a}",
+            f"there is no target {target!a}",
             hint=f"the file has: {', '.join(target_names(data)) or 'none yet'}",
             where=path,
             code="unknown-target",
