@@ -136,14 +136,14 @@ def test_J19_control_rows_compared_by_number_refuse_what_is_as_it_was(
         assert act(text).code == 0, text
     real = change_rules._rollback
 
-    def by_number(ground: change_rules.Ground, change: TargetChange) -> object:
-        old, release = ground.old(change.target), change.release
+    def by_number(facts: change_rules.ChangeFacts, change: TargetChange) -> object:
+        old, release = facts.old(change.target), change.release
         assert old is not None
         assert release is not None
         if release.to in old.by_number:
-            yield from real(ground, change)
+            yield from real(facts, change)
         else:
-            yield ground.about(change, "rollback", "by number")
+            yield facts.about(change, "rollback", "by number")
 
     monkeypatch.setitem(change_rules._JUDGES, "rollback", by_number)
 

@@ -31,7 +31,7 @@ _COMMANDS = {
     "hold": "changing",
     "unhold": "changing",
     "status": "looking",
-    "check": "looking",
+    "check": "check",
     "history": "looking",
     "diff": "looking",
     "models": "looking",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fftdeploy import files
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import ConflictError
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.workspace import shown_path
 
 MAX_BYTES = 512 * 1024 * 1024

@@ -1,7 +1,6 @@
 """The commands that look: status, check, history, diff, models, resolve."""
 
 from datetime import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,8 +8,7 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.context import one_of, parse_time
-from fftdeploy.errors import UsageError
+from fftdeploy.commands.context import parse_time
 from fftdeploy.output.report import Raw, Report
 from fftdeploy.routing.runtime import resolve as resolve_target
 
@@ -44,73 +42,6 @@ def status(
     from fftdeploy.cli import statusing
 
     return statusing.Status(session, targets or [], offline=offline, fail_on=fail_on).run()
-
-
-@command("check")
-def check(
-    session: Session,
-    targets: Targets = None,
-    offline: Offline = False,
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Send each live model one short message.")
-    ] = False,
-    base: Annotated[
-        str | None,
-        typer.Option("--base", help="Judge what changed since REF, by its policy.", metavar="REF"),
-    ] = None,
-    allow_policy_change: Annotated[
-        bool,
-        typer.Option(
-            "--allow-policy-change", help="With --base: let policy and examples change, too."
-        ),
-    ] = False,
-    rerun: Annotated[
-        bool, typer.Option("--rerun", help="With --base: make the evidence again, now.")
-    ] = False,
-    accept_claimed: Annotated[
-        bool,
-        typer.Option("--accept-claimed", help="With --base: trust evidence that came along."),
-    ] = False,
-    max_usd: Annotated[
-        float | None, typer.Option("--max-usd", help="With --rerun: stop before this is spent.")
-    ] = None,
-    max_requests: Annotated[
-        int | None,
-        typer.Option("--max-requests", min=1, help="With --rerun: refuse to send more."),
-    ] = None,
-    comment: Annotated[
-        Path | None,
-        typer.Option("--comment", help="With --base: write a comment in Markdown.", metavar="FILE"),
-    ] = None,
-) -> Report:
-    """Check both files, their history, and that what is live works.
-
-    \b
-    Examples:
-      fftdeploy check
-      fftdeploy check --offline --format github
-      fftdeploy check --base origin/main
-    """
-    one_of({"--offline": offline, "--probe": probe})
-    one_of({"--rerun": rerun, "--accept-claimed": accept_claimed, "--offline": offline and rerun})
-    from fftdeploy.cli import checking
-    from fftdeploy.cli.against import Against, Trust
-
-    beside = {
-        "--allow-policy-change": allow_policy_change,
-        "--rerun": rerun,
-        "--accept-claimed": accept_claimed,
-        "--comment": comment,
-        "--max-usd": max_usd is not None,
-        "--max-requests": max_requests,
-    }
-    if base is None and (given := [flag for flag, value in beside.items() if value]):
-        raise UsageError(f"{given[0]} goes with --base", hint="fftdeploy check --base origin/main")
-    trust = Trust(accept_claimed, rerun, max_usd, max_requests)
-    against = Against(base, allow_policy_change, trust, comment) if base is not None else None
-    return checking.Check(
-        session, targets or [], offline=offline, probe=probe, against=against
-    ).run()
 
 
 @command("history")

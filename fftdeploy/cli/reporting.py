@@ -6,7 +6,6 @@ from pathlib import Path
 from fftdeploy import files
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_blocks import verdict_blocks
-from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
@@ -71,7 +70,7 @@ def _texts(session: Session, stored: Stored) -> list[ExampleText] | None:
     workspace, evidence = session.workspace, stored.evidence
     try:
         outputs = graded_outputs(evidence, workspace.folder)
-        examples = QualityBar(session, workspace, evidence.target).checked_examples
+        examples = session.quality_bar(workspace, evidence.target).checked_examples
     except FftdeployError as error:
         session.output.note(f"note: the page has no outputs: {error.message}")
         return None

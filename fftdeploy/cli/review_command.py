@@ -55,9 +55,8 @@ def review(
     from fftdeploy.cli.review_failures import Failures
     from fftdeploy.cli.review_requests import Requests
     from fftdeploy.cli.review_unreviewed import Unreviewed
-    from fftdeploy.commands.quality_bar import QualityBar
 
-    bar = QualityBar(session, session.workspace, task)
+    bar = session.quality_bar(session.workspace, task)
     reviewer = actor_name(session, by)
     answers: reviewing.ReviewSource
     if source is not None:

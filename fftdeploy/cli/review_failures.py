@@ -9,9 +9,9 @@ from pathlib import Path
 from fftdeploy.cli.review_in_place import InPlace
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.evaluation.arms import LIVE
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders.grade import Grade
 from fftdeploy.evaluation.outputs import ModelOutput

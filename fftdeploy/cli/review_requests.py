@@ -12,8 +12,8 @@ from fftdeploy import files
 from fftdeploy.cli.example_files import ExampleFiles
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples import reviewed
 from fftdeploy.evaluation.examples.example_lines import (
     REFERENCE_KEYS,

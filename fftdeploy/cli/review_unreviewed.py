@@ -6,7 +6,7 @@ from dataclasses import replace
 from fftdeploy.cli.review_in_place import InPlace
 from fftdeploy.cli.reviewing import Item
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.quality_bar import QualityBar
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples.example_lines import Example
 
 

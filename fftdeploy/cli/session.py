@@ -29,7 +29,10 @@ class Session(Context):
         """Return the JSON of a result, or of what is known by now; whom was asked is part of it."""
         found = self.known if result is None else result
         asked = {"api": as_json(self.api)} if self.api else {}
-        return {**asked, **(as_json(found) if found is not None else self.data)}
+        document = as_json(found) if found is not None else self.data
+        if (findings := getattr(found, "findings", None)) is not None:
+            document = {**document, "findings": as_json(findings)}
+        return {**asked, **document}
 
 
 def open_session(

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, too_old
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.workspace import Workspace
 
@@ -28,7 +28,7 @@ def verify(session: Session, names: list[str]) -> Report:
     rows, checked = [], []
     wrong: ConfigError | None = None
     older: InconclusiveError | None = None
-    bars = cache(lambda task: QualityBar(session, workspace, f"{task}/"))  # examples are read once
+    bars = cache(lambda task: session.quality_bar(workspace, f"{task}/"))  # examples are read once
     for path in _paths(folder, names):
         try:
             stored = folder.read(path)

@@ -22,6 +22,7 @@ from fftdeploy.workspace import Workspace, open_workspace, shown_path
 
 if TYPE_CHECKING:
     from fftdeploy.api.proof import Prover
+    from fftdeploy.evaluation.evidence.quality_bar import AskedHost, QualityBar
 
 NOW_VARIABLE = "FFTDEPLOY_NOW"
 
@@ -177,11 +178,25 @@ class Context:
         prover: Prover = self.__dict__["_prover"]
         return prover
 
-    @property
-    def host_kind(self) -> str:
-        """The kind of host that is asked, "" while only itself could tell."""
+    def host(self) -> "AskedHost":
+        """Return whom evidence has to be about."""
+        from fftdeploy.evaluation.evidence.quality_bar import AskedHost
+
+        if not self.has_key:
+            return AskedHost()
         prover = self.__dict__.get("_prover")
-        return str((prover.connection if prover else self.settings).kind or "")
+        kind = (prover.connection if prover else self.settings).kind
+        return AskedHost(self.settings.base_url, str(kind or ""))
+
+    def quality_bar(self, workspace: Workspace, target: str) -> "QualityBar":
+        """Return what the policy of `workspace` asks of the candidates of `target`.
+
+        Raises:
+            ConfigError: The task has no gate.
+        """
+        from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+
+        return QualityBar(workspace, target, now=self.now, host=self.host)
 
     @cached_property
     def kind_unasked(self) -> Kind | None:

@@ -11,7 +11,6 @@ from typing import Any
 from fftdeploy import names
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.keeping import Finished, Reuse, keep
-from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -75,7 +74,7 @@ class Evaluation:
         self.context = context
         self.workspace = workspace
         self.flags = flags
-        self.bar = QualityBar(context, workspace, target)
+        self.bar = context.quality_bar(workspace, target)
         self.rules = self.bar.rules
         if flags.repeats is not None:
             self.rules = replace(self.rules, repeats=flags.repeats)

@@ -10,8 +10,8 @@ from fftdeploy.output.words import cost_words
 from fftdeploy.releases.deployments import Bundle
 
 if TYPE_CHECKING:  # a task without a gate pays for none of it
-    from fftdeploy.commands.quality_bar import QualityBar
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
+    from fftdeploy.evaluation.evidence.quality_bar import QualityBar
     from fftdeploy.evaluation.verdict import Verdict
 
 INCONCLUSIVE = "inconclusive"
@@ -91,9 +91,7 @@ class Gate:
         task = work.name.partition("/")[0]
         if work.workspace.policy.gate(task) is None:
             return None
-        from fftdeploy.commands.quality_bar import QualityBar
-
-        return QualityBar(work.context, work.workspace, work.name)
+        return work.context.quality_bar(work.workspace, work.name)
 
     def _recorded(self, bar: "QualityBar", candidate: Bundle) -> Passed:
         """Record evidence that fits where none is asked for; nothing about it stops anything."""

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import fftdeploy
-from fftdeploy.commands.quality_bar import QualityBar
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts, time_text
 from fftdeploy.evaluation.evidence.evidence_folder import Stored, recompute, too_old
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.results import NOT_MEASURED, Results
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.releases.deployments import Bundle
@@ -65,10 +65,10 @@ def _keep(
     evidence = Evidence(
         task=bar.task,
         target=bar.target,
-        made_at=bar.context.now(),
+        made_at=bar.now(),
         tool=f"fftdeploy {fftdeploy.__version__}",
         address=address,
-        kind=bar.kind,
+        kind=bar.host().kind,
         arms=bundles,
         answered_by={
             name: sorted(run.answered_by[asked])

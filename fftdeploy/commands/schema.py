@@ -1,6 +1,7 @@
 """Schema: the JSON Schemas of the two TOML files and of the JSON output."""
 
 from fftdeploy.commands.change import Changed
+from fftdeploy.commands.check import Checked
 from fftdeploy.output.schema import results
 from fftdeploy.output.schema.parts import Schema
 
@@ -10,6 +11,7 @@ RESULTS: dict[str, type] = {
     "adopt": Changed,
     "hold": Changed,
     "unhold": Changed,
+    "check": Checked,
 }
 """The type of each command's result."""
 

@@ -83,11 +83,12 @@ def schema(kind: Any, parts: dict[str, Schema]) -> Schema:  # noqa: PLR0911  as 
 
 def properties(kind: Any, parts: dict[str, Schema]) -> tuple[dict[str, Schema], tuple[str, ...]]:
     """Describe each key of a dataclass's JSON, and name those that are always there."""
-    types = get_type_hints(kind, include_extras=True)
     described: dict[str, Schema] = {}
     always: list[str] = []
     for item in _printed(kind):
-        found = types[item.name]
+        found: Any = item.type
+        if isinstance(found, str):  # of a module that evaluates its annotations late
+            found = get_type_hints(kind, include_extras=True)[item.name]
         if _is_flat(item):
             flat, required = properties(found, parts)
             described |= flat

@@ -79,6 +79,19 @@ def hand_edit(facts: FindingFacts, target: Target) -> Finding | None:
     return Finding("hand-edit", "error", str(target), message, facts.shown, line, hint)
 
 
+def without_twins(first: list[Finding], others: list[Finding]) -> list[Finding]:
+    """Return all findings, those of `others` left out that `first` has, or has more gravely."""
+    places = {(f.subject, f.line) for f in first if f.severity == "error"}
+    codes = {(f.subject, f.code) for f in first}
+    rest = [
+        f
+        for f in others
+        if (f.subject, f.code) not in codes
+        and not (f.code in {"hand-edit", "unrecorded"} and (f.subject, f.line) in places)
+    ]
+    return [*first, *rest]
+
+
 def about(
     facts: FindingFacts,
     target: Target,

@@ -34,7 +34,7 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class ChangeFacts:
     """What a change is judged by: the base's file, policy and profiles, and the moment."""
 
     base: Deployments
@@ -76,49 +76,49 @@ class Ground:
         return Finding(code, severity, str(target), message, self.shown, line, hint)
 
 
-def judge(ground: Ground, changes: Iterable[TargetChange]) -> list[Finding]:
+def judge(facts: ChangeFacts, changes: Iterable[TargetChange]) -> list[Finding]:
     """List what speaks against `changes`, and what a reviewer should see; evidence is apart."""
     found: list[Finding] = []
     for change in changes:
-        found += _JUDGES.get(change.kind, _promotion)(ground, change)
+        found += _JUDGES.get(change.kind, _promotion)(facts, change)
     return found
 
 
-def _promotion(ground: Ground, change: TargetChange) -> Iterator[Finding]:
+def _promotion(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
     """Judge a row that makes a bundle live, or records one that is."""
     release, target = change.release, change.target
     if release is None:
         return
-    rules = ground.policy.rules(target.environment)
-    yield from _environment(ground, change)
-    yield from _row(ground, change, release)
-    if is_record_below(ground, change):
+    rules = facts.policy.rules(target.environment)
+    yield from _environment(facts, change)
+    yield from _row(facts, change, release)
+    if is_record_below(facts, change):
         return
     if rules.protected and not release.why:
-        yield ground.about(change, "why", f"{target} is protected: release {release.n} has no why")
-    if hold := _hold_before(ground, target, release):
+        yield facts.about(change, "why", f"{target} is protected: release {release.n} has no why")
+    if hold := _hold_before(facts, target, release):
         message = f"release {release.n} is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
-        yield ground.about(change, "hold", message, _way_out(ground, target, release, hold))
-    yield from _overrides(ground, change, release, rules)
-    if not _is_record(ground, change):
-        yield from _breaches(ground, change, release, rules)
+        yield facts.about(change, "hold", message, _way_out(facts, target, release, hold))
+    yield from _overrides(facts, change, release, rules)
+    if not _is_record(facts, change):
+        yield from _breaches(facts, change, release, rules)
 
 
-def _hold_before(ground: Ground, target: Target, release: Release) -> Hold | None:
+def _hold_before(facts: ChangeFacts, target: Target, release: Release) -> Hold | None:
     """Return the hold on `release`, less those that the change puts on it later.
 
     A rollback puts one on what it removes, and that is `release`: it was not on hold before.  Nor
     was what somebody puts one on by hand, and which is live no more.
     """
-    if str(target) not in ground.held:
-        ground.held[str(target)] = _held(ground.old(target), target)
-    held = ground.held[str(target)]
-    if hold := held.before.hold_on(release.bundle, ground.now):
+    if str(target) not in facts.held:
+        facts.held[str(target)] = _held(facts.old(target), target)
+    held = facts.held[str(target)]
+    if hold := held.before.hold_on(release.bundle, facts.now):
         return hold
-    hold = held.by_hand.hold_on(release.bundle, ground.now)
+    hold = held.by_hand.hold_on(release.bundle, facts.now)
     if hold and (hold.since < release.at or _is_live(target, release)):
         return hold
-    hold = held.by_rollback.hold_on(release.bundle, ground.now)
+    hold = held.by_rollback.hold_on(release.bundle, facts.now)
     return hold if hold and held.made[hold.since] <= release.n else None
 
 
@@ -141,81 +141,81 @@ def _is_live(target: Target, release: Release) -> bool:
     return target.newest is not None and target.newest.bundle == release.bundle
 
 
-def _way_out(ground: Ground, target: Target, release: Release, hold: Hold) -> str:
+def _way_out(facts: ChangeFacts, target: Target, release: Release, hold: Hold) -> str:
     """Say what can be done about a release on hold: nothing that helps what was taken off."""
     if not _is_live(target, release):
         return _LEAVE_OUT
-    old = ground.old(target)
+    old = facts.old(target)
     is_of_base = old is not None and hold in old.holds
     return f"fftdeploy unhold {target} --why TEXT" if is_of_base else f"fftdeploy rollback {target}"
 
 
-def _is_record(ground: Ground, change: TargetChange) -> bool:
+def _is_record(facts: ChangeFacts, change: TargetChange) -> bool:
     """Tell whether a row only records what the base has live: an edit by hand, adopted."""
-    old = ground.old(change.target)
+    old = facts.old(change.target)
     if old is None or change.release is None or change.kind != "adopt":
         return False
-    return change.release.bundle == ground.live(old)
+    return change.release.bundle == facts.live(old)
 
 
-def is_record_below(ground: Ground, change: TargetChange) -> bool:
+def is_record_below(facts: ChangeFacts, change: TargetChange) -> bool:
     """Tell whether a row records what the base has live so that the next row may replace it."""
-    return _is_record(ground, change) and change.release != change.target.newest
+    return _is_record(facts, change) and change.release != change.target.newest
 
 
-def _environment(ground: Ground, change: TargetChange) -> Iterator[Finding]:
-    known, name = ground.policy.default_sources, change.target.environment
+def _environment(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
+    known, name = facts.policy.default_sources, change.target.environment
     if known and name not in known:
         message = f"the base's {FILE_NAME} knows no environment {name!r}"
-        yield ground.about(change, "policy-environment", message, "merge the policy first")
+        yield facts.about(change, "policy-environment", message, "merge the policy first")
 
 
-def _row(ground: Ground, change: TargetChange, release: Release) -> Iterator[Finding]:
+def _row(facts: ChangeFacts, change: TargetChange, release: Release) -> Iterator[Finding]:
     """Doubt a row whose time was made up: soak will count from it once it is merged."""
-    old, target = ground.old(change.target), change.target
+    old, target = facts.old(change.target), change.target
     top = old.newest.n if old is not None and old.newest is not None else 0
     if release.n > top + target.place(top):  # as many are above it
         message = f"release {release.n} skips numbers: release {top} is the newest of the base"
-        yield ground.about(change, "number", message, "promote again")
-    if release.at - ground.now > _CLOCK_SKEW:
+        yield facts.about(change, "number", message, "promote again")
+    if release.at - facts.now > _CLOCK_SKEW:
         message = f"release {release.n} is from the future"
-        yield ground.about(change, "future", message, "promote again")
+        yield facts.about(change, "future", message, "promote again")
     if old is not None and old.newest is not None and release.at < old.newest.at:
         message = f"release {release.n} says that it is older than release {old.newest.n}"
-        yield ground.about(change, "backdated", message, "promote again")
-    elif ground.now - release.at > _OLD:
+        yield facts.about(change, "backdated", message, "promote again")
+    elif facts.now - release.at > _OLD:
         message = f"release {release.n} is new here and says {release.at:%Y-%m-%d}"
-        yield ground.about(change, "backdated", message, severity="notice")
+        yield facts.about(change, "backdated", message, severity="notice")
 
 
 def _overrides(
-    ground: Ground, change: TargetChange, release: Release, rules: Rules
+    facts: ChangeFacts, change: TargetChange, release: Release, rules: Rules
 ) -> Iterator[Finding]:
     if not release.overrides:
         return
     if not rules.allow_overrides:
         message = f"overrides are forbidden in {change.target.environment}"
-        yield ground.about(change, "allow-overrides", message)
+        yield facts.about(change, "allow-overrides", message)
     if not release.why:
         message = f"release {release.n} sets rules aside and gives no reason"
-        yield ground.about(change, "why", message)
+        yield facts.about(change, "why", message)
 
 
 def _breaches(
-    ground: Ground, change: TargetChange, release: Release, rules: Rules
+    facts: ChangeFacts, change: TargetChange, release: Release, rules: Rules
 ) -> Iterator[Finding]:
     target = change.target
-    if str(target) in ground.dead:
+    if str(target) in facts.dead:
         return
-    facts = (rules, target.task, release.bundle, ground.base)
-    shutdown = ground.shutdowns.get(str(target)) if target.newest == release else None
-    days = (shutdown.date - ground.now.date()).days if shutdown else None
-    held = policy.hold_at_source(*facts, ground.now)
+    said = (rules, target.task, release.bundle, facts.base)
+    shutdown = facts.shutdowns.get(str(target)) if target.newest == release else None
+    days = (shutdown.date - facts.now.date()).days if shutdown else None
+    held = policy.hold_at_source(*said, facts.now)
     breaches: list[Breach | None] = [
-        policy.order_breach(*facts, ground.live, ground.now),
-        policy.soak_breach(*facts, ground.live, ground.now)
-        or _unseen_soak(ground, change, release, rules),
-        policy.freeze_breach(rules, ground.now),
+        policy.order_breach(*said, facts.live, facts.now),
+        policy.soak_breach(*said, facts.live, facts.now)
+        or _unseen_soak(facts, change, release, rules),
+        policy.freeze_breach(rules, facts.now),
         policy.runway_breach(rules, days),
     ]
     if held is not None and breaches[0] is not None:
@@ -223,10 +223,10 @@ def _breaches(
         message = f"{release.bundle.model} is on hold in {source}: {hold.why}"
         unhold = f"fftdeploy unhold {source} --why TEXT"
         hint = unhold if _is_live(target, release) else _LEAVE_OUT
-        yield ground.about(change, "hold", message, hint)
+        yield facts.about(change, "hold", message, hint)
     for breach in filter(None, breaches):
         is_set_aside = breach.code in release.overrides and rules.allow_overrides
-        yield ground.about(
+        yield facts.about(
             change,
             f"policy-{breach.code}",
             breach.message + (" (overridden)" if is_set_aside else ""),
@@ -235,7 +235,7 @@ def _breaches(
 
 
 def _unseen_soak(
-    ground: Ground, change: TargetChange, release: Release, rules: Rules
+    facts: ChangeFacts, change: TargetChange, release: Release, rules: Rules
 ) -> Breach | None:
     """Doubt a soak that the record claims and the base's history does not show.
 
@@ -243,39 +243,37 @@ def _unseen_soak(
     """
     if not rules.soak or not rules.sources:
         return None
-    start = ground.now - rules.soak
-    found = (ground.base.targets.get((change.target.task, source)) for source in rules.sources)
-    if any(ground.was_live(target, release.bundle, start) for target in found if target):
+    start = facts.now - rules.soak
+    found = (facts.base.targets.get((change.target.task, source)) for source in rules.sources)
+    if any(facts.was_live(target, release.bundle, start) for target in found if target):
         return None
     asked = short_duration(rules.soak)
     return Breach("soak", f"the base did not have {release.bundle} live {asked} ago")
 
 
-def _rollback(ground: Ground, change: TargetChange) -> Iterator[Finding]:
+def _rollback(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
     """Judge a row that claims to go back: it needs no gate, so that it must go back to a release.
 
     Only what the base has a record of, with a prompt that the base has, was ever let through; a
     release of the change itself is judged by its own row.
     """
-    release, target, old = change.release, change.target, ground.old(change.target)
+    release, target, old = change.release, change.target, facts.old(change.target)
     if release is None:
         return
-    yield from _row(ground, change, release)
+    yield from _row(facts, change, release)
     to = release.to or 0
     back = old.by_number.get(to, target.by_number.get(to)) if old else None
     if old is None or back is None:
         message = f"release {release.n} goes back to release {to}, which the base has not"
-        yield ground.about(change, "rollback", message, _LEAVE_OUT)
+        yield facts.about(change, "rollback", message, _LEAVE_OUT)
         return
     if release.bundle != back.bundle and not _is_known(old, release.bundle, back.bundle):
         message = f"release {release.n} says rollback, and is not what release {back.n} was"
-        yield ground.about(change, "rollback", message, f"fftdeploy promote {target}")
+        yield facts.about(change, "rollback", message, f"fftdeploy promote {target}")
     live = change.before
-    if live is not None and live != release.bundle and not _removes(target, live, ground, release):
+    if live is not None and live != release.bundle and not _removes(target, live, facts, release):
         message = f"release {release.n} puts no hold on what it removed"
-        yield ground.about(
-            change, "rollback", message, f"undo it, and: fftdeploy rollback {target}"
-        )
+        yield facts.about(change, "rollback", message, f"undo it, and: fftdeploy rollback {target}")
 
 
 def _is_known(old: Target, bundle: Bundle, back: Bundle) -> bool:
@@ -284,36 +282,36 @@ def _is_known(old: Target, bundle: Bundle, back: Bundle) -> bool:
     return same and (bundle.profile, bundle.profile_sha) in old.prompts
 
 
-def _removes(target: Target, live: Bundle, ground: Ground, release: Release) -> bool:
+def _removes(target: Target, live: Bundle, facts: ChangeFacts, release: Release) -> bool:
     """Tell whether what was live is on hold, was, or needs none: an overshoot is put right."""
-    old = ground.old(target)
+    old = facts.old(target)
     origin = old.newest_origins.get(live) if old else None
     is_forward = origin is not None and target.origin(release) > origin
     # One that was lifted again is listed as such.
-    return is_forward or target.unlifted.hold_on(live, ground.now) is not None
+    return is_forward or target.unlifted.hold_on(live, facts.now) is not None
 
 
-def _unexplained(ground: Ground, change: TargetChange) -> Iterator[Finding]:
+def _unexplained(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
     target = change.target
-    is_first = ground.old(target) is None and not target.releases
-    if is_first and not ground.policy.rules(target.environment).protected:
+    is_first = facts.old(target) is None and not target.releases
+    if is_first and not facts.policy.rules(target.environment).protected:
         return  # a beginner's file: `unrecorded` says what to do
     hint = "undo it"
     if change.below in {("model",), ("profile",)}:  # `adopt` records what is live, and nothing else
         hint += f', or record it: fftdeploy adopt {target} --why "TEXT"'
-    yield ground.about(change, "unexplained", change.message, hint)
+    yield facts.about(change, "unexplained", change.message, hint)
 
 
-def _removed_release(ground: Ground, change: TargetChange) -> Iterator[Finding]:
+def _removed_release(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
     hint = f"undo the revert, and: fftdeploy rollback {change.target}"
-    yield ground.about(change, "removed-release", change.message, hint)
+    yield facts.about(change, "removed-release", change.message, hint)
 
 
-def _removed_target(ground: Ground, change: TargetChange) -> Iterator[Finding]:
-    protected = ground.policy.rules(change.target.environment).protected
+def _removed_target(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
+    protected = facts.policy.rules(change.target.environment).protected
     severity: Literal["error", "notice"] = "error" if protected else "notice"
     message = f"{change.target} is gone: applications that ask for it will fail"
-    yield ground.about(change, "removed-target", message, severity=severity)
+    yield facts.about(change, "removed-target", message, severity=severity)
 
 
 _JUDGES = {

@@ -3,7 +3,10 @@
 Applications take the nearest file: one that is nearer to a program decides what that one calls.
 """
 
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -17,6 +20,7 @@ NAMES = frozenset({files.NAME, policy.FILE_NAME})
 # In any case, as some file systems find them; a folder or a submodule can have such a name, too.
 _PATTERNS = (":(top,icase)*.toml", ":(top,icase)*.toml/*")
 _SUBMODULE = "160000"
+_COMMAND_LAST = re.compile(r"(^|: )fftdeploy [^,;]+$")
 _ADVICE = "set FFTDEPLOY_FILE for applications, and: fftdeploy check --file"
 
 
@@ -163,3 +167,13 @@ def _is_touched(path: str, changed: Iterable[str]) -> bool:
 
 def _folder(path: str) -> str:
     return path.rpartition("/")[0] or "the top folder"
+
+
+def of_file(name: str, finding: Finding) -> Finding:
+    """Return a finding with the file that it is in: its targets may be called as ours are."""
+    subject, hint = finding.subject, finding.hint
+    if subject != name:
+        subject = f"{name} {subject}"
+    if _COMMAND_LAST.search(hint):
+        hint += f" --file {shlex.quote(name)}"
+    return replace(finding, subject=subject, hint=hint)

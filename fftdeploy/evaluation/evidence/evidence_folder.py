@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from fftdeploy import files
-from fftdeploy.errors import ConfigError, DiskError, InconclusiveError, UsageError
+from fftdeploy.errors import ConfigError, DiskError, FftdeployError, InconclusiveError, UsageError
 from fftdeploy.evaluation.evidence import evidence as records
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence
 from fftdeploy.evaluation.gate.gate import Best, judge
@@ -96,6 +96,21 @@ class EvidenceFolder:
         if isinstance(found, Stored):
             return found
         raise found
+
+    def problem_of(self, task: str, evidence: str) -> FftdeployError | None:
+        """Return what is wrong with a piece of evidence; None where it can be read."""
+        try:
+            self.read(self.path_of(evidence, task))
+        except FftdeployError as error:
+            return error
+        return None
+
+    def is_judged(self, task: str, bundle: Bundle) -> bool:
+        """Tell whether any evidence about `bundle` does not speak against it."""
+        return any(
+            stored.evidence.candidate == bundle and stored.verdict.ruling != "fail"
+            for stored in self.of_task(task)
+        )
 
     def of_task(self, task: str) -> list[Stored]:
         """Return the evidence of `task`, newest first; what can't be compared is left out."""

@@ -5,7 +5,8 @@ then of what a success has.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, cast
 
 from fftdeploy.errors import OUTCOMES
 from fftdeploy.output.results import properties
@@ -23,7 +24,7 @@ _BUNDLE_KEYS = ("model", "provider", "profile")
 def output(results: Mapping[str, type]) -> Schema:
     """Describe the one document that a command prints with `--json`; `results` is their types."""
     parts = _parts()
-    typed = {name: _command(name, *properties(kind, parts)) for name, kind in results.items()}
+    typed = {name: _typed(name, kind, parts) for name, kind in results.items()}
     commands = {**_commands(), **typed}
     return {
         "$schema": DIALECT,
@@ -33,6 +34,12 @@ def output(results: Mapping[str, type]) -> Schema:
     }
 
 
+def _typed(name: str, kind: type, parts: dict[str, Schema]) -> Schema:
+    described, always = properties(kind, parts)
+    finds = any(item.name == "findings" for item in fields(cast("Any", kind)))
+    return _command(name, described, (*always, "findings") if finds else always)
+
+
 def _commands() -> dict[str, Schema]:
     asked = {"api": _ref("api")}
     return {
@@ -40,17 +47,6 @@ def _commands() -> dict[str, Schema]:
             "status",
             asked | {"verified": _FLAG, "targets": many(_ref("standing"))},
             ("verified", "targets"),
-        ),
-        "check": _command(
-            "check",
-            asked
-            | {
-                "verified": _FLAG,
-                "unverified_because": {"type": ["string", "null"]},
-                "targets": many(_ref("checked")),
-            }
-            | {"elsewhere": many(_whole({"file": text(), **_proposed()})), **_proposed()},
-            ("verified", "targets", "findings"),
         ),
         "history": _command("history", {"at": text(_UTC), "targets": many(_past())}, ("targets",)),
         "diff": _command("diff", *difference.diff(_TARGET)),
@@ -72,15 +68,6 @@ def _commands() -> dict[str, Schema]:
         },
         **_without_a_file(),
     }
-
-
-def _proposed() -> dict[str, Schema]:
-    """Describe what `check --base` says of a change and of what it is to be merged into."""
-    base = {"ref": text(), "commit": text(), "merge_base": text()}
-    known = {key: text() for key in ("target", "kind", "message")}
-    unknown = ("model", "previous", "evidence", "standing", "ruling")
-    known |= {key: _or_null(text()) for key in unknown} | {"release": _or_null(_NUMBER)}
-    return {"base": _whole(base), "changes": many(_whole(known))}
 
 
 def _without_a_file() -> dict[str, Schema]:
@@ -153,7 +140,6 @@ def _parts() -> dict[str, Schema]:
         "held": _whole(_hold()),
         "standing": _whole(_standing()),
         "verdict": quality.verdict(),
-        "checked": _whole({"target": _TARGET, "model": text(), "readiness": text()}),
     }
 
 

@@ -1,40 +1,49 @@
 """The evidence that a proposed release names: is it about this, and who saw it made?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy import git
-from fftdeploy.cli.against import Trust
-from fftdeploy.cli.session import Session
 from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError
 from fftdeploy.files.folders import RUNS
 from fftdeploy.planning.finding import Finding
 from fftdeploy.pull_request import change_rules
-from fftdeploy.pull_request.change_rules import Ground
+from fftdeploy.pull_request.change_rules import ChangeFacts
 from fftdeploy.pull_request.changes import TargetChange
-from fftdeploy.releases.deployments import Release
+from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:  # a change that no gate asks about pays for none of it
-    from fftdeploy.commands.quality_bar import QualityBar
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
+    from fftdeploy.evaluation.evidence.quality_bar import QualityBar
     from fftdeploy.pull_request.base_ref import BaseRef
 
 Standing = Literal["base", "this job", "claimed", "re-run"]
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose word counts about evidence that came with a change."""
+
+    accept_claimed: bool = False
+    evaluate: "Callable[[Target, Bundle], Stored] | None" = None
+    """Makes the evidence of a release again, by the base's examples and gate."""
+
+
 @dataclass
-class Claims:
+class ProposedEvidence:
     """Judges the evidence of each proposed release by the base's gate, examples and graders."""
 
-    session: Session
     workspace: Workspace
     base: "BaseRef"
-    ground: Ground
+    facts: ChangeFacts
     trust: Trust
+    bar: "Callable[[Workspace, str], QualityBar]"
+    """What the policy of a workspace asks of the candidates of a target."""
+    environ: Mapping[str, str]
     found: dict[tuple[str, int], tuple["Stored", Standing]] = field(default_factory=dict)
     """Target and number of a release -> its evidence, and who saw it made."""
     made_again: set[tuple[str, str]] = field(default_factory=set)
@@ -47,19 +56,17 @@ class Claims:
 
         Raises:
             ConfigError: The base's examples are not usable.
-            FftdeployError: What `Evaluation.run` raises, with `rerun`.
+            FftdeployError: What kept the evaluation from being made, with `rerun`.
         """
         release, target = change.release, change.target
-        rules = self.ground.policy.rules(target.environment)
+        rules = self.facts.policy.rules(target.environment)
         if release is None or change.kind == "rollback" or not rules.protected:
             return
-        if self.ground.policy.gate(target.task) is None or self._is_first_record(change, release):
+        if self.facts.policy.gate(target.task) is None or self._is_first_record(change, release):
             return
-        if change_rules.is_record_below(self.ground, change):
+        if change_rules.is_record_below(self.facts, change):
             return
-        from fftdeploy.commands.quality_bar import QualityBar
-
-        bar = QualityBar(self.session, self.base.tip, str(target))
+        bar = self.bar(self.base.tip, str(target))
         try:
             _ = bar.examples
         except ConfigError as error:
@@ -75,10 +82,10 @@ class Claims:
 
     def _is_first_record(self, change: TargetChange, release: Release) -> bool:
         """Tell whether what the base has live gets its first release: nothing is made live."""
-        old = self.ground.old(change.target)
+        old = self.facts.old(change.target)
         if old is None or old.releases or change.kind != "adopt":
             return False
-        return release.bundle == self.ground.live(old)
+        return release.bundle == self.facts.live(old)
 
     def _stored(
         self, change: TargetChange, release: Release, bar: "QualityBar", evidence: str
@@ -100,13 +107,13 @@ class Claims:
         self.found[str(change.target), release.n] = stored, standing
         # Whatever else the change goes through: what it replaces is what the base has live.
         question = bar.question(release.bundle, bar.baseline)
-        if wrong := problem(question, stored, self.ground.now) or self._death(change, stored):
+        if wrong := problem(question, stored, self.facts.now) or self._death(change, stored):
             message = f"evidence {stored.short} does not count: {wrong}"
             yield self._about(change, "evidence", message, f"fftdeploy eval {change.target}")
             return
         yield from self._verdict(change, release, bar, stored)
         for newer in self._newer(folder.of_task(change.target.task), stored):
-            if not problem(question, newer, self.ground.now) and newer.verdict.ruling != "pass":
+            if not problem(question, newer, self.facts.now) and newer.verdict.ruling != "pass":
                 message = f"newer evidence {newer.short} says {newer.verdict.ruling}"
                 yield self._about(change, "evidence", message, f"fftdeploy report {newer.short}")
         if standing == "claimed":
@@ -150,13 +157,13 @@ class Claims:
         """Leave out what git does not know: it is no part of what will be merged."""
         folder = self.workspace.folder
         names = [path.relative_to(folder).as_posix() for path in paths]
-        known = git.tracked(folder, names, self.session.environ) if names else []
+        known = git.tracked(folder, names, self.environ) if names else []
         return [path for path, name in zip(paths, names, strict=True) if name in known]
 
     def _beside(
         self, path: Path, code: str, message: str, severity: Literal["error", "notice"]
     ) -> Finding:
-        shown = Path(self.session.place).parent / path.relative_to(self.workspace.folder)
+        shown = Path(self.facts.shown).parent / path.relative_to(self.workspace.folder)
         trust = f"fftdeploy check --base {self.base.ref} --accept-claimed, or leave it out"
         hint = trust if severity == "error" else ""
         return Finding(code, severity, path.parent.name, message, str(shown), 1, hint)
@@ -175,7 +182,7 @@ class Claims:
 
         baseline = stored.evidence.baseline
         rests = baseline.how == "recorded" or baseline.why == DEAD
-        is_dead = str(change.target) in self.ground.dead
+        is_dead = str(change.target) in self.facts.dead
         return "what is live was dead for it, and is not proved to be" if rests > is_dead else ""
 
     def _verdict(
@@ -188,18 +195,18 @@ class Claims:
         if verdict.ruling == "fail":
             yield self._about(change, "gate", said, f"fftdeploy report {stored.short}")
             return
-        rules = self.ground.policy.rules(change.target.environment)
+        rules = self.facts.policy.rules(change.target.environment)
         is_let_through = bar.rules.on_inconclusive == "allow" and verdict.may_be_allowed
         is_let_through |= "inconclusive" in release.overrides and rules.allow_overrides
         is_let_through &= all(reason.code != "too-few" for reason in verdict.reasons)
         severity: Literal["error", "notice"] = "notice" if is_let_through else "error"
         hint = f"fftdeploy size {change.target}"
-        yield self.ground.about(change, "inconclusive", said, hint, severity)
+        yield self.facts.about(change, "inconclusive", said, hint, severity)
 
     def _claimed(self, change: TargetChange, stored: "Stored") -> Finding:
         message = f"evidence {stored.short} is claimed in this change: nobody here saw it made"
         if self.trust.accept_claimed:
-            return self.ground.about(change, "claimed", message, severity="notice")
+            return self.facts.about(change, "claimed", message, severity="notice")
         hint = f"fftdeploy check --base {self.base.ref} --rerun, or --accept-claimed"
         return self._about(change, "claimed", message, hint)
 
@@ -215,7 +222,7 @@ class Claims:
             header = read_header(run, self.workspace.folder)
         if header is None or header.task != stored.evidence.task or _is_linked(run):
             return "claimed"
-        repository = git.open_repository(self.workspace.folder, self.session.environ)
+        repository = git.open_repository(self.workspace.folder, self.environ)
         # The log of a run is never committed: one that is came with the change.
         return "claimed" if repository.is_tracked(run) else "this job"
 
@@ -223,20 +230,14 @@ class Claims:
         self, change: TargetChange, release: Release, bar: "QualityBar"
     ) -> Iterator[Finding]:
         """Evaluate again, by the base's examples and gate; what that finds is what counts."""
-        from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags
         from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 
         target = change.target
         self.base.lay_out_evidence(target.task)
         if release.bundle.profile is not None:
             self.base.lay_out_profile(release.bundle.profile)
-        flags = EvaluationFlags(
-            max_usd=self.trust.max_usd,
-            max_requests=self.trust.max_requests,
-            fresh=True,
-        )
-        evaluation = Evaluation(self.session, self.base.tip, str(target), flags)
-        stored = evaluation.run([release.bundle])[0]
+        assert self.trust.evaluate is not None  # noqa: S101 - `rerun` is asked for only with it
+        stored = self.trust.evaluate(target, release.bundle)
         EvidenceFolder(self.workspace.folder).write(stored.evidence, stored.verdict)
         self.found[str(target), release.n] = stored, "re-run"
         self._excuse_claimed(target.task, release)
@@ -253,7 +254,7 @@ class Claims:
                 self.made_again.add((task, claimed.id))
 
     def _about(self, change: TargetChange, code: str, message: str, hint: str = "") -> Finding:
-        return self.ground.about(change, code, message, hint)
+        return self.facts.about(change, code, message, hint)
 
 
 def _is_linked(path: Path) -> bool:

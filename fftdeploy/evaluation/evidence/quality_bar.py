@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from fftdeploy import names
-from fftdeploy.commands.context import Context
 from fftdeploy.errors import ConfigError, GateError, InconclusiveError
 from fftdeploy.evaluation.evidence import evidence_folder
 from fftdeploy.evaluation.evidence.evidence import content_sha
@@ -27,6 +27,15 @@ _CALLED = {"must_pass": "tag", "slices": "key in its meta"}
 
 
 @dataclass(frozen=True, slots=True)
+class AskedHost:
+    """Whom this run of a command asks: evidence counts only about the same."""
+
+    address: str = ""
+    """"" where nobody can be asked; so is `kind`, or while only the host could tell."""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """Evidence that is about exactly this, or why there is none."""
 
@@ -39,13 +48,21 @@ class Found:
 class QualityBar:
     """What the policy asks of a target's candidates; files are opened when they are asked for."""
 
-    def __init__(self, context: Context, workspace: Workspace, target: str) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        target: str,
+        *,
+        now: Callable[[], datetime],
+        host: Callable[[], AskedHost] = AskedHost,
+    ) -> None:
         """Take the gate of the target's task.
 
         Raises:
             ConfigError: The task has none.
         """
-        self.context = context
+        self.now = now
+        self.host = host
         self.workspace = workspace
         self.target = target
         self.task = target.partition("/")[0]
@@ -96,7 +113,7 @@ class QualityBar:
             root=self.workspace.folder,
             item=self.rules.item,
             check=self.grading.reference_problem,
-            now=self.context.now(),
+            now=self.now(),
         )
 
     @property
@@ -185,14 +202,9 @@ class QualityBar:
             gate_sha=content_sha(self.rules.content),
             repeats=self.rules.repeats,
             max_age=self.rules.max_age,
-            address=self.context.settings.base_url if self.context.has_key else "",
-            kind=self.kind,
+            address=self.host().address,
+            kind=self.host().kind,
         )
-
-    @property
-    def kind(self) -> str:
-        """The kind of host that this context asks; "" while that is not known."""
-        return self.context.host_kind if self.context.has_key else ""
 
     def look(self, candidate: Bundle, baseline: Bundle | None) -> Found:
         """Find the newest evidence about exactly this.
@@ -201,7 +213,7 @@ class QualityBar:
             ConfigError: The evidence that would count was edited.
         """
         self.folder.require_whole(self.task)  # the one that was edited may be the newest
-        question, now = self.question(candidate, baseline), self.context.now()
+        question, now = self.question(candidate, baseline), self.now()
         why = ""
         for stored in self.folder.of_task(self.task):
             if stored.evidence.candidate != candidate:

@@ -9,7 +9,7 @@ from fftdeploy.pull_request.base_ref import BaseRef
 from fftdeploy.workspace import Workspace
 
 
-def lost_records(workspace: Workspace, base: BaseRef, shown: str) -> Iterator[Finding]:
+def removed_records(workspace: Workspace, base: BaseRef, shown: str) -> Iterator[Finding]:
     """List evidence that is gone, and prompts that are not what a release was live with any more.
 
     `shown` is how findings name the deployments file.

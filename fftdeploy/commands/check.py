@@ -1,0 +1,389 @@
+"""Check: everything the files and the API prove, and one outcome for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
+from fftdeploy.commands.context import Context, one_of
+from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.live_models import LiveModels
+from fftdeploy.commands.views import TargetName
+from fftdeploy.errors import (
+    AUTH,
+    FINDING,
+    OK,
+    UNVERIFIED,
+    ConfigError,
+    FftdeployError,
+    Outcome,
+    UsageError,
+)
+from fftdeploy.output.results import OMITTED, UNPRINTED
+from fftdeploy.planning import findings
+from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.planning.finding import Finding
+from fftdeploy.pull_request import second_files
+from fftdeploy.releases.deployments import Bundle, Target
+from fftdeploy.workspace import Workspace, select
+
+if TYPE_CHECKING:  # `check` without a base compares with nothing
+    from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
+    from fftdeploy.pull_request.change_rules import ChangeFacts
+    from fftdeploy.pull_request.changes import TargetChange
+    from fftdeploy.pull_request.evidence import ProposedEvidence
+    from fftdeploy.pull_request.proposal import Proposal
+
+_AT_ONCE = 20
+_GRAVEST = (FINDING, AUTH, UNVERIFIED, OK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions(Options):
+    """What may be said to `check`."""
+
+    targets: tuple[str, ...] = field(default=(), kw_only=False)
+    """Targets, tasks, or globs such as `*/production`; none for all."""
+    offline: bool = False
+    probe: bool = False
+    """Send each live model one short message."""
+    base: str | None = None
+    """Judge what changed since this ref, by its policy."""
+    allow_policy_change: bool = False
+    rerun: bool = False
+    """Make the evidence of what changed again."""
+    accept_claimed: bool = False
+    """Trust evidence that came along with the change."""
+    max_usd: float | None = None
+    max_requests: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTarget:
+    """A target, and whether its live model was proved to be ready."""
+
+    target: TargetName
+    model: str
+    readiness: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedBase:
+    """What a change is to be merged into."""
+
+    ref: str
+    commit: str
+    merge_base: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedChange:
+    """One thing that a change does to a target."""
+
+    target: str
+    kind: str
+    message: str
+    release: int | None
+    model: str | None
+    previous: str | None
+    evidence: str | None
+    standing: str | None
+    """Who saw the evidence made: `base`, `this job`, `claimed`, `re-run`."""
+    ruling: str | None
+    change: "TargetChange" = field(metadata=UNPRINTED)
+    stored: "Stored | None" = field(metadata=UNPRINTED)
+    is_wrong: bool = field(metadata=UNPRINTED)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """What a change does in a deployments file that lies elsewhere in the tree."""
+
+    file: str
+    base: ComparedBase
+    changes: tuple[ProposedChange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What was found; the gravest finding is the outcome."""
+
+    verified: bool
+    """Whether the API was asked about every live model."""
+    unverified_because: str | None
+    targets: tuple[CheckedTarget, ...]
+    base: ComparedBase | None = field(default=None, metadata=OMITTED)
+    changes: tuple[ProposedChange, ...] | None = field(default=None, metadata=OMITTED)
+    elsewhere: tuple[CheckedFile, ...] | None = field(default=None, metadata=OMITTED)
+    findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
+    outcome: Outcome = field(metadata=UNPRINTED)
+    shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict, metadata=UNPRINTED)
+    """Of each target in which the change makes a model live."""
+
+
+def run(context: Context, options: CheckOptions) -> Checked:
+    """Check both files, their history, and that what is live works.
+
+    With `base`, also what the working tree changes, by the files of that ref.
+
+    Raises:
+        UsageError: There is no such base, or no targets of that name.
+        ConfigError: A file is not valid.
+        FftdeployError: With `rerun`, what kept the evaluation from being made.
+    """
+    one_of({"--offline": options.offline, "--probe": options.probe})
+    again = options.rerun
+    trusted = {"--rerun": again, "--accept-claimed": options.accept_claimed}
+    one_of({**trusted, "--offline": options.offline and again})
+    beside = {
+        "--allow-policy-change": options.allow_policy_change,
+        **trusted,
+        "--max-usd": options.max_usd is not None,
+        "--max-requests": options.max_requests,
+    }
+    if options.base is None and (given := [flag for flag, value in beside.items() if value]):
+        raise UsageError(f"{given[0]} goes with --base", hint="fftdeploy check --base origin/main")
+    return _Check(context, options).run()
+
+
+check = door(run, CheckOptions)
+
+
+class _Check:
+    """One run of `check`; it looks at everything before it says anything."""
+
+    def __init__(self, context: Context, options: CheckOptions, *, is_second: bool = False) -> None:
+        """Take what to check; `is_second` is a file that lies elsewhere than the one asked for."""
+        self.context = context
+        self.options = options
+        self.is_online = not options.offline and (context.has_key or options.probe)
+        self.is_second = is_second
+        self.elsewhere: list[CheckedFile] = []
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The files of the working tree."""
+        return self.context.workspace
+
+    @cached_property
+    def targets(self) -> list[Target]:
+        """The targets that are looked at."""
+        return select(self.workspace.deployments, self.options.targets)
+
+    @property
+    def _unasked(self) -> str:
+        """Say why no model is asked about; "" where the live ones are."""
+        if self.options.offline:
+            return "--offline"
+        if not self.targets:
+            return "there are no targets"
+        return "" if self.is_online else "OPENAI_API_KEY is not set"
+
+    def run(self) -> Checked:
+        _ = self.workspace.policy  # what is wrong with a file costs no request
+        for target in self.targets:
+            live_bundle(target, self.workspace.sha)
+        self._check_examples()
+        if self.options.base is None:
+            return self._judge(None)
+        from fftdeploy.pull_request.base_ref import open_base
+        from fftdeploy.pull_request.proposal import Proposal
+
+        with open_base(self.workspace, self.options.base, self.context.environ) as base:
+            place = self.context.place
+            return self._judge(Proposal(self.workspace, base, place, is_second=self.is_second))
+
+    def _judge(self, proposal: "Proposal | None") -> Checked:
+        changed = set(proposal.made_live) if proposal else set()
+        readiness = self._ask(changed) if self.is_online else {}
+        shutdowns = {str(target): self._shutdown(target, readiness) for target in self.targets}
+        facts = findings.FindingFacts(
+            self.workspace.deployments,
+            self.workspace.policy,
+            self.workspace.sha,
+            self.context.now(),
+            self.context.place,
+            readiness,
+            shutdowns,
+            lambda task, evidence: self._evidence().problem_of(task, evidence),
+            lambda task, bundle: self._evidence().is_judged(task, bundle),
+        )
+        against: list[Finding] = []
+        if proposal is not None:
+            facts = replace(facts, policy=proposal.base.tip.policy)
+            against = self._judge_proposal(proposal, readiness, shutdowns)
+        found = findings.without_twins(against, findings.find(facts, self.targets))
+        outcome = _outcome(found, readiness)
+        if not self.is_second:
+            second, ends = self._second_files(proposal)
+            found = [*found, *second]
+            outcome = min(outcome, _outcome(found, {}), *ends, key=_GRAVEST.index)
+        result = Checked(
+            verified=not self._unasked,
+            unverified_because=self._unasked or None,
+            targets=tuple(self._target(target, readiness) for target in self.targets),
+            findings=tuple(found),
+            outcome=outcome,
+        )
+        if proposal is None:
+            return result
+        base = proposal.base
+        return replace(
+            result,
+            base=ComparedBase(base.ref, base.commit, base.parted),
+            changes=_changes(proposal, found),
+            elsewhere=None if self.is_second else tuple(self.elsewhere),
+            shutdowns={n: shutdowns[n] for n in proposal.made_live if n in shutdowns},
+        )
+
+    @staticmethod
+    def _target(target: Target, readiness: Mapping[str, Readiness]) -> CheckedTarget:
+        known = readiness[str(target)].state if readiness else "not-asked"
+        return CheckedTarget(str(target), target.model, known)
+
+    def _judge_proposal(
+        self,
+        proposal: "Proposal",
+        readiness: Mapping[str, Readiness],
+        shutdowns: Mapping[str, Shutdown | None],
+    ) -> list[Finding]:
+        """List what speaks against a change."""
+        from fftdeploy.pull_request.evidence import ProposedEvidence, Trust
+
+        base, options = proposal.base, self.options
+
+        def evaluate(target: Target, candidate: Bundle) -> "Stored":
+            from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags
+
+            flags = EvaluationFlags(
+                max_usd=options.max_usd, max_requests=options.max_requests, fresh=True
+            )
+            evaluation = Evaluation(self.context, base.tip, str(target), flags)
+            return evaluation.run([candidate])[0]
+
+        def evidence(facts: "ChangeFacts") -> "ProposedEvidence":
+            return ProposedEvidence(
+                self.workspace,
+                base,
+                facts,
+                Trust(options.accept_claimed, evaluate if options.rerun else None),
+                self.context.quality_bar,
+                self.context.environ,
+            )
+
+        dead = proposal.dead(self.context.prover()) if self.is_online else frozenset[str]()
+        return proposal.findings(
+            self.context.now(),
+            readiness,
+            shutdowns,
+            dead,
+            evidence,
+            self.context.shown,
+            allow_policy_change=options.allow_policy_change,
+        )
+
+    def _second_files(self, proposal: "Proposal | None") -> tuple[list[Finding], list[Outcome]]:
+        """Find deployments files elsewhere in the tree, and judge those that the change touches."""
+        if proposal is None:
+            try:
+                there = second_files.tracked(self.workspace, self.context.environ)
+            except UsageError as error:
+                self.context.console.note(f"note: not looked for a second file: {error.message}")
+                return [], []
+            return self._notices(there), []
+        elsewhere = proposal.elsewhere
+        found = self._notices([p for p in elsewhere.there if p not in elsewhere.added])
+        ends = []
+        if self.is_online:
+            self.context.prover(concurrency=_AT_ONCE)  # one conversation for all of them
+        for path in elsewhere.touched:
+            options = replace(self.options, targets=())
+            other = _Check(self.context.about(path), options, is_second=True)
+            name = self.context.shown(path)
+            try:
+                end = other.run()
+            except ConfigError as error:
+                found += self._unjudged(path, error, proposal)
+                continue
+            found += [second_files.of_file(name, finding) for finding in end.findings]
+            ends.append(end.outcome)
+            assert end.base is not None  # noqa: S101 - it was compared with one
+            self.elsewhere.append(CheckedFile(name, end.base, end.changes or ()))
+        return found, ends
+
+    def _notices(self, paths: list[str]) -> list[Finding]:
+        return [*second_files.notices(paths, {path: self.context.shown(path) for path in paths})]
+
+    def _unjudged(self, path: str, error: FftdeployError, proposal: "Proposal") -> list[Finding]:
+        """Refuse a file that is no valid one, unless it is a regular file that is as it was."""
+        needs_leave = proposal.base.differs(path) and not self.options.allow_policy_change
+        name = self.context.shown(path)
+        message = f"{path} cannot be judged: {error.message}"
+        severity: Literal["error", "notice"] = "error" if needs_leave else "notice"
+        return [Finding(second_files.CODE, severity, name, message, name, 1, error.hint)]
+
+    def _check_examples(self) -> None:
+        """Read the examples and graders of every task that has a gate, and is looked at.
+
+        Raises:
+            ConfigError: Located at the first fault of a file.
+        """
+        tasks = [target.task for target in self.targets]
+        if not self.options.targets:  # those that wait for their first target, too
+            tasks += self.workspace.policy.tasks
+        for task in dict.fromkeys(tasks):
+            if self.workspace.policy.gate(task) is not None:
+                _ = self.context.quality_bar(self.workspace, f"{task}/").examples
+
+    def _evidence(self) -> "EvidenceFolder":
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
+
+        return EvidenceFolder(self.workspace.folder)
+
+    def _ask(self, changed: set[str]) -> dict[str, Readiness]:
+        """Return what the API proved about each target's live model; the changed ones answer."""
+        models = LiveModels(self.workspace, self.targets, self.context.prover(concurrency=_AT_ONCE))
+        return models.prove() if self.options.probe else models.look_up(changed)
+
+    def _shutdown(self, target: Target, readiness: dict[str, Readiness]) -> Shutdown | None:
+        """Return the shutdown date: from the API where it was asked, else from the table."""
+        if known := readiness.get(str(target)):
+            return known.shutdown
+        return find_shutdown(ModelFacts(target.model), None, self.context.kind_unasked)
+
+
+def _changes(proposal: "Proposal", found: list[Finding]) -> tuple[ProposedChange, ...]:
+    """Return what the change does, each with the evidence that was judged with it."""
+    wrong = {(f.subject, f.line) for f in found if f.severity == "error"}
+    made = []
+    for change in proposal.changes:
+        release = change.release
+        stored, standing = proposal.evidence_of(change)
+        made.append(
+            ProposedChange(
+                target=str(change.target),
+                kind=change.kind,
+                message=change.message,
+                release=release.n if release else None,
+                model=release.bundle.model if release else None,
+                previous=change.before.model if change.before else None,
+                evidence=stored.id if stored else None,
+                standing=standing,
+                ruling=stored.verdict.ruling if stored else None,
+                change=change,
+                stored=stored,
+                is_wrong=proposal.place_of(change) in wrong,
+            )
+        )
+    return tuple(made)
+
+
+def _outcome(found: list[Finding], readiness: dict[str, Readiness]) -> Outcome:
+    """Return the gravest outcome: 12 before 10 before 9 before 0."""
+    if any(finding.severity == "error" for finding in found):
+        return FINDING
+    unverified = [known for known in readiness.values() if known.state == "unverified"]
+    if any(known.is_auth for known in unverified):
+        return AUTH
+    return UNVERIFIED if unverified else OK
