@@ -180,6 +180,9 @@ def test_examples_that_cannot_settle_it_are_inconclusive(
     assert sized.out.splitlines()[-1] == f"eval refuses these: {said}"
     assert sized.err.splitlines()[-1] == f"next: fftdeploy review triage {way}"
     assert json.loads(command("size", TARGET, "--json").out)["refused"] == said
+    checked = json.loads(command("check", "--offline", "--json").out)["findings"]
+    told = [(each["message"], each["hint"]) for each in checked if each["code"] == "examples"]
+    assert told == [(said, f"fftdeploy review triage {way}")]
     assert (asked(sandbox), evidence()) == (0, [])
     assert Path("deployments.toml").read_bytes() == before
 

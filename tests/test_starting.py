@@ -1,6 +1,7 @@
 """init, schema, sandbox, and the example at the top of this repository."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -167,6 +168,17 @@ def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals, name: st
     assert listed == {model.id for model in ACME.models.values() if model.state.is_listed}
     assert date == "Sat, 21 Nov 2026 08:30:00 GMT"
     assert exports["FFTDEPLOY_NOW"] == "2026-11-21T08:30:00Z"
+
+
+def test_the_sandbox_tells_its_key_where_it_is_exported() -> None:
+    argv = [*MODULE, "sandbox", "--port", "0", "--json"]
+    environ = {**os.environ, "OPENAI_API_KEY": "sk-sandbox"}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environ, text=True) as process:
+        assert process.stdout is not None
+        document = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+        process.send_signal(signal.SIGTERM)
+
+    assert document["key"] == "sk-sandbox"
 
 
 def test_a_taken_port_is_a_wrong_call(command: Command) -> None:

@@ -1,6 +1,6 @@
 """Check: everything the files and the API prove, and one outcome for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -184,9 +184,9 @@ class _Check:
         _ = self.workspace.policy  # what is wrong with a file costs no request
         for target in self.targets:
             live_bundle(target, self.workspace.sha)
-        self._check_examples()
+        few = self._few_examples()
         if self.options.base is None:
-            return self._judge(None)
+            return self._judge(None, few)
         from fftdeploy.pull_request.base_ref import open_base
         from fftdeploy.pull_request.proposal import Proposal
 
@@ -194,7 +194,7 @@ class _Check:
             place = self.context.place
             return self._judge(Proposal(self.workspace, base, place, is_second=self.is_second))
 
-    def _judge(self, proposal: "Proposal | None") -> Checked:
+    def _judge(self, proposal: "Proposal | None", few: Iterable[Finding] = ()) -> Checked:
         changed = set(proposal.made_live) if proposal else set()
         readiness = self._ask(changed) if self.is_online else {}
         shutdowns = {str(target): self._shutdown(target, readiness) for target in self.targets}
@@ -213,7 +213,7 @@ class _Check:
         if proposal is not None:
             facts = replace(facts, policy=proposal.base.tip.policy)
             against = self._judge_proposal(proposal, readiness, shutdowns)
-        found = findings.without_twins(against, findings.find(facts, self.targets))
+        found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
         outcome = _outcome(found, readiness)
         if not self.is_second:
             second, ends = self._second_files(proposal)
@@ -323,18 +323,28 @@ class _Check:
         severity: Literal["error", "notice"] = "error" if needs_leave else "notice"
         return [Finding(second_files.CODE, severity, name, message, name, 1, error.hint)]
 
-    def _check_examples(self) -> None:
+    def _few_examples(self) -> list[Finding]:
         """Read the examples and graders of every task that has a gate, and is looked at.
+
+        Returns what `eval` would refuse, so that it is heard before somebody waits for it.
 
         Raises:
             ConfigError: Located at the first fault of a file.
         """
+        found: list[Finding] = []
         tasks = [target.task for target in self.targets]
         if not self.options.targets:  # those that wait for their first target, too
             tasks += self.workspace.policy.tasks
         for task in dict.fromkeys(tasks):
             if self.workspace.policy.gate(task) is not None:
-                _ = self.context.quality_bar(self.workspace, f"{task}/").examples
+                bar = self.context.quality_bar(self.workspace, f"{task}/")
+                where, hint = ", ".join(bar.rules.examples), f"fftdeploy review {task} --from FILE"
+                said = bar.too_few(1)
+                if error := bar.shortage():
+                    said, hint = error.message, error.hint
+                if said:
+                    found.append(Finding("examples", "notice", task, said, where, 1, hint))
+        return found
 
     def _evidence(self) -> "EvidenceFolder":
         from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
