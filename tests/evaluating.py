@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fftdeploy.api.client.async_connection import AsyncConnection
+from fftdeploy.api.client.plain import PlainClient
 from fftdeploy.api.settings import settings
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
@@ -139,7 +139,7 @@ def evaluate(
     time = time or Patience()
 
     async def main() -> None:
-        connection = AsyncConnection(known, max_connections=concurrency)
+        connection = PlainClient(known, max_connections=concurrency)
         throttle = Throttle(concurrency, random=lambda: 0.5, clock=time.clock, sleep=time.sleep)
         execution = Execution(
             run,

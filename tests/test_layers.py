@@ -40,6 +40,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 DOORS = {
     "openai": {"api.client"},
     "httpx2": {"api.client"},
+    "aiohttp": {"api.client.plain"},
     "rich": {"output"},
     "typer": {"cli"},
     "tomlkit": {"releases.edit"},

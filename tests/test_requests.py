@@ -9,7 +9,7 @@ from evaluating import PROFILE, arm, make_run, profile, spending
 from fault_server import KEY, FaultServer, Reply, close_at_once, error, hang, reply
 
 from fftdeploy.api.answers import Answer
-from fftdeploy.api.client.async_connection import AsyncConnection
+from fftdeploy.api.client.plain import PlainClient
 from fftdeploy.api.client.wire import duration_s, rate_limits
 from fftdeploy.api.settings import settings
 from fftdeploy.errors import PolicyError
@@ -347,7 +347,7 @@ def ask_directly(api: FaultServer, timeout_s: float = 5.0) -> Answer:
     known = settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": api.url})
 
     async def main() -> Answer:
-        connection = AsyncConnection(known, max_connections=2)
+        connection = PlainClient(known, max_connections=2)
         try:
             return await connection.send("chat", {"model": "m", "messages": []}, timeout_s)
         finally:

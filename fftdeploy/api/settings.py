@@ -62,8 +62,8 @@ class Settings:
     certificates: str
     """The file or folder of certificates to believe instead of the machine's; "" for those."""
     certificates_source: str
-    header_names: tuple[str, ...]
-    """Headers that `OPENAI_CUSTOM_HEADERS` adds; their values are nobody's business."""
+    headers: tuple[tuple[str, Secret], ...]
+    """Those that `OPENAI_CUSTOM_HEADERS` adds; their values are nobody's business."""
     provider: Provider = NOTHING_SAID
 
     @property
@@ -92,8 +92,9 @@ class Settings:
         line = f"API: {self.base_url} ({self.origin})"
         if self.through:
             line += f", {self.through}"
-        if self.header_names:
-            line += f", with headers {', '.join(self.header_names)} (from OPENAI_CUSTOM_HEADERS)"
+        if self.headers:
+            names = ", ".join(name for name, _ in self.headers)
+            line += f", with headers {names} (from OPENAI_CUSTOM_HEADERS)"
         if self.provider.kind:
             line += f", kind {self.provider.kind} (from {self.provider.source})"
         return line
@@ -135,7 +136,7 @@ def settings(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> S
         proxy_source=proxy_source,
         certificates=environ.get(certificates, ""),
         certificates_source=certificates,
-        header_names=_header_names(environ),
+        headers=_headers(environ),
         provider=provider,
     )
 
@@ -278,8 +279,8 @@ def _without_password(address: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if address else ""
 
 
-def _header_names(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the headers that the SDK itself takes from `OPENAI_CUSTOM_HEADERS`."""
+def _headers(environ: Mapping[str, str]) -> tuple[tuple[str, Secret], ...]:
+    """Read `OPENAI_CUSTOM_HEADERS` as the SDK itself does."""
     lines = environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
     pairs = [line.split(":", 1) for line in lines if ":" in line]
     for name, value in pairs:
@@ -290,4 +291,4 @@ def _header_names(environ: Mapping[str, str]) -> tuple[str, ...]:
                 hint="one `Name: value` a line, in ASCII",
                 where="OPENAI_CUSTOM_HEADERS",
             )
-    return tuple(name.strip() for name, _ in pairs)
+    return tuple((name.strip(), Secret(value.strip())) for name, value in pairs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.client import reading, sdk
+from fftdeploy.api.client.outgoing import CONNECT_S
 from fftdeploy.api.client.wire import scrubber
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, Kind
 
@@ -143,12 +144,22 @@ class Connection:
 
     def _exchange(self, send: Callable[[httpx2.Timeout], Any], timeout_s: float) -> Answer:
         import httpx2
+        import openai
 
-        timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, sdk.CONNECT_S))
+        timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S))
         try:
-            return reading.read(send(timeout).http_response, self._scrub, self.settings.kind)
+            return self._read(send(timeout).http_response)
+        except openai.APIStatusError as error:
+            return self._read(error.response)
+        except openai.APITimeoutError:
+            return reading.late(timeout_s)
+        except openai.APIConnectionError as error:
+            return reading.unreached(error, self.settings, sdk.is_refused, sdk.is_dropped)
         except Exception as error:  # noqa: BLE001  a thread's traceback may hold the key
-            return reading.failed(error, self.settings, self._scrub, timeout_s)
+            return reading.failed("openai", error)
+
+    def _read(self, response: httpx2.Response) -> Answer:
+        return reading.read(response.extensions["received"], self._scrub, self.settings.kind)
 
 
 def _cursor(body: Mapping[str, Any], data: list[Any]) -> str:

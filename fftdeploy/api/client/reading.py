@@ -1,7 +1,8 @@
-"""A response, or what the SDK raised instead of one -> an `Answer`."""
+"""A response, or what a client raised instead of one -> an `Answer`."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import DEPRECATION_HEADERS, Answer, error_fields, plain
@@ -18,24 +19,20 @@ from fftdeploy.api.hosts import COMPATIBLE, OPENAI, SANDBOX_HEADER, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import httpx2
-
+    from fftdeploy.api.client.incoming import Received
     from fftdeploy.api.settings import Settings
 
 
-def read(
-    response: httpx2.Response, scrub: Callable[[str], str], kind: Kind | None = COMPATIBLE
-) -> Answer:
-    """Turn a received response into an `Answer`, with the key struck out of all of it.
+def read(received: Received, scrub: Callable[[str], str], kind: Kind | None = COMPATIBLE) -> Answer:
+    """Turn what was let in of a response into an `Answer`, with the key struck out of all of it.
 
     `kind` is the host's; None where the host may say so itself.
     """
-    kept = response.extensions["headers"]
-    headers = {name: scrub(value) for name, value in kept.items()}
+    headers = {name: scrub(value) for name, value in received.headers.items()}
     date = http_date(headers.get("date", ""))
     content_type = plain(headers.get("content-type", ""), 80)
     facts: dict[str, Any] = {
-        "status": response.status_code,
+        "status": received.status,
         "content_type": content_type,
         "request_id": plain(headers.get("x-request-id", ""), 80),
         "date": date,
@@ -44,34 +41,25 @@ def read(
             name: plain(headers[name], 80) for name in DEPRECATION_HEADERS if name in headers
         },
         "retry_after_s": retry_after(headers, date),
-        "latency_s": response.extensions["latency_s"],
+        "latency_s": received.latency_s,
         **rate_limits(headers),
     }
-    if problem := response.extensions["problem"]:
-        return Answer(fault=response.extensions["fault"], problem=scrub(problem), **facts)
-    problem, body = parse_body(content_type, response.content)
+    if received.problem:
+        return Answer(fault=received.fault, problem=scrub(received.problem), **facts)
+    problem, body = parse_body(content_type, received.body)
     if problem:
         return Answer(fault="not-json", problem=scrub(problem), **facts)
-    if may_quote(response.content.decode(), scrub):
+    if may_quote(received.body.decode(), scrub):
         body = scrub_all(body, scrub)
     return Answer(body=body, **facts, **error_fields(body))
 
 
-def failed(
-    error: Exception, settings: Settings, scrub: Callable[[str], str], timeout_s: float
-) -> Answer:
-    """Turn what the SDK raised into an `Answer`."""
-    import openai
+def failed(package: str, error: Exception) -> Answer:
+    """Return what is known where the client failed in itself: nothing about the model.
 
-    if isinstance(error, openai.APIStatusError):
-        return read(error.response, scrub, settings.kind)
-    if isinstance(error, openai.APITimeoutError):
-        return late(timeout_s)
-    if isinstance(error, openai.APIConnectionError):
-        return _unreached(error, settings)
-    # The SDK encodes, parses and logs: what it raises beyond its own errors says nothing about
-    # the model, and its text may hold the key.
-    return Answer(fault="client", problem=f"the openai package failed: {_kind(error)}")
+    The text of its error may hold the key.
+    """
+    return Answer(fault="client", problem=f"the {package} package failed: {_kind(error)}")
 
 
 def late(timeout_s: float) -> Answer:
@@ -79,9 +67,17 @@ def late(timeout_s: float) -> Answer:
     return Answer(fault="timeout", problem=f"no answer in {max(timeout_s, 0):.0f} s")
 
 
-def _unreached(error: Exception, settings: Settings) -> Answer:
-    import httpx2
+def unreached(
+    error: Exception,
+    settings: Settings,
+    is_refused: Callable[[BaseException], bool],
+    is_dropped: Callable[[BaseException], bool],
+) -> Answer:
+    """Say why there is no whole answer.
 
+    `is_refused` and `is_dropped` know how the client says that a proxy let nothing through and
+    that a connection ended before the answer did.
+    """
     host = settings.host
     for cause in _causes(error):
         if (reason := getattr(cause, "verify_message", "")) or _kind(cause) == "SSLError":
@@ -89,15 +85,22 @@ def _unreached(error: Exception, settings: Settings) -> Answer:
             whose = settings.certificates
             by = f", by {plain(whose)} (from {settings.certificates_source})" if whose else ""
             return Answer(fault="tls", problem=f"the certificate of {host} is not valid{said}{by}")
-        if isinstance(cause, httpx2.ProxyError):
+        if is_refused(cause):
             problem = f"cannot reach {host} {settings.through}: the proxy refused"
             return Answer(fault="unreachable", problem=problem)
-        if isinstance(cause, (httpx2.ReadError, httpx2.WriteError, httpx2.ProtocolError)):
+        if is_dropped(cause):
             return Answer(fault="dropped", problem=f"{host} broke off its answer")
-    reason = next((c.strerror for c in _causes(error) if isinstance(c, OSError)), "") or ""
+    reason = next((_reason(c) for c in _causes(error) if isinstance(c, OSError)), "")
     said = f": {plain(reason.lower())}" if reason else ""
     way = f" {settings.through}" if settings.through else ""
     return Answer(fault="unreachable", problem=f"cannot reach {host}{way}{said}")
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words: an event loop has its own, with the address."""
+    if error.errno is not None and error.errno > 0:  # below it is a name server's
+        return os.strerror(error.errno)
+    return error.strerror or ""
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,33 +1,24 @@
-"""The openai clients as this package wants them, and the SDK imported without haste or waste."""
+"""The openai client as this package wants it, and the SDK imported without haste or waste."""
 
 from __future__ import annotations
 
 import gc
 import logging
-import os
 import sys
-from typing import TYPE_CHECKING, Any, cast
+import time
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from fftdeploy.api.answers import plain
-from fftdeploy.api.client.transport import AsyncTransport, Transport
-from fftdeploy.errors import ConfigError
+from fftdeploy.api.client import incoming, outgoing
+from fftdeploy.api.client.incoming import Intake
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import httpx2
     import openai
 
     from fftdeploy.api.settings import Settings
-
-CONNECT_S = 5.0
-
-# What the SDK tells of this machine with each request; a tenth of what a request costs here.
-_MACHINE_HEADERS = tuple(
-    f"X-Stainless-{name}"
-    for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
-)
 
 
 def import_sdk() -> None:
@@ -50,6 +41,46 @@ def import_sdk() -> None:
             gc.enable()
 
 
+class Transport:
+    """Sends a request of the SDK, and hands it a response that has nothing to look into.
+
+    What was let in of the true one is in its extensions, as `received`.
+    """
+
+    def __init__(self, inner: httpx2.HTTPTransport) -> None:
+        self._inner = inner
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send and receive."""
+        import httpx2
+
+        path, timeout_s = request.url.path, request.extensions["timeout"]["read"]
+        response = self._inner.handle_request(request)
+        intake = Intake(
+            response.status_code,
+            response.headers.raw,
+            most_bytes=incoming.most_bytes(path),
+            deadline=time.monotonic() + timeout_s,
+        )
+        try:
+            chunks = iter(cast("Iterable[bytes]", response.stream))
+            while not intake.is_over and (chunk := next(chunks, None)) is not None:
+                intake.take(chunk)
+        finally:
+            response.close()
+        return httpx2.Response(response.status_code, extensions={"received": intake.received()})
+
+    def close(self) -> None:
+        """Close the pool of connections."""
+        self._inner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def client(
     settings: Settings, max_connections: int, scrub: Callable[[str], str]
 ) -> tuple[httpx2.Client, openai.OpenAI]:
@@ -61,93 +92,36 @@ def client(
     import httpx2
     import openai
 
-    try:
-        inner = httpx2.HTTPTransport(**_transport_options(settings, max_connections))
-        transport = cast("httpx2.BaseTransport", Transport(inner))
-        http = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
-        return http, openai.OpenAI(http_client=http, **_options(settings))
-    except (ImportError, OSError, ValueError) as error:
-        raise _unusable(error, settings, scrub) from None
-
-
-def async_client(
-    settings: Settings, max_connections: int, scrub: Callable[[str], str]
-) -> tuple[httpx2.AsyncClient, openai.AsyncOpenAI]:
-    """Return the asynchronous pair; it fails as `client` does."""
-    import httpx2
-    import openai
-
-    try:
-        inner = httpx2.AsyncHTTPTransport(**_transport_options(settings, max_connections))
-        transport = cast("httpx2.AsyncBaseTransport", AsyncTransport(inner))
-        http = httpx2.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
-        options = _options(settings)
-        options["default_headers"] |= dict.fromkeys(_MACHINE_HEADERS, openai.Omit())
-        return http, openai.AsyncOpenAI(http_client=http, **options)
-    except (ImportError, OSError, ValueError) as error:
-        raise _unusable(error, settings, scrub) from None
-
-
-def _options(settings: Settings) -> dict[str, Any]:
     # Below INFO it quotes whole headers, whatever level the process asks for.
     logging.getLogger("httpcore2").setLevel(logging.INFO)
-    return {
-        "api_key": settings.key.reveal(),
-        "organization": settings.organization,
-        "project": settings.project,
-        "base_url": settings.base_url,
-        "max_retries": 0,
-        "default_headers": {"Accept-Encoding": "identity"},
-    }
-
-
-def _transport_options(settings: Settings, max_connections: int) -> dict[str, Any]:
-    import httpx2
-
     limits = httpx2.Limits(
         max_connections=max_connections,
         max_keepalive_connections=max_connections,
-        keepalive_expiry=30.0,
+        keepalive_expiry=outgoing.IDLE_S,
     )
     proxy = settings.proxy.reveal() if settings.proxy else None
-    return {"verify": _trust(settings), "limits": limits, "proxy": proxy}
-
-
-def _unusable(error: Exception, settings: Settings, scrub: Callable[[str], str]) -> ConfigError:
-    reason = plain(str(error)) if isinstance(error, ImportError) else type(error).__name__
-    way = f" {settings.through}" if settings.through else ""
-    return ConfigError(
-        f"the connection to {settings.host}{way} cannot be set up: {scrub(reason)}",
-        hint=f"set {settings.proxy_source or 'OPENAI_BASE_URL'} again, or unset it",
-        where=settings.base_url,
-    )
-
-
-def _trust(settings: Settings) -> ssl.SSLContext | bool:
-    """Return whom to believe: the environment's certificates or the machine's.
-
-    For http:// it is nobody: loading certificates costs 40 ms that a loopback address need not
-    pay.
-    """
-    import ssl
-
-    if not settings.base_url.startswith("https:"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    path, source = settings.certificates, settings.certificates_source
-    if not path:
-        return True
+    verify = outgoing.trust(settings)
+    options: dict[str, Any] = {"max_retries": 0, "default_headers": outgoing.headers(settings)}
     try:
-        if source == "SSL_CERT_DIR":
-            os.scandir(path).close()  # OpenSSL passes over a folder that is not there
-            return ssl.create_default_context(capath=path)
-        return ssl.create_default_context(cafile=path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.errno else ""
-        is_tls = isinstance(error, ssl.SSLError)
-        problem = "it holds no certificate" if is_tls else (reason or "it is no path").lower()
-        raise ConfigError(
-            f"{source} cannot be used: {problem}: {plain(path)}",
-            hint=f"set {source} to certificates in PEM, or unset it",
-            where=source,
-            code="certificates",
-        ) from None
+        inner = httpx2.HTTPTransport(verify=verify, limits=limits, proxy=proxy)
+        transport = cast("httpx2.BaseTransport", Transport(inner))
+        http = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
+        key, address = settings.key.reveal(), settings.base_url
+        return http, openai.OpenAI(api_key=key, base_url=address, http_client=http, **options)
+    except (ImportError, OSError, ValueError) as error:
+        reason = plain(str(error)) if isinstance(error, ImportError) else type(error).__name__
+        raise outgoing.unusable(settings, scrub(reason)) from None
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether a proxy let nothing through."""
+    import httpx2
+
+    return isinstance(error, httpx2.ProxyError)
+
+
+def is_dropped(error: BaseException) -> bool:
+    """Whether a connection ended before the answer did."""
+    import httpx2
+
+    return isinstance(error, (httpx2.ReadError, httpx2.WriteError, httpx2.ProtocolError))

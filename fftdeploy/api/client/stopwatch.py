@@ -11,43 +11,31 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 _LAST_DATA_RECEIVED = slice(52, 56)
 """`tcpi_last_data_recv` in the kernel's `struct tcp_info`: milliseconds, 32 bits."""
 
 
-class Stream(Protocol):
-    """What httpcore says of the connection that an answer came on."""
-
-    def get_extra_info(self, info: str) -> Any:
-        """Return what is known as `info`, None where nothing is."""
-
-
 class Stopwatch:
-    """Times one exchange."""
+    """Times one exchange; `seconds` is None until a whole answer to what went out is in."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds: float | None = None
         self._clock = clock
         self._sent_at: float | None = None
 
-    async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
-        """Hear what httpcore does, as its `trace` extension."""
-        # Not its end, which httpcore tells one turn of the event loop after it was written.
-        if event == "http11.send_request_body.started":
-            self._sent_at = self._clock()
+    def start(self) -> None:
+        """Note that the body goes out now."""
+        self._sent_at = self._clock()
 
-    def seconds(self, stream: Stream | None) -> float | None:
-        """Return how long the answer took that has just been read to its end from `stream`.
-
-        None where no request went out, or nobody knows on what.
-        """
-        if self._sent_at is None or stream is None:
-            return None
-        return max(0.0, self._clock() - self._sent_at - silence_s(stream.get_extra_info("socket")))
+    def stop(self, sock: socket.socket | None) -> None:
+        """Note that the answer has been read to its end, from `sock`."""
+        if self._sent_at is not None and sock is not None:
+            self.seconds = max(0.0, self._clock() - self._sent_at - silence_s(sock))
 
 
 def silence_s(sock: socket.socket | None) -> float:

@@ -45,7 +45,7 @@ _AGAIN = "run the same command again later: it goes on from there"
 
 
 class Sender(Protocol):
-    """Whatever sends one request and returns its answer: an `AsyncConnection`."""
+    """Whatever sends one request and returns its answer: an `PlainClient`."""
 
     async def send(self, endpoint: str, body: Any, timeout_s: float) -> Answer:
         """Send `body` to `endpoint`."""

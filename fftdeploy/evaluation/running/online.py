@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from fftdeploy.api.client.async_connection import AsyncConnection
+from fftdeploy.api.client.plain import PlainClient
 from fftdeploy.api.settings import Settings
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running.execution import Execution, Progress
@@ -51,7 +51,7 @@ def evaluate(
     """
 
     async def main() -> None:
-        connection = AsyncConnection(settings, max_connections=concurrency)
+        connection = PlainClient(settings, max_connections=concurrency)
         execution = Execution(
             run,
             connection,
