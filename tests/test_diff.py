@@ -344,7 +344,7 @@ def test_a_name_of_the_file_goes_before_one_of_git(main: Path, command: Command)
         (["dev", "dev"], "deployments.toml has no two targets to compare for dev dev"),
         (["refunds"], "deployments.toml has no two targets to compare for refunds"),
         ([""], "hint: environments: dev, staging, production"),
-        (["HEAD:deployments.toml"], "git has no commit"),
+        (["HEAD:deployments.toml"], "is a blob here, and no commit"),
         (["--", "--upload-pack=touch x"], "hint: environments: dev, staging, production\n"),
         (["a\nb"], "hint: environments: dev, staging, production\n"),
     ],
@@ -367,7 +367,7 @@ def test_without_git_environments_are_compared_all_the_same(
     assert command("diff", "staging", "production").code == 0
     done = command("diff")
     assert done.code == 2
-    assert "hint: fftdeploy diff staging production, or fftdeploy diff main" in done.err
+    assert "hint: fftdeploy diff staging production\n" in done.err
 
 
 def test_what_is_wrong_at_a_ref_is_said_of_the_ref(main: Path, command: Command) -> None:
@@ -599,3 +599,23 @@ def test_prompts_of_every_size(old: str, new: str, shown: str | None) -> None:
         assert (found.count("\n-a b c"), found.count("\n+a b d")) == (900, 900)
     else:
         assert found == shown
+
+
+@pytest.mark.parametrize("word", [(), ("main",)])
+@pytest.mark.parametrize("environments", [["staging", "production"], ["production"]])
+def test_J1_before_the_first_commit_a_hint_is_one_that_works(
+    repo: Path, command: Command, word: tuple[str, ...], environments: list[str]
+) -> None:
+    write(*(table(f"triage/{name}", V8, []) for name in environments))
+
+    done = command("diff", *word)
+    hint = done.err.splitlines()[-1].removeprefix("hint: ").rpartition("; or ")[2]
+    if hint.startswith("fftdeploy "):
+        assert command(*hint.split()[1:]).code == 0
+    else:
+        typed = hint.replace("git commit", "git commit --quiet --message x")
+        subprocess.run(typed, shell=True, check=True)  # noqa: S602
+        assert command("diff", *word).code == 0
+
+    assert done.code == 2
+    assert ("fftdeploy" in hint) is (len(environments) > 1 and not word)

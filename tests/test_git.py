@@ -125,6 +125,21 @@ def _corrupt(repo: Repo) -> None:
     (repo.folder / ".git" / "HEAD").write_bytes(b"\0\xff")
 
 
+def _bad_config(repo: Repo) -> None:
+    with (repo.folder / ".git" / "config").open("a") as file:
+        file.write("[what\n")
+
+
+_REPAIR = "put .git right, or clone it again"
+_WAYS_OUT = {
+    _plain: "git init",
+    _bare: _REPAIR,
+    _foreign: "git config --global --add safe.directory REPO",
+    _corrupt: _REPAIR,
+    _bad_config: _REPAIR,
+}
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -132,6 +147,7 @@ def _corrupt(repo: Repo) -> None:
         pytest.param(_bare, id="C15-bare"),
         pytest.param(_foreign, id="C15-dubious-ownership"),
         pytest.param(_corrupt, id="C15-corrupt"),
+        pytest.param(_bad_config, id="J1-bad-configuration"),
     ],
 )
 def test_no_work_tree(repo: Repo, make: "object") -> None:
@@ -142,7 +158,18 @@ def test_no_work_tree(repo: Repo, make: "object") -> None:
         repo.open()
 
     assert error.value.message.isprintable()
+    assert error.value.hint == _WAYS_OUT[make].replace("REPO", str(repo.folder))
     assert git.user_email(repo.folder.parent, repo.environ) == "ana@acme.example"
+
+
+def test_J1_a_work_tree_elsewhere_is_none(repo: Repo, tmp_path: Path) -> None:
+    repo.run("config", "core.worktree", str(tmp_path))
+
+    with pytest.raises(UsageError, match="for the work tree of") as error:
+        repo.open()
+    repo.run(*error.value.hint.split()[1:])
+
+    assert repo.open().toplevel == repo.folder
 
 
 def test_C15_lost_objects_are_no_answer(repo: Repo) -> None:
@@ -234,6 +261,93 @@ def test_text_of_a_ref(repo: Repo) -> None:
     for ref in ("absent", "--output=x", "HEAD:deployments.toml", ""):
         with pytest.raises(UsageError):
             opened.text(ref, repo.file)
+
+
+NO_COMMITS = {
+    "a-tree": ("tree", "'tree' is a tree here, and no commit", "git branch --all"),
+    "a-file": ("blob", "'blob' is a blob here, and no commit", "git branch --all"),
+    "a-range": (
+        "main..tree",
+        "'main..tree' is a range, and not one commit",
+        "name one, such as tree",
+    ),
+    "all-but-one": ("^HEAD", "'^HEAD' is a range, and not one commit", "name one, such as HEAD"),
+    "nothing": (
+        "0" * 40,
+        f"'{'0' * 40}' stands for no commit: that of a branch which is new, or gone",
+        "git branch --all",
+    ),
+    "part-of-an-id": ("abcdef12", "git has no commit 'abcdef12' here", "git fetch origin"),
+    "no-such-text": (":/nobody", "git has no commit ':/nobody' here", "git fetch origin"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_COMMITS)
+def test_J1_what_names_no_commit_is_said_and_not_fetched(repo: Repo, kind: str) -> None:
+    repo.run("tag", "tree", "HEAD^{tree}")
+    repo.run("tag", "-a", "-m", "x", "blob", "HEAD:deployments.toml")
+    repo.run("remote", "add", "origin", ".")
+    ref, message, hint = NO_COMMITS[kind]
+
+    with pytest.raises(UnansweredError) as error:
+        repo.open().commit_id(ref)
+
+    assert (error.value.message, error.value.hint) == (message, hint)
+    words = hint.split() if hint.startswith("git ") else ["git", "rev-parse", hint.split()[-1]]
+    repo.run(*words[1:])  # it can be typed
+
+
+def test_J1_what_git_finds_by_its_text_is_a_commit(repo: Repo) -> None:
+    head = repo.run("rev-parse", "HEAD").strip()
+    repo.run("tag", "-a", "-m", "x", "noted")
+
+    assert {repo.open().commit_id(ref) for ref in (":/start", "noted", "HEAD^{/start}")} == {head}
+
+
+def test_J1_without_a_common_history_the_beginnings_are_shown(repo: Repo) -> None:
+    base = repo.run("rev-parse", "HEAD").strip()
+    repo.run("checkout", "--quiet", "--orphan", "other")
+    repo.run("commit", "--quiet", "-m", "other")
+
+    with pytest.raises(UnansweredError) as error:
+        repo.open().merge_base(base)
+
+    assert error.value.message == f"HEAD and {base[:12]} have no commit in common"
+    assert len(repo.run(*error.value.hint.split()[1:]).splitlines()) == 2
+
+
+def test_J1_a_name_of_several_refs_names_those_that_are_there(
+    repo: Repo, environ: dict[str, str]
+) -> None:
+    """In whatever language git speaks."""
+    for ref in ("refs/tags/x", "refs/remotes/x", "refs/heads/x/y"):
+        repo.run("update-ref", ref, "HEAD")
+    for words in ({}, {"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de"}):
+        with pytest.raises(UsageError) as error:
+            git.open_repository(repo.folder, environ | words).commit_id("x")
+
+        assert error.value.message == (
+            "'x' is the name of several refs here: refs/remotes/x, refs/tags/x"
+        )
+        assert error.value.hint == "write the whole name, such as refs/remotes/x"
+
+
+def test_J1_how_several_ids_begin_is_no_name(repo: Repo) -> None:
+    seen: dict[str, str] = {}
+    for text in map(str, range(10_000)):
+        begins = git.blob_id(text.encode(), "0" * 40)[:4]
+        if begins in seen:
+            break
+        seen[begins] = text
+    for content in (text, seen[begins]):
+        (repo.folder / "x").write_text(content)
+        repo.run("hash-object", "-w", "x")
+
+    with pytest.raises(UsageError) as error:
+        repo.open().commit_id(begins)
+
+    assert error.value.message == f"'{begins}' is how several IDs begin"
+    assert len(repo.run(*error.value.hint.split()[1:]).splitlines()) == 2
 
 
 @pytest.mark.parametrize(

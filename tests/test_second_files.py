@@ -375,3 +375,29 @@ def test_J2_what_was_merged_excuses_the_index_and_not_head(change: Change) -> No
     git("read-tree", "main")
 
     assert second(change.command(*BASE), "error") == [str(APP)]
+
+
+@pytest.mark.parametrize("kind", ["sparse", "deleted", "taken-out"])
+def test_J1_examples_that_are_not_on_the_disk_can_be_brought_back(
+    change: Change, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = {
+        "sparse": (("sparse-checkout", "set", "profiles"), "sparse-checkout add evals"),
+        "deleted": (("rm", "--quiet", "-r", "evals"), "checkout HEAD -- evals/triage.jsonl"),
+        "taken-out": (("clean", "--quiet", "-fdx"), "checkout -- evals/triage.jsonl"),
+    }
+    command, expected = ways[kind]
+    git("status")  # of a copy: git leaves what it takes for edited
+    if kind == "taken-out":
+        Path("evals/triage.jsonl").unlink()
+    git(*command)
+
+    here = change.command("check", "--offline")
+    monkeypatch.chdir("profiles")
+    there = change.command("check", "--offline")
+    line = there.err.splitlines()[-1].removeprefix("hint: ")
+    git(*line.split()[1:])
+
+    assert here.err == f"error: no such file: evals/triage.jsonl\nhint: git {expected}\n"
+    assert line == f"git -C {change.folder} {expected}"
+    assert (here.code, change.command("check", "--offline").code) == (3, 0)

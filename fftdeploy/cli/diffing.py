@@ -23,7 +23,6 @@ from fftdeploy.releases.deployments import Bundle, Target
 
 Kind = Literal["environment", "target", "task", "ref"]
 _PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
-_EXAMPLES = "fftdeploy diff staging production, or fftdeploy diff main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class Diff:
             if isinstance(error, UnansweredError) and error.code != "no-commit":
                 raise  # the word names a commit
             if ref not in self.words:  # nobody has named it
-                error.hint = _EXAMPLES
+                error.hint = self._example() or error.hint
                 raise
             where = f"target, task or environment of {self.workspace.shown}"
             error.message = f"{ref!a} is no {where}, and {error.message}"
@@ -172,6 +171,15 @@ class Diff:
             fetch = f"; or {error.hint}" if _PLAIN_REF.fullmatch(ref) else ""
             error.hint = self._near(ref) or f"{listed}{fetch}"
             raise
+
+    def _example(self) -> str:
+        """Return a line that compares two targets of one task; "" where none has two."""
+        targets = self.workspace.deployments.targets
+        for task in self.workspace.deployments.tasks():
+            known = [name for name in self._environments if (task, name) in targets]
+            if len(known) > 1:
+                return f"fftdeploy diff {known[0]} {known[1]}"
+        return ""
 
     def _near(self, word: str) -> str:
         targets = map(str, self.workspace.deployments.targets.values())

@@ -194,9 +194,13 @@ class Context:
         Raises:
             ConfigError: The task has no gate.
         """
+        from fftdeploy import git
         from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 
-        return QualityBar(workspace, target, now=self.now, host=self.host)
+        def restoring(path: Path) -> str:
+            return git.restoring_line(workspace.folder, path, self.environ)
+
+        return QualityBar(workspace, target, now=self.now, host=self.host, restoring=restoring)
 
     @cached_property
     def kind_unasked(self) -> Kind | None:

@@ -6,7 +6,7 @@ runs the user's hooks and signing, and API keys are taken out of its environment
 """
 
 from fftdeploy.git.committing import check_committable, commit, commit_environ, create_repository
-from fftdeploy.git.index import Tracked, tracked, tracked_by_head_too
+from fftdeploy.git.index import Tracked, restoring_line, tracked, tracked_by_head_too
 from fftdeploy.git.objects import Changes
 from fftdeploy.git.repository import Repository, find_version, open_repository, patches, user_email
 from fftdeploy.git.unanswered import Held, blob_id
@@ -24,6 +24,7 @@ __all__ = [
     "find_version",
     "open_repository",
     "patches",
+    "restoring_line",
     "tracked",
     "tracked_by_head_too",
     "user_email",

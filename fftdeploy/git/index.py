@@ -1,13 +1,14 @@
 """What git tracks, as its index says it, and HEAD where the index is another commit's or lost."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fftdeploy.errors import UnansweredError, UsageError
 from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, last_line, question_environ, run
-from fftdeploy.git.repository import Repository
+from fftdeploy.git.repository import Repository, open_repository
 from fftdeploy.git.unanswered import Held
 
 _LEFT_OUT = b"S"  # by a sparse checkout; `ls-files -t` calls it skip-worktree
@@ -19,6 +20,8 @@ class Tracked(NamedTuple):
     held: Held
     is_away: bool
     """Nobody has deleted it from the disk: it was never put there."""
+    is_staged: bool = True
+    """The index has it, not only HEAD."""
 
 
 def tracked(
@@ -56,8 +59,29 @@ def tracked_by_head_too(repository: Repository, names: Sequence[str]) -> list[Tr
     wanted = frozenset(names)
     for name, (before, after) in changed.items():
         if before.is_file and not after.mode and _is_wanted(name, wanted):
-            found[name] = Tracked(before._replace(commit=""), is_empty)
+            found[name] = Tracked(before._replace(commit=""), is_empty, is_staged=False)
     return list(found.values())
+
+
+def restoring_line(folder: Path, path: Path, environ: Mapping[str, str]) -> str:
+    """Return the line that puts a file that is gone back on the disk; "" where git knows of none.
+
+    `folder` is above it, and there.
+    """
+    try:
+        repository = open_repository(folder, environ)
+        name = repository.spell(path)
+        found = tracked_by_head_too(repository, [name])
+    except UsageError:
+        return ""
+    top = repository.toplevel
+    command = "git" if Path.cwd() == top else f"git -C {shlex.quote(str(top))}"
+    for one in found:
+        if one.is_staged and one.is_away:
+            return f"{command} sparse-checkout add {shlex.quote(os.path.dirname(name) or name)}"  # noqa: PTH120  as git writes it
+        staged = "" if one.is_staged else "HEAD "
+        return f"{command} checkout {staged}-- {shlex.quote(name)}"
+    return ""
 
 
 def _entries(

@@ -5,7 +5,6 @@ Git compares no folder below the top with its ID when it goes through it; that i
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -79,25 +78,26 @@ class Objects(Clone):
 
         Raises:
             UsageError: Several things have that name: git would take a tag for a branch.
-            UnansweredError: It names one that this clone has lost.
+            UnansweredError: It names something else, or a commit that this clone has lost.
         """
         verify = ("rev-parse", "--verify", "--quiet", "--end-of-options")
         aloud = [word for word in verify if word != "--quiet"]  # of a name of several refs it warns
-        answer = self._run("-c", "core.warnAmbiguousRefs=true", *aloud, f"{ref}^{{commit}}")
-        if b" is ambiguous" in answer.stderr and not _FULL_ID.fullmatch(ref):
-            whole = f"refs/remotes/{ref}" if "/" in ref else f"refs/heads/{ref}"
-            raise UsageError(
-                f"{ref!a} is the name of several refs here, a tag perhaps",
-                hint=f"write the whole name, such as {shlex.quote(whole)}",
-                code="ambiguous-ref",
-            )
+        plain = question_environ(self.environ) | {"LC_ALL": "C"}  # in English
+        commit = ref if ref.startswith(":/") else f"{ref}^{{commit}}"  # that finds nothing else
+        peel = ("-c", "core.warnAmbiguousRefs=true", *aloud, commit)
+        answer = self._run(*peel, environ=plain)
+        if b"is ambiguous" in answer.stderr and ref != "HEAD" and not _FULL_ID.fullmatch(ref):
+            raise self.several(ref, is_id=b"short object ID" in answer.stderr)
+        found = answer.stdout.decode().strip()
         if answer.returncode == 0:
-            return answer.stdout.decode().strip()
+            return found if _FULL_ID.fullmatch(found) else None  # `^HEAD` is all but HEAD
         named = (self.ask_if_any(*verify, ref) or "").strip()
-        if named in {"", ref} or self._run("cat-file", "-t", named).stdout in {
-            b"blob\n",
-            b"tree\n",
-        }:
+        if not _FULL_ID.fullmatch(named):
+            return None
+        kind = self._run("cat-file", "-t", f"{named}^{{}}").stdout.decode().strip()
+        if kind not in {"", "commit"}:
+            raise self.no_commit(ref, kind)
+        if named == ref:  # git takes any ID for one that is here
             return None
         raise self.lost_commit(ref, named, answer.stderr)
 

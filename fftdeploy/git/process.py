@@ -85,7 +85,7 @@ def executable(environ: Mapping[str, str]) -> str:
         candidate = os.path.join(folder, "git")  # noqa: PTH118  PATH is text
         if folder and os.path.isfile(candidate) and os.access(candidate, os.X_OK):  # noqa: PTH113  as above
             return candidate
-    raise UsageError("there is no git on PATH", hint="install git, or leave out --commit")
+    raise UsageError("there is no git on PATH", hint="install git")
 
 
 def absolute_path(environ: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fftdeploy.errors import UnansweredError
+from fftdeploy.errors import UnansweredError, UsageError
 from fftdeploy.git.process import INERT, QUIET, TIMEOUT_S, last_line, question_environ, run
 
 _REGULAR = ("100644", "100755")  # and neither links, 120000, nor submodules, 160000
@@ -22,6 +22,9 @@ _FOLDER = "040000"
 _ID = re.compile(rb"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
 _PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_PART_OF_ID = re.compile(r"(?=[a-f]*[0-9])[0-9a-f]{7,}")
+_NOTHING = re.compile("0{40}(?:0{24})?")
+_ROOTS = "git log --oneline --max-parents=0 HEAD {}"
 _NO_REMOTE = "git fsck --full"
 _SHORT = 12
 _SHA1_DIGITS = 40
@@ -100,11 +103,35 @@ class Clone(NamedTuple):
         hint = self._line(commit, said) if commit else _NO_REMOTE
         return UnansweredError(f"git {question} failed{about}: {why}", hint=hint, code="git-failed")
 
-    def no_commit(self, ref: str) -> UnansweredError:
-        """Build the error for a `ref` that names no commit of this clone."""
+    def no_commit(self, ref: str, kind: str = "") -> UnansweredError:
+        """Build the error for a `ref` that names no commit of this clone, but a `kind` perhaps."""
         shallow = " (it is shallow; fetch-depth: 0 in CI)" if self.is_shallow else ""
         what = f"git has no commit {ref!a} here{shallow}"
-        return UnansweredError(what, hint=self._ref_line(ref), code="no-commit")
+        if kind:
+            what, hint = f"{ref!a} is a {kind} here, and no commit", self._any_ref()
+        elif _NOTHING.fullmatch(ref):
+            what = f"{ref!a} stands for no commit: that of a branch which is new, or gone"
+            hint = self._any_ref()
+        elif (".." in ref or ref.startswith("^")) and not ref.startswith(":"):
+            end = ref.rpartition("..")[2].lstrip(".^") or "HEAD"
+            what, hint = f"{ref!a} is a range, and not one commit", f"name one, such as {end}"
+        else:
+            hint = self._ref_line(ref)
+        return UnansweredError(what, hint=hint, code="no-commit")
+
+    def several(self, ref: str, *, is_id: bool) -> UsageError:
+        """Build the error for a `ref` that is the name of several, or how several IDs begin."""
+        if is_id:
+            what, hint = f"{ref!a} is how several IDs begin", f"git rev-parse --disambiguate={ref}"
+            return UsageError(what, hint=hint, code="ambiguous-ref")
+        likely = ("remotes/", "heads/") if "/" in ref else ("heads/", "remotes/")
+        full = [f"refs/{kind}{ref}" for kind in (*likely, "tags/", "")]
+        full.append(f"refs/remotes/{ref}/HEAD")
+        listed = self._refs(*full)
+        found = [name for name in full if name in listed] or full[:1]
+        what = f"{ref!a} is the name of several refs here: {', '.join(map(_shown, found))}"
+        hint = f"write the whole name, such as {shlex.quote(_shown(found[0]))}"
+        return UsageError(what, hint=hint, code="ambiguous-ref")
 
     def lost_commit(self, ref: str, commit: str, said: bytes) -> UnansweredError:
         """Build the error for a `ref` that names a commit which cannot be read."""
@@ -121,7 +148,7 @@ class Clone(NamedTuple):
         if self.is_shallow:
             return self.too_short(f"where HEAD and {commit[:_SHORT]} parted")
         what = f"HEAD and {commit[:_SHORT]} have no commit in common"
-        return UnansweredError(what, hint=f"git merge-base HEAD {commit}", code="no-base")
+        return UnansweredError(what, hint=_ROOTS.format(commit), code="no-base")
 
     def unshallow_line(self) -> str:
         """Return the line that fetches the rest of the history; "" where none is missing."""
@@ -154,14 +181,23 @@ class Clone(NamedTuple):
         if remote not in remotes:
             remote, branch = self._remote(), ref
         if not remote:
-            return "git branch --all"
+            return self._any_ref()
         fetch = self.unshallow_line() or f"git fetch {remote}"
-        if not _PLAIN_REF.fullmatch(branch) or branch == "HEAD" or "..." in branch:
+        if not _PLAIN_REF.fullmatch(branch) or branch == "HEAD":
             return fetch
         if _COMMIT.fullmatch(branch):  # it may be a lost one, which git believes to have
             return fetch if self.is_shallow else self._line(branch, b"")
+        if _PART_OF_ID.fullmatch(branch):  # which no server can be asked for
+            return fetch
         place = f"refs/remotes/{remote}/{branch}" if branch != ref else branch
         return f"{fetch} {branch}:{place}"
+
+    def _any_ref(self) -> str:
+        """Return the line that lists what can be named, or brings about the first of it."""
+        return "git branch --all" if self._refs("refs/") else "git add --all && git commit"
+
+    def _refs(self, *patterns: str) -> list[str]:
+        return self._lines("for-each-ref", "--format=%(refname)", *patterns)
 
     def _remote(self) -> str:
         """Name the remote that promised what is missing, or else the usual one; "" for none."""
@@ -171,15 +207,17 @@ class Clone(NamedTuple):
         return next(iter([*promised, *usual, *remotes]), "")
 
     def _remotes(self) -> dict[str, set[str]]:
-        command = ("config", "--null", "--name-only", "--get-regexp", r"^remote\..*\.")
-        environ = question_environ(self.environ)
-        answer = run(self.toplevel, (*QUIET, *INERT, *command), environ, self.timeout_s)
         found: dict[str, set[str]] = {}
-        for entry in os.fsdecode(answer.stdout).split("\0"):
+        for entry in self._lines("config", "--name-only", "--get-regexp", r"^remote\..*\."):
             name, _, key = entry.removeprefix("remote.").rpartition(".")
             if _PLAIN_REF.fullmatch(name):
                 found.setdefault(name, set()).add(key)
         return {name: keys for name, keys in found.items() if "url" in keys}
+
+    def _lines(self, *command: str) -> list[str]:
+        environ = question_environ(self.environ)
+        answer = run(self.toplevel, (*QUIET, *INERT, *command), environ, self.timeout_s)
+        return os.fsdecode(answer.stdout).splitlines()
 
     def _damaged(self, name: str) -> Path | None:
         """Return the file that holds an object on its own, if it does not hold that object."""
@@ -199,6 +237,10 @@ class Clone(NamedTuple):
             return self.git_dir / (self.git_dir / "commondir").read_text().strip()
         except OSError:
             return self.git_dir
+
+
+def _shown(name: str) -> str:
+    return ascii(name)[1:-1]
 
 
 def blob_id(data: bytes, like: str) -> str:

@@ -101,8 +101,7 @@ class Output:
         It is the failure that counts: stdout is written if it can be.
         """
         self.stop_progress()
-        where = f" ({error.where})" if error.where else ""
-        self.message(f"error: {error.message}{where}")
+        self.message(f"error: {_placed(error)}")
         for detail in error.details:
             self.message(f"  {detail}")
         for hint in error.hint.splitlines():
@@ -129,8 +128,7 @@ class Output:
         return ""
 
     def _error_line(self, outcome: Outcome, error: FftdeployError) -> str:
-        where = f" ({error.where})" if error.where else ""
-        return f"**error** ({outcome.name}): {self._escaped(error.message + where)}\n"
+        return f"**error** ({outcome.name}): {self._escaped(_placed(error))}\n"
 
     def comment(self, command: str, end: Report | FftdeployError) -> str:
         """Return what a pull request's comment says, behind a marker to find it again by."""
@@ -314,6 +312,12 @@ def _error_json(error: FftdeployError) -> dict[str, Any]:
         "changed": error.changed or None,
         "details": list(error.details),
     }
+
+
+def _placed(error: FftdeployError) -> str:
+    """Return what is wrong and where, which is told once."""
+    is_told = error.message.endswith(error.where)  # every text ends with ""
+    return error.message if is_told else f"{error.message} ({error.where})"
 
 
 def _split_where(where: str) -> tuple[str, int]:

@@ -168,7 +168,7 @@ def _files(
         return [ScannedFile(root, name) for name in walked]
     if not found:
         say(f"note: git tracks no file here: {', '.join(names[:3]) or disk.shown(root)}")
-    return [ScannedFile(root, held.path, held if away else None) for held, away in found]
+    return [ScannedFile(root, one.held.path, one.held if one.is_away else None) for one in found]
 
 
 def _walk(root: Path, name: str) -> Iterator[str]:

@@ -55,14 +55,18 @@ class QualityBar:
         *,
         now: Callable[[], datetime],
         host: Callable[[], AskedHost] = AskedHost,
+        restoring: Callable[[Path], str] = lambda _: "",
     ) -> None:
         """Take the gate of the target's task.
+
+        `restoring` returns the line that brings a file back to the disk, or "".
 
         Raises:
             ConfigError: The task has none.
         """
         self.now = now
         self.host = host
+        self.restoring = restoring
         self.workspace = workspace
         self.target = target
         self.task = target.partition("/")[0]
@@ -107,14 +111,20 @@ class QualityBar:
         Raises:
             ConfigError: Located at the first fault; the others are its details.
         """
-        folder = Path(self.workspace.shown).parent
-        return open_examples(
-            [(self.workspace.folder / path, str(folder / path)) for path in self.rules.examples],
-            root=self.workspace.folder,
-            item=self.rules.item,
-            check=self.grading.reference_problem,
-            now=self.now(),
-        )
+        shown, folder = Path(self.workspace.shown).parent, self.workspace.folder
+        try:
+            return open_examples(
+                [(folder / path, str(shown / path)) for path in self.rules.examples],
+                root=folder,
+                item=self.rules.item,
+                check=self.grading.reference_problem,
+                now=self.now(),
+            )
+        except ConfigError as error:
+            if error.code == "missing":
+                gone = folder / Path(error.where).relative_to(shown)
+                error.hint = self.restoring(gone)
+            raise
 
     @property
     def units(self) -> sizing.Units:

@@ -136,8 +136,13 @@ def open_examples(
     for path, shown in paths:
         stem = Path(shown).stem
         name = stem if stems.count(stem) == 1 else str(Path(shown).with_suffix(""))
-        with files.opened(path, root=root) as (file, _, _):
-            opening.add(HeldFile(path, shown, root, file), name)
+        try:
+            with files.opened(path, root=root) as (file, _, _):
+                opening.add(HeldFile(path, shown, root, file), name)
+        except ConfigError as error:
+            if error.code == "missing":
+                error.message, error.where = f"no such file: {shown}", shown
+            raise
     opening.require_no_fault()
     return opening.examples
 
