@@ -1098,3 +1098,15 @@ def test_the_same_results_give_the_same_verdict() -> None:
     ]
     assert verdicts[0] == verdicts[1]
     assert verdicts[0].as_json() == verdicts[1].as_json()
+
+
+def test_an_arm_of_groups_is_no_surer_than_the_verdict() -> None:
+    """Twelve groups of ten, of which the candidate fails one, tell what twelve examples tell."""
+    groups = [f"g{place // 10}" for place in range(120)]
+    grouped, alone, singly = (
+        {arm.arm: (arm.low, arm.high) for arm in judge(RULES, made).arms}
+        for made in (table(10, 0, 120, groups=groups), table(1, 0, 12), table(10, 0, 120))
+    )
+
+    assert grouped == alone
+    assert grouped["candidate"] != singly["candidate"]

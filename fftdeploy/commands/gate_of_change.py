@@ -164,6 +164,9 @@ class Gate:
             return Passed(stored.id, said=_said(stored))
         if INCONCLUSIVE in self.overrides:
             return Passed(stored.id, (INCONCLUSIVE,), _said(stored))
+        unsettled = {reason.code for reason in verdict.reasons if reason.rules == "inconclusive"}
+        if unsettled == {"latency"}:  # more examples settle nothing that was not measured
+            see = f"fftdeploy eval {self.change.name} --fresh"
         error = InconclusiveError(shown, hint=verdict.settling or see, code="inconclusive")
         raise _refused(error, verdict)
 

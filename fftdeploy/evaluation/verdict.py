@@ -86,7 +86,7 @@ class SliceResult:
 
 @dataclass(frozen=True, slots=True)
 class ArmResult:
-    """One arm on its own.  An interval is Wilson's, two-sided at 95 %."""
+    """One arm on its own.  An interval is Wilson's, two-sided at 95 %, of effective units."""
 
     arm: str
     n: int

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate import statistics
 from fftdeploy.evaluation.gate.paired import passes
+from fftdeploy.evaluation.gate.sizing import units_of
 from fftdeploy.evaluation.results import MARKS, MISSING, PASS, USABLE, Column, Results
 from fftdeploy.evaluation.verdict import ArmResult
 from fftdeploy.policy.prices import Price
@@ -22,13 +23,16 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
     forgives = arm == LIVE
     by_example = passes(column, results.repeats, missing=forgives)
     usable = USABLE | {MISSING} if forgives else USABLE
-    answers = len(column.marks)
+    answers, groups = len(column.marks), results.groups
     if arm not in {CANDIDATE, LIVE}:
-        by_example = bytes(by_example[place] for place in _answered(column, results.repeats))
+        left = [*_answered(column, results.repeats)]
+        by_example = bytes(by_example[place] for place in left)
+        groups = [groups[place] for place in left]
         answers -= column.count(MISSING)
     n = len(by_example)
     share = sum(by_example) / results.repeats
-    low, high = statistics.wilson(share, n)
+    tested = units_of(groups).tested
+    low, high = statistics.wilson(share if tested == n else share * tested / n, tested)
     marks = {mark: count for mark in MARKS if (count := column.count(mark))}
     latencies = sorted(value for value in column.latency_ms if value >= 0)
     latency = _ranked(latencies)
