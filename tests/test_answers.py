@@ -8,6 +8,8 @@ from scenes import V8
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.end_dates import retirement_day
 from fftdeploy.api.verdicts import explain, judge_probe
+from fftdeploy.evaluation.running.attempts import Attempt
+from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.models.model_names import is_answer_of, own_names
 
 NAMED = {
@@ -142,3 +144,13 @@ def test_D2_an_answer_that_carries_an_error_proves_nothing(said: dict[str, Any])
 
 def test_D16_payment_required_is_about_money() -> None:
     assert explain(Answer(402, body={}, message="Insufficient credits")).is_auth
+
+
+def test_J13_an_answer_of_a_host_that_loads_its_model_is_asked_for_again() -> None:
+    loads = Answer(503, body={}, message="Loading model")
+    attempt = Attempt(Ask("0" * 64, "live", 0, 0, "chat", {}))
+
+    pauses = [attempt.pause_s(loads, lambda seconds: seconds) for _ in range(4)]
+
+    assert (loads.is_transient, loads.may_differ) == (False, True)
+    assert [pause is not None for pause in pauses] == [True, True, True, False]

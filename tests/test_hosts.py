@@ -197,11 +197,13 @@ def another_host() -> Iterator[FaultServer]:
 
 
 @contextmanager
-def asking(api: FaultServer, provider: Provider = NOTHING_SAID) -> Iterator[Prover]:
+def asking(
+    api: FaultServer, provider: Provider = NOTHING_SAID, wait_s: float = 0
+) -> Iterator[Prover]:
     known = settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": api.url}, provider)
     connection = Connection(known)
     try:
-        yield Prover(connection, clock=FakeTime().clock(), wait_s=0)
+        yield Prover(connection, clock=FakeTime().clock(), wait_s=wait_s)
     finally:
         connection.close()
 
@@ -264,6 +266,27 @@ def test_J3_a_404_that_speaks_of_a_while_is_no_absence(api: FaultServer, code: s
 
     assert (unlisted.state, unlisted.code) == ("unverified", "refused")
     assert prove(api).code == "refused"
+
+
+LOADING = {"message": "Loading model", "type": "unavailable_error", "code": 503}
+
+
+def test_J3_a_model_that_is_loaded_at_the_start_is_waited_for(api: FaultServer) -> None:
+    """llama.cpp answers 503 to all questions until then, and its list is asked for again."""
+    loads, good = body(503, {"error": LOADING}), good_chat(model="tiny")
+    api.script("GET", "/v1/models", *[loads] * 3, entries(listed("tiny", aliases=[MODEL])))
+    api.probe(*[loads] * 5, good)
+
+    with asking(api, wait_s=60) as prover:
+        found = prover.prove(Q)
+    assert (found.state, found.basis) == ("ready", ("listed", "probed"))
+    api.script("GET", "/v1/models", loads)
+    api.probe(loads)
+    with asking(api) as prover:
+        (looked,) = prover.check_listed([MODEL]).values()
+    for lost in (prove(api), looked):
+        assert (lost.state, lost.code) == ("unverified", "loading")
+        assert "still being loaded by the API (503)" in lost.message
 
 
 def test_J3_control_believed_as_openai_some_that_answer_are_missing(api: FaultServer) -> None:

@@ -49,6 +49,7 @@ _PASSING = re.compile(
 )
 """Words of a host that means to serve the model in a while, whatever else it says."""
 
+_LOADING = re.compile(r"\b(loading|being loaded)\b", re.IGNORECASE)
 _SCOPES = re.compile(r"missing scopes:? *([a-z_.]+(?:, *[a-z_.]+)*[a-z_])", re.IGNORECASE)
 
 
@@ -97,7 +98,9 @@ class Answer:
 
     @property
     def is_loading(self) -> bool:
-        """Whether a 429 is a model that is on its way into memory."""
+        """Whether it is about a model that is on its way into memory: OpenAI's 429, others' 503."""
+        if self.status == 503:
+            return bool(_LOADING.search(self.message))
         return self.status == 429 and not self.is_billing and "being loaded" in self.message
 
     @property
@@ -148,7 +151,7 @@ class Answer:
     @property
     def may_differ(self) -> bool:
         """Whether the same request may be answered later: the API has not refused what it asks."""
-        return self.is_transient or self.status in {0, 200, 429}
+        return self.is_transient or self.is_loading or self.status in {0, 200, 429}
 
     @property
     def lacks_scope(self) -> bool:

@@ -318,9 +318,12 @@ class Prover:
         return self._bases[base]
 
     def _listing(self, deadline: float) -> Listing:
-        """Return the list of models, asked for once in the life of this prover."""
+        """Return the list of models, asked for once in the life of this prover.
+
+        A host that still loads its model may refuse that, too: then it is asked for again.
+        """
         with self._list_lock:
-            if self._known_listing is None:
+            if self._known_listing is None or self._known_listing.answer.is_loading:
                 answer = self.asker.ask(self.connection.list_models, deadline)
                 self._known_listing = read_listing(answer)
             return self._known_listing

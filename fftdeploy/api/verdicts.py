@@ -245,7 +245,7 @@ def explain(answer: Answer) -> AnswerProof:
     """Say what an answer that proves nothing means, and what to do about it."""
     if answer.status in {401, 403}:
         return _refused(answer)
-    if answer.status == 429 or answer.is_billing:
+    if answer.status == 429 or answer.is_billing or answer.is_loading:
         return _limited(answer)
     if answer.status >= 500 or answer.status in {408, 409}:
         said = f": {plain(answer.code, 60)}" if answer.code else ""
@@ -268,7 +268,7 @@ def _limited(answer: Answer) -> AnswerProof:
         hint = "asking again does not help; see the organisation's billing and limits"
         return AnswerProof("unverified", "billing", message, hint, is_auth=True)
     if answer.is_loading:
-        message = "it is still being loaded by the API (429)"
+        message = f"it is still being loaded by the API ({answer.status})"
         return AnswerProof("unverified", "loading", message, WAIT_HINT)
     return AnswerProof("unverified", "rate-limited", "too many requests (429)", _later(answer))
 

@@ -49,7 +49,7 @@ class Attempt:
         is_refusal = answer.status == 429
         if is_refusal:
             self.refusals += 1
-        elif answer.is_transient or answer.fault == "timeout":
+        elif answer.is_transient or answer.is_loading or answer.fault == "timeout":
             self.outages += 2 if answer.fault == "timeout" else 1
         else:
             return None
