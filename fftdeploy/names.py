@@ -44,7 +44,10 @@ def model_problem(model: str, provider: str = OPENAI) -> str:
     if any(segment in {"", ".."} for segment in model.split("/")):
         return f"{model!r} is not a model ID: it has an empty or `..` segment"
     if provider == OPENAI and (wrong := _NOT_OPENAI.search(model)):
-        return f"{model!r} is not an OpenAI model ID: it contains {wrong[0]!r}"
+        return (
+            f"{model!r} is not an OpenAI model ID: it contains {wrong[0]!r}, and this version "
+            "takes such IDs of no other host yet"
+        )
     return ""
 
 

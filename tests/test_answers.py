@@ -6,7 +6,7 @@ import pytest
 from scenes import V8
 
 from fftdeploy.api.answers import Answer
-from fftdeploy.api.end_dates import retirement_day
+from fftdeploy.api.end_dates import deprecations, retirement_day
 from fftdeploy.api.verdicts import explain, judge_probe
 from fftdeploy.evaluation.running.attempts import Attempt
 from fftdeploy.evaluation.running.requests import Ask
@@ -101,12 +101,30 @@ def test_J4_what_one_list_says_twice_is_said_of_nobody() -> None:
         ({"modelLifecycle": {"endOfLifeTime": "2026-12-01T23:59:59-12:00"}}, "2026-12-03"),
         ({"modelLifecycle": {"endOfLifeTime": "2026-12-01T00:00:00Z"}}, "2026-12-01"),
         ({"deprecation": {"inference": 1796144400}}, "2026-12-02"),
+        ({"deprecation": {"inference": 1796144400000}}, "2026-12-02"),
+        ({"deprecation": {"inference": 1796144400000.5}}, "2026-12-02"),
     ],
 )
 def test_D27_a_moment_has_passed_when_its_day_is_over(entry: dict[str, Any], day: str) -> None:
     found = retirement_day(entry)
     assert found is not None
     assert str(found[0]) == day
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("false", []),
+        ("?0", []),
+        ("true", ["deprecated (header deprecation)"]),
+        ("?1", ["deprecated (header deprecation)"]),
+        ("1790856000000", ["deprecated from 2026-10-01 (header deprecation)"]),
+        ("@1790856000", ["deprecated from 2026-10-01 (header deprecation)"]),
+        ("soon", ["deprecated from soon (header deprecation)"]),
+    ],
+)
+def test_J3_what_a_header_says_of_a_deprecation(value: str, said: list[str]) -> None:
+    assert [*deprecations({}, {"deprecation": value})] == said
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import gzip
 import json
 import socket
 import ssl
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ from fault_server import (
     ssh_banner,
 )
 
+from fftdeploy.api.answers import Answer
 from fftdeploy.api.asking import Clock
 from fftdeploy.api.client.connection import Connection
 from fftdeploy.api.proof import Prover, Question
@@ -491,6 +493,46 @@ def test_D20_self_signed_unless_SSL_CERT_FILE_trusts_it(
         after = prove(api)
 
     assert (before.code, after.code) == ("tls", "ready")
+
+
+def test_D20_both_variables_and_a_list_of_folders_are_believed(tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    other.write_text(certificates.EXPIRED)
+    (tmp_path / "84cfa336.0").write_text(certificates.GOOD)  # OpenSSL's hash of its name
+    trusted = {"SSL_CERT_FILE": str(other), "SSL_CERT_DIR": f"/nowhere:{tmp_path}"}
+    with FaultServer(tls=served(tmp_path, certificates.GOOD)) as api:
+        file_only = asked_once(api.url, SSL_CERT_FILE=str(other))
+        both = asked_once(api.url, **trusted)
+
+    assert (file_only.fault, both.status) == ("tls", 200)
+    assert file_only.problem.endswith(f", by {other} (from SSL_CERT_FILE)")
+
+
+def test_D20_a_server_without_tls_has_no_certificate_that_is_not_valid() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse_plainly, args=[listener])
+        thread.start()
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        answer = asked_once(f"https://{host}/v1")
+        thread.join()
+
+    problem = f"cannot reach {host}: it does not speak TLS"
+    assert (answer.fault, answer.problem) == ("unreachable", problem)
+
+
+def refuse_plainly(listener: socket.socket) -> None:
+    sock, _ = listener.accept()
+    with sock:
+        sock.recv(1000)
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def asked_once(url: str, **environ: str) -> Answer:
+    connection = Connection(settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url} | environ))
+    try:
+        return connection.retrieve(MODEL, 5)
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -469,6 +469,20 @@ def test_J3_a_model_that_a_host_neither_lists_nor_serves(
     assert read("triage/production").model == V7
 
 
+@pytest.mark.parametrize("model", ["acme/triage-v3", "accounts/a/models/m#d", "a+b"])
+def test_J3_an_id_of_another_host_that_is_not_taken_yet_is_told_so(
+    repo: Path, command: Command, model: str
+) -> None:
+    write(past("triage/production", V8))
+
+    ended = command("promote", "triage/production", "--model", model, "--yes", "--by", "ci")
+
+    said, hint = ended.err.splitlines()
+    assert (ended.code, said.startswith(f"error: {model!r} is not an OpenAI model ID")) == (2, True)
+    assert said.endswith("and this version takes such IDs of no other host yet")
+    assert hint == "hint: let the host serve it by another name, such as an alias, and promote that"
+
+
 def test_J3_an_evaluation_at_a_wrong_address_says_so_too(
     repo: Path, command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -867,6 +881,11 @@ DATES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
             "the host names m-2 as its replacement (deprecation_replacement_model)",
         ),
     ),
+    "mistral-archived": (
+        {"archived": True, "deprecated": False},
+        "",
+        ("archived, which is no longer to be served (archived)",),
+    ),
     "cohere": ({"is_deprecated": True}, "", ("deprecated (is_deprecated)",)),
     "past-but-only-deprecated": (
         {"deprecation": "2020-01-01"},
@@ -963,7 +982,7 @@ def test_J3_no_command_counts_a_runway_of_openais_table_on_another_host(
 
 HEADERS = {
     ("Deprecation", "@1790856000"): "deprecated from 2026-10-01 (header deprecation)",
-    ("Deprecation", "true"): "deprecated from true (header deprecation)",
+    ("Deprecation", "true"): "deprecated (header deprecation)",
     ("x-model-deprecation-timestamp", "1790856000"): (
         "deprecated from 2026-10-01 (header x-model-deprecation-timestamp)"
     ),

@@ -4,6 +4,7 @@ import base64
 import logging
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import traceback
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import certificates
 import pytest
 from conftest import Command
 from fault_server import (
@@ -255,6 +257,9 @@ CERTIFICATES: dict[str, tuple[str, bytes | None, str]] = {
     "cut": ("SSL_CERT_FILE", b"-----BEGIN CERTIFICATE-----\nMII", "it holds no certificate"),
     "no-folder": ("SSL_CERT_DIR", None, "no such file or directory"),
     "file-as-folder": ("SSL_CERT_DIR", b"", "not a directory"),
+    "folders": ("SSL_CERT_DIR", None, "no such file or directory"),
+    "folder-as-file": ("SSL_CERT_FILE", None, "it is no file"),
+    "pipe": ("SSL_CERT_FILE", None, "it is no file"),
 }
 
 
@@ -266,7 +271,16 @@ def test_D41_a_broken_file_of_certificates_is_named_by_its_variable_and_path(
     path = repo.parent / "ca.pem"
     if content is not None:
         path.write_bytes(content)
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)  # it goes first
+    elif row == "folder-as-file":
+        path.mkdir()
+    elif row == "pipe":
+        os.mkfifo(path)  # nobody writes into it: to read it is to wait for ever
+    elif row == "folders":
+        path = Path(f"{path}:{path}2")
+    good = repo.parent / "good.pem"
+    good.write_text(certificates.GOOD)
+    monkeypatch.setenv("SSL_CERT_FILE", str(good))  # that one is good hides nothing of the other
+    monkeypatch.setenv("SSL_CERT_DIR", str(repo.parent))
     monkeypatch.setenv(name, str(path))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
@@ -279,6 +293,20 @@ def test_D41_a_broken_file_of_certificates_is_named_by_its_variable_and_path(
             f"hint: set {name} to certificates in PEM, or unset it",
         ],
     )
+
+
+def test_D22_who_does_not_even_connect_is_told_by_the_time_of_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As behind a proxy of https:// that speaks no TLS."""
+    monkeypatch.setattr(connection, "CONNECT_S", 0.6)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
+        asked = Connection(settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": address}))
+        answer = asked.retrieve(MODEL, 20)
+        asked.close()
+
+    assert (answer.fault, answer.problem) == ("timeout", "no answer in 1 s")
 
 
 def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:

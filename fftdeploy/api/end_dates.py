@@ -30,7 +30,11 @@ Of a moment that is the next day, in UTC: until then it still answers for some o
 _FROM = (
     ("deprecation",),  # Mistral
 )
-_FLAGS = ("is_deprecated", "deprecated", "archived")  # Cohere, Mistral
+_FLAGS = {
+    "is_deprecated": "deprecated",  # Cohere
+    "deprecated": "deprecated",
+    "archived": "archived, which is no longer to be served",  # Mistral
+}
 _STATUSES = ("lifecycle_status",)  # Azure
 _REPLACEMENTS = ("deprecation_replacement_model",)  # Mistral
 _HEADERS = {
@@ -38,8 +42,11 @@ _HEADERS = {
     "x-model-deprecation-timestamp": "deprecated from {}",
     "sunset": "the address, not the model, is to end on {}",
 }
+_YES, _NO = frozenset({"true", "?1"}), frozenset({"", "false", "?0"})
+"""Values of `Deprecation` before it was a date, and of structured headers."""
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_UNIX = re.compile(r"@?([0-9]{9,11})(?:\.[0-9]+)?")
+_UNIX = re.compile(r"@?([0-9]{9,11})(?:[0-9]{3})?(?:\.[0-9]+)?")
+"""Seconds since 1970, or milliseconds."""
 _NEARLY_A_DAY = timedelta(days=1, microseconds=-1)
 _EARLIEST, _LATEST = date(2015, 1, 1), date(2100, 1, 1)
 
@@ -70,7 +77,7 @@ def deprecations(entry: Mapping[str, Any], headers: Mapping[str, str]) -> Iterat
         value = _at(entry, path)
         if isinstance(value, str) and value:
             yield f"deprecated from {_shown(value)} ({'.'.join(path)})"
-    yield from (f"deprecated ({name})" for name in _FLAGS if entry.get(name) is True)
+    yield from (f"{words} ({name})" for name, words in _FLAGS.items() if entry.get(name) is True)
     for name in _STATUSES:
         value = entry.get(name)
         if isinstance(value, str) and "deprecat" in value.lower():
@@ -80,7 +87,10 @@ def deprecations(entry: Mapping[str, Any], headers: Mapping[str, str]) -> Iterat
         if isinstance(value, str) and value:
             yield f"the host names {plain(value, 100)} as its replacement ({name})"
     for name, words in _HEADERS.items():
-        if value := headers.get(name):
+        value = headers.get(name, "")
+        if value.lower() in _YES:
+            yield f"deprecated (header {name})"
+        elif value.lower() not in _NO:
             yield f"{words.format(_shown(value))} (header {name})"
 
 
@@ -104,7 +114,7 @@ def _day(value: Any) -> date | None:
 
 
 def _moment(value: Any) -> datetime | None:
-    """Read a date, a time, seconds since 1970, or `{"year", "month", "day"}`, all in UTC."""
+    """Read a date, a time, (milli)seconds since 1970, or `{"year", "month", "day"}`, all in UTC."""
     try:
         if isinstance(value, dict):
             found = datetime(value["year"], value["month"], value["day"], tzinfo=UTC)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DEFAULT_URL = "https://api.openai.com/v1"
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that name a file, and a list of folders, of certificates."""
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_ADDRESS = frozenset(' \\"<>^`{|}')
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
@@ -59,9 +61,8 @@ class Settings:
     proxy_shown: str
     """The proxy's address without its password."""
     proxy_source: str
-    certificates: str
-    """The file or folder of certificates to believe instead of the machine's; "" for those."""
-    certificates_source: str
+    certificates: Mapping[str, str]
+    """What to believe instead of the machine's certificates, by the variable that says so."""
     headers: tuple[tuple[str, Secret], ...]
     """Those that `OPENAI_CUSTOM_HEADERS` adds; their values are nobody's business."""
     provider: Provider = NOTHING_SAID
@@ -124,7 +125,6 @@ def settings(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> S
     base_url = base_url.rstrip("/") or _DEFAULT_URL
     _require_address(base_url)
     proxy, proxy_source = _proxy(environ, base_url)
-    certificates = next((name for name in _CERTIFICATES if environ.get(name)), "")
     return Settings(
         key=Secret(key),
         base_url=base_url,
@@ -134,8 +134,7 @@ def settings(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> S
         proxy=Secret(proxy) if proxy else None,
         proxy_shown=_without_password(proxy),
         proxy_source=proxy_source,
-        certificates=environ.get(certificates, ""),
-        certificates_source=certificates,
+        certificates={name: environ[name] for name in CERTIFICATES if environ.get(name)},
         headers=_headers(environ),
         provider=provider,
     )

@@ -216,4 +216,7 @@ def require_model_id(model: str) -> None:
         UsageError: With the reason and, for a job or file ID, the right flag.
     """
     if problem := names.model_problem(model):
-        raise UsageError(problem, hint="`fftdeploy models` lists what this key can see")
+        hint = "`fftdeploy models` lists what this key can see"
+        if not names.model_problem(model, provider=""):
+            hint = "let the host serve it by another name, such as an alias, and promote that"
+        raise UsageError(problem, hint=hint)

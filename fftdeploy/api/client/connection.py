@@ -151,8 +151,9 @@ class Connection:
             return self._read(send(timeout).http_response)
         except openai.APIStatusError as error:
             return self._read(error.response)
-        except openai.APITimeoutError:
-            return reading.late(timeout_s)
+        except openai.APITimeoutError as error:
+            is_unconnected = isinstance(error.__cause__, httpx2.ConnectTimeout)
+            return reading.late(min(timeout_s, CONNECT_S) if is_unconnected else timeout_s)
         except openai.APIConnectionError as error:
             return reading.unreached(error, self.settings, sdk.is_refused, sdk.is_dropped)
         except Exception as error:  # noqa: BLE001  a thread's traceback may hold the key

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fftdeploy import __version__
 from fftdeploy.api.answers import plain
+from fftdeploy.api.settings import CERTIFICATES
 from fftdeploy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,26 +58,41 @@ def trust(settings: Settings) -> ssl.SSLContext:
 
     if not settings.base_url.startswith("https:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    path, source = settings.certificates, settings.certificates_source
-    if not path:
+    if not settings.certificates:
         import httpx2
 
         return httpx2.create_ssl_context()
-    try:
-        if source == "SSL_CERT_DIR":
-            os.scandir(path).close()  # OpenSSL passes over a folder that is not there
-            return ssl.create_default_context(capath=path)
-        return ssl.create_default_context(cafile=path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.errno else ""
-        is_tls = isinstance(error, ssl.SSLError)
-        problem = "it holds no certificate" if is_tls else (reason or "it is no path").lower()
-        raise ConfigError(
-            f"{source} cannot be used: {problem}: {plain(path)}",
-            hint=f"set {source} to certificates in PEM, or unset it",
-            where=source,
-            code="certificates",
-        ) from None
+    named: dict[str, str] = {}
+    for source, value in settings.certificates.items():
+        try:
+            _require_certificates(source, value)
+            named[source] = value
+            file, folders = map(named.get, CERTIFICATES)
+            trusted = ssl.create_default_context(cafile=file, capath=folders)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.errno else ""
+            is_tls = isinstance(error, ssl.SSLError)
+            problem = "it holds no certificate" if is_tls else (reason or "it is no path").lower()
+            raise ConfigError(
+                f"{source} cannot be used: {problem}: {plain(value)}",
+                hint=f"set {source} to certificates in PEM, or unset it",
+                where=source,
+                code="certificates",
+            ) from None
+    return trusted
+
+
+def _require_certificates(source: str, value: str) -> None:
+    """Raise OSError where a variable names no file, or a list of folders none of which is there.
+
+    OpenSSL would wait for a pipe, and passes over folders.
+    """
+    folders = value.split(os.pathsep)
+    if source == CERTIFICATES[0]:
+        if not stat.S_ISREG(Path(value).stat().st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+    elif not any(map(os.path.isdir, folders)):
+        os.scandir(folders[0]).close()
 
 
 def unusable(settings: Settings, reason: str) -> ConfigError:

@@ -80,10 +80,13 @@ def unreached(
     """
     host = settings.host
     for cause in _causes(error):
+        if getattr(cause, "reason", "") == "WRONG_VERSION_NUMBER":
+            problem = f"cannot reach {host}{_way(settings)}: it does not speak TLS"
+            return Answer(fault="unreachable", problem=problem)
         if (reason := getattr(cause, "verify_message", "")) or _kind(cause) == "SSLError":
             said = f": {plain(str(reason))}" if reason else ""
-            whose = settings.certificates
-            by = f", by {plain(whose)} (from {settings.certificates_source})" if whose else ""
+            whose = settings.certificates.items()
+            by = "".join(f", by {plain(path)} (from {source})" for source, path in whose)
             return Answer(fault="tls", problem=f"the certificate of {host} is not valid{said}{by}")
         if is_refused(cause):
             problem = f"cannot reach {host} {settings.through}: the proxy refused"
@@ -92,8 +95,11 @@ def unreached(
             return Answer(fault="dropped", problem=f"{host} broke off its answer")
     reason = next((_reason(c) for c in _causes(error) if isinstance(c, OSError)), "")
     said = f": {plain(reason.lower())}" if reason else ""
-    way = f" {settings.through}" if settings.through else ""
-    return Answer(fault="unreachable", problem=f"cannot reach {host}{way}{said}")
+    return Answer(fault="unreachable", problem=f"cannot reach {host}{_way(settings)}{said}")
+
+
+def _way(settings: Settings) -> str:
+    return f" {settings.through}" if settings.through else ""
 
 
 def _reason(error: OSError) -> str:
