@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+import yaml
 from conftest import Command
 
 from fftdeploy.policy import policy, profiles
@@ -94,6 +96,25 @@ def test_init_below_the_root_puts_the_workflow_where_it_runs(repo: Path, command
     )
     hook = (repo / ".pre-commit-config.yaml").read_text()
     assert "entry: fftdeploy check --offline --file desk/deployments.toml\n" in hook
+
+
+def test_J21_the_hook_runs_for_every_file_that_check_reads(repo: Path, command: Command) -> None:
+    """The file of another name, and examples that are elsewhere than usual."""
+    (repo / "x").mkdir()
+    grader = '[[tasks.triage.gate.graders]]\ntype = "label"\nlabels = ["a", "b"]\n'
+    examples = 'examples = ["evals/a.jsonl", "data/it\'s.jsonl"]\n'
+    text = f"version = 1\n[tasks.triage.gate]\n{examples}{grader}"
+    (repo / "x/fftdeploy.toml").write_text(text)
+    policy.parse(text.encode())
+
+    assert command("init", "--ci", "gitlab", "--file", "x/other.toml").code == 0
+
+    config = yaml.safe_load((repo / ".pre-commit-config.yaml").read_text())
+    pattern = re.compile(config["repos"][0]["hooks"][0]["files"])
+    read = ["x/other.toml", "x/fftdeploy.toml", "x/evals/a.jsonl", "x/data/it's.jsonl"]
+    read.append("x/profiles/short.toml")
+    others = ["x/another.toml", "x/other.toml.md", "x/otherstoml", "x/data/b.jsonl"]
+    assert [name for name in (*read, *others) if pattern.search(name)] == read
 
 
 @pytest.mark.parametrize("name", ["a b", "-x", "x;id", "$(id)", "ü"])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from fftdeploy.cli import schema_files
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.output.report import Block, Cell, Raw, Report, line
+from fftdeploy.policy import policy
 from fftdeploy.routing.runtime import FILE_VARIABLE
 
 CI = ("github", "gitlab")
@@ -46,12 +48,14 @@ def initialize(session: Session, ci: str | None) -> Report:
             f"--ci: {option.removeprefix(' --file ')!a} can't stand in a workflow unquoted",
             hint="run fftdeploy init without --ci, and write the workflow by hand",
         )
+    watched = "".join(f"|{re.escape(name)}" for name in _watched(deployments)).replace("'", "''")
     session.data.update(folder=str(folder), wrote=[], kept=[], to_add=[])
     body: list[Block] = []
     for wanted in _wanted(deployments, root, ci):
         is_schema = wanted.path.suffix == ".json"
         name = wanted.template
         text = schema_files.content(name) if is_schema else _template(name, option)
+        text = text.replace("@WATCHED@", watched)
         body += _write(session.data, wanted, text, folder=folder, root=root)
     return Report(data=session.data, body=tuple(body), next=_NEXT)
 
@@ -94,6 +98,18 @@ def _file_option(deployments: Path, root: Path) -> str:
     """Return the ` --file` that commands started at `root` need, if they need one."""
     place = deployments.relative_to(root).as_posix() if deployments.is_relative_to(root) else ""
     return f" --file {place}" if place not in {"", files.NAME} else ""
+
+
+def _watched(deployments: Path) -> list[str]:
+    """Name the files that `check` reads and that are not called as they usually are."""
+    found = [] if deployments.name == files.NAME else [deployments.name]
+    folder = deployments.parent
+    with suppress(FftdeployError):  # a policy that is none names nothing
+        named = policy.parse(files.read(folder / policy.FILE_NAME, root=folder).data)
+        gates = [task.gate for task in named.tasks.values() if task.gate is not None]
+        examples = [name for gate in gates for name in gate.examples]
+        found += [name for name in examples if not name.startswith("evals/") and name.isprintable()]
+    return list(dict.fromkeys(found))
 
 
 def _wanted(deployments: Path, root: Path, ci: str | None) -> Iterator[_Wanted]:
