@@ -19,7 +19,7 @@ from fftdeploy.evaluation.running.pace import LEAST, Pace
 from fftdeploy.evaluation.running.requests import Ask
 
 CONCURRENCY = 16
-LATENCY_S, REFUSAL_S = 0.2, 0.01
+LATENCY_S, FAST_S, REFUSAL_S = 0.2, 0.02, 0.01
 FREE = CONCURRENCY / LATENCY_S
 """Requests a second where nothing is refused."""
 
@@ -78,18 +78,28 @@ class Outcome:
         return sum(since <= moment < until for moment in self.moments) / (until - since)
 
 
-def ask(api: Api, count: int, pace: Pace, *, told: float | None = None, seed: int = 1) -> Outcome:
+def ask(
+    api: Api,
+    count: int,
+    pace: Pace,
+    *,
+    told: float | None = None,
+    seed: int = 1,
+    latency_s: float = LATENCY_S,
+    concurrency: int = CONCURRENCY,
+) -> Outcome:
     """Send `count` requests as the runner does; `told` is what a refusal says of retrying."""
     random = Random(seed)
     now, sent, under_way, done = 0.0, 0, 0, 0
     events: list[tuple[float, int, Attempt, int | None]] = []
     moments: list[float] = []
-    attempts = Attempts(repeat(cast("Ask", object()), count), 4 * CONCURRENCY, lambda: now)
+    asks = repeat(cast("Ask", object()), count)
+    attempts = Attempts(asks, lambda: pace.most_put_off(concurrency), lambda: now)
     refusal = Answer(429, retry_after_s=told)
     waiting: Attempt | None = None
     while done < count:
         wait_s: float | None = None
-        while under_way < CONCURRENCY:
+        while under_way < concurrency:
             taken = waiting or attempts.take()
             if not isinstance(taken, Attempt):
                 wait_s = taken
@@ -99,7 +109,7 @@ def ask(api: Api, count: int, pace: Pace, *, told: float | None = None, seed: in
                 break
             waiting, sent, under_way = None, sent + 1, under_way + 1
             window, is_let_in = pace.send(now), api(now)
-            took = LATENCY_S if is_let_in else REFUSAL_S
+            took = latency_s if is_let_in else REFUSAL_S
             moments += [now] * is_let_in
             back = now + took * random.uniform(0.8, 1.2)
             heappush(events, (back, sent, taken, None if is_let_in else window))
@@ -129,6 +139,19 @@ def test_J14_random_refusals_slow_nobody_else(seed: int, told: float | None) -> 
     outcome = ask(at_random(0.2, seed), 2000, Pace(), told=told, seed=seed)
     assert outcome.rate() >= 0.75 * FREE
     assert outcome.sent <= 1.3 * 2000
+
+
+@TOLD
+@pytest.mark.parametrize("concurrency", [4, 16])
+def test_J14_random_refusals_of_a_fast_api_hold_nobody_up(
+    concurrency: int, told: float | None
+) -> None:
+    count = 800 * concurrency
+    outcome = ask(
+        at_random(0.2), count, Pace(), told=told, latency_s=FAST_S, concurrency=concurrency
+    )
+    assert outcome.rate(until=10) >= 0.5 * concurrency / FAST_S
+    assert outcome.sent <= 1.3 * count
 
 
 LIMITS: dict[str, tuple[Callable[[], Api], float]] = {
@@ -162,6 +185,13 @@ class Together(Pace):
         self._next_at = self._now + 1
 
 
+class Crowded(Pace):
+    """The control of a fast API: four for each that may be out, however many are let in."""
+
+    def most_put_off(self, concurrency: int) -> float:
+        return 4 * concurrency
+
+
 class Unmoved(Pace):
     """The other control: a pace that takes none for one."""
 
@@ -171,6 +201,8 @@ class Unmoved(Pace):
 def test_J14_the_controls_fail() -> None:
     assert ask(at_random(0.2), 2000, Together()).rate() < 0.5 * FREE
     assert ask(bucket(20, 20), 2000, Unmoved()).sent > 3 * 2000
+    crowded = ask(at_random(0.2), 800 * CONCURRENCY, Crowded(), told=1.0, latency_s=FAST_S)
+    assert crowded.rate(until=10) < 0.5 * CONCURRENCY / FAST_S
 
 
 def test_J14_a_limit_that_changes_is_followed() -> None:

@@ -65,11 +65,13 @@ class Attempt:
 class Attempts:
     """Gives out requests: of `asks`, and those that come back to it.
 
-    Where `most` of them are put off no new one begins: an API that refuses everything is not
-    asked everything, and memory does not grow with the examples.
+    Where as many as `most` says are put off no new one begins, and memory does not grow with the
+    examples.
     """
 
-    def __init__(self, asks: Iterator[Ask], most: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, asks: Iterator[Ask], most: Callable[[], float], clock: Callable[[], float]
+    ) -> None:
         self._asks: Iterator[Ask] | None = asks
         self._most = most
         self._clock = clock
@@ -89,7 +91,7 @@ class Attempts:
         now = self._clock()
         if self._put_off and self._put_off[0][0] <= now:
             return heappop(self._put_off)[2]
-        if self._asks is not None and len(self._put_off) < self._most:
+        if self._asks is not None and len(self._put_off) < self._most():
             if (ask := next(self._asks, None)) is not None:
                 return Attempt(ask)
             self._asks = None

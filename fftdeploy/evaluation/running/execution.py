@@ -38,9 +38,6 @@ ROUNDS_IN_VAIN = 2
 """What was lost is asked again until so many rounds on end have brought nothing."""
 
 _ROUND_PAUSE_S = 2.0
-_PUT_OFF = 4
-"""For each request that may be out, so many may be put off before no new one begins."""
-
 _AGAIN = "run the same command again later: it goes on from there"
 
 
@@ -171,7 +168,7 @@ class Execution:
         if self._is_ending:
             return
         concurrency = self._throttle.concurrency
-        attempts = Attempts(asks, _PUT_OFF * concurrency, self._throttle.clock)
+        attempts = Attempts(asks, self._throttle.most_put_off, self._throttle.clock)
         self._workers = [
             asyncio.create_task(self._work(attempts, is_again)) for _ in range(concurrency)
         ]

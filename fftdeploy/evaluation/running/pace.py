@@ -38,6 +38,9 @@ _LEAST_GAIN, _MOST_GAIN = 0.05, 1.0
 _MOST_PATIENCE = 8
 """Windows between two steps of the least gain, where each of them was too much so far."""
 
+_PUT_OFF, _PUT_OFF_S = 3, 0.75
+"""Requests that may be put off for each that may be out, or else what is let in in this time."""
+
 _CREDIT_S = 0.1
 """A turn that was missed by less than this is made up for."""
 
@@ -83,6 +86,8 @@ class Pace:
         self._patience = 1
         self._hold = 0
         """Windows until the next step."""
+        self._let_in = 0.0
+        """Requests a second that were let in in the last window."""
 
     def wait_s(self, now: float) -> float:
         """Return how long the next request has to wait; 0 where it may go."""
@@ -97,6 +102,14 @@ class Pace:
         if self.rate is not None:
             self._next_at = max(self._next_at, now - _CREDIT_S) + 1 / self.rate
         return window.number
+
+    def most_put_off(self, concurrency: int) -> float:
+        """Return how many requests may wait to be sent again before no new one begins.
+
+        An API that refuses everything is not asked everything, and one that refuses some of many
+        does not stand still until they come again.
+        """
+        return max(_PUT_OFF * concurrency, _PUT_OFF_S * self._let_in)
 
     def refuse(self, window: int, seconds: float) -> None:
         """Count a refusal, `seconds` after the request went out in `window`; a late one is none."""
@@ -121,7 +134,7 @@ class Pace:
 
     def _learn(self, window: _Window, lasted: float) -> None:
         share = window.refused / window.sent
-        let_in = (window.sent - window.refused) / lasted
+        let_in = self._let_in = (window.sent - window.refused) / lasted
         if self._trial is not None:
             self._judge(self._trial, share, let_in)
         elif share > self._background + self._tolerated(window.sent):

@@ -51,6 +51,10 @@ class Throttle:
         """How long nobody may ask, as the API has it, seconds; not above 0 where everybody may."""
         return self._open_at - self.clock()
 
+    def most_put_off(self) -> float:
+        """Return how many requests may wait to be sent again before no new one begins."""
+        return self.pace.most_put_off(self.concurrency)
+
     def jitter(self, seconds: float) -> float:
         """Return at most `seconds` and at least half of them, so that not all come at once."""
         return seconds * (0.5 + self._random() / 2)
