@@ -15,7 +15,10 @@ import terminal
 from conftest import Command, Result
 from scenes import EVAL, FT, V7, V8, V9, V10, newest, past, read, row, table, write
 
-from fftdeploy.evaluation.evidence.evidence import content_sha, parse
+from fftdeploy.evaluation.evidence import evidence_folder
+from fftdeploy.evaluation.evidence.evidence import Evidence, content_sha, parse
+from fftdeploy.evaluation.evidence.evidence_folder import recompute
+from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -61,6 +64,13 @@ def git(*argv: str) -> str:
 
 def evidence() -> list[Path]:
     return sorted(Path(".fftdeploy/evidence/triage").glob("*.json"))
+
+
+def beside(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Write evidence of its own hash that is as `path` but for `change`."""
+    document = json.loads(path.read_text())
+    change(document)
+    path.with_stem(content_sha(document)).write_text(strict_json.dumps(document))
 
 
 def verdict_of(path: Path) -> str:
@@ -439,6 +449,49 @@ def test_E23_edited_evidence_stops_a_promotion(
 
     assert ended.code == 3
     assert f"error: evidence {path.stem[:12]} was edited: its name is not its hash" in ended.err
+    assert Path("deployments.toml").read_bytes() == before
+
+
+def test_only_evidence_that_could_decide_is_judged(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene(V8, V10, examples=20)
+    command("eval", TARGET)
+    (made,) = evidence()
+    beside(made, lambda document: document.update(attempt=2))
+    beside(made, lambda document: document["arms"]["candidate"].update(model=V9))
+    judged: list[str] = []
+
+    def counted(evidence: Evidence) -> Verdict:
+        judged.append(evidence.candidate.model)
+        return recompute(evidence)
+
+    monkeypatch.setattr(evidence_folder, "recompute", counted)
+
+    def judged_by(*words: str) -> list[str]:
+        judged.clear()
+        command(*words)
+        return sorted(judged)
+
+    assert judged_by("promote", TARGET, "--why", "PR #7", "--yes") == [V10]
+    assert len(judged_by("size", TARGET)) == 1
+    assert len(judged_by("verify", evidence()[0].stem)) == 1
+    assert judged_by("verify") == [V10, V10, V9], "control"
+
+
+def test_E23_evidence_that_would_decide_and_was_forged_under_its_new_hash_stops_a_promotion(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    before = scene(V10, V9)
+    command("eval", TARGET)
+    (path,) = evidence()
+    beside(path, lambda document: document["verdict"].update(ruling="pass"))
+    path.unlink()
+
+    ended = promote(command)
+
+    assert ended.code == 3
+    assert "was edited: its answers do not give its verdict.ruling" in ended.err
     assert Path("deployments.toml").read_bytes() == before
 
 

@@ -7,7 +7,7 @@ from fftdeploy.cli.verdict_blocks import verdict_blocks
 from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags, named_bundle
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome, UsageError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
-from fftdeploy.evaluation.evidence.evidence import LIVE_ITSELF
+from fftdeploy.evaluation.evidence.evidence import LIVE_ITSELF, Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, recompute
 from fftdeploy.evaluation.gate.gate import Best
 from fftdeploy.evaluation.results import PASS
@@ -97,18 +97,18 @@ def _as_json(stored: Stored) -> dict[str, object]:
 
 def _creep(folder: EvidenceFolder, stored: Stored) -> Iterator[str]:
     """Say how the candidate stands beside the best that ever passed on these examples."""
-    past = [
-        one.evidence
-        for one in folder.of_task(stored.evidence.task)
-        if one.evidence.examples.sha == stored.evidence.examples.sha
-        and one.evidence.results.repeats == stored.evidence.results.repeats
-        and one.verdict.ruling == "pass"
-        and one.evidence.candidate != stored.evidence.candidate
-    ]
+    mine = stored.evidence
+
+    def has_passed(other: Evidence) -> bool:
+        is_same = other.examples.sha == mine.examples.sha
+        is_same = is_same and other.results.repeats == mine.results.repeats
+        return is_same and other.ruling == "pass" and other.candidate != mine.candidate
+
+    past = [one.evidence for one in folder.of_task(mine.task, has_passed)]
     if past:
         best = max(past, key=lambda one: one.results.arms[CANDIDATE].count(PASS))
         against = Best(str(best.candidate), best.results.arms[CANDIDATE])
-        found = recompute(stored.evidence, against).reasons
+        found = recompute(mine, against).reasons
         yield from (reason.message for reason in found if reason.code == "creep")
 
 

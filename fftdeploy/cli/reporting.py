@@ -1,6 +1,7 @@
 """Report: one page about one evaluation, with the outputs where this machine still has them."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from fftdeploy import files
@@ -40,14 +41,14 @@ def report(session: Session, name: str | None, out: Path | None, *, redact: bool
 
 
 def _newest(folder: EvidenceFolder) -> Stored:
-    every = [stored for task in folder.tasks() for stored in folder.of_task(task)]
-    if not every:
+    newest = [stored for task in folder.tasks() for stored in islice(folder.of_task(task), 1)]
+    if not newest:
         for path in (path for task in folder.tasks() for path in folder.paths(task)):
             folder.read(path)  # it says why that is of no use
         raise UsageError(
             "there is no evidence yet", hint="fftdeploy eval TASK/ENVIRONMENT", code="no-evidence"
         )
-    return max(every, key=lambda stored: (stored.evidence.made_at, stored.id))
+    return max(newest, key=lambda stored: (stored.evidence.made_at, stored.id))
 
 
 def _rendered(session: Session, stored: Stored, out: Path, *, redact: bool) -> str:

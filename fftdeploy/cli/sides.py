@@ -16,6 +16,7 @@ from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:  # what was never evaluated pays for none of it
+    from fftdeploy.evaluation.evidence.evidence import Evidence
     from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 
 
@@ -82,22 +83,26 @@ def with_evidence(found: TargetComparison, before: SideFiles, after: SideFiles) 
     old, old_stored = _named(found.before, before)
     new, new_stored = _named(found.after, after)
     if old and new and old.live != new.live:
-        for stored in _stored(old, [new_stored, old_stored], before, after):
-            if {old.live, new.live} <= set(stored.evidence.arms.values()):
-                together = Together(stored.id, stored.evidence.candidate, stored.verdict)
-                old, new = _measured(old, stored), _measured(new, stored)
-                return replace(found, before=old, after=new, together=together)
+        for stored in _stored(old, new, [new_stored, old_stored], before, after):
+            together = Together(stored.id, stored.evidence.candidate, stored.verdict)
+            old, new = _measured(old, stored), _measured(new, stored)
+            return replace(found, before=old, after=new, together=together)
     old = _measured(old, old_stored) if old else None
     new = _measured(new, new_stored) if new else None
     return replace(found, before=old, after=new)
 
 
 def _stored(
-    old: Side, named: "list[Stored | None]", before: SideFiles, after: SideFiles
+    old: Side, new: Side, named: "list[Stored | None]", before: SideFiles, after: SideFiles
 ) -> "Iterator[Stored]":
-    yield from (stored for stored in named if stored is not None)
+    """Yield evidence that asked both bundles."""
+
+    def is_of_both(evidence: "Evidence") -> bool:
+        return {old.live, new.live} <= set(evidence.arms.values())
+
+    yield from (stored for stored in named if stored is not None and is_of_both(stored.evidence))
     if before is after:
-        yield from before.folder.of_task(old.target.task)
+        yield from before.folder.of_task(old.target.task, is_of_both)
 
 
 def _named(side: Side | None, source: SideFiles) -> "tuple[Side | None, Stored | None]":

@@ -133,9 +133,9 @@ def _row(rate: float, size: sizing.Size, chance: float, units: Units) -> tuple[C
 def _seen(evaluation: Evaluation) -> str:
     """Say how much the last evaluation on these examples disagreed."""
     bar = evaluation.bar
-    for stored in bar.folder.of_task(bar.task):
-        compared = stored.verdict.comparison
-        if compared and stored.evidence.examples.sha == bar.examples.sha:
+    sha = bar.examples.sha
+    for stored in bar.folder.of_task(bar.task, lambda evidence: evidence.examples.sha == sha):
+        if compared := stored.verdict.comparison:
             differ = (compared.broke + compared.fixed) / compared.n
             return f"in the last evaluation {differ:.0%} of them differed ({stored.short})"
     return ""

@@ -18,6 +18,7 @@ from fftdeploy.evaluation.evidence.evidence import (
     LIVE_ITSELF,
     NOTHING_LIVE,
     Baseline,
+    Evidence,
     content_sha,
 )
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
@@ -199,7 +200,13 @@ class Evaluation:
     def _recorded(self, live: Bundle) -> tuple[Baseline, Column | None]:
         """Return what a dead model answered while it lived, where that is on record."""
         graders = content_sha([rule.content for rule in self.rules.graders])
-        for stored in self.bar.folder.of_task(self.bar.task):
+        sha, repeats = self.bar.examples.sha, self.rules.repeats
+
+        def is_same(evidence: Evidence) -> bool:
+            is_same = evidence.examples.sha == sha and evidence.graders_sha == graders
+            return is_same and evidence.results.repeats == repeats
+
+        for stored in self.bar.folder.of_task(self.bar.task, is_same):
             evidence, results = stored.evidence, stored.evidence.results
             asked = [
                 name
@@ -207,12 +214,9 @@ class Evaluation:
                 if evidence.arms[name] == live
                 and not (name == LIVE and evidence.baseline.how == "recorded")
             ]
-            is_same = evidence.examples.sha == self.bar.examples.sha
-            is_same = is_same and evidence.graders_sha == graders
-            if not asked or not is_same or results.repeats != self.rules.repeats:
-                continue
-            column = results.arms[asked[0]].recorded(results.fields, self.bar.grading.fields)
-            return Baseline("recorded", stored.id, evidence.made_at), column
+            if asked:
+                column = results.arms[asked[0]].recorded(results.fields, self.bar.grading.fields)
+                return Baseline("recorded", stored.id, evidence.made_at), column
         self.context.console.note(
             f"warning: {live} is dead, and its answers to these examples are not on record: "
             "there is no baseline"
@@ -344,9 +348,9 @@ class Evaluation:
     def _means(self, run: Run) -> dict[str, Mean]:
         """Return what an answer of each arm takes: what is on record, or else a guess."""
         known: dict[Bundle, Mean] = {}
-        for stored in self.bar.folder.of_task(self.bar.task):  # the newest first
-            for name, column in stored.evidence.results.arms.items():
-                bundle = stored.evidence.arms[name]
+        for _, evidence in self.bar.folder.unjudged(self.bar.task):  # the newest first
+            for name, column in evidence.results.arms.items():
+                bundle = evidence.arms[name]
                 if bundle not in known and (mean := measured(column)):
                     known[bundle] = mean
         most = max((mean.tokens_out for mean in known.values()), default=0.0)

@@ -79,7 +79,7 @@ class Gate:
         from fftdeploy.evaluation.evidence.evidence_folder import problem
 
         question = bar.question(candidate, bar.baseline)
-        if wrong := problem(question, stored, self.change.context.now()):
+        if wrong := problem(question, stored.evidence, self.change.context.now()):
             raise InconclusiveError(
                 f"evidence {stored.short} does not count: {wrong}",
                 hint=f"fftdeploy eval {self.change.name} --fresh",

@@ -58,9 +58,8 @@ def _keep(
     asked_as = CANDIDATE if len(run.candidates) == 1 else label(candidate)
     names = {name: asked_as if name == CANDIDATE else name for name in bundles}
     results = run.results.with_arms(names)
-    on_same = [
-        one for one in bar.folder.of_task(bar.task) if one.evidence.examples.sha == bar.examples.sha
-    ]
+    sha = bar.examples.sha
+    on_same = [*bar.folder.of_task(bar.task, lambda evidence: evidence.examples.sha == sha)]
     tried = [one for one in on_same if one.evidence.candidate == candidate]
     evidence = Evidence(
         task=bar.task,

@@ -1,6 +1,6 @@
 """The evidence that a proposed release names: is it about this, and who saw it made?"""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:  # a change that no gate asks about pays for none of it
+    from fftdeploy.evaluation.evidence.evidence import Evidence
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
     from fftdeploy.pull_request.base_ref import BaseRef
@@ -107,15 +108,20 @@ class ProposedEvidence:
         self.found[str(change.target), release.n] = stored, standing
         # Whatever else the change goes through: what it replaces is what the base has live.
         question = bar.question(release.bundle, bar.baseline)
-        if wrong := problem(question, stored, self.facts.now) or self._death(change, stored):
+        wrong = problem(question, stored.evidence, self.facts.now)
+        if wrong := wrong or self._death(change, stored):
             message = f"evidence {stored.short} does not count: {wrong}"
             yield self._about(change, "evidence", message, f"fftdeploy eval {change.target}")
             return
         yield from self._verdict(change, release, bar, stored)
-        for newer in self._newer(folder.of_task(change.target.task), stored):
-            if not problem(question, newer, self.facts.now) and newer.verdict.ruling != "pass":
-                message = f"newer evidence {newer.short} says {newer.verdict.ruling}"
-                yield self._about(change, "evidence", message, f"fftdeploy report {newer.short}")
+
+        def speaks_against(other: "Evidence") -> bool:
+            is_newer = other.made_at > stored.evidence.made_at and other.ruling != "pass"
+            return is_newer and not problem(question, other, self.facts.now)
+
+        for newer in folder.of_task(change.target.task, speaks_against):
+            message = f"newer evidence {newer.short} says {newer.verdict.ruling}"
+            yield self._about(change, "evidence", message, f"fftdeploy report {newer.short}")
         if standing == "claimed":
             yield self._claimed(change, stored)
 
@@ -167,14 +173,6 @@ class ProposedEvidence:
         trust = f"fftdeploy check --base {self.base.ref} --accept-claimed, or leave it out"
         hint = trust if severity == "error" else ""
         return Finding(code, severity, path.parent.name, message, str(shown), 1, hint)
-
-    @staticmethod
-    def _newer(every: Iterable["Stored"], stored: "Stored") -> Iterator["Stored"]:
-        mine = stored.evidence
-        for other in every:
-            theirs = other.evidence
-            if theirs.made_at > mine.made_at and theirs.candidate == mine.candidate:
-                yield other
 
     def _death(self, change: TargetChange, stored: "Stored") -> str:
         """Doubt evidence that rests on the death of what is live, unless the API proved it."""

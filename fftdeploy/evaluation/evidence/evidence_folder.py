@@ -1,6 +1,7 @@
 """`.fftdeploy/evidence/TASK/ID.json`: what was found out, and whether it still holds."""
 
 import errno
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -59,11 +60,15 @@ class EvidenceQuestion:
 
 
 class EvidenceFolder:
-    """The evidence of one repository folder; every file is read and verified at most once."""
+    """The evidence of one repository folder; every file is read and judged at most once.
+
+    To judge is what takes its time, so that only what is asked for is judged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read: dict[Path, Stored | ConfigError | InconclusiveError] = {}
+        self._unjudged: dict[Path, Evidence | ConfigError | InconclusiveError] = {}
+        self._judged: dict[Path, Stored | ConfigError] = {}
 
     def tasks(self) -> list[str]:
         """Name the tasks that have evidence."""
@@ -87,13 +92,31 @@ class EvidenceFolder:
                 the verdict that it states.
             InconclusiveError: It was made under an older rule.
         """
-        if path not in self._read:
+        if path not in self._judged:
+            evidence = self.read_unjudged(path)
             try:
-                self._read[path] = _verified(path, self.folder)
-            except (ConfigError, InconclusiveError) as error:
-                self._read[path] = error
-        found = self._read[path]
+                self._judged[path] = _judged(path, evidence)
+            except ConfigError as error:
+                self._judged[path] = error
+        found = self._judged[path]
         if isinstance(found, Stored):
+            return found
+        raise found
+
+    def read_unjudged(self, path: Path) -> Evidence:
+        """Read one file: its name is its hash, and its verdict is what it states itself.
+
+        Raises:
+            ConfigError: It is no evidence, or its name is not its hash.
+            InconclusiveError: It was made under an older rule.
+        """
+        if path not in self._unjudged:
+            try:
+                self._unjudged[path] = _parsed(path, self.folder)
+            except (ConfigError, InconclusiveError) as error:
+                self._unjudged[path] = error
+        found = self._unjudged[path]
+        if isinstance(found, Evidence):
             return found
         raise found
 
@@ -107,25 +130,38 @@ class EvidenceFolder:
 
     def is_judged(self, task: str, bundle: Bundle) -> bool:
         """Tell whether any evidence about `bundle` does not speak against it."""
-        return any(
-            stored.evidence.candidate == bundle and stored.verdict.ruling != "fail"
-            for stored in self.of_task(task)
-        )
 
-    def of_task(self, task: str) -> list[Stored]:
+        def may_pass(evidence: Evidence) -> bool:
+            return evidence.candidate == bundle and evidence.ruling != "fail"
+
+        return any(True for _ in self.of_task(task, may_pass))
+
+    def unjudged(self, task: str) -> list[tuple[Path, Evidence]]:
         """Return the evidence of `task`, newest first; what can't be compared is left out."""
         found = []
         for path in self.paths(task):
             with suppress(ConfigError, InconclusiveError):
-                found.append(self.read(path))
-        return sorted(found, key=lambda stored: (stored.evidence.made_at, stored.id), reverse=True)
+                found.append((path, self.read_unjudged(path)))
+        return sorted(found, key=lambda one: (one[1].made_at, one[0].stem), reverse=True)
+
+    def of_task(
+        self, task: str, is_wanted: Callable[[Evidence], bool] = lambda _: True
+    ) -> Iterator[Stored]:
+        """Yield the evidence of `task` that `is_wanted`, newest first, each as it is judged.
+
+        What can't be compared, or does not give its own verdict, is left out.
+        """
+        for path, evidence in self.unjudged(task):
+            if is_wanted(evidence):
+                with suppress(ConfigError):
+                    yield self.read(path)
 
     def older(self, task: str) -> list[str]:
         """List the IDs of evidence of `task` that was made under an older rule."""
         found = []
         for path in self.paths(task):
             try:
-                self.read(path)
+                self.read_unjudged(path)
             except InconclusiveError:
                 found.append(path.stem)
             except ConfigError:
@@ -136,11 +172,11 @@ class EvidenceFolder:
         """Refuse to go on beside evidence that was edited: it may be what would have decided.
 
         Raises:
-            ConfigError: A file of `task` is not consistent.
+            ConfigError: A file of `task` is no evidence, or its name is not its hash.
         """
         for path in self.paths(task):
             with suppress(InconclusiveError):
-                self.read(path)
+                self.read_unjudged(path)
 
     def find(self, name: str) -> Stored:
         """Return the evidence that `name` means.
@@ -205,13 +241,12 @@ class EvidenceFolder:
         if not files.create(path, data, root=self.folder):
             return self.read(path)
         stored = Stored(evidence_id, path, evidence, verdict)
-        self._read[path] = stored
+        self._unjudged[path], self._judged[path] = evidence, stored
         return stored
 
 
-def problem(question: EvidenceQuestion, stored: Stored, now: datetime) -> str:
-    """Say why `stored` does not answer `question`; "" if it does."""
-    found = stored.evidence
+def problem(question: EvidenceQuestion, found: Evidence, now: datetime) -> str:
+    """Say why `found` does not answer `question`, whatever its verdict; "" if it does."""
     live = found.arms.get("live")
     if found.baseline.how == "none" and found.baseline.why == records.DEAD:
         live = question.baseline  # the caller proves that it is dead still
@@ -260,7 +295,7 @@ def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
     )
 
 
-def _verified(path: Path, folder: Path) -> Stored:
+def _parsed(path: Path, folder: Path) -> Evidence:
     snapshot = files.read(path, root=folder, max_bytes=records.MAX_BYTES)
     try:
         true_id, found = records.parse(snapshot.data, str(path.name))
@@ -269,19 +304,20 @@ def _verified(path: Path, folder: Path) -> Stored:
         if true_id == path.stem:
             raise
         raise _edited(path, _misnamed(true_id)) from None
-    wrong = "" if true_id == path.stem else _misnamed(true_id)
+    if true_id != path.stem:
+        raise _edited(path, _misnamed(true_id))
     if path.parent.parent == folder / EVIDENCE_FOLDER and path.parent.name != found.task:
-        wrong = wrong or f"it is about task {found.task!a}, not about {path.parent.name!a}"
-    if not wrong:
-        try:
-            verdict = recompute(found)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            wrong = f"its verdict can't be computed ({type(error).__name__})"
-        else:
-            place = records.same_verdict(found.verdict, verdict)
-            wrong = f"its answers do not give its {place}" if place else ""
-    if wrong:
-        raise _edited(path, wrong)
+        raise _edited(path, f"it is about task {found.task!a}, not about {path.parent.name!a}")
+    return found
+
+
+def _judged(path: Path, found: Evidence) -> Stored:
+    try:
+        verdict = recompute(found)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _edited(path, f"its verdict can't be computed ({type(error).__name__})") from error
+    if place := records.same_verdict(found.verdict, verdict):
+        raise _edited(path, f"its answers do not give its {place}")
     # Its sentences are not compared, so that nobody may read those that the file states.
     return Stored(path.stem, path, replace(found, verdict=verdict.as_json()), verdict)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, GateError, InconclusiveError
 from fftdeploy.evaluation.evidence import evidence_folder
-from fftdeploy.evaluation.evidence.evidence import content_sha
+from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, content_sha
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.gate import sizing
@@ -225,13 +225,13 @@ class QualityBar:
         self.folder.require_whole(self.task)  # the one that was edited may be the newest
         question, now = self.question(candidate, baseline), self.now()
         why = ""
-        for stored in self.folder.of_task(self.task):
-            if stored.evidence.candidate != candidate:
+        for path, evidence in self.folder.unjudged(self.task):
+            if evidence.candidate != candidate:
                 continue
-            problem = evidence_folder.problem(question, stored, now)
+            problem = evidence_folder.problem(question, evidence, now)
             if not problem:
-                return Found(stored)
-            why = why or f"evidence {stored.short} does not count: {problem}"
+                return Found(self.folder.read(path))
+            why = why or f"evidence {path.stem[:SHOWN_DIGITS]} does not count: {problem}"
         if not why and (older := self.folder.older(self.task)):
             made = f"made under an older rule: {plural(len(older), 'file')}"
             return Found(None, f"there is no evidence about {candidate} ({made})")

@@ -51,19 +51,27 @@ def is_ruled_out(margin: float, broke: float, fixed: float, n: int, risk: float 
     return all(chance <= most for chance in _chances(margin, broke, fixed, n, risk))
 
 
-@lru_cache(maxsize=4096)
 def bounds(margin: float, broke: float, fixed: float, n: int, risk: float = 0.05) -> Interval:
     """Return the least and the greatest difference, candidate minus live, not ruled out at `risk`.
 
-    Each bound is one-sided.  The lower one is at least `-margin` exactly where the test rules out
-    that the candidate is worse by `margin`; it is known to a millionth otherwise.
+    Each bound is one-sided.
+    """
+    upper = -lower_bound(margin, fixed, broke, n, risk)
+    return Interval(lower_bound(margin, broke, fixed, n, risk), upper)
+
+
+@lru_cache(maxsize=8192)
+def lower_bound(margin: float, broke: float, fixed: float, n: int, risk: float = 0.05) -> float:
+    """Return the least difference, candidate minus live, that is not ruled out at `risk`.
+
+    It is at least `-margin` exactly where the test rules out that the candidate is worse by
+    `margin`; it is known to a millionth otherwise.
     """
     if n < 1:
-        return Interval(-1.0, 1.0)
+        return -1.0
     if n > LARGEST:
-        return tango(broke, fixed, n, 1 - risk, 1)
-    lower = -_least_margin(margin, broke, fixed, n, risk)
-    return Interval(lower, _least_margin(margin, fixed, broke, n, risk))
+        return tango(broke, fixed, n, 1 - risk, 1).lower
+    return -_least_margin(margin, broke, fixed, n, risk)
 
 
 def unseen(risk: float) -> float:

@@ -283,7 +283,7 @@ def _result(bar: Bar, part: Part, tested: Effective, p_adjusted: float) -> Slice
         fixed,
         tested.p_worse,
         p_adjusted,
-        tested.bounds(bar).lower,
+        exact.lower_bound(bar.margin, tested.broke, tested.fixed, tested.n, bar.wrong_pass),
         p_adjusted <= bar.risk and -pairs.difference > bar.margin,
         n < SMALL,
     )
