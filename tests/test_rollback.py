@@ -4,7 +4,9 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from scenes import (
 
 from fftdeploy import files
 from fftdeploy.api.asking import Clock
+from fftdeploy.commands import context
 from fftdeploy.commands.context import Context
 from fftdeploy.releases.deployments import Bundle, Hold, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -185,6 +188,32 @@ def test_an_unverified_one_stops_the_search(sandbox: Sandbox, command: Command, 
 def test_one_that_loads_is_waited_for(sandbox: Sandbox, command: Command) -> None:
     write(past(NAME, V6, COLD, V8))
     assert (back(command, "--wait", "60s").code, live()) == (0, COLD)
+
+
+def test_a_search_through_dead_ones_has_an_end(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = [f"ft:gpt-4.1-mini-2025-04-14:acme:old-{n}:Old{n:02}" for n in range(40)]
+    before = write(past(NAME, V6, *gone, V8))
+    clock = Clock(lambda: STORY_NOW, count(step=2.0).__next__, lambda _: None)
+    monkeypatch.setattr(context, "system_clock", lambda: clock)
+
+    ended = back(command, "--wait", "0", "--json")
+
+    fates = candidates(ended)
+    asked = sum(fate == "missing" for _, fate in fates)
+    after = 41 - asked
+    assert (ended.code, FILE.read_bytes(), len(fates)) == (9, before, 41)
+    assert (0 < asked < 40, fates[asked:]) == (
+        True,
+        [(n, "passed-over") for n in range(after, 0, -1)],
+    )
+    error, hint = ended.err.splitlines()[-2:]
+    assert error.startswith(f"error: none of {asked} candidates asked about in 120 s can be used, ")
+    assert f"{after} are left, from release {after} down" in error
+    assert hint.startswith(f"hint: fftdeploy rollback {NAME} --to {after}, ")
+    monkeypatch.setattr(context, "system_clock", lambda: replace(clock, monotonic=lambda: 0.0))
+    assert (back(command).code, live()) == (0, V6), "control: with time, it gets there"
 
 
 # --to and --unverified.

@@ -25,6 +25,8 @@ from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import shown_path
 
 PASSED_OVER = "passed-over"
+SEARCH_S = 120.0
+"""How long one candidate after another is asked about, `--wait` apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +103,13 @@ class _Rollback:
 
         Raises:
             PolicyError: The prompt of the next candidate is not on disk as it was.
-            UnverifiedError: The API gave no usable answer about the next candidate.
+            UnverifiedError: The API gave no usable answer about the next candidate, or the time
+                for the search was over before it was asked about.
             AuthError: The key is no good, or is that of another project.
             NotReadyError: Every candidate was ruled out by proof.
         """
+        monotonic = self.change.context.clock.monotonic
+        over_at = monotonic() + SEARCH_S + self.options.wait_s
         for candidate in candidates:
             if candidate.fate in {"live", "held"}:
                 self._see(candidate, candidate.fate, candidate.reason)
@@ -112,6 +117,8 @@ class _Rollback:
             if candidate.fate == "profile":
                 self._see(candidate, "profile", candidate.reason)
                 raise self._profile_gone(candidate)
+            if candidate.bundle not in self.proofs and monotonic() >= over_at:
+                raise self._out_of_time(candidate, len(candidates) - len(self.seen))
             if self._is_chosen(candidate):
                 return candidate
         raise self._nothing()
@@ -199,6 +206,17 @@ class _Rollback:
             "or go back --unverified",
             where=readiness.where,
             code=readiness.code,
+        )
+
+    def _out_of_time(self, following: Candidate, left: int) -> UnverifiedError:
+        n = following.release.n
+        return UnverifiedError(
+            f"none of {len(self.proofs):,} candidates asked about in {SEARCH_S:.0f} s can be used, "
+            f"and {left:,} are left, from release {n} down",
+            hint=f"fftdeploy rollback {self.target} --to {n}, or to an older release; "
+            f"`fftdeploy history {self.target}` lists them",
+            where=str(self.target),
+            code="search-time",
         )
 
     def _nothing(self) -> FftdeployError:
