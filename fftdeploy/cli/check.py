@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,11 +15,13 @@ from fftdeploy.cli.verdict_blocks import headline, notices, tables
 from fftdeploy.commands import check as checking
 from fftdeploy.commands.check import Checked, CheckedFile, CheckOptions, ProposedChange
 from fftdeploy.errors import FftdeployError, Outcome, UsageError
-from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Details, Report, Table, line
 from fftdeploy.planning.finding import Finding
+
+if TYPE_CHECKING:  # what compares with no base judges no evidence
+    from fftdeploy.evaluation.evidence.evidence_folder import Stored
 
 _NAMED = 200
 """Most examples that are named in one list."""
@@ -219,7 +221,7 @@ def _findings(result: Checked) -> Iterator[Block]:
         yield Table(("", "target", "finding", "what to do"), rows)
 
 
-def _evidence(target: str, stored: Stored, standing: str) -> Iterator[Block]:
+def _evidence(target: str, stored: "Stored", standing: str) -> Iterator[Block]:
     verdict, evidence = stored.verdict, stored.evidence
     said = f"Evidence {stored.short} for {target} ({standing}): "
     yield line(Cell(said + verdict.ruling, "strong"))
