@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.hold import hold
     from fftdeploy.commands.promote import promote
     from fftdeploy.commands.rollback import rollback
+    from fftdeploy.commands.status import status
     from fftdeploy.commands.unhold import unhold
     from fftdeploy.errors import FftdeployError
     from fftdeploy.routing.runtime import Resolution, resolve
@@ -23,6 +24,7 @@ __all__ = [
     "promote",
     "resolve",
     "rollback",
+    "status",
     "unhold",
 ]
 __version__ = "0.1.0"

@@ -19,11 +19,10 @@ from fault_server import KEY, MODEL, FaultServer, Reply, error, good_model, hang
 from test_api_faults import FakeTime
 from test_api_faults_cli import FORMS, LIVE, document
 
-import fftdeploy.cli.statusing
 from fftdeploy import files, git
 from fftdeploy.api import proof
 from fftdeploy.api.client import connection
-from fftdeploy.cli import app, changing
+from fftdeploy.cli import app, changing, status
 from fftdeploy.commands import context
 from fftdeploy.planning import plan
 from fftdeploy.policy import policy
@@ -190,7 +189,7 @@ SEAMS = {
     "diff": (text_diff, "unified"),
     "git": (git, "user_email"),
     "replace": (files, "replace"),
-    "status": (fftdeploy.cli.statusing.Status, "run"),
+    "status": (status, "run"),
 }
 
 

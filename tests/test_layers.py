@@ -139,6 +139,7 @@ def test_the_root_has_few_modules_and_a_folder_is_seen_at_a_glance() -> None:
 
     assert in_folders.pop(PACKAGE) <= 6
     assert in_folders.pop(PACKAGE / "cli") > 16  # one a command and more, until they part
+    assert in_folders.pop(PACKAGE / "commands") > 16  # one a command, too
     assert max(in_folders.values()) <= 16
 
 

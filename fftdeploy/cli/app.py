@@ -30,7 +30,7 @@ _COMMANDS = {
     "adopt": "changing",
     "hold": "changing",
     "unhold": "changing",
-    "status": "looking",
+    "status": "status",
     "check": "check",
     "history": "looking",
     "diff": "looking",

@@ -1,9 +1,7 @@
 """Values of the middle layers as the JSON output has them; `schema output` describes it."""
 
-from datetime import date
 from typing import Any
 
-from fftdeploy.api.readiness import Readiness
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 
 
@@ -31,25 +29,6 @@ def release_json(release: Release) -> dict[str, Any]:
         "why": release.why,
         "verified": release.verified,
         "overrides": list(release.overrides),
-    }
-
-
-def readiness_json(readiness: Readiness, today: date) -> dict[str, Any]:
-    """Return what is known about a model as the JSON output has it."""
-    shutdown = readiness.shutdown
-    return {
-        "model": readiness.model,
-        "state": readiness.state,
-        "code": readiness.code,
-        "message": readiness.message or None,
-        "basis": list(readiness.basis),
-        "dead": readiness.dead,
-        "shutdown_date": shutdown.date.isoformat() if shutdown else None,
-        "shutdown_source": shutdown.source if shutdown else None,
-        "runway_days": readiness.runway_days(today),
-        "warnings": list(readiness.warnings),
-        "notices": list(readiness.notices),
-        "request_id": readiness.request_id or None,
     }
 
 

@@ -1,8 +1,6 @@
 """Readiness and runway in the few words that fit a cell."""
 
-from datetime import date
-
-from fftdeploy.api.readiness import Readiness, Shutdown
+from fftdeploy.commands.views import ReadinessView, ShutdownView
 from fftdeploy.names import plural
 from fftdeploy.output.report import Cell, Line, line
 from fftdeploy.workspace import Workspace
@@ -17,28 +15,25 @@ def no_targets(workspace: Workspace) -> Line:
     return line(f"no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID{create}")
 
 
-def readiness_cell(readiness: Readiness) -> Cell:
+def readiness_cell(readiness: ReadinessView | None) -> Cell:
     """Say what was proved, and what the proof rests on."""
+    if readiness is None:
+        return Cell("not verified", "dim")
     basis = f" ({', '.join(readiness.basis)})" if readiness.basis else ""
-    if readiness.is_ready:
+    if readiness.state == "ready":
         return Cell(f"ready{basis}", "good")
     text = f"{readiness.state}: {readiness.message}"
     return Cell(text, "bad" if readiness.state == "not-ready" else "warn")
 
 
-def runway_cell(readiness: Readiness, today: date) -> Cell:
-    """Say the days left, the date, and where the date comes from."""
-    return shutdown_cell(readiness.shutdown, today)
-
-
-def shutdown_cell(shutdown: Shutdown | None, today: date) -> Cell:
-    """Say the days left until `shutdown`, coloured by urgency."""
-    if shutdown is None:
+def shutdown_cell(shutdown: ShutdownView) -> Cell:
+    """Say the days left, the date, and where the date comes from; coloured by urgency."""
+    day, source, days = shutdown.shutdown_date, shutdown.shutdown_source, shutdown.runway_days
+    if days is None:
         return Cell("no date announced", "dim")
-    days = (shutdown.date - today).days
-    text = f"{plural(days, 'day')} ({shutdown.date}, {shutdown.source})"
     if days <= 0:  # it stops on the day
-        return Cell(f"ended {shutdown.date} ({shutdown.source})", "bad")
+        return Cell(f"ended {day} ({source})", "bad")
+    text = f"{plural(days, 'day')} ({day}, {source})"
     if days <= URGENT_DAYS:
         return Cell(text, "bad")
     return Cell(text, "warn" if days <= SOON_DAYS else "")

@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from fftdeploy.cli.app import ChangeFlags
-from fftdeploy.cli.cells import readiness_cell, runway_cell
+from fftdeploy.cli.cells import readiness_cell, shutdown_cell
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.change import BegunChange, Changed
 from fftdeploy.commands.rollback import PASSED_OVER
@@ -102,12 +102,12 @@ def _what_changed(result: Changed) -> str:
 
 
 def _readiness(result: Changed) -> tuple[Block, ...]:
-    known = result.proof
+    known = result.readiness
     if known is None:
         return ()
     return (
         line("  readiness  ", readiness_cell(known)),
-        line("  runway     ", runway_cell(known, result.today)),
+        line("  runway     ", shutdown_cell(known.shutdown)),
         *(line(f"  warning: {warning}") for warning in known.warnings),
         *(line(f"  notice: {notice}") for notice in known.notices),
     )

@@ -1,4 +1,4 @@
-"""The commands that look: status, check, history, diff, models, resolve."""
+"""The commands that look: history, diff, models, resolve."""
 
 from datetime import time
 from typing import Annotated
@@ -11,37 +11,6 @@ from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import parse_time
 from fftdeploy.output.report import Raw, Report
 from fftdeploy.routing.runtime import resolve as resolve_target
-
-Targets = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="Targets, tasks, or globs such as '*/production'.", autocompletion=complete_target
-    ),
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Do not ask the API.")]
-
-
-@command("status")
-def status(
-    session: Session,
-    targets: Targets = None,
-    offline: Offline = False,
-    fail_on: Annotated[
-        str | None,
-        typer.Option("--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback."),
-    ] = None,
-) -> Report:
-    """Show what is live, until when, and what you can go back to.
-
-    \b
-    Examples:
-      fftdeploy status
-      fftdeploy status '*/production' --json
-      fftdeploy status --fail-on dead,no-rollback,runway:30d
-    """
-    from fftdeploy.cli import statusing
-
-    return statusing.Status(session, targets or [], offline=offline, fail_on=fail_on).run()
 
 
 @command("history")

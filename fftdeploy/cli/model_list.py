@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from fftdeploy.cli.cells import shutdown_cell
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.views import ShutdownView
 from fftdeploy.errors import OK, ConfigError, FftdeployError
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
@@ -26,7 +27,7 @@ def report(session: Session) -> Report:
             Cell(model.id),
             Cell(model.base),
             Cell(moment(model.created_at) if model.created_at else ""),
-            shutdown_cell(model.shutdown, today),
+            shutdown_cell(ShutdownView.of(model.shutdown, today)),
             Cell(", ".join(live[model.id]), "good"),
         )
         for model in models

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,8 @@ class Changed(BegunChange):
     readiness: ReadinessView | None = field(default=None, metadata=OMITTED)
     commit: str | None = field(default=None, metadata=OMITTED)
     plan: Plan = field(metadata=UNPRINTED)
-    proof: Readiness | None = field(default=None, metadata=UNPRINTED)
     evidence: str = field(default="", metadata=UNPRINTED)
     """What the evidence that let it through says, in a line."""
-    today: date = field(metadata=UNPRINTED)
     shown_file: str = field(metadata=UNPRINTED)
 
 
@@ -195,9 +193,10 @@ class Change:
         if abs((self.context.now() - _moment(made)).total_seconds()) > 300:
             made = replan(self.actor)  # the server's clock is the one that counts
             text = self.draft(made)
-        result = replace(self._result(made, text), proof=readiness, evidence=evidence)
+        result = replace(self._result(made, text), evidence=evidence)
         if readiness is not None:
-            result = replace(result, readiness=ReadinessView.of(readiness, result.today))
+            today = self.context.now().date()
+            result = replace(result, readiness=ReadinessView.of(readiness, today))
         self.context.known = result
         self._check_commit(made)
         if self.options.dry_run:
@@ -230,7 +229,6 @@ class Change:
             notes=made.notes,
             diff=text_diff.unified(sides[0], sides[1], self.workspace.patched),
             plan=made,
-            today=self.context.now().date(),
             shown_file=self.workspace.shown,
         )
 

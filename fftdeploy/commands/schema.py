@@ -2,6 +2,7 @@
 
 from fftdeploy.commands.change import Changed
 from fftdeploy.commands.check import Checked
+from fftdeploy.commands.status import Status
 from fftdeploy.output.schema import results
 from fftdeploy.output.schema.parts import Schema
 
@@ -11,6 +12,7 @@ RESULTS: dict[str, type] = {
     "adopt": Changed,
     "hold": Changed,
     "unhold": Changed,
+    "status": Status,
     "check": Checked,
 }
 """The type of each command's result."""

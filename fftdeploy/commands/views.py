@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated, Self
 
-from fftdeploy.api.readiness import Readiness
+from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import State
 from fftdeploy.names import FLAT
+from fftdeploy.planning.plan import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
 
 TargetName = Annotated[str, {"pattern": "^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$"}]
@@ -38,6 +39,22 @@ class PointedBundle:
 
 
 @dataclass(frozen=True, slots=True)
+class ShutdownView:
+    """The day from which a model does not answer; None where no day is announced."""
+
+    shutdown_date: date | None
+    shutdown_source: str | None
+    runway_days: int | None
+
+    @classmethod
+    def of(cls, shutdown: Shutdown | None, today: date) -> Self:
+        """Take it from what is known, and count the days left, negative once past."""
+        if shutdown is None:
+            return cls(None, None, None)
+        return cls(shutdown.date, shutdown.source, (shutdown.date - today).days)
+
+
+@dataclass(frozen=True, slots=True)
 class ReadinessView:
     """What is known about a model on one day."""
 
@@ -47,9 +64,7 @@ class ReadinessView:
     message: str | None
     basis: tuple[str, ...]
     dead: bool
-    shutdown_date: date | None
-    shutdown_source: str | None
-    runway_days: int | None
+    shutdown: ShutdownView = field(metadata=FLAT)
     warnings: tuple[str, ...]
     notices: tuple[str, ...]
     request_id: str | None
@@ -57,7 +72,6 @@ class ReadinessView:
     @classmethod
     def of(cls, known: Readiness, today: date) -> Self:
         """Take it from what was proved."""
-        shutdown = known.shutdown
         return cls(
             model=known.model,
             state=known.state,
@@ -65,9 +79,7 @@ class ReadinessView:
             message=known.message or None,
             basis=known.basis,
             dead=known.dead,
-            shutdown_date=shutdown.date if shutdown else None,
-            shutdown_source=shutdown.source if shutdown else None,
-            runway_days=known.runway_days(today),
+            shutdown=ShutdownView.of(known.shutdown, today),
             warnings=known.warnings,
             notices=known.notices,
             request_id=known.request_id or None,
@@ -83,3 +95,21 @@ class CandidateView:
     fate: str
     reason: str
     readiness: ReadinessView | None
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """A release that a rollback would go to, and what is known of it."""
+
+    n: int
+    bundle: Bundle = field(metadata=FLAT)
+    readiness: ReadinessView | None
+    """None where the API was not asked."""
+    problem: str | None
+    """Why a rollback would stop there."""
+
+    @classmethod
+    def of(cls, candidate: Candidate, readiness: ReadinessView | None = None) -> Self:
+        """Take it from a candidate and what was proved about it."""
+        problem = candidate.reason or None
+        return cls(candidate.release.n, candidate.bundle, readiness, problem)

@@ -43,11 +43,6 @@ def _typed(name: str, kind: type, parts: dict[str, Schema]) -> Schema:
 def _commands() -> dict[str, Schema]:
     asked = {"api": _ref("api")}
     return {
-        "status": _command(
-            "status",
-            asked | {"verified": _FLAG, "targets": many(_ref("standing"))},
-            ("verified", "targets"),
-        ),
         "history": _command("history", {"at": text(_UTC), "targets": many(_past())}, ("targets",)),
         "diff": _command("diff", *difference.diff(_TARGET)),
         "models": _command(
@@ -135,27 +130,9 @@ def _parts() -> dict[str, Schema]:
                 "hint": _or_null(text()),
             }
         ),
-        "readiness": _whole(_readiness()),
         "release": closed(_release(), tuple(key for key in _release() if key != "undone_by")),
         "held": _whole(_hold()),
-        "standing": _whole(_standing()),
         "verdict": quality.verdict(),
-    }
-
-
-def _readiness() -> dict[str, Schema]:
-    return {
-        "model": text(),
-        "state": {"enum": ["ready", "not-ready", "unverified"]},
-        "code": text(),
-        "message": _or_null(text()),
-        "basis": many(text()),
-        "dead": _FLAG,
-        **_shutdown(),
-        "runway_days": _or_null(_NUMBER),
-        "warnings": many(text()),
-        "notices": many(text()),
-        "request_id": _or_null(text()),
     }
 
 
@@ -191,35 +168,6 @@ def _hold() -> dict[str, Schema]:
         "lifted": _or_null(text(_UTC)),
         "lifted_by": _or_null(text()),
         "lifted_why": _or_null(text()),
-    }
-
-
-def _standing() -> dict[str, Schema]:
-    bundle = {
-        "model": text(),
-        "provider": text(),
-        "profile": _or_null(text()),
-        "profile_sha": _or_null(text()),
-    }
-    back = {
-        "n": _NUMBER,
-        **bundle,
-        "readiness": _or_null(_ref("readiness")),
-        "problem": _or_null(text()),
-    }
-    return {
-        "target": _TARGET,
-        **bundle,
-        "description": _or_null(text()),
-        "owner": _or_null(text()),
-        "recorded": _FLAG,
-        "release": _or_null(_ref("release")),
-        "readiness": _or_null(_ref("readiness")),
-        **_shutdown(),
-        "runway_days": _or_null(_NUMBER),
-        "rollback": _or_null(_whole(back)),
-        "rollback_outlives": _FLAG,
-        "holds": many(_ref("held")),
     }
 
 

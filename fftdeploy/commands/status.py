@@ -1,0 +1,275 @@
+"""Status: what is live, until when, and what one could go back to today."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from fftdeploy.api.proof import Question
+from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
+from fftdeploy.api.verdicts import OTHER_MODEL
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.views import ReadinessView, ShutdownView, TargetName, WayBack
+from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome, UsageError
+from fftdeploy.names import FLAT
+from fftdeploy.output.results import UNPRINTED
+from fftdeploy.planning import bundles, findings, plan
+from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.plan import Candidate
+from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
+from fftdeploy.times import duration
+from fftdeploy.workspace import Questions, select
+
+_CONDITIONS = ("runway", "dead", "hand-edit", "no-rollback")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusOptions(Options):
+    """What may be said to `status`."""
+
+    targets: Sequence[str] = field(default=(), kw_only=False)
+    """Targets, tasks, or globs such as `*/production`; none for all."""
+    offline: bool = False
+    fail_on: str = ""
+    """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStatus:
+    """What is live in a target, and what is known of it."""
+
+    target: TargetName
+    live: Bundle = field(metadata=FLAT)
+    recorded: bool
+    """Whether the newest release is of what is live."""
+    release: Release | None
+    """The newest."""
+    readiness: ReadinessView | None
+    """None where the API was not asked."""
+    shutdown: ShutdownView = field(metadata=FLAT)
+    rollback: WayBack | None
+    """Proved, or the first that nothing rules out."""
+    rollback_outlives: bool
+    """Whether some way back ends later than the live model."""
+    owner: str | None
+    description: str | None
+    holds: tuple[Hold, ...]
+    passed_over: tuple[WayBack, ...] = field(metadata=UNPRINTED)
+    """Newer releases that were proved not to answer."""
+    releases_on_hold: int = field(metadata=UNPRINTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What is live; with `fail_on`, what of it is due."""
+
+    verified: bool
+    """Whether the API was asked."""
+    targets: tuple[TargetStatus, ...]
+    findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
+    outcome: Outcome = field(metadata=UNPRINTED)
+    at: datetime = field(metadata=UNPRINTED)
+
+
+def run(context: Context, options: StatusOptions) -> Status:
+    """Show what is live, until when, and what one can go back to.
+
+    Nothing that is found or can't be found out is a failure unless `fail_on` asks for it.
+
+    Raises:
+        UsageError: There are no targets of that name, or no such condition.
+        ConfigError: A file is not valid.
+    """
+    return _Survey(context, options).run()
+
+
+status = door(run, StatusOptions)
+
+
+@dataclass
+class _Search:
+    """One target, and how far the search for its way back has come."""
+
+    target: Target
+    live: Bundle
+    candidates: tuple[Candidate, ...]
+    skipped: list[Candidate] = field(default_factory=list)
+    chosen: Candidate | None = None
+
+    @property
+    def problem(self) -> str:
+        """Say why a rollback would fail; "" where nothing speaks against it."""
+        if self.chosen is None:
+            return "nothing to roll back to"
+        return self.chosen.reason if self.chosen.fate == "profile" else ""
+
+
+class _Survey:
+    """One run of `status`."""
+
+    def __init__(self, context: Context, options: StatusOptions) -> None:
+        self.context = context
+        self.workspace = context.workspace
+        self.conditions = parse_conditions(options.fail_on)
+        self.targets = select(self.workspace.deployments, options.targets)
+        self.is_online = context.has_key and not options.offline
+        self.proofs: dict[Question, Readiness] = {}
+        """Empty where nobody was asked."""
+
+    def run(self) -> Status:
+        _ = self.workspace.policy  # a policy that is not valid is worth knowing here, too
+        searches = [self._search(target) for target in self.targets]
+        if self.is_online:
+            self._ask(searches)
+        else:
+            for search in searches:
+                search.chosen = next(filter(_is_open, search.candidates), None)
+        failed = tuple(finding for search in searches for finding in self._failures(search))
+        return Status(
+            verified=self.is_online,
+            targets=tuple(map(self._target, searches)),
+            findings=failed,
+            outcome=FINDING if failed else self._unproved(),
+            at=self.context.now(),
+        )
+
+    def _unproved(self) -> Outcome:
+        """Return 10 or 9 where `--fail-on` was to find out something and the API did not tell."""
+        unverified = [known for known in self.proofs.values() if known.state == "unverified"]
+        if not self.conditions or not unverified:
+            return OK
+        return AUTH if any(known.is_auth for known in unverified) else UNVERIFIED
+
+    def _search(self, target: Target) -> _Search:
+        live = bundles.live_bundle(target, self.workspace.sha)
+        actor = plan.Actor("status", self.context.now())
+        candidates = plan.rollback_candidates(target, live, self.workspace.sha, actor)
+        return _Search(target, live, candidates)
+
+    def _ask(self, searches: list[_Search]) -> None:
+        """Prove what is live and, for each target, candidates until one answers.
+
+        Each round asks about one more candidate of every target that still needs one, so the
+        number of rounds is the depth of the deepest search, not the number of targets.  All
+        rounds share one deadline: a search that meets it has found nothing out.
+        """
+        prover = self.context.prover()
+        deadline = prover.deadline()
+        going_on = [(search, filter(_is_open, search.candidates)) for search in searches]
+        asked = [search.live for search in searches]
+        while going_on:
+            looked_at = [(search, left, next(left, None)) for search, left in going_on]
+            asked += [found.bundle for _, _, found in looked_at if found and found.fate == "ask"]
+            questions = map(self._questions.about, asked)
+            new = [question for question in questions if question not in self.proofs]
+            self.proofs |= prover.prove_all(new, deadline=deadline)
+            asked = []
+            going_on = [(one, left) for one, left, found in looked_at if self._passes(one, found)]
+
+    def _passes(self, search: _Search, candidate: Candidate | None) -> bool:
+        """Tell whether `candidate` is passed over; else `search` ends with it."""
+        known = self._readiness(candidate.bundle) if candidate else None
+        if candidate and candidate.fate == "ask" and known and known.state == "not-ready":
+            search.skipped.append(candidate)
+            return True
+        search.chosen = candidate
+        return False
+
+    @cached_property
+    def _questions(self) -> Questions:
+        return Questions(self.workspace, self.targets)
+
+    def _readiness(self, bundle: Bundle) -> Readiness | None:
+        return self.proofs.get(self._questions.about(bundle)) if self.proofs else None
+
+    def _shutdown(self, bundle: Bundle) -> Shutdown | None:
+        known = self._readiness(bundle)
+        if known:
+            return known.shutdown
+        return find_shutdown(ModelFacts(bundle.model), None, self.context.kind_unasked)
+
+    def _failures(self, search: _Search) -> Iterator[Finding]:
+        """Find what `fail_on` asks for in one target."""
+        target, known = search.target, self._readiness(search.live)
+        shutdown = self._shutdown(search.live)
+        work, context = self.workspace, self.context
+        facts = findings.FindingFacts(
+            work.deployments, work.policy, work.sha, context.now(), context.place
+        )
+        days = self.conditions.get("runway", 0)
+        failures = {
+            "runway": f"the live model ends {shutdown.date} ({shutdown.source})"
+            if shutdown and (shutdown.date - facts.now.date()).days < days
+            else "",
+            "dead": f"the live model is dead: {known.message}" if known and known.dead else "",
+            "no-rollback": search.problem,
+        }
+        edited = findings.hand_edit(facts, target)
+        if edited and "hand-edit" in self.conditions:
+            yield edited
+        if self.conditions and known and known.code == OTHER_MODEL:  # no condition makes it right
+            yield findings.about(facts, target, known.code, known.message, "error", known.hint)
+        for code, message in failures.items():
+            if message and code in self.conditions:
+                yield findings.about(facts, target, code, message)
+
+    def _target(self, search: _Search) -> TargetStatus:
+        target = search.target
+        task = self.workspace.policy.tasks.get(target.task)
+        shutdown = self._shutdown(search.live)
+        return TargetStatus(
+            target=str(target),
+            live=search.live,
+            recorded=bundles.is_recorded(target, search.live),
+            release=target.newest,
+            readiness=self._view(search.live),
+            shutdown=ShutdownView.of(shutdown, self.context.now().date()),
+            rollback=self._way_back(search.chosen) if search.chosen else None,
+            rollback_outlives=shutdown is None or self._outlives(search, shutdown),
+            owner=task.owner or None if task else None,
+            description=task.description or None if task else None,
+            holds=target.holds,
+            passed_over=tuple(map(self._way_back, search.skipped)),
+            releases_on_hold=sum(candidate.fate == "held" for candidate in search.candidates),
+        )
+
+    def _view(self, bundle: Bundle) -> ReadinessView | None:
+        known = self._readiness(bundle)
+        return ReadinessView.of(known, self.context.now().date()) if known else None
+
+    def _way_back(self, candidate: Candidate) -> WayBack:
+        return WayBack.of(candidate, self._view(candidate.bundle))
+
+    def _outlives(self, search: _Search, live: Shutdown) -> bool:
+        """Tell whether a way back ends later than the live model, or on no day that is known."""
+        skipped = {candidate.release.n for candidate in search.skipped}
+        ways = [c for c in search.candidates if c.fate == "ask" and c.release.n not in skipped]
+        dates = [self._shutdown(candidate.bundle) for candidate in ways]
+        return any(shutdown is None or shutdown.date > live.date for shutdown in dates)
+
+
+def parse_conditions(text: str) -> dict[str, int]:
+    """Read `--fail-on`: condition -> days, which only `runway` uses.
+
+    Raises:
+        UsageError: A condition that does not exist, or a runway without a duration.
+    """
+    conditions = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition(":")
+        if name == "drift":
+            raise UsageError("--fail-on drift is not in this version of fftdeploy", code="later")
+        if name not in _CONDITIONS or (value and name != "runway"):
+            known = ", ".join(["runway:30d", *_CONDITIONS[1:]])
+            raise UsageError(f"--fail-on {part!a} is not one of {known}")
+        span = duration(value) if name == "runway" else None
+        if name == "runway" and span is None:
+            raise UsageError("--fail-on runway needs days", hint="write runway:30d")
+        conditions[name] = -(-int(span.total_seconds()) // 86400) if span else 0
+    return conditions
+
+
+def _is_open(candidate: Candidate) -> bool:
+    """Tell whether a rollback would stop at `candidate`, to ask about it or for its prompt."""
+    return candidate.fate in {"ask", "profile"}
