@@ -150,6 +150,7 @@ def evidence_example() -> tuple[str, str]:
         used=1,
         results=results,
         verdict={},
+        concurrency=16,
     )
     evidence_id, raw = with_id(replace(bare, verdict=recompute(bare).as_json()))
     return evidence_id, raw.decode()

@@ -358,3 +358,42 @@ def test_an_environment_that_asks_for_none_is_told_of_edited_evidence_too(
     assert command("check", "--offline").code == 12
     path.unlink()
     assert command("check", "--offline").code == 0, "it asks for none"
+
+
+def test_J24_evidence_says_how_many_requests_were_out_at_a_time(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10, examples=20)
+    said = command("eval", TARGET, "--concurrency", "5").out
+    (path,) = evidence()
+    document = json.loads(path.read_text())
+    del document["concurrency"]
+    path.unlink()
+    codes, shown = [], []
+    for more in ({}, {"concurrency": 5}, {"concurrency": 0}, {"concurrency": None}):
+        other = path.with_stem(records.content_sha(document | more))
+        other.write_text(strict_json.dumps(document | more))
+        codes.append(command("verify", other.stem).code)
+        command("report", other.stem, "-o", "page.html")
+        shown.append("answers, 5 at once" in Path("page.html").read_text())
+        other.unlink()
+
+    assert "  P95 (5 AT ONCE)  " in said
+    assert codes == [0, 0, 3, 3], "what has none is as good as before"
+    assert shown[:2] == [False, True]
+
+
+def test_J24_a_run_that_was_gone_on_with_may_have_asked_otherwise_before(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10, examples=20)
+    sandbox.fault("/chat/completions", status=401, after=10)
+    stopped = command("eval", TARGET, "--concurrency", "1")
+    sandbox.clear_faults()
+
+    whole = command("eval", TARGET)
+
+    (path,) = evidence()
+    assert (stopped.code, "going on with the run" in whole.err) == (10, True)
+    assert "concurrency" not in json.loads(path.read_text())
+    assert "  P95  " in whole.out

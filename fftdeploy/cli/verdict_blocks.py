@@ -79,7 +79,8 @@ def bundle_words(bundle: Bundle) -> str:
 
 def _arms(evidence: Evidence, arms: Iterable[ArmResult]) -> Table:
     rows = tuple(_arm(evidence.arms[arm.arm], arm) for arm in arms)
-    columns = ("arm", "model", "passed", "95% interval", "valid", "tokens in/out", "p95", "usd/1k")
+    p95 = f"p95 ({evidence.concurrency} at once)" if evidence.concurrency else "p95"
+    columns = ("arm", "model", "passed", "95% interval", "valid", "tokens in/out", p95, "usd/1k")
     return Table(columns, rows)
 
 

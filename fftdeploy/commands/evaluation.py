@@ -123,6 +123,7 @@ class Evaluation:
             run.answered_by,
             log.path.name,
             Reuse(not self.flags.fresh, self.reuse, run.oldest),
+            None if log.resumed else self.flags.concurrency,
         )
         return keep(self.bar, self.rules, run.address, finished)
 

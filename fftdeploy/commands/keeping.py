@@ -39,6 +39,8 @@ class Finished:
     answered_by: Mapping[str, Collection[str]]
     log_name: str
     reuse: Reuse
+    concurrency: int | None
+    """How many requests were out at a time; None where not all were of this command."""
 
 
 def keep(bar: QualityBar, rules: GateRules, address: str, run: Finished) -> list[Stored]:
@@ -86,6 +88,7 @@ def _keep(
         used=len(on_same) + 1,
         results=results,
         verdict={},
+        concurrency=run.concurrency,
     )
     verdict = recompute(evidence)
     evidence = replace(evidence, verdict=verdict.as_json())

@@ -97,6 +97,9 @@ class Evidence:
     results: Results
     verdict: Mapping[str, Any]
     """What the gate said: `Verdict.as_json()`."""
+    concurrency: int | None = None
+    """How many requests were out at a time while the latency was measured; None where that is not
+    known: the run was stopped and gone on with, or its evidence is older than this."""
 
     @property
     def given_at(self) -> datetime:
@@ -199,6 +202,7 @@ def _document(evidence: Evidence) -> dict[str, Any]:
         "attempt": evidence.attempt,
         "used": evidence.used,
         "verdict": evidence.verdict,
+        **({} if evidence.concurrency is None else {"concurrency": evidence.concurrency}),
         **columns(evidence.results),
     }
 
@@ -274,6 +278,7 @@ def _evidence(document: Mapping[str, Any]) -> Evidence:
         used=document["used"],
         results=read_columns(document),
         verdict=document["verdict"],
+        concurrency=document.get("concurrency"),
     )
     if _document(found) != document:  # the hash of a part, or a second spelling of a column
         raise ValueError("a part is not as fftdeploy writes it")

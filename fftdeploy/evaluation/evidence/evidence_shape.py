@@ -130,6 +130,7 @@ class _Document:
     slices: tuple[_Slice, ...]
     answers: tuple[_Answers, ...]
     verdict: Verdict
+    concurrency: int | None
 
 
 def require_shape(document: Mapping[str, Any]) -> None:
@@ -138,9 +139,11 @@ def require_shape(document: Mapping[str, Any]) -> None:
     Raises:
         TypeError, ValueError: It has.
     """
-    head: _Document = json_shapes.read(_Document, document)
+    head: _Document = json_shapes.read(_Document, {"concurrency": None} | dict(document))
     examples, cache = head.examples, head.cache
-    counts = (head.candidates, head.attempt, head.used, head.repeats)
+    counts: tuple[int, ...] = (head.candidates, head.attempt, head.used, head.repeats)
+    if head.concurrency is not None:
+        counts = (*counts, head.concurrency)
     if min(counts) < 1 or min(examples.duplicates, cache.max_age_s) < 0:
         raise ValueError("a number out of its range")
     if not 0 <= examples.reviewed <= examples.n:

@@ -1,9 +1,10 @@
 """What the arms cost, side by side: tokens, time and money of a request."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
+from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.verdict import ArmResult, Verdict
 from fftdeploy.output.page.interval import signed
 from fftdeploy.output.page.text import Say, cells, heads, percent, table
@@ -44,7 +45,7 @@ _LINES = (
 )
 
 
-def costs_section(verdict: Verdict, prices: Mapping[str, Any] | None, say: Say) -> str:
+def costs_section(evidence: Evidence, verdict: Verdict, say: Say) -> str:
     """Return the section: every arm beside the others, and in words whether tuning saved."""
     arms = sorted(verdict.arms, key=lambda arm: _ORDER.get(arm.arm, len(_ORDER)))
     candidate = next((arm for arm in arms if arm.arm == CANDIDATE), None)
@@ -59,7 +60,7 @@ def costs_section(verdict: Verdict, prices: Mapping[str, Any] | None, say: Say) 
     ]
     said = "".join(f"<p>{sentence}</p>" for sentence in _sentences(candidate, others))
     shown = table("Means over the requests of each arm", head, "".join(rows), kind="costs")
-    note = f'<p class="note">{" ".join(_notes(arms, prices, say))}</p>'
+    note = f'<p class="note">{" ".join(_notes(evidence, arms, say))}</p>'
     return f'<section id="costs"><h2>Tokens, time, money</h2>{said}{shown}{note}</section>'
 
 
@@ -162,14 +163,16 @@ def _about_cache(arm: ArmResult) -> str:
     )
 
 
-def _notes(arms: Sequence[ArmResult], prices: Mapping[str, Any] | None, say: Say) -> Iterator[str]:
+def _notes(evidence: Evidence, arms: Sequence[ArmResult], say: Say) -> Iterator[str]:
+    prices = evidence.prices
     yield (
         f"Prices of {say(prices.get('on'))}, from the policy."
         if prices
         else "There are no prices in the policy: money is not known."
     )
     measured = ", ".join(f"{say(arm.arm)} {arm.measured:,}" for arm in arms)
-    yield f"Latency was measured on: {measured} answers; one that was kept before tells none."
+    at_once = f", {evidence.concurrency} at once" if evidence.concurrency else ""
+    yield f"Latency was measured on: {measured} answers{at_once}; one kept before tells none."
     wide = [arm for arm in arms if arm.p95_lower_ms is not None]
     if wide:
         low = ", ".join(f"{say(arm.arm)} {_milliseconds(arm.p95_lower_ms or 0)}" for arm in wide)

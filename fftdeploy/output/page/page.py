@@ -67,7 +67,7 @@ def report_page(
         examples_section(rows, say, has_texts=texts is not None, redact=redact),
         fields_section(evidence.results, verdict, tables, say),
         slices_section(verdict, say),
-        costs_section(verdict, evidence.prices, say),
+        costs_section(evidence, verdict, say),
         facts_section(evidence, evidence_id, say),
     ]
     title = f"{verdict.ruling.upper()} {say(evidence.target)}"
