@@ -22,8 +22,11 @@ from fftdeploy.cli.app import run
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts, with_id
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.formats import document
-from fftdeploy.policy.gate_rules import parse_gate
+from fftdeploy.formats import document, keys
+from fftdeploy.policy.gate_rules import GATE, Budgets, Floors, GateRules
+from fftdeploy.policy.globs import Scan
+from fftdeploy.policy.policy import Policy, Rules, Task
+from fftdeploy.policy.prices import Price
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -84,6 +87,28 @@ The first failing step wins, cheap ones first: 2, 3, 6, 10, then 4 or 9, 5 or 7,
 """
 
 
+TABLES = {
+    "file": Policy,
+    "environment": Rules,
+    "task": Task,
+    "scan": Scan,
+    "gate": GateRules,
+    "floors": Floors,
+    "budgets": Budgets,
+    "price": Price,
+}
+"""What the reference pages have a table of keys of."""
+
+
+def reference_page(page: str) -> str:
+    """Return a reference page with its tables of keys as they are declared."""
+
+    def table(found: re.Match[str]) -> str:
+        return "\n".join([found[1], *keys.page(TABLES[found[2]]), "<!-- end -->"])
+
+    return re.sub(r"(<!-- keys: (\w+) -->)\n.*?<!-- end -->", table, page, flags=re.DOTALL)
+
+
 def _help(words: list[str]) -> str:
     out = io.StringIO()
     before = {name: os.environ.get(name) for name in ("COLUMNS", "TERM")}
@@ -108,7 +133,7 @@ graders = [{ type = "string_check", operation = "eq" }]
 def evidence_example() -> tuple[str, str]:
     """Return the ID of a small piece of evidence, and its file."""
     gate = document.parse(_EXAMPLE_GATE, "fftdeploy.toml")
-    rules = parse_gate(gate, gate.data["gate"], ("gate",))
+    rules = GATE.read(gate, ("gate",), gate.data["gate"])
     results = Results(repeats=1, slice_keys=(), fields=())
     for example_id, must_pass in (("t-001", True), ("t-002", False), ("t-003", False)):
         results.add_example(example_id, "", (), must_pass=must_pass)
@@ -263,11 +288,15 @@ def _read_all(screen: int) -> str:
 
 
 TOURS = ("README.md", "docs/pull-requests.md")
+REFERENCES = ("docs/reference/policy.md",)
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
         Path(ROOT, name).write_text(page(), encoding="utf-8")
+    for name in REFERENCES:
+        path = Path(ROOT, name)
+        path.write_text(reference_page(path.read_text(encoding="utf-8")), encoding="utf-8")
     for name in TOURS:
         path = Path(ROOT, name)
         path.write_text(tour(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -26,7 +26,7 @@ from fftdeploy.evaluation.examples.raw_lines import meaning
 from fftdeploy.evaluation.graders.graders import Grade, build
 from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.formats import document
-from fftdeploy.policy.gate_rules import parse_gate
+from fftdeploy.policy.gate_rules import GATE
 from fftdeploy.policy.grader_rules import parse_graders
 
 ROOT = Path(__file__).parent.parent
@@ -1122,13 +1122,13 @@ def test_every_piece_of_toml_on_the_page_is_a_gate() -> None:
         doc = document.parse(whole.encode(), "fftdeploy.toml")
         gate = tomllib.loads(whole)["tasks"]["triage"]["gate"]
 
-        assert build(parse_gate(doc, gate, path).graders).graders
+        assert build(GATE.read(doc, path, gate).graders).graders
 
 
 def test_the_page_names_every_grader_and_kind() -> None:
-    from fftdeploy.policy import grader_rules
+    from fftdeploy.policy import grader_types
 
     named = set(re.findall(r"`([a-z0-9_]+)`", PAGE))
 
-    assert set(grader_rules.KINDS) <= named
-    assert set(grader_rules._PARSERS) <= named
+    assert set(grader_types.KINDS) <= named
+    assert set(grader_types.TYPES) <= named

@@ -7,6 +7,7 @@ from textwrap import dedent
 import pytest
 
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.evidence.evidence import content_sha
 from fftdeploy.policy import policy
 from fftdeploy.policy.gate_rules import Budgets, Floors, GateRules, gate_of
 from fftdeploy.policy.policy import Base
@@ -83,6 +84,18 @@ def test_a_gate_with_examples_and_graders_alone_has_the_defaults() -> None:
 
     assert found == GateRules(examples=("e.jsonl",), graders=found.graders)
     assert (found.mode, found.margin, found.confidence) == ("not-worse", 0.05, 0.95)
+
+
+def test_the_canonical_content_of_a_gate_is_what_hashes_were_taken_over() -> None:
+    whole = policy.parse(WHOLE.encode()).gate("triage")
+    assert whole is not None
+
+    assert content_sha(whole.content) == "0c3948fa7fb5634c7cc4ddb76f62335a"
+    assert (
+        content_sha([each.content for each in whole.graders]) == "2e8945624ac879438b5178780f7c46a3"
+    )
+    for bare in (gate(""), gate("item = {}")):
+        assert content_sha(bare.content) == "99f258ac6dc7ef7b02af9de53c9f8088"
 
 
 def test_what_decides_a_verdict_makes_the_same_rules_again() -> None:

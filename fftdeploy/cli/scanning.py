@@ -29,7 +29,7 @@ class Scan:
     def __init__(self, session: Session, paths: Sequence[Path]) -> None:
         self.session = session
         self.workspace = session.workspace
-        self.ignored = [compile_glob(glob) for glob in self.workspace.policy.scan_ignore]
+        self.ignored = [compile_glob(glob) for glob in self.workspace.policy.scan.ignore]
         self.uses = uses(self.workspace.deployments)
         home = self.workspace.snapshot.root
         note = session.output.note

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any
 
-from fftdeploy.formats.document import Document, text_problem
+from fftdeploy.formats.document import Document, Path, text_problem
+from fftdeploy.formats.keys import Kind, key
+from fftdeploy.formats.kinds import many, of_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +52,6 @@ class Glob:
         return places
 
 
-def parse_scan(doc: Document, value: Any) -> tuple[str, ...]:
-    """Read the table `[scan]`: `ignore`, the patterns of paths that a scan leaves out.
-
-    Raises:
-        ConfigError: Located at the first pattern that is none.
-    """
-    table = doc.table(value, ("scan",))
-    doc.closed(table, ("scan",), ("ignore",))
-    patterns = doc.array(table.get("ignore", []), ("scan", "ignore"), "an array of patterns")
-    for index, pattern in enumerate(patterns):
-        place = ("scan", "ignore", index)
-        if type(pattern) is not str:
-            raise doc.wrong_type(place, pattern, 'a string such as "docs/**"')
-        if problem := pattern_problem(pattern):
-            raise doc.error(place, f"{pattern[:80]!a} {problem}", 'write "docs/**" or "*.ipynb"')
-    return tuple(patterns)
-
-
 def pattern_problem(pattern: str) -> str:
     """Say why `pattern` is not one; "" if it is."""
     if problem := text_problem(pattern):
@@ -92,3 +76,34 @@ def compile_glob(pattern: str) -> Glob:
         names.append("*")
     compiled = (None if name == "**" else re.compile(translate(name)) for name in names)
     return Glob(tuple(compiled), pattern.endswith("/"))
+
+
+_text = of_type(str, wanted='a string such as "docs/**"')
+
+
+def _read_pattern(doc: Document, path: Path, value: Any) -> str:
+    if problem := pattern_problem(_text(doc, path, value)):
+        raise doc.error(path, f"{value[:80]!a} {problem}", 'write "docs/**" or "*.ipynb"')
+    return str(value)
+
+
+_PATTERN = Kind(
+    _read_pattern,
+    {
+        "type": "string",
+        "maxLength": 500,
+        "pattern": r"^(?!!)/?(?:(?!\.{1,2}(?:/|$))[^/\\\x00-\x1f\x7f]+(?:/|$))+$",
+    },
+)
+_A_PATTERN = "A path from the repository's root, as .gitignore writes it: docs/**, *.ipynb."
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What `fftdeploy scan` looks at."""
+
+    ignore: tuple[str, ...] = key(
+        "Files that `fftdeploy scan` leaves out.",
+        many(_PATTERN, _A_PATTERN, "an array of patterns"),
+        (),
+    )

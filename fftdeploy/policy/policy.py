@@ -1,77 +1,156 @@
 """`fftdeploy.toml` as frozen values, and what it says to a promotion."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
 from fftdeploy import names
 from fftdeploy.formats import document
-from fftdeploy.formats.document import Document
+from fftdeploy.formats.document import Document, Path
+from fftdeploy.formats.keys import Kind, key, table
+from fftdeploy.formats.kinds import DAY, FLAG, LINE, MODEL, NAME, VERSION, by_name, many, span
 from fftdeploy.names import plural
-from fftdeploy.policy.gate_rules import GateRules, parse_gate
-from fftdeploy.policy.globs import parse_scan
-from fftdeploy.policy.prices import Prices, parse_prices
+from fftdeploy.policy.gate_rules import GATE, GateRules
+from fftdeploy.policy.globs import Scan
+from fftdeploy.policy.prices import PRICES, Prices
 from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Target
-from fftdeploy.times import duration, short_duration
+from fftdeploy.times import short_duration
 
 FILE_NAME = "fftdeploy.toml"
 BreachCode = Literal["order", "soak", "freeze", "runway"]
-_RULE_KEYS = ("from", "protected", "soak", "min_runway", "freeze", "allow_overrides")
+
+
+_DURATION = span("24h", "30d")
+
+
+def _days(doc: Document, path: Path, value: Any) -> int:
+    return -(-int(_DURATION.read(doc, path, value).total_seconds()) // 86400)
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
     """UTC days, both included, in which nothing is promoted."""
 
-    first: date
-    last: date
-    why: str
+    first: date = key("The first day, in UTC.", DAY, name="from")
+    last: date = key("The last day, in UTC.", DAY, name="to")
+    why: str = key("The reason.", LINE)
+
+
+def _check_days(doc: Document, path: Path, said: dict[str, Any]) -> None:
+    if said["last"] < said["first"]:
+        raise doc.error((*path, "to"), "'to' is before 'from'")
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What one environment asks of a promotion; the defaults ask nothing."""
 
-    sources: tuple[str, ...] = ()
-    """Environments a bundle may come from; empty lifts the rule."""
-    protected: bool = False
-    soak: timedelta = timedelta()
-    min_runway_days: int = 0
-    freezes: tuple[Freeze, ...] = ()
-    allow_overrides: bool = True
+    sources: tuple[str, ...] = key(
+        "Environments a bundle may come from: live there now, or formerly and not on hold "
+        "there; `[]` lifts the rule.",
+        many(NAME, "An environment.", "an array of names"),
+        (),
+        name="from",
+        shown="the environment before this one",
+    )
+    protected: bool = key(
+        "A promotion needs `--why`, passing evidence where the task has a gate, and never "
+        "goes over a hand edit.",
+        FLAG,
+        False,
+    )
+    soak: timedelta = key(
+        "How long, unbroken, the bundle was live in a `from` environment, such as `24h`.",
+        _DURATION,
+        timedelta(),
+        shown="none",
+    )
+    min_runway_days: int = key(
+        "Least days until the model's shutdown date, such as `30d`; an unknown date passes.",
+        Kind(_days, _DURATION.schema),
+        0,
+        name="min_runway",
+        shown="none",
+    )
+    freezes: tuple[Freeze, ...] = key(
+        "UTC days, both included, in which nothing is promoted. Rollback is never frozen.",
+        many(
+            table(Freeze, "a table { from, to, why }", check=_check_days),
+            "Days from the first to the last.",
+            "an array of freezes",
+        ),
+        (),
+        name="freeze",
+    )
+    allow_overrides: bool = key(
+        "`false` forbids `--override` here.", FLAG, True, shown="that of the top"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
     """The untuned model, with its prompt, that a tuned one is measured against."""
 
-    model: str
-    profile: str | None = None
+    model: str = key("The untuned model.", MODEL)
+    profile: str | None = key("The prompt it is called with: profiles/NAME.toml.", NAME, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a task is for, who owns it, and its quality bar."""
 
-    description: str = ""
-    owner: str = ""
-    base: Base | None = None
-    gate: GateRules | None = None
+    description: str = key("What goes in and what comes out.", LINE, "")
+    owner: str = key("Whose it is.", LINE, "")
+    base: Base | None = key(
+        "The untuned `model`, with its `profile`, that `eval --against base` adds.",
+        table(Base, "a table { model, profile }"),
+        None,
+    )
+    gate: GateRules | None = key(
+        "The quality bar of the task; without one, `--why` is all that `protected` asks.",
+        GATE,
+        None,
+    )
+
+
+_ORDER = many(
+    NAME,
+    "An environment.",
+    "an array of names",
+    unique="an environment",
+    least=(1, "names no environment"),
+    hint="remove it, or fill it",
+)
 
 
 @dataclass(frozen=True)
 class Policy:
     """The whole file; an absent file is `Policy()`, with every environment open."""
 
+    version: int = key("The version of this format: 1.", VERSION, 1, required=True)
+    order: tuple[str, ...] = key(
+        "Promotion order; a target in an environment not named here is an error.", _ORDER, ()
+    )
+    allow_overrides: bool = key(
+        "`false` forbids `--override` where an environment doesn't allow it.", FLAG, True
+    )
+    environments: Mapping[str, Rules] = key(
+        "What a promotion into an environment must fulfil, by its name.",
+        by_name(table(Rules), "The rules of one environment."),
+        {},
+    )
+    tasks: Mapping[str, Task] = key(
+        "What a task is for, whose it is and its quality bar, by its name.",
+        by_name(table(Task, later=("successors",)), "One task."),
+        {},
+    )
+    prices: Prices = key(
+        "What tokens cost, as you have read it from your provider.", PRICES, Prices()
+    )
+    scan: Scan = key("What `fftdeploy scan` looks at.", table(Scan), Scan())
     exists: bool = False
-    order: tuple[str, ...] = ()
-    environments: Mapping[str, Rules] = field(default_factory=dict)
-    tasks: Mapping[str, Task] = field(default_factory=dict)
-    prices: Prices = field(default_factory=Prices)
-    scan_ignore: tuple[str, ...] = ()
-    """Globs of what `scan` leaves out, from the repository's root."""
     document: Document = field(default=Document(FILE_NAME, "", {}), repr=False, compare=False)
     """The file, for the place of what proves wrong only beside other files."""
 
@@ -124,6 +203,9 @@ class Breach:
     """What ends it, as it can be typed where it can."""
 
 
+POLICY = table(Policy, later=("monitor",))
+
+
 def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
     """Read a policy file.
 
@@ -132,34 +214,9 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
             versions are named as such.
     """
     doc = document.parse(raw, source)
-    doc.closed(
-        doc.data,
-        (),
-        ("version", "order", "environments", "tasks", "allow_overrides", "prices", "scan"),
-        later=("monitor",),
-    )
-    doc.version()
-    order = _names(doc, doc.data, (), "order")
-    if "order" in doc.data and not order:
-        raise doc.error(("order",), "'order' names no environment", "remove it, or fill it")
-    if len(set(order)) != len(order):
-        raise doc.error(("order",), "'order' names an environment twice")
-    default = _flag(doc, doc.data, (), "allow_overrides", default=True)
-    sources = _default_sources(order)
-    environments = doc.table(doc.data.get("environments", {}), ("environments",))
-    tasks = doc.table(doc.data.get("tasks", {}), ("tasks",))
-    return Policy(
-        exists=True,
-        order=order,
-        environments={
-            name: _rules(doc, ("environments", name), table, sources, allow_overrides=default)
-            for name, table in environments.items()
-        },
-        tasks={name: _task(doc, ("tasks", name), table) for name, table in tasks.items()},
-        prices=parse_prices(doc, doc.data["prices"]) if "prices" in doc.data else Prices(),
-        scan_ignore=parse_scan(doc, doc.data["scan"]) if "scan" in doc.data else (),
-        document=doc,
-    )
+    found: Policy = replace(POLICY.read(doc, (), doc.data), exists=True, document=doc)
+    environments = {name: _inherited(found, name) for name in found.environments}
+    return replace(found, environments=environments)
 
 
 def order_breach(
@@ -183,11 +240,7 @@ def _into_source(rules: Rules, task: str, bundle: Bundle) -> str:
 
 
 def hold_at_source(
-    rules: Rules,
-    task: str,
-    bundle: Bundle,
-    deployments: Deployments,
-    now: datetime,
+    rules: Rules, task: str, bundle: Bundle, deployments: Deployments, now: datetime
 ) -> tuple[Target, Hold] | None:
     """Return the source, and its hold, that has put `bundle` on hold; None where none has."""
     for source in rules.sources:
@@ -261,111 +314,25 @@ def _default_sources(order: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return dict(zip(order, before, strict=False))
 
 
-def _rules(
-    doc: Document,
-    path: tuple[str, str],
-    value: Any,
-    default_sources: Mapping[str, tuple[str, ...]],
-    *,
-    allow_overrides: bool,
-) -> Rules:
-    environment = doc.name(path[1], path)
-    table = doc.table(value, path)
-    doc.closed(table, path, _RULE_KEYS)
-    if default_sources and environment not in default_sources:
-        near = names.nearest(environment, list(default_sources))
+def _inherited(policy: Policy, environment: str) -> Rules:
+    """Return the rules of an environment with what it takes from the top of the file.
+
+    Raises:
+        ConfigError: It, or one that it takes from, is not in `order`.
+    """
+    doc, path, order = policy.document, ("environments", environment), policy.default_sources
+    rules, written = policy.environments[environment], doc.data["environments"][environment]
+    if order and environment not in order:
+        near = names.nearest(environment, list(order))
         hint = f"did you mean {near!r}?" if near else "add it to `order`"
         raise doc.error(path, f"environment {environment!r} is not in `order`", hint)
-    sources = (
-        _names(doc, table, path, "from")
-        if "from" in table
-        else default_sources.get(environment, ())
-    )
-    for source in sources:
-        if default_sources and source not in default_sources:
+    for source in rules.sources:
+        if order and source not in order:
             raise doc.error((*path, "from"), f"environment {source!r} is not in `order`")
         if source == environment:
             raise doc.error((*path, "from"), f"{environment!r} can't be its own source")
-    runway = _duration(doc, table, path, "min_runway")
-    return Rules(
-        sources=sources,
-        protected=_flag(doc, table, path, "protected", default=False),
-        soak=_duration(doc, table, path, "soak"),
-        min_runway_days=-(-int(runway.total_seconds()) // 86400),
-        freezes=_freezes(doc, table, path),
-        allow_overrides=_flag(doc, table, path, "allow_overrides", default=allow_overrides),
-    )
-
-
-def _task(doc: Document, path: tuple[str, str], value: Any) -> Task:
-    doc.name(path[1], path)
-    table = doc.table(value, path)
-    doc.closed(table, path, ("description", "owner", "base", "gate"), later=("successors",))
-    return Task(
-        doc.line_of_text(table, path, "description") if "description" in table else "",
-        doc.line_of_text(table, path, "owner") if "owner" in table else "",
-        _base(doc, table["base"], (*path, "base")) if "base" in table else None,
-        parse_gate(doc, table["gate"], (*path, "gate")) if "gate" in table else None,
-    )
-
-
-def _base(doc: Document, value: Any, path: document.Path) -> Base:
-    table = doc.table(value, path, "a table { model, profile }")
-    doc.closed(table, path, ("model", "profile"))
-    model = doc.string(table, path, "model")
-    if problem := names.model_problem(model):
-        raise doc.error((*path, "model"), problem)
-    if "profile" not in table:
-        return Base(model)
-    return Base(model, doc.name(doc.string(table, path, "profile"), (*path, "profile")))
-
-
-def _names(
-    doc: Document, table: Mapping[str, Any], path: document.Path, key: str
-) -> tuple[str, ...]:
-    place = (*path, key)
-    values = doc.array(table.get(key, []), place, "an array of names")
-    for index, value in enumerate(values):
-        if type(value) is not str:
-            raise doc.wrong_type((*place, index), value, "a string")
-        doc.name(value, (*place, index))
-    return tuple(values)
-
-
-def _flag(
-    doc: Document, table: Mapping[str, Any], path: document.Path, key: str, *, default: bool
-) -> bool:
-    value = table.get(key, default)
-    if type(value) is not bool:
-        raise doc.wrong_type((*path, key), value, "true or false")
-    return value
-
-
-def _duration(doc: Document, table: Mapping[str, Any], path: document.Path, key: str) -> timedelta:
-    if key not in table:
-        return timedelta()
-    span = duration(doc.string(table, path, key))
-    if span is None:
-        raise doc.error((*path, key), f'{key!r} must be a duration such as "24h" or "30d"')
-    return span
-
-
-def _freezes(doc: Document, table: Mapping[str, Any], path: document.Path) -> tuple[Freeze, ...]:
-    place = (*path, "freeze")
-    rows = doc.array(table.get("freeze", []), place, "an array of freezes")
-    return tuple(_freeze(doc, row, (*place, index)) for index, row in enumerate(rows))
-
-
-def _freeze(doc: Document, row: Any, path: document.Path) -> Freeze:
-    table = doc.table(row, path, "a table { from, to, why }")
-    doc.closed(table, path, ("from", "to", "why"))
-    days = []
-    for key in ("from", "to"):
-        if key not in table:
-            raise doc.error(path, f"{key!r} is missing", f"add {key} = 2026-12-20")
-        if type(table[key]) is not date:
-            raise doc.wrong_type((*path, key), table[key], "a day such as 2026-12-20")
-        days.append(table[key])
-    if days[1] < days[0]:
-        raise doc.error((*path, "to"), "'to' is before 'from'")
-    return Freeze(days[0], days[1], doc.line_of_text(table, path, "why"))
+    if "from" not in written:
+        rules = replace(rules, sources=order.get(environment, ()))
+    if "allow_overrides" not in written:
+        rules = replace(rules, allow_overrides=policy.allow_overrides)
+    return rules

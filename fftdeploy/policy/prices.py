@@ -8,18 +8,23 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from fftdeploy.formats.document import Document
+from fftdeploy.formats.document import Document, Path
+from fftdeploy.formats.keys import Kind, key, table
+from fftdeploy.formats.kinds import DAY, number
 
-_KEYS = ("input", "cached_input", "output")
+_USD = number("0 or more", wanted="a number of USD", minimum=0, exclusiveMaximum=1e6)
+_UNIT = "USD per million tokens"
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
     """USD per million tokens."""
 
-    input: float
-    cached_input: float
-    output: float
+    input: float = key(f"{_UNIT} of input.", _USD, hint=_UNIT)
+    cached_input: float = key(
+        "The same where the prompt is cached.", _USD, required=False, shown="`input`"
+    )
+    output: float = key(f"{_UNIT} of output.", _USD, hint=_UNIT)
 
     def usd(self, tokens_in: float, tokens_cached: float, tokens_out: float) -> float:
         """Return what tokens cost; `tokens_cached` are part of `tokens_in`."""
@@ -43,32 +48,33 @@ class Prices:
         return self.models.get(base) if model.startswith("ft:") else None
 
 
-def parse_prices(doc: Document, value: Any) -> Prices:
-    """Read the table `[prices]`: `date`, and one table a model.
+def _fill_cached(_: Document, __: Path, said: dict[str, Any]) -> None:
+    said.setdefault("cached_input", said["input"])
 
-    Raises:
-        ConfigError: Located; a price is missing or below 0, or there is no date.
-    """
-    table = doc.table(value, ("prices",))
-    if type(table.get("date")) is not date:
+
+_PRICE = table(Price, f"a table {{ input, output }} in {_UNIT}", check=_fill_cached)
+
+
+def _read(doc: Document, path: Path, value: Any) -> Prices:
+    rows = doc.table(value, path)
+    if type(rows.get("date")) is not date:
         hint = "add date = 2026-11-20: the day on which these prices were true"
-        raise doc.error(("prices",), "'prices' has no `date`", hint)
-    models = {key: _price(doc, key, row) for key, row in table.items() if key != "date"}
-    return Prices(table["date"], models)
+        raise doc.error(path, "'prices' has no `date`", hint)
+    models = {
+        key: _PRICE.read(doc, (*path, key), row) for key, row in rows.items() if key != "date"
+    }
+    return Prices(rows["date"], models)
 
 
-def _price(doc: Document, model: str, value: Any) -> Price:
-    path = ("prices", model)
-    table = doc.table(value, path, "a table { input, output } in USD per million tokens")
-    doc.closed(table, path, _KEYS)
-    numbers = dict(table)
-    for key in ("input", "output"):
-        if key not in numbers:
-            raise doc.error(path, f"{key!r} is missing", "USD per million tokens")
-    numbers.setdefault("cached_input", numbers["input"])
-    for key, number in numbers.items():
-        if type(number) not in {int, float}:
-            raise doc.wrong_type((*path, key), number, "a number of USD")
-        if not 0 <= number < 1e6:
-            raise doc.error((*path, key), f"{key!r} must be 0 or more")
-    return Price(*(float(numbers[key]) for key in _KEYS))
+_ON = "The day on which these prices were true."
+_FOR = 'A model, or "ft:BASE" for its fine-tunes.'
+PRICES = Kind(
+    _read,
+    {
+        "type": "object",
+        "properties": {"date": {**DAY.schema, "description": _ON}},
+        "required": ["date"],
+        "additionalProperties": {**_PRICE.schema, "description": _FOR},
+    },
+)
+"""The table: `date`, and one table a model."""

@@ -12,7 +12,7 @@ from fftdeploy.policy.gate_rules import exactly
 
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].{1,30})?")
 Kind = Mapping[str, Any]
-"""A kind of `grader_rules.KINDS` and its options."""
+"""A kind of `grader_types.KINDS` and its options."""
 
 
 def matches(kind: Kind, reference: Any, value: Any) -> bool:

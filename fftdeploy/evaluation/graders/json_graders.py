@@ -14,7 +14,8 @@ from fftdeploy.evaluation.graders.timebox import within
 from fftdeploy.formats import json_values, strict_json
 from fftdeploy.formats.json_values import MISSING, lookup
 from fftdeploy.formats.strict_json import StrictError
-from fftdeploy.policy.grader_rules import REFERENCES, GraderRules
+from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.grader_types import REFERENCES
 
 MAX_SECONDS = 1.0
 """CPU time for one answer against one schema: its patterns are regular expressions."""

@@ -15,7 +15,8 @@ from fftdeploy.evaluation.graders.timebox import within
 from fftdeploy.evaluation.similarity import TooLongError
 from fftdeploy.formats import strict_json
 from fftdeploy.formats.json_values import MISSING, lookup
-from fftdeploy.policy.grader_rules import LOOKUP, GraderRules
+from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.grader_types import LOOKUP
 
 MAX_SECONDS = 1.0
 """CPU time for one regular expression on one answer."""

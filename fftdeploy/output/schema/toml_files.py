@@ -5,27 +5,23 @@ whole file (numbers going down, `to` naming an older release) only `fftdeploy ch
 dates are strings with a `format`, which editors take for dates and other checkers for text.  Pure.
 """
 
-from fftdeploy.output.schema.gate import gate
 from fftdeploy.output.schema.parts import (
     DIALECT,
-    DURATION,
-    FLAG,
     LINE,
     NAME,
     Schema,
     about,
     closed,
-    day,
     keyed,
     many,
     text,
     time,
 )
+from fftdeploy.policy.policy import POLICY
 from fftdeploy.releases.deployments import OVERRIDES
 
 _MODEL = r"^(?!ftjob-|ftckpt_|file-|batch_)[A-Za-z0-9][A-Za-z0-9._:-]{0,255}$"
 _VIA = "^(?!version$)[a-z0-9][a-z0-9_-]{0,62}$"
-_GLOB = r"^(?!!)/?(?:(?!\.{1,2}(?:/|$))[^/\\\x00-\x1f\x7f]+(?:/|$))+$"
 
 
 def deployments() -> Schema:
@@ -59,26 +55,10 @@ def deployments() -> Schema:
 
 def policy() -> Schema:
     """Describe `fftdeploy.toml`."""
-    properties = {
-        "version": _version(),
-        "order": about(
-            "Environments in the order of promotion; a target in any other is an error.",
-            {**many(about("An environment.", text(NAME))), "uniqueItems": True},
-        ),
-        "allow_overrides": about("Whether `--override` may be used at all; default true.", FLAG),
-        "environments": about(
-            "What a promotion into an environment must fulfil.",
-            keyed(NAME, about("The rules of one environment.", _rules())),
-        ),
-        "tasks": about("What a task is for.", keyed(NAME, about("One task.", _task()))),
-        "prices": _prices(),
-        "scan": _scan(),
-    }
     return {
         "$schema": DIALECT,
         "title": "fftdeploy.toml, the policy of fftdeploy",
-        "description": "What a team asks of a promotion.",
-        **closed(properties, ("version",)),
+        **about("What a team asks of a promotion.", POLICY.schema),
     }
 
 
@@ -158,76 +138,4 @@ def _hold() -> Schema:
     return {
         **closed(properties, ("model", "since", "by", "why")),
         "dependentRequired": {key: [k for k in lifting if k != key] for key in lifting},
-    }
-
-
-def _rules() -> Schema:
-    freeze = {
-        "from": about("The first day, in UTC, without quotes in TOML.", day()),
-        "to": about("The last day, in UTC, without quotes in TOML.", day()),
-        "why": about("The reason.", LINE),
-    }
-    source = about("An environment.", text(NAME))
-    return closed(
-        {
-            "from": about(
-                "Environments a bundle may come from; default: the one before this. "
-                "[] lifts the rule.",
-                many(source),
-            ),
-            "protected": about(
-                "Whether a promotion needs --why, and passing evidence where the task has a gate.",
-                FLAG,
-            ),
-            "soak": about("Unbroken time live in a source, such as 24h.", DURATION),
-            "min_runway": about("Time left until the model's shutdown, such as 30d.", DURATION),
-            "freeze": about(
-                "Days in which nothing is promoted; rollback is never frozen.",
-                many(about("Days from the first to the last.", closed(freeze, tuple(freeze)))),
-            ),
-            "allow_overrides": about("Whether `--override` may be used here.", FLAG),
-        }
-    )
-
-
-def _task() -> Schema:
-    base = {
-        "model": about("The untuned model.", text(_MODEL)),
-        "profile": about("The prompt it is called with: profiles/NAME.toml.", text(NAME)),
-    }
-    return closed(
-        {
-            "description": about("What goes in and what comes out.", LINE),
-            "owner": about("Whose it is.", LINE),
-            "base": about(
-                "The untuned model that `eval --against base` adds.", closed(base, ("model",))
-            ),
-            "gate": about("The quality bar of the task.", gate()),
-        }
-    )
-
-
-def _scan() -> Schema:
-    described = "A path from the repository's root, as .gitignore writes it: docs/**, *.ipynb."
-    glob = {"type": "string", "maxLength": 500, "pattern": _GLOB, "description": described}
-    ignore = {**many(glob), "description": "Files that `fftdeploy scan` leaves out."}
-    return {**closed({"ignore": ignore}), "description": "What `fftdeploy scan` looks at."}
-
-
-def _prices() -> Schema:
-    usd = {"type": "number", "minimum": 0}
-    price = closed(
-        {
-            "input": about("USD per million tokens of input.", usd),
-            "cached_input": about("The same where the prompt is cached; default: input.", usd),
-            "output": about("USD per million tokens of output.", usd),
-        },
-        ("input", "output"),
-    )
-    return {
-        "type": "object",
-        "description": "What tokens cost, as you have read it from your provider.",
-        "properties": {"date": about("The day on which these prices were true.", day())},
-        "required": ["date"],
-        "additionalProperties": about('A model, or "ft:BASE" for its fine-tunes.', price),
     }

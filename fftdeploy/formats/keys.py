@@ -1,0 +1,174 @@
+"""Keys of a file, each declared once: its type and range, its default, and what it means.
+
+A table is a dataclass whose fields are made by `key(meaning, kind, default)`.  The reader (a fault
+has its line, column and the nearest key), the JSON Schema, the rows of the reference page and the
+canonical content that hashes are taken over all come from that.  `kinds` has the kinds of values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from datetime import date, timedelta
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from fftdeploy.formats.document import Document, Path
+from fftdeploy.times import short_duration
+
+Schema = dict[str, Any]
+Check = Callable[[Document, Path, dict[str, Any]], None]
+"""Raises for what the values of a table, by attribute, don't say together; may add to them."""
+
+
+_NO_DEFAULT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value may be: how it is read, and how JSON Schema says that."""
+
+    read: Callable[[Document, Path, Any], Any]
+    schema: Schema
+    example: str = ""
+    """How a value is written, for the hint where a required one is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a table."""
+
+    means: str
+    kind: Kind
+    name: str = ""
+    """Where the file calls it otherwise than Python, as `from`."""
+    missing: str = "is missing"
+    hint: str = ""
+    """What to type where it is missing; `PATH` stands for the table's."""
+    decides: bool = True
+    """Whether it is part of the canonical content."""
+    required: bool = False
+    default: Any = _NO_DEFAULT
+    shown: str = ""
+    """The default in words, for the page, where its value says nothing."""
+    attribute: str = ""
+
+
+def key(means: str, kind: Kind, default: Any = _NO_DEFAULT, **more: Any) -> Any:
+    """Declare a field of a dataclass as a key, required without a default; `more` is of `Key`."""
+    declared = Key(means, kind, default=default, **{"required": default is _NO_DEFAULT, **more})
+    metadata = {"key": declared}
+    if default is _NO_DEFAULT:
+        return field(metadata=metadata)
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@cache
+def keys_of(table: type[Any]) -> Mapping[str, Key]:
+    """Return the keys of a declared table by their names in the file."""
+    declared = {each.name: each.metadata["key"] for each in fields(table) if each.metadata}
+    return {key.name or name: replace(key, attribute=name) for name, key in declared.items()}
+
+
+def read_keys(
+    doc: Document,
+    path: Path,
+    value: Any,
+    keys: Mapping[str, Key],
+    what: str = "a table",
+    later: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Return what a table says, by attribute; only what is written.
+
+    Raises:
+        ConfigError: Located; not a table, a key that is unknown or missing, or a wrong value.
+    """
+    table = doc.table(value, path, what)
+    if not table.keys() <= keys.keys():
+        doc.closed(table, path, keys, later)
+    said = {}
+    for name, key in keys.items():
+        if name in table:
+            said[key.attribute or name] = key.kind.read(doc, (*path, name), table[name])
+        elif key.required:
+            added = f"add {name} = {key.kind.example}" if key.kind.example else ""
+            hint = key.hint.replace("PATH", ".".join(map(str, path))) or added
+            raise doc.error(path, f"{name!r} {key.missing}", hint)
+    return said
+
+
+def table(
+    declared: type, what: str = "a table", later: tuple[str, ...] = (), check: Check | None = None
+) -> Kind:
+    """Return the kind of a table that is declared by a dataclass, which it is read into."""
+    keys = keys_of(declared)
+
+    def read(doc: Document, path: Path, value: Any) -> Any:
+        said = read_keys(doc, path, value, keys, what, later)
+        if check:
+            check(doc, path, said)
+        return declared(**said)
+
+    return Kind(read, table_schema(keys))
+
+
+def table_schema(keys: Mapping[str, Key]) -> Schema:
+    """Describe a table that has these keys and no others."""
+    return {
+        "type": "object",
+        "properties": {name: _key_schema(key) for name, key in keys.items()},
+        "required": [name for name, key in keys.items() if key.required],
+        "additionalProperties": False,
+    }
+
+
+def _key_schema(key: Key) -> Schema:
+    described = {**key.kind.schema, "description": key.means}
+    has_default = not key.shown and isinstance(key.default, int | float | str | timedelta)
+    return described | (
+        {"default": content(key.default)} if has_default and key.default != "" else {}
+    )
+
+
+def content(value: Any) -> Any:
+    """Return the canonical content of a declared value, as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            name: content(getattr(value, key.attribute))
+            for name, key in keys_of(type(value)).items()
+            if key.decides
+        }
+    if isinstance(value, tuple):
+        return [content(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: content(below) for key, below in value.items()}
+    if isinstance(value, timedelta):
+        return short_duration(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return float(value) if isinstance(value, Fraction) else value
+
+
+def page(declared: type | Mapping[str, Key]) -> Iterator[str]:
+    """Yield the lines of the table that a reference page has of some keys."""
+    keys = keys_of(declared) if isinstance(declared, type) else declared
+    yield "| key | default | meaning |"
+    yield "|---|---|---|"
+    for name, key in keys.items():
+        yield f"| `{name}` | {key.shown or _default(key)} | {key.means} |"
+
+
+def _default(key: Key) -> str:
+    if key.required:
+        return "required"
+    if is_dataclass(key.default) or key.default == {}:
+        return "`{}`"
+    return (
+        "none"
+        if key.default in {None, "", _NO_DEFAULT}
+        else f"`{json.dumps(content(key.default))}`"
+    )

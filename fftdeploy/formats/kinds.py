@@ -1,0 +1,198 @@
+"""Kinds of values that keys of files have.  Pure."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from fftdeploy import names
+from fftdeploy.formats.document import Document, Path, text_problem
+from fftdeploy.formats.keys import Kind, Schema
+from fftdeploy.times import duration
+
+NAMES = "^(?!(version|model|job|rollback|adopt)$)[a-z0-9][a-z0-9_-]{0,62}$"
+_MODELS = r"^(?!ftjob-|ftckpt_|file-|batch_)[A-Za-z0-9][A-Za-z0-9._:-]{0,255}$"
+_LINES: Schema = {"minLength": 1, "maxLength": 500, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+
+
+def key_of(path: Path) -> str:
+    """Name the key at `path`, or the array that it is an entry of."""
+    key = next(part for part in reversed(path) if isinstance(part, str))
+    return f"{key!r}" if path[-1] == key else f"an entry of {key!r}"
+
+
+def of_type(*types: type, wanted: str) -> Callable[[Document, Path, Any], Any]:
+    """Return a reader of values of exactly these types: `true` is no integer."""
+
+    def read(doc: Document, path: Path, value: Any) -> Any:
+        if type(value) not in types:
+            raise doc.wrong_type(path, value, wanted)
+        return value
+
+    return read
+
+
+_text, _whole = of_type(str, wanted="a string"), of_type(int, wanted="an integer")
+FLAG = Kind(of_type(bool, wanted="true or false"), {"type": "boolean"})
+DAY = Kind(
+    of_type(date, wanted="a day such as 2026-12-20"),
+    {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$", "format": "date"},
+    "2026-12-20",
+)
+STRING = Kind(_text, {"type": "string"}, '"..."')
+
+
+def text(
+    problem: Callable[[str], str], *, named: bool = False, hint: str = "", **schema: Any
+) -> Kind:
+    """Return the kind of strings without a `problem`, which is a sentence of its own.
+
+    Args:
+        problem: Says what is wrong with a string; "" if nothing is.
+        named: Whether the sentence needs the key before it.
+        hint: What to type instead.
+        schema: What JSON Schema says of such a string.
+    """
+
+    def read(doc: Document, path: Path, value: Any) -> Any:
+        if found := problem(_text(doc, path, value)):
+            raise doc.error(path, f"{key_of(path)} {found}" if named else found, hint)
+        return value
+
+    return Kind(read, {"type": "string", **schema}, '"..."')
+
+
+LINE = text(text_problem, named=True, **_LINES)
+NAME = text(names.name_problem, pattern=NAMES)
+MODEL = text(names.model_problem, pattern=_MODELS)
+
+
+def choice(choices: Sequence[str]) -> Kind:
+    """Return the kind of strings that are one of `choices`."""
+    named = " or ".join(f'"{each}"' for each in choices)
+
+    def read(doc: Document, path: Path, value: Any) -> Any:
+        if _text(doc, path, value) not in choices:
+            near = names.nearest(value, list(choices))
+            raise doc.error(path, f"{path[-1]!r} is {named}", near and f"did you mean {near!r}?")
+        return value
+
+    return Kind(read, {"enum": list(choices)}, f'"{choices[0]}"')
+
+
+def number(said: str = "", *, wanted: str = "a number", hint: str = "", **ends: float) -> Kind:
+    """Return the kind of numbers between `ends`, which are called as in JSON Schema.
+
+    Args:
+        said: The range in words, where its ends are not the best ones.
+        wanted: What stands where another type does, for the message.
+        hint: What to type instead of a number that is outside.
+        ends: `minimum`, `exclusiveMinimum`, `maximum` or `exclusiveMaximum`.
+    """
+    said = said or _range(ends)
+    is_number = of_type(int, float, wanted=wanted)
+
+    def read(doc: Document, path: Path, value: Any) -> float:
+        is_number(doc, path, value)
+        if not all(_ENDS[end][1](value, limit) for end, limit in ends.items()):  # no NaN is
+            raise doc.error(path, f"{path[-1]!r} must be {said}", hint)
+        return float(value)
+
+    return Kind(read, {"type": "number", **ends})
+
+
+_ENDS = {
+    "minimum": ("at least", operator.ge),
+    "exclusiveMinimum": ("more than", operator.gt),
+    "maximum": ("at most", operator.le),
+    "exclusiveMaximum": ("below", operator.lt),
+}
+
+
+def _range(ends: dict[str, float]) -> str:
+    if ends.keys() == {"minimum", "maximum"}:
+        return f"from {ends['minimum']:g} to {ends['maximum']:g}"
+    return " and ".join(f"{_ENDS[end][0]} {limit:g}" for end, limit in ends.items())
+
+
+def whole(least: int, most: int, said: str = "") -> Kind:
+    """Return the kind of integers in a range; `said` is its words, where they are not its ends."""
+    said = said or f"from {least} to {most:,}"
+
+    def read(doc: Document, path: Path, value: Any) -> int:
+        if not least <= _whole(doc, path, value) <= most:
+            raise doc.error(path, f"{path[-1]!r} must be {said}")
+        return int(value)
+
+    return Kind(read, {"type": "integer", "minimum": least, "maximum": most})
+
+
+def span(*examples: str) -> Kind:
+    """Return the kind of durations, such as `examples`."""
+    such = " or ".join(f'"{each}"' for each in examples)
+
+    def read(doc: Document, path: Path, value: Any) -> timedelta:
+        found = duration(_text(doc, path, value))
+        if found is None:
+            raise doc.error(path, f"{path[-1]!r} must be a duration such as {such}")
+        return found
+
+    return Kind(read, {"type": "string", "pattern": "^[1-9][0-9]{0,5}[smhdw]$"})
+
+
+def many(
+    each: Kind,
+    means: str,
+    what: str,
+    *,
+    unique: str = "",
+    least: tuple[int, str] = (0, ""),
+    hint: str = "",
+) -> Kind:
+    """Return the kind of arrays.
+
+    Args:
+        each: The kind of an entry, and what one `means`.
+        means: What an entry is, as an editor shows it.
+        what: What the array is, with an article, for the message where it is none.
+        unique: What an entry is called where none may be there twice; "" where one may.
+        least: Fewest entries, and what is said of fewer, behind the key.
+        hint: What to type instead of fewer.
+    """
+
+    def read(doc: Document, path: Path, value: Any) -> tuple[Any, ...]:
+        rows = doc.array(value, path, what)
+        if len(rows) < least[0]:
+            raise doc.error(path, f"{path[-1]!r} {least[1]}", hint)
+        made = tuple(each.read(doc, (*path, index), row) for index, row in enumerate(rows))
+        if unique and len(set(made)) != len(made):
+            raise doc.error(path, f"{path[-1]!r} names {unique} twice")
+        return made
+
+    schema: Schema = {"type": "array", "items": {**each.schema, "description": means}}
+    schema |= {"minItems": least[0]} if least[0] else {}
+    return Kind(read, schema | ({"uniqueItems": True} if unique else {}))
+
+
+def by_name(each: Kind, means: str) -> Kind:
+    """Return the kind of tables whose keys are names, and whose values are all of one kind."""
+
+    def read(doc: Document, path: Path, value: Any) -> dict[str, Any]:
+        rows = doc.table(value, path).items()
+        return {
+            doc.name(name, (*path, name)): each.read(doc, (*path, name), row) for name, row in rows
+        }
+
+    described = {**each.schema, "description": means}
+    schema = {"type": "object", "patternProperties": {NAMES: described}}
+    return Kind(read, {**schema, "additionalProperties": False})
+
+
+def _version(doc: Document, _: Path, value: Any) -> int:
+    doc.version()
+    return int(value)
+
+
+VERSION = Kind(_version, {"const": 1, "type": "integer"})
