@@ -7,9 +7,12 @@ functions, too: each returns what its `--json` prints, as a value, and raises `F
 TYPE_CHECKING = False  # `typing` has the same, and takes longer to import than all else here
 if TYPE_CHECKING:
     from fftdeploy.commands.adopt import adopt
+    from fftdeploy.commands.check import check
     from fftdeploy.commands.hold import hold
+    from fftdeploy.commands.init import init
     from fftdeploy.commands.promote import promote
     from fftdeploy.commands.rollback import rollback
+    from fftdeploy.commands.schema import schema
     from fftdeploy.commands.status import status
     from fftdeploy.commands.unhold import unhold
     from fftdeploy.errors import FftdeployError
@@ -20,10 +23,13 @@ __all__ = [
     "Resolution",
     "__version__",
     "adopt",
+    "check",
     "hold",
+    "init",
     "promote",
     "resolve",
     "rollback",
+    "schema",
     "status",
     "unhold",
 ]

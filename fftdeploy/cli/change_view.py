@@ -6,7 +6,7 @@ from typing import Any
 from fftdeploy.cli.app import ChangeFlags
 from fftdeploy.cli.cells import readiness_cell, shutdown_cell
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.change import BegunChange, Changed
+from fftdeploy.commands.change import BegunChange, Changed, nobody
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView
 from fftdeploy.output.report import Block, Cell, Patch, Report, Tone, line
@@ -30,12 +30,13 @@ def change_options(session: Session, flags: ChangeFlags) -> dict[str, Any]:
         session.output.say(*_plan(planned), Patch(planned.diff))
         return session.output.ask("make this change? [y/N]").lower() in {"y", "yes"}
 
+    asked = approve if session.output.is_interactive else nobody
     return {
         "dry_run": flags.dry_run,
         "why": flags.why,
         "by": flags.by,
         "commit": flags.commit,
-        "approve": None if flags.yes else approve,
+        "approve": None if flags.yes else asked,
     }
 
 

@@ -9,11 +9,9 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import parse_time
-from fftdeploy.errors import UsageError
-from fftdeploy.names import nearest
-from fftdeploy.output.report import Raw, Report
+from fftdeploy.output.report import Block, Cell, Raw, Report, line
 
-_SCHEMAS = ("deployments", "policy", "output")
+_NEXT = "fftdeploy models, then fftdeploy promote triage/staging --job ftjob-... or --model ID"
 
 
 @command("init")
@@ -31,9 +29,21 @@ def init(
       fftdeploy init
       fftdeploy init --ci github
     """
-    from fftdeploy.cli.initializing import initialize
+    from fftdeploy.commands import init as initializing
 
-    return initialize(session, ci)
+    result = initializing.run(session, initializing.InitOptions(ci=ci))
+    missing = {each.path: each.text for each in result.to_add}
+    body: list[Block] = []
+    for path in result.all:
+        body.append(_written(path, is_new=path in result.wrote))
+        if path in missing:
+            rows = "".join(f"    {row}\n" for row in missing[path].splitlines())
+            body += [line(Cell(f"  add to {path}:", "warn")), Raw(rows)]
+    return Report(data=result, body=tuple(body), next=_NEXT)
+
+
+def _written(path: str, *, is_new: bool) -> Block:
+    return line(Cell("  wrote  ", "good") if is_new else Cell("  kept   ", "dim"), path)
 
 
 @command("schema")
@@ -54,26 +64,18 @@ def schema(
       fftdeploy schema output
       fftdeploy schema --write
     """
-    from fftdeploy.commands.schema import output_schema
-    from fftdeploy.output.schema import toml_files
+    from fftdeploy.commands import schema as schemas
 
-    if which is not None and which not in _SCHEMAS:
-        near = nearest(which, list(_SCHEMAS))
-        hint = f"did you mean {near}?" if near else f"there are: {', '.join(_SCHEMAS)}"
-        raise UsageError(f"there is no schema {which!a}", hint=hint)
-    if write:
-        from fftdeploy.cli.initializing import write_schemas
-
-        return write_schemas(session, which)
-    makers = {
-        "deployments": toml_files.deployments,
-        "policy": toml_files.policy,
-        "output": output_schema,
-    }
-    made = {name: makers[name]() for name in ([which] if which else _SCHEMAS)}
-    session.data["schemas"] = made
-    shown = json.dumps(made[which] if which else made, indent=2)
-    return Report(data=session.data, body=(Raw(f"{shown}\n"),))
+    result = schemas.run(session, schemas.SchemaOptions(which, write=write))
+    if not write:
+        shown = json.dumps(result.schemas[which] if which else result.schemas, indent=2)
+        return Report(data=result, body=(Raw(f"{shown}\n"),))
+    body: list[Block] = []
+    for each in result.files:
+        body.append(_written(each.path, is_new=each.is_new))
+        if each.directive:
+            body.append(line(f"  first line of {each.described}, for editors:  {each.directive}"))
+    return Report(data=result, body=tuple(body))
 
 
 @command("sandbox")

@@ -67,7 +67,12 @@ class Changed(BegunChange):
 
 
 Approve = Callable[[Changed], bool]
-"""Shows a person what would be made, and says whether to make it."""
+"""Shows somebody what would be made, and says whether to make it."""
+
+
+def nobody(planned: Changed) -> bool:  # noqa: ARG001 - nobody sees it
+    """Approve of nothing: where somebody would have to be asked, and nobody is there."""
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,7 @@ class Change:
         context.known = self.begun
         if options.why is not None and (problem := text_problem(options.why)):
             raise UsageError(f"--why {problem}", hint="say it in one line")
-        if options.approve and not (options.dry_run or context.console.is_interactive):
+        if options.approve is nobody and not options.dry_run:
             raise UsageError(
                 "nobody can be asked here",
                 hint="add --yes to make the change, or --dry-run to see it",

@@ -1,10 +1,41 @@
 """Schema: the JSON Schemas of the two TOML files and of the JSON output."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fftdeploy.commands import schema_files
 from fftdeploy.commands.change import Changed
 from fftdeploy.commands.check import Checked
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.status import Status
+from fftdeploy.errors import UsageError
+from fftdeploy.names import nearest
+from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.output.schema import results
 from fftdeploy.output.schema.parts import Schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaOptions(Options):
+    """What may be said to `schema`."""
+
+    which: str | None = field(default=None, kw_only=False)
+    """`deployments`, `policy` or `output`; None for all three, or with `write` for both files."""
+    write: bool = False
+    """Write those of the two files beside them, for editors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schemas:
+    """JSON Schemas, by the names of what they describe."""
+
+    schemas: Mapping[str, Any]
+    wrote: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
+    files: tuple[schema_files.SchemaFile, ...] = field(default=(), metadata=UNPRINTED)
+
 
 RESULTS: dict[str, type] = {
     "promote": Changed,
@@ -14,6 +45,8 @@ RESULTS: dict[str, type] = {
     "unhold": Changed,
     "status": Status,
     "check": Checked,
+    "init": Initialized,
+    "schema": Schemas,
 }
 """The type of each command's result."""
 
@@ -21,3 +54,31 @@ RESULTS: dict[str, type] = {
 def output_schema() -> Schema:
     """Describe the one document that a command prints with `--json`."""
     return results.output(RESULTS)
+
+
+def run(context: Context, options: SchemaOptions) -> Schemas:
+    """Return the JSON Schemas of the two files and of the JSON output, or write the files'.
+
+    Raises:
+        UsageError: `which` describes nothing, or no file.
+        ConfigError: A schema would be written outside of the folder, or behind a link.
+        DiskError: The disk refused.
+    """
+    which, makers = options.which, {**schema_files.MAKERS, "output": output_schema}
+    if which is not None and which not in makers:
+        near = nearest(which, list(makers))
+        hint = f"did you mean {near}?" if near else f"there are: {', '.join(makers)}"
+        raise UsageError(f"there is no schema {which!a}", hint=hint)
+    if not options.write:
+        return Schemas({name: makers[name]() for name in ([which] if which else makers)})
+    if which is not None and which not in schema_files.NAMES:
+        raise UsageError(f"--write: {which!r} describes no file", hint="fftdeploy schema --write")
+    chosen = [which] if which else schema_files.NAMES
+    made = {name: makers[name]() for name in chosen}
+    deployments = schema_files.deployments_path(context)
+    context.known = Schemas(made, ())
+    written = tuple(schema_files.write(deployments, name) for name in chosen)
+    return Schemas(made, tuple(each.path for each in written if each.is_new), written)
+
+
+schema = door(run, SchemaOptions)

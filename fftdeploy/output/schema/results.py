@@ -66,14 +66,6 @@ def _commands() -> dict[str, Schema]:
 
 
 def _without_a_file() -> dict[str, Schema]:
-    schemas = closed({name: {"type": "object"} for name in ("deployments", "policy", "output")})
-    to_add = closed({"path": text(), "text": text()}, ("path", "text"))
-    initialised = {
-        "folder": text(),
-        "wrote": many(text()),
-        "kept": many(text()),
-        "to_add": many(to_add),
-    }
     model = closed({"id": text(), "state": text()}, ("id", "state"))
     serving = {
         "url": text(),
@@ -85,8 +77,6 @@ def _without_a_file() -> dict[str, Schema]:
     step = {"says": text(), "command": text(), "exit_code": _NUMBER, "output": text()}
     shown = {"folder": text(), "steps": many(closed(step, tuple(step)))}
     return {
-        "init": _command("init", initialised, tuple(initialised)),
-        "schema": _command("schema", {"schemas": schemas, "wrote": many(text())}, ("schemas",)),
         "sandbox": _command("sandbox", serving, tuple(serving)),
         "demo": _command("demo", shown, tuple(shown)),
         "usage": _command("usage", {}, ("error",)),

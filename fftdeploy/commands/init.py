@@ -3,22 +3,22 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import fftdeploy
 from fftdeploy import files
-from fftdeploy.cli import schema_files
-from fftdeploy.cli.session import Session
-from fftdeploy.errors import ConfigError, FftdeployError, UsageError
-from fftdeploy.output.report import Block, Cell, Raw, Report, line
+from fftdeploy.commands import schema_files
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.output.results import UNPRINTED
 from fftdeploy.policy import policy
-from fftdeploy.routing.runtime import FILE_VARIABLE
 
 CI = ("github", "gitlab")
 _PLAIN = re.compile(r"( --file [A-Za-z0-9._/][A-Za-z0-9._/-]*)?")
-_NEXT = "fftdeploy models, then fftdeploy promote triage/staging --job ftjob-... or --model ID"
 
 
 class _Wanted(NamedTuple):
@@ -30,68 +30,64 @@ class _Wanted(NamedTuple):
     to_add: bool = False
 
 
-def initialize(session: Session, ci: str | None) -> Report:
-    """Write what is missing; what exists is kept and named.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitOptions(Options):
+    """What may be said to `init`."""
+
+    ci: str | None = None
+    """`github` or `gitlab`: also write a workflow and a pre-commit hook."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToAdd:
+    """What a person adds to a file that was there already."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    """The files of a repository, each written or kept, with what is left to be done by hand."""
+
+    folder: str
+    wrote: tuple[str, ...]
+    kept: tuple[str, ...]
+    to_add: tuple[ToAdd, ...]
+    all: tuple[str, ...] = field(metadata=UNPRINTED)
+    """Both, in their order."""
+
+
+def run(context: Context, options: InitOptions) -> Initialized:
+    """Write the files a repository needs; what exists is kept and named.
 
     Raises:
         UsageError: `ci` is not one this knows.
         ConfigError: A file would be outside of the folder, or behind a link.
         DiskError: The disk refused; what was written before is complete and stays.
     """
-    if ci is not None and ci not in CI:
-        raise UsageError(f"--ci {ci!a} is not one of {', '.join(CI)}")
-    deployments = _deployments_path(session)
+    if options.ci is not None and options.ci not in CI:
+        raise UsageError(f"--ci {options.ci!a} is not one of {', '.join(CI)}")
+    deployments = schema_files.deployments_path(context)
     folder, root = deployments.parent, files.root_of(deployments.parent)
     option = _file_option(deployments, root)
-    if ci is not None and not _PLAIN.fullmatch(option):
+    if options.ci is not None and not _PLAIN.fullmatch(option):
         raise UsageError(
             f"--ci: {option.removeprefix(' --file ')!a} can't stand in a workflow unquoted",
             hint="run fftdeploy init without --ci, and write the workflow by hand",
         )
     watched = "".join(f"|{re.escape(name)}" for name in _watched(deployments)).replace("'", "''")
-    session.data.update(folder=str(folder), wrote=[], kept=[], to_add=[])
-    body: list[Block] = []
-    for wanted in _wanted(deployments, root, ci):
+    result = Initialized(str(folder), (), (), (), ())
+    for wanted in _wanted(deployments, root, options.ci):
         is_schema = wanted.path.suffix == ".json"
         name = wanted.template
         text = schema_files.content(name) if is_schema else _template(name, option)
         text = text.replace("@WATCHED@", watched)
-        body += _write(session.data, wanted, text, folder=folder, root=root)
-    return Report(data=session.data, body=tuple(body), next=_NEXT)
+        context.known = result = _write(result, wanted, text, folder=folder, root=root)
+    return result
 
 
-def write_schemas(session: Session, which: str | None) -> Report:
-    """Write the schema of one of the two files, or of both, for editors.
-
-    Raises:
-        UsageError: `which` describes no file.
-        ConfigError: It would be outside of the folder, or behind a link.
-        DiskError: The disk refused.
-    """
-    if which is not None and which not in schema_files.NAMES:
-        raise UsageError(f"--write: {which!r} describes no file", hint="fftdeploy schema --write")
-    deployments = _deployments_path(session)
-    chosen = [which] if which else schema_files.NAMES
-    made = {name: schema_files.MAKERS[name]() for name in chosen}
-    session.data.update(schemas=made, wrote=[])
-    body: list[Block] = []
-    for name in chosen:
-        written, said = schema_files.write(deployments, name)
-        path = schema_files.path_of(deployments.parent, name)
-        shown = path.relative_to(deployments.parent).as_posix()
-        session.data["wrote"] += [shown] if written else []
-        body += said
-    return Report(data=session.data, body=tuple(body))
-
-
-def _deployments_path(session: Session) -> Path:
-    named = session.file or session.environ.get(FILE_VARIABLE) or files.NAME
-    try:
-        return Path.cwd() / named
-    except OSError:
-        raise ConfigError(
-            "the working directory is gone or unreadable", hint="cd to the repository"
-        ) from None
+init = door(run, InitOptions)
 
 
 def _file_option(deployments: Path, root: Path) -> str:
@@ -130,20 +126,17 @@ def _wanted(deployments: Path, root: Path, ci: str | None) -> Iterator[_Wanted]:
 
 
 def _write(
-    data: dict[str, Any], wanted: _Wanted, text: str, *, folder: Path, root: Path
-) -> Iterator[Block]:
+    so_far: Initialized, wanted: _Wanted, text: str, *, folder: Path, root: Path
+) -> Initialized:
     shown = _shown(wanted.path, folder, root)
     inside = folder if wanted.path.is_relative_to(folder) else root
+    result = replace(so_far, all=(*so_far.all, shown))
     if files.create(wanted.path, text.encode(), root=inside):
-        data["wrote"].append(shown)
-        yield line(Cell("  wrote  ", "good"), shown)
-        return
-    data["kept"].append(shown)
-    yield line(Cell("  kept   ", "dim"), shown)
+        return replace(result, wrote=(*result.wrote, shown))
+    result = replace(result, kept=(*result.kept, shown))
     if wanted.to_add and not _says(wanted.path, text, inside):
-        data["to_add"].append({"path": shown, "text": text})
-        yield line(Cell(f"  add to {shown}:", "warn"))
-        yield Raw("".join(f"    {row}\n" for row in text.splitlines()))
+        result = replace(result, to_add=(*result.to_add, ToAdd(shown, text)))
+    return result
 
 
 def _says(path: Path, text: str, root: Path) -> bool:

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from fftdeploy import files
+from fftdeploy.commands.context import Context
 from fftdeploy.errors import ConfigError, FftdeployError
 from fftdeploy.files.folders import FOLDER
-from fftdeploy.output.report import Block, Cell, line
 from fftdeploy.output.schema import toml_files
 from fftdeploy.output.schema.parts import Schema
 from fftdeploy.policy import policy
+from fftdeploy.routing.runtime import FILE_VARIABLE
 
 MAKERS: dict[str, Callable[[], Schema]] = {
     "deployments": toml_files.deployments,
@@ -29,11 +31,35 @@ def content(name: str) -> str:
     return json.dumps(MAKERS[name](), indent=2) + "\n"
 
 
-def write(deployments: Path, name: str) -> tuple[bool, list[Block]]:
-    """Bring the schema of one of `NAMES` up to date beside `deployments`, and report that.
+def deployments_path(context: Context) -> Path:
+    """Return where the deployments file is, or would be: no folder above is searched for one.
 
-    Returns:
-        Whether it was written, and what there is to say, the missing `#:schema` line included.
+    Raises:
+        ConfigError: The working directory is gone.
+    """
+    named = context.file or context.environ.get(FILE_VARIABLE) or files.NAME
+    try:
+        return Path.cwd() / named
+    except OSError:
+        raise ConfigError(
+            "the working directory is gone or unreadable", hint="cd to the repository"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFile:
+    """A schema beside the files, and the line that leads an editor to it."""
+
+    path: str
+    is_new: bool
+    """Whether it was written: it was not there, or not up to date."""
+    described: str
+    directive: str
+    """The first line that `described` still lacks; "" where it has it."""
+
+
+def write(deployments: Path, name: str) -> SchemaFile:
+    """Bring the schema of one of `NAMES` up to date beside `deployments`.
 
     Raises:
         ConfigError: It would be outside of the folder, or behind a link.
@@ -50,13 +76,10 @@ def write(deployments: Path, name: str) -> tuple[bool, list[Block]]:
         written = snapshot.data != data
         if written:
             files.replace(snapshot, data)
-    label = Cell("  wrote  ", "good") if written else Cell("  kept   ", "dim")
     described = deployments if name == "deployments" else folder / policy.FILE_NAME
     directive = f"#:schema ./{shown}"
-    body: list[Block] = [line(label, shown)]
-    if not _starts_with(described, directive, folder):
-        body.append(line(f"  first line of {described.name}, for editors:  {directive}"))
-    return written, body
+    lacks = not _starts_with(described, directive, folder)
+    return SchemaFile(shown, written, described.name, directive if lacks else "")
 
 
 def _starts_with(path: Path, directive: str, folder: Path) -> bool:

@@ -1,0 +1,134 @@
+"""Every command as a function of Python: what `--json` prints, as a value."""
+
+import inspect
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Command
+
+import fftdeploy
+from fftdeploy.commands.schema import RESULTS
+from fftdeploy.errors import FftdeployError
+from fftdeploy.output.results import as_json
+from fftdeploy.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
+V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
+FILE = f"""version = 1
+
+[triage.production]
+model = "{V8}"
+releases = [
+  {{ n = 2, model = "{V8}", at = 2026-11-02T09:00:00Z, by = "ana", via = "model" }},
+  {{ n = 1, model = "{V9}", at = 2026-11-01T09:00:00Z, by = "ana", via = "model" }},
+]
+"""
+ENVELOPE = {"schema", "outcome", "exit_code", "retry", "api", "findings"}
+
+SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
+    "promote": (
+        lambda: fftdeploy.promote("production", model=V9, dry_run=True),
+        ("promote", "production", "--model", V9, "--dry-run"),
+    ),
+    "rollback": (
+        lambda: fftdeploy.rollback("production", dry_run=True, why="bad"),
+        ("rollback", "production", "--dry-run", "--why", "bad"),
+    ),
+    "adopt": (
+        lambda: fftdeploy.adopt("production", dry_run=True),
+        ("adopt", "production", "--dry-run"),
+    ),
+    "hold": (
+        lambda: fftdeploy.hold("production", V9, why="bad", dry_run=True),
+        ("hold", "production", V9, "--why", "bad", "--dry-run"),
+    ),
+    "check": (lambda: fftdeploy.check(probe=True), ("check", "--probe")),
+    "schema": (lambda: fftdeploy.schema("policy"), ("schema", "policy")),
+}
+
+
+@pytest.fixture
+def file(repo: Path, sandbox: Sandbox) -> Path:
+    path = repo / "deployments.toml"
+    path.write_text(FILE)
+    return path
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_function_returns_what_its_command_prints(
+    file: Path, command: Command, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    function, words = SAME[name]
+
+    made = function()
+
+    assert capfd.readouterr() == ("", "")
+    printed = json.loads(command(*words, "--json").out)
+    assert {k: v for k, v in printed.items() if k not in ENVELOPE} == json.loads(
+        json.dumps(as_json(made))
+    )
+
+
+def test_a_change_is_made_once_a_function_of_ours_approves(file: Path) -> None:
+    shown: list[Any] = []
+
+    def refuse(planned: Any) -> bool:
+        shown.append(planned.after.model)
+        return False
+
+    with pytest.raises(FftdeployError, match="not confirmed"):
+        fftdeploy.promote("production", model=V9, why="x", approve=refuse)
+    assert (shown, file.read_text()) == ([V9], FILE)
+    done = fftdeploy.promote("production", model=V9, why="x", approve=bool)  # of anything
+
+    assert done.changed
+    assert done.release is not None
+    assert (done.release.n, done.release.bundle.model) == (3, V9)
+    assert f'model = "{V9}"' in file.read_text()
+
+
+def test_an_error_has_its_outcome_and_nothing_is_said(
+    file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FftdeployError) as caught:
+        fftdeploy.promote("production", model="ft:gpt-4.1-mini-2025-04-14:acme::Nope1")
+
+    assert caught.value.outcome.exit_code == 4
+    assert not caught.value.changed
+    assert capfd.readouterr() == ("", "")
+    assert file.read_text() == FILE
+
+
+def test_every_typed_command_is_a_function_with_its_promise() -> None:
+    named = {"evaluate" if name == "eval" else name for name in RESULTS}
+    functions = {name for name in fftdeploy.__all__ if name.islower() and name[0] != "_"}
+
+    assert named <= functions
+    for name in functions:
+        assert inspect.getdoc(getattr(fftdeploy, name)), name
+
+
+def test_a_wrong_argument_is_named_and_the_type_checker_knows(file: Path) -> None:
+    with pytest.raises(TypeError, match="modle"):
+        fftdeploy.promote("production", modle=V9)  # type: ignore[call-arg]  # or mypy would say so
+    planned = fftdeploy.promote("production", model=V9, why="x", dry_run=True)
+    after: str = planned.after.model
+
+    assert after == V9
+
+
+def test_the_page_runs(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    file.write_text(FILE.replace("triage.production", "triage.staging"))
+
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(program, "docs/python.md", "exec"), {})  # noqa: S102  the page is ours
+
+    out = capfd.readouterr().out
+    assert f"{V8} -> {V9}\n" in out
+    assert "usage" in out or "not-ready" in out
