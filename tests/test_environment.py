@@ -22,7 +22,7 @@ from test_api_faults_cli import FORMS, LIVE, document
 from fftdeploy import files, git
 from fftdeploy.api import proof
 from fftdeploy.api.client import connection
-from fftdeploy.cli import app, changing, status
+from fftdeploy.cli import app, change_view, status
 from fftdeploy.commands import context
 from fftdeploy.planning import plan
 from fftdeploy.policy import policy
@@ -231,7 +231,7 @@ def test_G2_a_failure_after_the_write_says_that_it_was_written(
     def fail(*_: object) -> NoReturn:
         raise RuntimeError("late")
 
-    monkeypatch.setattr(changing, "report", fail)
+    monkeypatch.setattr(change_view, "report", fail)
 
     done = command(*PROMOTE, "--json")
 
@@ -369,7 +369,7 @@ def test_a_signal_after_the_write_says_that_it_was_written(
         os.kill(os.getpid(), signal.SIGTERM)
         return ""
 
-    monkeypatch.setattr(changing, "report", stop)
+    monkeypatch.setattr(change_view, "report", stop)
 
     done = command(*PROMOTE)
 

@@ -5,20 +5,9 @@ from typing import Annotated
 import typer
 
 from fftdeploy.cli.app import ChangeFlags, command
-from fftdeploy.cli.change_view import candidate_lines, change_options, report
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session, parse_wait
-from fftdeploy.commands import adopt as adopting
-from fftdeploy.commands import hold as holding
-from fftdeploy.commands import promote as promoting
-from fftdeploy.commands import rollback as rolling_back
-from fftdeploy.commands import unhold as unholding
-from fftdeploy.commands.change import BegunChange, ChangeOptions
 from fftdeploy.commands.context import parse_time
-from fftdeploy.commands.hold import HoldOptions
-from fftdeploy.commands.promote import PromoteOptions
-from fftdeploy.commands.rollback import RollbackOptions
-from fftdeploy.commands.unhold import UnholdOptions
 from fftdeploy.errors import FftdeployError
 from fftdeploy.output.report import Report
 
@@ -78,7 +67,10 @@ def promote(
       fftdeploy promote triage/production --why "PR #212"
       fftdeploy promote triage/production --from staging --dry-run
     """
-    options = PromoteOptions(
+    from fftdeploy.cli.change_view import change_options, report
+    from fftdeploy.commands import promote as promoting
+
+    options = promoting.PromoteOptions(
         target,
         **change_options(session, change),
         source=origin,
@@ -119,7 +111,11 @@ def rollback(
       fftdeploy rollback triage/production --dry-run
       fftdeploy rollback triage/production --to 8 --yes
     """
-    options = RollbackOptions(
+    from fftdeploy.cli.change_view import candidate_lines, change_options, report
+    from fftdeploy.commands import rollback as rolling_back
+    from fftdeploy.commands.change import BegunChange
+
+    options = rolling_back.RollbackOptions(
         target,
         **change_options(session, change),
         to=to,
@@ -144,6 +140,10 @@ def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
     Examples:
       fftdeploy adopt triage/production --why "edited during the incident"
     """
+    from fftdeploy.cli.change_view import change_options, report
+    from fftdeploy.commands import adopt as adopting
+    from fftdeploy.commands.change import ChangeOptions
+
     options = ChangeOptions(target, **change_options(session, change))
     return report(adopting.run(session, options), change)
 
@@ -164,8 +164,11 @@ def hold(
     Examples:
       fftdeploy hold triage/production ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9 --why "INC-88"
     """  # noqa: E501  an ID is one word
+    from fftdeploy.cli.change_view import change_options, report
+    from fftdeploy.commands import hold as holding
+
     end = parse_time(until, "--until") if until else None
-    options = HoldOptions(target, model, until=end, **change_options(session, change))
+    options = holding.HoldOptions(target, model, until=end, **change_options(session, change))
     return report(holding.run(session, options), change)
 
 
@@ -184,5 +187,8 @@ def unhold(
     Examples:
       fftdeploy unhold triage/production --why "fixed in the router"
     """
-    options = UnholdOptions(target, model, **change_options(session, change))
+    from fftdeploy.cli.change_view import change_options, report
+    from fftdeploy.commands import unhold as unholding
+
+    options = unholding.UnholdOptions(target, model, **change_options(session, change))
     return report(unholding.run(session, options), change)

@@ -14,7 +14,6 @@ from fftdeploy.api import providers
 from fftdeploy.api.asking import Clock, system_clock
 from fftdeploy.api.hosts import Kind, is_loopback
 from fftdeploy.api.settings import Settings, has_key, kind_at, settings
-from fftdeploy.commands.views import Api
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.formats.document import text_problem
 from fftdeploy.routing.runtime import find_file
@@ -25,6 +24,14 @@ if TYPE_CHECKING:
     from fftdeploy.evaluation.evidence.quality_bar import AskedHost, QualityBar
 
 NOW_VARIABLE = "FFTDEPLOY_NOW"
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Whom was asked, and which setting says so."""
+
+    address: str
+    source: str = field(metadata={"key": "from"})
 
 
 class Console(Protocol):

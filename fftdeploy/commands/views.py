@@ -14,14 +14,6 @@ TargetName = Annotated[str, {"pattern": "^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """Whom was asked, and which setting says so."""
-
-    address: str
-    source: str = field(metadata={"key": "from"})
-
-
-@dataclass(frozen=True, slots=True)
 class PointedBundle:
     """The bundle that a target points at; which content its profile has is not in the file."""
 

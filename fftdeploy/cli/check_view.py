@@ -1,0 +1,167 @@
+"""What a person, and a pull request, are told of a check."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fftdeploy import files
+from fftdeploy.api.readiness import Shutdown
+from fftdeploy.cli.session import Session
+from fftdeploy.cli.verdict_blocks import headline, notices, tables
+from fftdeploy.commands.check import Checked, CheckedFile, ProposedChange
+from fftdeploy.errors import FftdeployError, Outcome
+from fftdeploy.evaluation.evidence.evidence_folder import Stored
+from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.names import plural
+from fftdeploy.output.report import Block, Cell, Details, Report, Table, line
+from fftdeploy.planning.finding import Finding
+
+_NAMED = 200
+"""Most examples that are named in one list."""
+_SEEN = {"claimed": "claimed in this change", "base": "merged already"}
+
+
+def write_comment(session: Session, path: Path | None, end: Report | FftdeployError) -> None:
+    """Write the comment that was asked for, whatever the end: silence looks like consent."""
+    if path is not None:
+        text = session.output.comment(session.command, end)
+        files.put(Path.cwd() / path, text.encode())
+
+
+def report(result: Checked) -> Report:
+    """Show what was found, what is changed first, and have a comment say the same."""
+    table = (*_findings_table(result), *_counts(result))
+    if result.base is None:
+        return Report(result.outcome, result, table, result.findings)
+    changes: tuple[Block, ...] = _changes(result)
+    for other in result.elsewhere or ():
+        changes += (line(Cell(other.file, "strong")), *_changes(other))
+    said = tuple(_told(result, changes))
+    return Report(result.outcome, result, (*changes, *table), result.findings, comment=said)
+
+
+def _findings_table(result: Checked) -> Iterator[Block]:
+    rows = tuple(
+        (
+            Cell(finding.severity, "bad" if finding.severity == "error" else "warn"),
+            Cell(f"{finding.path}:{finding.line}" if finding.line else finding.subject),
+            Cell(finding.subject),
+            Cell(finding.message),
+            Cell(finding.hint, "dim"),
+        )
+        for finding in sorted(result.findings, key=lambda finding: finding.severity)
+    )
+    if rows:
+        yield Table(("severity", "place", "target", "finding", "hint"), rows)
+
+
+def _counts(result: Checked) -> Iterator[Block]:
+    errors = sum(finding.severity == "error" for finding in result.findings)
+    notices_ = len(result.findings) - errors
+    counts = {"target": len(result.targets), "error": errors, "notice": notices_}
+    targets, *others = (plural(count, noun) for noun, count in counts.items())
+    yield line(", ".join([f"{targets} checked", *others]))
+    if unverified := _unverified(result):
+        yield line(Cell(f"NOT VERIFIED with the API: {unverified}", "warn"))
+
+
+def _unverified(result: Checked) -> str:
+    """Say that nothing was asked, and why to who gave no flag; "" where it was."""
+    if result.verified:
+        return ""
+    because = result.unverified_because
+    return "no model was asked about" + ("" if because == "--offline" else f": {because}")
+
+
+def _changes(result: Checked | CheckedFile) -> tuple[Block, ...]:
+    assert result.base is not None  # noqa: S101 - asked only of what was compared
+    against = f"{result.base.ref} ({result.base.commit[:12]})"
+    if not result.changes:
+        return (line(f"no target differs from {against}"),)
+    columns = ("target", "change", "what", "was", "becomes", "evidence")
+    return (
+        line(f"changes against {against}:"),
+        Table(columns, tuple(_row(change) for change in result.changes)),
+    )
+
+
+def _row(made: ProposedChange) -> tuple[Cell, ...]:
+    release, before, stored = made.change.release, made.change.before, made.stored
+    seen = _SEEN.get(made.standing or "", made.standing)
+    return (
+        Cell(made.target),
+        Cell(made.kind, "bad" if made.is_wrong else "strong"),
+        Cell(made.message),
+        Cell(str(before) if before else ""),
+        Cell(str(release.bundle) if release else ""),
+        Cell(f"{stored.short} {made.ruling}, {seen}" if stored else ""),
+    )
+
+
+def _told(result: Checked, changes: Sequence[Block]) -> Iterator[Block]:
+    """Say the verdict first, then the changes, what speaks against them, and the evidence."""
+    yield line(Cell(_verdict(result.findings, result.outcome), "strong"))
+    if unverified := _unverified(result):
+        yield line(f"Not verified with the API: {unverified}.")
+    yield from changes
+    yield from _findings(result)
+    yield from (_runway(name, shutdown) for name, shutdown in result.shutdowns.items())
+    for made in result.changes or ():
+        if made.stored is not None:
+            yield from _evidence(made.target, made.stored, made.standing or "")
+
+
+def _runway(name: str, shutdown: Shutdown | None) -> Block:
+    if shutdown is None:
+        return line(f"{name}: no shutdown date is known for what would be live")
+    return line(f"{name}: what would be live ends {shutdown.date} ({shutdown.source})")
+
+
+def _verdict(found: Sequence[Finding], outcome: Outcome) -> str:
+    errors = [f for f in found if f.severity == "error"]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        return f"Blocked: {first.subject}: {first.message}{more}"
+    if outcome.exit_code:
+        return f"Not settled: {outcome.meaning}"
+    return "May be merged: nothing speaks against it"
+
+
+def _findings(result: Checked) -> Iterator[Block]:
+    """Show what is wrong anywhere, and what is due where something changes."""
+    changed = {change.target for change in result.changes or ()}
+    found = [f for f in result.findings if f.severity == "error" or f.subject in changed]
+    if found:
+        rows = tuple(
+            (Cell(f.severity), Cell(f.subject), Cell(f.message), Cell(f.hint))
+            for f in sorted(found, key=lambda each: each.severity != "error")
+        )
+        yield Table(("", "target", "finding", "what to do"), rows)
+
+
+def _evidence(target: str, stored: Stored, standing: str) -> Iterator[Block]:
+    verdict, evidence = stored.verdict, stored.evidence
+    said = f"Evidence {stored.short} for {target} ({standing}): "
+    yield line(Cell(said + verdict.ruling, "strong"))
+    yield from headline(verdict)
+    arms, *slices = tables(evidence, verdict)
+    yield arms
+    yield from (line(text) for text in notices(evidence, verdict))
+    if lists := [*_lists(verdict)]:
+        summary = f"{len(verdict.broke)} broke, {len(verdict.fixed)} fixed"
+        yield Details(summary, tuple(lists))
+    if slices:
+        yield Details("Slices and fields", tuple(slices))
+    if standing != "re-run":  # that one is in this job's checkout, and nowhere else
+        yield line(f"To see it again: fftdeploy verify {stored.id}")
+
+
+def _lists(verdict: Verdict) -> Iterator[Block]:
+    for what, ids in (
+        ("must pass, failed", verdict.must_pass_failed),
+        ("broke", verdict.broke),
+        ("fixed", verdict.fixed),
+    ):
+        if ids:
+            more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+            yield line(f"{what}: {', '.join(ids[:_NAMED])}{more}")
