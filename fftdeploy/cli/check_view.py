@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fftdeploy import files
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.cli.session import Session
-from fftdeploy.cli.verdict_blocks import headline, notices, tables
 from fftdeploy.commands.check import Checked, CheckedFile, ProposedChange
 from fftdeploy.errors import FftdeployError, Outcome
-from fftdeploy.evaluation.evidence.evidence_folder import Stored
-from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Details, Report, Table, line
 from fftdeploy.planning.finding import Finding
+
+if TYPE_CHECKING:  # most changes bring no evidence
+    from fftdeploy.evaluation.evidence.evidence_folder import Stored
+    from fftdeploy.evaluation.verdict import Verdict
 
 _NAMED = 200
 """Most examples that are named in one list."""
@@ -139,7 +141,9 @@ def _findings(result: Checked) -> Iterator[Block]:
         yield Table(("", "target", "finding", "what to do"), rows)
 
 
-def _evidence(target: str, stored: Stored, standing: str) -> Iterator[Block]:
+def _evidence(target: str, stored: "Stored", standing: str) -> Iterator[Block]:
+    from fftdeploy.cli.verdict_blocks import headline, notices, tables
+
     verdict, evidence = stored.verdict, stored.evidence
     said = f"Evidence {stored.short} for {target} ({standing}): "
     yield line(Cell(said + verdict.ruling, "strong"))
@@ -156,7 +160,7 @@ def _evidence(target: str, stored: Stored, standing: str) -> Iterator[Block]:
         yield line(f"To see it again: fftdeploy verify {stored.id}")
 
 
-def _lists(verdict: Verdict) -> Iterator[Block]:
+def _lists(verdict: "Verdict") -> Iterator[Block]:
     for what, ids in (
         ("must pass, failed", verdict.must_pass_failed),
         ("broke", verdict.broke),
