@@ -13,6 +13,7 @@ import typer
 from proposals import Change, Template, template
 
 from fftdeploy.api.asking import Clock
+from fftdeploy.api.client.connection import Connection
 from fftdeploy.cli.app import app, run
 from fftdeploy.commands import context
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -63,6 +64,14 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     subprocess.run(["git", "init", "--quiet", "--template="], check=True)
     return folder
+
+
+@pytest.fixture(params=["sdk", "plain"])
+def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have each `Connection` of a test go over one of the two clients, and name it."""
+    defaults: Any = Connection.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "is_plain", request.param == "plain")
+    return str(request.param)
 
 
 @pytest.fixture

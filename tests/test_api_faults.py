@@ -1,7 +1,7 @@
 """Rows D1 to D45: whatever the API, a proxy or the network does, only a proof makes a model ready.
 
-Each row has its own server on real sockets and the real SDK; time is a fake clock, except where
-something hangs.
+Each row has its own server on real sockets and either real client; time is a fake clock, except
+where something hangs.
 """
 
 import gzip
@@ -51,6 +51,7 @@ from fftdeploy.api.readiness import Readiness
 from fftdeploy.api.settings import settings
 from fftdeploy.errors import NotReadyError
 
+pytestmark = pytest.mark.usefixtures("over")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 Q = Question(MODEL)
 

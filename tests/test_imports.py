@@ -1,16 +1,21 @@
 """What a command does not need it does not import: the SDK costs half a second."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from scenes import V8, V10
+from test_gated_promotion import TARGET, scene
+
+from fftdeploy.sandbox import Sandbox
 
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 FILE = f'version = 1\n\n[triage.production]\nmodel = "{V9}"\n'
 HEAVY = (
-    *("openai", "httpx2", "tomlkit", "rich", "typer", "fftdeploy.sandbox"),
+    *("openai", "httpx2", "aiohttp", "tomlkit", "rich", "typer", "fftdeploy.sandbox"),
     *("asyncio", "jsonschema", "fftdeploy.evaluation.gate.gate"),
 )
 
@@ -68,7 +73,7 @@ def test_G15_no_offline_command_imports_the_sdk(folder: Path) -> None:
         COMMANDS, json.loads(done.stdout), strict=True
     ):
         assert got == code, argv
-        assert not {"openai", "httpx2", "fftdeploy.sandbox"} & {*imported}, argv
+        assert not {"openai", "httpx2", "aiohttp", "fftdeploy.sandbox"} & {*imported}, argv
         assert allowed is None or {*imported} <= {*allowed, "tomlkit"}, argv
 
 
@@ -100,14 +105,14 @@ def test_G15_completion_imports_no_sdk(folder: Path) -> None:
         COMP_CWORD="2",
     )
 
-    assert not {name.partition(".")[0] for name in imported} & {"openai", "httpx2"}
+    assert not {name.partition(".")[0] for name in imported} & {"openai", "httpx2", "aiohttp"}
 
 
-def test_control_an_online_command_does_import_it(folder: Path) -> None:
-    code = (
-        "import fftdeploy.api.client.sdk as p, sys; p.import_sdk(); print('openai' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "True\n"
+def test_G15_only_an_evaluation_goes_without_the_sdk(repo: Path, sandbox: Sandbox) -> None:
+    scene(V8, V10)
+    environ = {name: value for name, value in os.environ.items() if "OPENAI" in name}
+    environ["FFTDEPLOY_NOW"] = os.environ["FFTDEPLOY_NOW"]
+    clients = {"aiohttp.client", "openai", "httpx2"}
+
+    for command, found in (("eval", {"aiohttp.client"}), ("status", {"openai", "httpx2"})):
+        assert {*imported_by(command, TARGET, **environ)} & clients == found, command

@@ -41,6 +41,7 @@ DOORS = {
     "openai": {"api.client"},
     "httpx2": {"api.client"},
     "aiohttp": {"api.client.plain"},
+    "yarl": {"api.client.plain"},
     "rich": {"output"},
     "typer": {"cli"},
     "tomlkit": {"releases.edit"},
@@ -204,7 +205,7 @@ def test_the_sdk_is_imported_late() -> None:
         if name.startswith("api.client")
         for node in tree.body
         if isinstance(node, ast.Import | ast.ImportFrom)
-        and any(library in ast.dump(node) for library in ("'openai", "'httpx2"))
+        and any(library in ast.dump(node) for library in ("'openai", "'httpx2", "client.plain"))
     ]
     assert early == []
 

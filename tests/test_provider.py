@@ -30,11 +30,12 @@ from fault_server import (
 )
 
 from fftdeploy.api.answers import Answer
-from fftdeploy.api.client import connection
+from fftdeploy.api.client import connection, outgoing
 from fftdeploy.api.client.connection import Connection
 from fftdeploy.api.settings import Settings, has_key, settings, shape_problem
 from fftdeploy.errors import AuthError, ConfigError, FftdeployError
 
+over_both = pytest.mark.usefixtures("over")
 FORMS = (KEY, base64.b64encode(KEY.encode()).decode().rstrip("="), quote(KEY, safe=""), KEY[:12])
 
 
@@ -205,6 +206,7 @@ def test_D41_proxy_and_headers_must_be_some(environ: dict[str, str]) -> None:
         settings({"OPENAI_API_KEY": KEY} | environ)
 
 
+@over_both
 def test_socks_without_its_package_is_a_config_error() -> None:
     environ = {"OPENAI_API_KEY": KEY, "HTTPS_PROXY": "socks5://127.0.0.1:1"}
     with pytest.raises(ConfigError) as caught:
@@ -237,6 +239,7 @@ def test_D41_a_malformed_proxy_is_named_by_its_variable(row: str) -> None:
     assert caught.value.hint == f"set {name} to one such as http://proxy.example:8080, or unset it"
 
 
+@over_both
 def test_D41_a_proxy_that_is_not_there_is_named() -> None:
     proxy = {"HTTPS_PROXY": "http://me:secret@127.0.0.1:9"}
     connection = Connection(settings({"OPENAI_API_KEY": KEY} | proxy))
@@ -295,11 +298,12 @@ def test_D41_a_broken_file_of_certificates_is_named_by_its_variable_and_path(
     )
 
 
+@over_both
 def test_D22_who_does_not_even_connect_is_told_by_the_time_of_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As behind a proxy of https:// that speaks no TLS."""
-    monkeypatch.setattr(connection, "CONNECT_S", 0.6)
+    monkeypatch.setattr(outgoing, "CONNECT_S", 0.6)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
         asked = Connection(settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": address}))
@@ -309,6 +313,7 @@ def test_D22_who_does_not_even_connect_is_told_by_the_time_of_that(
     assert (answer.fault, answer.problem) == ("timeout", "no answer in 1 s")
 
 
+@over_both
 def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:
     proxy = f"http://me:secret@127.0.0.1:{api.port}"
     environ = {"OPENAI_BASE_URL": "https://api.test/v1", "HTTPS_PROXY": proxy}
@@ -324,10 +329,15 @@ def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:
     assert sightings(str(api.log)) == []
 
 
+@over_both
 def test_what_the_server_is_sent(api: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Team: ml")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with connected(api, OPENAI_ORG_ID="org-1", OPENAI_PROJECT_ID="proj-1") as connection:
+    said = {
+        "OPENAI_CUSTOM_HEADERS": "X-Team: ml\naccept-encoding: gzip\nACCEPT: text/html",
+        "OPENAI_ORG_ID": "org-1",
+        "OPENAI_PROJECT_ID": "proj-1",
+    }
+    with connected(api, **said) as connection:
         connection.retrieve(MODEL, 5)
 
     sent = api.log[0].headers
@@ -336,6 +346,7 @@ def test_what_the_server_is_sent(api: FaultServer, monkeypatch: pytest.MonkeyPat
         "openai-organization",
         "openai-project",
         "x-team",
+        "accept",
         "accept-encoding",
     )
     assert [sent.get(name) for name in names] == [
@@ -343,10 +354,12 @@ def test_what_the_server_is_sent(api: FaultServer, monkeypatch: pytest.MonkeyPat
         "org-1",
         "proj-1",
         "ml",
+        "text/html",
         "identity",
     ]
 
 
+@over_both
 def test_connections_are_kept_and_shared(api: FaultServer) -> None:
     with connected(api) as connection:
         for _ in range(5):
@@ -356,6 +369,7 @@ def test_connections_are_kept_and_shared(api: FaultServer) -> None:
     assert (len(api.log), api.accepted) == (10, 1)
 
 
+@over_both
 def test_an_answer_holds_what_was_said(api: FaultServer) -> None:
     headers = [
         ("x-request-id", "req_1"),
@@ -413,6 +427,7 @@ ECHOES = {
 @pytest.mark.parametrize("echo", ECHOES)
 def test_G1_key_is_in_no_answer_and_no_log(
     api: FaultServer,
+    over: str,
     echo: str,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -443,15 +458,20 @@ def test_a_secret_cannot_be_shown_or_copied() -> None:
 
 
 def test_a_client_that_fails_in_itself_is_an_answer_too(
-    api: FaultServer, capfd: pytest.CaptureFixture[str]
+    api: FaultServer, over: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with connected(api) as connection:
-        answer = connection.retrieve("", 5)
+        answers = [connection.retrieve(model, 5) for model in ("", ".", "..")]
 
-    assert (answer.fault, answer.problem) == ("client", "the openai package failed: ValueError")
+    package = {"sdk": "openai", "plain": "aiohttp"}[over]
+    assert {(answer.fault, answer.problem) for answer in answers} == {
+        ("client", f"the {package} package failed: ValueError")
+    }
+    assert api.accepted == 0
     assert capfd.readouterr() == ("", "")
 
 
+@over_both
 def test_no_time_left_sends_nothing(api: FaultServer) -> None:
     with connected(api) as connection:
         assert connection.retrieve(MODEL, 0).fault == "timeout"
@@ -513,14 +533,14 @@ def test_importing_costs_nothing_that_is_not_needed() -> None:
     assert run(script).stdout == "[]\n"
 
 
-def test_D22_the_process_ends_although_a_request_hangs(api: FaultServer) -> None:
+def test_D22_the_process_ends_although_a_request_hangs(api: FaultServer, over: str) -> None:
     api.retrieve(Reply("hang", act=hang))
     script = (
         "import os, time\n"
         "from fftdeploy.api.client.connection import Connection\n"
         "from fftdeploy.api.settings import settings\n"
         "from fftdeploy.api.proof import Prover, Question\n"
-        "connection = Connection(settings(os.environ))\n"
+        f"connection = Connection(settings(os.environ), is_plain={over == 'plain'})\n"
         "begun = time.monotonic()\n"
         "found = Prover(connection, deadline_s=0.3).prove(Question(os.environ['MODEL']))\n"
         "print(found.code, time.monotonic() - begun < 2)\n"
@@ -543,13 +563,14 @@ def test_only_the_provider_imports_the_sdk() -> None:
                 lines = [line.split()[:2] for line in file if "import" in line]
             if any(words in (["import", "openai"], ["from", "openai"]) for words in lines):
                 found.append(name)
-    assert sorted(found) == ["connection.py", "sdk.py"]
+    assert sorted(found) == ["sdk.py"]
 
 
 def test_shape_problem_says_nothing_of_a_good_key() -> None:
     assert shape_problem(KEY) == ""
 
 
+@over_both
 def test_types_that_leave_the_module_are_our_own(api: FaultServer) -> None:
     with connected(api) as connection:
         answer = connection.retrieve(MODEL, 5)

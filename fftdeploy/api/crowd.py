@@ -1,54 +1,54 @@
-"""One function on many items at once, on threads that never keep the process alive."""
+"""Work on threads that never keep the process alive."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable
+    from concurrent.futures import Future
 
 _Item = TypeVar("_Item", bound="Hashable")
 _Result = TypeVar("_Result")
 
 
+def begin(work: Callable[..., _Result], *arguments: Any) -> Future[_Result]:
+    """Run `work` on a daemon thread of its own: one that hangs must not keep the process."""
+    from concurrent.futures import Future
+
+    future: Future[_Result] = Future()
+    future.set_running_or_notify_cancel()  # what runs cannot be cancelled
+
+    def run() -> None:
+        try:
+            future.set_result(work(*arguments))
+        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="fftdeploy").start()
+    return future
+
+
 def each(
     items: Iterable[_Item], work: Callable[[_Item], _Result], concurrency: int
 ) -> dict[_Item, _Result]:
-    """Run `work` on every item, `concurrency` at a time; the first failure is raised.
+    """Run `work` on every item, `concurrency` at a time; the first failure is raised."""
+    from concurrent.futures import as_completed
 
-    The threads are daemons: one that hangs must not keep the process from ending.
-    """
     order = list(items)
     todo = deque(order)
-    done: SimpleQueue[tuple[_Item, _Result | None, BaseException | None]] = SimpleQueue()
+    results: dict[_Item, _Result] = {}
 
     def run() -> None:
-        while True:
+        while todo:
             try:
                 item = todo.popleft()
-            except IndexError:
+            except IndexError:  # another thread was faster
                 return
-            try:
-                done.put((item, work(item), None))
-            except BaseException as error:  # noqa: BLE001  raised again by the caller's thread
-                done.put((item, None, error))
+            results[item] = work(item)
 
-    for _ in range(min(concurrency, len(order))):
-        threading.Thread(target=run, daemon=True, name="fftdeploy-proof").start()
-    return _collect(order, done)
-
-
-def _collect(
-    order: Sequence[_Item],
-    done: SimpleQueue[tuple[_Item, _Result | None, BaseException | None]],
-) -> dict[_Item, _Result]:
-    results: dict[_Item, Any] = {}
-    for _ in order:
-        item, result, error = done.get()
-        if error is not None:
-            raise error
-        results[item] = result
+    for worker in as_completed([begin(run) for _ in order[:concurrency]]):
+        worker.result()
     return {item: results[item] for item in order}

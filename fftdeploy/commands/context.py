@@ -160,8 +160,12 @@ class Context:
             checkouts.append(Path.cwd())
         return settings(self.environ, providers.read(self.environ, checkouts))
 
-    def prover(self, *, wait_s: float = 0.0, concurrency: int = 16) -> "Prover":
+    def prover(
+        self, *, wait_s: float = 0.0, concurrency: int = 16, is_plain: bool = False
+    ) -> "Prover":
         """Return the conversation with the API, and say which address it asks.
+
+        The first who wants it says whether it goes over the SDK or, where `is_plain`, without.
 
         Raises:
             AuthError: The key is missing or malformed.
@@ -175,7 +179,7 @@ class Context:
             self.api = Api(config.base_url, config.base_url_source)
             self.console.note(config.describe())
             self.__dict__["_prover"] = Prover(
-                Connection(config, max_connections=max(concurrency, 4)),
+                Connection(config, max_connections=max(concurrency, 4), is_plain=is_plain),
                 clock=self.clock,
                 wait_s=wait_s,
                 concurrency=concurrency,

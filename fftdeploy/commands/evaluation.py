@@ -181,17 +181,18 @@ class Evaluation:
 
     def _baseline(self, candidates: Sequence[Bundle]) -> tuple[Baseline, Column | None]:
         """Prove that the candidates can be asked, and find out what to compare them with."""
-        prover = self.context.prover()
         target = self.workspace.deployments.find(self.bar.target)
-        for bundle in candidates:
-            found = prover.prove(self.workspace.question(target, bundle))
-            if not found.is_ready:
-                raise found.error()
         live = self._compared(candidates)
+        arms = [*candidates, *([live] if live else [])]
+        questions = {bundle: self.workspace.question(target, bundle) for bundle in arms}
+        proved = self.context.prover(is_plain=True).prove_all(questions.values())
+        for bundle in candidates:
+            if not (found := proved[questions[bundle]]).is_ready:
+                raise found.error()
         if live is None:
             why = NOTHING_LIVE if self.bar.baseline is None else LIVE_ITSELF
             return Baseline("none", why=why), None
-        found = prover.prove(self.workspace.question(target, live))
+        found = proved[questions[live]]
         if found.is_ready:
             return Baseline("fresh"), None
         if not found.dead:

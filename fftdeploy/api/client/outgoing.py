@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fftdeploy import __version__
 from fftdeploy.api.answers import plain
@@ -15,6 +18,7 @@ from fftdeploy.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
     from fftdeploy.api.settings import Settings
 
@@ -23,6 +27,44 @@ CONNECT_S = 5.0
 
 IDLE_S = 30.0
 """How long a connection is kept that nothing goes over."""
+
+_SEGMENT = "!$&'()*+,;=:@"
+"""What RFC 3986 lets stand in a segment of a path, beside letters and digits."""
+
+ENDPOINTS = {"chat": ("chat", "completions"), "responses": ("responses",)}
+"""Where a model is asked, by the endpoint's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request to the API: a GET, or with a body a POST of it as JSON."""
+
+    segments: tuple[str, ...]
+    """Of its path below the address, as they are: a model may have any name."""
+    query: str = ""
+    body: Mapping[str, Any] | None = None
+
+    @property
+    def path(self) -> str:
+        """The path and query below the address.
+
+        Raises:
+            ValueError: A segment is empty or would lead elsewhere.
+        """
+        if not {"", ".", ".."}.isdisjoint(self.segments):
+            raise ValueError("no path has such a segment")
+        path = "".join(f"/{quote(segment, safe=_SEGMENT)}" for segment in self.segments)
+        return f"{path}?{self.query}" if self.query else path
+
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        text = json.dumps(self.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode()
 
 
 def headers(settings: Settings) -> dict[str, str]:
@@ -95,8 +137,9 @@ def _require_certificates(source: str, value: str) -> None:
         os.scandir(folders[0]).close()
 
 
-def unusable(settings: Settings, reason: str) -> ConfigError:
-    """Say that no client can be made of the settings; `reason` holds no key."""
+def unusable(settings: Settings, error: Exception) -> ConfigError:
+    """Say that no client can be made of the settings, and for the want of which package."""
+    reason = plain(str(error)) if isinstance(error, ImportError) else type(error).__name__
     way = f" {settings.through}" if settings.through else ""
     return ConfigError(
         f"the connection to {settings.host}{way} cannot be set up: {reason}",

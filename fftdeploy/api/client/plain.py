@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from yarl import URL
 
-from fftdeploy.api.client import outgoing, reading
-from fftdeploy.api.client.incoming import OUTPUT_BYTES, Intake, Received
+from fftdeploy.api.client import incoming, outgoing, reading
+from fftdeploy.api.client.incoming import Intake, Received
+from fftdeploy.api.client.outgoing import ENDPOINTS, HttpRequest
 from fftdeploy.api.client.stopwatch import Stopwatch
 from fftdeploy.api.client.wire import scrubber
+from fftdeploy.api.crowd import begin
+from fftdeploy.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from types import SimpleNamespace
 
-    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
 
     from fftdeploy.api.answers import Answer
     from fftdeploy.api.settings import Settings
-
-PATHS = {"chat": "/chat/completions", "responses": "/responses"}
 
 _FIELD_BYTES = 64 << 10
 """Most bytes of one header."""
@@ -46,40 +48,41 @@ class _Response(aiohttp.ClientResponse):
             raise _BrokenOffError from error
 
 
-class _Body(aiohttp.Payload):
-    """Starts a stopwatch when it goes out; bytes alone would also be warned of from a size on."""
+class _DaemonThreads(ThreadPoolExecutor):
+    """Looks names up on threads that do not keep the process from ending."""
 
-    def __init__(self, value: bytes, stopwatch: Stopwatch) -> None:
-        super().__init__(value)
-        self._size = len(value)
-        self._stopwatch = stopwatch
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run `fn` at once."""
+        return begin(lambda: fn(*args, **kwargs))
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Return it as text."""
-        return str(self._value, encoding, errors)
 
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send it."""
-        self._stopwatch.start()
-        await writer.write(self._value)
-
-    async def write_with_length(self, writer: AbstractStreamWriter, _: int | None) -> None:
-        """Send it, as long as it is."""
-        await self.write(writer)
+async def _note_sent(_: object, context: SimpleNamespace, __: object) -> None:
+    """Hear of a request's body before it is written."""
+    context.trace_request_ctx.start()
 
 
 class PlainClient:
     """One client for one event loop, with as many kept-alive connections as it may have at once.
 
     It keeps the promises of `Connection`: an `Answer` for whatever the network or the server does.
+
+    Raises:
+        ConfigError: The proxy or the certificates of this machine cannot be used.
     """
 
     def __init__(self, settings: Settings, *, max_connections: int) -> None:
         self.settings = settings
         self._scrub = scrubber(settings.key.reveal())
+        proxy = settings.proxy.reveal() if settings.proxy else None
+        if proxy and not proxy.lower().startswith(("http:", "https:")):
+            lack = ImportError("the aiohttp package knows no such proxy, of SOCKS or another kind")
+            raise outgoing.unusable(settings, lack) from None
+        asyncio.get_running_loop().set_default_executor(_DaemonThreads())
         connector = aiohttp.TCPConnector(
             limit=max_connections, keepalive_timeout=outgoing.IDLE_S, ssl=outgoing.trust(settings)
         )
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_chunk_sent.append(_note_sent)
         self._session = aiohttp.ClientSession(
             connector=connector,
             headers=outgoing.headers(settings),
@@ -87,8 +90,9 @@ class PlainClient:
             auto_decompress=False,
             # A request has one deadline, and timers for its parts would cost their share.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=outgoing.CONNECT_S),
-            proxy=settings.proxy.reveal() if settings.proxy else None,
+            proxy=proxy,
             response_class=_Response,
+            trace_configs=[tracing],
             max_line_size=_FIELD_BYTES,
             max_field_size=_FIELD_BYTES,
         )
@@ -98,10 +102,17 @@ class PlainClient:
 
         `timeout_s` holds for the whole request, seconds.  Cancelling the task cuts the connection.
         """
+        request = HttpRequest(ENDPOINTS[endpoint], body=body)
+        return await self.ask(request, timeout_s, incoming.OUTPUT_BYTES)
+
+    async def ask(self, request: HttpRequest, timeout_s: float, most_bytes: int = 0) -> Answer:
+        """Send `request`; `most_bytes` is 0 for as many as its path asks for."""
         try:
             async with asyncio.timeout(timeout_s):
-                received = await self._exchange(PATHS[endpoint], body, timeout_s)
+                received = await self._exchange(request, time.monotonic() + timeout_s, most_bytes)
             return reading.read(received, self._scrub, self.settings.kind)
+        except aiohttp.ConnectionTimeoutError:
+            return reading.late(min(timeout_s, outgoing.CONNECT_S))
         except TimeoutError:
             return reading.late(timeout_s)
         except aiohttp.ClientError as error:
@@ -109,17 +120,22 @@ class PlainClient:
         except Exception as error:  # noqa: BLE001  a traceback may hold the key
             return reading.failed("aiohttp", error)
 
-    async def _exchange(self, path: str, body: Mapping[str, Any], timeout_s: float) -> Received:
-        deadline = time.monotonic() + timeout_s
+    async def close(self) -> None:
+        """Close the kept connections."""
+        await self._session.close()
+
+    async def _exchange(self, request: HttpRequest, deadline: float, most_bytes: int) -> Received:
         stopwatch = Stopwatch()
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        url = self.settings.base_url + path
-        data = _Body(content, stopwatch)
-        async with self._session.post(url, data=data, allow_redirects=False) as response:
+        url = URL(self.settings.base_url + request.path, encoded=True)
+        method, data = ("GET", None) if request.body is None else ("POST", request.content)
+        sending = self._session.request(
+            method, url, data=data, allow_redirects=False, trace_request_ctx=stopwatch
+        )
+        async with sending as response:
             intake = Intake(
                 response.status,
                 response.raw_headers,
-                most_bytes=OUTPUT_BYTES,
+                most_bytes=most_bytes or incoming.most_bytes(url.path),
                 deadline=deadline,
             )
             # Not here, but in the moment of reading: the connection may be another's by now.
@@ -128,9 +144,41 @@ class PlainClient:
                 intake.take(chunk)
         return intake.received(stopwatch.seconds)
 
-    async def close(self) -> None:
-        """Close the kept connections."""
-        await self._session.close()
+
+class ThreadedClient:
+    """The same client for threads, in an event loop on a thread of its own."""
+
+    def __init__(self, settings: Settings, *, max_connections: int) -> None:
+        made: Future[PlainClient] = Future()
+        self._is_over = asyncio.Event()
+
+        async def live() -> None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.set_exception_handler(lambda *_: None)  # nothing is printed
+            try:
+                client = PlainClient(settings, max_connections=max_connections)
+            except ConfigError as error:
+                made.set_exception(error)
+                return
+            made.set_result(client)
+            await self._is_over.wait()
+            await client.close()
+
+        self._life = begin(asyncio.run, live())
+        self._client = made.result()
+
+    def ask(self, request: HttpRequest, timeout_s: float) -> Answer:
+        """Send it and wait no longer than `timeout_s`."""
+        asked = self._client.ask(request, timeout_s)
+        try:
+            return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout_s)
+        except TimeoutError:
+            return reading.late(timeout_s)
+
+    def close(self) -> None:
+        """Cut what is under way, and close the kept connections."""
+        self._loop.call_soon_threadsafe(self._is_over.set)
+        self._life.result()
 
 
 def _is_refused(error: BaseException) -> bool:

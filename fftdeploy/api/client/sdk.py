@@ -8,16 +8,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from fftdeploy.api.answers import plain
-from fftdeploy.api.client import incoming, outgoing
+from fftdeploy.api.client import incoming, outgoing, reading
 from fftdeploy.api.client.incoming import Intake
+from fftdeploy.api.client.wire import scrubber
+from fftdeploy.api.crowd import begin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     import httpx2
-    import openai
 
+    from fftdeploy.api.answers import Answer
+    from fftdeploy.api.client.outgoing import HttpRequest
     from fftdeploy.api.settings import Settings
 
 
@@ -25,17 +27,21 @@ def import_sdk() -> None:
     """Import the SDK without the collector, which would walk its 900 modules over and over.
 
     They live as long as the process does, so they are kept out of later collections too: a sixth
-    of the import and most of the way out.
+    of the import and most of the way out.  The command line has it without aiohttp, a quarter of
+    the import, which the SDK takes where it finds it, for a class that nobody here asks for; an
+    application may have its use for that.
     """
     if "openai" in sys.modules:
         return
+    modules: dict[str, Any] = sys.modules
+    is_hidden = "fftdeploy.cli.app" in modules and modules.setdefault("aiohttp", None) is None
     collecting = gc.isenabled()
     gc.disable()
     try:
-        import openai
-        import openai.resources.chat
-        import openai.resources.models  # noqa: F401  every proof needs these two
+        import openai  # noqa: F401
     finally:
+        if is_hidden:
+            del modules["aiohttp"]
         if collecting:
             gc.freeze()
             gc.enable()
@@ -81,47 +87,98 @@ class Transport:
         self.close()
 
 
-def client(
-    settings: Settings, max_connections: int, scrub: Callable[[str], str]
-) -> tuple[httpx2.Client, openai.OpenAI]:
-    """Return a synchronous client and the pool of connections below it.
+class SdkClient:
+    """The SDK's client; its kept-alive connections are shared by threads.
 
     Raises:
         ConfigError: The proxy or the certificates of this machine cannot be used.
     """
-    import httpx2
-    import openai
 
-    # Below INFO it quotes whole headers, whatever level the process asks for.
-    logging.getLogger("httpcore2").setLevel(logging.INFO)
-    limits = httpx2.Limits(
-        max_connections=max_connections,
-        max_keepalive_connections=max_connections,
-        keepalive_expiry=outgoing.IDLE_S,
-    )
-    proxy = settings.proxy.reveal() if settings.proxy else None
-    verify = outgoing.trust(settings)
-    options: dict[str, Any] = {"max_retries": 0, "default_headers": outgoing.headers(settings)}
-    try:
-        inner = httpx2.HTTPTransport(verify=verify, limits=limits, proxy=proxy)
-        transport = cast("httpx2.BaseTransport", Transport(inner))
-        http = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
-        key, address = settings.key.reveal(), settings.base_url
-        return http, openai.OpenAI(api_key=key, base_url=address, http_client=http, **options)
-    except (ImportError, OSError, ValueError) as error:
-        reason = plain(str(error)) if isinstance(error, ImportError) else type(error).__name__
-        raise outgoing.unusable(settings, scrub(reason)) from None
+    def __init__(self, settings: Settings, *, max_connections: int) -> None:
+        import_sdk()
+        import httpx2
+        import openai
+
+        self._settings = settings
+        self._scrub = scrubber(settings.key.reveal())
+        # Below INFO it quotes whole headers, whatever level the process asks for.
+        logging.getLogger("httpcore2").setLevel(logging.INFO)
+        limits = httpx2.Limits(
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=outgoing.IDLE_S,
+        )
+        proxy = settings.proxy.reveal() if settings.proxy else None
+        try:
+            inner = httpx2.HTTPTransport(
+                verify=outgoing.trust(settings), limits=limits, proxy=proxy
+            )
+            transport = cast("httpx2.BaseTransport", Transport(inner))
+            self._http = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
+            self._sdk = openai.OpenAI(
+                api_key=settings.key.reveal(),
+                base_url=settings.base_url,
+                default_headers=outgoing.headers(settings),
+                http_client=self._http,
+                max_retries=0,
+            )
+        except (ImportError, OSError, ValueError) as error:
+            raise outgoing.unusable(settings, error) from None
+
+    def ask(self, request: HttpRequest, timeout_s: float) -> Answer:
+        """Send on a thread of its own and wait no longer than `timeout_s`.
+
+        The SDK's timeouts are per read, so a server that drips bytes would outlast any of them.
+        """
+        try:
+            return begin(self._exchange, request, timeout_s).result(timeout_s)
+        except TimeoutError:
+            return reading.late(timeout_s)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._http.close()
+
+    def _exchange(self, request: HttpRequest, timeout_s: float) -> Answer:
+        import httpx2
+        import openai
+
+        connect_s = min(timeout_s, outgoing.CONNECT_S)
+        timeout = httpx2.Timeout(timeout_s, connect=connect_s)
+        try:
+            return self._read(self._send(request, timeout))
+        except openai.APIStatusError as error:
+            return self._read(error.response)
+        except openai.APITimeoutError as error:
+            is_unconnected = isinstance(error.__cause__, httpx2.ConnectTimeout)
+            return reading.late(connect_s if is_unconnected else timeout_s)
+        except openai.APIConnectionError as error:
+            return reading.unreached(error, self._settings, _is_refused, _is_dropped)
+        except Exception as error:  # noqa: BLE001  a thread's traceback may hold the key
+            return reading.failed("openai", error)
+
+    def _send(self, request: HttpRequest, timeout: httpx2.Timeout) -> httpx2.Response:
+        import httpx2
+
+        plain: Any = {"cast_to": httpx2.Response, "options": {"timeout": timeout}}
+        response: httpx2.Response
+        if request.body is None:
+            response = self._sdk.get(request.path, **plain)
+        else:
+            response = self._sdk.post(request.path, body=request.body, **plain)
+        return response
+
+    def _read(self, response: httpx2.Response) -> Answer:
+        return reading.read(response.extensions["received"], self._scrub, self._settings.kind)
 
 
-def is_refused(error: BaseException) -> bool:
-    """Whether a proxy let nothing through."""
+def _is_refused(error: BaseException) -> bool:
     import httpx2
 
     return isinstance(error, httpx2.ProxyError)
 
 
-def is_dropped(error: BaseException) -> bool:
-    """Whether a connection ended before the answer did."""
+def _is_dropped(error: BaseException) -> bool:
     import httpx2
 
     return isinstance(error, (httpx2.ReadError, httpx2.WriteError, httpx2.ProtocolError))
