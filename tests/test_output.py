@@ -435,6 +435,7 @@ def test_F1_H13_the_whole_way_from_examples_and_answers(
     for form in FORMATS:
         for model in (MODEL, "gpt-6-luna"):
             api.retrieve(good_model(id=model), model=model)
+        api.listing({"id": MODEL, "object": "model"}, {"id": "gpt-6-luna", "object": "model"})
         for argv in commands:
             api.probe(*2 * [echo()], *map(by_the_model_asked, answers))
             done = command(*argv, "--format", form)
