@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # `typing` has the same, and takes longer to import than 
 if TYPE_CHECKING:
     from fftdeploy.commands.adopt import adopt
     from fftdeploy.commands.check import check
+    from fftdeploy.commands.history import history
     from fftdeploy.commands.hold import hold
     from fftdeploy.commands.init import init
     from fftdeploy.commands.promote import promote
@@ -24,6 +25,7 @@ __all__ = [
     "__version__",
     "adopt",
     "check",
+    "history",
     "hold",
     "init",
     "promote",

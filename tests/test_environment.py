@@ -22,8 +22,8 @@ from test_api_faults_cli import FORMS, LIVE, document
 from fftdeploy import files, git
 from fftdeploy.api import proof
 from fftdeploy.api.client import connection
-from fftdeploy.cli import app, change_view, status
-from fftdeploy.commands import context
+from fftdeploy.cli import app, change_view
+from fftdeploy.commands import context, status
 from fftdeploy.planning import plan
 from fftdeploy.policy import policy
 from fftdeploy.releases import edit, text_diff

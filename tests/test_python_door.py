@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ releases = [
   {{ n = 1, model = "{V9}", at = 2026-11-01T09:00:00Z, by = "ana", via = "model" }},
 ]
 """
+NIGHT = datetime(2026, 11, 1, 23, tzinfo=UTC)
 ENVELOPE = {"schema", "outcome", "exit_code", "retry", "api", "findings"}
 
 SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
@@ -48,6 +50,19 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         ("hold", "production", V9, "--why", "bad", "--dry-run"),
     ),
     "check": (lambda: fftdeploy.check(probe=True), ("check", "--probe")),
+    "status": (lambda: fftdeploy.status(["*/production"]), ("status", "*/production")),
+    "status, offline": (
+        lambda: fftdeploy.status(["*/production"], offline=True, fail_on="dead"),
+        ("status", "*/production", "--offline", "--fail-on", "dead"),
+    ),
+    "history": (
+        lambda: fftdeploy.history("triage/production"),
+        ("history", "triage/production"),
+    ),
+    "history, at a moment": (
+        lambda: fftdeploy.history(at=NIGHT.astimezone(timezone(timedelta(hours=9)))),
+        ("history", "--at", NIGHT.isoformat()),
+    ),
     "schema": (lambda: fftdeploy.schema("policy"), ("schema", "policy")),
 }
 
@@ -102,6 +117,15 @@ def test_an_error_has_its_outcome_and_nothing_is_said(
     assert not caught.value.changed
     assert capfd.readouterr() == ("", "")
     assert file.read_text() == FILE
+
+
+def test_what_is_found_and_the_outcome_are_part_of_a_result(file: Path, command: Command) -> None:
+    made = fftdeploy.status(fail_on="runway:90d")
+
+    printed = json.loads(command("status", "--fail-on", "runway:90d", "--json").out)
+    assert [one.code for one in made.findings] == ["runway"]
+    assert printed["findings"] == as_json(made.findings)
+    assert printed["exit_code"] == made.outcome.exit_code == 12
 
 
 def test_every_typed_command_is_a_function_with_its_promise() -> None:

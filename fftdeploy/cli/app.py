@@ -32,7 +32,7 @@ _COMMANDS = {
     "unhold": "changing",
     "status": "status",
     "check": "check",
-    "history": "looking",
+    "history": "history",
     "diff": "looking",
     "models": "looking",
     "resolve": "looking",

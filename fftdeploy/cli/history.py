@@ -1,92 +1,82 @@
-"""What was live when, and what undid what."""
+"""History: its flags, and what a person reads of it."""
 
+from collections.abc import Iterator
 from datetime import datetime, time
+from typing import TYPE_CHECKING, Annotated
 
-from fftdeploy.cli.as_json import release_json
+import typer
+
+from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import no_targets
+from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.context import parse_time
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
-from fftdeploy.releases.deployments import Release, Target
-from fftdeploy.workspace import select
+
+if TYPE_CHECKING:
+    from fftdeploy.commands.history import LiveThen, PastRelease, TargetHistory
 
 _COLUMNS = ("release", "live since", "model", "via", "by", "why", "notes")
 
 
-def report(session: Session, name: str | None, at: datetime | None) -> Report:
-    """List the releases of the targets `name` matches, or what was live `at` a moment."""
-    targets = select(session.workspace.deployments, [name] if name else [])
-    if not targets:
-        when = {"at": _second(at)} if at is not None else {}
-        return Report(data={**when, "targets": []}, body=(no_targets(session.workspace),))
-    if at is not None:
-        return _report_at(targets, at)
-    body: list[Block] = []
-    for target in targets:
-        none = line(f'no releases yet: fftdeploy adopt {target} --why "TEXT"')
-        body += [line(Cell(str(target), "strong")), _table(target) if target.releases else none]
-    data = {
-        "targets": [
-            {
-                "target": str(target),
-                "releases": [
-                    {**release_json(release), "undone_by": undone.get(release.n)}
-                    for release in target.releases
-                ],
-            }
-            for target in targets
-            for undone in [_undone_by(target)]
-        ]
-    }
-    return Report(data=data, body=tuple(body))
+@command("history")
+def history(
+    session: Session,
+    target: Annotated[
+        str | None, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or the end of a day.")
+    ] = None,
+) -> Report:
+    """List releases, newest first; or what was live at a moment.
 
-
-def live_at(target: Target, at: datetime) -> Release | None:
-    """Return the release that was live `at` a moment; None before the oldest.
-
-    Order is by position: the newest release made live by then is the one.
+    \b
+    Examples:
+      fftdeploy history triage/production
+      fftdeploy history --at 2026-10-03T12:00Z
     """
-    return next((release for release in target.releases if release.at <= at), None)
+    from fftdeploy.commands.history import HistoryOptions, LiveThen, TargetHistory, run
+
+    when = parse_time(at, "--at", day=time.max) if at else None
+    result = run(session, HistoryOptions(target, at=when))
+    then = [one for one in result.targets if isinstance(one, LiveThen)]
+    past = [one for one in result.targets if isinstance(one, TargetHistory)]
+    if not result.targets:
+        return Report(data=result, body=(no_targets(session.workspace),))
+    return Report(data=result, body=tuple(_live_at(then, when) if when else _past(past)))
 
 
-def _report_at(targets: list[Target], at: datetime) -> Report:
-    rows, found = [], []
-    for target in targets:
-        release = live_at(target, at)
-        number = str(release.n) if release else ""
-        model = str(release.bundle) if release else "not recorded"
-        since = moment(release.at) if release else ""
-        rows.append((Cell(str(target)), Cell(model), Cell(number), Cell(since)))
-        found.append({"target": str(target), "release": release_json(release) if release else None})
-    table = Table(("target", "model", "release", "since"), tuple(rows))
+def _live_at(found: "list[LiveThen]", at: datetime) -> Iterator[Block]:
     when = f"the end of {at:%Y-%m-%d}, UTC" if at.time() == time.max else f"{at:%Y-%m-%d %H:%M:%SZ}"
-    heading = line(Cell(f"live at {when}", "strong"))
-    return Report(data={"at": _second(at), "targets": found}, body=(heading, table))
+    yield line(Cell(f"live at {when}", "strong"))
+    rows = [
+        (one.target, str(release.bundle), str(release.n), moment(release.at))
+        if (release := one.release)
+        else (one.target, "not recorded", "", "")
+        for one in found
+    ]
+    yield Table(
+        ("target", "model", "release", "since"), tuple(tuple(map(Cell, row)) for row in rows)
+    )
 
 
-def _second(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+def _past(found: "list[TargetHistory]") -> Iterator[Block]:
+    for one in found:
+        yield line(Cell(one.target, "strong"))
+        if one.releases:
+            yield Table(_COLUMNS, tuple(map(_row, one.releases)))
+        else:
+            yield line(f'no releases yet: fftdeploy adopt {one.target} --why "TEXT"')
 
 
-def _undone_by(target: Target) -> dict[int, int]:
-    """Map each release that a rollback took out of service to that rollback's number."""
-    pairs = zip(target.releases, target.releases[1:], strict=False)
-    return {old.n: new.n for new, old in pairs if new.via == "rollback"}
-
-
-def _table(target: Target) -> Table:
-    undone = _undone_by(target)
-    return Table(_COLUMNS, tuple(_row(target, release, undone) for release in target.releases))
-
-
-def _row(target: Target, release: Release, undone: dict[int, int]) -> tuple[Cell, ...]:
+def _row(one: "PastRelease") -> tuple[Cell, ...]:
+    release = one.release
     via = f"{release.via} to {release.to}" if release.to else release.job or release.via
-    notes = []
-    named = (release.bundle.model, release.bundle.provider, release.bundle.profile)
-    if release is target.newest and named == (target.model, target.provider, target.profile):
-        notes.append("live")
-    if release.n in undone:
-        notes.append(f"undone by {undone[release.n]}")
+    notes = ["live"] if one.is_live else []
+    if one.undone_by is not None:
+        notes.append(f"undone by {one.undone_by}")
     if not release.verified:
         notes.append("unverified")
     if release.overrides:
@@ -98,5 +88,5 @@ def _row(target: Target, release: Release, undone: dict[int, int]) -> tuple[Cell
         Cell(via),
         Cell(release.by),
         Cell(release.why or ""),
-        Cell(", ".join(notes), "good" if "live" in notes else "warn"),
+        Cell(", ".join(notes), "good" if one.is_live else "warn"),
     )

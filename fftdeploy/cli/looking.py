@@ -1,6 +1,5 @@
-"""The commands that look: history, diff, models, resolve."""
+"""The commands that look: diff, models, resolve."""
 
-from datetime import time
 from typing import Annotated
 
 import typer
@@ -8,32 +7,8 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.context import parse_time
 from fftdeploy.output.report import Raw, Report
 from fftdeploy.routing.runtime import resolve as resolve_target
-
-
-@command("history")
-def history(
-    session: Session,
-    target: Annotated[
-        str | None, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)
-    ] = None,
-    at: Annotated[
-        str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or the end of a day.")
-    ] = None,
-) -> Report:
-    """List releases, newest first; or what was live at a moment.
-
-    \b
-    Examples:
-      fftdeploy history triage/production
-      fftdeploy history --at 2026-10-03T12:00Z
-    """
-    moment = parse_time(at, "--at", day=time.max) if at else None
-    from fftdeploy.cli import history as histories
-
-    return histories.report(session, target, moment)
 
 
 @command("diff")

@@ -1,7 +1,7 @@
 """Status: its flags, and the screen people live in."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,9 +9,11 @@ from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import no_targets, readiness_cell, shutdown_cell
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.status import Status, StatusOptions, TargetStatus, run
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
+
+if TYPE_CHECKING:
+    from fftdeploy.commands.status import Status, TargetStatus
 
 _COLUMNS = ("target", "model", "since", "by", "evidence", "ready", "runway", "rollback", "answers")
 _EVIDENCE_SHOWN = 12
@@ -40,6 +42,8 @@ def status(
       fftdeploy status '*/production' --json
       fftdeploy status --fail-on dead,no-rollback,runway:30d
     """
+    from fftdeploy.commands.status import StatusOptions, run
+
     result = run(session, StatusOptions(targets or (), offline=offline, fail_on=fail_on or ""))
     if result.targets:
         body = tuple(_body(result, has_key=session.has_key))
@@ -48,7 +52,7 @@ def status(
     return Report(result.outcome, result, body, result.findings)
 
 
-def _body(result: Status, *, has_key: bool) -> Iterator[Block]:
+def _body(result: "Status", *, has_key: bool) -> Iterator[Block]:
     rows = [_cells(one) for one in result.targets]
     kept = [index for index in range(len(_COLUMNS)) if any(row[index].text for row in rows)]
     yield Table(
@@ -73,7 +77,7 @@ def _body(result: Status, *, has_key: bool) -> Iterator[Block]:
         yield line(Cell(f"not verified with the API{why}", "warn"))
 
 
-def _cells(one: TargetStatus) -> tuple[Cell, ...]:
+def _cells(one: "TargetStatus") -> tuple[Cell, ...]:
     newest = one.release
     recorded = newest if one.recorded else None
     if recorded:
@@ -94,7 +98,7 @@ def _cells(one: TargetStatus) -> tuple[Cell, ...]:
     )
 
 
-def _rollback_cells(one: TargetStatus) -> tuple[Cell, Cell]:
+def _rollback_cells(one: "TargetStatus") -> tuple[Cell, Cell]:
     """Return the way back, and whether it would answer today."""
     back, held = one.rollback, one.releases_on_hold
     if back is None:
@@ -104,7 +108,7 @@ def _rollback_cells(one: TargetStatus) -> tuple[Cell, Cell]:
     return Cell(f"release {back.n}: {back.bundle}"), answers
 
 
-def _asides(one: TargetStatus, result: Status) -> Iterator[str]:
+def _asides(one: "TargetStatus", result: "Status") -> Iterator[str]:
     """Say what does not fit a row: holds, skipped releases, warnings."""
     for hold in one.holds:
         if hold.is_active(result.at):

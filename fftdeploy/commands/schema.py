@@ -9,6 +9,7 @@ from fftdeploy.commands.change import Changed
 from fftdeploy.commands.check import Checked
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.status import Status
 from fftdeploy.errors import UsageError
@@ -47,6 +48,7 @@ RESULTS: dict[str, type] = {
     "check": Checked,
     "init": Initialized,
     "schema": Schemas,
+    "history": History,
 }
 """The type of each command's result."""
 

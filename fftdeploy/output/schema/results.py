@@ -43,7 +43,6 @@ def _typed(name: str, kind: type, parts: dict[str, Schema]) -> Schema:
 def _commands() -> dict[str, Schema]:
     asked = {"api": _ref("api")}
     return {
-        "history": _command("history", {"at": text(_UTC), "targets": many(_past())}, ("targets",)),
         "diff": _command("diff", *difference.diff(_TARGET)),
         "models": _command(
             "models",
@@ -120,7 +119,7 @@ def _parts() -> dict[str, Schema]:
                 "hint": _or_null(text()),
             }
         ),
-        "release": closed(_release(), tuple(key for key in _release() if key != "undone_by")),
+        "release": _whole(_release()),
         "held": _whole(_hold()),
         "verdict": quality.verdict(),
     }
@@ -142,7 +141,6 @@ def _release() -> dict[str, Schema]:
         "why": _or_null(text()),
         "verified": _FLAG,
         "overrides": many(text()),
-        "undone_by": _or_null(_NUMBER),
     }
 
 
@@ -159,17 +157,6 @@ def _hold() -> dict[str, Schema]:
         "lifted_by": _or_null(text()),
         "lifted_why": _or_null(text()),
     }
-
-
-def _past() -> Schema:
-    """Describe a target's releases, or the one that was live at a moment."""
-    both = {
-        "target": _TARGET,
-        "releases": many(_ref("release")),
-        "release": _or_null(_ref("release")),
-    }
-    one_of = [{"required": ["releases"]}, {"required": ["release"]}]
-    return {**closed(both, ("target",)), "oneOf": one_of}
 
 
 def _listed() -> Schema:

@@ -1,0 +1,95 @@
+"""History: what was live when, and what undid what."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.views import TargetName
+from fftdeploy.names import FLAT
+from fftdeploy.output.results import OMITTED, UNPRINTED
+from fftdeploy.releases.deployments import Release, Target
+from fftdeploy.workspace import select
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryOptions(Options):
+    """What may be said to `history`."""
+
+    target: str | None = field(default=None, kw_only=False)
+    """A target, a task, or a glob such as `*/production`; None for all."""
+    at: datetime | None = None
+    """Which moment to look at, with its offset from UTC; None for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRelease:
+    """A release, and the rollback that took it out of service."""
+
+    release: Release = field(metadata=FLAT)
+    undone_by: int | None
+    is_live: bool = field(metadata=UNPRINTED)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHistory:
+    """The releases of a target, newest first."""
+
+    target: TargetName
+    releases: tuple[PastRelease, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveThen:
+    """The release that was live in a target at a moment; None before the oldest."""
+
+    target: TargetName
+    release: Release | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The releases of each target, or which of them was live at a moment."""
+
+    at: datetime | None = field(metadata=OMITTED)
+    targets: tuple[TargetHistory, ...] | tuple[LiveThen, ...]
+
+
+def run(context: Context, options: HistoryOptions) -> History:
+    """List releases, newest first; or what was live at a moment.
+
+    Raises:
+        UsageError: There is no such target.
+        ConfigError: The deployments file is not valid.
+    """
+    targets = select(context.workspace.deployments, [options.target] if options.target else [])
+    return History(options.at, _live_at(targets, options.at) if options.at else _past(targets))
+
+
+history = door(run, HistoryOptions)
+
+
+def _live_at(targets: Iterable[Target], at: datetime) -> tuple[LiveThen, ...]:
+    """Return of each target the newest release made live by then, by its position in the file."""
+    return tuple(
+        LiveThen(str(target), next((r for r in target.releases if r.at <= at), None))
+        for target in targets
+    )
+
+
+def _past(targets: Iterable[Target]) -> tuple[TargetHistory, ...]:
+    return tuple(TargetHistory(str(target), _releases(target)) for target in targets)
+
+
+def _releases(target: Target) -> tuple[PastRelease, ...]:
+    """Pair each release with the rollback right above it, which took it out of service."""
+    found = []
+    above: Release | None = None
+    for release in target.releases:
+        undone_by = above.n if above and above.via == "rollback" else None
+        named = (release.bundle.model, release.bundle.provider, release.bundle.profile)
+        is_live = above is None and named == (target.model, target.provider, target.profile)
+        found.append(PastRelease(release, undone_by, is_live))
+        above = release
+    return tuple(found)
