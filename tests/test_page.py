@@ -25,7 +25,7 @@ from fftdeploy.formats import strict_json
 from fftdeploy.output.page import page as page_module
 from fftdeploy.output.page.confusion import Asked, Confusion, Confusions, asked
 from fftdeploy.output.page.page import report_page
-from fftdeploy.output.page.text import Say
+from fftdeploy.output.page.template import Say
 from fftdeploy.output.text_difference import Piece, compare
 
 MARKUP = (
@@ -196,7 +196,9 @@ def problems(parsed: Parsed) -> list[str]:
     found += [
         tag for tag in ("img", "iframe", "object", "embed", "link", "base", "a:") if tag in tags
     ]
-    return found if tags.count("script") == tags.count("style") == 1 else [*found, "script"]
+    scripts = [attributes.get("type") for tag, attributes in parsed.elements if tag == "script"]
+    found += [] if scripts == ["application/json", None] else ["script"]
+    return found if tags.count("style") == 1 else [*found, "style"]
 
 
 def test_F1_hostile_text_is_shown_and_does_nothing() -> None:
@@ -208,6 +210,9 @@ def test_F1_hostile_text_is_shown_and_does_nothing() -> None:
         tried += 1
         if parsed.skeleton() != plain or problems(parsed) or FORBIDDEN.search(page):
             wrong.append(payload[:20])
+        data = page.partition('<script type="application/json" id="data">')[2].partition("<")[0]
+        names = json.loads(data)["names"]
+        wrong += [] if Say().plain(payload) in names else [f"data {payload[:20]}"]
         shown = Say().plain(payload)[:500]
         assert shown in parsed.text, payload
         page.encode()

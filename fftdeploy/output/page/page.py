@@ -1,34 +1,36 @@
 """The report of one evaluation as a page: one file that opens from disk and asks for nothing.
 
-Whatever comes from models, examples or files is written through `Say`.  The only script and the
-only style are those of this package, which the page's policy names by their hashes.
+What is on it are values, made here; how they look, and the only script and style, is the template.
+The page's policy names script and style by their hashes.
 """
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cache
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.stored_verdict import read_verdict
-from fftdeploy.evaluation.gate.wording import sureness
+from fftdeploy.evaluation.gate.wording import p_cell, sureness
 from fftdeploy.evaluation.texts import ExampleText
-from fftdeploy.evaluation.verdict import Comparison, Reason, Verdict
+from fftdeploy.evaluation.verdict import Comparison, Verdict
+from fftdeploy.formats import strict_json
 from fftdeploy.names import plural
 from fftdeploy.output.page.confusion import Confusions, asked
-from fftdeploy.output.page.costs import costs_section
-from fftdeploy.output.page.examples import examples_section
-from fftdeploy.output.page.facts import baseline_html, bundle_html, facts_section, time
-from fftdeploy.output.page.interval import Mark, interval, signed
-from fftdeploy.output.page.rows import BROKE, FAILED, FIXED, PASSED, Rows
-from fftdeploy.output.page.tables import fields_section, slices_section
-from fftdeploy.output.page.text import Say, percent
+from fftdeploy.output.page.rows import MOST_ROWS, Rows
+from fftdeploy.output.page.tables import costs, fields, percent, signed
+from fftdeploy.output.page.template import MOST_CHARACTERS, Say, Template
 
 _MOST_LINKS = 50
-_SIGNS = {"pass": "&#10003;", "fail": "&#10007;", "inconclusive": "?"}
+_MOST_SLICES = 200
+_ROOM = 0.25
+"""Beyond the outermost value of the drawing, as a share of the whole: labels are written there."""
+_SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 _RULES = {"fail": "stops it", "inconclusive": "leaves it open", "": "to know"}
 
 
@@ -54,141 +56,115 @@ def report_page(
     """
     say = Say(secrets)
     verdict = read_verdict(evidence.verdict)
-    rows = Rows(evidence.results, verdict)
-    arms = [arm for arm in (CANDIDATE, LIVE) if arm in evidence.results.arms]
-    confusions = Confusions(asked(evidence.graders, evidence.results.fields), arms)
+    results = evidence.results
+    rows = Rows(results, verdict, say, shows_texts=texts is not None and not redact)
+    arms = [arm for arm in (CANDIDATE, LIVE) if arm in results.arms]
+    confusions = Confusions(asked(evidence.graders, results.fields), arms)
     for text in texts or ():
         rows.keep(text)
         confusions.add(text)
-    tables = [] if redact else confusions.tables()
-    body = [
-        _header(evidence, verdict, say),
-        _reasons(verdict, rows, say),
-        examples_section(rows, say, has_texts=texts is not None, redact=redact),
-        fields_section(evidence.results, verdict, tables, say),
-        slices_section(verdict, say),
-        costs_section(evidence, verdict, say),
-        facts_section(evidence, evidence_id, say),
-    ]
-    title = f"{verdict.ruling.upper()} {say(evidence.target)}"
-    return _document(title, "".join(body))
-
-
-def _document(title: str, body: str) -> str:
-    style, script = _asset("report.css"), _asset("report.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>{body}</main>\n"
-        f"<script>{script}</script>\n</body>\n</html>\n"
-    )
+    template, policy = _template()
+    values = {
+        **_header(evidence, verdict),
+        "policy": policy,
+        "facts": rows.facts(),
+        "reasons": {"every": list(_reasons(verdict, rows))} if verdict.reasons else None,
+        "examples": rows.section(),
+        "is_redacted": redact,
+        "has_log": texts is not None,
+        "most_characters": MOST_CHARACTERS,
+        "most_rows": MOST_ROWS,
+        "fields": fields(results, verdict, [] if redact else confusions.tables()),
+        "slices": _slices(verdict),
+        "costs": costs(verdict),
+        **_origin(evidence, evidence_id),
+    }
+    return template.filled(values, say)
 
 
 @cache
-def _asset(name: str) -> str:
-    return resources.files("fftdeploy").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _header(evidence: Evidence, verdict: Verdict, say: Say) -> str:
-    ruling = verdict.ruling
-    badge = (
-        f'<span class="badge {ruling}"><span aria-hidden="true">{_SIGNS[ruling]}</span> '
-        f"{ruling.upper()}</span>"
+def _template() -> tuple[Template, str]:
+    """Return the template, and the policy of its pages."""
+    text = resources.files("fftdeploy").joinpath("templates", "report.html").read_text("utf-8")
+    hashes = [
+        base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+        for tag in ("style", "script")
+        if (found := re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL))
+    ]
+    style, script = hashes
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'"
     )
-    about = [f"<b>{say(evidence.target)}</b>", time(evidence.made_at)]
-    if evidence.attempt > 1:
-        about.append(f"run {evidence.attempt:,} of this candidate on these examples")
-    if evidence.candidates > 1:
-        about.append(f"one of {evidence.candidates:,} candidates")
-    detail = [say(line) for line in verdict.detail]
-    if verdict.reports_only:
-        detail.append("This gate only reports: the ruling stops nothing.")
-    shown = "".join(f"<p>{line}</p>" for line in detail)
-    return (
-        f'<header><p class="about">{" &middot; ".join(about)}</p>'
-        f"<h1>{badge} {say(verdict.headline)}</h1>{shown}{_arms(evidence, say)}"
-        f"{_plot(evidence, verdict)}{_tiles(verdict.comparison)}</header>"
-    )
+    return Template(text, _FORMATS), policy
 
 
-def _arms(evidence: Evidence, say: Say) -> str:
-    rows = [(say(name), bundle_html(bundle, say)) for name, bundle in evidence.arms.items()]
-    if evidence.baseline.how != "fresh":
-        is_live = LIVE in evidence.results.arms
-        rows.append(("baseline", baseline_html(evidence.baseline, say, is_live=is_live)))
-    return f'<dl class="arms">{"".join(f"<dt>{a}</dt><dd>{b}</dd>" for a, b in rows)}</dl>'
+def _header(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "evidence": evidence,
+        "verdict": verdict,
+        "ruling": verdict.ruling.upper(),
+        "sign": _SIGNS[verdict.ruling],
+        "is_again": evidence.attempt > 1,
+        "is_one_of_many": evidence.candidates > 1,
+        "models": [
+            {"arm": arm, "model": bundle, "sha": (bundle.profile_sha or "")[:12]}
+            for arm, bundle in evidence.arms.items()
+        ],
+        "live_answers": _live_answers(evidence),
+        "plot": _plot(evidence, verdict),
+    }
 
 
-def _plot(evidence: Evidence, verdict: Verdict) -> str:
+def _live_answers(evidence: Evidence) -> dict[str, Any]:
+    """Say where the answers of the live arm come from."""
+    baseline, is_live = evidence.baseline, LIVE in evidence.results.arms
+    said = "asked in the same run"
+    if baseline.how == "recorded":
+        when = f" {_moment(baseline.at)}" if baseline.at else ""
+        said = f"recorded{when}, in evidence {baseline.evidence}: the model is dead now"
+    elif baseline.how == "none" or not is_live:
+        said = f"none: {baseline.why}" if baseline.why else "none"
+    return {"said": said, "is_news": baseline.how != "fresh"}
+
+
+def _plot(evidence: Evidence, verdict: Verdict) -> dict[str, Any] | None:
     """Draw what the gate has compared, against its limit."""
     gate = evidence.gate
     if verdict.comparison and gate.get("mode") != "threshold":
-        picture, text = _difference(gate, verdict.comparison, _sure(evidence))
-    else:
-        found = _rate(gate, verdict)
-        if not found:
-            return ""
-        picture, text = found
-    return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
-
-
-def _difference(gate: Mapping[str, Any], comparison: Comparison, sure: str) -> tuple[str, str]:
-    wants_better = gate.get("mode") == "better"
-    limit = 0.0 if wants_better else -100 * _number(gate, "margin", 0.05)
-    lower, point, upper = (
-        100 * value for value in (comparison.lower, comparison.difference, comparison.upper)
-    )
-    text = (
-        f"Pass rate of the candidate minus that of live: {signed(point)} points. With {sure} "
-        f"confidence it is at least {_apart(lower, limit)}, and with {sure} at most "
-        f"{_apart(upper, limit)}; the limit is {signed(limit)}."
-    )
-    marks = [Mark(limit, f"limit {signed(limit)}", is_limit=True)]
-    if not wants_better:
-        marks.append(Mark(0.0, "same as live"))
-    return interval(lower, point, upper, marks, text=text), text
-
-
-def _sure(evidence: Evidence) -> str:
-    """Return the confidence of the bounds: candidates that are tried together share the risk."""
-    risk = 1 - _number(evidence.gate, "confidence", 0.95)
-    return sureness(1 - risk / max(evidence.candidates, 1))
-
-
-def _apart(value: float, limit: float) -> str:
-    """Return `value` with as many digits as tell it from `limit`."""
-    for digits in (1, 2):
-        if signed(value, digits) != signed(limit, digits):
-            return signed(value, digits)
-    return signed(value, 3)
-
-
-def _rate(gate: Mapping[str, Any], verdict: Verdict) -> tuple[str, str] | None:
+        return _difference(evidence, verdict.comparison)
     candidate = next((arm for arm in verdict.arms if arm.arm == CANDIDATE), None)
     if candidate is None or not candidate.n:
         return None
     floors = gate.get("floors")
     floor = _number(floors, "pass_rate", 0.0) if isinstance(floors, Mapping) else 0.0
-    limit = 100 * (_number(gate, "threshold", 0.0) or floor)
-    text = (
-        f"Pass rate of the candidate: {percent(candidate.rate)}, "
-        f"95% interval {percent(candidate.low)} to {percent(candidate.high)}"
-    )
-    text += f"; the limit is {limit:.1f}%." if limit else "."
-    marks = [Mark(limit, f"limit {limit:.1f}%", is_limit=True)] if limit else []
-    values = (100 * candidate.low, 100 * candidate.rate, 100 * candidate.high)
-    return interval(*values, marks, text=text), text
+    limit = _number(gate, "threshold", 0.0) or floor
+    marks = [("limit", 100 * limit, f"limit {percent(limit)}")] if limit else []
+    values = [100 * value for value in (candidate.low, candidate.rate, candidate.high)]
+    return _drawing(values, marks) | {
+        "rate": {"arm": candidate, "limit": limit},
+        "difference": None,
+    }
+
+
+def _difference(evidence: Evidence, found: Comparison) -> dict[str, Any]:
+    gate = evidence.gate
+    wants_better = gate.get("mode") == "better"
+    limit = 0.0 if wants_better else -100 * _number(gate, "margin", 0.05)
+    values = [100 * value for value in (found.lower, found.difference, found.upper)]
+    same = [] if wants_better else [("zero", 0.0, "same as live")]
+    drawing = _drawing(values, [("limit", limit, f"limit {signed(limit)}"), *same])
+    # Candidates that are tried together share the risk.
+    risk = (1 - _number(gate, "confidence", 0.95)) / max(evidence.candidates, 1)
+    least, most = _apart(values[0], limit), _apart(values[2], limit)
+    said = {"sure": sureness(1 - risk), "least": least, "most": most, "limit": signed(limit)}
+    return drawing | {"rate": None, "difference": said}
+
+
+def _apart(value: float, limit: float) -> str:
+    """Return `value` with as many digits as tell it from `limit`."""
+    apart = (digits for digits in (1, 2) if signed(value, digits) != signed(limit, digits))
+    return signed(value, next(apart, 3))
 
 
 def _number(table: Mapping[str, Any], key: str, default: float) -> float:
@@ -196,41 +172,95 @@ def _number(table: Mapping[str, Any], key: str, default: float) -> float:
     return float(value) if isinstance(value, int | float) else default
 
 
-def _tiles(comparison: Comparison | None) -> str:
-    if comparison is None:
-        return ""
-    tiles = (
-        (BROKE, comparison.broke, "broke"),
-        (FIXED, comparison.fixed, "fixed"),
-        (PASSED, comparison.passed_both, "passed by both"),
-        (FAILED, comparison.failed_both, "failed by both"),
-    )
-    shown = "".join(f'<li class="{kind}"><b>{n:,}</b> {word}</li>' for kind, n, word in tiles)
-    groups = f" in {plural(comparison.groups, 'group')}" if comparison.groups else ""
-    return f'<ul class="tiles">{shown}<li><b>{comparison.n:,}</b> pairs{groups}</li></ul>'
+def _drawing(values: Sequence[float], marks: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
+    """Place bounds, point and marks in percent of the width: labels keep their size."""
+    every = [*values, *(value for _, value, _ in marks)]
+    room = (max(every) - min(every)) * _ROOM or 1.0
+    left, span = min(every) - room, max(every) - min(every) + 2 * room
+
+    def at(value: float) -> str:
+        return f"{100 * (value - left) / span:.2f}%"
+
+    return {
+        "zones": [at(value) for kind, value, _ in marks if kind == "limit"],
+        "marks": [
+            {"kind": kind, "at": at(value), "label": label, "row": str(14 + 18 * row)}
+            for row, (kind, value, label) in enumerate(marks)
+        ],
+        "low": {"at": at(values[0]), "shown": signed(values[0])},
+        "point": {"at": at(values[1]), "shown": signed(values[1])},
+        "high": {"at": at(values[2]), "shown": signed(values[2])},
+    }
 
 
-def _reasons(verdict: Verdict, rows: Rows, say: Say) -> str:
-    if not verdict.reasons:
-        return ""
-    order = ("fail", "inconclusive", "")
-    found = sorted(verdict.reasons, key=lambda reason: order.index(reason.rules))
-    shown = "".join(_reason(reason, rows, say) for reason in found)
-    return f'<section id="reasons"><h2>Why</h2><ul class="reasons">{shown}</ul></section>'
+def _reasons(verdict: Verdict, rows: Rows) -> Iterator[dict[str, Any]]:
+    for reason in sorted(verdict.reasons, key=lambda reason: [*_RULES].index(reason.rules)):
+        more = len(reason.examples) - _MOST_LINKS
+        yield {
+            "kind": reason.rules or "notice",
+            "rules": _RULES[reason.rules],
+            "code": reason.code,
+            "message": reason.message,
+            "about": {
+                "links": [rows.link(example_id) for example_id in reason.examples[:_MOST_LINKS]],
+                "more": f"and {more:,} more" if more > 0 else "",
+            }
+            if reason.examples
+            else None,
+        }
 
 
-def _reason(reason: Reason, rows: Rows, say: Say) -> str:
-    kind = reason.rules or "notice"
-    links = ", ".join(_links(reason.examples, rows, say))
-    about = f'<p class="ids">{links}</p>' if links else ""
-    return (
-        f'<li class="{kind}"><span class="rules">{_RULES[reason.rules]}</span> '
-        f'<span class="code">{reason.code}</span><p>{say(reason.message)}</p>{about}</li>'
-    )
+def _slices(verdict: Verdict) -> dict[str, Any] | None:
+    parts = [part for part in verdict.slices if part.kind == "slice"]
+    parts.sort(key=lambda part: (not part.is_harmed, part.is_small, part.key, -part.n, part.value))
+    rest = max(0, len(parts) - _MOST_SLICES)
+    return {"parts": parts[:_MOST_SLICES], "rest": rest} if parts else None
 
 
-def _links(examples: tuple[str, ...], rows: Rows, say: Say) -> Iterator[str]:
-    for example_id in examples[:_MOST_LINKS]:
-        yield rows.link(example_id, say)
-    if len(examples) > _MOST_LINKS:
-        yield f"and {len(examples) - _MOST_LINKS:,} more"
+def _origin(evidence: Evidence, evidence_id: str) -> dict[str, Any]:
+    """Return what the evidence does not say as it is shown."""
+    answers, age = evidence.cache.get("answers"), evidence.cache.get("max_age_s")
+    kept = answers.items() if isinstance(answers, Mapping) else ()
+    return {
+        "id": evidence_id,
+        "files": [{"path": path, "hash": sha} for path, sha in evidence.examples.files],
+        "kept": ", ".join(f"{arm} {number}" for arm, number in kept if number),
+        "age": age // 3600 if evidence.cache.get("reuse") and isinstance(age, int) else None,
+    }
+
+
+def _moment(moment: datetime) -> str:
+    """Return a moment in UTC, to the minute."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _counted(noun: str, count: int) -> str:
+    return plural(count, noun)
+
+
+_COUNTED = ("duplicate", "example", "group", "hour", "other", "slice", "time")
+
+
+def _settings(content: Mapping[str, Any]) -> str:
+    """Return a table of settings, one a line, what is nested under its path."""
+    return "\n".join(f"{path} = {value}" for path, value in _flat(content, ""))
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from _flat(below, f"{path} {key}" if path else str(key))
+    elif isinstance(value, str):
+        yield path, value
+    elif value is not None and value != []:
+        yield path, strict_json.dumps(value)
+
+
+_FORMATS: Mapping[str, Callable[[Any], object]] = {
+    "moment": _moment,
+    "percent": percent,
+    "points": lambda share: signed(100 * share),
+    "p": p_cell,
+    "settings": _settings,
+    **{f"{noun}s": partial(_counted, noun) for noun in _COUNTED},
+}

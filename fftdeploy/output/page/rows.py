@@ -1,233 +1,226 @@
-"""Which examples the report's page shows, in which order, and how one of them looks."""
+"""Which examples the report's page shows, in which order, and what it says of each."""
 
 import html
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate.paired import passes
 from fftdeploy.evaluation.gate.wording import MARKS
-from fftdeploy.evaluation.results import PASS, Results, Sample
+from fftdeploy.evaluation.results import PASS, Results
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.names import plural
-from fftdeploy.output.page.text import Say
+from fftdeploy.output.page.template import Say, Seen
 from fftdeploy.output.text_difference import Piece, compare
 
 MOST_ROWS = 2_000
-BROKE, STILL, FIXED, FAILED, PASSED = OUTCOMES = ("broke", "still", "fixed", "failed", "passed")
+_MOST_BYTES = 6_400_000
+"""Of all texts together; the rows after it are shown without theirs."""
+_MOST_OPEN = 20
+_BROKE, _STILL, _FIXED, _FAILED, _PASSED = _OUTCOMES = "broke", "still", "fixed", "failed", "passed"
 """What became of an example, the gravest first; `still` is must-pass, failed by both."""
+
+_LACKED = "Marked: words that the agreed answer does not have."
+_OFTEN = "The candidate passes these {} often than live. Marked: words in which they differ."
+_PAIRED = {
+    _BROKE: ("Broke", _OFTEN.format("less")),
+    _STILL: (
+        "Must pass, and still does not",
+        "The candidate must pass these; live fails them too.",
+    ),
+    _FIXED: ("Fixed", _OFTEN.format("more")),
+    _FAILED: ("Failed by both", _LACKED),
+    _PASSED: ("Passed by both", _LACKED),
+}
+_ALONE = {
+    _STILL: ("Must pass, and does not", _LACKED),
+    _FAILED: ("Failed", _LACKED),
+    _PASSED: ("Passed", _LACKED),
+}
+
+
+class _Said(NamedTuple):
+    """One text of a row: under its title in pieces, with what is said of it or instead of it."""
+
+    heading: str
+    pieces: Sequence[Piece]
+    remark: str = ""
+    how: str = ""
+    kind: str = ""
 
 
 class Rows:
-    """The examples that are shown, and what became of each."""
+    """The examples that are shown, and what became of each.
 
-    def __init__(self, results: Results, verdict: Verdict) -> None:
-        self.results = results
-        self.is_paired = LIVE in results.arms
-        self.outcomes = _outcomes(results, verdict)
-        found = sorted(range(len(results)), key=lambda index: OUTCOMES.index(self.outcomes[index]))
+    Args:
+        results: How they were graded.
+        verdict: What the gate has said of them.
+        say: What makes their texts fit to be seen.
+        shows_texts: Whether what was asked and answered is shown.
+    """
+
+    def __init__(self, results: Results, verdict: Verdict, say: Say, *, shows_texts: bool) -> None:
+        self.shows_texts = shows_texts
+        self._results, self._say = results, say
+        self._is_paired = LIVE in results.arms
+        self._outcomes = list(_outcomes(results, verdict))
+        found = sorted(
+            range(len(results)), key=lambda index: _OUTCOMES.index(self._outcomes[index])
+        )
         if len(found) > MOST_ROWS:
-            found = [index for index in found if self.outcomes[index] != PASSED][:MOST_ROWS]
-        self.shown = found
+            found = [index for index in found if self._outcomes[index] != _PASSED][:MOST_ROWS]
+        self._shown = found
         self._place = {results.ids[index]: index for index in found}
-        self.texts: dict[str, ExampleText] = {}
+        self._texts: dict[str, ExampleText] = {}
+        self._bytes = 0
 
     def keep(self, text: ExampleText) -> None:
         """Remember the texts of an example if it is shown."""
         if text.id in self._place:
-            self.texts[text.id] = text
+            self._texts[text.id] = text
 
-    def link(self, example_id: str, say: Say) -> str:
-        """Return an ID as a link to its row, or as it is where it has none."""
+    def link(self, example_id: str) -> dict[str, str]:
+        """Return an ID with the place of its row, "" where it has none."""
         place = self._place.get(example_id)
-        shown = say(example_id)
-        return f"<code>{shown}</code>" if place is None else f'<a href="#e{place}">{shown}</a>'
+        return {"id": example_id, "place": "" if place is None else str(place)}
 
-    def left_out(self) -> str:
-        """Say which examples are not shown, "" if all are; trusted."""
-        rest = len(self.results) - len(self.shown)
-        if not rest:
-            return ""
-        passed = min(rest, self.outcomes.count(PASSED))
-        others = rest - passed
-        also = f" and {plural(others, 'other')} past the first {MOST_ROWS:,}" if others else ""
-        return f"Not shown here: {plural(passed, 'example')} that passed{also}."
+    def section(self) -> dict[str, Any]:
+        """Return the section of examples: what broke first, the rest folded."""
+        had_texts = self.shows_texts
+        groups = list(self._groups())
+        rest = len(self._results) - len(self._shown)
+        passed = min(rest, self._outcomes.count(_PASSED))
+        return {
+            "is_paired": self._is_paired,
+            "outcomes": groups,
+            "is_full": had_texts and not self.shows_texts,
+            "left_out": {"passed": passed, "others": rest - passed} if rest else None,
+        }
 
+    def facts(self) -> dict[str, Any]:
+        """Return what rows can be filtered by: for each a list of values, in the order of names."""
+        results, plain = self._results, self._say.plain
+        titles = _PAIRED if self._is_paired else _ALONE
+        rows = {}
+        for index in self._shown:
+            text = self._texts.get(results.ids[index])
+            rows[f"e{index}"] = [
+                [titles[self._outcomes[index]][0]],
+                [plain(tag) for tag in dict.fromkeys(text.tags if text else ())],
+                [plain(results.fields[number]) for number in self._failed(CANDIDATE, index)],
+                *([plain(value)] if value else [] for value in results.slices[index]),
+            ]
+        names = ["Outcome", "Tag", "Failed field", *map(plain, results.slice_keys)]
+        return {"names": names, "rows": rows}
 
-def _outcomes(results: Results, verdict: Verdict) -> list[str]:
-    broke, fixed, still = map(set, (verdict.broke, verdict.fixed, verdict.must_pass_failed))
-    passed = passes(results.arms[CANDIDATE], results.repeats)
-    found = []
-    for index, example_id in enumerate(results.ids):
-        if example_id in broke:
-            found.append(BROKE)
-        elif example_id in still:
-            found.append(STILL)
-        elif example_id in fixed:
-            found.append(FIXED)
-        else:
-            found.append(PASSED if 2 * passed[index] > results.repeats else FAILED)
-    return found
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        for outcome, (title, meaning) in (_PAIRED if self._is_paired else _ALONE).items():
+            found = [index for index in self._shown if self._outcomes[index] == outcome]
+            if not found:
+                continue
+            is_open = outcome != _PASSED and not (outcome == _FAILED and self._is_paired)
+            rows = [
+                self._row(index, is_open=is_open and number < _MOST_OPEN)
+                for number, index in enumerate(found)
+            ]
+            yield {
+                "outcome": outcome,
+                "title": title,
+                "n": len(found),
+                "is_open": is_open,
+                "meaning": meaning if self.shows_texts else "",
+                "rows": rows,
+            }
 
-
-def has_passed(results: Results, arm: str, index: int) -> bool:
-    """Say whether `arm` passes example `index` in more than half of its repeats."""
-    passed = sum(sample.mark == PASS for sample in results.samples(arm, index))
-    return 2 * passed > results.repeats
-
-
-class RowFacts:
-    """What rows can be filtered by: each value has a token, which is all that a script sees."""
-
-    def __init__(self) -> None:
-        self.tags: Counter[str] = Counter()
-        self.fields: Counter[int] = Counter()
-        self.slices: Counter[tuple[int, str]] = Counter()
-        self._tokens: dict[tuple[object, ...], str] = {}
-
-    def token(self, *value: object) -> str:
-        """Return the token of a value, always the same."""
-        return self._tokens.setdefault(value, f"v{len(self._tokens)}")
-
-    def of(self, rows: Rows, index: int) -> list[str]:
-        """Count the facts of one row and return their tokens."""
-        results = rows.results
-        text = rows.texts.get(results.ids[index])
-        tags = dict.fromkeys(text.tags) if text else {}
-        failed = _failed(results, CANDIDATE, index)
-        slices = [pair for pair in enumerate(results.slices[index]) if pair[1]]
-        self.tags.update(list(tags))
-        self.fields.update(failed)
-        self.slices.update(slices)
-        return [
-            rows.outcomes[index],
-            *(self.token("tag", tag) for tag in tags),
-            *(self.token("field", number) for number in failed),
-            *(self.token("slice", *pair) for pair in slices),
-        ]
-
-
-def _failed(results: Results, arm: str, index: int) -> list[int]:
-    samples = results.samples(arm, index)
-    return sorted({number for sample in samples for number in sample.failed})
-
-
-class RowWriter:
-    """Writes rows as HTML; what was asked and answered only where `shows_texts`."""
-
-    def __init__(self, rows: Rows, facts: RowFacts, say: Say, *, shows_texts: bool) -> None:
-        self._rows, self._facts, self._say = rows, facts, say
-        self.shows_texts = shows_texts
-
-    def write(self, index: int, *, is_open: bool) -> str:
-        """Return the row of one example."""
-        results = self._rows.results
-        facts = " ".join(self._facts.of(self._rows, index))
-        text = self._rows.texts.get(results.ids[index])
-        opening = f'id="e{index}" class="row {self._rows.outcomes[index]}" data-facts="{facts}"'
-        line = self._line(index, text)
-        if text is None or not self.shows_texts:
-            return f"<div {opening}>{line}</div>"
-        state = " open" if is_open else ""
-        body = self._body(index, text)
-        return f"<details {opening}{state}><summary>{line}</summary>{body}</details>"
-
-    def _line(self, index: int, text: ExampleText | None) -> str:
-        results, say = self._rows.results, self._say
-        chips = ['<span class="chip must">must pass</span>'] if results.must_pass[index] else []
-        chips += [f'<span class="chip">{say(tag)}</span>' for tag in (text.tags if text else ())]
-        named = zip(results.slice_keys, results.slices[index], strict=True)
-        chips += [
-            f'<span class="chip">{say(key)}: {say(value)}</span>' for key, value in named if value
-        ]
+    def _row(self, index: int, *, is_open: bool) -> dict[str, Any]:
+        results = self._results
+        text = self._texts.get(results.ids[index])
+        named = list(zip(results.slice_keys, results.slices[index], strict=True))
         arms = [arm for arm in (LIVE, CANDIDATE) if arm in results.arms]
-        why = "; ".join(f"{arm} {self._how(arm, index)}" for arm in arms)
-        shown_id = f'<span class="id">{say(results.ids[index])}</span>'
-        return f'{shown_id} <span class="why">{why}</span> {" ".join(chips)}'
+        said = list(self._said(index, text)) if text and self.shows_texts else []
+        meta = text.meta.items() if text else ()
+        return {
+            "place": str(index),
+            "id": results.ids[index],
+            "why": "; ".join(f"{arm} {self._how(arm, index)}" for arm in arms),
+            "must_pass": results.must_pass[index],
+            "chips": [
+                *(text.tags if text else ()),
+                *(f"{key}: {value}" for key, value in named if value),
+            ],
+            "is_open": is_open,
+            "said": {"texts": said} if said else None,
+            "meta": " · ".join(f"{k}: {v}" for k, v in meta if k not in results.slice_keys),
+        }
+
+    def _failed(self, arm: str, index: int) -> list[int]:
+        samples = self._results.samples(arm, index)
+        return sorted({number for sample in samples for number in sample.failed})
 
     def _how(self, arm: str, index: int) -> str:
         """Say how an arm did: `passed`, `wrong: category`, `passed 1 of 3, wrong: category`."""
-        results = self._rows.results
+        results = self._results
         samples = list(results.samples(arm, index))
         passed = sum(sample.mark == PASS for sample in samples)
-        names = ", ".join(self._say(results.fields[n]) for n in _failed(results, arm, index))
-        failed = dict.fromkeys(MARKS[s.mark] for s in samples if s.mark != PASS)
+        names = ", ".join(results.fields[number] for number in self._failed(arm, index))
+        failed = dict.fromkeys(MARKS[sample.mark] for sample in samples if sample.mark != PASS)
         reasons = ", ".join(failed) + (f": {names}" if names else "")
         if results.repeats == 1 or not passed:
             return reasons or "passed"
         share = f"passed {passed} of {len(samples)}"
         return f"{share}, {reasons}" if reasons else share
 
-    def _body(self, index: int, text: ExampleText) -> str:
-        results = self._rows.results
-        said = {arm: self._answer(arm, index, text) for arm in results.arms}
-        cells = [
-            ("Input", "", self._whole(text.input)),
-            ("Agreed answer", "", self._whole(text.reference)),
-            *(("Or", "", self._whole(other)) for other in text.others),
-        ]
-        marked = self._marked(index, text, said)
-        for arm in sorted(results.arms, key=_arm_order):
-            kind = "good" if has_passed(results, arm, index) else "bad"
-            kind += "" if arm in {LIVE, CANDIDATE} else " wide"
-            title = f"{self._say(arm).capitalize()} <small>{self._how(arm, index)}</small>"
-            cells.append((title, kind, marked[arm]))
-        shown = "".join(
-            f'<div class="{kind}"><dt>{title}</dt><dd>{words}</dd></div>'
-            for title, kind, words in cells
-        )
-        meta = {key: text.meta[key] for key in text.meta if key not in results.slice_keys}
-        other = [f"{self._say(key)}: {self._say(value)}" for key, value in meta.items()]
-        line = f'<p class="meta">{" &middot; ".join(other)}</p>' if other else ""
-        return f'<dl class="texts">{shown}</dl>{line}'
+    def _said(self, index: int, text: ExampleText) -> Iterator[_Said]:
+        """Yield what was asked, agreed on and answered, the arms from live to the others."""
+        yield self._whole("Input", text.input)
+        yield self._whole("Agreed answer", text.reference)
+        for other in text.others:
+            yield self._whole("Or", other)
+        arms = sorted(self._results.arms, key=lambda arm: {LIVE: 0, CANDIDATE: 1}.get(arm, 2))
+        answers = {arm: self._answer(arm, index, text) for arm in arms}
+        live, candidate = answers.get(LIVE), answers.get(CANDIDATE)
+        is_pair = live and candidate and self._outcomes[index] in {_BROKE, _FIXED}
+        rivals = {LIVE: candidate, CANDIDATE: live}
+        for arm, answer in answers.items():
+            against = rivals.get(arm) if is_pair else text.reference
+            kind = "good" if self._has_passed(arm, index) else "bad"
+            kind += "" if arm in rivals else " wide"
+            said = self._whole(arm.capitalize(), answer, against)
+            yield said._replace(how=self._how(arm, index), kind=kind)
 
     def _answer(self, arm: str, index: int, text: ExampleText) -> str | None:
         """Return the answer that shows best how the arm did; None where the log has none."""
         outputs = text.outputs.get(arm, ())
-        samples: Sequence[Sample] = list(self._rows.results.samples(arm, index))
-        wanted = has_passed(self._rows.results, arm, index)
-        for sample, output in zip(samples, outputs, strict=False):
+        wanted = self._has_passed(arm, index)
+        for sample, output in zip(self._results.samples(arm, index), outputs, strict=False):
             if (sample.mark == PASS) == wanted:
                 return output
         return outputs[0] if outputs else None
 
-    def _marked(self, index: int, text: ExampleText, said: dict[str, str | None]) -> dict[str, str]:
-        """Mark words: those in which live and candidate differ, or differ from what was agreed."""
-        live, candidate = said.get(LIVE), said.get(CANDIDATE)
-        if live and candidate and self._rows.outcomes[index] in {BROKE, FIXED}:
-            pair = self._compared(live, candidate)
-            return {
-                **{arm: self._whole(answer) for arm, answer in said.items()},
-                LIVE: pair[0],
-                CANDIDATE: pair[1],
-            }
-        return {
-            arm: self._compared(text.reference, answer)[1] if answer else self._whole(answer)
-            for arm, answer in said.items()
-        }
+    def _has_passed(self, arm: str, index: int) -> bool:
+        """Say whether `arm` passes the example in more than half of its repeats."""
+        marks = [sample.mark for sample in self._results.samples(arm, index)]
+        return 2 * marks.count(PASS) > len(marks)
 
-    def _compared(self, one: str, other: str) -> tuple[str, str]:
-        (first, first_rest), (second, second_rest) = self._say.cut(one), self._say.cut(other)
-        ones, others = compare(first, second)
-        return _pieces(ones, first_rest), _pieces(others, second_rest)
-
-    def _whole(self, text: str | None) -> str:
+    def _whole(self, heading: str, text: str | None, against: str | None = None) -> _Said:
+        """Return a text with the words marked that `against`, if there is one, does not have."""
         if text is None:
-            return '<i class="none">not in the log of the run</i>'
+            return _Said(heading, [], "not in the log of the run")
         shown, rest = self._say.cut(text)
-        return _pieces([Piece(shown, is_different=False)], rest)
+        pieces = [Piece(shown, is_different=False)]
+        if text and against is not None:
+            pieces = compare(shown, self._say.cut(against)[0])[0]
+        more = f" and {plural(rest, 'more character')}" if rest else "" if shown else "empty"
+        self._bytes += sum(len(html.escape(part)) + 13 * is_new for part, is_new in pieces)
+        self.shows_texts = self.shows_texts and self._bytes <= _MOST_BYTES
+        seen = [Piece(Seen(part), is_different=is_new) for part, is_new in pieces]
+        return _Said(heading, seen, more)
 
 
-def _pieces(pieces: Iterable[Piece], rest: int) -> str:
-    shown = "".join(
-        f"<mark>{html.escape(text)}</mark>" if is_different else html.escape(text)
-        for text, is_different in pieces
-    )
-    if rest:
-        shown += f' <i class="none">and {plural(rest, "more character")}</i>'
-    return shown or '<i class="none">empty</i>'
-
-
-def _arm_order(arm: str) -> int:
-    return {LIVE: 0, CANDIDATE: 1}.get(arm, 2)
+def _outcomes(results: Results, verdict: Verdict) -> Iterable[str]:
+    named = ((_FIXED, verdict.fixed), (_STILL, verdict.must_pass_failed), (_BROKE, verdict.broke))
+    known = {example_id: outcome for outcome, ids in named for example_id in ids}
+    passed = passes(results.arms[CANDIDATE], results.repeats)
+    for example_id, times in zip(results.ids, passed, strict=True):
+        yield known.get(example_id) or (_PASSED if 2 * times > results.repeats else _FAILED)

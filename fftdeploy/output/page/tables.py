@@ -1,127 +1,184 @@
-"""Tables of the report's page: by field, by slice, and who was taken for whom."""
+"""What the tables of the report's page are made of: fields, who was taken for whom, costs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
-from fftdeploy.evaluation.arms import CANDIDATE, LIVE
-from fftdeploy.evaluation.gate.wording import p_cell
+from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.verdict import SliceResult, Verdict
-from fftdeploy.names import plural
+from fftdeploy.evaluation.verdict import ArmResult, Verdict
 from fftdeploy.output.page.confusion import NO_VALUE, OTHER, WHOLE, Confusion
-from fftdeploy.output.page.interval import signed
-from fftdeploy.output.page.text import Say, cells, heads, table
 
-_MOST_SLICES = 200
-
-
-def fields_section(
-    results: Results, verdict: Verdict, confusions: Sequence[Confusion], say: Say
-) -> str:
-    """Return the section about the fields of the answers, "" if none are told apart."""
-    parts = []
-    broke = {part.key for part in verdict.slices if part.kind == "field" and part.broke}
-    if results.fields:
-        parts.append(_fields(results, verdict, say))
-    parts += [
-        _confusion(field, list(found), say, is_open=field in broke)
-        for field, found in groupby(confusions, lambda c: c.field)
-    ]
-    return f'<section id="fields"><h2>Fields</h2>{"".join(parts)}</section>' if parts else ""
+_MUCH_CACHED = 0.2
+"""From this share of a prompt on, what the provider's cache takes off is worth a sentence."""
 
 
-def _fields(results: Results, verdict: Verdict, say: Say) -> str:
+def signed(number: float, digits: int = 1) -> str:
+    """Return `number` with its sign; a true minus keeps columns aligned."""
+    shown = f"{number:+,.{digits}f}"
+    is_none = not shown.strip("+-0.")
+    return shown[1:] if is_none else shown.replace("-", "\N{MINUS SIGN}")
+
+
+def percent(share: float) -> str:
+    """Return a share as `91.2%`."""
+    return f"{100 * share:.1f}%"
+
+
+def fields(
+    results: Results, verdict: Verdict, confusions: Sequence[Confusion]
+) -> dict[str, Any] | None:
+    """Return what is known by field: how often it was wrong, and for what; None if nothing is."""
     compared = {part.key: part for part in verdict.slices if part.kind == "field"}
     arms = [arm for arm in (LIVE, CANDIDATE) if arm in results.arms]
-    failed = {arm: _failed(results, arm) for arm in arms}
-    rows = []
-    for number, name in enumerate(results.fields):
-        part = compared.get(name)
-        broke, fixed, *more = _compared(part)
-        wrong = [f"{failed[arm][number]:,}" for arm in arms]
-        rows.append(cells(say(name), broke, fixed, *wrong, *more, kind=_kind(part)))
-    broke, fixed, *more = _COMPARED
-    head = heads("field", broke, fixed, *(f"{arm} wrong" for arm in arms), *more)
-    return table("Answers in which a field is not as agreed", head, "".join(rows))
-
-
-def _failed(results: Results, arm: str) -> list[int]:
-    """Count the answers of `arm` that fail each field."""
-    patterns = Counter(results.arms[arm].failed)
-    return [
-        sum(n for bits, n in patterns.items() if bits >> number & 1)
-        for number in range(len(results.fields))
+    patterns = [Counter(results.arms[arm].failed) for arm in arms]
+    rows = [
+        {
+            "name": name,
+            "wrong": [sum(n for bits, n in each.items() if bits >> place & 1) for each in patterns],
+            "part": compared.get(name),
+        }
+        for place, name in enumerate(results.fields)
     ]
-
-
-_COMPARED = ("broke", "fixed", "examples", "at worst, points", "adjusted p", "")
-
-
-def _compared(part: SliceResult | None) -> list[str]:
-    if part is None:
-        return ["&ndash;"] * 5 + [""]
-    said = "<strong>harmed</strong>" if part.is_harmed else "few" if part.is_small else ""
-    return [
-        f"{part.broke:,}",
-        f"{part.fixed:,}",
-        f"{part.n:,}",
-        signed(100 * part.lower),
-        p_cell(part.p_adjusted).replace("<", "&lt;"),
-        said,
+    mistaken = [
+        {
+            "field": "the whole answer" if field == WHOLE else field,
+            "is_open": field in compared and compared[field].broke > 0,
+            "tables": [_confusion(one) for one in found],
+        }
+        for field, found in groupby(confusions, lambda confusion: confusion.field)
     ]
+    about = {"arms": arms, "rows": rows}
+    return {"table": about if rows else None, "mistaken": mistaken} if rows or mistaken else None
 
 
-def _kind(part: SliceResult | None) -> str:
-    if part is None:
-        return ""
-    return "harmed" if part.is_harmed else "small" if part.is_small else ""
-
-
-def slices_section(verdict: Verdict, say: Say) -> str:
-    """Return the section about the slices, those that are harmed first; "" if there are none."""
-    parts = [part for part in verdict.slices if part.kind == "slice"]
-    if not parts:
-        return ""
-    parts.sort(key=lambda part: (not part.is_harmed, part.is_small, part.key, -part.n, part.value))
-    rows = "".join(
-        cells(f"{say(part.key)}: {say(part.value)}", *_compared(part), kind=_kind(part))
-        for part in parts[:_MOST_SLICES]
-    )
-    rest = len(parts) - _MOST_SLICES
-    more = f"<p>Not shown: {plural(rest, 'more slice')}.</p>" if rest > 0 else ""
-    note = (
-        '<p class="note">p is that of as many breaking by chance, adjusted for the number of '
-        "slices and fields (Holm). Fewer than 20 examples say little.</p>"
-    )
-    shown = table(
-        "Candidate against live on parts of the examples", heads("slice", *_COMPARED), rows
-    )
-    return f'<section id="slices"><h2>Slices</h2>{shown}{more}{note}</section>'
-
-
-def _confusion(field: str, found: list[Confusion], say: Say, *, is_open: bool) -> str:
-    name = say(field) if field != WHOLE else "the whole answer"
-    shown = "".join(_one_confusion(one, name, say) for one in found)
-    title = f"What was answered for <b>{name}</b>"
-    state = " open" if is_open else ""
-    return f'<details class="confusions"{state}><summary>{title}</summary>{shown}</details>'
-
-
-def _one_confusion(one: Confusion, name: str, say: Say) -> str:
-    columns = [*(say(value) for value in one.values), OTHER, NO_VALUE]
+def _confusion(one: Confusion) -> dict[str, Any]:
+    columns = [*one.values, OTHER, NO_VALUE]
     used = [
         n for n in range(len(columns)) if n < len(one.values) or any(row[n] for row in one.counts)
     ]
     rows = []
     for number, (value, counts) in enumerate(zip(one.values, one.counts, strict=True)):
-        shown = "".join(_count(counts[n], is_right=n == number) for n in used)
-        rows.append(f'<tr><th scope="row">{say(value)}</th>{shown}</tr>')
-    head = heads(r"agreed &#8595; &nbsp; answered &#8594;", *(columns[n] for n in used))
-    return table(f"{say(one.arm)}: {name}", head, "".join(rows), kind="confusion")
+        kinds = ["zero" if not counts[n] else "right" if n == number else "off" for n in used]
+        cells = [{"kind": kind, "n": counts[n]} for n, kind in zip(used, kinds, strict=True)]
+        rows.append({"agreed": value, "cells": cells})
+    return {"arm": one.arm, "columns": [columns[n] for n in used], "rows": rows}
 
 
-def _count(n: int, *, is_right: bool) -> str:
-    if not n:
-        return '<td class="zero">0</td>'
-    return f'<td class="right">{n:,}</td>' if is_right else f'<td class="off">{n:,}</td>'
+def _tokens(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 or not number else f"{number:.1f}"
+
+
+def _milliseconds(number: float) -> str:
+    return f"{number:,.0f}\N{NO-BREAK SPACE}ms"
+
+
+def _dollars(number: float) -> str:
+    return f"${number:,.2f}" if number >= 10 else f"${number:.3f}"
+
+
+_MEANS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("tokens in", "tokens_in", _tokens),
+    ("of them cached", "tokens_cached", _tokens),
+    ("tokens out", "tokens_out", _tokens),
+    ("of them reasoning", "tokens_reasoning", _tokens),
+    ("latency, median", "p50_latency_ms", _milliseconds),
+    ("latency, 95th percentile", "p95_latency_ms", _milliseconds),
+    ("USD per 1,000 requests", "usd_per_1k_requests", _dollars),
+)
+"""Name, attribute of an arm, and how it is written."""
+_PARTS = frozenset({"tokens_cached", "tokens_reasoning"})
+"""Of the number before: how that changed says nothing by itself."""
+
+
+def costs(verdict: Verdict) -> dict[str, Any] | None:
+    """Return every arm beside the others, and in words whether tuning saved."""
+    order = {CANDIDATE: 0, LIVE: 1, BASE: 2}
+    arms = sorted(verdict.arms, key=lambda arm: order.get(arm.arm, len(order)))
+    candidate = next((arm for arm in arms if arm.arm == CANDIDATE), None)
+    if candidate is None:
+        return None
+    others = [arm for arm in arms if arm.arm in {LIVE, BASE}]
+    return {
+        "arms": arms,
+        "others": [
+            {
+                "other": arm.arm,
+                "rate_gap": candidate.rate - arm.rate,
+                "valid_gap": candidate.valid - arm.valid,
+            }
+            for arm in others
+        ],
+        "means": list(_means(arms, candidate, others)),
+        "savings": [_saving(candidate, other) for other in others],
+        "measured": ", ".join(f"{arm.arm} {arm.measured:,}" for arm in arms),
+        "at_least": ", ".join(
+            f"{arm.arm} {_milliseconds(arm.p95_lower_ms)}"
+            for arm in arms
+            if arm.p95_lower_ms is not None
+        ),
+    }
+
+
+def _means(
+    arms: Sequence[ArmResult], candidate: ArmResult, others: Sequence[ArmResult]
+) -> Iterator[dict[str, Any]]:
+    for name, key, show in _MEANS:
+        found: list[float | None] = [getattr(arm, key) for arm in arms]
+        most = max(number or 0 for number in found)
+        if all(number == 0 for number in found):
+            continue
+        ours = None if key in _PARTS else getattr(candidate, key)
+        yield {
+            "name": name,
+            "figures": [
+                {"shown": show(number), "bar": percent(number / most)}
+                if number is not None and most
+                else {"shown": "", "bar": ""}
+                for number in found
+            ],
+            "changes": [_change(ours, getattr(other, key)) for other in others],
+        }
+
+
+def _change(number: float | None, other: float | None) -> str:
+    if number is None or not other:
+        return ""
+    shown = signed(100 * (number / other - 1), 0)
+    return "same" if shown == "0" else f"{shown}%"
+
+
+def _saving(candidate: ArmResult, other: ArmResult) -> str:
+    """Say of another arm whether the candidate saves prompt, and whether that saves money."""
+    read, instead = (arm.tokens_in + arm.tokens_out for arm in (candidate, other))
+    prompt = (
+        f"Against {other.arm} the candidate reads and writes {_ratio(read, instead, 'tokens')} per "
+        f"request ({_tokens(read)} instead of {_tokens(instead)})"
+    )
+    ours, theirs = candidate.usd_per_1k_requests, other.usd_per_1k_requests
+    if ours is None or theirs is None:
+        return f"{prompt}; what that costs is not known without prices of both."
+    joint = "and" if (ours <= theirs) == (read <= instead) else "but"
+    money = (
+        f"{prompt}, {joint} costs {_ratio(ours, theirs)}: {_dollars(ours)} instead of "
+        f"{_dollars(theirs)} for 1,000 requests."
+    )
+    share = other.tokens_cached / other.tokens_in if other.tokens_in else 0.0
+    if share < _MUCH_CACHED:
+        return money
+    return (
+        f"{money} {percent(share)} of what {other.arm} reads comes from the provider's cache at a "
+        "lower price, so that fewer tokens save less money than it seems."
+    )
+
+
+def _ratio(ours: float, theirs: float, noun: str = "") -> str:
+    """Say `38% fewer tokens`, or of money `38% less`."""
+    if abs(ours - theirs) < 0.005 * max(theirs, 1e-9):
+        return f"as many {noun}" if noun else "the same"
+    if not theirs:
+        return f"more {noun}".strip()
+    change = 100 * (ours / theirs - 1)
+    word = "more" if change > 0 else "fewer" if noun else "less"
+    return f"{abs(change):,.0f}% {word} {noun}".strip()
