@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.history import history
     from fftdeploy.commands.hold import hold
     from fftdeploy.commands.init import init
+    from fftdeploy.commands.models import models
     from fftdeploy.commands.promote import promote
     from fftdeploy.commands.rollback import rollback
     from fftdeploy.commands.schema import schema
@@ -28,6 +29,7 @@ __all__ = [
     "history",
     "hold",
     "init",
+    "models",
     "promote",
     "resolve",
     "rollback",

@@ -10,7 +10,7 @@ from fftdeploy.api.end_dates import deprecations, retirement_day
 from fftdeploy.api.verdicts import explain, judge_probe
 from fftdeploy.evaluation.running.attempts import Attempt
 from fftdeploy.evaluation.running.requests import Ask
-from fftdeploy.models.model_names import is_answer_of, own_names
+from fftdeploy.model_ids.model_names import is_answer_of, own_names
 
 NAMED = {
     "overloaded": (400, "The model {} is currently overloaded", False),

@@ -41,7 +41,7 @@ from fftdeploy.api.providers import NOTHING_SAID, Provider
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.api.settings import settings
 from fftdeploy.commands import context
-from fftdeploy.models.model_names import is_answer_of
+from fftdeploy.model_ids.model_names import is_answer_of
 from fftdeploy.policy import profiles
 from fftdeploy.sandbox import Sandbox
 

@@ -27,7 +27,7 @@ LAYERS = (
     ("policy",),
     ("releases",),
     ("api",),
-    ("models",),
+    ("model_ids",),
     ("formats",),
     ("files", "git"),
     ("errors", "names", "times"),

@@ -63,6 +63,7 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         lambda: fftdeploy.history(at=NIGHT.astimezone(timezone(timedelta(hours=9)))),
         ("history", "--at", NIGHT.isoformat()),
     ),
+    "models": (fftdeploy.models, ("models",)),
     "schema": (lambda: fftdeploy.schema("policy"), ("schema", "policy")),
 }
 
@@ -133,6 +134,7 @@ def test_every_typed_command_is_a_function_with_its_promise() -> None:
     functions = {name for name in fftdeploy.__all__ if name.islower() and name[0] != "_"}
 
     assert named <= functions
+    assert not functions & {path.stem for path in Path(fftdeploy.__file__).parent.iterdir()}
     for name in functions:
         assert inspect.getdoc(getattr(fftdeploy, name)), name
 

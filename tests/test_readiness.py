@@ -11,7 +11,7 @@ from fftdeploy.api.end_dates import parse_date
 from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, judge
 from fftdeploy.api.settings import settings
 from fftdeploy.errors import AuthError, NotReadyError, UnverifiedError
-from fftdeploy.models import retirement
+from fftdeploy.model_ids import retirement
 
 MODEL = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 TODAY = date(2026, 11, 21)

@@ -9,8 +9,8 @@ from conftest import Command
 from scenes import POLICY, V8, V9, past, write
 
 from fftdeploy.api.verdicts import replace_hint
-from fftdeploy.models import retirement
-from fftdeploy.models.retirement import AS_OF, DATED
+from fftdeploy.model_ids import retirement
+from fftdeploy.model_ids.retirement import AS_OF, DATED
 from fftdeploy.sandbox import Sandbox
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.hosts import PROVE_MISSING
-from fftdeploy.models import retirement
-from fftdeploy.models.model_names import names_of, own_names
+from fftdeploy.model_ids import retirement
+from fftdeploy.model_ids.model_names import names_of, own_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

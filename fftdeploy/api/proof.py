@@ -36,7 +36,7 @@ from fftdeploy.api.verdicts import (
 )
 from fftdeploy.api.visible_models import ListedModel, listed_model
 from fftdeploy.errors import FftdeployError
-from fftdeploy.models import retirement
+from fftdeploy.model_ids import retirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -26,7 +26,7 @@ from fftdeploy.api.verdicts import (
     object_problem,
     replace_hint,
 )
-from fftdeploy.models import retirement
+from fftdeploy.model_ids import retirement
 from fftdeploy.names import plural
 
 if TYPE_CHECKING:

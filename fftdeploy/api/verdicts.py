@@ -14,8 +14,8 @@ from fftdeploy.api.end_dates import parse_date
 from fftdeploy.api.hosts import PROVE_MISSING
 from fftdeploy.api.providers import FILE_NAME as PROVIDERS_FILE
 from fftdeploy.errors import AuthError, FftdeployError, NotReadyError, UnverifiedError
-from fftdeploy.models import retirement
-from fftdeploy.models.model_names import is_answer_of
+from fftdeploy.model_ids import retirement
+from fftdeploy.model_ids.model_names import is_answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

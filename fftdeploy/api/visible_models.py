@@ -9,7 +9,7 @@ from fftdeploy.api import jobs
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.end_dates import deprecations
 from fftdeploy.api.readiness import ModelFacts, Shutdown, find_shutdown
-from fftdeploy.models import retirement
+from fftdeploy.model_ids import retirement
 
 if TYPE_CHECKING:
     from datetime import datetime

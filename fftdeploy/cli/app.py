@@ -34,7 +34,7 @@ _COMMANDS = {
     "check": "check",
     "history": "history",
     "diff": "looking",
-    "models": "looking",
+    "models": "models",
     "resolve": "looking",
     "scan": "scan_command",
     "eval": "judging",

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 from fftdeploy.cli.as_json import bundle_json, hold_json, release_json
-from fftdeploy.models.retirement import parse_fine_tune
+from fftdeploy.model_ids.retirement import parse_fine_tune
 from fftdeploy.pull_request.comparison import Measured, Side, TargetComparison
 
 

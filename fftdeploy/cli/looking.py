@@ -1,4 +1,4 @@
-"""The commands that look: diff, models, resolve."""
+"""The commands that look: diff, resolve."""
 
 from typing import Annotated
 
@@ -43,20 +43,6 @@ def diff(
     from fftdeploy.cli import diffing
 
     return diffing.Diff(session, a, b, exit_code=exit_code).run()
-
-
-@command("models")
-def models(session: Session) -> Report:
-    """List the models this key can see, and the jobs still running.
-
-    \b
-    Examples:
-      fftdeploy models
-      fftdeploy models --json
-    """
-    from fftdeploy.cli import model_list
-
-    return model_list.report(session)
 
 
 @command("resolve")

@@ -11,6 +11,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
+from fftdeploy.commands.models import Models
 from fftdeploy.commands.status import Status
 from fftdeploy.errors import UsageError
 from fftdeploy.names import nearest
@@ -46,9 +47,10 @@ RESULTS: dict[str, type] = {
     "unhold": Changed,
     "status": Status,
     "check": Checked,
+    "history": History,
+    "models": Models,
     "init": Initialized,
     "schema": Schemas,
-    "history": History,
 }
 """The type of each command's result."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.evaluation.verdict import ArmResult, Verdict
-from fftdeploy.models.retirement import parse_fine_tune
+from fftdeploy.model_ids.retirement import parse_fine_tune
 from fftdeploy.names import plural
 from fftdeploy.planning import bundles
 from fftdeploy.planning.plan import Candidate

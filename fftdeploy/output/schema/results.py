@@ -11,7 +11,7 @@ from typing import Any, cast
 from fftdeploy.errors import OUTCOMES
 from fftdeploy.output.results import properties
 from fftdeploy.output.schema import difference, quality
-from fftdeploy.output.schema.parts import DAY, DIALECT, Schema, closed, many, text
+from fftdeploy.output.schema.parts import DIALECT, Schema, closed, many, text
 
 _STOPPED = "stopped"
 _UTC = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
@@ -44,16 +44,6 @@ def _commands() -> dict[str, Schema]:
     asked = {"api": _ref("api")}
     return {
         "diff": _command("diff", *difference.diff(_TARGET)),
-        "models": _command(
-            "models",
-            asked
-            | {
-                "models": many(_listed()),
-                "jobs": _or_null(many(_job())),
-                "jobs_unknown": _or_null(text()),
-            },
-            ("api", "models", "jobs", "jobs_unknown"),
-        ),
         "resolve": _command("resolve", *_resolved()),
         "scan": _command("scan", *_scanned()),
         **{
@@ -159,24 +149,6 @@ def _hold() -> dict[str, Schema]:
     }
 
 
-def _listed() -> Schema:
-    return _whole(
-        {
-            "id": text(),
-            "base": text(),
-            "created_at": _or_null(text(_UTC)),
-            "owned_by": text(),
-            **_shutdown(),
-            "live_in": many(_TARGET),
-            "notices": many(text()),
-        }
-    )
-
-
-def _job() -> Schema:
-    return _whole({"id": text(), "base": text(), "status": text()})
-
-
 def _resolved() -> tuple[dict[str, Schema], tuple[str, ...]]:
     properties = {
         "target": _TARGET,
@@ -193,10 +165,6 @@ def _resolved() -> tuple[dict[str, Schema], tuple[str, ...]]:
 def _scanned() -> tuple[dict[str, Schema], tuple[str, ...]]:
     properties = {"files": _NUMBER, "bytes": _NUMBER, "complete": _FLAG}
     return properties, (*properties, "findings")
-
-
-def _shutdown() -> dict[str, Schema]:
-    return {"shutdown_date": _or_null(text(DAY)), "shutdown_source": _or_null(text())}
 
 
 def _whole(properties: dict[str, Schema]) -> Schema:

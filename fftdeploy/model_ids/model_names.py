@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from fftdeploy.models.retirement import parse_fine_tune
+from fftdeploy.model_ids.retirement import parse_fine_tune
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -1,0 +1,116 @@
+"""Models: what a key can see, where each is live, and the jobs still running."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.views import ShutdownView, TargetName
+from fftdeploy.errors import OK, ConfigError, FftdeployError, Outcome
+from fftdeploy.names import FLAT
+from fftdeploy.output.results import UNPRINTED
+
+if TYPE_CHECKING:
+    from fftdeploy.api.proof import Prover
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleModel:
+    """A model that the key can see."""
+
+    id: str
+    base: str
+    created_at: datetime | None
+    owned_by: str
+    shutdown: ShutdownView = field(metadata=FLAT)
+    live_in: tuple[TargetName, ...]
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A fine-tuning job that has not ended."""
+
+    id: str
+    base: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a key can see."""
+
+    models: tuple[VisibleModel, ...]
+    jobs: tuple[RunningJob, ...] | None
+    """None where they are not known, or the host has none."""
+    jobs_unknown: str | None
+    """Why they are not known."""
+    hint: str = field(metadata=UNPRINTED)
+    outcome: Outcome = field(metadata=UNPRINTED)
+
+
+def run(context: Context, options: Options) -> Models:  # noqa: ARG001 - it has none of its own
+    """List the models that the key can see and the running jobs, and where each model is live.
+
+    Jobs that can't be listed are the result's `outcome`: the models still are known.
+
+    Raises:
+        AuthError: The key is missing or refused.
+        UnverifiedError: The API has given no list of models.
+        ConfigError: The deployments file, which need not be there, is not valid.
+    """
+    live = _live(context)  # what is wrong with the file costs no request
+    prover = context.prover()
+    listed = prover.models()
+    jobs, unknown = _running_jobs(prover)
+    today = context.now().date()
+    return Models(
+        models=tuple(
+            VisibleModel(
+                model.id,
+                model.base,
+                model.created_at,
+                model.owned_by,
+                ShutdownView.of(model.shutdown, today),
+                tuple(live[model.id]),
+                model.notices,
+            )
+            for model in listed
+        ),
+        jobs=jobs,
+        jobs_unknown=unknown.message if unknown else None,
+        hint=unknown.hint if unknown else "",
+        outcome=unknown.outcome if unknown else OK,
+    )
+
+
+models = door(run, Options)
+
+
+def _running_jobs(
+    prover: "Prover",
+) -> tuple[tuple[RunningJob, ...] | None, FftdeployError | None]:
+    """Return the jobs, and why they are not known where they are not."""
+    try:
+        jobs = prover.running_jobs()
+    except FftdeployError as error:
+        return None, error
+    if jobs is None:
+        return None, None
+    return tuple(RunningJob(job.id, job.base, job.status) for job in jobs), None
+
+
+def _live(context: Context) -> defaultdict[str, list[str]]:
+    """Map models to the targets they are live in; without a file there are none."""
+    live: defaultdict[str, list[str]] = defaultdict(list)
+    try:
+        targets = context.workspace.deployments.targets.values()
+    except ConfigError as error:
+        if error.code == "no-file":
+            return live
+        raise
+    for target in targets:
+        live[target.model].append(str(target))
+    return live
