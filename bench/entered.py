@@ -1,7 +1,7 @@
 """The modules of the package that one promotion enters: `python bench/entered.py`.
 
-A module is entered when one of its functions runs: to be imported is not enough; `__init__` files and
-the ground that everything speaks in (`errors`, `names`, `times`) are not counted.
+A module is entered when one of its functions runs: to be imported is not enough.  `__init__` files
+and the ground that everything speaks in (`errors`, `names`, `times`) are not counted.
 """
 
 import inspect
@@ -45,7 +45,7 @@ def main() -> None:
             "FFTDEPLOY_NOW": STORY_NOW.isoformat(),
         }
         line = ["promote", "production", "--model", V9, "--why", "x", "--by", "ana", "--yes"]
-        command = [sys.executable, Path(__file__).resolve(), *line]
+        command = [sys.executable, str(Path(__file__).resolve()), *line]
         subprocess.run(command, cwd=folder, env=environ, check=True)
 
 

@@ -1,6 +1,7 @@
 """Arrows between modules point down only, and each library has one door."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -172,6 +173,27 @@ def test_arrows_point_down_within_the_evaluation() -> None:
     assert rank.keys() == folders
     assert len(inside) > 50
     assert [edge for edge in inside if rank[room(edge[0])] > rank[room(edge[1])]] == []
+
+
+def test_the_picture_is_the_imports() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)
+    drawn: dict[str, set[str]] = {name: set() for name in re.findall(r"(\w+)\[", picture)}
+    for name, target in re.findall(r"(\w+) --> (\w+)", picture):
+        drawn[name].add(target)
+    everybodys = {"__init__", "__main__", *LAYERS[-1]}
+    arrows = {(folder(name), folder(target)) for name, target, _ in edges()}
+    arrows = {(a, b) for a, b in arrows if a != b and not everybodys & {a, b}}
+
+    def below(name: str, *, but: str = "") -> set[str]:
+        """Return what is reached from a folder, its arrow to `but` left out."""
+        near = drawn[name] - {but}
+        return near.union(*(below(target) for target in near))
+
+    assert drawn.keys() == RANK.keys() - everybodys
+    assert {(a, b) for a, b in arrows if b not in below(a)} == set(), "imports that are not drawn"
+    assert {(a, b) for a in drawn for b in drawn[a]} <= arrows, "arrows that are no import"
+    assert [(a, b) for a in drawn for b in drawn[a] if b in below(a, but=b)] == [], "said twice"
 
 
 def test_no_cycles() -> None:
