@@ -35,7 +35,7 @@ _COMMANDS = {
     "history": "history",
     "diff": "looking",
     "models": "models",
-    "resolve": "looking",
+    "resolve": "resolve",
     "scan": "scan_command",
     "eval": "judging",
     "size": "judging",

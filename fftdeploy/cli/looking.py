@@ -1,4 +1,4 @@
-"""The commands that look: diff, resolve."""
+"""The commands that look: diff."""
 
 from typing import Annotated
 
@@ -7,8 +7,7 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
-from fftdeploy.output.report import Raw, Report
-from fftdeploy.routing.runtime import resolve as resolve_target
+from fftdeploy.output.report import Report
 
 
 @command("diff")
@@ -43,30 +42,3 @@ def diff(
     from fftdeploy.cli import diffing
 
     return diffing.Diff(session, a, b, exit_code=exit_code).run()
-
-
-@command("resolve")
-def resolve(
-    session: Session,
-    target: Annotated[
-        str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)
-    ],
-) -> Report:
-    """Print the model ID that serves a target, and nothing else.
-
-    \b
-    Examples:
-      MODEL=$(fftdeploy resolve triage/production)
-      fftdeploy resolve triage/production --json
-    """
-    found = resolve_target(target, file=session.file, environ=session.environ)
-    data = {
-        "target": found.target,
-        "model": found.model,
-        "provider": found.provider,
-        "profile": found.profile_name,
-        "parameters": dict(found.profile) if found.profile is not None else None,
-        "release": found.release,
-        "source": found.source,
-    }
-    return Report(data=data, body=(Raw(f"{found.model}\n"),))

@@ -12,6 +12,7 @@ from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.models import Models
+from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.status import Status
 from fftdeploy.errors import UsageError
 from fftdeploy.names import nearest
@@ -49,6 +50,7 @@ RESULTS: dict[str, type] = {
     "check": Checked,
     "history": History,
     "models": Models,
+    "resolve": Resolved,
     "init": Initialized,
     "schema": Schemas,
 }

@@ -44,7 +44,6 @@ def _commands() -> dict[str, Schema]:
     asked = {"api": _ref("api")}
     return {
         "diff": _command("diff", *difference.diff(_TARGET)),
-        "resolve": _command("resolve", *_resolved()),
         "scan": _command("scan", *_scanned()),
         **{
             name: _command(name, asked | properties, required)
@@ -147,19 +146,6 @@ def _hold() -> dict[str, Schema]:
         "lifted_by": _or_null(text()),
         "lifted_why": _or_null(text()),
     }
-
-
-def _resolved() -> tuple[dict[str, Schema], tuple[str, ...]]:
-    properties = {
-        "target": _TARGET,
-        "model": text(),
-        "provider": text(),
-        "profile": _or_null(text()),
-        "parameters": _or_null({"type": "object"}),
-        "release": _or_null(_NUMBER),
-        "source": text(),
-    }
-    return properties, tuple(properties)
 
 
 def _scanned() -> tuple[dict[str, Schema], tuple[str, ...]]:

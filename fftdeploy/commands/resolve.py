@@ -1,0 +1,53 @@
+"""Resolve: the model that serves a target, with all that belongs to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options
+from fftdeploy.commands.views import TargetName
+from fftdeploy.routing.runtime import resolve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveOptions(Options):
+    """What may be said to `resolve`."""
+
+    target: str = field(kw_only=False)
+    """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What an application calls."""
+
+    target: TargetName
+    model: str
+    provider: str
+    profile: str | None
+    parameters: Mapping[str, Any] | None
+    """What the profile says."""
+    release: int | None
+    """None for a hand edit, and where a variable decides."""
+    source: str
+    """The file, or the variable."""
+
+
+def run(context: Context, options: ResolveOptions) -> Resolved:
+    """Say which model serves a target; for Python, `fftdeploy.resolve` does.
+
+    Raises:
+        UsageError: There is no such target.
+        ConfigError: The file, the target in it or its profile is not valid.
+    """
+    found = resolve(options.target, file=context.file, environ=context.environ)
+    return Resolved(
+        target=found.target,
+        model=found.model,
+        provider=found.provider,
+        profile=found.profile_name,
+        parameters=found.profile,
+        release=found.release,
+        source=found.source,
+    )
