@@ -12,23 +12,32 @@ import jsonschema
 import pytest
 from conftest import Command
 
-from fftdeploy.cli import story
+from fftdeploy.cli import demo as telling
 from fftdeploy.commands.schema import output_schema
 
+STORY = telling.read_story()
+V6, V7, V8, V9, V10 = (
+    f"ft:gpt-4.1-mini-2025-04-14:acme:triage-{end}"
+    for end in ("v6:AaBb6", "v7:AbBc7", "v8:BbCc8", "v9:CdEf9", "v10:DeFg0")
+)
+NANO = "ft:gpt-4.1-nano-2025-04-14:acme:triage-nano:Na01"
 SKELETON = [
     ("git init", 0),
     ("fftdeploy init", 0),
-    (story.BY_HAND_SHOWN, 0),
+    (
+        rf"printf '\n[triage.production]\nmodel = " f'"{V6}"' r"\n' >> deployments.toml",
+        0,
+    ),
     ('git add . && git commit -m "Keep deployments in git"', 0),
     ('fftdeploy adopt triage/production --why "live since July" --yes --commit', 0),
-    (f"fftdeploy promote triage/staging --model {story.V7} --yes --commit", 0),
+    (f"fftdeploy promote triage/staging --model {V7} --yes --commit", 0),
     ('fftdeploy promote triage/production --why "reads German" --yes --commit', 0),
     ("fftdeploy promote triage/staging --job ftjob-v8 --yes --commit", 0),
     ('fftdeploy promote triage/production --why "PR #188" --yes --commit', 0),
     ("fftdeploy promote triage/staging --job ftjob-v9 --yes --commit", 0),
     ('fftdeploy promote triage/production --why "PR #212" --yes --commit', 0),
     ("fftdeploy promote triage/staging --job ftjob-running --wait 0 --yes --commit", 4),
-    (f"fftdeploy promote triage/staging --model {story.NANO} --yes --commit", 4),
+    (f"fftdeploy promote triage/staging --model {NANO} --yes --commit", 4),
     ('fftdeploy rollback triage/production --why "refunds misrouted, INC-88" --yes --commit', 0),
     ('fftdeploy promote triage/production --why "nightly" --yes --commit', 6),
     ("cat gate.toml >> fftdeploy.toml", 0),
@@ -52,20 +61,20 @@ SKELETON = [
 ]
 RELEASES = {
     "production": [
-        (8, story.V6, "2026-11-26T15:20", "rollback", 1),
-        (7, story.V7, "2026-11-26T15:00", "rollback", 2),
-        (6, story.V10, "2026-11-24T11:00", "staging", None),
-        (5, story.V8, "2026-11-21T08:30", "rollback", 3),
-        (4, story.V9, "2026-11-20T16:20", "staging", None),
-        (3, story.V8, "2026-10-04T10:00", "staging", None),
-        (2, story.V7, "2026-08-20T10:00", "staging", None),
-        (1, story.V6, "2026-08-03T09:10", "adopt", None),
+        (8, V6, "2026-11-26T15:20", "rollback", 1),
+        (7, V7, "2026-11-26T15:00", "rollback", 2),
+        (6, V10, "2026-11-24T11:00", "staging", None),
+        (5, V8, "2026-11-21T08:30", "rollback", 3),
+        (4, V9, "2026-11-20T16:20", "staging", None),
+        (3, V8, "2026-10-04T10:00", "staging", None),
+        (2, V7, "2026-08-20T10:00", "staging", None),
+        (1, V6, "2026-08-03T09:10", "adopt", None),
     ],
     "staging": [
-        (4, story.V10, "2026-11-23T11:00", "job", None),
-        (3, story.V9, "2026-11-18T09:12", "job", None),
-        (2, story.V8, "2026-10-02T15:40", "job", None),
-        (1, story.V7, "2026-08-18T10:00", "model", None),
+        (4, V10, "2026-11-23T11:00", "job", None),
+        (3, V9, "2026-11-18T09:12", "job", None),
+        (2, V8, "2026-10-02T15:40", "job", None),
+        (1, V7, "2026-08-18T10:00", "model", None),
     ],
 }
 # As `sitecustomize`, in the process that tells the story and in every command of it.
@@ -118,7 +127,7 @@ def test_the_story_comes_true_on_any_day(tmp_path: Path) -> None:
     assert typed == SKELETON
     assert told.stderr == f"next: cd {folder} && fftdeploy status --offline\n"
     assert "\nEvery step ended as told.\n" in told.stdout
-    assert f"  release 5  {story.V8}  this key cannot use it: deleted" in told.stdout
+    assert f"  release 5  {V8}  this key cannot use it: deleted" in told.stdout
     assert "INCONCLUSIVE  20 pairs can't settle it" in told.stdout
     assert "FAIL  topic=refund is worse: 8 broke, 0 fixed of 12" in told.stdout
     assert "\x1b" not in told.stdout
@@ -132,9 +141,9 @@ def test_the_story_comes_true_on_any_day(tmp_path: Path) -> None:
     }
     assert releases == RELEASES
     assert [hold["model"] for hold in triage["production"]["holds"]] == [
-        story.V7,
-        story.V10,
-        story.V9,
+        V7,
+        V10,
+        V9,
     ]
     newest = next(r for r in triage["production"]["releases"] if r["n"] == 6)
     evidence = folder / f".fftdeploy/evidence/triage/{newest['evidence']}.json"
@@ -151,9 +160,8 @@ def test_the_story_comes_true_on_any_day(tmp_path: Path) -> None:
 def test_the_story_as_json(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(story, "STEPS", story.STEPS[:1])
-    monkeypatch.setattr(story, "LIVE", {"triage/production": story.V6})
-    monkeypatch.setattr(story, "HELD", set())
+    short = STORY._replace(steps=STORY.steps[:5], live={"triage/production": V6}, held=frozenset())
+    monkeypatch.setattr(telling, "read_story", lambda: short)
 
     told = command("demo", "--json", "--dir", tmp_path / "new")
 
@@ -167,22 +175,21 @@ def test_the_story_as_json(
 
 
 def test_the_story_tells_of_the_examples_in_the_repository() -> None:
-    templates = Path(story.__file__).parents[1] / "templates"
+    templates = Path(telling.__file__).parents[1] / "templates"
     root = Path(__file__).parent.parent
 
-    told = (templates / story.EXAMPLES).read_bytes()
+    told = (templates / telling.EXAMPLES).read_bytes()
 
-    assert told == (root / "evals" / story.EXAMPLES).read_bytes()
+    assert told == (root / "evals" / telling.EXAMPLES).read_bytes()
 
 
 def test_a_story_that_goes_wrong_is_a_bug(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: a step that does not end as told fails the demo."""
-    step = story.STEPS[-2]
-    assert isinstance(step, story.Step)
-    wrong = step._replace(exit_code=4)
-    monkeypatch.setattr(story, "STEPS", (wrong,))
+    *begun, step, _ = [*STORY.steps[:4], *STORY.steps[-2:]]
+    wrong = STORY._replace(steps=(*begun, step._replace(exit_code=4)))
+    monkeypatch.setattr(telling, "read_story", lambda: wrong)
 
     result = command("demo", "--dir", tmp_path / "new")
 

@@ -53,7 +53,6 @@ DOORS = {
 }
 # The demo runs the commands that it shows, as a person would; a reviewer has an editor.
 ALSO = {
-    ("subprocess", "cli.demonstrating"),
     ("subprocess", "cli.demo"),
     ("subprocess", "cli.editor"),
 }

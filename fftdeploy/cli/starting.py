@@ -115,6 +115,6 @@ def demo(
       fftdeploy demo
       fftdeploy demo --dir ./fftdeploy-demo
     """
-    from fftdeploy.cli.demonstrating import Demonstration
+    from fftdeploy.cli.demo import Demonstration, read_story
 
-    return Demonstration(session, folder).run()
+    return Demonstration(session, read_story(), folder).run()

@@ -7,21 +7,23 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fftdeploy
 from fftdeploy import files, git
-from fftdeploy.cli import story
 from fftdeploy.cli.session import Session
-from fftdeploy.cli.story import ByHand, Step
 from fftdeploy.commands.context import NOW_VARIABLE
 from fftdeploy.errors import DiskError, FftdeployError, UsageError
+from fftdeploy.formats import toml_reader
 from fftdeploy.output.report import Block, Cell, Patch, Raw, Report, line
 from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
 
+EXAMPLES = "triage.jsonl"
+"""The template whose lines are the reviewed examples of the story."""
 _STEP_TIMEOUT_S = 60.0
 _KEPT = frozenset(
     {
@@ -31,11 +33,48 @@ _KEPT = frozenset(
 )
 
 
+class Step(NamedTuple):
+    """One step of the story, as `templates/story.toml` has and explains it."""
+
+    at: datetime
+    command: str
+    says: str = ""
+    exit_code: int = 0
+    deleted: str = ""
+    path: str = ""
+    text: str = ""
+    examples: int = 0
+    commit: str = ""
+
+
+class Story(NamedTuple):
+    """What is told, and what is live and on hold in production in the end."""
+
+    opening: str
+    author: tuple[str, str]
+    steps: tuple[Step, ...]
+    live: Mapping[str, str]
+    held: frozenset[str]
+
+
+@cache
+def read_story() -> Story:
+    """Return the story that the package has."""
+    told = toml_reader.loads(_template("story.toml"))
+    steps = tuple(Step(**step) for step in told["steps"])
+    end = told["end"]
+    return Story(told["opening"], told["author"], steps, end["live"], frozenset(end["held"]))
+
+
+def _template(name: str) -> str:
+    return resources.files(fftdeploy).joinpath("templates", name).read_text(encoding="utf-8")
+
+
 class Demonstration:
     """One run of `demo`."""
 
-    def __init__(self, session: Session, folder: Path | None) -> None:
-        self.session = session
+    def __init__(self, session: Session, story: Story, folder: Path | None) -> None:
+        self.session, self.story = session, story
         self.folder = _empty_folder(folder)
         self.file = self.folder / files.NAME
         self.body: list[Block] = []
@@ -53,14 +92,15 @@ class Demonstration:
             FftdeployError: A step did not end as the story tells it.
         """
         with Sandbox() as sandbox:
-            self._say(line(Cell(story.OPENING, "strong")))
+            self._say(line(Cell(self.story.opening, "strong")))
             self._say(line(f"repository {self.folder}, API {sandbox.url}: all on this machine"))
-            repository = self._begin(sandbox)
-            for step in story.STEPS:
-                if isinstance(step, ByHand):
-                    self._do(step, repository, sandbox)
-                else:
+            repository = self._repository(self._environ(self.story.steps[0].at, sandbox))
+            for step in self.story.steps:
+                self._type(f"{step.at:%Y-%m-%d}  {step.says}" if step.says else "", step.command)
+                if step.command.startswith("fftdeploy "):
                     self._play(step, sandbox)
+                else:
+                    self._change(step, repository, self._environ(step.at, sandbox))
         patches = git.patches(repository, self.file, context=0)
         log = f"git log -p --oneline -U0 {files.NAME}"
         self._type("What the reviewers saw, newest first:", log, patches)
@@ -76,53 +116,32 @@ class Demonstration:
         following = f"cd {shlex.quote(str(self.folder))} && fftdeploy status --offline"
         return Report(data=self.session.data, body=tuple(self.body), next=following)
 
-    def _begin(self, sandbox: Sandbox) -> git.Repository:
-        """Make the repository and its first commit: what `init` writes, and two lines by hand."""
-        environ = self._environ(story.START, sandbox)
-        repository = self._repository(environ)
-        self._type("The line that says which model is called moves to git.", "git init")
-        self._play(Step(story.START, "", "fftdeploy init"), sandbox)
-        snapshot = files.read(self.file, root=self.folder)
-        files.replace(snapshot, snapshot.data + story.BY_HAND.encode())
-        self._type("", story.BY_HAND_SHOWN)
-        self._commit_all(repository, story.FIRST_COMMIT, environ)
-        self._type("", f'git add . && git commit -m "{story.FIRST_COMMIT}"')
-        return repository
-
     def _repository(self, environ: Mapping[str, str]) -> git.Repository:
         try:
-            return git.create_repository(self.folder, *story.AUTHOR, environ)
+            return git.create_repository(self.folder, *self.story.author, environ)
         except UsageError as error:
             raise UsageError(
                 f"the demo needs git: {error.message}", hint="install git", code="no-git"
             ) from None
 
-    def _commit_all(
-        self, repository: git.Repository, subject: str, environ: Mapping[str, str]
-    ) -> None:
-        found = [path for path in self.folder.rglob("*") if path.is_file() and _is_ours(path)]
-        git.commit(repository, sorted(found), f"{subject}\n", environ)
-
-    def _do(self, step: ByHand, repository: git.Repository, sandbox: Sandbox) -> None:
-        """Make a change that is not one of our commands'."""
+    def _change(self, step: Step, repository: git.Repository, environ: Mapping[str, str]) -> None:
+        """Do what somebody does by hand."""
+        path = self.folder / step.path
         if step.commit:
-            self._commit_all(repository, step.commit, self._environ(step.at, sandbox))
+            found = [each for each in self.folder.rglob("*") if each.is_file() and _is_ours(each)]
+            git.commit(repository, sorted(found), f"{step.commit}\n", environ)
         elif step.examples:
-            source = resources.files(fftdeploy).joinpath("templates", story.EXAMPLES)
-            lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
-            files.put(self.folder / step.path, "".join(lines[: step.examples]).encode())
-        else:
-            snapshot = files.read(self.folder / step.path, root=self.folder)
+            lines = _template(EXAMPLES).splitlines(keepends=True)
+            files.put(path, "".join(lines[: step.examples]).encode())
+        elif step.text:
+            snapshot = files.read(path, root=self.folder)
             files.replace(snapshot, snapshot.data + step.text.encode())
-        self._type(f"{step.at:%Y-%m-%d}  {step.says}" if step.says else "", step.shown)
 
     def _play(self, step: Step, sandbox: Sandbox) -> None:
-        """Type one command at its moment, and compare how it ended with the story."""
+        """Run one command at its moment, and compare how it ended with the story."""
         sandbox.set_now(step.at)
         if step.deleted:
             sandbox.remove(step.deleted)
-        said = f"{step.at:%Y-%m-%d}  {step.says}" if step.says else ""
-        self._type(said, step.command)
         code, output = self._run(step, self._environ(step.at, sandbox))
         self.steps[-1] |= {"exit_code": code, "output": output}
         if code:
@@ -185,9 +204,9 @@ class Demonstration:
     def _check_end(self) -> None:
         """Compare what the file says in the end with the story."""
         found = deployments.parse(self.file.read_bytes()).targets
-        live = {str(target): target.model for target in found.values()}
-        held = {hold.model for hold in found["triage", "production"].holds}
-        if (live, held) != (story.LIVE, story.HELD):
+        live: Mapping[str, str] = {str(target): target.model for target in found.values()}
+        held = frozenset(hold.model for hold in found["triage", "production"].holds)
+        if (live, held) != (self.story.live, self.story.held):
             self.wrong.append(f"{files.NAME} says {live}, on hold {sorted(held)}")
 
 
