@@ -4,12 +4,13 @@ import gc
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import typer
+from command_line import Command, Result
 from proposals import Change, Template, template
 
 from fftdeploy.api.asking import Clock
@@ -29,17 +30,6 @@ _PREFIXES = ("OPENAI_", "FFTDEPLOY_", "GITHUB_", "GITLAB_", "GIT_")
 _NAMES = {"CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "PYTHONIOENCODING"}
 # Images for containers set these two: users keep output back, and bytecode.
 _NAMES |= {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
-
-
-class Result(NamedTuple):
-    """How a command ended, and everything it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from command_line import Command
 from scenes import (
     FILE,
     POLICY_FILE,
@@ -30,9 +31,6 @@ from scenes import (
 
 from fftdeploy.cli.app import run
 from fftdeploy.sandbox import STORY_NOW, Sandbox
-
-if TYPE_CHECKING:
-    from conftest import Command
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = Path("evals/triage.jsonl")
@@ -156,7 +154,7 @@ def bring(made: Path, evidence: str) -> Path:
 class Change:
     """A working copy of the repository, and what a pull request does to it."""
 
-    def __init__(self, made: Template, folder: Path, command: "Command") -> None:
+    def __init__(self, made: Template, folder: Path, command: Command) -> None:
         self.made, self.folder, self.command = made, folder, command
 
     def edit(self, old: str, new: str, file: Path = FILE) -> "Change":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 from reviewing import at_terminal
 from scenes import V8, V10
 from test_examples import Table, chat, one, opened, put

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from conftest import Command, Result
+from command_line import Command, Result
 from fault_server import (
     GOOD,
     KEY,

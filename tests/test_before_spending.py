@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 from scenes import V8, V10
 from test_gated_promotion import EXAMPLES, POLICY, TARGET, evidence, scene
 from test_two_evaluations import paid

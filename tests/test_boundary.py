@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from fault_server import KEY, MODEL, FaultServer, error, missing, reply
 from test_api_faults import FakeTime
 from test_api_faults_cli import LIVE, document

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from scenes import V8, V9, V10, past, read, write
 
 from fftdeploy.cli.app import _COMMANDS

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 from test_status import GHOST, V8, V9, V10, row, target, write
 
 from fftdeploy.sandbox import Sandbox

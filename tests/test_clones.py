@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 from proposals import Change, commit, files, git
 from scenes import FILE, POLICY_FILE, V6, V8, V9, row, table, write, write_profile
 

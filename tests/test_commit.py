@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from scenes import (
     FILE,
     POLICY,

@@ -5,7 +5,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from conftest import Command
+from command_line import Command
 from test_status import V8, V9
 
 from fftdeploy.sandbox import Sandbox

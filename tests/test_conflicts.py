@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 import test_gated_promotion as gated
-from conftest import Command
+from command_line import Command
 from scenes import EVAL, FILE, V6, V7, V8, V9, V10, hold, past, read, row, table, write
 from test_merges import clones, git, release
 from test_promote import meanwhile

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import Command
+from command_line import Command
 
 from fftdeploy.cli import demo as telling
 from fftdeploy.commands.schema import output_schema

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 from evaluated import evidence_of, graded, story
 from proposals import commit, git
 from scenes import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 from scenes import FILE, POLICY, POLICY_FILE, V7, V8, V9, hold, past, write
 from test_gate_rules import WHOLE as WHOLE_GATE
 from test_schemas import AT, HOLD, RELEASE, SHA, held, release, rules, target

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 import typer.main
-from conftest import Command
+from command_line import Command
 from fault_server import KEY, MODEL, FaultServer, Reply, error, good_model, hang, reply
 from test_api_faults import FakeTime
 from test_api_faults_cli import FORMS, LIVE, document

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from conftest import Command, Result
+from command_line import Command, Result
 from evaluated import busy, evidence_of
 from proposals import TARGET, Change, bring, commit
 from scenes import V7, V8, V9, V10, newest, past, row, table, write

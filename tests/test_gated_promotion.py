@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import terminal
-from conftest import Command, Result
+from command_line import Command, Result
 from scenes import EVAL, FT, V7, V8, V9, V10, newest, past, read, row, table, write
 
 from fftdeploy.evaluation.evidence import evidence_folder

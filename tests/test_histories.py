@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import Command
+from command_line import Command
 from scenes import FILE, V6, V7, V8, V9, row, sha, table, write, write_profile
 
 from fftdeploy.sandbox import Sandbox

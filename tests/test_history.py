@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from test_status import V8, V9, row, target, write
 
 from fftdeploy.sandbox import Sandbox

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import Command
+from command_line import Command
 from fault_server import (
     GOOD,
     KEY,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from evaluated import evidence_of, graded, story
 from fault_server import KEY, FaultServer, chat_body, model_body, reply
 from scenes import V8, V9, V10, past, row, table, write

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 from scenes import FT, POLICY_FILE, V8, V9, hold, row, table, write, write_profile
 
 import fftdeploy

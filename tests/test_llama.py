@@ -9,7 +9,7 @@ from typing import Any
 
 import llama
 import pytest
-from conftest import Command
+from command_line import Command
 from llama import Gateway, Llama, Weights
 from scenes import FILE, read, row, table, write
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Command, Result
+from command_line import Command, Result
 from scenes import FILE, POLICY, V6, V7, V8, V9, V10, hold, past, read, write
 
 from fftdeploy.errors import ConfigError

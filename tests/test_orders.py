@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Command, Result
+from command_line import Command, Result
 from scenes import V7, V8, V9, V10, past, read, write, write_profile
 
 from fftdeploy.pull_request import change_rules

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import Command
+from command_line import Command
 from fault_server import (
     KEY,
     FaultServer,

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import certificates
 import pytest
-from conftest import Command
+from command_line import Command
 from fault_server import (
     KEY,
     MODEL,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from scenes import V8, past, write
 
 from fftdeploy.api import providers

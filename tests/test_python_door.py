@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 
 import fftdeploy
 from fftdeploy.commands.schema import RESULTS

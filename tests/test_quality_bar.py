@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import terminal
-from conftest import Command, Result
+from command_line import Command, Result
 from proposals import Change, bring, commit
 from scenes import EVAL, FT, POLICY_FILE, V7, V8, V9, V10, hold, newest, past, write
 from test_gated_promotion import (

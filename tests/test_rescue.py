@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from scenes import FILE, POLICY_FILE, V7, V8, V9, past, read, row, sha, table, write, write_profile
 
 from fftdeploy.sandbox import Sandbox

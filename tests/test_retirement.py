@@ -5,7 +5,7 @@ import subprocess
 from datetime import date
 from pathlib import Path
 
-from conftest import Command
+from command_line import Command
 from scenes import POLICY, V8, V9, past, write
 
 from fftdeploy.api.verdicts import replace_hint

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from command_line import Command
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from reviewing import (

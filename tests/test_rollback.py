@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command, Result
+from command_line import Command, Result
 from scenes import (
     COLD,
     FILE,

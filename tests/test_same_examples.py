@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from proposals import Change, bring, commit
 from proposals import git as asked
 from scenes import V8, V10

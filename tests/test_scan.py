@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-from conftest import Command, Result
+from command_line import Command, Result
 from scenes import LUNA, POLICY, V7, V8, V9, V10, hold, past, table, write
 from test_output import FORMATS, OUR_COMMAND, PAYLOADS, harmless, runner_commands
 

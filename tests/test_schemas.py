@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import test_gated_promotion as gated_promotion
-from conftest import Command
+from command_line import Command
 from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, write, write_profile
 from test_gate_rules import WHOLE as WHOLE_GATE
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import Command, Result
+from command_line import Command, Result
 from proposals import TARGET, Change, commit, git
 from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, past, row, table
 

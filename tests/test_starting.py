@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
-from conftest import Command
+from command_line import Command
 
 from fftdeploy.policy import policy, profiles
 from fftdeploy.releases import deployments

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 
 from fftdeploy.api.asking import Clock
 from fftdeploy.commands import context

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 from evaluating import arm, make_run, numbered, utc_now
 from scenes import V8, V9, V10
 from test_gated_promotion import EXAMPLES, PROGRAM, TARGET, evidence, scene

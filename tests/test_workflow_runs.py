@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Command
+from command_line import Command
 from github_runner import ACTION, PULL_REQUEST, SHIPPED, Ran, Runner, steps_of, with_inputs
 from scenes import POLICY, V8, V9, V10, newest, past, write
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Command
+from command_line import Command
 from github_runner import ACTION, PULL_REQUEST, ROOT, SHIPPED, steps_of
 
 import fftdeploy
