@@ -10,7 +10,7 @@ from time import perf_counter
 
 from measure import Row, Size, rounds
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from evaluated import busy, evidence_of
 

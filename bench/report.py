@@ -7,7 +7,7 @@ from time import perf_counter
 
 from measure import Row, Size, rounds
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from browser import Browser, browser, find_chromium
 from evaluated import evidence_of, graded, identified, story

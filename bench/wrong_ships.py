@@ -13,7 +13,7 @@ from pathlib import Path
 
 from measure import Row, Size
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 import shipping
 

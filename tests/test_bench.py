@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-BENCH = Path(__file__).parent.parent / "bench"
+BENCH = ROOT / "bench"
 # A process of 300 MB starts a small one, which says what it has held, and what getrusage says.
 STARTED = (
     "import resource\n"

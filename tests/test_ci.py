@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-ROOT = Path(__file__).parent.parent
 ALLOWED = [
     line
     for line in (ROOT / ".ci" / "skips").read_text(encoding="utf-8").splitlines()
@@ -38,7 +38,7 @@ def test_a_skip_that_is_not_on_the_list_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reason", ALLOWED)
 def test_each_reason_on_the_list_is_one_that_a_test_gives(reason: str) -> None:
     own = Path(__file__).name
-    tests = (path for path in (ROOT / "tests").glob("*.py") if path.name != own)
+    tests = (path for path in (ROOT / "tests").rglob("*.py") if path.name != own)
 
     assert reason, "an empty line would allow every skip"
     assert any(reason in path.read_text(encoding="utf-8") for path in tests)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from checkout import ROOT
 from command_line import Command
 
 from fftdeploy.cli import demo as telling
@@ -176,11 +177,10 @@ def test_the_story_as_json(
 
 def test_the_story_tells_of_the_examples_in_the_repository() -> None:
     templates = Path(telling.__file__).parents[1] / "templates"
-    root = Path(__file__).parent.parent
 
     told = (templates / telling.EXAMPLES).read_bytes()
 
-    assert told == (root / "evals" / telling.EXAMPLES).read_bytes()
+    assert told == (ROOT / "evals" / telling.EXAMPLES).read_bytes()
 
 
 def test_a_story_that_goes_wrong_is_a_bug(

@@ -10,6 +10,7 @@ from typing import Any
 import pages
 import pytest
 import shipping
+from checkout import ROOT
 
 from fftdeploy import errors
 from fftdeploy.evaluation.evidence import evidence
@@ -25,7 +26,6 @@ from fftdeploy.policy import policy
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.prices import Price
 
-ROOT = pages.ROOT
 README = ROOT / "README.md"
 GATE = (ROOT / "docs/gate.md").read_text(encoding="utf-8")
 POLICY = (ROOT / "docs/reference/policy.md").read_text(encoding="utf-8")
@@ -91,7 +91,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_fault_that_a_test_carries_has_a_row_and_every_row_a_test() -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
     page = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([A-J][0-9]+) \|", page, re.MULTILINE)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkout import ROOT
 from command_line import Command
 from scenes import FILE, POLICY, POLICY_FILE, V7, V8, V9, hold, past, write
 from test_gate_rules import WHOLE as WHOLE_GATE
@@ -25,7 +26,6 @@ from fftdeploy.output.schema.parts import Schema
 from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
 
-ROOT = Path(__file__).parent.parent
 PATHS = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
 TOMBI = os.environ.get("TOMBI") or shutil.which("tombi", path=PATHS) or ""
 BOTH = {"deployments": toml_files.deployments(), "policy": toml_files.policy()}

@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from checkout import ROOT
 
 from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.evaluation.examples.example_lines import LineError, parse_line
@@ -29,7 +30,6 @@ from fftdeploy.formats import document
 from fftdeploy.policy.gate_rules import GATE
 from fftdeploy.policy.grader_rules import parse_graders
 
-ROOT = Path(__file__).parent.parent
 Table = dict[str, Any]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import terminal
+from checkout import ROOT
 from command_line import Command, Result
 from scenes import EVAL, FT, V7, V8, V9, V10, newest, past, read, row, table, write
 
@@ -22,7 +23,6 @@ from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-ROOT = Path(__file__).parent.parent
 LIKE_V8 = FT + "v10:DeFg0:ckpt-step-200"
 EXAMPLES = Path("evals/triage.jsonl")
 POLICY = """\

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkout import ROOT
 from command_line import Command
 
 import fftdeploy
@@ -17,7 +18,6 @@ from fftdeploy.errors import FftdeployError
 from fftdeploy.output.results import as_json
 from fftdeploy.sandbox import Sandbox
 
-ROOT = Path(__file__).parent.parent
 V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 FILE = f"""version = 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from checkout import SUPPORT
 from evaluating import (
     Haste,
     arm,
@@ -256,7 +257,7 @@ def test_E20_killed_at_20_random_moments_and_run_again(api: Sandbox, tmp_path: P
     random = Random(20)
     killed, wrong, roots, between = 0, 0, 0, 0
     kills, began = 0, 0
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environ = {**os.environ, "PYTHONPATH": str(SUPPORT)}
     with subprocess.Popen(
         [sys.executable, "-c", ZYGOTE],
         stdin=subprocess.PIPE,

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import BadStatusLine, HTTPConnection, HTTPResponse, IncompleteRead
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
+from checkout import ROOT
 
 from fftdeploy.sandbox import (
     ACME,
@@ -28,7 +28,6 @@ from fftdeploy.sandbox import (
     completions,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
 MINI = "gpt-4.1-mini-2025-04-14"
 LUNA = "gpt-6-luna"
 OLD = "ft:gpt-4o-mini-2024-07-18:acme:triage-mini:Old01"

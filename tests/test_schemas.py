@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import test_gated_promotion as gated_promotion
+from checkout import ROOT
 from command_line import Command
 from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, write, write_profile
 from test_gate_rules import WHOLE as WHOLE_GATE
@@ -22,7 +23,6 @@ from fftdeploy.policy import policy
 from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
 
-ROOT = Path(__file__).parent.parent
 TEMPLATES = ROOT / "fftdeploy" / "templates"
 SHA = "0123456789abcdef" * 2
 AT = "at = 2026-11-21T08:30:00Z"

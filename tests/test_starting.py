@@ -14,13 +14,13 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
+from checkout import ROOT
 from command_line import Command
 
 from fftdeploy.policy import policy, profiles
 from fftdeploy.releases import deployments
 from fftdeploy.sandbox import ACME, Sandbox
 
-ROOT = Path(__file__).parent.parent
 MODULE = [sys.executable, "-P", "-m", "fftdeploy"]
 FIRST = [
     *("deployments.toml", "fftdeploy.toml", "evals/example.jsonl", ".fftdeploy/.gitignore"),

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from markdown_it import MarkdownIt
 from proposals import UNSETTLED, Change, commit
 from scenes import POLICY_FILE, V8, V9, V10
 from test_output import FORBIDDEN, PAYLOADS, runner_commands
 
-PAGES = Path(__file__).parent.parent / "docs" / "pull-requests"
+PAGES = ROOT / "docs" / "pull-requests"
 MARKER = "<!-- fftdeploy:check -->\n"
 LIMIT = 65_000
 

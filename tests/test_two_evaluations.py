@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from checkout import SUPPORT
 from command_line import Command
 from evaluating import arm, make_run, numbered, utc_now
 from scenes import V8, V9, V10
@@ -140,7 +141,7 @@ except ConflictError as error:
 
 def test_E30_of_several_that_begin_at_once_one_has_the_log(tmp_path: Path) -> None:
     path = numbered(tmp_path / "examples.jsonl", 3)
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environ = {**os.environ, "PYTHONPATH": str(SUPPORT)}
     tried = wrong = 0
     for round_ in range(2):
         root = tmp_path / str(round_)

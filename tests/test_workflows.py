@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from checkout import ROOT
 from command_line import Command
-from github_runner import ACTION, PULL_REQUEST, ROOT, SHIPPED, steps_of
+from github_runner import ACTION, PULL_REQUEST, SHIPPED, steps_of
 
 import fftdeploy
 

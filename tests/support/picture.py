@@ -4,11 +4,12 @@ import tempfile
 from pathlib import Path
 
 from browser import browser, find_chromium
+from checkout import ROOT
 from evaluated import evidence_of, graded, identified, story
 
 from fftdeploy.output.page.page import report_page
 
-PICTURE = Path(__file__).parent.parent / "docs" / "images" / "report.png"
+PICTURE = ROOT / "docs" / "images" / "report.png"
 _SIZE = {"width": 1120, "height": 1180}
 
 

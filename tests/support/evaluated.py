@@ -10,9 +10,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from itertools import cycle
-from pathlib import Path
 from random import Random
 from typing import Any
+
+from checkout import ROOT
 
 from fftdeploy.evaluation.evidence import evidence as evidence_module
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts
@@ -26,7 +27,7 @@ from fftdeploy.policy.prices import Price
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import triage
 
-EXAMPLES = Path(__file__).parent.parent / "evals" / "triage.jsonl"
+EXAMPLES = ROOT / "evals" / "triage.jsonl"
 V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
 V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 BASE = "gpt-4.1-mini-2025-04-14"

@@ -7,15 +7,14 @@ tests that need it are skipped as one.
 import json
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from checkout import ROOT
 from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTION = ROOT.parent / "shared" / "data" / "openapi-trimmed.json"
 MISSING = "" if DESCRIPTION.is_file() else f"the API description is not at {DESCRIPTION}"
 

@@ -16,6 +16,8 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
+from checkout import ROOT
+
 import fftdeploy
 from fftdeploy import errors
 from fftdeploy.cli.app import run
@@ -30,7 +32,6 @@ from fftdeploy.policy.prices import Price
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-ROOT = Path(__file__).parent.parent
 COMMANDS = (
     *("init", "demo", "sandbox", "models", "status", "check", "promote", "rollback"),
     *("history", "diff", "adopt", "hold", "unhold", "eval", "size", "verify", "report", "review"),
@@ -59,7 +60,7 @@ _VOLATILE = (
 
 def cli_page() -> str:
     """Return `docs/reference/cli.md`: the help of every command, as the terminal shows it."""
-    parts = ["# Commands\n", "Written by `python tests/pages.py` from `--help`.\n"]
+    parts = ["# Commands\n", "Written by `python tests/support/pages.py` from `--help`.\n"]
     for name in ["", *COMMANDS]:
         words = [*name.split(), "--help"]
         title = f"## `fftdeploy {name}`" if name else "## `fftdeploy`"
@@ -75,7 +76,7 @@ def exit_codes_page() -> str:
     )
     return f"""# Exit codes
 
-Written by `python tests/pages.py` from `fftdeploy/errors.py`.
+Written by `python tests/support/pages.py` from `fftdeploy/errors.py`.
 
 | exit | outcome | meaning | CI should | `retry` in the JSON |
 |---|---|---|---|---|

@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from checkout import ROOT
+
 from fftdeploy.api.client.plain import PlainClient
 from fftdeploy.api.settings import settings
 from fftdeploy.evaluation.arms import Arm
@@ -28,7 +30,7 @@ from fftdeploy.policy.profiles import Profile, parse
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import Sandbox, triage
 
-EXAMPLES = Path(__file__).parent.parent / "evals" / "triage.jsonl"
+EXAMPLES = ROOT / "evals" / "triage.jsonl"
 FIELDS = ("urgency", "category", "next_step")
 SKILLS = {"v6": triage.V6, "v7": triage.V7, "v8": triage.V8, "v9": triage.V9, "v10": triage.V10}
 SUFFIXES = {"v6": "AaBb6", "v7": "AbBc7", "v8": "BbCc8", "v9": "CdEf9", "v10": "DeFg0"}

@@ -4,8 +4,8 @@ The weights are random, from a seed, so the answers are nonsense, and the same n
 A LoRA makes a second model of it that answers otherwise.  The server answers any name with what it
 has loaded, and says so in its answer; `Gateway` sends each name to the process that has it.
 
-    python tests/llama.py write FOLDER
-    python tests/llama.py serve MODEL ALIAS[,ALIAS...] [LORA]
+    python tests/support/llama.py write FOLDER
+    python tests/support/llama.py serve MODEL ALIAS[,ALIAS...] [LORA]
 """
 
 from __future__ import annotations

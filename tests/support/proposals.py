@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkout import ROOT
 from command_line import Command
 from scenes import (
     FILE,
@@ -32,7 +33,6 @@ from scenes import (
 from fftdeploy.cli.app import run
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = Path("evals/triage.jsonl")
 TARGET = "triage/production"
 POLICY = """\

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from checkout import ROOT
 
-ROOT = Path(__file__).parent.parent
 ACTION = (ROOT / "action.yml").read_text(encoding="utf-8")
 SHIPPED = {
     "action.yml": ACTION,
