@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.schema import schema
     from fftdeploy.commands.status import status
     from fftdeploy.commands.unhold import unhold
+    from fftdeploy.commands.verify import verify
     from fftdeploy.errors import FftdeployError
     from fftdeploy.routing.runtime import Resolution, resolve
 
@@ -36,6 +37,7 @@ __all__ = [
     "schema",
     "status",
     "unhold",
+    "verify",
 ]
 __version__ = "0.1.0"
 

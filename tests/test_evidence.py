@@ -7,11 +7,12 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from evaluated import evidence_of, graded, story
+from evaluated import busy, evidence_of, graded, story
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence import evidence
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
+from fftdeploy.evaluation.gate.statistics import wilson
 from fftdeploy.formats import strict_json
 from fftdeploy.output.page.page import report_page
 
@@ -174,3 +175,26 @@ def readable(found: evidence.Evidence) -> bool:
     if evidence.same_verdict(found.verdict, recompute(found)):
         return True  # refused, then, before anything is drawn
     return "</html>" in report_page(found, ID, [])
+
+
+def test_J17_evidence_whose_intervals_count_examples_and_not_groups_was_not_edited() -> None:
+    """So they were written before an arm's interval counted what the verdict counts."""
+    made = evidence_of(busy(120, lambda number, _: f"e{number}", same_prompt=True))
+    arms = made.verdict["arms"]
+    now = [(arm["low"], arm["high"]) for arm in arms]
+    once = [(round(low, 6), round(high, 6)) for low, high in map(over_examples, arms)]
+
+    wrong = {}
+    for name, said in {"once": once, "now": now, "never": [(0.5, 0.6)] * 2}.items():
+        told = [
+            {**arm, "low": low, "high": high} for arm, (low, high) in zip(arms, said, strict=True)
+        ]
+        wrong[name] = evidence.same_verdict({**made.verdict, "arms": told}, recompute(made))
+
+    assert now != once
+    assert (wrong["now"], wrong["once"]) == ("", "")
+    assert wrong["never"].startswith("verdict.arms[0].")
+
+
+def over_examples(arm: dict[str, Any]) -> tuple[float, float]:
+    return wilson(arm["rate"] * arm["n"], arm["n"])

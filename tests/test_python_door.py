@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from checkout import ROOT
-from command_line import Command
+from command_line import Command, Result
+from scenes import V10
+from test_gated_promotion import scene
 
 import fftdeploy
 from fftdeploy.commands.schema import RESULTS
@@ -66,6 +68,9 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "models": (fftdeploy.models, ("models",)),
     "schema": (lambda: fftdeploy.schema("policy"), ("schema", "policy")),
 }
+QUALITY: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
+    "verify": (fftdeploy.verify, ("verify",)),
+}
 
 
 @pytest.fixture
@@ -84,10 +89,30 @@ def test_a_function_returns_what_its_command_prints(
     made = function()
 
     assert capfd.readouterr() == ("", "")
-    printed = json.loads(command(*words, "--json").out)
-    assert {k: v for k, v in printed.items() if k not in ENVELOPE} == json.loads(
-        json.dumps(as_json(made))
-    )
+    assert printed(command(*words, "--json")) == as_printed(made)
+
+
+def as_printed(made: object) -> Any:
+    return json.loads(json.dumps(as_json(made)))
+
+
+def printed(ended: Result) -> dict[str, Any]:
+    """Return what a command printed, without what every document has."""
+    return {k: v for k, v in json.loads(ended.out).items() if k not in ENVELOPE}
+
+
+def test_a_function_about_quality_returns_what_its_command_prints(
+    repo: Path, sandbox: Sandbox, command: Command, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scene(V8, V10, examples=20)
+    command("eval", "triage/production")
+    capfd.readouterr()
+
+    made = {name: function() for name, (function, _) in QUALITY.items()}
+
+    assert capfd.readouterr() == ("", "")
+    for name, (_, words) in QUALITY.items():
+        assert printed(command(*words, "--json")) == as_printed(made[name]), name
 
 
 def test_a_change_is_made_once_a_function_of_ours_approves(file: Path) -> None:

@@ -39,7 +39,7 @@ _COMMANDS = {
     "scan": "scan_command",
     "eval": "judging",
     "size": "judging",
-    "verify": "judging",
+    "verify": "verify",
     "report": "judging",
     "review": "review_command",
     "init": "starting",

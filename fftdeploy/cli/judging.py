@@ -99,25 +99,6 @@ def size(
     return sizes.report(session, evaluation, eval_report.candidates(evaluation, candidates or []))
 
 
-@command("verify")
-def verify(
-    session: Session,
-    evidence: Annotated[
-        list[str] | None, typer.Argument(help="IDs or files; default: all of it.")
-    ] = None,
-) -> Report:
-    """Recompute the verdicts of evidence, offline.
-
-    \b
-    Examples:
-      fftdeploy verify
-      fftdeploy verify 3f9c2a61d0b7
-    """
-    from fftdeploy.cli import verifying
-
-    return verifying.verify(session, evidence or [])
-
-
 @command("report")
 def report(
     session: Session,

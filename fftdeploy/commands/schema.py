@@ -14,6 +14,7 @@ from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.models import Models
 from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.status import Status
+from fftdeploy.commands.verify import Verified
 from fftdeploy.errors import UsageError
 from fftdeploy.names import nearest
 from fftdeploy.output.results import OMITTED, UNPRINTED
@@ -51,6 +52,7 @@ RESULTS: dict[str, type] = {
     "history": History,
     "models": Models,
     "resolve": Resolved,
+    "verify": Verified,
     "init": Initialized,
     "schema": Schemas,
 }

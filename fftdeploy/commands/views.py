@@ -10,6 +10,7 @@ from fftdeploy.names import FLAT
 from fftdeploy.planning.plan import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
 
+EvidenceID = Annotated[str, {"pattern": "^[0-9a-f]{32}$"}]
 TargetName = Annotated[str, {"pattern": "^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$"}]
 
 

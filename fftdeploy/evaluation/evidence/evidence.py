@@ -5,7 +5,7 @@ the SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import PurePath
@@ -14,8 +14,9 @@ from typing import Any, Literal
 from fftdeploy.errors import ConfigError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence_columns import columns, read_columns
 from fftdeploy.evaluation.evidence.evidence_shape import require_shape
+from fftdeploy.evaluation.gate.statistics import wilson
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.verdict import NEVER_ALLOWED, Verdict
+from fftdeploy.evaluation.verdict import NEVER_ALLOWED, ArmResult, Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.releases.deployments import Bundle
 
@@ -288,9 +289,20 @@ def _evidence(document: Mapping[str, Any]) -> Evidence:
 def same_verdict(stored: Mapping[str, Any], computed: Verdict) -> str:
     """Say what of a stored verdict is not what its answers give; "" if all of it is.
 
-    Wording may change from version to version, so that sentences are not compared.
+    Wording may change from version to version, so that sentences are not compared.  An arm of
+    groups may also have its interval as it once was, of the examples and not of effective units:
+    nothing is decided by it.
     """
-    return next(_differences(dict(stored), computed.as_json(), "verdict"), "")
+    place = next(_differences(dict(stored), computed.as_json(), "verdict"), "")
+    once = replace(computed, arms=tuple(_of_examples(arm) for arm in computed.arms))
+    if place and not any(_differences(dict(stored), once.as_json(), "verdict")):
+        return ""
+    return place
+
+
+def _of_examples(arm: ArmResult) -> ArmResult:
+    low, high = wilson(arm.rate * arm.n, arm.n)
+    return replace(arm, low=low, high=high)
 
 
 _WORDS = frozenset({"headline", "detail", "message", "settling"})

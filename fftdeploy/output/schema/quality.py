@@ -48,30 +48,9 @@ def commands(target: Schema) -> dict[str, tuple[dict[str, Schema], tuple[str, ..
     return {
         "eval": ({"target": target, "evaluations": many(_evaluation())}, ("target", "evaluations")),
         "size": _size(target),
-        "verify": (
-            {"evidence": many({"oneOf": [_whole(_CONSISTENT), _whole(_EDITED)]})},
-            ("evidence",),
-        ),
         "report": _report(),
         "review": _review(),
     }
-
-
-_CONSISTENT: dict[str, Schema] = {
-    "evidence": _SHA,
-    "consistent": {"const": True},
-    "task": text(),
-    "target": text(),
-    "made_at": text(),
-    "candidate": text(),
-    "ruling": {"enum": ["pass", "fail", "inconclusive"]},
-    "since": text(),
-}
-_EDITED: dict[str, Schema] = {
-    "evidence": text(),
-    "consistent": {"enum": [False, None]},
-    "problem": text(),
-}
 
 
 def _evaluation() -> Schema:

@@ -1,0 +1,158 @@
+"""Verify: recompute what evidence says, offline, and say what it is still about."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.views import EvidenceID
+from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError, InconclusiveError, Outcome
+from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, too_old
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.evaluation.verdict import Ruling
+from fftdeploy.output.results import UNPRINTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions(Options):
+    """What may be said to `verify`."""
+
+    evidence: Sequence[str] = field(default=(), kw_only=False)
+    """IDs or files; none for all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsistentEvidence:
+    """Evidence whose answers give its verdict."""
+
+    evidence: EvidenceID
+    consistent: Literal[True] = True
+    task: str
+    target: str
+    made_at: datetime
+    candidate: str
+    ruling: Ruling
+    since: str
+    """What of the repository is not any more what it is about."""
+    is_about_now: bool = field(metadata=UNPRINTED)
+    """Whether all of it is."""
+    stored: Stored = field(metadata=UNPRINTED)
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableEvidence:
+    """A file that says nothing any more."""
+
+    evidence: str
+    consistent: Literal[False] | None
+    """None where it was made under an older rule, and can't be recomputed."""
+    problem: str
+    short: str = field(metadata=UNPRINTED)
+    task: str = field(metadata=UNPRINTED)
+    hint: str = field(metadata=UNPRINTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What became of each piece of evidence that was asked for."""
+
+    evidence: tuple[ConsistentEvidence | UnusableEvidence, ...]
+    outcome: Outcome = field(metadata=UNPRINTED)
+
+
+def run(context: Context, options: VerifyOptions) -> Verified:
+    """Recompute the evidence that is named, or all of it, task by task, the newest first.
+
+    Evidence that does not give its own verdict makes the outcome `config`; that the examples or
+    the gate have changed since is only said: it was true of what it names.
+
+    Raises:
+        UsageError: There is no such evidence.
+        InconclusiveError: It was asked for by name, and was made under an older rule.
+    """
+    folder = EvidenceFolder(context.workspace.folder)
+    # The examples of a task are read once.
+    bars = cache(lambda task: context.quality_bar(context.workspace, f"{task}/"))
+    found: list[ConsistentEvidence | UnusableEvidence] = []
+    older: InconclusiveError | None = None
+    for path in _paths(folder, options.evidence):
+        try:
+            found.append(_consistent(context, bars, folder.read(path)))
+        except InconclusiveError as error:
+            older = older or error
+            found.append(_unusable(path, error, is_consistent=None))
+        except ConfigError as error:
+            found.append(_unusable(path, error, is_consistent=False))
+    is_wrong = any(one.consistent is False for one in found)
+    if older is not None and options.evidence and not is_wrong:
+        raise older
+    return Verified(tuple(found), CONFIG if is_wrong else OK)
+
+
+verify = door(run, VerifyOptions)
+
+
+def _paths(folder: EvidenceFolder, names: Sequence[str]) -> list[Path]:
+    if names:
+        return [folder.locate(name) for name in names]
+    every = [path for task in folder.tasks() for path in folder.paths(task)]
+    return sorted(every, key=lambda path: _made(folder, path), reverse=True)
+
+
+def _made(folder: EvidenceFolder, path: Path) -> tuple[str, str, str]:
+    """Order by task, the newest first; what can not be read has no moment."""
+    try:
+        return path.parent.name, f"{folder.read(path).evidence.made_at}", path.stem
+    except (ConfigError, InconclusiveError):
+        return path.parent.name, "", path.stem
+
+
+def _consistent(
+    context: Context, bars: Callable[[str], QualityBar], stored: Stored
+) -> ConsistentEvidence:
+    evidence = stored.evidence
+    changes = [*_changes(context, bars, stored)]
+    return ConsistentEvidence(
+        evidence=stored.id,
+        task=evidence.task,
+        target=evidence.target,
+        made_at=evidence.made_at,
+        candidate=evidence.candidate.model,
+        ruling=stored.verdict.ruling,
+        since="; ".join(changes) or "as it was",
+        is_about_now=not changes,
+        stored=stored,
+    )
+
+
+def _unusable(
+    path: Path, error: FftdeployError, *, is_consistent: Literal[False] | None
+) -> UnusableEvidence:
+    shown = path.stem[:SHOWN_DIGITS], path.parent.name
+    return UnusableEvidence(path.stem, is_consistent, error.message, *shown, error.hint)
+
+
+def _changes(context: Context, bars: Callable[[str], QualityBar], stored: Stored) -> Iterator[str]:
+    """Say what of the repository is no longer what the evidence is about."""
+    evidence = stored.evidence
+    try:
+        question = bars(evidence.task).question(evidence.candidate, evidence.arms.get("live"))
+    except FftdeployError as error:
+        yield error.message
+        return
+    if evidence.examples.sha != question.examples_sha:
+        yield "examples changed"
+    if evidence.graders_sha != question.graders_sha:
+        yield "graders changed"
+    if evidence.gate_sha != question.gate_sha:
+        yield "gate changed"
+    for name, bundle in evidence.arms.items():
+        if bundle.profile and context.workspace.sha(bundle.profile) != bundle.profile_sha:
+            yield f"profile of {name} changed"
+    if problem := too_old(evidence, question.max_age, context.now()):
+        yield problem
