@@ -265,7 +265,7 @@ def naive(text: str, before: Target, after: Target) -> str:
         table["profile"] = after.profile
     else:
         table.pop("profile", None)
-    for key, row in (("releases", edit._release), ("holds", edit._hold)):
+    for key, row in (("releases", edit._row), ("holds", edit._row)):
         old, rows = getattr(before, key), getattr(after, key)
         if len(rows) > len(old):
             new = tomlkit.inline_table()

@@ -11,6 +11,9 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.formats import document, keys
 from fftdeploy.formats.keys import key
 from fftdeploy.formats.kinds import FLAG, LINE, NAME, many, number, span, whole
+from fftdeploy.releases import deployments
+from fftdeploy.releases.deployments import Target
+from fftdeploy.routing import runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +101,27 @@ def test_what_is_refused_has_its_place_and_the_schema_refuses_it_too(
     written = {"label": "a", pair[0]: pair[1]} if pair else {}
     assert not jsonschema.Draft202012Validator(DIAL.schema).is_valid(written)
     assert jsonschema.Draft202012Validator(DIAL.schema).is_valid({"label": "a"}), "the control"
+
+
+VALUES = [1, True, "m", "ftjob-x", "org/m", "openai", "azure", "Prompt", "job", "p", "a\nb", [], {}]
+ROWS = [[], [{}], [1], [{"n": 1}], [{"n": "1"}], {}, "x"]
+USED = {
+    **dict.fromkeys(("model", "profile", "provider"), VALUES),
+    "releases": ROWS,
+    "holds": [[], [{}], [1], {}],
+}
+"""What `resolve` asks of a target without this reader, for it pays for no import but its own."""
+
+
+@pytest.mark.parametrize(("key", "value"), [(k, v) for k, values in USED.items() for v in values])
+def test_resolve_takes_of_its_few_keys_what_is_declared(key: str, value: Any) -> None:
+    table = {"model": "m", key: value}
+    doc = document.parse(b"[t.e]\nmodel = 1\n", "d.toml")
+    is_declared = True
+    try:
+        deployments.check_target(doc, ("t", "e"), table)
+    except ConfigError:
+        is_declared = False
+
+    assert runtime._is_plain(table) == is_declared
+    assert key in keys.keys_of(Target)

@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fftdeploy import names
@@ -124,34 +124,11 @@ class Document:
             raise self.wrong_type((*path, key), value, "a string")
         return value
 
-    def line_of_text(self, table: Mapping[str, Any], path: Path, key: str) -> str:
-        """Return the string `key`: one line of 1 to 500 characters without hidden ones."""
-        value = self.string(table, path, key)
-        if problem := text_problem(value):
-            raise self.error((*path, key), f"{key!r} {problem}")
-        return value
-
     def name(self, value: str, path: Path) -> str:
         """Return `value` if it can name a task, environment, profile or provider."""
         if problem := names.name_problem(value):
             raise self.error(path, problem)
         return value
-
-    def time(self, table: Mapping[str, Any], path: Path, key: str) -> datetime:
-        """Return the required time `key` in UTC; a time without an offset is refused."""
-        value = table.get(key)
-        if value is None:
-            raise self.error(path, f"{key!r} is missing", f"add {key} = 2026-11-21T08:30:00Z")
-        if type(value) is not datetime:
-            raise self.wrong_type((*path, key), value, "a time")
-        if value.tzinfo is None:
-            raise self.error(
-                (*path, key), f"{key!r} has no offset", f"write {value.isoformat()}Z for UTC"
-            )
-        try:
-            return value.astimezone(UTC)
-        except OverflowError:
-            raise self.error((*path, key), f"{key!r} is outside the calendar in UTC") from None
 
     def table(self, value: Any, path: Path, what: str = "a table") -> dict[str, Any]:
         """Return `value` if it is a table."""

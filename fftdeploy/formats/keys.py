@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from fftdeploy.formats.document import Document, Path
+from fftdeploy.names import FLAT
 from fftdeploy.times import short_duration
 
 Schema = dict[str, Any]
@@ -53,25 +54,45 @@ class Key:
     default: Any = _NO_DEFAULT
     shown: str = ""
     """The default in words, for the page, where its value says nothing."""
+    group: str = ""
+    """Keys of one group are all there, or none."""
+    after: str = ""
+    """The key that it stands behind in the file, where that is not the one declared before it."""
     attribute: str = ""
+    within: str = ""
+    """The attribute that holds it, where its table is written inline."""
 
 
 def key(means: str, kind: Kind, default: Any = _NO_DEFAULT, **more: Any) -> Any:
     """Declare a field of a dataclass as a key, required without a default; `more` is of `Key`."""
+    only: dict[str, Any] = {}
     declared = Key(means, kind, default=default, **{"required": default is _NO_DEFAULT, **more})
-    metadata = {"key": declared}
-    if default is _NO_DEFAULT:
-        return field(metadata=metadata)
     if isinstance(default, dict):
-        return field(default_factory=dict, metadata=metadata)
-    return field(default=default, metadata=metadata)
+        only["default_factory"] = dict
+    elif default is not _NO_DEFAULT:
+        only["default"] = default
+    return field(metadata={"key": declared}, **only)
+
+
+def inline(declared: type[Any]) -> Any:
+    """Declare a field whose own keys stand beside the others."""
+    return field(metadata={**FLAT, "inline": declared})
 
 
 @cache
 def keys_of(table: type[Any]) -> Mapping[str, Key]:
-    """Return the keys of a declared table by their names in the file."""
-    declared = {each.name: each.metadata["key"] for each in fields(table) if each.metadata}
-    return {key.name or name: replace(key, attribute=name) for name, key in declared.items()}
+    """Return the keys of a declared table by their names in the file, in its order."""
+    found = {}
+    for each in fields(table):
+        if key := each.metadata.get("key"):
+            found[key.name or each.name] = replace(key, attribute=each.name)
+        elif inner := each.metadata.get("inline"):
+            found |= {n: replace(k, within=each.name) for n, k in keys_of(inner).items()}
+    order = [name for name, key in found.items() if not key.after]
+    for name, key in found.items():
+        if key.after:
+            order.insert(order.index(key.after) + 1, name)
+    return {name: found[name] for name in order}
 
 
 def read_keys(
@@ -102,18 +123,66 @@ def read_keys(
 
 
 def table(
-    declared: type, what: str = "a table", later: tuple[str, ...] = (), check: Check | None = None
+    declared: type,
+    what: str = "a table",
+    later: tuple[str, ...] = (),
+    check: Check | None = None,
+    **schema: Any,
 ) -> Kind:
-    """Return the kind of a table that is declared by a dataclass, which it is read into."""
-    keys = keys_of(declared)
+    """Return the kind of a table that is declared by a dataclass, which it is read into.
+
+    Args:
+        declared: The dataclass.
+        what: What it must be, for the message where it is no table.
+        later: Keys of a later version.
+        check: Raises for what its values don't say together.
+        schema: How JSON Schema says that.
+    """
+    keys, groups, inner = keys_of(declared), _groups(keys_of(declared)), _inlined(declared)
 
     def read(doc: Document, path: Path, value: Any) -> Any:
         said = read_keys(doc, path, value, keys, what, later)
+        for group in groups:
+            there = [name for name in group if name in value]
+            if there and len(there) != len(group):
+                *most, last = map(repr, group)
+                message = f"{', '.join(most)} and {last} go together"
+                raise doc.error((*path, there[0]), message)
         if check:
             check(doc, path, said)
+        for attribute, kind, own in inner:
+            said[attribute] = kind(**{name: said.pop(name) for name in own if name in said})
         return declared(**said)
 
-    return Kind(read, table_schema(keys))
+    together = {name: [n for n in group if n != name] for group in groups for name in group}
+    schema |= {"dependentRequired": together} if together else {}
+    return Kind(read, {**table_schema(keys), **schema})
+
+
+def _groups(keys: Mapping[str, Key]) -> list[list[str]]:
+    groups = dict.fromkeys(key.group for key in keys.values() if key.group)
+    return [[name for name, key in keys.items() if key.group == group] for group in groups]
+
+
+def _inlined(declared: type) -> list[tuple[str, type, list[str]]]:
+    inner = {
+        each.name: each.metadata["inline"] for each in fields(declared) if "inline" in each.metadata
+    }
+    return [
+        (name, kind, [key.attribute for key in keys_of(kind).values()])
+        for name, kind in inner.items()
+    ]
+
+
+def written(value: Any) -> dict[str, Any]:
+    """Return what a file says of a declared value: its keys in order, without their defaults."""
+    said = {}
+    for name, key in keys_of(value.__class__).items():
+        owner = getattr(value, key.within) if key.within else value
+        found = getattr(owner, key.attribute)
+        if key.required or found != key.default:
+            said[name] = list(found) if isinstance(found, tuple) else found
+    return said
 
 
 def table_schema(keys: Mapping[str, Key]) -> Schema:

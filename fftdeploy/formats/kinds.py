@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from fftdeploy import names
@@ -41,6 +42,30 @@ DAY = Kind(
     {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$", "format": "date"},
     "2026-12-20",
 )
+
+
+def _read_time(doc: Document, path: Path, value: Any) -> datetime:
+    moment: datetime = _moment(doc, path, value)
+    if moment.tzinfo is None:
+        hint = f"write {moment.isoformat()}Z for UTC"
+        raise doc.error(path, f"{path[-1]!r} has no offset", hint)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise doc.error(path, f"{path[-1]!r} is outside the calendar in UTC") from None
+
+
+_moment = of_type(datetime, wanted="a time")
+TIME = Kind(
+    _read_time,
+    {
+        "type": "string",
+        "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$",
+        "format": "date-time",
+    },
+    "2026-11-21T08:30:00Z",
+)
+"""A time with an offset, read into UTC."""
 STRING = Kind(_text, {"type": "string"}, '"..."')
 
 
@@ -66,7 +91,7 @@ def text(
 
 LINE = text(text_problem, named=True, **_LINES)
 NAME = text(names.name_problem, pattern=NAMES)
-MODEL = text(names.model_problem, pattern=_MODELS)
+MODEL = text(lru_cache(maxsize=1024)(names.model_problem), pattern=_MODELS)
 
 
 def choice(choices: Sequence[str]) -> Kind:
@@ -76,7 +101,7 @@ def choice(choices: Sequence[str]) -> Kind:
     def read(doc: Document, path: Path, value: Any) -> Any:
         if _text(doc, path, value) not in choices:
             near = names.nearest(value, list(choices))
-            raise doc.error(path, f"{path[-1]!r} is {named}", near and f"did you mean {near!r}?")
+            raise doc.error(path, f"{key_of(path)} is {named}", near and f"did you mean {near!r}?")
         return value
 
     return Kind(read, {"enum": list(choices)}, f'"{choices[0]}"')
@@ -123,7 +148,7 @@ def whole(least: int, most: int, said: str = "") -> Kind:
 
     def read(doc: Document, path: Path, value: Any) -> int:
         if not least <= _whole(doc, path, value) <= most:
-            raise doc.error(path, f"{path[-1]!r} must be {said}")
+            raise doc.error(path, f"{path[-1]!r} must be {said}, not {str(value)[:20]}")
         return int(value)
 
     return Kind(read, {"type": "integer", "minimum": least, "maximum": most})

@@ -326,9 +326,7 @@ def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:
         )
     lifted = frozenset(chosen)
     holds = tuple(
-        replace(hold, lifted=actor.now, lifted_by=actor.by, lifted_why=actor.why or "")
-        if hold in lifted
-        else hold
+        hold.lift(actor.now, actor.by, actor.why or "") if hold in lifted else hold
         for hold in target.holds
     )
     return Plan(target, replace(target, holds=holds))

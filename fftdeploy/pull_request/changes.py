@@ -148,7 +148,7 @@ def _holds(old: Target, new: Target) -> Iterator[TargetChange]:
         if hold in known:
             continue
         place = ("holds", index)
-        before = _unlifted(hold)
+        before = hold.unlifted
         if hold.lifted is not None and missing[before]:
             missing[before] -= 1
             what = f"the hold on {_held(hold)} was lifted by {hold.lifted_by}: {hold.lifted_why}"
@@ -161,10 +161,6 @@ def _holds(old: Target, new: Target) -> Iterator[TargetChange]:
     for hold in missing.elements():
         what = f"the hold on {_held(hold)} was removed or rewritten: `unhold` lifts one"
         yield TargetChange("unexplained", new, what, ("holds",))
-
-
-def _unlifted(hold: Hold) -> Hold:
-    return replace(hold, lifted=None, lifted_by=None, lifted_why=None)
 
 
 def _held(hold: Hold) -> str:

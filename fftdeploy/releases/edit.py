@@ -8,7 +8,7 @@ was meant.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ import tomlkit
 from fftdeploy.errors import ConfigError
 from fftdeploy.formats import positions, toml_reader
 from fftdeploy.formats.document import Document
+from fftdeploy.formats.keys import written
 from fftdeploy.formats.positions import Statement
 from fftdeploy.names import OPENAI
 from fftdeploy.releases.deployments import Hold, Release, Target
@@ -187,7 +188,7 @@ def _intended(data: Mapping[str, Any], before: Target | None, after: Target) -> 
     table = dict(task.get(after.environment, {}))
     scalars = _scalars(after, table)
     table = {key: value for key, value in table.items() if key not in _SCALARS} | scalars
-    releases = [_release(row) for row in _new_releases(before, after)]
+    releases = [_row(row) for row in _new_releases(before, after)]
     if releases:
         table["releases"] = releases + table.get("releases", [])
     new, kept = _new_holds(before, after)
@@ -195,18 +196,17 @@ def _intended(data: Mapping[str, Any], before: Target | None, after: Target) -> 
         rows = [
             {**row, **lifting} for row, lifting in zip(table.get("holds", []), kept, strict=True)
         ]
-        table["holds"] = [_hold(hold) for hold in new] + rows
+        table["holds"] = [_row(hold) for hold in new] + rows
     return {**data, after.task: {**task, after.environment: table}}
 
 
 def _scalars(target: Target, written: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Return what the lines `model`, `profile` and `provider` must say; most say no provider."""
     implied = target.provider == OPENAI and (written or {}).get("provider") != OPENAI
-    return _row(
-        model=target.model,
-        profile=target.profile,
-        provider=None if implied else target.provider,
-    )
+    said = {"model": target.model, "profile": target.profile, "provider": target.provider}
+    if implied:
+        del said["provider"]
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def _new_releases(before: Target | None, after: Target) -> Sequence[Release]:
@@ -229,54 +229,16 @@ def _new_holds(before: Target | None, after: Target) -> tuple[Sequence[Hold], li
 
 
 def _lifting(was: Hold, now: Hold) -> dict[str, Any]:
-    if was == now:
-        return {}
-    lifted = replace(was, lifted=now.lifted, lifted_by=now.lifted_by, lifted_why=now.lifted_why)
-    if was.lifted is not None or lifted != now:
+    if was != now and (was.lifted is not None or was != now.unlifted):
         raise EditError(f"a hold on {was.model} would be changed")
-    return _row(lifted=now.lifted, lifted_by=now.lifted_by, lifted_why=now.lifted_why)
+    return {key: value for key, value in _row(now).items() if key not in _row(was)}
 
 
-def _release(release: Release) -> dict[str, Any]:
-    bundle = release.bundle
-    return _row(
-        n=release.n,
-        model=bundle.model,
-        provider=None if bundle.provider == OPENAI else bundle.provider,
-        profile=bundle.profile,
-        profile_sha=bundle.profile_sha,
-        at=release.at,
-        by=release.by,
-        via=release.via,
-        job=release.job,
-        to=release.to,
-        evidence=release.evidence,
-        why=release.why,
-        verified=None if release.verified else False,
-        overrides=list(release.overrides) or None,
-    )
-
-
-def _hold(hold: Hold) -> dict[str, Any]:
-    return _row(
-        model=hold.model,
-        provider=None if hold.provider == OPENAI else hold.provider,
-        release=hold.release,
-        since=hold.since,
-        by=hold.by,
-        why=hold.why,
-        until=hold.until,
-        lifted=hold.lifted,
-        lifted_by=hold.lifted_by,
-        lifted_why=hold.lifted_why,
-    )
-
-
-def _row(**values: Any) -> dict[str, Any]:
+def _row(record: Release | Hold) -> dict[str, Any]:
+    """Return what the row of a release or a hold says."""
     return {
         key: value.astimezone(UTC).replace(microsecond=0) if isinstance(value, datetime) else value
-        for key, value in values.items()
-        if value is not None
+        for key, value in written(record).items()
     }
 
 
@@ -309,8 +271,8 @@ def _changes(fragment: _Fragment, before: Target, after: Target) -> list[Splice]
             for key in _SCALARS
             for splice in _set(fragment, key, _scalars(after, fragment.table).get(key))
         ),
-        *_prepend(fragment, "releases", _rows(map(_release, _new_releases(before, after)))),
-        *_prepend(fragment, "holds", _rows(map(_hold, new))),
+        *_prepend(fragment, "releases", _rows(map(_row, _new_releases(before, after)))),
+        *_prepend(fragment, "holds", _rows(map(_row, new))),
         *_extend(fragment, "holds", kept),
     ]
 
@@ -389,8 +351,8 @@ def _new_table(text: str, target: Target) -> Splice:
     lines = [f"[{target.task}.{target.environment}]"]
     lines += [f"{key} = {_value(value)}" for key, value in _scalars(target).items()]
     for key, rows in (
-        ("releases", _rows(map(_release, target.releases))),
-        ("holds", _rows(map(_hold, target.holds))),
+        ("releases", _rows(map(_row, target.releases))),
+        ("holds", _rows(map(_row, target.holds))),
     ):
         if rows:
             lines += [f"{key} = [", *(_INDENT + row for row in rows), "]"]

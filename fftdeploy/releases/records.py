@@ -5,27 +5,75 @@ releases and holds newest first.  A target may have 40,000 of them, so what is a
 is worked out for all in one pass, once for a `Target`.
 """
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import groupby
+from typing import Any
 
-from fftdeploy.names import FLAT, OPENAI
+from fftdeploy import names
+from fftdeploy.formats.document import Document, Path
+from fftdeploy.formats.keys import Kind, Schema, inline, key, table
+from fftdeploy.formats.kinds import LINE, MODEL, NAME, TIME, choice, many, text, whole
+from fftdeploy.names import OPENAI
 
+OVERRIDES = ("freeze", "soak", "order", "runway", "inconclusive")
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_DIGEST = re.compile("[0-9a-f]{32}")
+
+
+def _read_provider(doc: Document, path: Path, value: Any) -> str:
+    if NAME.read(doc, path, value) != OPENAI:
+        raise doc.error(
+            path,
+            f"provider {value!r} is not in this version of fftdeploy",
+            "this version knows `openai` only",
+            "later",
+        )
+    return OPENAI
+
+
+def _refuse_proof(doc: Document, path: Path, value: Any) -> bool:
+    if value is not False:
+        raise doc.error(
+            path,
+            "'verified' can only be false: a file can't claim a proof",
+            "remove it; `fftdeploy check` asks the API",
+        )
+    return False
+
+
+def _via_problem(value: str) -> str:
+    return "" if value in {"model", "job", "rollback", "adopt"} else names.name_problem(value)
+
+
+def _digest_problem(value: str) -> str:
+    return "" if _DIGEST.fullmatch(value) else "must be 32 lower-case hex digits"
+
+
+_PROVIDER = Kind(_read_provider, {"const": OPENAI})
+_UNVERIFIED = Kind(_refuse_proof, {"const": False})
+_VIA = text(_via_problem, pattern="^(?!version$)[a-z0-9][a-z0-9_-]{0,62}$")
+_JOB = text(names.job_problem, pattern="^ftjob-[A-Za-z0-9_-]{1,200}$")
+_SHA = text(_digest_problem, named=True, pattern="^[0-9a-f]{32}$")
+_NUMBER = whole(1, 2**53 - 1, "from 1 to 2**53")
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """What is really deployed: equal bundles are the same deployment."""
 
-    model: str
-    provider: str = OPENAI
-    profile: str | None = None
-    profile_sha: str | None = None
-    """First 32 hex digits of the SHA-256 of the profile's canonical content."""
+    model: str = key("The model that it made live.", MODEL)
+    provider: str = key("Who hosts it.", _PROVIDER, OPENAI)
+    profile: str | None = key(
+        "The prompt it was released with: profiles/NAME.toml.", NAME, None, group="profile"
+    )
+    profile_sha: str | None = key(
+        "The hash of the prompt's content: 32 hex digits.", _SHA, None, group="profile"
+    )
 
     def __str__(self) -> str:
         parts = [self.model]
@@ -40,33 +88,53 @@ class Bundle:
 class Release:
     """One record of a bundle made live in a target; never edited."""
 
-    n: int
-    bundle: Bundle = field(metadata=FLAT)
-    at: datetime
-    by: str
-    via: str
-    job: str | None = None
-    evidence: str | None = None
-    why: str | None = None
-    to: int | None = None
-    verified: bool = True
-    overrides: tuple[str, ...] = ()
+    n: int = key("The release's number; numbers go down the list, and gaps are allowed.", _NUMBER)
+    bundle: Bundle = inline(Bundle)
+    at: datetime = key("When that was.", TIME)
+    by: str = key("Who made it live.", LINE)
+    via: str = key("How it came here: an environment, or model, job, rollback, adopt.", _VIA)
+    job: str | None = key("The fine-tuning job it came from.", _JOB, None)
+    evidence: str | None = key("The evaluation it passed: 32 hex digits.", _SHA, None)
+    why: str | None = key("The reason.", LINE, None)
+    to: int | None = key(
+        "The older release that was gone back to, with `rollback` and `adopt`.",
+        _NUMBER,
+        None,
+        after="job",
+    )
+    verified: bool = key(
+        "Only ever `false`: nobody asked the API.", _UNVERIFIED, True, shown="it was proved"
+    )
+    overrides: tuple[str, ...] = key(
+        "Rules that were set aside for it.",
+        many(choice(OVERRIDES), "A rule.", "an array of strings"),
+        (),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A block on a model, or on one release's bundle; active unless lifted or past `until`."""
 
-    model: str
-    since: datetime
-    by: str
-    why: str
-    provider: str = OPENAI
-    release: int | None = None
-    until: datetime | None = None
-    lifted: datetime | None = None
-    lifted_by: str | None = None
-    lifted_why: str | None = None
+    model: str = key("The model that is blocked.", MODEL)
+    since: datetime = key("When it was put on hold.", TIME)
+    by: str = key("Who did that.", LINE)
+    why: str = key("The reason.", LINE)
+    provider: str = key("Who hosts it.", _PROVIDER, OPENAI, after="model")
+    release: int | None = key("Block only this release's bundle.", _NUMBER, None, after="provider")
+    until: datetime | None = key("When the hold ends by itself.", TIME, None)
+    lifted: datetime | None = key("When it was lifted.", TIME, None, group="lifting")
+    lifted_by: str | None = key("Who did that.", LINE, None, group="lifting")
+    lifted_why: str | None = key("The reason.", LINE, None, group="lifting")
+
+    def lift(self, at: datetime, by: str, why: str) -> "Hold":
+        """Return this hold as one that `by` has lifted."""
+        return replace(self, lifted=at, lifted_by=by, lifted_why=why)
+
+    @property
+    def unlifted(self) -> "Hold":
+        """This hold as it was before it was lifted."""
+        return replace(self, lifted=None, lifted_by=None, lifted_why=None)
 
     @property
     def end(self) -> datetime:
@@ -78,17 +146,55 @@ class Hold:
         return self.lifted is None and now < self.end
 
 
+def _check_via(doc: Document, path: Path, said: dict[str, Any]) -> None:
+    via, to = said["via"], said.get("to")
+    if via == "rollback" and to is None:
+        raise doc.error(path, "a release by rollback needs 'to'", "add the release it went back to")
+    if to is not None and via not in {"rollback", "adopt"}:
+        raise doc.error((*path, "to"), f"'to' goes with rollback and adopt, not with {via!r}")
+    if to is not None and to >= said["n"]:
+        raise doc.error((*path, "to"), f"'to' must be an older release than {said['n']}")
+    if (via == "job") != ("job" in said):
+        raise doc.error((*path, "via"), 'via = "job" and \'job = "ftjob-..."\' go together')
+
+
+def _if_via(value: str, then: Schema, otherwise: Schema) -> Schema:
+    return {"if": {"properties": {"via": {"const": value}}}, "then": then, "else": otherwise}
+
+
+RELEASE = table(
+    Release,
+    "an inline table",
+    check=_check_via,
+    allOf=[
+        _if_via("job", {"required": ["job"]}, {"not": {"required": ["job"]}}),
+        _if_via("rollback", {"required": ["to"]}, {}),
+        {
+            "if": {"required": ["to"]},
+            "then": {"properties": {"via": {"enum": ["rollback", "adopt"]}}},
+        },
+    ],
+)
+HOLD = table(Hold, "an inline table")
+
+
 @dataclass(frozen=True)
 class Target:
     """A task in an environment: what is live there, and its releases and holds."""
 
     task: str
     environment: str
-    model: str
-    provider: str = OPENAI
-    profile: str | None = None
-    releases: tuple[Release, ...] = ()
-    holds: tuple[Hold, ...] = ()
+    model: str = key("The model that is live.", MODEL)
+    provider: str = key("Who hosts it.", _PROVIDER, OPENAI)
+    profile: str | None = key("The prompt it is called with: profiles/NAME.toml.", NAME, None)
+    releases: tuple[Release, ...] = key(
+        "What was made live, newest first; rows are only ever added, on top.",
+        many(RELEASE, "One release.", "an array of releases"),
+        (),
+    )
+    holds: tuple[Hold, ...] = key(
+        "What may not be made live.", many(HOLD, "One hold.", "an array of holds"), ()
+    )
 
     def __str__(self) -> str:
         return f"{self.task}/{self.environment}"

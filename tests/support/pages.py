@@ -29,7 +29,7 @@ from fftdeploy.policy.gate_rules import GATE, Budgets, Floors, GateRules
 from fftdeploy.policy.globs import Scan
 from fftdeploy.policy.policy import Policy, Rules, Task
 from fftdeploy.policy.prices import Price
-from fftdeploy.releases.deployments import Bundle
+from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 COMMANDS = (
@@ -97,6 +97,9 @@ TABLES = {
     "floors": Floors,
     "budgets": Budgets,
     "price": Price,
+    "target": Target,
+    "release": Release,
+    "hold": Hold,
 }
 """What the reference pages have a table of keys of."""
 
@@ -289,7 +292,7 @@ def _read_all(screen: int) -> str:
 
 
 TOURS = ("README.md", "docs/pull-requests.md")
-REFERENCES = ("docs/reference/policy.md",)
+REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md")
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}
 
 if __name__ == "__main__":
