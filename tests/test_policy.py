@@ -8,7 +8,8 @@ from scenes import V7, V8, V9, hold, past, row, table
 
 from fftdeploy import times
 from fftdeploy.errors import ConfigError
-from fftdeploy.planning import bundles
+from fftdeploy.planning import breaches, bundles
+from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Freeze, Policy, Rules, Task
 from fftdeploy.releases import deployments
@@ -147,9 +148,11 @@ ORDER = [
 )
 def test_order(text: str, model: str, met: bool) -> None:
     rules = Rules(("staging",))
-    breach = policy.order_breach(rules, "t", Bundle(model), file(text), live, STORY_NOW)
+    breach = SourceRules(rules, "t", file(text), live).order_breach(Bundle(model), STORY_NOW)
     assert (breach is None) == met
-    assert policy.order_breach(Rules(), "t", Bundle(model), file(text), live, STORY_NOW) is None
+    assert (
+        SourceRules(Rules(), "t", file(text), live).order_breach(Bundle(model), STORY_NOW) is None
+    )
 
 
 # `row` makes release n live 40 - n days before the story.
@@ -175,7 +178,7 @@ def test_soak_is_the_newest_unbroken_stretch(text: str, model: str, span: timede
     assert target.soaked(Bundle(model), live(target), STORY_NOW) == span
     for asked, met in ((span, True), (span + timedelta(seconds=1), False)):
         rules = Rules(("staging",), soak=asked)
-        breach = policy.soak_breach(rules, "t", Bundle(model), found, live, STORY_NOW)
+        breach = SourceRules(rules, "t", found, live).soak_breach(Bundle(model), STORY_NOW)
         was_there = model in text and (span or not asked)
         assert (breach is None) == ((met and bool(was_there)) or not asked)
 
@@ -193,7 +196,7 @@ def test_a_freeze_is_days_in_utc_both_included(now: str, frozen: bool) -> None:
     rules = parsed(
         ENV + 'freeze = [{ from = 2026-12-20, to = 2027-01-03, why = "holidays" }]'
     ).rules("production")
-    breach = policy.freeze_breach(rules, datetime.fromisoformat(now))
+    breach = breaches.freeze_breach(rules, datetime.fromisoformat(now))
     assert (breach is not None) == frozen
 
 
@@ -209,7 +212,7 @@ def test_a_freeze_is_days_in_utc_both_included(now: str, frozen: bool) -> None:
     ],
 )
 def test_runway(asked: int, days: int | None, short: bool) -> None:
-    assert (policy.runway_breach(Rules(min_runway_days=asked), days) is not None) == short
+    assert (breaches.runway_breach(Rules(min_runway_days=asked), days) is not None) == short
 
 
 @pytest.mark.parametrize(
@@ -240,10 +243,11 @@ def test_allow_overrides_is_inherited() -> None:
 def test_a_breach_is_what_override_names() -> None:
     rules = Rules(("staging",), soak=DAY, min_runway_days=30)
     found = file(past("t/dev", V7))
-    breaches = [
-        policy.order_breach(rules, "t", Bundle(V7), found, live, STORY_NOW),
-        policy.soak_breach(rules, "t", Bundle(V7), found, live, STORY_NOW),
-        policy.runway_breach(rules, 3),
+    sources = SourceRules(rules, "t", found, live)
+    every = [
+        sources.order_breach(Bundle(V7), STORY_NOW),
+        sources.soak_breach(Bundle(V7), STORY_NOW),
+        breaches.runway_breach(rules, 3),
     ]
-    assert [breach and breach.code for breach in breaches] == ["order", "soak", "runway"]
-    assert {*deployments.OVERRIDES} >= {breach.code for breach in breaches if breach}
+    assert [breach and breach.code for breach in every] == ["order", "soak", "runway"]
+    assert {*deployments.OVERRIDES} >= {breach.code for breach in every if breach}

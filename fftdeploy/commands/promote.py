@@ -9,12 +9,11 @@ from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
 from fftdeploy.commands.gate_of_change import Gate
-from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, PolicyError, UsageError
-from fftdeploy.planning import bundles, plan
+from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, UsageError
+from fftdeploy.planning import breaches, bundles, plan
+from fftdeploy.planning.breaches import Breach, SourceRules
 from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor, Plan
-from fftdeploy.policy import policy
-from fftdeploy.policy.policy import Breach
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases.deployments import OVERRIDES, Bundle, Target
 
@@ -88,6 +87,7 @@ class _Promotion:
         self.target = self.workspace.deployments.find(change.name)
         sources = {*self.rules.sources, options.source or environment}
         change.made_from = tuple(f"{task}/{source}" for source in sources)
+        self.sources = SourceRules(self.rules, task, self.workspace.deployments, self._live)
         self.fresh = False
         self.lifted: set[str] = set()
         """Rules that do not apply because what is live is dead, and that was said."""
@@ -96,7 +96,7 @@ class _Promotion:
         """Promote, or say why not; the file is as it was unless this says it WAS changed."""
         self._check_flags()
         self._require_target()
-        self._check_overrides()
+        breaches.require_allowed(self.options.overrides, self.rules, self.key[1])
         if self.target is not None:
             plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
         if self.options.job is not None:
@@ -108,7 +108,7 @@ class _Promotion:
         made = self._plan(source, (), self.change.actor)
         self.change.preflight()
         drafted = self.change.draft(made)
-        self._refuse_held_at_source(source)
+        self.sources.refuse_held(source.bundle, self.change.actor.now)
         self._pass(self._offline_breaches(source, self.change.actor.now))
         self._expect_current()
         gate = self._gate()
@@ -159,15 +159,7 @@ class _Promotion:
 
     def _check_flags(self) -> None:
         options = self.options
-        for given in options.overrides:
-            if given not in OVERRIDES:
-                near = names.nearest(given, list(OVERRIDES))
-                raise UsageError(
-                    f"--override {given!a} is not one of {', '.join(OVERRIDES)}",
-                    hint=f"did you mean {near}?" if near else "",
-                )
-        if options.overrides and not self.change.why:
-            raise UsageError("--override needs a reason", hint='add --why "TEXT"', code="why")
+        breaches.require_known(options.overrides, self.change.why)
         if options.model is not None:
             bundles.require_model_id(options.model)
         if options.job is not None and (problem := names.job_problem(options.job)):
@@ -179,14 +171,6 @@ class _Promotion:
                 f"provider {options.provider!a} is not in this version of fftdeploy",
                 hint="this version knows `openai` only",
                 code="later",
-            )
-
-    def _check_overrides(self) -> None:
-        if self.options.overrides and not self.rules.allow_overrides:
-            raise PolicyError(
-                f"overrides are forbidden in {self.key[1]}",
-                hint="`allow_overrides = false` in fftdeploy.toml",
-                code="allow-overrides",
             )
 
     def _require_why(self) -> None:
@@ -256,29 +240,11 @@ class _Promotion:
             code="expect-current",
         )
 
-    def _refuse_held_at_source(self, source: BundleSource) -> None:
-        """Refuse what every source that has it holds; no override lifts a hold."""
-        now, task = self.change.actor.now, self.key[0]
-        deployments = self.workspace.deployments
-        held = policy.hold_at_source(self.rules, task, source.bundle, deployments, now)
-        facts = (self.rules, task, source.bundle, deployments, self._live, now)
-        if held is None or policy.order_breach(*facts) is None:
-            return
-        target, hold = held
-        raise PolicyError(
-            f"{source.bundle.model} is on hold in {target} since {hold.since:%Y-%m-%d}, "
-            f"by {hold.by}: {hold.why}",
-            hint=f"lift it first: fftdeploy unhold {target} {source.bundle.model} --why TEXT",
-            where=str(target),
-            code="hold",
-        )
-
     def _offline_breaches(self, source: BundleSource, now: datetime) -> list[Breach]:
-        facts = (self.rules, self.key[0], source.bundle, self.workspace.deployments)
         found = [
-            policy.freeze_breach(self.rules, now),
-            policy.order_breach(*facts, self._live, now),
-            policy.soak_breach(*facts, self._live, now),
+            breaches.freeze_breach(self.rules, now),
+            self.sources.order_breach(source.bundle, now),
+            self.sources.soak_breach(source.bundle, now),
         ]
         named, sources = self.options.source, self.rules.sources
         if named and sources and named not in sources:
@@ -289,33 +255,23 @@ class _Promotion:
     def _breaches(self, source: BundleSource, readiness: "Readiness") -> list[Breach]:
         """List every breach at the moment that the API says it is, which may not be ours."""
         now = self.change.context.now()
-        short = policy.runway_breach(self.rules, readiness.runway_days(now.date()))
+        short = breaches.runway_breach(self.rules, readiness.runway_days(now.date()))
         return [*self._offline_breaches(source, now), *([short] if short else [])]
 
-    def _pass(self, breaches: list[Breach]) -> tuple[str, ...]:
-        """Return the overrides that `breaches` used up.
+    def _pass(self, found: list[Breach]) -> tuple[str, ...]:
+        """Return the overrides that the breaches `found` used up.
 
         Raises:
             PolicyError: A breach that no override names, and what is live is not dead.
         """
-        left = [breach for breach in breaches if breach.code not in self.options.overrides]
-        if left and not self._live_is_dead(left):
-            codes = ",".join(sorted({breach.code for breach in left}))
-            ways = dict.fromkeys(breach.way for breach in left)
-            steps = [way for way in ways if f"{way}, then wait" not in ways]
-            aside = f'or set it aside: --override {codes} --why "TEXT"'
-            if not self.rules.allow_overrides:
-                aside = "overrides are forbidden here"
-            raise PolicyError(
-                f"{self.change.name}: {'; '.join(breach.message for breach in left)}",
-                hint=f"{', then '.join(steps)}, {aside}",
-                code=left[0].code,
-            )
-        used = {breach.code for breach in breaches} - {breach.code for breach in left}
+        left = [breach for breach in found if breach.code not in self.options.overrides]
+        if left and not self._live_is_dead({breach.code for breach in left}):
+            raise breaches.refusal(self.change.name, left, self.rules)
+        used = {breach.code for breach in found} - {breach.code for breach in left}
         return tuple(code for code in OVERRIDES if code in used)
 
-    def _live_is_dead(self, breaches: list[Breach]) -> bool:
-        """Tell whether there is nothing to protect: what is live was proved dead."""
+    def _live_is_dead(self, codes: set[str]) -> bool:
+        """Tell whether there is nothing that `codes` protect: what is live was proved dead."""
         context = self.change.context
         if self.target is None or not context.has_key:
             return False
@@ -323,7 +279,6 @@ class _Promotion:
             found = self._prover().prove(self.change.question(self._live(self.target), probe=False))
         except FftdeployError:  # the policy's answer stands, whatever the API is up to
             return False
-        codes = {breach.code for breach in breaches}
         if found.dead and codes - self.lifted:
             lifted = ", ".join(sorted(codes - self.lifted))
             context.console.note(f"note: {self.target.model} is dead: no {lifted} protects it")

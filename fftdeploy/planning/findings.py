@@ -15,6 +15,7 @@ from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.errors import ConfigError, FftdeployError
 from fftdeploy.names import plural
 from fftdeploy.planning import bundles, plan
+from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.planning.bundles import Shas
 from fftdeploy.planning.finding import Finding
 from fftdeploy.policy import policy
@@ -235,7 +236,8 @@ def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         return  # a hand edit, or nothing recorded, is its own finding
     if newest.via in {"rollback", "adopt"} or "order" in newest.overrides:
         return
-    breach = policy.order_breach(rules, target.task, live, facts.deployments, bundle_of, facts.now)
+    sources = SourceRules(rules, target.task, facts.deployments, bundle_of)
+    breach = sources.order_breach(live, facts.now)
     if breach:
         yield about(facts, target, "policy-order", breach.message)
 

@@ -1,25 +1,22 @@
 """`fftdeploy.toml` as frozen values, and what it says to a promotion."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from fftdeploy import names
 from fftdeploy.formats import document
 from fftdeploy.formats.document import Document, Path
 from fftdeploy.formats.keys import Kind, key, table
 from fftdeploy.formats.kinds import DAY, FLAG, LINE, MODEL, NAME, VERSION, by_name, many, span
-from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import GATE, GateRules
 from fftdeploy.policy.globs import Scan
 from fftdeploy.policy.prices import PRICES, Prices
-from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Target
-from fftdeploy.times import short_duration
+from fftdeploy.releases.deployments import Deployments
 
 FILE_NAME = "fftdeploy.toml"
-BreachCode = Literal["order", "soak", "freeze", "runway"]
 
 
 _DURATION = span("24h", "30d")
@@ -193,16 +190,6 @@ class Policy:
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """One rule that a promotion does not meet, and that `--override` can name."""
-
-    code: BreachCode
-    message: str
-    way: str = "wait"
-    """What ends it, as it can be typed where it can."""
-
-
 POLICY = table(Policy, later=("monitor",))
 
 
@@ -217,96 +204,6 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
     found: Policy = replace(POLICY.read(doc, (), doc.data), exists=True, document=doc)
     environments = {name: _inherited(found, name) for name in found.environments}
     return replace(found, environments=environments)
-
-
-def order_breach(
-    rules: Rules,
-    task: str,
-    bundle: Bundle,
-    deployments: Deployments,
-    live: Callable[[Target], Bundle],
-    now: datetime,
-) -> Breach | None:
-    """Say why `bundle` may not come here: it is not, and was not, live in a source."""
-    if not rules.sources or _met_sources(rules, task, bundle, deployments, live, now):
-        return None
-    places = " or ".join(f"{task}/{source}" for source in rules.sources)
-    return Breach("order", f"{bundle} was not live in {places}", _into_source(rules, task, bundle))
-
-
-def _into_source(rules: Rules, task: str, bundle: Bundle) -> str:
-    profile = f" --profile {bundle.profile}" if bundle.profile else ""
-    return f"fftdeploy promote {task}/{rules.sources[0]} --model {bundle.model}{profile}"
-
-
-def hold_at_source(
-    rules: Rules, task: str, bundle: Bundle, deployments: Deployments, now: datetime
-) -> tuple[Target, Hold] | None:
-    """Return the source, and its hold, that has put `bundle` on hold; None where none has."""
-    for source in rules.sources:
-        target = deployments.targets.get((task, source))
-        if target is not None and (hold := target.hold_on(bundle, now)):
-            return target, hold
-    return None
-
-
-def soak_breach(
-    rules: Rules,
-    task: str,
-    bundle: Bundle,
-    deployments: Deployments,
-    live: Callable[[Target], Bundle],
-    now: datetime,
-) -> Breach | None:
-    """Say why `bundle` was not live long enough, unbroken, in any source."""
-    if not rules.soak or not rules.sources:
-        return None
-    sources = _met_sources(rules, task, bundle, deployments, live, now)
-    best = max((target.soaked(bundle, live(target), now) for target in sources), default=None)
-    if best is not None and best >= rules.soak:
-        return None
-    had = f"was live for {short_duration(best)}" if best is not None else "was not live"
-    places = " or ".join(f"{task}/{source}" for source in rules.sources)
-    way = f"{_into_source(rules, task, bundle)}, then wait" if best is None else "wait"
-    message = f"{bundle} {had} in {places}; {short_duration(rules.soak)} are asked"
-    return Breach("soak", message, way)
-
-
-def freeze_breach(rules: Rules, now: datetime) -> Breach | None:
-    """Name the freeze that covers today, in UTC."""
-    today = now.date()
-    for freeze in rules.freezes:
-        if freeze.first <= today <= freeze.last:
-            return Breach("freeze", f"frozen from {freeze.first} to {freeze.last}: {freeze.why}")
-    return None
-
-
-def runway_breach(rules: Rules, days: int | None) -> Breach | None:
-    """Say that `days` of runway are too few; an unknown runway passes, and any if none is asked."""
-    if days is None or not rules.min_runway_days or days >= rules.min_runway_days:
-        return None
-    left = plural(days, "day")
-    message = f"{left} of runway left; {rules.min_runway_days} are asked"
-    return Breach("runway", message, "promote a model with a later end")
-
-
-def _met_sources(
-    rules: Rules,
-    task: str,
-    bundle: Bundle,
-    deployments: Deployments,
-    live: Callable[[Target], Bundle],
-    now: datetime,
-) -> list[Target]:
-    """Return the source targets where `bundle` is or was live and is not on hold."""
-    targets = [deployments.targets.get((task, source)) for source in rules.sources]
-    return [
-        target
-        for target in targets
-        if target is not None
-        and target.hold_on(bundle, now) is None
-        and (live(target) == bundle or target.was_live(bundle))
-    ]
 
 
 def _default_sources(order: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

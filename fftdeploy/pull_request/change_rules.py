@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from fftdeploy.api.readiness import Shutdown
+from fftdeploy.planning import breaches
+from fftdeploy.planning.breaches import Breach, SourceRules
 from fftdeploy.planning.bundles import Shas, live_bundle
 from fftdeploy.planning.finding import Finding
-from fftdeploy.policy import policy
-from fftdeploy.policy.policy import FILE_NAME, Breach, Policy, Rules
+from fftdeploy.policy.policy import FILE_NAME, Policy, Rules
 from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
 from fftdeploy.times import short_duration
@@ -207,24 +208,23 @@ def _breaches(
     target = change.target
     if str(target) in facts.dead:
         return
-    said = (rules, target.task, release.bundle, facts.base)
+    sources = SourceRules(rules, target.task, facts.base, facts.live)
     shutdown = facts.shutdowns.get(str(target)) if target.newest == release else None
     days = (shutdown.date - facts.now.date()).days if shutdown else None
-    held = policy.hold_at_source(*said, facts.now)
-    breaches: list[Breach | None] = [
-        policy.order_breach(*said, facts.live, facts.now),
-        policy.soak_breach(*said, facts.live, facts.now)
+    found: list[Breach | None] = [
+        sources.order_breach(release.bundle, facts.now),
+        sources.soak_breach(release.bundle, facts.now)
         or _unseen_soak(facts, change, release, rules),
-        policy.freeze_breach(rules, facts.now),
-        policy.runway_breach(rules, days),
+        breaches.freeze_breach(rules, facts.now),
+        breaches.runway_breach(rules, days),
     ]
-    if held is not None and breaches[0] is not None:
+    if held := sources.hold(release.bundle, facts.now):
         source, hold = held
         message = f"{release.bundle.model} is on hold in {source}: {hold.why}"
         unhold = f"fftdeploy unhold {source} --why TEXT"
         hint = unhold if _is_live(target, release) else _LEAVE_OUT
         yield facts.about(change, "hold", message, hint)
-    for breach in filter(None, breaches):
+    for breach in filter(None, found):
         is_set_aside = breach.code in release.overrides and rules.allow_overrides
         yield facts.about(
             change,

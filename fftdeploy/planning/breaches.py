@@ -1,0 +1,166 @@
+"""What the team's rules have against a promotion, and when they let it pass."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from fftdeploy import names
+from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.policy.policy import Rules
+from fftdeploy.releases.deployments import OVERRIDES, Bundle, Deployments, Hold, Target
+from fftdeploy.times import short_duration
+
+BreachCode = Literal["order", "soak", "freeze", "runway"]
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One rule that a promotion does not meet, and that `--override` can name."""
+
+    code: BreachCode
+    message: str
+    way: str = "wait"
+    """What ends it, as it can be typed where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRules:
+    """Where what is promoted into an environment has to come from, and what is live there."""
+
+    rules: Rules
+    task: str
+    deployments: Deployments
+    live: Callable[[Target], Bundle]
+
+    def order_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
+        """Say why `bundle` may not come here: it is not, and was not, live in a source."""
+        if not self.rules.sources or self._met(bundle, now):
+            return None
+        message = f"{bundle} was not live in {self._places}"
+        return Breach("order", message, self._way_in(bundle))
+
+    def soak_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
+        """Say why `bundle` was not live long enough, unbroken, in any source."""
+        soak = self.rules.soak
+        if not soak or not self.rules.sources:
+            return None
+        met = self._met(bundle, now)
+        best = max((t.soaked(bundle, self.live(t), now) for t in met), default=None)
+        if best is not None and best >= soak:
+            return None
+        had = f"was live for {short_duration(best)}" if best is not None else "was not live"
+        way = f"{self._way_in(bundle)}, then wait" if best is None else "wait"
+        message = f"{bundle} {had} in {self._places}; {short_duration(soak)} are asked"
+        return Breach("soak", message, way)
+
+    def hold(self, bundle: Bundle, now: datetime) -> tuple[Target, Hold] | None:
+        """Return the source, and its hold, that keeps `bundle` from coming here.
+
+        None where no source has put it on hold, or another one has it.
+        """
+        if self.order_breach(bundle, now) is None:
+            return None
+        for target in self._sources():
+            if hold := target.hold_on(bundle, now):
+                return target, hold
+        return None
+
+    def refuse_held(self, bundle: Bundle, now: datetime) -> None:
+        """Refuse what every source that has it holds; no override lifts a hold."""
+        if (held := self.hold(bundle, now)) is None:
+            return
+        target, hold = held
+        raise PolicyError(
+            f"{bundle.model} is on hold in {target} since {hold.since:%Y-%m-%d}, "
+            f"by {hold.by}: {hold.why}",
+            hint=f"lift it first: fftdeploy unhold {target} {bundle.model} --why TEXT",
+            where=str(target),
+            code="hold",
+        )
+
+    @property
+    def _places(self) -> str:
+        return " or ".join(f"{self.task}/{source}" for source in self.rules.sources)
+
+    def _way_in(self, bundle: Bundle) -> str:
+        profile = f" --profile {bundle.profile}" if bundle.profile else ""
+        source = self.rules.sources[0]
+        return f"fftdeploy promote {self.task}/{source} --model {bundle.model}{profile}"
+
+    def _sources(self) -> list[Target]:
+        found = (self.deployments.targets.get((self.task, name)) for name in self.rules.sources)
+        return [target for target in found if target is not None]
+
+    def _met(self, bundle: Bundle, now: datetime) -> list[Target]:
+        """Return the source targets where `bundle` is or was live and is not on hold."""
+        return [
+            target
+            for target in self._sources()
+            if target.hold_on(bundle, now) is None
+            and (self.live(target) == bundle or target.was_live(bundle))
+        ]
+
+
+def freeze_breach(rules: Rules, now: datetime) -> Breach | None:
+    """Name the freeze that covers today, in UTC."""
+    today = now.date()
+    for freeze in rules.freezes:
+        if freeze.first <= today <= freeze.last:
+            return Breach("freeze", f"frozen from {freeze.first} to {freeze.last}: {freeze.why}")
+    return None
+
+
+def runway_breach(rules: Rules, days: int | None) -> Breach | None:
+    """Say that `days` of runway are too few; an unknown runway passes, and any if none is asked."""
+    if days is None or not rules.min_runway_days or days >= rules.min_runway_days:
+        return None
+    left = names.plural(days, "day")
+    message = f"{left} of runway left; {rules.min_runway_days} are asked"
+    return Breach("runway", message, "promote a model with a later end")
+
+
+def require_known(overrides: Sequence[str], why: str | None) -> None:
+    """Refuse overrides that there are not, or that nobody has given a reason for.
+
+    Raises:
+        UsageError: It does.
+    """
+    for given in overrides:
+        if given not in OVERRIDES:
+            near = names.nearest(given, list(OVERRIDES))
+            raise UsageError(
+                f"--override {given!a} is not one of {', '.join(OVERRIDES)}",
+                hint=f"did you mean {near}?" if near else "",
+            )
+    if overrides and not why:
+        raise UsageError("--override needs a reason", hint='add --why "TEXT"', code="why")
+
+
+def require_allowed(overrides: Sequence[str], rules: Rules, environment: str) -> None:
+    """Refuse overrides where the policy takes none.
+
+    Raises:
+        PolicyError: It does.
+    """
+    if overrides and not rules.allow_overrides:
+        raise PolicyError(
+            f"overrides are forbidden in {environment}",
+            hint="`allow_overrides = false` in fftdeploy.toml",
+            code="allow-overrides",
+        )
+
+
+def refusal(target: str, breaches: list[Breach], rules: Rules) -> PolicyError:
+    """Build the error for breaches that nothing sets aside: what ends each of them comes first."""
+    ways = dict.fromkeys(breach.way for breach in breaches)
+    steps = [way for way in ways if f"{way}, then wait" not in ways]
+    codes = ",".join(sorted({breach.code for breach in breaches}))
+    aside = f'or set it aside: --override {codes} --why "TEXT"'
+    if not rules.allow_overrides:
+        aside = "overrides are forbidden here"
+    return PolicyError(
+        f"{target}: {'; '.join(breach.message for breach in breaches)}",
+        hint=f"{', then '.join(steps)}, {aside}",
+        code=breaches[0].code,
+    )
