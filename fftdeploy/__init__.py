@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.models import models
     from fftdeploy.commands.promote import promote
     from fftdeploy.commands.rollback import rollback
+    from fftdeploy.commands.scan import scan
     from fftdeploy.commands.schema import schema
     from fftdeploy.commands.status import status
     from fftdeploy.commands.unhold import unhold
@@ -34,6 +35,7 @@ __all__ = [
     "promote",
     "resolve",
     "rollback",
+    "scan",
     "schema",
     "status",
     "unhold",

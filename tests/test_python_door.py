@@ -66,6 +66,7 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         ("history", "--at", NIGHT.isoformat()),
     ),
     "models": (fftdeploy.models, ("models",)),
+    "scan": (lambda: fftdeploy.scan(["deployments.toml"]), ("scan", "deployments.toml")),
     "schema": (lambda: fftdeploy.schema("policy"), ("schema", "policy")),
 }
 QUALITY: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
@@ -146,12 +147,16 @@ def test_an_error_has_its_outcome_and_nothing_is_said(
 
 
 def test_what_is_found_and_the_outcome_are_part_of_a_result(file: Path, command: Command) -> None:
-    made = fftdeploy.status(fail_on="runway:90d")
+    Path("app.py").write_text(f'MODEL = "{V8}"')
 
-    printed = json.loads(command("status", "--fail-on", "runway:90d", "--json").out)
-    assert [one.code for one in made.findings] == ["runway"]
-    assert printed["findings"] == as_json(made.findings)
-    assert printed["exit_code"] == made.outcome.exit_code == 12
+    for made, *words in (
+        (fftdeploy.status(fail_on="runway:90d"), "status", "--fail-on", "runway:90d"),
+        (fftdeploy.scan([Path("app.py")]), "scan", "app.py"),
+    ):
+        printed = json.loads(command(*words, "--json").out)
+        assert len(made.findings) == 1
+        assert printed["findings"] == as_json(made.findings)
+        assert printed["exit_code"] == made.outcome.exit_code == 12
 
 
 def test_every_typed_command_is_a_function_with_its_promise() -> None:

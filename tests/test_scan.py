@@ -192,7 +192,7 @@ def test_before_and_after(file: Path, command: Command) -> None:
     git("rm", "--force", "values.yaml")
     mended = command("scan")
 
-    assert before == (0, "1 files, 0.0 MB: 0 model IDs written down\n", "")
+    assert before == (0, "1 file, 0.0 MB: 0 model IDs written down\n", "")
     assert after.code == 12
     rows = [re.split(r" {2,}", text) for text in after.out.splitlines()]
     ask = "fftdeploy resolve"
@@ -213,7 +213,7 @@ def test_before_and_after(file: Path, command: Command) -> None:
         ],
         ["2 files, 0.0 MB: 4 model IDs written down"],
     ]
-    assert mended == (0, "1 files, 0.0 MB: 0 model IDs written down\n", "")
+    assert mended == (0, "1 file, 0.0 MB: 0 model IDs written down\n", "")
 
 
 def test_the_json_document(file: Path, command: Command) -> None:
@@ -278,7 +278,7 @@ def test_annotations_name_the_line_from_the_root_and_are_ten(
         for number in range(1, 11)
     ]
     assert result.out.endswith(
-        "4 of these have no annotation\n1 files, 0.0 MB: 14 model IDs written down\n"
+        "4 of these have no annotation\n1 file, 0.0 MB: 14 model IDs written down\n"
     )
 
 

@@ -36,7 +36,7 @@ _COMMANDS = {
     "diff": "looking",
     "models": "models",
     "resolve": "resolve",
-    "scan": "scan_command",
+    "scan": "scan",
     "eval": "judging",
     "size": "judging",
     "verify": "verify",

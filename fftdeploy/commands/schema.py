@@ -13,6 +13,7 @@ from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.models import Models
 from fftdeploy.commands.resolve import Resolved
+from fftdeploy.commands.scan import Scanned
 from fftdeploy.commands.status import Status
 from fftdeploy.commands.verify import Verified
 from fftdeploy.errors import UsageError
@@ -53,6 +54,7 @@ RESULTS: dict[str, type] = {
     "models": Models,
     "resolve": Resolved,
     "verify": Verified,
+    "scan": Scanned,
     "init": Initialized,
     "schema": Schemas,
 }

@@ -44,7 +44,6 @@ def _commands() -> dict[str, Schema]:
     asked = {"api": _ref("api")}
     return {
         "diff": _command("diff", *difference.diff(_TARGET)),
-        "scan": _command("scan", *_scanned()),
         **{
             name: _command(name, asked | properties, required)
             for name, (properties, required) in quality.commands(_TARGET).items()
@@ -146,11 +145,6 @@ def _hold() -> dict[str, Schema]:
         "lifted_by": _or_null(text()),
         "lifted_why": _or_null(text()),
     }
-
-
-def _scanned() -> tuple[dict[str, Schema], tuple[str, ...]]:
-    properties = {"files": _NUMBER, "bytes": _NUMBER, "complete": _FLAG}
-    return properties, (*properties, "findings")
 
 
 def _whole(properties: dict[str, Schema]) -> Schema:

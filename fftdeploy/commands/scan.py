@@ -1,13 +1,14 @@
 """Scan: the model IDs of the file that are written down elsewhere, each with the way to ask."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from fftdeploy.cli.session import Session
-from fftdeploy.errors import FINDING, OK
-from fftdeploy.names import plural
-from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.errors import FINDING, OK, Outcome
+from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning.finding import Finding
 from fftdeploy.policy import policy
 from fftdeploy.policy.globs import compile_glob
@@ -18,34 +19,69 @@ from fftdeploy.workspace import shown_path
 
 _MOST = 1000
 """Where a scan stops: nobody reads more, and the text of a stranger may hold millions."""
-_MOST_ANNOTATIONS = 10  # that GitHub shows of one step
 _MOST_TARGETS = 3
 _PYTHON = (".py", ".pyi", ".ipynb")
 
 
-class Scan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOptions(Options):
+    """What may be said to `scan`."""
+
+    paths: Sequence[str | Path] = field(default=(), kw_only=False)
+    """Files and folders; none for the repository of the deployments file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What was looked at, and each line that has an ID."""
+
+    files: int
+    bytes: int
+    complete: bool
+    """False where there are more findings than anybody reads."""
+    findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
+
+    @property
+    def errors(self) -> int:
+        """How many IDs are written down."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Any of them is exit code 12."""
+        return FINDING if self.errors else OK
+
+
+def run(context: Context, options: ScanOptions) -> Scanned:
+    """Find model IDs that are written elsewhere than in the deployments file.
+
+    Raises:
+        UsageError: There is no such path, or git did not say which files it has.
+        ConfigError: The deployments file or the policy is not valid.
+    """
+    return _Scan(context, [Path(path) for path in options.paths]).run()
+
+
+scan = door(run, ScanOptions)
+
+
+class _Scan:
     """One run of `scan`."""
 
-    def __init__(self, session: Session, paths: Sequence[Path]) -> None:
-        self.session = session
-        self.workspace = session.workspace
+    def __init__(self, context: Context, paths: Sequence[Path]) -> None:
+        self.context = context
+        self.workspace = context.workspace
         self.ignored = [compile_glob(glob) for glob in self.workspace.policy.scan.ignore]
         self.uses = uses(self.workspace.deployments)
         home = self.workspace.snapshot.root
-        note = session.output.note
-        self.sources = scanned_files.find(paths or [home], home, session.environ, note)
+        self.asked_and_told = (context.environ, context.console.note)
+        self.sources = scanned_files.find(paths or [home], home, *self.asked_and_told)
         self.files = self.bytes = 0
 
-    def run(self) -> Report:
-        """Report each line that has an ID; any of them is exit code 12."""
+    def run(self) -> Scanned:
         found = list(islice(self._findings(), _MOST + 1))
-        is_cut = len(found) > _MOST
-        found = sorted(found[:_MOST], key=lambda finding: finding.severity)  # stable: e before n
-        data = {"files": self.files, "bytes": self.bytes, "complete": not is_cut}
-        self.session.data.update(data, findings=[])
-        errors = sum(finding.severity == "error" for finding in found)
-        body = self._body(found, errors, is_cut)
-        return Report(FINDING if errors else OK, self.session.data, body, tuple(found))
+        shown = sorted(found[:_MOST], key=lambda finding: finding.severity)  # stable: e before n
+        return Scanned(self.files, self.bytes, len(found) <= _MOST, tuple(shown))
 
     def _findings(self) -> Iterator[Finding]:
         search = Search(self.uses)
@@ -53,8 +89,7 @@ class Scan:
         for source in filter(lambda source: second_files.is_named(source.name), wanted):
             yield from self._second_file(source)
         others = (source for source in wanted if not scanned_files.is_own(source))
-        told = (self.session.environ, self.session.output.note)
-        for source, content in scanned_files.contents(others, *told):
+        for source, content in scanned_files.contents(others, *self.asked_and_told):
             if content.problem:
                 yield self._unread(source, content.problem)
                 continue
@@ -94,28 +129,7 @@ class Scan:
 
     def _place(self, source: ScannedFile) -> str:
         """Name a file as a person here would, or from the root for GitHub's sake."""
-        return source.name if self.session.output.form == "github" else shown_path(source.path)
-
-    def _body(self, found: Sequence[Finding], errors: int, is_cut: bool) -> tuple[Block, ...]:
-        rows = tuple(
-            (
-                Cell(finding.severity, "bad" if finding.severity == "error" else "warn"),
-                Cell(f"{finding.path}:{finding.line}" if finding.line else finding.path),
-                Cell(finding.message),
-                Cell(finding.hint, "dim"),
-            )
-            for finding in found
-        )
-        body: list[Block] = []
-        if rows:
-            body.append(Table(("severity", "place", "finding", "hint"), rows))
-        if is_cut:
-            body.append(line(Cell(f"stopped at {_MOST:,} findings: there are more", "warn")))
-        if self.session.output.form == "github" and errors > _MOST_ANNOTATIONS:
-            body.append(line(f"{errors - _MOST_ANNOTATIONS} of these have no annotation"))
-        size = f"{plural(self.files, 'file')}, {self.bytes / 1e6:.1f} MB"
-        body.append(line(f"{size}: {errors:,} model IDs written down"))
-        return tuple(body)
+        return source.name if self.context.from_root else shown_path(source.path)
 
 
 def _told(used: Sequence[Use]) -> str:

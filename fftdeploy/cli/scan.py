@@ -1,0 +1,62 @@
+"""Scan: its flags, and what a person reads; a commit hook waits for it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fftdeploy.cli.app import command
+from fftdeploy.cli.session import Session
+from fftdeploy.names import plural
+from fftdeploy.output.report import Block, Cell, Report, Table, line
+
+if TYPE_CHECKING:
+    from fftdeploy.commands.scan import Scanned
+
+_MOST_ANNOTATIONS = 10  # that GitHub shows of one step
+
+
+@command("scan")
+def scan(
+    session: Session,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Files and folders; default: the repository of the file.", metavar="PATH"
+        ),
+    ] = None,
+) -> Report:
+    """Find model IDs that are written elsewhere than in the file.
+
+    \b
+    Examples:
+      fftdeploy scan
+      fftdeploy scan src infra --format github
+    """
+    from fftdeploy.commands.scan import ScanOptions, run
+
+    result = run(session, ScanOptions(paths or ()))
+    body = tuple(_body(result, is_annotated=session.output.form == "github"))
+    return Report(result.outcome, result, body, result.findings)
+
+
+def _body(result: "Scanned", *, is_annotated: bool) -> Iterator[Block]:
+    if result.findings:
+        rows = tuple(
+            (
+                Cell(finding.severity, "bad" if finding.severity == "error" else "warn"),
+                Cell(f"{finding.path}:{finding.line}" if finding.line else finding.path),
+                Cell(finding.message),
+                Cell(finding.hint, "dim"),
+            )
+            for finding in result.findings
+        )
+        yield Table(("severity", "place", "finding", "hint"), rows)
+    if not result.complete:
+        said = f"stopped at {len(result.findings):,} findings: there are more"
+        yield line(Cell(said, "warn"))
+    if is_annotated and result.errors > _MOST_ANNOTATIONS:
+        yield line(f"{result.errors - _MOST_ANNOTATIONS} of these have no annotation")
+    size = f"{plural(result.files, 'file')}, {result.bytes / 1e6:.1f} MB"
+    yield line(f"{size}: {result.errors:,} model IDs written down")
