@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.init import init
     from fftdeploy.commands.models import models
     from fftdeploy.commands.promote import promote
+    from fftdeploy.commands.report import report
     from fftdeploy.commands.rollback import rollback
     from fftdeploy.commands.scan import scan
     from fftdeploy.commands.schema import schema
@@ -33,6 +34,7 @@ __all__ = [
     "init",
     "models",
     "promote",
+    "report",
     "resolve",
     "rollback",
     "scan",

@@ -71,6 +71,11 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
 }
 QUALITY: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "verify": (fftdeploy.verify, ("verify",)),
+    "report": (fftdeploy.report, ("report",)),
+    "report, a page": (
+        lambda: fftdeploy.report(out="report.html", redact=True),
+        ("report", "-o", "report.html", "--redact"),
+    ),
 }
 
 

@@ -40,7 +40,7 @@ _COMMANDS = {
     "eval": "judging",
     "size": "judging",
     "verify": "verify",
-    "report": "judging",
+    "report": "report",
     "review": "review_command",
     "init": "starting",
     "schema": "starting",

@@ -8,7 +8,6 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
-from fftdeploy.errors import UsageError
 from fftdeploy.output.report import Report
 
 Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)]
@@ -97,31 +96,3 @@ def size(
     flags = EvaluationFlags(repeats=repeats, concurrency=concurrency)
     evaluation = Evaluation(session, workspace, name, flags)
     return sizes.report(session, evaluation, eval_report.candidates(evaluation, candidates or []))
-
-
-@command("report")
-def report(
-    session: Session,
-    evidence: Annotated[
-        str | None, typer.Argument(help="ID or file of the evidence; default: the newest.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="report.html, or junit.xml.", metavar="FILE")
-    ] = None,
-    redact: Annotated[
-        bool, typer.Option("--redact", help="Leave inputs, answers and outputs out.")
-    ] = False,
-) -> Report:
-    """Show an evaluation, or write it as one self-contained page.
-
-    \b
-    Examples:
-      fftdeploy report
-      fftdeploy report 3f9c2a61d0b7 -o report.html
-      fftdeploy report -o junit.xml
-    """
-    from fftdeploy.cli import reporting
-
-    if redact and out is None:
-        raise UsageError("--redact is for a page", hint="add -o report.html")
-    return reporting.report(session, evidence, out, redact=redact)

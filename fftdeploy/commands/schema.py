@@ -12,6 +12,7 @@ from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.models import Models
+from fftdeploy.commands.report import Reported
 from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.scan import Scanned
 from fftdeploy.commands.status import Status
@@ -55,6 +56,7 @@ RESULTS: dict[str, type] = {
     "resolve": Resolved,
     "verify": Verified,
     "scan": Scanned,
+    "report": Reported,
     "init": Initialized,
     "schema": Schemas,
 }

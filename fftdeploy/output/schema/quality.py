@@ -48,7 +48,6 @@ def commands(target: Schema) -> dict[str, tuple[dict[str, Schema], tuple[str, ..
     return {
         "eval": ({"target": target, "evaluations": many(_evaluation())}, ("target", "evaluations")),
         "size": _size(target),
-        "report": _report(),
         "review": _review(),
     }
 
@@ -92,15 +91,6 @@ def _size(target: Schema) -> tuple[dict[str, Schema], tuple[str, ...]]:
         "sizes": many(one),
         "cost": cost,
         "refused": _or_null(text()),
-    }
-    return properties, tuple(properties)
-
-
-def _report() -> tuple[dict[str, Schema], tuple[str, ...]]:
-    properties = {
-        "evidence": _SHA,
-        "verdict": {"$ref": "#/$defs/verdict"},
-        "written": _or_null(text()),
     }
     return properties, tuple(properties)
 

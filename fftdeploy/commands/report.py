@@ -1,43 +1,68 @@
 """Report: one page about one evaluation, with the outputs where this machine still has them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from fftdeploy import files
-from fftdeploy.cli.session import Session
-from fftdeploy.cli.verdict_blocks import verdict_blocks
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.views import EvidenceID
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.running.graded_outputs import GradedOutputs, graded_outputs
 from fftdeploy.evaluation.texts import ExampleText
-from fftdeploy.output.report import Cell, Report, line
+from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.output.results import UNPRINTED
 from fftdeploy.workspace import shown_path
 
 
-def report(session: Session, name: str | None, out: Path | None, *, redact: bool) -> Report:
-    """Show evidence on the terminal, or write it as a page (.html) or as JUnit (.xml).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions(Options):
+    """What may be said to `report`."""
+
+    evidence: str | None = field(default=None, kw_only=False)
+    """ID or file; None for the newest."""
+    out: str | Path | None = None
+    """The page (`.html`) or JUnit (`.xml`) to write."""
+    redact: bool = False
+    """Leave inputs, answers and outputs out of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """An evaluation, and where a page about it was written."""
+
+    evidence: EvidenceID
+    verdict: Verdict
+    written: str | None
+    stored: Stored = field(metadata=UNPRINTED)
+
+
+def run(context: Context, options: ReportOptions) -> Reported:
+    """Show an evaluation, or write it as one self-contained page or as JUnit.
 
     Raises:
         UsageError: There is no such evidence, or `out` is neither.
+        ConfigError: The evidence was edited.
+        InconclusiveError: It was made under an older rule.
         DiskError: The page could not be written.
     """
-    folder = EvidenceFolder(session.workspace.folder)
-    stored = folder.find(name) if name else _newest(folder)
-    session.data.update(evidence=stored.id, verdict=stored.verdict.as_json(), written=None)
-    if out is None:
-        made = stored.evidence.made_at
-        about = f"{stored.evidence.target}, made {made:%Y-%m-%d %H:%MZ}, {stored.evidence.address}"
-        heading = line(Cell(f"evidence {stored.short}", "strong"), f"  {about}")
-        blocks = (heading, *verdict_blocks(stored.evidence, stored.verdict))
-        following = f"fftdeploy report {stored.short} -o report.html"
-        return Report(data=session.data, body=blocks, next=following)
-    text = _rendered(session, stored, out, redact=redact)
-    files.put(Path.cwd() / out, text.encode())
-    shown = shown_path(Path.cwd() / out)
-    session.data.update(written=shown)
-    return Report(data=session.data, body=(line(f"wrote {shown}"),))
+    if options.redact and options.out is None:
+        raise UsageError("--redact is for a page", hint="add -o report.html")
+    folder = EvidenceFolder(context.workspace.folder)
+    stored = folder.find(options.evidence) if options.evidence else _newest(folder)
+    context.known = result = Reported(stored.id, stored.verdict, None, stored)
+    if options.out is None:
+        return result
+    path = Path.cwd() / options.out
+    files.put(path, _rendered(context, stored, options).encode())
+    return replace(result, written=shown_path(path))
+
+
+report = door(run, ReportOptions)
 
 
 def _newest(folder: EvidenceFolder) -> Stored:
@@ -51,32 +76,34 @@ def _newest(folder: EvidenceFolder) -> Stored:
     return max(newest, key=lambda stored: (stored.evidence.made_at, stored.id))
 
 
-def _rendered(session: Session, stored: Stored, out: Path, *, redact: bool) -> str:
-    if out.suffix == ".xml":
+def _rendered(context: Context, stored: Stored, options: ReportOptions) -> str:
+    suffix = Path(options.out or "").suffix
+    if suffix == ".xml":
         from fftdeploy.output.junit import junit
 
-        return junit(stored.evidence, stored.id, session.output.secrets)
-    if out.suffix not in {".html", ".htm"}:
-        raise UsageError(f"{str(out)!a} is no page", hint="name it report.html, or junit.xml")
+        return junit(stored.evidence, stored.id, context.secrets)
+    if suffix not in {".html", ".htm"}:
+        raise UsageError(
+            f"{str(options.out)!a} is no page", hint="name it report.html, or junit.xml"
+        )
     from fftdeploy.output.page.page import report_page
 
-    texts = None if redact else _texts(session, stored)
-    return report_page(
-        stored.evidence, stored.id, texts, redact=redact, secrets=session.output.secrets
-    )
+    redact = options.redact
+    texts = None if redact else _texts(context, stored)
+    return report_page(stored.evidence, stored.id, texts, redact=redact, secrets=context.secrets)
 
 
-def _texts(session: Session, stored: Stored) -> list[ExampleText] | None:
+def _texts(context: Context, stored: Stored) -> list[ExampleText] | None:
     """Return what was asked and answered; None, and why, where it is not here any more."""
-    workspace, evidence = session.workspace, stored.evidence
+    workspace, evidence = context.workspace, stored.evidence
     try:
         outputs = graded_outputs(evidence, workspace.folder)
-        examples = session.quality_bar(workspace, evidence.target).checked_examples
+        examples = context.quality_bar(workspace, evidence.target).checked_examples
     except FftdeployError as error:
-        session.output.note(f"note: the page has no outputs: {error.message}")
+        context.console.note(f"note: the page has no outputs: {error.message}")
         return None
     if examples.sha != evidence.examples.sha:
-        session.output.note("note: the page has no outputs: the examples have changed since")
+        context.console.note("note: the page has no outputs: the examples have changed since")
         return None
     return list(_each_text(examples, outputs))
 
