@@ -71,7 +71,7 @@ def key(means: str, kind: Kind, default: Any = _NO_DEFAULT, **more: Any) -> Any:
         only["default_factory"] = dict
     elif default is not _NO_DEFAULT:
         only["default"] = default
-    return field(metadata={"key": declared}, **only)
+    return field(metadata={"declared": declared}, **only)
 
 
 def inline(declared: type[Any]) -> Any:
@@ -84,7 +84,7 @@ def keys_of(table: type[Any]) -> Mapping[str, Key]:
     """Return the keys of a declared table by their names in the file, in its order."""
     found = {}
     for each in fields(table):
-        if key := each.metadata.get("key"):
+        if key := each.metadata.get("declared"):
             found[key.name or each.name] = replace(key, attribute=each.name)
         elif inner := each.metadata.get("inline"):
             found |= {n: replace(k, within=each.name) for n, k in keys_of(inner).items()}
