@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from command_line import Command
+from example_files import Table, chat, one, opened, put
+from gated import EXAMPLES, TARGET, scene
 from reviewing import at_terminal
 from scenes import V8, V10
-from test_examples import Table, chat, one, opened, put
-from test_gated_promotion import EXAMPLES, TARGET, scene
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.reviewed import ReviewDecision, revised

@@ -5,17 +5,18 @@ The faults and what they prove are the table of `test_api_faults`; here a whole 
 
 import json
 import warnings
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
+from api_faults import LOCATIONS, PROBES, RETRIEVES
 from command_line import Command, Result
+from fake_time import FakeTime
 from fault_server import (
     GOOD,
     KEY,
+    KEY_FORMS,
     MODEL,
     FaultServer,
     Reply,
@@ -27,25 +28,13 @@ from fault_server import (
     model_body,
     reply,
 )
-from test_api_faults import LOCATIONS, PROBES, RETRIEVES, FakeTime
+from november import production
+from scenes import V8
 
 from fftdeploy.api.client import connection
 from fftdeploy.commands import context
 
-LIVE = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
-FORMS = (KEY, b64encode(KEY.encode()).decode().rstrip("="), quote(KEY, safe=""), KEY[:12])
 AUTH = {"key-refused", "forbidden", "billing", "key-scope"}
-
-
-def row(number: int, model: str) -> str:
-    at = f"2026-11-0{number}T10:00:00Z"
-    return f'  {{ n = {number}, model = "{model}", at = {at}, by = "ci", via = "model" }},\n'
-
-
-def document(live: str, *older: str) -> str:
-    models = [*reversed(older), live]
-    rows = "".join(row(n, model) for n, model in reversed([*enumerate(models, 1)]))
-    return f'version = 1\n\n[triage.production]\nmodel = "{live}"\nreleases = [\n{rows}]\n'
 
 
 @dataclass
@@ -67,7 +56,7 @@ class World:
         self.tried += 1
         after = self.file.read_text()
         printed = done.out + done.err + after
-        self.sightings += sum(form in printed for form in FORMS)
+        self.sightings += sum(form in printed for form in KEY_FORMS)
         assert [path.name for path in self.file.parent.iterdir() if path.name != ".git"] == [
             "deployments.toml"
         ]
@@ -122,7 +111,7 @@ def settle(api: FaultServer) -> None:
     """Let everything be as it should be."""
     api.retrieve(good_model())
     api.probe(good_chat())
-    api.script("GET", f"/v1/models/{LIVE}", reply(body=model_body(id=LIVE), name=GOOD))
+    api.script("GET", f"/v1/models/{V8}", reply(body=model_body(id=V8), name=GOOD))
     api.listing()
 
 
@@ -134,7 +123,7 @@ def test_promote(world: World) -> None:
         settle(world.api)
         spoil(world.api)
         done, changed = world.meet(
-            document(LIVE),
+            production(V8),
             *("promote", "triage/production", "--model", MODEL, "--yes", "--by", "ci"),
             *("--wait", "0", "--json"),
         )
@@ -158,7 +147,7 @@ def test_rollback(world: World) -> None:
         settle(world.api)
         spoil(world.api)
         done, changed = world.meet(
-            document(LIVE, MODEL),
+            production(MODEL, V8),
             *("rollback", "triage/production", "--yes", "--by", "ci", "--wait", "0"),
         )
         if (done.code, changed) != (code, code == 0):
@@ -173,13 +162,13 @@ def test_looking_changes_nothing_and_never_calls_a_fault_a_missing_model(world: 
     for name, (replies, state, code, _) in RETRIEVES.items():
         settle(world.api)
         world.api.retrieve(*replies)
-        status, changed = world.meet(document(MODEL), "status", "--json")
+        status, changed = world.meet(production(MODEL), "status", "--json")
         shown = json.loads(status.out)["targets"][0]["readiness"]
         if (status.code, changed, shown["state"], shown["code"]) != (0, False, state, code):
             wrong.append((name, status.code, shown))
 
         world.api.retrieve(*replies)
-        check, changed = world.meet(document(MODEL), "check", "--json")
+        check, changed = world.meet(production(MODEL), "check", "--json")
         allowed = {"ready": {0}, "not-ready": {0, 12}, "unverified": {9, 10}}[state]
         if "J3" in name:  # only a probe can tell
             allowed = {9}
@@ -188,7 +177,7 @@ def test_looking_changes_nothing_and_never_calls_a_fault_a_missing_model(world: 
 
         settle(world.api)
         world.api.script("GET", "/v1/models", *replies)
-        models, changed = world.meet(document(MODEL), "models")
+        models, changed = world.meet(production(MODEL), "models")
         if models.code not in {4, 9, 10} or changed:
             wrong.append((name, models.code, models.out))
     print(f"status, check, models: {3 * len(RETRIEVES)} tried, {len(wrong)} wrong")
@@ -214,7 +203,7 @@ def test_D22_D34_deadline_and_a_model_that_goes_away(
 
     monkeypatch.setattr(context.Context, "now", later)
     done, changed = world.meet(
-        document(LIVE), "promote", "triage/production", "--model", MODEL, "--yes", "--by", "ci"
+        production(V8), "promote", "triage/production", "--model", MODEL, "--yes", "--by", "ci"
     )
 
     assert (done.code, changed) == (4, False)
@@ -228,7 +217,7 @@ def test_D42_D43_rollback_unverified(world: World) -> None:
         settle(world.api)
         world.api.retrieve(fault)
         done, changed = world.meet(
-            document(LIVE, MODEL),
+            production(MODEL, V8),
             *("rollback", "triage/production", "--yes", "--by", "ci", "--unverified"),
         )
         assert (done.code, changed) == (code, code == 0)
@@ -239,7 +228,7 @@ def test_D41_the_address_is_named_and_D40_a_plain_one_is_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle(world.api)
-    done, _ = world.meet(document(MODEL), "status")
+    done, _ = world.meet(production(MODEL), "status")
     assert f"API: {world.api.url} (from OPENAI_BASE_URL)" in done.err
     accepted = world.api.accepted
     for address in (
@@ -250,7 +239,7 @@ def test_D41_the_address_is_named_and_D40_a_plain_one_is_refused(
     ):
         monkeypatch.setenv("OPENAI_BASE_URL", address)
         done, changed = world.meet(
-            document(LIVE), "promote", "triage/production", "--model", MODEL, "--yes"
+            production(V8), "promote", "triage/production", "--model", MODEL, "--yes"
         )
         assert (done.code, changed) == (3, False)
     assert (world.trap.accepted, world.api.accepted, world.sightings) == (0, accepted, 0)
@@ -286,7 +275,7 @@ def test_D38_D39_a_key_that_is_no_key(
         ("models",),
     )
     for argv in refused:
-        done, changed = world.meet(document(LIVE, MODEL), *argv)
+        done, changed = world.meet(production(MODEL, V8), *argv)
         assert (done.code, changed) == (10, False), argv
         assert "OPENAI_API_KEY" in done.err
     fine: tuple[tuple[str, ...], ...] = (
@@ -295,7 +284,7 @@ def test_D38_D39_a_key_that_is_no_key(
         ("history",),
     )
     for argv in fine:
-        done, changed = world.meet(document(LIVE, MODEL), *argv)
+        done, changed = world.meet(production(MODEL, V8), *argv)
         assert (done.code, changed) == (0, False), argv
     assert (world.api.accepted, world.sightings) == (0, 0)
 
@@ -311,7 +300,7 @@ def test_a_hang_ends_at_the_deadline(world: World, monkeypatch: pytest.MonkeyPat
     world.api.retrieve(Reply("hang", act=hang))
 
     done, changed = world.meet(
-        document(LIVE), "promote", "triage/production", "--model", MODEL, "--yes", "--wait", "0"
+        production(V8), "promote", "triage/production", "--model", MODEL, "--yes", "--wait", "0"
     )
 
     assert (done.code, changed) == (9, False)

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from command_line import Command
+from gated import EXAMPLES, POLICY, TARGET, evidence, paid, scene
 from scenes import V8, V10
-from test_gated_promotion import EXAMPLES, POLICY, TARGET, evidence, scene
-from test_two_evaluations import paid
 
 from fftdeploy.evaluation.evidence.evidence import parse
 from fftdeploy.sandbox import Sandbox

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from command_line import Command
+from fake_time import FakeTime
 from fault_server import KEY, MODEL, FaultServer, error, missing, reply
-from test_api_faults import FakeTime
-from test_api_faults_cli import LIVE, document
+from november import production
+from scenes import V8
 
 from fftdeploy import errors
 from fftdeploy.commands import context
@@ -26,9 +27,9 @@ PROMOTE = ("promote", "triage/production", "--model", MODEL, "--yes", "--why", "
 
 @pytest.fixture
 def api(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
-    (repo / "deployments.toml").write_text(document(LIVE, MODEL))
+    (repo / "deployments.toml").write_text(production(MODEL, V8))
     with FaultServer() as server:
-        server.script("GET", f"/v1/models/{LIVE}", missing())
+        server.script("GET", f"/v1/models/{V8}", missing())
         server.script("GET", "/v1/fine_tuning/jobs", reply(body={"object": "list", "data": []}))
         server.listing()
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -45,7 +46,7 @@ COMMANDS = {
     "promote": PROMOTE,
     "rollback": ("rollback", "triage/production", "--yes"),
     "adopt": ("adopt", "triage/production", "--yes", "--why", "x"),
-    "hold": ("hold", "triage/production", LIVE, "--yes", "--why", "x"),
+    "hold": ("hold", "triage/production", V8, "--yes", "--why", "x"),
     "unhold": ("unhold", "triage/production", "--yes", "--why", "x"),
 }
 SITUATIONS = (
@@ -71,7 +72,7 @@ def arrange(situation: str, repo: Path, api: FaultServer, monkeypatch: pytest.Mo
         monkeypatch.delenv("OPENAI_API_KEY")
     elif situation in {"down", "401", "missing"}:
         fault = {"down": error(503, None), "401": error(401, "x"), "missing": missing()}[situation]
-        for model in (MODEL, LIVE):
+        for model in (MODEL, V8):
             api.retrieve(fault, model=model)
         api.script("GET", "/v1/models", fault)
 
@@ -158,10 +159,10 @@ def test_F17_completion(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     file = repo / "deployments.toml"
     assert complete_target("") == []
-    file.write_text("\ufeff" + document(LIVE))
+    file.write_text("\ufeff" + production(V8))
     assert complete_target("tri") == ["triage/production"]
     assert complete_target("x") == []
-    file.write_text(document(LIVE) + '["$(touch owned)"."`id`"]\nmodel = "m"\n["\\u001b[2J".x]\n')
+    file.write_text(production(V8) + '["$(touch owned)"."`id`"]\nmodel = "m"\n["\\u001b[2J".x]\n')
     assert complete_target("") == ["triage/production"]
     for text in ("version = ", "", "x = [" + "[" * 5000):
         file.write_text(text)
@@ -208,14 +209,14 @@ def test_F9_a_reader_that_goes_away(repo: Path, api: FaultServer) -> None:
 
 
 def test_F9_F10_promote_has_changed_the_file_and_says_so(repo: Path, api: FaultServer) -> None:
-    text = document(LIVE, MODEL)
+    text = production(MODEL, V8)
     for end, code in (("| true", 141), (">&-", 141), (">/dev/full", 11)):
         (repo / "deployments.toml").write_text(text)
         line = f'"$F" {" ".join(PROMOTE)}'
         done = shell(f'({line}; echo "code $?" >&2) {end}' if "|" in end else f'{line} {end}; echo "code $?" >&2')  # noqa: E501  a command line is one line  # fmt: skip
         after = (repo / "deployments.toml").read_text()
         assert f"code {code}\n" in done.stderr, (end, done.stderr)
-        assert f"deployments.toml WAS changed (triage/production: {LIVE} -> {MODEL})" in done.stderr
+        assert f"deployments.toml WAS changed (triage/production: {V8} -> {MODEL})" in done.stderr
         assert f'production]\nmodel = "{MODEL}"' in after
         assert "Traceback" not in done.stderr
 
@@ -303,7 +304,7 @@ def test_a_declined_plan_changes_nothing(repo: Path, api: FaultServer) -> None:
     assert process.wait(20) == 2
     os.close(controller)
     assert MODEL.encode() in shown
-    assert (repo / "deployments.toml").read_text() == document(LIVE, MODEL)
+    assert (repo / "deployments.toml").read_text() == production(MODEL, V8)
 
 
 def test_every_failure_that_the_boundary_meets_is_two_lines() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from command_line import Command
-from test_status import GHOST, V8, V9, V10, row, target, write
+from november import row, target, write
+from scenes import GHOST, V8, V9, V10
 
 from fftdeploy.sandbox import Sandbox
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from command_line import Command
-from test_status import V8, V9
+from scenes import V8, V9
 
 from fftdeploy.sandbox import Sandbox
 

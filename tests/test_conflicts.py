@@ -11,12 +11,11 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+import gated
 import pytest
-import test_gated_promotion as gated
 from command_line import Command
+from others import clones, git, meanwhile, release
 from scenes import EVAL, FILE, V6, V7, V8, V9, V10, hold, past, read, row, table, write
-from test_merges import clones, git, release
-from test_promote import meanwhile
 
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases import deployments

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from command_line import Command
 from evaluated import evidence_of, graded, story
+from hostile_text import PAYLOADS, harmless
 from proposals import commit, git
 from scenes import (
     FILE,
@@ -30,7 +31,7 @@ from scenes import (
     write,
     write_profile,
 )
-from test_output import PAYLOADS, Terminal, harmless
+from terminal import Terminal
 
 from fftdeploy.cli.diffing import Diff
 from fftdeploy.cli.session import open_session

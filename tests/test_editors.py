@@ -18,8 +18,8 @@ import pytest
 from checkout import ROOT
 from command_line import Command
 from scenes import FILE, POLICY, POLICY_FILE, V7, V8, V9, hold, past, write
-from test_gate_rules import WHOLE as WHOLE_GATE
-from test_schemas import AT, HOLD, RELEASE, SHA, held, release, rules, target
+from toml_texts import AT, HOLD, RELEASE, SHA, held, release, rules, target
+from toml_texts import WHOLE as WHOLE_GATE
 
 from fftdeploy.output.schema import toml_files
 from fftdeploy.output.schema.parts import Schema

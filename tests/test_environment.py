@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 import pytest
 import typer.main
 from command_line import Command
-from fault_server import KEY, MODEL, FaultServer, Reply, error, good_model, hang, reply
-from test_api_faults import FakeTime
-from test_api_faults_cli import FORMS, LIVE, document
+from fake_time import FakeTime
+from fault_server import KEY, KEY_FORMS, MODEL, FaultServer, Reply, error, good_model, hang, reply
+from november import production
+from scenes import V8
 
 from fftdeploy import files, git
 from fftdeploy.api import proof
@@ -34,7 +35,7 @@ PROMOTE = ("promote", "triage/production", "--model", MODEL, "--yes", "--why", "
 
 @pytest.fixture
 def api(repo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultServer]:
-    (repo / "deployments.toml").write_text(document(LIVE))
+    (repo / "deployments.toml").write_text(production(V8))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
@@ -49,7 +50,7 @@ def echo(server: FaultServer) -> Reply:
     return error(
         400,
         f"code-{KEY}",
-        f"your header was: Authorization: Bearer {KEY} {FORMS[1]} {FORMS[2]} {FORMS[3]}",
+        f"your header was: Authorization: Bearer {KEY} {' '.join(KEY_FORMS[1:])}",
         headers=[("x-request-id", KEY), ("Retry-After", KEY)],
     )
 
@@ -105,23 +106,23 @@ def test_F10_the_key_is_nowhere(
     sightings = []
     for name, failure in FAILURES.items():
         answer = failure(api) if callable(failure) else failure
-        for model in (MODEL, LIVE):
+        for model in (MODEL, V8):
             api.retrieve(answer, model=model)
         api.script("GET", "/v1/models", answer)
         api.script("GET", "/v1/fine_tuning/jobs", answer)
         api.script("GET", "/v1/fine_tuning/jobs/ftjob-abc", answer)
         for argv in COMMANDS if name in {"none", "echo"} else ONLINE:
-            (repo / "deployments.toml").write_text(document(LIVE, MODEL))
+            (repo / "deployments.toml").write_text(production(MODEL, V8))
             done = command(*argv)
             runs += 1
             texts = [done.out, done.err, *written(repo), *written(tmp_path / "tmp")]
-            found = [form for form in FORMS if any(form in text for text in texts)]
+            found = [form for form in KEY_FORMS if any(form in text for text in texts)]
             if found:
                 sightings.append((name, argv, found, done))
             assert "Traceback" not in done.err
     told = environs.read_text()
     assert "GIT_TERMINAL_PROMPT" in told
-    assert not [form for form in FORMS if form in told]
+    assert not [form for form in KEY_FORMS if form in told]
     print(f"{runs} runs, {len(sightings)} sightings of the key in 4 encodings")
     assert sightings == []
 
@@ -221,7 +222,7 @@ def test_G2_an_unexpected_failure_is_one_line_and_a_report(
     text = report.read_text()
     assert "RuntimeError: token [redacted]" in text
     assert "Traceback" not in done.err + text
-    assert not any(form in done.out + done.err + text for form in FORMS)
+    assert not any(form in done.out + done.err + text for form in KEY_FORMS)
     assert (repo / "deployments.toml").read_bytes() == before
 
 
@@ -285,7 +286,7 @@ def test_G9_optimised_python_refuses_the_same(repo: Path, api: FaultServer) -> N
         [sys.executable, "-P", "-O", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines()[-1] == "[9, 3, 0]"
-    assert (repo / "deployments.toml").read_text() == document(LIVE)
+    assert (repo / "deployments.toml").read_text() == production(V8)
 
 
 def test_G13_without_a_key_nothing_is_claimed(
@@ -311,7 +312,7 @@ def test_G14_time_zones_write_the_same_bytes(
     for zone in ("UTC", "Europe/Berlin", "Pacific/Kiritimati", "America/St_Johns"):
         monkeypatch.setenv("TZ", zone)
         time.tzset()
-        (repo / "deployments.toml").write_text(document(LIVE))
+        (repo / "deployments.toml").write_text(production(V8))
         done = command("hold", "triage/production", MODEL, "--yes", "--why", "x", "--by", "a")
         assert done.code == 0
         texts.add((repo / "deployments.toml").read_text())
@@ -358,7 +359,7 @@ def test_a_signal_while_the_api_is_asked_changes_nothing(
     assert '"outcome": "stopped"' in out
     assert f'"exit_code": {128 + number}' in out
     assert "Traceback" not in err
-    assert (repo / "deployments.toml").read_text() == document(LIVE)
+    assert (repo / "deployments.toml").read_text() == production(V8)
     assert sorted(path.name for path in repo.iterdir()) == [".git", "deployments.toml"]
 
 
@@ -375,7 +376,7 @@ def test_a_signal_after_the_write_says_that_it_was_written(
 
     assert done.code == 143
     assert "error: stopped by SIGTERM\n" in done.err
-    assert f"note: deployments.toml WAS changed (triage/production: {LIVE} -> {MODEL})" in done.err
+    assert f"note: deployments.toml WAS changed (triage/production: {V8} -> {MODEL})" in done.err
     assert f'model = "{MODEL}"' in (repo / "deployments.toml").read_text()
 
 

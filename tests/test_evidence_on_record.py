@@ -9,9 +9,9 @@ from random import Random
 import pytest
 from command_line import Command, Result
 from evaluated import busy, evidence_of
+from gated import POLICY, evidence, promote, scene
 from proposals import TARGET, Change, bring, commit
 from scenes import V7, V8, V9, V10, newest, past, row, table, write
-from test_gated_promotion import POLICY, evidence, promote, scene
 
 from fftdeploy.evaluation.evidence import evidence as records
 from fftdeploy.evaluation.evidence.evidence_columns import columns

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 from checkout import ROOT
+from example_files import Table, chat, one, opened, put
 
 from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.evaluation.examples.example_lines import LineError, parse_line
-from fftdeploy.evaluation.examples.examples import MAX_FAULTS, Example, ExampleSet, open_examples
+from fftdeploy.evaluation.examples.examples import MAX_FAULTS, Example, open_examples
 from fftdeploy.evaluation.examples.json_places import position
 from fftdeploy.evaluation.examples.overlap import overlap
 from fftdeploy.evaluation.examples.raw_lines import meaning
@@ -30,48 +31,12 @@ from fftdeploy.formats import document
 from fftdeploy.policy.gate_rules import GATE
 from fftdeploy.policy.grader_rules import parse_graders
 
-Table = dict[str, Any]
-
-
-def chat(asked: str = "q", agreed: str = "a", **beside: Any) -> Table:
-    messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": agreed}]
-    return {"messages": messages, **beside}
-
-
-def put(folder: Path, content: str | bytes | Iterable[Table], name: str = "suite.jsonl") -> Path:
-    path = folder / name
-    path.parent.mkdir(exist_ok=True)
-    if isinstance(content, str):
-        content = content.encode()
-    elif not isinstance(content, bytes):
-        content = "".join(f"{json.dumps(line)}\n" for line in content).encode()
-    path.write_bytes(content)
-    return path
-
-
-def opened(
-    path: Path,
-    *more: Path,
-    item: dict[str, str] | None = None,
-    check: Callable[[Example], str] | None = None,
-    now: datetime | None = None,
-) -> ExampleSet:
-    root = path.parent
-    paths = [(each, str(each.relative_to(root))) for each in (path, *more)]
-    return open_examples(paths, root=root, item=item, check=check, now=now)
-
 
 def fault(path: Path, *more: Path, **options: Any) -> tuple[str, str]:
     with pytest.raises(ConfigError) as caught:
         opened(path, *more, **options)
     assert len(caught.value.message) < 200
     return caught.value.where, caught.value.message
-
-
-def one(folder: Path, line: Table, **options: Any) -> Example:
-    examples = opened(put(folder, [line]), **options)
-    assert len(examples) == 1
-    return examples.read(0)
 
 
 # What is read

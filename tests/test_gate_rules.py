@@ -5,6 +5,7 @@ from fractions import Fraction
 from textwrap import dedent
 
 import pytest
+from toml_texts import WHOLE
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence.evidence import content_sha
@@ -14,34 +15,6 @@ from fftdeploy.policy.policy import Base
 from fftdeploy.policy.prices import Price
 
 GRADER = '[[tasks.triage.gate.graders]]\ntype = "string_check"\noperation = "eq"\n'
-WHOLE = """\
-version = 1
-[tasks.triage]
-base = { model = "gpt-4.1-mini-2025-04-14", profile = "triage-long" }
-[tasks.triage.gate]
-examples = ["evals/triage.jsonl"]
-mode = "not-worse"
-margin = 0.05
-confidence = 0.975
-must_pass = ["edge-case"]
-slices = ["language"]
-slice_rule = "not-worse"
-repeats = 3
-min_examples = 60
-require_reviewed = true
-max_age = "14d"
-on_inconclusive = "allow"
-floors = { pass_rate = 0.90, valid = 0.99 }
-budgets = { p95_latency_ms = 2500, usd_per_1k_requests = 1.20 }
-item = { input = "ticket_text", reference = "correct_label" }
-[[tasks.triage.gate.graders]]
-type = "json_fields"
-fields = { urgency = "exact", category = "exact", next_step = "casefold" }
-[prices]
-date = 2026-11-20
-"ft:gpt-4.1-mini-2025-04-14" = { input = 0.80, output = 3.20 }
-gpt-6-luna = { input = 0.40, cached_input = 0.10, output = 1.60 }
-"""
 
 
 def gate(text: str, grader: str = GRADER) -> GateRules:

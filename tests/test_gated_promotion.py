@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 import pytest
 import terminal
 from checkout import ROOT
-from command_line import Command, Result
-from scenes import EVAL, FT, V7, V8, V9, V10, newest, past, read, row, table, write
+from command_line import Command
+from gated import EXAMPLES, LIKE_V8, POLICY, PROGRAM, TARGET, evidence, promote, scene
+from scenes import EVAL, V7, V8, V9, V10, newest, past, read, row, table, write
 
 from fftdeploy.evaluation.evidence import evidence_folder
 from fftdeploy.evaluation.evidence.evidence import Evidence, content_sha, parse
@@ -23,47 +23,10 @@ from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-LIKE_V8 = FT + "v10:DeFg0:ckpt-step-200"
-EXAMPLES = Path("evals/triage.jsonl")
-POLICY = """\
-version = 1
-order = ["staging", "production"]
-
-[environments.production]
-from = ["staging"]
-protected = true
-
-[tasks.triage.gate]
-examples = ["evals/triage.jsonl"]
-slices = ["language"]
-
-[[tasks.triage.gate.graders]]
-type = "json_fields"
-fields = { urgency = "exact", category = "exact", next_step = "casefold" }
-"""
-TARGET = "triage/production"
-PROGRAM = Path(sys.executable).with_name("fftdeploy")
-
-
-def scene(live: str, candidate: str, *, policy: str = POLICY, examples: int = 67) -> bytes:
-    """Write a repository in which `candidate` waits in staging for the place of `live`."""
-    EXAMPLES.parent.mkdir(exist_ok=True)
-    lines = (ROOT / EXAMPLES).read_text().splitlines(keepends=True)[:examples]
-    EXAMPLES.write_text("".join(lines))
-    return write(past("triage/staging", V7, candidate), past(TARGET, live), policy=policy)
-
-
-def promote(command: Command, *flags: str) -> Result:
-    return command("promote", TARGET, "--why", "PR #7", "--yes", *flags)
-
 
 def git(*argv: str) -> str:
     ended = subprocess.run(["git", *argv], check=True, capture_output=True, text=True)
     return ended.stdout.strip()
-
-
-def evidence() -> list[Path]:
-    return sorted(Path(".fftdeploy/evidence/triage").glob("*.json"))
 
 
 def beside(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from command_line import Command
-from test_status import V8, V9, row, target, write
+from november import row, target, write
+from scenes import V8, V9
 
 from fftdeploy.sandbox import Sandbox
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from command_line import Command
+from fake_time import FakeTime
 from fault_server import (
     GOOD,
     KEY,
@@ -29,9 +30,8 @@ from fault_server import (
     missing,
     reply,
 )
+from gated import scene
 from scenes import FILE, LUNA, V7, V8, V10, past, read, row, table, write
-from test_api_faults import FakeTime
-from test_gated_promotion import scene
 
 from fftdeploy.api.client.connection import PROBE_TEXT, Connection
 from fftdeploy.api.hosts import KINDS as KINDS_OF_HOSTS

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from gated import TARGET, scene
 from scenes import V8, V10
-from test_gated_promotion import TARGET, scene
 
 from fftdeploy.sandbox import Sandbox
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from evaluated import RULES, evidence_of, graded, hostile, identified, story
-from test_output import FORBIDDEN
-from test_page import HOSTILE
+from hostile_text import FORBIDDEN, HOSTILE
 
 from fftdeploy.evaluation.evidence.evidence import LIVE_ITSELF, Baseline
 from fftdeploy.evaluation.results import Results, Sample

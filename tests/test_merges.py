@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import Command, Result
+from command_line import Command
+from others import clones, git, release
 from scenes import FILE, POLICY, V6, V7, V8, V9, V10, hold, past, read, write
 
 from fftdeploy.errors import ConfigError
@@ -20,10 +21,6 @@ pytestmark = pytest.mark.usefixtures("repo")
 TARGETS = ("triage/dev", "triage/staging", "triage/production", "chat/staging", "chat/production")
 MODELS = (V6, V7, V8, V9, V10)
 PAIRS = 60
-
-
-def git(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *argv], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def table_of(text: str, name: str) -> str:
@@ -157,33 +154,6 @@ def test_C9_two_models_for_one_target_conflict(sandbox: Sandbox, command: Comman
 
 
 # With clones, as people do it.
-
-
-def clones(tmp_path: Path, *tables: str, policy: str = "", attributes: str = "") -> list[Path]:
-    """Publish a first version and clone it twice."""
-    write(*tables, policy=policy)
-    if attributes:
-        Path(".gitattributes").write_text(attributes)
-    here, hub = Path.cwd(), tmp_path / "hub.git"
-    for argv in (
-        ["init", "--quiet", "--bare", str(hub)],
-        ["add", "."],
-        ["commit", "--quiet", "--message", "first"],
-        ["push", "--quiet", str(hub), "HEAD:main"],
-    ):
-        assert git(here, *argv).returncode == 0
-    places = [tmp_path / "ana", tmp_path / "bo"]
-    for place in places:
-        assert git(tmp_path, "clone", "--quiet", str(hub), str(place)).returncode == 0
-    return places
-
-
-def release(monkeypatch: pytest.MonkeyPatch, command: Command, place: Path, *argv: str) -> Result:
-    """Run a change in a clone and commit it."""
-    monkeypatch.chdir(place)
-    result = command(*argv, "--why", "x", "--yes", "--commit")
-    assert result.code == 0, result.err
-    return result
 
 
 PRODUCTION = [past("triage/production", V7, V8), past("chat/production", V6)]

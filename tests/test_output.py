@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from command_line import Command
+from fake_time import FakeTime
 from fault_server import (
     KEY,
     FaultServer,
@@ -23,7 +24,8 @@ from fault_server import (
     good_model,
     reply,
 )
-from test_api_faults import FakeTime
+from hostile_text import PAYLOADS, harmless
+from terminal import Terminal
 
 from fftdeploy.commands import context
 from fftdeploy.errors import CONFIG, ConfigError
@@ -35,70 +37,10 @@ from fftdeploy.planning.finding import Finding
 MODEL = "ft:gpt-4.1-mini-2025-04-14:acme-support-emea:triage-a-rather-long-suffix:CdEf9GhIj"
 FORMATS: tuple[Format, ...] = ("text", "json", "markdown", "github")
 
-PAYLOADS = (
-    "[red]x",
-    "[/oops]",
-    "[link=http://e]x[/link]",
-    ":smile:",
-    "x\\",
-    "\x1b[2J\x1b[31mPASS",
-    "\x1b]0;t\x07",
-    "\x1b]8;;http://e\x1b\\x",
-    "\x1b]52;c;aGk=\x07",
-    "\x07",
-    "a\x08b",
-    "PASS\rfail",
-    "\x9b31m",
-    "\x7f",
-    "a\0b",
-    "\u202egnp.exe",
-    "\u2066x",
-    "a\u200bb",
-    "a\u2028::error::b",
-    "::error::x",
-    "  ::set-output name=a::b",
-    "\t::add-mask::a",
-    "::stop-commands::t",
-    "x ##[error]y",
-    "##vso[task.setvariable]x",
-    "##teamcity[x]",
-    "section_start:1:x\r\x1b[0K",
-    "a%0A::error::b",
-    "a\n::error::b",
-    "a\r\n##[error]b",
-    "|a|b|",
-    "`a`",
-    "```\n# x",
-    "<img src=x onerror=y>",
-    "@team",
-    "](javascript:x)",
-    "![x](http://e)",
-    "=1+1",
-    "+1",
-    "-1",
-    "@S",
-    "\t=1",
-    "\ud800",
-    "x" * 10_000,
-    "\u0627\u0644\u0639\u0631\u0628\u064a\u0629",
-    "\U0001f468\u200d\U0001f469",
-    "\x85new line",
-    "\x0bvertical",
-    "\u061c\u180e\u00ad",
-)
-FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
-)
-
 
 class Printed(NamedTuple):
     out: str
     err: str
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def printed(form: Format, act: Callable[[Output], object], *, terminal: bool = False) -> Printed:
@@ -106,39 +48,6 @@ def printed(form: Format, act: Callable[[Output], object], *, terminal: bool = F
     environ = {"COLUMNS": "80", "TERM": "xterm-256color"}
     act(Output(environ, form=form, stdout=out, stderr=err, secrets=[KEY]))
     return Printed(out.getvalue(), err.getvalue())
-
-
-# A Python copy of the two parsers of GitHub's runner (ActionCommand.cs) and of others' prefixes.
-COMMANDS = ("error", "notice", "set-output", "add-mask", "stop-commands", "warning", "debug")
-
-
-def runner_commands(log: str) -> list[str]:
-    """Return what a runner would obey in a log."""
-    obeyed = []
-    for text in re.split(r"\r\n|\r|\n", log):
-        bare = text.lstrip()
-        if bare.startswith("::") and "::" in bare[2:]:
-            obeyed.append(bare)
-        elif re.search(r"##\[[a-z-]+[ \]]", text) or re.search(r"##(vso|teamcity)\[", text):
-            obeyed.append(text)
-        elif re.match(r"section_(start|end):", bare):
-            obeyed.append(bare)
-    return obeyed
-
-
-OUR_COMMAND = re.compile(r"::(error|notice) (file=[^,:]*,line=[0-9]+,)?title=[^:,]*::[^\r\n]*")
-
-
-def harmless(text: str, *, colored: bool = False) -> str:
-    """Say what is wrong with printed text; "" if nothing is."""
-    if colored:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    if found := FORBIDDEN.search(text):
-        return f"U+{ord(found[0]):04X}"
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        return "a surrogate"
-    strange = [obeyed for obeyed in runner_commands(text) if not OUR_COMMAND.fullmatch(obeyed)]
-    return f"command {strange[0]!r}" if strange else ""
 
 
 def sources(payload: str) -> dict[str, Callable[[Output], object]]:

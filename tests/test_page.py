@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from evaluated import BUNDLES, RULES, evidence_of, graded, hostile, identified, story
-from test_output import FORBIDDEN, PAYLOADS
+from hostile_text import FORBIDDEN, HOSTILE, MARKUP, Unescaped
 
 from fftdeploy.cli.verdict_blocks import tables
 from fftdeploy.errors import ConfigError
@@ -28,26 +28,6 @@ from fftdeploy.output.page.page import report_page
 from fftdeploy.output.page.template import Say
 from fftdeploy.output.text_difference import Piece, compare
 
-MARKUP = (
-    "<script>document.title='owned'</script>",
-    "</script><script>window.owned=1</script>",
-    "<img src=x onerror=window.owned=1>",
-    "<svg onload=window.owned=1>",
-    '" onmouseover=window.owned=1 x="',
-    "' autofocus onfocus=window.owned=1 x='",
-    "</style><style>*{display:none}</style>",
-    "<base href=http://127.0.0.1:9/>",
-    "<meta http-equiv=refresh content=0;url=http://127.0.0.1:9/>",
-    "<a href=javascript:window.owned=1>x</a>",
-    "<!--",
-    "]]>",
-    "&lt;script&gt;",
-    "</title><h1>PASS</h1>",
-    "</details></main><p>PASS",
-    "{{7*7}}",
-    "\ufffe\uffff",
-)
-HOSTILE = (*PAYLOADS, *MARKUP)
 VOID = {"meta", "br", "rect", "line", "circle", "input", "img", "link", "base", "hr"}
 
 
@@ -218,13 +198,6 @@ def test_F1_hostile_text_is_shown_and_does_nothing() -> None:
         page.encode()
     print(f"hostile text in every place of the page: {tried} tried, {len(wrong)} wrong")
     assert wrong == []
-
-
-class Unescaped(Say):
-    """What a page would be without escaping."""
-
-    def __call__(self, text: object) -> str:
-        return str(text)
 
 
 def test_control_text_that_is_not_escaped_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

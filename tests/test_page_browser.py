@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from browser import Browser, Page, browser, find_chromium
 from evaluated import evidence_of, graded, hostile, identified, story
-from test_page import HOSTILE, Unescaped
+from hostile_text import HOSTILE, Unescaped
 
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.output.page import page as page_module

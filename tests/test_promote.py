@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from command_line import Command
+from others import meanwhile
 from scenes import (
     COLD,
     FILE,
@@ -594,18 +595,6 @@ def test_a_live_prompt_that_is_gone_stops_no_promotion(
 
 
 # What others do meanwhile.
-
-
-def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Do something between our reading the file and our replacing it."""
-    original = files.replace
-
-    def replace(*args: Any, **more: Any) -> files.Replaced:
-        monkeypatch.setattr(files, "replace", original)
-        act()
-        return original(*args, **more)
-
-    monkeypatch.setattr(files, "replace", replace)
 
 
 def test_C1_C3_what_another_wrote_into_the_task_is_kept(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from checkout import ROOT
 from command_line import Command, Result
+from gated import scene
 from scenes import V10
-from test_gated_promotion import scene
 
 import fftdeploy
 from fftdeploy.commands.schema import RESULTS

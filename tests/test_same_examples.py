@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from command_line import Command
+from gated import EXAMPLES, TARGET, evidence, promote, scene
 from proposals import Change, bring, commit
 from proposals import git as asked
 from scenes import V8, V10
-from test_gated_promotion import EXAMPLES, TARGET, evidence, promote, scene
 
 from fftdeploy.sandbox import Sandbox
 

@@ -9,13 +9,15 @@ import subprocess
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from command_line import Command, Result
+from hostile_text import OUR_COMMAND, PAYLOADS, harmless, runner_commands
 from scenes import LUNA, POLICY, V7, V8, V9, V10, hold, past, table, write
-from test_output import FORMATS, OUR_COMMAND, PAYLOADS, harmless, runner_commands
 
 from fftdeploy import git as fftgit
+from fftdeploy.output.streams import Format
 from fftdeploy.policy.globs import compile_glob, pattern_problem
 from fftdeploy.pull_request import scanned_files
 from fftdeploy.pull_request.scan import Hit, Search, Use, uses
@@ -304,7 +306,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", get_args(Format))
 def test_F1_F2_names_of_files_are_text(file: Path, command: Command, form: str) -> None:
     names = [f"d{number}/{name.replace('/', '_')}" for number, name in enumerate(HOSTILE)]
     names = [name.replace("\ud800", "\udcff") for name in names]

@@ -7,13 +7,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import gated
 import jsonschema
 import pytest
-import test_gated_promotion as gated_promotion
 from checkout import ROOT
 from command_line import Command
 from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, write, write_profile
-from test_gate_rules import WHOLE as WHOLE_GATE
+from toml_texts import AT, HOLD, RELEASE, SHA, held, release, rules, target
+from toml_texts import WHOLE as WHOLE_GATE
 
 from fftdeploy.commands.schema import output_schema
 from fftdeploy.errors import ConfigError
@@ -24,29 +25,8 @@ from fftdeploy.releases import deployments
 from fftdeploy.sandbox import Sandbox
 
 TEMPLATES = ROOT / "fftdeploy" / "templates"
-SHA = "0123456789abcdef" * 2
-AT = "at = 2026-11-21T08:30:00Z"
-SINCE = "since = 2026-11-21T08:30:00Z"
-RELEASE = f'n = 1, model = "m", {AT}, by = "ana", via = "model"'
-HOLD = f'model = "m", {SINCE}, by = "ana", why = "bad"'
 
 Parse = Callable[[bytes], object]
-
-
-def target(extra: str = "", model: str = 'model = "m"') -> str:
-    return f"version = 1\n[triage.production]\n{model}\n{extra}\n"
-
-
-def release(text: str) -> str:
-    return target(f"releases = [{{ {text} }}]")
-
-
-def held(text: str) -> str:
-    return target(f"holds = [{{ {text} }}]")
-
-
-def rules(text: str) -> str:
-    return f"version = 1\n[environments.production]\n{text}\n"
 
 
 def as_json(value: Any) -> Any:
@@ -290,7 +270,7 @@ GATED: tuple[tuple[int, list[str]], ...] = (
 def test_what_the_commands_about_quality_print_fits_the_schema(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
-    gated_promotion.scene(V8, V10)
+    gated.scene(V8, V10)
     whole = output_schema()
     validator = jsonschema.Draft202012Validator(whole)
     wrong = []

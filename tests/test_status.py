@@ -10,33 +10,14 @@ from pathlib import Path
 
 import pytest
 from command_line import Command
+from november import target, write
+from scenes import GHOST, V8, V9, V10
 
 from fftdeploy.api.asking import Clock
 from fftdeploy.commands import context
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
-V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
-V10 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v10:DeFg0"
-GHOST = "ft:gpt-4.1-mini-2025-04-14:acme:triage-ghost:Gh0st"
 ENDS = "2027-01-14, table of 2026-11-28 (fine-tunes)"
-
-
-def row(n: int, model: str, rest: str = 'via = "model"') -> str:
-    return (
-        f'  {{ n = {n}, model = "{model}", at = 2026-11-{n:02}T09:00:00Z, by = "ci", {rest} }},\n'
-    )
-
-
-def target(name: str, *models: str) -> str:
-    rows = "".join(row(n, model) for n, model in reversed(list(enumerate(models, start=1))))
-    return f'\n[triage.{name}]\nmodel = "{models[-1]}"\nreleases = [\n{rows}]\n'
-
-
-def write(repo: Path, *targets: str) -> Path:
-    path = repo / "deployments.toml"
-    path.write_text("version = 1\n" + "".join(targets), encoding="utf-8")
-    return path
 
 
 def test_a_pipe_gets_one_line_a_target(repo: Path, sandbox: Sandbox, command: Command) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
+from hostile_text import FORBIDDEN, PAYLOADS, runner_commands
 from markdown_it import MarkdownIt
 from proposals import UNSETTLED, Change, commit
 from scenes import POLICY_FILE, V8, V9, V10
-from test_output import FORBIDDEN, PAYLOADS, runner_commands
 
 PAGES = ROOT / "docs" / "pull-requests"
 MARKER = "<!-- fftdeploy:check -->\n"

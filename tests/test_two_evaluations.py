@@ -14,8 +14,8 @@ import pytest
 from checkout import SUPPORT
 from command_line import Command
 from evaluating import arm, make_run, numbered, utc_now
+from gated import PROGRAM, TARGET, evidence, paid, scene
 from scenes import V8, V9, V10
-from test_gated_promotion import EXAMPLES, PROGRAM, TARGET, evidence, scene
 
 from fftdeploy.errors import ConflictError
 from fftdeploy.evaluation.running import run_log
@@ -23,18 +23,6 @@ from fftdeploy.sandbox import Sandbox
 
 RUNS = Path(".fftdeploy/runs")
 PLAN = 2 * 67
-
-
-def paid(sandbox: Sandbox) -> int:
-    """Count the requests about examples: all but the probes."""
-    asked = {
-        json.loads(line)["messages"][-2]["content"] for line in EXAMPLES.read_text().splitlines()
-    }
-    return sum(
-        request.body["messages"][-1]["content"] in asked
-        for request in sandbox.requests
-        if isinstance(request.body, dict) and "messages" in request.body
-    )
 
 
 def begun(least: int) -> subprocess.Popen[str]:

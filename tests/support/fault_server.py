@@ -10,8 +10,10 @@ import contextlib
 import json
 import socket
 import threading
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     import ssl
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 MODEL = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 KEY = "sk-proj-CANARY/0123+456789abcdefghijKLMN"
+KEY_FORMS = (KEY, b64encode(KEY.encode()).decode().rstrip("="), quote(KEY, safe=""), KEY[:12])
+"""How the key may be spelled where it leaks."""
 GOOD = "good"
 
 

@@ -1,5 +1,6 @@
 """A person at a terminal: what the screen says, and what is typed then."""
 
+import io
 import os
 import select
 import subprocess
@@ -12,6 +13,14 @@ _LEADER = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
 
 Step = tuple[str, str | Callable[[], object]]
 
