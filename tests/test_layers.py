@@ -34,7 +34,15 @@ LAYERS = (
     ("errors", "names", "times"),
 )
 # The same within the evaluation, for it is a third of the code; "" is what lies in it by itself.
-EVALUATION = (("running",), ("evidence",), ("gate",), ("graders",), ("examples",), ("",))
+EVALUATION = (
+    ("review",),
+    ("running",),
+    ("evidence",),
+    ("gate",),
+    ("graders",),
+    ("examples",),
+    ("",),
+)
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 # A module of a library -> where it may be imported, whenever.

@@ -451,7 +451,8 @@ LATE = [
     sys.executable,
     "-c",
     "import sys\n"
-    "from fftdeploy.cli import app, example_files, reviewing\n"
+    "from fftdeploy.cli import app\n"
+    "from fftdeploy.evaluation.review import example_files\n"
     "real, late = example_files.ExampleFiles.change, []\n"
     "def change(self, *args, **more):\n"
     "    late.append((self, args, more))\n"

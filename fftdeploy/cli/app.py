@@ -41,7 +41,7 @@ _COMMANDS = {
     "size": "judging",
     "verify": "verify",
     "report": "report",
-    "review": "review_command",
+    "review": "review",
     "init": "starting",
     "schema": "starting",
     "sandbox": "starting",

@@ -49,20 +49,22 @@ def review(
     one_of(flags)
     if to is not None and source is None:
         raise UsageError("--to goes with --from", hint="failures are reviewed where they are")
-    from fftdeploy.cli import reviewing
+    from fftdeploy.cli import review_view
 
-    reviewing.require_terminal(session)
-    from fftdeploy.cli.review_failures import Failures
-    from fftdeploy.cli.review_requests import Requests
-    from fftdeploy.cli.review_unreviewed import Unreviewed
+    review_view.require_terminal(session)
+    from fftdeploy.evaluation.review.example_files import Reviewer
+    from fftdeploy.evaluation.review.in_place import failures
+    from fftdeploy.evaluation.review.in_place import unreviewed as nobody_reviewed
+    from fftdeploy.evaluation.review.queue import ReviewQueue, ReviewSource
+    from fftdeploy.evaluation.review.requests import Requests
 
     bar = session.quality_bar(session.workspace, task)
-    reviewer = actor_name(session, by)
-    answers: reviewing.ReviewSource
+    reviewer = Reviewer(actor_name(session, by), session.now)
+    answers: ReviewSource
     if source is not None:
-        answers = Requests(session, bar, source, to, reviewer)
+        answers = Requests(bar, reviewer, source, to)
     elif unreviewed:
-        answers = Unreviewed(session, bar, reviewer)
+        answers = nobody_reviewed(bar, reviewer)
     else:
-        answers = Failures(session, bar, run, reviewer)
-    return reviewing.Review(session, bar.task, answers).run()
+        answers = failures(bar, reviewer, run)
+    return review_view.Review(session, bar.task, ReviewQueue(answers)).run()

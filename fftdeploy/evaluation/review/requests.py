@@ -4,14 +4,11 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fftdeploy import files
-from fftdeploy.cli.example_files import ExampleFiles
-from fftdeploy.cli.reviewing import Item
-from fftdeploy.cli.session import Session
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples import reviewed
@@ -24,17 +21,12 @@ from fftdeploy.evaluation.examples.example_lines import (
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.examples.production import MAX_BYTES, ProductionRequest, read_requests
 from fftdeploy.evaluation.examples.rejected import Rejected
+from fftdeploy.evaluation.review.example_files import ExampleFiles, Reviewer
+from fftdeploy.evaluation.review.queue import ReviewItem
 from fftdeploy.workspace import shown_path
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is read for another
 _NO_ANSWER = "?"
-
-
-@dataclass(slots=True)
-class _Asked(Item):
-    """A request of production."""
-
-    request: ProductionRequest | None = None
 
 
 class Requests(ExampleFiles):
@@ -47,16 +39,16 @@ class Requests(ExampleFiles):
         "t  tags: for the example that it becomes",
     )
 
-    def __init__(
-        self, session: Session, bar: QualityBar, source: Path, to: Path | None, by: str
-    ) -> None:
+    rejects = True
+
+    def __init__(self, bar: QualityBar, reviewer: Reviewer, source: Path, to: Path | None) -> None:
         """Open the file of requests and what there is of examples.
 
         Raises:
             ConfigError: One of the files is missing or damaged, located.
             DiskError: The disk refused.
         """
-        super().__init__(session, bar, by)
+        super().__init__(bar, reviewer)
         first = bar.rules.examples[0]
         self._path = Path.cwd() / to if to else self.root / first
         self.where = shown_path(self._path)
@@ -65,7 +57,7 @@ class Requests(ExampleFiles):
         self._ids: set[str] = set()
         self._known = ""  # hash of the file whose inputs are known
 
-    def pending(self) -> Sequence[Item]:
+    def pending(self) -> Sequence[ReviewItem]:
         """Return the requests that are no examples and were not rejected, each input once."""
         examples = self._examples()
         self._ids = set(examples.ids)
@@ -80,7 +72,7 @@ class Requests(ExampleFiles):
                 items.append(self._item(request, example))
         return items
 
-    def problem(self, item: Item, reference: str) -> str:
+    def problem(self, item: ReviewItem, reference: str) -> str:
         """Say why `reference` can't be the agreed answer; "" if it can."""
         try:
             example = self._example(_request(item), reference)
@@ -88,9 +80,9 @@ class Requests(ExampleFiles):
             return error.message
         return self.bar.grading.reference_problem(example)
 
-    def keep(self, item: Item, reference: str) -> None:
-        """Append the example; raises ConflictError and DiskError."""
-        request, (at, day) = _request(item), self.stamp()
+    def keep(self, item: ReviewItem, reference: str) -> None:
+        """Append the example."""
+        request, (at, day) = _request(item), self.reviewer.stamp()
         content = request.example(reference, self._item_key(request))
         said: dict[str, Any] = {
             key: content.pop(key) for key in ("tags", "meta", "group") if key in content
@@ -98,7 +90,7 @@ class Requests(ExampleFiles):
         if tags := list(dict.fromkeys([*(said.get("tags") or []), *item.tags])):
             said["tags"] = tags
         made = self._new_id(day)
-        content |= {"id": made, **said, "reviewed_by": self.by, "reviewed_at": at}
+        content |= {"id": made, **said, "reviewed_by": self.reviewer.name, "reviewed_at": at}
         self._ids.add(made)
         files.create(self._path, b"", root=self.root)
         self.change(
@@ -107,12 +99,12 @@ class Requests(ExampleFiles):
             lost="this input was added to",
         )
 
-    def reject(self, item: Item) -> None:
-        """Remember the input; raises DiskError."""
-        self._rejected.add(item.example.input_key, self.by, self.stamp()[0])
+    def reject(self, item: ReviewItem) -> None:
+        """Remember the input."""
+        self._rejected.add(item.example.input_key, self.reviewer.name, self.reviewer.stamp()[0])
         self.has_written = True
 
-    def tag(self, item: Item) -> bool:
+    def tag(self, item: ReviewItem) -> bool:
         """Leave the tags for the decision: there is no example yet."""
         del item
         return False
@@ -151,12 +143,11 @@ class Requests(ExampleFiles):
         except LineError as error:
             raise ConfigError(error.message, hint=error.hint, where=request.place) from None
 
-    def _item(self, request: ProductionRequest, example: Example) -> Item:
+    def _item(self, request: ProductionRequest, example: Example) -> ReviewItem:
         agreed = request.content.get("item", {}).get(self._item_key(request), "")
         text = agreed if isinstance(agreed, str) else json.dumps(agreed, ensure_ascii=False)
-        return _Asked(
-            replace(example, reference=text), request.output, request.mark, request=request
-        )
+        asked = replace(example, reference=text)
+        return ReviewItem(asked, request.output, request.mark, home=request)
 
     def _item_key(self, request: ProductionRequest) -> str:
         """Return the key that holds the reference of an evals item."""
@@ -173,7 +164,6 @@ class Requests(ExampleFiles):
                 return made
 
 
-def _request(item: Item) -> ProductionRequest:
-    assert isinstance(item, _Asked)  # noqa: S101  they come from `pending`
-    assert item.request is not None  # noqa: S101  as above
-    return item.request
+def _request(item: ReviewItem) -> ProductionRequest:
+    assert isinstance(item.home, ProductionRequest)  # noqa: S101  they come from `pending`
+    return item.home

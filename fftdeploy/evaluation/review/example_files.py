@@ -1,11 +1,11 @@
 """The examples files of a task, as a review writes to them."""
 
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from fftdeploy import files
-from fftdeploy.cli.session import Session
 from fftdeploy.errors import ConflictError
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.workspace import shown_path
@@ -13,23 +13,29 @@ from fftdeploy.workspace import shown_path
 MAX_BYTES = 512 * 1024 * 1024
 
 
-class ExampleFiles:
-    """What all sources of answers share: where examples are, who reviews, and how it is kept."""
+class Reviewer(NamedTuple):
+    """Who reviews, and the clock that says when."""
 
-    rejects = True
-
-    def __init__(self, session: Session, bar: QualityBar, by: str) -> None:
-        self.session, self.bar, self.by = session, bar, by
-        self.root = bar.workspace.folder
-        self.item = bar.rules.item
-        self.has_written = False
-        folder = Path(bar.workspace.shown).parent
-        self.paths = [(self.root / path, str(folder / path)) for path in bar.rules.examples]
+    name: str
+    now: Callable[[], datetime]
 
     def stamp(self) -> tuple[str, str]:
         """Return now as `reviewed_at` has it, and its day as an ID has it."""
-        now = self.session.now().astimezone(UTC)
+        now = self.now().astimezone(UTC)
         return f"{now:%Y-%m-%dT%H:%M:%SZ}", f"{now:%Y%m%d}"
+
+
+class ExampleFiles:
+    """What all sources of answers share: where examples are, who reviews, and how it is kept."""
+
+    def __init__(self, bar: QualityBar, reviewer: Reviewer) -> None:
+        self.bar, self.reviewer = bar, reviewer
+        self.root = bar.workspace.folder
+        self.item = bar.rules.item
+        self.has_written = False
+        self.notes: list[str] = []
+        folder = Path(bar.workspace.shown).parent
+        self.paths = [(self.root / path, str(folder / path)) for path in bar.rules.examples]
 
     def change(self, path: Path, make: Callable[[bytes], bytes | None], lost: str) -> None:
         """Replace a file by what `make` makes of it; `has_written` says so whatever is raised.

@@ -1,0 +1,236 @@
+"""Review: one model answer at a time, at the terminal."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from unicodedata import east_asian_width
+
+from fftdeploy.cli import editor
+from fftdeploy.cli.session import Session
+from fftdeploy.errors import UsageError
+from fftdeploy.evaluation.review.queue import DECISIONS, Decision, ReviewItem, ReviewQueue
+from fftdeploy.output.report import Block, Cell, Line, Report, Tone, line
+from fftdeploy.output.streams import Output
+from fftdeploy.output.text_difference import Piece, compare
+
+_REJECT = "[r]eject "
+_PROMPT = f"[a]ccept [e]dit {_REJECT}[t]ags [s]kip [q]uit [?]"
+_LEAST_WIDTH = 20
+
+
+class Review:
+    """One sitting: shows each answer of a queue, and takes a decision about it."""
+
+    def __init__(self, session: Session, task: str, queue: ReviewQueue) -> None:
+        self.session, self.task, self.queue = session, task, queue
+
+    def run(self) -> Report:
+        """Ask about every answer, until the last one or until the reviewer leaves.
+
+        Raises:
+            ConflictError: An example was changed by somebody else.
+            DiskError: The disk refused.
+        """
+        for note in self.queue.source.notes:
+            self.session.output.note(note)
+        self._note()
+        for place, item in self.queue:
+            if not self._is_decided(item, place):
+                break
+        return Report(data=self.session.data, body=(self._summary(),), next=self._next())
+
+    def _is_decided(self, item: ReviewItem, place: str) -> bool:
+        """Show one answer and take one decision about it; False to leave."""
+        output = self.session.output
+        output.say(*blocks(item, place, output))
+        prompt = _PROMPT if self.queue.source.rejects else _PROMPT.replace(_REJECT, "")
+        while True:
+            key = output.answer(prompt)
+            if key is None or key.lower() in {"q", "quit"}:
+                return False
+            try:
+                if self._obey(item, key.lower()):
+                    return True
+            finally:  # whatever ends the command from here on says what is written
+                self._note()
+
+    def _obey(self, item: ReviewItem, key: str) -> bool:
+        """Do what a key stands for; False where the same answer is asked about again."""
+        match key:
+            case "s" | "skip":
+                self.queue.decide(item, "skipped")
+                return True
+            case "r" | "reject" if self.queue.source.rejects:
+                return self._decide(item, "rejected")
+            case "a" | "accept" if item.output:
+                return self._decide(item, "accepted", item.output)
+            case "a" | "accept":
+                self._say("there is no output to accept: e writes an answer")
+            case "e" | "edit":
+                return self._edit(item)
+            case "t" | "tags":
+                self._tag(item)
+            case _:
+                self._say_help()
+        return False
+
+    def _edit(self, item: ReviewItem) -> bool:
+        start = item.draft or item.output or item.example.reference
+        try:
+            edited = editor.edit(start, self.session.environ)
+        except editor.EditorError as error:
+            self._say(f"{error}: nothing was taken")
+            return False
+        is_taken = self._decide(item, "edited", edited)
+        if not is_taken:
+            item.draft = edited
+            self._say("e goes on with what you have written")
+        return is_taken
+
+    def _decide(self, item: ReviewItem, decision: Decision, reference: str = "") -> bool:
+        problem = self.queue.decide(item, decision, reference)
+        self._say(f"this can't be the agreed answer: {problem}" if problem else decision)
+        return not problem
+
+    def _tag(self, item: ReviewItem) -> None:
+        have = ", ".join((*item.example.tags, *item.tags)) or "none"
+        said = self.session.output.answer(f"tags, with commas between (now: {have}):")
+        if why := self.queue.tag(item, said or ""):
+            self._say(why)
+
+    def _note(self) -> None:
+        """Put what was decided where every end of the command says it."""
+        queue = self.queue
+        counts = {decision: queue.counts[decision] for decision in DECISIONS}
+        self.session.data.update(task=self.task, file=queue.source.where, **counts, left=queue.left)
+        self.session.changed = queue.changed
+
+    def _summary(self) -> Line:
+        if not self.queue.items:
+            return line(f"{self.task}: nothing to review")
+        data = self.session.data
+        return line(f"{self.task}: {', '.join(f'{data[n]} {n}' for n in (*DECISIONS, 'left'))}")
+
+    def _next(self) -> str:
+        if not any(self.queue.counts[name] for name in ("accepted", "edited", "tagged")):
+            return ""
+        targets = self.session.workspace.deployments.targets
+        environments = [environment for task, environment in targets if task == self.task]
+        return f"fftdeploy eval {self.task}/{environments[-1] if environments else 'ENVIRONMENT'}"
+
+    def _say(self, text: str) -> None:
+        self.session.output.say(line(text))
+
+    def _say_help(self) -> None:
+        self.session.output.say(
+            *(line(f"  {text}") for text in self.queue.source.help),
+            line("  s  skip: it comes again next time"),
+            line("  q  quit: what was decided is kept; so it is after Ctrl-C"),
+        )
+
+
+def require_terminal(session: Session) -> None:
+    """Refuse to review where nobody can be shown anything, or asked.
+
+    Raises:
+        UsageError: There is no terminal, or another format than text, or silence, was asked for.
+    """
+    output = session.output
+    if output.is_interactive and not output.quiet:
+        return
+    raise UsageError(
+        "review shows and asks: it needs a terminal, outside of CI",
+        hint="run it at a terminal, without --json, --format or --quiet",
+        code="no-terminal",
+    )
+
+
+def blocks(item: ReviewItem, place: str, output: Output) -> Iterator[Block]:
+    """Show one answer: what was asked, what was said and what was agreed on.
+
+    Every row of untrusted text has a bar before it, also where the terminal would break a line.
+    """
+    example = item.example
+    tags = f"  tags: {', '.join(example.tags)}" if example.tags else ""
+    yield line("")
+    yield line(Cell(place, "strong"), f"  {example.id}{tags}")
+    for turn in example.messages:
+        yield line(Cell(f"{turn.get('role')}", "dim"))
+        yield from quoted([Cell(said(turn))], output)
+    said_, agreed = _compared(item, output)
+    if agreed:
+        yield line(Cell("reference", "strong"))
+        yield from quoted(agreed, output)
+    yield line(Cell(item.called, "strong"), Cell(f"  {item.reason}" if item.reason else "", "warn"))
+    yield from quoted(said_, output)
+    yield line("")
+
+
+def quoted(cells: Iterable[Cell], output: Output) -> Iterator[Line]:
+    """Return untrusted text as lines that fit the terminal, each with a bar before it."""
+    width = max(shutil.get_terminal_size().columns - 3, _LEAST_WIDTH)
+    row: list[Cell] = []
+    left = width
+    for cell in cells:
+        for number, part in enumerate(output.clean(cell.text).split("\n")):
+            if number:
+                yield line(_BAR, *row)
+                row, left = [], width
+            rest = part
+            while rest:
+                piece = _fitting(rest, left)
+                if not piece and row:
+                    yield line(_BAR, *row)
+                    row, left = [], width
+                    continue
+                row.append(Cell(piece or rest[0], cell.tone))
+                left -= _columns(row[-1].text)
+                rest = rest[len(row[-1].text) :]
+    yield line(_BAR, *row)
+
+
+_BAR = Cell("│ ", "dim")
+
+
+def said(turn: Mapping[str, Any]) -> str:
+    """Return what a message says: its text, or what there is instead as JSON."""
+    content = turn.get("content")
+    others = {key: turn[key] for key in turn if key not in {"role", "content"} and turn[key]}
+    texts = [content] if isinstance(content, str) else []
+    if content and not texts:
+        others = {"content": content, **others}
+    if others:
+        texts.append(json.dumps(others, ensure_ascii=False))
+    return "\n".join(texts)
+
+
+def _compared(item: ReviewItem, output: Output) -> tuple[list[Cell], list[Cell]]:
+    """Return output and reference, with what they differ in marked."""
+    # A secret is taken out of the whole: in pieces it would not be known.
+    said_, agreed = output.redact(item.output), output.redact(item.example.reference)
+    if not item.output:
+        return [Cell("(none)", "dim")], [Cell(agreed)] if agreed else []
+    if agreed in {"", said_}:  # it is shown once
+        return [Cell(said_)], []
+    ours, theirs = compare(said_, agreed)
+    return _toned(ours, "bad"), _toned(theirs, "good")
+
+
+def _toned(pieces: Iterable[Piece], tone: Tone) -> list[Cell]:
+    return [Cell(piece.text, tone if piece.is_different else "") for piece in pieces]
+
+
+def _fitting(text: str, columns: int) -> str:
+    """Return as much of the beginning of `text` as `columns` of a terminal hold."""
+    head = text[:columns]
+    if head.isascii():
+        return head
+    while _columns(head) > columns:
+        head = head[:-1]
+    return head
+
+
+def _columns(text: str) -> int:
+    """Count the columns that a text may take: wide characters take two."""
+    return sum(2 if east_asian_width(char) in "WFA" else 1 for char in text)

@@ -1,0 +1,1 @@
+"""Review: answers that a person judges become agreed ones, an example at a time."""
