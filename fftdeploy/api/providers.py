@@ -8,21 +8,58 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fftdeploy import files, names
 from fftdeploy.api.hosts import KINDS, Kind
 from fftdeploy.errors import ConfigError
-from fftdeploy.formats import document
+from fftdeploy.formats import document, keys
 from fftdeploy.formats.document import Document
+from fftdeploy.formats.keys import key
+from fftdeploy.formats.kinds import STRING, many
 
 FILE_NAME = "providers.toml"
 VARIABLE = "FFTDEPLOY_PROVIDERS"
-_KEYS = ("kind", "answers_as")
 _LATER = ("base_url", "api_key_env", "api_version", "limit_field", "environments")
 _LONGEST_NAME = 256
+
+
+def _read_kind(doc: Document, path: document.Path, value: Any) -> Any:
+    said = STRING.read(doc, path, value)
+    if said not in KINDS:
+        near = names.nearest(said, [*KINDS])
+        hint = f"did you mean {near!r}?" if near else f"one of {', '.join(KINDS)}"
+        raise doc.error(path, f"{said!a} is not a kind of host", hint)
+    return said
+
+
+def _read_name(doc: Document, path: document.Path, value: Any) -> str:
+    name: str = STRING.read(doc, path, value)
+    if "*" in name:
+        hint = "write the names that it answers by, one by one"
+        raise doc.error(path, "a name is exact: there are no patterns", hint)
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise doc.error(path, f"{name[:80]!a} is not a name that a host can send")
+    return name
+
+
+_NAMES = many(
+    keys.Kind(_read_name, STRING.schema),
+    "A name that it may answer by, exactly.",
+    "an array of names",
+    least=(1, "names nothing"),
+)
+
+
+def _read_answers(doc: Document, path: document.Path, value: Any) -> dict[str, frozenset[str]]:
+    allowed = {}
+    for model, found in doc.table(value, path).items():
+        if problem := names.model_problem(model, provider=""):
+            raise doc.error((*path, model), problem)
+        allowed[model] = frozenset(_NAMES.read(doc, (*path, model), found))
+    return allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +68,20 @@ class Provider:
 
     source: str = ""
     """The file, as it is named to people; "" where there is none."""
-    kind: Kind | None = None
-    answers_as: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Model asked for -> the other names that it may answer by, exactly."""
+    kind: Kind | None = key(
+        "What kind of host it is: `openai`, `azure` or `openai-compatible`.",
+        keys.Kind(_read_kind, {"enum": list(KINDS)}),
+        None,
+        shown="what the address says",
+    )
+    answers_as: Mapping[str, frozenset[str]] = key(
+        "By model, the other names that it may answer by, exactly.",
+        keys.Kind(_read_answers, {"type": "object", "additionalProperties": _NAMES.schema}),
+        {},
+    )
 
 
+_PROVIDER = keys.table(Provider, later=_LATER)
 NOTHING_SAID = Provider()
 
 
@@ -66,18 +112,8 @@ def parse(raw: bytes, source: str) -> Provider:
     for name in doc.data:
         if name != names.OPENAI:
             raise _unknown_provider(doc, name)
-    path = (names.OPENAI,)
-    table = doc.table(doc.data.get(names.OPENAI, {}), path)
-    doc.closed(table, path, _KEYS, _LATER)
-    said = doc.string(table, path, "kind") if "kind" in table else None
-    kind = next((kind for kind in KINDS if kind == said), None)
-    if kind != said:
-        near = names.nearest(str(said), [*KINDS])
-        hint = f"did you mean {near!r}?" if near else f"one of {', '.join(KINDS)}"
-        raise doc.error((*path, "kind"), f"{said!a} is not a kind of host", hint)
-    answers_as = doc.table(table.get("answers_as", {}), (*path, "answers_as"))
-    allowed = {model: _allowed(doc, model, value) for model, value in answers_as.items()}
-    return Provider(source, kind, allowed)
+    said: Provider = _PROVIDER.read(doc, (names.OPENAI,), doc.data.get(names.OPENAI, {}))
+    return replace(said, source=source)
 
 
 def _unknown_provider(doc: Document, name: str) -> ConfigError:
@@ -85,25 +121,6 @@ def _unknown_provider(doc: Document, name: str) -> ConfigError:
         return doc.error((name,), f"unknown provider {name!a}", f"did you mean {names.OPENAI!r}?")
     message = f"provider {name!a} is not in this version of fftdeploy"
     return doc.error((name,), message, "this version knows `openai` only", "later")
-
-
-def _allowed(doc: Document, model: str, value: Any) -> frozenset[str]:
-    path = (names.OPENAI, "answers_as", model)
-    if problem := names.model_problem(model, provider=""):
-        raise doc.error(path, problem)
-    if not isinstance(value, list):
-        raise doc.wrong_type(path, value, "an array of names")
-    if not value:
-        raise doc.error(path, f"{model!r} names nothing")
-    for index, name in enumerate(value):
-        if not isinstance(name, str):
-            raise doc.wrong_type((*path, index), name, "a string")
-        if "*" in name:
-            hint = "write the names that it answers by, one by one"
-            raise doc.error((*path, index), "a name is exact: there are no patterns", hint)
-        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-            raise doc.error((*path, index), f"{name[:80]!a} is not a name that a host can send")
-    return frozenset(value)
 
 
 def _usual_path(environ: Mapping[str, str]) -> Path | None:

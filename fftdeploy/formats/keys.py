@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date, timedelta
-from fractions import Fraction
 from functools import cache
+from numbers import Rational
 from typing import Any
 
 from fftdeploy.formats.document import Document, Path
@@ -219,7 +219,8 @@ def content(value: Any) -> Any:
         return short_duration(value)
     if isinstance(value, date):
         return value.isoformat()
-    return float(value) if isinstance(value, Fraction) else value
+    is_fraction = isinstance(value, Rational) and not isinstance(value, int)
+    return float(value) if is_fraction else value
 
 
 def page(declared: type | Mapping[str, Key]) -> Iterator[str]:

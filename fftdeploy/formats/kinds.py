@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -221,3 +222,22 @@ def _version(doc: Document, _: Path, value: Any) -> int:
 
 
 VERSION = Kind(_version, {"const": 1, "type": "integer"})
+
+
+def everything_in(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Yield a value and all that stands below it, each with its path."""
+    yield path, value
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, below in pairs:
+            yield from everything_in(below, (*path, key))
+
+
+def is_json(value: Any) -> bool:
+    """Tell whether JSON has such values: no dates, and no numbers that are not finite."""
+    try:
+        return isinstance(value, str | dict | list) or (
+            isinstance(value, int | float) and math.isfinite(value)
+        )
+    except OverflowError:  # an integer that is more than any float
+        return False

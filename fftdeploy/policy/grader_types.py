@@ -12,10 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from fftdeploy import names
-from fftdeploy.formats import document
-from fftdeploy.formats.document import Document, Path, text_problem
+from fftdeploy.formats.document import Document, Path, text_problem, toml_type
 from fftdeploy.formats.keys import Key, Kind, Schema, read_keys, table_schema
-from fftdeploy.formats.kinds import FLAG, LINE, STRING, choice, many, number, of_type, text, whole
+from fftdeploy.formats.kinds import (
+    FLAG,
+    LINE,
+    STRING,
+    choice,
+    everything_in,
+    is_json,
+    many,
+    number,
+    of_type,
+    text,
+    whole,
+)
 
 OUTPUT = re.compile(r"\{\{\s*sample\.output_text\s*\}\}")
 LOOKUP = re.compile(r"\{\{\s*item\.([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\s*\}\}")
@@ -75,28 +86,17 @@ def _read_threshold(doc: Document, path: Path, value: Any) -> Any:
 
 
 def _read_schema(doc: Document, path: Path, value: Any) -> Any:
-    _refuse_untold(doc, doc.table(value, path), path)
-    return value
-
-
-def _refuse_untold(doc: Document, value: Any, path: Path) -> None:
     """Refuse what JSON can't say, and a reference that would have to be fetched."""
-    if isinstance(value, dict):
-        for key, below in value.items():
-            if key in REFERENCES and isinstance(below, str) and not below.startswith("#"):
-                raise doc.error(
-                    (*path, key),
-                    f"{key!r} leads out of the schema: nothing is fetched",
-                    "copy what it names into $defs",
-                )
-            _refuse_untold(doc, below, (*path, key))
-    elif isinstance(value, list):
-        for index, below in enumerate(value):
-            _refuse_untold(doc, below, (*path, index))
-    elif not isinstance(value, str | int | float) or (
-        isinstance(value, float) and not math.isfinite(value)
-    ):
-        raise doc.error(path, f"{document.toml_type(value)} of this value can't be JSON")
+    for place, below in everything_in(doc.table(value, path), path):
+        if place[-1] in REFERENCES and isinstance(below, str) and not below.startswith("#"):
+            raise doc.error(
+                place,
+                f"{place[-1]!r} leads out of the schema: nothing is fetched",
+                "copy what it names into $defs",
+            )
+        if not is_json(below):
+            raise doc.error(place, f"{toml_type(below)} of this value can't be JSON")
+    return value
 
 
 def _read_fields(doc: Document, path: Path, value: Any) -> dict[str, Any]:

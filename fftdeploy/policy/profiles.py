@@ -2,25 +2,41 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.formats import document
-from fftdeploy.formats.document import Document
+from fftdeploy.formats.document import Document, toml_type
+from fftdeploy.formats.keys import Key, Kind, read_keys
+from fftdeploy.formats.kinds import STRING, choice, everything_in, is_json, number, whole
 
 FOLDER = "profiles"
 Endpoint = Literal["chat", "responses"]
-_KEYS = (
-    "system",
-    "temperature",
-    "max_completion_tokens",
-    "response_format",
-    "endpoint",
-    "reasoning_effort",
-)
+
+
+def _read_format(doc: Document, path: document.Path, value: Any) -> Any:
+    for place, below in everything_in(doc.table(value, path), path):
+        if not is_json(below):
+            raise doc.error(place, f"{toml_type(below)} of this value can't be sent as JSON")
+    return value
+
+
+KEYS = {
+    "system": Key("The prompt.", STRING),
+    "temperature": Key("How much answers vary.", number(minimum=0, maximum=2)),
+    "max_completion_tokens": Key(
+        "Most tokens of an answer.", whole(1, 2**31 - 1, said="1 or more")
+    ),
+    "response_format": Key(
+        "The shape that the answer must have, as the API takes it.",
+        Kind(_read_format, {"type": "object", "additionalProperties": True}),
+    ),
+    "endpoint": Key("Which endpoint is asked.", choice(get_args(Endpoint)), default="chat"),
+    "reasoning_effort": Key("How much a model thinks, as the API takes it.", STRING),
+}
+"""The keys of a profile; its content is what is sent, as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +61,7 @@ def parse(raw: bytes, name: str, source: str) -> Profile:
         ConfigError: Anything that is not understood, with line and column.
     """
     doc = document.parse(raw, source)
-    doc.closed(doc.data, (), _KEYS)
-    for key in ("system", "reasoning_effort", "endpoint"):
-        if key in doc.data:
-            doc.string(doc.data, (), key)
-    if doc.data.get("endpoint", "chat") not in {"chat", "responses"}:
-        raise doc.error(("endpoint",), '\'endpoint\' is "chat" or "responses"')
-    _check_numbers(doc)
-    if "response_format" in doc.data:
-        value = doc.table(doc.data["response_format"], ("response_format",))
-        _refuse_untold(doc, value, ("response_format",))
+    read_keys(doc, (), doc.data, KEYS)
     return Profile(name, doc.data, content_sha(doc.data))
 
 
@@ -75,35 +82,3 @@ def content_sha(content: Mapping[str, Any]) -> str:
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
-
-
-def _check_numbers(doc: Document) -> None:
-    temperature = doc.data.get("temperature", 0)
-    if type(temperature) not in {int, float}:
-        raise doc.wrong_type(("temperature",), temperature, "a number")
-    if not 0 <= temperature <= 2:
-        raise doc.error(("temperature",), "'temperature' must be from 0 to 2")
-    tokens = doc.data.get("max_completion_tokens", 1)
-    if type(tokens) is not int:
-        raise doc.wrong_type(("max_completion_tokens",), tokens, "an integer")
-    if not 1 <= tokens < 2**31:
-        raise doc.error(("max_completion_tokens",), "'max_completion_tokens' must be 1 or more")
-
-
-def _refuse_untold(doc: Document, value: Any, path: document.Path) -> None:
-    """Refuse what JSON can't carry to the API: dates, and numbers that are not finite."""
-    if isinstance(value, dict):
-        for key, below in value.items():
-            _refuse_untold(doc, below, (*path, key))
-    elif isinstance(value, list):
-        for index, below in enumerate(value):
-            _refuse_untold(doc, below, (*path, index))
-    elif not isinstance(value, str) and not _is_finite(value):
-        raise doc.error(path, f"{document.toml_type(value)} of this value can't be sent as JSON")
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:  # an integer that is more than any float
-        return False

@@ -15,16 +15,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from checkout import ROOT
 
 import fftdeploy
 from fftdeploy import errors
+from fftdeploy.api.providers import Provider
 from fftdeploy.cli.app import run
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts, with_id
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.formats import document, keys
+from fftdeploy.policy import profiles
 from fftdeploy.policy.gate_rules import GATE, Budgets, Floors, GateRules
 from fftdeploy.policy.globs import Scan
 from fftdeploy.policy.policy import Policy, Rules, Task
@@ -88,7 +91,7 @@ The first failing step wins, cheap ones first: 2, 3, 6, 10, then 4 or 9, 5 or 7,
 """
 
 
-TABLES = {
+TABLES: dict[str, Any] = {
     "file": Policy,
     "environment": Rules,
     "task": Task,
@@ -100,6 +103,8 @@ TABLES = {
     "target": Target,
     "release": Release,
     "hold": Hold,
+    "profile": profiles.KEYS,
+    "provider": Provider,
 }
 """What the reference pages have a table of keys of."""
 
@@ -292,7 +297,7 @@ def _read_all(screen: int) -> str:
 
 
 TOURS = ("README.md", "docs/pull-requests.md")
-REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md")
+REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md", "docs/readiness.md")
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}
 
 if __name__ == "__main__":
