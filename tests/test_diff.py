@@ -138,7 +138,7 @@ def test_a_promotion_between_two_moments(main: Path, command: Command) -> None:
         ["evidence", f"{evidence[:12]} pass"],
         ["passed", "58/60 96.7% (88.6%-99.1%)", "60/60 100.0% (94.0%-100.0%)"],
         ["p95 latency", "481 ms", "420 ms"],
-        ["runway", *["54 days (2027-01-14, table of 2026-11-28)"] * 2],
+        ["shuts down", *["in 54 days (2027-01-14, table of 2026-11-28)"] * 2],
         ["rollback", f"release 1: {V7}", f"release 2: {V8}"],
     ]
     assert command("diff", "main").out == result.out.replace("HEAD", "main", 1)
@@ -191,7 +191,11 @@ def test_a_checkpoint_a_base_model_and_what_they_cost(main: Path, command: Comma
     rows = [re.split(r" {2,}", line) for line in text.splitlines()]
     assert ["base", "gpt-4.1-mini-2025-04-14", "not a fine-tune"] in rows
     assert ["checkpoint", "step 88"] in rows
-    assert ["runway", "54 days (2027-01-14, table of 2026-11-28)", "no date announced"] in rows
+    assert [
+        "shuts down",
+        "in 54 days (2027-01-14, table of 2026-11-28)",
+        "no date announced",
+    ] in rows
     prices = ["0.8 in, 3.2 out", "USD per million tokens", "0.5 in, 2 out"]
     assert all(price in text for price in prices)
 

@@ -57,7 +57,7 @@ def test_a_tour_is_what_its_commands_print(path: str) -> None:
         ("topic=refund        12        8", "topic=refund        12        9", False),
         (f'profile_sha = "{"a1" * 16}"', f'profile_sha = "{"a2" * 16}"', False),
         ("committed as 8ef5a08", "committed as 8ef5a09", True),
-        ("runway     54 days (2027-01-14)", "runway     53 days (2027-01-14)", False),
+        ("shuts down  in 54 days (2027-01-14)", "shuts down  in 53 days (2027-01-14)", False),
     ],
 )
 def test_only_what_is_volatile_may_differ(one: str, other: str | None, same: bool) -> None:

@@ -29,10 +29,10 @@ def test_a_pipe_gets_one_line_a_target(repo: Path, sandbox: Sandbox, command: Co
     assert result.out.splitlines() == [
         "TARGET          MODEL                                            "
         "SINCE                          BY  READY                      "
-        "RUNWAY                                                  "
-        "ROLLBACK                                                    ANSWERS",
+        "SHUTS DOWN                                                 "
+        "ROLLBACK                                                    ROLLBACK READY",
         f"triage/staging  {V9}  2026-11-02 09:00Z (release 2)  ci  ready (retrieved, probed)  "
-        f"54 days ({ENDS})  release 1: {V8}  ready (retrieved, probed)",
+        f"in 54 days ({ENDS})  release 1: {V8}  ready (retrieved, probed)",
         "",
         "triage/staging: no rollback target outlives the live model (2027-01-14)",
     ]
@@ -60,13 +60,13 @@ def test_a_terminal_gets_cards_or_a_table_and_no_id_is_cut(
     if columns < 400:
         assert shown.splitlines()[:8] == [
             "triage/staging",
-            f"  model     {V9}",
-            "  since     2026-11-02 09:00Z (release 2)",
-            "  by        ci",
-            "  ready     ready (retrieved, probed)",
-            f"  runway    54 days ({ENDS})",
-            f"  rollback  release 1: {V8}",
-            "  answers   ready (retrieved, probed)",
+            f"  model           {V9}",
+            "  since           2026-11-02 09:00Z (release 2)",
+            "  by              ci",
+            "  ready           ready (retrieved, probed)",
+            f"  shuts down      in 54 days ({ENDS})",
+            f"  rollback        release 1: {V8}",
+            "  rollback ready  ready (retrieved, probed)",
         ]
         assert max(map(len, shown.splitlines())) <= 80
     else:

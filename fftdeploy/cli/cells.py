@@ -1,4 +1,4 @@
-"""Readiness and runway in the few words that fit a cell."""
+"""Readiness and shutdown dates in the few words that fit a cell."""
 
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ def shutdown_cell(shutdown: "ShutdownView") -> Cell:
         return Cell("no date announced", "dim")
     if days <= 0:  # it stops on the day
         return Cell(f"ended {day} ({source})", "bad")
-    text = f"{plural(days, 'day')} ({day}, {source})"
+    text = f"in {plural(days, 'day')} ({day}, {source})"
     if days <= URGENT_DAYS:
         return Cell(text, "bad")
     return Cell(text, "warn" if days <= SOON_DAYS else "")

@@ -9,7 +9,7 @@ from fftdeploy.cli.session import Session
 from fftdeploy.commands.change import BegunChange, Changed, nobody
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView
-from fftdeploy.output.report import Block, Cell, Patch, Report, Tone, line
+from fftdeploy.output.report import Block, Cell, Line, Patch, Report, Tone, line
 from fftdeploy.planning.commit_message import touched_holds
 
 _TONES: dict[str, Tone] = {
@@ -21,6 +21,8 @@ _TONES: dict[str, Tone] = {
     "unverified": "warn",
 }
 """The tone of a candidate by its fate; that of any other by what was proved."""
+
+_NAME_WIDTH = len("shuts down")
 
 
 def change_options(session: Session, flags: ChangeFlags) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def report(result: Changed, flags: ChangeFlags) -> Report:
 def candidate_lines(result: BegunChange) -> tuple[Block, ...]:
     """Show what became of a rollback's candidates; only a dry run shows those not looked at."""
     return tuple(
-        line(f"  release {one.n}  {one.bundle}  ", Cell(one.reason, _tone(one)))
+        _named(f"release {one.n}", f"{one.bundle}  ", Cell(one.reason, _tone(one)))
         for one in result.candidates or ()
         if result.dry_run or one.fate != PASSED_OVER
     )
@@ -75,7 +77,7 @@ def _tone(one: CandidateView) -> Tone:
 
 
 def _plan(result: Changed) -> tuple[Block, ...]:
-    evidence = (line(f"  evidence   {result.evidence}"),) if result.evidence else ()
+    evidence = (_named("evidence", result.evidence),) if result.evidence else ()
     return (*_heading(result), *candidate_lines(result), *evidence, *_readiness(result))
 
 
@@ -88,8 +90,8 @@ def _heading(result: Changed) -> tuple[Block, ...]:
         return (line(f"{result.target}  {_what_changed(result)}"), *notes)
     return (
         line(f"{result.target}  release {result.plan.after.releases[0].n}"),
-        line(f"  from       {before}"),
-        line(f"  to         {after}"),
+        _named("from", str(before)),
+        _named("to", str(after)),
         *notes,
     )
 
@@ -107,8 +109,12 @@ def _readiness(result: Changed) -> tuple[Block, ...]:
     if known is None:
         return ()
     return (
-        line("  readiness  ", readiness_cell(known)),
-        line("  runway     ", shutdown_cell(known.shutdown)),
+        _named("readiness", readiness_cell(known)),
+        _named("shuts down", shutdown_cell(known.shutdown)),
         *(line(f"  warning: {warning}") for warning in known.warnings),
         *(line(f"  notice: {notice}") for notice in known.notices),
     )
+
+
+def _named(name: str, *said: str | Cell) -> Line:
+    return line(f"  {name:<{_NAME_WIDTH}}  ", *said)

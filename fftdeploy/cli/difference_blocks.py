@@ -17,6 +17,8 @@ _BAD = frozenset({"unexplained", "removed-release", "removed-target"})
 _UNFOLDED = 40
 """Lines of a prompt's diff that Markdown shows without being asked."""
 _LONG_VALUE = 200
+_SHOWN_AS = {"runway": "shuts down"}
+"""Rows that a person reads by another name than JSON has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,10 @@ def _comparison(labels: Labels, one: TargetComparison) -> Iterator[Block]:
         )
     yield from _evidence(one)
     rows = one.rows(labels.now.date())
-    cells = tuple((Cell(name, "dim"), Cell(before), Cell(after)) for name, before, after in rows)
+    cells = tuple(
+        (Cell(_SHOWN_AS.get(name, name), "dim"), Cell(before), Cell(after))
+        for name, before, after in rows
+    )
     yield Table(("", *labels.columns(one)), cells)
     yield from _holds(labels, one)
     yield from _profile(one)

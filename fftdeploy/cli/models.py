@@ -40,7 +40,7 @@ def _body(result: "Models") -> Iterator[Block]:
         )
         for model in result.models
     )
-    yield Table(("model", "base", "created", "runway", "live in"), rows)
+    yield Table(("model", "base", "created", "shuts down", "live in"), rows)
     for model in result.models:
         yield from (line(f"{model.id}: {notice}") for notice in model.notices)
     if result.jobs_unknown:

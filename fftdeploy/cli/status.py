@@ -15,7 +15,10 @@ from fftdeploy.output.words import moment
 if TYPE_CHECKING:
     from fftdeploy.commands.status import Status, TargetStatus
 
-_COLUMNS = ("target", "model", "since", "by", "evidence", "ready", "runway", "rollback", "answers")
+_COLUMNS = (
+    *("target", "model", "since", "by", "evidence", "ready", "shuts down"),
+    *("rollback", "rollback ready"),
+)
 _EVIDENCE_SHOWN = 12
 
 
@@ -104,8 +107,8 @@ def _rollback_cells(one: "TargetStatus") -> tuple[Cell, Cell]:
     if back is None:
         aside = f" ({held} older releases are on hold)" if held else ""
         return Cell(f"nothing to roll back to{aside}", "bad"), Cell("")
-    answers = Cell(back.problem, "bad") if back.problem else readiness_cell(back.readiness)
-    return Cell(f"release {back.n}: {back.bundle}"), answers
+    ready = Cell(back.problem, "bad") if back.problem else readiness_cell(back.readiness)
+    return Cell(f"release {back.n}: {back.bundle}"), ready
 
 
 def _asides(one: "TargetStatus", result: "Status") -> Iterator[str]:
