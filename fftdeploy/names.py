@@ -11,6 +11,9 @@ OPENAI = "openai"
 """The provider where nothing else is said."""
 FLAT = {"json": "flat"}
 """Metadata of a field of values whose keys, in JSON, are those of the value that it is part of."""
+MAX_FILE_BYTES = 8 * 1024 * 1024
+"""The largest file of the repository that is read whole, examples and evidence aside."""
+LATER = "not in this version of fftdeploy"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})
@@ -61,11 +64,17 @@ def _malformed(model: str) -> str:
     )
 
 
-def nearest(word: str, known: "list[str]") -> str:
-    """Return the entry of `known` that `word` most likely meant, or ""."""
+def meant(word: str, known: Iterable[str], otherwise: str = "", *, quoted: bool = True) -> str:
+    """Return the hint at the entry of `known` that `word` most likely means, or `otherwise`.
+
+    A word of a file is `quoted`, one that is typed on the command line is not.
+    """
     from difflib import get_close_matches  # only a failing command pays for it
 
-    return next(iter(get_close_matches(word, known, n=1, cutoff=0.6)), "")
+    near = next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+    if not near:
+        return otherwise
+    return f"did you mean {near!a}?" if quoted else f"did you mean {near}?"
 
 
 def undecoded(words: Iterable[str]) -> str:

@@ -3,6 +3,9 @@
 import re
 from datetime import timedelta
 
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far two clocks may be apart before one of them is doubted."""
+
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 

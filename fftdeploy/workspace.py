@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from fftdeploy import files
+from fftdeploy import files, names
 from fftdeploy.api.proof import Question
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.files.folders import EVIDENCE_FOLDER
@@ -130,13 +130,9 @@ class Workspace:
         ):
             if value in known:
                 continue
-            from fftdeploy.names import nearest
-
-            near = nearest(value, known)
-            named = f"it knows: {', '.join(known) or 'none'}"
             raise UsageError(
                 f"there is no target {name}, and the policy knows no {what} {value!r}",
-                hint=f"did you mean {near!r}?" if near else named,
+                hint=names.meant(value, known, f"it knows: {', '.join(known) or 'none'}"),
                 code="unknown-target",
             )
 
@@ -221,11 +217,9 @@ def open_workspace(path: Path) -> Workspace:
 
 def unknown_target(name: str, known: Deployments) -> UsageError:
     """Build the error for a target that the file does not have."""
-    from fftdeploy.names import nearest
-
-    names = [str(target) for target in known.targets.values()]
-    near = nearest(name, names)
-    hint = f"did you mean {near}?" if near else f"the file has: {', '.join(names) or 'none yet'}"
+    found = [str(target) for target in known.targets.values()]
+    there = f"the file has: {', '.join(found) or 'none yet'}"
+    hint = names.meant(name, found, there, quoted=False)
     return UsageError(f"there is no target {name}", hint=hint, code="unknown-target")
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fftdeploy import names
 from fftdeploy.errors import ConfigError
-from fftdeploy.formats import document
 from fftdeploy.releases import deployments
 
 TARGET = '[triage.production]\nmodel = "m"\n'
@@ -232,7 +232,7 @@ def test_nesting_and_length_are_refused(text: str) -> None:
 
 
 def test_B16_over_8_mib_is_refused_unread() -> None:
-    refused = refusal(b"#" * (document.MAX_BYTES + 1))
+    refused = refusal(b"#" * (names.MAX_FILE_BYTES + 1))
     assert refused.message == "8,388,609 bytes are more than the 8,388,608 allowed"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import fftdeploy
-from fftdeploy import files
+from fftdeploy import files, names
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError
 from fftdeploy.files import disk
 from fftdeploy.files.lock_holder import lock_holder
@@ -84,7 +84,7 @@ def test_B14_missing_file(tmp_path: Path) -> None:
 
 
 def test_B16_at_most_8_mib(file: Path) -> None:
-    full = b"#" * files.MAX_BYTES
+    full = b"#" * names.MAX_FILE_BYTES
     file.write_bytes(full)
     assert read(file).data == full
     file.write_bytes(full + b"#")

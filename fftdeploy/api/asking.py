@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.verdicts import explain
+from fftdeploy.times import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 TRIES = 3
 """Most requests for one question that fails in a way that may pass."""
-
-SKEW = timedelta(minutes=5)
-"""How far the local clock may be off before the server's is used."""
 
 MOST_SKEW = timedelta(days=30)
 """Clocks further apart than this are both doubted: a wrong day would be written for good."""
@@ -79,7 +77,7 @@ class Asker:
     def now(self) -> datetime:
         """Return the time: the server's, where the clocks differ by more than 5 minutes."""
         skew = self._skew
-        return self.clock.now() + (skew if abs(skew) > SKEW else timedelta(0))
+        return self.clock.now() + (skew if abs(skew) > CLOCK_SKEW else timedelta(0))
 
     def say(self, line: str) -> None:
         """Pass a line on, one thread at a time."""
@@ -129,8 +127,8 @@ class Asker:
 
     def _learn_time(self, skew: timedelta) -> None:
         with self._lock:
-            known, self._skew = abs(self._skew) > SKEW, skew
-        if abs(skew) > SKEW and not known:
+            known, self._skew = abs(self._skew) > CLOCK_SKEW, skew
+        if abs(skew) > CLOCK_SKEW and not known:
             minutes = abs(skew).total_seconds() / 60
             way = "behind" if skew > timedelta(0) else "ahead of"
             self.say(

@@ -29,8 +29,7 @@ _LONGEST_NAME = 256
 def _read_kind(doc: Document, path: document.Path, value: Any) -> Any:
     said = STRING.read(doc, path, value)
     if said not in KINDS:
-        near = names.nearest(said, [*KINDS])
-        hint = f"did you mean {near!r}?" if near else f"one of {', '.join(KINDS)}"
+        hint = names.meant(said, KINDS, f"one of {', '.join(KINDS)}")
         raise doc.error(path, f"{said!a} is not a kind of host", hint)
     return said
 
@@ -117,9 +116,9 @@ def parse(raw: bytes, source: str) -> Provider:
 
 
 def _unknown_provider(doc: Document, name: str) -> ConfigError:
-    if names.nearest(name, [names.OPENAI]):
-        return doc.error((name,), f"unknown provider {name!a}", f"did you mean {names.OPENAI!r}?")
-    message = f"provider {name!a} is not in this version of fftdeploy"
+    if hint := names.meant(name, [names.OPENAI]):
+        return doc.error((name,), f"unknown provider {name!a}", hint)
+    message = f"provider {name!a} is {names.LATER}"
     return doc.error((name,), message, "this version knows `openai` only", "later")
 
 

@@ -184,8 +184,7 @@ class Diff:
     def _near(self, word: str) -> str:
         targets = map(str, self.workspace.deployments.targets.values())
         known = [*self._environments, *targets, *self.workspace.deployments.tasks()]
-        near = names.nearest(word, known)
-        return f"did you mean {near}?" if near else ""
+        return names.meant(word, known, quoted=False)
 
     def _source_of(self, files: RefFiles | None) -> SideFiles:
         """Return where to read from; a profile that a ref has got wrong counts as missing."""

@@ -24,6 +24,7 @@ from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Release
+from fftdeploy.times import CLOCK_SKEW
 from fftdeploy.workspace import Workspace, shown_path
 
 Replan = Callable[[Actor], Plan]
@@ -195,7 +196,7 @@ class Change:
             evidence: What let it through, in a line.
         """
         made, text = planned
-        if abs((self.context.now() - _moment(made)).total_seconds()) > 300:
+        if abs(self.context.now() - _moment(made)) > CLOCK_SKEW:
             made = replan(self.actor)  # the server's clock is the one that counts
             text = self.draft(made)
         result = replace(self._result(made, text), evidence=evidence)

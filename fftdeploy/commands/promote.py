@@ -168,7 +168,7 @@ class _Promotion:
             raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
         if options.provider not in {None, names.OPENAI}:
             raise ConfigError(
-                f"provider {options.provider!a} is not in this version of fftdeploy",
+                f"provider {options.provider!a} is {names.LATER}",
                 hint="this version knows `openai` only",
                 code="later",
             )

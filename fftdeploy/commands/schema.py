@@ -18,7 +18,7 @@ from fftdeploy.commands.scan import Scanned
 from fftdeploy.commands.status import Status
 from fftdeploy.commands.verify import Verified
 from fftdeploy.errors import UsageError
-from fftdeploy.names import nearest
+from fftdeploy.names import meant
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.output.schema import results
 from fftdeploy.output.schema.parts import Schema
@@ -78,8 +78,7 @@ def run(context: Context, options: SchemaOptions) -> Schemas:
     """
     which, makers = options.which, {**schema_files.MAKERS, "output": output_schema}
     if which is not None and which not in makers:
-        near = nearest(which, list(makers))
-        hint = f"did you mean {near}?" if near else f"there are: {', '.join(makers)}"
+        hint = meant(which, makers, f"there are: {', '.join(makers)}", quoted=False)
         raise UsageError(f"there is no schema {which!a}", hint=hint)
     if not options.write:
         return Schemas({name: makers[name]() for name in ([which] if which else makers)})

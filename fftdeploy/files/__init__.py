@@ -5,7 +5,6 @@ The only writers.  It may import the ground: `errors`, `names`, `times`.
 
 from fftdeploy.files.whole_files import (
     INIT_HINT,
-    MAX_BYTES,
     NAME,
     Replaced,
     Snapshot,
@@ -20,7 +19,6 @@ from fftdeploy.files.whole_files import (
 
 __all__ = [
     "INIT_HINT",
-    "MAX_BYTES",
     "NAME",
     "Replaced",
     "Snapshot",

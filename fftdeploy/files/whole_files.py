@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError
 from fftdeploy.files import disk
+from fftdeploy.names import MAX_FILE_BYTES
 
 NAME = "deployments.toml"
-MAX_BYTES = 8 * 1024 * 1024
 INIT_HINT = "`fftdeploy init` writes one; --file and FFTDEPLOY_FILE name another"
 
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
@@ -57,7 +57,7 @@ def root_of(folder: Path) -> Path:
     return next(above, absolute)
 
 
-def read(path: Path, *, root: Path, hint: str = "", max_bytes: int = MAX_BYTES) -> Snapshot:
+def read(path: Path, *, root: Path, hint: str = "", max_bytes: int = MAX_FILE_BYTES) -> Snapshot:
     """Read a regular file that lies within `root`, links followed.
 
     Raises:
@@ -118,7 +118,7 @@ def replace(
     rebase: Callable[[bytes], bytes | None] | None = None,
     confirm: Callable[[], None] | None = None,
     lock_wait_s: float = 10.0,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int = MAX_FILE_BYTES,
     state: Replaced | None = None,
 ) -> Replaced:
     """Put `new` in the place of what `snapshot` read, wholly or not at all.

@@ -17,7 +17,6 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.formats import positions, toml_reader
 from fftdeploy.names import undecoded
 
-MAX_BYTES = 8 * 1024 * 1024
 BOM = "\ufeff"
 Path = tuple[str | int, ...]
 """Where a value stands in a document: keys, and indexes of arrays."""
@@ -61,7 +60,6 @@ _NOT_HERE = (
         "bypasses are flags of the command line",
     ),
 )
-_LATER = "not in this version of fftdeploy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +101,11 @@ class Document:
                 continue
             place = (*path, key)
             if key in later:
-                raise self.error(place, f"{key!r} is {_LATER}", "remove it, or upgrade", "later")
+                raise self.error(
+                    place, f"{key!r} is {names.LATER}", "remove it, or upgrade", "later"
+                )
             self.refuse_setting(key, place)
-            near = names.nearest(key, sorted(known))
-            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(sorted(known))}"
+            hint = names.meant(key, sorted(known), f"known here: {', '.join(sorted(known))}")
             raise self.error(place, f"unknown key {key!a}", hint)
 
     def refuse_setting(self, key: str, path: Path) -> None:
@@ -187,9 +186,9 @@ def parse(raw: bytes, source: str) -> Document:
 
 def decode(raw: bytes, source: str) -> str:
     """Return the text of `raw` without its byte-order mark, or raise `ConfigError`."""
-    if len(raw) > MAX_BYTES:
+    if len(raw) > names.MAX_FILE_BYTES:
         raise ConfigError(
-            f"{len(raw):,} bytes are more than the {MAX_BYTES:,} allowed", where=source
+            f"{len(raw):,} bytes are more than the {names.MAX_FILE_BYTES:,} allowed", where=source
         )
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise ConfigError("this is UTF-16", hint="save it as UTF-8", where=f"{source}:1:1")

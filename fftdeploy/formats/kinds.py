@@ -101,8 +101,7 @@ def choice(choices: Sequence[str]) -> Kind:
 
     def read(doc: Document, path: Path, value: Any) -> Any:
         if _text(doc, path, value) not in choices:
-            near = names.nearest(value, list(choices))
-            raise doc.error(path, f"{key_of(path)} is {named}", near and f"did you mean {near!r}?")
+            raise doc.error(path, f"{key_of(path)} is {named}", names.meant(value, choices))
         return value
 
     return Kind(read, {"enum": list(choices)}, f'"{choices[0]}"')

@@ -128,10 +128,9 @@ def require_known(overrides: Sequence[str], why: str | None) -> None:
     """
     for given in overrides:
         if given not in OVERRIDES:
-            near = names.nearest(given, list(OVERRIDES))
             raise UsageError(
                 f"--override {given!a} is not one of {', '.join(OVERRIDES)}",
-                hint=f"did you mean {near}?" if near else "",
+                hint=names.meant(given, OVERRIDES, quoted=False),
             )
     if overrides and not why:
         raise UsageError("--override needs a reason", hint='add --why "TEXT"', code="why")

@@ -20,8 +20,8 @@ MAX_FIELDS = 64
 _MAX_GRADERS = 32
 _OTHER_TYPES = {
     "python": ("Python graders are not supported: nothing in this file is run", ""),
-    "score_model": ("model judges are not in this version of fftdeploy", "later"),
-    "label_model": ("model judges are not in this version of fftdeploy", "later"),
+    "score_model": (f"model judges are {names.LATER}", "later"),
+    "label_model": (f"model judges are {names.LATER}", "later"),
     "multi": ("'multi' is not supported: an example passes when every grader passes", ""),
     "endpoint": ("graders behind an address are not supported", ""),
 }
@@ -97,8 +97,7 @@ def _grader(doc: Document, path: Path, table: Mapping[str, Any]) -> GraderRules:
         message, code = _OTHER_TYPES[kind]
         raise doc.error((*path, "type"), message, known, code)
     if kind not in TYPES:
-        near = names.nearest(kind, sorted(TYPES))
-        hint = f"did you mean {near!r}?" if near else known
+        hint = names.meant(kind, sorted(TYPES), known)
         raise doc.error((*path, "type"), f"there is no grader {kind[:80]!a}", hint)
     form = TYPES[kind]
     for word in table:

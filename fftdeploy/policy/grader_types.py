@@ -118,8 +118,7 @@ def _field(doc: Document, place: Path, path: str, value: Any) -> dict[str, Any]:
         if value == "text":
             raise doc.error(place, "'text' needs a threshold", "write { text = 0.8 }")
         if value not in KINDS:
-            near = names.nearest(value, list(KINDS))
-            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(KINDS)}"
+            hint = names.meant(value, KINDS, f"known here: {', '.join(KINDS)}")
             raise doc.error(place, f"{value[:80]!a} is no kind of field", hint)
         return {"kind": value}
     table = doc.table(value, place, 'a kind such as "exact", or a table')
@@ -165,8 +164,7 @@ def _check_required(doc: Document, path: Path, said: dict[str, Any]) -> None:
     compared = _compared(said["fields"])
     for index, name in enumerate(said.get("required", ())):
         if name not in compared:
-            near = names.nearest(name, compared)
-            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(compared)}"
+            hint = names.meant(name, compared, f"known here: {', '.join(compared)}")
             at = (*path, "required", index)
             raise doc.error(at, "'required' names no field that is compared", hint)
     said["required"] = sorted(set(said.get("required", compared)))

@@ -182,11 +182,10 @@ class Policy:
             return
         for target in deployments.targets.values():
             if target.environment not in self.default_sources:
-                near = names.nearest(target.environment, list(self.order))
                 raise deployments.document.error(
                     (target.task, target.environment),
                     f"environment {target.environment!r} is not in the `order` of {FILE_NAME}",
-                    f"did you mean {near!r}?" if near else f"order: {', '.join(self.order)}",
+                    names.meant(target.environment, self.order, f"order: {', '.join(self.order)}"),
                 )
 
 
@@ -220,8 +219,7 @@ def _inherited(policy: Policy, environment: str) -> Rules:
     doc, path, order = policy.document, ("environments", environment), policy.default_sources
     rules, written = policy.environments[environment], doc.data["environments"][environment]
     if order and environment not in order:
-        near = names.nearest(environment, list(order))
-        hint = f"did you mean {near!r}?" if near else "add it to `order`"
+        hint = names.meant(environment, order, "add it to `order`")
         raise doc.error(path, f"environment {environment!r} is not in `order`", hint)
     for source in rules.sources:
         if order and source not in order:

@@ -13,9 +13,8 @@ from fftdeploy.planning.finding import Finding
 from fftdeploy.policy.policy import FILE_NAME, Policy, Rules
 from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
-from fftdeploy.times import short_duration
+from fftdeploy.times import CLOCK_SKEW, short_duration
 
-_CLOCK_SKEW = timedelta(minutes=5)
 _OLD = timedelta(days=14)
 """A new row that claims to be older than this is worth a look: soak counts from what it says."""
 
@@ -178,7 +177,7 @@ def _row(facts: ChangeFacts, change: TargetChange, release: Release) -> Iterator
     if release.n > top + target.place(top):  # as many are above it
         message = f"release {release.n} skips numbers: release {top} is the newest of the base"
         yield facts.about(change, "number", message, "promote again")
-    if release.at - facts.now > _CLOCK_SKEW:
+    if release.at - facts.now > CLOCK_SKEW:
         message = f"release {release.n} is from the future"
         yield facts.about(change, "future", message, "promote again")
     if old is not None and old.newest is not None and release.at < old.newest.at:

@@ -110,7 +110,7 @@ def check_target(doc: Document, path: tuple[str, str], table: Any) -> None:
 def _refuse_value(doc: Document, path: tuple[str, ...], value: Any, wanted: str) -> NoReturn:
     """Say what stands where a task or a target should: a setting, a misspelling, or a slip."""
     doc.refuse_setting(path[-1], path)
-    if len(path) == 1 and names.nearest(path[0], ["version"]):
+    if len(path) == 1 and names.meant(path[0], ["version"]):
         doc.closed({path[0]: value}, (), ("version",))
     raise doc.wrong_type(path, value, wanted)
 

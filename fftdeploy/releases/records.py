@@ -29,7 +29,7 @@ def _read_provider(doc: Document, path: Path, value: Any) -> str:
     if NAME.read(doc, path, value) != OPENAI:
         raise doc.error(
             path,
-            f"provider {value!r} is not in this version of fftdeploy",
+            f"provider {value!r} is {names.LATER}",
             "this version knows `openai` only",
             "later",
         )

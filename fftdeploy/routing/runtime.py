@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 FILE_NAME = "deployments.toml"
 FILE_VARIABLE = "FFTDEPLOY_FILE"
-_MAX_BYTES = 8 * 1024 * 1024
 
 
 class Resolution(str):
@@ -366,7 +365,7 @@ def _load(path: str) -> dict[str, Any]:
 def _bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as stream:
-            return stream.read(_MAX_BYTES + 1)
+            return stream.read(names.MAX_FILE_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from None
 
@@ -380,7 +379,7 @@ def _parse(raw: bytes, path: str) -> dict[str, Any]:
     from fftdeploy.formats import toml_reader
 
     try:
-        if len(raw) <= _MAX_BYTES:
+        if len(raw) <= names.MAX_FILE_BYTES:
             return toml_reader.loads(raw.decode().removeprefix("\ufeff"))
     except ValueError:  # every way in which it is not TOML, or not text, is one
         pass

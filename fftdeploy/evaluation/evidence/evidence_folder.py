@@ -19,9 +19,7 @@ from fftdeploy.formats import strict_json
 from fftdeploy.policy.gate_rules import gate_of
 from fftdeploy.policy.prices import Price
 from fftdeploy.releases.deployments import Bundle
-from fftdeploy.times import short_duration
-
-_CLOCK_SKEW = timedelta(minutes=5)
+from fftdeploy.times import CLOCK_SKEW, short_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +267,7 @@ def problem(question: EvidenceQuestion, found: Evidence, now: datetime) -> str:
 
 def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:
     """Say why evidence does not count for its age, that of its oldest answer; "" if it does."""
-    if found.made_at - now > _CLOCK_SKEW:
+    if found.made_at - now > CLOCK_SKEW:
         return "it was made in the future"
     age = now - found.given_at
     if age > max_age:

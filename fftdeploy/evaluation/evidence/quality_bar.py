@@ -152,11 +152,10 @@ class QualityBar:
         if place is None:
             return
         known = sorted({name for index in range(len(self.checked_examples)) for name in of(index)})
-        near = names.nearest(words[place], known)
         raise self.workspace.policy.document.error(
             ("tasks", self.task, "gate", rule, place),
             f"{rule!r} names {words[place]!a}: no example has such a {_CALLED[rule]}",
-            f"did you mean {near!a}?" if near else f"they have: {listed(known) or 'none'}",
+            names.meant(words[place], known, f"they have: {listed(known) or 'none'}"),
             "no-example",
         )
 

@@ -23,8 +23,7 @@ def closed(table: Table, path: Place, known: Iterable[str]) -> None:
     """Refuse the first key of `table` that is not `known`."""
     for key in table:
         if key not in known:
-            near = names.nearest(key, sorted(known))
-            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(sorted(known))}"
+            hint = names.meant(key, sorted(known), f"known here: {', '.join(sorted(known))}")
             raise PlaceError((*path, key), f"unknown key '{plain(key, 60)}'", hint)
 
 
