@@ -52,11 +52,11 @@ def review(
     from fftdeploy.cli import review_view
 
     review_view.require_terminal(session)
-    from fftdeploy.evaluation.review.example_files import Reviewer
     from fftdeploy.evaluation.review.in_place import failures
     from fftdeploy.evaluation.review.in_place import unreviewed as nobody_reviewed
-    from fftdeploy.evaluation.review.queue import ReviewQueue, ReviewSource
+    from fftdeploy.evaluation.review.queue import ReviewQueue
     from fftdeploy.evaluation.review.requests import Requests
+    from fftdeploy.evaluation.review.source import Reviewer, ReviewSource
 
     bar = session.quality_bar(session.workspace, task)
     reviewer = Reviewer(actor_name(session, by), session.now)

@@ -3,13 +3,15 @@
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 from unicodedata import east_asian_width
 
 from fftdeploy.cli import editor
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import UsageError
-from fftdeploy.evaluation.review.queue import DECISIONS, Decision, ReviewItem, ReviewQueue
+from fftdeploy.evaluation.review.queue import DECISIONS, Decision, ReviewQueue
+from fftdeploy.evaluation.review.source import ReviewItem
 from fftdeploy.output.report import Block, Cell, Line, Report, Tone, line
 from fftdeploy.output.streams import Output
 from fftdeploy.output.text_difference import Piece, compare
@@ -171,26 +173,22 @@ def quoted(cells: Iterable[Cell], output: Output) -> Iterator[Line]:
     """Return untrusted text as lines that fit the terminal, each with a bar before it."""
     width = max(shutil.get_terminal_size().columns - 3, _LEAST_WIDTH)
     row: list[Cell] = []
-    left = width
-    for cell in cells:
-        for number, part in enumerate(output.clean(cell.text).split("\n")):
-            if number:
-                yield line(_BAR, *row)
-                row, left = [], width
-            rest = part
-            while rest:
-                piece = _fitting(rest, left)
-                if not piece and row:
-                    yield line(_BAR, *row)
-                    row, left = [], width
-                    continue
-                row.append(Cell(piece or rest[0], cell.tone))
-                left -= _columns(row[-1].text)
-                rest = rest[len(row[-1].text) :]
-    yield line(_BAR, *row)
+    taken = 0
+    for char, tone in ((char, cell.tone) for cell in cells for char in output.clean(cell.text)):
+        columns = 2 if east_asian_width(char) in "WFA" else 1  # a wide one may take two
+        if char == "\n" or taken + columns > width:
+            yield _barred(row)
+            row, taken = [], 0
+        if char != "\n":
+            row.append(Cell(char, tone))
+            taken += columns
+    yield _barred(row)
 
 
-_BAR = Cell("│ ", "dim")
+def _barred(row: Iterable[Cell]) -> Line:
+    """Return characters as one line, those of one tone in one piece."""
+    runs = groupby(row, key=lambda cell: cell.tone)
+    return line(Cell("│ ", "dim"), *(Cell("".join(map(str, run)), tone) for tone, run in runs))
 
 
 def said(turn: Mapping[str, Any]) -> str:
@@ -219,18 +217,3 @@ def _compared(item: ReviewItem, output: Output) -> tuple[list[Cell], list[Cell]]
 
 def _toned(pieces: Iterable[Piece], tone: Tone) -> list[Cell]:
     return [Cell(piece.text, tone if piece.is_different else "") for piece in pieces]
-
-
-def _fitting(text: str, columns: int) -> str:
-    """Return as much of the beginning of `text` as `columns` of a terminal hold."""
-    head = text[:columns]
-    if head.isascii():
-        return head
-    while _columns(head) > columns:
-        head = head[:-1]
-    return head
-
-
-def _columns(text: str) -> int:
-    """Count the columns that a text may take: wide characters take two."""
-    return sum(2 if east_asian_width(char) in "WFA" else 1 for char in text)

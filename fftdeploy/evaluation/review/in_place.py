@@ -21,8 +21,7 @@ from fftdeploy.evaluation.examples.reviewed import ReviewDecision
 from fftdeploy.evaluation.graders.grade import Grade
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING
-from fftdeploy.evaluation.review.example_files import MAX_BYTES, ExampleFiles, Reviewer
-from fftdeploy.evaluation.review.queue import ReviewItem
+from fftdeploy.evaluation.review.source import MAX_BYTES, Reviewer, ReviewItem, ReviewSource
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.log_lines import Header
 
@@ -42,7 +41,7 @@ class _Line:
     row: bytes
 
 
-class InPlace(ExampleFiles):
+class InPlace(ReviewSource):
     """Answers to examples that are there already."""
 
     def __init__(

@@ -1,69 +1,15 @@
 """Answers that wait for a person: in which order, what was decided, and what is left."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Iterator
+from typing import Literal
 
-from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.review.source import ReviewItem, ReviewSource
 from fftdeploy.formats.document import text_problem
 from fftdeploy.names import plural
 
 Decision = Literal["accepted", "edited", "rejected", "skipped"]
 DECISIONS: tuple[Decision, ...] = ("accepted", "edited", "rejected", "skipped")
-
-
-@dataclass(slots=True)
-class ReviewItem:
-    """One answer to review.  Its texts are untrusted."""
-
-    example: Example
-    """The input; where there is one, the reference that people have agreed on."""
-    output: str
-    reason: str
-    """Why the output is in question, one line."""
-    home: object
-    """Where the example is, or what it would be made of: the source's own."""
-    called: str = "output"
-    """What stands over the output."""
-    draft: str = ""
-    """What was edited and not taken: the next edit begins with it."""
-    tags: list[str] = field(default_factory=list)
-    """Added by the reviewer, for what is decided next."""
-
-
-class ReviewSource(Protocol):
-    """Where answers come from, and where decisions about them go.
-
-    `keep`, `reject` and `tag` raise ConflictError where somebody else has changed the example, and
-    DiskError where the disk refuses.
-    """
-
-    where: str
-    """The files that decisions are written to, as they are shown."""
-    help: Sequence[str]
-    """What accept, edit, reject and tags do here, a line each."""
-    rejects: bool
-    """Whether there is anything that an output can be rejected in favour of."""
-    notes: list[str]
-    """What the reviewer should know of what is not asked about, a line each."""
-    has_written: bool
-    """Whether the last `keep`, `reject` or `tag` has, even if it did not return."""
-
-    def pending(self) -> Sequence[ReviewItem]:
-        """Return what nobody has decided yet, in order: a review goes on where one has ended."""
-
-    def problem(self, item: ReviewItem, reference: str) -> str:
-        """Say why `reference` can't be the agreed answer; "" if it can."""
-
-    def keep(self, item: ReviewItem, reference: str) -> None:
-        """Write `reference` as the agreed answer."""
-
-    def reject(self, item: ReviewItem) -> None:
-        """Write that the output is not the answer."""
-
-    def tag(self, item: ReviewItem) -> bool:
-        """Write the tags of an example that exists; False where they wait for a decision."""
 
 
 class ReviewQueue:

@@ -21,15 +21,14 @@ from fftdeploy.evaluation.examples.example_lines import (
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.examples.production import MAX_BYTES, ProductionRequest, read_requests
 from fftdeploy.evaluation.examples.rejected import Rejected
-from fftdeploy.evaluation.review.example_files import ExampleFiles, Reviewer
-from fftdeploy.evaluation.review.queue import ReviewItem
+from fftdeploy.evaluation.review.source import Reviewer, ReviewItem, ReviewSource
 from fftdeploy.workspace import shown_path
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is read for another
 _NO_ANSWER = "?"
 
 
-class Requests(ExampleFiles):
+class Requests(ReviewSource):
     """Answers of production, which become examples at the end of a file."""
 
     help: Sequence[str] = (
@@ -38,8 +37,6 @@ class Requests(ExampleFiles):
         "r  reject: no example, and it is not asked again on this machine",
         "t  tags: for the example that it becomes",
     )
-
-    rejects = True
 
     def __init__(self, bar: QualityBar, reviewer: Reviewer, source: Path, to: Path | None) -> None:
         """Open the file of requests and what there is of examples.
