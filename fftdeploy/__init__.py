@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # `typing` has the same, and takes longer to import than 
 if TYPE_CHECKING:
     from fftdeploy.commands.adopt import adopt
     from fftdeploy.commands.check import check
+    from fftdeploy.commands.evaluate import evaluate
     from fftdeploy.commands.history import history
     from fftdeploy.commands.hold import hold
     from fftdeploy.commands.init import init
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.rollback import rollback
     from fftdeploy.commands.scan import scan
     from fftdeploy.commands.schema import schema
+    from fftdeploy.commands.size import size
     from fftdeploy.commands.status import status
     from fftdeploy.commands.unhold import unhold
     from fftdeploy.commands.verify import verify
@@ -29,6 +31,7 @@ __all__ = [
     "__version__",
     "adopt",
     "check",
+    "evaluate",
     "history",
     "hold",
     "init",
@@ -39,6 +42,7 @@ __all__ = [
     "rollback",
     "scan",
     "schema",
+    "size",
     "status",
     "unhold",
     "verify",

@@ -70,6 +70,15 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "schema": (lambda: fftdeploy.schema("policy"), ("schema", "policy")),
 }
 QUALITY: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
+    "eval": (lambda: fftdeploy.evaluate("production"), ("eval", "production")),
+    "eval, as it is live": (
+        lambda: fftdeploy.evaluate("triage/production", ["live"], max_requests=20),
+        ("eval", "triage/production", "live", "--max-requests", "20"),
+    ),
+    "size": (
+        lambda: fftdeploy.size("production", repeats=3),
+        ("size", "production", "--repeats", "3"),
+    ),
     "verify": (fftdeploy.verify, ("verify",)),
     "report": (fftdeploy.report, ("report",)),
     "report, a page": (

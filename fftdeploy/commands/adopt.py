@@ -3,7 +3,7 @@
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
-from fftdeploy.commands.gate_of_change import Gate
+from fftdeploy.commands.gate import Gate
 from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.plan import Actor, Plan

@@ -254,12 +254,11 @@ class _Check:
         base, options = proposal.base, self.options
 
         def evaluate(target: Target, candidate: Bundle) -> "Stored":
-            from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags
+            from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
 
-            flags = EvaluationFlags(
-                max_usd=options.max_usd, max_requests=options.max_requests, fresh=True
-            )
-            evaluation = Evaluation(self.context, base.tip, str(target), flags)
+            name, limits = str(target), (options.max_usd, options.max_requests)
+            again = EvaluateOptions(name, max_usd=limits[0], max_requests=limits[1], fresh=True)
+            evaluation = Evaluation(self.context, base.tip, name, again)
             return evaluation.run([candidate])[0]
 
         def evidence(facts: "ChangeFacts") -> "ProposedEvidence":

@@ -2,15 +2,15 @@
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from fftdeploy import names
+from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.keeping import Finished, Reuse, keep
+from fftdeploy.commands.door import Options
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -18,12 +18,11 @@ from fftdeploy.evaluation.evidence.evidence import (
     LIVE_ITSELF,
     NOTHING_LIVE,
     Baseline,
-    Evidence,
-    content_sha,
 )
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
+from fftdeploy.evaluation.evidence.finished_run import FinishedRun, Reuse, write_evidence
 from fftdeploy.evaluation.results import Column, Results
-from fftdeploy.evaluation.running import online, run_log
+from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.execution import Progress
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
@@ -36,9 +35,9 @@ from fftdeploy.evaluation.running.spending import (
     guess,
     measured,
 )
+from fftdeploy.evaluation.running.throttle import CONCURRENCY
 from fftdeploy.names import plural
 from fftdeploy.output.words import cost_words, progress_words
-from fftdeploy.planning import bundles
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import Workspace
@@ -49,17 +48,26 @@ _SAMPLED = 50
 _REFRESH_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationFlags:
-    """What the flags of `eval` say about how to ask."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions(Options):
+    """What may be said to `eval`."""
 
-    against: tuple[str, ...] = (LIVE,)
+    target: str = field(kw_only=False)
+    """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
+    candidates: Sequence[str] = field(default=(), kw_only=False)
+    """`MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
+    against: Sequence[str] = (LIVE,)
+    """Arms beside the candidates: `live`, `base`, `MODEL[@PROFILE]`."""
     repeats: int | None = None
+    """Answers to each example, at most 100; None for what the gate says."""
     max_usd: float | None = None
     max_requests: int | None = None
-    training: Path | None = None
+    training: str | Path | None = None
+    """Training file: say which examples are in it too."""
     fresh: bool = False
-    concurrency: int = online.CONCURRENCY
+    """Ask everything again; counts as another attempt."""
+    concurrency: int = CONCURRENCY
+    """Requests under way at a time, at most 500."""
 
 
 class Evaluation:
@@ -69,16 +77,23 @@ class Evaluation:
     """
 
     def __init__(
-        self, context: Context, workspace: Workspace, target: str, flags: EvaluationFlags
+        self, context: Context, workspace: Workspace, target: str, options: EvaluateOptions
     ) -> None:
+        """Take the gate of `target`, by its full name; `options` say how to ask.
+
+        Raises:
+            UsageError: Nobody has planned for that target, or a number is out of range.
+            ConfigError: Its task has no gate.
+        """
+        _require_ranges(options)
         workspace.require_planned(target)
         self.context = context
         self.workspace = workspace
-        self.flags = flags
+        self.options = options
         self.bar = context.quality_bar(workspace, target)
         self.rules = self.bar.rules
-        if flags.repeats is not None:
-            self.rules = replace(self.rules, repeats=flags.repeats)
+        if options.repeats is not None:
+            self.rules = replace(self.rules, repeats=options.repeats)
 
     @property
     def reuse(self) -> timedelta:
@@ -113,7 +128,7 @@ class Evaluation:
             results = self._ask(run, log)
         if recorded is not None:
             results.arms[LIVE] = recorded
-        finished = Finished(
+        finished = FinishedRun(
             results,
             arms,
             baseline,
@@ -122,10 +137,10 @@ class Evaluation:
             training,
             run.answered_by,
             log.path.name,
-            Reuse(not self.flags.fresh, self.reuse, run.oldest),
-            None if log.resumed else self.flags.concurrency,
+            Reuse(not self.options.fresh, self.reuse, run.oldest),
+            None if log.resumed else self.options.concurrency,
         )
-        return keep(self.bar, self.rules, run.address, finished)
+        return write_evidence(self.bar, self.rules, run.address, finished)
 
     def estimate(self, candidates: Sequence[Bundle]) -> Estimate:
         """Estimate what `run` takes where nothing was asked before."""
@@ -150,11 +165,11 @@ class Evaluation:
 
     def _training(self) -> dict[str, Any] | None:
         """Say how many of the examples the candidate may have seen in training."""
-        if self.flags.training is None:
+        if self.options.training is None:
             return None
         from fftdeploy.evaluation.examples.overlap import overlap
 
-        path = Path.cwd() / self.flags.training
+        path = Path.cwd() / self.options.training
         found = overlap(self.bar.examples, path, root=path.parent)
         if found.silent:
             self.context.console.note(
@@ -197,28 +212,8 @@ class Evaluation:
             return Baseline("fresh"), None
         if not found.dead:
             raise found.error()
-        return self._recorded(live)
-
-    def _recorded(self, live: Bundle) -> tuple[Baseline, Column | None]:
-        """Return what a dead model answered while it lived, where that is on record."""
-        graders = content_sha([rule.content for rule in self.rules.graders])
-        sha, repeats = self.bar.examples.sha, self.rules.repeats
-
-        def is_same(evidence: Evidence) -> bool:
-            is_same = evidence.examples.sha == sha and evidence.graders_sha == graders
-            return is_same and evidence.results.repeats == repeats
-
-        for stored in self.bar.folder.of_task(self.bar.task, is_same):
-            evidence, results = stored.evidence, stored.evidence.results
-            asked = [
-                name
-                for name in results.arms
-                if evidence.arms[name] == live
-                and not (name == LIVE and evidence.baseline.how == "recorded")
-            ]
-            if asked:
-                column = results.arms[asked[0]].recorded(results.fields, self.bar.grading.fields)
-                return Baseline("recorded", stored.id, evidence.made_at), column
+        if recorded := self.bar.recorded(live, self.rules.repeats):
+            return recorded
         self.context.console.note(
             f"warning: {live} is dead, and its answers to these examples are not on record: "
             "there is no baseline"
@@ -228,7 +223,7 @@ class Evaluation:
     def _beside(self, candidates: Sequence[Bundle]) -> dict[str, Bundle]:
         """Return the arms that `--against` adds to what is live."""
         found: dict[str, Bundle] = {}
-        for word in self.flags.against:
+        for word in self.options.against:
             bundle = None
             if word == BASE:
                 bundle = self._base()
@@ -288,7 +283,7 @@ class Evaluation:
             run,
             now=self.context.clock.now,
             token=secrets.token_hex(3),
-            fresh=self.flags.fresh,
+            fresh=self.options.fresh,
             max_age=self.reuse,
         )
         if log.resumed:
@@ -298,6 +293,8 @@ class Evaluation:
         return log
 
     def _ask(self, run: Run, log: RunLog) -> Results:
+        from fftdeploy.evaluation.running import online  # it brings in the HTTP client
+
         prices = self.workspace.policy.prices
         means = self._means(run)
         spending = self._spending(run, means)
@@ -311,7 +308,7 @@ class Evaluation:
                 self.context.settings,
                 log,
                 spending,
-                concurrency=self.flags.concurrency,
+                concurrency=self.options.concurrency,
                 on_progress=_Narrator(self.context),
                 on_note=self._tell,
                 now=self.context.clock.now,
@@ -333,8 +330,8 @@ class Evaluation:
         return Spending(
             {name: arm.bundle.model for name, arm in run.arms.items()},
             self.workspace.policy.prices,
-            max_usd=self.flags.max_usd,
-            max_requests=self.flags.max_requests or MAX_REQUESTS,
+            max_usd=self.options.max_usd,
+            max_requests=self.options.max_requests or MAX_REQUESTS,
             means=means,
         )
 
@@ -344,7 +341,7 @@ class Evaluation:
             {name: run.size // len(run.arms) for name in run.arms},
             means,
             {name: prices.price(arm.bundle.model) for name, arm in run.arms.items()},
-            self.flags.concurrency,
+            self.options.concurrency,
         )
 
     def _means(self, run: Run) -> dict[str, Mean]:
@@ -386,15 +383,10 @@ class _Narrator:
             self._console.note(progress_words(progress))
 
 
-def named_bundle(workspace: Workspace, word: str) -> Bundle:
-    """Return the bundle that `MODEL[@PROFILE]` means.
-
-    Raises:
-        UsageError: It is not of that form.
-        ConfigError: The profile has no file.
-    """
-    model, _, profile = word.partition("@")
-    bundles.require_model_id(model)
-    if profile and (problem := names.name_problem(profile)):
-        raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
-    return workspace.bundle(model, profile or None)
+def _require_ranges(options: EvaluateOptions) -> None:
+    most = {"repeats": 100, "concurrency": 500, "max_requests": None}
+    for name, limit in most.items():
+        value = getattr(options, name)
+        if value is not None and (value < 1 or (limit is not None and value > limit)):
+            upper = f" to {limit}" if limit else " or more"
+            raise UsageError(f"--{name.replace('_', '-')} {value} is not 1{upper}")

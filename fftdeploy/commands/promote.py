@@ -8,7 +8,7 @@ from fftdeploy import names
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
-from fftdeploy.commands.gate_of_change import Gate
+from fftdeploy.commands.gate import Gate
 from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, UsageError
 from fftdeploy.planning import breaches, bundles, plan
 from fftdeploy.planning.breaches import Breach, SourceRules

@@ -9,12 +9,14 @@ from fftdeploy.commands.change import Changed
 from fftdeploy.commands.check import Checked
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.evaluate import Evaluations
 from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.models import Models
 from fftdeploy.commands.report import Reported
 from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.scan import Scanned
+from fftdeploy.commands.size import Sized
 from fftdeploy.commands.status import Status
 from fftdeploy.commands.verify import Verified
 from fftdeploy.errors import UsageError
@@ -54,6 +56,8 @@ RESULTS: dict[str, type] = {
     "history": History,
     "models": Models,
     "resolve": Resolved,
+    "eval": Evaluations,
+    "size": Sized,
     "verify": Verified,
     "scan": Scanned,
     "report": Reported,

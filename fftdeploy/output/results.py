@@ -2,7 +2,8 @@
 
 A result is a frozen dataclass.  Its fields are the keys, in their order; a field made by `omitted`
 is left out where it is None, one made by `unprinted` always is, and the keys of one with the
-metadata `FLAT` are its owner's.
+metadata `FLAT` are its owner's.  Other metadata: `key`, where that is not the field's name, and
+`digits`, to which a number is rounded.
 """
 
 from collections.abc import Mapping
@@ -38,14 +39,7 @@ def as_json(value: Any) -> Any:  # noqa: PLR0911  one for each kind of value
     if is_dataclass(value):
         if hasattr(value, "as_json"):  # evidence rounds its numbers; what is empty is null
             return cast("dict[str, Any]", value.as_json())
-        document: dict[str, Any] = {}
-        for name, key, is_flat, may_lack in _keys(value.__class__):
-            found = getattr(value, name)
-            if is_flat:
-                document |= as_json(found)
-            elif found is not None or not may_lack:  # a target has 40,000 releases of 11 values
-                document[key] = found if type(found) in _PLAIN else as_json(found)
-        return document
+        return _document(value)
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     if isinstance(value, date):
@@ -55,6 +49,19 @@ def as_json(value: Any) -> Any:  # noqa: PLR0911  one for each kind of value
     if isinstance(value, Mapping):
         return {key: as_json(item) for key, item in value.items()}
     return value
+
+
+def _document(value: Any) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for name, key, is_flat, may_lack, digits in _keys(value.__class__):
+        found = getattr(value, name)
+        if digits is not None:
+            found = round(found, digits)
+        if is_flat:
+            document |= as_json(found)
+        elif found is not None or not may_lack:  # a target has 40,000 releases of 11 values
+            document[key] = found if type(found) in _PLAIN else as_json(found)
+    return document
 
 
 def schema(kind: Any, parts: dict[str, Schema]) -> Schema:  # noqa: PLR0911  as above
@@ -104,9 +111,12 @@ def properties(kind: Any, parts: dict[str, Schema]) -> tuple[dict[str, Schema], 
 
 
 @cache
-def _keys(kind: Any) -> list[tuple[str, str, bool, bool]]:
-    """List what is printed of a dataclass: its name, its key, if it is flat and if it may lack."""
-    return [(item.name, _key(item), _is_flat(item), _may_lack(item)) for item in _printed(kind)]
+def _keys(kind: Any) -> list[tuple[str, str, bool, bool, int | None]]:
+    """List what is printed of a dataclass: name, key, if it is flat, if it may lack, digits."""
+    return [
+        (item.name, _key(item), _is_flat(item), _may_lack(item), item.metadata.get("digits"))
+        for item in _printed(kind)
+    ]
 
 
 def _printed(kind: Any) -> list[Field[Any]]:

@@ -40,8 +40,8 @@ def cost_words(found: "Estimate", prices_on: date | None) -> str:
         digits = 2 if found.usd >= _SMALL_USD else 4
         usd = f"{found.usd:.{digits}f} USD (prices of {prices_on})"
     return (
-        f"{plural(found.requests, 'request')}, about {found.tokens_in:,.0f} tokens in, "
-        f"{found.tokens_out:,.0f} out, {usd}, {seconds_words(found.seconds)}"
+        f"{plural(found.requests, 'request')}, about {found.tokens_in:,} tokens in, "
+        f"{found.tokens_out:,} out, {usd}, {seconds_words(found.seconds)}"
     )
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, GateError, InconclusiveError
+from fftdeploy.evaluation.arms import LIVE
 from fftdeploy.evaluation.evidence import evidence_folder
-from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, content_sha
+from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Baseline, Evidence, content_sha
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.wording import listed
 from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.graders.graders import Grading
+from fftdeploy.evaluation.results import Column
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.policy.gate_rules import GateRules
@@ -235,3 +237,24 @@ class QualityBar:
             made = f"made under an older rule: {plural(len(older), 'file')}"
             return Found(None, f"there is no evidence about {candidate} ({made})")
         return Found(None, why or f"there is no evidence about {candidate}", bool(why))
+
+    def recorded(self, model: Bundle, repeats: int) -> tuple[Baseline, Column] | None:
+        """Return the newest answers on record of a dead model to these examples, and their place.
+
+        Answers that were themselves taken from a record are looked for where they were given.
+        """
+        graders = content_sha([rule.content for rule in self.rules.graders])
+        sha = self.examples.sha
+
+        def is_same(evidence: Evidence) -> bool:
+            is_same = evidence.examples.sha == sha and evidence.graders_sha == graders
+            return is_same and evidence.results.repeats == repeats
+
+        for stored in self.folder.of_task(self.task, is_same):
+            evidence, results = stored.evidence, stored.evidence.results
+            for name, column in results.arms.items():
+                is_copy = name == LIVE and evidence.baseline.how == "recorded"
+                if evidence.arms[name] == model and not is_copy:
+                    found = column.recorded(results.fields, self.grading.fields)
+                    return Baseline("recorded", stored.id, evidence.made_at), found
+        return None

@@ -18,9 +18,8 @@ from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.stopping import stoppable
-from fftdeploy.evaluation.running.throttle import Throttle
+from fftdeploy.evaluation.running.throttle import CONCURRENCY, Throttle
 
-CONCURRENCY = 16
 TIMEOUT_S = 300.0
 """Longest wait for one answer."""
 

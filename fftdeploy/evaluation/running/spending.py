@@ -6,7 +6,7 @@ known, and no limit in USD is accepted for it.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fftdeploy.errors import PolicyError, UsageError
@@ -49,12 +49,12 @@ class Estimate:
     """What a run is going to take."""
 
     requests: int
-    tokens_in: float
-    tokens_out: float
+    tokens_in: int
+    tokens_out: int
     usd: float | None
     """None where a model has no price."""
-    seconds: float
-    is_guess: bool
+    seconds: float = field(metadata={"digits": 1})
+    is_guess: bool = field(metadata={"key": "estimated"})
     """Some of it is from the number of characters, not from earlier answers."""
 
 
@@ -183,8 +183,8 @@ def estimate(
             usd += count * price.usd(mean.tokens_in, mean.tokens_cached, mean.tokens_out)
     return Estimate(
         requests=sum(counts.values()),
-        tokens_in=sum(count * means[arm].tokens_in for arm, count in counts.items()),
-        tokens_out=sum(count * means[arm].tokens_out for arm, count in counts.items()),
+        tokens_in=round(sum(count * means[arm].tokens_in for arm, count in counts.items())),
+        tokens_out=round(sum(count * means[arm].tokens_out for arm, count in counts.items())),
         usd=usd,
         seconds=sum(count * means[arm].latency_s for arm, count in counts.items()) / concurrency,
         is_guess=any(means[arm].is_guess for arm in counts),

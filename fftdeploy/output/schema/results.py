@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from fftdeploy.errors import OUTCOMES
 from fftdeploy.output.results import properties
-from fftdeploy.output.schema import difference, quality
+from fftdeploy.output.schema import difference
 from fftdeploy.output.schema.parts import DIALECT, Schema, closed, many, text
 
 _STOPPED = "stopped"
@@ -41,13 +41,9 @@ def _typed(name: str, kind: type, parts: dict[str, Schema]) -> Schema:
 
 
 def _commands() -> dict[str, Schema]:
-    asked = {"api": _ref("api")}
     return {
         "diff": _command("diff", *difference.diff(_TARGET)),
-        **{
-            name: _command(name, asked | properties, required)
-            for name, (properties, required) in quality.commands(_TARGET).items()
-        },
+        "review": _command("review", *_reviewed()),
         **_without_a_file(),
     }
 
@@ -109,7 +105,6 @@ def _parts() -> dict[str, Schema]:
         ),
         "release": _whole(_release()),
         "held": _whole(_hold()),
-        "verdict": quality.verdict(),
     }
 
 
@@ -145,6 +140,13 @@ def _hold() -> dict[str, Schema]:
         "lifted_by": _or_null(text()),
         "lifted_why": _or_null(text()),
     }
+
+
+def _reviewed() -> tuple[dict[str, Schema], tuple[str, ...]]:
+    count: Schema = {"type": "integer", "minimum": 0}
+    counts = ("accepted", "edited", "rejected", "skipped", "left")
+    properties = {"task": text(), "file": text(), **dict.fromkeys(counts, count)}
+    return properties, tuple(properties)
 
 
 def _whole(properties: dict[str, Schema]) -> Schema:

@@ -1,4 +1,4 @@
-"""From a finished run to evidence on record, one piece for each candidate."""
+"""Makes evidence of a finished run, one piece for each candidate."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class Reuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedRun:
     """A run whose answers are all there."""
 
     results: Results
@@ -43,18 +43,20 @@ class Finished:
     """How many requests were out at a time; None where not all were of this command."""
 
 
-def keep(bar: QualityBar, rules: GateRules, address: str, run: Finished) -> list[Stored]:
+def write_evidence(
+    bar: QualityBar, rules: GateRules, address: str, run: FinishedRun
+) -> list[Stored]:
     """Judge every candidate of `run`, and write its evidence unless it is on record as it is.
 
     Raises:
         UnverifiedError: Too many answers are missing.
         DiskError: The disk refused.
     """
-    return [_keep(bar, rules, address, run, candidate) for candidate in run.candidates]
+    return [_of_candidate(bar, rules, address, run, candidate) for candidate in run.candidates]
 
 
-def _keep(
-    bar: QualityBar, rules: GateRules, address: str, run: Finished, candidate: Bundle
+def _of_candidate(
+    bar: QualityBar, rules: GateRules, address: str, run: FinishedRun, candidate: Bundle
 ) -> Stored:
     bundles = _bundles(run, candidate)
     asked_as = CANDIDATE if len(run.candidates) == 1 else label(candidate)
@@ -104,7 +106,7 @@ def _attempt(results: Results, tried: Sequence[Stored]) -> int:
     return before + 1 if is_asked or not tried else before
 
 
-def _bundles(run: Finished, candidate: Bundle) -> dict[str, Bundle]:
+def _bundles(run: FinishedRun, candidate: Bundle) -> dict[str, Bundle]:
     """Name the arms of one candidate's evidence; the other candidates have their own."""
     bundles = {CANDIDATE: candidate}
     if run.live is not None:

@@ -124,12 +124,13 @@ class Gate:
 
     def _evaluate(self, candidate: Bundle, why: str) -> "Stored":
         """Evaluate now, if that is asked for on the command line or by the person who is here."""
-        from fftdeploy.commands.evaluation import Evaluation, EvaluationFlags
+        from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
 
         change = self.change
         console = change.context.console
-        flags = EvaluationFlags(max_usd=self.max_usd, max_requests=self.max_requests)
-        evaluation = Evaluation(change.context, change.workspace, change.name, flags)
+        usd, requests = self.max_usd, self.max_requests
+        options = EvaluateOptions(change.name, max_usd=usd, max_requests=requests)
+        evaluation = Evaluation(change.context, change.workspace, change.name, options)
         wanted = self.evaluate
         if not change.options.dry_run and not wanted and console.is_interactive:
             cost = cost_words(evaluation.estimate([candidate]), change.workspace.policy.prices.on)

@@ -1,0 +1,72 @@
+"""Which bundles are meant by the candidates that `eval` and `size` are told."""
+
+from collections.abc import Sequence
+
+from fftdeploy import names
+from fftdeploy.commands.context import Context
+from fftdeploy.errors import UsageError
+from fftdeploy.evaluation.arms import LIVE
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.planning import bundles
+from fftdeploy.releases.deployments import Bundle
+from fftdeploy.workspace import Workspace
+
+
+def candidates_of(context: Context, bar: QualityBar, words: Sequence[str]) -> list[Bundle]:
+    """Return the bundles that `words` mean; without any, what `promote` would take.
+
+    Raises:
+        UsageError: Nothing says what the candidate is, one is named twice, or what they are
+            compared with is one of several.
+        ConfigError: A profile has no file.
+    """
+    for word in words:
+        if word != LIVE and "@" not in word:
+            bundles.require_model_id(word)
+    try:
+        found = [_bundle(context, bar, word) for word in (*words,) or (None,)]
+    except UsageError as error:
+        if error.code == "no-source":
+            verb = "eval" if context.command == "evaluate" else context.command
+            command = f"fftdeploy {verb} {bar.target}"
+            error.hint = f"name a candidate: {command} MODEL[@PROFILE], or live"
+        raise
+    if len(set(found)) != len(found):
+        raise UsageError("a candidate is named twice", hint="name each of them once")
+    if len(found) > 1 and bar.baseline in found:
+        raise UsageError(
+            f"{bar.baseline} is live: the others are compared with it anyway",
+            hint="name the others alone",
+        )
+    return found
+
+
+def _bundle(context: Context, bar: QualityBar, word: str | None) -> Bundle:
+    workspace = bar.workspace
+    task, _, environment = bar.target.partition("/")
+    if word == LIVE:
+        return bundles.live_bundle(workspace.target(bar.target), workspace.sha)
+    if word is not None and "@" in word:
+        return named_bundle(workspace, word)
+    return bundles.choose_source(
+        workspace.deployments,
+        (task, environment),
+        workspace.policy.rules(environment),
+        workspace.sha,
+        context.now(),
+        model=word,
+    ).bundle
+
+
+def named_bundle(workspace: Workspace, word: str) -> Bundle:
+    """Return the bundle that `MODEL[@PROFILE]` means.
+
+    Raises:
+        UsageError: It is not of that form.
+        ConfigError: The profile has no file.
+    """
+    model, _, profile = word.partition("@")
+    bundles.require_model_id(model)
+    if profile and (problem := names.name_problem(profile)):
+        raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
+    return workspace.bundle(model, profile or None)

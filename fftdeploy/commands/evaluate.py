@@ -1,0 +1,118 @@
+"""Eval: what was found out about each candidate, and what else is known of it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fftdeploy.commands.candidates import candidates_of
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import door
+from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
+from fftdeploy.commands.views import EvidenceID, TargetName
+from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome
+from fftdeploy.evaluation.arms import CANDIDATE
+from fftdeploy.evaluation.evidence.evidence import Evidence
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, recompute
+from fftdeploy.evaluation.gate.gate import Best
+from fftdeploy.evaluation.results import PASS
+from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.output.results import UNPRINTED
+from fftdeploy.releases.deployments import Hold
+
+_BY_GRAVITY = (OK, INCONCLUSIVE, GATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The evaluation of one candidate."""
+
+    evidence: EvidenceID
+    candidate: str
+    profile: str | None
+    baseline: Literal["fresh", "recorded", "none"]
+    attempt: int
+    verdict: Verdict
+    stored: Stored = field(metadata=UNPRINTED)
+    creep: tuple[str, ...] = field(metadata=UNPRINTED)
+    """How it stands beside the best that ever passed on these examples, where that is better."""
+    hold: Hold | None = field(metadata=UNPRINTED)
+    """The hold that keeps it from being promoted, whatever the verdict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunEvaluation:
+    """What is known of an evaluation before anything is asked."""
+
+    target: TargetName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluations(BegunEvaluation):
+    """What was found out about each candidate; the gravest verdict is the outcome."""
+
+    evaluations: tuple[Evaluated, ...]
+    outcome: Outcome = field(metadata=UNPRINTED)
+
+
+def run(context: Context, options: EvaluateOptions) -> Evaluations:
+    """Compare candidates with what is live, on the reviewed examples, and keep the evidence.
+
+    Raises:
+        UsageError: Nothing says what a candidate is, or a limit is none.
+        ConfigError: Examples, graders, prices or profiles are not usable.
+        ConflictError: The same evaluation is running.
+        DiskError: The evidence or the log could not be written.
+        GateError: The examples can't pass whatever is answered.
+        InconclusiveError: There are too few.
+        NotReadyError: A model can't be asked.
+        PolicyError: The budget does not allow it; what was paid for is kept.
+        UnverifiedError: Too many answers are missing; those that came are kept.
+    """
+    target = context.workspace.deployments.full_name(options.target)
+    context.known = BegunEvaluation(target=target)
+    evaluation = Evaluation(context, context.workspace, target, options)
+    made = evaluation.run(candidates_of(context, evaluation.bar, options.candidates))
+    return Evaluations(
+        target=target,
+        evaluations=tuple(_evaluated(context, evaluation, stored) for stored in made),
+        outcome=max(map(_outcome, made), key=_BY_GRAVITY.index),
+    )
+
+
+evaluate = door(run, EvaluateOptions)
+
+
+def _evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Evaluated:
+    evidence = stored.evidence
+    target = context.workspace.deployments.find(evaluation.bar.target)
+    return Evaluated(
+        evidence=stored.id,
+        candidate=evidence.candidate.model,
+        profile=evidence.candidate.profile,
+        baseline=evidence.baseline.how,
+        attempt=evidence.attempt,
+        verdict=stored.verdict,
+        stored=stored,
+        creep=_creep(evaluation.bar.folder, evidence),
+        hold=target.hold_on(evidence.candidate, context.now()) if target else None,
+    )
+
+
+def _creep(folder: EvidenceFolder, mine: Evidence) -> tuple[str, ...]:
+    def has_passed(other: Evidence) -> bool:
+        is_same = other.examples.sha == mine.examples.sha
+        is_same = is_same and other.results.repeats == mine.results.repeats
+        return is_same and other.ruling == "pass" and other.candidate != mine.candidate
+
+    past = [one.evidence for one in folder.of_task(mine.task, has_passed)]
+    if not past:
+        return ()
+    best = max(past, key=lambda one: one.results.arms[CANDIDATE].count(PASS))
+    against = Best(str(best.candidate), best.results.arms[CANDIDATE])
+    found = recompute(mine, against).reasons
+    return tuple(reason.message for reason in found if reason.code == "creep")
+
+
+def _outcome(stored: Stored) -> Outcome:
+    if stored.evidence.lets_through:
+        return OK
+    return GATE if stored.verdict.ruling == "fail" else INCONCLUSIVE

@@ -1,0 +1,144 @@
+"""Size: how many examples the bar needs, and what a run takes, before anything is spent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from fftdeploy.commands.candidates import candidates_of
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
+from fftdeploy.commands.views import TargetName
+from fftdeploy.errors import GateError, InconclusiveError
+from fftdeploy.evaluation.evidence.evidence_folder import Stored
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.evaluation.gate import sizing
+from fftdeploy.evaluation.gate.sizing import Units
+from fftdeploy.evaluation.running.spending import Estimate
+from fftdeploy.evaluation.running.throttle import CONCURRENCY
+from fftdeploy.output.results import UNPRINTED
+from fftdeploy.policy.gate_rules import GateRules
+
+_RATES = (0.02, 0.05, 0.10, 0.20)
+"""Shares of the examples on which a candidate and live usually disagree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeOptions(Options):
+    """What may be said to `size`."""
+
+    target: str = field(kw_only=False)
+    candidates: Sequence[str] = field(default=(), kw_only=False)
+    """`MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
+    repeats: int | None = None
+    concurrency: int = CONCURRENCY
+
+
+@dataclass(frozen=True, slots=True)
+class SizeAt:
+    """What it takes to let a candidate through that is as good as live, 4 times in 5."""
+
+    disagreement: float
+    """Share of the examples on which the two disagree."""
+    needed: int
+    """Examples, or groups of them."""
+    chance: float = field(metadata={"digits": 3})
+    """How often the examples that there are let it through."""
+    is_approximate: bool = field(metadata=UNPRINTED)
+    is_reached: bool = field(metadata=UNPRINTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """What the examples of a target can settle, and what asking them takes."""
+
+    target: TargetName
+    examples: int
+    groups: int
+    """0 where each example stands alone."""
+    units: int
+    """As how many of one size they are counted."""
+    reviewed: int
+    mode: str
+    margin: float
+    confidence: float
+    repeats: int
+    cost: Estimate
+    refused: str | None
+    """Why `eval` refuses the examples."""
+    smallest: int | None = None
+    """Fewer can't pass; None where no number helps, or nothing is live to compare with."""
+    sizes: tuple[SizeAt, ...] = ()
+    smallest_passes: str = field(default="", metadata=UNPRINTED)
+    """Whom so many can let through at all; "" where nothing is live to compare with."""
+    counted: Units = field(metadata=UNPRINTED)
+    rules: GateRules = field(metadata=UNPRINTED)
+    """For each of the candidates, who share the risk of a wrong pass."""
+    candidates: int = field(metadata=UNPRINTED)
+    prices_on: date | None = field(metadata=UNPRINTED)
+    shortage: InconclusiveError | GateError | None = field(metadata=UNPRINTED)
+    last: Stored | None = field(default=None, metadata=UNPRINTED)
+    """The last evaluation on these examples that compared two models."""
+
+
+def run(context: Context, options: SizeOptions) -> Sized:
+    """Say how many examples the bar needs, and what a run will cost, before spending.
+
+    Raises:
+        UsageError: Nothing says what a candidate is.
+        ConfigError: Examples, graders or profiles are not usable.
+    """
+    workspace = context.workspace
+    target = workspace.deployments.full_name(options.target)
+    asked = EvaluateOptions(target, repeats=options.repeats, concurrency=options.concurrency)
+    evaluation = Evaluation(context, workspace, target, asked)
+    bar = evaluation.bar
+    candidates = candidates_of(context, bar, options.candidates)
+    rules = sizing.one_of(evaluation.rules, len(candidates))
+    units = bar.units
+    shortage = bar.shortage()
+    is_compared = bar.baseline is not None or rules.mode == "threshold"
+    least, passes = sizing.smallest(rules) if is_compared else (None, "")
+    has_margin = is_compared and rules.mode not in {"threshold", "better"}
+    return Sized(
+        target=target,
+        examples=units.examples,
+        groups=units.groups,
+        units=units.tested,
+        reviewed=bar.examples.reviewed,
+        mode=rules.mode,
+        margin=rules.margin,
+        confidence=rules.confidence,
+        repeats=rules.repeats,
+        cost=evaluation.estimate(candidates),
+        refused=shortage.message if shortage else None,
+        smallest=least and units.needed(least),
+        sizes=tuple(_at(rate, rules, units) for rate in _RATES) if has_margin else (),
+        smallest_passes=passes,
+        counted=units,
+        rules=rules,
+        candidates=len(candidates),
+        prices_on=workspace.policy.prices.on,
+        shortage=shortage,
+        last=_last(bar) if has_margin else None,
+    )
+
+
+size = door(run, SizeOptions)
+
+
+def _at(rate: float, rules: GateRules, units: Units) -> SizeAt:
+    usual = sizing.usual_size(rate, rules.margin, rules.confidence)
+    return SizeAt(
+        disagreement=rate,
+        needed=units.needed(usual.n),
+        chance=sizing.pass_probability(units.tested, rate, rules.margin, rules.confidence),
+        is_approximate=usual.is_approximate,
+        is_reached=units.tested >= usual.n,
+    )
+
+
+def _last(bar: QualityBar) -> Stored | None:
+    sha = bar.examples.sha
+    found = bar.folder.of_task(bar.task, lambda evidence: evidence.examples.sha == sha)
+    return next((stored for stored in found if stored.verdict.comparison), None)
