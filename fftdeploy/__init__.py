@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # `typing` has the same, and takes longer to import than 
 if TYPE_CHECKING:
     from fftdeploy.commands.adopt import adopt
     from fftdeploy.commands.check import check
+    from fftdeploy.commands.diff import diff
     from fftdeploy.commands.evaluate import evaluate
     from fftdeploy.commands.history import history
     from fftdeploy.commands.hold import hold
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "adopt",
     "check",
+    "diff",
     "evaluate",
     "history",
     "hold",

@@ -33,8 +33,9 @@ from scenes import (
 )
 from terminal import Terminal
 
-from fftdeploy.cli.diffing import Diff
+from fftdeploy.cli.diff import report as shown_report
 from fftdeploy.cli.session import open_session
+from fftdeploy.commands.diff import DiffOptions, run
 from fftdeploy.evaluation.evidence.evidence import with_id
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.git import process
@@ -484,7 +485,8 @@ def text_of(report: Report, form: Format) -> list[str]:
 
 def report_on(*words: str) -> Report:
     session = open_session("diff", {}, file=None, form="text", quiet=True, no_color=True)
-    return Diff(session, *[*words, None, None][:2], exit_code=False).run()
+    made = shown_report(run(session, DiffOptions(*words)))
+    return replace(made, data=session.document(made.data))
 
 
 def quoted(text: str) -> str:

@@ -65,6 +65,10 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         lambda: fftdeploy.history(at=NIGHT.astimezone(timezone(timedelta(hours=9)))),
         ("history", "--at", NIGHT.isoformat()),
     ),
+    "diff": (
+        lambda: fftdeploy.diff("triage/production", "triage/production"),
+        ("diff", "triage/production", "triage/production"),
+    ),
     "models": (fftdeploy.models, ("models",)),
     "scan": (lambda: fftdeploy.scan(["deployments.toml"]), ("scan", "deployments.toml")),
     "schema": (lambda: fftdeploy.schema("policy"), ("schema", "policy")),

@@ -33,7 +33,7 @@ _COMMANDS = {
     "status": "status",
     "check": "check",
     "history": "history",
-    "diff": "looking",
+    "diff": "diff",
     "models": "models",
     "resolve": "resolve",
     "scan": "scan",

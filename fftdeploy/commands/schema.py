@@ -7,6 +7,7 @@ from typing import Any
 from fftdeploy.commands import schema_files
 from fftdeploy.commands.change import Changed
 from fftdeploy.commands.check import Checked
+from fftdeploy.commands.compared import Compared
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.evaluate import Evaluations
@@ -54,6 +55,7 @@ RESULTS: dict[str, type] = {
     "status": Status,
     "check": Checked,
     "history": History,
+    "diff": Compared,
     "models": Models,
     "resolve": Resolved,
     "eval": Evaluations,

@@ -34,7 +34,7 @@ class FineTune:
 
     base: str
     organisation: str
-    suffix: str
+    suffix: str | None
     id: str
     step: int | None
     """The training step of a checkpoint; None for the final model."""
@@ -117,7 +117,7 @@ def parse_fine_tune(model: str) -> FineTune | None:
         parts.insert(3, "")
     if len(parts) != 5 or not (parts[1] and parts[2] and parts[4]):
         return None
-    return FineTune(parts[1], parts[2], parts[3], parts[4], step)
+    return FineTune(parts[1], parts[2], parts[3] or None, parts[4], step)
 
 
 def base_of(model: str) -> str:

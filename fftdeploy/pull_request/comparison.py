@@ -31,8 +31,8 @@ class Named:
     """The evidence that the release of a side names."""
 
     id: str
-    ruling: str = ""
-    problem: str = ""
+    ruling: str | None = None
+    problem: str | None = None
     """Why it says nothing: there is no such file, or it was edited."""
 
 
@@ -163,7 +163,7 @@ def _model(side: Side) -> dict[str, str]:
         "model": side.live.model,
         "base": tuned.base if tuned else "not a fine-tune",
         "organisation": tuned.organisation if tuned else "",
-        "suffix": tuned.suffix if tuned else "",
+        "suffix": (tuned and tuned.suffix) or "",
         "tuned as": f"{tuned.id}{job}" if tuned else "",
         "checkpoint": f"step {step}" if step is not None else "",
     }

@@ -10,15 +10,10 @@ from typing import Any, cast
 
 from fftdeploy.errors import OUTCOMES
 from fftdeploy.output.results import properties
-from fftdeploy.output.schema import difference
 from fftdeploy.output.schema.parts import DIALECT, Schema, closed, many, text
 
 _STOPPED = "stopped"
-_UTC = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
-_FLAG: Schema = {"type": "boolean"}
 _NUMBER: Schema = {"type": "integer"}
-_TARGET = text("^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$")
-_BUNDLE_KEYS = ("model", "provider", "profile")
 
 
 def output(results: Mapping[str, type]) -> Schema:
@@ -42,7 +37,6 @@ def _typed(name: str, kind: type, parts: dict[str, Schema]) -> Schema:
 
 def _commands() -> dict[str, Schema]:
     return {
-        "diff": _command("diff", *difference.diff(_TARGET)),
         "review": _command("review", *_reviewed()),
         **_without_a_file(),
     }
@@ -103,42 +97,6 @@ def _parts() -> dict[str, Schema]:
                 "hint": _or_null(text()),
             }
         ),
-        "release": _whole(_release()),
-        "held": _whole(_hold()),
-    }
-
-
-def _release() -> dict[str, Schema]:
-    return {
-        "n": _NUMBER,
-        "model": text(),
-        "provider": text(),
-        "profile": _or_null(text()),
-        "profile_sha": _or_null(text()),
-        "at": text(_UTC),
-        "by": text(),
-        "via": text(),
-        "job": _or_null(text()),
-        "evidence": _or_null(text()),
-        "to": _or_null(_NUMBER),
-        "why": _or_null(text()),
-        "verified": _FLAG,
-        "overrides": many(text()),
-    }
-
-
-def _hold() -> dict[str, Schema]:
-    return {
-        "model": text(),
-        "provider": text(),
-        "release": _or_null(_NUMBER),
-        "since": text(_UTC),
-        "by": text(),
-        "why": text(),
-        "until": _or_null(text(_UTC)),
-        "lifted": _or_null(text(_UTC)),
-        "lifted_by": _or_null(text()),
-        "lifted_why": _or_null(text()),
     }
 
 

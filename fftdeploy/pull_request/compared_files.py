@@ -1,4 +1,4 @@
-"""One side of a comparison, put together from files: never from the API."""
+"""Reads what each side of a comparison is from files, never from the API."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # what was never evaluated pays for none of it
     from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 
 
-class SideFiles:
-    """The files that sides are read from: the working tree's, or a ref's."""
+class ComparedFiles:
+    """The files of one side: the working tree's, or a ref's."""
 
     def __init__(self, workspace: Workspace, prices: Prices, now: datetime) -> None:
         self.workspace = workspace
@@ -74,7 +74,9 @@ def evidence_named(side: Side | None) -> str:
     return next(named, "")
 
 
-def with_evidence(found: TargetComparison, before: SideFiles, after: SideFiles) -> TargetComparison:
+def with_evidence(
+    found: TargetComparison, before: ComparedFiles, after: ComparedFiles
+) -> TargetComparison:
     """Return a comparison with what evidence says of both sides.
 
     An evaluation that asked both bundles the same examples is worth more than one for each: it
@@ -93,7 +95,7 @@ def with_evidence(found: TargetComparison, before: SideFiles, after: SideFiles) 
 
 
 def _stored(
-    old: Side, new: Side, named: "list[Stored | None]", before: SideFiles, after: SideFiles
+    old: Side, new: Side, named: "list[Stored | None]", before: ComparedFiles, after: ComparedFiles
 ) -> "Iterator[Stored]":
     """Yield evidence that asked both bundles."""
 
@@ -105,7 +107,7 @@ def _stored(
         yield from before.folder.of_task(old.target.task, is_of_both)
 
 
-def _named(side: Side | None, source: SideFiles) -> "tuple[Side | None, Stored | None]":
+def _named(side: Side | None, source: ComparedFiles) -> "tuple[Side | None, Stored | None]":
     """Return the side with the evidence that it names, and that evidence where it can be read."""
     evidence = evidence_named(side)
     if side is None or not evidence:

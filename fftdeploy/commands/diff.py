@@ -3,21 +3,20 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
 from fftdeploy import names
-from fftdeploy.cli.difference_blocks import Labels, blocks
-from fftdeploy.cli.difference_json import comparison_json
-from fftdeploy.cli.session import Session
-from fftdeploy.cli.sides import SideFiles, evidence_named, with_evidence
+from fftdeploy.commands.compared import Compared, ComparedEnd, ComparedTarget
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, door
 from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
-from fftdeploy.output.report import Report
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.pull_request import changes
 from fftdeploy.pull_request.base_ref import RefFiles, open_ref, refs_called
+from fftdeploy.pull_request.compared_files import ComparedFiles, evidence_named, with_evidence
 from fftdeploy.pull_request.comparison import Side, TargetComparison
 from fftdeploy.releases.deployments import Bundle, Target
 
@@ -25,46 +24,53 @@ Kind = Literal["environment", "target", "task", "ref"]
 _PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """What one of the two words stands for, as output names it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffOptions(Options):
+    """What may be said to `diff`."""
 
-    name: str | None
-    commit: str | None = None
-
-    @property
-    def shown(self) -> str:
-        if self.name is None:
-            return "the working tree"
-        return f"{self.name} ({self.commit[:12]})" if self.commit else self.name
+    a: str | None = field(default=None, kw_only=False)
+    """An environment, a target, a task or a git ref; None for HEAD."""
+    b: str | None = field(default=None, kw_only=False)
+    """The other one; None for the working tree."""
+    exit_code: bool = False
+    """Whether a difference is the outcome."""
 
 
-class Diff:
-    """One run of `diff`; it asks git and the disk, and never the API."""
+def run(context: Context, options: DiffOptions) -> Compared:
+    """Compare by what is live; git and the disk are asked, and never the API.
 
-    def __init__(self, session: Session, a: str | None, b: str | None, *, exit_code: bool) -> None:
-        self.session = session
-        self.workspace = session.workspace
-        self.words = [word for word in (a, b) if word is not None]
-        self.exit_code = exit_code
-        self.now = session.now()
+    That something differs is no failure, unless `exit_code` makes it one.
+
+    Raises:
+        UsageError: A word names nothing, or the two are not of one kind.
+        ConfigError: A file that is compared is not valid.
+    """
+    return _Diff(context, options).run()
+
+
+diff = door(run, DiffOptions)
+
+
+class _Diff:
+    """One run of `diff`."""
+
+    def __init__(self, context: Context, options: DiffOptions) -> None:
+        self.context = context
+        self.workspace = context.workspace
+        self.words = [word for word in (options.a, options.b) if word is not None]
+        self.exit_code = options.exit_code
+        self.now = context.now()
         prices = self.workspace.policy.prices
-        self.source = SideFiles(self.workspace, prices, self.now)
+        self.source = ComparedFiles(self.workspace, prices, self.now)
 
-    def run(self) -> Report:
-        """Report what differs; that is no failure, unless `--exit-code` makes it one.
-
-        Raises:
-            UsageError: A word names nothing, or the two are not of one kind.
-            ConfigError: A file that is compared is not valid.
-        """
+    def run(self) -> Compared:
         kinds = {word: self._kind(word) for word in self.words}
         if set(kinds.values()) <= {"ref"}:
             return self._between_refs(*self.words)
         self._require_one_kind(kinds)
-        for ref in refs_called(self.workspace, kinds, self.session.environ):
+        for ref in refs_called(self.workspace, kinds, self.context.environ):
             word = ref.split("/", 2)[2]
-            self.session.output.note(f"note: {word} is the {kinds[word]} here; {ref} is git's")
+            self.context.console.note(f"note: {word} is the {kinds[word]} here; {ref} is git's")
         return self._between_targets()
 
     @cached_property
@@ -107,8 +113,8 @@ class Diff:
 
     # Targets of the working tree
 
-    def _between_targets(self) -> Report:
-        ends = [_End(word) for word in self.words]
+    def _between_targets(self) -> Compared:
+        ends = [ComparedEnd(word) for word in self.words]
         known = self.workspace.deployments.targets
         found = []
         for one, other in self._pairs():
@@ -122,7 +128,7 @@ class Diff:
                 hint=f"environments: {', '.join(self._environments)}",
                 code="unknown-target",
             )
-        return self._report("targets", ends, found, len(found))
+        return self._result("targets", ends, found, len(found))
 
     def _pairs(self) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
         """Yield which targets to compare, by task and environment."""
@@ -140,12 +146,12 @@ class Diff:
 
     # Refs
 
-    def _between_refs(self, a: str = "HEAD", b: str | None = None) -> Report:
+    def _between_refs(self, a: str = "HEAD", b: str | None = None) -> Compared:
         with ExitStack() as stack:
             first = self._open(stack, a)
             second = self._open(stack, b) if b is not None else None
             before, after = self._source_of(first), self._source_of(second)
-            ends = [_End(a, first.commit), _End(b, second.commit if second else None)]
+            ends = [ComparedEnd(a, first.commit), ComparedEnd(b, second.commit if second else None)]
             found = list(self._changed(before, after))
             _lay_out_evidence(first, [one.before for one in found])
             _lay_out_evidence(second, [one.after for one in found])
@@ -153,11 +159,11 @@ class Diff:
             count = len(
                 {*before.workspace.deployments.targets, *after.workspace.deployments.targets}
             )
-            return self._report("refs", ends, found, count)
+            return self._result("refs", ends, found, count)
 
     def _open(self, stack: ExitStack, ref: str) -> RefFiles:
         try:
-            return stack.enter_context(open_ref(self.workspace, ref, self.session.environ))
+            return stack.enter_context(open_ref(self.workspace, ref, self.context.environ))
         except UsageError as error:
             if isinstance(error, UnansweredError) and error.code != "no-commit":
                 raise  # the word names a commit
@@ -186,15 +192,15 @@ class Diff:
         known = [*self._environments, *targets, *self.workspace.deployments.tasks()]
         return names.meant(word, known, quoted=False)
 
-    def _source_of(self, files: RefFiles | None) -> SideFiles:
+    def _source_of(self, files: RefFiles | None) -> ComparedFiles:
         """Return where to read from; a profile that a ref has got wrong counts as missing."""
         if files is None:
             return self.source
-        note = self.session.output.note
+        note = self.context.console.note
         workspace = files.workspace.tolerating(lambda text: note(f"{files.ref}: {text}"))
-        return SideFiles(workspace, self.source.prices, self.now)
+        return ComparedFiles(workspace, self.source.prices, self.now)
 
-    def _changed(self, before: SideFiles, after: SideFiles) -> Iterator[TargetComparison]:
+    def _changed(self, before: ComparedFiles, after: ComparedFiles) -> Iterator[TargetComparison]:
         old, new = before.workspace.deployments, after.workspace.deployments
         happened: dict[tuple[str, str], list[changes.TargetChange]] = {}
         shas = before.workspace.sha, after.workspace.sha
@@ -208,33 +214,21 @@ class Diff:
                 steps = tuple(happened.get(key, ()))
                 yield TargetComparison(("/".join(key), "/".join(key)), *pair, steps)
 
-    # Output
-
-    def _report(
+    def _result(
         self,
         kind: Literal["targets", "refs"],
-        ends: list[_End],
+        ends: Iterable[ComparedEnd],
         found: list[TargetComparison],
         count: int,
-    ) -> Report:
-        a, b = ends[0], (ends[1:] or [_End(None)])[0]
+    ) -> Compared:
+        a, b, *_ = (*ends, ComparedEnd())
         differing = sum(one.differs for one in found)
-        data = {
-            "kind": kind,
-            "a": {"name": a.name, "commit": a.commit},
-            "b": {"name": b.name, "commit": b.commit},
-            "differing": differing,
-            "compared": count,
-            "comparisons": [comparison_json(one, self.now) for one in found],
-        }
-        title = f"{a.shown} -> {b.shown}" if len(ends) > 1 else a.shown
-        labels = Labels(title, kind == "refs", count, self.now)
-        body = tuple(blocks(labels, found))
         outcome = FINDING if self.exit_code and differing else OK
-        return Report(outcome, data, body, comment=body)
+        compared = tuple(ComparedTarget.of(one, self.now) for one in found)
+        return Compared(kind, a, b, differing, count, compared, outcome)
 
 
-def _live(target: Target | None, source: SideFiles) -> Bundle | None:
+def _live(target: Target | None, source: ComparedFiles) -> Bundle | None:
     return live_bundle(target, source.workspace.sha) if target else None
 
 

@@ -1,0 +1,186 @@
+"""Diff: its flags, and what a person reads: what happened, what differs, the prompt by the word."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fftdeploy.cli.app import command
+from fftdeploy.cli.completion import complete_target
+from fftdeploy.cli.session import Session
+from fftdeploy.names import plural
+from fftdeploy.output.report import Block, Cell, Details, Patch, Report, Table, Tone, line
+
+if TYPE_CHECKING:
+    from fftdeploy.commands.compared import Compared, ComparedEnd, ComparedTarget
+    from fftdeploy.releases.deployments import Hold
+
+_TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "warn"}
+_BAD = frozenset({"unexplained", "removed-release", "removed-target"})
+_UNFOLDED = 40
+"""Lines of a prompt's diff that Markdown shows without being asked."""
+_LONG_VALUE = 200
+_SHOWN_AS = {"runway": "shuts down"}
+"""Rows that a person reads by another name than JSON has."""
+
+
+@command("diff")
+def diff(
+    session: Session,
+    a: Annotated[
+        str | None,
+        typer.Argument(
+            help="Environment, target, task or git ref; default: HEAD.",
+            autocompletion=complete_target,
+        ),
+    ] = None,
+    b: Annotated[
+        str | None,
+        typer.Argument(
+            help="The other one; default: the working tree.", autocompletion=complete_target
+        ),
+    ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 12 where they differ.")
+    ] = False,
+) -> Report:
+    """Compare environments, targets or git refs by what is live; always offline.
+
+    \b
+    Examples:
+      fftdeploy diff                           HEAD and the working tree
+      fftdeploy diff main                      a branch, tag or commit and the working tree
+      fftdeploy diff staging production
+      fftdeploy diff triage --format markdown  a task, environment by environment
+    """
+    from fftdeploy.commands.diff import DiffOptions, run
+
+    return report(run(session, DiffOptions(a, b, exit_code=exit_code)))
+
+
+def report(result: "Compared") -> Report:
+    """Show the summary, and then each comparison that differs."""
+    body = tuple(_body(result))
+    return Report(result.outcome, result, body, comment=body)
+
+
+def _body(result: "Compared") -> Iterator[Block]:
+    title, what = _shown(result.a), "targets" if _is_history(result) else "pairs"
+    if _is_history(result) or result.b.name is not None:  # a task is one word
+        title = f"{title} -> {_shown(result.b)}"
+    if not result.differing:
+        yield line(f"{title}: ", Cell("no difference", "good"))
+    else:
+        verb = "differs" if result.differing == 1 else "differ"
+        yield line(f"{title}: {result.differing} of {result.compared} {what} {verb}")
+    for one in result.comparisons:
+        if one.differs:
+            yield line("")
+            yield from _comparison(result, one)
+    same = [one for one in result.comparisons if not one.differs]
+    if same and result.differing:
+        yield line("")
+    for one in same:
+        live = one.after.live if one.after else None
+        yield line(f"{_heading(result, one)}: the same, {live}")
+
+
+def _is_history(result: "Compared") -> bool:
+    """Tell whether the sides are two moments of one target."""
+    return result.kind == "refs"
+
+
+def _shown(end: "ComparedEnd") -> str:
+    if end.name is None:
+        return "the working tree"
+    return f"{end.name} ({end.commit[:12]})" if end.commit else end.name
+
+
+def _columns(result: "Compared", one: "ComparedTarget") -> tuple[str, str]:
+    """Name both sides; a ref's name is no heading, for anybody may choose it."""
+    if _is_history(result):
+        return "before", "after"
+    before, after = one.targets
+    (task_a, _, one_place), (task_b, _, other_place) = before.partition("/"), after.partition("/")
+    return (one_place, other_place) if task_a == task_b else (before, after)
+
+
+def _heading(result: "Compared", one: "ComparedTarget") -> str:
+    return one.targets[0] if _is_history(result) else " -> ".join(one.targets)
+
+
+def _comparison(result: "Compared", one: "ComparedTarget") -> Iterator[Block]:
+    yield line(Cell(_heading(result, one), "strong"))
+    for change in one.changes:
+        yield line(
+            "  ", Cell(f"{change.kind}: ", "bad" if change.kind in _BAD else ""), change.message
+        )
+    yield from _evidence(one)
+    cells = tuple(
+        (Cell(_SHOWN_AS.get(name, name), "dim"), Cell(old), Cell(new))
+        for name, old, new in one.rows
+    )
+    yield Table(("", *_columns(result, one)), cells)
+    yield from _holds(result, one)
+    yield from _profile(one)
+
+
+def _evidence(one: "ComparedTarget") -> Iterator[Block]:
+    if one.together is not None:
+        ruling = one.together.ruling
+        said = f"  evidence {one.together.evidence[:12]} asked both: "
+        judged = Cell(ruling.upper(), _TONES[ruling])
+        yield line(said, judged, f"  {one.together.headline}")
+    elif not one.is_comparable:
+        warning = "the pass rates are of other examples: they can't be compared"
+        yield line("  ", Cell(warning, "warn"))
+
+
+def _holds(result: "Compared", one: "ComparedTarget") -> Iterator[Block]:
+    before, after = _columns(result, one)
+    first, second = (f"on hold in {before} only", f"on hold in {after} only")
+    if _is_history(result):
+        first, second = "off hold", "on hold"
+    yield from (line(f"  {first}: {_hold(hold)}") for hold in one.holds.before)
+    yield from (line(f"  {second}: {_hold(hold)}") for hold in one.holds.after)
+
+
+def _hold(hold: "Hold") -> str:
+    release = f" (release {hold.release})" if hold.release is not None else ""
+    return f"{hold.model}{release} since {hold.since:%Y-%m-%d}, by {hold.by}: {hold.why}"
+
+
+def _profile(one: "ComparedTarget") -> Iterator[Block]:
+    """Say which keys of the profile differ, where both sides have one."""
+    if one.before is None or one.after is None:
+        return
+    for found in one.profile:
+        if found.key == "system":
+            yield from _prompt(found.before or "", found.after or "")
+        else:
+            said = f"{_value(found.before)} -> {_value(found.after)}"
+            yield line(f"  profile, {found.key}: {said}")
+
+
+def _prompt(before: str, after: str) -> Iterator[Block]:
+    from fftdeploy.releases import text_diff
+
+    found = text_diff.by_word(before, after)
+    if found is None:
+        sizes = f"{plural(len(before), 'character')} before, {len(after):,} after"
+        yield line(f"  profile, system: written anew, {sizes}")
+        return
+    lines = found.count("\n")
+    if lines > _UNFOLDED:
+        yield Details(f"profile, system: {plural(lines, 'line')}", (Patch(found),))
+    else:
+        yield line("  profile, system:")
+        yield Patch(found)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not set"
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= _LONG_VALUE else f"{len(shown):,} characters of JSON"
