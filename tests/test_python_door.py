@@ -1,5 +1,6 @@
 """Every command as a function of Python: what `--json` prints, as a value."""
 
+import asyncio
 import inspect
 import json
 import re
@@ -15,6 +16,7 @@ from gated import scene
 from scenes import V10
 
 import fftdeploy
+from fftdeploy.commands.evaluate import Evaluations
 from fftdeploy.commands.schema import RESULTS
 from fftdeploy.errors import FftdeployError
 from fftdeploy.output.results import as_json
@@ -132,6 +134,18 @@ def test_a_function_about_quality_returns_what_its_command_prints(
     assert capfd.readouterr() == ("", "")
     for name, (_, words) in QUALITY.items():
         assert printed(command(*words, "--json")) == as_printed(made[name]), name
+
+
+def test_a_notebook_whose_loop_runs_can_evaluate(repo: Path, sandbox: Sandbox) -> None:
+    scene(V8, V10, examples=20)
+
+    async def cell() -> Evaluations:
+        return fftdeploy.evaluate("production")
+
+    (made,) = asyncio.run(cell()).evaluations
+
+    assert made.verdict.arms[0].n == 20
+    assert [one.candidate for one in fftdeploy.verify().evidence if one.consistent] == [V10]
 
 
 def test_a_change_is_made_once_a_function_of_ours_approves(file: Path) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from fftdeploy.api.client.plain import PlainClient
+from fftdeploy.api.crowd import begin
 from fftdeploy.api.settings import Settings
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running.execution import Execution, Progress
@@ -70,5 +71,15 @@ def evaluate(
             await connection.close()
 
     with stoppable() as stop, suppress(asyncio.CancelledError):
-        asyncio.run(main())
+        if _is_in_a_loop():
+            begin(asyncio.run, main()).result()
+        else:
+            asyncio.run(main())
     return run.results
+
+
+def _is_in_a_loop() -> bool:
+    """Whether this thread runs an event loop, as a notebook's does: it can't run another one."""
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop().is_running()
+    return False
