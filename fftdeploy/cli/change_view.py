@@ -10,7 +10,6 @@ from fftdeploy.commands.change import BegunChange, Changed, nobody
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView
 from fftdeploy.output.report import Block, Cell, Line, Patch, Report, Tone, line
-from fftdeploy.planning.commit_message import touched_holds
 
 _TONES: dict[str, Tone] = {
     "ready": "good",
@@ -99,7 +98,7 @@ def _heading(result: Changed) -> tuple[Block, ...]:
 def _what_changed(result: Changed) -> str:
     if result.release is not None:
         return f"release {result.release.n} records what is live"
-    touched = touched_holds(result.plan)
+    touched = result.plan.touched_holds
     what = "hold lifted from" if touched[0].lifted else "hold on"
     return f"{what} {', '.join(hold.model for hold in touched)}"
 

@@ -19,7 +19,6 @@ from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.formats.document import text_problem
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import commit_message
-from fftdeploy.planning.commit_message import new_release, touched_holds
 from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases import edit, text_diff
@@ -231,7 +230,7 @@ class Change:
             **{item.name: getattr(self.begun, item.name) for item in fields(self.begun)},
             before=PointedBundle.of(made.before) if made.before else None,
             after=PointedBundle.of(made.after),
-            release=new_release(made),
+            release=made.new_release,
             notes=made.notes,
             diff=text_diff.unified(sides[0], sides[1], self.workspace.patched),
             plan=made,
@@ -309,7 +308,7 @@ class Change:
 
     def _commit_paths(self, made: Plan) -> list[Path]:
         """Name the files that the commit is made of: what the new release names goes along."""
-        release = new_release(made)
+        release = made.new_release
         also = []
         if release and release.bundle.profile:
             also.append(self.workspace.profile_path(release.bundle.profile))
@@ -346,8 +345,8 @@ class Change:
 
 
 def _moment(made: Plan) -> datetime:
-    newest = new_release(made)
+    newest = made.new_release
     if newest is not None:
         return newest.at
-    hold = touched_holds(made)[0]
+    hold = made.touched_holds[0]
     return hold.lifted or hold.since

@@ -47,6 +47,21 @@ class Plan:
         """Tell whether the file stays as it is, byte for byte."""
         return self.before == self.after
 
+    @property
+    def new_release(self) -> Release | None:
+        """The release that is added, if one is."""
+        newest = self.after.newest
+        old = self.before.newest if self.before else None
+        return newest if newest is not None and newest != old else None
+
+    @property
+    def touched_holds(self) -> tuple[Hold, ...]:
+        """The holds that are added or lifted."""
+        old = self.before.holds if self.before else ()
+        added = len(self.after.holds) - len(old)  # they are put on top
+        kept = zip(old, self.after.holds[added:], strict=True)
+        return (*self.after.holds[:added], *(now for was, now in kept if now != was))
+
     def with_evidence(self, evidence: str) -> "Plan":
         """Return this plan with the evidence that let its new release through."""
         newest, *older = self.after.releases
