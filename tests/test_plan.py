@@ -11,6 +11,7 @@ from fftdeploy.errors import ConfigError, FftdeployError, PolicyError, UsageErro
 from fftdeploy.planning import bundles, commit_message, plan
 from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor
+from fftdeploy.planning.rollback import plan_rollback, rollback_candidates
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Rules
 from fftdeploy.releases import deployments
@@ -37,12 +38,12 @@ def live(found: Target) -> Bundle:
 
 def rolled(found: Target, n: int) -> Target:
     """Return `found` after a rollback to release `n`."""
-    (candidate,) = plan.rollback_candidates(found, live(found), shas, ACTOR, to=n)
-    return plan.plan_rollback(found, live(found), candidate, ACTOR).after
+    (candidate,) = rollback_candidates(found, live(found), shas, ACTOR, to=n)
+    return plan_rollback(found, live(found), candidate, ACTOR).after
 
 
 def numbers(found: Target) -> list[tuple[int, str]]:
-    candidates = plan.rollback_candidates(found, live(found), shas, ACTOR)
+    candidates = rollback_candidates(found, live(found), shas, ACTOR)
     return [(each.release.n, each.fate) for each in candidates]
 
 
@@ -118,7 +119,7 @@ REFUSALS: list[tuple[str, type[FftdeployError], Callable[[], object]]] = [
     ("held", PolicyError, lambda: plan.plan_adoption(target(table(NAME, V8, [row(1, V7)], [hold(V8)])), Bundle(V8), ACTOR)),
     ("until the past", UsageError, lambda: plan.plan_hold(target(past(NAME, V8)), V7, ACTOR, until=STORY_NOW - timedelta(1))),
     ("no hold", UsageError, lambda: plan.plan_unhold(target(past(NAME, V8)), None, ACTOR)),
-    ("no release", UsageError, lambda: plan.rollback_candidates(target(past(NAME, V8)), Bundle(V8), shas, ACTOR, to=4)),
+    ("no release", UsageError, lambda: rollback_candidates(target(past(NAME, V8)), Bundle(V8), shas, ACTOR, to=4)),
     ("not a model", UsageError, lambda: bundles.require_model_id("ftjob-1")),
 ]  # fmt: skip
 

@@ -19,7 +19,7 @@ from fftdeploy.errors import (
     UnverifiedError,
 )
 from fftdeploy.planning import bundles, plan
-from fftdeploy.planning.plan import Candidate
+from fftdeploy.planning.rollback import Candidate, plan_rollback, rollback_candidates
 from fftdeploy.policy import profiles
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import shown_path
@@ -65,7 +65,7 @@ class _Rollback:
 
     def run(self) -> Changed:
         """Roll back, or say why not; the file is as it was unless this says it WAS changed."""
-        candidates = plan.rollback_candidates(
+        candidates = rollback_candidates(
             self.target,
             self.live,
             self.change.workspace.sha,
@@ -89,7 +89,7 @@ class _Rollback:
         self._pass_over(candidates, "not needed")
         readiness = self.proofs.get(chosen.bundle)
         verified = readiness is not None and readiness.is_ready
-        replan = partial(plan.plan_rollback, self.target, self.live, chosen, verified=verified)
+        replan = partial(plan_rollback, self.target, self.live, chosen, verified=verified)
         made = replan(self.change.actor)
         return self.change.finish(
             replan,

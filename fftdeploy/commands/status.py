@@ -16,7 +16,7 @@ from fftdeploy.names import FLAT
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning import bundles, findings, plan
 from fftdeploy.planning.finding import Finding
-from fftdeploy.planning.plan import Candidate
+from fftdeploy.planning.rollback import Candidate, rollback_candidates
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 from fftdeploy.times import duration
 from fftdeploy.workspace import Questions, select
@@ -144,7 +144,7 @@ class _Survey:
     def _search(self, target: Target) -> _Search:
         live = bundles.live_bundle(target, self.workspace.sha)
         actor = plan.Actor("status", self.context.now())
-        candidates = plan.rollback_candidates(target, live, self.workspace.sha, actor)
+        candidates = rollback_candidates(target, live, self.workspace.sha, actor)
         return _Search(target, live, candidates)
 
     def _ask(self, searches: list[_Search]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import State
 from fftdeploy.names import FLAT
-from fftdeploy.planning.plan import Candidate
+from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
 
 EvidenceID = Annotated[str, {"pattern": "^[0-9a-f]{32}$"}]

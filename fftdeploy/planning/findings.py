@@ -18,6 +18,7 @@ from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.planning.bundles import Shas
 from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.rollback import rollback_candidates
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Policy
 from fftdeploy.releases.deployments import Bundle, Deployments, Target
@@ -207,7 +208,7 @@ def _way_back_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         return
     live = bundles.live_bundle(target, facts.shas)
     actor = plan.Actor("check", facts.now)
-    candidates = plan.rollback_candidates(target, live, facts.shas, actor)
+    candidates = rollback_candidates(target, live, facts.shas, actor)
     usable = [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
     if not usable:
         yield about(facts, target, "no-rollback", "there is no release to go back to")

@@ -1,13 +1,10 @@
-"""Promote, rollback, adopt, hold and unhold as before -> after.  Pure.
+"""Promote, adopt, hold and unhold as before -> after.
 
-What is on disk and what the API says come in as values: `Shas` tells the hash a profile's file
-has now, and readiness is asked for by the caller between `rollback_candidates` and
-`plan_rollback`.
+What is on disk comes in as a value: `Shas` tells the hash that a profile's file has now.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.planning.bundles import (
@@ -16,10 +13,8 @@ from fftdeploy.planning.bundles import (
     is_recorded,
     lacks_file,
     live_bundle,
-    profile_problem,
     refuse_without_file,
     replaced_bundle,
-    require_profile,
 )
 from fftdeploy.policy.policy import Rules
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
@@ -69,24 +64,6 @@ class Plan:
         return replace(self, after=replace(self.after, releases=releases))
 
 
-Fate = Literal["ask", "live", "held", "profile"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A release that a rollback may go back to, and what is known without the API.
-
-    `ask` leaves it to the API; `live` and `held` rule it out; `profile` stops the search,
-    because the prompt it was live with is not on disk.
-    """
-
-    release: Release
-    bundle: Bundle
-    """What would be made live: the release's bundle, or its model with `--profile`."""
-    fate: Fate
-    reason: str = ""
-
-
 def record_hand_edit(target: Target, live: Bundle, actor: Actor) -> Release:
     """Build the release that records an unrecorded live bundle, so that it is a way back.
 
@@ -95,7 +72,7 @@ def record_hand_edit(target: Target, live: Bundle, actor: Actor) -> Release:
     """
     same = next((release for release in target.releases if release.bundle == live), None)
     return Release(
-        n=_next_number(target),
+        n=next_number(target),
         bundle=live,
         at=actor.now,
         by=actor.by,
@@ -148,11 +125,11 @@ def plan_promotion(
     replaced = replaced_bundle(target, live)
     base = recorded(target, replaced, replace(actor, why=None))
     notes = [source.note] if source.note else []
-    notes += _hand_edit_notes(target, base, replaced)
+    notes += hand_edit_notes(target, base, replaced)
     return Plan(target, _released(base, source, actor, overrides), tuple(notes))
 
 
-def _hand_edit_notes(target: Target, base: Target, live: Bundle) -> list[str]:
+def hand_edit_notes(target: Target, base: Target, live: Bundle) -> list[str]:
     """Say what became of a hand edit: `base` is `target` with it recorded, where that could be."""
     if base != target:
         return [f"what is live was not recorded: release {base.releases[0].n} records it"]
@@ -182,124 +159,6 @@ def plan_adoption(
     found = record_hand_edit(target, live, actor)
     release = replace(found, verified=verified, overrides=overrides)
     return Plan(target, replace(target, releases=(release, *target.releases)))
-
-
-def rollback_candidates(
-    target: Target,
-    live: Bundle,
-    shas: Shas,
-    actor: Actor,
-    *,
-    to: int | None = None,
-    profile: str | None = None,
-) -> tuple[Candidate, ...]:
-    """List the releases a rollback may go back to, newest first.
-
-    They are the releases whose origin is older than the origin of what is live, or only
-    release `to` where one is named; with `profile`, their models with that profile.
-
-    Raises:
-        UsageError: There is no release `to`.
-    """
-    live = replaced_bundle(target, live)
-    base = recorded(target, live, actor)
-    if to is not None:
-        named = target.by_number.get(to)
-        if named is None:
-            raise UsageError(
-                f"{target} has no release {to}",
-                hint=f"`fftdeploy history {target}` lists them",
-                code="unknown-release",
-            )
-        return (_candidate(target, named, live, shas, actor.now, profile),)
-    origin = _live_origin(base, live)
-    return tuple(
-        _candidate(target, release, live, shas, actor.now, profile)
-        for release in target.releases
-        if target.origin(release) < origin
-    )
-
-
-def _candidate(
-    target: Target, release: Release, live: Bundle, shas: Shas, now: datetime, profile: str | None
-) -> Candidate:
-    bundle = release.bundle
-    if profile is not None:
-        bundle = replace(bundle, profile=profile, profile_sha=shas(profile))
-        require_profile(bundle, shas)
-    if bundle == live:
-        return Candidate(release, bundle, "live", "it is what is live")
-    if hold := target.hold_on(bundle, now):
-        reason = f"on hold since {hold.since:%Y-%m-%d}: {hold.why}"
-        return Candidate(release, bundle, "held", reason)
-    if problem := profile_problem(bundle, shas):
-        return Candidate(release, bundle, "profile", problem)
-    return Candidate(release, bundle, "ask")
-
-
-def plan_rollback(
-    target: Target,
-    live: Bundle,
-    candidate: Candidate,
-    actor: Actor,
-    *,
-    verified: bool = True,
-) -> Plan:
-    """Go back to a candidate, and put what was live on hold, once.
-
-    Going to a newer origin than that of what is live corrects an overshoot: it warns and
-    holds nothing.
-
-    Args:
-        target: The target before.
-        live: Its live bundle.
-        candidate: The release to go back to, and the bundle to make live.
-        actor: Who, when and why.
-        verified: Whether the API proved the bundle ready.
-    """
-    base = recorded(target, live, replace(actor, why=None))
-    notes = _hand_edit_notes(target, base, live)
-    chosen, back = candidate.release, candidate.bundle
-    release = Release(
-        n=_next_number(base),
-        bundle=back,
-        at=actor.now,
-        by=actor.by,
-        via="rollback",
-        to=chosen.n,
-        why=actor.why,
-        verified=verified,
-    )
-    hold = _hold_on_removed(base, live, back, chosen, actor)
-    if base.origin(chosen) > _live_origin(base, live):
-        notes.append(f"release {chosen.n} is newer than what is live: nothing is put on hold")
-        hold = None
-    holds = (hold, *base.holds) if hold else base.holds
-    after = _pointed(replace(base, holds=holds), back)
-    return Plan(target, replace(after, releases=(release, *base.releases)), tuple(notes))
-
-
-def _live_origin(base: Target, live: Bundle) -> int:
-    """Return the origin of what is live in `base`; a number of its own where it has no release."""
-    return base.origin(base.releases[0]) if is_recorded(base, live) else _next_number(base)
-
-
-def _hold_on_removed(
-    base: Target, live: Bundle, back: Bundle, chosen: Release, actor: Actor
-) -> Hold | None:
-    """Build the hold that keeps what was live from coming back; None if there is one already."""
-    same_model = (live.model, live.provider) == (back.model, back.provider)
-    if base.hold_on(live, actor.now) or (same_model and not is_recorded(base, live)):
-        return None
-    return Hold(
-        model=live.model,
-        provider=live.provider,
-        # Same model, other prompt: only the bundle may be blocked, or the way back would be.
-        release=base.releases[0].n if same_model else None,
-        since=actor.now,
-        by=actor.by,
-        why=actor.why or f"rolled back from release {base.releases[0].n} to release {chosen.n}",
-    )
 
 
 def plan_hold(target: Target, model: str, actor: Actor, *, until: datetime | None = None) -> Plan:
@@ -390,7 +249,7 @@ def _released(
     target: Target, source: BundleSource, actor: Actor, overrides: tuple[str, ...]
 ) -> Target:
     release = Release(
-        n=_next_number(target),
+        n=next_number(target),
         bundle=source.bundle,
         at=actor.now,
         by=actor.by,
@@ -399,12 +258,14 @@ def _released(
         why=actor.why,
         overrides=overrides,
     )
-    return replace(_pointed(target, source.bundle), releases=(release, *target.releases))
+    return replace(pointed(target, source.bundle), releases=(release, *target.releases))
 
 
-def _pointed(target: Target, bundle: Bundle) -> Target:
+def pointed(target: Target, bundle: Bundle) -> Target:
+    """Return `target` with its pointer at `bundle`; its releases are as they were."""
     return replace(target, model=bundle.model, provider=bundle.provider, profile=bundle.profile)
 
 
-def _next_number(target: Target) -> int:
+def next_number(target: Target) -> int:
+    """Return the number of the release that comes next."""
     return target.newest.n + 1 if target.newest else 1

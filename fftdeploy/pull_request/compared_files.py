@@ -10,6 +10,7 @@ from fftdeploy.api.hosts import OPENAI
 from fftdeploy.api.readiness import ModelFacts, find_shutdown
 from fftdeploy.errors import FftdeployError
 from fftdeploy.planning import bundles, plan
+from fftdeploy.planning.rollback import rollback_candidates
 from fftdeploy.policy.prices import Prices
 from fftdeploy.pull_request.comparison import Measured, Named, Side, TargetComparison, Together
 from fftdeploy.releases.deployments import Bundle, Target
@@ -39,7 +40,7 @@ class ComparedFiles:
         live = bundles.live_bundle(target, self.workspace.sha)
         profile = self.workspace.profile(live.profile) if live.profile else None
         actor = plan.Actor("diff", self.now)
-        candidates = plan.rollback_candidates(target, live, self.workspace.sha, actor)
+        candidates = rollback_candidates(target, live, self.workspace.sha, actor)
         return Side(
             target,
             live,

@@ -14,7 +14,7 @@ from fftdeploy.evaluation.verdict import ArmResult, Verdict
 from fftdeploy.model_ids.retirement import parse_fine_tune
 from fftdeploy.names import plural
 from fftdeploy.planning import bundles
-from fftdeploy.planning.plan import Candidate
+from fftdeploy.planning.rollback import Candidate
 from fftdeploy.policy.prices import Price
 from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import Bundle, Hold, Target

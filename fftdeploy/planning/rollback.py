@@ -1,0 +1,154 @@
+"""The choice of a rollback: which releases it may go back to, and what going back changes.
+
+Readiness is asked for by the caller, between `rollback_candidates` and `plan_rollback`.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from fftdeploy.errors import UsageError
+from fftdeploy.planning.bundles import (
+    Shas,
+    is_recorded,
+    profile_problem,
+    replaced_bundle,
+    require_profile,
+)
+from fftdeploy.planning.plan import Actor, Plan, hand_edit_notes, next_number, pointed, recorded
+from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
+
+Fate = Literal["ask", "live", "held", "profile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A release that a rollback may go back to, and what is known without the API.
+
+    `ask` leaves it to the API; `live` and `held` rule it out; `profile` stops the search,
+    because the prompt it was live with is not on disk.
+    """
+
+    release: Release
+    bundle: Bundle
+    """What would be made live: the release's bundle, or its model with `--profile`."""
+    fate: Fate
+    reason: str = ""
+
+
+def rollback_candidates(
+    target: Target,
+    live: Bundle,
+    shas: Shas,
+    actor: Actor,
+    *,
+    to: int | None = None,
+    profile: str | None = None,
+) -> tuple[Candidate, ...]:
+    """List the releases a rollback may go back to, newest first.
+
+    They are the releases whose origin is older than the origin of what is live, or only
+    release `to` where one is named; with `profile`, their models with that profile.
+
+    Raises:
+        UsageError: There is no release `to`.
+    """
+    live = replaced_bundle(target, live)
+    base = recorded(target, live, actor)
+    if to is not None:
+        named = target.by_number.get(to)
+        if named is None:
+            raise UsageError(
+                f"{target} has no release {to}",
+                hint=f"`fftdeploy history {target}` lists them",
+                code="unknown-release",
+            )
+        return (_candidate(target, named, live, shas, actor.now, profile),)
+    origin = _live_origin(base, live)
+    return tuple(
+        _candidate(target, release, live, shas, actor.now, profile)
+        for release in target.releases
+        if target.origin(release) < origin
+    )
+
+
+def _candidate(
+    target: Target, release: Release, live: Bundle, shas: Shas, now: datetime, profile: str | None
+) -> Candidate:
+    bundle = release.bundle
+    if profile is not None:
+        bundle = replace(bundle, profile=profile, profile_sha=shas(profile))
+        require_profile(bundle, shas)
+    if bundle == live:
+        return Candidate(release, bundle, "live", "it is what is live")
+    if hold := target.hold_on(bundle, now):
+        reason = f"on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        return Candidate(release, bundle, "held", reason)
+    if problem := profile_problem(bundle, shas):
+        return Candidate(release, bundle, "profile", problem)
+    return Candidate(release, bundle, "ask")
+
+
+def plan_rollback(
+    target: Target,
+    live: Bundle,
+    candidate: Candidate,
+    actor: Actor,
+    *,
+    verified: bool = True,
+) -> Plan:
+    """Go back to a candidate, and put what was live on hold, once.
+
+    Going to a newer origin than that of what is live corrects an overshoot: it warns and
+    holds nothing.
+
+    Args:
+        target: The target before.
+        live: Its live bundle.
+        candidate: The release to go back to, and the bundle to make live.
+        actor: Who, when and why.
+        verified: Whether the API proved the bundle ready.
+    """
+    base = recorded(target, live, replace(actor, why=None))
+    notes = hand_edit_notes(target, base, live)
+    chosen, back = candidate.release, candidate.bundle
+    release = Release(
+        n=next_number(base),
+        bundle=back,
+        at=actor.now,
+        by=actor.by,
+        via="rollback",
+        to=chosen.n,
+        why=actor.why,
+        verified=verified,
+    )
+    hold = _hold_on_removed(base, live, back, chosen, actor)
+    if base.origin(chosen) > _live_origin(base, live):
+        notes.append(f"release {chosen.n} is newer than what is live: nothing is put on hold")
+        hold = None
+    holds = (hold, *base.holds) if hold else base.holds
+    after = pointed(replace(base, holds=holds), back)
+    return Plan(target, replace(after, releases=(release, *base.releases)), tuple(notes))
+
+
+def _live_origin(base: Target, live: Bundle) -> int:
+    """Return the origin of what is live in `base`; a number of its own where it has no release."""
+    return base.origin(base.releases[0]) if is_recorded(base, live) else next_number(base)
+
+
+def _hold_on_removed(
+    base: Target, live: Bundle, back: Bundle, chosen: Release, actor: Actor
+) -> Hold | None:
+    """Build the hold that keeps what was live from coming back; None if there is one already."""
+    same_model = (live.model, live.provider) == (back.model, back.provider)
+    if base.hold_on(live, actor.now) or (same_model and not is_recorded(base, live)):
+        return None
+    return Hold(
+        model=live.model,
+        provider=live.provider,
+        # Same model, other prompt: only the bundle may be blocked, or the way back would be.
+        release=base.releases[0].n if same_model else None,
+        since=actor.now,
+        by=actor.by,
+        why=actor.why or f"rolled back from release {base.releases[0].n} to release {chosen.n}",
+    )
