@@ -47,7 +47,7 @@ def notices(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
     """Say what does not change the verdict, and should be known with it."""
     yield from (reason.message for reason in verdict.reasons if not reason.rules)
     examples, baseline = evidence.examples, evidence.baseline
-    if baseline.how == "recorded" and baseline.at:
+    if baseline.evidence and baseline.at:
         yield (
             f"{evidence.arms['live']} is dead: its answers are those recorded "
             f"{baseline.at:%Y-%m-%d}, evidence {baseline.evidence[:12]}"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
@@ -18,6 +17,7 @@ from fftdeploy.evaluation.evidence.evidence import (
     LIVE_ITSELF,
     NOTHING_LIVE,
     Baseline,
+    TrainingFacts,
 )
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.evidence.finished_run import FinishedRun, Reuse, write_evidence
@@ -163,7 +163,7 @@ class Evaluation:
         self._spending(run, means).require_allowed(run.size)
         return self._estimate(run, means)
 
-    def _training(self) -> dict[str, Any] | None:
+    def _training(self) -> TrainingFacts | None:
         """Say how many of the examples the candidate may have seen in training."""
         if self.options.training is None:
             return None

@@ -1,38 +1,76 @@
 """JSON as dataclasses: exactly their shape, or an error.  Pure."""
 
-from collections.abc import Mapping
-from dataclasses import is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
 
 _hints = cache(get_type_hints)
 
 
-def read(kind: Any, value: Any) -> Any:
-    """Return `value` as `kind`: a dataclass, a tuple or dict of kinds, or a plain type.
+def read(kind: Any, value: Any) -> Any:  # noqa: PLR0911  one for each kind of kind
+    """Return `value` as `kind`: a dataclass, an array or object of kinds, a time, or a plain type.
 
     Raises:
         TypeError: A key too many or too few, or a value of another kind.
+        ValueError: A time that is none, or without its offset.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        return _record(kind, value)
+        made: Any = kind
+        return made(**_members(kind, value))
+    if is_typeddict(kind):
+        _members(kind, value)
+        return value  # as it is written: 1 stays 1 where a number is asked for
     if origin is UnionType:
         present = next(each for each in arguments if each is not NoneType)
         return None if value is None else read(present, value)
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(read(arguments[0], item) for item in value)
-    if origin is dict and isinstance(value, Mapping):
+    if origin in {tuple, Sequence} and isinstance(value, list | tuple):
+        return _items(arguments, value)
+    if origin in {dict, Mapping} and isinstance(value, Mapping):
         return {read(str, key): read(arguments[1], item) for key, item in value.items()}
+    if kind is datetime:
+        return _moment(read(str, value))
     return value if kind is Any else _plain(kind, value)
 
 
-def _record(kind: Any, value: Any) -> Any:
+def written(value: Any) -> Any:
+    """Return a value that `read` has made, or could have, as JSON has it."""
+    if is_dataclass(value):
+        return {item.name: written(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: written(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [written(item) for item in value]
+    return time_text(value) if isinstance(value, datetime) else value
+
+
+def time_text(moment: datetime) -> str:
+    """Write a time in UTC, whole seconds."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return moment.astimezone(UTC)
+
+
+def _members(kind: Any, value: Any) -> dict[str, Any]:
     hints = _hints(kind)
     if not isinstance(value, Mapping) or value.keys() != hints.keys():
         raise TypeError(kind)
-    return kind(**{key: read(hints[key], value[key]) for key in hints})
+    return {key: read(hints[key], value[key]) for key in hints}
+
+
+def _items(kinds: tuple[Any, ...], value: Sequence[Any]) -> tuple[Any, ...]:
+    """Read an array: of any length where one kind is followed by `...`, or by nothing."""
+    if len(kinds) == 1 or kinds[1] is ...:
+        return tuple(read(kinds[0], item) for item in value)
+    return tuple(read(kind, item) for kind, item in zip(kinds, value, strict=True))
 
 
 def _plain(kind: Any, value: Any) -> Any:

@@ -5,19 +5,18 @@ the SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from fftdeploy.errors import ConfigError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence_columns import columns, read_columns
-from fftdeploy.evaluation.evidence.evidence_shape import require_shape
 from fftdeploy.evaluation.gate.statistics import wilson
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import NEVER_ALLOWED, ArmResult, Verdict
-from fftdeploy.formats import strict_json
+from fftdeploy.formats import json_shapes, strict_json
 from fftdeploy.releases.deployments import Bundle
 
 SCHEMA = "fftdeploy.evidence/2"
@@ -33,6 +32,40 @@ _SHORT = 120
 """Characters that an object, or a list of some, may have and stand on one line."""
 
 
+class TrainingFacts(TypedDict):
+    """How many examples are in the training file too."""
+
+    file_sha: str
+    exact: int
+    near: int
+
+
+class PriceFacts(TypedDict):
+    """USD per million tokens."""
+
+    input: float
+    cached_input: float
+    output: float
+
+
+class PricesFacts(TypedDict):
+    """The prices of the arms' models, and their day."""
+
+    on: str
+    models: Mapping[str, PriceFacts]
+
+
+class CacheFacts(TypedDict):
+    """Which answers were not asked for anew."""
+
+    reuse: bool
+    max_age_s: int
+    answers: Mapping[str, int]
+    """How many of each arm."""
+    oldest: str | None
+    """When the oldest answer was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExamplesFacts:
     """Which examples were asked, and how they were reviewed."""
@@ -44,8 +77,7 @@ class ExamplesFacts:
     reviewed: int
     duplicates: int
     """Examples left out because another one has the same input and the same answer."""
-    training: Mapping[str, Any] | None = None
-    """`file_sha`, `exact` and `near`: how many examples are in the training file too."""
+    training: TrainingFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +85,21 @@ class Baseline:
     """Where the answers of the live arm come from."""
 
     how: Literal["fresh", "recorded", "none"]
-    evidence: str = ""
+    evidence: str | None = None
     """ID of the evidence whose answers are taken, because the model is dead now."""
     at: datetime | None = None
     """When they were recorded."""
-    why: str = ""
+    why: str | None = None
     """Why there is none: `DEAD`, `LIVE_ITSELF` or `NOTHING_LIVE`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One evaluation of one candidate."""
+    """One evaluation of one candidate.
+
+    Its fields are the keys of the file with their types, except that `graders` and `gate` stand
+    beside their hashes there, `results` are columns, and a `concurrency` of None is left out.
+    """
 
     task: str
     target: str
@@ -81,11 +117,8 @@ class Evidence:
     examples: ExamplesFacts
     graders: tuple[Mapping[str, Any], ...]
     gate: Mapping[str, Any]
-    prices: Mapping[str, Any] | None
-    """`on` (a day) and `models`: those of the arms, in USD per million tokens."""
-    cache: Mapping[str, Any]
-    """`reuse` and `max_age_s`; `answers`: how many of each arm were not asked anew; `oldest`: when
-    the oldest answer was given."""
+    prices: PricesFacts | None
+    cache: CacheFacts
     run: str
     """File name of the run's log, where the outputs are as long as that is kept."""
     candidates: int
@@ -106,7 +139,7 @@ class Evidence:
     def given_at(self) -> datetime:
         """When the oldest of its answers was given: evidence is as old as that."""
         oldest = self.cache["oldest"]
-        return min(self.made_at, _moment(oldest)) if oldest else self.made_at
+        return min(self.made_at, json_shapes.read(datetime, oldest)) if oldest else self.made_at
 
     @property
     def candidate(self) -> Bundle:
@@ -167,43 +200,20 @@ def _laid_out(value: Any) -> str:
     return f"{opening}\n" + ",\n".join(parts) + f"\n{closing}"
 
 
+_APART = frozenset({"graders", "gate", "results", "concurrency"})
+"""Fields that the file has otherwise than they are."""
+
+
 def _document(evidence: Evidence) -> dict[str, Any]:
-    examples, baseline = evidence.examples, evidence.baseline
+    names = [item.name for item in fields(evidence) if item.name not in _APART]
+    known = evidence.concurrency is not None
     return {
         "schema": SCHEMA,
-        "task": evidence.task,
-        "target": evidence.target,
-        "made_at": time_text(evidence.made_at),
-        "tool": evidence.tool,
-        "address": evidence.address,
-        "kind": evidence.kind,
-        "arms": {name: _bundle_json(bundle) for name, bundle in evidence.arms.items()},
-        "answered_by": {arm: [*names] for arm, names in evidence.answered_by.items()},
-        "baseline": {
-            "how": baseline.how,
-            "evidence": baseline.evidence or None,
-            "at": time_text(baseline.at) if baseline.at else None,
-            "why": baseline.why or None,
-        },
-        "examples": {
-            "sha": examples.sha,
-            "files": [list(pair) for pair in examples.files],
-            "n": examples.n,
-            "reviewed": examples.reviewed,
-            "duplicates": examples.duplicates,
-            "training": examples.training,
-        },
+        "judge": None,
+        **{name: json_shapes.written(getattr(evidence, name)) for name in names},
         "graders": {"sha": evidence.graders_sha, "content": list(evidence.graders)},
         "gate": {"sha": evidence.gate_sha, "content": evidence.gate},
-        "judge": None,
-        "prices": evidence.prices,
-        "cache": evidence.cache,
-        "run": evidence.run,
-        "candidates": evidence.candidates,
-        "attempt": evidence.attempt,
-        "used": evidence.used,
-        "verdict": evidence.verdict,
-        **({} if evidence.concurrency is None else {"concurrency": evidence.concurrency}),
+        **({"concurrency": evidence.concurrency} if known else {}),
         **columns(evidence.results),
     }
 
@@ -222,7 +232,6 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
         if document["schema"] != SCHEMA:
             what = f"{source} is of the schema {str(document['schema'])[:60]!a}"
             raise ConfigError(what, where=source, code="evidence")
-        require_shape(document)
         return content_sha(document), _evidence(document)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         problem = str(error) if isinstance(error, strict_json.StrictError) else "a part is missing"
@@ -245,45 +254,53 @@ def _older(source: str) -> InconclusiveError:
 
 
 def _evidence(document: Mapping[str, Any]) -> Evidence:
-    examples, baseline = document["examples"], document["baseline"]
-    found = Evidence(
-        task=document["task"],
-        target=document["target"],
-        made_at=_moment(document["made_at"]),
-        tool=document["tool"],
-        address=document["address"],
-        kind=document["kind"],
-        arms={name: Bundle(**bundle) for name, bundle in document["arms"].items()},
-        answered_by=document["answered_by"],
-        baseline=Baseline(
-            baseline["how"],
-            baseline["evidence"] or "",
-            _moment(baseline["at"]) if baseline["at"] else None,
-            baseline["why"] or "",
-        ),
-        examples=ExamplesFacts(
-            examples["sha"],
-            tuple((path, sha) for path, sha in examples["files"]),
-            examples["n"],
-            examples["reviewed"],
-            examples["duplicates"],
-            examples["training"],
-        ),
-        graders=tuple(document["graders"]["content"]),
-        gate=document["gate"]["content"],
-        prices=document["prices"],
-        cache=document["cache"],
-        run=document["run"],
-        candidates=document["candidates"],
-        attempt=document["attempt"],
-        used=document["used"],
-        results=read_columns(document),
-        verdict=document["verdict"],
-        concurrency=document.get("concurrency"),
-    )
-    if _document(found) != document:  # the hash of a part, or a second spelling of a column
+    json_shapes.read(Verdict, document["verdict"])
+    kinds = {item.name: item.type for item in fields(Evidence)}
+    said = {name: document[name] for name in kinds if name not in _APART}
+    said |= {name: document[name]["content"] for name in ("graders", "gate")}
+    said["concurrency"] = document.get("concurrency")
+    made = {name: json_shapes.read(kinds[name], value) for name, value in said.items()}
+    found = Evidence(**made, results=read_columns(document))
+    _require_sense(found)
+    # The hash of a part, a key too many, or a second spelling of a column.
+    if strict_json.dumps(_document(found)) != strict_json.dumps(document):
         raise ValueError("a part is not as fftdeploy writes it")
     return found
+
+
+def _require_sense(found: Evidence) -> None:
+    """Refuse what no evaluation can have come to; ValueError, TypeError."""
+    examples, cache = found.examples, found.cache
+    counts = (found.candidates, found.attempt, found.used, found.results.repeats)
+    if min(*counts, 1 if found.concurrency is None else found.concurrency) < 1:
+        raise ValueError("a number out of its range")
+    if min(examples.duplicates, cache["max_age_s"], *cache["answers"].values()) < 0:
+        raise ValueError("a number out of its range")
+    if not 0 <= examples.reviewed <= examples.n:
+        raise ValueError("more reviewed examples than there are")
+    if found.target.partition("/")[0] != found.task or PurePath(found.run).name != found.run:
+        raise ValueError("a name that is none")
+    if "" in {found.baseline.evidence, found.baseline.why}:
+        raise ValueError("null is written in another way")
+    asked = sorted(found.results.arms)
+    answering = found.answered_by.keys() <= found.arms.keys()
+    if not answering or not asked == sorted(found.arms) == sorted(cache["answers"]):
+        raise ValueError("answers of other arms")
+    if any(usd < 0 for usd in _usd(found.prices)):
+        raise ValueError("a price below nothing")
+    _require_types(found.graders)
+
+
+def _usd(prices: PricesFacts | None) -> Iterator[float]:
+    for price in prices["models"].values() if prices else ():
+        yield from (price["input"], price["cached_input"], price["output"])
+
+
+def _require_types(graders: Sequence[Mapping[str, Any]]) -> None:
+    for grader in graders:
+        kinds = [kind["kind"] for kind in grader.get("fields", {}).values()]
+        if not all(isinstance(word, str) for word in (grader["type"], grader["name"], *kinds)):
+            raise TypeError("a grader without its type")
 
 
 def same_verdict(stored: Mapping[str, Any], computed: Verdict) -> str:
@@ -326,24 +343,3 @@ def _differences(stored: Any, computed: Any, place: str) -> Iterator[str]:
             yield place
     elif stored != computed or type(stored) is not type(computed):
         yield place
-
-
-def _bundle_json(bundle: Bundle) -> dict[str, Any]:
-    return {
-        "model": bundle.model,
-        "provider": bundle.provider,
-        "profile": bundle.profile,
-        "profile_sha": bundle.profile_sha,
-    }
-
-
-def time_text(moment: datetime) -> str:
-    """Write a time as evidence has it: in UTC, whole seconds."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time without an offset")
-    return moment.astimezone(UTC)

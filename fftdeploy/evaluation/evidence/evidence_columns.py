@@ -9,9 +9,10 @@ import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonprefix
-from typing import Any
+from typing import Any, TypedDict
 
 from fftdeploy.evaluation.results import LETTERS, NOT_MEASURED, Column, Results
+from fftdeploy.formats import json_shapes
 
 COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning")
 _BITS = 4
@@ -21,6 +22,38 @@ _SHORTEST_RUN = 3
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,15})", re.DOTALL)
 _DIGITS = "0123456789"
 _PLACES = f"{_DIGITS}abcdefghijklmnopqrstuvwxyz"
+
+
+class _Ids(TypedDict):
+    all: str
+    each: Any
+
+
+class _Slice(TypedDict):
+    key: str
+    values: tuple[str, ...]
+    of: Any
+
+
+class _Answers(TypedDict):
+    arm: str
+    marks: str
+    failed: str
+    latency_ms: Any
+    tokens_in: Any
+    tokens_cached: Any
+    tokens_out: Any
+    tokens_reasoning: Any
+
+
+class _Columns(TypedDict):
+    repeats: int
+    fields: tuple[str, ...]
+    ids: _Ids
+    groups: Any
+    must_pass: tuple[int, ...]
+    slices: tuple[_Slice, ...]
+    answers: tuple[_Answers, ...]
 
 
 def columns(results: Results) -> dict[str, Any]:
@@ -48,6 +81,7 @@ def read_columns(document: Mapping[str, Any]) -> Results:
     Raises:
         TypeError, ValueError, LookupError, OverflowError: It is none.
     """
+    json_shapes.read(_Columns, {key: document[key] for key in _Columns.__annotations__})
     n, repeats = document["examples"]["n"], document["repeats"]
     size = n * repeats
     if not all(len(arm["marks"]) == size for arm in document["answers"]):

@@ -277,7 +277,7 @@ def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:
 
 def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
     """Judge the answers of `evidence` again, by its own gate; `best` as `judge` has it."""
-    priced = (evidence.prices or {}).get("models", {})
+    priced = evidence.prices["models"] if evidence.prices else {}
     return judge(
         gate_of(evidence.gate),
         evidence.results,

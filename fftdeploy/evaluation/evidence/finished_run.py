@@ -7,10 +7,19 @@ from typing import Any
 
 import fftdeploy
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, Arm, label
-from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts, time_text
+from fftdeploy.evaluation.evidence.evidence import (
+    Baseline,
+    CacheFacts,
+    Evidence,
+    ExamplesFacts,
+    PriceFacts,
+    PricesFacts,
+    TrainingFacts,
+)
 from fftdeploy.evaluation.evidence.evidence_folder import Stored, recompute, too_old
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.results import NOT_MEASURED, Results
+from fftdeploy.formats import json_shapes
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.releases.deployments import Bundle
 
@@ -35,7 +44,7 @@ class FinishedRun:
     live: Bundle | None
     """What the answers of the arm `live` are of; None without a baseline."""
     candidates: Sequence[Bundle]
-    training: Mapping[str, Any] | None
+    training: TrainingFacts | None
     answered_by: Mapping[str, Collection[str]]
     log_name: str
     reuse: Reuse
@@ -144,7 +153,7 @@ def _essence(evidence: Evidence) -> tuple[Any, ...]:
 
 
 def _examples_facts(
-    bar: QualityBar, rules: GateRules, training: Mapping[str, Any] | None
+    bar: QualityBar, rules: GateRules, training: TrainingFacts | None
 ) -> ExamplesFacts:
     examples = bar.examples
     shas = [sha for _, sha in examples.files]
@@ -158,10 +167,10 @@ def _examples_facts(
     )
 
 
-def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> dict[str, Any] | None:
+def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> PricesFacts | None:
     prices = bar.workspace.policy.prices
     found = {bundle.model: prices.price(bundle.model) for bundle in arms.values()}
-    models = {
+    models: dict[str, PriceFacts] = {
         model: {"input": price.input, "cached_input": price.cached_input, "output": price.output}
         for model, price in found.items()
         if price is not None
@@ -169,11 +178,11 @@ def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> dict[str, Any] | Non
     return {"on": f"{prices.on}", "models": models} if models else None
 
 
-def _cache(results: Results, reuse: Reuse) -> dict[str, Any]:
+def _cache(results: Results, reuse: Reuse) -> CacheFacts:
     return {
         "reuse": reuse.allowed,
         "max_age_s": int(reuse.max_age.total_seconds()),
-        "oldest": time_text(reuse.oldest) if reuse.oldest else None,
+        "oldest": json_shapes.time_text(reuse.oldest) if reuse.oldest else None,
         "answers": {
             arm: column.latency_ms.count(NOT_MEASURED) for arm, column in results.arms.items()
         },

@@ -219,13 +219,12 @@ def _slices(verdict: Verdict) -> dict[str, Any] | None:
 
 def _origin(evidence: Evidence, evidence_id: str) -> dict[str, Any]:
     """Return what the evidence does not say as it is shown."""
-    answers, age = evidence.cache.get("answers"), evidence.cache.get("max_age_s")
-    kept = answers.items() if isinstance(answers, Mapping) else ()
+    kept, age = evidence.cache["answers"].items(), evidence.cache["max_age_s"]
     return {
         "id": evidence_id,
         "files": [{"path": path, "hash": sha} for path, sha in evidence.examples.files],
         "kept": ", ".join(f"{arm} {number}" for arm, number in kept if number),
-        "age": age // 3600 if evidence.cache.get("reuse") and isinstance(age, int) else None,
+        "age": age // 3600 if evidence.cache["reuse"] else None,
     }
 
 
