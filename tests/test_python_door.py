@@ -18,7 +18,7 @@ from scenes import V10
 import fftdeploy
 from fftdeploy.commands.evaluate import Evaluations
 from fftdeploy.commands.schema import RESULTS
-from fftdeploy.errors import FftdeployError
+from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.output.results import as_json
 from fftdeploy.sandbox import Sandbox
 
@@ -146,6 +146,48 @@ def test_a_notebook_whose_loop_runs_can_evaluate(repo: Path, sandbox: Sandbox) -
 
     assert made.verdict.arms[0].n == 20
     assert [one.candidate for one in fftdeploy.verify().evidence if one.consistent] == [V10]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: fftdeploy.evaluate("triage/staging"), ("eval", "triage/staging")),
+        (lambda: fftdeploy.size("triage/dev"), ("size", "triage/dev")),
+        (lambda: fftdeploy.verify(["feedfeed"]), ("verify", "feedfeed")),
+        (lambda: fftdeploy.report(redact=True), ("report", "--redact")),
+    ],
+    ids=["eval", "size", "verify", "report"],
+)
+def test_a_function_about_quality_refuses_what_its_command_refuses(
+    repo: Path, command: Command, call: Callable[[], object], words: tuple[str, ...]
+) -> None:
+    scene(V8, V10, examples=20)
+
+    with pytest.raises(FftdeployError) as caught:
+        call()
+
+    error = json.loads(command(*words, "--json").out)["error"]
+    assert (error["message"], error["hint"]) == (caught.value.message, caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"repeats": 0}, "--repeats 0 is not 1 to 100"),
+        ({"repeats": 101}, "--repeats 101 is not 1 to 100"),
+        ({"concurrency": 501}, "--concurrency 501 is not 1 to 500"),
+        ({"max_requests": 0}, "--max-requests 0 is not 1 or more"),
+    ],
+)
+def test_a_number_that_no_flag_takes_is_refused(
+    repo: Path, numbers: dict[str, Any], said: str
+) -> None:
+    scene(V8, V10, examples=20)
+
+    with pytest.raises(UsageError) as caught:
+        fftdeploy.evaluate("triage/production", **numbers)
+
+    assert caught.value.message == said
 
 
 def test_a_change_is_made_once_a_function_of_ours_approves(file: Path) -> None:
