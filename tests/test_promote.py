@@ -407,7 +407,7 @@ def test_min_runway_asks_the_api_for_the_date(sandbox: Sandbox, command: Command
     before = write(*tables, policy=policy(min_runway='"90d"'))
     result = command("promote", "triage/production", "--why", "x", "--yes")
     assert (result.code, FILE.read_bytes()) == (6, before)
-    assert "54 days of runway left; 90 are asked" in result.err
+    assert "the model shuts down in 54 days; 90 days are asked" in result.err
 
 
 def test_a_past_date_without_min_runway_is_a_warning(

@@ -112,11 +112,11 @@ def freeze_breach(rules: Rules, now: datetime) -> Breach | None:
 
 
 def runway_breach(rules: Rules, days: int | None) -> Breach | None:
-    """Say that `days` of runway are too few; an unknown runway passes, and any if none is asked."""
+    """Say that `days` to its end are too few; an unknown date passes, and any if none is asked."""
     if days is None or not rules.min_runway_days or days >= rules.min_runway_days:
         return None
-    left = names.plural(days, "day")
-    message = f"{left} of runway left; {rules.min_runway_days} are asked"
+    ends = f"shuts down in {names.plural(days, 'day')}" if days > 0 else "has reached its last day"
+    message = f"the model {ends}; {names.plural(rules.min_runway_days, 'day')} are asked"
     return Breach("runway", message, "promote a model with a later end")
 
 

@@ -163,7 +163,7 @@ def source_holds(source: Target | None, release: Release, now: datetime) -> bool
 
 def _with_job(bundle: Bundle, environment: str, job: str | None) -> BundleSource:
     # A release names its job only where the job is what was promoted; here it was the bundle.
-    note = f"{environment} has this model: its whole bundle is taken" if bundle.profile else ""
+    note = f"{environment} has this model: it is taken with its prompt" if bundle.profile else ""
     return BundleSource(bundle, "job" if job else environment, job, note)
 
 

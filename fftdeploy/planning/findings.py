@@ -145,7 +145,7 @@ def _in_target(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     elif edited := hand_edit(facts, target):
         yield edited
     if hold := target.hold_on(live, facts.now):
-        message = f"the live bundle is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        message = f"what is live is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
         yield about(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
     yield from _record_notices(facts, target)
     yield from _policy_notices(facts, target)
@@ -174,7 +174,8 @@ def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     days = (shutdown.date - facts.now.date()).days
     asked = facts.policy.rules(target.environment).min_runway_days or _SHORT_RUNWAY_DAYS
     if days < asked:
-        message = f"{plural(days, 'day')} of runway left ({shutdown.date}, {shutdown.source})"
+        ends = f"shuts down in {plural(days, 'day')}" if days > 0 else "has reached its last day"
+        message = f"the live model {ends} ({shutdown.date}, {shutdown.source})"
         yield about(facts, target, "runway", message, hint="promote a successor")
 
 
