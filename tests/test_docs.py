@@ -231,7 +231,7 @@ def test_the_numbers_between_the_tables_are_those_of_the_code() -> None:
         f"worse, and {sizing.smallest_that_can_pass(0.05)} such groups would pass",
         f"one group of 88 are {100 * 100 / (12 + 88 * 88):.1f} groups",
         f"Answers up to {MAX_AGE.days} days old are used again",
-        f"If over {float(100 * MOST_MISSING):g} % of an arm's answers are missing",
+        f"If over {float(100 * MOST_MISSING):g} % of a model's answers are missing",
         f"Evidence counts for `max_age`, {GateRules((), ()).max_age.days} days",
     ):
         assert said in flowing

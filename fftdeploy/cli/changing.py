@@ -22,7 +22,8 @@ def promote(
     change: ChangeFlags,
     target: Target,
     origin: Annotated[
-        str | None, typer.Option("--from", help="Environment whose live bundle to promote.")
+        str | None,
+        typer.Option("--from", help="Environment whose live model and prompt to promote."),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model ID to promote.")] = None,
     job: Annotated[

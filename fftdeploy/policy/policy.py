@@ -45,8 +45,8 @@ class Rules:
     """What one environment asks of a promotion; the defaults ask nothing."""
 
     sources: tuple[str, ...] = key(
-        "Environments a bundle may come from: live there now, or formerly and not on hold "
-        "there; `[]` lifts the rule.",
+        "Environments that model and prompt may come from: live there now, or formerly and not on "
+        "hold there; `[]` lifts the rule.",
         many(NAME, "An environment.", "an array of names"),
         (),
         name="from",
@@ -59,7 +59,7 @@ class Rules:
         False,
     )
     soak: timedelta = key(
-        "How long, unbroken, the bundle was live in a `from` environment, such as `24h`.",
+        "How long, unbroken, both were live in a `from` environment, such as `24h`.",
         _DURATION,
         timedelta(),
         shown="none",

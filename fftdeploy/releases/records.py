@@ -121,7 +121,9 @@ class Hold:
     by: str = key("Who did that.", LINE)
     why: str = key("The reason.", LINE)
     provider: str = key("Who hosts it.", _PROVIDER, OPENAI, after="model")
-    release: int | None = key("Block only this release's bundle.", _NUMBER, None, after="provider")
+    release: int | None = key(
+        "Block only this release's model and prompt.", _NUMBER, None, after="provider"
+    )
     until: datetime | None = key("When the hold ends by itself.", TIME, None)
     lifted: datetime | None = key("When it was lifted.", TIME, None, group="lifting")
     lifted_by: str | None = key("Who did that.", LINE, None, group="lifting")
