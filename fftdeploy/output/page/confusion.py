@@ -1,4 +1,4 @@
-"""What was answered where something else was agreed on: one table a field of few values.  Pure."""
+"""Counts what was answered where something else was agreed on: a table a field of few values."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

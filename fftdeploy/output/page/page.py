@@ -67,7 +67,6 @@ def report_page(
     values = {
         **_header(evidence, verdict),
         "policy": policy,
-        "facts": rows.facts(),
         "reasons": {"every": list(_reasons(verdict, rows))} if verdict.reasons else None,
         "examples": rows.section(),
         "is_redacted": redact,

@@ -1,4 +1,4 @@
-"""Which examples the report's page shows, in which order, and what it says of each."""
+"""Chooses and orders the examples that the report's page shows, and says what became of each."""
 
 import html
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +18,8 @@ MOST_ROWS = 2_000
 _MOST_BYTES = 6_400_000
 """Of all texts together; the rows after it are shown without theirs."""
 _MOST_OPEN = 20
+_FILTERS = ("Outcome", "Tag", "Failed field")
+"""What rows can be filtered by, beside the slices: a row has a list of values for each."""
 _BROKE, _STILL, _FIXED, _FAILED, _PASSED = _OUTCOMES = "broke", "still", "fixed", "failed", "passed"
 """What became of an example, the gravest first; `still` is must-pass, failed by both."""
 
@@ -91,28 +93,15 @@ class Rows:
         groups = list(self._groups())
         rest = len(self._results) - len(self._shown)
         passed = min(rest, self._outcomes.count(_PASSED))
+        facts = {f"e{row['place']}": row["facts"] for group in groups for row in group["rows"]}
+        names = [*_FILTERS, *map(self._say.plain, self._results.slice_keys)]
         return {
             "is_paired": self._is_paired,
             "outcomes": groups,
+            "filters": {"names": names, "rows": facts},
             "is_full": had_texts and not self.shows_texts,
             "left_out": {"passed": passed, "others": rest - passed} if rest else None,
         }
-
-    def facts(self) -> dict[str, Any]:
-        """Return what rows can be filtered by: for each a list of values, in the order of names."""
-        results, plain = self._results, self._say.plain
-        titles = _PAIRED if self._is_paired else _ALONE
-        rows = {}
-        for index in self._shown:
-            text = self._texts.get(results.ids[index])
-            rows[f"e{index}"] = [
-                [titles[self._outcomes[index]][0]],
-                [plain(tag) for tag in dict.fromkeys(text.tags if text else ())],
-                [plain(results.fields[number]) for number in self._failed(CANDIDATE, index)],
-                *([plain(value)] if value else [] for value in results.slices[index]),
-            ]
-        names = ["Outcome", "Tag", "Failed field", *map(plain, results.slice_keys)]
-        return {"names": names, "rows": rows}
 
     def _groups(self) -> Iterator[dict[str, Any]]:
         for outcome, (title, meaning) in (_PAIRED if self._is_paired else _ALONE).items():
@@ -121,7 +110,7 @@ class Rows:
                 continue
             is_open = outcome != _PASSED and not (outcome == _FAILED and self._is_paired)
             rows = [
-                self._row(index, is_open=is_open and number < _MOST_OPEN)
+                self._row(index, title, is_open=is_open and number < _MOST_OPEN)
                 for number, index in enumerate(found)
             ]
             yield {
@@ -133,25 +122,27 @@ class Rows:
                 "rows": rows,
             }
 
-    def _row(self, index: int, *, is_open: bool) -> dict[str, Any]:
-        results = self._results
+    def _row(self, index: int, title: str, *, is_open: bool) -> dict[str, Any]:
+        results, plain = self._results, self._say.plain
         text = self._texts.get(results.ids[index])
-        named = list(zip(results.slice_keys, results.slices[index], strict=True))
+        tags, meta = (text.tags, text.meta) if text else ((), {})
+        slices = dict(zip(results.slice_keys, results.slices[index], strict=True))
         arms = [arm for arm in (LIVE, CANDIDATE) if arm in results.arms]
         said = list(self._said(index, text)) if text and self.shows_texts else []
-        meta = text.meta.items() if text else ()
+        failed = [results.fields[number] for number in self._failed(CANDIDATE, index)]
+        named = [f"{key}: {value}" for key, value in slices.items() if value]
+        others = [f"{key}: {value}" for key, value in meta.items() if key not in slices]
+        facts = [[title], dict.fromkeys(tags), failed, *([value] for value in slices.values())]
         return {
             "place": str(index),
             "id": results.ids[index],
             "why": "; ".join(f"{arm} {self._how(arm, index)}" for arm in arms),
             "must_pass": results.must_pass[index],
-            "chips": [
-                *(text.tags if text else ()),
-                *(f"{key}: {value}" for key, value in named if value),
-            ],
+            "chips": [*tags, *named],
             "is_open": is_open,
             "said": {"texts": said} if said else None,
-            "meta": " · ".join(f"{k}: {v}" for k, v in meta if k not in results.slice_keys),
+            "meta": " · ".join(others),
+            "facts": [[plain(value) for value in values if value] for values in facts],
         }
 
     def _failed(self, arm: str, index: int) -> list[int]:
@@ -184,9 +175,10 @@ class Rows:
         rivals = {LIVE: candidate, CANDIDATE: live}
         for arm, answer in answers.items():
             against = rivals.get(arm) if is_pair else text.reference
+            is_first = bool(is_pair) and arm == LIVE
             kind = "good" if self._has_passed(arm, index) else "bad"
             kind += "" if arm in rivals else " wide"
-            said = self._whole(arm.capitalize(), answer, against)
+            said = self._whole(arm.capitalize(), answer, against, is_first=is_first)
             yield said._replace(how=self._how(arm, index), kind=kind)
 
     def _answer(self, arm: str, index: int, text: ExampleText) -> str | None:
@@ -203,14 +195,21 @@ class Rows:
         marks = [sample.mark for sample in self._results.samples(arm, index)]
         return 2 * marks.count(PASS) > len(marks)
 
-    def _whole(self, heading: str, text: str | None, against: str | None = None) -> _Said:
-        """Return a text with the words marked that `against`, if there is one, does not have."""
+    def _whole(
+        self, heading: str, text: str | None, against: str | None = None, *, is_first: bool = False
+    ) -> _Said:
+        """Return a text with the words marked that `against`, if there is one, does not have.
+
+        `is_first` is said of one of two texts that are marked against each other: the same words
+        are then shared on both sides.
+        """
         if text is None:
             return _Said(heading, [], "not in the log of the run")
         shown, rest = self._say.cut(text)
         pieces = [Piece(shown, is_different=False)]
         if text and against is not None:
-            pieces = compare(shown, self._say.cut(against)[0])[0]
+            other = self._say.cut(against)[0]
+            pieces = compare(shown, other)[0] if is_first else compare(other, shown)[1]
         more = f" and {plural(rest, 'more character')}" if rest else "" if shown else "empty"
         self._bytes += sum(len(html.escape(part)) + 13 * is_new for part, is_new in pieces)
         self.shows_texts = self.shows_texts and self._bytes <= _MOST_BYTES

@@ -1,4 +1,4 @@
-"""What the tables of the report's page are made of: fields, who was taken for whom, costs."""
+"""Makes the tables of the report's page: fields, who was taken for whom, and costs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
