@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.live_models import LiveModels
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import (
@@ -40,7 +40,7 @@ _GRAVEST = (FINDING, AUTH, UNVERIFIED, OK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckOptions(Options):
+class CheckOptions(Options, Limits):
     """What may be said to `check`."""
 
     targets: tuple[str, ...] = field(default=(), kw_only=False)
@@ -55,8 +55,6 @@ class CheckOptions(Options):
     """Make the evidence of what changed again."""
     accept_claimed: bool = False
     """Trust evidence that came along with the change."""
-    max_usd: float | None = None
-    max_requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +137,7 @@ def run(context: Context, options: CheckOptions) -> Checked:
     beside = {
         "--allow-policy-change": options.allow_policy_change,
         **trusted,
-        "--max-usd": options.max_usd is not None,
-        "--max-requests": options.max_requests,
+        **dict.fromkeys(options.given, True),
     }
     if options.base is None and (given := [flag for flag, value in beside.items() if value]):
         raise UsageError(f"{given[0]} goes with --base", hint="fftdeploy check --base origin/main")
@@ -256,8 +253,8 @@ class _Check:
         def evaluate(target: Target, candidate: Bundle) -> "Stored":
             from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
 
-            name, limits = str(target), (options.max_usd, options.max_requests)
-            again = EvaluateOptions(name, max_usd=limits[0], max_requests=limits[1], fresh=True)
+            name = str(target)
+            again = EvaluateOptions(name, fresh=True, **options.within())
             evaluation = Evaluation(self.context, base.tip, name, again)
             return evaluation.run([candidate])[0]
 

@@ -23,6 +23,24 @@ class Options:
     """The deployments file; None for the nearest one."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much an evaluation may take; without a limit it is stopped by none."""
+
+    max_usd: float | None = None
+    max_requests: int | None = None
+
+    @property
+    def given(self) -> dict[str, float]:
+        """The limits there are, by their flags."""
+        found = {"--max-usd": self.max_usd, "--max-requests": self.max_requests}
+        return {flag: value for flag, value in found.items() if value is not None}
+
+    def within(self) -> dict[str, Any]:
+        """Return them as options of another command."""
+        return {"max_usd": self.max_usd, "max_requests": self.max_requests}
+
+
 def door(
     run: Callable[[Context, Any], _Result], options: Callable[_Arguments, Options]
 ) -> Callable[_Arguments, _Result]:

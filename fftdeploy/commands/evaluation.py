@@ -9,7 +9,7 @@ from random import Random
 
 from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options
+from fftdeploy.commands.door import Limits, Options
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -27,7 +27,6 @@ from fftdeploy.evaluation.running.execution import Progress
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import (
-    MAX_REQUESTS,
     Estimate,
     Mean,
     Spending,
@@ -49,7 +48,7 @@ _REFRESH_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateOptions(Options):
+class EvaluateOptions(Options, Limits):
     """What may be said to `eval`."""
 
     target: str = field(kw_only=False)
@@ -60,8 +59,6 @@ class EvaluateOptions(Options):
     """Arms beside the candidates: `live`, `base`, `MODEL[@PROFILE]`."""
     repeats: int | None = None
     """Answers to each example, at most 100; None for what the gate says."""
-    max_usd: float | None = None
-    max_requests: int | None = None
     training: str | Path | None = None
     """Training file: say which examples are in it too."""
     fresh: bool = False
@@ -330,8 +327,7 @@ class Evaluation:
         return Spending(
             {name: arm.bundle.model for name, arm in run.arms.items()},
             self.workspace.policy.prices,
-            max_usd=self.options.max_usd,
-            max_requests=self.options.max_requests or MAX_REQUESTS,
+            **self.options.within(),
             means=means,
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fftdeploy.commands.change import Change
+from fftdeploy.commands.door import Limits
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
 from fftdeploy.output.words import cost_words
 from fftdeploy.releases.deployments import Bundle
@@ -42,8 +43,7 @@ class Gate:
     overrides: tuple[str, ...] = ()
     evaluate: bool = False
     """Evaluate where there is no evidence, without asking (`--eval`)."""
-    max_usd: float | None = None
-    max_requests: int | None = None
+    limits: Limits | None = None
 
     def check_examples(self) -> None:
         """Refuse, before the API is asked anything, examples and graders that are not usable.
@@ -128,8 +128,7 @@ class Gate:
 
         change = self.change
         console = change.context.console
-        usd, requests = self.max_usd, self.max_requests
-        options = EvaluateOptions(change.name, max_usd=usd, max_requests=requests)
+        options = EvaluateOptions(change.name, **(self.limits or Limits()).within())
         evaluation = Evaluation(change.context, change.workspace, change.name, options)
         wanted = self.evaluate
         if not change.options.dry_run and not wanted and console.is_interactive:

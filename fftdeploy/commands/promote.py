@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fftdeploy import names
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.door import door
+from fftdeploy.commands.door import Limits, door
 from fftdeploy.commands.gate import Gate
 from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, UsageError
 from fftdeploy.planning import breaches, bundles, plan
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromoteOptions(ChangeOptions):
+class PromoteOptions(ChangeOptions, Limits):
     """What may be said to `promote`: at most one of a source, a model and a job."""
 
     source: str | None = None
@@ -41,8 +41,6 @@ class PromoteOptions(ChangeOptions):
     probe: bool = True
     evaluate: bool = False
     """Evaluate now where there is no evidence yet."""
-    max_usd: float | None = None
-    max_requests: int | None = None
 
 
 def run(context: Context, options: PromoteOptions) -> Changed:
@@ -62,11 +60,9 @@ promote = door(run, PromoteOptions)
 
 def _require_limit(options: PromoteOptions) -> None:
     """Refuse limits of nothing, and an evaluation without one that nobody is asked about."""
-    limits = {"--max-usd": options.max_usd, "--max-requests": options.max_requests}
-    given = [flag for flag, value in limits.items() if value is not None]
-    if given and not options.evaluate:
-        raise UsageError(f"{max(given)} is for --eval", hint="add --eval")
-    if options.evaluate and not given and not options.approve and not options.dry_run:
+    if options.given and not options.evaluate:
+        raise UsageError(f"{max(options.given)} is for --eval", hint="add --eval")
+    if options.evaluate and not options.given and not options.approve and not options.dry_run:
         raise UsageError(
             "--yes --eval needs a limit: nobody is asked before it spends",
             hint="add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
@@ -144,8 +140,7 @@ class _Promotion:
             live_is_dead=self._baseline_is_dead,
             overrides=self.options.overrides,
             evaluate=self.options.evaluate,
-            max_usd=self.options.max_usd,
-            max_requests=self.options.max_requests,
+            limits=self.options,
         )
 
     def _baseline_is_dead(self) -> bool:

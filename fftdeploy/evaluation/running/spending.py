@@ -65,7 +65,7 @@ class Spending:
         models: The model of each arm.
         prices: What their tokens cost.
         max_usd: Most USD to spend; None where there is no limit.
-        max_requests: Most requests to send.
+        max_requests: Most requests to send; None for `MAX_REQUESTS`.
         means: What is known of the arms before the first answer, for the limit in USD.
 
     Raises:
@@ -78,11 +78,11 @@ class Spending:
         prices: Prices,
         *,
         max_usd: float | None = None,
-        max_requests: int = MAX_REQUESTS,
+        max_requests: int | None = None,
         means: Mapping[str, Mean] | None = None,
     ) -> None:
         self.max_usd = max_usd
-        self.max_requests = max_requests
+        self.max_requests = max_requests or MAX_REQUESTS
         self.tokens_in = 0
         self.tokens_out = 0
         self._prices = {arm: prices.price(model) for arm, model in models.items()}
