@@ -8,13 +8,13 @@ from typing import Any
 import api_description as description
 import openai
 import pytest
+from scenes import V10
 
 from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox, State
 
 if description.MISSING:
     pytest.skip(description.MISSING, allow_module_level=True)  # one skipped test, not all of them
 
-V10 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v10:DeFg0"
 HELLO = [{"role": "user", "content": "Reply with OK."}]
 
 

@@ -5,13 +5,12 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from fake_time import FakeTime
 from fault_server import KEY, MODEL, FaultServer, error, missing, reply
 from november import production
@@ -21,7 +20,6 @@ from fftdeploy import errors
 from fftdeploy.commands import context
 from fftdeploy.errors import FftdeployError
 
-SCRIPT = str(Path(sys.executable).with_name("fftdeploy"))
 PROMOTE = ("promote", "triage/production", "--model", MODEL, "--yes", "--why", "x")
 
 
@@ -191,7 +189,7 @@ def test_a_mistake_in_the_environment_is_no_bug(
 
 def shell(script: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash in which `$F` is the console script."""
-    environ = {**os.environ, "F": SCRIPT}
+    environ = {**os.environ, "F": str(PROGRAM)}
     return subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, env=environ, check=False
     )
@@ -233,7 +231,7 @@ def test_F10_a_full_disk_under_stdout(repo: Path, api: FaultServer) -> None:
 
 def test_F12_without_a_terminal_nothing_is_asked_or_coloured(repo: Path, api: FaultServer) -> None:
     done = subprocess.run(
-        [SCRIPT, "promote", "production", "--model", MODEL, "--why", "x"],
+        [PROGRAM, "promote", "production", "--model", MODEL, "--why", "x"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -263,7 +261,7 @@ def test_F15_the_cursor_comes_back(
     controller, terminal = pty.openpty()
     argv = ["promote", "production", "--job", "ftjob-abc", "--why", "x", "--wait", "60s", "--yes"]
     process = subprocess.Popen(
-        [SCRIPT, *argv], stdin=terminal, stdout=terminal, stderr=terminal, close_fds=True
+        [PROGRAM, *argv], stdin=terminal, stdout=terminal, stderr=terminal, close_fds=True
     )
     os.close(terminal)
     shown = read_until(controller, b" s of 60 s)")
@@ -291,7 +289,7 @@ def read_until(controller: int, wanted: bytes) -> bytes:
 def test_a_declined_plan_changes_nothing(repo: Path, api: FaultServer) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
-        [SCRIPT, "promote", "production", "--model", MODEL, "--why", "x"],
+        [PROGRAM, "promote", "production", "--model", MODEL, "--why", "x"],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

@@ -3,18 +3,16 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command, git
 from scenes import V8, V9, V10, past, read, write
 
 from fftdeploy.cli.app import _COMMANDS
 from fftdeploy.formats.document import text_problem
 
-SCRIPT = Path(sys.executable).with_name("fftdeploy")
 TARGET = "triage/production"
 POSIX = {"PYTHONUTF8": "0", "LC_ALL": "POSIX"}
 WORD = "pr\udcfcfung"
@@ -52,10 +50,6 @@ def file(repo: Path) -> Path:
     git("add", ".")
     git("commit", "--quiet", "--message", "first")
     return repo / "deployments.toml"
-
-
-def git(*argv: str | bytes) -> None:
-    subprocess.run(["git", *argv], check=True, capture_output=True)
 
 
 def places(name: str) -> Iterator[tuple[str, ...]]:
@@ -103,7 +97,7 @@ def test_J8_the_process_refuses_bytes(
     Path(os.fsdecode(b"\xff.toml")).write_bytes(before)
 
     done = subprocess.run(
-        [SCRIPT, *argv], capture_output=True, env={**os.environ, **environ}, check=False
+        [PROGRAM, *argv], capture_output=True, env={**os.environ, **environ}, check=False
     )
 
     assert (done.returncode, done.stdout, file.read_bytes()) == (2, b"", before)
@@ -114,7 +108,7 @@ def test_J8_text_is_written_right_in_a_locale_without_it(file: Path) -> None:
     argv = ["hold", TARGET, V10, "--why", "prüfung 試験", "--yes"]
 
     done = subprocess.run(
-        [SCRIPT, *argv],
+        [PROGRAM, *argv],
         capture_output=True,
         env={**os.environ, **POSIX, "GITHUB_ACTOR": "Jürgen"},
         check=False,
@@ -138,7 +132,7 @@ def test_J8_files_are_found_in_a_locale_without_their_letters(repo: Path) -> Non
 
     for argv in (("check", "--offline"), ("size", TARGET, "gpt-6-luna")):
         done = subprocess.run(
-            [SCRIPT, *argv, "--file", "prüfung/試験.toml", "--json"],
+            [PROGRAM, *argv, "--file", "prüfung/試験.toml", "--json"],
             capture_output=True,
             text=True,
             env={**os.environ, **POSIX},

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command_line import Result
-from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit, git
+from command_line import Result, git
+from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit
 from scenes import EVAL, FILE, POLICY_FILE, SOON, V6, V7, V8, V9, V10, hold, newest, read, row
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox

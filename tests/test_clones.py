@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Command
-from proposals import Change, commit, files, git
+from command_line import Command, git
+from proposals import Change, commit, files
 from scenes import FILE, POLICY_FILE, V6, V8, V9, row, table, write, write_profile
 
 from fftdeploy.errors import UnansweredError

@@ -5,12 +5,11 @@ and the question on a terminal that comes before."""
 import os
 import select
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from scenes import (
     FILE,
     POLICY,
@@ -32,7 +31,6 @@ from fftdeploy.sandbox import Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")
 NAME = "triage/production"
-PROGRAM = Path(sys.executable).with_name("fftdeploy")
 
 
 def git(*argv: str) -> str:

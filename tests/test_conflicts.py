@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import gated
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from others import clones, git, meanwhile, release
 from scenes import EVAL, FILE, V6, V7, V8, V9, V10, hold, past, read, row, table, write
 
@@ -100,7 +100,7 @@ def told(command: Command, *argv: str) -> Told:
 
 def paste(hints: list[str]) -> subprocess.CompletedProcess[str]:
     """Give the hint to a shell as it stands; nobody is there to answer."""
-    path = f"{gated.PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["sh", "-c", " && ".join(hints)],
         env={**os.environ, "PATH": path},

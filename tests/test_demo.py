@@ -12,16 +12,12 @@ import jsonschema
 import pytest
 from checkout import ROOT
 from command_line import Command
+from scenes import SHUT, V6, V7, V8, V9, V10
 
 from fftdeploy.cli import demo as telling
 from fftdeploy.commands.schema import output_schema
 
 STORY = telling.read_story()
-V6, V7, V8, V9, V10 = (
-    f"ft:gpt-4.1-mini-2025-04-14:acme:triage-{end}"
-    for end in ("v6:AaBb6", "v7:AbBc7", "v8:BbCc8", "v9:CdEf9", "v10:DeFg0")
-)
-NANO = "ft:gpt-4.1-nano-2025-04-14:acme:triage-nano:Na01"
 SKELETON = [
     ("git init", 0),
     ("fftdeploy init", 0),
@@ -38,7 +34,7 @@ SKELETON = [
     ("fftdeploy promote triage/staging --job ftjob-v9 --yes --commit", 0),
     ('fftdeploy promote triage/production --why "PR #212" --yes --commit', 0),
     ("fftdeploy promote triage/staging --job ftjob-running --wait 0 --yes --commit", 4),
-    (f"fftdeploy promote triage/staging --model {NANO} --yes --commit", 4),
+    (f"fftdeploy promote triage/staging --model {SHUT} --yes --commit", 4),
     ('fftdeploy rollback triage/production --why "refunds misrouted, INC-88" --yes --commit', 0),
     ('fftdeploy promote triage/production --why "nightly" --yes --commit', 6),
     ("cat gate.toml >> fftdeploy.toml", 0),

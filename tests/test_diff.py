@@ -11,10 +11,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from command_line import Command
+from command_line import Command, git
 from evaluated import evidence_of, graded, story
 from hostile_text import PAYLOADS, harmless
-from proposals import commit, git
+from proposals import commit
 from scenes import (
     FILE,
     LUNA,

@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from scenes import V8, V9
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.releases import deployments, edit
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 
-V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
-V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 SHA = "5d0c1e7a9b42f0c85d0c1e7a9b42f0c8"
 EVIDENCE = "3f9c2a61d0b74c55a1e0c9d2f7b8e611"

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 import typer.main
-from command_line import Command
+from command_line import PROGRAM, Command
 from fake_time import FakeTime
 from fault_server import KEY, KEY_FORMS, MODEL, FaultServer, Reply, error, good_model, hang, reply
 from november import production
@@ -29,7 +29,6 @@ from fftdeploy.planning import plan
 from fftdeploy.policy import policy
 from fftdeploy.releases import edit, text_diff
 
-SCRIPT = str(Path(sys.executable).with_name("fftdeploy"))
 PROMOTE = ("promote", "triage/production", "--model", MODEL, "--yes", "--why", "x")
 
 
@@ -330,7 +329,7 @@ def started(api: FaultServer, *argv: str, **more: Any) -> subprocess.Popen[str]:
     api.retrieve(Reply("hang", act=hang))
     api.log.clear()
     process = subprocess.Popen(
-        [SCRIPT, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+        [PROGRAM, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
     )
     wait_for_request(api)
     return process
@@ -403,7 +402,7 @@ def test_G10_the_first_process_of_a_container_ends_on_SIGTERM(repo: Path, api: F
         pytest.skip("this machine lets nobody make a PID namespace")
     api.retrieve(Reply("hang", act=hang))
     process = subprocess.Popen(
-        [*prefix, SCRIPT, *PROMOTE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*prefix, PROGRAM, *PROMOTE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     wait_for_request(api)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import pytest
 import terminal
 from checkout import ROOT
-from command_line import Command
-from gated import EXAMPLES, LIKE_V8, POLICY, PROGRAM, TARGET, evidence, promote, scene
+from command_line import PROGRAM, Command, git
+from gated import EXAMPLES, LIKE_V8, POLICY, TARGET, evidence, promote, scene
 from scenes import EVAL, V7, V8, V9, V10, newest, past, read, row, table, write
 
 from fftdeploy.evaluation.evidence import evidence_folder
@@ -22,11 +21,6 @@ from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.sandbox import STORY_NOW, Sandbox
-
-
-def git(*argv: str) -> str:
-    ended = subprocess.run(["git", *argv], check=True, capture_output=True, text=True)
-    return ended.stdout.strip()
 
 
 def beside(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

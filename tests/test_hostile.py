@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from fault_server import FaultServer
+from scenes import V8, V9
 
 import fftdeploy
 
-V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
-V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 ROW8 = f'{{ n = 8, model = "{V8}", at = 2026-11-18T09:12:04Z, by = "ci", via = "model" }}'
 ROW9 = f'{{ n = 9, model = "{V9}", at = 2026-11-20T16:20:31Z, by = "ci", via = "model" }}'
 HOLD = f'{{ model = "{V8}", since = 2026-11-20T18:02:10Z, by = "ci", why = "x" }}'
@@ -386,8 +385,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def test_G7_modules_of_the_checkout(checkout: Path) -> None:
-    script = str(Path(sys.executable).with_name("fftdeploy"))
-    for argv in ([script, "status", "--offline"], [sys.executable, "-m", "fftdeploy", "history"]):
+    for argv in (
+        [str(PROGRAM), "status", "--offline"],
+        [sys.executable, "-m", "fftdeploy", "history"],
+    ):
         done = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=False)
         assert (done.returncode, V9 in done.stdout) == (0, True), done.stderr
     assert not (checkout / "owned").exists()

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import PROGRAM, git
 from fault_server import FaultServer
-from proposals import EXAMPLES, POLICY, TARGET, Change, bring, commit, git
+from proposals import EXAMPLES, POLICY, TARGET, Change, bring, commit
 from scenes import EVAL, FILE, LUNA, POLICY_FILE, SOON, V6, V7, V8, V9, V10, row, sha, write_profile
 
 from fftdeploy.evaluation.evidence import evidence as records
@@ -546,7 +547,6 @@ def test_H8_a_bar_lowered_by_the_change_that_it_would_stop(
     assert (allowed, "policy-change" in left) == (12, False), "it is still judged by main's"
 
 
-PROGRAM = Path(sys.executable).with_name("fftdeploy")
 PLANTED = ("tomlkit.py", "openai.py", "rich.py", "typer.py", "sitecustomize.py")
 
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import PROGRAM
 from gated import TARGET, scene
-from scenes import V8, V10
+from scenes import V8, V9, V10
 
 from fftdeploy.sandbox import Sandbox
 
-V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 FILE = f'version = 1\n\n[triage.production]\nmodel = "{V9}"\n'
 HEAVY = (
     *("openai", "httpx2", "aiohttp", "tomlkit", "rich", "typer", "fftdeploy.sandbox"),
@@ -79,9 +79,8 @@ def test_G15_no_offline_command_imports_the_sdk(folder: Path) -> None:
 
 def imported_by(*argv: str, **environ: str) -> list[str]:
     """Run the console script as it is and return the modules that it imported."""
-    script = Path(sys.executable).with_name("fftdeploy")
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(script), *argv],
+        [sys.executable, "-X", "importtime", str(PROGRAM), *argv],
         capture_output=True,
         text=True,
         check=True,

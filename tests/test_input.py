@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from command_line import Command, git
 from evaluated import evidence_of, graded, story
 from fault_server import KEY, FaultServer, chat_body, model_body, reply
 from scenes import V8, V9, V10, past, row, table, write
@@ -193,10 +192,6 @@ def test_J7_the_files_of_the_base_are_read_alike(target: Path, command: Command,
 
     assert done.code in {3, 12}, done
     assert "a number of more than 4,000 digits" in done.out + done.err
-
-
-def git(*argv: str) -> None:
-    subprocess.run(["git", *argv], check=True, capture_output=True)
 
 
 NUMBERS = """\

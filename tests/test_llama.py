@@ -2,14 +2,13 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import llama
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from llama import Gateway, Llama, Weights
 from scenes import FILE, read, row, table, write
 
@@ -113,7 +112,6 @@ def test_its_list_gives_the_aliases_and_nothing_else_is_known_of_a_model(plain: 
 
 # --- our commands ----------------------------------------------------------------------------
 
-PROGRAM = Path(sys.executable).with_name("fftdeploy")
 STAGING, PRODUCTION = "triage/staging", "triage/production"
 V1, V2, V3, NOBODY = "triage-v1", "triage-v2", "triage-v3", "nobody"
 POLICY = """\

@@ -3,14 +3,13 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from others import meanwhile
 from scenes import (
     COLD,
@@ -706,11 +705,10 @@ def test_C1_C2_processes_at_once_lose_nothing(sandbox: Sandbox, repo: Path) -> N
     """Those that asked while another wrote are refused or build upon it; 0 means recorded."""
     write(past("triage/staging", V7), past("chat/staging", V7))
     sandbox.fault("/v1/chat/completions", delay_s=0.8)
-    program = Path(sys.executable).with_name("fftdeploy")
     calls = [("triage/staging", V8), ("triage/staging", V9), ("chat/staging", V6)]
     running = [
         subprocess.Popen(
-            [program, "promote", target, "--model", model, "--yes"],
+            [PROGRAM, "promote", target, "--model", model, "--yes"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

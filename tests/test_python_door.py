@@ -13,7 +13,7 @@ import pytest
 from checkout import ROOT
 from command_line import Command, Result
 from gated import scene
-from scenes import V10
+from scenes import V8, V9, V10
 
 import fftdeploy
 from fftdeploy.commands.evaluate import Evaluations
@@ -22,8 +22,6 @@ from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.output.results import as_json
 from fftdeploy.sandbox import Sandbox
 
-V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
-V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 FILE = f"""version = 1
 
 [triage.production]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import terminal
-from command_line import Command, Result
-from gated import EXAMPLES, POLICY, PROGRAM, TARGET, evidence, promote, scene
+from command_line import PROGRAM, Command, Result
+from gated import EXAMPLES, POLICY, TARGET, evidence, promote, scene
 from proposals import Change, bring, commit
 from scenes import EVAL, FT, POLICY_FILE, V7, V8, V9, V10, hold, newest, past, write
 

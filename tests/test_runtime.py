@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scenes import V8, V9
 
 from fftdeploy import FftdeployError, Resolution, resolve
 from fftdeploy.cli.app import run
@@ -21,8 +22,6 @@ from fftdeploy.policy import profiles
 from fftdeploy.routing import runtime
 from fftdeploy.routing.runtime import FILE_NAME, find_file
 
-V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
-V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 VARIABLE = "FFTDEPLOY_MODEL_TRIAGE_PRODUCTION"
 PROFILE = 'system = "Be brief."\ntemperature = 0.5\n'
 SHA = profiles.parse(PROFILE.encode(), "short", "x").sha

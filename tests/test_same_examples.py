@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from command_line import Command
+from command_line import git as asked
 from gated import EXAMPLES, TARGET, evidence, promote, scene
 from proposals import Change, bring, commit
-from proposals import git as asked
 from scenes import V8, V10
 
 from fftdeploy.sandbox import Sandbox

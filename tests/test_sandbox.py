@@ -14,6 +14,7 @@ from typing import Any
 import openai
 import pytest
 from checkout import ROOT
+from scenes import RETIRED, SHUT
 
 from fftdeploy.sandbox import (
     ACME,
@@ -31,8 +32,6 @@ from fftdeploy.sandbox import (
 MINI = "gpt-4.1-mini-2025-04-14"
 LUNA = "gpt-6-luna"
 OLD = "ft:gpt-4o-mini-2024-07-18:acme:triage-mini:Old01"
-NANO = "ft:gpt-4.1-nano-2025-04-14:acme:triage-nano:Na01"
-RETIRED = "ft:gpt-3.5-turbo-1106:acme:triage-v5:Zy5"
 HELLO = [{"role": "user", "content": "Reply with OK."}]
 
 
@@ -127,7 +126,7 @@ NOT_FOUND = "model_not_found"
         (triage("other:Oth3r"), (403, NOT_FOUND, FORBIDDEN), (403, NOT_FOUND, FORBIDDEN)),
         (triage("soon:So0n"), (404, NOT_FOUND, MISSING), (404, NOT_FOUND, MISSING)),
         (RETIRED, (404, NOT_FOUND, DEPRECATED), (404, NOT_FOUND, DEPRECATED)),
-        (NANO, (200, None, ""), (404, NOT_FOUND, DEPRECATED)),
+        (SHUT, (200, None, ""), (404, NOT_FOUND, DEPRECATED)),
         ("text-embedding-3-small", (200, None, ""), (404, None, NOT_CHAT)),
         ("gpt-9", (404, NOT_FOUND, MISSING), (404, NOT_FOUND, MISSING)),
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from command_line import Command, Result
+from command_line import Command, Result, git
 from hostile_text import OUR_COMMAND, PAYLOADS, harmless, runner_commands
 from scenes import LUNA, POLICY, V7, V8, V9, V10, hold, past, table, write
 
@@ -38,10 +38,6 @@ def file(repo: Path) -> Path:
     write(past("triage/production", V7, V8, holds=[hold(V9)]), table("support/dev", LUNA, []))
     git("add", ".")
     return repo
-
-
-def git(*words: str | bytes) -> str:
-    return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout
 
 
 def add(name: str | bytes, text: str | bytes) -> None:
@@ -347,7 +343,7 @@ def test_only_what_git_tracks(file: Path, command: Command) -> None:
 
 
 def test_git_names_files_and_neither_links_nor_submodules(file: Path) -> None:
-    blob = git("hash-object", "-w", "deployments.toml").strip()
+    blob = git("hash-object", "-w", "deployments.toml")
     modes = {"run.sh": "100755", "link": "120000", "inner": "160000", "a*b": "100644"}
     for name, mode in modes.items():
         git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{name}")
@@ -434,7 +430,7 @@ def test_a_file_that_cannot_be_read_is_named(file: Path, command: Command) -> No
     """The name of a file is longer than the system allows: root may read everything else."""
     add("a.txt", V8)
     name = "x" * 300
-    blob = git("hash-object", "-w", "a.txt").strip()
+    blob = git("hash-object", "-w", "a.txt")
     git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
 
     assert found(command) == [("a.txt", 1, "literal-model"), (name, None, "unread")]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from command_line import Command, Result
-from proposals import TARGET, Change, commit, git
+from command_line import Command, Result, git
+from proposals import TARGET, Change, commit
 from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, past, row, table
 
 import fftdeploy

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from checkout import ROOT
 from command_line import Command
+from scenes import V8, V9
 
 from fftdeploy.policy import policy, profiles
 from fftdeploy.releases import deployments
@@ -28,8 +29,6 @@ FIRST = [
 ]
 GITHUB = [".github/workflows/fftdeploy.yml", ".pre-commit-config.yaml"]
 GITLAB = [".gitlab/fftdeploy.yml", ".gitlab-ci.yml", ".pre-commit-config.yaml"]
-V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
-V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -4,12 +4,11 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from itertools import count
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from november import target, write
 from scenes import GHOST, V8, V9, V10
 
@@ -46,9 +45,8 @@ def test_a_terminal_gets_cards_or_a_table_and_no_id_is_cut(
     write(repo, target("staging", V8, V9))
     environ = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
     parent, child = pty.openpty()
-    program = Path(sys.executable).with_name("fftdeploy")
     subprocess.run(
-        [program, "status"], stdout=child, stderr=subprocess.DEVNULL, env=environ, check=True
+        [PROGRAM, "status"], stdout=child, stderr=subprocess.DEVNULL, env=environ, check=True
     )
     os.close(child)
     shown = os.read(parent, 65536).decode().replace("\r\n", "\n")

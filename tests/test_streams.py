@@ -17,9 +17,9 @@ from io import FileIO
 from pathlib import Path
 
 import pytest
+from command_line import PROGRAM
 from scenes import V8, V9, past, write
 
-SCRIPT = str(Path(sys.executable).with_name("fftdeploy"))
 TARGET = "triage/production"
 PAGE = 4096
 UNBUFFERED, BUFFERED = {"PYTHONUNBUFFERED": "1"}, {"PYTHONUNBUFFERED": ""}
@@ -53,7 +53,7 @@ def started(
     os.set_blocking(writer, blocks)
     with FileIO(end) as reader:
         process = subprocess.Popen(
-            [SCRIPT, *argv], stdout=writer, stderr=subprocess.PIPE, env={**os.environ, **environ}
+            [PROGRAM, *argv], stdout=writer, stderr=subprocess.PIPE, env={**os.environ, **environ}
         )
         os.close(writer)
         watchdog = threading.Timer(60, process.kill)
@@ -81,7 +81,7 @@ def is_full(reader: FileIO) -> bool:
 @cache
 def whole(argv: tuple[str, ...], folder: Path) -> bytes:
     """Return all that a command prints in `folder`."""
-    done = subprocess.run([SCRIPT, *argv], cwd=folder, capture_output=True, check=True)
+    done = subprocess.run([PROGRAM, *argv], cwd=folder, capture_output=True, check=True)
     assert len(done.stdout) > PAGE
     return done.stdout
 
@@ -133,7 +133,7 @@ def test_J9_a_file_that_takes_a_part(
     file.write_bytes(b"-" * (1024 - 3))  # three bytes fit: the limit counts KiB
 
     done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 1; exec "$@" >>"$FILE"', "-", SCRIPT, *argv],
+        ["bash", "-c", 'ulimit -f 1; exec "$@" >>"$FILE"', "-", PROGRAM, *argv],
         capture_output=True,
         env={**os.environ, **environ, "FILE": str(file)},
         check=False,
@@ -205,7 +205,7 @@ def full_pipe() -> Iterator[int]:
 
 
 def test_J22_a_signal_during_the_imports_is_one_line(full_pipe: int) -> None:
-    argv = [SCRIPT, "status", "--offline"]
+    argv = [str(PROGRAM), "status", "--offline"]
     done = subprocess.run(
         argv, capture_output=True, text=True, env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
         check=True,
@@ -229,7 +229,7 @@ def test_J22_a_signal_during_the_imports_is_one_line(full_pipe: int) -> None:
 
 
 def test_J22_F8_json_is_one_document_even_then() -> None:
-    argv = [SCRIPT, "status", "--offline", "--json"]
+    argv = [str(PROGRAM), "status", "--offline", "--json"]
     with importing(argv, 60, subprocess.PIPE) as (process, _):
         process.send_signal(signal.SIGTERM)
         assert said(process) == ["error: stopped by SIGTERM; nothing was changed"]

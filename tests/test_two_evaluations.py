@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from checkout import SUPPORT
-from command_line import Command
+from command_line import PROGRAM, Command
 from evaluating import arm, make_run, numbered, utc_now
-from gated import PROGRAM, TARGET, evidence, paid, scene
+from gated import TARGET, evidence, paid, scene
 from scenes import V8, V9, V10
 
 from fftdeploy.errors import ConflictError

@@ -3,14 +3,13 @@
 import json
 import shlex
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from command_line import Command
+from command_line import Command, git
 from github_runner import ACTION, PULL_REQUEST, SHIPPED, Ran, Runner, steps_of, with_inputs
 from scenes import POLICY, V8, V9, V10, newest, past, write
 
@@ -275,11 +274,6 @@ def commit(*tables: str) -> None:
     write(*tables, policy=POLICY)
     git("add", ".")
     git("commit", "--quiet", "--message", "first")
-
-
-def git(*argv: str, folder: Path | None = None) -> str:
-    done = subprocess.run(["git", *argv], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def real_runner(tmp_path: Path, repo: Path, key: str, **contexts: str) -> Runner:

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from checkout import ROOT
+from scenes import V8, V9
 
 from fftdeploy.evaluation.evidence import evidence as evidence_module
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts
@@ -28,8 +29,6 @@ from fftdeploy.releases.deployments import Bundle
 from fftdeploy.sandbox import triage
 
 EXAMPLES = ROOT / "evals" / "triage.jsonl"
-V8 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
-V9 = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 BASE = "gpt-4.1-mini-2025-04-14"
 MADE_AT = datetime(2026, 11, 20, 15, 58, 12, tzinfo=UTC)
 BUNDLES = {

@@ -1,7 +1,6 @@
 """A repository in which a candidate waits for the gate, and the evidence about it."""
 
 import json
-import sys
 from pathlib import Path
 
 from checkout import ROOT
@@ -29,7 +28,6 @@ type = "json_fields"
 fields = { urgency = "exact", category = "exact", next_step = "casefold" }
 """
 TARGET = "triage/production"
-PROGRAM = Path(sys.executable).with_name("fftdeploy")
 
 
 def scene(live: str, candidate: str, *, policy: str = POLICY, examples: int = 67) -> bytes:

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 from checkout import ROOT
-from command_line import Command
+from command_line import Command, git
 from scenes import (
     FILE,
     POLICY_FILE,
@@ -60,11 +59,6 @@ owner = "support-ml"
 """
 UNSETTLED = POLICY.replace('slices = ["topic"]', 'slices = ["language"]')
 """By this one, 67 examples can't tell v9 from v8."""
-
-
-def git(*argv: str) -> str:
-    ended = subprocess.run(["git", *argv], check=True, capture_output=True, text=True)
-    return ended.stdout.strip()
 
 
 def commit(message: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import terminal
+from command_line import PROGRAM
 from terminal import Step
 
 from fftdeploy.evaluation.outputs import ModelOutput
@@ -20,7 +21,6 @@ from fftdeploy.evaluation.running.log_lines import (
     record_line,
 )
 
-PROGRAM = Path(sys.executable).with_name("fftdeploy")
 NOW = "2026-11-21T08:30:00+00:00"
 AT = "2026-11-21T08:30:00Z"
 PROMPT = "[q]uit [?] "
