@@ -6,8 +6,8 @@ import sys
 from world import model_id
 
 from fftdeploy.api.client.connection import Connection
-from fftdeploy.api.crowd import each
 from fftdeploy.api.settings import settings
+from fftdeploy.api.threads import each
 
 mode, models, at_once = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 known = settings(os.environ)

@@ -98,8 +98,8 @@ class Workspace:
         self, target: Target | None, bundle: Bundle, *, probe: bool = True, fresh: bool = False
     ) -> Question:
         """Ask about `bundle`, in `target` or to be, the way that it will be called."""
-        kin = target.models if target else frozenset[str]()
-        return Question(bundle.model, self.endpoint(bundle.profile), probe, kin, fresh)
+        project_models = target.models if target else frozenset[str]()
+        return Question(bundle.model, self.endpoint(bundle.profile), probe, project_models, fresh)
 
     def target(self, name: str) -> Target:
         """Return the target called `name`.
@@ -181,23 +181,23 @@ class Questions:
         for target in targets:
             for model in target.models | {target.model}:
                 self._users.setdefault(model, []).append(target)
-        self._kin: dict[tuple[str, ...], frozenset[str]] = {}
+        self._project_models: dict[tuple[str, ...], frozenset[str]] = {}
         self._known: dict[tuple[str, str], Question] = {}
 
     def about(self, bundle: Bundle) -> Question:
         """Return the question about `bundle`, which is the same for its model and endpoint."""
         key = (bundle.model, self.workspace.endpoint(bundle.profile))
         if key not in self._known:
-            self._known[key] = Question(*key, kin=self.kin(bundle.model))
+            self._known[key] = Question(*key, project_models=self.project_models(bundle.model))
         return self._known[key]
 
-    def kin(self, model: str) -> frozenset[str]:
+    def project_models(self, model: str) -> frozenset[str]:
         """Return the models of the releases of all targets that have `model`."""
         users = self._users[model]
         names = tuple(map(str, users))
-        if names not in self._kin:  # most often many models have the same users
-            self._kin[names] = frozenset().union(*(target.models for target in users))
-        return self._kin[names]
+        if names not in self._project_models:  # most often many models have the same users
+            self._project_models[names] = frozenset().union(*(target.models for target in users))
+        return self._project_models[names]
 
 
 def open_workspace(path: Path) -> Workspace:

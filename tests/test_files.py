@@ -21,7 +21,7 @@ import fftdeploy
 from fftdeploy import files, names
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError
 from fftdeploy.files import disk
-from fftdeploy.files.lock_holder import lock_holder
+from fftdeploy.files.lock_owner import lock_owner
 
 OLD = b'version = 1\n\n[triage.production]\nmodel = "ft:old"\n'
 NEW = OLD.replace(b"ft:old", b"ft:new")
@@ -559,7 +559,7 @@ time.sleep(60)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who holds a lock")
-def test_C4_C5_lock_holder_stopped_and_then_killed(
+def test_C4_C5_lock_owner_stopped_and_then_killed(
     file: Path, spawn: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
     holder = spawn(HOLD, file)
@@ -598,7 +598,7 @@ def test_rubbish_about_the_holder_only_shortens_the_message(
     (tmp_path / "locks").write_text(locks, encoding="latin-1")
     folder = os.stat_result((0o40755, 7, os.makedev(8, 1), 2, 0, 0, 0, 0, 0, 0))
 
-    words = lock_holder(folder, tmp_path)
+    words = lock_owner(folder, tmp_path)
 
     assert words == expected.replace("HOST", os.uname().nodename)
 
@@ -610,7 +610,7 @@ def test_C6_the_holders_command_is_printable_and_short(tmp_path: Path) -> None:
     (tmp_path / "4711" / "cmdline").write_bytes(b"evil\0\x1b[31m\0" + b"x" * 500)
     folder = os.stat_result((0o40755, 7, os.makedev(8, 1), 2, 0, 0, 0, 0, 0, 0))
 
-    words = lock_holder(folder, tmp_path)
+    words = lock_owner(folder, tmp_path)
 
     assert words == f"pid 4711 on {os.uname().nodename}, evil ?[31m {'x' * 109}"
 

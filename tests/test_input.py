@@ -12,7 +12,7 @@ from evaluated import evidence_of, graded, story
 from fault_server import KEY, FaultServer, chat_body, model_body, reply
 from scenes import V8, V9, V10, past, row, table, write
 
-from fftdeploy.api.client import wire
+from fftdeploy.api.client.response_parts import parse_body
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence import evidence
 from fftdeploy.formats import positions, strict_json, toml_reader
@@ -268,7 +268,7 @@ def test_J7_json_has_no_number_that_is_more_than_any_float(number: str) -> None:
     for text in (number, f'{{"a": [1, {number}]}}', f'{{"a": "{number}", "b": {number}}}'):
         with pytest.raises(strict_json.StrictError, match="a number out of range"):
             strict_json.loads(text)
-        assert wire.parse_body("application/json", text.encode())[0].endswith("out of range")
+        assert parse_body("application/json", text.encode())[0].endswith("out of range")
 
 
 def test_J7_json_numbers_that_fit_are_read() -> None:

@@ -56,7 +56,7 @@ DOORS = {
     "tomlkit": {"releases.edit"},
     "tomllib": {"formats"},
     "subprocess": {"git"},
-    "socket": {"sandbox", "files.lock_holder", "api.client"},
+    "socket": {"sandbox", "files.lock_owner", "api.client"},
     "http": {"sandbox"},
 }
 # The demo runs the commands that it shows, as a person would; a reviewer has an editor.

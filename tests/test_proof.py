@@ -134,7 +134,7 @@ def test_one_wait_for_the_whole_command(on: Scene) -> None:
 
     prover.prove(Q)
     before = len(on.api.log)
-    prover.prove(replace(Q, endpoint="chat", kin=frozenset({"x"})))
+    prover.prove(replace(Q, endpoint="chat", project_models=frozenset({"x"})))
 
     assert (sum(on.slept), len(on.api.log) - before) == (10, 2)
 
@@ -234,11 +234,11 @@ def test_a_past_date_in_the_table_proves_nothing_by_itself(on: Scene) -> None:
 
 
 DEAD = {
-    # the model, its answer, what the list has, its kin; dead?
+    # the model, its answer, what the list has, the models of its project; dead?
     "own-date-past": (MODEL, good_model(shutdown_date="2026-11-01"), [], (), True),
-    "sees-kin": (MODEL, missing(), [OLDER], (OLDER,), True),
+    "sees-project": (MODEL, missing(), [OLDER], (OLDER,), True),
     "sees-same-organisation": (MODEL, missing(), [OTHER_TASK], (), True),
-    "sees-kin-of-other-organisation": (MODEL, missing(), [STRANGER], (STRANGER,), True),
+    "sees-project-of-other-organisation": (MODEL, missing(), [STRANGER], (STRANGER,), True),
     "sees-strangers": (MODEL, missing(), [STRANGER], (), False),
     "sees-base-models-only": (MODEL, missing(), ["gpt-6-luna"], ("gpt-6-luna",), False),
     "sees-nothing": (MODEL, missing(), [], (), False),
@@ -246,18 +246,18 @@ DEAD = {
     "404-without-code": (MODEL, error(404, None), [OLDER], (OLDER,), False),
     "403": (MODEL, error(403, "model_not_found"), [OLDER], (OLDER,), False),
     "500": (OCTOBER, error(500, None), [OLDER], (OLDER,), False),
-    "retired-and-sees-kin": (MODEL, missing("has been deprecated"), [OLDER], (OLDER,), True),
+    "retired-and-sees-project": (MODEL, missing("has been deprecated"), [OLDER], (OLDER,), True),
 }
 
 
 @pytest.mark.parametrize("row", DEAD)
 def test_dead(on: Scene, row: str) -> None:
-    model, answer, listed, kin, dead = DEAD[row]
+    model, answer, listed, project_models, dead = DEAD[row]
     on.api.retrieve(answer, model=model)
     on.api.probe(answer)
     on.api.listing(*[model_body(id=name) for name in listed])
 
-    readiness = on.prover().prove(Question(model, kin=frozenset(kin)))
+    readiness = on.prover().prove(Question(model, project_models=frozenset(project_models)))
 
     assert (readiness.dead, readiness.is_ready) == (dead, False)
 
@@ -266,7 +266,7 @@ def test_a_list_that_fails_makes_nobody_dead(on: Scene) -> None:
     on.api.retrieve(missing())
     on.api.script("GET", "/v1/models", error(503, None))
 
-    readiness = on.prover().prove(replace(Q, kin=frozenset({OLDER})))
+    readiness = on.prover().prove(replace(Q, project_models=frozenset({OLDER})))
 
     assert (readiness.state, readiness.code, readiness.dead) == ("not-ready", "missing", False)
 

@@ -10,7 +10,7 @@ from fault_server import KEY, FaultServer, Reply, close_at_once, error, hang, re
 
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.client.plain import PlainClient
-from fftdeploy.api.client.wire import duration_s, rate_limits
+from fftdeploy.api.client.response_parts import duration_s, rate_limits
 from fftdeploy.api.settings import settings
 from fftdeploy.errors import PolicyError
 from fftdeploy.evaluation.arms import Arm

@@ -35,17 +35,18 @@ class Listing:
         """Return the names by which `model` may answer, as far as the list says."""
         return self.own_names.get(model, frozenset())
 
-    def shows_kin(self, model: str, kin: frozenset[str]) -> bool:
+    def shows_project(self, model: str, project_models: frozenset[str]) -> bool:
         """Whether it shows that the key is of the project that `model` was in.
 
-        Another fine-tune of the same organisation shows it, or another among `kin`, the models of
-        the target; a base model does not, since every key sees it.
+        Another fine-tune of the same organisation shows it, or another of `project_models`, which
+        are those of the target's releases; a base model does not, since every key sees it.
         """
         organisation = retirement.organisation_of(model)
         for name in self.models:
             if name == model or not name.startswith("ft:"):
                 continue
-            if name in kin or (organisation and retirement.organisation_of(name) == organisation):
+            is_same = organisation and retirement.organisation_of(name) == organisation
+            if is_same or name in project_models:
                 return True
         return False
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from fftdeploy.api import job_asking, jobs
 from fftdeploy.api.answers import Answer, JobResult
 from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker, Clock, quiet, system_clock
-from fftdeploy.api.crowd import each
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
 from fftdeploy.api.listing import Listing, read_listing
 from fftdeploy.api.readiness import (
@@ -25,6 +24,7 @@ from fftdeploy.api.readiness import (
     waited,
     wants_base,
 )
+from fftdeploy.api.threads import each
 from fftdeploy.api.verdicts import (
     NO_API,
     NO_LIST,
@@ -58,8 +58,8 @@ class Question:
     endpoint: str = "chat"
     """`chat` or `responses`: where the profile sends its requests."""
     probe: bool = True
-    kin: frozenset[str] = frozenset()
-    """Models of the target's releases: seeing another shows that the key is the right one."""
+    project_models: frozenset[str] = frozenset()
+    """Models of the target's releases: seeing another shows that the key is of the same project."""
     fresh: bool = False
     """Whether its job finished less than an hour ago, so that a 404 is asked about again."""
 
@@ -148,7 +148,7 @@ class Prover:
         )
 
     def check_listed(
-        self, models: Iterable[str], kin: Mapping[str, frozenset[str]] | None = None
+        self, models: Iterable[str], project_models: Mapping[str, frozenset[str]] | None = None
     ) -> dict[str, Readiness]:
         """Look models up in one list, and retrieve only those that it lacks; nothing is probed.
 
@@ -164,9 +164,13 @@ class Prover:
             return {name: from_verdict(name, verdict, answer, self.where) for name in names}
         known = {name: self._listed_facts(name, listing.models) for name in names}
         found = {name: self._judge(facts) for name, facts in known.items() if facts}
-        kin = kin or {}
+        project_models = project_models or {}
         none = frozenset[str]()
-        unseen = [Question(n, probe=False, kin=kin.get(n, none)) for n in names if n not in found]
+        unseen = [
+            Question(n, probe=False, project_models=project_models.get(n, none))
+            for n in names
+            if n not in found
+        ]
         asked = each(unseen, lambda question: self._prove(question, deadline), self.concurrency)
         found |= {question.model: readiness for question, readiness in asked.items()}
         return {name: found[name] for name in names}
@@ -290,7 +294,7 @@ class Prover:
         answers = (facts.retrieved, facts.probed)
         unknown = any(answer and answer.is_unknown_model for answer in answers)
         if unknown and not readiness.dead:
-            seen = self._listing(deadline).shows_kin(facts.model, question.kin)
+            seen = self._listing(deadline).shows_project(facts.model, question.project_models)
             return replace(facts, kin_seen=seen)
         return facts
 

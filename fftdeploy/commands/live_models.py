@@ -21,10 +21,12 @@ class LiveModels:
 
     def look_up(self, answering: set[str]) -> dict[str, Readiness]:
         """Look all of them up in the list; those of the targets `answering` must answer."""
-        kin = {target.model: self.questions.kin(target.model) for target in self.targets}
-        listed = self.prover.check_listed(kin, kin)
+        project_models = {
+            target.model: self.questions.project_models(target.model) for target in self.targets
+        }
+        listed = self.prover.check_listed(project_models, project_models)
         found = {str(target): listed[target.model] for target in self.targets}
-        self._suspect_the_key(found, kin)
+        self._suspect_the_key(found, project_models)
         return found | self.prove([t for t in self.targets if str(t) in answering])
 
     def prove(self, targets: list[Target] | None = None) -> dict[str, Readiness]:
@@ -38,12 +40,12 @@ class LiveModels:
         return {name: proved[question] for name, question in questions.items()}
 
     def _suspect_the_key(
-        self, found: dict[str, Readiness], kin: Mapping[str, frozenset[str]]
+        self, found: dict[str, Readiness], project_models: Mapping[str, frozenset[str]]
     ) -> None:
         """Where a key can use no model of a target at all, doubt the key and not the models."""
         missing = [t for t in self.targets if _is_missing(found[str(t)]) and t.models - {t.model}]
         others = {
-            model: kin.get(model, frozenset[str]())
+            model: project_models.get(model, frozenset[str]())
             for target in missing
             for model in sorted(target.models - {target.model})
         }

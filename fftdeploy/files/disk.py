@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from fftdeploy.errors import ConfigError, ConflictError
-from fftdeploy.files.lock_holder import lock_holder
+from fftdeploy.files.lock_owner import lock_owner
 
 # Short and fixed: no name beside a legal one is too long, and what a killed run has left is
 # found and removed under the lock by the next one.
@@ -97,7 +97,7 @@ def lock(folder: int, path: Path, wait_s: float) -> None:
             ) from error
         time.sleep(_POLL_S)
     raise ConflictError(
-        f"{shown(path)} is locked by {lock_holder(os.fstat(folder))}; waited {wait_s:g} s",
+        f"{shown(path)} is locked by {lock_owner(os.fstat(folder))}; waited {wait_s:g} s",
         hint="run it again when that one has finished",
         code="locked",
     )

@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # a change that no gate asks about pays for none of it
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
     from fftdeploy.pull_request.base_ref import BaseRef
 
-Standing = Literal["base", "this job", "claimed", "re-run"]
+SeenBy = Literal["base", "this job", "claimed", "re-run"]
+"""Who saw the run that made evidence; `claimed` where nobody did that we know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class ProposedEvidence:
     bar: "Callable[[Workspace, str], QualityBar]"
     """What the policy of a workspace asks of the candidates of a target."""
     environ: Mapping[str, str]
-    found: dict[tuple[str, int], tuple["Stored", Standing]] = field(default_factory=dict)
+    found: dict[tuple[str, int], tuple["Stored", SeenBy]] = field(default_factory=dict)
     """Target and number of a release -> its evidence, and who saw it made."""
     made_again: set[tuple[str, str]] = field(default_factory=set)
     """Task and ID of claimed evidence in the place of which there is other evidence now."""
@@ -104,7 +105,7 @@ class ProposedEvidence:
             wrong = "there is no such file" if error.code == "missing" else error.message
             yield self._about(change, "evidence", f"evidence {evidence[:12]}: {wrong}")
             return
-        standing = self._standing(stored)
+        standing = self._seen_by(stored)
         self.found[str(change.target), release.n] = stored, standing
         # Whatever else the change goes through: what it replaces is what the base has live.
         question = bar.question(release.bundle, bar.baseline)
@@ -153,7 +154,7 @@ class ProposedEvidence:
             except FftdeployError as error:
                 yield self._beside(path, "evidence", error.message, "error")
                 continue
-            if self._standing(stored) == "claimed":
+            if self._seen_by(stored) == "claimed":
                 is_harmless = stored.verdict.ruling == "fail" or self.trust.accept_claimed
                 said = f"evidence {stored.short} ({stored.verdict.ruling}) comes with this change"
                 severity: Literal["error", "notice"] = "notice" if is_harmless else "error"
@@ -208,7 +209,7 @@ class ProposedEvidence:
         hint = f"fftdeploy check --base {self.base.ref} --rerun, or --accept-claimed"
         return self._about(change, "claimed", message, hint)
 
-    def _standing(self, stored: "Stored") -> Standing:
+    def _seen_by(self, stored: "Stored") -> SeenBy:
         """Say who saw the run: whoever merged the base, this job, or nobody that we know."""
         from fftdeploy.evaluation.running.run_log import read_header
 

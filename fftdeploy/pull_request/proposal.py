@@ -13,7 +13,7 @@ from fftdeploy.pull_request import change_rules, changes, second_files
 from fftdeploy.pull_request.base_ref import BaseRef
 from fftdeploy.pull_request.change_rules import ChangeFacts
 from fftdeploy.pull_request.changes import TargetChange
-from fftdeploy.pull_request.evidence import ProposedEvidence, Standing
+from fftdeploy.pull_request.evidence import ProposedEvidence, SeenBy
 from fftdeploy.pull_request.removed import removed_records
 from fftdeploy.pull_request.second_files import Elsewhere
 from fftdeploy.releases.deployments import Bundle, Release, Target
@@ -169,7 +169,7 @@ class Proposal:
             return True
         return old is not None and live_bundle(old, then.sha) == bundle
 
-    def evidence_of(self, change: TargetChange) -> "tuple[Stored | None, Standing | None]":
+    def evidence_of(self, change: TargetChange) -> "tuple[Stored | None, SeenBy | None]":
         """Return the evidence that was judged with a change, and who saw it made."""
         if change.release is None or self.evidence is None:
             return None, None

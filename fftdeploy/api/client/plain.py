@@ -13,9 +13,9 @@ from yarl import URL
 from fftdeploy.api.client import incoming, outgoing, reading
 from fftdeploy.api.client.incoming import Intake, Received
 from fftdeploy.api.client.outgoing import ENDPOINTS, HttpRequest
+from fftdeploy.api.client.response_parts import scrubber
 from fftdeploy.api.client.stopwatch import Stopwatch
-from fftdeploy.api.client.wire import scrubber
-from fftdeploy.api.crowd import begin
+from fftdeploy.api.threads import begin
 from fftdeploy.errors import ConfigError
 
 if TYPE_CHECKING:

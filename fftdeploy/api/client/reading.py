@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import DEPRECATION_HEADERS, Answer, error_fields, plain
-from fftdeploy.api.client.wire import (
+from fftdeploy.api.client.response_parts import (
     http_date,
     may_quote,
     parse_body,

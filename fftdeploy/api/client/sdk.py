@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from fftdeploy.api.client import incoming, outgoing, reading
 from fftdeploy.api.client.incoming import Intake
-from fftdeploy.api.client.wire import scrubber
-from fftdeploy.api.crowd import begin
+from fftdeploy.api.client.response_parts import scrubber
+from fftdeploy.api.threads import begin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

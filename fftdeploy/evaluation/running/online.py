@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from fftdeploy.api.client.plain import PlainClient
-from fftdeploy.api.crowd import begin
 from fftdeploy.api.settings import Settings
+from fftdeploy.api.threads import begin
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running.execution import Execution, Progress
 from fftdeploy.evaluation.running.run import Run

@@ -1,6 +1,6 @@
-"""Bytes and headers from outside -> values: strict JSON, HTTP dates, and the key struck out.
+"""Reads the parts of a response into values: strict JSON, HTTP dates, and the key struck out.
 
-Pure.  Anything that Python's own readers take and a careful one would not is refused here.
+Anything that Python's own readers take and a careful one would not is refused here.
 """
 
 from __future__ import annotations

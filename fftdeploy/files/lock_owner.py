@@ -12,7 +12,7 @@ from pathlib import Path
 UNKNOWN = "another process"
 
 
-def lock_holder(folder: os.stat_result, proc: Path = Path("/proc")) -> str:
+def lock_owner(folder: os.stat_result, proc: Path = Path("/proc")) -> str:
     """Describe the process that has locked `folder`: pid, host, since when, command."""
     try:
         pid = _locker(folder, (proc / "locks").read_text(encoding="ascii", errors="replace"))
