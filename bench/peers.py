@@ -1,8 +1,9 @@
-"""An evaluation against the same one by promptfoo: `python bench/peers.py [--peers FOLDER]`.
+"""An evaluation against the same one by its neighbours: `python bench/peers.py [--peers FOLDER]`.
 
-Whole commands, in turn, on one local server whose answers are known, in a network namespace that
-has loopback alone.  A first round, in which the server answers one order in a hundred wrongly, is
-not timed: every side has to find those, and none after that.
+Two models answer the same examples.  Whole commands, in turn, on one local server whose answers
+are known, in a network namespace that has loopback alone.  A first round, in which the server
+answers one order in a hundred wrongly, is not timed: every side has to find those, and none after
+that.
 """
 
 import argparse
@@ -27,16 +28,26 @@ from measure import FFTDEPLOY, PYTHON, Row, Size, environment, full
 from peers_server import answer, question
 
 EXAMPLES = 1000
+LIVE, CANDIDATE = ARMS = ("bench-old", "bench")
 DELAY_S = 0.2
 AT_ONCE = 50
 WRONG = 0.01
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 PEERS = CACHE / "fftdeploy-peers"
+_Command = tuple[list[str], dict[str, str]]
+_Ended = subprocess.CompletedProcess[str]
 NAMED = {
     "ours": "`fftdeploy eval`",
+    "llmshift": "`llmshift compare`",
     "default": "`promptfoo eval`",
     "best": "`promptfoo eval --no-write`, no logs, no scheduler",
 }
+_LIVE = f"""version = 1
+
+[bench.production]
+model = "{LIVE}"
+profile = "bench"
+"""
 _GATE = """version = 1
 order = ["production"]
 
@@ -49,6 +60,22 @@ threshold = 0.5
 type = "string_check"
 operation = "eq"
 """
+INSTALLED = {
+    "llmshift": (
+        ("llmshift/bin/llmshift",),
+        "python3 -m venv {0}/llmshift && {0}/llmshift/bin/pip install llmshift==0.1.4",
+    ),
+    "promptfoo": (
+        ("node_modules/.bin/node", "node_modules/.bin/promptfoo"),
+        "npm install --prefix {0} promptfoo@0.123 node@26",
+    ),
+}
+"""The programs of each peer below its folder, and what puts them there."""
+
+_OF = {"llmshift": "llmshift", "default": "promptfoo", "best": "promptfoo"}
+_BARS = {"llmshift": 1.0, "default": 1 / 2.2, "best": None}
+"""The most of each side's time that ours may take."""
+
 _QUIET = {
     **dict.fromkeys(
         (
@@ -83,10 +110,12 @@ class Run:
 
 
 def bench(folder: Path, runs: int, size: Size, peers: Path = PEERS) -> list[Row]:
-    """Return each side's wall time over the ideal, and what promptfoo takes longer."""
+    """Return each side's wall time over the ideal, and what each peer takes longer."""
     alone = _loopback_alone()
-    missing = _missing(peers) or ("" if alone else "no network namespaces here")
-    sides = ["ours"] if missing else list(NAMED)
+    missing = {name: _missing(peers, name) for name in INSTALLED}
+    if not alone:
+        missing = dict.fromkeys(missing, "no network namespaces here")
+    sides = [side for side in NAMED if side == "ours" or not missing[_OF[side]]]
     examples = size(EXAMPLES)
     command = [*alone, PYTHON, __file__, "--peers", str(peers), "--runs", str(runs)]
     command += ["--examples", str(examples), "--inside", str(folder), *sides]
@@ -96,21 +125,22 @@ def bench(folder: Path, runs: int, size: Size, peers: Path = PEERS) -> list[Row]
         for side, measured in json.loads(ended.stdout).items()
     }
     rows = [_over_ideal(side, measured, examples) for side, measured in found.items()]
-    if missing:
-        return [*rows, Row(NAMED["default"], float("nan"), None, note=missing)]
-    bars = {"default": 0.5, "best": None}
-    return rows + [_against(side, found, bar) for side, bar in bars.items()]
+    lacking = {side: missing[_OF[side]] for side in _BARS if side not in found}
+    rows += [Row(NAMED[side], float("nan"), None, note=why) for side, why in lacking.items()]
+    return rows + [_against(side, found, bar) for side, bar in _BARS.items() if side in found]
 
 
 def _over_ideal(side: str, runs: Sequence[Run], examples: int) -> Row:
-    ideal_s = examples / AT_ONCE * DELAY_S
+    asked = len(ARMS) * examples
+    ideal_s = asked / AT_ONCE * DELAY_S
     walls = sorted(run.wall_s for run in runs)
     cpu, held = (median(getattr(run, key) for run in runs) for key in ("cpu_s", "held_s"))
     return Row(
-        f"{NAMED[side]}: {examples:,} examples at 200 ms, 50 at once, / the ideal {ideal_s:g} s",
+        f"{NAMED[side]}: 2 x {examples:,} at 200 ms, 50 at once, / the ideal {ideal_s:g} s",
         median(walls) / ideal_s,
+        1.12 if side == "ours" else None,
         note=f"{median(walls):.2f} s ({walls[0]:.2f} to {walls[-1]:.2f}), "
-        f"CPU {cpu:.2f} s; held up {held * 1000:.1f} ms",
+        f"CPU {cpu:.2f} s, {cpu / asked * 1000:.2f} ms a request; held up {held * 1000:.1f} ms",
     )
 
 
@@ -124,11 +154,12 @@ def _against(side: str, found: Mapping[str, Sequence[Run]], bar: float | None) -
     )
 
 
-def _missing(peers: Path) -> str:
-    """Say how to install promptfoo, with a Node that is new enough; nothing where it is."""
-    if all((peers / "node_modules/.bin" / name).exists() for name in ("node", "promptfoo")):
+def _missing(peers: Path, name: str) -> str:
+    """Say how to install a peer, with a Node that is new enough; nothing where it is."""
+    programs, how = INSTALLED[name]
+    if all((peers / program).exists() for program in programs):
         return ""
-    return f"not installed: `npm install --prefix {peers} promptfoo@0.123 node@26`"
+    return f"not installed: `{how.format(peers)}`"
 
 
 def _loopback_alone() -> list[str]:
@@ -160,17 +191,19 @@ def inside(
 
 
 def _repository(folder: Path, examples: int) -> None:
-    (folder / "deployments.toml").write_text("version = 1\n")
+    (folder / "deployments.toml").write_text(_LIVE)
     (folder / "fftdeploy.toml").write_text(_GATE)
     (folder / "profiles").mkdir()
     (folder / "profiles/bench.toml").write_text("temperature = 0\n")
-    with (folder / "bench.jsonl").open("w") as file:
+    with (folder / "bench.jsonl").open("w") as ours, (folder / "shift.jsonl").open("w") as shift:
         for order in range(examples):
-            turns = [
-                {"role": "user", "content": question(order)},
-                {"role": "assistant", "content": answer(order)},
-            ]
-            file.write(json.dumps({"id": f"e-{order:06}", "messages": turns}) + "\n")
+            name = {"id": f"e-{order:06}"}
+            asked = {"role": "user", "content": question(order)}
+            agreed = {"role": "assistant", "content": answer(order)}
+            ours.write(json.dumps({**name, "messages": [asked, agreed]}) + "\n")
+            sent = {"messages": [asked], "params": {"temperature": 0}}
+            checks = [{"type": "equals", "value": answer(order)}]
+            shift.write(json.dumps({**name, "input": sent, "checks": checks}) + "\n")
 
 
 def _run(side: str, folder: Path, peers: Path, examples: int, wrong: int) -> Run:
@@ -180,18 +213,15 @@ def _run(side: str, folder: Path, peers: Path, examples: int, wrong: int) -> Run
     """
     counts: dict[str, float] = {}
     with _serving(wrong, counts) as url:
-        if side == "ours":
-            command, environ = _ours(folder, url)
-        else:
-            command, environ = _theirs(folder, peers, url, examples, best=side == "best")
+        command, environ = _COMMANDS[side](folder, peers, url, examples)
         cpu, started = _cpu_s(), time.perf_counter()
         ended = subprocess.run(
             command, cwd=folder, env=environ, capture_output=True, text=True, check=False
         )
         wall, cpu = time.perf_counter() - started, _cpu_s() - cpu
-    passed, failed = _by_ours(ended) if side == "ours" else _by_theirs(ended, wrong)
-    assert (passed, failed) == (examples - wrong, wrong), (side, ended.stdout, ended.stderr)
-    assert counts["requests"] == counts["orders"] == examples, (side, counts)
+    found = _FINDINGS[side](folder, ended)
+    assert found == (examples - wrong, wrong), (side, found, ended.stdout, ended.stderr)
+    assert counts["requests"] == counts["different"] == len(ARMS) * examples, (side, counts)
     if examples == EXAMPLES:
         assert counts["at_once"] == AT_ONCE, (side, counts)
         assert DELAY_S <= counts["least_s"] <= counts["median_s"] < 1.1 * DELAY_S, (side, counts)
@@ -221,45 +251,66 @@ def _serving(wrong: int, counts: dict[str, float]) -> Iterator[str]:
             process.wait(10)
 
 
-def _ours(folder: Path, url: str) -> tuple[list[str], dict[str, str]]:
+def _ours(folder: Path, _: Path, url: str, __: int) -> _Command:
     shutil.rmtree(folder / ".fftdeploy", ignore_errors=True)  # answers and evidence of a run before
-    known = {"OPENAI_API_KEY": "sk-sandbox", "OPENAI_BASE_URL": url}
-    command = [FFTDEPLOY, "eval", "bench/production", "bench@bench", "--json"]
-    return [*command, "--concurrency", str(AT_ONCE)], environment(folder, **known)
+    command = [FFTDEPLOY, "eval", "bench/production", f"{CANDIDATE}@bench", "--json"]
+    return [*command, "--concurrency", str(AT_ONCE)], _asking(folder, url)
 
 
-def _by_ours(ended: subprocess.CompletedProcess[str]) -> tuple[int, int]:
-    """Return how many passed and failed, as our command says it."""
+def _asking(folder: Path, url: str) -> dict[str, str]:
+    return environment(folder, OPENAI_API_KEY="sk-sandbox", OPENAI_BASE_URL=url)
+
+
+def _by_ours(_: Path, ended: _Ended) -> tuple[int, int]:
+    """Return how many of either model passed and failed, as our command says it."""
     assert ended.returncode == 0, ended.stderr
-    arm = json.loads(ended.stdout)["evaluations"][0]["verdict"]["arms"][0]
-    return arm["passed"], arm["n"] - arm["passed"]
+    arms = json.loads(ended.stdout)["evaluations"][0]["verdict"]["arms"]
+    ((passed, n),) = {(arm["passed"], arm["n"]) for arm in arms}
+    assert len(arms) == len(ARMS)
+    return passed, n - passed
 
 
-def _theirs(
-    folder: Path, peers: Path, url: str, examples: int, *, best: bool
-) -> tuple[list[str], dict[str, str]]:
-    """Return the command for the same evaluation; its database is kept, and with it made once.
+def _llmshift(folder: Path, peers: Path, url: str, _: int) -> _Command:
+    """Return the command for the same evaluation, with no cache and one report."""
+    command = [str(peers / "llmshift/bin/llmshift"), "compare", "--to", f"openai:{CANDIDATE}"]
+    command += ["--baseline-model", f"openai:{LIVE}", "--tests", "shift.jsonl", "--no-cache"]
+    command += ["--concurrency", str(AT_ONCE), "--no-report", "--json", "shift.json"]
+    return command, _asking(folder, url)
 
-    At its `best` it writes a file in the place of the database, has no log and no scheduler, and
-    keeps compiled code as Python does.
-    """
+
+def _by_llmshift(folder: Path, ended: _Ended) -> tuple[int, int]:
+    """Return the same as LLMShift says it, which passes over what both models fail."""
+    assert ended.returncode == 0, ended.stderr
+    checked = json.loads((folder / "shift.json").read_text())["summary"]["by_check"]["equals"]
+    assert not {*checked} - {"pass", "skip"}, checked
+    return checked["pass"], checked.get("skip", 0)
+
+
+def _promptfoo(folder: Path, peers: Path, url: str, examples: int) -> _Command:
+    """Return the command for the same evaluation; its database is kept, and with it made once."""
     path = folder / "promptfooconfig.json"
     path.write_text(json.dumps(_their_config(url, examples)))
     programs = peers / "node_modules/.bin"
     command = [str(programs / "node"), str(programs / "promptfoo"), "eval", "-c", str(path)]
     command += ["-j", str(AT_ONCE), "--no-cache", "--no-share", "--no-table", "--no-progress-bar"]
-    environ = environment(folder, **_QUIET, PROMPTFOO_CONFIG_DIR=str(folder / "promptfoo"))
-    if best:
-        command += ["--no-write", "-o", str(folder / "results.json")]
-        environ |= _BEST | {"NODE_COMPILE_CACHE": str(folder / "compiled")}
-    return command, environ
+    return command, environment(folder, **_QUIET, PROMPTFOO_CONFIG_DIR=str(folder / "promptfoo"))
+
+
+def _promptfoo_at_its_best(folder: Path, peers: Path, url: str, examples: int) -> _Command:
+    """Return what writes a file in the place of the database, with no log and no scheduler.
+
+    It keeps compiled code as Python does.
+    """
+    command, environ = _promptfoo(folder, peers, url, examples)
+    more = _BEST | {"NODE_COMPILE_CACHE": str(folder / "compiled")}
+    return [*command, "--no-write", "-o", str(folder / "results.json")], environ | more
 
 
 def _their_config(url: str, examples: int) -> dict[str, object]:
     settings = {"apiBaseUrl": url, "apiKey": "sk-sandbox", "temperature": 0}
     return {
         "prompts": [json.dumps([{"role": "user", "content": question("{{order}}")}])],
-        "providers": [{"id": "openai:chat:bench", "config": settings}],
+        "providers": [{"id": f"openai:chat:{name}", "config": settings} for name in ARMS],
         "tests": [
             {
                 "vars": {"order": str(order)},
@@ -270,21 +321,35 @@ def _their_config(url: str, examples: int) -> dict[str, object]:
     }
 
 
-def _by_theirs(ended: subprocess.CompletedProcess[str], wrong: int) -> tuple[int, int]:
-    """Return how many passed and failed, as promptfoo says it."""
-    assert ended.returncode == (100 if wrong else 0), ended.stderr  # 100: a test failed
+def _by_promptfoo(_: Path, ended: _Ended) -> tuple[int, int]:
+    """Return how many of either model passed and failed, as promptfoo says it of both."""
+    assert ended.returncode in {0, 100}, ended.stderr  # 100: a test failed
     found = re.search(
         r"([\d,]+) passed.*?([\d,]+) failed.*?([\d,]+) errors?", ended.stdout, re.DOTALL
     )
     assert found, ended.stdout
     passed, failed, errors = (int(each.replace(",", "")) for each in found.groups())
-    assert errors == 0
-    return passed, failed
+    assert errors == passed % len(ARMS) == failed % len(ARMS) == 0
+    return passed // len(ARMS), failed // len(ARMS)
+
+
+_COMMANDS = {
+    "ours": _ours,
+    "llmshift": _llmshift,
+    "default": _promptfoo,
+    "best": _promptfoo_at_its_best,
+}
+_FINDINGS = {
+    "ours": _by_ours,
+    "llmshift": _by_llmshift,
+    "default": _by_promptfoo,
+    "best": _by_promptfoo,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", type=Path, default=PEERS, help="where promptfoo is installed")
+    parser.add_argument("--peers", type=Path, default=PEERS, help="where the peers are installed")
     parser.add_argument("--runs", type=int, default=3, help="runs of each side")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help=argparse.SUPPRESS)
     parser.add_argument("--inside", nargs="+", help=argparse.SUPPRESS)

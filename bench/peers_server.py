@@ -1,9 +1,9 @@
 """A server that knows the right answers and keeps count: `peers_server.py DELAY_S WRONG`.
 
-Chat completions on loopback as in `fast_server`, but each answer is about the order that its
-request asks about, so that one from a cache, or one for another request, is wrong.  The orders
-below WRONG are answered wrongly.  It prints its address and, when its standard input ends, what
-it counted.
+Chat completions on loopback as in `fast_server`, but each answer is of the model and about the
+order that its request asks for, so that one from a cache, or one for another request, is wrong.
+The orders below WRONG are answered wrongly.  It prints its address and, when its standard input
+ends, what it counted.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from email.utils import formatdate
 from statistics import median
 
 _ORDER = re.compile(rb"order (\d+)")
-_MODEL = b'{"id": "bench", "object": "model", "created": 1763710000, "owned_by": "system"}'
+_ASKED = re.compile(rb'"model": ?"([^"]+)"|^get \S*/models/(\S+)')
 _HEAD = (
     b"HTTP/1.1 200 OK\r\ndate: " + formatdate(usegmt=True).encode() + b"\r\n"
     b"content-type: application/json\r\nx-request-id: req_bench\r\ncontent-length: %d\r\n\r\n%s"
@@ -30,12 +30,17 @@ def answer(order: object) -> str:
     return json.dumps({"urgency": "high", "category": "refund", "next_step": f"check {order}"})
 
 
-def completion(text: str) -> bytes:
+def model(name: str) -> bytes:
+    body = {"id": name, "object": "model", "created": 1763710000, "owned_by": "system"}
+    return json.dumps(body).encode()
+
+
+def completion(name: str, text: str) -> bytes:
     body = {
         "id": "chatcmpl-000000000000000000000001",
         "object": "chat.completion",
         "created": 1763710000,
-        "model": "bench",
+        "model": name,
         "choices": [
             {
                 "index": 0,
@@ -57,16 +62,16 @@ class World:
     def __init__(self, delay_s: float, wrong: int) -> None:
         self.delay_s = delay_s
         self.wrong = wrong
-        self.orders: list[int] = []
+        self.orders: list[tuple[str, int]] = []
         self.others = 0
         self.waits: list[float] = []
         self.under_way = self.at_once = 0
 
     def counts(self) -> dict[str, float]:
-        """Return how many asked about how many orders, or of anything else; delays in seconds."""
+        """Return how many asked, how many of them differ, and what else was asked; in seconds."""
         return {
             "requests": len(self.orders),
-            "orders": len(set(self.orders)),
+            "different": len(set(self.orders)),
             "others": self.others,
             "at_once": self.at_once,
             "least_s": min(self.waits, default=0),
@@ -97,25 +102,29 @@ class Server(asyncio.Protocol):
                 return
             body = bytes(self._received[head + 4 : end])
             del self._received[:end]
-            self._take(body)
+            self._take(body or lines[0])
 
-    def _take(self, body: bytes) -> None:
-        found = _ORDER.search(body)
+    def _take(self, asked: bytes) -> None:
+        """Hold up the body of a request, or the first line of one without."""
+        loop, world = asyncio.get_running_loop(), self._world
+        found, named = _ORDER.search(asked), _ASKED.search(asked)
+        name = (named[1] or named[2]).decode() if named else ""
         if found is None:  # about the model, or a trial message
-            self._world.others += 1
-            self._write(completion("OK") if body else _MODEL)
+            world.others += 1
+            about = model(name) if asked.startswith(b"get ") else completion(name, "OK")
+            loop.call_later(world.delay_s, self._write, about)
             return
-        loop, world, order = asyncio.get_running_loop(), self._world, int(found[1])
-        world.orders.append(order)
+        order = int(found[1])
+        world.orders.append((name, order))
         world.under_way += 1
         world.at_once = max(world.at_once, world.under_way)
-        loop.call_later(world.delay_s, self._answer, order, loop.time())
+        loop.call_later(world.delay_s, self._answer, name, order, loop.time())
 
-    def _answer(self, order: int, asked_at: float) -> None:
+    def _answer(self, name: str, order: int, asked_at: float) -> None:
         world = self._world
         world.under_way -= 1
         world.waits.append(asyncio.get_running_loop().time() - asked_at)
-        self._write(completion(answer(order if order >= world.wrong else -1)))
+        self._write(completion(name, answer(order if order >= world.wrong else -1)))
 
     def _write(self, body: bytes) -> None:
         if not self._transport.is_closing():

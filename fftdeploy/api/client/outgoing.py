@@ -31,6 +31,8 @@ IDLE_S = 30.0
 _SEGMENT = "!$&'()*+,;=:@"
 """What RFC 3986 lets stand in a segment of a path, beside letters and digits."""
 
+_OURS_ALONE = {"accept-encoding", "content-length", "transfer-encoding"}
+
 ENDPOINTS = {"chat": ("chat", "completions"), "responses": ("responses",)}
 """Where a model is asked, by the endpoint's name."""
 
@@ -68,9 +70,9 @@ class HttpRequest:
 
 
 def headers(settings: Settings) -> dict[str, str]:
-    """Return what every request says: the user's own headers go before ours, but for one.
+    """Return what every request says: the user's own headers go before ours, but for a few.
 
-    A body that is packed is refused, so that none may be asked for.
+    A body that is packed is refused, so that none may be asked for, and the length is the body's.
     """
     ours = {
         "Accept": "application/json",
@@ -83,7 +85,7 @@ def headers(settings: Settings) -> dict[str, str]:
     theirs = {name: value.reveal() for name, value in settings.headers}
     replaced = {name.lower() for name in theirs}
     said = {name: value for name, value in ours.items() if value and name.lower() not in replaced}
-    said |= {name: value for name, value in theirs.items() if name.lower() != "accept-encoding"}
+    said |= {name: value for name, value in theirs.items() if name.lower() not in _OURS_ALONE}
     return said | {"Accept-Encoding": "identity"}
 
 

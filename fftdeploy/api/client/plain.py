@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,7 +22,6 @@ from fftdeploy.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import SimpleNamespace
 
     from aiohttp.connector import Connection
 
@@ -35,13 +36,36 @@ class _BrokenOffError(aiohttp.ClientError):
     """The connection ended before the answer did; aiohttp would ask again by itself."""
 
 
-class _Response(aiohttp.ClientResponse):
+@dataclass(slots=True)
+class _Exchange:
+    """A body on its way out, and what its answer comes in on."""
+
+    content: bytes
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     socket: Any = None
 
+    def stop(self) -> None:
+        """Note that the answer is whole."""
+        self.stopwatch.stop(self.socket)
+
+
+_EXCHANGE: ContextVar[_Exchange] = ContextVar("exchange")
+
+
+class _Response(aiohttp.ClientResponse):
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        """Wait for the head of the answer, and remember what it comes on."""
-        if connection.transport is not None:
-            self.socket = connection.transport.get_extra_info("socket")
+        """Send the body after the head that has just gone out, and wait for the answer's head.
+
+        aiohttp would leave the body to a task, which Python before 3.12 begins when all that is
+        ready now is done: what many wait for at a time comes to go out at one time.
+        """
+        transport = connection.transport
+        if transport is not None and self.method != "CONNECT":  # that is for a proxy's eyes
+            exchange = _EXCHANGE.get()
+            exchange.socket = transport.get_extra_info("socket")
+            exchange.stopwatch.start()
+            if exchange.content:
+                transport.write(exchange.content)
         try:
             return await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
@@ -54,11 +78,6 @@ class _DaemonThreads(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run `fn` at once."""
         return begin(lambda: fn(*args, **kwargs))
-
-
-async def _note_sent(_: object, context: SimpleNamespace, __: object) -> None:
-    """Hear of a request's body before it is written."""
-    context.trace_request_ctx.start()
 
 
 class PlainClient:
@@ -81,8 +100,6 @@ class PlainClient:
         connector = aiohttp.TCPConnector(
             limit=max_connections, keepalive_timeout=outgoing.IDLE_S, ssl=outgoing.trust(settings)
         )
-        tracing = aiohttp.TraceConfig()
-        tracing.on_request_chunk_sent.append(_note_sent)
         self._session = aiohttp.ClientSession(
             connector=connector,
             headers=outgoing.headers(settings),
@@ -92,7 +109,6 @@ class PlainClient:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=outgoing.CONNECT_S),
             proxy=proxy,
             response_class=_Response,
-            trace_configs=[tracing],
             max_line_size=_FIELD_BYTES,
             max_field_size=_FIELD_BYTES,
         )
@@ -125,12 +141,12 @@ class PlainClient:
         await self._session.close()
 
     async def _exchange(self, request: HttpRequest, deadline: float, most_bytes: int) -> Received:
-        stopwatch = Stopwatch()
         url = URL(self.settings.base_url + request.path, encoded=True)
-        method, data = ("GET", None) if request.body is None else ("POST", request.content)
-        sending = self._session.request(
-            method, url, data=data, allow_redirects=False, trace_request_ctx=stopwatch
-        )
+        exchange = _Exchange(b"" if request.body is None else request.content)
+        _EXCHANGE.set(exchange)
+        method = "GET" if request.body is None else "POST"
+        length = {"Content-Length": str(len(exchange.content))} if exchange.content else None
+        sending = self._session.request(method, url, headers=length, allow_redirects=False)
         async with sending as response:
             intake = Intake(
                 response.status,
@@ -139,10 +155,10 @@ class PlainClient:
                 deadline=deadline,
             )
             # Not here, but in the moment of reading: the connection may be another's by now.
-            response.content.on_eof(lambda: stopwatch.stop(getattr(response, "socket", None)))
+            response.content.on_eof(exchange.stop)
             while not intake.is_over and (chunk := await response.content.readany()):
                 intake.take(chunk)
-        return intake.received(stopwatch.seconds)
+        return intake.received(exchange.stopwatch.seconds)
 
 
 class ThreadedClient:
