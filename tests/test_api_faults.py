@@ -7,7 +7,6 @@ where something hangs.
 import gzip
 import json
 import socket
-import ssl
 import threading
 import time
 import warnings
@@ -225,19 +224,12 @@ def test_D19_refused_port() -> None:
 TLS = {"D20-wrong-host": certificates.WRONG_HOST, "D20-expired": certificates.EXPIRED}
 
 
-def served(folder: Path, certificate: str) -> ssl.SSLContext:
-    (folder / "c.pem").write_text(certificate + certificates.KEY)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "c.pem")
-    return context
-
-
 @pytest.mark.parametrize("row", TLS)
 def test_certificate_of_a_trusted_signer_that_does_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
-    with FaultServer(tls=served(tmp_path, TLS[row])) as api:
+    with FaultServer(tls=certificates.served(tmp_path, TLS[row])) as api:
         readiness = prove(api)
 
         assert (readiness.state, readiness.code, api.log) == ("unverified", "tls", [])
@@ -246,7 +238,7 @@ def test_certificate_of_a_trusted_signer_that_does_not_fit(
 def test_D20_self_signed_unless_SSL_CERT_FILE_trusts_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FaultServer(tls=served(tmp_path, certificates.GOOD)) as api:
+    with FaultServer(tls=certificates.served(tmp_path, certificates.GOOD)) as api:
         before = prove(api)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
         after = prove(api)
@@ -259,7 +251,7 @@ def test_D20_both_variables_and_a_list_of_folders_are_believed(tmp_path: Path) -
     other.write_text(certificates.EXPIRED)
     (tmp_path / "84cfa336.0").write_text(certificates.GOOD)  # OpenSSL's hash of its name
     trusted = {"SSL_CERT_FILE": str(other), "SSL_CERT_DIR": f"/nowhere:{tmp_path}"}
-    with FaultServer(tls=served(tmp_path, certificates.GOOD)) as api:
+    with FaultServer(tls=certificates.served(tmp_path, certificates.GOOD)) as api:
         file_only = asked_once(api.url, SSL_CERT_FILE=str(other))
         both = asked_once(api.url, **trusted)
 

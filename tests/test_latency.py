@@ -1,7 +1,6 @@
 """J24: the latency that is told is the API's, however busy we are."""
 
 import socket
-import ssl
 import sys
 import time
 from pathlib import Path
@@ -119,11 +118,8 @@ def test_J24_from_the_body_out_to_the_last_byte_in() -> None:
 def test_J24_latency_is_the_sockets_below_tls_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "c.pem").write_text(certificates.GOOD + certificates.KEY)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "c.pem")
-    with SlowApi(tls=context) as api:
+    with SlowApi(tls=certificates.served(tmp_path, certificates.GOOD)) as api:
         p50, _ = told(tmp_path, api)
         own = median(api.took_ms)
     print(f"told {p50:.0f} ms, the server's own {own:.0f} ms")

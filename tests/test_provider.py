@@ -5,13 +5,15 @@ import logging
 import os
 import pickle
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import certificates
@@ -25,7 +27,9 @@ from fault_server import (
     chat_body,
     close_at_once,
     error,
+    good_model,
     hang,
+    model_body,
     reply,
 )
 
@@ -327,6 +331,101 @@ def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:
     )
     assert [entry.method for entry in api.log] == ["CONNECT"]
     assert sightings(str(api.log)) == []
+
+
+class Tunnel:
+    """A proxy that lets one connection through to `port`, and keeps what it can read of it."""
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None) -> None:
+        self.head = b""
+        self._to = port
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(5)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        near, _ = self._listener.accept()
+        if self._tls:
+            near = self._tls.wrap_socket(near, server_side=True)
+        with near, socket.create_connection(("127.0.0.1", self._to)) as far:
+            while b"\r\n\r\n" not in self.head:
+                self.head += near.recv(65536)
+            near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pump, args=[far, near])
+            back.start()
+            pump(near, far)
+            back.join(5)
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+@over_both
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_D41_a_proxy_lets_requests_through_and_reads_none(tmp_path: Path, scheme: str) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(certificates.GOOD + certificates.WRONG_HOST)
+    far = certificates.served(tmp_path, certificates.WRONG_HOST)  # it is other.example
+    near = certificates.served(tmp_path, certificates.GOOD) if scheme == "https" else None
+    with FaultServer(tls=far) as api, Tunnel(api.port, near) as proxy:
+        environ = {
+            "OPENAI_BASE_URL": "https://other.example/v1",
+            "HTTPS_PROXY": f"{scheme}://me:pa%40ss@127.0.0.1:{proxy.port}",
+            "SSL_CERT_FILE": str(trusted),
+        }
+        with connected(api, **environ) as connection:
+            answers = [
+                connection.retrieve(MODEL, 5),
+                connection.probe(MODEL, "chat", "max_tokens", 5),
+            ]
+
+    assert [answer.status for answer in answers] == [200, 200], answers
+    assert api.accepted == 1
+    head = proxy.head.decode()
+    assert head.startswith("CONNECT other.example:443 HTTP/1.1\r\n")
+    assert base64.b64encode(b"me:pa@ss").decode() in head
+    assert sightings(head) == []
+
+
+@over_both
+def test_an_answer_may_have_long_headers_and_its_cookies_are_not_kept(api: FaultServer) -> None:
+    headers = [("Set-Cookie", "a=b; Path=/"), ("Content-Security-Policy", "x" * 20_000)]
+    early = Reply("early", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + good_model().data)
+    api.retrieve(reply(body=model_body(), headers=headers), early)
+    with connected(api) as connection:
+        answers = [connection.retrieve(MODEL, 5) for _ in range(2)]
+
+    assert [answer.problem for answer in answers] == ["", ""]
+    assert "cookie" not in api.log[1].headers
+
+
+def test_D22_the_process_ends_although_a_name_is_looked_up_for_ever(over: str) -> None:
+    script = (
+        "import os, socket, time\n"
+        "from fftdeploy.api.client.connection import Connection\n"
+        "from fftdeploy.api.settings import settings\n"
+        "socket.getaddrinfo = lambda *_, **__: time.sleep(60)\n"
+        f"connection = Connection(settings(os.environ), is_plain={over == 'plain'})\n"
+        "print(connection.retrieve('m', 0.3).fault)\n"
+        "connection.close()"
+    )
+
+    done = run(script, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="https://slow.example/v1")
+
+    assert (done.stdout, done.stderr, done.returncode) == ("timeout\n", "", 0)
 
 
 @over_both

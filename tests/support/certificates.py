@@ -4,6 +4,9 @@ The key is no secret: it signs nothing but these three, which nobody trusts.  Th
 a clean machine may have no `openssl`.
 """
 
+import ssl
+from pathlib import Path
+
 KEY = """\
 -----BEGIN EC PRIVATE KEY-----
 MHcCAQEEIHCE6SPoJzOLAgsPWk4A9DPauPhOj9eGeBWR770ckTMPoAoGCCqGSM49
@@ -50,3 +53,11 @@ MEUCIDy9op/mBhzm6a+ujQte/dkmfha6W7A+PKvzbI4E/tTYAiEAtgebJH9pHijL
 Kc0l9ba9VAArTrAjI4iR5HF54pwvfj8=
 -----END CERTIFICATE-----
 """
+
+
+def served(folder: Path, certificate: str) -> ssl.SSLContext:
+    """Return what a server shows `certificate` with; it lies in `folder` from then on."""
+    (folder / "c.pem").write_text(certificate + KEY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "c.pem")
+    return context

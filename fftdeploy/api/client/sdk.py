@@ -14,6 +14,7 @@ from fftdeploy.api.client.response_parts import scrubber
 from fftdeploy.api.threads import begin
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
     import httpx2
@@ -108,10 +109,10 @@ class SdkClient:
             max_keepalive_connections=max_connections,
             keepalive_expiry=outgoing.IDLE_S,
         )
-        proxy = settings.proxy.reveal() if settings.proxy else None
+        trusted = outgoing.trust(settings)
         try:
             inner = httpx2.HTTPTransport(
-                verify=outgoing.trust(settings), limits=limits, proxy=proxy
+                verify=trusted, limits=limits, proxy=_proxy(settings, trusted)
             )
             transport = cast("httpx2.BaseTransport", Transport(inner))
             self._http = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
@@ -170,6 +171,17 @@ class SdkClient:
 
     def _read(self, response: httpx2.Response) -> Answer:
         return reading.read(response.extensions["received"], self._scrub, self._settings.kind)
+
+
+def _proxy(settings: Settings, trusted: ssl.SSLContext) -> httpx2.Proxy | None:
+    """Return the proxy; the certificate of one of https:// is believed as the host's is."""
+    import httpx2
+
+    if settings.proxy is None:
+        return None
+    address = settings.proxy.reveal()
+    is_encrypted = address.lower().startswith("https:")
+    return httpx2.Proxy(address, ssl_context=trusted if is_encrypted else None)
 
 
 def _is_refused(error: BaseException) -> bool:
