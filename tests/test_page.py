@@ -25,7 +25,7 @@ from fftdeploy.formats import strict_json
 from fftdeploy.output.page import page as page_module
 from fftdeploy.output.page.confusion import Asked, Confusion, Confusions, asked
 from fftdeploy.output.page.page import report_page
-from fftdeploy.output.page.template import Say
+from fftdeploy.output.page.template import Say, Template
 from fftdeploy.output.text_difference import Piece, compare
 
 VOID = {"meta", "br", "rect", "line", "circle", "input", "img", "link", "base", "hr"}
@@ -212,6 +212,21 @@ def test_control_text_that_is_not_escaped_is_found(monkeypatch: pytest.MonkeyPat
             wrong += 1
     print(f"not escaped: {len(elements)} tried, {wrong} wrong")
     assert wrong == len(elements) > 9
+
+
+def test_F1_holes_are_filled_escaped_and_named_where_nothing_is_for_them() -> None:
+    template = Template(
+        "<p>\n  {{#rows}}<b>{{name}}</b>{{/}}{{^rows}}none{{/}} {{n}}\n</p><i>{{&data}}</i>", {}
+    )
+    values = {"rows": [{"name": "<1>"}, {"name": "{{n}}"}], "n": 1234, "data": "</i><!--&"}
+
+    filled = template.filled(values, Say())
+
+    data = r'<i>"\u003c/i\u003e\u003c!--\u0026"</i>'
+    assert filled == f"<p><b>&lt;1&gt;</b><b>{{{{n}}}}</b> 1,234</p>{data}"
+    assert template.filled({**values, "rows": []}, Say()) == f"<p>none 1,234</p>{data}"
+    with pytest.raises(KeyError, match="n"):
+        template.filled({"rows": []}, Say())
 
 
 def test_without_the_log_how_it_was_graded_is_shown(
