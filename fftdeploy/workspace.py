@@ -224,7 +224,7 @@ def unknown_target(name: str, known: Deployments) -> UsageError:
 
 
 def select(known: Deployments, patterns: Iterable[str]) -> list[Target]:
-    """Return the targets that any of `patterns` names, in the order of the file.
+    """Return the targets that any of `patterns` names, a string being one, in the file's order.
 
     A pattern is a target, a task, a bare environment where there is one task, or a glob
     such as `*/production`.
@@ -241,7 +241,7 @@ def select(known: Deployments, patterns: Iterable[str]) -> list[Target]:
         for word in (target.task, *([target.environment] if has_one_task else ())):
             called.setdefault(word, set()).add(name)
     chosen: set[str] = set()
-    patterns = list(patterns)
+    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
     for pattern in patterns:
         found = called.get(pattern, set())
         if "*" in pattern:

@@ -53,6 +53,7 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     ),
     "check": (lambda: fftdeploy.check(probe=True), ("check", "--probe")),
     "status": (lambda: fftdeploy.status(["*/production"]), ("status", "*/production")),
+    "status, one": (lambda: fftdeploy.status("triage"), ("status", "triage")),
     "status, offline": (
         lambda: fftdeploy.status(["*/production"], offline=True, fail_on="dead"),
         ("status", "*/production", "--offline", "--fail-on", "dead"),
@@ -70,6 +71,7 @@ SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         ("diff", "triage/production", "triage/production"),
     ),
     "models": (fftdeploy.models, ("models",)),
+    "scan, one": (lambda: fftdeploy.scan("./deployments.toml"), ("scan", "deployments.toml")),
     "scan": (lambda: fftdeploy.scan(["deployments.toml"]), ("scan", "deployments.toml")),
     "schema": (lambda: fftdeploy.schema("policy"), ("schema", "policy")),
 }

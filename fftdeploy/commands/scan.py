@@ -27,8 +27,8 @@ _PYTHON = (".py", ".pyi", ".ipynb")
 class ScanOptions(Options):
     """What may be said to `scan`."""
 
-    paths: Sequence[str | Path] = field(default=(), kw_only=False)
-    """Files and folders; none for the repository of the deployments file."""
+    paths: str | Path | Sequence[str | Path] = field(default=(), kw_only=False)
+    """Files and folders, or one of them; none for the repository of the deployments file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ def run(context: Context, options: ScanOptions) -> Scanned:
         UsageError: There is no such path, or git did not say which files it has.
         ConfigError: The deployments file or the policy is not valid.
     """
-    return _Scan(context, [Path(path) for path in options.paths]).run()
+    paths = [options.paths] if isinstance(options.paths, str | Path) else options.paths
+    return _Scan(context, [Path(path) for path in paths]).run()
 
 
 scan = door(run, ScanOptions)

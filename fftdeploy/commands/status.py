@@ -28,8 +28,8 @@ _CONDITIONS = ("runway", "dead", "hand-edit", "no-rollback")
 class StatusOptions(Options):
     """What may be said to `status`."""
 
-    targets: Sequence[str] = field(default=(), kw_only=False)
-    """Targets, tasks, or globs such as `*/production`; none for all."""
+    targets: str | Sequence[str] = field(default=(), kw_only=False)
+    """Targets, tasks, or globs such as `*/production`, or one of them; none for all."""
     offline: bool = False
     fail_on: str = ""
     """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback`."""
