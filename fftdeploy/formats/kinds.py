@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from fftdeploy import names
 from fftdeploy.formats.document import Document, Path, text_problem
@@ -71,26 +71,34 @@ STRING = Kind(_text, {"type": "string"}, '"..."')
 
 
 def text(
-    problem: Callable[[str], str], *, named: bool = False, hint: str = "", **schema: Any
+    problem: Callable[[str], str],
+    subject: Literal["", "key", "value"] = "",
+    *,
+    hint: str = "",
+    wanted: str = "a string",
+    **schema: Any,
 ) -> Kind:
     """Return the kind of strings without a `problem`, which is a sentence of its own.
 
     Args:
         problem: Says what is wrong with a string; "" if nothing is.
-        named: Whether the sentence needs the key before it.
+        subject: What the sentence needs before it.
         hint: What to type instead.
+        wanted: What stands where another type does, for the message.
         schema: What JSON Schema says of such a string.
     """
+    is_text = of_type(str, wanted=wanted)
 
     def read(doc: Document, path: Path, value: Any) -> Any:
-        if found := problem(_text(doc, path, value)):
-            raise doc.error(path, f"{key_of(path)} {found}" if named else found, hint)
+        if found := problem(is_text(doc, path, value)):
+            named = {"": "", "key": f"{key_of(path)} ", "value": f"{value[:80]!a} "}[subject]
+            raise doc.error(path, f"{named}{found}", hint)
         return value
 
     return Kind(read, {"type": "string", **schema}, '"..."')
 
 
-LINE = text(text_problem, named=True, **_LINES)
+LINE = text(text_problem, "key", **_LINES)
 NAME = text(names.name_problem, pattern=NAMES)
 MODEL = text(lru_cache(maxsize=1024)(names.model_problem), pattern=_MODELS)
 

@@ -11,7 +11,7 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.formats import keys
 from fftdeploy.formats.document import Document, Path, text_problem
 from fftdeploy.formats.keys import Key, Kind, key, read_keys, table_schema
-from fftdeploy.formats.kinds import FLAG, LINE, choice, many, number, of_type, span, whole
+from fftdeploy.formats.kinds import FLAG, LINE, choice, many, number, span, text, whole
 from fftdeploy.policy.grader_rules import GRADERS, GraderRules
 
 Mode = Literal["not-worse", "better", "threshold", "report-only"]
@@ -21,7 +21,6 @@ MAX_REPEATS = 100
 _POINTS = "0.05 is five points"
 _SHARE = number(said="at least 0 and at most 1", hint=_POINTS, minimum=0, maximum=1)
 _LIMIT = number(exclusiveMinimum=0, exclusiveMaximum=1e9)
-_text = of_type(str, wanted="a string")
 
 
 def exactly(number: float) -> Fraction:
@@ -30,12 +29,6 @@ def exactly(number: float) -> Fraction:
 
 
 _EXACT_SHARE = Kind(lambda *value: exactly(_SHARE.read(*value)), _SHARE.schema)
-
-
-def _read_path(doc: Document, path: Path, value: Any) -> str:
-    if problem := _path_problem(_text(doc, path, value)):
-        raise doc.error(path, f"{value[:80]!a} {problem}", "name a file below here")
-    return str(value)
 
 
 def _path_problem(value: str) -> str:
@@ -53,7 +46,7 @@ def _words(each: str) -> Kind:
 
 _ADD_EXAMPLES = 'add examples = ["evals/TASK.jsonl"]'
 _EXAMPLES = many(
-    Kind(_read_path, {"type": "string"}),
+    text(_path_problem, "value", hint="name a file below here"),
     "A path below the folder of this file.",
     "an array of paths",
     unique="a file",

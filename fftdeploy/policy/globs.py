@@ -9,11 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import translate
-from typing import Any
 
-from fftdeploy.formats.document import Document, Path, text_problem
-from fftdeploy.formats.keys import Kind, key
-from fftdeploy.formats.kinds import many, of_type
+from fftdeploy.formats.document import text_problem
+from fftdeploy.formats.keys import key
+from fftdeploy.formats.kinds import many, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +77,13 @@ def compile_glob(pattern: str) -> Glob:
     return Glob(tuple(compiled), pattern.endswith("/"))
 
 
-_text = of_type(str, wanted='a string such as "docs/**"')
-
-
-def _read_pattern(doc: Document, path: Path, value: Any) -> str:
-    if problem := pattern_problem(_text(doc, path, value)):
-        raise doc.error(path, f"{value[:80]!a} {problem}", 'write "docs/**" or "*.ipynb"')
-    return str(value)
-
-
-_PATTERN = Kind(
-    _read_pattern,
-    {
-        "type": "string",
-        "maxLength": 500,
-        "pattern": r"^(?!!)/?(?:(?!\.{1,2}(?:/|$))[^/\\\x00-\x1f\x7f]+(?:/|$))+$",
-    },
+_PATTERN = text(
+    pattern_problem,
+    "value",
+    hint='write "docs/**" or "*.ipynb"',
+    wanted='a string such as "docs/**"',
+    maxLength=500,
+    pattern=r"^(?!!)/?(?:(?!\.{1,2}(?:/|$))[^/\\\x00-\x1f\x7f]+(?:/|$))+$",
 )
 _A_PATTERN = "A path from the repository's root, as .gitignore writes it: docs/**, *.ipynb."
 

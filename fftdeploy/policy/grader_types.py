@@ -331,7 +331,7 @@ TYPES: Mapping[str, GraderType] = {
                 "A regular expression of Python.",
                 text(
                     _pattern_problem,
-                    named=True,
+                    "key",
                     hint="Python's syntax, in '...' quotes",
                     minLength=1,
                     maxLength=_MAX_PATTERN,

@@ -58,7 +58,7 @@ _PROVIDER = Kind(_read_provider, {"const": OPENAI})
 _UNVERIFIED = Kind(_refuse_proof, {"const": False})
 _VIA = text(_via_problem, pattern="^(?!version$)[a-z0-9][a-z0-9_-]{0,62}$")
 _JOB = text(names.job_problem, pattern="^ftjob-[A-Za-z0-9_-]{1,200}$")
-_SHA = text(_digest_problem, named=True, pattern="^[0-9a-f]{32}$")
+_SHA = text(_digest_problem, "key", pattern="^[0-9a-f]{32}$")
 _NUMBER = whole(1, 2**53 - 1, "from 1 to 2**53")
 
 
