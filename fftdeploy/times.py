@@ -1,4 +1,4 @@
-"""Spans of time as people write them: `30d`, `24h`, `10m`.  Pure."""
+"""Spans of time as people write them: `30d`, `24h`, `10m`."""
 
 import re
 from datetime import timedelta

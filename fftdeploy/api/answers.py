@@ -1,7 +1,7 @@
-"""What came back from one request, before anyone decides what it proves.
+"""Holds what came back from one request, before anyone decides what it proves.
 
-Pure values.  `provider` fills them in, `readiness` judges them; neither side trusts the other's
-library types.  Text in an `Answer` is the server's and untrusted: `plain` makes it fit for a line.
+`client` fills it in, `readiness` judges it.  Text in an `Answer` is the server's and untrusted:
+`plain` makes it fit for a line.
 """
 
 from __future__ import annotations

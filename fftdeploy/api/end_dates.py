@@ -1,7 +1,7 @@
-"""What a host says of a model's end: what retires it, and what is only deprecated.  Pure.
+"""Reads a host's word on a model's end: the date that retires it, and what is only deprecated.
 
-What retires a model fills its runway.  What is deprecated goes on serving: that is shown, with who
-says so, and proves nothing.  Each host has words of its own; they are data here.
+What retires a model dates its shutdown.  What is deprecated goes on serving: that is shown, with
+who says so, and proves nothing.  Each host has words of its own; they are data here.
 """
 
 from __future__ import annotations

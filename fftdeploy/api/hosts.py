@@ -1,7 +1,7 @@
 """Kinds of hosts: what their refusals prove, how they call a token limit, how they are mistyped.
 
-Pure data and rules on addresses.  A host's kind decides how far its word is trusted, so it comes
-from its address or from the user, and from the host itself only where that is this machine.
+A host's kind decides how far its word is trusted, so it comes from its address or from the user,
+and from the host itself only where that is this machine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Fine-tuning jobs as the API describes them -> a finished model, or why there is none.
+"""Reads fine-tuning jobs as the API describes them: a finished model, or why there is none.
 
-Pure.  A job is believed only as far as it is read: an unknown status is no success, and a
-success that was blocked by the safety checks, or names no model, is not ready.
+A job is believed only as far as it is read: an unknown status is no success, and a success that was
+blocked by the safety checks, or names no model, is not ready.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A host's list of models: what is in it, and which names in it are one model's.  Pure."""
+"""Reads a host's list of models: what is in it, and which names in it are one model's."""
 
 from __future__ import annotations
 

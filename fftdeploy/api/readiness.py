@@ -1,7 +1,7 @@
-"""API facts -> ready, not-ready or unverified, each with its own words and next step.
+"""Judges API facts as ready, not-ready or unverified, each with its own words and next step.
 
-Pure.  Only a proof makes a model ready and only a proof makes it not-ready; whatever else the
-network, a proxy or the server says is `unverified`, and never a missing model.
+Only a proof makes a model ready and only a proof makes it not-ready; whatever else the network, a
+proxy or the server says is `unverified`, and never a missing model.
 """
 
 from __future__ import annotations

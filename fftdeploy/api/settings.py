@@ -1,7 +1,7 @@
-"""Where to ask, and as whom: read from the environment, and from nowhere else.
+"""Reads where to ask, and as whom, from the environment and from nowhere else.
 
-Pure: the environment is an argument.  Everything that could send the key to the wrong place, or
-in the clear, is refused here, before a client exists.  The key never prints.
+The environment is an argument.  Everything that could send the key to the wrong place, or in the
+clear, is refused here, before a client exists.  The key never prints.
 """
 
 from __future__ import annotations

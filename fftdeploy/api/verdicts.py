@@ -1,6 +1,6 @@
-"""What one answer proves about a model, in words of its own and with a next step.
+"""Judges what one answer proves about a model, in words of its own and with a next step.
 
-Pure.  Below `readiness`, which puts the answers about one model together.
+`readiness` puts the answers about one model together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The models that a key can see, as a list has them.  Pure."""
+"""The models that a key can see, as a list has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is shown of a change, and asked."""
+"""Shows a person a change, and asks whether to make it."""
 
 import shlex
 from typing import Any

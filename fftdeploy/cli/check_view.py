@@ -1,4 +1,4 @@
-"""What a person, and a pull request, are told of a check."""
+"""Shows a check to a person, and to a pull request."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

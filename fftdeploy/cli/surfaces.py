@@ -1,4 +1,4 @@
-"""What a GitHub job shows of a command: its summary, and outputs for the steps after it."""
+"""Shows a GitHub job a command's summary, and sets outputs for the steps after it."""
 
 import re
 import secrets

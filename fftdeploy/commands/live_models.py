@@ -1,4 +1,4 @@
-"""What the API proves about what is live in several targets."""
+"""Proves what is live in several targets."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What results are made of where a program reads other keys than a value of ours has."""
+"""Parts of results, where a program reads other keys than a value of ours has."""
 
 from dataclasses import dataclass, field
 from datetime import date

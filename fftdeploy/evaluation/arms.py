@@ -1,4 +1,4 @@
-"""One side of a comparison: a bundle, and what of it is sent.  Pure."""
+"""One side of a comparison: a model and prompt, and what of them is sent."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a model answered: an API answer -> text, or why there is none, and what it cost.  Pure.
+"""Reads an API answer as a model's text, or why there is none, and what it cost.
 
 The shapes of both endpoints are read strictly: a 200 that is not the endpoint's object says
 nothing about the model, and is `api-error`, which counts as missing and not as wrong.

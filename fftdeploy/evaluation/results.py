@@ -1,7 +1,7 @@
-"""Graded answers of every arm, column by column: what the gate judges and evidence keeps.
+"""Holds graded answers of each model in columns: what the gate judges and evidence keeps.
 
-Pure.  A run of 100,000 examples is a few arrays here, not a million objects.  Outputs are not
-part of it: they stay in the log of the run.
+A run of 100,000 examples is a few arrays here, not a million objects.  Outputs are not part of it:
+they stay in the log of the run.
 """
 
 from array import array

@@ -1,4 +1,4 @@
-"""How alike two texts are, from 0 to 1, in bounded time.  Pure.
+"""Measures how alike two texts are, from 0 to 1, in bounded time.
 
 Words are runs of letters and digits whatever the case; in Chinese and Japanese, which put no
 spaces between them, each character is one.

@@ -1,4 +1,4 @@
-"""The texts of one example, as reports show them: they stay in the log of a run.  Pure."""
+"""The texts of one example, as reports show them: they stay in the log of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""What the gate says of a candidate, as one value: every output and the exit code come from it.
+"""The gate's word on a candidate, as one value: every output and the exit code come from it.
 
-Pure data.  Shares and differences are fractions (0.05 is five points), a difference is candidate
-minus live, and bounds are one-sided at the gate's confidence.
+Shares and differences are fractions (0.05 is five points), a difference is candidate minus live,
+and bounds are one-sided at the gate's confidence.
 """
 
 from dataclasses import dataclass, fields, is_dataclass

@@ -1,4 +1,4 @@
-"""JSON as dataclasses: exactly their shape, or an error.  Pure."""
+"""Reads JSON as dataclasses: exactly their shape, or an error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass

@@ -1,4 +1,4 @@
-"""JSON values from people and models: read within bounds, compared by what they say.  Pure."""
+"""Reads JSON values from people and models within bounds, and compares what they say."""
 
 from typing import Any
 

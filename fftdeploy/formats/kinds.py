@@ -1,4 +1,4 @@
-"""Kinds of values that keys of files have.  Pure."""
+"""Kinds of values that keys of files have."""
 
 from __future__ import annotations
 

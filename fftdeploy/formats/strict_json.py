@@ -1,4 +1,4 @@
-"""JSON as its specification has it: what Python's reader takes beyond that is refused.  Pure."""
+"""Reads JSON as its specification has it: what Python's reader takes beyond that is refused."""
 
 import json
 import math

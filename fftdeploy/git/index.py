@@ -1,4 +1,4 @@
-"""What git tracks, as its index says it, and HEAD where the index is another commit's or lost."""
+"""Lists what git tracks, by its index, and by HEAD where that is another commit's or lost."""
 
 import os
 import shlex

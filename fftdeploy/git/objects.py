@@ -1,4 +1,4 @@
-"""What commits and the index have, byte for byte, and never by git's word alone.
+"""Reads what commits and the index have, byte for byte, and never by git's word alone.
 
 Git compares no folder below the top with its ID when it goes through it; that is done here.
 """

@@ -1,4 +1,4 @@
-"""What is known about a model without asking: the parts of its ID, its dates: pure.
+"""Tells what is known about a model without asking: the parts of its ID, its dates: pure.
 
 It may import `formats` and below.
 """

@@ -1,7 +1,7 @@
 """Names that mean one model: a base and its dated snapshot, and the aliases that a list gives.
 
-Pure.  A host that answers any name with what is loaded has answered about another model, however
-good the answer is.
+A host that answers any name with what is loaded has answered about another model, however good the
+answer is.
 """
 
 from __future__ import annotations

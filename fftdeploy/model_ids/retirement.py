@@ -1,7 +1,7 @@
-"""When models stop answering: OpenAI's announcements as a dated table, and the names in it.
+"""Tells when models stop answering, by OpenAI's announcements as a dated table.
 
-Pure.  The API's own `shutdown_date` is asked first, and only it proves anything; this table
-fills the gap for fine-tunes, whose own date may be absent, and works without a network.
+The API's own `shutdown_date` is asked first, and only it proves anything; this table fills the gap
+for fine-tunes, whose own date may be absent, and works without a network.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a command found or did, as one value: text, JSON and exit code all come from it.
+"""The result of a command as one value: text, JSON and exit code all come from it.
 
-Pure.  A report's `data` is the JSON document's content; its `body` is the same said to a
-person, in blocks that `render` knows how to show.
+A report's `data` is the JSON document's content; its `body` is the same said to a person, in blocks
+that `render` knows how to show.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The words in which two texts differ.  Pure; the texts are not escaped here."""
+"""Finds the words in which two texts differ; the texts are not escaped here."""
 
 import re
 from collections import Counter

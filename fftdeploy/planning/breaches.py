@@ -1,4 +1,4 @@
-"""What the team's rules have against a promotion, and when they let it pass."""
+"""Finds what the team's rules have against a promotion, and when they let it pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

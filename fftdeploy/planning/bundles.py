@@ -1,4 +1,4 @@
-"""Which bundle is live in a target, and which one a promotion is asked for.  Pure."""
+"""Finds the model and prompt that is live in a target, and the one to promote."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The commit of a change, as a person would write it, with trailers for programs.  Pure."""
+"""Writes the commit of a change as a person would, with trailers for programs."""
 
 from fftdeploy.planning.plan import Plan
 from fftdeploy.releases.deployments import Hold

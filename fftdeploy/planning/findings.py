@@ -1,4 +1,4 @@
-"""What is proved wrong, or due, in a deployments file.  Pure.
+"""Finds what is proved wrong, or due, in a deployments file.
 
 `check` reports these; `status --fail-on` turns some notices into failures.
 """

@@ -1,4 +1,4 @@
-"""`[tasks.TASK.gate]` of the policy: the quality bar of a task, as written.  Pure."""
+"""`[tasks.TASK.gate]` of the policy: the quality bar of a task, as written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

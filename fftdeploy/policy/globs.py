@@ -1,4 +1,4 @@
-"""Patterns of paths, as `.gitignore` writes them, in `[scan]` of the policy.  Pure.
+"""Patterns of paths, as `.gitignore` writes them, in `[scan]` of the policy.
 
 A pattern without a slash is the name of a file or folder at any depth; with one it starts at the
 repository's root.  `*` and `?` stop at a slash, `**` does not, and a slash at the end asks for a

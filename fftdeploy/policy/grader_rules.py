@@ -1,4 +1,4 @@
-"""`[[tasks.TASK.gate.graders]]` of the policy: how answers are marked, as written.  Pure.
+"""`[[tasks.TASK.gate.graders]]` of the policy: how answers are marked, as written.
 
 A closed set of types with closed tables.  Nothing here names code or holds a template: the one
 form of `{{...}}` that is read is a lookup that stands alone.

@@ -1,4 +1,4 @@
-"""The types of graders that the policy knows, and the keys of each.  Pure.
+"""The types of graders that the policy knows, and the keys of each.
 
 Nothing here names code or holds a template: the one form of `{{...}}` that is read is a lookup
 that stands alone.

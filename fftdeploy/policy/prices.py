@@ -1,4 +1,4 @@
-"""`[prices]` of the policy: what tokens cost, as the team has read it from its provider.  Pure.
+"""`[prices]` of the policy: what tokens cost, as the team has read it from its provider.
 
 Nothing here is guessed: a model that the table does not name has no price.
 """

@@ -1,4 +1,4 @@
-"""What a proposed change must keep to, by the files that it is to be merged into.  Pure."""
+"""Holds a proposed change to the rules of the files that it is to be merged into."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What changed between two versions of a target, by meaning.  Pure.
+"""Names what changed between two versions of a target, by meaning.
 
 A change is explained by the records that it adds: releases on top, holds, and holds lifted.  All
 the rest (rows rewritten or taken away, a model line without its release) is not, and says so.

@@ -1,4 +1,4 @@
-"""Two targets, or one target at two moments, side by side.  Pure.
+"""Sets two targets, or one target at two moments, side by side.
 
 A side is what is live and all that the files tell about it; what the API would say is not asked.
 """

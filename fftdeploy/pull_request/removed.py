@@ -1,4 +1,4 @@
-"""What a change takes away that a later rollback, or a reviewer, would look for."""
+"""Finds what a change takes away that a later rollback, or a reviewer, would look for."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Find the model IDs of a deployments file that are written down elsewhere.  Pure.
+"""Finds the model IDs of a deployments file that are written down elsewhere.
 
 A few byte strings, one for each way in which known IDs begin, are looked for at the speed of
 `bytes.find`; what stands there is then taken whole and looked up.  An ID inside of a longer one is

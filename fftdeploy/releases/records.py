@@ -1,4 +1,4 @@
-"""What is live in a target and how it came to be, as frozen values.
+"""A target's live model, releases and holds, as frozen values.
 
 Times are in UTC.  `openai` stands for a provider the file leaves out.  Order is the file's:
 releases and holds newest first.  A target may have 40,000 of them, so what is asked about many

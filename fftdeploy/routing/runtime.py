@@ -1,4 +1,4 @@
-"""What a running application asks: which model serves a target, under which release.
+"""Tells a running application which model serves a target, under which release.
 
 This is imported by other people's services and by `fftdeploy resolve`, so it uses the
 standard library only, leaves out what is slow to import (`dataclasses`, `pathlib`), and asks

@@ -1,4 +1,4 @@
-"""What changes while the sandbox runs: the clock, models that come and go, counts, the log."""
+"""Keeps what changes while the sandbox runs: clock, models that come and go, counts, the log."""
 
 import threading
 from collections.abc import Callable, Mapping

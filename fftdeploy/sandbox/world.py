@@ -1,4 +1,4 @@
-"""What exists in the sandbox before anybody asks: models and jobs in every state, as data.
+"""Lists what the sandbox has before anybody asks: models and jobs in every state, as data.
 
 The organisation is `acme`, the task is support triage, the story is autumn 2026.  Nothing here
 changes while the server runs; `ledger` keeps what does.

@@ -1,4 +1,4 @@
-"""The record of one evaluation: what recomputes its verdict offline, and no output.  Pure.
+"""The record of one evaluation: enough to compute its verdict offline, and no output.
 
 The file is one JSON object, a column of answers on a line.  Its ID is the first 32 hex digits of
 the SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.

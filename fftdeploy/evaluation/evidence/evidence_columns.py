@@ -1,8 +1,8 @@
-"""Results as the columns of an evidence file, and back.  Pure.
+"""Writes results as the columns of an evidence file, and reads them back.
 
 A column has one entry an example, or one an answer: answer `repeat` of example `i` is entry
 `i * repeats + repeat`.  What is the same is written once: a number that all entries are, the
-beginning of all IDs, and a column that an earlier arm has too.
+beginning of all IDs, and a column that an earlier model has too.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A verdict as evidence has stored it, back as a `Verdict`: that shape or an error.  Pure."""
+"""Reads the verdict that evidence has stored as a `Verdict`: that shape or an error."""
 
 from collections.abc import Mapping
 from typing import Any, cast

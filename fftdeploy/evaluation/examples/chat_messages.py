@@ -1,4 +1,4 @@
-"""Messages of a chat: checked, as they are sent, and what the last one has agreed on.  Pure."""
+"""Checks messages of a chat: as they are sent, and what the last one has agreed on."""
 
 from contextlib import suppress
 from typing import Any

@@ -1,4 +1,4 @@
-"""One line of an examples file -> an `Example`, or what is wrong with it and where.  Pure.
+"""Reads a line of an examples file as an `Example`, or says what is wrong with it and where.
 
 Two shapes are read: OpenAI's fine-tuning chat format, whose last assistant message is the agreed
 answer, and the item of its evals.

@@ -1,4 +1,4 @@
-"""What is asked of all examples at once, in compact memory: 100,000 are some arrays.  Pure."""
+"""Holds what is asked of all examples at once in compact memory: 100,000 are some arrays."""
 
 import json
 from array import array

@@ -1,4 +1,4 @@
-"""Where in a line of JSON a fault stands, worked out once it is known that there is one.  Pure."""
+"""Finds where in a line of JSON a fault stands, once it is known that there is one."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Requests that were answered in production -> what an example of each would say.  Pure.
+"""Reads requests that were answered in production: what an example of each would say.
 
 Three shapes of line are read, mixed as they come: a chat in the fine-tuning format, an evals item
 with its sample, and a logged pair of request and response of either endpoint.

@@ -1,4 +1,4 @@
-"""Reviewed examples, written into the text of a JSONL file: no byte of another line changes.  Pure.
+"""Writes reviewed examples into a JSONL file's text: no byte of another line changes.
 
 A line that is rewritten keeps its members, their order and their spacing; only the values that
 the review has decided are replaced, in place.

@@ -1,4 +1,4 @@
-"""Checks on values of a JSON document; each fault has the path at which it stands.  Pure."""
+"""Checks values of a JSON document; each fault has the path at which it stands."""
 
 from collections.abc import Iterable
 from typing import Any

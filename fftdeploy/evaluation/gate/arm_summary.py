@@ -1,4 +1,4 @@
-"""One arm on its own: rates, latency, tokens and cost.  Pure."""
+"""Sums one model up on its own: rates, latency, tokens and cost."""
 
 from array import array
 from collections.abc import Callable, Iterator

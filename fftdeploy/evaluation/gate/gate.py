@@ -1,4 +1,4 @@
-"""Whether a candidate may ship: rules and graded answers in, one verdict out.  Pure.
+"""Decides whether a candidate may ship: rules and graded answers in, one verdict out.
 
 The order of the rules is that of their gravity: the set of examples, must-pass examples, the
 comparison with live, slices, floors, budgets.  All of them are evaluated; the gravest that stops

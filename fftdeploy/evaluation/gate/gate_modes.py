@@ -1,4 +1,4 @@
-"""The one rule that a gate's mode asks of the sample: not worse, better, or a threshold.  Pure."""
+"""Decides the one rule that a gate's mode asks of the sample: not worse, better, a threshold."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What can stop a candidate beside its mode: rules held exactly as they are written.  Pure."""
+"""Finds what stops a candidate beside its mode: rules held exactly as they are written."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Candidate against live, example by example: counts, bounds and p-values.  Pure.
+"""Compares candidate and live, example by example: counts, bounds and p-values.
 
 With repeats an example broke (was fixed) where the candidate passed it less (more) often than
 live.  What is tested is units: examples, or their groups where they have some.  However many

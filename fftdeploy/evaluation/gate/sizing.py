@@ -1,4 +1,4 @@
-"""How many examples a bar needs, said before money is spent.  Pure.
+"""Says how many examples a bar needs, before money is spent.
 
 Chances are exact: every table that n examples can give is enumerated, except those that are
 further than six standard deviations from what is expected.  Shares and differences are

@@ -1,6 +1,6 @@
-"""The statistics of the gate, each with its range and its source.  Pure, standard library only.
+"""The statistics of the gate, each with its range and its source; standard library only.
 
-Words: of n examples that both arms answered, `broke` are those that live passed and the candidate
+Words: of n examples that both models answered, `broke` are those that live passed and the candidate
 failed, `fixed` those that live failed and the candidate passed; a difference is candidate minus
 live, from -1 to 1.  `confidence` is a share, 0.95; `sides` is 1 or 2: how many tails share what
 is left of it.  An interval is closed.

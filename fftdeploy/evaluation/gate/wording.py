@@ -1,4 +1,4 @@
-"""The gate's sentences: numbers in the words of an engineer.  Pure.
+"""The gate's sentences: numbers in the words of an engineer.
 
 Differences are said in points, hundredths of the examples.
 """

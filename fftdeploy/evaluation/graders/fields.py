@@ -1,4 +1,4 @@
-"""Fields of a JSON answer against those of the reference, each in its own way.  Pure."""
+"""Compares fields of a JSON answer with those of the reference, each in its own way."""
 
 import re
 from collections.abc import Callable, Mapping

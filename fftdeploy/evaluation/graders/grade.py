@@ -1,4 +1,4 @@
-"""How one answer was graded, and what a grader is.  Pure."""
+"""How one answer was graded, and what a grader is."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is asked next: requests that were put off and are due, then new ones.
+"""Chooses what is asked next: requests that were put off and are due, then new ones.
 
 A request that was refused or met an outage waits on its own, and holds nobody up: its place among
 those that are out goes to another one.

@@ -1,4 +1,4 @@
-"""The lines of a run's log: a header, one answer each, and an end.  Pure.
+"""Writes and reads the lines of a run's log: a header, one answer each, and an end.
 
 An answer's line begins with its id, so that a search need not read the rest.  No line but the
 last may be broken: that one is what a kill leaves, and it has no line break.

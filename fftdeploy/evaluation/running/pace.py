@@ -1,4 +1,4 @@
-"""How many requests a second may go out, learned from which of them the API refuses.  Pure.
+"""Learns how many requests a second may go out, from which of them the API refuses.
 
 A 429 may have two causes: we send too fast, or the API refuses some whatever we do.  Only a trial
 tells them apart: for a moment no more goes out than was let in before.  Where refusals end with

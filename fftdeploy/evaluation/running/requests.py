@@ -1,4 +1,4 @@
-"""Examples and arms -> requests to either endpoint, each with an id made of what is sent.  Pure.
+"""Turns examples into requests to either endpoint, each with an id made of what is sent.
 
 Parameters go out only as the profile sets them; what it does not say is left to the API.  A token
 limit has the name that the host knows: some ignore any other, and would generate for minutes.

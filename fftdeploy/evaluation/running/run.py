@@ -1,7 +1,7 @@
-"""One evaluation: every example for every arm, as often as the gate asks; requests out, answers in.
+"""One evaluation: every example for every model, as often as asked; requests out, answers in.
 
-Pure but for reading the examples.  It does not know who carries the requests: answers may come in
-any order, late, in part, or in another process than the one that asked.  What is held for each
+It reads the examples and nothing else.  It does not know who carries the requests: answers may come
+in any order, late, in part, or in another process than the one that asked.  What is held for each
 answer is a few numbers; requests are made when they are wanted and examples read again for it.
 """
 

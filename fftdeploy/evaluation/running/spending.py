@@ -1,4 +1,4 @@
-"""What a run costs: estimated before, counted as answers come, never more than allowed.  Pure.
+"""Counts a run's cost: estimated before, added as answers come, never more than allowed.
 
 USD come from the team's own table of prices; a model that it does not name has no cost that is
 known, and no limit in USD is accepted for it.

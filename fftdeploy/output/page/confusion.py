@@ -1,4 +1,4 @@
-"""Counts what was answered where something else was agreed on: a table a field of few values."""
+"""Counts what was answered where something else was agreed on, by field of few values."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Makes the tables of the report's page: fields, who was taken for whom, and costs."""
+"""Fills the tables of the report's page: fields, who was taken for whom, costs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

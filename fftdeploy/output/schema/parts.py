@@ -1,4 +1,4 @@
-"""What the JSON Schemas (draft 2020-12) of files and outputs are put together from.  Pure."""
+"""Parts that the JSON Schemas (draft 2020-12) of files and outputs are put together from."""
 
 from collections.abc import Mapping
 

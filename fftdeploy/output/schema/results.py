@@ -1,7 +1,7 @@
-"""JSON Schema of what every command prints with `--json`.  Pure.
+"""JSON Schema of what every command prints with `--json`.
 
-One document, told apart by its `schema`.  A failure has `error`, and whatever was known by
-then of what a success has.
+One document, told apart by its `schema`.  A failure has `error`, and whatever was known by then of
+what a success has.
 """
 
 from collections.abc import Mapping

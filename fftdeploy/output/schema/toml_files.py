@@ -2,7 +2,7 @@
 
 They say what a schema can say: keys, types, grammars, and what each key means.  What needs the
 whole file (numbers going down, `to` naming an older release) only `fftdeploy check` knows.  TOML
-dates are strings with a `format`, which editors take for dates and other checkers for text.  Pure.
+dates are strings with a `format`, which editors take for dates and other checkers for text.
 """
 
 from fftdeploy.formats.keys import Schema, table
