@@ -1,7 +1,7 @@
 """Evaluate: ask every arm the reviewed examples, judge the candidates, keep the evidence."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,10 +20,10 @@ from fftdeploy.evaluation.evidence.evidence import (
     TrainingFacts,
 )
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
-from fftdeploy.evaluation.evidence.finished_run import FinishedRun, Reuse, write_evidence
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.execution import Progress
+from fftdeploy.evaluation.running.finished_run import FinishedRun
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import (
@@ -101,18 +101,9 @@ class Evaluation:
         """Evaluate `candidates` together, and keep one piece of evidence about each.
 
         Raises:
-            ConfigError: Examples, graders, prices or profiles are not usable.
-            ConflictError: The same evaluation is running.
-            DiskError: The evidence or the log could not be written.
-            GateError: The examples can't pass whatever is answered.
-            NotReadyError: A model can't be asked.
-            PolicyError: The budget does not allow it; what was paid for is kept.
-            UnverifiedError: Too many answers are missing; those that came are kept.
+            FftdeployError: As the command `eval` does.
         """
-        self.bar.require_enough()
-        self.bar.folder.require_room(self.bar.task)
-        training = self._training()
-        self._require_prices(candidates)
+        training = self._require_usable(candidates)
         beside = self._beside(candidates)
         baseline, recorded = self._baseline(candidates)
         live = self._compared(candidates) if baseline.how != "none" else None
@@ -126,23 +117,22 @@ class Evaluation:
         if recorded is not None:
             results.arms[LIVE] = recorded
         finished = FinishedRun(
-            results,
-            arms,
-            baseline,
-            live,
-            candidates,
-            training,
-            run.answered_by,
-            log.path.name,
-            Reuse(not self.options.fresh, self.reuse, run.oldest),
-            None if log.resumed else self.options.concurrency,
+            bar=self.bar,
+            run=run,
+            baseline=baseline,
+            live=live,
+            candidates=candidates,
+            training=training,
+            log_name=log.path.name,
+            is_reusing=not self.options.fresh,
+            max_age=self.reuse,
+            concurrency=None if log.resumed else self.options.concurrency,
         )
-        return write_evidence(self.bar, self.rules, run.address, finished)
+        return finished.write_evidence()
 
     def estimate(self, candidates: Sequence[Bundle]) -> Estimate:
         """Estimate what `run` takes where nothing was asked before."""
-        live = self._compared(candidates)
-        run = self._run(self._arms(candidates, live, self._beside(candidates)))
+        run = self._rehearsal(candidates)
         return self._estimate(run, self._means(run))
 
     def rehearse(self, candidates: Sequence[Bundle]) -> Estimate:
@@ -150,15 +140,31 @@ class Evaluation:
 
         The models are taken to answer, and nothing to be known yet.
         """
-        self.bar.require_enough()
-        self.bar.folder.require_room(self.bar.task)
-        self._require_prices(candidates)
-        run = self._run(
-            self._arms(candidates, self._compared(candidates), self._beside(candidates))
-        )
+        self._require_usable(candidates)
+        run = self._rehearsal(candidates)
         means = self._means(run)
         self._spending(run, means).require_allowed(run.size)
         return self._estimate(run, means)
+
+    def _rehearsal(self, candidates: Sequence[Bundle]) -> Run:
+        live = self._compared(candidates)
+        return self._run(self._arms(candidates, live, self._beside(candidates)))
+
+    def _require_usable(self, candidates: Sequence[Bundle]) -> TrainingFacts | None:
+        """Refuse what can't be judged; return what the training file has of the examples."""
+        self.bar.require_enough()
+        self.bar.folder.require_room(self.bar.task)
+        training = self._training()
+        prices = self.workspace.policy.prices
+        unpriced = [bundle.model for bundle in candidates if prices.price(bundle.model) is None]
+        if self.rules.budgets.usd_per_1k_requests is not None and unpriced:
+            raise ConfigError(
+                f"the gate has a budget in USD, and {unpriced[0]} has no price",
+                hint=f'add [prices."{unpriced[0]}"] with input and output, USD per million tokens',
+                where=FILE_NAME,
+                code="no-price",
+            )
+        return training
 
     def _training(self) -> TrainingFacts | None:
         """Say how many of the examples the candidate may have seen in training."""
@@ -174,17 +180,6 @@ class Evaluation:
                 "file no user says anything: they are compared with nothing"
             )
         return {"file_sha": found.file_sha, "exact": len(found.exact), "near": len(found.near)}
-
-    def _require_prices(self, candidates: Iterable[Bundle]) -> None:
-        prices = self.workspace.policy.prices
-        unpriced = [bundle.model for bundle in candidates if prices.price(bundle.model) is None]
-        if self.rules.budgets.usd_per_1k_requests is not None and unpriced:
-            raise ConfigError(
-                f"the gate has a budget in USD, and {unpriced[0]} has no price",
-                hint=f'add [prices."{unpriced[0]}"] with input and output, USD per million tokens',
-                where=FILE_NAME,
-                code="no-price",
-            )
 
     def _compared(self, candidates: Sequence[Bundle]) -> Bundle | None:
         """Return what the candidates are compared with; None where nothing but them is live."""

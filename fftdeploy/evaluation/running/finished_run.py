@@ -1,0 +1,164 @@
+"""Makes evidence of a finished run, one piece for each candidate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import fftdeploy
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE, label
+from fftdeploy.evaluation.evidence.evidence import (
+    Baseline,
+    CacheFacts,
+    Evidence,
+    ExamplesFacts,
+    PriceFacts,
+    PricesFacts,
+    TrainingFacts,
+)
+from fftdeploy.evaluation.evidence.evidence_folder import Stored, recompute, too_old
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.evaluation.results import NOT_MEASURED, Results
+from fftdeploy.evaluation.running.run import Run
+from fftdeploy.formats import json_shapes
+from fftdeploy.releases.deployments import Bundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun:
+    """A run whose answers are all there, and what it was made for."""
+
+    bar: QualityBar
+    run: Run
+    baseline: Baseline
+    live: Bundle | None
+    """What the answers of the arm `live` are of; None without a baseline."""
+    candidates: Sequence[Bundle]
+    training: TrainingFacts | None
+    log_name: str
+    is_reusing: bool
+    """Whether answers of earlier runs were taken, none of them older than `max_age`."""
+    max_age: timedelta
+    concurrency: int | None
+    """How many requests were out at a time; None where not all were of this command."""
+
+    def write_evidence(self) -> list[Stored]:
+        """Judge every candidate, and write its evidence unless it is on record as it is.
+
+        Raises:
+            UnverifiedError: Too many answers are missing.
+            DiskError: The disk refused.
+        """
+        return [self._write(candidate) for candidate in self.candidates]
+
+    def _write(self, candidate: Bundle) -> Stored:
+        bar, run, rules = self.bar, self.run, self.run.rules
+        bundles = self._bundles(candidate)
+        asked_as = CANDIDATE if len(self.candidates) == 1 else label(candidate)
+        names = {name: asked_as if name == CANDIDATE else name for name in bundles}
+        results = run.results.with_arms(names)
+        sha = bar.examples.sha
+        on_same = [*bar.folder.of_task(bar.task, lambda evidence: evidence.examples.sha == sha)]
+        tried = [one for one in on_same if one.evidence.candidate == candidate]
+        evidence = Evidence(
+            task=bar.task,
+            target=bar.target,
+            made_at=bar.now(),
+            tool=f"fftdeploy {fftdeploy.__version__}",
+            address=run.address,
+            kind=bar.host().kind,
+            arms=bundles,
+            answered_by={
+                name: sorted(run.answered_by[asked])
+                for name, asked in names.items()
+                if asked in run.answered_by
+            },
+            baseline=self.baseline,
+            examples=self._examples(),
+            graders=tuple(rule.content for rule in rules.graders),
+            gate=rules.content,
+            prices=_prices(bar, bundles),
+            cache=self._cache(results),
+            run=self.log_name,
+            candidates=max([len(self.candidates), *(one.evidence.candidates for one in tried)]),
+            attempt=_attempt(results, tried),
+            used=len(on_same) + 1,
+            results=results,
+            verdict={},
+            concurrency=self.concurrency,
+        )
+        verdict = recompute(evidence)
+        evidence = replace(evidence, verdict=verdict.as_json())
+        made = evidence.made_at
+        counting = [one for one in tried if not too_old(one.evidence, rules.max_age, made)]
+        return _as_before(evidence, counting) or bar.folder.write(evidence, verdict)
+
+    def _bundles(self, candidate: Bundle) -> dict[str, Bundle]:
+        """Name the arms of one candidate's evidence; the other candidates have their own."""
+        live = {} if self.live is None else {LIVE: self.live}
+        beside = {
+            arm.name: arm.bundle
+            for arm in self.run.arms.values()
+            if arm.bundle not in self.candidates and arm.name != LIVE
+        }
+        return {CANDIDATE: candidate, **live, **beside}
+
+    def _examples(self) -> ExamplesFacts:
+        examples = self.run.examples
+        files = zip(self.run.rules.examples, (sha for _, sha in examples.files), strict=True)
+        counts = len(examples), examples.reviewed, examples.duplicates
+        return ExamplesFacts(examples.sha, tuple(files), *counts, self.training)
+
+    def _cache(self, results: Results) -> CacheFacts:
+        oldest, columns = self.run.oldest, results.arms.items()
+        return {
+            "reuse": self.is_reusing,
+            "max_age_s": int(self.max_age.total_seconds()),
+            "oldest": json_shapes.time_text(oldest) if oldest else None,
+            "answers": {arm: column.latency_ms.count(NOT_MEASURED) for arm, column in columns},
+        }
+
+
+def _attempt(results: Results, tried: Sequence[Stored]) -> int:
+    """Count how often the candidate was asked: answers that were known make no new attempt."""
+    before = max((one.evidence.attempt for one in tried), default=0)
+    latency = results.arms[CANDIDATE].latency_ms
+    is_asked = latency.count(NOT_MEASURED) < len(latency)
+    return before + 1 if is_asked or not tried else before
+
+
+def _as_before(evidence: Evidence, tried: Sequence[Stored]) -> Stored | None:
+    """Return evidence that says the same of the same answers, where none of them is new."""
+    size = len(evidence.results) * evidence.results.repeats
+    if any(count < size for count in evidence.cache["answers"].values()):
+        return None
+    return next((one for one in tried if _essence(one.evidence) == _essence(evidence)), None)
+
+
+def _essence(evidence: Evidence) -> tuple[Any, ...]:
+    """Return what makes evidence say what it says, apart from when and how often."""
+    results = evidence.results
+    return (
+        evidence.target,
+        evidence.kind,
+        evidence.arms,
+        evidence.baseline,
+        evidence.examples,
+        evidence.graders_sha,
+        evidence.gate_sha,
+        evidence.prices,
+        evidence.candidates,
+        results.repeats,
+        {arm: (bytes(column.marks), column.failed) for arm, column in results.arms.items()},
+    )
+
+
+def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> PricesFacts | None:
+    prices = bar.workspace.policy.prices
+    found = {bundle.model: prices.price(bundle.model) for bundle in arms.values()}
+    models: dict[str, PriceFacts] = {
+        model: {"input": price.input, "cached_input": price.cached_input, "output": price.output}
+        for model, price in found.items()
+        if price is not None
+    }
+    return {"on": f"{prices.on}", "models": models} if models else None
