@@ -1,7 +1,6 @@
 """The sandbox, and what the SDK sends for us, agree with OpenAI's published description."""
 
 import json
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
 
@@ -10,18 +9,12 @@ import openai
 import pytest
 from scenes import V10
 
-from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox, State
+from fftdeploy.sandbox import ACME, Sandbox, State
 
 if description.MISSING:
     pytest.skip(description.MISSING, allow_module_level=True)  # one skipped test, not all of them
 
 HELLO = [{"role": "user", "content": "Reply with OK."}]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(now=lambda: STORY_NOW) as running:
-        yield running
 
 
 def ask(sandbox: Sandbox, method: str, path: str, body: Any = None, key: str = "") -> list[str]:

@@ -11,7 +11,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import certificates
 import pytest
-from api_faults import LOCATIONS, PROBES, RETRIEVES
+from api_faults import LOCATIONS, PROBES, RETRIEVES, connected
 from fake_time import NOW, FakeTime
 from fault_server import (
     GOOD,
@@ -57,20 +56,11 @@ def api() -> Iterator[FaultServer]:
         yield server
 
 
-@contextmanager
-def connected(url: str) -> Iterator[Connection]:
-    connection = Connection(settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url}))
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
 def prove(
     api: FaultServer, question: Question = Q, time: FakeTime | None = None, **more: Any
 ) -> Readiness:
     """Prove with a fake clock, no waiting unless asked for, and look for the key in the result."""
-    with connected(api.url) as connection:
+    with connected(api) as connection:
         more.setdefault("wait_s", 0.0)
         readiness = Prover(connection, clock=(time or FakeTime()).clock(), **more).prove(question)
     assert KEY[:12] not in repr(readiness) + repr(readiness.error()) + readiness.error().hint
@@ -295,7 +285,7 @@ def test_the_deadline_holds_against_a_server_that_never_ends(
     api.retrieve(Reply("slow", act=act))
     begun = time.monotonic()
 
-    with connected(api.url) as connection:
+    with connected(api) as connection:
         readiness = Prover(connection, deadline_s=0.4).prove(Q)
 
     assert (readiness.state, readiness.code) == ("unverified", "timeout")
@@ -342,7 +332,7 @@ def test_list_that_lacks_the_model(api: FaultServer, row: str, present: bool) ->
     api.script("GET", "/v1/models", reply(body=body))
     api.retrieve(good_model() if present else missing())
 
-    with connected(api.url) as connection:
+    with connected(api) as connection:
         found = Prover(connection, clock=FakeTime().clock()).check_listed([MODEL])[MODEL]
 
     assert (found.state, found.dead) == ("ready" if present else "not-ready", False)
@@ -353,7 +343,7 @@ def test_list_that_lacks_the_model(api: FaultServer, row: str, present: bool) ->
 def test_D25_a_hundred_pages_are_the_end(api: FaultServer) -> None:
     pages = [reply(body={"data": [model_body(id=f"m{n}")], "has_more": True}) for n in range(150)]
     api.script("GET", "/v1/models", *pages)
-    with connected(api.url) as connection:
+    with connected(api) as connection:
         answer = connection.list_models(20)
 
     assert (answer.fault, len(api.asked())) == ("endless", 100)
@@ -361,7 +351,7 @@ def test_D25_a_hundred_pages_are_the_end(api: FaultServer) -> None:
 
 def test_D26_ten_thousand_models_in_one_list(api: FaultServer) -> None:
     api.listing(*[model_body(id=f"m{n}") for n in range(12_000)], model_body())
-    with connected(api.url) as connection:
+    with connected(api) as connection:
         found = Prover(connection, clock=FakeTime().clock()).check_listed([MODEL, "m77"])
 
     assert [(item.state, item.basis) for item in found.values()] == [("ready", ("listed",))] * 2
@@ -370,7 +360,7 @@ def test_D26_ten_thousand_models_in_one_list(api: FaultServer) -> None:
 
 def test_D34_deleted_between_the_two_proofs(api: FaultServer) -> None:
     api.retrieve(good_model(), missing())
-    with connected(api.url) as connection:
+    with connected(api) as connection:
         prover = Prover(connection, clock=FakeTime().clock())
         assert prover.prove(Q).is_ready
         with pytest.raises(NotReadyError) as caught:
@@ -386,7 +376,7 @@ def test_D34_deleted_between_the_two_proofs(api: FaultServer) -> None:
 
 def test_D35_a_proof_is_stale_after_a_minute(api: FaultServer) -> None:
     passed = FakeTime()
-    with connected(api.url) as connection:
+    with connected(api) as connection:
         prover = Prover(connection, clock=passed.clock())
         ages = [prover.is_stale(Q)]
         prover.prove(Q)
@@ -456,7 +446,7 @@ def proved(api: FaultServer) -> bool:
 
 def test_D45_random_schedules() -> None:
     ready = wrong = missed = 0
-    with FaultServer() as api, connected(api.url) as connection:
+    with FaultServer() as api, connected(api) as connection:
         for seed in range(200):
             random = Random(seed)
             retrieves, probes = schedule(random)

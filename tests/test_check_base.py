@@ -1,14 +1,13 @@
 """`check --base`: what a change does, by meaning, judged by the files that it goes into."""
 
 import json
-import os
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command_line import Result, git
+from command_line import Result, counted_git, git
 from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit
 from scenes import EVAL, FILE, POLICY_FILE, SOON, V6, V7, V8, V9, V10, hold, newest, read, row
 
@@ -235,12 +234,7 @@ def test_few_git_processes_whatever_the_size(
     git("switch", "--quiet", "main")
     commit("main moves")
     git("switch", "--quiet", "change")
-    (tmp_path / "bin").mkdir()
-    spy, count = tmp_path / "bin" / "git", tmp_path / "count"
-    real = next(p for p in os.environ["PATH"].split(":") if Path(p, "git").exists())
-    spy.write_text(f'#!/bin/sh\necho x >> {count}\nexec {real}/git "$@"\n')
-    spy.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{spy.parent}:{os.environ['PATH']}")
+    count = counted_git(tmp_path, monkeypatch)
 
     done = change.command(*BASE, "--offline")
 

@@ -12,7 +12,7 @@ import pytest
 import terminal
 from checkout import ROOT
 from command_line import PROGRAM, Command, git
-from gated import EXAMPLES, LIKE_V8, POLICY, TARGET, evidence, promote, scene
+from gated import EXAMPLES, LIKE_V8, POLICY, TARGET, asked, evidence, promote, scene
 from scenes import EVAL, V7, V8, V9, V10, newest, past, read, row, table, write
 
 from fftdeploy.evaluation.evidence import evidence_folder
@@ -242,10 +242,6 @@ def on(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, days: float) -> None:
     later = STORY_NOW + timedelta(days=days)
     sandbox.set_now(later)
     monkeypatch.setenv("FFTDEPLOY_NOW", later.isoformat())
-
-
-def asked(sandbox: Sandbox) -> int:
-    return sum(request.path == "/v1/chat/completions" for request in sandbox.requests)
 
 
 @pytest.mark.parametrize("flags", [(), EVAL])

@@ -11,13 +11,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
 import certificates
 import pytest
+from api_faults import connected
 from command_line import Command
 from fault_server import (
     KEY,
@@ -47,16 +48,6 @@ FORMS = (KEY, base64.b64encode(KEY.encode()).decode().rstrip("="), quote(KEY, sa
 def api() -> Iterator[FaultServer]:
     with FaultServer() as server:
         yield server
-
-
-@contextmanager
-def connected(api: FaultServer, **environ: str) -> Iterator[Connection]:
-    environ = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": api.url} | environ
-    connection = Connection(settings(environ))
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def sightings(text: str) -> list[str]:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Command
-from command_line import git as asked
-from gated import EXAMPLES, TARGET, evidence, promote, scene
+from command_line import Command, git
+from gated import EXAMPLES, TARGET, asked, evidence, promote, scene
 from proposals import Change, bring, commit
 from scenes import V8, V10
 
@@ -36,10 +35,6 @@ def marks(text: str) -> tuple[object, ...]:
     return found["ids"], found["examples"], [arm["marks"] for arm in found["answers"]]
 
 
-def asked_of(sandbox: Sandbox) -> int:
-    return sum(request.path == "/v1/chat/completions" for request in sandbox.requests)
-
-
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_J10_evidence_is_about_the_same_examples(
     repo: Path, sandbox: Sandbox, command: Command, layout: str
@@ -49,7 +44,7 @@ def test_J10_evidence_is_about_the_same_examples(
     command("eval", TARGET)
     (before,) = evidence()
     EXAMPLES.write_bytes(LAYOUTS[layout](EXAMPLES.read_bytes()))
-    requests = asked_of(sandbox)
+    requests = asked(sandbox)
 
     verified, again, promoted = command("verify"), command("eval", TARGET), promote(command)
 
@@ -57,7 +52,7 @@ def test_J10_evidence_is_about_the_same_examples(
     assert again.code == 0, again
     assert evidence() == [before], "nothing new was found out"
     assert promoted.code == 0, promoted
-    assert asked_of(sandbox) - requests < 10, "probes, and no example"
+    assert asked(sandbox) - requests < 10, "probes, and no example"
     assert command("check", "--offline").code == 0
 
 
@@ -75,12 +70,12 @@ def test_J10_a_stopped_run_goes_on(
     before = marks(whole.read_text())
     whole.unlink()
     EXAMPLES.write_bytes(LAYOUTS[layout](EXAMPLES.read_bytes()))
-    requests = asked_of(sandbox)
+    requests = asked(sandbox)
 
     ended = command("eval", TARGET)
 
     assert "going on with the run that was stopped" in ended.err
-    assert asked_of(sandbox) - requests <= len(lines) - 1 - 100 + 4, "and four probes"
+    assert asked(sandbox) - requests <= len(lines) - 1 - 100 + 4, "and four probes"
     (made,) = evidence()
     assert marks(made.read_text()) == before
     assert command("report", "-o", "report.html").code == 0
@@ -93,9 +88,9 @@ def test_J10_autocrlf_changes_no_examples(change: Change) -> None:
     change.base(lambda c: bring(made, c.made.evidence["pass"]))
     change.release(V10, evidence=change.made.evidence["pass"])
     commit("promote")
-    asked("config", "core.autocrlf", "true")
+    git("config", "core.autocrlf", "true")
     EXAMPLES.unlink()
-    asked("checkout", "--", str(EXAMPLES))
+    git("checkout", "--", str(EXAMPLES))
     assert b"\r\n" in EXAMPLES.read_bytes(), "control: git has changed them"
 
     code, codes = change.judged()
@@ -183,7 +178,7 @@ def test_J11_a_pointer_at_the_base_whose_file_is_not_here_is_named(
 
     ended = change.command("check", "--base", "main", "--offline")
 
-    head = asked("rev-parse", "main")
+    head = git("rev-parse", "main")
     assert (ended.code, ended.err.splitlines()) == (
         2,
         [

@@ -44,12 +44,6 @@ V9, V10 = triage("v9:CdEf9"), triage("v10:DeFg0")
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(now=lambda: STORY_NOW) as running:
-        yield running
-
-
-@pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[openai.OpenAI]:
     base_url, key = sandbox.url, sandbox.key
     with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=20) as made:

@@ -1,13 +1,12 @@
 """A deployments file elsewhere in the tree: whoever runs near it calls what it says."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
 import pytest
-from command_line import Command, Result, git
+from command_line import Command, Result, counted_git, git
 from proposals import TARGET, Change, commit
 from scenes import FILE, POLICY_FILE, V7, V8, V9, V10, past, row, table
 
@@ -315,12 +314,7 @@ def test_J2_few_git_processes_for_many_files(
     for n in range(50):
         put(f"team{n}/deployments.toml", "version = 1\n")()
     change.base(lambda _: None)
-    (tmp_path / "bin").mkdir()
-    spy, count = tmp_path / "bin" / "git", tmp_path / "count"
-    real = next(p for p in os.environ["PATH"].split(":") if Path(p, "git").exists())
-    spy.write_text(f'#!/bin/sh\necho x >> {count}\nexec {real}/git "$@"\n')
-    spy.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{spy.parent}:{os.environ['PATH']}")
+    count = counted_git(tmp_path, monkeypatch)
 
     done = change.command(*BASE)
 

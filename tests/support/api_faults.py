@@ -1,11 +1,14 @@
 """Rows D: what an API answers, and what that proves."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fault_server import (
     GOOD,
     KEY,
     MODEL,
+    FaultServer,
     Reply,
     close_at_once,
     cut_short,
@@ -19,6 +22,9 @@ from fault_server import (
     reset_mid_body,
     ssh_banner,
 )
+
+from fftdeploy.api.client.connection import Connection
+from fftdeploy.api.settings import settings
 
 
 def html(status: int = 200) -> Reply:
@@ -249,3 +255,13 @@ LOCATIONS = {
     "itself": "/v1/models/" + MODEL,
     "unreadable": "http://[::1/",
 }
+
+
+@contextmanager
+def connected(api: FaultServer, **environ: str) -> Iterator[Connection]:
+    environ = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": api.url} | environ
+    connection = Connection(settings(environ))
+    try:
+        yield connection
+    finally:
+        connection.close()

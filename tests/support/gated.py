@@ -46,13 +46,17 @@ def evidence() -> list[Path]:
     return sorted(Path(".fftdeploy/evidence/triage").glob("*.json"))
 
 
+def asked(sandbox: Sandbox) -> int:
+    return sum(request.path == "/v1/chat/completions" for request in sandbox.requests)
+
+
 def paid(sandbox: Sandbox) -> int:
     """Count the requests about examples: all but the probes."""
-    asked = {
+    inputs = {
         json.loads(line)["messages"][-2]["content"] for line in EXAMPLES.read_text().splitlines()
     }
     return sum(
-        request.body["messages"][-1]["content"] in asked
+        request.body["messages"][-1]["content"] in inputs
         for request in sandbox.requests
         if isinstance(request.body, dict) and "messages" in request.body
     )
