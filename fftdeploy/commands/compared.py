@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 
 from fftdeploy.commands.views import ShutdownView, TargetName, WayBack
 from fftdeploy.errors import Outcome
-from fftdeploy.evaluation.verdict import Ruling
 from fftdeploy.model_ids.retirement import FineTune, parse_fine_tune
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import UNPRINTED
@@ -118,21 +117,6 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedTogether:
-    """The evaluation that asked both sides the same examples."""
-
-    evidence: str
-    candidate: Bundle
-    ruling: Ruling
-    headline: str
-
-    @classmethod
-    def of(cls, found: Together) -> Self:
-        """Take it from a comparison."""
-        return cls(found.evidence, found.candidate, found.verdict.ruling, found.verdict.headline)
-
-
-@dataclass(frozen=True, slots=True)
 class ComparedTarget:
     """Both sides of one target, or of a task in two environments; None where it is not there."""
 
@@ -145,7 +129,7 @@ class ComparedTarget:
     profile: tuple[ProfileKey, ...]
     holds: HoldsOfOne
     changes: tuple[Happened, ...]
-    together: JudgedTogether | None
+    together: Together | None
     rows: tuple[tuple[str, str, str], ...] = field(metadata=UNPRINTED)
     """What differs, and what is always worth saying, in words: its name, before, after."""
     is_comparable: bool = field(metadata=UNPRINTED)
@@ -170,7 +154,7 @@ class ComparedTarget:
                 Happened(one.kind, one.message, one.release.n if one.release else None)
                 for one in both.changes
             ),
-            together=JudgedTogether.of(both.together) if both.together else None,
+            together=both.together,
             rows=tuple(rows),
             is_comparable=both.is_comparable,
         )

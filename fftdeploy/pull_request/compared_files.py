@@ -87,7 +87,8 @@ def with_evidence(
     new, new_stored = _named(found.after, after)
     if old and new and old.live != new.live:
         for stored in _stored(old, new, [new_stored, old_stored], before, after):
-            together = Together(stored.id, stored.evidence.candidate, stored.verdict)
+            said = stored.verdict.ruling, stored.verdict.headline
+            together = Together(stored.id, stored.evidence.candidate, *said)
             old, new = _measured(old, stored), _measured(new, stored)
             return replace(found, before=old, after=new, together=together)
     old = _measured(old, old_stored) if old else None

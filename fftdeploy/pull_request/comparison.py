@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from fftdeploy.api.readiness import Shutdown
-from fftdeploy.evaluation.verdict import ArmResult, Verdict
+from fftdeploy.evaluation.verdict import ArmResult, Ruling
 from fftdeploy.model_ids.retirement import parse_fine_tune
 from fftdeploy.names import plural
 from fftdeploy.planning import bundles
@@ -51,7 +51,8 @@ class Together:
 
     evidence: str
     candidate: Bundle
-    verdict: Verdict
+    ruling: Ruling
+    headline: str
 
 
 @dataclass(frozen=True, slots=True)
