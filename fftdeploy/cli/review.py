@@ -7,8 +7,6 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.context import actor_name, one_of
-from fftdeploy.errors import UsageError
 from fftdeploy.output.report import Report
 
 
@@ -45,26 +43,10 @@ def review(
       fftdeploy review triage --unreviewed             examples that nobody has reviewed
       fftdeploy review triage --from requests.jsonl    production requests become examples
     """
-    flags = {"--run": run, "--unreviewed": unreviewed, "--from": source}
-    one_of(flags)
-    if to is not None and source is None:
-        raise UsageError("--to goes with --from", hint="failures are reviewed where they are")
     from fftdeploy.cli import review_view
+    from fftdeploy.commands.review import ReviewOptions, check, open_queue
 
+    options = ReviewOptions(task, run=run, unreviewed=unreviewed, requests=source, to=to, by=by)
+    check(options)
     review_view.require_terminal(session)
-    from fftdeploy.evaluation.review.in_place import failures
-    from fftdeploy.evaluation.review.in_place import unreviewed as nobody_reviewed
-    from fftdeploy.evaluation.review.queue import ReviewQueue
-    from fftdeploy.evaluation.review.requests import Requests
-    from fftdeploy.evaluation.review.source import Reviewer, ReviewSource
-
-    bar = session.quality_bar(session.workspace, task)
-    reviewer = Reviewer(actor_name(session, by), session.now)
-    answers: ReviewSource
-    if source is not None:
-        answers = Requests(bar, reviewer, source, to)
-    elif unreviewed:
-        answers = nobody_reviewed(bar, reviewer)
-    else:
-        answers = failures(bar, reviewer, run)
-    return review_view.Review(session, bar.task, ReviewQueue(answers)).run()
+    return review_view.Review(session, options.task, open_queue(session, options)).run()

@@ -9,6 +9,7 @@ from unicodedata import east_asian_width
 
 from fftdeploy.cli import editor
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.review import Reviewed, tally
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.review.queue import DECISIONS, Decision, ReviewQueue
 from fftdeploy.evaluation.review.source import ReviewItem
@@ -34,13 +35,12 @@ class Review:
             ConflictError: An example was changed by somebody else.
             DiskError: The disk refused.
         """
-        for note in self.queue.source.notes:
-            self.session.output.note(note)
-        self._note()
+        tally(self.session, self.queue)
         for place, item in self.queue:
             if not self._is_decided(item, place):
                 break
-        return Report(data=self.session.data, body=(self._summary(),), next=self._next())
+        result = tally(self.session, self.queue)
+        return Report(data=result, body=(self._summary(result),), next=self._next())
 
     def _is_decided(self, item: ReviewItem, place: str) -> bool:
         """Show one answer and take one decision about it; False to leave."""
@@ -55,7 +55,7 @@ class Review:
                 if self._obey(item, key.lower()):
                     return True
             finally:  # whatever ends the command from here on says what is written
-                self._note()
+                tally(self.session, self.queue)
 
     def _obey(self, item: ReviewItem, key: str) -> bool:
         """Do what a key stands for; False where the same answer is asked about again."""
@@ -101,18 +101,11 @@ class Review:
         if why := self.queue.tag(item, said or ""):
             self._say(why)
 
-    def _note(self) -> None:
-        """Put what was decided where every end of the command says it."""
-        queue = self.queue
-        counts = {decision: queue.counts[decision] for decision in DECISIONS}
-        self.session.data.update(task=self.task, file=queue.source.where, **counts, left=queue.left)
-        self.session.changed = queue.changed
-
-    def _summary(self) -> Line:
+    def _summary(self, result: Reviewed) -> Line:
         if not self.queue.items:
             return line(f"{self.task}: nothing to review")
-        data = self.session.data
-        return line(f"{self.task}: {', '.join(f'{data[n]} {n}' for n in (*DECISIONS, 'left'))}")
+        counts = [f"{getattr(result, name)} {name}" for name in (*DECISIONS, "left")]
+        return line(f"{self.task}: {', '.join(counts)}")
 
     def _next(self) -> str:
         if not any(self.queue.counts[name] for name in ("accepted", "edited", "tagged")):

@@ -16,6 +16,7 @@ from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.models import Models
 from fftdeploy.commands.report import Reported
 from fftdeploy.commands.resolve import Resolved
+from fftdeploy.commands.review import Reviewed
 from fftdeploy.commands.scan import Scanned
 from fftdeploy.commands.size import Sized
 from fftdeploy.commands.status import Status
@@ -63,6 +64,7 @@ RESULTS: dict[str, type] = {
     "verify": Verified,
     "scan": Scanned,
     "report": Reported,
+    "review": Reviewed,
     "init": Initialized,
     "schema": Schemas,
 }

@@ -20,7 +20,7 @@ def output(results: Mapping[str, type]) -> Schema:
     """Describe the one document that a command prints with `--json`; `results` is their types."""
     parts = _parts()
     typed = {name: _typed(name, kind, parts) for name, kind in results.items()}
-    commands = {**_commands(), **typed}
+    commands = {**typed, **_without_a_file()}
     return {
         "$schema": DIALECT,
         "title": "What fftdeploy prints with --json",
@@ -33,13 +33,6 @@ def _typed(name: str, kind: type, parts: dict[str, Schema]) -> Schema:
     described, always = properties(kind, parts)
     finds = any(item.name == "findings" for item in fields(cast("Any", kind)))
     return _command(name, described, (*always, "findings") if finds else always)
-
-
-def _commands() -> dict[str, Schema]:
-    return {
-        "review": _command("review", *_reviewed()),
-        **_without_a_file(),
-    }
 
 
 def _without_a_file() -> dict[str, Schema]:
@@ -98,13 +91,6 @@ def _parts() -> dict[str, Schema]:
             }
         ),
     }
-
-
-def _reviewed() -> tuple[dict[str, Schema], tuple[str, ...]]:
-    count: Schema = {"type": "integer", "minimum": 0}
-    counts = ("accepted", "edited", "rejected", "skipped", "left")
-    properties = {"task": text(), "file": text(), **dict.fromkeys(counts, count)}
-    return properties, tuple(properties)
 
 
 def _whole(properties: dict[str, Schema]) -> Schema:
