@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import PROGRAM, Command
+from others import meanwhile
 from scenes import (
     FILE,
     POLICY,
@@ -226,17 +227,9 @@ def test_a_hook_that_refuses_leaves_the_change_and_says_so(
 def test_C7_a_commit_takes_nobody_elses_change_along(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fftdeploy import files
-
     committed(past(NAME, V7, V8), past("chat/production", V6))
     theirs = FILE.read_bytes().replace(b"[chat", b"# theirs\n[chat")
-    original = files.replace
-
-    def replace(*args: object, **more: object) -> files.Replaced:
-        FILE.write_bytes(theirs)
-        return original(*args, **more)  # type: ignore[arg-type]  # passed through
-
-    monkeypatch.setattr(files, "replace", replace)
+    meanwhile(monkeypatch, lambda: FILE.write_bytes(theirs))
     result = command("promote", NAME, "--model", V9, "--yes", "--commit")
     assert (result.code, FILE.read_bytes()) == (8, theirs)
 

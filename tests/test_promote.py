@@ -6,11 +6,10 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import PROGRAM, Command
-from others import meanwhile
+from others import aged, meanwhile
 from scenes import (
     COLD,
     FILE,
@@ -39,9 +38,6 @@ from scenes import (
     write_profile,
 )
 
-from fftdeploy import files
-from fftdeploy.api.asking import Clock
-from fftdeploy.commands.context import Context
 from fftdeploy.files import whole_files
 from fftdeploy.releases.deployments import Bundle, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -655,23 +651,6 @@ def test_C7_a_changed_policy_is_a_conflict(
     meanwhile(monkeypatch, act)
     result = command("promote", "triage/dev", "--model", V9, "--yes")
     assert (result.code, FILE.read_bytes()) == (8, before + b"# touched\n")
-
-
-def aged(monkeypatch: pytest.MonkeyPatch, age_s: float) -> None:
-    """Let the first proof be `age_s` old when the file is replaced."""
-    passed = [0.0]
-
-    def clock(session: Context) -> Clock:
-        return Clock(lambda: STORY_NOW, lambda: passed[0], lambda _: None)
-
-    monkeypatch.setattr(Context, "clock", property(clock))
-    original = files.replace
-
-    def replace(*args: Any, **more: Any) -> files.Replaced:
-        passed[0] += age_s
-        return original(*args, **more)
-
-    monkeypatch.setattr(files, "replace", replace)
 
 
 @pytest.mark.parametrize(("age_s", "retrieves"), [(59, 1), (61, 2)])

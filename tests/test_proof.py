@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from fake_time import NOW, FakeTime
 from fault_server import (
     KEY,
     MODEL,
@@ -25,14 +26,12 @@ from fault_server import (
 )
 
 from fftdeploy.api.answers import JobResult
-from fftdeploy.api.asking import Clock
 from fftdeploy.api.client.connection import Connection
 from fftdeploy.api.proof import Prover, Question
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.api.settings import settings
 from fftdeploy.errors import AuthError, NotReadyError, UnverifiedError, UsageError
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 Q = Question(MODEL)
 JOB = "ftjob-abc123"
 OLDER = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8"
@@ -52,14 +51,9 @@ class Scene:
     ticks: list[str] = field(default_factory=list)
 
     def prover(self, wait_s: float = 60.0, **more: Any) -> Prover:
-        clock = Clock(
-            lambda: NOW + timedelta(seconds=sum(self.slept)),
-            lambda: sum(self.slept),
-            self.slept.append,
-        )
         return Prover(
             self.connection,
-            clock=clock,
+            clock=FakeTime(NOW, self.slept).clock(),
             wait_s=wait_s,
             say=self.said.append,
             progress=self.ticks.append,

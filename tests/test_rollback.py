@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from command_line import Command, Result
+from others import aged, meanwhile
 from scenes import (
     COLD,
     FILE,
@@ -38,10 +39,8 @@ from scenes import (
     write_profile,
 )
 
-from fftdeploy import files
 from fftdeploy.api.asking import Clock
 from fftdeploy.commands import context
-from fftdeploy.commands.context import Context
 from fftdeploy.releases.deployments import Bundle, Hold, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -441,17 +440,8 @@ def test_D34_a_candidate_deleted_meanwhile_is_not_made_live(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = write(past(NAME, V6, V7, V8))
-    passed = [0.0]
-    clock = Clock(lambda: STORY_NOW, lambda: passed[0], lambda _: None)
-    monkeypatch.setattr(Context, "clock", property(lambda _: clock))
-    original = files.replace
-
-    def replace(*args: Any, **more: Any) -> files.Replaced:
-        passed[0] += 61
-        sandbox.remove(V7)
-        return original(*args, **more)
-
-    monkeypatch.setattr(files, "replace", replace)
+    aged(monkeypatch, 61)
+    meanwhile(monkeypatch, lambda: sandbox.remove(V7))
     assert (back(command).code, FILE.read_bytes()) == (4, before)
 
 

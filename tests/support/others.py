@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from command_line import Command, Result
+from fake_time import FakeTime
 from scenes import write
 
 from fftdeploy import files
+from fftdeploy.commands.context import Context
+from fftdeploy.sandbox import STORY_NOW
 
 
 def git(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -53,3 +56,10 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> Non
         return original(*args, **more)
 
     monkeypatch.setattr(files, "replace", replace)
+
+
+def aged(monkeypatch: pytest.MonkeyPatch, age_s: float) -> None:
+    """Let the first proof be `age_s` old when the file is replaced."""
+    time = FakeTime(STORY_NOW)
+    monkeypatch.setattr(Context, "clock", property(lambda _: time.clock()))
+    meanwhile(monkeypatch, lambda: time.slept.append(age_s))
