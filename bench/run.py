@@ -74,7 +74,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-_PACKAGES = ("fftdeploy", "openai", "typer", "rich", "tomlkit")
+_PACKAGES = ("fftdeploy", "openai", "aiohttp", "typer", "rich", "tomlkit")
 
 
 def _cpu() -> str:

@@ -379,14 +379,15 @@ def test_D41_a_proxy_lets_requests_through_and_reads_none(tmp_path: Path, scheme
         }
         with connected(api, **environ) as connection:
             answers = [
-                connection.retrieve(MODEL, 5),
                 connection.probe(MODEL, "chat", "max_tokens", 5),
+                connection.retrieve(MODEL, 5),
             ]
 
     assert [answer.status for answer in answers] == [200, 200], answers
     assert api.accepted == 1
     head = proxy.head.decode()
     assert head.startswith("CONNECT other.example:443 HTTP/1.1\r\n")
+    assert head.endswith("\r\n\r\n"), "and nothing after it"
     assert base64.b64encode(b"me:pa@ss").decode() in head
     assert sightings(head) == []
 

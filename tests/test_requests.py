@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from typing import Any, cast
 
 import pytest
@@ -343,13 +344,14 @@ def test_a_cancelled_wait_passes_its_turn_on() -> None:
     asyncio.run(main())
 
 
-def ask_directly(api: FaultServer, timeout_s: float = 5.0) -> Answer:
-    known = settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": api.url})
+def ask_directly(url: str, timeout_s: float = 5.0, content: object = None) -> Answer:
+    known = settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url})
+    body = {"model": "m", "messages": content or []}
 
     async def main() -> Answer:
         connection = PlainClient(known, max_connections=2)
         try:
-            return await connection.send("chat", {"model": "m", "messages": []}, timeout_s)
+            return await connection.send("chat", body, timeout_s)
         finally:
             await connection.close()
 
@@ -373,7 +375,7 @@ def test_the_asynchronous_connection_raises_for_nothing(row: str) -> None:
     given, status, fault = FAULTS[row]
     with FaultServer() as api:
         api.probe(given)
-        answer = ask_directly(api, 0.3 if row == "D22-hang" else 5.0)
+        answer = ask_directly(api.url, 0.3 if row == "D22-hang" else 5.0)
         sent = api.log[0] if api.log else None
     assert (answer.status, answer.fault, len(api.log)) == (status, fault, 1)
     assert KEY not in repr(answer)
@@ -383,13 +385,23 @@ def test_the_asynchronous_connection_raises_for_nothing(row: str) -> None:
     assert sent.json == {"model": "m", "messages": []}
 
 
+def test_a_long_request_arrives_whole_and_nobody_waits_for_who_reads_none_of_it() -> None:
+    long = ["\u00e4" * 4_000_000]
+    with FaultServer() as api, socket.create_server(("127.0.0.1", 0)) as deaf:
+        whole = ask_directly(api.url, 20, long)
+        lost = ask_directly(f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", 0.3, long)
+
+    assert (whole.status, lost.fault) == (200, "timeout")
+    assert api.log[0].json["messages"] == long
+
+
 @pytest.mark.parametrize("escaped", [False, True])
 def test_the_key_is_struck_out_of_an_answer(escaped: bool) -> None:
     text = json.dumps({"object": "x", "text": f"your key is {KEY}"})
     text = text.replace("sk-proj", "\\u0073k-proj") if escaped else text
     with FaultServer() as api:
         api.probe(reply(raw=text.encode()))
-        answer = ask_directly(api)
+        answer = ask_directly(api.url)
     assert answer.body["text"] == "your key is [key]"
 
 
@@ -402,7 +414,7 @@ def test_rate_limits_and_request_ids_come_along() -> None:
     ]
     with FaultServer() as api:
         api.probe(reply(429, {"error": {"code": "slow_down"}}, headers=headers))
-        answer = ask_directly(api)
+        answer = ask_directly(api.url)
     found = (answer.remaining_requests, answer.reset_requests_s, answer.remaining_tokens)
     assert found == (7, 0.02, None)
     assert (answer.request_id, answer.retry_after_s, answer.code) == ("req_9", 3.0, "slow_down")

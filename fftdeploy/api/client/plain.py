@@ -42,11 +42,18 @@ class _Exchange:
 
     content: bytes
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    socket: Any = None
+    transport: asyncio.Transport | None = None
 
     def stop(self) -> None:
-        """Note that the answer is whole."""
-        self.stopwatch.stop(self.socket)
+        """Note that the answer is whole; the connection is another's from now on."""
+        if self.transport is not None:
+            self.stopwatch.stop(self.transport.get_extra_info("socket"))
+            self.transport = None
+
+    def cut(self) -> None:
+        """Wait for nobody to read what is left."""
+        if self.transport is not None:
+            self.transport.abort()
 
 
 _EXCHANGE: ContextVar[_Exchange] = ContextVar("exchange")
@@ -62,7 +69,7 @@ class _Response(aiohttp.ClientResponse):
         transport = connection.transport
         if transport is not None and self.method != "CONNECT":  # that is for a proxy's eyes
             exchange = _EXCHANGE.get()
-            exchange.socket = transport.get_extra_info("socket")
+            exchange.transport = transport
             exchange.stopwatch.start()
             if exchange.content:
                 transport.write(exchange.content)
@@ -147,17 +154,21 @@ class PlainClient:
         method = "GET" if request.body is None else "POST"
         length = {"Content-Length": str(len(exchange.content))} if exchange.content else None
         sending = self._session.request(method, url, headers=length, allow_redirects=False)
-        async with sending as response:
-            intake = Intake(
-                response.status,
-                response.raw_headers,
-                most_bytes=most_bytes or incoming.most_bytes(url.path),
-                deadline=deadline,
-            )
-            # Not here, but in the moment of reading: the connection may be another's by now.
-            response.content.on_eof(exchange.stop)
-            while not intake.is_over and (chunk := await response.content.readany()):
-                intake.take(chunk)
+        try:
+            async with sending as response:
+                intake = Intake(
+                    response.status,
+                    response.raw_headers,
+                    most_bytes=most_bytes or incoming.most_bytes(url.path),
+                    deadline=deadline,
+                )
+                # In the moment in which the last of it is read, not when this task has its turn.
+                response.content.on_eof(exchange.stop)
+                while not intake.is_over and (chunk := await response.content.readany()):
+                    intake.take(chunk)
+        except BaseException:
+            exchange.cut()
+            raise
         return intake.received(exchange.stopwatch.seconds)
 
 
