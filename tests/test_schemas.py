@@ -1,6 +1,7 @@
 """The schemas accept what the parsers accept, and refuse what they refuse."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
@@ -279,6 +280,23 @@ def test_what_the_commands_about_quality_print_fits_the_schema(
     gated.scene(V8, V10)
 
     assert misfits(command, GATED) == []
+
+
+def test_the_keys_of_the_output_are_plain_words() -> None:
+    found = names_in(output_schema())
+
+    assert [name for name in found if not re.fullmatch(r"[a-z][a-z0-9_]*", name)] == []
+    assert len(found) > 100, "the control"
+
+
+def names_in(schema: Any) -> list[str]:
+    """Name every key that a schema describes."""
+    if isinstance(schema, list):
+        return [name for below in schema for name in names_in(below)]
+    if not isinstance(schema, dict):
+        return []
+    own = schema.get("properties", {})
+    return [*own, *(name for below in schema.values() for name in names_in(below))]
 
 
 def test_a_key_too_many_or_too_few_does_not_fit(
