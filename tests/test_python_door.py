@@ -234,7 +234,11 @@ def test_what_is_found_and_the_outcome_are_part_of_a_result(file: Path, command:
 
 
 def test_every_typed_command_is_a_function_with_its_promise() -> None:
-    named = {"evaluate" if name == "eval" else name for name in RESULTS}
+    named = {"evaluate" if name == "eval" else name for name in RESULTS} - {
+        "review",
+        "sandbox",
+        "demo",
+    }
     functions = {name for name in fftdeploy.__all__ if name.islower() and name[0] != "_"}
 
     assert named <= functions

@@ -6,16 +6,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import fftdeploy
 from fftdeploy import files, git
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import NOW_VARIABLE
+from fftdeploy.commands.screens import Demonstrated, ShownStep
 from fftdeploy.errors import DiskError, FftdeployError, UsageError
 from fftdeploy.formats import toml_reader
 from fftdeploy.output.report import Block, Cell, Patch, Raw, Report, line
@@ -81,8 +83,8 @@ class Demonstration:
         """What is shown in the end; nothing where everything was shown as it happened."""
         self.is_live = session.output.form == "text"
         self.wrong: list[str] = []
-        self.steps: list[dict[str, Any]] = []
-        session.data.update(folder=str(self.folder), steps=self.steps)
+        self.steps: list[ShownStep] = []
+        session.known = self._result()
 
     def run(self) -> Report:
         """Tell the story and leave the repository behind.
@@ -114,7 +116,10 @@ class Demonstration:
         self._say(line(""), line(Cell("Every step ended as told.", "good")))
         self._say(line(f"The repository stays in {self.folder}; `fftdeploy sandbox` has its API."))
         following = f"cd {shlex.quote(str(self.folder))} && fftdeploy status --offline"
-        return Report(data=self.session.data, body=tuple(self.body), next=following)
+        return Report(data=self._result(), body=tuple(self.body), next=following)
+
+    def _result(self) -> Demonstrated:
+        return Demonstrated(str(self.folder), tuple(self.steps))
 
     def _repository(self, environ: Mapping[str, str]) -> git.Repository:
         try:
@@ -143,7 +148,8 @@ class Demonstration:
         if step.deleted:
             sandbox.remove(step.deleted)
         code, output = self._run(step, self._environ(step.at, sandbox))
-        self.steps[-1] |= {"exit_code": code, "output": output}
+        self.steps[-1] = replace(self.steps[-1], exit_code=code, output=output)
+        self.session.known = self._result()
         if code:
             self._say(line(Cell(f"exit {code}", "warn")))
         if code != step.exit_code:
@@ -188,8 +194,8 @@ class Demonstration:
 
     def _type(self, says: str, command: str, patch: str = "") -> None:
         """Show what is said and typed, with the patches that git answers."""
-        step = {"says": says, "command": command, "exit_code": 0, "output": patch}
-        self.steps.append(step)
+        self.steps.append(ShownStep(says, command, output=patch))
+        self.session.known = self._result()
         said = (line(Cell(f"# {says}", "dim")),) if says else ()
         self._say(line(""), *said, line(Cell(f"$ {command}", "strong")))
         if patch:

@@ -5,8 +5,10 @@ from datetime import datetime
 from fftdeploy.cli import signals
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import NOW_VARIABLE
+from fftdeploy.commands.screens import ServedThing, Serving
 from fftdeploy.errors import Outcome, UsageError
 from fftdeploy.output.report import Block, Cell, Raw, Report, Table, line
+from fftdeploy.output.results import as_json
 from fftdeploy.sandbox import ACME, Sandbox
 
 
@@ -46,14 +48,10 @@ def _report(server: Sandbox, now: datetime | None) -> Report:
     exports = [f"export OPENAI_BASE_URL={server.url}", f"export OPENAI_API_KEY={server.key}"]
     if now is not None:  # commands that do not ask the API have only this to go by
         exports.append(f"export {NOW_VARIABLE}={now:%Y-%m-%dT%H:%M:%SZ}")
-    data = {
-        "url": server.url,
-        "key": server.key,
-        "control": _control(server),
-        "models": [{"id": model.id, "state": model.state} for model in ACME.models.values()],
-        "jobs": [{"id": job.id, "state": job.phase} for job in ACME.jobs.values()],
-    }
-    return Report(data=data, body=(Raw("".join(f"{each}\n" for each in exports)),))
+    models = tuple(ServedThing(model.id, model.state) for model in ACME.models.values())
+    jobs = tuple(ServedThing(job.id, job.phase) for job in ACME.jobs.values())
+    result = Serving(server.url, server.key, _control(server), models, jobs)
+    return Report(data=as_json(result), body=(Raw("".join(f"{each}\n" for each in exports)),))
 
 
 def _cast(server: Sandbox) -> tuple[Block, ...]:

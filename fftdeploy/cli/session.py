@@ -1,9 +1,9 @@
 """A command's run as its flags and streams make it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from fftdeploy.commands.context import Context, secrets_of
 from fftdeploy.errors import UsageError
@@ -16,20 +16,12 @@ class Session(Context):
     """One run of a command whose end is printed."""
 
     output: Output
-    data: dict[str, Any] = field(default_factory=dict)
-    """What the JSON document says even if the command fails from here on."""
-
-    def about(self, path: str) -> Self:
-        """Return this run, with the same conversation, about another file of the repository."""
-        other = super().about(path)
-        other.data = {}
-        return other
 
     def document(self, result: object = None) -> dict[str, Any]:
         """Return the JSON of a result, or of what is known by now; whom was asked is part of it."""
         found = self.known if result is None else result
         asked = {"api": as_json(self.api)} if self.api else {}
-        document = as_json(found) if found is not None else self.data
+        document = as_json(found) if found is not None else {}
         if (findings := getattr(found, "findings", None)) is not None:
             document = {**document, "findings": as_json(findings)}
         return {**asked, **document}

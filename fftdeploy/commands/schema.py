@@ -18,6 +18,7 @@ from fftdeploy.commands.report import Reported
 from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.review import Reviewed
 from fftdeploy.commands.scan import Scanned
+from fftdeploy.commands.screens import Demonstrated, Serving
 from fftdeploy.commands.size import Sized
 from fftdeploy.commands.status import Status
 from fftdeploy.commands.verify import Verified
@@ -65,6 +66,8 @@ RESULTS: dict[str, type] = {
     "scan": Scanned,
     "report": Reported,
     "review": Reviewed,
+    "sandbox": Serving,
+    "demo": Demonstrated,
     "init": Initialized,
     "schema": Schemas,
 }

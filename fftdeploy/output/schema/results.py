@@ -19,8 +19,8 @@ _NUMBER: Schema = {"type": "integer"}
 def output(results: Mapping[str, type]) -> Schema:
     """Describe the one document that a command prints with `--json`; `results` is their types."""
     parts = _parts()
-    typed = {name: _typed(name, kind, parts) for name, kind in results.items()}
-    commands = {**typed, **_without_a_file()}
+    commands = {name: _typed(name, kind, parts) for name, kind in results.items()}
+    commands["usage"] = _command("usage", {}, ("error",))
     return {
         "$schema": DIALECT,
         "title": "What fftdeploy prints with --json",
@@ -33,24 +33,6 @@ def _typed(name: str, kind: type, parts: dict[str, Schema]) -> Schema:
     described, always = properties(kind, parts)
     finds = any(item.name == "findings" for item in fields(cast("Any", kind)))
     return _command(name, described, (*always, "findings") if finds else always)
-
-
-def _without_a_file() -> dict[str, Schema]:
-    model = closed({"id": text(), "state": text()}, ("id", "state"))
-    serving = {
-        "url": text(),
-        "key": text(),
-        "control": text(),
-        "models": many(model),
-        "jobs": many(model),
-    }
-    step = {"says": text(), "command": text(), "exit_code": _NUMBER, "output": text()}
-    shown = {"folder": text(), "steps": many(closed(step, tuple(step)))}
-    return {
-        "sandbox": _command("sandbox", serving, tuple(serving)),
-        "demo": _command("demo", shown, tuple(shown)),
-        "usage": _command("usage", {}, ("error",)),
-    }
 
 
 def _command(name: str, properties: dict[str, Schema], required: tuple[str, ...]) -> Schema:
