@@ -51,9 +51,9 @@ def test_a_guess_is_no_bound_and_what_is_on_record_is_no_guess(
     assert (guess["requests"], guess["estimated"]) == (134, True)
     assert tokens_out <= guess["tokens_out"] < 1.5 * tokens_out
     assert guess["tokens_in"] >= tokens_in
-    note = next(text for text in judged.err.splitlines() if "2 arms" in text)
+    note = next(text for text in judged.err.splitlines() if "2 models" in text)
     assert note.startswith(
-        f"2 arms x 67 examples: at most 134 requests, about {guess['tokens_in']:,} tokens in, "
+        f"2 models x 67 examples: at most 134 requests, about {guess['tokens_in']:,} tokens in, "
         f"{guess['tokens_out']:,} out, {guess['usd']:.4f} USD (prices of 2026-11-20), "
     )
     assert (known["tokens_in"], known["tokens_out"]) == (tokens_in, tokens_out)

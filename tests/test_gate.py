@@ -380,7 +380,7 @@ def test_J18_a_candidate_that_passes_nothing_settles_nothing(
     for made in (results(live, candidate), results(None, candidate)):
         verdict = judge(rules, made)
         assert (verdict.ruling, verdict.may_be_allowed) == ("inconclusive", False)
-        assert verdict.headline.removeprefix("no baseline: ") == headline
+        assert verdict.headline.removeprefix("nothing else is live to compare with: ") == headline
         assert verdict.label in {"inconclusive", "no-baseline"}
         assert [reason.code for reason in verdict.reasons if reason.rules] == ["nothing"]
         assert verdict.needed is None
@@ -435,7 +435,7 @@ def test_J18_why_answers_fail_is_counted_where_they_are_not_just_wrong() -> None
 def test_E8_nothing_of_nothing_never_passes(*, has_baseline: bool) -> None:
     made = table(0, 0, 0) if has_baseline else results(None, [])
     verdict = judge(RULES, made)
-    prefix = "" if has_baseline else "no baseline: "
+    prefix = "" if has_baseline else "nothing else is live to compare with: "
     assert verdict.ruling == "inconclusive"
     assert verdict.headline == prefix + "0 reviewed examples: the gate asks for 1 or more"
     assert found(verdict) == [
@@ -623,7 +623,10 @@ def test_a_floor_in_words_and_one_that_allows_no_failure() -> None:
         ("floor", "fail", "under the floor valid = 0.99: 49 of 50 (98.0%)"),
         ("zero-failures", "", "the floor valid = 0.99 allows 0 failures of 50"),
     ]
-    assert verdict.headline == "no baseline: under the floor pass_rate = 0.9: 44 of 50 (88.0%)"
+    assert (
+        verdict.headline
+        == "nothing else is live to compare with: under the floor pass_rate = 0.9: 44 of 50 (88.0%)"
+    )
 
 
 def test_floors_count_every_repeat() -> None:
@@ -748,7 +751,8 @@ def test_E29_without_a_baseline_something_else_must_be_asked() -> None:
     verdict = judge(RULES, results(None, [PASS] * 100))
     assert (verdict.ruling, verdict.label) == ("inconclusive", "no-baseline")
     assert verdict.headline == (
-        "no baseline: nothing to hold triage@cand against: no live model, no floors, no must-pass example"
+        "nothing else is live to compare with: nothing to hold triage@cand against: "
+        "no live model, no floors, no must-pass example"
     )
     assert [reason.code for reason in verdict.reasons] == ["no-baseline"]
     assert verdict.comparison is None
@@ -760,7 +764,7 @@ def test_E29_without_a_baseline_floors_and_must_pass_examples_decide() -> None:
     verdict = judge(floored, results(None, good, must_pass=(0, 1)))
     assert (verdict.ruling, verdict.headline) == (
         "pass",
-        "no baseline: triage@cand meets 2 must-pass examples and the floors",
+        "nothing else is live to compare with: triage@cand meets 2 must-pass examples and the floors",
     )
     assert verdict.detail == ("100 reviewed examples     candidate 100.0% [96.3-100.0]",)
     assert judge(RULES, results(None, good, must_pass=(0,))).ruling == "pass"

@@ -204,7 +204,7 @@ CHANGES = {
     "gate": (other_gate, "another gate"),
     "graders": (other_graders, "other graders"),
     "E24 examples": (other_examples, "other examples"),
-    "baseline": (other_baseline, "another baseline"),
+    "baseline": (other_baseline, "another live model or prompt"),
     "E24 candidate": (other_candidate, "no evidence about"),
 }
 
@@ -481,7 +481,7 @@ def test_no_live_model_yet_is_judged_by_floors_and_must_pass_alone(
     judged, ended = command("eval", TARGET), promote(command)
 
     assert (nothing_to_hold.code, judged.code, ended.code) == (7, 0, 0), judged.out + ended.err
-    assert "no baseline" in judged.out
+    assert "nothing else is live to compare with" in judged.out
     assert read(TARGET).model == V10
 
 
@@ -544,7 +544,7 @@ def test_a_dead_live_model_without_a_record_leaves_no_baseline(
     alive = promote(command)
 
     assert (judged.code, dead.code, alive.code) == (0, 0, 7), judged.out + dead.err + alive.err
-    assert "not on record: there is no baseline" in judged.err
+    assert "not on record: there is nothing to compare with" in judged.err
     assert "what is live was dead for it, and is not" in alive.err
 
 

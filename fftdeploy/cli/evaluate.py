@@ -38,7 +38,8 @@ def evaluate(
     target: Target,
     candidates: Candidates = None,
     against: Annotated[
-        str, typer.Option("--against", help="Arms beside the candidate: live,base,MODEL[@PROFILE].")
+        str,
+        typer.Option("--against", help="Models beside the candidate: live,base,MODEL[@PROFILE]."),
     ] = "live",
     repeats: Repeats = None,
     max_usd: Annotated[

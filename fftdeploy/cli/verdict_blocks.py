@@ -80,7 +80,7 @@ def bundle_words(bundle: Bundle) -> str:
 def _arms(evidence: Evidence, arms: Iterable[ArmResult]) -> Table:
     rows = tuple(_arm(evidence.arms[arm.arm], arm) for arm in arms)
     p95 = f"p95 ({evidence.concurrency} at once)" if evidence.concurrency else "p95"
-    columns = ("arm", "model", "passed", "95% interval", "valid", "tokens in/out", p95, "usd/1k")
+    columns = ("model", "id", "passed", "95% interval", "valid", "tokens in/out", p95, "usd/1k")
     return Table(columns, rows)
 
 

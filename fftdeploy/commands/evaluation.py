@@ -56,7 +56,7 @@ class EvaluateOptions(Options, Limits):
     candidates: Sequence[str] = field(default=(), kw_only=False)
     """`MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
     against: Sequence[str] = (LIVE,)
-    """Arms beside the candidates: `live`, `base`, `MODEL[@PROFILE]`."""
+    """Models beside the candidates: `live`, `base`, `MODEL[@PROFILE]`."""
     repeats: int | None = None
     """Answers to each example, at most 100; None for what the gate says."""
     training: str | Path | None = None
@@ -208,7 +208,7 @@ class Evaluation:
             return recorded
         self.context.console.note(
             f"warning: {live} is dead, and its answers to these examples are not on record: "
-            "there is no baseline"
+            "there is nothing to compare with"
         )
         return Baseline("none", why=DEAD), None
 
@@ -290,10 +290,10 @@ class Evaluation:
         prices = self.workspace.policy.prices
         means = self._means(run)
         spending = self._spending(run, means)
-        arms, asked = plural(len(run.arms), "arm"), plural(len(run.examples), "example")
+        models, asked = plural(len(run.arms), "model"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run, means), prices.on)
-        self.context.console.note(f"{arms} x {asked}{repeats}: at most {cost}")
+        self.context.console.note(f"{models} x {asked}{repeats}: at most {cost}")
         try:
             return online.evaluate(
                 run,

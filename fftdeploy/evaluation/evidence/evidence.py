@@ -24,7 +24,7 @@ _OLDER = frozenset({"fftdeploy.evidence/1"})
 """Schemas of evidence that another rule of the gate has judged, on another hash of the examples."""
 
 DEAD, LIVE_ITSELF, NOTHING_LIVE = "dead", "live itself", "no live model"
-"""Why there is no baseline."""
+"""Why there is nothing to compare with."""
 
 SHOWN_DIGITS = 12
 MAX_BYTES = 256 * 1024 * 1024
@@ -285,7 +285,7 @@ def _require_sense(found: Evidence) -> None:
     asked = sorted(found.results.arms)
     answering = found.answered_by.keys() <= found.arms.keys()
     if not answering or not asked == sorted(found.arms) == sorted(cache["answers"]):
-        raise ValueError("answers of other arms")
+        raise ValueError("answers of other models")
     if any(usd < 0 for usd in _usd(found.prices)):
         raise ValueError("a price below nothing")
     _require_types(found.graders)

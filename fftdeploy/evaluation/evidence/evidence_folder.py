@@ -250,7 +250,7 @@ def problem(question: EvidenceQuestion, found: Evidence, now: datetime) -> str:
         live = question.baseline  # the caller proves that it is dead still
     differs = {
         "another candidate": found.candidate != question.candidate,
-        "another baseline": live != question.baseline,
+        "another live model or prompt": live != question.baseline,
         "other examples": found.examples.sha != question.examples_sha,
         "other graders": found.graders_sha != question.graders_sha,
         "another gate": found.gate_sha != question.gate_sha,

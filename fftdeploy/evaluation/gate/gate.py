@@ -189,7 +189,7 @@ def _verdict(
     settling = own.settling if ruling == "inconclusive" else ""
     last = [text for text in (settling, own.consequence) if text]
     if not has_baseline and rules.mode != "threshold":
-        headline = f"no baseline: {headline}"
+        headline = f"nothing else is live to compare with: {headline}"
     return Verdict(
         ruling,
         compared.comparison.label if compared.comparison else _label(has_baseline),
