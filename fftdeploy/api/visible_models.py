@@ -30,7 +30,7 @@ class ListedModel:
 
 
 def listed_model(name: str, listing: Listing) -> ListedModel:
-    """Return what a list says of one of its models."""
+    """Read what a list has of a model and of its base; nothing more is asked."""
     entry, base = listing.models[name], retirement.base_of(name)
     answer = Answer(200, body=dict(listing.models[base])) if base in listing.models else None
     facts = ModelFacts(name, listed=entry, base=answer)

@@ -120,7 +120,7 @@ class Column:
 
 @dataclass(slots=True)
 class Results:
-    """Examples in the order of their files, and the answers of every arm to each of them.
+    """Examples in the order of their files, and the answers of every model to each of them.
 
     The lists have one entry an example; `slices[i]` has one value for each of `slice_keys`,
     "" where the example does not say.  `groups[i]` is "" for an example on its own.

@@ -115,7 +115,7 @@ class Document:
                 raise self.error(path, f"{key!a}: {message}", hint, "not-here")
 
     def string(self, table: Mapping[str, Any], path: Path, key: str) -> str:
-        """Return the required string `key` of the table at `path`."""
+        """Return the string `key` of the table at `path`; refuse a table without it."""
         if key not in table:
             raise self.error(path, f"{key!r} is missing", f'add {key} = "..."')
         value = table[key]
@@ -130,13 +130,13 @@ class Document:
         return value
 
     def table(self, value: Any, path: Path, what: str = "a table") -> dict[str, Any]:
-        """Return `value` if it is a table."""
+        """Refuse what is not a table, with its line and column."""
         if type(value) is not dict:
             raise self.wrong_type(path, value, what)
         return value
 
     def array(self, value: Any, path: Path, what: str = "an array") -> list[Any]:
-        """Return `value` if it is an array."""
+        """Refuse what is not an array, with its line and column."""
         if type(value) is not list:
             raise self.wrong_type(path, value, what)
         return value

@@ -49,7 +49,7 @@ class Held(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        """Tell whether it is a folder."""
+        """Tell whether it is a tree, and no submodule, which is a folder on the disk."""
         return self.mode == _FOLDER
 
 

@@ -50,7 +50,7 @@ class Profile:
 
     @property
     def endpoint(self) -> Endpoint:
-        """The endpoint that the profile is for."""
+        """Where its requests go: chat completions unless it says `responses`."""
         return cast("Endpoint", self.content.get("endpoint", "chat"))
 
 

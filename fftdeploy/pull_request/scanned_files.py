@@ -35,7 +35,7 @@ class ScannedFile(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Its place on the disk, where it may be missing."""
         return self.root / self.name
 
 

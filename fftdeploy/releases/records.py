@@ -130,7 +130,7 @@ class Hold:
     lifted_why: str | None = key("The reason.", LINE, None, group="lifting")
 
     def lift(self, at: datetime, by: str, why: str) -> "Hold":
-        """Return this hold as one that `by` has lifted."""
+        """Return the same block, over since `at`: a hold is kept, and never taken away."""
         return replace(self, lifted=at, lifted_by=by, lifted_why=why)
 
     @property

@@ -38,7 +38,7 @@ class ExampleRows:
         tags: tuple[str, ...],
         meta: Mapping[str, str],
     ) -> None:
-        """Add a row."""
+        """Keep an example by its ID and its place; group, tags and meta only where it has some."""
         self.ids.append(example_id)
         self._file.append(spot.file)
         self._line.append(spot.line)

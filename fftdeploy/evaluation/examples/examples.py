@@ -75,11 +75,11 @@ class ExampleSet:
         return self._rows.facts(index)[0]
 
     def tags(self, index: int) -> tuple[str, ...]:
-        """Return the tags of an example."""
+        """Return the words by which rules name some examples, such as `edge-case`."""
         return self._rows.facts(index)[1]
 
     def meta(self, index: int) -> dict[str, str]:
-        """Return the `meta` of an example."""
+        """Return what slices are cut by, key and value."""
         return self._rows.facts(index)[2]
 
     def read(self, index: int) -> Example:

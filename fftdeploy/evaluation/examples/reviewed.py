@@ -125,7 +125,6 @@ class _Writer:
         return [span for _, span in self._entries(start, "]")]
 
     def value(self, span: _Span) -> Any:
-        """Return the value at `span`."""
         return json.loads(self._text[span.start : span.end])
 
     def set(self, span: _Span, value: Any) -> None:

@@ -28,14 +28,14 @@ def closed(table: Table, path: Place, known: Iterable[str]) -> None:
 
 
 def json_object(value: Any, path: Place) -> Table:
-    """Return `value` if it is an object."""
+    """Refuse what is not an object, with its place."""
     if not isinstance(value, dict):
         raise PlaceError(path, f"{_name(path)} must be an object, not {type_name(value)}")
     return value
 
 
 def json_array(value: Any, path: Place) -> list[Any]:
-    """Return `value` if it is an array."""
+    """Refuse what is not an array, with its place."""
     if not isinstance(value, list):
         raise PlaceError(path, f"{_name(path)} must be an array, not {type_name(value)}")
     return value

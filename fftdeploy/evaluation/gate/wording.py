@@ -29,7 +29,7 @@ def percent(share: float) -> str:
 
 
 def sure(confidence: float) -> str:
-    """Return a confidence as people say it."""
+    """Return a confidence as `95% sure`."""
     return f"{sureness(confidence)} sure"
 
 

@@ -1,4 +1,4 @@
-"""How one answer was graded, and what a grader is."""
+"""The grade of one answer, and what every grader can do."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fftdeploy.evaluation.examples.example_lines import Example
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """The grade of one answer."""
+    """Whether one answer passed, how nearly, and why not."""
 
     passed: bool
     score: float
@@ -37,7 +37,7 @@ class Grader(Protocol):
         """What it tells apart in an answer, at most `grader_rules.MAX_FIELDS`."""
 
     def grade(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
-        """Grade an answer."""
+        """Compare an answer with the example's; what has to ask somebody returns an awaitable."""
 
     def reference_problem(self, example: Example) -> str:
         """Say why no answer, or not the agreed one, could pass; "" if it can."""

@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3
 
 @dataclass(frozen=True, slots=True)
 class TextGrader:
-    """What all of them have: rules, and an agreed answer that has to pass itself."""
+    """Holds rules and an agreed answer, which has to pass itself, for every grader of texts."""
 
     rules: GraderRules
 
@@ -42,11 +42,11 @@ class TextGrader:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The options of the rules."""
+        """The keys of its type, as the policy has them."""
         return self.rules.options
 
     def grade(self, text: str, example: Example) -> Grade:
-        """Grade an answer."""
+        """Compare the whole text with what the example has agreed on."""
         raise NotImplementedError
 
     def reference_problem(self, example: Example) -> str:

@@ -42,12 +42,12 @@ class Header:
     made_at: datetime
     parts: Mapping[str, str]
     arms: Mapping[str, Mapping[str, Any]]
-    """The bundle of each arm."""
+    """The model and prompt that each name stands for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One answer."""
+    """An answer as a log keeps it: whole, with what it is an answer to."""
 
     id: str
     arm: str
@@ -63,7 +63,7 @@ class Record:
 
 
 def header_line(header: Header) -> bytes:
-    """Write a header."""
+    """Return the first line of a log."""
     return _line(
         {
             "v": _VERSION,
