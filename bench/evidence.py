@@ -18,11 +18,11 @@ from fftdeploy.evaluation.evidence.evidence import with_id
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, recompute
 
 _BYTES = 60
-"""Most that an example of two arms may take, as many as there are."""
+"""Most that an example of two models may take, as many as there are."""
 
 
 def bench(folder: Path, runs: int, size: Size) -> list[Row]:
-    """Write and verify evidence of 1,000 and of 100,000 examples of two arms."""
+    """Write and verify evidence of 1,000 and of 100,000 examples of two models."""
     return [row for count in (1_000, 100_000) for row in _of(folder, runs, size(count))]
 
 

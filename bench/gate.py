@@ -18,7 +18,7 @@ _FIELDS = ("urgency", "category", "next_step", "summary")
 
 
 def world(examples: int, repeats: int, *, grouped: bool) -> Results:
-    """Return made-up answers of two arms that disagree on about a tenth of the examples."""
+    """Return made-up answers of two models that disagree on about a tenth of the examples."""
     dice = random.Random(7)  # noqa: S311  a world to measure, not a secret
     results = Results(repeats, tuple(_SLICES), _FIELDS)
     for number in range(examples):

@@ -199,7 +199,7 @@ class _Survey:
         )
         days = self.conditions.get("runway", 0)
         failures = {
-            "runway": f"the live model ends {shutdown.date} ({shutdown.source})"
+            "runway": f"the live model shuts down {shutdown.date} ({shutdown.source})"
             if shutdown and (shutdown.date - facts.now.date()).days < days
             else "",
             "dead": f"the live model is dead: {known.message}" if known and known.dead else "",

@@ -117,7 +117,7 @@ def runway_breach(rules: Rules, days: int | None) -> Breach | None:
         return None
     ends = f"shuts down in {names.plural(days, 'day')}" if days > 0 else "has reached its last day"
     message = f"the model {ends}; {names.plural(rules.min_runway_days, 'day')} are asked"
-    return Breach("runway", message, "promote a model with a later end")
+    return Breach("runway", message, "promote a model that shuts down later")
 
 
 def require_known(overrides: Sequence[str], why: str | None) -> None:
