@@ -1,4 +1,4 @@
-"""Which bundles are meant by the candidates that `eval` and `size` are told."""
+"""Finds the models and prompts that the candidates of `eval` and `size` mean."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from fftdeploy.workspace import Workspace
 
 
 def candidates_of(context: Context, bar: QualityBar, words: Sequence[str]) -> list[Bundle]:
-    """Return the bundles that `words` mean; without any, what `promote` would take.
+    """Return the models and prompts that `words` mean; without any, what `promote` would take.
 
     Raises:
         UsageError: Nothing says what the candidate is, one is named twice, or what they are

@@ -64,7 +64,7 @@ class ComparedSide:
     recorded: bool
     release: Release | None
     hold: Hold | None
-    """What blocks the live bundle."""
+    """The hold that blocks what is live."""
     evidence: Named | None
     measured: MeasuredSide | None
     price: Price | None

@@ -70,7 +70,7 @@ class EvaluateOptions(Options, Limits):
 class Evaluation:
     """One evaluation of candidates for a target; its steps are in the order in which they refuse.
 
-    Nothing is asked before the examples, the graders and the bundles are known to be usable.
+    Nothing is asked before the examples, the graders and the models are known to be usable.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Promote: choose the bundle, apply the team's rules, prove the model, make the change."""
+"""Promote: choose model and prompt, apply the team's rules, prove the model, make the change."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ class PromoteOptions(ChangeOptions, Limits):
     """What may be said to `promote`: at most one of a source, a model and a job."""
 
     source: str | None = None
-    """Environment whose live bundle to promote (`--from`)."""
+    """Environment whose live model and prompt to promote (`--from`)."""
     model: str | None = None
     job: str | None = None
     profile: str | None = None

@@ -16,7 +16,7 @@ TargetName = Annotated[str, {"pattern": "^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0
 
 @dataclass(frozen=True, slots=True)
 class PointedBundle:
-    """The bundle that a target points at; which content its profile has is not in the file."""
+    """The model and profile that a target points at; the profile's content is not in the file."""
 
     model: str
     provider: str
