@@ -177,6 +177,23 @@ def test_runway_no_policy_and_no_way_back_are_notices(repo: Path, command: Comma
     assert [name for name, *_ in codes(again.out)] == ["no-rollback", "policy-order", "runway"]
 
 
+@pytest.mark.parametrize(
+    ("now", "ends"),
+    [("2027-01-05", "shuts down in 9 days"), ("2027-02-05", "has reached its last day")],
+)
+def test_a_last_day_is_said_in_words_that_fit_the_date(
+    repo: Path, command: Command, monkeypatch: pytest.MonkeyPatch, now: str, ends: str
+) -> None:
+    monkeypatch.setenv("FFTDEPLOY_NOW", f"{now}T09:00:00Z")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")  # nobody is asked
+    write(repo, target("production", V9))
+
+    found = json.loads(command("check", "--offline", "--json").out)["findings"]
+
+    [said] = [one["message"] for one in found if one["code"] == "runway"]
+    assert said.startswith(f"the live model {ends} (2027-01-14, table of ")
+
+
 def test_targets_that_share_an_override_variable(repo: Path, command: Command) -> None:
     text = "".join(
         f'[{name}.staging]\nmodel = "{V8}"\nreleases = [\n{row(1, V8)}]\n'

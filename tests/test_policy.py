@@ -216,6 +216,22 @@ def test_runway(asked: int, days: int | None, short: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (29, "the model shuts down in 29 days; 30 days are asked"),
+        (1, "the model shuts down in 1 day; 30 days are asked"),
+        (0, "the model has reached its last day; 30 days are asked"),
+        (-5, "the model has reached its last day; 30 days are asked"),
+    ],
+)
+def test_a_last_day_that_is_over_is_no_count_of_days(days: int, said: str) -> None:
+    breach = breaches.runway_breach(Rules(min_runway_days=30), days)
+
+    assert breach is not None
+    assert breach.message == said
+
+
+@pytest.mark.parametrize(
     ("text", "span"),
     [
         ("90s", timedelta(seconds=90)),
