@@ -1,4 +1,4 @@
-"""The conversation about a fine-tuning job: asks until it is over, and says what it waits for."""
+"""The conversation about fine-tuning jobs: which run, and what becomes of one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from fftdeploy.api import jobs
 from fftdeploy.api.asking import LONGEST_PAUSE_S
+from fftdeploy.api.hosts import COMPATIBLE
 from fftdeploy.api.verdicts import explain
 from fftdeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from fftdeploy.api.answers import JobResult
+    from fftdeploy.api.answers import Answer, JobResult
     from fftdeploy.api.asking import Asker
     from fftdeploy.api.client.connection import Connection
     from fftdeploy.api.jobs import Job
@@ -49,6 +50,28 @@ def follow(prover: JobAsker, job_id: str) -> JobResult:
     asker = prover.asker
     events = asker.ask(lambda t: prover.connection.job_events(job_id, t), asker.deadline())
     return jobs.require_model(job, events, prover.where)
+
+
+def running(prover: JobAsker) -> list[Job] | None:
+    """List the jobs that are not over, as the API orders them; None on a host without jobs.
+
+    Raises:
+        FftdeployError: The host does not say whether there are any.
+    """
+    answer = prover.asker.ask(prover.connection.jobs, prover.asker.deadline())
+    if answer.is_elsewhere or _is_lost_route(answer):
+        return None
+    data = answer.body.get("data") if isinstance(answer.body, dict) else None
+    if answer.status != 200 or answer.problem or not isinstance(data, list):
+        raise explain(answer).error("jobs: not known", prover.where, answer.request_id)
+    read = (jobs.parse_job(entry) for entry in data)
+    return [job for job in read if job and (job.is_running or job.status == "paused")]
+
+
+def _is_lost_route(answer: Answer) -> bool:
+    """Whether it is how LiteLLM fails at a route which it does not have: in plain text."""
+    is_text = answer.fault == "not-json" and answer.content_type.startswith("text/plain")
+    return answer.status == 500 and is_text and answer.kind == COMPATIBLE
 
 
 def _finished(prover: JobAsker, job_id: str) -> Job:

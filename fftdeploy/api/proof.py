@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fftdeploy.api import job_asking, jobs
+from fftdeploy.api import job_asking
 from fftdeploy.api.answers import Answer, JobResult
 from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker, Clock, quiet, system_clock
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
@@ -24,7 +24,7 @@ from fftdeploy.api.readiness import (
     waited,
     wants_base,
 )
-from fftdeploy.api.threads import each
+from fftdeploy.api.threads import begin, each
 from fftdeploy.api.verdicts import (
     NO_API,
     NO_LIST,
@@ -40,13 +40,16 @@ from fftdeploy.model_ids import retirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
 
     from fftdeploy.api.client.connection import Connection
     from fftdeploy.api.jobs import Job
 
     _Entries = Mapping[str, Mapping[str, Any]]
+    _Sent = Mapping[str, Future[Answer]]
 
 _NONE: _Entries = {}
+_NOT_SENT: _Sent = {}
 _LIST = "the list of models"
 
 
@@ -132,18 +135,21 @@ class Prover:
         questions: Iterable[Question],
         *,
         listed: bool = False,
+        ahead: bool = False,
         deadline: float | None = None,
     ) -> dict[Question, Readiness]:
         """Ask about many at once, about each distinct question once, under one deadline.
 
-        With `listed`, one list stands for the retrieves of all the models that it has.  The
+        With `listed`, one list stands for the retrieves of all the models that it has.  With
+        `ahead`, each is sent its message while its record is asked for: a message that turns out
+        to be for nothing is less than the time it saves to who is about to send thousands.  The
         deadline is `deadline`, which several calls may share, or one of this call's own.
         """
         deadline = self.deadline() if deadline is None else deadline
         entries = self._listing(deadline).models if listed else _NONE
         return each(
             dict.fromkeys(questions),
-            lambda asked: self._prove(asked, deadline, entries),
+            lambda asked: self._prove(asked, deadline, entries, ahead=ahead),
             self.concurrency,
         )
 
@@ -225,29 +231,29 @@ class Prover:
 
         Raises where the host does not say whether there are any.
         """
-        answer = self.asker.ask(self.connection.jobs, self.asker.deadline())
-        if answer.is_elsewhere or _is_lost_route(answer):
-            return None
-        data = answer.body.get("data") if isinstance(answer.body, dict) else None
-        if answer.status != 200 or answer.problem or not isinstance(data, list):
-            raise explain(answer).error("jobs: not known", self.where, answer.request_id)
-        read = (jobs.parse_job(entry) for entry in data)
-        return [job for job in read if job and (job.is_running or job.status == "paused")]
+        return job_asking.running(self)
 
     def follow_job(self, job_id: str) -> JobResult:
         """Wait until a job is over and return its model, as `job_asking.follow` does."""
         return job_asking.follow(self, job_id)
 
-    def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
+    def _prove(
+        self,
+        question: Question,
+        deadline: float,
+        entries: _Entries = _NONE,
+        *,
+        ahead: bool = False,
+    ) -> Readiness:
         pause = 1.0
         begun = self.asker.clock.monotonic()
         while True:
-            facts = self._gather(question, deadline, entries)
+            facts = self._gather(question, deadline, entries, ahead=ahead)
             readiness = self._judge(facts)
             if readiness.code != "loading":
                 break
             said = f"{question.model}: not answering yet, asking again"
-            if not self.asker.wait(max(pause, _asked_pause(facts)), said):
+            if not self.asker.wait(max(pause, facts.asked_pause_s), said):
                 readiness = waited(readiness, self.asker.clock.monotonic() - begun)
                 break
             if pause == 1.0:
@@ -257,15 +263,28 @@ class Prover:
         self._remember(question, facts, readiness)
         return readiness
 
-    def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> ModelFacts:
-        """Ask what is needed to judge, and no more; an entry of `entries` need not be asked for."""
+    def _gather(
+        self,
+        question: Question,
+        deadline: float,
+        entries: _Entries = _NONE,
+        *,
+        ahead: bool = False,
+    ) -> ModelFacts:
+        """Ask what is needed to judge; an entry of `entries` need not be asked for."""
+        sent = self._send_ahead(question, deadline) if ahead and question.probe else _NOT_SENT
         facts = self._listed_facts(question.model, entries)
         facts = facts or self._look_up(question.model, deadline)
         facts = replace(facts, endpoint=question.endpoint, fresh=question.fresh)
         first = self._judge(facts)
         if question.probe and (first.is_ready or _is_open(facts, first)):
-            facts = self._probe(question, facts, deadline)
+            facts = self._probe(question, facts, deadline, sent)
         return self._add_context(question, facts, deadline)
+
+    def _send_ahead(self, question: Question, deadline: float) -> _Sent:
+        """Send a model its message under the name of the limit that its host most likely takes."""
+        name = limit_fields(self.connection.kind or COMPATIBLE, question.endpoint)[0]
+        return {name: begin(self._probe_with, question, name, deadline)}
 
     def _look_up(self, model: str, deadline: float) -> ModelFacts:
         """Ask whether there is such a model, the list where a retrieve can't or doesn't say."""
@@ -301,10 +320,13 @@ class Prover:
     def _retrieve(self, model: str, deadline: float) -> Answer:
         return self.asker.ask(lambda timeout: self.connection.retrieve(model, timeout), deadline)
 
-    def _probe(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
+    def _probe(
+        self, question: Question, facts: ModelFacts, deadline: float, sent: _Sent = _NOT_SENT
+    ) -> ModelFacts:
         """Probe under each name of the token limit until one is not what is refused."""
         for name in limit_fields(self.connection.kind or COMPATIBLE, question.endpoint):
-            answer = self._probe_with(question, name, deadline)
+            ahead = sent.get(name)
+            answer = ahead.result() if ahead else self._probe_with(question, name, deadline)
             facts = replace(facts, probed=answer, limit_field=name)
             if not limit_refused(answer):
                 break
@@ -376,15 +398,3 @@ def _is_open(facts: ModelFacts, first: Readiness) -> bool:
     if facts.retrieved is not None and not leaves_open(facts.retrieved):
         return False
     return facts.listing is None or facts.listing.answer.status != 0
-
-
-def _is_lost_route(answer: Answer) -> bool:
-    """Whether it is how LiteLLM fails at a route which it does not have: in plain text."""
-    is_text = answer.fault == "not-json" and answer.content_type.startswith("text/plain")
-    return answer.status == 500 and is_text and answer.kind == COMPATIBLE
-
-
-def _asked_pause(facts: ModelFacts) -> float:
-    """Return how long the API asked to wait before the next question."""
-    answers = (facts.probed, facts.retrieved)
-    return max((answer.retry_after_s or 0.0 for answer in answers if answer), default=0.0)

@@ -135,6 +135,12 @@ class ModelFacts:
         """Whether the host is of a kind that is believed about what does not exist."""
         return self.kind in PROVE_MISSING
 
+    @property
+    def asked_pause_s(self) -> float:
+        """How long the API asked to wait before the next question."""
+        answers = (self.probed, self.retrieved)
+        return max((answer.retry_after_s or 0.0 for answer in answers if answer), default=0.0)
+
 
 def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
     """Decide what the facts prove on `today` (UTC); `settings` say whom they are from."""

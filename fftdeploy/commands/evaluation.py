@@ -192,7 +192,7 @@ class Evaluation:
         live = self._compared(candidates)
         arms = [*candidates, *([live] if live else [])]
         questions = {bundle: self.workspace.question(target, bundle) for bundle in arms}
-        proved = self.context.prover(is_plain=True).prove_all(questions.values())
+        proved = self.context.prover(is_plain=True).prove_all(questions.values(), ahead=True)
         for bundle in candidates:
             if not (found := proved[questions[bundle]]).is_ready:
                 raise found.error()
