@@ -1,4 +1,4 @@
-"""Arrows between modules point down only, and each library has one door."""
+"""Arrows point down only, each library has one door, and tests mirror the folders."""
 
 import ast
 import re
@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
 import fftdeploy
 from fftdeploy import errors
@@ -296,6 +297,18 @@ def test_failures_are_defined_in_one_module() -> None:
         if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & names
     }
     assert {module for module, _ in defined} == {"errors"}  # finer than an outcome
+
+
+def test_tests_lie_in_the_folders_of_the_package_and_import_no_test() -> None:
+    tests = ROOT / "tests"
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in tests.rglob("*.py")]
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    modules = {name.partition(".")[0] for tree in trees for name, _ in imported(tree)}
+
+    assert [path for path in folders if path == Path() or not (PACKAGE / path).is_dir()] == [
+        Path("project")
+    ]
+    assert [name for name in modules if name.startswith(("test_", "tests", "conftest"))] == []
 
 
 def test_modules_are_read_in_one_go() -> None:

@@ -99,6 +99,14 @@ def test_every_fault_that_a_test_carries_has_a_row_and_every_row_a_test() -> Non
     assert set(re.findall(r"(?<![A-Za-z0-9])[A-J][0-9]{1,2}(?![A-Za-z0-9])", tests)) == set(rows)
 
 
+def test_tests_named_in_the_docs_exist() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in EVERY_PAGE)
+    named = set(re.findall(r"`(tests/[\w/]+\.py)", text))
+
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_commands_named_in_the_docs_exist() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in EVERY_PAGE)
     named = set(re.findall(r"`fftdeploy ([a-z]+)", text))
