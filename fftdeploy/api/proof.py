@@ -142,8 +142,8 @@ class Prover:
 
         With `listed`, one list stands for the retrieves of all the models that it has.  With
         `ahead`, each is sent its message while its record is asked for: a message that turns out
-        to be for nothing is less than the time it saves to who is about to send thousands.  The
-        deadline is `deadline`, which several calls may share, or one of this call's own.
+        to be for nothing is less than it saves who is about to send thousands.  The deadline is
+        `deadline`, which several calls may share, or one of this call's own.
         """
         deadline = self.deadline() if deadline is None else deadline
         entries = self._listing(deadline).models if listed else _NONE
@@ -238,12 +238,7 @@ class Prover:
         return job_asking.follow(self, job_id)
 
     def _prove(
-        self,
-        question: Question,
-        deadline: float,
-        entries: _Entries = _NONE,
-        *,
-        ahead: bool = False,
+        self, question: Question, deadline: float, entries: _Entries = _NONE, *, ahead: bool = False
     ) -> Readiness:
         pause = 1.0
         begun = self.asker.clock.monotonic()
@@ -264,17 +259,12 @@ class Prover:
         return readiness
 
     def _gather(
-        self,
-        question: Question,
-        deadline: float,
-        entries: _Entries = _NONE,
-        *,
-        ahead: bool = False,
+        self, question: Question, deadline: float, entries: _Entries = _NONE, *, ahead: bool = False
     ) -> ModelFacts:
         """Ask what is needed to judge; an entry of `entries` need not be asked for."""
         sent = self._send_ahead(question, deadline) if ahead and question.probe else _NOT_SENT
-        facts = self._listed_facts(question.model, entries)
-        facts = facts or self._look_up(question.model, deadline)
+        known = self._listed_facts(question.model, entries)
+        facts = known or self._look_up(question.model, deadline)
         facts = replace(facts, endpoint=question.endpoint, fresh=question.fresh)
         first = self._judge(facts)
         if question.probe and (first.is_ready or _is_open(facts, first)):
@@ -282,9 +272,10 @@ class Prover:
         return self._add_context(question, facts, deadline)
 
     def _send_ahead(self, question: Question, deadline: float) -> _Sent:
-        """Send a model its message under the name of the limit that its host most likely takes."""
-        name = limit_fields(self.connection.kind or COMPATIBLE, question.endpoint)[0]
-        return {name: begin(self._probe_with, question, name, deadline)}
+        """Send a model its message now, where it is known what its host calls the limit."""
+        kind = self.connection.kind
+        names = limit_fields(kind, question.endpoint)[:1] if kind else ()
+        return {name: begin(self._probe_with, question, name, deadline) for name in names}
 
     def _look_up(self, model: str, deadline: float) -> ModelFacts:
         """Ask whether there is such a model, the list where a retrieve can't or doesn't say."""

@@ -242,7 +242,9 @@ def test_every_typed_command_is_a_function_with_its_promise() -> None:
     functions = {name for name in fftdeploy.__all__ if name.islower() and name[0] != "_"}
 
     assert named <= functions
-    assert not functions & {path.stem for path in Path(fftdeploy.__file__).parent.iterdir()}
+    package = Path(fftdeploy.__file__).parent
+    modules = {path.relative_to(package).parts[0] for path in package.rglob("*.py")}
+    assert not functions & {Path(name).stem for name in modules}
     for name in functions:
         assert inspect.getdoc(getattr(fftdeploy, name)), name
 
