@@ -621,7 +621,7 @@ def test_J1_before_the_first_commit_a_hint_is_one_that_works(
         assert command(*hint.split()[1:]).code == 0
     else:
         typed = hint.replace("git commit", "git commit --quiet --message x")
-        subprocess.run(typed, shell=True, check=True)  # noqa: S602
+        subprocess.run(typed, shell=True, check=True)  # noqa: S602  as it is printed
         assert command("diff", *word).code == 0
 
     assert done.code == 2

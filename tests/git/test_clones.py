@@ -256,7 +256,7 @@ def judged(command: Command, *argv: str) -> tuple[int, Any]:
 
 def typed(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Type a line as it is printed; a fresh clone is gone into."""
-    subprocess.run(line, shell=True, check=False, capture_output=True)  # noqa: S602
+    subprocess.run(line, shell=True, check=False, capture_output=True)  # noqa: S602  as it is printed
     if "git clone" in line:
         monkeypatch.chdir(Path.cwd().parent / f"{Path.cwd().name}-again")
         git("switch", "--quiet", "change")

@@ -587,7 +587,7 @@ def test_J1_what_is_neither_on_the_disk_nor_in_the_clone_is_asked_for(
     monkeypatch.chdir(tmp_path / "partial")
 
     refused = command("scan", "--json")
-    subprocess.run(json.loads(refused.out)["error"]["hint"], shell=True, check=True)  # noqa: S602
+    subprocess.run(json.loads(refused.out)["error"]["hint"], shell=True, check=True)  # noqa: S602  as it is printed
     done = command("scan", "--json")
 
     assert (refused.code, done.code) == (2, 12)

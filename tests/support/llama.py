@@ -226,7 +226,7 @@ def _ask(url: str, body: bytes | None) -> Answer:
         url, body, {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=_START_S) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_START_S) as response:  # noqa: S310  our own address
             return Answer(response.status, json.loads(response.read()))
     except urllib.error.HTTPError as error:
         with error:
@@ -333,7 +333,7 @@ def gateway(servers: Mapping[str, Llama]) -> Iterator[Gateway]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its base calls it so
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -39,7 +39,7 @@ def import_sdk() -> None:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        import openai  # noqa: F401
+        import openai  # noqa: F401  that it is loaded is the point
     finally:
         if is_hidden:
             del modules["aiohttp"]
