@@ -258,10 +258,7 @@ def _ours(folder: Path, _: Path, url: str, __: int) -> _Command:
 
 
 def _asking(folder: Path, url: str) -> dict[str, str]:
-    known = folder.parent / "providers.toml"  # as an address of OpenAI's would be
-    known.write_text('[openai]\nkind = "openai"\n')
-    more = {"OPENAI_API_KEY": "sk-sandbox", "OPENAI_BASE_URL": url}
-    return environment(folder, FFTDEPLOY_PROVIDERS=str(known), **more)
+    return environment(folder, OPENAI_API_KEY="sk-sandbox", OPENAI_BASE_URL=url)
 
 
 def _by_ours(_: Path, ended: _Ended) -> tuple[int, int]:

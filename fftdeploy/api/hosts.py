@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 Kind = Literal["openai", "azure", "openai-compatible"]
 OPENAI: Kind = "openai"
+AZURE: Kind = "azure"
 COMPATIBLE: Kind = "openai-compatible"
-KINDS: tuple[Kind, ...] = (OPENAI, "azure", COMPATIBLE)
+KINDS: tuple[Kind, ...] = (OPENAI, AZURE, COMPATIBLE)
 
 DEFAULT = "default"
 """Where an address comes from that nobody has set."""
 
-PROVE_MISSING = frozenset[str]({OPENAI, "azure"})
+PROVE_MISSING = frozenset[str]({OPENAI, AZURE})
 """Kinds whose 404 `model_not_found` is proof.  Others answer so about models that serve."""
 
 SANDBOX_HEADER = "x-fftdeploy-sandbox"

@@ -24,7 +24,7 @@ from fftdeploy.api.readiness import (
     waited,
     wants_base,
 )
-from fftdeploy.api.threads import begin, each
+from fftdeploy.api.threads import each
 from fftdeploy.api.verdicts import (
     NO_API,
     NO_LIST,
@@ -40,16 +40,13 @@ from fftdeploy.model_ids import retirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from concurrent.futures import Future
 
     from fftdeploy.api.client.connection import Connection
     from fftdeploy.api.jobs import Job
 
     _Entries = Mapping[str, Mapping[str, Any]]
-    _Sent = Mapping[str, Future[Answer]]
 
 _NONE: _Entries = {}
-_NOT_SENT: _Sent = {}
 _LIST = "the list of models"
 
 
@@ -135,21 +132,18 @@ class Prover:
         questions: Iterable[Question],
         *,
         listed: bool = False,
-        ahead: bool = False,
         deadline: float | None = None,
     ) -> dict[Question, Readiness]:
         """Ask about many at once, about each distinct question once, under one deadline.
 
-        With `listed`, one list stands for the retrieves of all the models that it has.  With
-        `ahead`, each is sent its message while its record is asked for: a message that turns out
-        to be for nothing is less than it saves who is about to send thousands.  The deadline is
-        `deadline`, which several calls may share, or one of this call's own.
+        With `listed`, one list stands for the retrieves of all the models that it has.  The
+        deadline is `deadline`, which several calls may share, or one of this call's own.
         """
         deadline = self.deadline() if deadline is None else deadline
         entries = self._listing(deadline).models if listed else _NONE
         return each(
             dict.fromkeys(questions),
-            lambda asked: self._prove(asked, deadline, entries, ahead=ahead),
+            lambda asked: self._prove(asked, deadline, entries),
             self.concurrency,
         )
 
@@ -237,13 +231,11 @@ class Prover:
         """Wait until a job is over and return its model, as `job_asking.follow` does."""
         return job_asking.follow(self, job_id)
 
-    def _prove(
-        self, question: Question, deadline: float, entries: _Entries = _NONE, *, ahead: bool = False
-    ) -> Readiness:
+    def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
         pause = 1.0
         begun = self.asker.clock.monotonic()
         while True:
-            facts = self._gather(question, deadline, entries, ahead=ahead)
+            facts = self._gather(question, deadline, entries)
             readiness = self._judge(facts)
             if readiness.code != "loading":
                 break
@@ -258,24 +250,15 @@ class Prover:
         self._remember(question, facts, readiness)
         return readiness
 
-    def _gather(
-        self, question: Question, deadline: float, entries: _Entries = _NONE, *, ahead: bool = False
-    ) -> ModelFacts:
-        """Ask what is needed to judge; an entry of `entries` need not be asked for."""
-        sent = self._send_ahead(question, deadline) if ahead and question.probe else _NOT_SENT
-        known = self._listed_facts(question.model, entries)
-        facts = known or self._look_up(question.model, deadline)
+    def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> ModelFacts:
+        """Ask what is needed to judge, and no more; an entry of `entries` need not be asked for."""
+        facts = self._listed_facts(question.model, entries)
+        facts = facts or self._look_up(question.model, deadline)
         facts = replace(facts, endpoint=question.endpoint, fresh=question.fresh)
         first = self._judge(facts)
         if question.probe and (first.is_ready or _is_open(facts, first)):
-            facts = self._probe(question, facts, deadline, sent)
+            facts = self._probe(question, facts, deadline)
         return self._add_context(question, facts, deadline)
-
-    def _send_ahead(self, question: Question, deadline: float) -> _Sent:
-        """Send a model its message now, where it is known what its host calls the limit."""
-        kind = self.connection.kind
-        names = limit_fields(kind, question.endpoint)[:1] if kind else ()
-        return {name: begin(self._probe_with, question, name, deadline) for name in names}
 
     def _look_up(self, model: str, deadline: float) -> ModelFacts:
         """Ask whether there is such a model, the list where a retrieve can't or doesn't say."""
@@ -311,13 +294,10 @@ class Prover:
     def _retrieve(self, model: str, deadline: float) -> Answer:
         return self.asker.ask(lambda timeout: self.connection.retrieve(model, timeout), deadline)
 
-    def _probe(
-        self, question: Question, facts: ModelFacts, deadline: float, sent: _Sent = _NOT_SENT
-    ) -> ModelFacts:
+    def _probe(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
         """Probe under each name of the token limit until one is not what is refused."""
         for name in limit_fields(self.connection.kind or COMPATIBLE, question.endpoint):
-            ahead = sent.get(name)
-            answer = ahead.result() if ahead else self._probe_with(question, name, deadline)
+            answer = self._probe_with(question, name, deadline)
             facts = replace(facts, probed=answer, limit_field=name)
             if not limit_refused(answer):
                 break

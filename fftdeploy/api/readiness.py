@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fftdeploy.api.end_dates import deprecations, retirement_day
-from fftdeploy.api.hosts import OPENAI, PROVE_MISSING, Kind
+from fftdeploy.api.hosts import AZURE, OPENAI, PROVE_MISSING, Kind
 from fftdeploy.api.verdicts import (
     AGAIN,
     AnswerProof,
@@ -253,13 +253,13 @@ def find_shutdown(
 ) -> Shutdown | None:
     """Return the first date of: its own, the table's for it, its base's own, the table's base.
 
-    The table is OpenAI's word about OpenAI: another `kind` of host ends models on days of its own,
-    whatever they are called.
+    The table is OpenAI's word about OpenAI.  Azure ends the same models on days of its own; of what
+    stands before another `kind` of address nobody knows, and most often it is OpenAI.
     """
     stated = retirement_day(own) if own else None
     if stated:
         return Shutdown(stated[0], "model" if stated[1] == _OPENAIS else f"model, {stated[1]}")
-    tabled = retirement.table_date(facts.model) if (kind or OPENAI) == OPENAI else None
+    tabled = retirement.table_date(facts.model) if kind != AZURE else None
     if tabled and retirement.has_fine_tune_row(facts.model):
         return Shutdown(*tabled)
     base = facts.base.body if facts.base and facts.base.status == 200 else None

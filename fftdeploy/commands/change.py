@@ -110,6 +110,8 @@ class Change:
         context.known = self.begun
         if options.why is not None and (problem := text_problem(options.why)):
             raise UsageError(f"--why {problem}", hint="say it in one line")
+        if options.approve is not None and not callable(options.approve):
+            raise UsageError("approve is a function, or None where it is approved already")
         if options.approve is nobody and not options.dry_run:
             raise UsageError(
                 "nobody can be asked here",
@@ -206,7 +208,7 @@ class Change:
         self._check_commit(made)
         if self.options.dry_run:
             return result
-        if self.options.approve and not self.options.approve(result):
+        if (approve := self.options.approve) is not None and not approve(result):
             raise UsageError("not confirmed; nothing was changed", code="declined")
         result = self._replace(text, result, question)
         return replace(result, commit=self._commit(made)) if self.repository else result

@@ -130,6 +130,7 @@ def run(context: Context, options: CheckOptions) -> Checked:
         ConfigError: A file is not valid.
         FftdeployError: With `rerun`, what kept the evaluation from being made.
     """
+    options.require_sane()
     one_of({"--offline": options.offline, "--probe": options.probe})
     again = options.rerun
     trusted = {"--rerun": again, "--accept-claimed": options.accept_claimed}

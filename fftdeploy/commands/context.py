@@ -1,5 +1,6 @@
 """One run of a command: what it works on, its clock, whom it asks and whom it tells."""
 
+import math
 import os
 import shlex
 from collections.abc import Mapping
@@ -171,6 +172,8 @@ class Context:
             AuthError: The key is missing or malformed.
             ConfigError: The address may not be used.
         """
+        if not 0 <= wait_s < math.inf:
+            raise UsageError(f"--wait: {wait_s} is not a duration", hint="write 60s, 10m or 0")
         if "_prover" not in self.__dict__:
             config = self.settings
             from fftdeploy.api.client.connection import Connection
@@ -304,6 +307,17 @@ def parse_time(text: str, flag: str, *, day: time = time.min) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise UsageError(f"{flag}: {text} is outside of the calendar in UTC") from None
+
+
+def require_offset(moment: datetime, flag: str) -> datetime:
+    """Return a moment that says of which zone it is.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if moment.tzinfo is None:
+        raise UsageError(f"{flag}: {moment} has no offset", hint="give it a time zone, such as UTC")
+    return moment
 
 
 def actor_name(context: Context, asked: str | None) -> str:

@@ -1,7 +1,8 @@
 """Each command as a function of Python: the same options, result and errors; nothing is said."""
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from fftdeploy.commands.context import Context
-from fftdeploy.errors import FftdeployError
+from fftdeploy.errors import FftdeployError, UsageError
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -36,9 +37,26 @@ class Limits:
         found = {"--max-usd": self.max_usd, "--max-requests": self.max_requests}
         return {flag: value for flag, value in found.items() if value is not None}
 
+    def require_sane(self) -> None:
+        """Refuse limits that limit nothing.
+
+        Raises:
+            UsageError: One is no number, infinite, or below what may be asked.
+        """
+        usd, requests = self.max_usd, self.max_requests
+        if usd is not None and not 0 <= usd < math.inf:
+            raise UsageError(f"--max-usd {usd} is not 0 or more")
+        if requests is not None and (not requests >= 1 or requests % 1):
+            raise UsageError(f"--max-requests {requests} is not 1 or more")
+
     def within(self) -> dict[str, Any]:
         """Return them as options of another command."""
         return {"max_usd": self.max_usd, "max_requests": self.max_requests}
+
+
+def several(words: str | Sequence[str]) -> list[str]:
+    """Return words as a list: a single one may be given as it is."""
+    return [words] if isinstance(words, str) else [*words]
 
 
 def door(
@@ -65,5 +83,6 @@ def door(
             context.close()
 
     call.__name__ = call.__qualname__ = command
-    cast("Any", call).__signature__ = signature(options)
+    returned = signature(run).return_annotation
+    cast("Any", call).__signature__ = signature(options).replace(return_annotation=returned)
     return call

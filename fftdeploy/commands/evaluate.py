@@ -5,7 +5,7 @@ from typing import Literal
 
 from fftdeploy.commands.candidates import candidates_of
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import door
+from fftdeploy.commands.door import door, several
 from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
 from fftdeploy.commands.views import EvidenceID, TargetName
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome
@@ -70,7 +70,7 @@ def run(context: Context, options: EvaluateOptions) -> Evaluations:
     target = context.workspace.deployments.full_name(options.target)
     context.known = BegunEvaluation(target=target)
     evaluation = Evaluation(context, context.workspace, target, options)
-    made = evaluation.run(candidates_of(context, evaluation.bar, options.candidates))
+    made = evaluation.run(candidates_of(context, evaluation.bar, several(options.candidates)))
     return Evaluations(
         target=target,
         evaluations=tuple(_evaluated(context, evaluation, stored) for stored in made),

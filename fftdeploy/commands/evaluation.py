@@ -9,7 +9,7 @@ from random import Random
 
 from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Limits, Options
+from fftdeploy.commands.door import Limits, Options, several
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -53,9 +53,9 @@ class EvaluateOptions(Options, Limits):
 
     target: str = field(kw_only=False)
     """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
-    candidates: Sequence[str] = field(default=(), kw_only=False)
+    candidates: str | Sequence[str] = field(default=(), kw_only=False)
     """`MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
-    against: Sequence[str] = (LIVE,)
+    against: str | Sequence[str] = (LIVE,)
     """Models beside the candidates: `live`, `base`, `MODEL[@PROFILE]`."""
     repeats: int | None = None
     """Answers to each example, at most 100; None for what the gate says."""
@@ -192,7 +192,7 @@ class Evaluation:
         live = self._compared(candidates)
         arms = [*candidates, *([live] if live else [])]
         questions = {bundle: self.workspace.question(target, bundle) for bundle in arms}
-        proved = self.context.prover(is_plain=True).prove_all(questions.values(), ahead=True)
+        proved = self.context.prover(is_plain=True).prove_all(questions.values())
         for bundle in candidates:
             if not (found := proved[questions[bundle]]).is_ready:
                 raise found.error()
@@ -215,7 +215,7 @@ class Evaluation:
     def _beside(self, candidates: Sequence[Bundle]) -> dict[str, Bundle]:
         """Return the arms that `--against` adds to what is live."""
         found: dict[str, Bundle] = {}
-        for word in self.options.against:
+        for word in several(self.options.against):
             bundle = None
             if word == BASE:
                 bundle = self._base()
@@ -375,9 +375,8 @@ class _Narrator:
 
 
 def _require_ranges(options: EvaluateOptions) -> None:
-    most = {"repeats": 100, "concurrency": 500, "max_requests": None}
-    for name, limit in most.items():
+    options.require_sane()
+    for name, most in {"repeats": 100, "concurrency": 500}.items():
         value = getattr(options, name)
-        if value is not None and (value < 1 or (limit is not None and value > limit)):
-            upper = f" to {limit}" if limit else " or more"
-            raise UsageError(f"--{name.replace('_', '-')} {value} is not 1{upper}")
+        if value is not None and not 1 <= value <= most:
+            raise UsageError(f"--{name} {value} is not 1 to {most}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fftdeploy.commands.context import Context
+from fftdeploy.commands.context import Context, require_offset
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.views import TargetName
 from fftdeploy.names import FLAT
@@ -63,8 +63,9 @@ def run(context: Context, options: HistoryOptions) -> History:
         UsageError: There is no such target.
         ConfigError: The deployments file is not valid.
     """
+    at = require_offset(options.at, "--at") if options.at else None
     targets = select(context.workspace.deployments, [options.target] if options.target else [])
-    return History(options.at, _live_at(targets, options.at) if options.at else _past(targets))
+    return History(at, _live_at(targets, at) if at else _past(targets))
 
 
 history = door(run, HistoryOptions)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
-from fftdeploy.commands.context import Context
+from fftdeploy.commands.context import Context, require_offset
 from fftdeploy.commands.door import door
 from fftdeploy.planning import bundles
 from fftdeploy.planning.plan import Actor, Plan, plan_hold
@@ -26,13 +26,14 @@ def run(context: Context, options: HoldOptions) -> Changed:
         FftdeployError: Why not; the file is as it was unless this says it WAS changed.
     """
     bundles.require_model_id(options.model)
+    until = require_offset(options.until, "--until") if options.until else None
     change = Change(context, options)
     target = change.workspace.target(change.name)
     question = f"hold {options.model} in {target}: why?"
     change.why = context.require_text(change.why, "--why", question)
 
     def planned(actor: Actor) -> Plan:
-        return plan_hold(target, options.model, actor, until=options.until)
+        return plan_hold(target, options.model, actor, until=until)
 
     return change.make_unasked(planned)
 

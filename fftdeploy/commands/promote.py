@@ -60,9 +60,10 @@ promote = door(run, PromoteOptions)
 
 def _require_limit(options: PromoteOptions) -> None:
     """Refuse limits of nothing, and an evaluation without one that nobody is asked about."""
+    options.require_sane()
     if options.given and not options.evaluate:
         raise UsageError(f"{max(options.given)} is for --eval", hint="add --eval")
-    if options.evaluate and not options.given and not options.approve and not options.dry_run:
+    if options.evaluate and not options.given and options.approve is None and not options.dry_run:
         raise UsageError(
             "--yes --eval needs a limit: nobody is asked before it spends",
             hint="add --max-requests N or --max-usd X; with --dry-run it says what it would ask",

@@ -6,7 +6,7 @@ from datetime import date
 
 from fftdeploy.commands.candidates import candidates_of
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import Options, door, several
 from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import GateError, InconclusiveError
@@ -28,7 +28,7 @@ class SizeOptions(Options):
     """What may be said to `size`."""
 
     target: str = field(kw_only=False)
-    candidates: Sequence[str] = field(default=(), kw_only=False)
+    candidates: str | Sequence[str] = field(default=(), kw_only=False)
     """`MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
     repeats: int | None = None
     concurrency: int = CONCURRENCY
@@ -93,7 +93,7 @@ def run(context: Context, options: SizeOptions) -> Sized:
     asked = EvaluateOptions(target, repeats=options.repeats, concurrency=options.concurrency)
     evaluation = Evaluation(context, workspace, target, asked)
     bar = evaluation.bar
-    candidates = candidates_of(context, bar, options.candidates)
+    candidates = candidates_of(context, bar, several(options.candidates))
     rules = sizing.one_of(evaluation.rules, len(candidates))
     units = bar.units
     shortage = bar.shortage()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import Options, door, several
 from fftdeploy.commands.views import EvidenceID
 from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError, InconclusiveError, Outcome
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS
@@ -22,7 +22,7 @@ from fftdeploy.output.results import UNPRINTED
 class VerifyOptions(Options):
     """What may be said to `verify`."""
 
-    evidence: Sequence[str] = field(default=(), kw_only=False)
+    evidence: str | Sequence[str] = field(default=(), kw_only=False)
     """IDs or files; none for all of it."""
 
 
@@ -80,7 +80,7 @@ def run(context: Context, options: VerifyOptions) -> Verified:
     bars = cache(lambda task: context.quality_bar(context.workspace, f"{task}/"))
     found: list[ConsistentEvidence | UnusableEvidence] = []
     older: InconclusiveError | None = None
-    for path in _paths(folder, options.evidence):
+    for path in _paths(folder, several(options.evidence)):
         try:
             found.append(_consistent(context, bars, folder.read(path)))
         except InconclusiveError as error:

@@ -932,8 +932,11 @@ TURBO = "gpt-4-turbo"
 
 @pytest.mark.parametrize("kind", KINDS_OF_HOSTS)
 def test_J3_openais_table_is_about_openai(api: FaultServer, kind: Kind) -> None:
-    """Elsewhere no runway and no replacement is of it, and no 404 makes a model dead by it."""
-    is_openai = kind == "openai"
+    """On Azure no date is of it; before another address most often OpenAI itself stands.
+
+    But no 404 there makes a model dead by it, and no replacement is named.
+    """
+    is_openai, is_dated = kind == "openai", kind != "azure"
     for model in (MODEL, LUNA, TURBO):
         api.retrieve(good_model(id=model), model=model)
     api.listing(listed(), listed(TURBO))
@@ -951,14 +954,18 @@ def test_J3_openais_table_is_about_openai(api: FaultServer, kind: Kind) -> None:
 
     assert (tuned.state, turbo.state, kind_unasked) == ("ready", "ready", kind)
     for found in (tuned.shutdown, turbo.shutdown, *shown.values()):
-        assert (found is not None) is is_openai
+        assert (found is not None) is is_dated
     assert (gone.dead, gone.state) == (is_openai, gone.state)
     assert ended.code == "shutdown"
     assert ("OpenAI's table" in ended.hint) is is_openai
 
 
-def test_J3_no_command_counts_a_runway_of_openais_table_on_another_host(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+def test_J3_openais_table_counts_before_a_gateway_and_not_on_azure(
+    repo: Path,
+    command: Command,
+    api: FaultServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     api.listing(listed(V7), listed(V8))
     api.probe(echo())
@@ -968,15 +975,20 @@ def test_J3_no_command_counts_a_runway_of_openais_table_on_another_host(
         'version = 1\n[environments.production]\nmin_runway = "90d"\n'
     )
 
+    providers = tmp_path / "providers.toml"
+    providers.write_text('[openai]\nkind = "azure"\n')
+    monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(providers))
     monkeypatch.setenv("OPENAI_BASE_URL", "https://acme.openai.azure.com/openai/v1")
     told = [command("status", "--offline").out, command("check", "--offline").out]
+    monkeypatch.delenv("FFTDEPLOY_PROVIDERS")
     monkeypatch.setenv("OPENAI_BASE_URL", api.url)
     told += [command(*ONLINE[name]).out for name in ("check-probe", "status", "models")]
     promoted = command("promote", "triage/production", "--model", V8, "--yes", "--by", "ci")
     monkeypatch.delenv("OPENAI_BASE_URL")
 
-    assert promoted.code == 0
-    assert not any("2027-01-14" in out or "days" in out for out in told)
+    assert promoted.code == 6, "a gateway before OpenAI hides no end"
+    assert not any("2027-01-14" in out or "days" in out for out in told[:2])
+    assert all("2027-01-14" in out for out in told[2:])
     assert "2027-01-14" in command("status", "--offline").out
 
 

@@ -340,8 +340,9 @@ def test_J5_a_probe_is_bounded(scene: Path, host: Gateway, command: Command, pla
 
     assert [asked.body["max_tokens"] for asked in probes] == [16] * len(probes)
     assert all(asked.answer["usage"]["completion_tokens"] <= 16 for asked in probes)
-    control = plain.ask("/v1/chat/completions", unbounded).body["usage"]["completion_tokens"]
-    assert control > 16, "the control"
+    answers = (plain.ask("/v1/chat/completions", unbounded) for _ in range(20))  # it draws lots
+    used = (answer.body["usage"]["completion_tokens"] for answer in answers)
+    assert any(tokens > 16 for tokens in used), "the control"
 
 
 def test_a_wrong_key_is_refused(

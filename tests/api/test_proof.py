@@ -27,9 +27,7 @@ from fault_server import (
 
 from fftdeploy.api.answers import JobResult
 from fftdeploy.api.client.connection import Connection
-from fftdeploy.api.hosts import Kind
 from fftdeploy.api.proof import Prover, Question
-from fftdeploy.api.providers import Provider
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.api.settings import settings
 from fftdeploy.errors import AuthError, NotReadyError, UnverifiedError, UsageError
@@ -286,35 +284,6 @@ def test_each_distinct_question_is_asked_once_and_sixteen_at_a_time() -> None:
     assert {item.state for item in found.values()} == {"ready"}
     assert len(on.api.asked("GET")) == 32
     assert len(on.api.asked("POST")) == 16
-
-
-@pytest.mark.parametrize("kind", [None, "openai", "openai-compatible"])
-def test_a_message_that_is_sent_ahead_is_the_only_one(on: Scene, kind: Kind | None) -> None:
-    more = model_body(id=OLDER)
-    on.api.listing(model_body(), more)
-    for model in (MODEL, OLDER):
-        on.api.retrieve(good_model(id=model), model=model)
-    on.api.probe(*2 * [echo()])
-    connection = Connection(replace(on.connection.settings, provider=Provider(kind=kind)))
-    prover = replace(on, connection=connection).prover()
-
-    found = prover.prove_all([Q, Question(OLDER)], ahead=True)
-
-    connection.close()
-    assert [known.is_ready for known in found.values()] == [True, True]
-    assert len(on.api.asked("POST")) == 2
-
-
-def test_a_message_ahead_makes_no_dead_model_ready(on: Scene) -> None:
-    on.api.retrieve(missing())
-    on.api.listing(model_body(id=OLDER))
-    on.api.probe(echo())
-    connection = Connection(replace(on.connection.settings, provider=Provider(kind="openai")))
-
-    (found,) = replace(on, connection=connection).prover().prove_all([Q], ahead=True).values()
-
-    connection.close()
-    assert (found.state, found.code) == ("not-ready", "missing")
 
 
 def test_a_bug_in_a_thread_is_raised_to_the_caller(on: Scene) -> None:

@@ -16,6 +16,7 @@ from gated import scene
 from scenes import V8, V9, V10
 
 import fftdeploy
+from fftdeploy.commands.change import Changed
 from fftdeploy.commands.evaluate import Evaluations
 from fftdeploy.commands.schema import RESULTS
 from fftdeploy.errors import FftdeployError, UsageError
@@ -206,6 +207,44 @@ def test_a_change_is_made_once_a_function_of_ours_approves(file: Path) -> None:
     assert done.release is not None
     assert (done.release.n, done.release.bundle.model) == (3, V9)
     assert f'model = "{V9}"' in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: fftdeploy.promote("production", model=V9, why="x", approve=False), "a function"),  # type: ignore[arg-type]  # to be refused
+        (lambda: fftdeploy.promote("production", model=V9, why="x", wait_s=float("nan")), "--wait"),
+        (lambda: fftdeploy.promote("production", why="x", wait_s=-1.0, model=V9), "--wait"),
+        (
+            lambda: fftdeploy.promote(
+                "production", model=V9, why="x", evaluate=True, max_usd=float("nan")
+            ),
+            "--max-usd nan",
+        ),
+        (
+            lambda: fftdeploy.promote(
+                "production", model=V9, why="x", evaluate=True, max_usd=float("inf")
+            ),
+            "--max-usd inf",
+        ),
+        (lambda: fftdeploy.check(base="HEAD", rerun=True, max_requests=0), "--max-requests 0"),
+        (lambda: fftdeploy.hold("production", V9, why="x", until=datetime(2026, 12, 1)), "offset"),  # noqa: DTZ001  that is the fault
+        (lambda: fftdeploy.history("production", at=datetime(2026, 12, 1)), "offset"),  # noqa: DTZ001  as above
+    ],
+    ids=["approve", "wait-nan", "wait", "usd-nan", "usd-inf", "requests", "until", "at"],
+)
+def test_what_no_flag_takes_is_refused_and_nothing_is_written(
+    file: Path, call: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(FftdeployError, match=said) as caught:
+        call()
+
+    assert caught.value.outcome.exit_code == 2
+    assert file.read_text() == FILE
+
+
+def test_help_shows_what_a_function_returns() -> None:
+    assert inspect.signature(fftdeploy.promote).return_annotation is Changed
 
 
 def test_an_error_has_its_outcome_and_nothing_is_said(

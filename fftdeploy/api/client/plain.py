@@ -99,6 +99,8 @@ class PlainClient:
     def __init__(self, settings: Settings, *, max_connections: int) -> None:
         self.settings = settings
         self._scrub = scrubber(settings.key.reveal())
+        # With each request, and never the session's: that says its own to a proxy, in the clear.
+        self._headers = outgoing.headers(settings)
         proxy = settings.proxy.reveal() if settings.proxy else None
         if proxy and not proxy.lower().startswith(("http:", "https:")):
             lack = ImportError("the aiohttp package knows no such proxy, of SOCKS or another kind")
@@ -109,7 +111,6 @@ class PlainClient:
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
-            headers=outgoing.headers(settings),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             # A request has one deadline, and timers for its parts would cost their share.
@@ -152,8 +153,9 @@ class PlainClient:
         exchange = _Exchange(b"" if request.body is None else request.content)
         _EXCHANGE.set(exchange)
         method = "GET" if request.body is None else "POST"
-        length = {"Content-Length": str(len(exchange.content))} if exchange.content else None
-        sending = self._session.request(method, url, headers=length, allow_redirects=False)
+        length = {"Content-Length": str(len(exchange.content))} if exchange.content else {}
+        headers = {**self._headers, **length}
+        sending = self._session.request(method, url, headers=headers, allow_redirects=False)
         try:
             async with sending as response:
                 intake = Intake(

@@ -309,9 +309,17 @@ def test_D22_who_does_not_even_connect_is_told_by_the_time_of_that(
 
 
 @over_both
-def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:
-    proxy = f"http://me:secret@127.0.0.1:{api.port}"
-    environ = {"OPENAI_BASE_URL": "https://api.test/v1", "HTTPS_PROXY": proxy}
+@pytest.mark.parametrize("user", ["", "me:secret@"])
+def test_D41_a_proxy_sees_no_key_and_nothing_that_is_for_the_api(
+    api: FaultServer, user: str
+) -> None:
+    environ = {
+        "OPENAI_BASE_URL": "https://api.test/v1",
+        "HTTPS_PROXY": f"http://{user}127.0.0.1:{api.port}",
+        "OPENAI_ORG_ID": "org-of-mine",
+        "OPENAI_PROJECT_ID": "proj_of_mine",
+        "OPENAI_CUSTOM_HEADERS": "X-Gateway-Key: of-the-gateway",
+    }
     with connected(api, **environ) as connection:
         answer = connection.retrieve(MODEL, 5)
 
@@ -320,8 +328,15 @@ def test_D41_a_proxy_sees_no_key(api: FaultServer) -> None:
         f"cannot reach api.test through proxy http://127.0.0.1:{api.port} (from HTTPS_PROXY): "
         "the proxy refused",
     )
-    assert [entry.method for entry in api.log] == ["CONNECT"]
-    assert sightings(str(api.log)) == []
+    (connect,) = api.log
+    assert connect.method == "CONNECT"
+    assert sightings(str(connect)) == []
+    assert "of-mine" not in str(connect).replace("_", "-")
+    assert "of-the-gateway" not in str(connect)
+    told = {name.lower() for name in connect.headers}
+    usual = {"host", "accept", "accept-encoding", "user-agent", "connection"}
+    assert told <= {*usual, "proxy-authorization"}
+    assert ("proxy-authorization" in told) == bool(user)
 
 
 class Tunnel:
