@@ -58,6 +58,10 @@ _ELSEWHERE = {
 }
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is: the console script first looks after its signals."""
     if name not in __all__:

@@ -52,7 +52,10 @@ UNVERIFIED = Outcome(
 AUTH = Outcome(10, "auth", "key missing, malformed, refused, out of credit", "fix credentials")
 IO = Outcome(11, "io", "the local disk or the commit refused", "fix the machine")
 FINDING = Outcome(
-    12, "finding", "`check`, `scan`, `monitor` or `status --fail-on` proved something wrong", "look"
+    12,
+    "finding",
+    "`check`, `scan`, `status --fail-on` or `diff --exit-code` found something",
+    "look",
 )
 
 OUTCOMES = (

@@ -1,6 +1,6 @@
 """Check: everything the files and the API prove, and one outcome for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -43,8 +43,8 @@ _GRAVEST = (FINDING, AUTH, UNVERIFIED, OK)
 class CheckOptions(Options, Limits):
     """What may be said to `check`."""
 
-    targets: tuple[str, ...] = field(default=(), kw_only=False)
-    """Targets, tasks, or globs such as `*/production`; none for all."""
+    targets: str | Sequence[str] = field(default=(), kw_only=False)
+    """Targets, tasks, or globs such as `*/production`, or one of them; none for all."""
     offline: bool = False
     probe: bool = False
     """Send each live model one short message."""

@@ -71,7 +71,10 @@ def door(
 
     @wraps(run)
     def call(*words: _Arguments.args, **chosen: _Arguments.kwargs) -> _Result:
-        made = options(*words, **chosen)
+        try:
+            made = options(*words, **chosen)
+        except TypeError as error:  # it names the options, which nobody called
+            raise TypeError(f"{command}() {str(error).partition(') ')[2]}") from None
         file = Path(made.file) if made.file is not None else None
         context = Context(command=command, environ=os.environ, file=file)
         try:
