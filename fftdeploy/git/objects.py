@@ -25,7 +25,7 @@ Changes = Mapping[str, tuple[Held, Held]]
 """What differs, by its path: as it was, and as it is; without a mode where there is nothing."""
 
 
-class Listing(NamedTuple):
+class CommitFiles(NamedTuple):
     """What a commit has, as its folders say that nobody has compared with their IDs yet."""
 
     files: dict[str, Held]
@@ -35,7 +35,7 @@ class Listing(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What one commit has otherwise than another, as folders say; see `Listing`."""
+    """What one commit has otherwise than another, as folders say; see `CommitFiles`."""
 
     files: Changes
     """Of all that is no folder."""
@@ -154,7 +154,7 @@ class Objects(Clone):
         self.contents((), listing.folders)
         return listing.files
 
-    def listing(self, commit: str, *places: str) -> Listing:
+    def listing(self, commit: str, *places: str) -> CommitFiles:
         """List what `held` returns, and leave it to `contents` to compare the folders.
 
         Raises:
@@ -167,7 +167,7 @@ class Objects(Clone):
         listed = _listed(answer.stdout)
         every = [Held(commit, path, mode, content) for mode, _, content, path in listed]
         files = {held.path: held for held in every if not held.is_folder}
-        return Listing(files, [held for held in every if held.is_folder])
+        return CommitFiles(files, [held for held in every if held.is_folder])
 
     def staged(self, path: Path) -> dict[int, Held]:
         """Return the versions of `path` that could not be merged, by stage: base, ours, theirs."""

@@ -68,16 +68,8 @@ class SourceRules:
 
     def refuse_held(self, bundle: Bundle, now: datetime) -> None:
         """Refuse what every source that has it holds; no override lifts a hold."""
-        if (held := self.hold(bundle, now)) is None:
-            return
-        target, hold = held
-        raise PolicyError(
-            f"{bundle.model} is on hold in {target} since {hold.since:%Y-%m-%d}, "
-            f"by {hold.by}: {hold.why}",
-            hint=f"lift it first: fftdeploy unhold {target} {bundle.model} --why TEXT",
-            where=str(target),
-            code="hold",
-        )
+        if held := self.hold(bundle, now):
+            raise on_hold(bundle, *held)
 
     @property
     def _places(self) -> str:
@@ -100,6 +92,17 @@ class SourceRules:
             if target.hold_on(bundle, now) is None
             and (self.live(target) == bundle or target.was_live(bundle))
         ]
+
+
+def on_hold(bundle: Bundle, target: Target, hold: Hold) -> PolicyError:
+    """Build the error for what a hold keeps out, in `target`; no override lifts it."""
+    return PolicyError(
+        f"{bundle.model} is on hold in {target} since {hold.since:%Y-%m-%d}, "
+        f"by {hold.by}: {hold.why}",
+        hint=f"lift it first: fftdeploy unhold {target} {bundle.model} --why TEXT",
+        where=str(target),
+        code="hold",
+    )
 
 
 def freeze_breach(rules: Rules, now: datetime) -> Breach | None:

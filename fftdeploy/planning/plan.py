@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.planning.breaches import on_hold
 from fftdeploy.planning.bundles import (
     BundleSource,
     Shas,
@@ -236,13 +237,7 @@ def require_why(rules: Rules, target: Target, actor: Actor, *, always: bool = Fa
 
 def _refuse_held(target: Target, bundle: Bundle, now: datetime) -> None:
     if hold := target.hold_on(bundle, now):
-        raise PolicyError(
-            f"{bundle.model} is on hold in {target} since {hold.since:%Y-%m-%d}, "
-            f"by {hold.by}: {hold.why}",
-            hint=f"lift it first: fftdeploy unhold {target} {bundle.model} --why TEXT",
-            where=str(target),
-            code="hold",
-        )
+        raise on_hold(bundle, target, hold)
 
 
 def _released(

@@ -21,7 +21,7 @@ _OLD = timedelta(days=14)
 _LEAVE_OUT = "leave it out of this change"
 
 
-class Held(NamedTuple):
+class HoldsOfTarget(NamedTuple):
     """A target with a part of its holds each, in the order in which they may speak against it."""
 
     before: Target
@@ -50,7 +50,7 @@ class ChangeFacts:
     """When the model ends that is live after the change, by target."""
     was_live: Callable[[Target, Bundle, datetime], bool]
     """Whether the base had a bundle live in a target at a moment, as far as its history tells."""
-    held: dict[str, Held] = field(default_factory=dict)
+    held: dict[str, HoldsOfTarget] = field(default_factory=dict)
     """What is known of the holds of each target that was asked about."""
 
     def live(self, target: Target) -> Bundle:
@@ -122,14 +122,14 @@ def _hold_before(facts: ChangeFacts, target: Target, release: Release) -> Hold |
     return hold if hold and held.made[hold.since] <= release.n else None
 
 
-def _held(old: Target | None, target: Target) -> Held:
+def _held(old: Target | None, target: Target) -> HoldsOfTarget:
     """Part the holds of `target`; new ones from the first: where that is too late, all are."""
     known = frozenset(old.holds if old else ())
     made = {r.at: r.n for r in reversed(target.releases) if r.via == "rollback"}
     new = [hold for hold in target.holds if hold not in known]
     by_rollback = [hold for hold in new if hold.since in made]
     by_hand = [hold for hold in new if hold.since not in made]
-    return Held(
+    return HoldsOfTarget(
         replace(target, holds=tuple(hold for hold in target.holds if hold in known)),
         replace(target, holds=tuple(sorted(by_hand, key=lambda hold: hold.since))),
         replace(target, holds=tuple(sorted(by_rollback, key=lambda hold: made[hold.since]))),

@@ -299,6 +299,16 @@ def test_failures_are_defined_in_one_module() -> None:
     assert {module for module, _ in defined} == {"errors"}  # finer than an outcome
 
 
+def test_a_class_name_means_one_thing() -> None:
+    names = Counter(
+        node.name
+        for tree in MODULES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, times in names.items() if times > 1] == []
+
+
 def test_tests_lie_in_the_folders_of_the_package_and_import_no_test() -> None:
     tests = ROOT / "tests"
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in tests.rglob("*.py")]

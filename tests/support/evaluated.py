@@ -292,7 +292,7 @@ def hostile(payload: str) -> tuple[Evidence, list[ExampleText]]:
             4,
             4,
             1,
-            {"file_sha": payload, "exact": payload, "near": 1},  # type: ignore[arg-type]
+            {"file_sha": payload, "exact": payload, "near": 1},  # type: ignore[arg-type]  # text where numbers belong
         ),
         gate={"mode": payload, payload: {payload: payload}},
         prices={"on": payload, "models": {payload: {"input": payload}}},

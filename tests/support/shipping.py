@@ -13,7 +13,7 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from scipy import special  # type: ignore[import-untyped]
+from scipy import special  # type: ignore[import-untyped]  # scipy has no types
 
 from fftdeploy.evaluation.gate import exact, gate_modes, paired
 from fftdeploy.evaluation.gate.paired import Bar, Pairs
