@@ -15,6 +15,10 @@ Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=
 Wait = Annotated[str, typer.Option("--wait", help="How long to wait for a job or a loading model.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile to deploy it with.")]
 
+Create = Annotated[
+    bool, typer.Option("--create", help="Create the target where no policy knows it.")
+]
+
 
 @command("promote", changes=True)
 def promote(
@@ -38,9 +42,7 @@ def promote(
     expect_current: Annotated[
         str | None, typer.Option("--expect-current", help="Refuse unless this model is live.")
     ] = None,
-    create: Annotated[
-        bool, typer.Option("--create", help="Create the target where no policy knows it.")
-    ] = False,
+    create: Create = False,
     override: Annotated[
         str | None,
         typer.Option(
@@ -134,18 +136,29 @@ def rollback(
 
 
 @command("adopt", changes=True)
-def adopt(session: Session, change: ChangeFlags, target: Target) -> Report:
-    """Record what was made live by editing the file by hand.
+def adopt(
+    session: Session,
+    change: ChangeFlags,
+    target: Target,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="What is live in a target that is new."),
+    ] = None,
+    create: Create = False,
+) -> Report:
+    """Record what is live: what was written by hand, or --model in a target that is new.
 
     \b
     Examples:
       fftdeploy adopt triage/production --why "edited during the incident"
+      fftdeploy adopt triage/production --model gpt-6-luna --why "live since October"
     """
     from fftdeploy.cli.change_view import change_options, report
     from fftdeploy.commands import adopt as adopting
-    from fftdeploy.commands.change import ChangeOptions
 
-    options = ChangeOptions(target, **change_options(session, change))
+    options = adopting.AdoptOptions(
+        target, model=model, create=create, **change_options(session, change)
+    )
     return report(adopting.run(session, options), change)
 
 

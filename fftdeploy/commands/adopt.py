@@ -1,4 +1,6 @@
-"""Adopt: record what was made live by editing the file by hand."""
+"""Adopt: record what is live, be it written by hand or known to somebody only."""
+
+from dataclasses import dataclass, replace
 
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
@@ -10,14 +12,27 @@ from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.releases.deployments import Target
 
 
-def run(context: Context, options: ChangeOptions) -> Changed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptOptions(ChangeOptions):
+    """What may be said to `adopt`."""
+
+    model: str | None = None
+    """What is live in a target that the file does not have yet; else it must be what it says."""
+    create: bool = False
+    """Create the target where no policy knows it."""
+
+
+def run(context: Context, options: AdoptOptions) -> Changed:
     """Record what is live in a target, with the evidence and the reason that a promotion needs.
+
+    With `model`, a target that the file does not have yet is created as `promote` does.
 
     Raises:
         FftdeployError: Why not; the file is as it was unless this says it WAS changed.
     """
     change = Change(context, options)
-    found = _written(change)
+    found = _live(change, options)
+    is_new = change.workspace.deployments.find(change.name) is None
     live = bundles.live_bundle(found, change.workspace.sha)
     if bundles.is_recorded(found, live):
         return change.unchanged(plan.plan_adoption(found, live, change.actor))
@@ -49,6 +64,7 @@ def run(context: Context, options: ChangeOptions) -> Changed:
 
     def planned(actor: Actor) -> Plan:
         made = plan.plan_adoption(found, live, actor, verified=verified)
+        made = replace(made, before=None) if is_new else made
         return made.with_evidence(passed.evidence) if passed.evidence else made
 
     made = planned(change.actor)
@@ -61,13 +77,32 @@ def run(context: Context, options: ChangeOptions) -> Changed:
     )
 
 
-adopt = door(run, ChangeOptions)
+adopt = door(run, AdoptOptions)
 
 
-def _written(change: Change) -> Target:
-    try:
-        return change.workspace.target(change.name)
-    except UsageError as error:
-        table = change.name.replace("/", ".")
-        error.hint += f"\nadopt records what is written: write [{table}] with its model first"
-        raise
+def _live(change: Change, options: AdoptOptions) -> Target:
+    """Return the target with what is live in it: as the file says, or the options do.
+
+    Raises:
+        UsageError: Neither says it, they differ, or nobody has planned for such a target.
+    """
+    found = change.workspace.deployments.find(change.name)
+    if options.model is None:
+        try:
+            return change.workspace.target(change.name)
+        except UsageError as error:
+            create = "" if change.workspace.policy.exists else " --create"
+            error.hint += f'\nfftdeploy adopt {change.name} --model ID{create} --why "TEXT"'
+            raise
+    bundles.require_model_id(options.model)
+    if found is None:
+        change.require_planned(create=options.create)
+        task, _, environment = change.name.partition("/")
+        return Target(task, environment, model=options.model)
+    if found.model != options.model:
+        raise UsageError(
+            f"{found} has {found.model} live, not {options.model}",
+            hint=f"fftdeploy promote {found} --model {options.model}",
+            code="live-differs",
+        )
+    return found

@@ -145,6 +145,21 @@ class Change:
         """Who makes the change, now, and why."""
         return Actor(self.by, self.context.now(), self.why)
 
+    def require_planned(self, *, create: bool) -> None:
+        """Refuse to create a target that nobody has planned for, unless told to where none can be.
+
+        Raises:
+            UsageError: The policy does not know it, or there is none and `create` is not set.
+        """
+        is_open = not self.workspace.policy.exists
+        if is_open and create:
+            return
+        try:
+            self.workspace.require_planned(self.name)
+        except UsageError as error:
+            error.hint += "; --create adds it" if is_open else ""
+            raise
+
     def ask_why(self, needed: str) -> None:
         """Ask a person for a missing `--why` that `needed` says is needed."""
         if self.why is None and self.context.console.is_interactive:

@@ -92,7 +92,7 @@ class _Promotion:
     def run(self) -> Changed:
         """Promote, or say why not; the file is as it was unless this says it WAS changed."""
         self._check_flags()
-        self._require_target()
+        self.change.require_planned(create=self.options.create)
         breaches.require_allowed(self.options.overrides, self.rules, self.key[1])
         if self.target is not None:
             plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
@@ -177,17 +177,6 @@ class _Promotion:
     def _is_live(self, target: Target, source: BundleSource) -> bool:
         live = self._live(target)
         return source.bundle == live and bundles.is_recorded(target, live)
-
-    def _require_target(self) -> None:
-        """Refuse to create a target that nobody has planned for."""
-        is_open = not self.workspace.policy.exists
-        if is_open and self.options.create:
-            return
-        try:
-            self.workspace.require_planned(self.change.name)
-        except UsageError as error:
-            error.hint += "; --create adds it" if is_open else ""
-            raise
 
     def _source(self) -> BundleSource:
         model, options = self.options.model, self.options

@@ -1,13 +1,15 @@
 """Scan: the model IDs of the file that are written down elsewhere, each with the way to ask."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from fftdeploy import files
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
-from fftdeploy.errors import FINDING, OK, Outcome
+from fftdeploy.errors import FINDING, OK, ConfigError, Outcome
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning.finding import Finding
 from fftdeploy.policy import policy
@@ -15,11 +17,10 @@ from fftdeploy.policy.globs import compile_glob
 from fftdeploy.pull_request import scanned_files, second_files
 from fftdeploy.pull_request.scan import ESCAPE, Hit, Search, Use, uses
 from fftdeploy.pull_request.scanned_files import ScannedFile
-from fftdeploy.workspace import shown_path
+from fftdeploy.workspace import Workspace, shown_path
 
 _MOST = 1000
 """Where a scan stops: nobody reads more, and the text of a stranger may hold millions."""
-_MOST_TARGETS = 3
 _PYTHON = (".py", ".pyi", ".ipynb")
 
 
@@ -53,7 +54,7 @@ class Scanned:
 
 
 def run(context: Context, options: ScanOptions) -> Scanned:
-    """Find model IDs that are written elsewhere than in the deployments file.
+    """Find model IDs that are written elsewhere than in the deployments file, if there is one yet.
 
     Raises:
         UsageError: There is no such path, or git did not say which files it has.
@@ -66,18 +67,33 @@ def run(context: Context, options: ScanOptions) -> Scanned:
 scan = door(run, ScanOptions)
 
 
+def written_models(context: Context) -> dict[str, list[str]]:
+    """Return the fine-tunes that are written down in this repository, with their places.
+
+    Nothing is said on the way, and of a repository full of them only the first are looked at.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    scanning = _Scan(context, (), lambda _: None)
+    for source, hit in islice(scanning.hits(), _MOST):
+        found[hit.model].append(f"{shown_path(source.path)}:{hit.line}")
+    return found
+
+
 class _Scan:
     """One run of `scan`."""
 
-    def __init__(self, context: Context, paths: Sequence[Path]) -> None:
+    def __init__(
+        self, context: Context, paths: Sequence[Path], say: Callable[[str], None] | None = None
+    ) -> None:
         self.context = context
-        self.workspace = context.workspace
-        self.ignored = [compile_glob(glob) for glob in self.workspace.policy.scan.ignore]
-        self.uses = uses(self.workspace.deployments)
-        home = self.workspace.snapshot.root
-        self.asked_and_told = (context.environ, context.console.note)
+        self.workspace = workspace = _workspace(context)
+        self.ignored = [compile_glob(g) for g in workspace.policy.scan.ignore] if workspace else []
+        self.uses = uses(workspace.deployments) if workspace else {}
+        home = workspace.snapshot.root if workspace else files.root_of(Path.cwd())
+        self.asked_and_told = (context.environ, say or context.console.note)
         self.sources = scanned_files.find(paths or [home], home, *self.asked_and_told)
         self.files = self.bytes = 0
+        self.unread: list[tuple[ScannedFile, str]] = []
 
     def run(self) -> Scanned:
         found = list(islice(self._findings(), _MOST + 1))
@@ -85,29 +101,42 @@ class _Scan:
         return Scanned(self.files, self.bytes, len(found) <= _MOST, tuple(shown))
 
     def _findings(self) -> Iterator[Finding]:
-        search = Search(self.uses)
-        wanted = [source for source in self.sources if not self._is_passed_over(source)]
-        for source in filter(lambda source: second_files.is_named(source.name), wanted):
+        for source in filter(lambda source: second_files.is_named(source.name), self._wanted()):
             yield from self._second_file(source)
-        others = (source for source in wanted if not scanned_files.is_own(source))
+        for source, hit in self.hits():
+            yield self._finding(source, hit)
+        for source, problem in self.unread:
+            yield self._unread(source, problem)
+
+    def hits(self) -> Iterator[tuple[ScannedFile, Hit]]:
+        """Yield each ID that is written down; what can't be looked at goes to `unread`."""
+        search = Search(self.uses)
+        others = (source for source in self._wanted() if not scanned_files.is_own(source))
         for source, content in scanned_files.contents(others, *self.asked_and_told):
             if content.problem:
-                yield self._unread(source, content.problem)
+                self.unread.append((source, content.problem))
                 continue
             self.files += 1
             self.bytes += len(content.data)
             for hit in search.hits(content.data):
-                yield self._finding(source, hit)
+                yield source, hit
             del content  # before the next one is read
+
+    def _wanted(self) -> list[ScannedFile]:
+        return [source for source in self.sources if not self._is_passed_over(source)]
 
     def _is_passed_over(self, source: ScannedFile) -> bool:
         parts = source.name.split("/")
-        is_ours = source.path == self.workspace.snapshot.real
+        is_ours = self.workspace is not None and source.path == self.workspace.snapshot.real
         return is_ours or any(glob.matches(parts) for glob in self.ignored)
 
     def _finding(self, source: ScannedFile, hit: Hit) -> Finding:
         used = self.uses.get(hit.model, ())
         place = self._place(source)
+        if self.workspace is None:
+            message = f"{hit.model} is written down, and there is no {files.NAME} yet"
+            hint = f"fftdeploy init --live {hit.model}"
+            return Finding("literal-model", "error", place, message, place, hit.line, hint)
         if not used:
             message = f"{hit.model} is not in {self.workspace.snapshot.real.name}"
             hint = f"promote it, or write '{ESCAPE.decode()}' on the line"
@@ -120,6 +149,8 @@ class _Scan:
 
     def _second_file(self, source: ScannedFile) -> Iterator[Finding]:
         """Yield a notice about a deployments file or policy that is not of what is scanned for."""
+        if self.workspace is None:
+            return  # it is no second one
         folders = (self.workspace.folder, self.workspace.snapshot.real.parent)
         if source.path not in [folder / policy.FILE_NAME for folder in folders]:
             yield from second_files.notices([source.name], {source.name: self._place(source)})
@@ -133,9 +164,19 @@ class _Scan:
         return source.name if self.context.from_root else shown_path(source.path)
 
 
+def _workspace(context: Context) -> Workspace | None:
+    """Return the files of the command; None before there are any, where none was named."""
+    try:
+        return context.workspace
+    except ConfigError as error:
+        if error.code != "no-file":
+            raise
+        return None
+
+
 def _told(used: Sequence[Use]) -> str:
-    """Say where a model is live, or else what became of it: `live in triage/production`."""
-    same = [str(use.target) for use in used if use.fate == used[0].fate]
-    more = len(same) - _MOST_TARGETS
-    names = ", ".join(same[:_MOST_TARGETS]) + (f" and {more} more" if more > 0 else "")
-    return f"{used[0].fate} in {names}"
+    """Say what a model is to each target, live first: `live in triage/production`."""
+    fates: dict[str, list[str]] = defaultdict(list)
+    for use in used:
+        fates[use.fate].append(str(use.target))
+    return "; ".join(f"{fate} in {', '.join(targets)}" for fate, targets in fates.items())

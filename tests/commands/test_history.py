@@ -96,15 +96,19 @@ def test_without_a_target_the_line_that_makes_one_is_said(
     assert (said.code, said.out) == (0, line)
 
 
-def test_adopt_says_what_it_records(repo: Path, command: Command) -> None:
+@pytest.mark.parametrize("policy", [False, True])
+def test_adopt_says_how_it_records_what_the_file_lacks(
+    repo: Path, command: Command, *, policy: bool
+) -> None:
     write(repo, "")
+    if policy:
+        Path("fftdeploy.toml").write_text("version = 1\n")
+    create = "" if policy else " --create"
 
     refused = command("adopt", "triage/production", "--why", "x", "--yes")
 
-    assert (refused.code, refused.err.splitlines()[-1]) == (
-        2,
-        "hint: adopt records what is written: write [triage.production] with its model first",
-    )
+    typed = f'fftdeploy adopt triage/production --model ID{create} --why "TEXT"'
+    assert (refused.code, refused.err.splitlines()[-1]) == (2, f"hint: {typed}")
 
 
 def test_a_name_is_refused_as_it_was_typed(repo: Path, command: Command) -> None:

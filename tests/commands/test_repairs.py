@@ -83,7 +83,36 @@ def test_adopt_records_a_prompt_changed_in_place(sandbox: Sandbox, command: Comm
     assert FILE.read_bytes() != before
 
 
+def test_adopt_with_a_model_writes_what_is_live_and_records_it(
+    sandbox: Sandbox, command: Command
+) -> None:
+    write(past("triage/staging", V8), policy=POLICY)
+    argv = ("adopt", NAME, "--why", "since July", "--yes")
+    by_hand = command(*argv)
+    result = command(*argv, "--model", V6)
+    assert by_hand.err.endswith(f'\nhint: fftdeploy adopt {NAME} --model ID --why "TEXT"\n')
+    assert (by_hand.code, result.code) == (2, 0), result.err
+    assert read(NAME).model == V6
+    assert newest(NAME) == Release(
+        n=1, bundle=Bundle(V6), at=STORY_NOW, by="ana@acme.example", via="adopt", why="since July"
+    )
+    again = command(*argv, "--model", V6)
+    assert (again.code, read(NAME).newest) == (0, newest(NAME))
+
+
+def test_adopt_with_a_model_creates_what_promote_would(sandbox: Sandbox, command: Command) -> None:
+    """Without a policy only by --create; by one, what it knows."""
+    write(past("triage/staging", V8))
+    argv = ["adopt", "triage/prod", "--model", V6, "--why", "x", "--yes"]
+    refused, made = command(*argv), command(*argv, "--create")
+    assert (refused.code, made.code, read("triage/prod").model) == (2, 0, V6)
+    assert "--create adds it" in refused.err
+
+
 NOT_ADOPTED = [
+    ("another model", past(NAME, V8), POLICY, ["--model", V9], 2, f"promote {NAME} --model {V9}"),
+    ("unplanned", past(NAME, V8), POLICY, ["--model", V9, "--create"], 2, "no target"),
+    ("no model", past(NAME, V8), POLICY, ["--model", "ftjob-v8"], 2, "not a model"),
     ("recorded", past(NAME, V8), POLICY, [], 0, "records it already"),
     ("unknown target", past("triage/staging", V8), "", [], 2, "no target"),
     ("no prompt file", table(NAME, V8, [row(1, V7)], profile="none"), "", [], 3, "has no file"),
@@ -109,7 +138,8 @@ def test_adopt_leaves_the_file_alone(
     words: str,
 ) -> None:
     before = write(tables, policy=rules)
-    result = command("adopt", NAME, *argv, "--yes")
+    name = "triage/prod" if "--create" in argv else NAME
+    result = command("adopt", name, *argv, "--yes")
     assert (result.code, FILE.read_bytes()) == (code, before), result.err
     assert words in result.out + result.err
     if code != 4:

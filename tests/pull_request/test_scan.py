@@ -241,23 +241,40 @@ def test_the_json_document(file: Path, command: Command) -> None:
     }
 
 
-def test_only_the_gravest_is_told(repo: Path, command: Command) -> None:
+def test_every_target_of_a_model_is_told(repo: Path, command: Command) -> None:
     write(past("triage/dev", V8, V9), past("triage/production", V7, V8))
     add("a.txt", V8)
 
     result = command("scan", "--json")
 
-    assert json.loads(result.out)["findings"][0]["message"] == f"{V8} is live in triage/production"
+    assert json.loads(result.out)["findings"][0]["message"] == (
+        f"{V8} is live in triage/production; released in triage/dev"
+    )
 
 
-def test_many_targets_are_told_in_short(repo: Path, command: Command) -> None:
+def test_before_there_is_a_file_fine_tunes_are_found(repo: Path, command: Command) -> None:
+    (repo / "fftdeploy.toml").write_text("version = 1\n")
+    add("src/app.py", f'call("{V8}")\nother("{LUNA}")\n')
+
+    result = command("scan", "--json")
+
+    [found] = json.loads(result.out)["findings"]
+    assert (result.code, found["path"], found["line"]) == (12, "src/app.py", 1)
+    assert found["message"] == f"{V8} is written down, and there is no deployments.toml yet"
+    assert found["hint"] == f"fftdeploy init --live {V8}"
+    assert command("scan", "--file", "deployments.toml").code == 3, (
+        "one that is named must be there"
+    )
+
+
+def test_many_targets_are_told(repo: Path, command: Command) -> None:
     write(*(table(f"task{number}/dev", LUNA, []) for number in range(8)))
     add("a.txt", LUNA)
 
     result = command("scan", "--json")
 
     assert json.loads(result.out)["findings"][0]["message"] == (
-        f"{LUNA} is live in task0/dev, task1/dev, task2/dev and 5 more"
+        f"{LUNA} is live in {', '.join(f'task{number}/dev' for number in range(8))}"
     )
 
 
