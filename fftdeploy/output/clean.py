@@ -22,6 +22,17 @@ _ESCAPES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(\\ud[89a
 """What begins with a backslash in JSON; the group is half of a surrogate pair, which is no text."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*:[A-Za-z0-9._:/+-]{1,255}")
 REDACTED = "[redacted]"
+_INLINE = re.compile(
+    r"\\(?=[!-/:-@\[-`{-~]|\Z)"  # it would escape what is next
+    r"|[`*\[|$]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # within a word it is none of Markdown's
+    r"|(?<!\s)~"  # what could close
+    r"|<(?=[a-z/!?]|\Z)"
+    r"|&(?=#?\w{1,40};|\Z)"
+    r"|:(?=//)|(?<=mailto):|(?<=xmpp):|(?<=www)\.",  # a link by itself
+    re.IGNORECASE,
+)
+"""What Markdown would take wherever it stands; next to an end of the text, what might be taken."""
 
 
 def clean(text: str, secrets: Collection[str] = ()) -> str:
@@ -52,10 +63,13 @@ def json_document(value: Any, secrets: Collection[str] = ()) -> str:
 
 
 def markdown(text: str, secrets: Collection[str] = ()) -> str:
-    """Return `text` so that Markdown shows it as it is: no HTML, link, mention or table cell."""
+    """Return `text` so that Markdown shows it as it is: no HTML, link, mention or table cell.
+
+    What only the beginning of a line makes a heading or a list is left as it is.
+    """
     if _ID.fullmatch(text):  # as it is, to be copied and searched for
         return f"`{redact(text, secrets)}`"
-    text = re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~&$:=])", r"\\\1", one_line(clean(text, secrets)))
+    text = _INLINE.sub(r"\\\g<0>", one_line(clean(text, secrets)))
     # GitHub looks for mentions after Markdown has taken its backslashes out.
     return re.sub(r"(?<!\w)@(?=\w)", "`@`", text)
 

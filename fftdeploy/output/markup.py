@@ -1,6 +1,10 @@
 """Blocks as Markdown for pull requests, and findings as annotations of a CI run."""
 
-from collections.abc import Callable, Iterable
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from rich.cells import cell_len
 
 from fftdeploy.output.clean import annotation
 from fftdeploy.output.report import Block, Cell, Details, Line, Patch, Raw, Report, Table
@@ -10,6 +14,13 @@ _MOST_ANNOTATIONS = 10
 """GitHub shows no more of a kind in one step."""
 
 _HEAD_ROWS = 2
+_WIDEST = 60
+"""Columns to which the cells of a table are filled up; a longer one makes the others no longer."""
+
+_AT_START = re.compile(
+    r"\A(\d{1,9}(?=[.)](?:\s|\Z))|(?=#{1,6}(?:\s|\Z)|>|[-+](?:\s|\Z)|-[\s-]*\Z))"
+)
+"""Before what makes a list, a heading, a quotation or a rule of a line."""
 _CUT = "More was left out for its length: the command line shows all of it.\n"
 
 
@@ -48,23 +59,39 @@ def _block(block: Block, plain: Callable[[str], str], escape: Callable[[str], st
             return text
         case Line(cells):
             # Four blanks in front would make it code, and the escapes in it visible.
-            return "".join(_cell(cell, escape) for cell in cells).lstrip(" ") + "\n"
+            text = "".join(_cell(cell, escape) for cell in cells).lstrip()
+            return _AT_START.sub(r"\1\\", text) + "\n"
         case Patch(text):
             fence = "`" * max(3, _longest_run(text) + 1)
             shown = plain(text.replace("\r\n", "\n"))
             return f"{fence}diff\n{shown}{fence}\n"
         case Table(columns, rows):
-            head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-            body = [f"| {' | '.join(escape(cell.text) for cell in row)} |" for row in rows]
-            return "\n".join([*head, *body]) + "\n"
+            return _table(columns, [[escape(cell.text) for cell in row] for row in rows])
         case Details(summary, inner):
             text = markdown(inner, plain=plain, escape=escape)
-            return f"<details>\n<summary>{escape(summary)}</summary>\n\n{text}\n</details>\n"
+            title = html.escape(plain(summary))  # up to the blank line it is HTML
+            return f"<details>\n<summary>{title}</summary>\n\n{text}\n</details>\n"
 
 
 def _cell(cell: Cell, escape: Callable[[str], str]) -> str:
     text = escape(cell.text)
     return f"**{text}**" if cell.tone == "strong" and text.strip() == text != "" else text
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose columns stand under each other where it is read as text, too."""
+    widths = [
+        max([3, *(length for length in map(cell_len, column) if length <= _WIDEST)])
+        for column in zip(columns, *rows, strict=True)
+    ]
+    rule = ["-" * width for width in widths]
+    return "".join(
+        f"| {' | '.join(map(_filled, row, widths))} |\n" for row in (columns, rule, *rows)
+    )
+
+
+def _filled(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
 
 
 def _cut_table(text: str, limit: int) -> str:

@@ -24,12 +24,14 @@ from fault_server import (
     good_model,
     reply,
 )
-from hostile_text import PAYLOADS, harmless
+from hostile_text import PAYLOADS, TAKEN, harmless
+from markdown_it import MarkdownIt
+from rich.cells import cell_len
 from terminal import Terminal
 
 from fftdeploy.commands import context
 from fftdeploy.errors import CONFIG, ConfigError
-from fftdeploy.output import clean
+from fftdeploy.output import clean, markup
 from fftdeploy.output.report import Cell, Patch, Report, Table, line
 from fftdeploy.output.streams import Format, Output
 from fftdeploy.planning.finding import Finding
@@ -129,13 +131,49 @@ def test_F2_annotations_come_back_as_they_were() -> None:
     assert (value, data) == (title, message)
 
 
-def test_F5_markdown_has_no_html_link_or_mention() -> None:
-    for payload in PAYLOADS:
-        shown = clean.markdown(payload)
-        bare = re.sub(r"\\[^A-Za-z0-9\s]", "", shown)
-        assert not re.search(r"[<>|*_\[\]!#]", bare), payload
-        assert not re.search(r"(?<!\w)@\w", bare), payload
-        assert "\n" not in shown
+def read_as(markdown: str) -> tuple[str, set[str]]:
+    """Return what a reader of Markdown sees of a line, and what it is made of."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
+    inner = [child for token in tokens for child in token.children or ()]
+    kinds = {token.type for token in (*tokens, *inner)} - {"inline", "text", "code_inline"}
+    return "".join(child.content for child in inner), kinds
+
+
+@pytest.mark.parametrize("before", ["", "  ", "said: "])
+def test_F5_a_reader_of_markdown_sees_the_text_and_nothing_else(before: str) -> None:
+    for payload in TAKEN:
+        shown = markup.markdown(
+            (line(before, Cell(payload)),), plain=clean.clean, escape=clean.markdown
+        )
+        seen, kinds = read_as(shown)
+        assert (seen, kinds) == (
+            f"{before}{clean.one_line(clean.clean(payload))}".strip(),
+            {"paragraph_open", "paragraph_close"},
+        ), payload
+        assert not re.search(r"(?<![\w`])@\w|\bwww\.|\w://", shown), payload
+
+
+def test_F5_a_table_keeps_its_cells_and_can_be_read_as_text() -> None:
+    rows = tuple((Cell(payload), Cell("b")) for payload in (*TAKEN, "漢字"))
+    shown = markup.markdown((Table(("a", "b"), rows),), plain=clean.clean, escape=clean.markdown)
+
+    assert read_as(shown)[1] == {
+        f"{part}_{end}"
+        for part in ("table", "thead", "tbody", "tr", "th", "td")
+        for end in ("open", "close")
+    }
+    short = [row for row in shown.splitlines() if cell_len(row) < 100]
+    assert len({cell_len(row) for row in short}) == 1
+    assert len(short) > len(rows) - 3
+
+
+def test_what_markdown_would_not_take_stays_as_it_is() -> None:
+    plain = (
+        "gpt-4.1-mini triage-v9 of 2026-11-28, 3.5 points (limit -5): +10 fixed, <0.001",
+        'docs/a_b.md {"urgency": "high"} R&D 50% ? ! #10 next_step = ft:a:b',
+    )
+
+    assert [clean.markdown(text) for text in plain] == list(plain)
 
 
 def test_keys_are_taken_out_and_models_are_not() -> None:

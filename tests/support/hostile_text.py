@@ -55,6 +55,41 @@ PAYLOADS = (
     "\x0bvertical",
     "\u061c\u180e\u00ad",
 )
+TAKEN = (
+    *PAYLOADS,
+    "# a",
+    "- a",
+    "1. a",
+    "12) a",
+    "> a",
+    "---",
+    "- - -",
+    "***",
+    "___",
+    "~~~",
+    "===",
+    "    code",
+    "*a*",
+    "__a__",
+    "a_b_c",
+    "~~a~~",
+    "[a]: b",
+    "&lt;b&gt;",
+    "<!-- a",
+    "a\\",
+    "\\*a*",
+    "<b>",
+    "a <b",
+    "`",
+    "``a``",
+    "[x](y)",
+    "{{a}}",
+    "$a$",
+    "|",
+    "**",
+    "a @b c",
+)
+"""And what Markdown takes."""
 FORBIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
