@@ -43,7 +43,7 @@ def test_generated_pages_are_current(path: str) -> None:
 def test_a_tour_is_what_its_commands_print(path: str) -> None:
     before = (ROOT / path).read_text(encoding="utf-8")
 
-    assert pages.tour(before) == before
+    assert pages.tour(before, pages.TOURS[path]) == before
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,24 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
 
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_every_page_is_three_clicks_from_the_readme_and_listed_once() -> None:
+    reached, clicked = {README}, {README}
+    for _ in range(3):
+        clicked = {link for page in clicked for link in pages_linked_from(page)} - reached
+        reached |= clicked
+    written = set(ROOT.glob("docs/**/*.md"))
+    listed = pages_linked_from(ROOT / "docs/index.md")
+
+    assert written - reached == set()
+    captures = set(ROOT.glob("docs/pull-requests/*.md"))  # comments as they are posted
+    assert sorted(listed) == sorted({*written, README} - captures - {ROOT / "docs/index.md"})
+
+
+def pages_linked_from(page: Path) -> list[Path]:
+    links = re.findall(r"\]\(([^)#:]+\.md)", page.read_text(encoding="utf-8"))
+    return [(page.parent / link).resolve() for link in links]
 
 
 def test_every_fault_that_a_test_carries_has_a_row_and_every_row_a_test() -> None:

@@ -197,14 +197,16 @@ def evidence_page(page: str) -> str:
     return re.sub(r"(?<=evidence/triage/)[0-9a-f]{32}(?=\.json)", evidence_id, page)
 
 
-def tour(page: str) -> str:
+def tour(page: str, folder: str = ".") -> str:
     """Return a page with the output of every `console` block as it is now.
 
     The commands run one after the other in a new git repository beside a copy of `EXAMPLE`,
-    against a sandbox whose clock is the story's; a block may name a later moment after
-    `console`.  An output that differs in nothing but `_VOLATILE` stays as it was.
+    or in a `folder` seen from there, against a sandbox whose clock is the story's; a block may
+    name a later moment after `console`.  An output that differs in nothing but `_VOLATILE` stays
+    as it was.
     """
     with story() as shell:
+        shell.folder = (shell.folder / folder).resolve()
         return _BLOCK.sub(lambda found: shell.block(found[0], found[1], found[2]), page)
 
 
@@ -296,7 +298,8 @@ def _read_all(screen: int) -> str:
     return b"".join(parts).decode().replace("\r\n", "\n")
 
 
-TOURS = ("README.md", "docs/pull-requests.md")
+TOURS = {"README.md": "..", "docs/tour.md": ".", "docs/pull-requests.md": "."}
+"""The pages of `tour`, and where each begins: in an empty repository, or beside `EXAMPLE`."""
 REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md", "docs/readiness.md")
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}
 
@@ -306,8 +309,8 @@ if __name__ == "__main__":
     for name in REFERENCES:
         path = Path(ROOT, name)
         path.write_text(reference_page(path.read_text(encoding="utf-8")), encoding="utf-8")
-    for name in TOURS:
+    for name, folder in TOURS.items():
         path = Path(ROOT, name)
-        path.write_text(tour(path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(tour(path.read_text(encoding="utf-8"), folder), encoding="utf-8")
     evidence = Path(ROOT, "docs/evidence.md")
     evidence.write_text(evidence_page(evidence.read_text(encoding="utf-8")), encoding="utf-8")
