@@ -69,12 +69,17 @@ def meant(word: str, known: Iterable[str], otherwise: str = "", *, quoted: bool 
 
     A word of a file is `quoted`, one that is typed on the command line is not.
     """
-    from difflib import get_close_matches  # only a failing command pays for it
-
-    near = next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+    near = nearest(word, known)
     if not near:
         return otherwise
     return f"did you mean {near!a}?" if quoted else f"did you mean {near}?"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the entry of `known` that `word` most likely means; "" where none is near."""
+    from difflib import get_close_matches  # only a failing command pays for it
+
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
 
 
 def undecoded(words: Iterable[str]) -> str:

@@ -39,7 +39,7 @@ from fftdeploy.errors import FftdeployError
 from fftdeploy.model_ids import retirement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from fftdeploy.api.client.connection import Connection
     from fftdeploy.api.jobs import Job
@@ -219,6 +219,18 @@ class Prover:
         found = [listed_model(name, listing) for name in listing.models]
         oldest = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda model: (model.created_at or oldest, model.id), reverse=True)
+
+    def listed_names(self) -> Collection[str] | None:
+        """Return the names in the list; None where there is no list, and models may answer yet.
+
+        Raises where the host answers nothing, or the key is refused.
+        """
+        listing = self._listing(self.asker.deadline())
+        if listing.is_list:
+            return listing.models.keys()
+        if not _retrieve_may_work(listing.answer) or self.no_api():
+            raise self._no_list(listing.answer)
+        return None
 
     def running_jobs(self) -> list[Job] | None:
         """List the jobs that are not over, as the API orders them; None on a host without jobs.

@@ -29,7 +29,9 @@ def promote(
         str | None,
         typer.Option("--from", help="Environment whose live model and prompt to promote."),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Model ID to promote.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Model to promote: its ID, or its short name.")
+    ] = None,
     job: Annotated[
         str | None, typer.Option("--job", help="Fine-tuning job (ftjob-...) to promote.")
     ] = None,
@@ -99,7 +101,10 @@ def rollback(
     session: Session,
     change: ChangeFlags,
     target: Target,
-    to: Annotated[int | None, typer.Option("--to", help="Release to go back to.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Release to go back to, or the model whose newest it is."),
+    ] = None,
     profile: Profile = None,
     wait: Wait = "60s",
     unverified: Annotated[
@@ -167,7 +172,7 @@ def hold(
     session: Session,
     change: ChangeFlags,
     target: Target,
-    model: Annotated[str, typer.Argument(help="Model ID to block.")],
+    model: Annotated[str, typer.Argument(help="Model to block: its ID, or its short name.")],
     until: Annotated[
         str | None, typer.Option("--until", help="When the hold ends, e.g. 2026-12-24T12:00Z.")
     ] = None,
@@ -176,8 +181,8 @@ def hold(
 
     \b
     Examples:
-      fftdeploy hold triage/production ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9 --why "INC-88"
-    """  # noqa: E501  an ID is one word
+      fftdeploy hold triage/production triage-v9 --why "INC-88"
+    """
     from fftdeploy.cli.change_view import change_options, report
     from fftdeploy.commands import hold as holding
 
@@ -192,7 +197,7 @@ def unhold(
     change: ChangeFlags,
     target: Target,
     model: Annotated[
-        str | None, typer.Argument(help="Model ID; default: the only one on hold.")
+        str | None, typer.Argument(help="Model; default: the only one on hold.")
     ] = None,
 ) -> Report:
     """Lift a hold, with the reason on record.

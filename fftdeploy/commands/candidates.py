@@ -1,15 +1,20 @@
 """Finds the models and prompts that the candidates of `eval` and `size` mean."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fftdeploy import names
+from fftdeploy.commands import typed_models
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.arms import LIVE
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.model_ids.short_names import fitting
 from fftdeploy.planning import bundles
 from fftdeploy.releases.deployments import Bundle
-from fftdeploy.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fftdeploy.api.proof import Prover
 
 
 def candidates_of(context: Context, bar: QualityBar, words: Sequence[str]) -> list[Bundle]:
@@ -47,18 +52,18 @@ def _bundle(context: Context, bar: QualityBar, word: str | None) -> Bundle:
     if word == LIVE:
         return bundles.live_bundle(workspace.target(bar.target), workspace.sha)
     if word is not None and "@" in word:
-        return named_bundle(workspace, word)
+        return named_bundle(context, bar, word)
     return bundles.choose_source(
         workspace.deployments,
         (task, environment),
         workspace.policy.rules(environment),
         workspace.sha,
         context.now(),
-        model=word,
+        model=None if word is None else _model(context, bar, word),
     ).bundle
 
 
-def named_bundle(workspace: Workspace, word: str) -> Bundle:
+def named_bundle(context: Context, bar: QualityBar, word: str) -> Bundle:
     """Return the bundle that `MODEL[@PROFILE]` means.
 
     Raises:
@@ -69,4 +74,17 @@ def named_bundle(workspace: Workspace, word: str) -> Bundle:
     bundles.require_model_id(model)
     if profile and (problem := names.name_problem(profile)):
         raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
-    return workspace.bundle(model, profile or None)
+    return bar.workspace.bundle(_model(context, bar, model), profile or None)
+
+
+def _model(context: Context, bar: QualityBar, word: str) -> str:
+    """Return the model that a word means; `size` asks only where the file does not know it."""
+    typed = typed_models.in_file(context)
+    if context.command == "size" and (fitting(word, typed.in_file) or not context.has_key):
+        return typed.known(word)
+
+    def ask() -> "Prover":
+        bar.require_enough()
+        return context.prover(is_plain=True)
+
+    return typed.asked(word, ask)

@@ -220,7 +220,7 @@ class Evaluation:
             if word == BASE:
                 bundle = self._base()
             elif word != LIVE:
-                bundle = named_bundle(self.workspace, word)
+                bundle = named_bundle(self.context, self.bar, word)
             if bundle is not None and bundle not in [*candidates, self.bar.baseline]:
                 found[word] = bundle
         return found

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from fftdeploy.commands import typed_models
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, require_offset
 from fftdeploy.commands.door import door
-from fftdeploy.planning import bundles
 from fftdeploy.planning.plan import Actor, Plan, plan_hold
 
 
@@ -25,15 +25,15 @@ def run(context: Context, options: HoldOptions) -> Changed:
     Raises:
         FftdeployError: Why not; the file is as it was unless this says it WAS changed.
     """
-    bundles.require_model_id(options.model)
     until = require_offset(options.until, "--until") if options.until else None
     change = Change(context, options)
     target = change.workspace.target(change.name)
-    question = f"hold {options.model} in {target}: why?"
+    model = typed_models.in_file(context).known(options.model)
+    question = f"hold {model} in {target}: why?"
     change.why = context.require_text(change.why, "--why", question)
 
     def planned(actor: Actor) -> Plan:
-        return plan_hold(target, options.model, actor, until=until)
+        return plan_hold(target, model, actor, until=until)
 
     return change.make_unasked(planned)
 

@@ -5,11 +5,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
+from fftdeploy.commands import typed_models
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, door
 from fftdeploy.commands.gate import Gate
+from fftdeploy.commands.typed_models import MODEL_FLAG
 from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, UsageError
+from fftdeploy.model_ids.short_names import fitting
 from fftdeploy.planning import breaches, bundles, plan
 from fftdeploy.planning.breaches import Breach, SourceRules
 from fftdeploy.planning.bundles import BundleSource
@@ -96,8 +99,6 @@ class _Promotion:
         breaches.require_allowed(self.options.overrides, self.rules, self.key[1])
         if self.target is not None:
             plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
-        if self.options.job is not None:
-            self._require_why()  # before the API is asked what became of the job
         source = self._source()
         if self.target is not None and self._is_live(self.target, source):
             return self.change.unchanged(self._plan(source, (), self.change.actor))
@@ -153,6 +154,12 @@ class _Promotion:
     def _prover(self) -> "Prover":
         return self.change.context.prover(wait_s=self.options.wait_s)
 
+    def _ready_to_ask(self) -> "Prover":
+        """Return the prover, once what can be refused without knowing the model was not."""
+        self._require_why()
+        self.change.preflight()
+        return self._prover()
+
     def _check_flags(self) -> None:
         options = self.options
         breaches.require_known(options.overrides, self.change.why)
@@ -180,9 +187,11 @@ class _Promotion:
 
     def _source(self) -> BundleSource:
         model, options = self.options.model, self.options
+        if model is not None:
+            typed = typed_models.in_file(self.change.context, MODEL_FLAG)
+            model = typed.asked(model, self._ready_to_ask)
         if options.job is not None:
-            self.change.preflight()
-            prover = self._prover()
+            prover = self._ready_to_ask()
             result = prover.follow_job(options.job)
             model, self.fresh = result.model, result.is_fresh(prover.now())
         return bundles.choose_source(
@@ -214,6 +223,8 @@ class _Promotion:
 
     def _expect_current(self) -> None:
         expected = self.options.expect_current
+        if expected is not None and fitting(expected, self.workspace.deployments.models):
+            expected = typed_models.in_file(self.change.context).known(expected)
         if expected is None or (self.target is not None and self.target.model == expected):
             return
         live, by = "nothing", ""

@@ -9,6 +9,7 @@ from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
+from fftdeploy.commands.typed_models import TypedModels
 from fftdeploy.commands.views import CandidateView, ReadinessView
 from fftdeploy.errors import (
     AuthError,
@@ -25,6 +26,8 @@ from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import shown_path
 
 PASSED_OVER = "passed-over"
+_LONGEST_NUMBER = 15
+"""Digits of a release's number: fewer than 2**53."""
 SEARCH_S = 120.0
 """How long one candidate after another is asked about, `--wait` apart."""
 
@@ -33,8 +36,9 @@ SEARCH_S = 120.0
 class RollbackOptions(ChangeOptions):
     """What may be said to `rollback`."""
 
-    to: int | None = None
-    """The release to go back to; without it, the newest that answers."""
+    to: int | str | None = None
+    """The release to go back to, or the model whose newest it is; None for the newest that
+    answers."""
     profile: str | None = None
     wait_s: float = 60.0
     unverified: bool = False
@@ -60,6 +64,7 @@ class _Rollback:
         self.target = change.workspace.target(change.name)
         shas = change.workspace.sha
         self.live = bundles.replaced_bundle(self.target, bundles.live_bundle(self.target, shas))
+        self.to = None if options.to is None else self._release(str(options.to))
         self.seen: list[CandidateView] = []
         self.proofs: dict[Bundle, Readiness] = {}
 
@@ -70,15 +75,15 @@ class _Rollback:
             self.live,
             self.change.workspace.sha,
             self.change.actor,
-            to=self.options.to,
+            to=self.to,
             profile=self.options.profile,
         )
-        if self.options.to is not None and candidates[0].fate == "live":
+        if self.to is not None and candidates[0].fate == "live":
             self.change.learn(candidates=())
             return self.change.unchanged(
-                plan.Plan(self.target, self.target, (f"release {self.options.to} is what is live",))
+                plan.Plan(self.target, self.target, (f"release {self.to} is what is live",))
             )
-        if self.options.to is not None and candidates[0].fate == "held":
+        if self.to is not None and candidates[0].fate == "held":
             raise self._held(candidates[0])
         self.change.preflight()
         try:
@@ -97,6 +102,30 @@ class _Rollback:
             readiness=readiness,
             question=self.change.question(chosen.bundle) if verified else None,
         )
+
+    def _release(self, word: str) -> int:
+        """Return the number that `--to` means: itself, or that of a model's newest release.
+
+        Raises:
+            UsageError: No release is of such a model, or those of several are.
+        """
+        number = word.removeprefix("#")
+        if number.isdecimal() and len(number) <= _LONGEST_NUMBER:
+            return int(number)
+        typed = TypedModels(
+            self.change.context,
+            self.target.models,
+            where=str(self.target),
+            what="release of",
+            hint=f"`fftdeploy history {self.target}` lists them",
+            flag="--to",
+        )
+        model = typed.known(word)
+        found = next((r.n for r in self.target.releases if r.bundle.model == model), None)
+        if found is None:
+            raise typed.unknown(word)
+        self.change.context.console.note(f"note: release {found} is the newest of {model}")
+        return found
 
     def _choose(self, candidates: tuple[Candidate, ...]) -> Candidate:
         """Return the newest candidate that is proved to answer.
@@ -230,7 +259,7 @@ class _Rollback:
                     where=live.where,
                     code="other-project",
                 )
-        if self.options.to is not None and asked:
+        if self.to is not None and asked:
             return asked[0].error()
         return NotReadyError(
             f"nothing to roll back to in {self.target}",

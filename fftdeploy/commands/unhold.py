@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
+from fftdeploy.commands.typed_models import TypedModels
 from fftdeploy.planning.plan import Actor, Plan, plan_unhold
 
 
@@ -24,11 +25,22 @@ def run(context: Context, options: UnholdOptions) -> Changed:
     """
     change = Change(context, options)
     target = change.workspace.target(change.name)
-    plan_unhold(target, options.model, change.actor)
+    held = {hold.model for hold in target.holds if hold.is_active(context.now())}
+    model = options.model
+    if model is not None and held:
+        typed = TypedModels(
+            context,
+            held,
+            where=str(target),
+            what="active hold on",
+            hint=f"`fftdeploy status {target}` lists them",
+        )
+        model = typed.known(model)
+    plan_unhold(target, model, change.actor)
     change.why = context.require_text(change.why, "--why", f"lift the hold in {target}: why?")
 
     def planned(actor: Actor) -> Plan:
-        return plan_unhold(target, options.model, actor)
+        return plan_unhold(target, model, actor)
 
     return change.make_unasked(planned)
 

@@ -98,6 +98,9 @@ ALIASES = {
 """Undated names that a fine-tune's ID may carry, and the snapshot that they mean."""
 
 _ROWS = {row.base: row for row in TABLE}
+BASES = frozenset({*ALIASES, *_ROWS, *(row.replacement for row in TABLE)} - {""})
+"""All models that the table names."""
+
 _SNAPSHOT = re.compile(r"(.+)-[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NoReturn
 
 from fftdeploy import names
@@ -23,6 +24,13 @@ class Deployments:
 
     document: Document
     targets: Mapping[tuple[str, str], Target] = field(default_factory=dict)
+
+    @cached_property
+    def models(self) -> frozenset[str]:
+        """All models that the file names: live now, in releases and in holds."""
+        found = (target.models for target in self.targets.values())
+        others = ({t.model, *(hold.model for hold in t.holds)} for t in self.targets.values())
+        return frozenset[str]().union(*found, *others)
 
     def find(self, name: str) -> Target | None:
         """Return the target called `TASK/ENVIRONMENT`, if the file has it."""

@@ -118,7 +118,7 @@ EXITS = {
     "F12-no-terminal": (("promote", "triage/production", "--model", MODEL), 2),
     "config": (("history", "--file", "none.toml"), 3),
     "later": ((*PROMOTE, "--provider", "azure"), 3),
-    "not-ready": (("promote", "triage/production", "--model", "gpt-x", "--yes"), 4),
+    "not-ready": (("promote", "triage/production", "--model", "gpt-4.1", "--yes"), 4),
     "conflict": ((*PROMOTE, "--expect-current", "gpt-x"), 8),
     "help": (("--help",), 0),
     "version": (("--version",), 0),

@@ -176,7 +176,7 @@ NOT_READY = [
     ("retired", RETIRED, 4, "retired"),
     ("D27 shut down", SHUT, 4, "shut down on 2026-10-23"),
     ("embedding", "text-embedding-3-small", 4, "not a chat"),
-    ("never made", "gpt-unheard-of", 4, "this key cannot use it"),
+    ("never made", f"{V8}9", 4, "this key cannot use it"),
     ("listed, 404 on use", GHOST, 9, "may still be loading"),
     ("loading", LOADING, 9, "load"),
 ]

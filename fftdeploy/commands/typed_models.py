@@ -1,0 +1,126 @@
+"""Finds the model that a typed word means: its ID, or a short name that the file or the host knows.
+
+Evidence is not asked: whoever opens a pull request can write it.
+"""
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from fftdeploy import names
+from fftdeploy.commands.context import Context
+from fftdeploy.errors import UsageError
+from fftdeploy.model_ids.short_names import fitting, is_full_id, short_name, shown_names
+from fftdeploy.planning import bundles
+
+if TYPE_CHECKING:
+    from fftdeploy.api.proof import Prover
+
+MODEL_FLAG = "--model"
+
+
+class TypedModels:
+    """What words mean in one command; the whole ID is said before anything happens."""
+
+    def __init__(
+        self,
+        context: Context,
+        known: Collection[str],
+        *,
+        where: str,
+        what: str = "model",
+        hint: str = "`fftdeploy models` lists what this key can see",
+        flag: str = "",
+    ) -> None:
+        """Take the models that are `known`, and where and as what.
+
+        `flag` is set where the model is made live: off a terminal its whole ID is wanted there.
+        """
+        self.context = context
+        self.in_file = known
+        self.where = where
+        self.what = what
+        self.hint = hint
+        self.flag = flag
+
+    def known(self, word: str) -> str:
+        """Return the model that a word means, which may be any where it is an ID in form.
+
+        Raises:
+            UsageError: It is no ID in form, and no such model is known, or several are.
+        """
+        if self._is_whole(word):
+            return word
+        if fits := fitting(word, self.in_file):
+            return self._only(word, fits)
+        raise self.unknown(word)
+
+    def asked(self, word: str, ask: Callable[[], "Prover"]) -> str:
+        """Return the model that a word means, looking at the list of the host to `ask` as well.
+
+        A name that neither knows is left to the host to prove, unless it is OpenAI: other hosts
+        serve what they do not list.
+
+        Raises:
+            UsageError: There is no such model, or several; or its whole ID is wanted.
+            AuthError: The key is missing, and no such model is known without one.
+            UnverifiedError: The API gives no usable answer.
+        """
+        if self._is_whole(word):
+            return word
+        if not self.context.has_key and (fits := fitting(word, self.in_file)):
+            return self._only(word, fits)
+        prover = ask()
+        listed = prover.listed_names()
+        known = {*self.in_file, *(listed or ())}
+        if fits := fitting(word, known):
+            return self._only(word, fits)
+        if listed is None or prover.connection.kind != names.OPENAI:
+            return word
+        raise self.unknown(word, listed)
+
+    def _is_whole(self, word: str) -> bool:
+        bundles.require_model_id(word)
+        return word in self.in_file or is_full_id(word)
+
+    @property
+    def _needs_whole(self) -> bool:
+        return bool(self.flag) and not self.context.console.is_interactive
+
+    def _only(self, word: str, fits: list[str]) -> str:
+        """Return the one model that fits, and say its ID."""
+        model, *others = fits
+        if others:
+            choices = fits if self._needs_whole else shown_names(fits).values()
+            raise UsageError(
+                f"{word} is the name of {len(fits)} models: {', '.join(fits)}",
+                hint=f"type one of them: {', '.join(choices)}",
+                code="several-models",
+            )
+        if model == word:
+            return model
+        if self._needs_whole:
+            raise UsageError(
+                f"{word} is short for {model}: off a terminal, what is made live is named in full",
+                hint=f"{self.flag} {model}",
+                code="short-name",
+            )
+        self.context.console.note(f"note: {word} is {model}")
+        return model
+
+    def unknown(self, word: str, listed: Collection[str] | None = None) -> UsageError:
+        """Build the error for a model that is not known, nor `listed` where there is a list."""
+        lacks = f"{self.where} has no {self.what}"
+        if listed is not None:
+            lacks = f"neither {self.where} nor the API's list has a {self.what}"
+        whole = {short_name(model): model for model in (*(listed or ()), *self.in_file)}
+        near = names.nearest(word, [*whole, *whole.values()])
+        if self._needs_whole:
+            near = whole.get(near, near)
+        hint = f"did you mean {near}?" if near else self.hint
+        return UsageError(f"{lacks} {word!a}", hint=hint, code="unknown-model")
+
+
+def in_file(context: Context, flag: str = "") -> TypedModels:
+    """Return what words mean among all models of the deployments file."""
+    workspace = context.workspace
+    return TypedModels(context, workspace.deployments.models, where=workspace.shown, flag=flag)
