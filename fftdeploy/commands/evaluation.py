@@ -22,9 +22,9 @@ from fftdeploy.evaluation.evidence.evidence import (
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import run_log
-from fftdeploy.evaluation.running.execution import Progress
 from fftdeploy.evaluation.running.finished_run import FinishedRun
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_answers import Progress
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import (
     Estimate,

@@ -19,8 +19,9 @@ from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.graders.graders import build
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import run_log
-from fftdeploy.evaluation.running.execution import Execution, Progress
+from fftdeploy.evaluation.running.execution import Execution
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_answers import Progress
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.policy.gate_rules import GateRules

@@ -6,23 +6,19 @@ are in the log, and running it again goes on.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, cast
 
-from fftdeploy.api import verdicts
 from fftdeploy.api.answers import Answer
-from fftdeploy.errors import ConfigError, FftdeployError, NotReadyError, UnverifiedError
+from fftdeploy.errors import FftdeployError, UnverifiedError
 from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
-from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.attempts import LONGEST_WAIT_S, Attempt, Attempts
-from fftdeploy.evaluation.running.log_lines import CLOCK_SKEW, Record
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.evaluation.running.run import Place, Run
+from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.throttle import Throttle
@@ -46,22 +42,6 @@ class Sender(Protocol):
 
     async def send(self, endpoint: str, body: Any, timeout_s: float) -> Answer:
         """Send `body` to `endpoint`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is."""
-
-    done: int
-    total: int
-    cached: int
-    """Of `done`: taken from earlier runs, or from this one before it was stopped."""
-    rate: float
-    """Answers a second, over this command."""
-    eta_s: float | None
-    tokens_in: int
-    tokens_out: int
-    usd: float | None
 
 
 class _Lost(NamedTuple):
@@ -92,33 +72,25 @@ class Execution:
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._run = run
+        self._answers = RunAnswers(run, log, spending, on_progress=on_progress, now=now)
         self._sender = sender
-        self._log = log
         self._spending = spending
         self._throttle = throttle
         self._timeout_s = timeout_s
-        self._on_progress = on_progress
         self._on_note = on_note
         self._now = now
         self._sleep = sleep
-        self._reused = 0
         self._failed_in_row = 0
-        self._proved: set[str] = set()
-        """Arms that have given an answer."""
         self._lost: list[_Lost] = []
         self._failure: FftdeployError | None = None
         self._is_stopped = False
         self._workers: list[asyncio.Task[None]] = []
         self._idle: set[asyncio.Task[None]] = set()
         """Workers that have nothing under way."""
-        self._started = time.monotonic()
 
     async def execute(self) -> None:
         """Ask for every answer that is wanted; those that are lost again and again are marked."""
-        self._require_possible()
-        await self._replay()
-        self._spending.require_allowed(self._to_ask())
-        self._started = time.monotonic()
+        await self._answers.begin()
         await self._ask_all(self._run.pending())
         await self._ask_for_the_lost()
         if self._failure is not None:
@@ -127,9 +99,8 @@ class Execution:
             return
         for place, output in self._lost:
             (ask,) = self._run.asks([place])
-            await self._keep(ask, output, NOT_MEASURED, self._now())
-        self._run.examples.require_unchanged()
-        self._log.finish(self._run.done, self._now())
+            await self._answers.keep(ask, output, NOT_MEASURED, self._now())
+        self._answers.finish()
 
     def stop(self) -> None:
         """Begin nothing new, and wait a while for what is under way."""
@@ -190,44 +161,6 @@ class Execution:
 
         await asyncio.gather(asyncio.create_task(rest()), return_exceptions=True)
 
-    def _require_possible(self) -> None:
-        """Refuse far too many requests before anything is made for each of them."""
-        at_least = self._run.size - self._spending.max_requests - len(self._log.cache)
-        if at_least > 0 and not self._log.resumed:
-            self._spending.require_allowed(self._run.size - len(self._log.cache))
-
-    async def _replay(self) -> None:
-        """Take the answers that the log has already; an outage is asked again."""
-        newest = self._now() + CLOCK_SKEW
-        for record in self._log.records():
-            if not self._run.expects(record.arm, record.index, record.repeat):
-                where = f"{self._log.path.name}: {record.example}"
-                raise ConfigError("the log of the run has an answer of another run", where=where)
-            if record.at > newest or not self._run.can_use(record.arm, record.output):
-                continue
-            latency_ms = NOT_MEASURED if record.cached else record.latency_ms
-            await self._run.accept(
-                record.arm,
-                record.index,
-                record.repeat,
-                record.output,
-                latency_ms,
-                at=record.at,
-            )
-            self._reused += 1
-            self._proved.add(record.arm)
-
-    def _to_ask(self) -> int:
-        """Count what has to be asked, exactly only where the cache may decide about the limit."""
-        left = self._run.size - self._run.done
-        if left <= self._spending.max_requests or not len(self._log.cache):
-            return left
-        return sum(self._kept_before(ask) is None for ask in self._run.pending())
-
-    def _kept_before(self, ask: Ask) -> Record | None:
-        record = self._log.cache.find(ask.id)
-        return record if record and self._run.can_use(ask.arm, record.output) else None
-
     async def _work(self, attempts: Attempts, is_again: bool) -> None:
         try:
             while not self._is_ending:
@@ -237,8 +170,8 @@ class Execution:
                 if isinstance(taken, float):
                     with self._idling():
                         await self._sleep(taken)
-                elif taken.is_new and (record := self._kept_before(taken.ask)):
-                    await self._reuse(taken.ask, record)
+                elif taken.is_new and (record := self._answers.known(taken.ask)):
+                    await self._answers.reuse(taken.ask, record)
                     await asyncio.sleep(0)  # nothing else lets a signal in
                 elif not taken.is_new or self._spending.admit(taken.ask.arm):
                     await self._try(attempts, taken, is_again)
@@ -266,17 +199,15 @@ class Execution:
         finally:
             self._idle.discard(worker)
 
-    async def _reuse(self, ask: Ask, record: Record) -> None:
-        self._reused += 1
-        await self._keep(ask, record.output, NOT_MEASURED, record.at, cached=True)
-
     async def _try(self, attempts: Attempts, attempt: Attempt, is_again: bool) -> None:
         """Send a request once; put it off where it is worth sending again, else take its answer."""
         ask, output = attempt.ask, None
         is_over = True
         try:
             answer = await self._send(ask)
-            self._require_useful(ask, answer)
+            if answer.status == 429 and (answer.retry_after_s or 0) > LONGEST_WAIT_S:
+                raise self._too_patient(answer.retry_after_s or 0)
+            self._answers.require_useful(ask, answer)
             pause_s = attempt.pause_s(answer, self._throttle.jitter)
             if pause_s is None:
                 output = read_output(answer, ask.endpoint)
@@ -291,24 +222,13 @@ class Execution:
         if answer.status == 200 and not answer.problem:
             self._run.require_own(ask.arm, output)
         if not is_again:
-            self._watch(ask, output)
+            self._watch(output)
         if output.mark == MISSING and answer.may_differ:
             self._lost.append(_Lost(Place(ask.arm, ask.index, ask.repeat), output))
         else:
-            await self._keep(ask, output, _milliseconds(answer.latency_s), self._now())
+            await self._answers.keep(ask, output, _milliseconds(answer.latency_s), self._now())
         if self._throttle.closed_s > LONGEST_WAIT_S:
             self._fail(self._too_patient(self._throttle.closed_s))
-
-    async def _keep(
-        self, ask: Ask, output: ModelOutput, latency_ms: int, at: datetime, *, cached: bool = False
-    ) -> None:
-        """Log, then grade: what a grader does cannot cost a paid answer."""
-        example = self._run.examples.ids[ask.index]
-        self._log.add(
-            Record(ask.id, ask.arm, ask.index, ask.repeat, example, at, output, latency_ms, cached)
-        )
-        await self._run.accept(ask.arm, ask.index, ask.repeat, output, latency_ms, at=at)
-        self._on_progress(self._progress())
 
     async def _send(self, ask: Ask) -> Answer:
         with self._idling():
@@ -322,40 +242,17 @@ class Execution:
                 self._spending.lose(ask.arm)
         return answer
 
-    def _require_useful(self, ask: Ask, answer: Answer) -> None:
-        """Raise where the answer says that asking on is in vain."""
-        arm = self._run.arms[ask.arm]
-        model = arm.bundle.model
-        if answer.status == 429 and (answer.retry_after_s or 0) > LONGEST_WAIT_S:
-            raise self._too_patient(answer.retry_after_s or 0)
-        if answer.status not in {400, 401, 403, 404} and not answer.is_billing:
-            return
-        verdict = verdicts.judge_probe(model, ask.endpoint, answer, can_be_fresh=False)
-        if verdict.is_auth or verdict.state == "not-ready":
-            raise verdict.error(f"{ask.arm} ({model})", self._run.address, answer.request_id)
-        param = answer.param.partition(".")[0].partition("[")[0]
-        if answer.status != 400 or ask.arm in self._proved:
-            return
-        if param in requests.profile_params(arm):
-            raise NotReadyError(
-                f"{ask.arm} ({model}): the API refuses the profile's {param}: {answer.message}",
-                hint=f"change the profile {arm.bundle.profile}, or choose another one",
-                where=self._run.address,
-                code="profile-refused",
-            )
-
-    def _watch(self, ask: Ask, output: ModelOutput) -> None:
+    def _watch(self, output: ModelOutput) -> None:
         """Count outages in a row: a run that only fails would take for ever and prove nothing."""
         if output.mark != MISSING:
             self._failed_in_row = 0
-            self._proved.add(ask.arm)
             return
         self._failed_in_row += 1
         if self._failed_in_row >= max(OUTAGE, 2 * self._throttle.concurrency):
             self._fail(
                 UnverifiedError(
                     f"{self._failed_in_row} requests in a row failed, the last one by: "
-                    f"{output.problem}; {self._kept}",
+                    f"{output.problem}; {self._answers.kept}",
                     hint=_AGAIN,
                     where=self._run.address,
                     code="outage",
@@ -364,30 +261,10 @@ class Execution:
 
     def _too_patient(self, seconds: float) -> UnverifiedError:
         return UnverifiedError(
-            f"the API asks to wait for {seconds:.0f} s; {self._kept}",
+            f"the API asks to wait for {seconds:.0f} s; {self._answers.kept}",
             hint=_AGAIN,
             where=self._run.address,
             code="rate-limited",
-        )
-
-    @property
-    def _kept(self) -> str:
-        return f"{self._run.kept:,} of {self._run.size:,} answers are kept"
-
-    def _progress(self) -> Progress:
-        elapsed = time.monotonic() - self._started
-        fresh = self._run.done - self._reused
-        rate = fresh / elapsed if elapsed > 0 else 0.0
-        left = self._run.size - self._run.done
-        return Progress(
-            done=self._run.done,
-            total=self._run.size,
-            cached=self._reused,
-            rate=rate,
-            eta_s=left / rate if rate else None,
-            tokens_in=self._spending.tokens_in,
-            tokens_out=self._spending.tokens_out,
-            usd=self._spending.usd,
         )
 
 

@@ -14,8 +14,9 @@ from fftdeploy.api.client.plain import PlainClient
 from fftdeploy.api.settings import Settings
 from fftdeploy.api.threads import begin
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.running.execution import Execution, Progress
+from fftdeploy.evaluation.running.execution import Execution
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_answers import Progress
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.stopping import stoppable

@@ -32,7 +32,7 @@ from fftdeploy.api.settings import settings
 from fftdeploy.cli import signals
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.running import execution, online, run_log
-from fftdeploy.evaluation.running.execution import Progress
+from fftdeploy.evaluation.running.run_answers import Progress
 from fftdeploy.sandbox import Sandbox
 
 ALL = ("v6", "v7", "v8", "v9", "v10")

@@ -1,0 +1,180 @@
+"""Takes the answers of a run in, however it is carried out: from logs, and as they come.
+
+Every answer is in the log before it is graded, and none that is known is asked for again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fftdeploy.api import verdicts
+from fftdeploy.api.answers import Answer
+from fftdeploy.errors import ConfigError, NotReadyError
+from fftdeploy.evaluation.outputs import ModelOutput
+from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
+from fftdeploy.evaluation.running import requests
+from fftdeploy.evaluation.running.log_lines import CLOCK_SKEW, Record
+from fftdeploy.evaluation.running.requests import Ask
+from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_log import RunLog
+from fftdeploy.evaluation.running.spending import Spending
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    done: int
+    total: int
+    cached: int
+    """Of `done`: taken from earlier runs, or from this one before it was stopped."""
+    rate: float
+    """Answers a second, over this command."""
+    eta_s: float | None
+    tokens_in: int
+    tokens_out: int
+    usd: float | None
+
+
+class RunAnswers:
+    """The answers of one run, as one command takes them in."""
+
+    def __init__(
+        self,
+        run: Run,
+        log: RunLog,
+        spending: Spending,
+        *,
+        on_progress: Callable[[Progress], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._run = run
+        self._log = log
+        self._spending = spending
+        self._on_progress = on_progress
+        self._now = now
+        self._reused = 0
+        self._proved: set[str] = set()
+        """Arms that have given an answer."""
+        self._started = time.monotonic()
+
+    @property
+    def kept(self) -> str:
+        """How many of the answers need not be asked for again, in words."""
+        return f"{self._run.kept:,} of {self._run.size:,} answers are kept"
+
+    async def begin(self) -> None:
+        """Take the answers that the log has already; an outage is asked again.
+
+        Raises:
+            ConfigError: The log is of another run.
+            PolicyError: What is left is more than may be asked.
+        """
+        self._require_possible()
+        newest = self._now() + CLOCK_SKEW
+        for record in self._log.records():
+            if not self._run.expects(record.arm, record.index, record.repeat):
+                where = f"{self._log.path.name}: {record.example}"
+                raise ConfigError("the log of the run has an answer of another run", where=where)
+            if record.at > newest or not self._run.can_use(record.arm, record.output):
+                continue
+            latency_ms = NOT_MEASURED if record.cached else record.latency_ms
+            await self._run.accept(
+                record.arm,
+                record.index,
+                record.repeat,
+                record.output,
+                latency_ms,
+                at=record.at,
+            )
+            self._reused += 1
+            self._proved.add(record.arm)
+        self._spending.require_allowed(self._to_ask())
+        self._started = time.monotonic()
+
+    def known(self, ask: Ask) -> Record | None:
+        """Return the answer to a request that an earlier run has kept, if it may be used."""
+        record = self._log.cache.find(ask.id)
+        return record if record and self._run.can_use(ask.arm, record.output) else None
+
+    async def reuse(self, ask: Ask, record: Record) -> None:
+        """Take an answer of an earlier run."""
+        self._reused += 1
+        await self.keep(ask, record.output, NOT_MEASURED, record.at, cached=True)
+
+    async def keep(
+        self, ask: Ask, output: ModelOutput, latency_ms: int, at: datetime, *, cached: bool = False
+    ) -> None:
+        """Log, then grade: what a grader does cannot cost a paid answer."""
+        example = self._run.examples.ids[ask.index]
+        self._log.add(
+            Record(ask.id, ask.arm, ask.index, ask.repeat, example, at, output, latency_ms, cached)
+        )
+        await self._run.accept(ask.arm, ask.index, ask.repeat, output, latency_ms, at=at)
+        if output.mark != MISSING and not cached:
+            self._proved.add(ask.arm)
+        self._on_progress(self._progress())
+
+    def require_useful(self, ask: Ask, answer: Answer) -> None:
+        """Raise where the answer says that asking on is in vain.
+
+        Raises:
+            AuthError: The key was refused, or the account is out of credit.
+            NotReadyError: The arm cannot be asked as its bundle is written.
+        """
+        if answer.status not in {400, 401, 403, 404} and not answer.is_billing:
+            return
+        arm = self._run.arms[ask.arm]
+        model = arm.bundle.model
+        verdict = verdicts.judge_probe(model, ask.endpoint, answer, can_be_fresh=False)
+        if verdict.is_auth or verdict.state == "not-ready":
+            raise verdict.error(f"{ask.arm} ({model})", self._run.address, answer.request_id)
+        param = answer.param.partition(".")[0].partition("[")[0]
+        if answer.status != 400 or ask.arm in self._proved:
+            return
+        if param in requests.profile_params(arm):
+            raise NotReadyError(
+                f"{ask.arm} ({model}): the API refuses the profile's {param}: {answer.message}",
+                hint=f"change the profile {arm.bundle.profile}, or choose another one",
+                where=self._run.address,
+                code="profile-refused",
+            )
+
+    def finish(self) -> None:
+        """Say in the log that all answers are there.
+
+        Raises:
+            ConflictError: The examples changed while it ran.
+        """
+        self._run.examples.require_unchanged()
+        self._log.finish(self._run.done, self._now())
+
+    def _require_possible(self) -> None:
+        """Refuse far too many requests before anything is made for each of them."""
+        at_least = self._run.size - self._spending.max_requests - len(self._log.cache)
+        if at_least > 0 and not self._log.resumed:
+            self._spending.require_allowed(self._run.size - len(self._log.cache))
+
+    def _to_ask(self) -> int:
+        """Count what has to be asked, exactly only where the cache may decide about the limit."""
+        left = self._run.size - self._run.done
+        if left <= self._spending.max_requests or not len(self._log.cache):
+            return left
+        return sum(self.known(ask) is None for ask in self._run.pending())
+
+    def _progress(self) -> Progress:
+        elapsed = time.monotonic() - self._started
+        fresh = self._run.done - self._reused
+        rate = fresh / elapsed if elapsed > 0 else 0.0
+        left = self._run.size - self._run.done
+        return Progress(
+            done=self._run.done,
+            total=self._run.size,
+            cached=self._reused,
+            rate=rate,
+            eta_s=left / rate if rate else None,
+            tokens_in=self._spending.tokens_in,
+            tokens_out=self._spending.tokens_out,
+            usd=self._spending.usd,
+        )
