@@ -37,6 +37,12 @@ _LIMIT_FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
 
 _OCTET = r"(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 _LOOPBACK = re.compile(rf"127(?:\.{_OCTET}){{3}}|localhost|::1")
+_AROUND = " \t\r\n\"'`<>"
+"""What is pasted around an address."""
+_ADDRESS = re.compile(
+    r"(?:(?P<scheme>https?)[:;]?/+|[a-z]{2,6}:/+)?(?P<rest>[^/@][^@]*)", re.IGNORECASE
+)
+"""A host and a path, behind a scheme that may be mistyped or missing."""
 _ENDPOINT = re.compile(
     r"/(?:chat/completions|completions|responses|embeddings|models|fine_tuning(?:/jobs)?)$"
 )
@@ -77,3 +83,19 @@ def better_address(base_url: str) -> str:
     if not urlsplit(meant).path.strip("/"):
         meant = f"{meant.rstrip('/')}/v1"
     return meant if meant != base_url else ""
+
+
+def repaired_address(said: str) -> str:
+    """Return what a text that is no address to ask at was meant to be; "" where nobody can tell.
+
+    What may be a password or a key is nothing to be shown again.
+    """
+    found = _ADDRESS.fullmatch(re.split("[?#]", said.strip(_AROUND), maxsplit=1)[0])
+    if not found or {"@", "["} & set(said) or said.startswith("sk-"):
+        return ""
+    host = found["rest"].partition("/")[0].rpartition(":")[0] or found["rest"].partition("/")[0]
+    if not (is_loopback(host) or "." in host):
+        return ""
+    scheme = (found["scheme"] or "http").lower() if is_loopback(host) else "https"
+    meant = f"{scheme}://{found['rest']}".rstrip("/")
+    return better_address(meant) or meant

@@ -355,7 +355,10 @@ class Prover:
         """Say why there is no list of models to be had."""
         verdict = explain_unprobed(answer, self.connection.settings)
         if verdict.code == NO_LIST:
-            verdict = verdict._replace(hint="`fftdeploy check --probe` asks the models themselves")
+            hint = "`fftdeploy check --probe` asks the models themselves"
+            if not self.where.endswith("/v1"):
+                hint += "; is the address right? Most end in /v1"
+            verdict = verdict._replace(hint=hint)
         return verdict.error(_LIST, self.where, answer.request_id)
 
     def _judge(self, facts: ModelFacts) -> Readiness:

@@ -240,7 +240,7 @@ def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool)
     if verdict.code != "refused":
         return verdict
     if _is_no_api(facts, probed):
-        return no_api(settings, probed.status)
+        return no_api(settings, probed)
     is_refused = probed.denies(model) and not limit_refused(probed)
     is_unlisted = facts.listing is not None and facts.listing.lacks(model)
     if is_refused and is_unlisted and not facts.is_believed:

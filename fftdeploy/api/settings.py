@@ -193,9 +193,13 @@ def _identifier(environ: Mapping[str, str], name: str) -> str | None:
 
 def _require_address(base_url: str) -> None:
     if problem := _address_problem(base_url):
+        meant = hosts.repaired_address(base_url)
+        hint = "an address is like https://api.openai.com/v1, or http:// of this machine"
+        if meant and not _address_problem(meant):
+            hint = f"did you mean {meant}?"
         raise ConfigError(
             f"OPENAI_BASE_URL {problem}",
-            hint="an address is like https://api.openai.com/v1, or http:// of this machine",
+            hint=hint,
             where="OPENAI_BASE_URL",
             code="address",
         )
@@ -211,6 +215,7 @@ def _address_problem(base_url: str) -> str:
         return "is not an address"
     checks = (
         ("@" in parts.netloc, "has a user name or password in it; only OPENAI_API_KEY is sent"),
+        ("://" not in base_url, "does not begin with https://, or http:// of this machine"),
         (parts.scheme not in {"http", "https"} or not host, "is not https:// with a host"),
         ("?" in base_url or "#" in base_url, "has a query or fragment"),
         (

@@ -53,9 +53,10 @@ class AnswerProof(NamedTuple):
         elif self.state == "not-ready":
             kind = NotReadyError
         request = f" (request {request_id})" if request_id else ""
-        where = "" if self.code == NO_API else where  # the message is about the address
-        message = f"{subject}: {self.message}{request}"
-        return kind(message, hint=self.hint, where=where, code=self.code)
+        message = f"{subject}: {self.message}"
+        if self.code == NO_API:  # it is about the address, and no one's fault but that
+            message, where = self.message, ""
+        return kind(f"{message}{request}", hint=self.hint, where=where, code=self.code)
 
 
 def leaves_open(retrieved: Answer) -> bool:
@@ -166,14 +167,19 @@ def not_served(answer: Answer) -> AnswerProof:
     return AnswerProof("not-ready", "not-served", message, LIST_HINT)
 
 
-def no_api(settings: Settings, status: int) -> AnswerProof:
+def no_api(settings: Settings, answer: Answer) -> AnswerProof:
     """Return the verdict where all that was asked is answered like a wrong address."""
-    source, meant = settings.base_url_source, hosts.better_address(settings.base_url)
+    source, address = settings.base_url_source, settings.base_url
     hint = "look at any proxy or login page on the way to it"
     if source != hosts.DEFAULT:
-        hint = f"export {source}={meant}" if meant else f"look at {source}: most end with /v1"
-    message = f"there is no API at {settings.base_url} ({settings.origin}): it says {status} to all"
-    return AnswerProof("unverified", NO_API, f"{message} questions", hint)
+        meant = hosts.better_address(address)
+        hint = f"export {source}={meant}" if meant else f"look at {source}"
+    words = plain(answer.message.partition(" (")[0], 60)
+    said = repr(words) if words else f"HTTP {answer.status}"
+    message = f"{address} is no OpenAI-compatible API ({said})"
+    if not address.endswith("/v1"):
+        message += ": the address usually ends in /v1"
+    return AnswerProof("unverified", NO_API, message, hint)
 
 
 def explain_unprobed(answer: Answer, settings: Settings) -> AnswerProof:
@@ -184,7 +190,7 @@ def explain_unprobed(answer: Answer, settings: Settings) -> AnswerProof:
     if not answer.is_elsewhere:
         return explain(answer)
     if hosts.better_address(settings.base_url):
-        return no_api(settings, answer.status)
+        return no_api(settings, answer)
     message = f"the host has no list of models (HTTP {answer.status}), and nothing was probed"
     return AnswerProof("unverified", NO_LIST, message, "leave out --no-probe, or add --probe")
 

@@ -345,6 +345,46 @@ def test_J3_what_an_address_was_meant_to_be(address: str) -> None:
     assert better_address(address) == ADDRESSES[address]
 
 
+NO_ADDRESSES = {
+    # what was set, what is proposed; "" where nobody can tell, or it may be a password
+    "localhost:8190/v1": "http://localhost:8190/v1",
+    "127.0.0.1:8190": "http://127.0.0.1:8190/v1",
+    "api.openai.com/v1/": "https://api.openai.com/v1",
+    "http://gateway.example": "https://gateway.example/v1",
+    "https//h.example/v1": "https://h.example/v1",
+    "http:/127.0.0.1:8190/v1": "http://127.0.0.1:8190/v1",
+    "htps://h.example/v1": "https://h.example/v1",
+    '"http://127.0.0.1:8190/v1"': "http://127.0.0.1:8190/v1",
+    "https://h.example/v1?api-version=2": "https://h.example/v1",
+    "https://me:hunter2@h.example/v1": "",
+    "sk-proj-abc.def": "",
+    "hunter2": "",
+    "http://": "",
+    "[h.example/v1": "",
+    "https://h.example/v1 https://h.example": "",
+}
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_J3_what_is_no_address_is_told_with_the_one_that_was_meant(
+    repo: None, command: Command, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    write(past("triage/production", V7, V8))
+    meant = NO_ADDRESSES[address]
+    like = "an address is like https://api.openai.com/v1, or http:// of this machine"
+    for argv in (*ONLINE.values(), ("eval", "triage/production", "live")):
+        if argv[0] == "eval":
+            scene(V8, V10)
+        done = command(*argv)
+        assert done.code == 3, done.err
+        error, hint = done.err.splitlines()[-2:]
+        assert error.startswith("error: OPENAI_BASE_URL ")
+        assert hint == f"hint: {f'did you mean {meant}?' if meant else like}"
+        assert "hunter2" not in done.err
+
+
 ONLINE = {
     "check": ("check",),
     "check-probe": ("check", "--probe"),
@@ -364,10 +404,11 @@ def test_J3_a_wrong_address_is_told_the_same_by_every_command(
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     before = write(past("triage/production", V7, V8))
     hint = f"export OPENAI_BASE_URL={sandbox.url}"
-    said = f"there is no API at {address} (from OPENAI_BASE_URL): it says 404 to all questions"
+    said = f"{address} is no OpenAI-compatible API ('Invalid URL')"
+    said += "" if path == "/v1/v1" else ": the address usually ends in /v1"
     unprobed = {}
     if path == "/v2":
-        hint = "look at OPENAI_BASE_URL: most end with /v1"
+        hint = "look at OPENAI_BASE_URL"
         none = "the host has no list of models (HTTP 404), and nothing was probed"
         unprobed = {
             "check": (none, "add --probe"),
@@ -493,9 +534,9 @@ def test_J3_an_evaluation_at_a_wrong_address_says_so_too(
     ended = command("eval", "triage/production")
 
     said, hint = ended.err.splitlines()[1:]
-    told = f"there is no API at {address} (from OPENAI_BASE_URL): it says 404 to all questions"
+    told = f"{address} is no OpenAI-compatible API ('Invalid URL'): the address usually ends in /v1"
     assert (ended.code, hint) == (9, f"hint: export OPENAI_BASE_URL={sandbox.url}")
-    assert said.startswith(f"error: {V10}: {told}")
+    assert said.startswith(f"error: {told}")
 
 
 ANOTHER = "gpt-4.1-nano-2025-04-14"
