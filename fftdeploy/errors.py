@@ -74,6 +74,9 @@ OUTCOMES = (
     FINDING,
 )
 
+DECLINED = Outcome(130, "stopped", "a person said no when asked, or pressed Ctrl-C", "stop")
+"""Of a person at a terminal, and so of no CI job."""
+
 
 class FftdeployError(Exception):
     """A failure the user can act on.
@@ -159,6 +162,12 @@ class AuthError(FftdeployError):
     """The key is missing, malformed, refused, or out of credit."""
 
     outcome = AUTH
+
+
+class DeclinedError(FftdeployError):
+    """A person was asked whether to make a change, and said no."""
+
+    outcome = DECLINED
 
 
 class DiskError(FftdeployError):

@@ -11,6 +11,7 @@ from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.files.folders import EVIDENCE_FOLDER
 from fftdeploy.formats.document import BOM
 from fftdeploy.planning.bundles import refuse_without_file
+from fftdeploy.planning.plan import Plan
 from fftdeploy.policy import policy, profiles
 from fftdeploy.policy.policy import Policy
 from fftdeploy.policy.profiles import Profile
@@ -135,6 +136,16 @@ class Workspace:
                 hint=names.meant(value, known, f"it knows: {', '.join(known) or 'none'}"),
                 code="unknown-target",
             )
+
+    def files_of(self, made: Plan) -> list[Path]:
+        """Name the file, and what the new release of a plan names, which go into one commit."""
+        release = made.new_release
+        also = []
+        if release and release.bundle.profile:
+            also.append(self.profile_path(release.bundle.profile))
+        if release and release.evidence:
+            also.append(self.evidence_path(made.after.task, release.evidence))
+        return [self.snapshot.real, *also]
 
     def with_data(self, data: bytes) -> "Workspace":
         """Return this workspace with other bytes in the deployments file.

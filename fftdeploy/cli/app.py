@@ -16,7 +16,7 @@ from fftdeploy import errors
 from fftdeploy.cli import signals
 from fftdeploy.cli.session import Session, open_session
 from fftdeploy.commands.context import secrets_of
-from fftdeploy.errors import FftdeployError, Outcome
+from fftdeploy.errors import DeclinedError, FftdeployError, Outcome
 from fftdeploy.names import undecoded
 from fftdeploy.output.report import Report
 from fftdeploy.output.streams import ClosedPipeError, Format, Output
@@ -76,6 +76,7 @@ class ChangeFlags:
     """The flags of every command that changes the deployments file."""
 
     dry_run: bool
+    diff: bool
     why: str | None
     by: str | None
     yes: bool
@@ -122,6 +123,7 @@ _CHANGE: dict[str, tuple[Any, Any]] = {
         Annotated[bool, typer.Option("--dry-run", help="Do everything but the write.")],
         False,
     ),
+    "diff": (Annotated[bool, typer.Option("--diff", help="Show the file's diff, too.")], False),
     "why": (
         Annotated[str | None, typer.Option("--why", help="The reason, one line.", metavar="TEXT")],
         None,
@@ -214,6 +216,9 @@ def _exit_code(session: Session, function: Callable[..., Report], values: dict[s
         session.output.report(session.command, report)
         _publish(session, report.outcome, report)
         session.close()
+    except DeclinedError as error:
+        session.output.message(error.message)
+        return error.outcome.exit_code
     except FftdeployError as error:
         error.changed = error.changed or session.changed
         session.output.error(session.command, error.outcome, error, session.document())

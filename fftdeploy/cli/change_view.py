@@ -1,15 +1,19 @@
-"""Shows a person a change, and asks whether to make it."""
+"""Shows a person a change in a few lines, and asks whether to make it."""
 
-import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from fftdeploy.cli.app import ChangeFlags
-from fftdeploy.cli.cells import readiness_cell, shutdown_cell
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.change import BegunChange, Changed, nobody
+from fftdeploy.commands.next_step import next_step
 from fftdeploy.commands.rollback import PASSED_OVER
-from fftdeploy.commands.views import CandidateView
+from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
+from fftdeploy.model_ids.short_names import shown_names
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Patch, Report, Tone, line
+from fftdeploy.output.words import moment
+from fftdeploy.releases.deployments import Hold, Release
 
 _TONES: dict[str, Tone] = {
     "ready": "good",
@@ -21,17 +25,24 @@ _TONES: dict[str, Tone] = {
 }
 """The tone of a candidate by its fate; that of any other by what was proved."""
 
-_NAME_WIDTH = len("shuts down")
+_MARKS: dict[Tone, str] = {"good": "✓ ", "warn": "! ", "bad": "✗ "}
+_FATES = {"held": "on hold", "live": "live", "unverified": "not verified"}
+_GAP = "  "
+_LEAST_WIDTH, _MOST_WIDTH = 16, 28
+"""Columns before what a row says, which stands below the models where the target's name lets it."""
+_MOST_PASSED_OVER = 5
 
 
 def change_options(session: Session, flags: ChangeFlags) -> dict[str, Any]:
     """Return the flags of a change as options, with the person at the terminal as who approves."""
+    output = session.output
 
     def approve(planned: Changed) -> bool:
-        session.output.say(*_plan(planned), Patch(planned.diff))
-        return session.output.ask("make this change? [y/N]").lower() in {"y", "yes"}
+        plan = _ChangePlan(planned, is_short=True, says_why=flags.why is not None)
+        output.say(*plan.rows(), *_patch(planned, flags.diff))
+        return output.ask("make this change? [y/N]").lower() in {"y", "yes"}
 
-    asked = approve if session.output.is_interactive else nobody
+    asked = approve if output.is_interactive else nobody
     return {
         "dry_run": flags.dry_run,
         "why": flags.why,
@@ -41,30 +52,27 @@ def change_options(session: Session, flags: ChangeFlags) -> dict[str, Any]:
     }
 
 
-def report(result: Changed, flags: ChangeFlags) -> Report:
+def report(session: Session, result: Changed, flags: ChangeFlags) -> Report:
     """Show what was made, or would be; a person who was asked has seen the plan already."""
+    output = session.output
+    plan = _ChangePlan(result, is_short=output.at_terminal)
     if result.plan.is_noop:
         because = f": {result.notes[0]}" if result.notes else ""
-        body = (line(f"{result.target}  {result.after.model}"), line(f"nothing to do{because}"))
-        return Report(data=result, body=body)
-    whole = (*_plan(result), Patch(result.diff))
-    if result.dry_run:
-        return Report(data=result, body=(*whole, line("dry run: nothing was changed")))
-    shown = whole if flags.yes else _heading(result)
-    if result.commit:
-        shown = (*shown, line(f"committed as {result.commit}"))
-    following = (
-        f"git push, then fftdeploy status {result.target}"
-        if result.commit
-        else f"git diff {shlex.quote(result.shown_file)}"
-    )
+        model = line(f"{result.target}{_GAP}{plan.named(result.after)}")
+        return Report(data=result, body=(model, line(f"nothing to do{because}")))
+    rows = (*plan.rows(), *_patch(result, flags.diff or flags.dry_run or output.form != "text"))
+    if flags.dry_run:
+        return Report(data=result, body=(*rows, line("dry run: nothing was changed")))
+    ending = line(_changed(result))
+    shown = (*rows, ending) if flags.yes else (ending,)
+    following = next_step(session, result) if output.form == "text" else ""
     return Report(data=result, body=shown, next=following)
 
 
 def candidate_lines(result: BegunChange) -> tuple[Block, ...]:
-    """Show what became of a rollback's candidates; only a dry run shows those not looked at."""
+    """Show each candidate of a rollback; only a dry run shows those that were not looked at."""
     return tuple(
-        _named(f"release {one.n}", f"{one.bundle}  ", Cell(one.reason, _tone(one)))
+        line(f"  release {one.n}{_GAP}{one.bundle}{_GAP}", Cell(one.reason, _tone(one)))
         for one in result.candidates or ()
         if result.dry_run or one.fate != PASSED_OVER
     )
@@ -75,45 +83,120 @@ def _tone(one: CandidateView) -> Tone:
     return _TONES.get(one.fate) or ("bad" if proved == "not-ready" else "warn")
 
 
-def _plan(result: Changed) -> tuple[Block, ...]:
-    evidence = (_named("evidence", result.evidence),) if result.evidence else ()
-    return (*_heading(result), *candidate_lines(result), *evidence, *_readiness(result))
+def _patch(result: Changed, is_shown: bool) -> tuple[Block, ...]:
+    return (Patch(result.diff),) if is_shown else ()
 
 
-def _heading(result: Changed) -> tuple[Block, ...]:
-    before, after = result.before, result.after
-    notes = tuple(line(f"  note: {note}") for note in result.notes)
-    if before is None:
-        return (line(f"{result.target}  new target  {after}"), *notes)
-    if before == after:
-        return (line(f"{result.target}  {_what_changed(result)}"), *notes)
-    return (
-        line(f"{result.target}  release {result.plan.after.releases[0].n}"),
-        _named("from", str(before)),
-        _named("to", str(after)),
-        *notes,
-    )
+def _changed(result: Changed) -> str:
+    added = [row for row in result.diff.split("\n")[2:] if row.startswith("+")]
+    committed = f", committed as {result.commit}" if result.commit else ""
+    return f"changed {result.shown_file} ({plural(len(added), 'line')}){committed}"
 
 
-def _what_changed(result: Changed) -> str:
-    if result.release is not None:
-        return f"release {result.release.n} records what is live"
-    touched = result.plan.touched_holds
-    what = "hold lifted from" if touched[0].lifted else "hold on"
-    return f"{what} {', '.join(hold.model for hold in touched)}"
+class _ChangePlan:
+    """What a change makes of a target, in rows below a line that says it all."""
+
+    def __init__(self, result: Changed, *, is_short: bool, says_why: bool = True) -> None:
+        self.result, self.is_short, self.says_why = result, is_short, says_why
+        self.holds = result.plan.touched_holds
+        models = {result.after.model, *(hold.model for hold in self.holds)}
+        models |= {result.before.model} if result.before else set()
+        self.names = shown_names(models) if is_short else {}
+        self.width = min(max(len(result.target) + len(_GAP), _LEAST_WIDTH), _MOST_WIDTH)
+
+    def named(self, bundle: PointedBundle) -> str:
+        """Name a model, and the prompt that goes with it, as `eval` takes them."""
+        profile = f"@{bundle.profile}" if bundle.profile else ""
+        return f"{self._model(bundle.model)}{profile}"
+
+    def rows(self) -> Iterator[Block]:
+        """Yield the plan."""
+        result, release = self.result, self.result.release
+        yield line(_GAP.join([result.target, *self._heading()]))
+        yield from (line(f"  note: {note}") for note in result.notes)
+        if result.dry_run:
+            yield from candidate_lines(result)
+        elif passed_over := self._passed_over():
+            yield self._row("passed over", passed_over)
+        if result.readiness:
+            yield from self._readiness(result.readiness)
+        if counted := result.counted:
+            said = f"{counted.said}{_GAP}evidence {counted.short}"
+            yield self._row(counted.label, said, "good" if counted.passed else "warn")
+        if release and release.overrides:
+            yield self._row("set aside", ", ".join(release.overrides), "warn")
+        if release and self.holds:
+            yield self._row("holds", ", ".join(map(self._held, self.holds)))
+        why = release.why if release else self.holds[0].lifted_why or self.holds[0].why
+        if why and self.says_why:
+            yield self._row("why", why)
+
+    def _heading(self) -> Iterator[str]:
+        """Yield what the first line says behind the target's name."""
+        before, after, release = self.result.before, self.result.after, self.result.release
+        if release is None:
+            hold = self.holds[0]
+            lifts = "hold lifted from" if hold.lifted else "hold on"
+            yield f"{lifts} {', '.join(map(self._held, self.holds))}"
+            if hold.until and not hold.lifted:
+                yield f"until {moment(hold.until)}"
+            return
+        old = self.named(before) if before else "nothing"
+        yield self.named(after) if before == after else f"{old} → {self.named(after)}"
+        yield f"release {release.n}{'' if before else ' of a new target'}{_origin(release)}"
+
+    def _model(self, model: str) -> str:
+        return self.names.get(model, model)
+
+    def _held(self, hold: Hold) -> str:
+        part = f" with the prompt of release {hold.release}" if hold.release else ""
+        return f"{self._model(hold.model)}{part}"
+
+    def _passed_over(self) -> str:
+        """Say what a rollback goes past, and why, in a word each."""
+        ruled_out = [
+            f"#{one.n} {_FATES.get(one.fate) or 'not ready'}"
+            for one in self.result.candidates or ()
+            if one.fate not in {"ready", "unverified", PASSED_OVER}
+        ]
+        more = len(ruled_out) - _MOST_PASSED_OVER
+        rest = [f"and {more} more"] if more > 0 else []
+        return ", ".join([*ruled_out[:_MOST_PASSED_OVER], *rest])
+
+    def _readiness(self, known: ReadinessView) -> Iterator[Line]:
+        if known.state == "ready":
+            basis = () if self.is_short else (", ".join(known.basis),)
+            yield self._row("ready", _GAP.join([*basis, self._shutdown(known.shutdown)]), "good")
+        else:
+            tone: Tone = "bad" if known.state == "not-ready" else "warn"
+            yield self._row(known.state, known.message or known.code, tone)
+        yield from (line(f"  warning: {warning}") for warning in known.warnings)
+        yield from (line(f"  notice: {notice}") for notice in known.notices)
+
+    def _shutdown(self, known: ShutdownView) -> str:
+        day, days = known.shutdown_date, known.runway_days
+        if days is None:
+            return "no shutdown date announced"
+        source = "" if self.is_short else f", {known.shutdown_source}"
+        if days <= 0:  # it stops on the day
+            return f"ended {day}{source}"
+        return f"shuts down {day} ({plural(days, 'day')}{source})"
+
+    def _row(self, name: str, said: str, tone: Tone = "") -> Line:
+        name = f"{_MARKS.get(tone, '')}{name}"
+        return line("  ", Cell(f"{name:<{self.width - 2}}", tone), said)
 
 
-def _readiness(result: Changed) -> tuple[Block, ...]:
-    known = result.readiness
-    if known is None:
-        return ()
-    return (
-        _named("readiness", readiness_cell(known)),
-        _named("shuts down", shutdown_cell(known.shutdown)),
-        *(line(f"  warning: {warning}") for warning in known.warnings),
-        *(line(f"  notice: {notice}") for notice in known.notices),
-    )
-
-
-def _named(name: str, *said: str | Cell) -> Line:
-    return line(f"  {name:<{_NAME_WIDTH}}  ", *said)
+def _origin(release: Release) -> str:
+    """Say where a new release comes from, behind its number; nothing of a model typed by name."""
+    match release.via:
+        case "model":
+            return ""
+        case "rollback":
+            return f", back to release {release.to}"
+        case "adopt":
+            return ", records what is live"
+        case "job":
+            return f", from {release.job}"
+        case environment:
+            return f", from {environment}"

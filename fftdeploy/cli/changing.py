@@ -8,7 +8,7 @@ from fftdeploy.cli.app import ChangeFlags, command
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.commands.context import parse_time
-from fftdeploy.errors import FftdeployError
+from fftdeploy.errors import DeclinedError, FftdeployError
 from fftdeploy.output.report import Report
 
 Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)]
@@ -93,7 +93,7 @@ def promote(
         max_usd=max_usd,
         max_requests=max_requests,
     )
-    return report(promoting.run(session, options), change)
+    return report(session, promoting.run(session, options), change)
 
 
 @command("rollback", changes=True)
@@ -133,11 +133,13 @@ def rollback(
     )
     try:
         result = rolling_back.run(session, options)
+    except DeclinedError:  # the plan has shown them
+        raise
     except FftdeployError:
         if session.output.form == "text" and isinstance(session.known, BegunChange):
             session.output.say(*candidate_lines(session.known))
         raise
-    return report(result, change)
+    return report(session, result, change)
 
 
 @command("adopt", changes=True)
@@ -164,7 +166,7 @@ def adopt(
     options = adopting.AdoptOptions(
         target, model=model, create=create, **change_options(session, change)
     )
-    return report(adopting.run(session, options), change)
+    return report(session, adopting.run(session, options), change)
 
 
 @command("hold", changes=True)
@@ -188,7 +190,7 @@ def hold(
 
     end = parse_time(until, "--until") if until else None
     options = holding.HoldOptions(target, model, until=end, **change_options(session, change))
-    return report(holding.run(session, options), change)
+    return report(session, holding.run(session, options), change)
 
 
 @command("unhold", changes=True)
@@ -210,4 +212,4 @@ def unhold(
     from fftdeploy.commands import unhold as unholding
 
     options = unholding.UnholdOptions(target, model, **change_options(session, change))
-    return report(unholding.run(session, options), change)
+    return report(session, unholding.run(session, options), change)

@@ -38,7 +38,8 @@ def run(context: Context, options: AdoptOptions) -> Changed:
         return change.unchanged(plan.plan_adoption(found, live, change.actor))
     rules = change.workspace.policy.rules(found.environment)
     if rules.protected or not found.releases:
-        change.ask_why(f"{found} is {'protected' if rules.protected else 'not recorded yet'}")
+        state = "protected" if rules.protected else "not recorded yet"
+        change.ask_why(f"{found} is {state}: why?")
     plan.require_why(rules, found, change.actor, always=not found.releases)
     plan.plan_adoption(found, live, change.actor)  # a hold refuses before the API is asked
     change.preflight()
@@ -73,7 +74,7 @@ def run(context: Context, options: AdoptOptions) -> Changed:
         (made, change.draft(made)),
         readiness=readiness,
         question=question if verified else None,
-        evidence=passed.said,
+        counted=passed.counted,
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from fftdeploy import files, git
@@ -14,7 +13,14 @@ from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.context import Context, actor_name
 from fftdeploy.commands.door import Options
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, TargetName
-from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError, UsageError
+from fftdeploy.errors import (
+    ConfigError,
+    ConflictError,
+    DeclinedError,
+    DiskError,
+    FftdeployError,
+    UsageError,
+)
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.formats.document import text_problem
 from fftdeploy.output.results import OMITTED, UNPRINTED
@@ -44,6 +50,18 @@ class BegunChange:
     """Of a rollback: every release that it could go back to, and what became of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class CountedEvidence:
+    """What the evidence that counted for a change says, in a line."""
+
+    passed: bool
+    label: str
+    """The verdict in a word or two."""
+    said: str
+    short: str
+    """The evidence's ID as it is shown."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed(BegunChange):
     """What a change of a target made, or would make."""
@@ -61,8 +79,8 @@ class Changed(BegunChange):
     readiness: ReadinessView | None = field(default=None, metadata=OMITTED)
     commit: str | None = field(default=None, metadata=OMITTED)
     plan: Plan = field(metadata=UNPRINTED)
-    evidence: str = field(default="", metadata=UNPRINTED)
-    """What the evidence that let it through says, in a line."""
+    counted: CountedEvidence | None = field(default=None, metadata=UNPRINTED)
+    """The evidence that let it through."""
     shown_file: str = field(metadata=UNPRINTED)
 
 
@@ -108,8 +126,8 @@ class Change:
         self.why = options.why
         self.begun = BegunChange(target=self.name, dry_run=options.dry_run)
         context.known = self.begun
-        if options.why is not None and (problem := text_problem(options.why)):
-            raise UsageError(f"--why {problem}", hint="say it in one line")
+        if self.why is not None:
+            self.require_why()
         if options.approve is not None and not callable(options.approve):
             raise UsageError("approve is a function, or None where it is approved already")
         if options.approve is nobody and not options.dry_run:
@@ -160,10 +178,31 @@ class Change:
             error.hint += "; --create adds it" if is_open else ""
             raise
 
-    def ask_why(self, needed: str) -> None:
-        """Ask a person for a missing `--why` that `needed` says is needed."""
-        if self.why is None and self.context.console.is_interactive:
-            self.why = self.context.require_text(None, "--why", f"{needed}\nwhy?")
+    @property
+    def may_ask(self) -> bool:
+        """Tell whether there is a person, who has not approved of whatever comes."""
+        return self.options.approve is not None and self.context.console.is_interactive
+
+    def ask_why(self, question: str) -> None:
+        """Ask a person for a missing `--why`.
+
+        Raises:
+            UsageError: The answer is not one line of text.
+        """
+        if self.why is None and self.may_ask:
+            self.why = self.context.console.ask(question)
+            self.require_why()
+
+    def require_why(self) -> None:
+        """Refuse to go on without a reason.
+
+        Raises:
+            UsageError: There is none, or it is not one line of text.
+        """
+        if not self.why:
+            raise UsageError("--why is needed", hint='add --why "TEXT"', code="why")
+        if problem := text_problem(self.why):
+            raise UsageError(f"--why {problem}", hint="say it in one line")
 
     def preflight(self) -> None:
         """Refuse what the layout or the disk would refuse, before the API is asked anything.
@@ -200,7 +239,7 @@ class Change:
         *,
         readiness: Readiness | None = None,
         question: Question | None = None,
-        evidence: str = "",
+        counted: CountedEvidence | None = None,
     ) -> Changed:
         """Show the plan, ask, write and commit.
 
@@ -209,13 +248,13 @@ class Change:
             planned: The plan that was proved, and the text it makes.
             readiness: What the API proved about the bundle.
             question: Asked again under the lock if the proof is older than 60 s then.
-            evidence: What let it through, in a line.
+            counted: The evidence that let it through.
         """
         made, text = planned
         if abs(self.context.now() - _moment(made)) > CLOCK_SKEW:
             made = replan(self.actor)  # the server's clock is the one that counts
             text = self.draft(made)
-        result = replace(self._result(made, text), evidence=evidence)
+        result = replace(self._result(made, text), counted=counted)
         if readiness is not None:
             today = self.context.now().date()
             result = replace(result, readiness=ReadinessView.of(readiness, today))
@@ -224,7 +263,7 @@ class Change:
         if self.options.dry_run:
             return result
         if (approve := self.options.approve) is not None and not approve(result):
-            raise UsageError("not confirmed; nothing was changed", code="declined")
+            raise DeclinedError("not confirmed; nothing was changed", code="declined")
         result = self._replace(text, result, question)
         return replace(result, commit=self._commit(made)) if self.repository else result
 
@@ -323,26 +362,16 @@ class Change:
             if not found.is_ready:
                 raise found.error()
 
-    def _commit_paths(self, made: Plan) -> list[Path]:
-        """Name the files that the commit is made of: what the new release names goes along."""
-        release = made.new_release
-        also = []
-        if release and release.bundle.profile:
-            also.append(self.workspace.profile_path(release.bundle.profile))
-        if release and release.evidence:
-            also.append(self.workspace.evidence_path(made.after.task, release.evidence))
-        return [self.workspace.snapshot.real, *also]
-
     def _check_commit(self, made: Plan) -> None:
         """Refuse what `--commit` would refuse after the write, now that its files are known."""
-        file, *others = self._commit_paths(made)
+        file, *others = self.workspace.files_of(made)
         if self.repository and others:
             secrets = self.context.secrets
             git.check_committable(file, others, self.context.environ, secrets=secrets)
 
     def _commit(self, made: Plan) -> str:
         assert self.repository is not None  # noqa: S101 - asked for by `finish` only with one
-        paths = self._commit_paths(made)
+        paths = self.workspace.files_of(made)
         try:
             return git.commit(
                 self.repository,

@@ -110,9 +110,13 @@ class Context:
             if error.code == "merge-conflict":
                 from fftdeploy.pull_request import conflict
 
-                option = f" --file {shlex.quote(str(self.file))}" if self.file else ""
-                conflict.explain(error, path, self.environ, option)
+                conflict.explain(error, path, self.environ, self.file_option)
             raise
+
+    @property
+    def file_option(self) -> str:
+        """How a command of a hint names the file that this run was told to take."""
+        return f" --file {shlex.quote(str(self.file))}" if self.file else ""
 
     @property
     def place(self) -> str:
@@ -228,20 +232,6 @@ class Context:
         self.console.stop_progress()
         if prover := self.__dict__.pop("_prover", None):
             prover.connection.close()
-
-    def require_text(self, value: str | None, flag: str, question: str) -> str:
-        """Return `value`, or ask a person for it.
-
-        Raises:
-            UsageError: Nobody can be asked, or the answer is not one line of text.
-        """
-        if value is None and self.console.is_interactive:
-            value = self.console.ask(question)
-        if not value:
-            raise UsageError(f"{flag} is needed", hint=f'add {flag} "TEXT"', code="why")
-        if problem := text_problem(value):
-            raise UsageError(f"{flag} {problem}", hint="say it in one line")
-        return value
 
 
 def secrets_of(environ: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fftdeploy.commands.change import Change
+from fftdeploy.commands.change import Change, CountedEvidence
 from fftdeploy.commands.door import Limits
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
 from fftdeploy.output.words import cost_words
@@ -24,8 +24,7 @@ class Passed:
 
     evidence: str | None = None
     overrides: tuple[str, ...] = ()
-    said: str = ""
-    """What the evidence says, in a line."""
+    counted: CountedEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class Gate:
             return Passed()
         if isinstance(found, str):
             return Passed()
-        return Passed(found.id, said=_said(found))
+        return Passed(found.id, counted=_counted(found))
 
     def _look(self, bar: "QualityBar", candidate: Bundle) -> "Stored | str":
         """Return the evidence that counts, or why there is none."""
@@ -131,7 +130,7 @@ class Gate:
         options = EvaluateOptions(change.name, **(self.limits or Limits()).within())
         evaluation = Evaluation(change.context, change.workspace, change.name, options)
         wanted = self.evaluate
-        if not change.options.dry_run and not wanted and console.is_interactive:
+        if not change.options.dry_run and not wanted and change.may_ask:
             cost = cost_words(evaluation.estimate([candidate]), change.workspace.policy.prices.on)
             console.note(why)
             console.note(f"an evaluation takes {cost}")
@@ -156,14 +155,14 @@ class Gate:
         self.change.learn(verdict=verdict)
         shown = f"evidence {stored.short}: {verdict.headline}"
         if verdict.ruling == "pass" or verdict.reports_only:
-            return Passed(stored.id, said=_said(stored))
+            return Passed(stored.id, counted=_counted(stored))
         see = f"fftdeploy report {stored.short} -o report.html"
         if verdict.ruling == "fail":
             raise _refused(GateError(shown, hint=see, code="gate"), verdict)
         if bar.rules.on_inconclusive == "allow" and verdict.may_be_allowed:
-            return Passed(stored.id, said=_said(stored))
+            return Passed(stored.id, counted=_counted(stored))
         if INCONCLUSIVE in self.overrides:
-            return Passed(stored.id, (INCONCLUSIVE,), _said(stored))
+            return Passed(stored.id, (INCONCLUSIVE,), _counted(stored))
         unsettled = {reason.code for reason in verdict.reasons if reason.rules == "inconclusive"}
         if unsettled == {"latency"}:  # more examples settle nothing that was not measured
             see = f"fftdeploy eval {self.change.name} --fresh"
@@ -179,10 +178,11 @@ def _refused(error: FftdeployError, verdict: "Verdict") -> FftdeployError:
     return error
 
 
-def _said(stored: "Stored") -> str:
-    """Say in one line what was found; `report` says it all."""
-    verdict = stored.verdict
-    said, found = verdict.headline, verdict.comparison
-    if found is not None and verdict.ruling == "pass":
-        said = f"{found.label}, {found.broke} broke and {found.fixed} fixed of {found.n}"
-    return f"{stored.short}, {verdict.ruling}: {said}"
+def _counted(stored: "Stored") -> CountedEvidence:
+    """Say in a line what was found; `report` says it all."""
+    verdict, found = stored.verdict, stored.verdict.comparison
+    passed = verdict.ruling == "pass"
+    if found is None or not passed:
+        return CountedEvidence(passed, verdict.ruling, verdict.headline, stored.short)
+    said = f"{found.broke} broke, {found.fixed} fixed of {found.n}"
+    return CountedEvidence(passed, found.label.replace("-", " "), said, stored.short)

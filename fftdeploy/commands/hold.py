@@ -29,8 +29,8 @@ def run(context: Context, options: HoldOptions) -> Changed:
     change = Change(context, options)
     target = change.workspace.target(change.name)
     model = typed_models.in_file(context).known(options.model)
-    question = f"hold {model} in {target}: why?"
-    change.why = context.require_text(change.why, "--why", question)
+    change.ask_why(f"hold {model} in {target}: why?")
+    change.require_why()
 
     def planned(actor: Actor) -> Plan:
         return plan_hold(target, model, actor, until=until)

@@ -131,7 +131,7 @@ class _Promotion:
             (made, drafted),
             readiness=readiness,
             question=question,
-            evidence=passed.said,
+            counted=passed.counted,
         )
 
     def _gate(self) -> Gate:
@@ -178,7 +178,7 @@ class _Promotion:
 
     def _require_why(self) -> None:
         if self.rules.protected:
-            self.change.ask_why(f"{self.change.name} is protected")
+            self.change.ask_why(f"{self.change.name} is protected: why?")
         plan.require_why(self.rules, self.target or Target(*self.key, model=""), self.change.actor)
 
     def _is_live(self, target: Target, source: BundleSource) -> bool:

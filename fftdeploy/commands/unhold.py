@@ -37,7 +37,8 @@ def run(context: Context, options: UnholdOptions) -> Changed:
         )
         model = typed.known(model)
     plan_unhold(target, model, change.actor)
-    change.why = context.require_text(change.why, "--why", f"lift the hold in {target}: why?")
+    change.ask_why(f"lift the hold in {target}: why?")
+    change.require_why()
 
     def planned(actor: Actor) -> Plan:
         return plan_unhold(target, model, actor)

@@ -5,7 +5,13 @@ a repository's own configuration could start; no call ever goes to the network. 
 runs the user's hooks and signing, and API keys are taken out of its environment.
 """
 
-from fftdeploy.git.committing import check_committable, commit, commit_environ, create_repository
+from fftdeploy.git.committing import (
+    check_committable,
+    commit,
+    commit_environ,
+    create_repository,
+    pushing_line,
+)
 from fftdeploy.git.index import Tracked, restoring_line, tracked, tracked_by_head_too
 from fftdeploy.git.objects import Changes
 from fftdeploy.git.repository import Repository, find_version, open_repository, patches, user_email
@@ -24,6 +30,7 @@ __all__ = [
     "find_version",
     "open_repository",
     "patches",
+    "pushing_line",
     "restoring_line",
     "tracked",
     "tracked_by_head_too",

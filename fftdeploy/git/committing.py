@@ -93,6 +93,22 @@ def commit(
     return repository.short_head()
 
 
+def pushing_line(repository: Repository) -> str:
+    """Return the line that pushes the branch; "" without a branch, or a remote to push it to.
+
+    Raises:
+        UnansweredError: Git does not say.
+    """
+    remotes = repository.ask("remote").decode().split()
+    branch = (repository.ask_if_any("symbolic-ref", "--short", "--quiet", "HEAD") or "").strip()
+    if not remotes or not branch:
+        return ""
+    if repository.ask_if_any("config", "--get", f"branch.{branch}.merge"):
+        return "git push"
+    remote = "origin" if "origin" in remotes else remotes[0]
+    return shlex.join(["git", "push", "-u", remote, branch])
+
+
 def commit_environ(environ: Mapping[str, str], secrets: Collection[str]) -> dict[str, str]:
     """Return the user's environment for hooks: no API keys, nothing that redirects git."""
     kept = {

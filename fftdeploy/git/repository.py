@@ -64,6 +64,15 @@ class Repository(Objects):
             return False
         return _unix(present) != _unix(self.contents([held])[0])
 
+    def is_committed(self, path: Path) -> bool:
+        """Say whether the last commit has `path` as it is now.
+
+        Raises:
+            UnansweredError: This clone does not have what the commit has.
+        """
+        head = self.commit_or_none("HEAD")
+        return bool(head and self._held(head, path).mode) and not self.is_modified(path)
+
     def is_tracked(self, path: Path) -> bool:
         """Say whether the index knows `path`."""
         return bool(self.ask(LITERAL, "ls-files", "-z", "--", self.spell(path)))

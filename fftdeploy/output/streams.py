@@ -1,6 +1,7 @@
 """The two streams of a command: data on stdout, messages on stderr, both made safe."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Collection, Mapping
@@ -16,6 +17,12 @@ COMMENT_LIMIT = 64_000
 """Characters; GitHub takes 65,536 in a comment, and the marker and the cut need some."""
 SUMMARY_LIMIT = 200_000
 """Characters, at most 800 kB; GitHub drops a summary of more than 1 MiB whole."""
+
+
+_ASCII = str.maketrans({"→": "->", "✓": "+", "✗": "x", "…": "..."})
+"""What stands for a mark of ours on a stream that can't show it."""
+_JOINT = "   "
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ClosedPipeError(Exception):
@@ -62,6 +69,11 @@ class Output:
         return self.form == "text" and terminals and not in_ci
 
     @property
+    def at_terminal(self) -> bool:
+        """Tell whether results are shown on a screen, which has a width."""
+        return self.form == "text" and _is_terminal(self._stdout)
+
+    @property
     def shows_progress(self) -> bool:
         """Tell whether there is a terminal on which a line can move."""
         is_plain = self._environ.get("TERM") == "dumb" or not _is_terminal(self._stderr)
@@ -85,9 +97,11 @@ class Output:
             from fftdeploy.output.markup import annotations
 
             text = "".join(f"{self.redact(item)}\n" for item in annotations(report)) + text
-        self._write(text)
-        if report.next and self.form == "text" and not self.quiet:
-            self.note(f"next: {report.next}")  # a line to copy is never broken
+        following = report.next if self.form == "text" and not self.quiet else ""
+        is_joined = bool(following) and self._has_room_behind(text, f"next: {following}")
+        self._write(f"{text.rstrip()}{_JOINT}" if is_joined else text)
+        if following:
+            self.note(f"next: {following}")  # a line to copy is never broken
 
     def error(
         self,
@@ -111,6 +125,15 @@ class Output:
         text = self._error_text(command, outcome, error, data or {})
         with suppress(DiskError, ClosedPipeError):
             self._write(text)
+
+    def _has_room_behind(self, text: str, following: str) -> bool:
+        """Tell whether a line fits behind the last one of `text`, on one screen for both."""
+        if not (self.at_terminal and _is_terminal(self._stderr)):
+            return False
+        from rich.cells import cell_len
+
+        last = _STYLE.sub("", text).rstrip().rpartition("\n")[2]
+        return bool(last) and cell_len(last + _JOINT + following) <= self._width()
 
     def _error_text(
         self, command: str, outcome: Outcome, error: FftdeployError, data: Mapping[str, Any]
@@ -182,7 +205,14 @@ class Output:
             self._progress = 0
 
     def ask(self, question: str) -> str:
-        """Ask a person one question on stderr; "" at the end of input."""
+        """Ask a person one question on stderr; "" at the end of input.
+
+        What was typed or pasted before the question was seen is no answer to it.
+        """
+        import termios
+
+        with suppress(termios.error, ValueError):  # it is no terminal, or closed
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
         return self.answer(question) or ""
 
     def answer(self, question: str) -> str | None:
@@ -228,7 +258,11 @@ class Output:
 
         width = self._width() if _is_terminal(stream) else None
         color = self._use_color(stream)
-        return text.render(blocks, width=width, color=color, clean=self.clean)
+
+        def clean(said: str) -> str:
+            return _spelled(self.clean(said), stream)
+
+        return text.render(blocks, width=width, color=color, clean=clean)
 
     def _json(self, command: str, outcome: Outcome, data: Mapping[str, Any], findings: Any) -> str:
         document = {
@@ -295,6 +329,15 @@ class Output:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, stream.fileno())
             os.close(null)
+
+
+def _spelled(text: str, stream: TextIO | None) -> str:
+    """Return `text` with marks that `stream` can show."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return text.translate(_ASCII)
+    return text
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

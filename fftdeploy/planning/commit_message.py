@@ -1,5 +1,6 @@
 """Writes the commit of a change as a person would, with trailers for programs."""
 
+from fftdeploy.model_ids.short_names import short_name
 from fftdeploy.planning.plan import Plan
 from fftdeploy.releases.deployments import Hold
 
@@ -28,18 +29,12 @@ def subject(made: Plan) -> str:
         touched = made.touched_holds
         lifted = any(hold.lifted for hold in touched)
         model = touched[0].model if touched else after.model
-        return f"{'Unhold' if lifted else 'Hold'} {_short(model)} in {after}"
+        return f"{'Unhold' if lifted else 'Hold'} {short_name(model)} in {after}"
     if release.via == "rollback":
-        return f"Roll {after} back to release {release.to} ({_short(release.bundle.model)})"
+        return f"Roll {after} back to release {release.to} ({short_name(release.bundle.model)})"
     if release.via == "adopt":
-        return f"Record {_short(release.bundle.model)} as live in {after}"
-    return f"Promote {_short(release.bundle.model)} to {after}"
-
-
-def _short(model: str) -> str:
-    """Name a fine-tune by its suffix: the whole ID is in the trailer."""
-    parts = model.split(":")
-    return parts[3] if model.startswith("ft:") and len(parts) > 3 and parts[3] else model
+        return f"Record {short_name(release.bundle.model)} as live in {after}"
+    return f"Promote {short_name(release.bundle.model)} to {after}"
 
 
 def _why(hold: Hold) -> str:

@@ -174,7 +174,7 @@ def plan_hold(target: Target, model: str, actor: Actor, *, until: datetime | Non
     if any(hold.is_active(actor.now) and hold.until == until for hold in active):
         return Plan(target, target, (f"{model} is on hold already",))
     hold = Hold(model=model, since=actor.now, by=actor.by, why=actor.why or "", until=until)
-    live = (f"{model} is live here: roll back to take it out of service",)
+    live = ("it is live here: a rollback takes it out of service",)
     return Plan(
         target,
         replace(target, holds=(hold, *target.holds)),

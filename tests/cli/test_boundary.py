@@ -299,9 +299,9 @@ def test_a_declined_plan_changes_nothing(repo: Path, api: FaultServer) -> None:
     shown = read_until(controller, b"[y/N]")
     os.write(controller, b"no\xff\n")
     shown += read_until(controller, b"nothing was changed")
-    assert process.wait(20) == 2
+    assert process.wait(20) == 130
     os.close(controller)
-    assert MODEL.encode() in shown
+    assert shown.count(b"production") == 1, "the plan is shown once"
     assert (repo / "deployments.toml").read_text() == production(MODEL, V8)
 
 

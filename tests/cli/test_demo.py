@@ -124,7 +124,7 @@ def test_the_story_comes_true_on_any_day(tmp_path: Path) -> None:
     assert typed == SKELETON
     assert told.stderr == f"next: cd {folder} && fftdeploy status --offline\n"
     assert "\nEvery step ended as told.\n" in told.stdout
-    assert f"  release 5   {V8}  this key cannot use it: deleted" in told.stdout
+    assert "  passed over      #5 not ready, #4 on hold, #3 not ready\n" in told.stdout
     assert "INCONCLUSIVE  20 pairs can't settle it" in told.stdout
     assert "FAIL  topic=refund is worse: 8 broke, 0 fixed of 12" in told.stdout
     assert "\x1b" not in told.stdout

@@ -91,7 +91,7 @@ def test_a_change_becomes_one_commit_of_its_file(
     assert git("status", "--porcelain").split("\n") == ["A  staged.txt", "?? loose.txt", ""]
     short = git("rev-parse", "--short", "HEAD").strip()
     assert f"committed as {short}" in result.out
-    assert f"next: git push, then fftdeploy status {NAME}" in result.err
+    assert result.err.endswith(f"next: fftdeploy status {NAME}\n"), "there is no remote"
 
 
 def test_trailers_are_gits(sandbox: Sandbox, command: Command) -> None:
@@ -234,12 +234,65 @@ def test_C7_a_commit_takes_nobody_elses_change_along(
     assert (result.code, FILE.read_bytes()) == (8, theirs)
 
 
+# The line to type next.
+
+
+def follow(err: str) -> str:
+    """Type the line that stderr ends with, as it stands; return it."""
+    line = err.splitlines()[-1].removeprefix("next: ")
+    environ = {**os.environ, "GIT_EDITOR": "echo done >"}
+    subprocess.run(["sh", "-c", line], check=True, capture_output=True, env=environ)
+    return line
+
+
+def test_what_comes_next_commits_whatever_the_release_needs(
+    sandbox: Sandbox, command: Command
+) -> None:
+    write(past(NAME, V7, V8))
+    write_profile("long")
+    Path("loose.txt").write_text("mine")
+    argv = ("promote", NAME, "--model", V9, "--profile", "long", "--yes")
+    new = "git add deployments.toml profiles/long.toml && git commit"
+    assert follow(command(*argv).err) == new
+    assert changed_files() == ["deployments.toml", "profiles/long.toml"]
+    assert follow(command("rollback", NAME, "--yes").err) == "git commit deployments.toml"
+    assert git("status", "--porcelain") == "?? loose.txt\n"
+
+
+def test_what_was_committed_is_pushed_where_there_is_a_place_for_it(
+    sandbox: Sandbox, command: Command, tmp_path: Path
+) -> None:
+    committed(past(NAME, V7, V8))
+    git("init", "-q", "--bare", str(tmp_path / "hub"))
+    git("remote", "add", "hub", str(tmp_path / "hub"))
+    first = command("hold", NAME, V9, "--why", "x", "--yes", "--commit")
+    assert follow(first.err) == "git push -u hub main"
+    again = command("unhold", NAME, "--why", "x", "--yes", "--commit")
+    assert follow(again.err) == "git push"
+    assert git("rev-parse", "hub/main") == git("rev-parse", "main")
+
+
+def test_what_is_held_while_it_is_live_is_rolled_back_next(
+    sandbox: Sandbox, command: Command, tmp_path: Path
+) -> None:
+    write(past(NAME, V7, V8), file=tmp_path / "other.toml")
+    other = ("--file", str(tmp_path / "other.toml"), "--yes")
+    held = command("hold", NAME, V8, "--why", "x", *other)
+    assert held.err == f"next: fftdeploy rollback {NAME} --file {tmp_path}/other.toml\n"
+    back = command("rollback", NAME, *other)
+    assert back.err.endswith(f"next: fftdeploy status {NAME} --file {tmp_path}/other.toml\n")
+
+
 # The question on a terminal.
 
 
-def on_a_terminal(argv: list[str], *answers: tuple[str, str]) -> tuple[int, str]:
-    """Run the real command on a terminal, answering what it asks; return its code and screen."""
+def on_a_terminal(argv: list[str], *answers: tuple[str, str], pasted: str = "") -> tuple[int, str]:
+    """Run the real command on a terminal, answering what it asks; return its code and screen.
+
+    What is `pasted` is there before the command is.
+    """
     master, slave = os.openpty()
+    os.write(master, pasted.encode())
     child = subprocess.Popen(
         [PROGRAM, *argv], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
     )
@@ -262,7 +315,7 @@ def _read(master: int) -> str:
         return ""
 
 
-@pytest.mark.parametrize(("answer", "code", "live"), [("n", 2, V7), ("", 2, V7), ("y", 0, V9)])
+@pytest.mark.parametrize(("answer", "code", "live"), [("n", 130, V7), ("", 130, V7), ("y", 0, V9)])
 def test_a_person_sees_the_plan_and_is_asked(
     sandbox: Sandbox, repo: Path, answer: str, code: int, live: str
 ) -> None:
@@ -271,9 +324,35 @@ def test_a_person_sees_the_plan_and_is_asked(
     answers = [("why?", "PR #212"), ("make this change? [y/N]", answer)]
     found, screen = on_a_terminal(argv, *answers)
     assert (found, read(NAME).model) == (code, live), screen
-    assert f'+model = "{V9}"' in screen.split("make this change?")[0].replace("\r", "")
+    plan = screen.replace("\r", "").split("make this change?")[0]
+    assert plan.endswith(
+        f"{NAME}  triage-v7 → triage-v9  release 2, from staging\n"
+        "  ✓ ready          shuts down 2027-01-14 (54 days)\n"
+    )
     if code:
         assert FILE.read_bytes() == before
         assert "nothing was changed" in screen
     else:
         assert newest(NAME).why == "PR #212"
+
+
+@pytest.mark.parametrize(
+    "argv", [["hold", NAME, V9], ["unhold", NAME], ["promote", NAME], ["adopt", "chat/production"]]
+)
+def test_yes_asks_nothing_and_takes_no_pasted_line_for_a_reason(
+    sandbox: Sandbox, argv: list[str]
+) -> None:
+    held = past(NAME, V7, holds=[hold(V6)])
+    chat = table("chat/production", V6, [row(1, V7)])
+    before = write(past("triage/staging", V8, V9), held, chat, policy=POLICY)
+    found, screen = on_a_terminal([*argv, "--yes"], pasted="fftdeploy history\n")
+    assert (found, FILE.read_bytes()) == (2 if "hold" in argv[0] else 6, before), screen
+    assert screen.replace("\r", "").endswith('hint: add --why "TEXT"\n')
+
+
+def test_what_was_pasted_before_a_question_is_no_answer_to_it(sandbox: Sandbox) -> None:
+    write(past(NAME, V7))
+    answers = [("why?", "INC-88"), ("make this change? [y/N]", "y")]
+    pasted = "fftdeploy history\ny\nfftdeploy status\n"
+    found, screen = on_a_terminal(["hold", NAME, V9], *answers, pasted=pasted)
+    assert (found, read(NAME).holds[0].why) == (0, "INC-88"), screen

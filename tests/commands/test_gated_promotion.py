@@ -61,7 +61,7 @@ def test_what_is_better_passes_and_the_release_names_its_evidence(
 
     (path,) = evidence()
     assert ended.code == 0
-    assert f"evidence    {path.stem[:12]}, pass: better, 0 broke and 14 fixed of 67" in ended.out
+    assert f"✓ better         0 broke, 14 fixed of 67  evidence {path.stem[:12]}" in ended.out
     assert newest(TARGET).evidence == path.stem
     assert newest(TARGET).bundle.model == V10
 

@@ -78,7 +78,7 @@ def test_a_model_is_promoted_and_recorded(sandbox: Sandbox, command: Command) ->
     )
     assert FILE.read_text() == expected
     assert [*Path().glob("*.toml*"), *Path().glob(".fft*")] == [FILE]
-    assert "next: git diff deployments.toml" in result.err
+    assert result.err.endswith("next: git add deployments.toml && git commit\n")
 
 
 @pytest.mark.parametrize(
