@@ -10,7 +10,8 @@ from typing import Any, Literal
 from fftdeploy.errors import OK, Outcome
 from fftdeploy.planning.finding import Finding
 
-Tone = Literal["", "good", "warn", "bad", "dim", "strong"]
+Tone = Literal["", "good", "warn", "bad", "dim", "strong", "hint"]
+Last = Literal["whole", "wrapped", "cut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headings; where they do not fit the terminal, one card a row."""
+    """Rows under headings; a row that does not fit the terminal is a card."""
 
     columns: tuple[str, ...]
+    """Headings; none is shown where all of them are empty."""
     rows: tuple[tuple[Cell, ...], ...]
+    last: Last = "whole"
+    """What may happen to a text in the last column that does not fit: it is broken, or cut,
+    between words."""
 
 
 @dataclass(frozen=True, slots=True)

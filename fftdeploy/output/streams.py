@@ -2,15 +2,16 @@
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal, TextIO
 
 from fftdeploy.errors import DiskError, FftdeployError, Outcome
 from fftdeploy.output import clean as cleaning
 from fftdeploy.output.report import Block, Raw, Report, line
+from fftdeploy.output.terminal import columns, is_terminal, shown_in, takes_color
 
 Format = Literal["text", "json", "markdown", "github"]
 COMMENT_LIMIT = 64_000
@@ -18,9 +19,10 @@ COMMENT_LIMIT = 64_000
 SUMMARY_LIMIT = 200_000
 """Characters, at most 800 kB; GitHub drops a summary of more than 1 MiB whole."""
 
+_COLORS = {"error": "1;31", "hint": "36", "next": "1", "warning": "33"}
+"""Words that messages begin with, and how they are styled."""
 
-_ASCII = str.maketrans({"→": "->", "✓": "+", "✗": "x", "…": "..."})
-"""What stands for a mark of ours on a stream that can't show it."""
+
 _JOINT = "   "
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -65,18 +67,18 @@ class Output:
     def is_interactive(self) -> bool:
         """Tell whether a person can be asked: text on a terminal, outside of CI."""
         in_ci = any(self._environ.get(name) for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI"))
-        terminals = _is_terminal(sys.stdin) and _is_terminal(self._stderr)
+        terminals = is_terminal(sys.stdin) and is_terminal(self._stderr)
         return self.form == "text" and terminals and not in_ci
 
     @property
     def at_terminal(self) -> bool:
-        """Tell whether results are shown on a screen, which has a width."""
-        return self.form == "text" and _is_terminal(self._stdout)
+        """Tell whether results go to a terminal, where names are short and a row fits a line."""
+        return self.form == "text" and is_terminal(self._stdout)
 
     @property
     def shows_progress(self) -> bool:
         """Tell whether there is a terminal on which a line can move."""
-        is_plain = self._environ.get("TERM") == "dumb" or not _is_terminal(self._stderr)
+        is_plain = self._environ.get("TERM") == "dumb" or not is_terminal(self._stderr)
         return not (self.quiet or self.form != "text" or is_plain)
 
     def report(self, command: str, report: Report) -> None:
@@ -128,12 +130,12 @@ class Output:
 
     def _has_room_behind(self, text: str, following: str) -> bool:
         """Tell whether a line fits behind the last one of `text`, on one screen for both."""
-        if not (self.at_terminal and _is_terminal(self._stderr)):
+        if not (self.at_terminal and is_terminal(self._stderr)):
             return False
         from rich.cells import cell_len
 
         last = _STYLE.sub("", text).rstrip().rpartition("\n")[2]
-        return bool(last) and cell_len(last + _JOINT + following) <= self._width()
+        return bool(last) and cell_len(last + _JOINT + following) <= columns(self._environ)
 
     def _error_text(
         self, command: str, outcome: Outcome, error: FftdeployError, data: Mapping[str, Any]
@@ -172,7 +174,11 @@ class Output:
 
     def message(self, text: str) -> None:
         """Print one line on stderr, whatever the flags."""
-        self._write_error(self.clean(text).replace("\n", " ") + "\n")
+        shown = self._shown(self._stderr, text).replace("\n", " ")
+        word, colon, rest = shown.partition(":")
+        if colon and word in _COLORS and self._use_color(self._stderr):
+            shown = f"\x1b[{_COLORS[word]}m{word}:\x1b[0m{rest}"
+        self._write_error(shown + "\n")
 
     def note(self, text: str) -> None:
         """Print one line about what is going on, unless `--quiet`."""
@@ -188,7 +194,7 @@ class Output:
         if not self.shows_progress:
             return
         self.stop_progress()
-        shown = cleaning.one_line(self.clean(text))[: max(self._width() - 1, 0)]
+        shown = cleaning.one_line(self.clean(text))[: max(columns(self._environ) - 1, 0)]
         self._progress = len(shown)
         self._write_error(shown)
 
@@ -256,13 +262,14 @@ class Output:
             return "".join(block.text for block in blocks if isinstance(block, Raw))
         from fftdeploy.output import text
 
-        width = self._width() if _is_terminal(stream) else None
+        width = columns(self._environ) if is_terminal(stream) else None
         color = self._use_color(stream)
-
-        def clean(said: str) -> str:
-            return _spelled(self.clean(said), stream)
-
+        clean = partial(self._shown, stream)
         return text.render(blocks, width=width, color=color, clean=clean)
+
+    def _shown(self, stream: TextIO | None, text: str) -> str:
+        """Make `text` fit to be printed on `stream`."""
+        return shown_in(self.clean(text), stream)
 
     def _json(self, command: str, outcome: Outcome, data: Mapping[str, Any], findings: Any) -> str:
         document = {
@@ -276,24 +283,8 @@ class Output:
             document["findings"] = [finding.as_json() for finding in findings]
         return cleaning.json_document(document, self.secrets)
 
-    def _width(self) -> int:
-        try:
-            width = int(self._environ.get("COLUMNS") or 0)
-        except ValueError:
-            width = 0
-        return width if width > 0 else shutil.get_terminal_size().columns
-
     def _use_color(self, stream: TextIO | None) -> bool:
-        if self._color is not None:
-            return self._color
-        environ = self._environ
-        if environ.get("NO_COLOR"):
-            return False
-        if environ.get("FORCE_COLOR", "0") not in {"", "0"}:
-            return True
-        if environ.get("CLICOLOR") == "0":
-            return False
-        return _is_terminal(stream) and environ.get("TERM") != "dumb"
+        return takes_color(stream, self._environ) if self._color is None else self._color
 
     def _write(self, text: str) -> None:
         if not text:
@@ -329,21 +320,6 @@ class Output:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, stream.fileno())
             os.close(null)
-
-
-def _spelled(text: str, stream: TextIO | None) -> str:
-    """Return `text` with marks that `stream` can show."""
-    try:
-        text.encode(getattr(stream, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        return text.translate(_ASCII)
-    return text
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    with suppress(ValueError):
-        return stream is not None and stream.isatty()
-    return False
 
 
 def _error_json(error: FftdeployError) -> dict[str, Any]:

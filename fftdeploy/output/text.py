@@ -5,12 +5,12 @@ other, and a second is a second.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 
 from fftdeploy.output.clean import one_line
-from fftdeploy.output.report import Block, Cell, Details, Line, Patch, Raw, Table, Tone
+from fftdeploy.output.report import Block, Cell, Details, Last, Line, Patch, Raw, Table, Tone
 
 # What a terminal of any age can do: SGR parameters, "" for none.
 _STYLES: dict[Tone, str] = {
@@ -20,10 +20,13 @@ _STYLES: dict[Tone, str] = {
     "bad": "1;31",
     "dim": "2",
     "strong": "1",
+    "hint": "36",
 }
 _HEADER = _STYLES["strong"]
 _GAP = "  "
 _HANGING = 2
+_LEAST = 24
+"""Columns for a text of several lines."""
 _TAB = 8
 _WORD = re.compile(r"\S+")
 _ID_DIGITS = 12  # a hash may happen to have no letter
@@ -109,60 +112,94 @@ def _cut(pieces: list[Piece], start: int, end: int, indent: int) -> list[Piece]:
 
 
 def _table(table: Table, width: int | None, clean: Callable[[str], str]) -> Iterator[list[Piece]]:
-    cleaned = [[Cell(one_line(clean(cell.text)), cell.tone) for cell in row] for row in table.rows]
-    if width is not None and _natural_width(table.columns, cleaned) > width:
-        yield from _cards(table.columns, cleaned, width)
+    rows = [[Cell(one_line(clean(cell.text)), cell.tone) for cell in row] for row in table.rows]
+    grid = _Grid(table, rows, width)
+    if width is not None and 2 * len(grid.fitting) < len(rows):
+        yield from _cards(table.columns, rows, width)
         return
-    headings = [column.upper() for column in table.columns]
-    lengths = [
-        max([cell_len(heading), *(cell_len(row[index].text) for row in cleaned)])
-        for index, heading in enumerate(headings)
-    ]
-    last = len(headings) - 1
-    header = [(heading, _HEADER) for heading in headings]
-    yield [
-        piece
-        for index, (text, style) in enumerate(header)
-        for piece in (
-            (text, style),
-            (" " * (lengths[index] - cell_len(text)), style),
-            (_GAP if index < last else "", style),
-        )
-    ]
-    for row in cleaned:
-        yield [
-            piece
-            for index, cell in enumerate(row)
-            for piece in (
-                (cell.text, _STYLES[cell.tone]),
-                (" " * (lengths[index] - cell_len(cell.text)), ""),
-                (_GAP, ""),
-            )
-        ]
+    if any(table.columns):
+        yield grid.line([Cell(heading.upper(), "strong") for heading in table.columns])
+    for index, row in enumerate(rows):
+        if index not in grid.fitting:
+            yield from _card(table.columns, row, width)
+        elif table.last == "wrapped":
+            yield from _fitted(grid.line(row), width, grid.start)
+        elif table.last == "cut" and width is not None:
+            text = _shortened(row[-1].text, width - grid.start, clean("…"))
+            yield grid.line([*row[:-1], Cell(text, row[-1].tone)])
+        else:
+            yield grid.line(row)
 
 
-def _natural_width(columns: tuple[str, ...], rows: list[list[Cell]]) -> int:
-    widths = [
-        max([len(column), *(len(row[index].text) for row in rows)])
-        for index, column in enumerate(columns)
-    ]
-    return sum(widths) + len(_GAP) * (len(widths) - 1)
+class _Grid:
+    """The columns of a table, as wide as the rows in them need; other rows become cards."""
+
+    def __init__(self, table: Table, rows: list[list[Cell]], width: int | None) -> None:
+        needed = [self._needed(row, table.last if width is not None else "whole") for row in rows]
+        self.lengths = [cell_len(heading) for heading in table.columns]
+        self.fitting: set[int] = set()
+        for index in sorted(range(len(rows)), key=lambda index: sum(needed[index])):
+            lengths = list(map(max, self.lengths, needed[index]))
+            if width is not None and sum(lengths) + len(_GAP) * (len(lengths) - 1) > width:
+                break
+            self.lengths = lengths
+            self.fitting.add(index)
+        self.start = sum(self.lengths[:-1]) + len(_GAP) * (len(self.lengths) - 1)
+        """Where the last column begins."""
+
+    def line(self, cells: Sequence[Cell]) -> list[Piece]:
+        """Return cells with blanks between them; those of a heading have its style."""
+        pieces = []
+        for cell, length in zip(cells, self.lengths, strict=True):
+            style = _STYLES[cell.tone]
+            pieces += [(cell.text, style), (" " * (length - cell_len(cell.text)) + _GAP, "")]
+        return pieces[:-1]
+
+    @staticmethod
+    def _needed(row: list[Cell], last: Last) -> list[int]:
+        """Return the least columns for each cell of a row."""
+        *others, text = (cell.text for cell in row)
+        words = text.split()
+        least = cell_len(text)
+        if last == "wrapped" and words:
+            least = min(least, max(_LEAST, *map(cell_len, words)))
+        elif last == "cut" and words:
+            least = min(least, cell_len(words[0]) + len(" ..."))
+        return [*map(cell_len, others), least]
+
+
+def _shortened(text: str, room: int, mark: str) -> str:
+    """Cut a text between words, so that no ID is, and say so by `mark`."""
+    if cell_len(text) <= room:
+        return text
+    shown = ""
+    for word in text.split():
+        longer = f"{shown}{word} "
+        if cell_len(longer + mark) > room:
+            break
+        shown = longer
+    return shown + mark
 
 
 def _cards(columns: tuple[str, ...], rows: list[list[Cell]], width: int) -> Iterator[list[Piece]]:
-    """Yield one card a row: its first cell as a heading, the others below it by name."""
-    label = max(len(column) for column in columns[1:])
+    """Yield one card a row, with a blank line between them."""
     for index, row in enumerate(rows):
         if index:
             yield []
-        is_number = row[0].text.isdecimal() and len(row[0].text) < _ID_DIGITS
-        number = f"{columns[0]} " if is_number else ""
-        yield [(number + row[0].text, _HEADER)]
-        for column, cell in zip(columns[1:], row[1:], strict=True):
-            if cell.text:
-                name = f"  {column:<{label}}  "
-                pieces = [(name, _STYLES["dim"]), (cell.text, _STYLES[cell.tone])]
-                yield from _fitted(pieces, width, len(name))
+        yield from _card(columns, row, width)
+
+
+def _card(columns: tuple[str, ...], row: list[Cell], width: int | None) -> Iterator[list[Piece]]:
+    """Yield the first cell of a row as a heading, the others below it by name."""
+    label = max(map(len, columns[1:]))
+    is_number = row[0].text.isdecimal() and len(row[0].text) < _ID_DIGITS
+    number = f"{columns[0]} " if is_number else ""
+    yield [(number + row[0].text, _HEADER)]
+    for column, cell in zip(columns[1:], row[1:], strict=True):
+        if cell.text:
+            name = f"  {column:<{label}}  "
+            pieces = [(name, _STYLES["dim"]), (cell.text, _STYLES[cell.tone])]
+            yield from _fitted(pieces, width, len(name))
 
 
 def _diff(diff: str, clean: Callable[[str], str]) -> Iterator[list[Piece]]:

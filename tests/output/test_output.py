@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from fake_time import FakeTime
 from fault_server import (
     KEY,
@@ -32,7 +32,7 @@ from terminal import Terminal
 from fftdeploy.commands import context
 from fftdeploy.errors import CONFIG, ConfigError
 from fftdeploy.output import clean, markup
-from fftdeploy.output.report import Cell, Patch, Report, Table, line
+from fftdeploy.output.report import Cell, Last, Patch, Report, Table, line
 from fftdeploy.output.streams import Format, Output
 from fftdeploy.planning.finding import Finding
 
@@ -264,12 +264,65 @@ def test_F13_colour(row: str) -> None:
         Output(environ, color=given, stdout=out).report("x", report)
         assert ("\x1b[" in out.getvalue()) is expected
         assert "bad" in out.getvalue()
+        err = Terminal()
+        Output(environ, color=given, stderr=err).message("hint: fftdeploy status")
+        word = "\x1b[36mhint:\x1b[0m" if expected else "hint:"
+        assert err.getvalue() == f"{word} fftdeploy status\n"
     pipe = io.StringIO()
     Output(environ, stdout=pipe).report("x", report)
     assert pipe.getvalue() == "bad\n"
     pipe = io.StringIO()
     Output({"FORCE_COLOR": "1"}, stdout=pipe).report("x", report)
     assert "\x1b[" in pipe.getvalue()
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_ACTIONS", "GITLAB_CI"])
+def test_F13_the_log_of_a_job_takes_colours_and_what_it_pipes_on_does_not(
+    tmp_path: Path, variable: str
+) -> None:
+    run = f"{PROGRAM} status --json"
+    script = f"{run} > json; {run} 2> file; {run} 2>&1 >json2 | cat >&2; true"
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), variable: "true"}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    first, piped = [said for said in done.stderr.splitlines() if "error:" in said]
+    assert first.startswith("\x1b[1;31merror:\x1b[0m ")
+    assert piped.startswith("error: ")
+    assert (tmp_path / "file").read_text().startswith("error: ")
+    assert "\x1b" not in done.stdout + (tmp_path / "json").read_text()
+
+
+def test_F14_marks_are_ascii_where_the_terminal_has_no_others() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    table = Table(("state", "why"), ((Cell("✓ ready"), Cell("a → b · caf\u00e9…")),))
+    Output({}, stdout=out).report("x", Report(body=(table,)))
+
+    assert raw.getvalue().decode() == "STATE    WHY\n+ ready  a -> b - caf\\xe9...\n"
+
+
+def test_F14_a_row_that_does_not_fit_is_a_card_and_the_others_are_rows() -> None:
+    rows = (("1", "a", "one two three four"), ("2", MODEL, "x"), ("3", "c", "x"))
+    cells = tuple(tuple(map(Cell, row)) for row in rows)
+
+    def shown(last: Last) -> str:
+        out = Terminal()
+        body = (Table(("n", "model", "why"), cells, last),)
+        Output({"COLUMNS": "30", "TERM": "dumb"}, stdout=out).report("x", Report(body=body))
+        return out.getvalue()
+
+    card = f"n 2\n  model  {MODEL}\n  why    x\n"
+    assert shown("whole") == f"N  MODEL  WHY\n1  a      one two three four\n{card}3  c      x\n"
+    cells = ((Cell("1"), Cell("abcdefghij"), Cell("one two three four")), *cells[1:])
+    short = "N  MODEL       WHY\n1  abcdefghij  one two three …\n"
+    assert shown("cut") == f"{short}{card}3  c           x\n"
 
 
 def test_F1_the_whole_way_from_the_api_and_the_file(
