@@ -1,6 +1,7 @@
 """The files a command works on: the deployments file, and policy and profiles beside it."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +114,24 @@ class Workspace:
         if found is None:
             raise unknown_target(name, self.deployments)
         return found
+
+    def in_order(self, targets: Iterable[Target]) -> list[Target]:
+        """Sort targets for a person: tasks as the file has them, environments as the policy does.
+
+        A policy that is not valid orders nothing: who needs it says what is wrong with it.
+        """
+        order: tuple[str, ...] = ()
+        with suppress(ConfigError):
+            order = self.policy.order
+        places = {name: place for place, name in enumerate(order)}
+        tasks: dict[str, list[Target]] = {}
+        for target in targets:
+            tasks.setdefault(target.task, []).append(target)
+        return [
+            target
+            for same in tasks.values()
+            for target in sorted(same, key=lambda one: places.get(one.environment, len(places)))
+        ]
 
     def require_planned(self, name: str) -> None:
         """Refuse a target that is not in the file and that nobody has planned for.

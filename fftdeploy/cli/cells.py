@@ -1,22 +1,103 @@
-"""Readiness and shutdown dates in the few words that fit a cell."""
+"""Models, readiness, shutdown dates and remarks in the few words that fit a cell or a line."""
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from fftdeploy.names import plural
-from fftdeploy.output.report import Cell, Line, line
+import typer
+
+from fftdeploy.names import OPENAI, plural
+from fftdeploy.output.report import Cell, Line, Table, Tone, line
 
 if TYPE_CHECKING:  # a command's help is shown without what it does
+    from fftdeploy.api.verdicts import State
     from fftdeploy.commands.views import ReadinessView, ShutdownView
+    from fftdeploy.releases.deployments import Bundle
     from fftdeploy.workspace import Workspace
 
+Wide = Annotated[bool, typer.Option("--wide", help="Full IDs and all columns, as off a terminal.")]
 URGENT_DAYS = 30
 SOON_DAYS = 90
+_TOKEN = re.compile(r"[^\s,;()'\"`]+")
+_MARKS: "dict[State, tuple[str, Tone]]" = {
+    "ready": ("✓", "good"),
+    "not-ready": ("✗", "bad"),
+    "unverified": ("?", "warn"),
+}
+
+_WORDS = {"ready": "ready", "not-ready": "not ready", "unverified": "unknown", "loading": "loading"}
+"""States, and a code that says more, in a word."""
+
+
+class Names:
+    """What the models on one screen are called there."""
+
+    def __init__(self, models: Iterable[str]) -> None:
+        from fftdeploy.model_ids.short_names import shown_names
+
+        self._shown = shown_names(dict.fromkeys(models))
+
+    def model(self, model: str) -> str:
+        """Return the name of a model."""
+        return self._shown.get(model, model)
+
+    def bundle(self, bundle: "Bundle") -> str:
+        """Return the name of a model with its host and its prompt, where it has any."""
+        host = f" at {bundle.provider}" if bundle.provider != OPENAI else ""
+        prompt = f" + {bundle.profile}" if bundle.profile else ""
+        return f"{self.model(bundle.model)}{host}{prompt}"
+
+    def text(self, said: str) -> str:
+        """Return a sentence with the names of the models that it speaks of."""
+        return _TOKEN.sub(lambda found: self._renamed(found[0]), said)
+
+    def _renamed(self, token: str) -> str:
+        word = token.rstrip(".:")
+        return f"{self.model(word)}{token[len(word) :]}"
+
+
+class Remark(NamedTuple):
+    """What does not fit the row of a target, or of a model."""
+
+    subject: str
+    mark: str
+    text: str
+    tone: Tone = ""
+
+
+def remark_lines(remarks: Iterable[Remark], noun: str) -> Table:
+    """Say each kind of remark once, in one line: about whom, or about how many."""
+    kinds: dict[Remark, list[str]] = {}
+    for remark in remarks:
+        kinds.setdefault(remark._replace(subject=""), []).append(remark.subject)
+    return one_liners(
+        Cell(f"{kind.mark} {_subjects(subjects, noun)}: {kind.text}", kind.tone)
+        for kind, subjects in kinds.items()
+    )
+
+
+def one_liners(cells: Iterable[Cell]) -> Table:
+    """Return lines of which each is cut where it does not fit the terminal."""
+    return Table(("",), tuple((cell,) for cell in cells), "cut")
+
+
+def _subjects(subjects: list[str], noun: str) -> str:
+    return subjects[0] if len(subjects) == 1 else plural(len(subjects), noun)
 
 
 def no_targets(workspace: "Workspace") -> Line:
     """Say how the first target is made; where a policy knows the environments, by nothing else."""
     create = "" if workspace.policy.exists else " --create"
     return line(f"no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID{create}")
+
+
+def state_cell(readiness: "ReadinessView | None", *, word: bool = True) -> Cell:
+    """Say in a mark, and maybe a word, what was proved."""
+    if readiness is None:
+        return Cell("not verified" if word else "", "dim")
+    mark, tone = _MARKS[readiness.state]
+    said = "dead" if readiness.dead else _WORDS.get(readiness.code, _WORDS[readiness.state])
+    return Cell(f"{mark} {said}", tone, mark) if word else Cell(mark, tone)
 
 
 def readiness_cell(readiness: "ReadinessView | None") -> Cell:
@@ -36,8 +117,29 @@ def shutdown_cell(shutdown: "ShutdownView") -> Cell:
     if days is None:
         return Cell("no date announced", "dim")
     if days <= 0:  # it stops on the day
-        return Cell(f"ended {day} ({source})", "bad")
-    text = f"in {plural(days, 'day')} ({day}, {source})"
+        return Cell(f"was shut down {day} ({source})", "bad")
+    return Cell(f"in {plural(days, 'day')} ({day}, {source})", _urgency(days))
+
+
+def brief_shutdown_cell(shutdown: "ShutdownView") -> Cell:
+    """Say the date and the days left; where it comes from is said once on a screen."""
+    day, days = shutdown.shutdown_date, shutdown.runway_days
+    if days is None:
+        return Cell("-", "dim")
+    if days <= 0:
+        return Cell(f"{day} past", "bad", "past")
+    return Cell(f"{day} {days}d", _urgency(days), str(day))
+
+
+def _urgency(days: int) -> Tone:
     if days <= URGENT_DAYS:
-        return Cell(text, "bad")
-    return Cell(text, "warn" if days <= SOON_DAYS else "")
+        return "bad"
+    return "warn" if days <= SOON_DAYS else ""
+
+
+def dates_line(shutdowns: Iterable["ShutdownView"], more: str) -> Cell:
+    """Say where the dates on a screen come from, and what to type for more."""
+    sources = {one.shutdown_source.partition(" (")[0] for one in shutdowns if one.shutdown_source}
+    named = {f"OpenAI's {one}" if one.startswith("table") else "the API" for one in sources}
+    dates = f"dates: {', '.join(sorted(named))}    " if sources else ""
+    return Cell(f"{dates}more: {more}", "dim")

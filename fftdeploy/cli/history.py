@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.cells import no_targets
+from fftdeploy.cli.cells import Names, Wide, no_targets
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import parse_time
-from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
 from fftdeploy.output.words import moment
 
 if TYPE_CHECKING:
     from fftdeploy.commands.history import LiveThen, PastRelease, TargetHistory
+    from fftdeploy.releases.deployments import Release
 
-_COLUMNS = ("release", "live since", "model", "via", "by", "why", "notes")
+_COLUMNS = ("#", "model", "live since", "by", "via", "why/notes")
+_ALL_COLUMNS = ("release", "live since", "model", "via", "by", "why", "notes")
 
 
 @command("history")
@@ -29,6 +31,7 @@ def history(
     at: Annotated[
         str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or the end of a day.")
     ] = None,
+    wide: Wide = False,
 ) -> Report:
     """List releases, newest first; or what was live at a moment.
 
@@ -41,18 +44,22 @@ def history(
 
     when = parse_time(at, "--at", day=time.max) if at else None
     result = run(session, HistoryOptions(target, at=when))
-    then = [one for one in result.targets if isinstance(one, LiveThen)]
-    past = [one for one in result.targets if isinstance(one, TargetHistory)]
     if not result.targets:
         return Report(data=result, body=(no_targets(session.workspace),))
-    return Report(data=result, body=tuple(_live_at(then, when) if when else _past(past)))
+    is_short = session.output.at_terminal and not wide
+    then = [one for one in result.targets if isinstance(one, LiveThen)]
+    past = [one for one in result.targets if isinstance(one, TargetHistory)]
+    if when:
+        return Report(data=result, body=tuple(_live_at(then, when, is_short=is_short)))
+    return Report(data=result, body=tuple(_past(past, is_short=is_short)))
 
 
-def _live_at(found: "list[LiveThen]", at: datetime) -> Iterator[Block]:
+def _live_at(found: "list[LiveThen]", at: datetime, *, is_short: bool) -> Iterator[Block]:
     when = f"the end of {at:%Y-%m-%d}, UTC" if at.time() == time.max else f"{at:%Y-%m-%d %H:%M:%SZ}"
     yield line(Cell(f"live at {when}", "strong"))
+    names = Names(one.release.bundle.model for one in found if one.release and is_short)
     rows = [
-        (one.target, str(release.bundle), str(release.n), moment(release.at))
+        (one.target, names.bundle(release.bundle), str(release.n), moment(release.at))
         if (release := one.release)
         else (one.target, "not recorded", "", "")
         for one in found
@@ -62,18 +69,52 @@ def _live_at(found: "list[LiveThen]", at: datetime) -> Iterator[Block]:
     )
 
 
-def _past(found: "list[TargetHistory]") -> Iterator[Block]:
+def _past(found: "list[TargetHistory]", *, is_short: bool) -> Iterator[Block]:
+    names = Names(one.release.bundle.model for each in found for one in each.releases if is_short)
     for one in found:
         yield line(Cell(one.target, "strong"))
-        if one.releases:
-            yield Table(_COLUMNS, tuple(map(_row, one.releases)))
-        else:
+        if not one.releases:
             yield line(f'no releases yet: fftdeploy adopt {one.target} --why "TEXT"')
+        elif is_short:
+            yield Table(_COLUMNS, tuple(_short_row(past, names) for past in one.releases), "cut")
+        else:
+            yield Table(_ALL_COLUMNS, tuple(map(_row, one.releases)))
+
+
+def _short_row(one: "PastRelease", names: Names) -> tuple[Cell, ...]:
+    release = one.release
+    via = f"{release.via} #{release.to}" if release.to else "job" if release.job else release.via
+    notes = _notes(one)
+    said = [*notes, *([release.why] if release.why else [])]
+    return (
+        Cell(str(release.n)),
+        Cell(names.bundle(release.bundle), "strong" if one.is_live else ""),
+        Cell(moment(release.at), brief=f"{release.at:%Y-%m-%d}"),
+        Cell(release.by.partition("@")[0] or release.by),
+        Cell(via),
+        Cell("; ".join(said), _tone(one, notes)),
+    )
 
 
 def _row(one: "PastRelease") -> tuple[Cell, ...]:
+    release, notes = one.release, _notes(one)
+    return (
+        Cell(str(release.n)),
+        Cell(moment(release.at)),
+        Cell(str(release.bundle)),
+        Cell(_via(release)),
+        Cell(release.by),
+        Cell(release.why or ""),
+        Cell(", ".join(notes), _tone(one, notes)),
+    )
+
+
+def _via(release: "Release") -> str:
+    return f"{release.via} to {release.to}" if release.to else release.job or release.via
+
+
+def _notes(one: "PastRelease") -> list[str]:
     release = one.release
-    via = f"{release.via} to {release.to}" if release.to else release.job or release.via
     notes = ["live"] if one.is_live else []
     if one.undone_by is not None:
         notes.append(f"undone by {one.undone_by}")
@@ -81,12 +122,10 @@ def _row(one: "PastRelease") -> tuple[Cell, ...]:
         notes.append("unverified")
     if release.overrides:
         notes.append(f"overrode {', '.join(release.overrides)}")
-    return (
-        Cell(str(release.n)),
-        Cell(moment(release.at)),
-        Cell(str(release.bundle)),
-        Cell(via),
-        Cell(release.by),
-        Cell(release.why or ""),
-        Cell(", ".join(notes), "good" if one.is_live else "warn"),
-    )
+    return notes
+
+
+def _tone(one: "PastRelease", notes: list[str]) -> Tone:
+    if one.is_live:
+        return "good"
+    return "warn" if notes else ""

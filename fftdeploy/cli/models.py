@@ -4,17 +4,33 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.cells import shutdown_cell
+from fftdeploy.cli.cells import (
+    URGENT_DAYS,
+    Names,
+    Remark,
+    Wide,
+    brief_shutdown_cell,
+    dates_line,
+    one_liners,
+    remark_lines,
+    shutdown_cell,
+)
 from fftdeploy.cli.session import Session
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
-from fftdeploy.output.words import moment
+from fftdeploy.output.words import age, moment
 
 if TYPE_CHECKING:
-    from fftdeploy.commands.models import Models
+    from datetime import datetime
+
+    from fftdeploy.commands.models import Models, VisibleModel
+    from fftdeploy.commands.views import ShutdownView
+
+_COLUMNS = ("name", "base", "created", "shuts down", "live in")
 
 
 @command("models")
-def models(session: Session) -> Report:
+def models(session: Session, wide: Wide = False) -> Report:
     """List the models this key can see, and the jobs still running.
 
     \b
@@ -26,10 +42,55 @@ def models(session: Session) -> Report:
     from fftdeploy.commands.models import run
 
     result = run(session, Options())
-    return Report(result.outcome, result, tuple(_body(result)))
+    if session.output.at_terminal and not wide:
+        return Report(result.outcome, result, tuple(_screen(result, session.now())))
+    return Report(result.outcome, result, tuple(_everything(result)))
 
 
-def _body(result: "Models") -> Iterator[Block]:
+def _screen(result: "Models", now: "datetime") -> Iterator[Block]:
+    """Show one line a model, and below them one line a kind of remark."""
+    names = Names(model.id for model in result.models)
+    yield Table(_COLUMNS, tuple(_row(model, names, now) for model in result.models), "cut")
+    notices = (Remark(names.model(m.id), "·", text) for m in result.models for text in m.notices)
+    yield remark_lines(notices, "model")
+    if result.jobs_unknown:
+        yield line(Cell(f"jobs: {result.jobs_unknown}", "warn"))
+        if result.hint:
+            yield line(Cell("hint:", "hint"), f" {result.hint}")
+    elif result.jobs:
+        jobs = ", ".join(f"{job.id} ({job.status})" for job in result.jobs)
+        yield one_liners([Cell(f"{plural(len(result.jobs), 'job')} running: {jobs}")])
+    shutdowns = [model.shutdown for model in result.models]
+    yield one_liners([dates_line(shutdowns, "fftdeploy models --wide")])
+
+
+def _row(model: "VisibleModel", names: Names, now: "datetime") -> tuple[Cell, ...]:
+    live = ", ".join(model.live_in)
+    return (
+        Cell(names.model(model.id)),
+        Cell(_known_base(model.base)),
+        Cell(age(now - model.created_at) if model.created_at else ""),
+        _date_cell(model.shutdown),
+        Cell(f"{plural(len(model.live_in), 'target')}: {live}" if "," in live else live, "good"),
+    )
+
+
+def _known_base(base: str) -> str:
+    """Return the undated name of a base, where it has one that means the same."""
+    from fftdeploy.model_ids.retirement import ALIASES
+
+    return next((alias for alias, snapshot in ALIASES.items() if snapshot == base), base)
+
+
+def _date_cell(shutdown: "ShutdownView") -> Cell:
+    """Say the date, or the days left where they are few, in no more columns than the heading."""
+    cell, days = brief_shutdown_cell(shutdown), shutdown.runway_days
+    if days is not None and 0 < days <= URGENT_DAYS:
+        return Cell(f"in {plural(days, 'day')}", cell.tone)
+    return Cell(cell.brief or cell.text, cell.tone)
+
+
+def _everything(result: "Models") -> Iterator[Block]:
     rows = tuple(
         (
             Cell(model.id),

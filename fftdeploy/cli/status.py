@@ -1,25 +1,22 @@
-"""Status: its flags, and the screen people live in."""
+"""Status: its flags, and the screen people live in, once or again and again."""
 
-from collections.abc import Iterator
+from dataclasses import replace
+from signal import SIGINT
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fftdeploy.cli import signals
 from fftdeploy.cli.app import command
-from fftdeploy.cli.cells import no_targets, readiness_cell, shutdown_cell
+from fftdeploy.cli.cells import Wide, no_targets
 from fftdeploy.cli.completion import complete_target
-from fftdeploy.cli.session import Session
-from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.cli.session import Session, parse_wait
+from fftdeploy.errors import FftdeployError, Outcome, UsageError
+from fftdeploy.output.report import Block, Cell, Report, line
 from fftdeploy.output.words import moment
 
 if TYPE_CHECKING:
-    from fftdeploy.commands.status import Status, TargetStatus
-
-_COLUMNS = (
-    *("target", "model", "since", "by", "evidence", "ready", "shuts down"),
-    *("rollback", "rollback ready"),
-)
-_EVIDENCE_SHOWN = 12
+    from fftdeploy.commands.status import StatusOptions
 
 
 @command("status")
@@ -36,6 +33,11 @@ def status(
         str | None,
         typer.Option("--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback."),
     ] = None,
+    wide: Wide = False,
+    watch: Annotated[
+        str | None,
+        typer.Option("--watch", help="Show it again every 30s, 5m, until Ctrl-C.", metavar="SPAN"),
+    ] = None,
 ) -> Report:
     """Show what is live, until when, and what you can go back to.
 
@@ -43,83 +45,78 @@ def status(
     Examples:
       fftdeploy status
       fftdeploy status '*/production' --json
+      fftdeploy status triage/production        everything about one target
+      fftdeploy status --watch 30s
       fftdeploy status --fail-on dead,no-rollback,runway:30d
     """
-    from fftdeploy.commands.status import StatusOptions, run
+    from fftdeploy.commands.status import StatusOptions
 
-    result = run(session, StatusOptions(targets or (), offline=offline, fail_on=fail_on or ""))
-    if result.targets:
-        body = tuple(_body(result, has_key=session.has_key))
-    else:
+    is_short = session.output.at_terminal and not wide
+    options = StatusOptions(
+        targets or (),
+        offline=offline,
+        fail_on=fail_on or "",
+        every_way_back=is_short and bool(targets),
+    )
+    if watch is None:
+        return _report(session, options, is_short=is_short)
+    every_s = parse_wait(watch, "--watch")
+    if not every_s:
+        raise UsageError("--watch 0 would never rest", hint="write 30s or 5m")
+    if fail_on:
+        raise UsageError("--watch never ends, so that --fail-on says nothing", hint="give one")
+    if not session.output.can_redraw:
+        raise UsageError(
+            "--watch needs a terminal that can be redrawn: here a screen would follow another",
+            hint="fftdeploy status --json",
+        )
+    return _watch(session, options, every_s, is_short=is_short)
+
+
+def _report(session: Session, options: "StatusOptions", *, is_short: bool) -> Report:
+    from fftdeploy.cli.status_view import card, everything, screen
+    from fftdeploy.commands.status import run
+
+    result = run(session, options)
+    body: tuple[Block, ...]
+    if not result.targets:
         body = (no_targets(session.workspace),)
+    elif not is_short:
+        body = tuple(everything(result, has_key=session.has_key))
+    elif options.every_way_back and len(result.targets) == 1:
+        body = tuple(card(result.targets[0], result, has_key=session.has_key))
+    else:
+        body = tuple(screen(result, has_key=session.has_key))
     return Report(result.outcome, result, body, result.findings)
 
 
-def _body(result: "Status", *, has_key: bool) -> Iterator[Block]:
-    rows = [_cells(one) for one in result.targets]
-    kept = [index for index in range(len(_COLUMNS)) if any(row[index].text for row in rows)]
-    yield Table(
-        tuple(_COLUMNS[index] for index in kept),
-        tuple(tuple(row[index] for index in kept) for row in rows),
-    )
-    yield line("")
-    for one in result.targets:
-        if not one.rollback_outlives:
-            said = f"no rollback target outlives the live model ({one.shutdown.shutdown_date})"
-            yield line(Cell(f"{one.target}: {said}", "bad"))
-    for one in result.targets:
-        yield from (line(f"{one.target}: {text}") for text in _asides(one, result))
-    for failure in result.findings:
-        yield line(Cell(f"{failure.subject}: {failure.message}", "bad"))
-    owners = {one.target.partition("/")[0]: one.owner for one in result.targets}
-    for task, owner in owners.items():
-        if owner:
-            yield line(Cell(f"{task}: owned by {owner}", "dim"))
-    if not result.verified:
-        why = "" if has_key else ": OPENAI_API_KEY is not set"
-        yield line(Cell(f"not verified with the API{why}", "warn"))
+def _watch(session: Session, options: "StatusOptions", every_s: float, *, is_short: bool) -> Report:
+    """Show it again and again, from files that are read anew, until Ctrl-C."""
+    output = session.output
+    try:
+        while True:
+            body = _round(replace(session, known=None), options, is_short=is_short)
+            output.redraw(_heading(session, every_s), *body)
+            output.quiet = True  # whom it asks was said
+            session.clock.sleep(every_s)
+    except signals.Stopped as stop:
+        if stop.number != SIGINT:
+            raise
+        output.end_redrawing()
+    return Report(Outcome(128 + SIGINT, "stopped", "", ""))
 
 
-def _cells(one: "TargetStatus") -> tuple[Cell, ...]:
-    newest = one.release
-    recorded = newest if one.recorded else None
-    if recorded:
-        since = Cell(f"{moment(recorded.at)} (release {recorded.n})")
-    elif newest:
-        since = Cell(f"hand edit after release {newest.n}", "bad")
-    else:
-        since = Cell("not recorded", "warn")
-    return (
-        Cell(one.target, "strong"),
-        Cell(str(one.live)),
-        since,
-        Cell(recorded.by if recorded else ""),
-        Cell((recorded.evidence or "")[:_EVIDENCE_SHOWN] if recorded else ""),
-        readiness_cell(one.readiness),
-        shutdown_cell(one.shutdown),
-        *_rollback_cells(one),
-    )
+def _round(session: Session, options: "StatusOptions", *, is_short: bool) -> tuple[Block, ...]:
+    """Look once; what is wrong may be right the next time, except at first."""
+    try:
+        return _report(session, options, is_short=is_short).body
+    except FftdeployError as error:
+        if not session.output.quiet:
+            raise
+        return (line(Cell("error:", "bad"), f" {error.message}"),)
+    finally:
+        session.close()
 
 
-def _rollback_cells(one: "TargetStatus") -> tuple[Cell, Cell]:
-    """Return the way back, and whether it would answer today."""
-    back, held = one.rollback, one.releases_on_hold
-    if back is None:
-        aside = f" ({held} older releases are on hold)" if held else ""
-        return Cell(f"nothing to roll back to{aside}", "bad"), Cell("")
-    ready = Cell(back.problem, "bad") if back.problem else readiness_cell(back.readiness)
-    return Cell(f"release {back.n}: {back.bundle}"), ready
-
-
-def _asides(one: "TargetStatus", result: "Status") -> Iterator[str]:
-    """Say what does not fit a row: holds, skipped releases, warnings."""
-    for hold in one.holds:
-        if hold.is_active(result.at):
-            release = f" (release {hold.release})" if hold.release else ""
-            yield f"on hold: {hold.model}{release}, by {hold.by}: {hold.why}"
-    for passed in one.passed_over:
-        reason = passed.readiness.message if passed.readiness else ""
-        yield f"passed over release {passed.n}: {reason}"
-    if one.readiness:
-        yield from (f"warning: {warning}" for warning in one.readiness.warnings)
-        yield from (f"notice: {notice}" for notice in one.readiness.notices)
+def _heading(session: Session, every_s: float) -> Block:
+    return line(Cell(f"{moment(session.now())}, every {every_s:.0f} s; Ctrl-C stops", "dim"))

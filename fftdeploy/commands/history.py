@@ -64,7 +64,8 @@ def run(context: Context, options: HistoryOptions) -> History:
         ConfigError: The deployments file is not valid.
     """
     at = require_offset(options.at, "--at") if options.at else None
-    targets = select(context.workspace.deployments, [options.target] if options.target else [])
+    found = select(context.workspace.deployments, [options.target] if options.target else [])
+    targets = context.workspace.in_order(found)
     return History(at, _live_at(targets, at) if at else _past(targets))
 
 

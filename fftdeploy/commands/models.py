@@ -106,7 +106,8 @@ def _live(context: Context) -> defaultdict[str, list[str]]:
     """Map models to the targets they are live in; without a file there are none."""
     live: defaultdict[str, list[str]] = defaultdict(list)
     try:
-        targets = context.workspace.deployments.targets.values()
+        workspace = context.workspace
+        targets = workspace.in_order(workspace.deployments.targets.values())
     except ConfigError as error:
         if error.code == "no-file":
             return live

@@ -1,9 +1,10 @@
 """Status: what is live, until when, and what one could go back to today."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 
 from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
@@ -21,6 +22,8 @@ from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 from fftdeploy.times import duration
 from fftdeploy.workspace import Questions, select
 
+_AT_ONCE = 10
+"""Most releases that are asked about for one target's sake alone."""
 _CONDITIONS = ("runway", "dead", "hand-edit", "no-rollback")
 
 
@@ -33,6 +36,8 @@ class StatusOptions(Options):
     offline: bool = False
     fail_on: str = ""
     """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback`."""
+    every_way_back: bool = False
+    """Of one target, ask about the newest releases, not only until one of them answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,8 @@ class TargetStatus:
     holds: tuple[Hold, ...]
     passed_over: tuple[WayBack, ...] = field(metadata=UNPRINTED)
     """Newer releases that were proved not to answer."""
+    ways_back: tuple[WayBack, ...] = field(metadata=UNPRINTED)
+    """With `every_way_back`, all releases that one could go back to, newest first."""
     releases_on_hold: int = field(metadata=UNPRINTED)
 
 
@@ -97,6 +104,10 @@ class _Search:
     skipped: list[Candidate] = field(default_factory=list)
     chosen: Candidate | None = None
 
+    def open_bundles(self) -> Iterable[Bundle]:
+        """Return what the API has to be asked about, each bundle once, newest first."""
+        return dict.fromkeys(one.bundle for one in self.candidates if one.fate == "ask")
+
     @property
     def problem(self) -> str:
         """Say why a rollback would fail; "" where nothing speaks against it."""
@@ -112,7 +123,10 @@ class _Survey:
         self.context = context
         self.workspace = context.workspace
         self.conditions = parse_conditions(options.fail_on)
-        self.targets = select(self.workspace.deployments, options.targets)
+        chosen = select(self.workspace.deployments, options.targets)
+        self.targets = self.workspace.in_order(chosen)
+        is_close = options.every_way_back and len(self.targets) == 1
+        self.asked_at_once = _AT_ONCE if is_close else 0
         self.is_online = context.has_key and not options.offline
         self.proofs: dict[Question, Readiness] = {}
         """Empty where nobody was asked."""
@@ -158,6 +172,8 @@ class _Survey:
         deadline = prover.deadline()
         going_on = [(search, filter(_is_open, search.candidates)) for search in searches]
         asked = [search.live for search in searches]
+        for search in searches:
+            asked += islice(search.open_bundles(), self.asked_at_once)
         while going_on:
             looked_at = [(search, left, next(left, None)) for search, left in going_on]
             asked += [found.bundle for _, _, found in looked_at if found and found.fate == "ask"]
@@ -231,6 +247,7 @@ class _Survey:
             description=task.description or None if task else None,
             holds=target.holds,
             passed_over=tuple(map(self._way_back, search.skipped)),
+            ways_back=tuple(map(self._way_back, search.candidates)) if self.asked_at_once else (),
             releases_on_hold=sum(candidate.fate == "held" for candidate in search.candidates),
         )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import State
 from fftdeploy.names import FLAT
+from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
 
@@ -100,9 +101,11 @@ class WayBack:
     """None where the API was not asked."""
     problem: str | None
     """Why a rollback would stop there."""
+    is_held: bool = field(metadata=UNPRINTED)
+    """Whether it is a hold, which is told by itself."""
 
     @classmethod
     def of(cls, candidate: Candidate, readiness: ReadinessView | None = None) -> Self:
         """Take it from a candidate and what was proved about it."""
-        problem = candidate.reason or None
-        return cls(candidate.release.n, candidate.bundle, readiness, problem)
+        problem, is_held = candidate.reason or None, candidate.fate == "held"
+        return cls(candidate.release.n, candidate.bundle, readiness, problem, is_held)

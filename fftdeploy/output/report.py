@@ -20,6 +20,8 @@ class Cell:
 
     text: str
     tone: Tone = ""
+    brief: str = ""
+    """What a table says instead where a row would not fit the terminal; "" for the text itself."""
 
     def __str__(self) -> str:
         return self.text

@@ -76,6 +76,11 @@ class Output:
         return self.form == "text" and is_terminal(self._stdout)
 
     @property
+    def can_redraw(self) -> bool:
+        """Tell whether results go to a terminal on which they can be replaced."""
+        return self.at_terminal and self._environ.get("TERM") != "dumb"
+
+    @property
     def shows_progress(self) -> bool:
         """Tell whether there is a terminal on which a line can move."""
         is_plain = self._environ.get("TERM") == "dumb" or not is_terminal(self._stderr)
@@ -104,6 +109,19 @@ class Output:
         self._write(f"{text.rstrip()}{_JOINT}" if is_joined else text)
         if following:
             self.note(f"next: {following}")  # a line to copy is never broken
+
+    def redraw(self, *blocks: Block) -> None:
+        """Show `blocks` in place of what the terminal shows."""
+        self.stop_progress()
+        self._write("\x1b[H\x1b[2J" + self._text(blocks, self._stdout))
+
+    def end_redrawing(self) -> None:
+        """Leave the last picture as it is: a terminal has written `^C` below it.
+
+        Not on stdout, which a signal in the midst of a picture has closed.
+        """
+        if is_terminal(self._stderr):
+            self._write_error("\r\x1b[K")
 
     def error(
         self,

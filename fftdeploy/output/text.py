@@ -6,6 +6,7 @@ other, and a second is a second.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len
 
@@ -112,29 +113,51 @@ def _cut(pieces: list[Piece], start: int, end: int, indent: int) -> list[Piece]:
 
 
 def _table(table: Table, width: int | None, clean: Callable[[str], str]) -> Iterator[list[Piece]]:
-    rows = [[Cell(one_line(clean(cell.text)), cell.tone) for cell in row] for row in table.rows]
-    grid = _Grid(table, rows, width)
-    if width is not None and 2 * len(grid.fitting) < len(rows):
-        yield from _cards(table.columns, rows, width)
+    rows = [[_cleaned(cell, clean) for cell in row] for row in table.rows]
+    if width is None:
+        yield from _lines(table, rows, _Grid(table, rows, None), clean)
         return
-    if any(table.columns):
+    grid = _Grid(table, rows, width)
+    if len(grid.fitting) < len(rows):
+        briefly = [[replace(cell, text=cell.brief or cell.text) for cell in row] for row in rows]
+        shorter = _Grid(table, briefly, width)
+        if len(shorter.fitting) > len(grid.fitting):
+            rows, grid = briefly, shorter
+    if any(table.columns) and 2 * len(grid.fitting) < len(rows):
+        yield from _cards(table.columns, rows, width)
+    else:
+        yield from _lines(table, rows, grid, clean)
+
+
+def _cleaned(cell: Cell, clean: Callable[[str], str]) -> Cell:
+    brief = one_line(clean(cell.brief)) if cell.brief else ""
+    return Cell(one_line(clean(cell.text)), cell.tone, brief)
+
+
+def _lines(
+    table: Table, rows: list[list[Cell]], grid: "_Grid", clean: Callable[[str], str]
+) -> Iterator[list[Piece]]:
+    """Yield one line a row; a row that does not fit is a card."""
+    has_headings = any(table.columns)
+    if has_headings:
         yield grid.line([Cell(heading.upper(), "strong") for heading in table.columns])
     for index, row in enumerate(rows):
-        if index not in grid.fitting:
-            yield from _card(table.columns, row, width)
+        if has_headings and index not in grid.fitting:
+            yield from _card(table.columns, row, grid.width)
         elif table.last == "wrapped":
-            yield from _fitted(grid.line(row), width, grid.start)
-        elif table.last == "cut" and width is not None:
-            text = _shortened(row[-1].text, width - grid.start, clean("…"))
+            yield from _fitted(grid.line(row), grid.width, grid.start)
+        elif table.last == "cut" and grid.width is not None:
+            text = _shortened(row[-1].text, grid.width - grid.start, clean("…"))
             yield grid.line([*row[:-1], Cell(text, row[-1].tone)])
         else:
             yield grid.line(row)
 
 
 class _Grid:
-    """The columns of a table, as wide as the rows in them need; other rows become cards."""
+    """The columns of a table, as wide as the rows in them need, and which rows fit."""
 
     def __init__(self, table: Table, rows: list[list[Cell]], width: int | None) -> None:
+        self.width = width
         needed = [self._needed(row, table.last if width is not None else "whole") for row in rows]
         self.lengths = [cell_len(heading) for heading in table.columns]
         self.fitting: set[int] = set()
@@ -148,7 +171,7 @@ class _Grid:
         """Where the last column begins."""
 
     def line(self, cells: Sequence[Cell]) -> list[Piece]:
-        """Return cells with blanks between them; those of a heading have its style."""
+        """Return cells with blanks between them."""
         pieces = []
         for cell, length in zip(cells, self.lengths, strict=True):
             style = _STYLES[cell.tone]
@@ -191,7 +214,7 @@ def _cards(columns: tuple[str, ...], rows: list[list[Cell]], width: int) -> Iter
 
 def _card(columns: tuple[str, ...], row: list[Cell], width: int | None) -> Iterator[list[Piece]]:
     """Yield the first cell of a row as a heading, the others below it by name."""
-    label = max(map(len, columns[1:]))
+    label = max(map(len, columns[1:]), default=0)
     is_number = row[0].text.isdecimal() and len(row[0].text) < _ID_DIGITS
     number = f"{columns[0]} " if is_number else ""
     yield [(number + row[0].text, _HEADER)]

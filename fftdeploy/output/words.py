@@ -1,6 +1,6 @@
 """Moments, durations, costs and how far a run is, in the few words that fit a line."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fftdeploy.names import plural
@@ -10,11 +10,25 @@ if TYPE_CHECKING:  # half of the commands never evaluate
     from fftdeploy.evaluation.running.spending import Estimate
 
 _SMALL_USD = 0.1
+_SOME, _MANY = 24, 100
+"""Hours and months, and days, from which the next larger unit says enough."""
 
 
 def moment(at: datetime) -> str:
     """Write a time to the minute, in UTC."""
     return f"{at:%Y-%m-%d %H:%MZ}"
+
+
+def age(span: timedelta) -> str:
+    """Write how long something has been: `2 min`, `5 h`, `13 days`, `14 months`."""
+    minutes = max(int(span.total_seconds() // 60), 0)
+    hours, days = minutes // 60, minutes // (24 * 60)
+    if hours < _SOME:
+        return f"{minutes} min" if not hours else f"{hours} h"
+    if days < _MANY:
+        return plural(days, "day")
+    months = days // 30
+    return plural(months, "month") if months < _SOME else plural(days // 365, "year")
 
 
 def progress_words(progress: "Progress") -> str:

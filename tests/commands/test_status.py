@@ -1,14 +1,11 @@
 """Status: the screen people live in, whole."""
 
 import json
-import os
-import pty
-import subprocess
 from itertools import count
 from pathlib import Path
 
 import pytest
-from command_line import PROGRAM, Command
+from command_line import Command
 from november import target, write
 from scenes import GHOST, V8, V9, V10
 
@@ -36,39 +33,6 @@ def test_a_pipe_gets_one_line_a_target(repo: Path, sandbox: Sandbox, command: Co
         "triage/staging: no rollback target outlives the live model (2027-01-14)",
     ]
     assert result.err == f"API: {sandbox.url} (from OPENAI_BASE_URL)\n"
-
-
-@pytest.mark.parametrize("columns", [80, 200, 400])
-def test_a_terminal_gets_cards_or_a_table_and_no_id_is_cut(
-    repo: Path, sandbox: Sandbox, columns: int
-) -> None:
-    write(repo, target("staging", V8, V9))
-    environ = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
-    parent, child = pty.openpty()
-    subprocess.run(
-        [PROGRAM, "status"], stdout=child, stderr=subprocess.DEVNULL, env=environ, check=True
-    )
-    os.close(child)
-    shown = os.read(parent, 65536).decode().replace("\r\n", "\n")
-    os.close(parent)
-
-    assert "\x1b" not in shown
-    assert shown.count(V9) == 1
-    assert shown.count(V8) == 1
-    if columns < 400:
-        assert shown.splitlines()[:8] == [
-            "triage/staging",
-            f"  model           {V9}",
-            "  since           2026-11-02 09:00Z (release 2)",
-            "  by              ci",
-            "  ready           ready (retrieved, probed)",
-            f"  shuts down      in 54 days ({ENDS})",
-            f"  rollback        release 1: {V8}",
-            "  rollback ready  ready (retrieved, probed)",
-        ]
-        assert max(map(len, shown.splitlines())) <= 80
-    else:
-        assert shown.startswith("TARGET ")
 
 
 def test_a_dead_way_back_is_passed_over_and_the_next_is_proved(

@@ -5,8 +5,13 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from fftdeploy.cli import app
 
 # Ctrl-C is for whoever has the terminal as its own.
 _LEADER = (
@@ -52,6 +57,35 @@ def run(words: Sequence[str], environ: Mapping[str, str], *steps: Step) -> tuple
     os.close(master)  # not before: it would hang up on a process that is on its way out
     assert not waiting, (waiting, screen)
     return code, screen.replace("\r\n", "\n")
+
+
+def screen(
+    argv: Sequence[str], columns: int, *, encoding: str = "utf-8", both: bool = True
+) -> tuple[int, str]:
+    """Run a command line of ours in this process, its output going to a terminal.
+
+    That is the stdout, and the stderr where it is `both`.  Returns the exit code and what was
+    shown.
+    """
+    master, slave = os.openpty()
+    shown: list[str] = []
+    reader = threading.Thread(target=_read_all, args=(master, shown))
+    reader.start()
+    with pytest.MonkeyPatch.context() as patch, os.fdopen(slave, "w", encoding=encoding) as stream:
+        patch.setenv("COLUMNS", str(columns))
+        patch.setattr(sys, "stdout", stream)
+        if both:
+            patch.setattr(sys, "stderr", stream)
+        code = app.run(argv)
+    reader.join()
+    os.close(master)
+    return code, "".join(shown).replace("\r\n", "\n")
+
+
+def _read_all(master: int, shown: list[str]) -> None:
+    deadline = time.monotonic() + 60
+    while data := _read(master, deadline):
+        shown.append(data)
 
 
 def _do(master: int, action: str | Callable[[], object]) -> None:

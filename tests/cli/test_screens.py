@@ -1,0 +1,289 @@
+"""The screens people live in, whole: as a terminal of some width shows them."""
+
+import os
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+from command_line import PROGRAM, Command
+from scenes import (
+    COLD,
+    GHOST,
+    LUNA,
+    RETIRED,
+    SOON,
+    V6,
+    V7,
+    V8,
+    V9,
+    V10,
+    hold,
+    past,
+    row,
+    table,
+    write,
+)
+from terminal import run, screen
+
+from fftdeploy.model_ids.retirement import AS_OF
+from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox
+
+POLICY = """\
+version = 1
+order = ["dev", "staging", "production"]
+
+[tasks.triage]
+owner = "support-ml"
+"""
+API = "API: http://127.0.0.1/v1 (from OPENAI_BASE_URL)"
+MORE = f"dates: OpenAI's table of {AS_OF}    more: fftdeploy status TARGET"
+WHY = "refund tickets misrouted, INC-88"
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Sandbox]:
+    with Sandbox(now=lambda: STORY_NOW) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def environ(api: Sandbox, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", api.key)
+    monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def shown(api: Sandbox, columns: int, *argv: str) -> list[str]:
+    """Return the lines of a screen, from which the sandbox's port is left out."""
+    _, text = screen(argv, columns)
+    lines = text.replace(api.url, "http://127.0.0.1/v1").splitlines()
+    assert max(len(line) for line in lines if line != API) <= columns
+    return lines
+
+
+def three() -> None:
+    write(
+        past("triage/production", V9, V8, holds=[hold(V9, why=WHY)]),
+        past("triage/staging", V8, V9),
+        past("invoices/production", V8, LUNA),
+        policy=POLICY,
+    )
+
+
+def twenty() -> None:
+    """Write 20 targets, their names as long as names are."""
+    tasks = ("triage", "invoices", "routing", "summaries", "complaints", "refunds", "claims")
+    names = [*product(tasks, ("dev", "staging", "production"))][:20]
+    models = (V6, V7, V8, V9, V10, LUNA)
+    write(
+        *(
+            past(f"{task}/{place}", *(models[(n + k) % len(models)] for k in range(2)))
+            for n, (task, place) in enumerate(names)
+        ),
+        policy=POLICY,
+    )
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_one_target_is_one_line(api: Sandbox, columns: int) -> None:
+    write(past("triage/production", V8, V9))
+
+    assert shown(api, columns, "status") == [
+        API,
+        "TARGET             MODEL      STATE    LIVE        SHUTS DOWN      BACK TO",
+        "triage/production  triage-v9  ✓ ready  38 days #2  2027-01-14 54d  #1 ✓",
+        "! triage/production: no rollback target outlives the live model",
+        MORE,
+    ]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_three_targets_are_three_lines_in_the_order_of_the_policy(
+    api: Sandbox, columns: int
+) -> None:
+    three()
+
+    assert shown(api, columns, "status") == [
+        API,
+        "TARGET               MODEL       STATE    LIVE        SHUTS DOWN      BACK TO",
+        "triage/staging       triage-v9   ✓ ready  38 days #2  2027-01-14 54d  #1 ✓",
+        "triage/production    triage-v8   ✓ ready  38 days #2  2027-01-14 54d  none",
+        "invoices/production  gpt-6-luna  ✓ ready  38 days #2  -               #1 ✓",
+        f"1 hold: triage/production triage-v9 ({WHY})",
+        "! 2 targets: no rollback target outlives the live model",
+        MORE,
+    ]
+
+
+def test_one_target_asked_for_is_a_card_with_everything(api: Sandbox) -> None:
+    three()
+
+    assert shown(api, 80, "status", "triage/production") == [
+        API,
+        "triage/production   owned by support-ml",
+        f"  model       {V8}",
+        "  live        38 days, since 2026-10-14 08:30Z, release 2",
+        "  by          ci",
+        "  via         model",
+        "  state       ✓ ready: retrieved, probed",
+        f"  shuts down  in 54 days (2027-01-14, table of {AS_OF} (fine-tunes))",
+        f"  back to     #1 ✗ {V9}: on hold",
+        "              none of them outlives the live model",
+        f"  on hold     {V9} since 2026-11-21",
+        "              08:30Z, by ana: refund tickets misrouted, INC-88",
+    ]
+    assert shown(api, 40, "status", "triage/production")[2:5] == [
+        "  model       triage-v8",
+        "  live        38 days, since 2026-10-14",
+        "              08:30Z, release 2",
+    ]
+
+
+def test_a_card_asks_about_each_way_back(api: Sandbox) -> None:
+    write(past("triage/production", V8, GHOST, SOON, V9))
+
+    assert [row for row in shown(api, 120, "status", "triage/production") if "#" in row] == [
+        f"  back to     #3 ✗ dead {SOON}: this key cannot use it: deleted, retired, or",
+        f"              #2 ? loading {GHOST}: the API knows it, but it does not answer",
+        f"              #1 ✓ ready {V8}",
+    ]
+
+
+def test_twenty_targets_are_a_screen(api: Sandbox) -> None:
+    twenty()
+
+    lines = shown(api, 80, "status")
+    assert len(lines) <= 25
+    assert lines[:4] == [
+        API,
+        "TARGET                 MODEL       STATE    LIVE        SHUTS DOWN      BACK TO",
+        "triage/dev             triage-v7   ✓ ready  38 days #2  2027-01-14 54d  #1 ✓",
+        "triage/staging         triage-v8   ✓ ready  38 days #2  2027-01-14 54d  #1 ✓",
+    ]
+    assert lines[21:] == [
+        "claims/staging         triage-v8   ✓ ready  38 days #2  2027-01-14 54d  #1 ✓",
+        "! 14 targets: no rollback target outlives the live model",
+        MORE.replace("    ", ", the API    "),
+    ]
+    assert shown(api, 120, "status") == lines
+
+
+def test_what_is_wrong_is_said_once_for_all_who_have_it(api: Sandbox) -> None:
+    write(
+        past("triage/production", V8, V9).replace(f'model = "{V9}"', f'model = "{GHOST}"', 1),
+        past("tone/staging", SOON),
+        past("tone/production", RETIRED),
+        past("invoices/production", COLD),
+    )
+
+    assert shown(api, 80, "status", "--fail-on", "dead") == [
+        API,
+        "TARGET               MODEL         STATE  LIVE       SHUTS DOWN  BACK TO",
+        "triage/production    triage-ghost  ?      hand edit  2027-01-14  #2 ✓",
+        "tone/staging         triage-soon   ✗      39 days    2027-01-14  none",
+        "tone/production      triage-v5     ✗      39 days    past        none",
+        "invoices/production  triage-cold   ?      39 days    2027-01-14  none",
+        "? triage/production: the API knows it, but it does not answer yet (404): it …",
+        "! 4 targets: no rollback target outlives the live model",
+        "✗ tone/staging: the live model is dead: this key cannot use it: deleted, …",
+        "✗ tone/production: the live model is dead: OpenAI has retired it and no longer …",
+        "? invoices/production: it is still being loaded by the API (429)",
+        MORE,
+    ]
+
+
+def test_sixteen_models_are_a_screen(api: Sandbox) -> None:
+    twenty()
+    assert len(ACME.models) == 19  # of which the key can see 16
+
+    lines = shown(api, 80, "models")
+    assert len(lines) <= 20
+    assert lines[1:5] == [
+        "NAME                      BASE          CREATED    SHUTS DOWN  LIVE IN",
+        "triage-loading            gpt-4.1-mini  30 min     2027-01-14",
+        "triage-v10                gpt-4.1-mini  23 h       2027-01-14  3 targets: …",
+        "triage-v10:ckpt-step-200  gpt-4.1-mini  1 day      2027-01-14",
+    ]
+    assert lines[13] == "triage-nano               gpt-4.1-nano  17 months  past"
+    assert lines[18:] == [
+        "5 jobs running: ftjob-soon (running), ftjob-validating (validating_files), …",
+        MORE.replace("    ", ", the API    ").replace("status TARGET", "models --wide"),
+    ]
+    wide = shown(api, 120, "models")
+    assert wide[3].endswith("3 targets: invoices/dev, summaries/dev, refunds/dev")
+
+
+def twelve() -> str:
+    models = (V6, V7, V8, V9, V10, V8, V9, V10, LUNA, V9, V8, V9)
+    rows = [
+        row(n, model, by="ana@acme.example", why=f"PR #{200 + n}: better on refunds")
+        if n != 6
+        else row(n, model, by="ana@acme.example", via="rollback", to=4, why=WHY)
+        for n, model in enumerate(models, 1)
+    ]
+    return table("triage/production", models[-1], reversed(rows))
+
+
+def test_a_history_of_twelve_is_a_screen(api: Sandbox) -> None:
+    write(twelve())
+
+    lines = shown(api, 80, "history")
+    assert len(lines) == 14
+    assert lines[:3] + lines[7:10] == [
+        "triage/production",
+        "#   MODEL       LIVE SINCE         BY   VIA          WHY/NOTES",
+        "12  triage-v9   2026-10-24 08:30Z  ana  model        live; PR #212: better on …",
+        "7   triage-v9   2026-10-19 08:30Z  ana  model        PR #207: better on refunds",
+        "6   triage-v8   2026-10-18 08:30Z  ana  rollback #4  refund tickets misrouted, …",
+        "5   triage-v10  2026-10-17 08:30Z  ana  model        undone by 6; PR #205: …",
+    ]
+    assert shown(api, 120, "history")[2].endswith("live; PR #212: better on refunds")
+    assert shown(api, 80, "history", "--at", "2026-10-18") == [
+        "live at the end of 2026-10-18, UTC",
+        "TARGET             MODEL      RELEASE  SINCE",
+        "triage/production  triage-v8  6        2026-10-18 08:30Z",
+    ]
+
+
+def test_watch_shows_it_again_until_ctrl_c(repo: Path) -> None:
+    write(past("triage/production", V8, V9))
+    environ = {**os.environ, "COLUMNS": "80"}
+    del environ["OPENAI_API_KEY"]
+    steps = (
+        ("more: ", lambda: Path("deployments.toml").write_text("version = ")),
+        ("error:", "^C"),
+    )
+
+    words = [str(PROGRAM), "status", "--watch", "1s"]
+    code, text = run(words, environ, *steps)
+
+    first, second = text.split("\x1b[H\x1b[2J")[1:]
+    assert code == 130
+    assert first.startswith("2026-11-21 08:30Z, every 1 s; Ctrl-C stops\nTARGET ")
+    assert first.endswith("more: fftdeploy status TARGET\n")
+    assert second.startswith("2026-11-21 08:30Z, every 1 s; Ctrl-C stops\nerror: ")
+    assert second.endswith("^C\r\x1b[K")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--watch", "30s"), "--watch needs a terminal"),
+        (("--watch", "30s", "--json"), "--watch needs a terminal"),
+        (("--watch", "0"), "--watch 0 would never rest"),
+        (("--watch", "soon"), "--watch: 'soon' is not a duration"),
+        (("--watch", "30s", "--fail-on", "dead"), "--watch never ends"),
+    ],
+)
+def test_watch_refuses_what_it_cannot_do(
+    command: Command, argv: tuple[str, ...], said: str
+) -> None:
+    write(past("triage/production", V8, V9))
+
+    result = command("status", *argv)
+
+    assert result.code == 2
+    assert result.err.startswith(f"error: {said}")
