@@ -20,12 +20,26 @@ def review(
     ] = None,
     unreviewed: Annotated[
         bool,
-        typer.Option("--unreviewed", help="Review the examples that nobody has reviewed yet."),
+        typer.Option(
+            "--unreviewed",
+            help="Review the examples that nobody has reviewed yet; with --from: add them as such.",
+        ),
     ] = False,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Review a JSONL of production requests.", metavar="FILE"),
+        typer.Option(
+            "--from", help="Review logs, promptfoo's tests or an Evals export.", metavar="FILE"
+        ),
     ] = None,
+    pick: Annotated[
+        str,
+        typer.Option(
+            "--pick", help="With --from: so many inputs that differ, or all.", metavar="N"
+        ),
+    ] = "100",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --from: say what it brings, write nothing.")
+    ] = False,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -42,11 +56,23 @@ def review(
       fftdeploy review triage --run 3f9c2a61d0b7
       fftdeploy review triage --unreviewed             examples that nobody has reviewed
       fftdeploy review triage --from requests.jsonl    production requests become examples
+      fftdeploy review triage --from evals.jsonl --dry-run
     """
     from fftdeploy.cli import review_view
-    from fftdeploy.commands.review import ReviewOptions, check, open_queue
+    from fftdeploy.commands.review import ReviewOptions, bring_in, check, open_queue
 
-    options = ReviewOptions(task, run=run, unreviewed=unreviewed, requests=source, to=to, by=by)
+    options = ReviewOptions(
+        task,
+        run=run,
+        unreviewed=unreviewed,
+        requests=source,
+        pick=pick,
+        dry_run=dry_run,
+        to=to,
+        by=by,
+    )
     check(options)
+    if source is not None and (unreviewed or dry_run):
+        return review_view.brought_in(bring_in(session, options), is_rehearsal=dry_run)
     review_view.require_terminal(session)
     return review_view.Review(session, options.task, open_queue(session, options)).run()

@@ -11,8 +11,10 @@ from fftdeploy.cli import editor
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.review import Reviewed, tally
 from fftdeploy.errors import UsageError
+from fftdeploy.evaluation.review.fidelity import Fidelity
 from fftdeploy.evaluation.review.queue import DECISIONS, Decision, ReviewQueue
 from fftdeploy.evaluation.review.source import ReviewItem
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Report, Tone, line
 from fftdeploy.output.streams import Output
 from fftdeploy.output.text_difference import Piece, compare
@@ -35,7 +37,8 @@ class Review:
             ConflictError: An example was changed by somebody else.
             DiskError: The disk refused.
         """
-        tally(self.session, self.queue)
+        opened = tally(self.session, self.queue)
+        self.session.output.say(*fidelity_lines(opened.fidelity))
         for place, item in self.queue:
             if not self._is_decided(item, place):
                 break
@@ -123,6 +126,28 @@ class Review:
             line("  s  skip: it comes again next time"),
             line("  q  quit: what was decided is kept; so it is after Ctrl-C"),
         )
+
+
+def brought_in(result: Reviewed, *, is_rehearsal: bool) -> Report:
+    """Show what a file has brought: what was added, and how far its graders are the same here."""
+    added = plural(result.added or 0, "example")
+    said = f"{added} would be added" if is_rehearsal else f"{added} added, reviewed by nobody yet"
+    body = [line(f"{result.task}: {said} ({result.file})"), *fidelity_lines(result.fidelity)]
+    follow = f"fftdeploy review {result.task} --unreviewed"
+    return Report(data=result, body=tuple(body), next="" if is_rehearsal else follow)
+
+
+def fidelity_lines(fidelity: Fidelity | None) -> Iterator[Line]:
+    """Say how often graders here say again what was recorded, and show those that were made."""
+    for one in fidelity.graders if fidelity else ():
+        share = f"{one.agreed} of {one.compared} ({100 * one.agreed / one.compared:.1f} %)"
+        elsewhere = f"; not at {', '.join(one.differs_at)}" if one.differs_at else ""
+        yield line(f"{one.name}: the recorded verdict again in {share}{elsewhere}")
+    for name, why in fidelity.not_converted.items() if fidelity else ():
+        yield line(Cell(f"{name}: not compared: {why}", "warn"))
+    if fidelity and fidelity.policy:
+        yield line("its graders, for the gate in fftdeploy.toml:")
+        yield from (line(f"  {row}") for row in fidelity.policy.splitlines())
 
 
 def require_terminal(session: Session) -> None:

@@ -1,28 +1,40 @@
 """Review: opens the queue of answers that a person judges, and counts what was decided."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fftdeploy.commands.context import Context, actor_name, one_of
 from fftdeploy.commands.door import Options
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.review import in_place
-from fftdeploy.evaluation.review.queue import DECISIONS, ReviewQueue
+from fftdeploy.evaluation.review.differing import MAX_KEPT
+from fftdeploy.evaluation.review.fidelity import Fidelity
+from fftdeploy.evaluation.review.queue import ReviewQueue
 from fftdeploy.evaluation.review.requests import Requests
 from fftdeploy.evaluation.review.source import Reviewer, ReviewSource
+from fftdeploy.names import plural
+from fftdeploy.output.results import OMITTED
+
+PICK = "100"
+"""How many inputs of a file are asked about, where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewOptions(Options):
-    """What may be said to `review`; at most one of the run, `unreviewed` and the requests."""
+    """What may be said to `review`; a run excludes the other sources."""
 
     task: str = field(kw_only=False)
     run: str | None = None
     """Review the failures of this run; None for the newest."""
     unreviewed: bool = False
-    """Review the examples that nobody has reviewed yet."""
+    """Review the examples that nobody has reviewed yet; with `requests`, add them as such."""
     requests: Path | None = None
-    """Review this JSONL of production requests."""
+    """Review requests and answers, or tests, from this file."""
+    pick: str = PICK
+    """How many of its inputs, those that differ most, or `all`."""
+    dry_run: bool = False
+    """Say what that would bring, and ask and write nothing."""
     to: Path | None = None
     """The examples file that they become part of; None for the first."""
     by: str | None = None
@@ -40,14 +52,41 @@ class Reviewed:
     rejected: int
     skipped: int
     left: int
+    added: int | None = field(default=None, metadata=OMITTED)
+    """Examples that were added, or would be, which nobody has reviewed."""
+    read: int | None = field(default=None, metadata=OMITTED)
+    """Requests in the file that they come from."""
+    left_out: Mapping[str, int] | None = field(default=None, metadata=OMITTED)
+    """How many of these were not taken, by reason."""
+    fidelity: Fidelity | None = field(default=None, metadata=OMITTED)
+    """How often graders here say again what the file recorded."""
 
 
 def check(options: ReviewOptions) -> None:
-    """Raise UsageError for options that exclude each other."""
-    sources = {"--run": options.run, "--unreviewed": options.unreviewed, "--from": options.requests}
-    one_of(sources)
-    if options.to is not None and options.requests is None:
+    """Raise UsageError for options that exclude each other, or say nothing alone."""
+    adds = options.unreviewed and options.requests is not None
+    sources = {"--run": options.run, "--from": options.requests}
+    one_of(sources if adds else {**sources, "--unreviewed": options.unreviewed})
+    if options.requests is not None:
+        _picked(options)
+        return
+    if options.to is not None:
         raise UsageError("--to goes with --from", hint="failures are reviewed where they are")
+    if options.dry_run or options.pick != PICK:
+        flag = "--dry-run" if options.dry_run else "--pick"
+        raise UsageError(f"{flag} goes with --from", hint="add --from FILE")
+
+
+def _picked(options: ReviewOptions) -> int | None:
+    """Return how many inputs are picked, None for all."""
+    if options.pick == "all":
+        return None
+    if not options.pick.isdecimal() or not 1 <= int(options.pick) <= MAX_KEPT:
+        raise UsageError(
+            f"--pick {options.pick!a} is not a number from 1 to {MAX_KEPT:,}, or `all`",
+            hint=f"leave it out for the {PICK} that differ most",
+        )
+    return int(options.pick)
 
 
 def open_queue(context: Context, options: ReviewOptions) -> ReviewQueue:
@@ -62,7 +101,7 @@ def open_queue(context: Context, options: ReviewOptions) -> ReviewQueue:
     reviewer = Reviewer(actor_name(context, options.by), context.now)
     source: ReviewSource
     if options.requests is not None:
-        source = Requests(bar, reviewer, options.requests, options.to)
+        source = Requests(bar, reviewer, options.requests, options.to, _picked(options))
     elif options.unreviewed:
         source = in_place.unreviewed(bar, reviewer)
     else:
@@ -73,10 +112,40 @@ def open_queue(context: Context, options: ReviewOptions) -> ReviewQueue:
     return queue
 
 
+def bring_in(context: Context, options: ReviewOptions) -> Reviewed:
+    """Add what a file has as examples that nobody has reviewed; with `dry_run`, only say so.
+
+    Raises:
+        UsageError: There is no such task or gate.
+        ConfigError: One of the files is missing or damaged, located.
+        ConflictError: The examples are locked.
+        DiskError: The disk refused.
+    """
+    queue = open_queue(context, options)
+    source = queue.source
+    assert isinstance(source, Requests)  # noqa: S101  `check` has seen to it
+    added = source.add_unreviewed(queue.items, is_rehearsal=options.dry_run)
+    if added and not options.dry_run:
+        context.changed = f"{plural(added, 'example')} added to {source.where}"
+    return replace(tally(context, queue), added=added, left_out=+source.left_out, left=0)
+
+
 def tally(context: Context, queue: ReviewQueue) -> Reviewed:
     """Say what was decided by now, which every end of the command then says."""
-    context.changed = queue.changed
-    counts = {decision: queue.counts[decision] for decision in DECISIONS}
-    source = queue.source
-    context.known = result = Reviewed(source.bar.task, source.where, **counts, left=queue.left)
+    context.changed = queue.changed or context.changed
+    source, counts = queue.source, queue.counts
+    result = Reviewed(
+        task=source.bar.task,
+        file=source.where,
+        accepted=counts["accepted"],
+        edited=counts["edited"],
+        rejected=counts["rejected"],
+        skipped=counts["skipped"],
+        left=queue.left,
+    )
+    if isinstance(source, Requests):
+        result = replace(
+            result, read=source.read, left_out=dict(source.left_out), fidelity=source.fidelity
+        )
+    context.known = result
     return result

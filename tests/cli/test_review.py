@@ -31,9 +31,10 @@ from terminal import Step
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples import reviewed
-from fftdeploy.evaluation.examples.production import read_requests
+from fftdeploy.evaluation.examples.production import ProductionRequest
 from fftdeploy.evaluation.examples.reviewed import ReviewDecision
 from fftdeploy.evaluation.outputs import ModelOutput
+from fftdeploy.evaluation.review.import_file import ImportFile
 
 REVIEWED = {"reviewed_by": "ana", "reviewed_at": AT}
 BY = ReviewDecision(by="ana", at=AT)
@@ -44,11 +45,16 @@ def requests(*values: Any) -> None:
     Path("requests.jsonl").write_bytes(jsonl(*values))
 
 
+def read_requests(data: bytes, name: str) -> list[ProductionRequest]:
+    Path(name).write_bytes(data)
+    return list(ImportFile(Path(name).absolute(), name).rows())
+
+
 def after() -> bytes:
     """Return the examples, with the new IDs counted instead of drawn."""
     number = iter(range(1, 100))
     return re.sub(
-        rb"r-20261121-[0-9a-hjkmnp-tv-z]{6}",
+        rb"r-20[0-9]{6}-[0-9a-hjkmnp-tv-z]{6}",
         lambda _: f"new-{next(number)}".encode(),
         EXAMPLES.read_bytes(),
     )
@@ -329,6 +335,7 @@ def test_a_line_that_is_no_request_is_located(line: bytes, problem: str) -> None
 # At the terminal: requests of production.
 
 OLD = jsonl(chat("old?", answer(), id="e1"))
+OLD_SIMPLE = jsonl(chat("old?", "refund", id="e1"))
 
 
 @pytest.mark.usefixtures("repo")
@@ -385,7 +392,9 @@ def test_what_was_decided_is_not_asked_again_and_what_was_skipped_is() -> None:
     assert "secret" not in REVIEWS.read_text()
     assert "runs/" in Path(".fftdeploy/.gitignore").read_text()
     assert at_terminal(FROM, (PROMPT, "r"))[0] == 0
-    assert at_terminal(FROM) == (0, "triage: nothing to review\n")
+    said = "requests.jsonl: 4 rows of requests and answers\nleft out: 2 (an example already);"
+    screen = f"{said} 2 (rejected before)\ntriage: nothing to review\n"
+    assert at_terminal(FROM) == (0, screen)
 
 
 @pytest.mark.usefixtures("repo")
@@ -396,7 +405,7 @@ def test_a_rejection_that_a_kill_has_cut_short_is_asked_again() -> None:
     REVIEWS.write_bytes(REVIEWS.read_bytes()[:-9])
     assert "1 rejected" in at_terminal(FROM, ("1 of 1", "r"))[1]
     assert len(REVIEWS.read_bytes().splitlines()) == 3
-    assert at_terminal(FROM)[1] == "triage: nothing to review\n"
+    assert at_terminal(FROM)[1].endswith("\ntriage: nothing to review\n")
 
 
 @pytest.mark.usefixtures("repo")
@@ -428,7 +437,8 @@ def test_another_file_can_be_named_inside_of_the_folder_only(tmp_path: Path) -> 
     assert at_terminal([*FROM, "--to", "evals/more/new.jsonl"], (PROMPT, "a"))[0] == 0
     assert after() == OLD
     assert b'"new?"' in Path("evals/more/new.jsonl").read_bytes()
-    assert at_terminal([*FROM, "--to", "evals/more/new.jsonl"])[1] == "triage: nothing to review\n"
+    screen = at_terminal([*FROM, "--to", "evals/more/new.jsonl"])[1]
+    assert screen.endswith("\nleft out: 1 (an example already)\ntriage: nothing to review\n")
 
     code, screen = at_terminal([*FROM, "--to", tmp_path / "out.jsonl"], (PROMPT, "a"))
     assert (code, (tmp_path / "out.jsonl").exists()) == (3, False)
@@ -504,6 +514,90 @@ def test_E19_the_end_of_input_keeps_what_was_decided() -> None:
     code, screen = at_terminal(FROM, (PROMPT, "a"), (PROMPT, "^D"))
     assert (code, len(after().splitlines())) == (0, 2)
     assert "triage: 1 accepted, 0 edited, 0 rejected, 0 skipped, 4 left" in screen
+
+
+# Other programs' files.
+
+SIMPLE = """\
+version = 1
+[tasks.triage.gate]
+examples = ["evals/triage.jsonl"]
+[[tasks.triage.gate.graders]]
+type = "string_check"
+operation = "eq"
+"""
+PROMPTFOO = """\
+prompts: ['Sort: {{text}}']
+tests:
+  - {vars: {text: one}, assert: [{type: equals, value: refund}]}
+  - {vars: {text: two}}
+  - {vars: {text: my key is sk-abcdef0123456789}, assert: [{type: equals, value: billing}]}
+  - {vars: {text: file://three.txt}}
+"""
+CODES = {"type": "string_check", "operation": "eq", "input": "{{sample.output_text}}"}
+
+
+def result(text: str, output: str, **verdicts: bool) -> dict[str, Any]:
+    results = [{"name": name, "passed": passed, "score": 1.0} for name, passed in verdicts.items()]
+    item = {"input": text, "label": "refund"}
+    sample = {"output": [{"role": "assistant", "content": output}]}
+    return {"datasource_item": item, "sample": sample, "results": results}
+
+
+@pytest.mark.usefixtures("repo")
+def test_without_a_terminal_rows_come_in_unreviewed_and_with_their_number(
+    command: Command,
+) -> None:
+    scene(OLD_SIMPLE, SIMPLE)
+    Path("promptfooconfig.yaml").write_text(PROMPTFOO)
+    argv = ["review", "triage", "--from", "promptfooconfig.yaml"]
+    would = command(*argv, "--dry-run")
+    assert (would.code, after()) == (0, OLD_SIMPLE)
+    assert would.out == "triage: 1 example would be added (evals/triage.jsonl)\n"
+
+    found = command(*argv, "--unreviewed", "--json")
+    document = json.loads(found.out)
+    assert (document["added"], document["read"], document["left"]) == (1, 4, 0)
+    assert document["left_out"] == {
+        "a variable is in a file, which is not opened": 1,
+        "no answer is known": 1,
+        "something in it looks like a key or a password": 1,
+    }
+    assert after() == OLD_SIMPLE + jsonl(chat("Sort: one", "refund", id="new-1"))
+    said = command(*argv, "--unreviewed").err
+    assert "promptfooconfig.yaml: 4 rows of promptfoo's tests\n" in said
+    assert "1 of 2 have something in them that looks like a key or a password" in said
+
+
+@pytest.mark.usefixtures("repo")
+def test_verdicts_of_evals_are_compared_with_those_of_the_converted_graders(
+    command: Command,
+) -> None:
+    scene(OLD_SIMPLE, SIMPLE)
+    Path("evals.jsonl").write_bytes(
+        jsonl(
+            result("1?", "refund", code=True, tone=True),
+            result("2?", "billing", code=False, tone=True),
+            result("3?", "billing", code=True, tone=False),  # what is recorded is wrong
+            {
+                "object": "eval",
+                "testing_criteria": [
+                    {**CODES, "name": "code", "reference": "{{item.label}}"},
+                    {"type": "label_model", "name": "tone"},
+                ],
+            },
+        )
+    )
+    argv = ["review", "triage", "--from", "evals.jsonl", "--dry-run"]
+    found = command(*argv)
+    assert found.code == 0
+    assert (
+        "code: the recorded verdict again in 2 of 3 (66.7 %); not at evals.jsonl:3\n" in found.out
+    )
+    assert "tone: not compared: model judges are" in found.out
+    assert '[[graders]]\n  type = "string_check"\n  name = "code"\n' in found.out
+    (one,) = json.loads(command(*argv, "--json").out)["fidelity"]["graders"]
+    assert one == {"name": "code", "compared": 3, "agreed": 2, "differs_at": ["evals.jsonl:3"]}
 
 
 # Editors.
@@ -725,7 +819,11 @@ def test_F12_off_a_terminal_it_says_so_at_once(command: Command, flags: list[str
         (["triage"], 2, "hint: fftdeploy review triage --unreviewed\n"),
         (["triage", "--unreviewed", "--run", "x"], 2, "exclude each other"),
         (["triage", "--from", "missing.jsonl"], 3, "no such file: "),
-        (["triage", "--from", "fftdeploy.toml"], 3, "broken JSON (fftdeploy.toml:1)"),
+        (["triage", "--from", "fftdeploy.toml"], 3, "something else than JSON Lines (fftdeploy"),
+        (["triage", "--from", "fftdeploy.toml"], 3, "hint: read are requests and answers as JSON"),
+        (["triage", "--from", "x", "--pick", "0"], 2, "is not a number from 1 to 2,000"),
+        (["triage", "--pick", "5"], 2, "--pick goes with --from"),
+        (["triage", "--unreviewed", "--dry-run"], 2, "--dry-run goes with --from"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )

@@ -56,6 +56,7 @@ DOORS = {
     "typer": {"cli"},
     "tomlkit": {"releases.edit"},
     "tomllib": {"formats"},
+    "yaml": {"evaluation.review.promptfoo_tests"},
     "subprocess": {"git"},
     "socket": {"sandbox", "files.lock_owner", "api.client"},
     "http": {"sandbox"},

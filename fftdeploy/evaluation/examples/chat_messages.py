@@ -15,7 +15,7 @@ from fftdeploy.evaluation.examples.shapes import (
 from fftdeploy.formats import json_values, strict_json
 from fftdeploy.formats.strict_json import StrictError
 
-_MESSAGE = (
+MESSAGE_KEYS = (
     *("role", "content", "name", "weight", "tool_calls", "tool_call_id"),
     *("refusal", "function_call", "annotations", "audio"),
 )
@@ -42,7 +42,7 @@ def checked(value: Any, path: Place) -> list[Table]:
 
 
 def _check_message(message: Table, path: Place) -> None:
-    closed(message, path, _MESSAGE)
+    closed(message, path, MESSAGE_KEYS)
     role = message.get("role")
     if role not in _ROLES:
         problem = "'role' is missing" if role is None else "there is no such role"
@@ -158,7 +158,7 @@ def _require_sayable(value: Table, path: Place) -> None:
 
 def _require_no_message(value: Table, path: Place) -> None:
     says = {"content", "tool_calls"} & value.keys()
-    if value.get("role") == "assistant" and says and value.keys() <= {*_MESSAGE, "id", "type"}:
+    if value.get("role") == "assistant" and says and value.keys() <= {*MESSAGE_KEYS, "id", "type"}:
         raise PlaceError(
             path,
             "the agreed answer is a whole message where a text is meant: nothing can pass",

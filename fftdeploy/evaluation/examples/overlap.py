@@ -25,7 +25,8 @@ from fftdeploy.formats.strict_json import StrictError
 NEAR = 0.5
 RUN = 3
 _BUCKETS = 1 << 18
-_SPARED = 20  # a run that so few examples have is no boilerplate, however small the set
+SPARED = 20
+"""A run that so few examples have is no boilerplate, however small the set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class _RareRuns:
         for at in range(len(examples)):
             said = self._words(at)
             self._whole.setdefault(_number(said), []).append(at)
-            for run in _runs(said):
+            for run in word_runs(said):
                 self._often[run % _BUCKETS] += 1
         for at in range(len(examples)):
             for run in self._rarest(self._runs(self._words(at))):
@@ -119,14 +120,14 @@ class _RareRuns:
         return ranked[: len(runs) - ceil(NEAR * len(runs)) + 1] if runs else []
 
     def _words(self, at: int) -> list[str]:
-        return first_words(_asked(self.examples.read(at).messages))
+        return first_words(users_say(self.examples.read(at).messages))
 
     def _runs(self, said: list[str]) -> set[int]:
-        most = max(_SPARED, len(self.examples) // 100)
-        return {run for run in _runs(said) if self._often[run % _BUCKETS] <= most}
+        most = max(SPARED, len(self.examples) // 100)
+        return {run for run in word_runs(said) if self._often[run % _BUCKETS] <= most}
 
 
-def _runs(said: list[str]) -> set[int]:
+def word_runs(said: list[str]) -> set[int]:
     """Return a number for each run of words; a shorter text is one run."""
     last = max(len(said) - RUN + 1, min(len(said), 1))
     return {_number(said[start : start + RUN]) for start in range(last)}
@@ -136,7 +137,8 @@ def _number(said: Iterable[str]) -> int:
     return int.from_bytes(blake2b(" ".join(said).encode(), digest_size=8).digest())
 
 
-def _asked(messages: Iterable[Any]) -> str:
+def users_say(messages: Iterable[Any]) -> str:
+    """Return all that users say in a chat, as one text."""
     return "\n".join(text for message in messages for text in _texts(message))
 
 
@@ -166,7 +168,7 @@ def _training_text(line: RawLine, shown: str) -> str:
     messages = _messages(value)
     if messages is None:
         raise ConfigError("this line has no messages", hint="a training file is JSONL", where=where)
-    return _asked(messages)
+    return users_say(messages)
 
 
 def _messages(value: Any) -> list[Any] | None:

@@ -89,8 +89,12 @@ def refuse_what_git_left(line: bytes, number: int, shown: str) -> None:
 class HeldFile:
     """A file that stays open: what others do to its name does not mix two versions."""
 
-    def __init__(self, path: Path, shown: str, root: Path, file: int) -> None:
+    def __init__(
+        self, path: Path, shown: str, root: Path, file: int, longest: int = MAX_LINE
+    ) -> None:
+        """Hold what `file` is open for; a line of more than `longest` bytes is not kept."""
         self.path, self.shown, self.root = path, shown, root
+        self._longest = longest
         self.sha256 = ""
         """Hex digits over what the lines mean, known when `lines` is through."""
         self._bytes = b""
@@ -123,12 +127,12 @@ class HeldFile:
             sha.update(chunk)
             *ended, rest = (rest + chunk).split(b"\n")
             for raw in ended:
-                if line := _line(number, offset, raw, dropped):
+                if line := _line(number, offset, raw, dropped, self._longest):
                     yield line
                 number, offset, dropped = number + 1, offset + dropped + len(raw) + 1, 0
-            if len(rest) > MAX_LINE:
+            if len(rest) > self._longest:
                 dropped, rest = dropped + len(rest), b""
-        if line := _line(number, offset, rest, dropped):
+        if line := _line(number, offset, rest, dropped, self._longest):
             yield line
         self._bytes = sha.digest()
 
@@ -189,8 +193,8 @@ def _meant(raw: bytes) -> bytes:
     return raw.strip(_BLANK) + b"\n"
 
 
-def _line(number: int, offset: int, raw: bytes, dropped: int) -> RawLine | None:
-    if dropped or len(raw) > MAX_LINE:
+def _line(number: int, offset: int, raw: bytes, dropped: int, longest: int) -> RawLine | None:
+    if dropped or len(raw) > longest:
         return RawLine(number, offset, b"", is_too_long=True)
     if number == 1 and raw.startswith(_BOM):
         raw, offset = raw[len(_BOM) :], offset + len(_BOM)

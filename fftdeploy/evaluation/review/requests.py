@@ -3,7 +3,10 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+import sys
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +22,23 @@ from fftdeploy.evaluation.examples.example_lines import (
     parse_line,
 )
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
-from fftdeploy.evaluation.examples.production import MAX_BYTES, ProductionRequest, read_requests
+from fftdeploy.evaluation.examples.overlap import users_say
+from fftdeploy.evaluation.examples.production import ProductionRequest, RequestShapeError
 from fftdeploy.evaluation.examples.rejected import Rejected
+from fftdeploy.evaluation.review import openai_evals
+from fftdeploy.evaluation.review.differing import MAX_CHARS, MAX_KEPT, InputSample
+from fftdeploy.evaluation.review.fidelity import Fidelity, FidelityCount
+from fftdeploy.evaluation.review.import_file import ImportFile
+from fftdeploy.evaluation.review.key_traces import has_key
 from fftdeploy.evaluation.review.source import Reviewer, ReviewItem, ReviewSource
+from fftdeploy.names import plural
 from fftdeploy.workspace import shown_path
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is read for another
 _NO_ANSWER = "?"
+_NO_EXAMPLE = "no input that an example can hold"
+MAX_ALL = 256 * 1024 * 1024
+"""Characters of all requests together where none is to be passed over."""
 
 
 class Requests(ReviewSource):
@@ -38,8 +51,10 @@ class Requests(ReviewSource):
         "t  tags: for the example that it becomes",
     )
 
-    def __init__(self, bar: QualityBar, reviewer: Reviewer, source: Path, to: Path | None) -> None:
-        """Open the file of requests and what there is of examples.
+    def __init__(
+        self, bar: QualityBar, reviewer: Reviewer, source: Path, to: Path | None, most: int | None
+    ) -> None:
+        """Open what there is of examples; `most` inputs that differ are picked, None for all.
 
         Raises:
             ConfigError: One of the files is missing or damaged, located.
@@ -50,24 +65,159 @@ class Requests(ReviewSource):
         self._path = Path.cwd() / to if to else self.root / first
         self.where = shown_path(self._path)
         self._rejected = Rejected(self.root, bar.task, secrets.token_hex(32))
-        self._requests = self._read(source)
+        self._source, self._most = source, most
         self._ids: set[str] = set()
         self._known = ""  # hash of the file whose inputs are known
+        self.read = 0
+        """How many requests the source has."""
+        self.left_out: Counter[str] = Counter()
+        """How many of them are not asked about, by reason."""
+        self.fidelity: Fidelity | None = None
+        """How recorded verdicts compare with those of graders here; None where there are none."""
 
     def pending(self) -> Sequence[ReviewItem]:
-        """Return the requests that are no examples and were not rejected, each input once."""
+        """Return the requests that are no examples and were not rejected, each input once.
+
+        Raises:
+            ConfigError: The source, or the examples, are missing or damaged, located.
+            DiskError: The disk refused.
+        """
         examples = self._examples()
         self._ids = set(examples.ids)
         self._known = dict(examples.files).get(dict(self.paths).get(self._path, self.where), "")
-        seen = {example.input_key for example in examples}
-        items = []
-        for request in self._requests:
-            example = self._example(request, request.output or _NO_ANSWER)
-            key = example.input_key
-            if key not in seen and key not in self._rejected:
-                seen.add(key)
-                items.append(self._item(request, example))
+        source = self._opened()
+        self.left_out = source.left_out
+        sample = self._sample(source, {example.input_key for example in examples})
+        self.read = source.read
+        if self._most is None:
+            chosen = sample.all()
+        else:
+            chosen, like, spare = sample.pick(self._most)
+            self.left_out["nearly like another that is asked about"] += like
+            self.left_out[f"not among the {self._most} that differ most"] += spare
+        self.left_out["the same input as another"] += sample.repeated
+        self.left_out["not drawn: there are more than are compared"] += sample.undrawn
+        items = [self._item(request, self._example(request)) for request in chosen]
+        self._note(source, items)
         return items
+
+    def _opened(self) -> ImportFile:
+        return ImportFile(Path.cwd() / self._source, str(self._source))
+
+    def _sample(self, source: ImportFile, known: Collection[str]) -> InputSample[ProductionRequest]:
+        """Read the source through; keep what is neither an example nor was rejected."""
+        is_all = self._most is None
+        most, chars = (
+            (sys.maxsize, MAX_ALL) if is_all else (max(self._most or 0, MAX_KEPT), MAX_CHARS)
+        )
+        sample: InputSample[ProductionRequest] = InputSample(most, chars)
+        has_verdicts = False
+        for request in source.rows():
+            has_verdicts = has_verdicts or bool(request.verdicts)
+            try:
+                example = self._example(request)
+            except ConfigError as error:
+                if not request.is_converted:
+                    raise
+                if not self.left_out[_NO_EXAMPLE]:
+                    self.notes.append(f"{error.where}: {error.message}")
+                self.left_out[_NO_EXAMPLE] += 1
+                continue
+            key = example.input_key
+            if key in known:
+                self.left_out["an example already"] += 1
+            elif key in self._rejected:
+                self.left_out["rejected before"] += 1
+            else:
+                size = len(key) + len(request.output)
+                sample.add(key, users_say(example.messages), request, size)
+        if has_verdicts or source.criteria:
+            self.fidelity = self._compared(source.criteria)
+        return sample
+
+    def _compared(self, criteria: Sequence[Any]) -> Fidelity | None:
+        """Grade the recorded outputs again, by the graders of the source if it has some."""
+        rules, why_not, policy = list(self.bar.rules.graders), {}, []
+        if criteria:
+            rules = []
+            for criterion in criteria:
+                try:
+                    rule, text = openai_evals.converted(criterion)
+                except RequestShapeError as error:
+                    why_not[openai_evals.name_of(criterion)] = str(error)
+                else:
+                    rules.append(rule)
+                    policy.append(text)
+        count = FidelityCount(rules, why_not)
+        for request in self._opened().rows():
+            if request.verdicts and request.output:
+                with suppress(ConfigError):  # it was counted
+                    example = self._parsed(request, self._as_it_stands(request))
+                    count.add(example, request.output, request.verdicts)
+        return count.result("\n\n".join(policy))
+
+    def _note(self, source: ImportFile, items: Sequence[ReviewItem]) -> None:
+        """Say what was read, what of it was left out, and of which a key may be a part."""
+        self.left_out = +self.left_out  # what was never counted is no reason
+        form = " and ".join(sorted(source.formats)) or "nothing"
+        self.notes.append(f"{self._source}: {plural(source.read, 'row')} of {form}")
+        if self.left_out:
+            reasons = "; ".join(f"{count} ({why})" for why, count in self.left_out.most_common())
+            self.notes.append(f"left out: {reasons}")
+        if with_keys := sum(has_key(_all_text(item)) for item in items):
+            self.notes.append(
+                f"{with_keys} of {len(items)} have something in them that looks like a key or a "
+                "password: what is accepted is committed"
+            )
+
+    def add_unreviewed(self, items: Sequence[ReviewItem], *, is_rehearsal: bool = False) -> int:
+        """Append what can be an example as it stands, reviewed by nobody; return how many.
+
+        What is left out joins `left_out`: an answer is not known or can't be the agreed one, or
+        something in it looks like a key, which nobody would see before it is kept.
+
+        Raises:
+            ConflictError: The file is locked.
+            DiskError: The disk refused.
+        """
+        _, day = self.reviewer.stamp()
+        added: list[tuple[str, dict[str, Any]]] = []
+        for item in items:
+            if why := self._why_not(item):
+                self.left_out[why] += 1
+                continue
+            content = self._with_id(self._as_it_stands(_request(item)), day)
+            added.append((item.example.input_key, content))
+        if added and not is_rehearsal:
+            files.create(self._path, b"", root=self.root)
+            self.change(
+                self._path,
+                lambda data: self._all_appended(data, added),
+                lost="inputs were added to",
+            )
+        return len(added)
+
+    def _why_not(self, item: ReviewItem) -> str:
+        """Say why a request can't be an example as it stands; "" if it can."""
+        request, agreed = _request(item), item.example.reference
+        if not (agreed or request.output):
+            return "no answer is known"
+        if request.mark and not agreed:
+            return f"its answer is {request.mark}"
+        if has_key(_all_text(item)):
+            return "something in it looks like a key or a password"
+        try:
+            example = self._parsed(request, self._as_it_stands(request))
+        except ConfigError:
+            return "its answer can't be an agreed one"
+        if self.bar.grading.reference_problem(example):
+            return "its answer can't pass the task's graders"
+        return ""
+
+    def _all_appended(self, data: bytes, added: Sequence[tuple[str, dict[str, Any]]]) -> bytes:
+        for key, content in added:
+            data = self._appended(data, content, key) or data
+        return data
 
     def problem(self, item: ReviewItem, reference: str) -> str:
         """Say why `reference` can't be the agreed answer; "" if it can."""
@@ -80,21 +230,27 @@ class Requests(ReviewSource):
     def keep(self, item: ReviewItem, reference: str) -> None:
         """Append the example."""
         request, (at, day) = _request(item), self.reviewer.stamp()
-        content = request.example(reference, self._item_key(request))
-        said: dict[str, Any] = {
-            key: content.pop(key) for key in ("tags", "meta", "group") if key in content
-        }
-        if tags := list(dict.fromkeys([*(said.get("tags") or []), *item.tags])):
-            said["tags"] = tags
-        made = self._new_id(day)
-        content |= {"id": made, **said, "reviewed_by": self.reviewer.name, "reviewed_at": at}
-        self._ids.add(made)
+        content = self._with_id(request.example(reference, self._item_key(request)), day, item.tags)
+        content |= {"reviewed_by": self.reviewer.name, "reviewed_at": at}
         files.create(self._path, b"", root=self.root)
         self.change(
             self._path,
             lambda data: self._appended(data, content, item.example.input_key),
             lost="this input was added to",
         )
+
+    def _with_id(
+        self, content: dict[str, Any], day: str, tags: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Give an example an ID, and its tags, behind what it is about."""
+        said: dict[str, Any] = {
+            key: content.pop(key) for key in ("tags", "meta", "group") if key in content
+        }
+        if every := list(dict.fromkeys([*(said.get("tags") or []), *tags])):
+            said["tags"] = every
+        made = self._new_id(day)
+        self._ids.add(made)
+        return {**content, "id": made, **said}
 
     def reject(self, item: ReviewItem) -> None:
         """Remember the input."""
@@ -126,14 +282,23 @@ class Requests(ReviewSource):
             there, root=self.root, item=self.item, check=self.bar.grading.reference_problem
         )
 
-    def _read(self, source: Path) -> list[ProductionRequest]:
-        path = Path.cwd() / source
-        hint = "--from names a JSONL file of requests"
-        snapshot = files.read(path, root=Path(path.anchor), hint=hint, max_bytes=MAX_BYTES)
-        return read_requests(snapshot.data, str(source))
+    def _example(self, request: ProductionRequest, reference: str = "") -> Example:
+        """Return the example that a request would be; its input is what counts without a reference.
 
-    def _example(self, request: ProductionRequest, reference: str) -> Example:
-        content = request.example(reference, self._item_key(request))
+        Raises:
+            ConfigError: It can't be one.
+        """
+        reference = reference or request.output or _NO_ANSWER
+        return self._parsed(request, request.example(reference, self._item_key(request)))
+
+    def _as_it_stands(self, request: ProductionRequest) -> dict[str, Any]:
+        """Return an example with the answer that the source has: the agreed one, or the output."""
+        agreed = self._agreed(request)
+        if agreed and "item" in request.content:  # several may be agreed on
+            return dict(request.content)
+        return request.example(agreed or request.output, self._item_key(request))
+
+    def _parsed(self, request: ProductionRequest, content: Mapping[str, Any]) -> Example:
         text = json.dumps(content, ensure_ascii=False)
         try:
             return parse_line(text, request.place, request.place, self.item)
@@ -141,10 +306,19 @@ class Requests(ReviewSource):
             raise ConfigError(error.message, hint=error.hint, where=request.place) from None
 
     def _item(self, request: ProductionRequest, example: Example) -> ReviewItem:
-        agreed = request.content.get("item", {}).get(self._item_key(request), "")
-        text = agreed if isinstance(agreed, str) else json.dumps(agreed, ensure_ascii=False)
-        asked = replace(example, reference=text)
-        return ReviewItem(asked, request.output, request.mark, home=request)
+        asked = replace(example, reference=self._agreed(request))
+        reason = request.mark
+        item = ReviewItem(asked, request.output, reason, home=request)
+        if has_key(_all_text(item)):
+            item.reason = "; ".join(filter(None, [reason, "something in it looks like a key"]))
+        return item
+
+    def _agreed(self, request: ProductionRequest) -> str:
+        """Return what the source says is right; "" where it says nothing."""
+        if "item" not in request.content:
+            return request.agreed
+        agreed = request.content["item"].get(self._item_key(request)) or ""
+        return agreed if isinstance(agreed, str) else json.dumps(agreed, ensure_ascii=False)
 
     def _item_key(self, request: ProductionRequest) -> str:
         """Return the key that holds the reference of an evals item."""
@@ -164,3 +338,7 @@ class Requests(ReviewSource):
 def _request(item: ReviewItem) -> ProductionRequest:
     assert isinstance(item.home, ProductionRequest)  # noqa: S101  they come from `pending`
     return item.home
+
+
+def _all_text(item: ReviewItem) -> str:
+    return json.dumps([_request(item).content, item.output], ensure_ascii=False)

@@ -1,0 +1,111 @@
+"""Grades recorded outputs again, and counts how often the verdict is the recorded one."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+
+from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.graders import graders
+from fftdeploy.evaluation.graders.graders import Grading
+from fftdeploy.policy.grader_rules import GraderRules
+
+MAX_PLACES = 5
+"""Disagreements that are named, of each grader."""
+
+ALL = "all graders"
+
+
+@dataclass(frozen=True, slots=True)
+class GraderFidelity:
+    """How often one grader says again what was recorded."""
+
+    name: str
+    compared: int
+    agreed: int
+    differs_at: tuple[str, ...]
+    """Places of the first rows where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How often verdicts agree, grader by grader."""
+
+    graders: tuple[GraderFidelity, ...]
+    not_converted: Mapping[str, str]
+    """Recorded graders that have no counterpart here, and why."""
+    policy: str
+    """The converted graders as the policy has them; "" where those of the gate were taken."""
+
+
+@dataclass(slots=True)
+class _Count:
+    compared: int = 0
+    agreed: int = 0
+    differs_at: list[str] = field(default_factory=list)
+
+    def add(self, place: str, *, is_same: bool) -> None:
+        self.compared += 1
+        self.agreed += is_same
+        if not is_same and len(self.differs_at) < MAX_PLACES:
+            self.differs_at.append(place)
+
+
+class FidelityCount:
+    """Counts, row by row, how the verdicts of graders compare with recorded ones."""
+
+    def __init__(self, rules: Sequence[GraderRules], why_not: Mapping[str, str]) -> None:
+        """Take the graders; `why_not` says of others why they are not among them."""
+        self.why_not = dict(why_not)
+        self._gradings: dict[str, Grading] = {}
+        for rule in rules:
+            try:
+                self._gradings[rule.name] = graders.build((rule,))
+            except ConfigError as error:  # a package is not installed
+                self.why_not[rule.name] = error.message
+        self._counts: dict[str, _Count] = {}
+
+    def add(self, example: Example, output: str, verdicts: Mapping[str, bool]) -> None:
+        """Compare the verdicts about one output, by the names of the graders.
+
+        Where no name is known here, the verdict of all there are stands against all recorded.
+        """
+        if not verdicts:
+            return
+        known = self._gradings.keys() & verdicts.keys()
+        for name in known:
+            self._count(name, example, output, [self._gradings[name]], verdicts[name])
+        if not known and self._gradings and not self.why_not:
+            everyone = list(self._gradings.values())
+            self._count(ALL, example, output, everyone, all(verdicts.values()))
+            return
+        for name in verdicts.keys() - known:
+            self.why_not.setdefault(name, "no grader here has its name")
+
+    def result(self, policy: str) -> Fidelity | None:
+        """Return what was counted; None where nothing was recorded."""
+        if not self._counts and not self.why_not:
+            return None
+        counted = (
+            GraderFidelity(name, count.compared, count.agreed, tuple(count.differs_at))
+            for name, count in sorted(self._counts.items())
+        )
+        return Fidelity(tuple(counted), dict(sorted(self.why_not.items())), policy)
+
+    def _count(
+        self, name: str, example: Example, output: str, by: Iterable[Grading], recorded: bool
+    ) -> None:
+        passed = all(_passes(grading, example, output) for grading in by)
+        self._counts.setdefault(name, _Count()).add(example.place, is_same=passed == recorded)
+
+
+def _passes(grading: Grading, example: Example, output: str) -> bool:
+    grade = grading.grade(output, example)
+    if isawaitable(grade):
+
+        async def awaited() -> bool:
+            return (await grade).passed
+
+        return asyncio.run(awaited())
+    return grade.passed

@@ -1,0 +1,93 @@
+"""Reads what LiteLLM logs of each request: its standard payload, and rows of its proxy's spend log.
+
+Source: `StandardLoggingPayload` in `litellm/types/utils.py` of LiteLLM 1.108.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fftdeploy.evaluation.examples.chat_messages import MESSAGE_KEYS
+from fftdeploy.evaluation.examples.production import (
+    ProductionRequest,
+    RequestShapeError,
+    as_objects,
+    logged,
+)
+from fftdeploy.formats import strict_json
+
+NAME = "LiteLLM's log"
+_CHATS = frozenset({"completion", "acompletion", "responses", "aresponses"})
+_REDACTED = "redacted-by-litellm"
+_WRAPPED = "standard_logging_object"
+_ASKED = ("messages", "input")
+
+
+def is_one(value: Mapping[str, Any]) -> bool:
+    """Whether an object is what LiteLLM logs of a request."""
+    if isinstance(value.get(_WRAPPED), dict):
+        return True
+    return isinstance(value.get("call_type"), str) and "messages" in value
+
+
+def parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the one request of an object."""
+    yield value[_WRAPPED] if isinstance(value.get(_WRAPPED), dict) else value
+
+
+def request(part: Mapping[str, Any], place: str) -> ProductionRequest:
+    """Read one request.
+
+    Raises:
+        RequestShapeError: It failed, is no chat, or its texts were not logged.
+    """
+    if str(part.get("call_type")) not in _CHATS:
+        raise RequestShapeError("no chat: embeddings, images and the like")
+    if part.get("status") == "failure":
+        raise RequestShapeError("the request failed")
+    asked = dict(_asked(part))
+    if _REDACTED in strict_json.dumps([asked, part.get("response")]):
+        raise RequestShapeError("its texts were redacted when it was logged")
+    settings = part.get("model_parameters")
+    if isinstance(settings, dict):
+        asked = {"tools": settings.get("tools"), **asked}
+    return logged({"request": asked, "response": _answer(part.get("response"))}, place, {})
+
+
+def _asked(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what was asked; the spend log may have it only as the proxy received it."""
+    messages = part.get("messages")
+    if isinstance(messages, str) and messages.startswith("["):
+        messages = _read(messages)
+    if isinstance(messages, str) and messages:
+        return {"messages": [{"role": "user", "content": messages}]}
+    if messages:
+        turns = as_objects(messages, "'messages'")
+        return {"messages": [{k: turn[k] for k in MESSAGE_KEYS if k in turn} for turn in turns]}
+    received = _read(part.get("proxy_server_request"))
+    if isinstance(received, dict) and any(received.get(key) for key in _ASKED):
+        return received
+    raise RequestShapeError("its texts were not logged")
+
+
+def _answer(response: Any) -> Any:
+    """Return an answer as the API gives it, from the text alone or from JSON in a text too."""
+    found = _read(response)
+    if isinstance(found, str) and found:
+        return _chat({"choices": [{"message": {"role": "assistant", "content": found}}]})
+    if isinstance(found, dict) and "choices" in found:
+        return _chat(found)
+    return found
+
+
+def _chat(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**body, "object": "chat.completion"}  # a stream's last piece says otherwise
+
+
+def _read(value: Any) -> Any:
+    """Read JSON that is in a text; return anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return strict_json.loads(value)
+    except strict_json.StrictError:
+        return value
