@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -46,8 +47,9 @@ def requests(*values: Any) -> None:
 
 
 def read_requests(data: bytes, name: str) -> list[ProductionRequest]:
-    Path(name).write_bytes(data)
-    return list(ImportFile(Path(name).absolute(), name).rows())
+    with TemporaryDirectory() as folder:
+        Path(folder, name).write_bytes(data)
+        return list(ImportFile(Path(folder, name), name).rows())
 
 
 def after() -> bytes:
