@@ -30,12 +30,15 @@ _WORDS = {"ready": "ready", "not-ready": "not ready", "unverified": "unknown", "
 
 
 class Names:
-    """What the models on one screen are called there."""
+    """What the models on one screen are called there: by their IDs, where there are none."""
 
     def __init__(self, models: Iterable[str]) -> None:
         from fftdeploy.model_ids.short_names import shown_names
 
         self._shown = shown_names(dict.fromkeys(models))
+
+    def __bool__(self) -> bool:
+        return bool(self._shown)
 
     def model(self, model: str) -> str:
         """Return the name of a model."""

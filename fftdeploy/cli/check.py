@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fftdeploy.cli.app import command
+from fftdeploy.cli.cells import Wide
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import FftdeployError, UsageError
@@ -56,6 +57,7 @@ def check(
         Path | None,
         typer.Option("--comment", help="With --base: write a comment in Markdown.", metavar="FILE"),
     ] = None,
+    wide: Wide = False,
 ) -> Report:
     """Check both files, their history, and that what is live works.
 
@@ -82,7 +84,7 @@ def check(
     if comment is not None and base is None:
         raise UsageError("--comment goes with --base", hint="fftdeploy check --base origin/main")
     try:
-        end = report(checking.run(session, options))
+        end = report(session, checking.run(session, options), wide=wide)
     except FftdeployError as error:
         write_comment(session, comment, error)
         raise

@@ -1,11 +1,13 @@
 """Shows a check to a person, and to a pull request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fftdeploy import files
 from fftdeploy.api.readiness import Shutdown
+from fftdeploy.cli.cells import Names
+from fftdeploy.cli.findings_view import about_targets, hint_lines, names_in
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.check import Checked, CheckedFile, ProposedChange
 from fftdeploy.errors import FftdeployError, Outcome
@@ -29,16 +31,29 @@ def write_comment(session: Session, path: Path | None, end: Report | FftdeployEr
         files.put(Path.cwd() / path, text.encode())
 
 
-def report(result: Checked) -> Report:
+def report(session: Session, result: Checked, *, wide: bool) -> Report:
     """Show what was found, what is changed first, and have a comment say the same."""
-    table = (*_findings_table(result), *_counts(result))
+    is_short = session.output.at_terminal and not wide
+    if is_short:
+        names = names_in(session.workspace.deployments)
+        about = about_targets(result.findings, names, session.place)
+        table = (*about, *_counts(result), *hint_lines(result.findings))
+    else:
+        names = None
+        table = (*_findings_table(result), *_counts(result))
     if result.base is None:
         return Report(result.outcome, result, table, result.findings)
-    changes: tuple[Block, ...] = _changes(result)
-    for other in result.elsewhere or ():
-        changes += (line(Cell(other.file, "strong")), *_changes(other))
-    said = tuple(_told(result, changes))
+    said = tuple(_told(result, _all_changes(result)))
+    changes = _all_changes(result, names)
     return Report(result.outcome, result, (*changes, *table), result.findings, comment=said)
+
+
+def _all_changes(result: Checked, names: Names | None = None) -> tuple[Block, ...]:
+    """Show what changes in each file; in few columns where `names` says how models are called."""
+    changes = _changes(result, result.findings, names)
+    for other in result.elsewhere or ():
+        changes += (line(Cell(other.file, "strong")), *_changes(other, result.findings, names))
+    return changes
 
 
 def _findings_table(result: Checked) -> Iterator[Block]:
@@ -74,29 +89,54 @@ def _unverified(result: Checked) -> str:
     return "no model was asked about" + ("" if because == "--offline" else f": {because}")
 
 
-def _changes(result: Checked | CheckedFile) -> tuple[Block, ...]:
+def _changes(
+    result: Checked | CheckedFile, found: Sequence[Finding], names: Names | None
+) -> tuple[Block, ...]:
     assert result.base is not None  # noqa: S101 - asked only of what was compared
     against = f"{result.base.ref} ({result.base.commit[:12]})"
     if not result.changes:
         return (line(f"no target differs from {against}"),)
-    columns = ("target", "change", "what", "was", "becomes", "evidence")
+    if names is not None:
+        told = {(one.subject, one.message) for one in found}
+        rows = tuple(_short_row(change, names, told) for change in result.changes)
+        table = Table(("target", "change", "model", "what"), rows, "wrapped")
+    else:
+        columns = ("target", "change", "what", "was", "becomes", "evidence")
+        table = Table(columns, tuple(map(_row, result.changes)))
+    return (line(f"changes against {against}:"), table)
+
+
+def _short_row(
+    made: ProposedChange, names: Names, told: Collection[tuple[str, str]]
+) -> tuple[Cell, ...]:
+    """Show one change; what a finding below says too is left to that."""
+    release, before = made.change.release, made.change.before
+    becomes = f"→ {names.bundle(release.bundle)}" if release else ""
+    was = names.text(str(before)) if before else ""
+    message = "" if (made.target, made.message) in told else names.text(made.message)
     return (
-        line(f"changes against {against}:"),
-        Table(columns, tuple(_row(change) for change in result.changes)),
+        Cell(made.target),
+        Cell(made.kind, "bad" if made.is_wrong else "strong"),
+        Cell(f"{was} {becomes}".strip()),
+        Cell("; ".join(filter(None, (message, _evidence_words(made))))),
     )
 
 
 def _row(made: ProposedChange) -> tuple[Cell, ...]:
-    release, before, stored = made.change.release, made.change.before, made.stored
-    seen = _SEEN.get(made.standing or "", made.standing)
+    release, before = made.change.release, made.change.before
     return (
         Cell(made.target),
         Cell(made.kind, "bad" if made.is_wrong else "strong"),
         Cell(made.message),
         Cell(str(before) if before else ""),
         Cell(str(release.bundle) if release else ""),
-        Cell(f"{stored.short} {made.ruling}, {seen}" if stored else ""),
+        Cell(_evidence_words(made)),
     )
+
+
+def _evidence_words(made: ProposedChange) -> str:
+    seen = _SEEN.get(made.standing or "", made.standing)
+    return f"{made.stored.short} {made.ruling}, {seen}" if made.stored else ""
 
 
 def _told(result: Checked, changes: Sequence[Block]) -> Iterator[Block]:

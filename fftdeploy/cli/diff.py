@@ -1,12 +1,14 @@
 """Diff: its flags, and what a person reads: what happened, what differs, the prompt by the word."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fftdeploy.cli.app import command
+from fftdeploy.cli.cells import Names, Wide
 from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
 from fftdeploy.names import plural
@@ -21,6 +23,7 @@ _BAD = frozenset({"unexplained", "removed-release", "removed-target"})
 _UNFOLDED = 40
 """Lines of a prompt's diff that Markdown shows without being asked."""
 _LONG_VALUE = 200
+_DATE_SOURCE = re.compile(r", (table of|model|base model)[^)]*\)")
 _SHOWN_AS = {"runway": "shuts down"}
 """Rows that a person reads by another name than JSON has."""
 
@@ -44,6 +47,7 @@ def diff(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 12 where they differ.")
     ] = False,
+    wide: Wide = False,
 ) -> Report:
     """Compare environments, targets or git refs by what is live; always offline.
 
@@ -56,33 +60,45 @@ def diff(
     """
     from fftdeploy.commands.diff import DiffOptions, run
 
-    return report(run(session, DiffOptions(a, b, exit_code=exit_code)))
+    result = run(session, DiffOptions(a, b, exit_code=exit_code))
+    return report(result, is_short=session.output.at_terminal and not wide)
 
 
-def report(result: "Compared") -> Report:
+def report(result: "Compared", *, is_short: bool = False) -> Report:
     """Show the summary, and then each comparison that differs."""
-    body = tuple(_body(result))
-    return Report(result.outcome, result, body, comment=body)
+    comment = tuple(_body(result, Names(())))
+    body = tuple(_body(result, Names(_models(result)))) if is_short else comment
+    return Report(result.outcome, result, body, comment=comment)
 
 
-def _body(result: "Compared") -> Iterator[Block]:
-    title, what = _shown(result.a), "targets" if _is_history(result) else "pairs"
+def _models(result: "Compared") -> Iterator[str]:
+    """Yield each model that the comparison may name."""
+    for one in result.comparisons:
+        yield from (hold.model for hold in (*one.holds.before, *one.holds.after))
+        for side in filter(None, (one.before, one.after)):
+            yield side.live.model
+            yield from (way.bundle.model for way in (side.rollback, side.release) if way)
+
+
+def _body(result: "Compared", names: Names) -> Iterator[Block]:
+    title = _shown(result.a)
+    noun = "target" if _is_history(result) else "pair"
     if _is_history(result) or result.b.name is not None:  # a task is one word
         title = f"{title} -> {_shown(result.b)}"
     if not result.differing:
         yield line(f"{title}: ", Cell("no difference", "good"))
     else:
         verb = "differs" if result.differing == 1 else "differ"
-        yield line(f"{title}: {result.differing} of {result.compared} {what} {verb}")
+        yield line(f"{title}: {result.differing} of {plural(result.compared, noun)} {verb}")
     for one in result.comparisons:
         if one.differs:
             yield line("")
-            yield from _comparison(result, one)
+            yield from _comparison(result, one, names)
     same = [one for one in result.comparisons if not one.differs]
     if same and result.differing:
         yield line("")
     for one in same:
-        live = one.after.live if one.after else None
+        live = names.text(str(one.after.live)) if one.after else None
         yield line(f"{_heading(result, one)}: the same, {live}")
 
 
@@ -110,20 +126,33 @@ def _heading(result: "Compared", one: "ComparedTarget") -> str:
     return one.targets[0] if _is_history(result) else " -> ".join(one.targets)
 
 
-def _comparison(result: "Compared", one: "ComparedTarget") -> Iterator[Block]:
+def _comparison(result: "Compared", one: "ComparedTarget", names: Names) -> Iterator[Block]:
     yield line(Cell(_heading(result, one), "strong"))
     for change in one.changes:
-        yield line(
-            "  ", Cell(f"{change.kind}: ", "bad" if change.kind in _BAD else ""), change.message
-        )
+        tone: Tone = "bad" if change.kind in _BAD else ""
+        yield line("  ", Cell(f"{change.kind}: ", tone), names.text(change.message))
     yield from _evidence(one)
     cells = tuple(
-        (Cell(_SHOWN_AS.get(name, name), "dim"), Cell(old), Cell(new))
+        (Cell(_SHOWN_AS.get(name, name), "dim"), _side(old, names), _side(new, names))
         for name, old, new in one.rows
+        if not _is_in_names(one, name, names)
     )
-    yield Table(("", *_columns(result, one)), cells)
-    yield from _holds(result, one)
+    yield Table(("", *_columns(result, one)), cells, "wrapped")
+    yield from _holds(result, one, names)
     yield from _profile(one)
+
+
+def _side(said: str, names: Names) -> Cell:
+    """Say one side; where there is no room, not where a date comes from."""
+    text = names.text(said)
+    return Cell(text, brief=_DATE_SOURCE.sub(")", text) if names else "")
+
+
+def _is_in_names(one: "ComparedTarget", name: str, names: Names) -> bool:
+    """Tell whether a row says what the names of both models have said."""
+    sides = [side for side in (one.before, one.after) if side]
+    shown = [names.model(side.live.model) for side in sides]
+    return name == "suffix" and shown == [side.tuned and side.tuned.suffix for side in sides]
 
 
 def _evidence(one: "ComparedTarget") -> Iterator[Block]:
@@ -137,13 +166,13 @@ def _evidence(one: "ComparedTarget") -> Iterator[Block]:
         yield line("  ", Cell(warning, "warn"))
 
 
-def _holds(result: "Compared", one: "ComparedTarget") -> Iterator[Block]:
+def _holds(result: "Compared", one: "ComparedTarget", names: Names) -> Iterator[Block]:
     before, after = _columns(result, one)
     first, second = (f"on hold in {before} only", f"on hold in {after} only")
     if _is_history(result):
         first, second = "off hold", "on hold"
-    yield from (line(f"  {first}: {_hold(hold)}") for hold in one.holds.before)
-    yield from (line(f"  {second}: {_hold(hold)}") for hold in one.holds.after)
+    yield from (line(f"  {first}: {names.text(_hold(hold))}") for hold in one.holds.before)
+    yield from (line(f"  {second}: {names.text(_hold(hold))}") for hold in one.holds.after)
 
 
 def _hold(hold: "Hold") -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fftdeploy.cli.app import command
+from fftdeploy.cli.cells import Names, Wide
 from fftdeploy.cli.session import Session
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
@@ -26,6 +27,7 @@ def scan(
             help="Files and folders; default: the repository of the file.", metavar="PATH"
         ),
     ] = None,
+    wide: Wide = False,
 ) -> Report:
     """Find model IDs that are written elsewhere than in the file.
 
@@ -37,12 +39,17 @@ def scan(
     from fftdeploy.commands.scan import ScanOptions, run
 
     result = run(session, ScanOptions(paths or ()))
-    body = tuple(_body(result, is_annotated=session.output.form == "github"))
+    is_short = session.output.at_terminal and not wide
+    body = tuple(_body(result, is_short=is_short, is_annotated=session.output.form == "github"))
     return Report(result.outcome, result, body, result.findings)
 
 
-def _body(result: "Scanned", *, is_annotated: bool) -> Iterator[Block]:
-    if result.findings:
+def _body(result: "Scanned", *, is_short: bool, is_annotated: bool) -> Iterator[Block]:
+    if is_short:
+        from fftdeploy.cli.findings_view import by_place
+
+        yield from by_place(result.findings, Names(_written(result)))
+    elif result.findings:
         rows = tuple(
             (
                 Cell(finding.severity, "bad" if finding.severity == "error" else "warn"),
@@ -59,4 +66,13 @@ def _body(result: "Scanned", *, is_annotated: bool) -> Iterator[Block]:
     if is_annotated and result.errors > _MOST_ANNOTATIONS:
         yield line(f"{result.errors - _MOST_ANNOTATIONS} of these have no annotation")
     size = f"{plural(result.files, 'file')}, {result.bytes / 1e6:.1f} MB"
-    yield line(f"{size}: {result.errors:,} model IDs written down")
+    yield line(f"{size}: {plural(result.errors, 'model ID')} written down")
+    if is_short:
+        from fftdeploy.cli.findings_view import hint_lines
+
+        yield from hint_lines(result.findings)
+
+
+def _written(result: "Scanned") -> Iterator[str]:
+    """Yield the IDs that were found, with which their findings begin."""
+    return (one.message.partition(" ")[0] for one in result.findings if one.severity == "error")

@@ -213,12 +213,14 @@ def _cards(columns: tuple[str, ...], rows: list[list[Cell]], width: int) -> Iter
 
 
 def _card(columns: tuple[str, ...], row: list[Cell], width: int | None) -> Iterator[list[Piece]]:
-    """Yield the first cell of a row as a heading, the others below it by name."""
-    label = max(map(len, columns[1:]), default=0)
-    is_number = row[0].text.isdecimal() and len(row[0].text) < _ID_DIGITS
-    number = f"{columns[0]} " if is_number else ""
-    yield [(number + row[0].text, _HEADER)]
-    for column, cell in zip(columns[1:], row[1:], strict=True):
+    """Yield the first cell of a row as a heading, with a mark before it; the others by name."""
+    first = 1 if len(row[0].text) == len("✓") and not columns[0] else 0
+    label = max(map(len, columns[first + 1 :]), default=0)
+    title = row[first].text
+    is_number = title.isdecimal() and len(title) < _ID_DIGITS
+    named = columns[0] if is_number else row[0].text if first else ""
+    yield [(f"{named} {title}".lstrip(), _HEADER)]
+    for column, cell in zip(columns[first + 1 :], row[first + 1 :], strict=True):
         if cell.text:
             name = f"  {column:<{label}}  "
             pieces = [(name, _STYLES["dim"]), (cell.text, _STYLES[cell.tone])]

@@ -176,7 +176,7 @@ def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     if days < asked:
         ends = f"shuts down in {plural(days, 'day')}" if days > 0 else "has reached its last day"
         message = f"the live model {ends} ({shutdown.date}, {shutdown.source})"
-        yield about(facts, target, "runway", message, hint="promote a successor")
+        yield about(facts, target, "runway", message, hint=f"fftdeploy promote {target} --model ID")
 
 
 def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -282,7 +282,7 @@ def _evidence_finding(
 def _lack_of_evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     newest = target.newest
     if facts.policy.gate(target.task) is None:
-        message = f"{target} is protected, and task {target.task!r} has no gate: --why is enough"
+        message = "protected, and the task has no gate: --why is enough"
         yield about(facts, target, "no-gate", message)
     elif (
         newest

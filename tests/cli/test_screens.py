@@ -1,12 +1,13 @@
 """The screens people live in, whole: as a terminal of some width shows them."""
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import pytest
-from command_line import PROGRAM, Command
+from command_line import PROGRAM, Command, git
 from scenes import (
     COLD,
     GHOST,
@@ -246,6 +247,144 @@ def test_a_history_of_twelve_is_a_screen(api: Sandbox) -> None:
         "TARGET             MODEL      RELEASE  SINCE",
         "triage/production  triage-v8  6        2026-10-18 08:30Z",
     ]
+
+
+def wrong() -> None:
+    """Write what is wrong in several ways, and a program that names two of the models."""
+    write(
+        past("triage/production", V8, V9).replace(f'model = "{V9}"', f'model = "{GHOST}"', 1),
+        past("tone/staging", SOON),
+        past("tone/production", RETIRED),
+        policy=POLICY,
+    )
+    Path("app.py").write_text(f'M = "{V8}"\nN = "{RETIRED}"\n')
+    git("add", ".")
+
+
+def test_each_finding_of_a_check_is_a_line(api: Sandbox) -> None:
+    wrong()
+
+    assert shown(api, 80, "check") == [
+        API,
+        "   ABOUT              AT       FINDING",
+        "✗  triage/production  line 4   hand edit: triage-ghost is live, release 2 says",
+        "                               triage-v9",
+        "✗  tone/staging       line 10  the live model is dead: this key cannot use it:",
+        "                               deleted, retired, or another project",
+        "✗  tone/production    line 16  the live model is dead: OpenAI has retired it and",
+        "                               no longer serves it",
+        "!  tone               line 10  the policy has no [tasks.tone]: nobody owns it",
+        "!  2 targets                   there is no release to go back to",
+        "!  tone/staging       line 10  triage-soon was not live in tone/dev",
+        "!  tone/production    line 16  triage-v5 was not live in tone/staging",
+        "!  tone/production    line 16  the live model has reached its last day",
+        f"                               (2026-10-23, table of {AS_OF} (fine-tunes))",
+        "3 targets checked, 3 errors, 6 notices",
+        'hint: fftdeploy adopt triage/production --why "TEXT", or undo the edit',
+        "hint: fftdeploy rollback tone/staging",
+        "hint: fftdeploy rollback tone/production",
+        "hint: fftdeploy promote tone/production --model ID",
+    ]
+    assert shown(api, 120, "check")[2] == (
+        "✗  triage/production  line 4   hand edit: triage-ghost is live, release 2 says triage-v9"
+    )
+    assert shown(api, 40, "check")[1:6] == [
+        "✗ triage/production",
+        "  at       line 4",
+        "  finding  hand edit: triage-ghost is",
+        "           live, release 2 says",
+        "           triage-v9",
+    ]
+
+
+def test_each_id_that_is_written_down_is_a_line(api: Sandbox) -> None:
+    wrong()
+
+    assert shown(api, 80, "scan") == [
+        "   PLACE     FINDING",
+        "✗  app.py:1  triage-v8 is released in triage/production",
+        "✗  app.py:2  triage-v5 is live in tone/production",
+        "1 file, 0.0 MB: 2 model IDs written down",
+        'hint: fftdeploy.resolve("triage/production")',
+        'hint: fftdeploy.resolve("tone/production")',
+    ]
+
+
+def test_what_a_change_does_is_said_once(api: Sandbox) -> None:
+    write(past("triage/staging", V8, V9), past("triage/production", V7, V8), policy=POLICY)
+    git("add", ".")
+    git("commit", "-qm", "before")
+    head = git("rev-parse", "HEAD")[:12]
+    write(
+        past("triage/staging", V8, V9, V10),
+        past("triage/production", V7, V8).replace(f'model = "{V8}"', f'model = "{V9}"', 1),
+    )
+
+    assert shown(api, 80, "check", "--offline", "--base", "HEAD")[:7] == [
+        f"changes against HEAD ({head}):",
+        "TARGET             CHANGE       MODEL                   WHAT",
+        "triage/staging     promote      triage-v9 → triage-v10  release 3, by its ID",
+        "triage/production  unexplained",
+        "   ABOUT              AT       FINDING",
+        "✗  triage/staging     line 6   triage-v10 was not live in triage/dev",
+        "✗  triage/production  line 12  the lines say triage-v9 and no release does: a",
+    ]
+    assert shown(api, 80, "diff", "triage/staging", "triage/production") == [
+        "triage/staging -> triage/production: 1 of 1 pair differs",
+        "",
+        "triage/staging -> triage/production",
+        "            STAGING                           PRODUCTION",
+        "model       triage-v10                        triage-v9",
+        "tuned as    DeFg0                             CdEf9",
+        "release     3 of 2026-10-15 by ci, via model  hand edit after release 2",
+        "shuts down  in 54 days (2027-01-14)           in 54 days (2027-01-14)",
+        "rollback    release 2: triage-v9              release 2: triage-v8",
+    ]
+
+
+COMMANDS = ("status", "status --wide", "models", "history", "check", "scan", "diff tone")
+MADE_FOR: dict[str, tuple[int, str, dict[str, str]]] = {
+    "no-colour": (80, "utf-8", {"NO_COLOR": "1"}),
+    "dumb": (80, "utf-8", {"TERM": "dumb", "NO_COLOR": ""}),
+    "ascii": (80, "ascii", {"NO_COLOR": ""}),
+    "narrow": (40, "latin-1", {"NO_COLOR": "1"}),
+    "ci": (120, "utf-8", {"CI": "true", "GITLAB_CI": "true", "NO_COLOR": ""}),
+}
+
+
+@pytest.mark.parametrize("row", MADE_FOR)
+@pytest.mark.parametrize("words", COMMANDS)
+def test_no_screen_has_what_its_terminal_lacks(
+    monkeypatch: pytest.MonkeyPatch, words: str, row: str
+) -> None:
+    columns, encoding, more = MADE_FOR[row]
+    wrong()
+    for name, value in more.items():
+        monkeypatch.setenv(name, value)
+
+    _, text = screen(words.split(), columns, encoding=encoding)
+
+    has_color = os.environ["TERM"] != "dumb" and not more["NO_COLOR"]
+    assert ("\x1b[" in text) is has_color
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert not re.search(r"\x1b|\\u|\ufffd", plain)
+    assert encoding == "utf-8" or plain.isascii()
+    if "--wide" not in words:
+        long = [line for line in plain.splitlines() if len(line) > columns]
+        assert [line for line in long if not line.startswith(("API: ", "hint: "))] == []
+    ids = (V8, V9, RETIRED, GHOST, SOON)
+    assert all(plain.startswith(ids, found.start()) for found in re.finditer("ft:", plain))
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_off_a_terminal_nothing_is_shortened(command: Command, words: str) -> None:
+    wrong()
+
+    result = command(*words.split())
+
+    assert "\x1b" not in result.out + result.err
+    assert not re.search("[…✓]", result.out)
+    assert (V9 if words == "models" else RETIRED) in result.out
 
 
 def test_watch_shows_it_again_until_ctrl_c(repo: Path) -> None:

@@ -1,0 +1,76 @@
+"""Shows findings on a terminal: one line each, what several have in common once."""
+
+from collections.abc import Iterable, Iterator
+
+from fftdeploy.cli.cells import Names
+from fftdeploy.names import plural
+from fftdeploy.output.report import Block, Cell, Table, Tone, line
+from fftdeploy.planning.finding import Finding
+from fftdeploy.releases.deployments import Deployments, Target
+
+_MARKS: dict[str, tuple[str, Tone]] = {"error": ("✗", "bad"), "notice": ("!", "warn")}
+
+
+def names_in(known: Deployments) -> Names:
+    """Name the models of a deployments file."""
+    targets = known.targets.values()
+    return Names(model for one in targets for model in {one.model, *one.models, *_held(one)})
+
+
+def _held(target: Target) -> Iterator[str]:
+    return (hold.model for hold in target.holds)
+
+
+def about_targets(findings: Iterable[Finding], names: Names, file: str) -> Iterator[Block]:
+    """Show whom each finding is about and where that is written, in `file` by the line alone."""
+    kinds: dict[tuple[str, str, str], list[Finding]] = {}
+    for one in sorted(findings, key=lambda finding: finding.severity):
+        kinds.setdefault((one.severity, one.code, _message(one)), []).append(one)
+    rows = tuple(
+        (_mark(severity), *_whom_and_where(same, file), Cell(names.text(message)))
+        for (severity, _, message), same in kinds.items()
+    )
+    if rows:
+        yield Table(("", "about", "at", "finding"), rows, "wrapped")
+
+
+def by_place(findings: Iterable[Finding], names: Names) -> Iterator[Block]:
+    """Show where each finding is."""
+    rows = tuple(
+        (_mark(one.severity), Cell(_place(one)), Cell(names.text(one.message))) for one in findings
+    )
+    if rows:
+        yield Table(("", "place", "finding"), rows, "wrapped")
+
+
+def hint_lines(findings: Iterable[Finding]) -> Iterator[Block]:
+    """Say what to do, each thing once."""
+    for hint in dict.fromkeys(one.hint for one in findings if one.hint):
+        yield line(Cell("hint:", "hint"), f" {hint}")
+
+
+def _mark(severity: str) -> Cell:
+    return Cell(*_MARKS[severity])
+
+
+def _message(finding: Finding) -> str:
+    """Return what is said of the subject, which has a column of its own."""
+    return finding.message.removeprefix(f"{finding.subject} ")
+
+
+def _whom_and_where(same: list[Finding], file: str) -> tuple[Cell, Cell]:
+    if len(same) > 1:
+        return Cell(_counted(same)), Cell("")
+    one = same[0]
+    if one.path == file and one.line:
+        return Cell(one.subject), Cell(f"line {one.line}")
+    return Cell(one.subject), Cell("" if one.path == one.subject else _place(one))
+
+
+def _counted(same: list[Finding]) -> str:
+    noun = "target" if all("/" in one.subject for one in same) else "place"
+    return plural(len(same), noun)
+
+
+def _place(finding: Finding) -> str:
+    return f"{finding.path}:{finding.line}" if finding.line else finding.path
