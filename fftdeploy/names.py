@@ -101,4 +101,5 @@ def job_problem(job: str) -> str:
 
 def plural(count: int, noun: str) -> str:
     """Return a number with its noun, as in `1 example` and `1,250 examples`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count:,} {noun}{ending}"

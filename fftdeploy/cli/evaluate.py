@@ -8,7 +8,7 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.completion import complete_target
-from fftdeploy.cli.session import Session
+from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import OK
 from fftdeploy.output.report import Block, Cell, Report, line
 from fftdeploy.workspace import shown_path
@@ -56,6 +56,14 @@ def evaluate(
         bool, typer.Option("--fresh", help="Ask everything again; counts as another attempt.")
     ] = False,
     concurrency: Concurrency = 16,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="Have the provider's own queue answer, within a day."),
+    ] = False,
+    wait: Annotated[
+        str | None,
+        typer.Option("--wait", help="How long to wait for the batch: 10m, or 0; default: its end."),
+    ] = None,
 ) -> Report:
     """Compare a candidate with what is live, on the reviewed examples.
 
@@ -64,9 +72,10 @@ def evaluate(
       fftdeploy eval triage/production
       fftdeploy eval triage/production gpt-6-luna@triage-long --against live,base --max-usd 2
       fftdeploy eval triage/production live
+      fftdeploy eval triage/production --batch --wait 0
     """
     from fftdeploy.commands.evaluate import run
-    from fftdeploy.commands.evaluation import EvaluateOptions
+    from fftdeploy.commands.evaluate_options import EvaluateOptions
 
     options = EvaluateOptions(
         target,
@@ -78,6 +87,8 @@ def evaluate(
         training=training,
         fresh=fresh,
         concurrency=concurrency,
+        batch=batch,
+        wait_s=None if wait is None else parse_wait(wait),
     )
     result = run(session, options)
     following = _next(result, is_default=not options.candidates)

@@ -59,6 +59,8 @@ def notices(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
             f"{plural(training['exact'], 'example')} in the training file too, "
             f"{training['near']} more nearly so: a model does well on what it has seen"
         )
+    if batched := evidence.results.batched:
+        yield f"answered by a batch: {', '.join(batched)}; how long answers take was not measured"
     if evidence.attempt > 1:
         yield f"this is attempt {evidence.attempt} of this candidate on these examples"
     if evidence.used > _WORN:

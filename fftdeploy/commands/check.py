@@ -252,7 +252,8 @@ class _Check:
         base, options = proposal.base, self.options
 
         def evaluate(target: Target, candidate: Bundle) -> "Stored":
-            from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
+            from fftdeploy.commands.evaluate_options import EvaluateOptions
+            from fftdeploy.commands.evaluation import Evaluation
 
             name = str(target)
             again = EvaluateOptions(name, fresh=True, **options.within())

@@ -6,7 +6,8 @@ from typing import Literal
 from fftdeploy.commands.candidates import candidates_of
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door, several
-from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
+from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.evaluation import Evaluation
 from fftdeploy.commands.views import EvidenceID, TargetName
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome
 from fftdeploy.evaluation.arms import CANDIDATE

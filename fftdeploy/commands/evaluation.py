@@ -2,15 +2,17 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 
 from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Limits, Options, several
-from fftdeploy.errors import ConfigError, UsageError
+from fftdeploy.commands.door import several
+from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.narrator import Narrator
+from fftdeploy.errors import ConfigError, PolicyError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
 from fftdeploy.evaluation.evidence.evidence import (
     DEAD,
@@ -24,7 +26,6 @@ from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.finished_run import FinishedRun
 from fftdeploy.evaluation.running.run import Run
-from fftdeploy.evaluation.running.run_answers import Progress
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import (
     Estimate,
@@ -34,37 +35,15 @@ from fftdeploy.evaluation.running.spending import (
     guess,
     measured,
 )
-from fftdeploy.evaluation.running.throttle import CONCURRENCY
 from fftdeploy.names import plural
-from fftdeploy.output.words import cost_words, progress_words
+from fftdeploy.output.words import cost_words
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle
+from fftdeploy.times import short_duration
 from fftdeploy.workspace import Workspace
 
 _SAMPLED = 50
 """Examples from which the cost of all of them is estimated."""
-
-_REFRESH_S = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateOptions(Options, Limits):
-    """What may be said to `eval`."""
-
-    target: str = field(kw_only=False)
-    """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
-    candidates: str | Sequence[str] = field(default=(), kw_only=False)
-    """`MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
-    against: str | Sequence[str] = (LIVE,)
-    """Models beside the candidates: `live`, `base`, `MODEL[@PROFILE]`."""
-    repeats: int | None = None
-    """Answers to each example, at most 100; None for what the gate says."""
-    training: str | Path | None = None
-    """Training file: say which examples are in it too."""
-    fresh: bool = False
-    """Ask everything again; counts as another attempt."""
-    concurrency: int = CONCURRENCY
-    """Requests under way at a time, at most 500."""
 
 
 class Evaluation:
@@ -82,7 +61,7 @@ class Evaluation:
             UsageError: Nobody has planned for that target, or a number is out of range.
             ConfigError: Its task has no gate.
         """
-        _require_ranges(options)
+        options.require_ranges()
         workspace.require_planned(target)
         self.context = context
         self.workspace = workspace
@@ -95,7 +74,8 @@ class Evaluation:
     @property
     def reuse(self) -> timedelta:
         """How old an answer may be to be taken again: evidence is as old as its oldest answer."""
-        return min(run_log.MAX_AGE, self.rules.max_age / 2)
+        share = 1 if self.options.batch else 2  # those of a batch may be a day old as they come
+        return min(run_log.MAX_AGE, self.rules.max_age / share)
 
     def run(self, candidates: Sequence[Bundle]) -> list[Stored]:
         """Evaluate `candidates` together, and keep one piece of evidence about each.
@@ -109,6 +89,8 @@ class Evaluation:
         live = self._compared(candidates) if baseline.how != "none" else None
         asked = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
         arms = [self._as_proved(arm) for arm in asked]
+        if self.options.batch:
+            self._require_batch(arms)
         if (live or self.rules.mode == "threshold") and (few := self.bar.too_few(len(candidates))):
             self.context.console.note(f"note: {few}")
         run = self._run(arms)
@@ -126,7 +108,7 @@ class Evaluation:
             log_name=log.path.name,
             is_reusing=not self.options.fresh,
             max_age=self.reuse,
-            concurrency=None if log.resumed else self.options.concurrency,
+            concurrency=None if log.resumed or self.options.batch else self.options.concurrency,
         )
         return finished.write_evidence()
 
@@ -258,6 +240,34 @@ class Evaluation:
             arm, known_as=prover.known_as(question), limit_field=prover.limit_field(question)
         )
 
+    def _require_batch(self, arms: Sequence[Arm]) -> None:
+        """Refuse a batch that may outlast one of the models, or be too old when it is over."""
+        prover, window = self.context.prover(), timedelta(hours=24)
+        target = self.workspace.deployments.find(self.bar.target)
+        questions = {arm: self.workspace.question(target, arm.bundle) for arm in arms}
+        proved = prover.prove_all(questions.values())
+        for arm, question in questions.items():
+            if not (found := proved[question]).is_ready:
+                raise found.error()
+            if found.shutdown and found.shutdown.date <= (prover.now() + window).date():
+                raise PolicyError(
+                    f"{arm.name} ({arm.bundle.model}) shuts down on {found.shutdown.date} "
+                    f"({found.shutdown.source}), and a batch may take until then",
+                    hint="leave out --batch: the same evaluation is made at once",
+                    code="batch-window",
+                )
+        if self.rules.max_age < 2 * window:
+            raise PolicyError(
+                f"evidence may be {short_duration(self.rules.max_age)} old at most, and a batch "
+                "may take 24 h",
+                hint="leave out --batch, or allow max_age = '2d' or more in the gate",
+                code="batch-window",
+            )
+        if (p95 := self.rules.budgets.p95_latency_ms) is not None:
+            self.context.console.note(
+                f"warning: a batch measures no latency: the budget of {p95:g} ms can't be held"
+            )
+
     def _run(self, arms: Sequence[Arm]) -> Run:
         return Run(
             self.bar.task,
@@ -285,26 +295,16 @@ class Evaluation:
         return log
 
     def _ask(self, run: Run, log: RunLog) -> Results:
-        from fftdeploy.evaluation.running import online  # it brings in the HTTP client
-
         prices = self.workspace.policy.prices
         means = self._means(run)
         spending = self._spending(run, means)
         models, asked = plural(len(run.arms), "model"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
-        cost = cost_words(self._estimate(run, means), prices.on)
+        cost = cost_words(self._estimate(run, means), prices.on, is_batch=self.options.batch)
         self.context.console.note(f"{models} x {asked}{repeats}: at most {cost}")
+        ask = self._ask_batches if self.options.batch else self._ask_now
         try:
-            return online.evaluate(
-                run,
-                self.context.settings,
-                log,
-                spending,
-                concurrency=self.options.concurrency,
-                on_progress=_Narrator(self.context),
-                on_note=self._tell,
-                now=self.context.clock.now,
-            )
+            return ask(run, log, spending, Narrator(self.context))
         except Exception:
             raise
         except BaseException:  # a signal
@@ -312,11 +312,46 @@ class Evaluation:
             if run.kept:
                 kept = f"{run.kept:,} of {run.size:,} answers are kept"
                 self.context.changed = f"{kept}; run it again to go on from there"
+            if under_way := log.under_way():
+                self.context.changed = (
+                    f"{', '.join(under_way)} {'goes' if len(under_way) == 1 else 'go'} on at the "
+                    f"host; come back with: {self.options.again}"
+                )
             raise
 
-    def _tell(self, what: str) -> None:
-        self.context.console.leave_progress()
-        self.context.console.note(what)
+    def _ask_now(self, run: Run, log: RunLog, spending: Spending, narrator: Narrator) -> Results:
+        from fftdeploy.evaluation.running import online  # it brings in the HTTP client
+
+        return online.evaluate(
+            run,
+            self.context.settings,
+            log,
+            spending,
+            concurrency=self.options.concurrency,
+            on_progress=narrator,
+            on_note=narrator.tell,
+            now=self.context.clock.now,
+        )
+
+    def _ask_batches(
+        self, run: Run, log: RunLog, spending: Spending, narrator: Narrator
+    ) -> Results:
+        from fftdeploy.evaluation.running.batches import batched
+        from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
+
+        since = None if self.options.fresh else self.context.clock.now() - self.reuse
+        return batched.evaluate(
+            run,
+            self.context.settings,
+            log,
+            spending,
+            BatchOptions(wait_s=self.options.wait_s, since=since, again=self.options.again),
+            on_progress=narrator,
+            on_waiting=narrator.wait,
+            on_note=narrator.tell,
+            now=self.context.clock.now,
+            monotonic=self.context.clock.monotonic,
+        )
 
     def _spending(self, run: Run, means: Mapping[str, Mean]) -> Spending:
         return Spending(
@@ -324,6 +359,7 @@ class Evaluation:
             self.workspace.policy.prices,
             **self.options.within(),
             means=means,
+            is_batch=self.options.batch,
         )
 
     def _estimate(self, run: Run, means: Mapping[str, Mean]) -> Estimate:
@@ -331,7 +367,10 @@ class Evaluation:
         return estimate(
             {name: run.size // len(run.arms) for name in run.arms},
             means,
-            {name: prices.price(arm.bundle.model) for name, arm in run.arms.items()},
+            {
+                name: prices.price(arm.bundle.model, is_batch=self.options.batch)
+                for name, arm in run.arms.items()
+            },
             self.options.concurrency,
         )
 
@@ -348,35 +387,3 @@ class Evaluation:
         return guessed | {
             name: known[arm.bundle] for name, arm in run.arms.items() if arm.bundle in known
         }
-
-
-class _Narrator:
-    """Tells how far a run is: a moving line on a terminal, a line every 10 % off it."""
-
-    def __init__(self, context: Context) -> None:
-        self._console = context.console
-        self._monotonic = context.clock.monotonic
-        self._tenth = 0
-        self._shown_at = float("-inf")
-
-    def __call__(self, progress: Progress) -> None:
-        """Take one step of the run."""
-        if self._console.shows_progress:
-            if self._monotonic() - self._shown_at >= _REFRESH_S or progress.done == progress.total:
-                self._shown_at = self._monotonic()
-                self._console.progress(progress_words(progress))
-            return
-        tenth = 10 * progress.done // progress.total
-        if progress.done == progress.cached < progress.total:
-            return  # nothing was asked yet
-        if tenth > self._tenth:
-            self._tenth = tenth
-            self._console.note(progress_words(progress))
-
-
-def _require_ranges(options: EvaluateOptions) -> None:
-    options.require_sane()
-    for name, most in {"repeats": 100, "concurrency": 500}.items():
-        value = getattr(options, name)
-        if value is not None and not 1 <= value <= most:
-            raise UsageError(f"--{name} {value} is not 1 to {most}")

@@ -123,7 +123,8 @@ class Gate:
 
     def _evaluate(self, candidate: Bundle, why: str) -> "Stored":
         """Evaluate now, if that is asked for on the command line or by the person who is here."""
-        from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
+        from fftdeploy.commands.evaluate_options import EvaluateOptions
+        from fftdeploy.commands.evaluation import Evaluation
 
         change = self.change
         console = change.context.console

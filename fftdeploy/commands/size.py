@@ -7,7 +7,8 @@ from datetime import date
 from fftdeploy.commands.candidates import candidates_of
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door, several
-from fftdeploy.commands.evaluation import EvaluateOptions, Evaluation
+from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.evaluation import Evaluation
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import GateError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence_folder import Stored

@@ -31,6 +31,9 @@ USABLE = frozenset({PASS, "wrong"})
 """Marks of an answer of the right shape; the floor `valid` counts them."""
 
 NOT_MEASURED = -1
+BATCHED = -2
+"""In a latency's place: asked for in a batch, which says nothing of how long an answer takes."""
+
 _CODES = {mark: code for code, mark in enumerate(MARKS)}
 
 
@@ -41,7 +44,8 @@ class Sample(NamedTuple):
     failed: tuple[int, ...] = ()
     """Indexes of the fields (`Results.fields`) that are not as agreed."""
     latency_ms: int = NOT_MEASURED
-    """-1 where it was not measured in this run: a cached or recorded answer tells none."""
+    """-1 where it was not measured in this run: a cached or recorded answer tells none; -2 where
+    it is of a batch."""
     tokens_in: int = 0
     tokens_cached: int = 0
     """Part of `tokens_in` that the provider read from its own cache."""
@@ -158,6 +162,11 @@ class Results:
         """Yield the graded answers of `arm` to example `index`, one a repeat."""
         first = index * self.repeats
         return (self.arms[arm].get(place) for place in range(first, first + self.repeats))
+
+    @property
+    def batched(self) -> list[str]:
+        """The arms some of whose answers are of a batch."""
+        return [name for name, column in self.arms.items() if BATCHED in column.latency_ms]
 
     def with_arms(self, named: Mapping[str, str]) -> "Results":
         """Return the same examples with the arms of `named`, new name -> present name."""

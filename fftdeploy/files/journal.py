@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Self
+from tempfile import TemporaryFile
+from typing import BinaryIO, Self, cast
 
 from fftdeploy import files
 from fftdeploy.errors import ConfigError, DiskError
@@ -223,6 +224,18 @@ def open_reader(path: Path, *, root: Path) -> BinaryIO:
         return os.fdopen(_regular(file, path), "rb")
     except OSError as error:
         raise _refused(error, path) from error
+
+
+def scratch(folder: Path) -> BinaryIO:
+    """Return a file in `folder` that has no name and ends with the process, however it ends.
+
+    Raises:
+        DiskError: The disk refused.
+    """
+    try:
+        return cast("BinaryIO", TemporaryFile(dir=folder))
+    except OSError as error:
+        raise _refused(error, folder) from error
 
 
 def listing(folder: Path, *, root: Path) -> list[str]:

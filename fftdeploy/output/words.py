@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from fftdeploy.names import plural
 
 if TYPE_CHECKING:  # half of the commands never evaluate
+    from fftdeploy.evaluation.running.batches.batch_execution import Waiting
     from fftdeploy.evaluation.running.run_answers import Progress
     from fftdeploy.evaluation.running.spending import Estimate
 
@@ -47,7 +48,14 @@ def progress_words(progress: "Progress") -> str:
     return "  ".join(parts)
 
 
-def cost_words(found: "Estimate", prices_on: date | None) -> str:
+def waiting_words(waiting: "Waiting") -> str:
+    """Say how far batches are in one line; nobody knows when they end but for the day."""
+    answered = f"{waiting.answered:,}/{plural(waiting.requests, 'answer')}"
+    waited = seconds_words(waiting.seconds)
+    return f"{plural(waiting.batches, 'batch')} under way  {answered}  {waited}  24 h at most"
+
+
+def cost_words(found: "Estimate", prices_on: date | None, *, is_batch: bool = False) -> str:
     """Say what a run takes in one line: the requests are counted, the rest is an estimate."""
     usd = "no price"
     if found.usd is not None:
@@ -55,7 +63,8 @@ def cost_words(found: "Estimate", prices_on: date | None) -> str:
         usd = f"{found.usd:.{digits}f} USD (prices of {prices_on})"
     return (
         f"{plural(found.requests, 'request')}, about {found.tokens_in:,} tokens in, "
-        f"{found.tokens_out:,} out, {usd}, {seconds_words(found.seconds)}"
+        f"{found.tokens_out:,} out, {usd}, "
+        f"{'a day' if is_batch else seconds_words(found.seconds)}"
     )
 
 

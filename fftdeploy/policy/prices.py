@@ -33,26 +33,39 @@ class Price:
         return cost / 1_000_000
 
 
+def _fill_cached(_: Document, __: Path, said: dict[str, Any]) -> None:
+    said.setdefault("cached_input", said["input"])
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice(Price):
+    """A model's table: its prices, and those of a batch beside them."""
+
+    batch: Price | None = key(
+        "What a batch costs: a table of the same.",
+        table(Price, f"a table {{ input, output }} in {_UNIT}", check=_fill_cached),
+        None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Prices:
     """Prices by model, and the day on which they were true."""
 
     on: date | None = None
     models: Mapping[str, Price] = field(default_factory=dict)
+    batches: Mapping[str, Price] = field(default_factory=dict)
+    """The same of a batch, for the models that have such a price."""
 
-    def price(self, model: str) -> Price | None:
+    def price(self, model: str, *, is_batch: bool = False) -> Price | None:
         """Return the price of `model`: its own, or for a fine-tune that of `ft:BASE`."""
-        if model in self.models:
-            return self.models[model]
-        base = ":".join(model.split(":")[:2])
-        return self.models.get(base) if model.startswith("ft:") else None
+        name = model
+        if model not in self.models and model.startswith("ft:"):
+            name = ":".join(model.split(":")[:2])
+        return (self.batches if is_batch else self.models).get(name)
 
 
-def _fill_cached(_: Document, __: Path, said: dict[str, Any]) -> None:
-    said.setdefault("cached_input", said["input"])
-
-
-_PRICE = table(Price, f"a table {{ input, output }} in {_UNIT}", check=_fill_cached)
+_PRICE = table(ModelPrice, f"a table {{ input, output }} in {_UNIT}", check=_fill_cached)
 
 
 def _read(doc: Document, path: Path, value: Any) -> Prices:
@@ -60,10 +73,14 @@ def _read(doc: Document, path: Path, value: Any) -> Prices:
     if type(rows.get("date")) is not date:
         hint = "add date = 2026-11-20: the day on which these prices were true"
         raise doc.error(path, "'prices' has no `date`", hint)
-    models = {
+    priced = {
         key: _PRICE.read(doc, (*path, key), row) for key, row in rows.items() if key != "date"
     }
-    return Prices(rows["date"], models)
+    models = {
+        model: Price(row.input, row.cached_input, row.output) for model, row in priced.items()
+    }
+    batches = {model: row.batch for model, row in priced.items() if row.batch is not None}
+    return Prices(rows["date"], models, batches)
 
 
 _ON = "The day on which these prices were true."

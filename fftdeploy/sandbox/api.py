@@ -5,26 +5,38 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from fftdeploy.sandbox import completions, refusals
+from fftdeploy.sandbox.batches import BatchFault, BatchQueue
 from fftdeploy.sandbox.ledger import Ledger, Request
 from fftdeploy.sandbox.refusals import RefusedError, Reply
 from fftdeploy.sandbox.world import ORGANISATION, PROJECT, Model, Phase, SandboxJob, State
 
 _Query = Mapping[str, list[str]]
 _Completer = Callable[..., dict[str, Any]]
+_NO_FAULT = BatchFault()
 
 
-def answer(ledger: Ledger, request: Request) -> Reply:
-    """Answer one authorised request; never raises for anything a client can send."""
+def answer(ledger: Ledger, request: Request, batch_fault: BatchFault = _NO_FAULT) -> Reply:
+    """Answer one authorised request; never raises for anything a client can send.
+
+    `batch_fault` is of the batch that the request makes.
+    """
     try:
-        return Reply(200, _route(ledger, request))
+        parts, query = _split(request.path)
+        if parts[0] == "files":
+            return Reply(200, _files(ledger.batches, request, parts[1:], query))
+        if parts[0] == "batches":
+            return Reply(200, _batches(ledger, request, parts[1:], query, batch_fault))
+        return Reply(200, _route(ledger, request, parts, query))
     except RefusedError as refused:
         return refused.reply
 
 
-def _route(ledger: Ledger, request: Request) -> dict[str, Any]:
-    path, _, raw_query = request.path.partition("?")
-    parts = [unquote(part) for part in path.split("/")[2:]]
-    query = parse_qs(raw_query)
+def _split(path: str) -> tuple[list[str], _Query]:
+    bare, _, raw_query = path.partition("?")
+    return [unquote(part) for part in bare.split("/")[2:]], parse_qs(raw_query)
+
+
+def _route(ledger: Ledger, request: Request, parts: list[str], query: _Query) -> dict[str, Any]:
     match parts:
         case ["models"]:
             _only("GET", request)
@@ -41,7 +53,44 @@ def _route(ledger: Ledger, request: Request) -> dict[str, Any]:
         case ["responses"]:
             _only("POST", request)
             return _complete(ledger, request, completions.respond)
-    raise refusals.unknown_url(request.method, path)
+    raise refusals.unknown_url(request.method, request.path.partition("?")[0])
+
+
+def _files(queue: BatchQueue, request: Request, parts: list[str], query: _Query) -> Any:
+    match request.method, parts:
+        case "POST", []:
+            form = request.body if isinstance(request.body, dict) else {}
+            return queue.upload(form, request.content)
+        case "GET", []:
+            return _page(queue.files(), query)
+        case "GET", [file]:
+            return queue.file(file)
+        case "DELETE", [file]:
+            return queue.delete(file)
+        case "GET", [file, "content"]:
+            return queue.content(file)
+    raise refusals.unknown_url(request.method, request.path.partition("?")[0])
+
+
+def _batches(
+    ledger: Ledger, request: Request, parts: list[str], query: _Query, fault: BatchFault
+) -> Any:
+    """Answer what is about batches; their requests are in the log too, once they are answered."""
+
+    def answered(path: str, body: Any) -> Reply:
+        return answer(ledger, ledger.record("POST", path, {}, body, is_authorised=True))
+
+    queue = ledger.batches
+    match request.method, parts:
+        case "POST", []:
+            return queue.create(request.body, fault)
+        case "GET", []:
+            return _page(queue.batches(), query)
+        case "GET", [batch]:
+            return queue.retrieve(batch, answered)
+        case "POST", [batch, "cancel"]:
+            return queue.cancel(batch, answered)
+    raise refusals.unknown_url(request.method, request.path.partition("?")[0])
 
 
 def _only(method: str, request: Request) -> None:

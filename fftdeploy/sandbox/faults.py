@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Any
 
+from fftdeploy.sandbox.batches import BatchFault
 from fftdeploy.sandbox.ledger import Request
 
 
@@ -18,7 +19,8 @@ class Fault:
     `after` + 1 on, `times` times (None: for ever).  With `status` or `body` it replaces the
     answer, else it spoils the true one.  `truncate` sends that many bytes of the body under the
     full content length, `reset` closes with RST before any byte, `drip_s` is the pause in
-    seconds between single bytes of the body.
+    seconds between single bytes of the body.  `batch` has the fields of `BatchFault`, for the
+    batch that the request makes.
     """
 
     match: str = ""
@@ -33,6 +35,7 @@ class Fault:
     reset: bool = False
     times: int | None = None
     after: int = 0
+    batch: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -86,6 +89,15 @@ def _is_status(value: object) -> bool:
     return value is None or (_is_count(value) and value in set(HTTPStatus) and value >= 200)  # type: ignore[operator] # a count is an int
 
 
+def _is_batch_fault(value: object) -> bool:
+    if not isinstance(value, Mapping) or not set(value) <= {each.name for each in _BATCH}:
+        return False
+    counts = {key: count for key, count in value.items() if key not in {"ends", "code"}}
+    ends = value.get("ends", "completed") in {"completed", "expired", "cancelled", "failed"}
+    return ends and _is_text(value.get("code", "")) and all(map(_is_count, counts.values()))
+
+
+_BATCH = fields(BatchFault)
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "match": _is_text,
     "method": lambda value: value is None or _is_text(value),
@@ -99,6 +111,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "reset": lambda value: isinstance(value, bool),
     "times": lambda value: value is None or (_is_count(value) and value > 0),
     "after": _is_count,
+    "batch": _is_batch_fault,
 }
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
+from fftdeploy.sandbox.batches import BatchQueue
 from fftdeploy.sandbox.refusals import missing_model
 from fftdeploy.sandbox.world import Model, Phase, SandboxJob, State, World
 
@@ -27,6 +28,8 @@ class Request:
     headers: Mapping[str, str]
     body: Any
     is_authorised: bool
+    content: bytes = b""
+    """Of the file that came with it; the body is the form's fields then."""
 
     @property
     def model(self) -> str:
@@ -52,6 +55,7 @@ class Ledger:
         self._retrieves: dict[str, int] = {}
         self._finished: dict[str, datetime] = {}
         self._log: list[Request] = []
+        self.batches = BatchQueue(self.now)
 
     def now(self) -> datetime:
         """Return the moment of the sandbox's clock, in UTC."""
@@ -64,12 +68,20 @@ class Ledger:
         self._now = now
 
     def record(
-        self, method: str, path: str, headers: Mapping[str, str], body: Any, *, is_authorised: bool
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any,
+        *,
+        is_authorised: bool,
+        content: bytes = b"",
     ) -> Request:
-        """Append one request to the log and return it."""
+        """Append one request to the log, without the content of a file, and return it."""
         with self._lock:
             seen = Request(len(self._log), method, path, headers, body, is_authorised)
             self._log.append(seen)
+            seen = replace(seen, content=content)
             self._approach_doom(seen.model)
             return seen
 

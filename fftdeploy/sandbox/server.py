@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from fftdeploy.api.hosts import SANDBOX_HEADER
 from fftdeploy.sandbox import api, refusals
+from fftdeploy.sandbox.batches import BatchFault, parse_form
 from fftdeploy.sandbox.control import control
 from fftdeploy.sandbox.faults import Fault, Faults
 from fftdeploy.sandbox.ledger import Clock, Ledger, Request
@@ -22,6 +23,7 @@ from fftdeploy.sandbox.refusals import Reply
 from fftdeploy.sandbox.world import ACME, ORGANISATION, PROJECT, State, World
 
 _MAX_BODY_BYTES = 16 * 1024 * 1024
+_MAX_FILE_BYTES = 512 * 1024 * 1024
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST
 
 
@@ -212,8 +214,15 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in self.headers.items()
             if name.lower() != "authorization"
         }
+        form = parse_form(self.headers.get("content-type", ""), body)
+        parsed, content = form or (_parsed(body), b"")
         request = ledger.record(
-            self.command, self.path, headers, _parsed(body), is_authorised=refused is None
+            self.command,
+            self.path,
+            headers,
+            parsed,
+            is_authorised=refused is None,
+            content=content,
         )
         fault = self.server.faults.hit(request)
         if fault and not self._suffer(fault):
@@ -221,7 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and (fault.status is not None or fault.body is not None):
             reply, payload = Reply(fault.status or 200, None), fault.payload()
         else:
-            reply = refused or api.answer(ledger, request)
+            made = BatchFault(**fault.batch) if fault else BatchFault()
+            reply = refused or api.answer(ledger, request, made)
             payload = _encoded(reply)
         self._send(reply, payload, started, fault, request)
 
@@ -251,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("transfer-encoding") or not (length.isascii() and length.isdecimal()):
             self.send_error(HTTPStatus.LENGTH_REQUIRED)
             return None
-        if int(length) > _MAX_BODY_BYTES:
+        if int(length) > (_MAX_FILE_BYTES if self.path == "/v1/files" else _MAX_BODY_BYTES):
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return None
         body = self.rfile.read(int(length))
@@ -326,6 +336,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _encoded(reply: Reply) -> bytes:
+    if isinstance(reply.body, bytes):  # a file
+        return reply.body
     return json.dumps(reply.body).encode()
 
 

@@ -54,7 +54,7 @@ DOORS = {
     "yarl": {"api.client.plain"},
     "rich": {"output"},
     "typer": {"cli"},
-    "tomlkit": {"releases.rendering"},
+    "tomlkit": {"releases.edit"},
     "tomllib": {"formats"},
     "yaml": {"evaluation.review.promptfoo_tests"},
     "subprocess": {"git"},

@@ -19,6 +19,8 @@ from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.graders.graders import build
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.batches import batched
+from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions, Waiting
 from fftdeploy.evaluation.running.execution import Execution
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import Progress
@@ -35,7 +37,11 @@ EXAMPLES = ROOT / "evals" / "triage.jsonl"
 FIELDS = ("urgency", "category", "next_step")
 SKILLS = {"v6": triage.V6, "v7": triage.V7, "v8": triage.V8, "v9": triage.V9, "v10": triage.V10}
 SUFFIXES = {"v6": "AaBb6", "v7": "AbBc7", "v8": "BbCc8", "v9": "CdEf9", "v10": "DeFg0"}
-PRICES = Prices(None, {"ft:gpt-4.1-mini-2025-04-14": Price(0.8, 0.2, 3.2)})
+PRICES = Prices(
+    None,
+    {"ft:gpt-4.1-mini-2025-04-14": Price(0.8, 0.2, 3.2)},
+    {"ft:gpt-4.1-mini-2025-04-14": Price(0.4, 0.1, 1.6)},
+)
 GRADER = GraderRules(
     "json_fields", "json_fields", {"fields": {name: {"kind": "exact"} for name in FIELDS}}
 )
@@ -164,6 +170,47 @@ def evaluate(
     with run_log.open_log(root, run, now=now, token=token, **log_options) as log:
         asyncio.run(main())
     return run.results
+
+
+def evaluate_batched(
+    run: Run,
+    root: Path,
+    url: str,
+    *,
+    wait_s: float | None = None,
+    since: datetime | None = None,
+    on_note: Callable[[str], None] = lambda _: None,
+    on_waiting: Callable[[Waiting], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    limits: Mapping[str, Any] | None = None,
+    now: Callable[[], datetime] = utc_now,
+    **log_options: Any,
+) -> Results:
+    """Carry a run out by batches, but for waits that a test need not sit through."""
+    known = settings({"OPENAI_API_KEY": "sk-sandbox", "OPENAI_BASE_URL": url})
+    haste = Haste()
+    root.mkdir(exist_ok=True)
+    with run_log.open_log(
+        root, run, now=now, token=f"{Random().getrandbits(24):06x}", **log_options
+    ) as log:
+        return batched.evaluate(
+            run,
+            known,
+            log,
+            Spending(
+                {name: arm.bundle.model for name, arm in run.arms.items()},
+                PRICES,
+                is_batch=True,
+                **(limits or {}),
+            ),
+            BatchOptions(wait_s=wait_s, since=since, again="fftdeploy eval --batch"),
+            on_progress=on_progress,
+            on_waiting=on_waiting,
+            on_note=on_note,
+            now=now,
+            monotonic=haste.clock,
+            sleep=haste.sleep,
+        )
 
 
 def truth(run: Run, version: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from fftdeploy.policy import profiles
 from fftdeploy.policy.gate_rules import GATE, Budgets, Floors, GateRules
 from fftdeploy.policy.globs import Scan
 from fftdeploy.policy.policy import Policy, Rules, Task
-from fftdeploy.policy.prices import Price
+from fftdeploy.policy.prices import ModelPrice
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -99,7 +99,7 @@ TABLES: dict[str, Any] = {
     "gate": GateRules,
     "floors": Floors,
     "budgets": Budgets,
-    "price": Price,
+    "price": ModelPrice,
     "target": Target,
     "release": Release,
     "hold": Hold,

@@ -16,6 +16,7 @@ from fftdeploy.api.hosts import SANDBOX_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import BinaryIO
 
 ONE_BYTES = 1 << 20
 """Most bytes of a body about one thing."""
@@ -25,6 +26,9 @@ LIST_BYTES = 8 << 20
 
 OUTPUT_BYTES = 16 << 20
 """Most bytes of what a model says."""
+
+FILE_BYTES = 4 << 30
+"""Most bytes of a file: 50,000 answers of 80 KiB."""
 
 _KEPT = {
     name.encode(): name
@@ -44,7 +48,7 @@ _KEPT = {
         "x-request-id",
     )
 }
-_LIST_PATHS = ("/models", "/jobs", "/events")
+_LIST_PATHS = ("/models", "/jobs", "/events", "/batches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,15 @@ class Received:
     fault: str
     problem: str
     latency_s: float | None
+    is_saved: bool = False
+    """Whether the body went into a file, and is not in `body`."""
 
 
 class Intake:
     """Takes one response in as it comes, until no more of it is wanted.
 
-    `deadline` is a moment of `time.monotonic`; `headers` are as they came.
+    `deadline` is a moment of `time.monotonic`; `headers` are as they came.  With a `sink` the body
+    of a 200 goes into that, as much of it as comes.
     """
 
     def __init__(
@@ -73,13 +80,16 @@ class Intake:
         *,
         most_bytes: int,
         deadline: float,
+        sink: BinaryIO | None = None,
     ) -> None:
         self._status = status
         pairs = ((name.lower(), value) for name, value in headers)
         self._headers = {_KEPT[k]: value.decode("latin-1") for k, value in pairs if k in _KEPT}
-        self._most_bytes = most_bytes
+        self._sink = sink if status == 200 else None
+        self._most_bytes = FILE_BYTES if self._sink else most_bytes
         self._deadline = deadline
         self._body = bytearray()
+        self._taken = 0
         self._fault, self._problem = _refusal(status, self._headers)
 
     @property
@@ -89,8 +99,12 @@ class Intake:
 
     def take(self, chunk: bytes) -> None:
         """Take the next bytes of the body."""
-        self._body += chunk
-        if len(self._body) > self._most_bytes:
+        self._taken += len(chunk)
+        if self._sink is None:
+            self._body += chunk
+        else:
+            self._sink.write(chunk)
+        if self._taken > self._most_bytes:
             self._fault = "too-large"
             self._problem = f"an answer of more than {self._most_bytes >> 20} MiB"
         elif time.monotonic() > self._deadline:
@@ -99,7 +113,9 @@ class Intake:
     def received(self, latency_s: float | None = None) -> Received:
         """Return what was let in, at the end of the body or once it `is_over`."""
         body = b"" if self._fault else bytes(self._body)
-        return Received(self._status, self._headers, body, self._fault, self._problem, latency_s)
+        is_saved = self._sink is not None and not self._fault
+        head = self._status, self._headers
+        return Received(*head, body, self._fault, self._problem, latency_s, is_saved)
 
 
 def most_bytes(path: str) -> int:

@@ -19,6 +19,7 @@ from fftdeploy.errors import ConfigError
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
+    from typing import BinaryIO
 
     from fftdeploy.api.settings import Settings
 
@@ -39,12 +40,20 @@ ENDPOINTS = {"chat": ("chat", "completions"), "responses": ("responses",)}
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request to the API: a GET, or with a body a POST of it as JSON."""
+    """One request to the API: a GET, or with a body a POST of it as JSON, or as a form with a file.
+
+    Files go over the SDK only.
+    """
 
     segments: tuple[str, ...]
     """Of its path below the address, as they are: a model may have any name."""
     query: str = ""
     body: Mapping[str, Any] | None = None
+    upload: BinaryIO | None = None
+    """A file that goes with the body, read as it is sent."""
+    upload_name: str = ""
+    sink: BinaryIO | None = None
+    """Where the body of a 200 is written as it comes, whatever it is."""
 
     @property
     def path(self) -> str:

@@ -46,6 +46,8 @@ def read(received: Received, scrub: Callable[[str], str], kind: Kind | None = CO
     }
     if received.problem:
         return Answer(fault=received.fault, problem=scrub(received.problem), **facts)
+    if received.is_saved:
+        return Answer(**facts)
     problem, body = parse_body(content_type, received.body)
     if problem:
         return Answer(fault="not-json", problem=scrub(problem), **facts)

@@ -6,7 +6,8 @@ import gc
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self, cast
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from fftdeploy.api.client import incoming, outgoing, reading
 from fftdeploy.api.client.incoming import Intake
@@ -48,6 +49,10 @@ def import_sdk() -> None:
             gc.enable()
 
 
+_SINK: ContextVar[BinaryIO | None] = ContextVar("sink", default=None)
+"""Where the body of the answer to the request of this thread goes."""
+
+
 class Transport:
     """Sends a request of the SDK, and hands it a response that has nothing to look into.
 
@@ -68,6 +73,7 @@ class Transport:
             response.headers.raw,
             most_bytes=incoming.most_bytes(path),
             deadline=time.monotonic() + timeout_s,
+            sink=_SINK.get(),
         )
         try:
             chunks = iter(cast("Iterable[bytes]", response.stream))
@@ -144,6 +150,7 @@ class SdkClient:
         import httpx2
         import openai
 
+        _SINK.set(request.sink)
         connect_s = min(timeout_s, outgoing.CONNECT_S)
         timeout = httpx2.Timeout(timeout_s, connect=connect_s)
         try:
@@ -165,6 +172,11 @@ class SdkClient:
         response: httpx2.Response
         if request.body is None:
             response = self._sdk.get(request.path, **plain)
+        elif request.upload is not None:
+            plain["options"]["headers"] = {"Content-Type": "multipart/form-data"}
+            file = (request.upload_name, request.upload, "application/jsonl")
+            files: Any = {"file": file}
+            response = self._sdk.post(request.path, body=request.body, files=files, **plain)
         else:
             response = self._sdk.post(request.path, body=request.body, **plain)
         return response

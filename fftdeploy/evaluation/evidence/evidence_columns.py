@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonprefix
 from typing import Any, TypedDict
 
-from fftdeploy.evaluation.results import LETTERS, NOT_MEASURED, Column, Results
+from fftdeploy.evaluation.results import BATCHED, LETTERS, NOT_MEASURED, Column, Results
 from fftdeploy.formats import json_shapes
 
 COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning")
@@ -245,11 +245,12 @@ def _packed(values: list[Any]) -> Any:
 
 
 def _unpacked(written: Any, size: int, *, or_null: bool = False) -> list[Any]:
+    """Return a column of numbers, of which `or_null` says that they are latencies."""
     values = written if isinstance(written, list) else [written] * size
     if len(values) != size:
         raise ValueError("a column of another length")
     for value in values:
-        if value is not None or not or_null:
+        if not (or_null and value in {None, BATCHED}):
             _count(value)
     return values
 

@@ -104,7 +104,7 @@ def judge(
     failed = gate_reasons.failed_must_pass(results)
     reasons += gate_reasons.must_pass(results, failed, has_baseline=has_baseline)
     reasons += gate_reasons.floors(rules, results)
-    reasons += gate_reasons.budgets(rules, by_name[CANDIDATE])
+    reasons += gate_reasons.budgets(rules, by_name[CANDIDATE], results.arms[CANDIDATE])
     reasons += gate_reasons.missing(results)
     reasons += _creep(rules, results, best)
     compared = _compare(rules, name, results, bar) if has_baseline else _NOTHING

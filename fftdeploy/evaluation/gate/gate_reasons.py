@@ -8,7 +8,7 @@ from fftdeploy.errors import UnverifiedError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate import wording
 from fftdeploy.evaluation.gate.paired import Bar, Part, broke_in, passes
-from fftdeploy.evaluation.results import MISSING, USABLE, Results
+from fftdeploy.evaluation.results import BATCHED, MISSING, USABLE, Column, Results
 from fftdeploy.evaluation.verdict import ArmResult, Reason, SliceResult
 from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import GateRules
@@ -103,7 +103,7 @@ def floors(rules: GateRules, results: Results) -> Iterator[Reason]:
             yield Reason("zero-failures", "", message)
 
 
-def budgets(rules: GateRules, candidate: ArmResult) -> Iterator[Reason]:
+def budgets(rules: GateRules, candidate: ArmResult, answers: Column) -> Iterator[Reason]:
     """Yield the budgets that the candidate is over.
 
     A latency fails only where its lower order-statistic bound is over the budget too.  Where fewer
@@ -114,7 +114,7 @@ def budgets(rules: GateRules, candidate: ArmResult) -> Iterator[Reason]:
     """
     limit = rules.budgets.p95_latency_ms
     if limit is not None:
-        yield from _latency(limit, candidate)
+        yield from _latency(limit, candidate, is_batch=BATCHED in answers.latency_ms)
     most = rules.budgets.usd_per_1k_requests
     if most is not None:
         usd = candidate.usd_per_1k_requests
@@ -125,7 +125,7 @@ def budgets(rules: GateRules, candidate: ArmResult) -> Iterator[Reason]:
             yield Reason("budget", "fail", message)
 
 
-def _latency(limit: float, candidate: ArmResult) -> Iterator[Reason]:
+def _latency(limit: float, candidate: ArmResult, *, is_batch: bool) -> Iterator[Reason]:
     budget = f"the budget of {limit:g} ms"
     seen, sure = candidate.p95_latency_ms, candidate.p95_lower_ms
     came = sum(candidate.marks.values()) - candidate.marks.get(MISSING, 0)
@@ -134,7 +134,8 @@ def _latency(limit: float, candidate: ArmResult) -> Iterator[Reason]:
         yield Reason("budget", "fail", message)
     elif 2 * candidate.measured < came:
         few = f"{candidate.measured} of {plural(came, 'answer')}"
-        message = f"latency was measured of {few}: {budget} can't be held; ask anew: --fresh"
+        anew = "ask anew, and in no batch: --fresh" if is_batch else "ask anew: --fresh"
+        message = f"latency was measured of {few}: {budget} can't be held; {anew}"
         yield Reason("latency", "inconclusive", message)
     elif seen is not None and seen > limit:
         message = f"p95 latency {seen} ms is over {budget}, but the answers measured are too few"

@@ -27,11 +27,10 @@ _PAUSE_GROWTH = {True: 1.5, False: 2.0}
 """A refusal says that the API lives: the rate of all is the cure, and the pause grows slowly."""
 
 
-@dataclass(slots=True)
-class Attempt:
-    """One request on its way to an answer."""
+@dataclass(slots=True, kw_only=True)
+class Retries:
+    """What came back for one request instead of an answer, so far."""
 
-    ask: Ask
     outages: int = 0
     refusals: int = 0
 
@@ -60,6 +59,13 @@ class Attempt:
         count = self.refusals if is_refusal else self.outages
         pause = _FIRST_PAUSE_S * _PAUSE_GROWTH[is_refusal] ** (count - 1)
         return jitter(min(_LONGEST_PAUSE_S, pause))
+
+
+@dataclass(slots=True)
+class Attempt(Retries):
+    """One request on its way to an answer."""
+
+    ask: Ask
 
 
 class Attempts:

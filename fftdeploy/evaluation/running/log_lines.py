@@ -14,12 +14,13 @@ from typing import Any
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.outputs import ModelOutput, output_from
-from fftdeploy.evaluation.results import MARKS, NOT_MEASURED
+from fftdeploy.evaluation.results import BATCHED, MARKS, NOT_MEASURED
 from fftdeploy.files import disk
-from fftdeploy.formats import strict_json
+from fftdeploy.formats import json_shapes, strict_json
 
 ID_PREFIX = b'{"id":"'
 END_PREFIX = b'{"done":'
+BATCH_PREFIX = b'{"batch":'
 KEY_DIGITS = 16
 """So many digits of an id tell nearly all answers apart."""
 
@@ -60,6 +61,50 @@ class Record:
     latency_ms: int = NOT_MEASURED
     cached: bool = False
     """Taken from the log of an earlier run."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNote:
+    """How far a batch of the run is; of several with one name the last counts.
+
+    It asks for the answers of an arm from place `first` to before `end`, as far as they had not
+    come; the place of an answer is `index * repeats + repeat`.
+    """
+
+    batch: str
+    """Our own name for it, which its metadata has too."""
+    at: datetime
+    """When it was about to be made."""
+    arm: str
+    first: int
+    end: int
+    requests: int
+    file: str = ""
+    """ID of the file with its requests."""
+    id: str = ""
+    """The host's; "" until that has answered."""
+    status: str = ""
+    """How it ended, once its answers are in the log."""
+
+    def covers(self, arm: str, place: int) -> bool:
+        """Whether it may ask for that answer."""
+        return self.arm == arm and self.first <= place < self.end
+
+
+def batch_line(note: BatchNote) -> bytes:
+    """Write how far a batch is."""
+    return _line(json_shapes.written(note))
+
+
+def read_batches(lines: Iterable[bytes], path: Path) -> Iterator[BatchNote]:
+    """Yield what a log says about batches; ConfigError for a damaged line."""
+    for number, line in enumerate(lines, 1):
+        if line.startswith(BATCH_PREFIX) and line.endswith(b"\n"):
+            value = _loaded(line, path, number)
+            try:
+                yield json_shapes.read(BatchNote, value)
+            except (KeyError, TypeError, ValueError):
+                raise _damaged(path, number) from None
 
 
 def header_line(header: Header) -> bytes:
@@ -120,7 +165,7 @@ def read_records(lines: Iterable[bytes], path: Path) -> Iterator[Record]:
     for number, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):
             return
-        if number > 1 and not line.startswith(END_PREFIX):
+        if number > 1 and not line.startswith((END_PREFIX, BATCH_PREFIX)):
             yield read_record(line, path, number)
 
 
@@ -130,7 +175,7 @@ def key(line: bytes, path: Path, number: int) -> int | None:
     Raises:
         ConfigError: The line is neither whole nor the last one.
     """
-    if not line.endswith(b"\n") or number == 1 or line.startswith(END_PREFIX):
+    if not line.endswith(b"\n") or number == 1 or line.startswith((END_PREFIX, BATCH_PREFIX)):
         return None
     start = len(ID_PREFIX)
     end = start + _ID_DIGITS
@@ -176,7 +221,7 @@ def _is_sound(record: Record) -> bool:
         and len(record.id) == _ID_DIGITS
         and all(type(count) is int and count < _MOST for count in counts)
         and min(counts[:-1]) >= 0
-        and record.latency_ms >= NOT_MEASURED
+        and record.latency_ms >= BATCHED
         and output.mark in MARKS
     )
 

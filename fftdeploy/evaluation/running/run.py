@@ -7,7 +7,7 @@ answer is a few numbers; requests are made when they are wanted and examples rea
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -129,6 +129,13 @@ class Run:
                 self._random.shuffle(arms)
                 for arm in arms:
                     yield requests.ask(arm, self._example(index), index, repeat, self.address)
+
+    def rest(self, arm: str, is_wanted: Callable[[int], bool]) -> Iterator[Ask]:
+        """Yield the same of one arm in order, for those places `index * repeats + repeat`."""
+        for place in range(len(self.examples) * self.rules.repeats):
+            index, repeat = divmod(place, self.rules.repeats)
+            if not self.has(arm, index, repeat) and is_wanted(place):
+                yield from self.asks([Place(arm, index, repeat)])
 
     def asks(self, places: Iterable[Place]) -> Iterator[Ask]:
         """Yield the requests for these answers, come or not."""

@@ -18,7 +18,7 @@ from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING
 from fftdeploy.evaluation.running import log_lines
 from fftdeploy.evaluation.running.answer_cache import AnswerCache
-from fftdeploy.evaluation.running.log_lines import Header, Record
+from fftdeploy.evaluation.running.log_lines import BatchNote, Header, Record
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.files import disk, journal
 from fftdeploy.files.folders import FOLDER, RUNS
@@ -37,11 +37,14 @@ class RunLog:
 
     `resumed` says that it goes on from an earlier process; `unlike` is one line about an
     unfinished run of the task that is another one, "" where there is none; `cache` has the answers
-    of the other runs.
+    of the other runs; `run` is the same for all logs of runs that are one.
     """
 
-    def __init__(self, log: Journal, cache: AnswerCache, *, resumed: bool, unlike: str) -> None:
+    def __init__(
+        self, log: Journal, cache: AnswerCache, run: str, *, resumed: bool, unlike: str
+    ) -> None:
         self.path = log.path
+        self.run = run
         self.cache = cache
         self.resumed = resumed
         self.unlike = unlike
@@ -58,6 +61,34 @@ class RunLog:
     def add(self, record: Record) -> None:
         """Keep one answer; DiskError where the disk refuses, which costs no other answer."""
         self._journal.append(log_lines.record_line(record))
+
+    def batches(self) -> dict[str, BatchNote]:
+        """Return how far each batch of this run is, by its name."""
+        notes = log_lines.read_batches(self._journal.lines(), self.path)
+        return {note.batch: note for note in notes}
+
+    def note_batch(self, note: BatchNote) -> None:
+        """Keep how far a batch is, on the disk before anything follows from it."""
+        self._journal.append(log_lines.batch_line(note))
+        self._journal.sync()
+
+    def under_way(self) -> list[str]:
+        """Return the IDs of the batches whose answers are not in this log yet."""
+        return [note.id or note.batch for note in self.batches().values() if not note.status]
+
+    def require_no_batch(self) -> None:
+        """Refuse to ask for answers that a batch is on its way to.
+
+        Raises:
+            ConflictError: One is.
+        """
+        if under_way := self.under_way():
+            raise ConflictError(
+                f"the same evaluation is running already, as batch {', '.join(under_way)}",
+                hint="add --batch to come back to it: none of its answers is paid for twice",
+                where=disk.shown(self.path),
+                code="running",
+            )
 
     def finish(self, count: int, at: datetime) -> None:
         """Say that all `count` answers are there."""
@@ -124,7 +155,7 @@ def open_log(
         log.close()
         raise
     unlike = _unlike(stopped[0], header) if stopped and ours is None else ""
-    return RunLog(log, cache, resumed=ours is not None, unlike=unlike)
+    return RunLog(log, cache, header.run, resumed=ours is not None, unlike=unlike)
 
 
 def _going_on(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.evaluation.outputs import ModelOutput
-from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Column
+from fftdeploy.evaluation.results import MISSING, Column
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.formats import strict_json
 from fftdeploy.policy.prices import Price, Prices
@@ -67,6 +67,7 @@ class Spending:
         max_usd: Most USD to spend; None where there is no limit.
         max_requests: Most requests to send; None for `MAX_REQUESTS`.
         means: What is known of the arms before the first answer, for the limit in USD.
+        is_batch: Whether the prices of batches count.
 
     Raises:
         UsageError: `max_usd` is given, and a model has no price.
@@ -80,12 +81,15 @@ class Spending:
         max_usd: float | None = None,
         max_requests: int | None = None,
         means: Mapping[str, Mean] | None = None,
+        is_batch: bool = False,
     ) -> None:
         self.max_usd = max_usd
         self.max_requests = max_requests or MAX_REQUESTS
         self.tokens_in = 0
         self.tokens_out = 0
-        self._prices = {arm: prices.price(model) for arm, model in models.items()}
+        self._prices = {
+            arm: prices.price(model, is_batch=is_batch) for arm, model in models.items()
+        }
         self._means = means or {}
         self._spent: Counter[str] = Counter()
         self._lost = 0.0
@@ -94,9 +98,11 @@ class Spending:
         self._in_flight: Counter[str] = Counter()
         unpriced = sorted({models[arm] for arm, price in self._prices.items() if price is None})
         if max_usd is not None and unpriced:
+            of_batch = " in a batch" if is_batch else ""
+            added = f"{'`batch`' if is_batch else 'it'} to [prices] in fftdeploy.toml"
             raise UsageError(
-                f"--max-usd needs the price of {unpriced[0]}",
-                hint="add it to [prices] in fftdeploy.toml, or use --max-requests instead",
+                f"--max-usd needs the price of {unpriced[0]}{of_batch}",
+                hint=f"add {added}, or use --max-requests instead",
             )
 
     @property
@@ -127,6 +133,10 @@ class Spending:
                 return False
         self._in_flight[arm] += 1
         return True
+
+    def expect(self, arm: str, count: int) -> None:
+        """Count requests as sent whose answers are still to come, by whomever they were sent."""
+        self._in_flight[arm] += count
 
     def settle(self, arm: str, output: ModelOutput | None) -> None:
         """Count what has come back for a request; None where it was given up."""
@@ -218,7 +228,7 @@ def measured(column: Column) -> Mean | None:
     if not came or not sum(column.tokens_in):
         return None
     tokens_out = sum(column.tokens_out) / came
-    latencies = [each for each in column.latency_ms if each != NOT_MEASURED]
+    latencies = [each for each in column.latency_ms if each >= 0]
     return Mean(
         sum(column.tokens_in) / came,
         sum(column.tokens_cached) / came,

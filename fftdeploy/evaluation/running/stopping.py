@@ -3,10 +3,12 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import cast
+from typing import Any, cast
+
+from fftdeploy.api.threads import begin
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,6 +40,22 @@ class Stop:
             if self._loop is not None and self._count < len(self._steps):
                 self._loop.call_soon_threadsafe(self._steps[self._count])
         self._count += 1
+
+
+def run(main: Callable[[Stop], Coroutine[Any, Any, None]]) -> None:
+    """Run `main` in an event loop until it ends or is cancelled; a signal is for its `Stop`."""
+    with stoppable() as stop, suppress(asyncio.CancelledError):
+        if _is_in_a_loop():
+            begin(asyncio.run, main(stop)).result()
+        else:
+            asyncio.run(main(stop))
+
+
+def _is_in_a_loop() -> bool:
+    """Whether this thread runs an event loop, as a notebook's does: it can't run another one."""
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop().is_running()
+    return False
 
 
 @contextmanager

@@ -17,26 +17,17 @@ from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, wr
 from toml_texts import AT, HOLD, RELEASE, SHA, held, release, rules, target
 from toml_texts import WHOLE as WHOLE_GATE
 
-from fftdeploy.commands import setup_texts
 from fftdeploy.commands.schema import output_schema
-from fftdeploy.commands.setup_facts import EXAMPLE
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.examples.examples import open_examples
-from fftdeploy.evaluation.graders.proposed import propose
 from fftdeploy.output.schema import toml_files
 from fftdeploy.output.schema.parts import Schema
-from fftdeploy.planning.plan import Actor
 from fftdeploy.policy import policy
 from fftdeploy.releases import deployments
-from fftdeploy.sandbox import STORY_NOW, Sandbox
+from fftdeploy.sandbox import Sandbox
 
-BAR = propose(open_examples([(ROOT / "evals/triage.jsonl", "x")], root=ROOT))
+TEMPLATES = ROOT / "fftdeploy" / "templates"
 
 Parse = Callable[[bytes], object]
-
-
-def template(name: str) -> str:
-    return (ROOT / "fftdeploy" / "templates" / name).read_text()
 
 
 def as_json(value: Any) -> Any:
@@ -63,7 +54,7 @@ def parses(parse: Parse, text: str) -> bool:
 
 DEPLOYMENTS = {
     "nothing yet": ("version = 1\n", True),
-    "init": (setup_texts.deployments_text(template, EXAMPLE, Actor("ana", STORY_NOW)), True),
+    "template": ((TEMPLATES / "deployments.toml").read_text(), True),
     "example": ((ROOT / "deployments.toml").read_text(), True),
     "one line": (target(), True),
     "a past": ("version = 1\n" + past("triage/production", V7, V8, V9, holds=[hold(V8)]), True),
@@ -112,7 +103,7 @@ DEPLOYMENTS = {
 }
 POLICIES = {
     "bare": ("version = 1\n", True),
-    "init": (setup_texts.policy_text(template, EXAMPLE, BAR, "evals/triage.jsonl"), True),
+    "template": ((TEMPLATES / "fftdeploy.toml").read_text(), True),
     "example": ((ROOT / "fftdeploy.toml").read_text(), True),
     "scene": (POLICY, True),
     "all of it": (

@@ -1,0 +1,363 @@
+"""Carry the requests of a run out by batches, and take their answers in, whenever those come.
+
+The log says which batches there are before anything depends on it, and each batch says in its
+metadata which run it is of: whatever ends the process, running it again finds them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fftdeploy.api.answers import Answer
+from fftdeploy.api.batches import LINE_BYTES, Batch, read_line
+from fftdeploy.api.hosts import COMPATIBLE
+from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
+from fftdeploy.evaluation.outputs import ModelOutput, read_output
+from fftdeploy.evaluation.results import BATCHED, MISSING, NOT_MEASURED
+from fftdeploy.evaluation.running.batches.host_queue import NAME, HostQueue
+from fftdeploy.evaluation.running.batches.parcel import Packer, Parcel, ask_for
+from fftdeploy.evaluation.running.execution import ROUNDS_IN_VAIN
+from fftdeploy.evaluation.running.log_lines import BatchNote
+from fftdeploy.evaluation.running.requests import Ask, endpoint_of
+from fftdeploy.evaluation.running.run import Place, Run
+from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers
+from fftdeploy.evaluation.running.run_log import RunLog
+from fftdeploy.evaluation.running.spending import Spending
+from fftdeploy.files import journal
+from fftdeploy.names import plural
+
+_RUN, _ARM, _PLACES, _REQUESTS = (
+    f"fftdeploy_{name}" for name in ("run", "arm", "places", "requests")
+)
+"""Where a batch's metadata says what it is."""
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
+_FULL = frozenset({"rate_limit_exceeded", "token_limit_exceeded"})
+"""Why a batch is refused that may be taken once others are over."""
+
+_BREATH = 256
+"""So many lines are read or written before signals are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How far the batches are that a run waits for."""
+
+    batches: int
+    answered: int
+    requests: int
+    seconds: float
+    """For how long this command has waited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """How a run is carried out by batches."""
+
+    wait_s: float | None
+    """How long to wait for them; None until all of them are over."""
+    since: datetime | None
+    """Batches of the same run that others have made since then are taken; None for none."""
+    again: str
+    """The command that comes back to them."""
+
+
+class BatchExecution:
+    """One run on its way.  Within one event loop."""
+
+    def __init__(
+        self,
+        run: Run,
+        queue: HostQueue,
+        log: RunLog,
+        spending: Spending,
+        options: BatchOptions,
+        *,
+        scrub: Callable[[str], str],
+        on_progress: Callable[[Progress], None],
+        on_waiting: Callable[[Waiting], None],
+        on_note: Callable[[str], None],
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[object]],
+    ) -> None:
+        self._run = run
+        self._answers = RunAnswers(run, log, spending, on_progress=on_progress, now=now)
+        self._queue = queue
+        self._log = log
+        self._spending = spending
+        self._options = options
+        self._scrub = scrub
+        self._on_waiting = on_waiting
+        self._on_note = on_note
+        self._now = now
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._notes: dict[str, BatchNote] = {}
+        self._in_vain: Counter[str] = Counter()
+        """Batches of an arm, one after the other, that have brought nothing."""
+        self._is_full = False
+        self._failure: FftdeployError | None = None
+        self._problems: dict[str, str] = {}
+        """Why the last answer of an arm did not come."""
+        self._started = monotonic()
+
+    @property
+    def _open(self) -> list[BatchNote]:
+        """The batches whose answers are not in the log yet."""
+        return [note for note in self._notes.values() if not note.status]
+
+    async def execute(self) -> None:
+        """Have every answer that is wanted, or say what is under way when the time is over."""
+        await self._answers.begin()
+        self._notes = self._log.batches()
+        await self._reuse()
+        if self._run.done < self._run.size:
+            await self._find_batches()
+        for note in self._open:
+            self._spending.expect(note.arm, note.requests)
+        while self._run.done < self._run.size:
+            if not (self._is_full and self._open):
+                await self._submit()
+            if not self._open:
+                break
+            await self._wait()
+        for arm in self._run.arms:
+            for ask in self._run.rest(arm, lambda _: True):
+                output = ModelOutput(mark=MISSING, problem=self._problems.get(arm, "no answer"))
+                await self._answers.keep(ask, output, NOT_MEASURED, self._now())
+        self._answers.finish()
+
+    async def _reuse(self) -> None:
+        """Take what earlier runs have been answered."""
+        if len(self._log.cache):
+            for ask in self._run.pending():
+                if record := self._answers.known(ask):
+                    await self._answers.reuse(ask, record)
+                await asyncio.sleep(0)
+
+    async def _find_batches(self) -> None:
+        """Find the batches that were made and not written down, and those of others."""
+        unsure = [note for note in self._open if not note.id]
+        oldest = [note.at for note in unsure]
+        oldest += [self._options.since] if self._options.since else []
+        since = min(oldest, default=self._now())
+        made = await self._queue.made(since)
+        for note in unsure:
+            await self._settle_unsure(note, made)
+        if self._options.since:
+            for batch in made:
+                self._adopt(batch, self._options.since)
+
+    async def _settle_unsure(self, note: BatchNote, made: Iterable[Batch]) -> None:
+        """Find the batch of a process that ended while it was made, or make it now."""
+        found = next((batch for batch in made if batch.metadata[NAME] == note.batch), None)
+        found = found or await self._queue.find(note.batch, note.at)
+        if found:
+            self._on_note(f"found batch {found.id} again, by its metadata")
+            self._note(replace(note, id=found.id))
+        else:
+            await self._create(note)
+
+    def _adopt(self, batch: Batch, since: datetime) -> None:
+        """Take part in a batch that asks the same for another log of this run."""
+        said = batch.metadata
+        if said.get(_RUN) != self._log.run or said[NAME] in self._notes:
+            return
+        first, _, end = said.get(_PLACES, "").partition("-")
+        requests = said.get(_REQUESTS, "")
+        is_sound = all(number.isdecimal() and number.isascii() for number in (first, end, requests))
+        arm = said.get(_ARM, "")
+        if not is_sound or arm not in self._run.arms or batch.created_at < since:
+            return
+        made_at = batch.created_at
+        note = BatchNote(
+            said[NAME], made_at, arm, int(first), int(end), int(requests), batch.id, id=batch.id
+        )
+        if batch.status != "failed" and any(self._run.rest(arm, lambda at: note.covers(arm, at))):
+            self._on_note(f"batch {batch.id} asks the same: its answers are taken")
+            self._note(note)
+
+    async def _submit(self) -> None:
+        """Send what no batch is on its way to, once all of it is allowed."""
+        self._is_full = False
+        packer = Packer(self._run.rules.repeats, lambda: journal.scratch(self._log.path.parent))
+        with closing(packer):
+            for arm in self._run.arms:
+                if self._in_vain[arm] < ROUNDS_IN_VAIN:
+                    await self._pack(arm, packer)
+            for parcel in packer.parcels:
+                await self._send(parcel)
+
+    async def _pack(self, arm: str, packer: Packer) -> None:
+        under_way = [note for note in self._open if note.arm == arm]
+
+        def is_free(place: int) -> bool:
+            return not any(note.covers(arm, place) for note in under_way)
+
+        for count, ask in enumerate(self._run.rest(arm, is_free)):
+            if not self._spending.admit(arm):
+                raise self._spending.stopped(self._run.kept, self._run.size)
+            packer.add(ask)
+            if count % _BREATH == 0:
+                await asyncio.sleep(0)
+
+    async def _send(self, parcel: Parcel) -> None:
+        name = f"{self._log.path.stem}-{len(self._notes) + 1}"
+        file = await self._queue.upload(parcel.file, f"{name}.jsonl")
+        note = BatchNote(
+            name, self._now(), parcel.arm, parcel.first, parcel.end, parcel.requests, file
+        )
+        self._note(note)
+        await self._create(note)
+
+    async def _create(self, note: BatchNote) -> None:
+        said = {
+            NAME: note.batch,
+            _RUN: self._log.run,
+            _ARM: note.arm,
+            _PLACES: f"{note.first}-{note.end}",
+            _REQUESTS: str(note.requests),
+        }
+        endpoint = endpoint_of(self._run.arms[note.arm])
+        batch = await self._queue.create(note.file, endpoint, said, note.at)
+        self._note(replace(note, id=batch.id))
+        self._on_note(f"batch {batch.id}: {plural(note.requests, 'request')} of {note.arm}")
+
+    def _note(self, note: BatchNote) -> None:
+        self._log.note_batch(note)
+        self._notes[note.batch] = note
+
+    async def _wait(self) -> None:
+        """Wait until at least one batch is over, and take its answers."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            counts: Counter[str] = Counter()
+            for note in self._open:
+                batch = await self._queue.retrieve(note.id)
+                if batch.is_over:
+                    await self._take(note, batch)
+                counts[note.batch] = batch.completed + batch.failed
+            still = self._open
+            waited_s = self._monotonic() - self._started
+            requests = sum(note.requests for note in still)
+            answered = sum(counts[note.batch] for note in still)
+            waiting = Waiting(len(still), answered, requests, waited_s)
+            if len(still) < len(counts):
+                return
+            self._on_waiting(waiting)
+            left_s = float("inf")
+            if self._options.wait_s is not None:
+                left_s = self._options.wait_s - waited_s
+            if left_s <= 0:
+                raise self._still_going(waiting)
+            await self._sleep(min(pause_s, left_s))
+            pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
+
+    def _still_going(self, waiting: Waiting) -> UnverifiedError:
+        named = ", ".join(note.id for note in self._open)
+        return UnverifiedError(
+            f"{plural(waiting.batches, 'batch')} under way at the host, {waiting.answered:,} of "
+            f"{plural(waiting.requests, 'answer')} there: {named}",
+            hint=f"come back with: {self._options.again}",
+            where=self._queue.address,
+            code="batch-under-way",
+        )
+
+    async def _take(self, note: BatchNote, batch: Batch) -> None:
+        """Take the answers of a batch that is over, and say so in the log when they are in it."""
+        given_at = min(batch.created_at, self._now())
+        came = 0
+        for file in filter(None, (batch.output_file, batch.error_file)):
+            came += await self._take_file(file, note, given_at)
+        self._note(replace(note, status=batch.status))
+        self._spending.expect(note.arm, came - note.requests)
+        self._in_vain[note.arm] = 0 if came else self._in_vain[note.arm] + 1
+        said = f"{came:,} of {plural(note.requests, 'answer')} of {note.arm}"
+        self._on_note(f"batch {batch.id} {batch.status}: {said}")
+        if self._failure is not None:
+            raise self._failure
+        if batch.status == "failed":
+            self._refuse(note, batch)
+        if batch.status == "cancelled":
+            raise UnverifiedError(
+                f"batch {batch.id} was cancelled; {self._answers.kept}",
+                hint=f"what is missing is asked for by: {self._options.again}",
+                where=self._queue.address,
+                code="batch-cancelled",
+            )
+
+    async def _take_file(self, file: str, note: BatchNote, given_at: datetime) -> int:
+        """Take the answers in a file, each once; return how many there were."""
+        came = 0
+        with closing(journal.scratch(self._log.path.parent)) as sink:
+            broken = await self._queue.download(file, sink)
+            sink.seek(0)
+            count = 0
+            while line := sink.readline(LINE_BYTES):
+                count += 1
+                found = read_line(line, self._scrub, COMPATIBLE)
+                ask = ask_for(found[0], note, self._run) if found else None
+                if found and ask and not self._run.has(ask.arm, ask.index, ask.repeat):
+                    came += await self._accept(ask, found[1], given_at)
+                if count % _BREATH == 0:
+                    await asyncio.sleep(0)
+        if broken:
+            raise broken
+        return came
+
+    async def _accept(self, ask: Ask, answer: Answer, given_at: datetime) -> bool:
+        """Keep an answer; False where it did not come, or says that something is wrong."""
+        output = read_output(answer, ask.endpoint)
+        try:
+            self._answers.require_useful(ask, answer)
+            self._run.require_own(ask.arm, output)
+        except FftdeployError as error:
+            self._failure = self._failure or error
+            return False
+        if output.mark == MISSING and answer.may_differ:
+            self._problems[ask.arm] = output.problem
+            return False
+        self._spending.settle(ask.arm, output)
+        await self._answers.keep(ask, output, BATCHED, given_at)
+        return True
+
+    def _refuse(self, note: BatchNote, batch: Batch) -> None:
+        """Say why the host did not begin a batch, unless it may begin it after another one.
+
+        Raises:
+            AuthError: The account is out of credit.
+            NotReadyError: It never will.
+            UnverifiedError: It may, later.
+        """
+        first = batch.errors[0] if batch.errors else None
+        said = f"{first.code}: {first.message}" if first else "it does not say why"
+        if first:
+            answer = Answer(429, code=first.code, message=first.message, has_error=True)
+            if not answer.is_billing:
+                status = 404 if first.code == "model_not_found" else 400
+                answer = replace(answer, status=status, param=first.param)
+            (ask,) = self._run.asks([Place(note.arm, note.first // self._run.rules.repeats, 0)])
+            self._answers.require_useful(ask, answer)
+        if first and (first.code in _FULL or "nqueued" in first.message):
+            self._is_full = True
+            if self._open:
+                self._on_note(
+                    f"the host's queue is full ({first.code}): waiting for a batch to end"
+                )
+                return
+            raise UnverifiedError(
+                f"the host takes no batch now: {said}",
+                hint=f"try again later: {self._options.again}",
+                where=self._queue.address,
+                code="queue-full",
+            )
+        raise NotReadyError(
+            f"{note.arm}: the host refused batch {batch.id}: {said}",
+            hint="leave out --batch: the same evaluation is made at once",
+            where=self._queue.address,
+            code="batch-refused",
+        )

@@ -1,0 +1,183 @@
+"""Hands files of requests to a host's queue, each of them once, and fetches what came of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, BinaryIO, Protocol
+
+from fftdeploy.api import verdicts
+from fftdeploy.api.answers import Answer
+from fftdeploy.api.batches import Batch, file_id, read_batch
+from fftdeploy.api.threads import begin
+from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
+from fftdeploy.evaluation.running.attempts import Retries
+
+PAGES = 100
+"""Most pages of a list of batches that are asked for."""
+
+NAME = "fftdeploy_batch"
+"""Where a batch's metadata has the name that we gave it."""
+
+_LATE_S = 5.0
+"""What was made a moment ago may be missing in a list."""
+
+_CLOCK_SKEW = timedelta(days=1)
+_AGAIN = "run the same command again later: it goes on from there"
+
+
+class Batches(Protocol):
+    """Whatever is asked about batches: a `BatchConnection`."""
+
+    def upload(self, file: BinaryIO, name: str) -> Answer:
+        """Send a file."""
+
+    def create(self, file_id: str, endpoint: str, metadata: Mapping[str, str]) -> Answer:
+        """Make a batch of it."""
+
+    def retrieve(self, batch_id: str) -> Answer:
+        """Ask for one batch."""
+
+    def page(self, after: str) -> Answer:
+        """Ask for some batches."""
+
+    def download(self, file_id: str, sink: BinaryIO) -> Answer:
+        """Write a file to `sink`."""
+
+
+class HostQueue:
+    """The queue of the host at `address`.  Every method asks again where that may help.
+
+    Raises:
+        AuthError: The key was refused, or the account is out of credit.
+        NotReadyError: There is no Batch API.
+        UnverifiedError: The host gives no usable answer.
+    """
+
+    def __init__(
+        self,
+        connection: Batches,
+        address: str,
+        *,
+        sleep: Callable[[float], Awaitable[object]],
+        jitter: Callable[[float], float],
+    ) -> None:
+        self.address = address
+        self._connection = connection
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def made(self, since: datetime) -> list[Batch]:
+        """Return the batches of ours that were made since then, newest first."""
+        found: list[Batch] = []
+        after = ""
+        for _ in range(PAGES):
+            answer = await self._asked(partial(self._connection.page, after))
+            entries = _entries(answer)
+            if entries is None:
+                raise self._failure(answer, "the list of batches")
+            read = [batch for entry in entries if (batch := read_batch(entry)) is not None]
+            found += [batch for batch in read if NAME in batch.metadata]
+            is_last = not isinstance(answer.body, dict) or answer.body.get("has_more") is not True
+            if is_last or not read or read[-1].id == after:
+                break
+            if read[-1].created_at < since - _CLOCK_SKEW:
+                break
+            after = read[-1].id
+        return found
+
+    async def find(self, name: str, since: datetime) -> Batch | None:
+        """Return the batch of that name; looked for twice, for it may have been made just now."""
+        for pause_s in (0.0, _LATE_S):
+            await self._sleep(pause_s)
+            for batch in await self.made(since):
+                if batch.metadata[NAME] == name:
+                    return batch
+        return None
+
+    async def upload(self, file: BinaryIO, name: str) -> str:
+        """Send a file of requests and return its ID; sent twice it costs nothing."""
+        answer = await self._asked(lambda: self._connection.upload(file, name))
+        found = file_id(answer.body.get("id")) if isinstance(answer.body, dict) else ""
+        if answer.status != 200 or not found:
+            raise self._failure(answer, "the file of requests")
+        return found
+
+    async def create(
+        self, file: str, endpoint: str, metadata: Mapping[str, str], since: datetime
+    ) -> Batch:
+        """Make the batch that `metadata` names, unless an answer that was lost has made it."""
+        retries = Retries()
+        while True:
+            answer = await self._once(lambda: self._connection.create(file, endpoint, metadata))
+            if answer.status == 200 and (batch := read_batch(answer.body)):
+                return batch
+            is_refused = 400 <= answer.status < 500 and answer.status not in {408, 409}
+            if not is_refused and (batch := await self.find(metadata[NAME], since)):
+                return batch
+            pause_s = retries.pause_s(answer, self._jitter)
+            if pause_s is None:
+                raise self._failure(answer, "the batch")
+            await self._sleep(pause_s)
+
+    async def retrieve(self, batch_id: str) -> Batch:
+        """Return how a batch is now."""
+        answer = await self._asked(lambda: self._connection.retrieve(batch_id))
+        batch = read_batch(answer.body) if answer.status == 200 else None
+        if batch is None or batch.id != batch_id:
+            raise self._failure(answer, f"batch {batch_id}")
+        return batch
+
+    async def download(self, file: str, sink: BinaryIO) -> FftdeployError | None:
+        """Write a file to `sink`, what has come of it in the end; return why it is not whole."""
+
+        def fetch() -> Answer:
+            sink.seek(0)
+            sink.truncate()
+            return self._connection.download(file, sink)
+
+        answer = await self._asked(fetch)
+        if answer.status == 200 and not answer.problem:
+            return None
+        return self._failure(answer, f"file {file}")
+
+    async def _asked(self, question: Callable[[], Answer]) -> Answer:
+        """Ask again as long as an answer of another kind may come; return the last one."""
+        retries = Retries()
+        while True:
+            answer = await self._once(question)
+            pause_s = retries.pause_s(answer, self._jitter)
+            if pause_s is None:
+                return answer
+            await self._sleep(pause_s)
+
+    @staticmethod
+    async def _once(question: Callable[[], Answer]) -> Answer:
+        return await asyncio.wrap_future(begin(question))
+
+    def _failure(self, answer: Answer, what: str) -> FftdeployError:
+        if answer.is_elsewhere and not answer.message.startswith("No "):
+            return NotReadyError(
+                f"there is no Batch API at {self.address}: it answers {answer.status}",
+                hint="leave out --batch: the same evaluation is made at once",
+                where=self.address,
+                code="no-batch",
+            )
+        found = verdicts.explain(answer)
+        if found.code == "refused":
+            said = answer.message or answer.code
+            return UnverifiedError(
+                f"{what}: the host refused the question (HTTP {answer.status}): {said}",
+                hint=_AGAIN,
+                where=self.address,
+                code="refused",
+            )
+        return found.error(what, self.address, answer.request_id)
+
+
+def _entries(answer: Answer) -> list[Any] | None:
+    """Return the entries of a list; some hosts send them bare."""
+    if answer.status != 200 or answer.problem:
+        return None
+    body = answer.body.get("data") if isinstance(answer.body, dict) else answer.body
+    return body if isinstance(body, list) else None

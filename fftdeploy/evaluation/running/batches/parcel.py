@@ -1,0 +1,79 @@
+"""The requests of one batch: cut from those of an arm, in a file on their way out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from fftdeploy.api.batches import MAX_BYTES, MAX_REQUESTS, request_line
+from fftdeploy.api.client.batches import address_of
+from fftdeploy.evaluation.running.log_lines import BatchNote
+from fftdeploy.evaluation.running.requests import Ask
+from fftdeploy.evaluation.running.run import Place, Run
+
+_ID_DIGITS = 24
+
+
+@dataclass(slots=True)
+class Parcel:
+    """Requests to one model, at most as many and as large as a batch may be."""
+
+    arm: str
+    endpoint: str
+    file: BinaryIO
+    first: int
+    end: int
+    requests: int = 0
+    size: int = 0
+
+    def add(self, place: int, line: bytes) -> None:
+        """Add a request, which is about the answer at a later place."""
+        self.file.write(line)
+        self.end = place + 1
+        self.requests += 1
+        self.size += len(line)
+
+    def has_room(self, line: bytes) -> bool:
+        """Whether one more request goes into the same batch."""
+        return self.requests < MAX_REQUESTS and self.size + len(line) <= MAX_BYTES
+
+
+class Packer:
+    """Packs requests of one run into parcels; `scratch` makes their files."""
+
+    def __init__(self, repeats: int, scratch: Callable[[], BinaryIO]) -> None:
+        self.parcels: list[Parcel] = []
+        self._repeats = repeats
+        self._scratch = scratch
+
+    def add(self, ask: Ask) -> None:
+        """Pack a request; those of an arm come one after the other, in the order of places."""
+        place = ask.index * self._repeats + ask.repeat
+        line = request_line(custom_id(ask, place), address_of(ask.endpoint), ask.body)
+        last = self.parcels[-1] if self.parcels else None
+        if last is None or last.arm != ask.arm or not last.has_room(line):
+            last = Parcel(ask.arm, ask.endpoint, self._scratch(), place, place)
+            self.parcels.append(last)
+        last.add(place, line)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for parcel in self.parcels:
+            parcel.file.close()
+
+
+def custom_id(ask: Ask, place: int) -> str:
+    """Return what a request is called within its batch: where its answer goes, and its own ID."""
+    return f"{place}-{ask.id[:_ID_DIGITS]}"
+
+
+def ask_for(name: str, note: BatchNote, run: Run) -> Ask | None:
+    """Return the request of a batch that is called so; None where it has none of that name."""
+    digits = name.partition("-")[0]
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 12):
+        return None
+    place = int(digits)
+    index, repeat = divmod(place, run.rules.repeats)
+    if not (note.covers(note.arm, place) and run.expects(note.arm, index, repeat)):
+        return None
+    (ask,) = run.asks([Place(note.arm, index, repeat)])
+    return ask if custom_id(ask, place) == name else None
