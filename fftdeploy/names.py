@@ -5,7 +5,7 @@ digits of other scripts, and both have been used to smuggle look-alikes past a r
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 OPENAI = "openai"
 """The provider where nothing else is said."""
@@ -19,6 +19,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#/+-]{0,255}")
 _HALF = re.compile("[\ud800-\udfff]")
+_TELLING = 3
+"""Characters of a name that tell which one is meant."""
+_SEPARATOR = re.compile(r"[/.:\\ ]+")
 _NOT_OPENAI = re.compile("[/#+]")
 _NOT_MODELS = {
     "ftjob-": "a fine-tuning job: use --job",
@@ -75,11 +78,56 @@ def meant(word: str, known: Iterable[str], otherwise: str = "", *, quoted: bool 
     return f"did you mean {near!a}?" if quoted else f"did you mean {near}?"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the entry of `known` that `word` most likely means; "" where none is near."""
+def nearest(word: str, known: Iterable[str], like: float = 0.6) -> str:
+    """Return the entry of `known` that `word` most likely means; "" where none is so `like` it."""
     from difflib import get_close_matches  # only a failing command pays for it
 
-    return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+    words = list(known)
+    begun = (name for name in words if len(word) >= _TELLING and name.startswith(word))
+    return next(iter(get_close_matches(word, words, n=1, cutoff=like)), "") or next(begun, "")
+
+
+def not_one_of(what: str, word: str, known: Sequence[str]) -> dict[str, str]:
+    """Return message and hint of the error that `word` is none of those that a flag takes."""
+    message = f"{what} {word!a} is not one of {', '.join(known)}"
+    return {"message": message, "hint": meant(word, known, quoted=False)}
+
+
+def target_meant(word: str, known: Sequence[str]) -> str:
+    """Return the hint at the targets of `known` that `word` may mean.
+
+    They are of the task that it names, or all but names: never another team's.
+    """
+    pairs = {name: name.partition("/")[::2] for name in known}
+    tasks = dict.fromkeys(task for task, _ in pairs.values())
+    task, slash, environment = _pair(word, tasks)
+    if slash and f"{environment}/{task}" in pairs:
+        return f"did you mean {environment}/{task}?"
+    if not slash and task in tasks:
+        return f"{task} is a task: {_listed([n for n in known if pairs[n][0] == task])}?"
+    near = nearest(task, tasks if slash else [part for pair in pairs.values() for part in pair])
+    own = [name for name in known if pairs[name][0 if near in tasks else 1] == near]
+    if slash and (end := nearest(environment, [pairs[name][1] for name in own])):
+        own = [f"{near}/{end}"]
+    if own:
+        return f"did you mean {_listed(own, ' or ')}?"
+    return f"the file has: {_listed(known) or 'none yet'}"
+
+
+def _pair(word: str, tasks: Iterable[str]) -> tuple[str, str, str]:
+    """Take a word apart as a target, written `TASK.ENVIRONMENT` or `Task-environment`, too."""
+    said = _SEPARATOR.sub("/", word, count=1).lower().strip("/")
+    begun = [task for task in tasks if said.startswith((f"{task}-", f"{task}_"))]
+    if length := len(max(begun, key=len, default="")):
+        said = f"{said[:length]}/{said[length + 1 :]}"
+    return said.partition("/")
+
+
+def _listed(known: Sequence[str], last: str = ", ") -> str:
+    """List a few names; a file may have thousands."""
+    shown, more = known[:8], len(known) - 8
+    listed = ", ".join(shown[:-1]) + last + shown[-1] if shown[1:] else "".join(shown)
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def undecoded(words: Iterable[str]) -> str:

@@ -86,10 +86,23 @@ class Workspace:
         Raises:
             ConfigError: The profile has no file.
         """
-        sha = self.sha(profile) if profile else None
-        found = Bundle(model, profile=profile, profile_sha=sha)
-        refuse_without_file(found, "name another one")
-        return found
+        if profile:
+            self.require_profile(profile)
+        return Bundle(model, profile=profile, profile_sha=self.sha(profile) if profile else None)
+
+    def require_profile(self, name: str) -> None:
+        """Refuse the name of a profile that has no file.
+
+        Raises:
+            ConfigError: With the nearest one that has.
+        """
+        try:
+            bundle = Bundle("", profile=name, profile_sha=self.sha(name))
+            refuse_without_file(bundle, "name another one")
+        except ConfigError as error:
+            known = {path.stem for path in (self.folder / profiles.FOLDER).glob("*.toml")}
+            error.hint = names.meant(name, known - {name}, error.hint, quoted=False)
+            raise
 
     def endpoint(self, name: str | None) -> str:
         """Return the endpoint of a profile; `chat` without one."""
@@ -142,19 +155,14 @@ class Workspace:
         task, _, environment = name.partition("/")
         if self.deployments.find(name) is not None or self.policy.knows(task, environment):
             return
-        if not self.policy.exists:
-            raise unknown_target(name, self.deployments)
-        for what, value, known in (
-            ("task", task, list(self.policy.tasks)),
-            ("environment", environment, list(self.policy.order or self.policy.environments)),
-        ):
-            if value in known:
-                continue
-            raise UsageError(
-                f"there is no target {name}, and the policy knows no {what} {value!r}",
-                hint=names.meant(value, known, f"it knows: {', '.join(known) or 'none'}"),
-                code="unknown-target",
-            )
+        error = unknown_target(name, self.deployments)
+        if self.policy.exists:
+            is_planned = task in self.policy.tasks
+            what = f"environment {environment!r}" if is_planned else f"task {task!r}"
+            error.message += f", and the policy knows no {what}"
+            every = dict.fromkeys((*self.deployments.names, *self.policy.planned))
+            error.hint = names.target_meant(name, list(every))
+        raise error
 
     def files_of(self, made: Plan) -> list[Path]:
         """Name the file, and what the new release of a plan names, which go into one commit."""
@@ -247,9 +255,7 @@ def open_workspace(path: Path) -> Workspace:
 
 def unknown_target(name: str, known: Deployments) -> UsageError:
     """Build the error for a target that the file does not have."""
-    found = [str(target) for target in known.targets.values()]
-    there = f"the file has: {', '.join(found) or 'none yet'}"
-    hint = names.meant(name, found, there, quoted=False)
+    hint = names.target_meant(name, known.names)
     return UsageError(f"there is no target {name}", hint=hint, code="unknown-target")
 
 

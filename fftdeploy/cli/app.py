@@ -17,7 +17,7 @@ from fftdeploy.cli import signals
 from fftdeploy.cli.session import Session, open_session
 from fftdeploy.commands.context import secrets_of
 from fftdeploy.errors import DeclinedError, FftdeployError, Outcome
-from fftdeploy.names import undecoded
+from fftdeploy.names import not_one_of, undecoded
 from fftdeploy.output.report import Report
 from fftdeploy.output.streams import ClosedPipeError, Format, Output
 
@@ -85,7 +85,8 @@ class ChangeFlags:
 
 def _format(value: str | None) -> str | None:
     if value is not None and value not in FORMATS:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(FORMATS)}")
+        wrong = not_one_of("", value, FORMATS)
+        raise typer.BadParameter("; ".join(filter(None, wrong.values())).strip())
     return value
 
 

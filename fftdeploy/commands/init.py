@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import fftdeploy
-from fftdeploy import files
+from fftdeploy import files, names
 from fftdeploy.commands import schema_files
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
@@ -67,7 +67,7 @@ def run(context: Context, options: InitOptions) -> Initialized:
         DiskError: The disk refused; what was written before is complete and stays.
     """
     if options.ci is not None and options.ci not in CI:
-        raise UsageError(f"--ci {options.ci!a} is not one of {', '.join(CI)}")
+        raise UsageError(**names.not_one_of("--ci", options.ci, CI))
     deployments = schema_files.deployments_path(context)
     folder, root = deployments.parent, files.root_of(deployments.parent)
     option = _file_option(deployments, root)

@@ -194,6 +194,8 @@ class _Promotion:
             prover = self._ready_to_ask()
             result = prover.follow_job(options.job)
             model, self.fresh = result.model, result.is_fresh(prover.now())
+        if options.profile is not None:
+            self.workspace.require_profile(options.profile)
         return bundles.choose_source(
             self.workspace.deployments,
             self.key,

@@ -70,6 +70,8 @@ class _Rollback:
 
     def run(self) -> Changed:
         """Roll back, or say why not; the file is as it was unless this says it WAS changed."""
+        if self.options.profile is not None:
+            self.change.workspace.require_profile(self.options.profile)
         candidates = rollback_candidates(
             self.target,
             self.live,

@@ -23,7 +23,7 @@ from fftdeploy.commands.size import Sized
 from fftdeploy.commands.status import Status
 from fftdeploy.commands.verify import Verified
 from fftdeploy.errors import UsageError
-from fftdeploy.names import meant
+from fftdeploy.names import not_one_of
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.output.schema import results
 from fftdeploy.output.schema.parts import Schema
@@ -89,8 +89,7 @@ def run(context: Context, options: SchemaOptions) -> Schemas:
     """
     which, makers = options.which, {**schema_files.MAKERS, "output": output_schema}
     if which is not None and which not in makers:
-        hint = meant(which, makers, f"there are: {', '.join(makers)}", quoted=False)
-        raise UsageError(f"there is no schema {which!a}", hint=hint)
+        raise UsageError(**not_one_of("schema", which, list(makers)))
     if not options.write:
         return Schemas({name: makers[name]() for name in ([which] if which else makers)})
     if which is not None and which not in schema_files.NAMES:

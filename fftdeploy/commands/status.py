@@ -13,7 +13,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.views import ReadinessView, ShutdownView, TargetName, WayBack
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome, UsageError
-from fftdeploy.names import FLAT
+from fftdeploy.names import FLAT, not_one_of
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning import bundles, findings, plan
 from fftdeploy.planning.finding import Finding
@@ -278,8 +278,8 @@ def parse_conditions(text: str) -> dict[str, int]:
         if name == "drift":
             raise UsageError("--fail-on drift is not in this version of fftdeploy", code="later")
         if name not in _CONDITIONS or (value and name != "runway"):
-            known = ", ".join(["runway:30d", *_CONDITIONS[1:]])
-            raise UsageError(f"--fail-on {part!a} is not one of {known}")
+            known = ["runway:30d", *_CONDITIONS[1:]]
+            raise UsageError(**not_one_of("--fail-on", part, known))
         span = duration(value) if name == "runway" else None
         if name == "runway" and span is None:
             raise UsageError("--fail-on runway needs days", hint="write runway:30d")

@@ -17,6 +17,7 @@ from typing import ParamSpec, TypeVar
 
 from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.files.lock_owner import lock_owner
+from fftdeploy.names import nearest
 
 # Short and fixed: no name beside a legal one is too long, and what a killed run has left is
 # found and removed under the lock by the next one.
@@ -226,6 +227,16 @@ def reason(error: OSError) -> str:
     """Say in the system's words what went wrong."""
     words = error.strerror or str(error)
     return words[:1].lower() + words[1:]
+
+
+def near(path: Path) -> str:
+    """Return the hint at the name in the folder of `path` that is most like its own; or ""."""
+    try:
+        beside = [each.name for each in path.parent.iterdir()]
+    except OSError:
+        return ""
+    found = nearest(path.name, beside, 0.8)
+    return f"did you mean {shown(path.with_name(found))}?" if found else ""
 
 
 def shown(path: Path) -> str:

@@ -88,7 +88,10 @@ def opened(path: Path, *, root: Path, hint: str = "") -> Iterator[tuple[int, Pat
             yield file, real, inside
     except FileNotFoundError as error:
         raise ConfigError(
-            f"no such file: {disk.shown(path)}", hint=hint, where=disk.shown(path), code="missing"
+            f"no such file: {disk.shown(path)}",
+            hint=disk.near(path) or hint,
+            where=disk.shown(path),
+            code="missing",
         ) from error
     except OSError as error:
         if error.errno in _GONE:

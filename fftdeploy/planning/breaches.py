@@ -131,10 +131,7 @@ def require_known(overrides: Sequence[str], why: str | None) -> None:
     """
     for given in overrides:
         if given not in OVERRIDES:
-            raise UsageError(
-                f"--override {given!a} is not one of {', '.join(OVERRIDES)}",
-                hint=names.meant(given, OVERRIDES, quoted=False),
-            )
+            raise UsageError(**names.not_one_of("--override", given, OVERRIDES))
     if overrides and not why:
         raise UsageError("--override needs a reason", hint='add --why "TEXT"', code="why")
 

@@ -120,9 +120,11 @@ def _from_environment(
 ) -> BundleSource:
     source = deployments.targets.get((task, environment))
     if source is None:
+        near = names.nearest(environment, [n for own, n in deployments.targets if own == task])
+        first = f"promote into it first: fftdeploy promote {task}/{environment} --model ID"
         raise UsageError(
             f"there is no target {task}/{environment} to promote from",
-            hint=f"promote into it first: fftdeploy promote {task}/{environment} --model ID",
+            hint=f"did you mean --from {near}?" if near else first,
             code="unknown-target",
         )
     return BundleSource(live_bundle(source, shas), environment)

@@ -172,6 +172,12 @@ class Policy:
             environment in self.default_sources or environment in self.environments
         )
 
+    @property
+    def planned(self) -> list[str]:
+        """Name all targets that it knows, whether there is anything live in them or not."""
+        environments = dict.fromkeys((*self.order, *self.environments))
+        return [f"{task}/{name}" for task in self.tasks for name in environments]
+
     def check_environments(self, deployments: Deployments) -> None:
         """Refuse a target in an environment that `order` does not name.
 

@@ -189,7 +189,8 @@ def _real(path: Path) -> Path:
         return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"no such file or folder: {disk.shown(path)}", hint="fftdeploy scan PATH..."
+            f"no such file or folder: {disk.shown(path)}",
+            hint=disk.near(path) or "fftdeploy scan PATH...",
         ) from error
 
 

@@ -37,6 +37,11 @@ class Deployments:
         task, _, environment = name.partition("/")
         return self.targets.get((task, environment))
 
+    @property
+    def names(self) -> list[str]:
+        """Name the targets of the file, in its order."""
+        return [f"{task}/{environment}" for task, environment in self.targets]
+
     def tasks(self) -> list[str]:
         """Name the tasks of the file, in its order."""
         return list(dict.fromkeys(task for task, _ in self.targets))
@@ -48,22 +53,21 @@ class Deployments:
             UsageError: Not a target's name, or a bare environment and several tasks.
         """
         task, slash, environment = name.partition("/")
+        hint = names.target_meant(name, self.names)
         if not slash:
             tasks = self.tasks()
+            if name in tasks and self.find(f"{name}/{name}") is None:
+                raise UsageError(f"{name!a} is no target", hint=hint, code="unknown-target")
             if len(tasks) != 1:
                 raise UsageError(
                     f"{name!a} names no task, and the file has {len(tasks)} of them",
-                    hint="write TASK/ENVIRONMENT; `fftdeploy status` lists them",
-                )
-            if name == tasks[0] and self.find(f"{name}/{name}") is None:
-                raise UsageError(
-                    f"{name!a} is a task: name its environment too",
-                    hint="write TASK/ENVIRONMENT; `fftdeploy status` lists them",
+                    hint=hint,
+                    code="unknown-target",
                 )
             task, environment = tasks[0], name
         for part in (task, environment):
             if problem := names.name_problem(part):
-                raise UsageError(problem, hint="a target is written TASK/ENVIRONMENT")
+                raise UsageError(problem, hint=hint)
         return f"{task}/{environment}"
 
     def line(self, target: Target, *below: str | int) -> int:

@@ -253,7 +253,7 @@ def _resolve(path: str, target: str) -> Resolution:
     if table is None:
         raise UsageError(
             f"there is no target {target!a}",
-            hint=f"the file has: {', '.join(target_names(data)) or 'none yet'}",
+            hint=names.target_meant(target, target_names(data)),
             where=path,
             code="unknown-target",
         )
@@ -306,7 +306,7 @@ def _only_task(data: Mapping[str, Any], environment: str) -> str:
         return tasks[0]
     raise UsageError(
         f"{environment!a} names no task, and the file has {len(tasks)} of them",
-        hint="write TASK/ENVIRONMENT",
+        hint=names.target_meant(environment, target_names(data)),
         code="unknown-target",
     )
 

@@ -104,8 +104,8 @@ def test_a_tag_of_the_last_example_of_the_last_file_is_known(repo: Path, command
 @pytest.mark.parametrize(
     ("target", "what", "near"),
     [
-        ("triage/prodution", "environment 'prodution'", "'production'"),
-        ("trige/production", "task 'trige'", "'triage'"),
+        ("triage/prodution", "environment 'prodution'", "triage/production"),
+        ("trige/production", "task 'trige'", "triage/production"),
     ],
 )
 def test_a_mistyped_target_is_refused_as_promote_does(

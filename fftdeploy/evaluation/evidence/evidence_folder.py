@@ -16,6 +16,7 @@ from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.files import disk
 from fftdeploy.files.folders import EVIDENCE_FOLDER
 from fftdeploy.formats import strict_json
+from fftdeploy.names import nearest
 from fftdeploy.policy.gate_rules import gate_of
 from fftdeploy.policy.prices import Price
 from fftdeploy.releases.deployments import Bundle
@@ -200,8 +201,13 @@ class EvidenceFolder:
         if len(found) == 1:
             return found[0]
         what = "several evidence files start" if found else "no evidence file starts"
+        near = (
+            "" if found else nearest(name, [path.stem[: max(len(name), 4)] for path in every], 0.75)
+        )
         raise UsageError(
-            f"{what} with {name!a}", hint="`fftdeploy verify` lists them", code="unknown-evidence"
+            f"{what} with {name!a}",
+            hint=f"did you mean {near}?" if near else "`fftdeploy verify` lists them",
+            code="unknown-evidence",
         )
 
     def path_of(self, evidence_id: str, task: str) -> Path:

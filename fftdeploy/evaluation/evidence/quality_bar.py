@@ -74,9 +74,12 @@ class QualityBar:
         self.task = target.partition("/")[0]
         rules = workspace.policy.gate(self.task)
         if rules is None:
+            add = f"add [tasks.{self.task}.gate] with examples and graders to {FILE_NAME}"
+            others = [task for task in workspace.policy.tasks if task != self.task]
+            is_known = self.task in {*workspace.policy.tasks, *workspace.deployments.tasks()}
             raise ConfigError(
                 f"task {self.task!r} has no gate",
-                hint=f"add [tasks.{self.task}.gate] with examples and graders to {FILE_NAME}",
+                hint=add if is_known else names.meant(self.task, others, add, quoted=False),
                 where=FILE_NAME,
                 code="no-gate",
             )
@@ -125,7 +128,7 @@ class QualityBar:
         except ConfigError as error:
             if error.code == "missing":
                 gone = folder / Path(error.where).relative_to(shown)
-                error.hint = self.restoring(gone)
+                error.hint = self.restoring(gone) or error.hint
             raise
 
     @property
