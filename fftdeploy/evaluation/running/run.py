@@ -137,6 +137,10 @@ class Run:
             if not self.has(arm, index, repeat) and is_wanted(place):
                 yield from self.asks([Place(arm, index, repeat)])
 
+    def lacking(self, arm: str, first: int, end: int) -> int:
+        """Count the answers of an arm that have not come, from place `first` to before `end`."""
+        return self.results.arms[arm].marks[first:end].count(0)
+
     def asks(self, places: Iterable[Place]) -> Iterator[Ask]:
         """Yield the requests for these answers, come or not."""
         for place in places:

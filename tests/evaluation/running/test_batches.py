@@ -1,20 +1,32 @@
 """A run by batches reports what the direct run does, whatever becomes of them, and pays once."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
-from command_line import Command
+from checkout import SUPPORT
+from command_line import PROGRAM, Command
 from evaluating import arm, evaluate, evaluate_batched, make_run, utc_now, verdicts
-from gated import TARGET, asked, evidence, paid, scene
+from gated import POLICY, TARGET, asked, evidence, paid, scene
 from scenes import V8, V10
 
-from fftdeploy.errors import UnverifiedError
-from fftdeploy.evaluation.results import BATCHED
+from fftdeploy.errors import FftdeployError, PolicyError, UnverifiedError
+from fftdeploy.evaluation.results import BATCHED, MISSING
+from fftdeploy.evaluation.running.batches import parcel
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.spending import Mean
+from fftdeploy.files.folders import RUNS
 from fftdeploy.sandbox import Sandbox
 
 PLAN = 2 * 67
@@ -31,11 +43,11 @@ def run_of(server: Sandbox) -> Run:
     return make_run(server.url, [arm(version) for version in ARMS])
 
 
-def direct(tmp_path: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def direct(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what the direct run reports."""
     with Sandbox() as server:
-        (tmp_path / "direct").mkdir()
-        return verdicts(evaluate(run_of(server), tmp_path / "direct", server.url))
+        return verdicts(evaluate(run_of(server), tmp_path_factory.mktemp("direct"), server.url))
 
 
 def said(path: Path) -> dict[str, Any]:
@@ -88,29 +100,360 @@ def test_submit_now_and_come_back_later(repo: Path, sandbox: Sandbox, command: C
     assert len(evidence()) == 1
 
 
-def test_results_in_any_order_and_twice(api: Sandbox, tmp_path: Path) -> None:
+def test_results_in_any_order_and_twice(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
     api.fault("/batches", method="POST", batch={"shuffle": 7, "twice": 20})
     run = run_of(api)
 
-    assert verdicts(evaluate_batched(run, tmp_path, api.url)) == direct(tmp_path)
+    assert verdicts(evaluate_batched(run, tmp_path, api.url)) == direct
 
 
 @pytest.mark.parametrize("ends", ["expired", "completed"])
-def test_what_a_batch_left_out_is_asked_for_again(api: Sandbox, tmp_path: Path, ends: str) -> None:
+def test_what_a_batch_left_out_is_asked_for_again(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any], ends: str
+) -> None:
     lacking = {"answered": 30} if ends == "expired" else {"lost": 9, "broken": 4}
     api.fault("/batches", method="POST", batch={"ends": ends, **lacking}, times=2)
     run = run_of(api)
 
-    assert verdicts(evaluate_batched(run, tmp_path, api.url)) == direct(tmp_path)
+    assert verdicts(evaluate_batched(run, tmp_path, api.url)) == direct
     assert asked(api) == PLAN
 
 
-def test_another_process_without_the_log_finds_the_batch(api: Sandbox, tmp_path: Path) -> None:
+def test_another_process_without_the_log_finds_the_batch(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
     run = run_of(api)
     with pytest.raises(UnverifiedError, match="2 batches under way"):
         evaluate_batched(run, tmp_path / "one", api.url, wait_s=0)
     again = run_of(api)
     found = evaluate_batched(again, tmp_path / "two", api.url, since=utc_now() - timedelta(days=1))
 
-    assert verdicts(found) == direct(tmp_path)
+    assert verdicts(found) == direct
     assert asked(api) == PLAN
+
+
+FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "list, 500": ("/batches?", {"status": 500}),
+    "upload, reset": ("/files", {"method": "POST", "reset": True}),
+    "upload, 429": ("/files", {"method": "POST", "status": 429, "headers": {"retry-after": "1"}}),
+    "upload, cut": ("/files", {"method": "POST", "truncate": 9}),
+    "create, 503": ("/batches", {"method": "POST", "status": 503}),
+    "create, reset": ("/batches", {"method": "POST", "reset": True}),
+    "create, made and cut": ("/batches", {"method": "POST", "truncate": 9}),
+    "create, made and html": ("/batches", {"method": "POST", "content_type": "text/html"}),
+    "retrieve, 502": ("/batches/", {"status": 502, "times": 9}),
+    "retrieve, cut": ("/batches/", {"truncate": 30}),
+    "content, cut": ("/content", {"truncate": 4000}),
+    "content, reset": ("/content", {"reset": True}),
+    "content, 500": ("/content", {"status": 500}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_fault_on_the_way_costs_a_batch_or_an_answer(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any], fault: str
+) -> None:
+    where, what = FAULTS[fault]
+    api.fault(where, **{"times": 2, **what})
+    run = run_of(api)
+
+    assert verdicts(evaluate_batched(run, tmp_path, api.url)) == direct
+    assert asked(api) == PLAN
+    assert made(api) == 2
+
+
+def made(server: Sandbox) -> int:
+    """Count the batches that there are."""
+    return len(ask(server, "batches?limit=100")["data"])
+
+
+def ask(server: Sandbox, path: str) -> Any:
+    headers = {"Authorization": f"Bearer {server.key}"}
+    asked = Request(f"{server.url}/{path}", headers=headers)  # noqa: S310  on 127.0.0.1
+    with urlopen(asked) as answer:  # noqa: S310  as above
+        return json.load(answer)
+
+
+def test_a_file_is_fetched_from_the_host_alone(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
+    with Sandbox() as elsewhere:
+        api.fault("/content", status=302, headers={"location": f"{elsewhere.url}/files/x/content"})
+        with pytest.raises(UnverifiedError, match="redirected to 127"):
+            evaluate_batched(run_of(api), tmp_path, api.url)
+        assert elsewhere.requests == ()
+    api.clear_faults()
+
+    assert verdicts(evaluate_batched(run_of(api), tmp_path, api.url)) == direct
+    assert (asked(api), made(api)) == (PLAN, 2)
+
+
+def test_half_a_file_is_kept_and_the_rest_fetched_later(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
+    api.fault("/content", truncate=9000)
+    with pytest.raises(UnverifiedError, match="broke off its answer"):
+        evaluate_batched(run_of(api), tmp_path, api.url)
+    (log,) = (tmp_path / RUNS).glob("*.jsonl")
+    kept = log.read_text().count('"text"')
+    api.clear_faults()
+
+    assert 0 < kept < 67
+    assert verdicts(evaluate_batched(run_of(api), tmp_path, api.url)) == direct
+    assert (asked(api), made(api)) == (PLAN, 2)
+    assert log.read_text().count('"text"') == PLAN
+
+
+def test_more_than_a_batch_holds_becomes_several(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parcel, "MAX_REQUESTS", 30)
+    with pytest.raises(UnverifiedError, match="6 batches under way"):
+        evaluate_batched(run_of(api), tmp_path, api.url, wait_s=0)
+    assert [each["metadata"]["fftdeploy_places"] for each in ask(api, "batches")["data"]] == [
+        f"{first}-{min(67, first + 30)}" for first in (60, 30, 0) * 2
+    ]
+    assert verdicts(evaluate_batched(run_of(api), tmp_path, api.url)) == direct
+    assert (asked(api), made(api)) == (PLAN, 6)
+
+
+def test_no_file_is_larger_than_may_be(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parcel, "MAX_BYTES", 5000)
+    found = evaluate_batched(run_of(api), tmp_path, api.url)
+
+    files = ask(api, "files?limit=100")["data"]
+    sent = [file["bytes"] for file in files if file["purpose"] == "batch"]
+    assert max(sent) <= 5000
+    assert len(sent) == made(api) > 4
+    assert verdicts(found) == direct
+
+
+def test_a_full_queue_is_waited_for(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parcel, "MAX_REQUESTS", 40)
+    full = {"ends": "failed", "code": "token_limit_exceeded"}
+    api.fault("/batches", method="POST", batch=full, after=1, times=3)
+    notes: list[str] = []
+
+    found = evaluate_batched(run_of(api), tmp_path, api.url, on_note=notes.append)
+    assert verdicts(found) == direct
+    assert asked(api) == PLAN
+    assert "the host's queue is full (token_limit_exceeded): waiting for a batch to end" in notes
+
+
+REFUSED = {
+    "token_limit_exceeded": (9, "the host takes no batch now: token_limit_exceeded: "),
+    "model_not_found": (4, "this key cannot use it: deleted, retired, or another project"),
+    "insufficient_quota": (10, "the account is out of credit or over its limit"),
+    "mismatched_model": (4, "the host refused batch batch_0"),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_a_batch_that_is_not_begun_is_explained(api: Sandbox, tmp_path: Path, code: str) -> None:
+    api.fault("/batches", method="POST", batch={"ends": "failed", "code": code}, times=2)
+    with pytest.raises(FftdeployError) as refused:
+        evaluate_batched(run_of(api), tmp_path, api.url)
+    exit_code, message = REFUSED[code]
+
+    assert refused.value.outcome.exit_code == exit_code
+    assert message in refused.value.message
+    assert asked(api) == 0
+
+
+def test_of_a_cancelled_batch_what_was_answered_is_kept(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
+    api.fault("/batches", method="POST", batch={"ends": "cancelled", "answered": 20}, times=1)
+    with pytest.raises(UnverifiedError, match=r"batch_0+1 was cancelled; 20 of 134 answers"):
+        evaluate_batched(run_of(api), tmp_path, api.url)
+
+    assert verdicts(evaluate_batched(run_of(api), tmp_path, api.url)) == direct
+    assert (asked(api), made(api)) == (PLAN, 3)
+
+
+def test_what_never_comes_is_missing_after_two_batches_in_vain(
+    api: Sandbox, tmp_path: Path
+) -> None:
+    api.fault("/batches", method="POST", batch={"answered": 66, "ends": "expired"}, times=2)
+    api.fault("/batches", method="POST", batch={"answered": 0, "ends": "expired"})
+    found = evaluate_batched(run_of(api), tmp_path, api.url)
+
+    assert [column.count(MISSING) for column in found.arms.values()] == [1, 1]
+    assert made(api) == 6
+
+
+def test_limits_hold_before_anything_is_sent(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
+    means = {version: Mean(29, 0, 31, 0) for version in ARMS}
+    dear = {"max_usd": PLAN * (29 * 0.4 + 31 * 1.6) / 1e6}
+    for limits, said in (
+        ({"max_requests": PLAN - 1}, "134 requests are more than the 133"),
+        ({"max_usd": dear["max_usd"] * 0.99, "means": means}, "stopped before spending more"),
+    ):
+        with pytest.raises(PolicyError, match=said):
+            evaluate_batched(run_of(api), tmp_path, api.url, limits=limits)
+        assert made(api) == 0
+        assert not any(request.method == "POST" for request in api.requests)
+    found = evaluate_batched(run_of(api), tmp_path, api.url, limits={**dear, "means": means})
+    assert verdicts(found) == direct
+
+
+def test_a_batch_is_refused_where_it_could_outlast_the_model(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene(V8, V10)
+    for now, code in (("2027-01-12T23:00:00Z", 9), ("2027-01-13T00:30:00Z", 6)):
+        monkeypatch.setenv("FFTDEPLOY_NOW", now)
+        sandbox.set_now(datetime.fromisoformat(now))
+        found = command("eval", TARGET, "--batch", "--wait", "0", "--fresh")
+        assert found.code == code
+    assert (
+        f"error: candidate ({V10}) shuts down on 2027-01-14 (model), and a batch may " in found.err
+    )
+    assert "hint: leave out --batch: the same evaluation is made at once" in found.err
+    assert made(sandbox) == 2
+
+
+NO_BATCH = "error: there is no Batch API at {url}: it answers 404 to /batches\n"
+
+
+def test_what_a_batch_can_not_do_is_said_before_it_is_made(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    sandbox.fault("/batches", status=404, body={"detail": "Not Found"})
+    found = command("eval", TARGET, "--batch")
+    assert found.code == 4
+    assert NO_BATCH.format(url=sandbox.url) in found.err
+    sandbox.clear_faults()
+
+    scene(V8, V10, policy=POLICY.replace("slices =", 'max_age = "30h"\nslices ='))
+    found = command("eval", TARGET, "--batch")
+    assert found.code == 6
+    assert "error: evidence may be 30h old at most, and a batch may take 24 h" in found.err
+    assert command("eval", TARGET, "--wait", "0").code == 2
+    assert made(sandbox) == 0
+
+
+def test_a_batch_holds_no_budget_of_latency_and_knows_its_own_price(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    budget = "budgets = { p95_latency_ms = 2500 }\nslices ="
+    prices = '\n[prices]\ndate = 2026-11-20\n[prices."ft:gpt-4.1-mini-2025-04-14"]\ninput = 100\n'
+    policy = f"{POLICY.replace('slices =', budget)}{prices}output = 200\n"
+    scene(V8, V10, policy=policy)
+    refused = command("eval", TARGET, "--batch", "--max-usd", "1")
+    assert refused.code == 2
+    assert f"error: --max-usd needs the price of {V10} in a batch\n" in refused.err
+
+    scene(V8, V10, policy=f"{policy}batch = {{ input = 50, output = 100 }}\n")
+    found = command("eval", TARGET, "--batch", "--max-usd", "1")
+    assert found.code == 7
+    assert "a batch measures no latency: the budget of 2500 ms can't be held" in found.err
+    said = "latency was measured of 0 of 67 answers: the budget of 2500 ms can't be held; ask anew"
+    assert f"{said}, and in no batch: --fresh" in found.out
+    assert "not measured" in found.out
+    assert "0.88 USD (prices of 2026-11-20), a day" in found.err
+    (path,) = evidence()
+    assert json.loads(path.read_text())["prices"]["models"][V10]["input"] == 100.0
+
+
+FORKS = """
+import os, sys
+from pathlib import Path
+import fftdeploy.api.client.sdk as sdk
+from evaluating import arm, evaluate_batched, make_run
+
+sdk.import_sdk()
+import openai.types.responses
+for line in sys.stdin:
+    url, root = line.split()
+    if not (pid := os.fork()):
+        evaluate_batched(make_run(url, [arm("v8"), arm("v10")]), Path(root), url)
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported all it needs, and makes another one for each run."""
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS],
+        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
+
+
+def killed(forks: subprocess.Popen[str], server: Sandbox, root: Path, at: int) -> int:
+    """Kill a run when the server has seen `at` requests, and return how it ended."""
+    assert forks.stdin
+    assert forks.stdout
+    forks.stdin.write(f"{server.url} {root}\n")
+    forks.stdin.flush()
+    pid = int(forks.stdout.readline())
+    give_up = time.monotonic() + 30
+    while len(server.requests) < at and time.monotonic() < give_up:
+        time.sleep(0.0005)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return int(forks.stdout.readline())
+
+
+# The list, two uploads with their batches, each retrieved twice, with its answers and its file.
+REQUESTS = 1 + 2 * 2 + 2 * 2 + PLAN + 2
+
+
+@pytest.mark.parametrize("at", [*range(1, 10), REQUESTS - 1, REQUESTS])
+def test_a_run_that_is_killed_pays_for_no_batch_twice(
+    tmp_path: Path, direct: dict[str, Any], forks: subprocess.Popen[str], at: int
+) -> None:
+    with Sandbox() as api:
+        if at > 2:
+            api.fault("", delay_s=0.03, after=at - 1, times=1)
+        ended = killed(forks, api, tmp_path, at)
+        time.sleep(0.05)  # the server does what it was asked, whether or not somebody listens
+        found = evaluate_batched(run_of(api), tmp_path, api.url)
+
+        assert ended == -signal.SIGKILL
+        assert verdicts(found) == direct
+        assert (asked(api), made(api)) == (PLAN, 2)
+
+
+def test_whoever_stops_waiting_is_told_how_to_come_back(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    sandbox.fault("/batches", method="POST", batch={"polls": 10_000})
+    process = subprocess.Popen(
+        [PROGRAM, "eval", TARGET, "--batch"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    give_up = time.monotonic() + 30
+    while made(sandbox) < 2 and time.monotonic() < give_up:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+
+    assert (process.returncode, out) == (130, "")
+    assert re.search(
+        r"error: stopped by SIGINT\n"
+        r"note: (batch_\S+, )+batch_\S+ go on at the host; "
+        rf"come back with: fftdeploy eval {TARGET} --batch\n$",
+        err,
+    ), err
+    assert paid(sandbox) == 0

@@ -6,20 +6,19 @@ metadata which run it is of: whatever ends the process, running it again finds t
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.batches import LINE_BYTES, Batch, read_line
-from fftdeploy.api.hosts import COMPATIBLE
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
 from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.evaluation.results import BATCHED, MISSING, NOT_MEASURED
-from fftdeploy.evaluation.running.batches.host_queue import NAME, HostQueue
+from fftdeploy.evaluation.running.batches.host_queue import NAME, REFUSED, HostQueue
 from fftdeploy.evaluation.running.batches.parcel import Packer, Parcel, ask_for
-from fftdeploy.evaluation.running.execution import ROUNDS_IN_VAIN
+from fftdeploy.evaluation.running.execution import OUTAGE, ROUNDS_IN_VAIN
 from fftdeploy.evaluation.running.log_lines import BatchNote
 from fftdeploy.evaluation.running.requests import Ask, endpoint_of
 from fftdeploy.evaluation.running.run import Place, Run
@@ -118,7 +117,7 @@ class BatchExecution:
         if self._run.done < self._run.size:
             await self._find_batches()
         for note in self._open:
-            self._spending.expect(note.arm, note.requests)
+            self._spending.expect(note.arm, self._run.lacking(note.arm, note.first, note.end))
         while self._run.done < self._run.size:
             if not (self._is_full and self._open):
                 await self._submit()
@@ -159,8 +158,13 @@ class BatchExecution:
         if found:
             self._on_note(f"found batch {found.id} again, by its metadata")
             self._note(replace(note, id=found.id))
-        else:
+            return
+        try:
             await self._create(note)
+        except UnverifiedError as error:
+            if error.code != REFUSED:
+                raise
+            self._note(replace(note, status="lost"))  # the file is gone: all is asked anew
 
     def _adopt(self, batch: Batch, since: datetime) -> None:
         """Take part in a batch that asks the same for another log of this run."""
@@ -233,35 +237,47 @@ class BatchExecution:
 
     async def _wait(self) -> None:
         """Wait until at least one batch is over, and take its answers."""
-        pause_s = _FIRST_PAUSE_S
+        pause_s, count, outages = _FIRST_PAUSE_S, len(self._open), 0
         while True:
-            counts: Counter[str] = Counter()
-            for note in self._open:
-                batch = await self._queue.retrieve(note.id)
-                if batch.is_over:
-                    await self._take(note, batch)
-                counts[note.batch] = batch.completed + batch.failed
-            still = self._open
-            waited_s = self._monotonic() - self._started
-            requests = sum(note.requests for note in still)
-            answered = sum(counts[note.batch] for note in still)
-            waiting = Waiting(len(still), answered, requests, waited_s)
-            if len(still) < len(counts):
-                return
-            self._on_waiting(waiting)
-            left_s = float("inf")
-            if self._options.wait_s is not None:
-                left_s = self._options.wait_s - waited_s
-            if left_s <= 0:
-                raise self._still_going(waiting)
-            await self._sleep(min(pause_s, left_s))
+            try:
+                seen = {note.batch: await self._queue.retrieve(note.id) for note in self._open}
+            except UnverifiedError as error:
+                outages += 1
+                if outages >= OUTAGE or self._left_s <= 0:
+                    raise
+                self._on_note(f"the batches go on, and are asked about again: {error.message}")
+            else:
+                outages = 0
+                answered = await self._take_all(seen)
+                if len(self._open) < count:
+                    return
+                requests = sum(note.requests for note in self._open)
+                waited_s = self._monotonic() - self._started
+                self._on_waiting(Waiting(count, answered, requests, waited_s))
+                if self._left_s <= 0:
+                    raise self._still_going(answered, requests)
+            await self._sleep(min(pause_s, self._left_s))
             pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
 
-    def _still_going(self, waiting: Waiting) -> UnverifiedError:
+    @property
+    def _left_s(self) -> float:
+        """How long this command may go on waiting."""
+        if self._options.wait_s is None:
+            return float("inf")
+        return self._started + self._options.wait_s - self._monotonic()
+
+    async def _take_all(self, seen: Mapping[str, Batch]) -> int:
+        """Take what is over, and return how many answers there are of what is not."""
+        for name, batch in seen.items():
+            if batch.is_over:
+                await self._take(self._notes[name], batch)
+        return sum(each.completed + each.failed for each in seen.values() if not each.is_over)
+
+    def _still_going(self, answered: int, requests: int) -> UnverifiedError:
         named = ", ".join(note.id for note in self._open)
         return UnverifiedError(
-            f"{plural(waiting.batches, 'batch')} under way at the host, {waiting.answered:,} of "
-            f"{plural(waiting.requests, 'answer')} there: {named}",
+            f"{plural(len(self._open), 'batch')} under way at the host, {answered:,} of "
+            f"{plural(requests, 'answer')} there: {named}",
             hint=f"come back with: {self._options.again}",
             where=self._queue.address,
             code="batch-under-way",
@@ -270,12 +286,14 @@ class BatchExecution:
     async def _take(self, note: BatchNote, batch: Batch) -> None:
         """Take the answers of a batch that is over, and say so in the log when they are in it."""
         given_at = min(batch.created_at, self._now())
+        wanted = self._run.lacking(note.arm, note.first, note.end)
         came = 0
         for file in filter(None, (batch.output_file, batch.error_file)):
             came += await self._take_file(file, note, given_at)
         self._note(replace(note, status=batch.status))
-        self._spending.expect(note.arm, came - note.requests)
-        self._in_vain[note.arm] = 0 if came else self._in_vain[note.arm] + 1
+        self._spending.expect(note.arm, came - wanted)
+        if batch.status != "failed":
+            self._in_vain[note.arm] = 0 if came else self._in_vain[note.arm] + 1
         said = f"{came:,} of {plural(note.requests, 'answer')} of {note.arm}"
         self._on_note(f"batch {batch.id} {batch.status}: {said}")
         if self._failure is not None:
@@ -299,7 +317,7 @@ class BatchExecution:
             count = 0
             while line := sink.readline(LINE_BYTES):
                 count += 1
-                found = read_line(line, self._scrub, COMPATIBLE)
+                found = read_line(line, self._scrub, self._queue.kind)
                 ask = ask_for(found[0], note, self._run) if found else None
                 if found and ask and not self._run.has(ask.arm, ask.index, ask.repeat):
                     came += await self._accept(ask, found[1], given_at)
@@ -314,7 +332,8 @@ class BatchExecution:
         output = read_output(answer, ask.endpoint)
         try:
             self._answers.require_useful(ask, answer)
-            self._run.require_own(ask.arm, output)
+            if answer.status == 200 and not answer.problem:
+                self._run.require_own(ask.arm, output)
         except FftdeployError as error:
             self._failure = self._failure or error
             return False
@@ -336,7 +355,13 @@ class BatchExecution:
         first = batch.errors[0] if batch.errors else None
         said = f"{first.code}: {first.message}" if first else "it does not say why"
         if first:
-            answer = Answer(429, code=first.code, message=first.message, has_error=True)
+            answer = Answer(
+                429,
+                code=first.code,
+                message=first.message,
+                has_error=True,
+                kind=self._queue.kind,
+            )
             if not answer.is_billing:
                 status = 404 if first.code == "model_not_found" else 400
                 answer = replace(answer, status=status, param=first.param)

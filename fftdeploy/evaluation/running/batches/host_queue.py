@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Protocol
 from fftdeploy.api import verdicts
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.batches import Batch, file_id, read_batch
+from fftdeploy.api.hosts import COMPATIBLE, Kind
 from fftdeploy.api.threads import begin
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
 from fftdeploy.evaluation.running.attempts import Retries
@@ -18,6 +19,9 @@ PAGES = 100
 
 NAME = "fftdeploy_batch"
 """Where a batch's metadata has the name that we gave it."""
+
+REFUSED = "refused"
+"""The code of a failure that will be the same again."""
 
 _LATE_S = 5.0
 """What was made a moment ago may be missing in a list."""
@@ -63,6 +67,8 @@ class HostQueue:
         jitter: Callable[[float], float],
     ) -> None:
         self.address = address
+        self.kind: Kind = COMPATIBLE
+        """The kind of the host, as its last answer has it."""
         self._connection = connection
         self._sleep = sleep
         self._jitter = jitter
@@ -74,6 +80,8 @@ class HostQueue:
         for _ in range(PAGES):
             answer = await self._asked(partial(self._connection.page, after))
             entries = _entries(answer)
+            if entries is None and answer.is_elsewhere:
+                raise self._no_batches(answer)
             if entries is None:
                 raise self._failure(answer, "the list of batches")
             read = [batch for entry in entries if (batch := read_batch(entry)) is not None]
@@ -151,26 +159,28 @@ class HostQueue:
                 return answer
             await self._sleep(pause_s)
 
-    @staticmethod
-    async def _once(question: Callable[[], Answer]) -> Answer:
-        return await asyncio.wrap_future(begin(question))
+    async def _once(self, question: Callable[[], Answer]) -> Answer:
+        answer = await asyncio.wrap_future(begin(question))
+        if answer.status:
+            self.kind = answer.kind
+        return answer
+
+    def _no_batches(self, answer: Answer) -> NotReadyError:
+        return NotReadyError(
+            f"there is no Batch API at {self.address}: it answers {answer.status} to /batches",
+            hint="leave out --batch: the same evaluation is made at once",
+            code="no-batch",
+        )
 
     def _failure(self, answer: Answer, what: str) -> FftdeployError:
-        if answer.is_elsewhere and not answer.message.startswith("No "):
-            return NotReadyError(
-                f"there is no Batch API at {self.address}: it answers {answer.status}",
-                hint="leave out --batch: the same evaluation is made at once",
-                where=self.address,
-                code="no-batch",
-            )
         found = verdicts.explain(answer)
-        if found.code == "refused":
+        if found.code == REFUSED:
             said = answer.message or answer.code
             return UnverifiedError(
                 f"{what}: the host refused the question (HTTP {answer.status}): {said}",
                 hint=_AGAIN,
                 where=self.address,
-                code="refused",
+                code=REFUSED,
             )
         return found.error(what, self.address, answer.request_id)
 
