@@ -6,6 +6,7 @@ Nothing here knows what is asked.  Time is a `Clock`, so that a test waits for n
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from fftdeploy.times import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 TRIES = 3
 """Most requests for one question that fails in a way that may pass."""
@@ -64,11 +66,13 @@ class Asker:
         deadline_s: float,
         say: Callable[[str], None] = quiet,
         progress: Callable[[str], None] = quiet,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.clock = clock
         self.wait_s = wait_s
         self.deadline_s = deadline_s
         self.progress = progress
+        self._waiting = waiting
         self._say = say
         self._lock = threading.Lock()
         self._wait_until: float | None = None
@@ -90,6 +94,10 @@ class Asker:
 
     def ask(self, send: Callable[[float], Answer], deadline: float) -> Answer:
         """Send until there is an answer that asking again would not change."""
+        with self._waiting():
+            return self._ask(send, deadline)
+
+    def _ask(self, send: Callable[[float], Answer], deadline: float) -> Answer:
         answer = Answer(fault="timeout", problem="no time was left to ask")
         for attempt in range(TRIES):
             left = deadline - self.clock.monotonic()

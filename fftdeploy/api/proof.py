@@ -7,6 +7,7 @@ does).
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ from fftdeploy.model_ids import retirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from fftdeploy.api.client.connection import Connection
     from fftdeploy.api.jobs import Job
@@ -77,7 +79,8 @@ class Prover:
     `wait_s` is for loading models and running jobs and shared by the whole command; `deadline_s`
     bounds each call here, all retries included, apart from that waiting.  `say` takes a whole line
     about what is going on, from any thread but one at a time; `progress` takes a line that
-    replaces the last one, for a terminal.
+    replaces the last one, for a terminal; `waiting` is entered while a question is open, on any
+    thread.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Prover:
         concurrency: int = 16,
         say: Callable[[str], None] = quiet,
         progress: Callable[[str], None] = quiet,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.connection = connection
         self.concurrency = concurrency
@@ -99,6 +103,7 @@ class Prover:
             deadline_s=deadline_s,
             say=say,
             progress=progress,
+            waiting=waiting,
         )
         self._list_lock = threading.Lock()
         self._known_listing: Listing | None = None

@@ -4,10 +4,10 @@ import math
 import os
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -58,6 +58,9 @@ class Console(Protocol):
     def leave_progress(self) -> None:
         """Go on below that line."""
 
+    def waiting(self, what: str) -> AbstractContextManager[None]:
+        """Show, while it is entered, that one waits."""
+
     def ask(self, question: str) -> str:
         """Return a person's answer; "" where there is none."""
 
@@ -77,6 +80,10 @@ class Silence:
         """Do nothing: there is no such line."""
 
     leave_progress = stop_progress
+
+    def waiting(self, what: str) -> AbstractContextManager[None]:  # noqa: ARG002 - as above
+        """Show nothing."""
+        return nullcontext()
 
     def ask(self, question: str) -> str:  # noqa: ARG002 - nobody hears it
         """Return no answer."""
@@ -185,13 +192,19 @@ class Context:
 
             self.api = Api(config.base_url, config.base_url_source)
             self.console.note(config.describe())
+            waiting = partial(self.console.waiting, "asking the API")
+            with waiting():  # its client takes half a second to import
+                connection = Connection(
+                    config, max_connections=max(concurrency, 4), is_plain=is_plain
+                )
             self.__dict__["_prover"] = Prover(
-                Connection(config, max_connections=max(concurrency, 4), is_plain=is_plain),
+                connection,
                 clock=self.clock,
                 wait_s=wait_s,
                 concurrency=concurrency,
                 say=self.console.note,
                 progress=self.console.progress,
+                waiting=waiting,
             )
         prover: Prover = self.__dict__["_prover"]
         return prover

@@ -304,7 +304,8 @@ class Evaluation:
         self.context.console.note(f"{models} x {asked}{repeats}: at most {cost}")
         ask = self._ask_batches if self.options.batch else self._ask_now
         try:
-            return ask(run, log, spending, Narrator(self.context))
+            with self.context.console.waiting("waiting for the first answer"):
+                return ask(run, log, spending, Narrator(self.context))
         except Exception:
             raise
         except BaseException:  # a signal

@@ -61,7 +61,8 @@ def run(context: Context, options: ScanOptions) -> Scanned:
         ConfigError: The deployments file or the policy is not valid.
     """
     paths = [options.paths] if isinstance(options.paths, str | Path) else options.paths
-    return _Scan(context, [Path(path) for path in paths]).run()
+    with context.console.waiting("reading files"):
+        return _Scan(context, [Path(path) for path in paths]).run()
 
 
 scan = door(run, ScanOptions)

@@ -4,12 +4,13 @@ import os
 import re
 import sys
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, Literal, TextIO
 
 from fftdeploy.errors import DiskError, FftdeployError, Outcome
 from fftdeploy.output import clean as cleaning
+from fftdeploy.output.progress_line import ProgressLine
 from fftdeploy.output.report import Block, Raw, Report, line
 from fftdeploy.output.terminal import columns, is_terminal, shown_in, takes_color
 
@@ -56,7 +57,7 @@ class Output:
         # Python has no stream at all where its parent closed the descriptor.
         self._stdout: TextIO | None = stdout or sys.stdout
         self._stderr: TextIO | None = stderr or sys.stderr
-        self._progress = 0  # characters of the progress line that is shown
+        self._line = ProgressLine(self._write_error)
         for stream in (self._stdout, self._stderr):
             # Printing may never fail after the file was replaced, whatever the locale says.
             if reconfigure := getattr(stream, "reconfigure", None):
@@ -112,7 +113,7 @@ class Output:
 
     def redraw(self, *blocks: Block) -> None:
         """Show `blocks` in place of what the terminal shows."""
-        self.stop_progress()
+        self._line.erase()
         self._write("\x1b[H\x1b[2J" + self._text(blocks, self._stdout))
 
     def end_redrawing(self) -> None:
@@ -187,8 +188,9 @@ class Output:
     def say(self, *blocks: Block) -> None:
         """Print messages on stderr, unless `--quiet`."""
         if not self.quiet and blocks:
-            self.stop_progress()
-            self._write_error(self._text(blocks, self._stderr))
+            with self._line.lock:
+                self._line.erase()
+                self._write_error(self._text(blocks, self._stderr))
 
     def message(self, text: str) -> None:
         """Print one line on stderr, whatever the flags."""
@@ -201,32 +203,27 @@ class Output:
     def note(self, text: str) -> None:
         """Print one line about what is going on, unless `--quiet`."""
         if not self.quiet:
-            self.stop_progress()
-            self.message(text)
+            with self._line.lock:
+                self._line.erase()
+                self.message(text)
 
     def progress(self, text: str) -> None:
-        """Show `text` as a line that replaces the last one; nothing off a terminal.
+        """Show `text` as a line that replaces the last one; nothing off a terminal."""
+        if self.shows_progress:
+            shown = cleaning.one_line(self._shown(self._stderr, text))
+            self._line.show(shown[: max(columns(self._environ) - 1, 0)])
 
-        The cursor is never hidden, so that no way to end this process can lose it.
-        """
-        if not self.shows_progress:
-            return
-        self.stop_progress()
-        shown = cleaning.one_line(self.clean(text))[: max(columns(self._environ) - 1, 0)]
-        self._progress = len(shown)
-        self._write_error(shown)
+    def waiting(self, what: str) -> AbstractContextManager[None]:
+        """Show on a terminal, while it is entered, that one waits, once that takes long."""
+        return self._line.waiting(what) if self.shows_progress else nullcontext()
 
     def stop_progress(self) -> None:
-        """Take the progress line away."""
-        if self._progress:
-            self._write_error(f"\r{' ' * self._progress}\r")
-            self._progress = 0
+        """Take the progress line away for good."""
+        self._line.stop()
 
     def leave_progress(self) -> None:
-        """Go on below the progress line: a terminal has written `^C` behind it."""
-        if self._progress:
-            self._write_error("\n")
-            self._progress = 0
+        """Go on below the progress line."""
+        self._line.leave()
 
     def ask(self, question: str) -> str:
         """Ask a person one question on stderr; "" at the end of input.
@@ -241,7 +238,7 @@ class Output:
 
     def answer(self, question: str) -> str | None:
         """Ask a person one question on stderr; None at the end of input."""
-        self.stop_progress()
+        self._line.erase()
         self._write_error(self.clean(question) + " ")
         try:
             said = sys.stdin.readline()

@@ -271,7 +271,7 @@ def test_F15_the_cursor_comes_back(
     os.close(controller)
     assert b"\rftjob-abc: running (" in b"\r" + shown.replace(b"\n", b"\r")
     assert shown.rfind(b"\x1b[?25h") >= shown.rfind(b"\x1b[?25l")
-    assert b"\rerror: stopped by SIGTERM; nothing was changed" in shown
+    assert b"\r\x1b[1;31merror:\x1b[0m stopped by SIGTERM; nothing was changed" in shown
 
 
 def read_until(controller: int, wanted: bytes) -> bytes:

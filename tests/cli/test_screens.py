@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -25,9 +26,10 @@ from scenes import (
     table,
     write,
 )
-from terminal import run, screen
+from terminal import MOVING, Terminal, run, screen
 
 from fftdeploy.model_ids.retirement import AS_OF
+from fftdeploy.output.streams import Output
 from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox
 
 POLICY = """\
@@ -426,3 +428,33 @@ def test_watch_refuses_what_it_cannot_do(
 
     assert result.code == 2
     assert result.err.startswith(f"error: {said}")
+
+
+def test_a_long_wait_is_shown_and_taken_away(api: Sandbox) -> None:
+    write(past("triage/production", V8, V9))
+    api.fault("/v1/models", delay_s=0.6, times=1)
+
+    code, text = screen(["status"], 80, moving=True)
+
+    moving = re.findall(r"[-|/\\\\] asking the API\r +\r", text)
+    assert (code, len(moving) > 1) == (0, True)
+    assert "\x1b" not in text
+    assert MOVING.sub("", text).splitlines()[1].startswith("TARGET ")
+
+
+def test_no_short_wait_is_shown_and_none_off_a_terminal(api: Sandbox, command: Command) -> None:
+    output = Output(os.environ, stdout=Terminal(), stderr=(err := Terminal()))
+    for _ in range(3):
+        with output.waiting("asking the API"):
+            pass
+    with output.waiting("asking the API"):
+        names = [thread.name for thread in threading.enumerate()]
+    output.stop_progress()
+
+    assert "fftdeploy-waiting" in names
+    assert "fftdeploy-waiting" not in [thread.name for thread in threading.enumerate()]
+    assert err.getvalue() == ""
+
+    write(past("triage/production", V8, V9))
+    api.fault("/v1/models", delay_s=0.5, times=1)
+    assert "asking" not in command("status").err

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import select
 import subprocess
 import sys
@@ -18,6 +19,10 @@ _LEADER = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
+
+
+MOVING = re.compile(r"[^\r\n]*\r *\r")
+"""A line that another one replaced, or that was taken away."""
 
 
 class Terminal(io.StringIO):
@@ -60,12 +65,11 @@ def run(words: Sequence[str], environ: Mapping[str, str], *steps: Step) -> tuple
 
 
 def screen(
-    argv: Sequence[str], columns: int, *, encoding: str = "utf-8", both: bool = True
+    argv: Sequence[str], columns: int, *, encoding: str = "utf-8", moving: bool = False
 ) -> tuple[int, str]:
     """Run a command line of ours in this process, its output going to a terminal.
 
-    That is the stdout, and the stderr where it is `both`.  Returns the exit code and what was
-    shown.
+    Returns the exit code and what was shown, what was taken away again only where it is `moving`.
     """
     master, slave = os.openpty()
     shown: list[str] = []
@@ -74,12 +78,12 @@ def screen(
     with pytest.MonkeyPatch.context() as patch, os.fdopen(slave, "w", encoding=encoding) as stream:
         patch.setenv("COLUMNS", str(columns))
         patch.setattr(sys, "stdout", stream)
-        if both:
-            patch.setattr(sys, "stderr", stream)
+        patch.setattr(sys, "stderr", stream)
         code = app.run(argv)
     reader.join()
     os.close(master)
-    return code, "".join(shown).replace("\r\n", "\n")
+    text = "".join(shown).replace("\r\n", "\n")
+    return code, text if moving else MOVING.sub("", text)
 
 
 def _read_all(master: int, shown: list[str]) -> None:
