@@ -63,16 +63,16 @@ def ours(url: str, path: Path, concurrency: int) -> dict[str, float]:
     )
     rules = GateRules((path.name,), (grader,))
     profile = parse(PROFILE, "short", "short.toml")
-    arm = Arm("live", Bundle("bench", profile="short"), profile)
+    arm = Arm("live", Bundle("bench", profile="short"), profile, address=url)
     grading = build(rules.graders)
     examples = open_examples([(path, path.name)], root=path.parent, check=grading.reference_problem)
-    run = Run("bench", [arm], examples, rules, grading, address=url, random=Random(1))  # noqa: S311  an order
+    run = Run("bench", [arm], examples, rules, grading, random=Random(1))  # noqa: S311  an order
     known = settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url})
     spending = Spending({"live": "bench"}, Prices(), max_requests=10**6)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         root = Path(folder)
         with run_log.open_log(root, run, now=_now, token="000000") as log:  # noqa: S106  no secret
-            results = online.evaluate(run, known, log, spending, concurrency=concurrency)
+            results = online.evaluate(run, {"live": known}, log, spending, concurrency=concurrency)
     assert results.arms["live"].count("api-error") == 0
     told = summarize(results, "live", None)
     return {"p50": told.p50_latency_ms or 0, "p95": told.p95_latency_ms or 0}

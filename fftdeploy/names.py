@@ -40,8 +40,8 @@ def name_problem(name: str) -> str:
     return f"{name!a} is not a name: 1 to 63 of a-z 0-9 _ -, starting with a letter or digit"
 
 
-def model_problem(model: str, provider: str = OPENAI) -> str:
-    """Say why `model` cannot be a model ID at `provider`; "" if it can."""
+def model_problem(model: str, provider: str = "") -> str:
+    """Say why `model` cannot be a model ID at `provider`, or at none; "" if it can."""
     for prefix, what in _NOT_MODELS.items():
         if model.startswith(prefix):
             return f"{model!a} is not a model but {what}"
@@ -50,10 +50,7 @@ def model_problem(model: str, provider: str = OPENAI) -> str:
     if any(segment in {"", ".."} for segment in model.split("/")):
         return f"{model!r} is not a model ID: it has an empty or `..` segment"
     if provider == OPENAI and (wrong := _NOT_OPENAI.search(model)):
-        return (
-            f"{model!r} is not an OpenAI model ID: it contains {wrong[0]!r}, and this version "
-            "takes such IDs of no other host yet"
-        )
+        return f"{model!r} is not an OpenAI model ID: it contains {wrong[0]!r}"
     return ""
 
 

@@ -80,15 +80,15 @@ class Workspace:
         found = self.profile(name)
         return found.sha if found else None
 
-    def bundle(self, model: str, profile: str | None) -> Bundle:
-        """Return the bundle of a model and a profile as it is on disk now.
+    def bundle(self, model: str, provider: str, profile: str | None) -> Bundle:
+        """Return the bundle of a model at a provider and a profile as it is on disk now.
 
         Raises:
             ConfigError: The profile has no file.
         """
         if profile:
             self.require_profile(profile)
-        return Bundle(model, profile=profile, profile_sha=self.sha(profile) if profile else None)
+        return Bundle(model, provider, profile, self.sha(profile) if profile else None)
 
     def require_profile(self, name: str) -> None:
         """Refuse the name of a profile that has no file.
@@ -110,11 +110,20 @@ class Workspace:
         return found.endpoint if found else "chat"
 
     def question(
-        self, target: Target | None, bundle: Bundle, *, probe: bool = True, fresh: bool = False
+        self, name: str, bundle: Bundle, *, probe: bool = True, fresh: bool = False
     ) -> Question:
-        """Ask about `bundle`, in `target` or to be, the way that it will be called."""
-        project_models = target.models if target else frozenset[str]()
-        return Question(bundle.model, self.endpoint(bundle.profile), probe, project_models, fresh)
+        """Ask about `bundle`, in the target called `name` or to be, the way it will be called."""
+        target, environment = self.deployments.find(name), name.partition("/")[2]
+        none = frozenset[str]()
+        return Question(
+            bundle.model,
+            self.endpoint(bundle.profile),
+            probe,
+            target.models.get(bundle.provider, none) if target else none,
+            bundle.provider,
+            environment,
+            fresh,
+        )
 
     def target(self, name: str) -> Target:
         """Return the target called `name`.
@@ -213,28 +222,46 @@ class Workspace:
 class Questions:
     """What is asked about the models of several targets: about each once, whoever has it."""
 
-    def __init__(self, workspace: Workspace, targets: Iterable[Target]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        targets: Iterable[Target],
+        keyed: Callable[[str, str], str] = lambda *_: "",
+    ) -> None:
+        """Take the targets; `keyed` is `Providers.keyed`."""
         self.workspace = workspace
-        self._users: dict[str, list[Target]] = {}
+        self.keyed = keyed
+        self._users: dict[tuple[str, str], list[Target]] = {}
         for target in targets:
-            for model in target.models | {target.model}:
-                self._users.setdefault(model, []).append(target)
+            for provider, models in target.models.items():
+                is_live = {target.model} if provider == target.provider else frozenset[str]()
+                for model in models | is_live:
+                    self._users.setdefault((provider, model), []).append(target)
         self._project_models: dict[tuple[str, ...], frozenset[str]] = {}
-        self._known: dict[tuple[str, str], Question] = {}
+        self._known: dict[tuple[str, str, str, str], Question] = {}
 
-    def about(self, bundle: Bundle) -> Question:
-        """Return the question about `bundle`, which is the same for its model and endpoint."""
-        key = (bundle.model, self.workspace.endpoint(bundle.profile))
+    def about(self, target: Target, bundle: Bundle) -> Question:
+        """Return the question about `bundle`, the same for each target that asks the same."""
+        environment = self.keyed(bundle.provider, target.environment)
+        endpoint = self.workspace.endpoint(bundle.profile)
+        key = (bundle.model, endpoint, bundle.provider, environment)
         if key not in self._known:
-            self._known[key] = Question(*key, project_models=self.project_models(bundle.model))
+            self._known[key] = Question(
+                bundle.model,
+                endpoint,
+                project_models=self._models(bundle.provider, bundle.model),
+                provider=bundle.provider,
+                environment=environment,
+            )
         return self._known[key]
 
-    def project_models(self, model: str) -> frozenset[str]:
-        """Return the models of the releases of all targets that have `model`."""
-        users = self._users[model]
-        names = tuple(map(str, users))
+    def _models(self, provider: str, model: str) -> frozenset[str]:
+        """Return the models of the releases there of all targets that have `model`."""
+        users = self._users[provider, model]
+        names = (provider, *map(str, users))
         if names not in self._project_models:  # most often many models have the same users
-            self._project_models[names] = frozenset().union(*(target.models for target in users))
+            every = (target.models[provider] for target in users)
+            self._project_models[names] = frozenset().union(*every)
         return self._project_models[names]
 
 

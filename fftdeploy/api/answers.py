@@ -74,6 +74,10 @@ class Answer:
     """Whether the body has an OpenAI error object, and so comes from the API and not a proxy."""
     kind: Kind = COMPATIBLE
     """Which kind of host has answered: what its refusals prove."""
+    key_source: str = "OPENAI_API_KEY"
+    """The variable with the key that was sent; "" where none was."""
+    address_source: str = "OPENAI_BASE_URL"
+    """Where to change the address that was asked."""
     deprecation: Mapping[str, str] = field(default_factory=dict)
     """The headers that speak of an end to come, by their names."""
     content_type: str = ""

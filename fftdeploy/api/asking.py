@@ -55,32 +55,37 @@ class Asker:
     """Sends questions for one command, and knows what time it is.
 
     `deadline_s` bounds each question with its retries; `wait_s` is for what only time can change,
-    a loading model or a running job, and is shared by everything that waits.
+    a loading model or a running job, and is shared by everything that waits.  `say` takes a whole
+    line about what is going on, from any thread but one at a time; `progress` takes a line that
+    replaces the last one, for a terminal.
     """
 
     def __init__(
         self,
-        clock: Clock,
+        clock: Clock | None = None,
         *,
-        wait_s: float,
-        deadline_s: float,
+        wait_s: float = 60.0,
+        deadline_s: float = 20.0,
         say: Callable[[str], None] = quiet,
         progress: Callable[[str], None] = quiet,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self.clock = clock
+        self.clock = clock or system_clock()
         self.wait_s = wait_s
         self.deadline_s = deadline_s
         self.progress = progress
-        self._waiting = waiting
+        self.waiting = waiting
         self._say = say
         self._lock = threading.Lock()
         self._wait_until: float | None = None
-        self._skew = timedelta(0)
+        self._skew: timedelta | None = None
 
     def now(self) -> datetime:
-        """Return the time: the server's, where the clocks differ by more than 5 minutes."""
-        skew = self._skew
+        """Return the time: the server's, where the clocks differ by more than 5 minutes.
+
+        Of several servers it is the one that differs least from this machine.
+        """
+        skew = self._skew or timedelta(0)
         return self.clock.now() + (skew if abs(skew) > CLOCK_SKEW else timedelta(0))
 
     def say(self, line: str) -> None:
@@ -94,7 +99,7 @@ class Asker:
 
     def ask(self, send: Callable[[float], Answer], deadline: float) -> Answer:
         """Send until there is an answer that asking again would not change."""
-        with self._waiting():
+        with self.waiting():
             return self._ask(send, deadline)
 
     def _ask(self, send: Callable[[float], Answer], deadline: float) -> Answer:
@@ -135,8 +140,9 @@ class Asker:
 
     def _learn_time(self, skew: timedelta) -> None:
         with self._lock:
-            known, self._skew = abs(self._skew) > CLOCK_SKEW, skew
-        if abs(skew) > CLOCK_SKEW and not known:
+            is_first = self._skew is None
+            self._skew = min(skew, self._skew or skew, key=abs)
+        if abs(skew) > CLOCK_SKEW and is_first:
             minutes = abs(skew).total_seconds() / 60
             way = "behind" if skew > timedelta(0) else "ahead of"
             self.say(

@@ -10,6 +10,8 @@ import re
 from typing import Literal
 from urllib.parse import urlsplit
 
+from fftdeploy import names
+
 Kind = Literal["openai", "azure", "openai-compatible"]
 OPENAI: Kind = "openai"
 AZURE: Kind = "azure"
@@ -29,12 +31,15 @@ It is believed on this machine only.  Whoever can send it from there may call a 
 which never makes one live; and the user has sent them the key.
 """
 
-_CHAT_LIMITS = ("max_tokens", "max_completion_tokens")
+CHAT_LIMITS = ("max_tokens", "max_completion_tokens")
+"""What a limit of a chat's tokens may be called."""
+
 _LIMIT_FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
-    (OPENAI, "chat"): (*reversed(_CHAT_LIMITS), ""),
+    (OPENAI, "chat"): (*reversed(CHAT_LIMITS), ""),
     (OPENAI, "responses"): ("max_output_tokens", ""),
 }
 
+_NOT_IN_ADDRESS = frozenset(' \\"<>^`{|}')
 _OCTET = r"(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 _LOOPBACK = re.compile(rf"127(?:\.{_OCTET}){{3}}|localhost|::1")
 _AROUND = " \t\r\n\"'`<>"
@@ -53,6 +58,14 @@ def is_loopback(host: str) -> bool:
     return bool(_LOOPBACK.fullmatch(host))
 
 
+def is_local(address: str) -> bool:
+    """Whether an address is one of this machine."""
+    try:
+        return is_loopback(urlsplit(address).hostname or "")
+    except ValueError:  # not an address at all
+        return False
+
+
 def kind_of(base_url: str) -> Kind | None:
     """Return the kind of the host at an address; None for this machine, where it says so itself."""
     try:
@@ -64,14 +77,49 @@ def kind_of(base_url: str) -> Kind | None:
     return OPENAI if host == "openai.com" or host.endswith(".openai.com") else COMPATIBLE
 
 
-def limit_fields(kind: Kind, endpoint: str) -> tuple[str, ...]:
+def has_openais_dates(kind: Kind | None, provider: str) -> bool:
+    """Whether OpenAI's dates count for what a provider serves, `kind` being that of its host.
+
+    They are OpenAI's word about OpenAI.  Azure ends the same models on days of its own, and what
+    the user has given a name of its own is another host.  Of what stands before the address that
+    `openai` has been given nobody knows, and most often it is OpenAI.
+    """
+    return kind == OPENAI or (provider == names.OPENAI and kind != AZURE)
+
+
+def limit_fields(kind: Kind, endpoint: str, known: str = "") -> tuple[str, ...]:
     """Return the names of the token limit to try in turn; "" is none at all.
 
-    Only OpenAI is asked without one, where a model refuses both: some servers ignore a name that
-    they do not know, and would generate for minutes.
+    The one that is `known` to be right for chats comes first.  Only OpenAI is asked without one,
+    where a model refuses both: some servers ignore a name that they do not know, and would
+    generate for minutes.
     """
-    other = _CHAT_LIMITS if endpoint == "chat" else ("max_output_tokens",)
-    return _LIMIT_FIELDS.get((kind, endpoint), other)
+    other = CHAT_LIMITS if endpoint == "chat" else ("max_output_tokens",)
+    found = _LIMIT_FIELDS.get((kind, endpoint), other)
+    first = (known,) if known and endpoint == "chat" else ()
+    return (*first, *(name for name in found if name not in first))
+
+
+def address_problem(address: str) -> str:
+    """Say why a key must not be sent to an address; "" where it may."""
+    if not (address.isascii() and address.isprintable()) or _NOT_IN_ADDRESS & set(address):
+        return "has a character in it that no address has"
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "is not an address"
+    checks = (
+        ("@" in parts.netloc, "has a user name or password in it; only the key is sent"),
+        ("://" not in address, "does not begin with https://, or http:// of this machine"),
+        (parts.scheme not in {"http", "https"} or not host, "is not https:// with a host"),
+        ("?" in address or "#" in address, "has a query or fragment"),
+        (
+            parts.scheme == "http" and not is_loopback(host),
+            f"is http:// and would send the key to {host} in the clear",
+        ),
+    )
+    return next((problem for failed, problem in checks if failed), "")
 
 
 def better_address(base_url: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fftdeploy.api.answers import Answer, JobResult, plain
 from fftdeploy.api.verdicts import AnswerProof, explain, not_proved
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
-from fftdeploy.names import model_problem
+from fftdeploy.names import OPENAI, model_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,7 +136,7 @@ def require_model(job: Job, events: Answer, where: str) -> JobResult:
         ).error(job.id, where)
     if not job.model:
         raise _not_ready(job, "it succeeded but names no model", "look at the job", where)
-    if problem := model_problem(job.model):
+    if problem := model_problem(job.model, OPENAI):
         raise not_proved(f"the model it names is none: {problem}").error(job.id, where)
     return JobResult(job.id, job.model, job.finished_at)
 

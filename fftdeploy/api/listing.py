@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fftdeploy.api.hosts import PROVE_MISSING
+from fftdeploy.api import jobs
+from fftdeploy.api.answers import Answer
+from fftdeploy.api.end_dates import deprecations
+from fftdeploy.api.hosts import PROVE_MISSING, has_openais_dates
+from fftdeploy.api.readiness import ModelFacts, Shutdown, find_shutdown
 from fftdeploy.model_ids import retirement
 from fftdeploy.model_ids.model_names import names_of, own_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from fftdeploy.api.answers import Answer
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +82,31 @@ def _by_id(given: list[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         if isinstance(name, str) and entries.setdefault(name, entry) != entry:
             contradicted.add(name)
     return {name: entry for name, entry in entries.items() if name not in contradicted}
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """One model that the key can see."""
+
+    id: str
+    base: str
+    created_at: datetime | None
+    owned_by: str
+    shutdown: Shutdown | None
+    notices: tuple[str, ...]
+
+
+def listed_model(name: str, listing: Listing, provider: str) -> ListedModel:
+    """Read what the list of a provider has of a model and its base; nothing more is asked."""
+    entry, base = listing.models[name], retirement.base_of(name)
+    answer = Answer(200, body=dict(listing.models[base])) if base in listing.models else None
+    facts = ModelFacts(name, listed=entry, base=answer)
+    owner = entry.get("owned_by")
+    return ListedModel(
+        id=name,
+        base=base,
+        created_at=jobs.moment(entry.get("created")),
+        owned_by=owner if isinstance(owner, str) else "",
+        shutdown=find_shutdown(facts, entry, has_openais_dates(listing.answer.kind, provider)),
+        notices=tuple(deprecations(entry, {})),
+    )

@@ -7,16 +7,16 @@ does).
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from fftdeploy import names
 from fftdeploy.api import job_asking
 from fftdeploy.api.answers import Answer, JobResult
-from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker, Clock, quiet, system_clock
+from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
-from fftdeploy.api.listing import Listing, read_listing
+from fftdeploy.api.listing import ListedModel, Listing, listed_model, read_listing
 from fftdeploy.api.readiness import (
     ModelFacts,
     Readiness,
@@ -35,13 +35,11 @@ from fftdeploy.api.verdicts import (
     leaves_open,
     limit_refused,
 )
-from fftdeploy.api.visible_models import ListedModel, listed_model
 from fftdeploy.errors import FftdeployError
 from fftdeploy.model_ids import retirement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Collection, Iterable, Mapping
 
     from fftdeploy.api.client.connection import Connection
     from fftdeploy.api.jobs import Job
@@ -62,6 +60,9 @@ class Question:
     probe: bool = True
     project_models: frozenset[str] = frozenset()
     """Models of the target's releases: seeing another shows that the key is of the same project."""
+    provider: str = names.OPENAI
+    environment: str = ""
+    """Where it serves, or is to: there may be a key of its own for that."""
     fresh: bool = False
     """Whether its job finished less than an hour ago, so that a 404 is asked about again."""
 
@@ -74,37 +75,18 @@ class _Proof:
 
 
 class Prover:
-    """Asks one provider about models during one command.
+    """Asks one host about models during one command.
 
-    `wait_s` is for loading models and running jobs and shared by the whole command; `deadline_s`
-    bounds each call here, all retries included, apart from that waiting.  `say` takes a whole line
-    about what is going on, from any thread but one at a time; `progress` takes a line that
-    replaces the last one, for a terminal; `waiting` is entered while a question is open, on any
-    thread.
+    `asker` says how long: its waiting is for loading models and running jobs, its deadline bounds
+    each call here, all retries included, apart from that waiting.
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        *,
-        clock: Clock | None = None,
-        wait_s: float = 60.0,
-        deadline_s: float = 20.0,
-        concurrency: int = 16,
-        say: Callable[[str], None] = quiet,
-        progress: Callable[[str], None] = quiet,
-        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        self, connection: Connection, asker: Asker | None = None, *, concurrency: int = 16
     ) -> None:
         self.connection = connection
         self.concurrency = concurrency
-        self.asker = Asker(
-            clock or system_clock(),
-            wait_s=wait_s,
-            deadline_s=deadline_s,
-            say=say,
-            progress=progress,
-            waiting=waiting,
-        )
+        self.asker = asker or Asker()
         self._list_lock = threading.Lock()
         self._known_listing: Listing | None = None
         self._bases: dict[str, Answer] = {}
@@ -161,24 +143,24 @@ class Prover:
         is retrieved; otherwise that reason is every model's.
         """
         deadline = self.asker.deadline()
-        names = list(dict.fromkeys(models))
+        wanted = list(dict.fromkeys(models))
         listing = self._listing(deadline)
         answer = listing.answer
         if not listing.models and not _retrieve_may_work(answer):
             verdict = explain(answer)
-            return {name: from_verdict(name, verdict, answer, self.where) for name in names}
-        known = {name: self._listed_facts(name, listing.models) for name in names}
+            return {name: from_verdict(name, verdict, answer, self.where) for name in wanted}
+        known = {name: self._listed_facts(name, listing.models) for name in wanted}
         found = {name: self._judge(facts) for name, facts in known.items() if facts}
         project_models = project_models or {}
         none = frozenset[str]()
         unseen = [
             Question(n, probe=False, project_models=project_models.get(n, none))
-            for n in names
+            for n in wanted
             if n not in found
         ]
         asked = each(unseen, lambda question: self._prove(question, deadline), self.concurrency)
         found |= {question.model: readiness for question, readiness in asked.items()}
-        return {name: found[name] for name in names}
+        return {name: found[name] for name in wanted}
 
     def known_as(self, question: Question) -> frozenset[str]:
         """Return the names that answers of the question's model may have, as far as was asked."""
@@ -189,8 +171,11 @@ class Prover:
     def limit_field(self, question: Question) -> str:
         """Return the name of the token limit that the model takes, as far as it was tried."""
         proof = self._proofs.get(question)
-        names = limit_fields(self.connection.kind or COMPATIBLE, question.endpoint)
-        return (proof.facts.limit_field if proof else "") or names[0]
+        return (proof.facts.limit_field if proof else "") or self._limit_fields(question)[0]
+
+    def _limit_fields(self, question: Question) -> tuple[str, ...]:
+        kind, known = self.connection.kind or COMPATIBLE, self.connection.settings.provider
+        return limit_fields(kind, question.endpoint, known.limit_field)
 
     def is_stale(self, question: Question, max_age_s: float = 60.0) -> bool:
         """Whether the proof is older than `max_age_s`, or there is none."""
@@ -221,7 +206,8 @@ class Prover:
         listing = self._listing(self.asker.deadline())
         if not listing.is_list:
             raise self._no_list(listing.answer)
-        found = [listed_model(name, listing) for name in listing.models]
+        provider = self.connection.settings.provider.name
+        found = [listed_model(name, listing, provider) for name in listing.models]
         oldest = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda model: (model.created_at or oldest, model.id), reverse=True)
 
@@ -313,7 +299,7 @@ class Prover:
 
     def _probe(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
         """Probe under each name of the token limit until one is not what is refused."""
-        for name in limit_fields(self.connection.kind or COMPATIBLE, question.endpoint):
+        for name in self._limit_fields(question):
             answer = self._probe_with(question, name, deadline)
             facts = replace(facts, probed=answer, limit_field=name)
             if not limit_refused(answer):

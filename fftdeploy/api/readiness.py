@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fftdeploy.api.end_dates import deprecations, retirement_day
-from fftdeploy.api.hosts import AZURE, OPENAI, PROVE_MISSING, Kind
+from fftdeploy.api.hosts import OPENAI, PROVE_MISSING, Kind, has_openais_dates
 from fftdeploy.api.verdicts import (
     AGAIN,
     AnswerProof,
     State,
     explain,
     explain_unprobed,
+    hint_at,
     judge_probe,
     leaves_open,
     limit_refused,
@@ -146,8 +147,8 @@ def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
     """Decide what the facts prove on `today` (UTC); `settings` say whom they are from."""
     own = _own_object(facts)
     verdict = _own_verdict(facts, own, settings)
-    kind = facts.kind or settings.kind
-    shutdown = find_shutdown(facts, own, kind)
+    kind, provider = facts.kind or settings.kind, settings.provider.name
+    shutdown = find_shutdown(facts, own, has_openais_dates(kind, provider))
     passed = shutdown is not None and shutdown.date <= today
     if verdict.state == "ready" and passed and shutdown and shutdown.is_own:
         verdict = AnswerProof(
@@ -171,7 +172,7 @@ def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
         state=verdict.state,
         code=verdict.code,
         message=verdict.message,
-        hint=verdict.hint,
+        hint=hint_at(provider, verdict.hint),
         basis=_basis(facts, own, verdict),
         shutdown=shutdown,
         dead=_is_dead(facts, verdict, passed),
@@ -235,7 +236,12 @@ def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool)
     if facts.listing is not None:
         known_as |= facts.listing.known_as(model)
     verdict = judge_probe(
-        model, facts.endpoint, probed, can_be_fresh=can_be_fresh, known_as=known_as
+        model,
+        facts.endpoint,
+        probed,
+        can_be_fresh=can_be_fresh,
+        known_as=known_as,
+        provider=settings.provider.name,
     )
     if verdict.code != "refused":
         return verdict
@@ -249,17 +255,16 @@ def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool)
 
 
 def find_shutdown(
-    facts: ModelFacts, own: Mapping[str, Any] | None, kind: Kind | None
+    facts: ModelFacts, own: Mapping[str, Any] | None, by_table: bool
 ) -> Shutdown | None:
     """Return the first date of: its own, the table's for it, its base's own, the table's base.
 
-    The table is OpenAI's word about OpenAI.  Azure ends the same models on days of its own; of what
-    stands before another `kind` of address nobody knows, and most often it is OpenAI.
+    Whether the table counts, which is OpenAI's, is for `has_openais_dates` to say.
     """
     stated = retirement_day(own) if own else None
     if stated:
         return Shutdown(stated[0], "model" if stated[1] == _OPENAIS else f"model, {stated[1]}")
-    tabled = retirement.table_date(facts.model) if kind != AZURE else None
+    tabled = retirement.table_date(facts.model) if by_table else None
     if tabled and retirement.has_fine_tune_row(facts.model):
         return Shutdown(*tabled)
     base = facts.base.body if facts.base and facts.base.status == 200 else None

@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fftdeploy import names
 from fftdeploy.api import hosts
 from fftdeploy.api.answers import plain
-from fftdeploy.api.providers import NOTHING_SAID, Provider
+from fftdeploy.api.providers import NOTHING_SAID, OPENAI_KEY, Provider, Providers
 from fftdeploy.errors import AuthError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DEFAULT_URL = "https://api.openai.com/v1"
+ADDRESS = "OPENAI_BASE_URL"
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that name a file, and a list of folders, of certificates."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_NOT_IN_ADDRESS = frozenset(' \\"<>^`{|}')
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 
 
@@ -52,9 +53,12 @@ class Settings:
     """Where to ask and as whom, and which variable said so."""
 
     key: Secret
+    """Nothing, where none is sent."""
+    key_source: str
+    """The variable that has the key; "" where none is sent."""
     base_url: str
     base_url_source: str
-    """`default` or `OPENAI_BASE_URL`."""
+    """`default`, `OPENAI_BASE_URL`, or the file of providers."""
     organization: str | None
     project: str | None
     proxy: Secret | None
@@ -73,6 +77,12 @@ class Settings:
         return self.provider.kind or hosts.kind_of(self.base_url)
 
     @property
+    def is_classic_azure(self) -> bool:
+        """Whether it is Azure's older address: a deployment is part of the path, and a version."""
+        is_azure = self.kind == hosts.AZURE and bool(self.provider.api_version)
+        return is_azure and not self.base_url.endswith("/v1")
+
+    @property
     def host(self) -> str:
         """The host, and the port where it is not the scheme's own."""
         return urlsplit(self.base_url).netloc
@@ -84,78 +94,95 @@ class Settings:
 
     @property
     def origin(self) -> str:
-        """Where the address comes from: `default` or `from OPENAI_BASE_URL`."""
+        """Where the address comes from: `default`, or `from` what says so."""
         is_default = self.base_url_source == hosts.DEFAULT
         return hosts.DEFAULT if is_default else f"from {self.base_url_source}"
 
     def describe(self) -> str:
         """Say in one line which address is asked, and where that came from."""
-        line = f"API: {self.base_url} ({self.origin})"
+        name = self.provider.name
+        whose = "" if name == names.OPENAI else f" of {name}"
+        line = f"API{whose}: {self.base_url} ({self.origin})"
         if self.through:
             line += f", {self.through}"
         if self.headers:
-            names = ", ".join(name for name, _ in self.headers)
-            line += f", with headers {names} (from OPENAI_CUSTOM_HEADERS)"
-        if self.provider.kind:
+            added = ", ".join(name for name, _ in self.headers)
+            line += f", with headers {added} (from OPENAI_CUSTOM_HEADERS)"
+        if self.provider.kind and not whose:
             line += f", kind {self.provider.kind} (from {self.provider.source})"
         return line
 
 
-def kind_at(environ: Mapping[str, str]) -> hosts.Kind | None:
+def kind_at(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> hosts.Kind | None:
     """Return the kind of the host by its address alone, which need not be one to ask at."""
-    return hosts.kind_of(_address(environ) or _DEFAULT_URL)
+    return provider.kind or hosts.kind_of(_address(environ, provider)[0])
 
 
-def has_key(environ: Mapping[str, str]) -> bool:
-    """Whether a key is set at all, well-formed or not."""
-    return bool(environ.get("OPENAI_API_KEY"))
+def lack(environ: Mapping[str, str], providers: Providers, provider: str, environment: str) -> str:
+    """Say what lacks to ask a provider with; "" where a key is set, well-formed or not."""
+    try:
+        variable = providers.get(provider).key_variable(environment)
+    except AuthError as error:
+        return error.message
+    return "" if not variable or environ.get(variable) else f"{variable} is not set"
 
 
-def settings(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> Settings:
+def settings(
+    environ: Mapping[str, str], provider: Provider = NOTHING_SAID, environment: str = ""
+) -> Settings:
     """Read key, address and proxy from the environment, before any client exists.
 
-    `provider` is what the user's own file says of the host.
+    `provider` is what the user's own file says of the host, and `environment` is where what is
+    asked about serves, which may have a key of its own.
 
     Raises `AuthError` where the key is missing or is not the shape of one, and `ConfigError`
     where the address would send it in the clear, or is not an address.
     """
-    key = _key(environ)
-    base_url = _address(environ)
-    source = "OPENAI_BASE_URL" if base_url else hosts.DEFAULT
-    base_url = base_url.rstrip("/") or _DEFAULT_URL
-    _require_address(base_url)
+    variable = provider.key_variable(environment)
+    key = _key(environ, provider.name, variable) if variable else ""
+    base_url, source = _address(environ, provider)
+    _require_address(base_url, source)
     proxy, proxy_source = _proxy(environ, base_url)
+    is_openai = provider.name == names.OPENAI
     return Settings(
         key=Secret(key),
+        key_source=variable,
         base_url=base_url,
         base_url_source=source,
-        organization=_identifier(environ, "OPENAI_ORG_ID"),
-        project=_identifier(environ, "OPENAI_PROJECT_ID"),
+        organization=_identifier(environ, "OPENAI_ORG_ID") if is_openai else None,
+        project=_identifier(environ, "OPENAI_PROJECT_ID") if is_openai else None,
         proxy=Secret(proxy) if proxy else None,
         proxy_shown=_without_password(proxy),
         proxy_source=proxy_source,
         certificates={name: environ[name] for name in CERTIFICATES if environ.get(name)},
-        headers=_headers(environ),
+        headers=_headers(environ) if is_openai else (),
         provider=provider,
     )
 
 
-def _address(environ: Mapping[str, str]) -> str:
-    return environ.get("OPENAI_BASE_URL", "").strip()
+def _address(environ: Mapping[str, str], provider: Provider) -> tuple[str, str]:
+    """Return the address of a provider, and what says so; the variable is of `openai` alone."""
+    variable = environ.get(ADDRESS, "").strip() if provider.name == names.OPENAI else ""
+    if variable:
+        return variable.rstrip("/") or _DEFAULT_URL, ADDRESS
+    if provider.base_url:
+        return provider.base_url.rstrip("/"), provider.source
+    return _DEFAULT_URL, hosts.DEFAULT
 
 
-def _key(environ: Mapping[str, str]) -> str:
-    key = environ.get("OPENAI_API_KEY")
+def _key(environ: Mapping[str, str], provider: str, variable: str) -> str:
+    key = environ.get(variable)
+    whose = "" if variable == OPENAI_KEY else f", the key of {provider}"
     if not key:
         state = "is empty" if key == "" else "is not set"
         raise AuthError(
-            f"OPENAI_API_KEY {state}",
-            hint="export OPENAI_API_KEY=..., or add --offline where the command has it",
+            f"{variable}{whose}, {state}" if whose else f"{variable} {state}",
+            hint=f"export {variable}=..., or add --offline where the command has it",
             code="key-missing",
         )
     if wrong := shape_problem(key):
         raise AuthError(
-            f"OPENAI_API_KEY {wrong}",
+            f"{variable} {wrong}",
             hint="set it again: the key itself, without quotes, blanks or line breaks",
             code="key-malformed",
         )
@@ -191,39 +218,19 @@ def _identifier(environ: Mapping[str, str], name: str) -> str | None:
     return value
 
 
-def _require_address(base_url: str) -> None:
-    if problem := _address_problem(base_url):
+def _require_address(base_url: str, source: str) -> None:
+    """Refuse an address of the environment; the file's was looked at with the file."""
+    if problem := hosts.address_problem(base_url):
         meant = hosts.repaired_address(base_url)
         hint = "an address is like https://api.openai.com/v1, or http:// of this machine"
-        if meant and not _address_problem(meant):
+        if meant and not hosts.address_problem(meant):
             hint = f"did you mean {meant}?"
         raise ConfigError(
-            f"OPENAI_BASE_URL {problem}",
+            f"{source} {problem}",
             hint=hint,
-            where="OPENAI_BASE_URL",
+            where=source,
             code="address",
         )
-
-
-def _address_problem(base_url: str) -> str:
-    if not (base_url.isascii() and base_url.isprintable()) or _NOT_IN_ADDRESS & set(base_url):
-        return "has a character in it that no address has"
-    try:
-        parts = urlsplit(base_url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return "is not an address"
-    checks = (
-        ("@" in parts.netloc, "has a user name or password in it; only OPENAI_API_KEY is sent"),
-        ("://" not in base_url, "does not begin with https://, or http:// of this machine"),
-        (parts.scheme not in {"http", "https"} or not host, "is not https:// with a host"),
-        ("?" in base_url or "#" in base_url, "has a query or fragment"),
-        (
-            parts.scheme == "http" and not hosts.is_loopback(host),
-            f"is http:// and would send the key to {host} in the clear",
-        ),
-    )
-    return next((problem for failed, problem in checks if failed), "")
 
 
 def _proxy(environ: Mapping[str, str], base_url: str) -> tuple[str, str]:

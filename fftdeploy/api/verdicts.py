@@ -13,9 +13,12 @@ from fftdeploy.api.answers import Answer, plain
 from fftdeploy.api.end_dates import parse_date
 from fftdeploy.api.hosts import PROVE_MISSING
 from fftdeploy.api.providers import FILE_NAME as PROVIDERS_FILE
+from fftdeploy.api.providers import OPENAI_KEY
+from fftdeploy.api.settings import ADDRESS
 from fftdeploy.errors import AuthError, FftdeployError, NotReadyError, UnverifiedError
 from fftdeploy.model_ids import retirement
 from fftdeploy.model_ids.model_names import is_answer_of
+from fftdeploy.names import OPENAI
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,6 +37,13 @@ WAIT_HINT = "ask again with a longer --wait, such as --wait 10m"
 _SHAPES = {"chat": ("chat.completion", "choices"), "responses": ("response", "output")}
 _WHO = {hosts.OPENAI: "OpenAI", "azure": "Azure"}
 _LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "output limit")
+
+
+def hint_at(provider: str, hint: str) -> str:
+    """Return a hint as it is to be typed about a provider."""
+    if provider == OPENAI:
+        return hint
+    return hint.replace("`fftdeploy models`", f"`fftdeploy models --provider {provider}`")
 
 
 class AnswerProof(NamedTuple):
@@ -106,6 +116,7 @@ def judge_probe(
     *,
     can_be_fresh: bool,
     known_as: Collection[str] = (),
+    provider: str = OPENAI,
 ) -> AnswerProof:
     """Judge the answer to the fixed message.
 
@@ -113,7 +124,7 @@ def judge_probe(
     are other names that it may answer by.
     """
     if answer.status == 200 and not answer.problem:
-        return _probe_proof(model, endpoint, answer.body, known_as)
+        return _probe_proof(model, endpoint, answer.body, known_as, provider)
     if wrong := _wrong_endpoint(answer, endpoint):
         return wrong
     if answer.is_unknown_model:
@@ -121,7 +132,9 @@ def judge_probe(
     return explain(answer)
 
 
-def _probe_proof(model: str, endpoint: str, body: Any, known_as: Collection[str]) -> AnswerProof:
+def _probe_proof(
+    model: str, endpoint: str, body: Any, known_as: Collection[str], provider: str
+) -> AnswerProof:
     kind, member = _SHAPES[endpoint]
     if not isinstance(body, dict) or body.get("object") != kind:
         return not_proved(f"the answer to the probe is not a {kind}")
@@ -131,7 +144,8 @@ def _probe_proof(model: str, endpoint: str, body: Any, known_as: Collection[str]
     if _says_it_failed(body, parts):
         return not_proved("the answer to the probe carries an error")
     answered = body.get("model")
-    wrong = other_model(model, answered if isinstance(answered, str) else "", known_as)
+    said = answered if isinstance(answered, str) else ""
+    wrong = other_model(model, said, known_as, provider)
     return wrong or AnswerProof("ready", "ready", "")
 
 
@@ -144,7 +158,9 @@ def _says_it_failed(body: Mapping[str, Any], parts: Sequence[Mapping[str, Any]])
     )
 
 
-def other_model(model: str, answered: str, known_as: Collection[str]) -> AnswerProof | None:
+def other_model(
+    model: str, answered: str, known_as: Collection[str], provider: str = OPENAI
+) -> AnswerProof | None:
     """Return the verdict on an answer that calls itself `answered`; None where that is `model`."""
     if is_answer_of(model, answered, known_as):
         return None
@@ -156,7 +172,7 @@ def other_model(model: str, answered: str, known_as: Collection[str]) -> AnswerP
         "unverified",
         OTHER_MODEL,
         f"it was answered by another model, {shown!r}",
-        f"if that is the same one, say so below [openai] in {PROVIDERS_FILE}: {allowed}",
+        f"if that is the same one, say so below [{provider}] in {PROVIDERS_FILE}: {allowed}",
     )
 
 
@@ -173,7 +189,9 @@ def no_api(settings: Settings, answer: Answer) -> AnswerProof:
     hint = "look at any proxy or login page on the way to it"
     if source != hosts.DEFAULT:
         meant = hosts.better_address(address)
-        hint = f"export {source}={meant}" if meant else f"look at {source}"
+        hint = f"look at {source}"
+        if meant:
+            hint = f"export {source}={meant}" if source == ADDRESS else f"write {meant} in {source}"
     words = plain(answer.message.partition(" (")[0], 60)
     said = repr(words) if words else f"HTTP {answer.status}"
     message = f"{address} is no OpenAI-compatible API ({said})"
@@ -284,7 +302,7 @@ def _no_answer(answer: Answer) -> AnswerProof:
     status = f" (HTTP {answer.status})" if answer.status not in {0, 200} else ""
     hint = AGAIN
     if answer.fault == "redirect":
-        hint = "a redirect is never followed; OPENAI_BASE_URL must be the final address"
+        hint = f"a redirect is never followed; {answer.address_source} must be the final address"
     elif code == "not-an-answer":
         hint = "look at the address and at any proxy or login page on the way to it"
     elif code == "clock":
@@ -331,11 +349,18 @@ def _refused(answer: Answer) -> AnswerProof:
         return AnswerProof("unverified", "key-scope", message, hint, is_auth=True)
     if answer.status == 401:
         message = "the API refused the key (401)"
-        hint = "check OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID"
+        hint = _KEY_HINTS.get(answer.key_source, f"check {answer.key_source}")
         return AnswerProof("unverified", "key-refused", message, hint, is_auth=True)
     message = "the key's project may not use it, or the model is in another project (403)"
     hint = "allow the model in the project's limits, or use a key of the model's own project"
     return AnswerProof("unverified", "forbidden", message, hint, is_auth=True)
+
+
+_KEY_HINTS = {
+    OPENAI_KEY: f"check {OPENAI_KEY}, OPENAI_ORG_ID and OPENAI_PROJECT_ID",
+    "": f"none was sent: name its variable with `api_key_env` in {PROVIDERS_FILE}",
+}
+"""By the variable that has the key, "" where there is none."""
 
 
 def _wanted_scopes(answer: Answer) -> str:

@@ -175,6 +175,9 @@ def hold(
     change: ChangeFlags,
     target: Target,
     model: Annotated[str, typer.Argument(help="Model to block: its ID, or its short name.")],
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="At which host; default: where it is here.")
+    ] = None,
     until: Annotated[
         str | None, typer.Option("--until", help="When the hold ends, e.g. 2026-12-24T12:00Z.")
     ] = None,
@@ -189,7 +192,9 @@ def hold(
     from fftdeploy.commands import hold as holding
 
     end = parse_time(until, "--until") if until else None
-    options = holding.HoldOptions(target, model, until=end, **change_options(session, change))
+    options = holding.HoldOptions(
+        target, model, provider=provider, until=end, **change_options(session, change)
+    )
     return report(session, holding.run(session, options), change)
 
 

@@ -1,7 +1,9 @@
 """Models: what a person reads of those that the key can see."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import (
@@ -16,7 +18,7 @@ from fftdeploy.cli.cells import (
     shutdown_cell,
 )
 from fftdeploy.cli.session import Session
-from fftdeploy.names import plural
+from fftdeploy.names import OPENAI, plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import age, moment
 
@@ -30,18 +32,24 @@ _COLUMNS = ("name", "base", "created", "shuts down", "live in")
 
 
 @command("models")
-def models(session: Session, wide: Wide = False) -> Report:
+def models(
+    session: Session,
+    wide: Wide = False,
+    provider: Annotated[
+        str, typer.Option("--provider", help="Whose models: a name of providers.toml.")
+    ] = OPENAI,
+) -> Report:
     """List the models this key can see, and the jobs still running.
 
     \b
     Examples:
       fftdeploy models
+      fftdeploy models --provider vllm
       fftdeploy models --json
     """
-    from fftdeploy.commands.door import Options
-    from fftdeploy.commands.models import run
+    from fftdeploy.commands.models import ModelsOptions, run
 
-    result = run(session, Options())
+    result = run(session, ModelsOptions(provider=provider))
     if session.output.at_terminal and not wide:
         return Report(result.outcome, result, tuple(_screen(result, session.now())))
     return Report(result.outcome, result, tuple(_everything(result)))

@@ -20,7 +20,7 @@ class Session(Context):
     def document(self, result: object = None) -> dict[str, Any]:
         """Return the JSON of a result, or of what is known by now; whom was asked is part of it."""
         found = self.known if result is None else result
-        asked = {"api": as_json(self.api)} if self.api else {}
+        asked = {"api": as_json(self.api), "hosts": as_json(self.hosts)} if self.api else {}
         document = as_json(found) if found is not None else {}
         if (findings := getattr(found, "findings", None)) is not None:
             document = {**document, "findings": as_json(findings)}
@@ -37,18 +37,20 @@ def open_session(
     no_color: bool,
 ) -> Session:
     """Start a run of `command`."""
+    hidden = secrets_of(environ)
     output = Output(
         environ,
         form=form,
         quiet=quiet,
         color=False if no_color else None,
-        secrets=secrets_of(environ),
+        secrets=hidden,
     )
     return Session(
         command=command,
         environ=environ,
         console=output,
         output=output,
+        hidden=hidden,
         file=file,
         from_root=form == "github",
     )

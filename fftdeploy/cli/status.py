@@ -82,11 +82,11 @@ def _report(session: Session, options: "StatusOptions", *, is_short: bool) -> Re
     if not result.targets:
         body = (no_targets(session.workspace),)
     elif not is_short:
-        body = tuple(everything(result, has_key=session.has_key))
+        body = tuple(everything(result))
     elif options.every_way_back and len(result.targets) == 1:
-        body = tuple(card(result.targets[0], result, has_key=session.has_key))
+        body = tuple(card(result.targets[0], result))
     else:
-        body = tuple(screen(result, has_key=session.has_key))
+        body = tuple(screen(result))
     return Report(result.outcome, result, body, result.findings)
 
 

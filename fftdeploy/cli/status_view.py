@@ -31,7 +31,7 @@ _EVIDENCE_SHOWN = 12
 _WAYS_SHOWN = 10
 
 
-def screen(result: Status, *, has_key: bool) -> Iterator[Block]:
+def screen(result: Status) -> Iterator[Block]:
     """Show one line a target, and below them one line a kind of remark."""
     names = Names(model for one in result.targets for model in _models(one))
     rows = [_row(one, names, result.at) for one in result.targets]
@@ -41,8 +41,8 @@ def screen(result: Status, *, has_key: bool) -> Iterator[Block]:
     holds = one_liners(map(Cell, _holds(result, names)))
     kinds = remark_lines((one._replace(text=names.text(one.text)) for one in told), "target")
     yield from (table for table in (holds, kinds) if table.rows)
-    if not result.verified:
-        yield _unverified(has_key=has_key)
+    if not result.verified or result.unverified_because:
+        yield _unverified(result)
     shutdowns = [one.shutdown for one in result.targets]
     yield one_liners([dates_line(shutdowns, "fftdeploy status TARGET")])
 
@@ -137,12 +137,13 @@ def _is_told_by_another(remark: Remark, others: list[Remark]) -> bool:
     )
 
 
-def _unverified(*, has_key: bool) -> Line:
-    why = "" if has_key else ": OPENAI_API_KEY is not set"
-    return line(Cell(f"not verified with the API{why}", "warn"))
+def _unverified(result: Status) -> Line:
+    what = "not all verified" if result.verified else "not verified"
+    why = f": {result.lacking}" if result.lacking else ""
+    return line(Cell(f"{what} with the API{why}", "warn"))
 
 
-def card(one: TargetStatus, result: Status, *, has_key: bool) -> Iterator[Block]:
+def card(one: TargetStatus, result: Status) -> Iterator[Block]:
     """Show everything about one target: who, why, on what proof, and each way back."""
     owner = f"   owned by {one.owner}" if one.owner else ""
     about = f"   {one.description}" if one.description else ""
@@ -154,8 +155,8 @@ def card(one: TargetStatus, result: Status, *, has_key: bool) -> Iterator[Block]
         if cell.text
     )
     yield Table(("", ""), rows, "wrapped")
-    if not result.verified:
-        yield _unverified(has_key=has_key)
+    if not result.verified or result.unverified_because:
+        yield _unverified(result)
 
 
 def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
@@ -232,7 +233,7 @@ def _hold_words(hold: Hold) -> str:
     return f"{hold.model}{release} since {moment(hold.since)}{until}, by {hold.by}: {hold.why}"
 
 
-def everything(result: Status, *, has_key: bool) -> Iterator[Block]:
+def everything(result: Status) -> Iterator[Block]:
     """Show one row a target in which nothing is shortened, and a line for each remark."""
     yield _without_empty_columns(_ALL_COLUMNS, [_cells(one) for one in result.targets])
     yield line("")
@@ -248,8 +249,8 @@ def everything(result: Status, *, has_key: bool) -> Iterator[Block]:
     for task, owner in owners.items():
         if owner:
             yield line(Cell(f"{task}: owned by {owner}", "dim"))
-    if not result.verified:
-        yield _unverified(has_key=has_key)
+    if not result.verified or result.unverified_because:
+        yield _unverified(result)
 
 
 def _without_empty_columns(columns: tuple[str, ...], rows: list[tuple[Cell, ...]]) -> Table:

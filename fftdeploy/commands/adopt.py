@@ -44,7 +44,7 @@ def run(context: Context, options: AdoptOptions) -> Changed:
     plan.plan_adoption(found, live, change.actor)  # a hold refuses before the API is asked
     change.preflight()
     readiness, question = None, None
-    if context.has_key:
+    if context.can_ask(live.provider, found.environment):
         question = change.question(live)
         readiness = context.prover(wait_s=0).prove(question)
         if readiness.dead:

@@ -1,7 +1,7 @@
 """Finds the models and prompts that the candidates of `eval` and `size` mean."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fftdeploy import names
 from fftdeploy.commands import typed_models
@@ -25,9 +25,6 @@ def candidates_of(context: Context, bar: QualityBar, words: Sequence[str]) -> li
             compared with is one of several.
         ConfigError: A profile has no file.
     """
-    for word in words:
-        if word != LIVE and "@" not in word:
-            bundles.require_model_id(word)
     try:
         found = [_bundle(context, bar, word) for word in (*words,) or (None,)]
     except UsageError as error:
@@ -47,44 +44,57 @@ def candidates_of(context: Context, bar: QualityBar, words: Sequence[str]) -> li
 
 
 def _bundle(context: Context, bar: QualityBar, word: str | None) -> Bundle:
-    workspace = bar.workspace
-    task, _, environment = bar.target.partition("/")
     if word == LIVE:
-        return bundles.live_bundle(workspace.target(bar.target), workspace.sha)
+        return bundles.live_bundle(bar.workspace.target(bar.target), bar.workspace.sha)
     if word is not None and "@" in word:
         return named_bundle(context, bar, word)
-    return bundles.choose_source(
-        workspace.deployments,
-        (task, environment),
-        workspace.policy.rules(environment),
-        workspace.sha,
-        context.now(),
-        model=None if word is None else _model(context, bar, word),
-    ).bundle
+    return _chosen(context, bar, word)
 
 
 def named_bundle(context: Context, bar: QualityBar, word: str) -> Bundle:
-    """Return the bundle that `MODEL[@PROFILE]` means.
+    """Return the bundle that `[PROVIDER=]MODEL[@PROFILE]` means; without a profile it has none.
 
     Raises:
         UsageError: It is not of that form.
         ConfigError: The profile has no file.
     """
     model, _, profile = word.partition("@")
-    bundles.require_model_id(model)
     if profile and (problem := names.name_problem(profile)):
         raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
-    return bar.workspace.bundle(_model(context, bar, model), profile or None)
+    if profile:
+        bar.workspace.require_profile(profile)
+    return _chosen(context, bar, model, profile=profile or None, no_profile=not profile)
 
 
-def _model(context: Context, bar: QualityBar, word: str) -> str:
+def _chosen(context: Context, bar: QualityBar, word: str | None, **prompt: Any) -> Bundle:
+    """Return what `promote` would take, of the host that the word names, or of the one it knows."""
+    workspace = bar.workspace
+    task, _, environment = bar.target.partition("/")
+    provider, separator, model = (word or "").rpartition("=")
+    if separator:
+        context.require_provider(provider)
+    return bundles.choose_source(
+        workspace.deployments,
+        (task, environment),
+        workspace.policy.rules(environment),
+        workspace.sha,
+        context.now(),
+        model=None if word is None else _model(context, bar, model, provider or None),
+        provider=provider or None,
+        **prompt,
+    ).bundle
+
+
+def _model(context: Context, bar: QualityBar, word: str, provider: str | None) -> str:
     """Return the model that a word means; `size` asks only where the file does not know it."""
-    typed = typed_models.in_file(context)
-    if context.command == "size" and (fitting(word, typed.in_file) or not context.has_key):
+    typed = typed_models.in_file(context, provider)
+    host = provider or bar.provider, bar.target.partition("/")[2]
+    can_ask = context.can_ask(*host)
+    if context.command == "size" and (fitting(word, typed.in_file) or not can_ask):
         return typed.known(word)
 
     def ask() -> "Prover":
         bar.require_enough()
-        return context.prover(is_plain=True)
+        return context.prover(is_plain=True).at(*host)
 
-    return typed.asked(word, ask)
+    return typed.asked(word, ask, provider=host[0], can_ask=can_ask)

@@ -229,8 +229,7 @@ class Change:
 
     def question(self, bundle: Bundle, *, probe: bool = True, fresh: bool = False) -> Question:
         """Ask about `bundle` the way it will be called."""
-        target = self.workspace.deployments.find(self.name)
-        return self.workspace.question(target, bundle, probe=probe, fresh=fresh)
+        return self.workspace.question(self.name, bundle, probe=probe, fresh=fresh)
 
     def finish(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
+from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.live_models import LiveModels
@@ -155,7 +155,6 @@ class _Check:
         """Take what to check; `is_second` is a file that lies elsewhere than the one asked for."""
         self.context = context
         self.options = options
-        self.is_online = not options.offline and (context.has_key or options.probe)
         self.is_second = is_second
         self.elsewhere: list[CheckedFile] = []
 
@@ -169,14 +168,22 @@ class _Check:
         """The targets that are looked at."""
         return select(self.workspace.deployments, self.options.targets)
 
+    @cached_property
+    def asked(self) -> list[Target]:
+        """The targets whose hosts are asked about them."""
+        if self.options.offline:
+            return []
+        able = [target for target in self.targets if self.context.can_ask_about(target)]
+        for target in self.targets[:1] if self.options.probe and not able else ():
+            self.context.prover().at(target.provider, target.environment)  # it says what lacks
+        return self.targets if self.options.probe else able
+
     @property
     def _unasked(self) -> str:
         """Say why no model is asked about; "" where the live ones are."""
         if self.options.offline:
             return "--offline"
-        if not self.targets:
-            return "there are no targets"
-        return "" if self.is_online else "OPENAI_API_KEY is not set"
+        return self.context.lacking(self.targets) if self.targets else "there are no targets"
 
     def run(self) -> Checked:
         _ = self.workspace.policy  # what is wrong with a file costs no request
@@ -194,8 +201,8 @@ class _Check:
 
     def _judge(self, proposal: "Proposal | None", few: Iterable[Finding] = ()) -> Checked:
         changed = set(proposal.made_live) if proposal else set()
-        readiness = self._ask(changed) if self.is_online else {}
-        shutdowns = {str(target): self._shutdown(target, readiness) for target in self.targets}
+        readiness = self._ask(changed) if self.asked else {}
+        shutdowns = {str(t): self.context.shutdown(t, readiness.get(str(t))) for t in self.targets}
         facts = findings.FindingFacts(
             self.workspace.deployments,
             self.workspace.policy,
@@ -237,8 +244,8 @@ class _Check:
 
     @staticmethod
     def _target(target: Target, readiness: Mapping[str, Readiness]) -> CheckedTarget:
-        known = readiness[str(target)].state if readiness else "not-asked"
-        return CheckedTarget(str(target), target.model, known)
+        known = readiness.get(str(target))
+        return CheckedTarget(str(target), target.model, known.state if known else "not-asked")
 
     def _judge_proposal(
         self,
@@ -270,7 +277,7 @@ class _Check:
                 self.context.environ,
             )
 
-        dead = proposal.dead(self.context.prover()) if self.is_online else frozenset[str]()
+        dead = proposal.dead(self.context.prover()) if self.asked else frozenset[str]()
         return proposal.findings(
             self.context.now(),
             readiness,
@@ -293,8 +300,6 @@ class _Check:
         elsewhere = proposal.elsewhere
         found = self._notices([p for p in elsewhere.there if p not in elsewhere.added])
         ends = []
-        if self.is_online:
-            self.context.prover(concurrency=_AT_ONCE)  # one conversation for all of them
         for path in elsewhere.touched:
             options = replace(self.options, targets=())
             other = _Check(self.context.about(path), options, is_second=True)
@@ -350,15 +355,12 @@ class _Check:
         return EvidenceFolder(self.workspace.folder)
 
     def _ask(self, changed: set[str]) -> dict[str, Readiness]:
-        """Return what the API proved about each target's live model; the changed ones answer."""
-        models = LiveModels(self.workspace, self.targets, self.context.prover(concurrency=_AT_ONCE))
+        """Return what was proved about live models; the `changed` ones answer, or it is unknown."""
+        hosts, keyed = self.context.prover(concurrency=_AT_ONCE), self.context.providers.keyed
+        asked = changed | set(map(str, self.asked))
+        chosen = [target for target in self.targets if str(target) in asked]
+        models = LiveModels(self.workspace, chosen, hosts, keyed)
         return models.prove() if self.options.probe else models.look_up(changed)
-
-    def _shutdown(self, target: Target, readiness: dict[str, Readiness]) -> Shutdown | None:
-        """Return the shutdown date: from the API where it was asked, else from the table."""
-        if known := readiness.get(str(target)):
-            return known.shutdown
-        return find_shutdown(ModelFacts(target.model), None, self.context.kind_unasked)
 
 
 def _changes(proposal: "Proposal", found: list[Finding]) -> tuple[ProposedChange, ...]:

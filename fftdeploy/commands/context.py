@@ -3,26 +3,31 @@
 import math
 import os
 import shlex
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from fftdeploy.api import providers
-from fftdeploy.api.asking import Clock, system_clock
-from fftdeploy.api.hosts import Kind, is_loopback
-from fftdeploy.api.settings import Settings, has_key, kind_at, settings
-from fftdeploy.errors import ConfigError, FftdeployError, UsageError
+from fftdeploy.api.asked_hosts import AskedHosts, Manner
+from fftdeploy.api.asking import Asker, Clock, system_clock
+from fftdeploy.api.hosts import has_openais_dates, is_local
+from fftdeploy.api.providers import OPENAI_KEY, Providers
+from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
+from fftdeploy.api.settings import Settings, kind_at, lack, settings
+from fftdeploy.commands.console import Console, Silence
+from fftdeploy.errors import AuthError, ConfigError, FftdeployError, UsageError
 from fftdeploy.formats.document import text_problem
+from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.routing.runtime import find_file
 from fftdeploy.workspace import Workspace, open_workspace, shown_path
 
 if TYPE_CHECKING:
-    from fftdeploy.api.proof import Prover
-    from fftdeploy.evaluation.evidence.quality_bar import AskedHost, QualityBar
+    from fftdeploy.evaluation.arms import AskedHost
+    from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 
 NOW_VARIABLE = "FFTDEPLOY_NOW"
 
@@ -35,59 +40,14 @@ class Api:
     source: str = field(metadata={"key": "from"})
 
 
-class Console(Protocol):
-    """Whoever is told what goes on, and may be asked."""
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """One host that was asked, and with the key of which variable; None for none."""
 
-    @property
-    def is_interactive(self) -> bool:
-        """Tell whether there is a person who can be asked."""
-
-    @property
-    def shows_progress(self) -> bool:
-        """Tell whether a line that moves can be seen."""
-
-    def note(self, text: str) -> None:
-        """Take one line about what is going on."""
-
-    def progress(self, text: str) -> None:
-        """Take a line that replaces the last one of its kind."""
-
-    def stop_progress(self) -> None:
-        """Take that line away."""
-
-    def leave_progress(self) -> None:
-        """Go on below that line."""
-
-    def waiting(self, what: str) -> AbstractContextManager[None]:
-        """Show, while it is entered, that one waits."""
-
-    def ask(self, question: str) -> str:
-        """Return a person's answer; "" where there is none."""
-
-
-class Silence:
-    """Nobody: nothing is said, nothing can be asked."""
-
-    is_interactive = False
-    shows_progress = False
-
-    def note(self, text: str) -> None:
-        """Drop `text`."""
-
-    progress = note
-
-    def stop_progress(self) -> None:
-        """Do nothing: there is no such line."""
-
-    leave_progress = stop_progress
-
-    def waiting(self, what: str) -> AbstractContextManager[None]:  # noqa: ARG002 - as above
-        """Show nothing."""
-        return nullcontext()
-
-    def ask(self, question: str) -> str:  # noqa: ARG002 - nobody hears it
-        """Return no answer."""
-        return ""
+    provider: str
+    address: str
+    source: str = field(metadata={"key": "from"})
+    key: str | None
 
 
 @dataclass(kw_only=True)
@@ -101,7 +61,11 @@ class Context:
     from_root: bool = False
     """Whether findings name files from the repository's root, as annotations do."""
     api: Api | None = None
-    """Whom was asked, once somebody was."""
+    """Whom was asked first, once somebody was."""
+    hosts: tuple[HostView, ...] = ()
+    """Everybody that was asked."""
+    hidden: list[str] = field(default_factory=list)
+    """What is known by now that may never be shown; whoever shows something has the same list."""
     known: object = None
     """What the command's result would say by now: told even if it fails from here on."""
     changed: str = ""
@@ -137,7 +101,7 @@ class Context:
     def about(self, path: str) -> Self:
         """Return this run, with the same conversation, about another file of the repository."""
         other = replace(self, file=self.workspace.snapshot.root / path, known=None, changed="")
-        other.__dict__.update({k: v for k, v in self.__dict__.items() if k in {"clock", "_prover"}})
+        other.__dict__.update({k: v for k, v in self.__dict__.items() if k in {"clock", "_hosts"}})
         return other
 
     @cached_property
@@ -147,77 +111,95 @@ class Context:
 
     def now(self) -> datetime:
         """Return the moment in UTC, whole seconds: the server's once it was asked."""
-        prover = self.__dict__.get("_prover")
-        moment: datetime = prover.now() if prover else self.clock.now()
+        hosts = self.__dict__.get("_hosts")
+        moment: datetime = hosts.now() if hosts else self.clock.now()
         return moment.astimezone(UTC).replace(microsecond=0)
 
-    @cached_property
-    def secrets(self) -> list[str]:
-        """What may never be shown or written."""
-        return secrets_of(self.environ)
-
     @property
-    def has_key(self) -> bool:
-        """Tell whether there is anything to ask the API with."""
-        return has_key(self.environ)
+    def secrets(self) -> list[str]:
+        """What may never be shown or written: the keys of every provider."""
+        with suppress(FftdeployError):  # it is told where the providers are needed
+            for variable in self.providers.key_variables():
+                known = secrets_of(self.environ, variable)
+                self.hidden += [form for form in known if form not in self.hidden]
+        return self.hidden
 
     @cached_property
-    def settings(self) -> Settings:
-        """Where to ask and as whom; what `prover` refuses is refused here.
-
-        A file of the user's says what kind of host it is, and may lie in no checkout.
-        """
+    def providers(self) -> Providers:
+        """What the user's own file, which may lie in no checkout, says of the hosts."""
         checkouts = [self.workspace.folder] if "workspace" in self.__dict__ else []
         with suppress(OSError):  # the working directory is gone
             checkouts.append(Path.cwd())
-        return settings(self.environ, providers.read(self.environ, checkouts))
+        return providers.read(self.environ, checkouts)
+
+    def require_provider(self, name: str) -> None:
+        """Refuse a provider that is named on the command line, and that nothing is known of.
+
+        Raises:
+            UsageError: With the nearest one that is known.
+        """
+        try:
+            self.providers.get(name)
+        except AuthError as error:
+            raise UsageError(error.message, hint=error.hint, code=error.code) from None
+
+    def can_ask(self, provider: str, environment: str) -> bool:
+        """Tell whether there is anything to ask a provider with about what serves there."""
+        return not lack(self.environ, self.providers, provider, environment)
+
+    def can_ask_about(self, target: Target) -> bool:
+        """Tell whether there is anything to ask about what is live in a target with."""
+        return self.can_ask(target.provider, target.environment)
+
+    def lacking(self, targets: Iterable[Target]) -> str:
+        """Say which keys lack to ask about what is live in `targets`; "" where none does."""
+        environ, known = self.environ, self.providers
+        said = (lack(environ, known, each.provider, each.environment) for each in targets)
+        return ", ".join(dict.fromkeys(filter(None, said)))
 
     def prover(
         self, *, wait_s: float = 0.0, concurrency: int = 16, is_plain: bool = False
-    ) -> "Prover":
-        """Return the conversation with the API, and say which address it asks.
+    ) -> AskedHosts:
+        """Return the conversations with the hosts; each says which address it asks.
 
-        The first who wants it says whether it goes over the SDK or, where `is_plain`, without.
-
-        Raises:
-            AuthError: The key is missing or malformed.
-            ConfigError: The address may not be used.
+        The first who wants them says whether they go over the SDK or, where `is_plain`, without.
         """
         if not 0 <= wait_s < math.inf:
             raise UsageError(f"--wait: {wait_s} is not a duration", hint="write 60s, 10m or 0")
-        if "_prover" not in self.__dict__:
-            config = self.settings
-            from fftdeploy.api.client.connection import Connection
-            from fftdeploy.api.proof import Prover
-
-            self.api = Api(config.base_url, config.base_url_source)
-            self.console.note(config.describe())
-            waiting = partial(self.console.waiting, "asking the API")
-            with waiting():  # its client takes half a second to import
-                connection = Connection(
-                    config, max_connections=max(concurrency, 4), is_plain=is_plain
-                )
-            self.__dict__["_prover"] = Prover(
-                connection,
-                clock=self.clock,
+        if "_hosts" not in self.__dict__:
+            asker = Asker(
+                self.clock,
                 wait_s=wait_s,
-                concurrency=concurrency,
                 say=self.console.note,
                 progress=self.console.progress,
-                waiting=waiting,
+                waiting=partial(self.console.waiting, "asking the API"),
             )
-        prover: Prover = self.__dict__["_prover"]
-        return prover
+            manner = Manner(concurrency, is_plain)
+            _ = self.secrets
+            self.__dict__["_hosts"] = AskedHosts(
+                self.environ, self.providers, asker, manner, self._tell
+            )
+        hosts: AskedHosts = self.__dict__["_hosts"]
+        return hosts
 
-    def host(self) -> "AskedHost":
-        """Return whom evidence has to be about."""
-        from fftdeploy.evaluation.evidence.quality_bar import AskedHost
+    def _tell(self, asked: Settings) -> None:
+        _require_rehearsal(self.environ, asked.base_url)
+        where = asked.base_url, asked.base_url_source
+        self.api = self.api or Api(*where)
+        self.hosts += (HostView(asked.provider.name, *where, asked.key_source or None),)
+        self.console.note(asked.describe())
 
-        if not self.has_key:
-            return AskedHost()
-        prover = self.__dict__.get("_prover")
-        kind = (prover.connection if prover else self.settings).kind
-        return AskedHost(self.settings.base_url, str(kind or ""))
+    def host(self, bundle: Bundle, environment: str) -> "AskedHost":
+        """Return whom evidence about a bundle has to be from."""
+        from fftdeploy.evaluation.arms import UNKNOWN_HOST, AskedHost
+
+        if not self.can_ask(bundle.provider, environment):
+            return UNKNOWN_HOST
+        config = settings(self.environ, self.providers.get(bundle.provider), environment)
+        kind = config.kind
+        if hosts := self.__dict__.get("_hosts"):
+            kind = kind or hosts.kind(bundle.provider, environment)
+        return AskedHost(config.base_url, str(kind or ""))
 
     def quality_bar(self, workspace: Workspace, target: str) -> "QualityBar":
         """Return what the policy of `workspace` asks of the candidates of `target`.
@@ -233,22 +215,25 @@ class Context:
 
         return QualityBar(workspace, target, now=self.now, host=self.host, restoring=restoring)
 
-    @cached_property
-    def kind_unasked(self) -> Kind | None:
-        """The kind of the host as far as it is known without a question; None on this machine."""
+    def shutdown(self, what: Bundle | Target, known: Readiness | None) -> Shutdown | None:
+        """Return when a model ends: as its host has said, or else, where that counts, OpenAI."""
+        if known and known.where:
+            return known.shutdown
+        kind = None
         with suppress(FftdeployError):  # what is wrong with them is told where they are needed
-            return self.settings.kind
-        return kind_at(self.environ)
+            kind = kind_at(self.environ, self.providers.get(what.provider))
+        by_table = has_openais_dates(kind, what.provider)
+        return find_shutdown(ModelFacts(what.model), None, by_table)
 
     def close(self) -> None:
-        """Let go of the connection and the progress line."""
+        """Let go of the connections and the progress line."""
         self.console.stop_progress()
-        if prover := self.__dict__.pop("_prover", None):
-            prover.connection.close()
+        if hosts := self.__dict__.pop("_hosts", None):
+            hosts.close()
 
 
-def secrets_of(environ: Mapping[str, str]) -> list[str]:
-    """Return the key in every form in which something might quote it, the longest first.
+def secrets_of(environ: Mapping[str, str], variable: str = OPENAI_KEY) -> list[str]:
+    """Return a variable's key in every form in which something might quote it, the longest first.
 
     A short one, such as a sandbox's "test", may be part of an honest model ID.
     """
@@ -256,7 +241,7 @@ def secrets_of(environ: Mapping[str, str]) -> list[str]:
     from base64 import b64encode
     from urllib.parse import quote
 
-    key = environ.get("OPENAI_API_KEY", "").strip()
+    key = environ.get(variable, "").strip()
     raw = os.fsencode(key)
     forms = {key, json.dumps(key)[1:-1], quote(raw, safe=""), b64encode(raw).decode().rstrip("=")}
     if len(key) >= 20:
@@ -274,20 +259,19 @@ def rehearsal_clock(environ: Mapping[str, str]) -> Clock | None:
     text = environ.get(NOW_VARIABLE)
     if not text:
         return None
-    from urllib.parse import urlsplit
+    _require_rehearsal(environ, environ.get("OPENAI_BASE_URL", ""))
+    moment = parse_time(text, NOW_VARIABLE)
+    system = system_clock()
+    return Clock(now=lambda: moment, monotonic=system.monotonic, sleep=system.sleep)
 
-    try:
-        host = urlsplit(environ.get("OPENAI_BASE_URL", "")).hostname or ""
-    except ValueError:  # not an address at all
-        host = ""
-    if not is_loopback(host):
+
+def _require_rehearsal(environ: Mapping[str, str], address: str) -> None:
+    """Refuse a date of one's own where what is asked is not on this machine."""
+    if environ.get(NOW_VARIABLE) and not is_local(address):
         raise UsageError(
             f"{NOW_VARIABLE} is for rehearsals: it needs OPENAI_BASE_URL on this machine",
             hint=f"unset {NOW_VARIABLE}",
         )
-    moment = parse_time(text, NOW_VARIABLE)
-    system = system_clock()
-    return Clock(now=lambda: moment, monotonic=system.monotonic, sleep=system.sleep)
 
 
 def parse_time(text: str, flag: str, *, day: time = time.min) -> datetime:

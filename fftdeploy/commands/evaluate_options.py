@@ -18,9 +18,9 @@ class EvaluateOptions(Options, Limits):
     target: str = field(kw_only=False)
     """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
     candidates: str | Sequence[str] = field(default=(), kw_only=False)
-    """`MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
+    """`[PROVIDER=]MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
     against: str | Sequence[str] = (LIVE,)
-    """Models beside the candidates: `live`, `base`, `MODEL[@PROFILE]`."""
+    """Models beside the candidates: `live`, `base`, `[PROVIDER=]MODEL[@PROFILE]`."""
     repeats: int | None = None
     """Answers to each example, at most 100; None for what the gate says."""
     training: str | Path | None = None

@@ -7,13 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
+from fftdeploy.api.proof import Question
+from fftdeploy.api.settings import Settings
 from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import several
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.narrator import Narrator
-from fftdeploy.errors import ConfigError, PolicyError
-from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, label
+from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (
     DEAD,
     LIVE_ITSELF,
@@ -24,6 +26,7 @@ from fftdeploy.evaluation.evidence.evidence import (
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.batches.batch_rules import require_batch
 from fftdeploy.evaluation.running.finished_run import FinishedRun
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
@@ -39,7 +42,6 @@ from fftdeploy.names import plural
 from fftdeploy.output.words import cost_words
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle
-from fftdeploy.times import short_duration
 from fftdeploy.workspace import Workspace
 
 _SAMPLED = 50
@@ -85,12 +87,14 @@ class Evaluation:
         """
         training = self._require_usable(candidates)
         beside = self._beside(candidates)
-        baseline, recorded = self._baseline(candidates)
+        baseline, recorded, recorded_at = self._baseline(candidates)
         live = self._compared(candidates) if baseline.how != "none" else None
         asked = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
         arms = [self._as_proved(arm) for arm in asked]
         if self.options.batch:
-            self._require_batch(arms)
+            questions = {arm: self._question(arm.bundle) for arm in arms}
+            hosts, note = self.context.prover(), self.context.console.note
+            require_batch(hosts, self.rules, questions, note)
         if (live or self.rules.mode == "threshold") and (few := self.bar.too_few(len(candidates))):
             self.context.console.note(f"note: {few}")
         run = self._run(arms)
@@ -108,6 +112,7 @@ class Evaluation:
             log_name=log.path.name,
             is_reusing=not self.options.fresh,
             max_age=self.reuse,
+            recorded_at=recorded_at,
             concurrency=None if log.resumed or self.options.batch else self.options.concurrency,
         )
         return finished.write_evidence()
@@ -168,22 +173,26 @@ class Evaluation:
         live = self.bar.baseline
         return None if live is None or [*candidates] == [live] else live
 
-    def _baseline(self, candidates: Sequence[Bundle]) -> tuple[Baseline, Column | None]:
+    def _baseline(
+        self, candidates: Sequence[Bundle]
+    ) -> tuple[Baseline, Column | None, AskedHost | None]:
         """Prove that the candidates can be asked, and find out what to compare them with."""
-        target = self.workspace.deployments.find(self.bar.target)
         live = self._compared(candidates)
         arms = [*candidates, *([live] if live else [])]
-        questions = {bundle: self.workspace.question(target, bundle) for bundle in arms}
-        proved = self.context.prover(is_plain=True).prove_all(questions.values())
+        questions = {bundle: self._question(bundle) for bundle in arms}
+        hosts = self.context.prover(is_plain=True)
+        for question in questions.values():
+            _ = hosts.of(question)  # a key that lacks is heard before anybody is asked
+        proved = hosts.prove_all(questions.values())
         for bundle in candidates:
             if not (found := proved[questions[bundle]]).is_ready:
                 raise found.error()
         if live is None:
             why = NOTHING_LIVE if self.bar.baseline is None else LIVE_ITSELF
-            return Baseline("none", why=why), None
+            return Baseline("none", why=why), None, None
         found = proved[questions[live]]
         if found.is_ready:
-            return Baseline("fresh"), None
+            return Baseline("fresh"), None, None
         if not found.dead:
             raise found.error()
         if recorded := self.bar.recorded(live, self.rules.repeats):
@@ -192,7 +201,10 @@ class Evaluation:
             f"warning: {live} is dead, and its answers to these examples are not on record: "
             "there is nothing to compare with"
         )
-        return Baseline("none", why=DEAD), None
+        return Baseline("none", why=DEAD), None, None
+
+    def _question(self, bundle: Bundle) -> Question:
+        return self.workspace.question(self.bar.target, bundle)
 
     def _beside(self, candidates: Sequence[Bundle]) -> dict[str, Bundle]:
         """Return the arms that `--against` adds to what is live."""
@@ -216,7 +228,7 @@ class Evaluation:
                 where=FILE_NAME,
                 code="no-base",
             )
-        return self.workspace.bundle(base.model, base.profile)
+        return self.workspace.bundle(base.model, base.provider, base.profile)
 
     def _arms(
         self, candidates: Sequence[Bundle], live: Bundle | None, beside: dict[str, Bundle]
@@ -227,46 +239,21 @@ class Evaluation:
         if live is not None:
             named[LIVE] = live
         return [
-            Arm(name, bundle, self.workspace.profile(bundle.profile) if bundle.profile else None)
+            Arm(
+                name,
+                bundle,
+                self.workspace.profile(bundle.profile) if bundle.profile else None,
+                address=self.bar.host(bundle).address,
+            )
             for name, bundle in (named | beside).items()
         ]
 
     def _as_proved(self, arm: Arm) -> Arm:
         """Add what the proof of the arm's model found out about how it is asked and answers."""
-        prover = self.context.prover()
-        target = self.workspace.deployments.find(self.bar.target)
-        question = self.workspace.question(target, arm.bundle)
+        hosts, question = self.context.prover(), self._question(arm.bundle)
         return replace(
-            arm, known_as=prover.known_as(question), limit_field=prover.limit_field(question)
+            arm, known_as=hosts.known_as(question), limit_field=hosts.limit_field(question)
         )
-
-    def _require_batch(self, arms: Sequence[Arm]) -> None:
-        """Refuse a batch that may outlast one of the models, or be too old when it is over."""
-        prover, window = self.context.prover(), timedelta(hours=24)
-        target = self.workspace.deployments.find(self.bar.target)
-        questions = {arm: self.workspace.question(target, arm.bundle) for arm in arms}
-        proved = prover.prove_all(questions.values())
-        for arm, question in questions.items():
-            if not (found := proved[question]).is_ready:
-                raise found.error()
-            if found.shutdown and found.shutdown.date <= (prover.now() + window).date():
-                raise PolicyError(
-                    f"{arm.name} ({arm.bundle.model}) shuts down on {found.shutdown.date} "
-                    f"({found.shutdown.source}), and a batch may take until then",
-                    hint="leave out --batch: the same evaluation is made at once",
-                    code="batch-window",
-                )
-        if self.rules.max_age < 2 * window:
-            raise PolicyError(
-                f"evidence may be {short_duration(self.rules.max_age)} old at most, and a batch "
-                "may take 24 h",
-                hint="leave out --batch, or allow max_age = '2d' or more in the gate",
-                code="batch-window",
-            )
-        if (p95 := self.rules.budgets.p95_latency_ms) is not None:
-            self.context.console.note(
-                f"warning: a batch measures no latency: the budget of {p95:g} ms can't be held"
-            )
 
     def _run(self, arms: Sequence[Arm]) -> Run:
         return Run(
@@ -275,7 +262,6 @@ class Evaluation:
             self.bar.examples,
             self.rules,
             self.bar.grading,
-            address=self.context.settings.base_url if self.context.has_key else "",
             random=Random(),  # noqa: S311  the order of the requests is no secret
         )
 
@@ -320,12 +306,20 @@ class Evaluation:
                 )
             raise
 
+    def _settings(self, run: Run) -> dict[str, Settings]:
+        """Return where each arm is asked, and as whom."""
+        hosts = self.context.prover()
+        return {
+            name: hosts.of(self._question(arm.bundle)).connection.settings
+            for name, arm in run.arms.items()
+        }
+
     def _ask_now(self, run: Run, log: RunLog, spending: Spending, narrator: Narrator) -> Results:
         from fftdeploy.evaluation.running import online  # it brings in the HTTP client
 
         return online.evaluate(
             run,
-            self.context.settings,
+            self._settings(run),
             log,
             spending,
             concurrency=self.options.concurrency,
@@ -343,7 +337,7 @@ class Evaluation:
         since = None if self.options.fresh else self.context.clock.now() - self.reuse
         return batched.evaluate(
             run,
-            self.context.settings,
+            next(iter(self._settings(run).values())),
             log,
             spending,
             BatchOptions(wait_s=self.options.wait_s, since=since, again=self.options.again),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fftdeploy.commands.change import Change, CountedEvidence
 from fftdeploy.commands.door import Limits
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
+from fftdeploy.evaluation.arms import label
 from fftdeploy.output.words import cost_words
 from fftdeploy.releases.deployments import Bundle
 
@@ -138,7 +139,7 @@ class Gate:
             wanted = console.ask("evaluate now? [y/N]").lower() in {"y", "yes"}
         if wanted and not change.options.dry_run:
             return evaluation.run([candidate])[0]
-        named = "" if self.is_default else f" {candidate.model}@{candidate.profile or ''}"
+        named = "" if self.is_default else f" {label(candidate)}{'' if candidate.profile else '@'}"
         hint = f"fftdeploy eval {change.name}{named}"
         said = f"{change.name} is protected, and {why}"
         if not wanted:

@@ -15,6 +15,8 @@ class HoldOptions(ChangeOptions):
     """What may be said to `hold`."""
 
     model: str = field(kw_only=False)
+    provider: str | None = None
+    """At which host; None for the one that the target has, or last had, the model of."""
     until: datetime | None = None
     """When the hold ends; without one it holds for good."""
 
@@ -25,15 +27,17 @@ def run(context: Context, options: HoldOptions) -> Changed:
     Raises:
         FftdeployError: Why not; the file is as it was unless this says it WAS changed.
     """
+    if options.provider is not None:
+        context.require_provider(options.provider)
     until = require_offset(options.until, "--until") if options.until else None
     change = Change(context, options)
     target = change.workspace.target(change.name)
-    model = typed_models.in_file(context).known(options.model)
+    model = typed_models.in_file(context, options.provider).known(options.model)
     change.ask_why(f"hold {model} in {target}: why?")
     change.require_why()
 
     def planned(actor: Actor) -> Plan:
-        return plan_hold(target, model, actor, until=until)
+        return plan_hold(target, model, actor, provider=options.provider, until=until)
 
     return change.make_unasked(planned)
 

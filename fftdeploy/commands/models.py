@@ -9,7 +9,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.views import ShutdownView, TargetName
 from fftdeploy.errors import OK, ConfigError, FftdeployError, Outcome
-from fftdeploy.names import FLAT
+from fftdeploy.names import FLAT, OPENAI
 from fftdeploy.output.results import UNPRINTED
 
 if TYPE_CHECKING:
@@ -51,7 +51,15 @@ class Models:
     outcome: Outcome = field(metadata=UNPRINTED)
 
 
-def run(context: Context, options: Options) -> Models:  # noqa: ARG001 - it has none of its own
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsOptions(Options):
+    """What may be said to `models`."""
+
+    provider: str = OPENAI
+    """Whose models."""
+
+
+def run(context: Context, options: ModelsOptions) -> Models:
     """List the models that the key can see and the running jobs, and where each model is live.
 
     Jobs that can't be listed are the result's `outcome`: the models still are known.
@@ -61,8 +69,9 @@ def run(context: Context, options: Options) -> Models:  # noqa: ARG001 - it has 
         UnverifiedError: The API has given no list of models.
         ConfigError: The deployments file, which need not be there, is not valid.
     """
-    live = _live(context)  # what is wrong with the file costs no request
-    prover = context.prover()
+    live = _live(context, options.provider)  # what is wrong with the file costs no request
+    context.require_provider(options.provider)
+    prover = context.prover().at(options.provider)
     listed = prover.models()
     jobs, unknown = _running_jobs(prover)
     today = context.now().date()
@@ -86,7 +95,7 @@ def run(context: Context, options: Options) -> Models:  # noqa: ARG001 - it has 
     )
 
 
-models = door(run, Options)
+models = door(run, ModelsOptions)
 
 
 def _running_jobs(
@@ -102,8 +111,8 @@ def _running_jobs(
     return tuple(RunningJob(job.id, job.base, job.status) for job in jobs), None
 
 
-def _live(context: Context) -> defaultdict[str, list[str]]:
-    """Map models to the targets they are live in; without a file there are none."""
+def _live(context: Context, provider: str) -> defaultdict[str, list[str]]:
+    """Map models of a provider to the targets they are live in; without a file there are none."""
     live: defaultdict[str, list[str]] = defaultdict(list)
     try:
         workspace = context.workspace
@@ -112,6 +121,6 @@ def _live(context: Context) -> defaultdict[str, list[str]]:
         if error.code == "no-file":
             return live
         raise
-    for target in targets:
+    for target in (target for target in targets if target.provider == provider):
         live[target.model].append(str(target))
     return live

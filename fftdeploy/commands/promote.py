@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
@@ -11,7 +12,7 @@ from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, door
 from fftdeploy.commands.gate import Gate
 from fftdeploy.commands.typed_models import MODEL_FLAG
-from fftdeploy.errors import ConfigError, ConflictError, FftdeployError, UsageError
+from fftdeploy.errors import ConflictError, FftdeployError, UsageError
 from fftdeploy.model_ids.short_names import fitting
 from fftdeploy.planning import breaches, bundles, plan
 from fftdeploy.planning.breaches import Breach, SourceRules
@@ -21,6 +22,7 @@ from fftdeploy.pull_request import conflict
 from fftdeploy.releases.deployments import OVERRIDES, Bundle, Target
 
 if TYPE_CHECKING:
+    from fftdeploy.api.asked_hosts import AskedHosts
     from fftdeploy.api.proof import Prover
     from fftdeploy.api.readiness import Readiness
 
@@ -151,30 +153,26 @@ class _Promotion:
         found = self._prover().prove(self.change.question(self._live(self.target), probe=False))
         return bool(found.dead)
 
-    def _prover(self) -> "Prover":
+    def _prover(self) -> "AskedHosts":
         return self.change.context.prover(wait_s=self.options.wait_s)
 
-    def _ready_to_ask(self) -> "Prover":
-        """Return the prover, once what can be refused without knowing the model was not."""
+    def _ready_to_ask(self, provider: str) -> "Prover":
+        """Return the conversation with a provider, after what can be refused without the model."""
         self._require_why()
         self.change.preflight()
-        return self._prover()
+        return self._prover().at(provider, self.key[1])
 
     def _check_flags(self) -> None:
         options = self.options
         breaches.require_known(options.overrides, self.change.why)
         if options.model is not None:
-            bundles.require_model_id(options.model)
+            bundles.require_model_id(options.model, options.provider or "")
         if options.job is not None and (problem := names.job_problem(options.job)):
             raise UsageError(problem, hint="`fftdeploy models` lists the jobs")
         if options.profile is not None and (problem := names.name_problem(options.profile)):
             raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
-        if options.provider not in {None, names.OPENAI}:
-            raise ConfigError(
-                f"provider {options.provider!a} is {names.LATER}",
-                hint="this version knows `openai` only",
-                code="later",
-            )
+        if options.provider is not None:
+            self.change.context.require_provider(options.provider)
 
     def _require_why(self) -> None:
         if self.rules.protected:
@@ -188,10 +186,13 @@ class _Promotion:
     def _source(self) -> BundleSource:
         model, options = self.options.model, self.options
         if model is not None:
-            typed = typed_models.in_file(self.change.context, MODEL_FLAG)
-            model = typed.asked(model, self._ready_to_ask)
+            typed = typed_models.in_file(self.change.context, options.provider, MODEL_FLAG)
+            provider = options.provider or (self.target.provider if self.target else names.OPENAI)
+            can_ask = self.change.context.can_ask(provider, self.key[1])
+            ask = partial(self._ready_to_ask, provider)
+            model = typed.asked(model, ask, provider=provider, can_ask=can_ask)
         if options.job is not None:
-            prover = self._ready_to_ask()
+            prover = self._ready_to_ask(options.provider or names.OPENAI)
             result = prover.follow_job(options.job)
             model, self.fresh = result.model, result.is_fresh(prover.now())
         if options.profile is not None:
@@ -205,6 +206,7 @@ class _Promotion:
             from_environment=options.source,
             model=model,
             job=options.job,
+            provider=options.provider,
             profile=options.profile,
             no_profile=options.no_profile,
         )
@@ -225,7 +227,7 @@ class _Promotion:
 
     def _expect_current(self) -> None:
         expected = self.options.expect_current
-        if expected is not None and fitting(expected, self.workspace.deployments.models):
+        if expected is not None and fitting(expected, self.workspace.deployments.models()):
             expected = typed_models.in_file(self.change.context).known(expected)
         if expected is None or (self.target is not None and self.target.model == expected):
             return
@@ -271,7 +273,7 @@ class _Promotion:
     def _live_is_dead(self, codes: set[str]) -> bool:
         """Tell whether there is nothing that `codes` protect: what is live was proved dead."""
         context = self.change.context
-        if self.target is None or not context.has_key:
+        if self.target is None or not context.can_ask_about(self.target):
             return False
         try:
             found = self._prover().prove(self.change.question(self._live(self.target), probe=False))

@@ -116,7 +116,7 @@ class _Rollback:
             return int(number)
         typed = TypedModels(
             self.change.context,
-            self.target.models,
+            frozenset[str]().union(*self.target.models.values()),
             where=str(self.target),
             what="release of",
             hint=f"`fftdeploy history {self.target}` lists them",

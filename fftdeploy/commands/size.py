@@ -30,7 +30,7 @@ class SizeOptions(Options):
 
     target: str = field(kw_only=False)
     candidates: str | Sequence[str] = field(default=(), kw_only=False)
-    """`MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
+    """`[PROVIDER=]MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
     repeats: int | None = None
     concurrency: int = CONCURRENCY
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 
 from fftdeploy.api.proof import Question
-from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
+from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
@@ -73,6 +73,10 @@ class Status:
 
     verified: bool
     """Whether the API was asked."""
+    unverified_because: str | None
+    """Why some model was not asked about."""
+    lacking: str = field(metadata=UNPRINTED)
+    """Which keys lack to ask about all of them."""
     targets: tuple[TargetStatus, ...]
     findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
     outcome: Outcome = field(metadata=UNPRINTED)
@@ -121,13 +125,14 @@ class _Survey:
 
     def __init__(self, context: Context, options: StatusOptions) -> None:
         self.context = context
+        self.options = options
         self.workspace = context.workspace
         self.conditions = parse_conditions(options.fail_on)
         chosen = select(self.workspace.deployments, options.targets)
         self.targets = self.workspace.in_order(chosen)
         is_close = options.every_way_back and len(self.targets) == 1
         self.asked_at_once = _AT_ONCE if is_close else 0
-        self.is_online = context.has_key and not options.offline
+        self.is_online = not options.offline and any(map(context.can_ask_about, self.targets))
         self.proofs: dict[Question, Readiness] = {}
         """Empty where nobody was asked."""
 
@@ -140,8 +145,11 @@ class _Survey:
             for search in searches:
                 search.chosen = next(filter(_is_open, search.candidates), None)
         failed = tuple(finding for search in searches for finding in self._failures(search))
+        lacking = "" if self.options.offline else self.context.lacking(self.targets)
         return Status(
             verified=self.is_online,
+            unverified_because=("--offline" if self.options.offline else lacking) or None,
+            lacking=lacking,
             targets=tuple(map(self._target, searches)),
             findings=failed,
             outcome=FINDING if failed else self._unproved(),
@@ -171,13 +179,18 @@ class _Survey:
         prover = self.context.prover()
         deadline = prover.deadline()
         going_on = [(search, filter(_is_open, search.candidates)) for search in searches]
-        asked = [search.live for search in searches]
+        asked = [(search.target, search.live) for search in searches]
         for search in searches:
-            asked += islice(search.open_bundles(), self.asked_at_once)
+            ways = islice(search.open_bundles(), self.asked_at_once)
+            asked += ((search.target, bundle) for bundle in ways)
         while going_on:
             looked_at = [(search, left, next(left, None)) for search, left in going_on]
-            asked += [found.bundle for _, _, found in looked_at if found and found.fate == "ask"]
-            questions = map(self._questions.about, asked)
+            asked += [
+                (search.target, found.bundle)
+                for search, _, found in looked_at
+                if found and found.fate == "ask"
+            ]
+            questions = [self._questions.about(*each) for each in asked]
             new = [question for question in questions if question not in self.proofs]
             self.proofs |= prover.prove_all(new, deadline=deadline)
             asked = []
@@ -185,7 +198,7 @@ class _Survey:
 
     def _passes(self, search: _Search, candidate: Candidate | None) -> bool:
         """Tell whether `candidate` is passed over; else `search` ends with it."""
-        known = self._readiness(candidate.bundle) if candidate else None
+        known = self._readiness(search.target, candidate.bundle) if candidate else None
         if candidate and candidate.fate == "ask" and known and known.state == "not-ready":
             search.skipped.append(candidate)
             return True
@@ -194,21 +207,19 @@ class _Survey:
 
     @cached_property
     def _questions(self) -> Questions:
-        return Questions(self.workspace, self.targets)
+        return Questions(self.workspace, self.targets, self.context.providers.keyed)
 
-    def _readiness(self, bundle: Bundle) -> Readiness | None:
-        return self.proofs.get(self._questions.about(bundle)) if self.proofs else None
+    def _readiness(self, target: Target, bundle: Bundle) -> Readiness | None:
+        return self.proofs.get(self._questions.about(target, bundle)) if self.proofs else None
 
-    def _shutdown(self, bundle: Bundle) -> Shutdown | None:
-        known = self._readiness(bundle)
-        if known:
-            return known.shutdown
-        return find_shutdown(ModelFacts(bundle.model), None, self.context.kind_unasked)
+    def _shutdown(self, target: Target, bundle: Bundle) -> Shutdown | None:
+        known = self._readiness(target, bundle)
+        return self.context.shutdown(bundle, known)
 
     def _failures(self, search: _Search) -> Iterator[Finding]:
         """Find what `fail_on` asks for in one target."""
-        target, known = search.target, self._readiness(search.live)
-        shutdown = self._shutdown(search.live)
+        target, live = search.target, search.live
+        known, shutdown = self._readiness(target, live), self._shutdown(target, live)
         work, context = self.workspace, self.context
         facts = findings.FindingFacts(
             work.deployments, work.policy, work.sha, context.now(), context.place
@@ -233,36 +244,39 @@ class _Survey:
     def _target(self, search: _Search) -> TargetStatus:
         target = search.target
         task = self.workspace.policy.tasks.get(target.task)
-        shutdown = self._shutdown(search.live)
+        shutdown = self._shutdown(target, search.live)
         return TargetStatus(
             target=str(target),
             live=search.live,
             recorded=bundles.is_recorded(target, search.live),
             release=target.newest,
-            readiness=self._view(search.live),
+            readiness=self._view(target, search.live),
             shutdown=ShutdownView.of(shutdown, self.context.now().date()),
-            rollback=self._way_back(search.chosen) if search.chosen else None,
+            rollback=self._way_back(target, search.chosen) if search.chosen else None,
             rollback_outlives=shutdown is None or self._outlives(search, shutdown),
             owner=task.owner or None if task else None,
             description=task.description or None if task else None,
             holds=target.holds,
-            passed_over=tuple(map(self._way_back, search.skipped)),
-            ways_back=tuple(map(self._way_back, search.candidates)) if self.asked_at_once else (),
+            passed_over=self._ways_back(target, search.skipped),
+            ways_back=self._ways_back(target, search.candidates) if self.asked_at_once else (),
             releases_on_hold=sum(candidate.fate == "held" for candidate in search.candidates),
         )
 
-    def _view(self, bundle: Bundle) -> ReadinessView | None:
-        known = self._readiness(bundle)
+    def _view(self, target: Target, bundle: Bundle) -> ReadinessView | None:
+        known = self._readiness(target, bundle)
         return ReadinessView.of(known, self.context.now().date()) if known else None
 
-    def _way_back(self, candidate: Candidate) -> WayBack:
-        return WayBack.of(candidate, self._view(candidate.bundle))
+    def _way_back(self, target: Target, candidate: Candidate) -> WayBack:
+        return WayBack.of(candidate, self._view(target, candidate.bundle))
+
+    def _ways_back(self, target: Target, found: Iterable[Candidate]) -> tuple[WayBack, ...]:
+        return tuple(self._way_back(target, candidate) for candidate in found)
 
     def _outlives(self, search: _Search, live: Shutdown) -> bool:
         """Tell whether a way back ends later than the live model, or on no day that is known."""
         skipped = {candidate.release.n for candidate in search.skipped}
         ways = [c for c in search.candidates if c.fate == "ask" and c.release.n not in skipped]
-        dates = [self._shutdown(candidate.bundle) for candidate in ways]
+        dates = [self._shutdown(search.target, candidate.bundle) for candidate in ways]
         return any(shutdown is None or shutdown.date > live.date for shutdown in dates)
 
 

@@ -54,8 +54,10 @@ class TypedModels:
             return self._only(word, fits)
         raise self.unknown(word)
 
-    def asked(self, word: str, ask: Callable[[], "Prover"]) -> str:
+    def asked(self, word: str, ask: Callable[[], "Prover"], *, provider: str, can_ask: bool) -> str:
         """Return the model that a word means, looking at the list of the host to `ask` as well.
+
+        The host is `provider`, which `can_ask` says is there to be asked.
 
         A name that neither knows is left to the host to prove, unless it is OpenAI: other hosts
         serve what they do not list.
@@ -65,9 +67,11 @@ class TypedModels:
             AuthError: The key is missing, and no such model is known without one.
             UnverifiedError: The API gives no usable answer.
         """
+        if word not in self.in_file:
+            bundles.require_model_id(word, provider)
         if self._is_whole(word):
             return word
-        if not self.context.has_key and (fits := fitting(word, self.in_file)):
+        if not can_ask and (fits := fitting(word, self.in_file)):
             return self._only(word, fits)
         prover = ask()
         listed = prover.listed_names()
@@ -120,7 +124,8 @@ class TypedModels:
         return UsageError(f"{lacks} {word!a}", hint=hint, code="unknown-model")
 
 
-def in_file(context: Context, flag: str = "") -> TypedModels:
-    """Return what words mean among all models of the deployments file."""
+def in_file(context: Context, provider: str | None = None, flag: str = "") -> TypedModels:
+    """Return what words mean among the models of the deployments file, or those of a provider."""
     workspace = context.workspace
-    return TypedModels(context, workspace.deployments.models, where=workspace.shown, flag=flag)
+    known = workspace.deployments.models(provider)
+    return TypedModels(context, known, where=workspace.shown, flag=flag)

@@ -2,10 +2,23 @@
 
 from dataclasses import dataclass
 
+from fftdeploy.names import OPENAI
 from fftdeploy.policy.profiles import Profile
 from fftdeploy.releases.deployments import Bundle
 
 CANDIDATE, LIVE, BASE = "candidate", "live", "base"
+
+
+@dataclass(frozen=True, slots=True)
+class AskedHost:
+    """Whom a run of a command asks: evidence counts only about the same."""
+
+    address: str = ""
+    """"" where nobody can be asked; so is `kind`, or while only the host could tell."""
+    kind: str = ""
+
+
+UNKNOWN_HOST = AskedHost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +32,11 @@ class Arm:
     """Other names that the model may answer by."""
     limit_field: str = "max_completion_tokens"
     """The host's name for the token limit of a chat."""
+    address: str = ""
+    """Where it is asked; "" where nobody is."""
 
 
 def label(bundle: Bundle) -> str:
-    """Name a bundle by what tells it from others: `MODEL[@PROFILE]`."""
-    return f"{bundle.model}@{bundle.profile}" if bundle.profile else bundle.model
+    """Name a bundle by what tells it from others: `[PROVIDER=]MODEL[@PROFILE]`."""
+    model = bundle.model if bundle.provider == OPENAI else f"{bundle.provider}={bundle.model}"
+    return f"{model}@{bundle.profile}" if bundle.profile else model

@@ -15,7 +15,9 @@ from fftdeploy.formats.keys import Kind, Schema
 from fftdeploy.times import duration
 
 NAMES = "^(?!(version|model|job|rollback|adopt)$)[a-z0-9][a-z0-9_-]{0,62}$"
-_MODELS = r"^(?!ftjob-|ftckpt_|file-|batch_)[A-Za-z0-9][A-Za-z0-9._:-]{0,255}$"
+_NO_MODEL = "ftjob-|ftckpt_|file-|batch_"
+_OPENAIS = rf"^(?!{_NO_MODEL})[A-Za-z0-9][A-Za-z0-9._:-]{{0,255}}$"
+_MODELS = rf"^(?!{_NO_MODEL}|.*//|.*/$|.*/\.\.(/|$))[A-Za-z0-9][A-Za-z0-9._:#/+-]{{0,255}}$"
 _LINES: Schema = {"minLength": 1, "maxLength": 500, "pattern": r"^[^\x00-\x1f\x7f]*$"}
 
 
@@ -101,6 +103,19 @@ def text(
 LINE = text(text_problem, "key", **_LINES)
 NAME = text(names.name_problem, pattern=NAMES)
 MODEL = text(lru_cache(maxsize=1024)(names.model_problem), pattern=_MODELS)
+"""A model of any host; where a table names the host too, `require_hosted` holds it to that."""
+HOSTED: Schema = {
+    "if": {"properties": {"provider": {"const": names.OPENAI}}},
+    "then": {"properties": {"model": {"pattern": _OPENAIS}}},
+}
+"""How JSON Schema says what `require_hosted` does: a table without a provider is OpenAI's."""
+
+
+def require_hosted(doc: Document, path: Path, said: dict[str, Any]) -> None:
+    """Refuse a model's ID that its provider, OpenAI where none is said, cannot have."""
+    provider = said.get("provider", names.OPENAI)
+    if provider == names.OPENAI and (problem := names.model_problem(said["model"], provider)):
+        raise doc.error((*path, "model"), problem, 'name its host: provider = "NAME"')
 
 
 def choice(choices: Sequence[str]) -> Kind:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, PolicyError, UsageError
+from fftdeploy.names import OPENAI
 from fftdeploy.policy.policy import Rules
 from fftdeploy.releases.deployments import Bundle, Deployments, Release, Target
 
@@ -62,6 +63,7 @@ def choose_source(
     from_environment: str | None = None,
     model: str | None = None,
     job: str | None = None,
+    provider: str | None = None,
     profile: str | None = None,
     no_profile: bool = False,
 ) -> BundleSource:
@@ -76,26 +78,31 @@ def choose_source(
         from_environment: The environment to promote from (`--from`).
         model: The model asked for (`--model`, or what `--job` became).
         job: The fine-tuning job that `model` came from.
+        provider: The host asked for (`--provider`); without it, that of what it comes from, or
+            of what is live.
         profile: The profile asked for (`--profile`).
         no_profile: Deploy without a profile (`--no-profile`).
 
     Raises:
-        UsageError: Nothing says where the bundle comes from, or that place has no target.
+        UsageError: Nothing says where the bundle comes from, that place has no target, or the
+            model's ID is none of its host's.
         ConfigError: A profile that has no file.
     """
     task, environment = name
     if model is not None:
-        source = _from_model(deployments, name, rules, shas, now, model, job)
+        source = _from_model(deployments, name, rules, shas, now, model, job, provider)
     else:
         source = _from_environment(
             deployments, task, _from(rules, environment, from_environment), shas
         )
+    bundle = source.bundle
+    if provider is not None:
+        bundle = replace(bundle, provider=provider)
     if no_profile:
-        bundle = replace(source.bundle, profile=None, profile_sha=None)
+        bundle = replace(bundle, profile=None, profile_sha=None)
     elif profile is not None:
-        bundle = replace(source.bundle, profile=profile, profile_sha=shas(profile))
-    else:
-        bundle = source.bundle
+        bundle = replace(bundle, profile=profile, profile_sha=shas(profile))
+    require_model_id(bundle.model, bundle.provider)
     require_profile(bundle, shas)
     if bundle == source.bundle:
         return source
@@ -138,24 +145,31 @@ def _from_model(
     now: datetime,
     model: str,
     job: str | None,
+    provider: str | None,
 ) -> BundleSource:
     """Take the whole bundle of a source environment that has `model`, else build one."""
     task, _ = name
     sources = [deployments.targets.get((task, source)) for source in rules.sources]
     for source in sources:
-        if source is not None and source.model == model:
+        if source is not None and source.model == model and provider in {None, source.provider}:
             return _with_job(live_bundle(source, shas), source.environment, job)
     for source in sources:
         for release in source.releases if source else ():
-            if release.bundle.model == model and not source_holds(source, release, now):
-                return _with_job(release.bundle, str(source and source.environment), job)
-    target = deployments.targets.get(name)
-    profile = target.profile if target else None
-    note = f"profile {profile} is kept from what is live" if profile else ""
-    sha = shas(profile) if profile else None
-    return BundleSource(
-        Bundle(model, profile=profile, profile_sha=sha), "job" if job else "model", job, note
-    )
+            found = release.bundle
+            is_asked = found.model == model and provider in {None, found.provider}
+            if is_asked and not source_holds(source, release, now):
+                return _with_job(found, str(source and source.environment), job)
+    live = deployments.targets.get(name)
+    kept = [] if live is None or live.profile is None else [f"profile {live.profile}"]
+    bundle = Bundle(model, provider or OPENAI)
+    if live is not None and provider is None and job is None and live.provider != OPENAI:
+        bundle = replace(bundle, provider=live.provider)
+        kept.append(f"provider {live.provider}")
+    if live is not None and live.profile is not None:
+        bundle = replace(bundle, profile=live.profile, profile_sha=shas(live.profile))
+    verb = "is" if len(kept) == 1 else "are"
+    note = f"{' and '.join(kept)} {verb} kept from what is live" if kept else ""
+    return BundleSource(bundle, "job" if job else "model", job, note)
 
 
 def source_holds(source: Target | None, release: Release, now: datetime) -> bool:
@@ -211,14 +225,14 @@ def profile_problem(bundle: Bundle, shas: Shas) -> str:
     return ""
 
 
-def require_model_id(model: str) -> None:
-    """Raise for a `--model` that can't be one.
+def require_model_id(model: str, provider: str = "") -> None:
+    """Raise for a `--model` that can't be one, of `provider` or, without one, of any host.
 
     Raises:
         UsageError: With the reason and, for a job or file ID, the right flag.
     """
-    if problem := names.model_problem(model):
+    if problem := names.model_problem(model, provider):
         hint = "`fftdeploy models` lists what this key can see"
-        if not names.model_problem(model, provider=""):
-            hint = "let the host serve it by another name, such as an alias, and promote that"
+        if not names.model_problem(model):
+            hint = "name the host that has it: --provider NAME"
         raise UsageError(problem, hint=hint)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.names import OPENAI
 from fftdeploy.planning.breaches import on_hold
 from fftdeploy.planning.bundles import (
     BundleSource,
@@ -162,24 +163,50 @@ def plan_adoption(
     return Plan(target, replace(target, releases=(release, *target.releases)))
 
 
-def plan_hold(target: Target, model: str, actor: Actor, *, until: datetime | None = None) -> Plan:
+def plan_hold(
+    target: Target,
+    model: str,
+    actor: Actor,
+    *,
+    provider: str | None = None,
+    until: datetime | None = None,
+) -> Plan:
     """Block `model` in `target`; blocking it twice changes nothing.
+
+    Without a `provider` it is that where the target has, or last had, the model.
 
     Raises:
         UsageError: `until` has passed.
     """
     if until is not None and until <= actor.now:
         raise UsageError("--until has passed already", hint="name a later time")
-    active = [h for h in target.holds if h.model == model and h.release is None]
+    provider = provider or _host_of(target, model)
+    blocked = (model, provider)
+    active = [h for h in target.holds if (h.model, h.provider) == blocked and h.release is None]
     if any(hold.is_active(actor.now) and hold.until == until for hold in active):
         return Plan(target, target, (f"{model} is on hold already",))
-    hold = Hold(model=model, since=actor.now, by=actor.by, why=actor.why or "", until=until)
+    hold = Hold(
+        model=model,
+        since=actor.now,
+        by=actor.by,
+        why=actor.why or "",
+        provider=provider,
+        until=until,
+    )
     live = ("it is live here: a rollback takes it out of service",)
     return Plan(
         target,
         replace(target, holds=(hold, *target.holds)),
-        live if target.model == model else (),
+        live if (target.model, target.provider) == blocked else (),
     )
+
+
+def _host_of(target: Target, model: str) -> str:
+    """Return the provider at which `target` has, or last had, a model; else `openai`."""
+    if target.model == model:
+        return target.provider
+    releases = (release.bundle for release in target.releases)
+    return next((each.provider for each in releases if each.model == model), OPENAI)
 
 
 def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:

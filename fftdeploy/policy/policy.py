@@ -10,11 +10,25 @@ from fftdeploy import names
 from fftdeploy.formats import document
 from fftdeploy.formats.document import Document, Path
 from fftdeploy.formats.keys import Kind, key, table
-from fftdeploy.formats.kinds import DAY, FLAG, LINE, MODEL, NAME, VERSION, by_name, many, span
+from fftdeploy.formats.kinds import (
+    DAY,
+    FLAG,
+    HOSTED,
+    LINE,
+    MODEL,
+    NAME,
+    VERSION,
+    by_name,
+    many,
+    require_hosted,
+    span,
+)
+from fftdeploy.names import OPENAI
 from fftdeploy.policy.gate_rules import GATE, GateRules
 from fftdeploy.policy.globs import Scan
 from fftdeploy.policy.prices import PRICES, Prices
 from fftdeploy.releases.deployments import Deployments
+from fftdeploy.releases.records import HOST
 
 FILE_NAME = "fftdeploy.toml"
 
@@ -91,6 +105,7 @@ class Base:
     """The untuned model, with its prompt, that a tuned one is measured against."""
 
     model: str = key("The untuned model.", MODEL)
+    provider: str = key(HOST, NAME, OPENAI)
     profile: str | None = key("The prompt it is called with: profiles/NAME.toml.", NAME, None)
 
 
@@ -102,7 +117,7 @@ class Task:
     owner: str = key("Whose it is.", LINE, "")
     base: Base | None = key(
         "The untuned `model`, with its `profile`, that `eval --against base` adds.",
-        table(Base, "a table { model, profile }"),
+        table(Base, "a table { model, profile }", check=require_hosted, allOf=[HOSTED]),
         None,
     )
     gate: GateRules | None = key(

@@ -47,7 +47,7 @@ class ComparedFiles:
             profile.content if profile else {},
             job=self._jobs.get(live.model, ""),
             way_back=next((c for c in candidates if c.fate in {"ask", "profile"}), None),
-            shutdown=find_shutdown(ModelFacts(live.model), None, OPENAI),
+            shutdown=find_shutdown(ModelFacts(live.model), None, live.provider == OPENAI),
             price=self.prices.price(live.model),
             hold=target.hold_on(live, self.now),
         )

@@ -20,7 +20,7 @@ from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fftdeploy.api.proof import Prover
+    from fftdeploy.api.asked_hosts import AskedHosts
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
 
 _NEEDS_APPROVAL = frozenset({"policy-change", "removed-target", second_files.CODE})
@@ -56,17 +56,17 @@ class Proposal:
         """Name the targets in which a release is added."""
         return list(dict.fromkeys(str(c.target) for c in self.changes if c.makes_live))
 
-    def dead(self, prover: "Prover") -> frozenset[str]:
-        """Ask the API which of the models that the changes replace are dead."""
-        found = set()
-        for name in self.made_live:
-            target = self.base.tip.deployments.find(name)
-            if target is not None:
-                live = live_bundle(target, self.base.tip.sha)
-                question = self.base.tip.question(target, live, probe=False)
-                if prover.prove(question).dead:
-                    found.add(name)
-        return frozenset(found)
+    def dead(self, hosts: "AskedHosts") -> frozenset[str]:
+        """Ask the hosts which of the models that the changes replace are dead."""
+        tip = self.base.tip
+        replaced = {name: tip.deployments.find(name) for name in self.made_live}
+        questions = {
+            name: tip.question(name, live_bundle(target, tip.sha), probe=False)
+            for name, target in replaced.items()
+            if target is not None
+        }
+        proved = hosts.prove_all(questions.values())
+        return frozenset(name for name, question in questions.items() if proved[question].dead)
 
     def findings(
         self,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NoReturn
 
 from fftdeploy import names
@@ -10,6 +9,7 @@ from fftdeploy.errors import UsageError
 from fftdeploy.formats import document
 from fftdeploy.formats.document import Document
 from fftdeploy.formats.keys import keys_of, read_keys
+from fftdeploy.formats.kinds import require_hosted
 from fftdeploy.releases.records import OVERRIDES, Bundle, Hold, Release, Target
 
 __all__ = ["OVERRIDES", "Bundle", "Deployments", "Hold", "Release", "Target", "parse"]
@@ -25,12 +25,17 @@ class Deployments:
     document: Document
     targets: Mapping[tuple[str, str], Target] = field(default_factory=dict)
 
-    @cached_property
-    def models(self) -> frozenset[str]:
-        """All models that the file names: live now, in releases and in holds."""
-        found = (target.models for target in self.targets.values())
-        others = ({t.model, *(hold.model for hold in t.holds)} for t in self.targets.values())
-        return frozenset[str]().union(*found, *others)
+    def models(self, provider: str | None = None) -> frozenset[str]:
+        """Return all models that the file names: live now, in releases and in holds.
+
+        With a `provider`, only those that it hosts.
+        """
+        found: set[tuple[str, str]] = set()
+        for target in self.targets.values():
+            found.add((target.provider, target.model))
+            found.update((hold.provider, hold.model) for hold in target.holds)
+            found.update((host, each) for host, models in target.models.items() for each in models)
+        return frozenset(model for host, model in found if provider in {None, host})
 
     def find(self, name: str) -> Target | None:
         """Return the target called `TASK/ENVIRONMENT`, if the file has it."""
@@ -100,6 +105,7 @@ def parse(raw: bytes, source: str = "deployments.toml") -> Deployments:
                 _refuse_value(doc, path, table, WHAT)
             doc.name(environment, path)
             said = read_keys(doc, path, table, _TARGET_KEYS, later=("canary",))
+            require_hosted(doc, path, said)
             targets[path] = Target(task, environment, **said)
             _check_order(doc, targets[path])
     return Deployments(doc, targets)
@@ -109,7 +115,7 @@ def check_target(doc: Document, path: tuple[str, str], table: Any) -> None:
     """Raise for what `resolve` asks of a target and can't use; keys of a newer version pass."""
     known = {key: _TARGET_KEYS[key] for key in ("model", "profile", "provider")}
     said = {key: value for key, value in doc.table(table, path, WHAT).items() if key in known}
-    read_keys(doc, path, said, known)
+    require_hosted(doc, path, read_keys(doc, path, said, known))
     for key in ("releases", "holds"):
         rows = doc.array(table.get(key, []), (*path, key), f"an array of {key}")
         for index, row in enumerate(rows):

@@ -17,23 +17,23 @@ from typing import Any
 from fftdeploy import names
 from fftdeploy.formats.document import Document, Path
 from fftdeploy.formats.keys import Kind, Schema, inline, key, table
-from fftdeploy.formats.kinds import LINE, MODEL, NAME, TIME, choice, many, text, whole
+from fftdeploy.formats.kinds import (
+    HOSTED,
+    LINE,
+    MODEL,
+    NAME,
+    TIME,
+    choice,
+    many,
+    require_hosted,
+    text,
+    whole,
+)
 from fftdeploy.names import OPENAI
 
 OVERRIDES = ("freeze", "soak", "order", "runway", "inconclusive")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _DIGEST = re.compile("[0-9a-f]{32}")
-
-
-def _read_provider(doc: Document, path: Path, value: Any) -> str:
-    if NAME.read(doc, path, value) != OPENAI:
-        raise doc.error(
-            path,
-            f"provider {value!r} is {names.LATER}",
-            "this version knows `openai` only",
-            "later",
-        )
-    return OPENAI
 
 
 def _refuse_proof(doc: Document, path: Path, value: Any) -> bool:
@@ -54,12 +54,12 @@ def _digest_problem(value: str) -> str:
     return "" if _DIGEST.fullmatch(value) else "must be 32 lower-case hex digits"
 
 
-_PROVIDER = Kind(_read_provider, {"const": OPENAI})
 _UNVERIFIED = Kind(_refuse_proof, {"const": False})
 _VIA = text(_via_problem, pattern="^(?!version$)[a-z0-9][a-z0-9_-]{0,62}$")
 _JOB = text(names.job_problem, pattern="^ftjob-[A-Za-z0-9_-]{1,200}$")
 _SHA = text(_digest_problem, "key", pattern="^[0-9a-f]{32}$")
 _NUMBER = whole(1, 2**53 - 1, "from 1 to 2**53")
+HOST = "Who hosts it: a name of the user's own `providers.toml`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Bundle:
     """What is really deployed: equal bundles are the same deployment."""
 
     model: str = key("The model that it made live.", MODEL)
-    provider: str = key("Who hosts it.", _PROVIDER, OPENAI)
+    provider: str = key(HOST, NAME, OPENAI)
     profile: str | None = key(
         "The prompt it was released with: profiles/NAME.toml.", NAME, None, group="profile"
     )
@@ -120,7 +120,7 @@ class Hold:
     since: datetime = key("When it was put on hold.", TIME)
     by: str = key("Who did that.", LINE)
     why: str = key("The reason.", LINE)
-    provider: str = key("Who hosts it.", _PROVIDER, OPENAI, after="model")
+    provider: str = key(HOST, NAME, OPENAI, after="model")
     release: int | None = key(
         "Block only this release's model and prompt.", _NUMBER, None, after="provider"
     )
@@ -148,6 +148,11 @@ class Hold:
         return self.lifted is None and now < self.end
 
 
+def _check_release(doc: Document, path: Path, said: dict[str, Any]) -> None:
+    require_hosted(doc, path, said)
+    _check_via(doc, path, said)
+
+
 def _check_via(doc: Document, path: Path, said: dict[str, Any]) -> None:
     via, to = said["via"], said.get("to")
     if via == "rollback" and to is None:
@@ -167,8 +172,9 @@ def _if_via(value: str, then: Schema, otherwise: Schema) -> Schema:
 RELEASE = table(
     Release,
     "an inline table",
-    check=_check_via,
+    check=_check_release,
     allOf=[
+        HOSTED,
         _if_via("job", {"required": ["job"]}, {"not": {"required": ["job"]}}),
         _if_via("rollback", {"required": ["to"]}, {}),
         {
@@ -177,7 +183,7 @@ RELEASE = table(
         },
     ],
 )
-HOLD = table(Hold, "an inline table")
+HOLD = table(Hold, "an inline table", check=require_hosted, allOf=[HOSTED])
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,7 @@ class Target:
     task: str
     environment: str
     model: str = key("The model that is live.", MODEL)
-    provider: str = key("Who hosts it.", _PROVIDER, OPENAI)
+    provider: str = key(HOST, NAME, OPENAI)
     profile: str | None = key("The prompt it is called with: profiles/NAME.toml.", NAME, None)
     releases: tuple[Release, ...] = key(
         "What was made live, newest first; rows are only ever added, on top.",
@@ -212,9 +218,12 @@ class Target:
         return {release.n: release for release in self.releases}
 
     @cached_property
-    def models(self) -> frozenset[str]:
-        """The models of the releases: a key that sees another one of them is the right key."""
-        return frozenset(release.bundle.model for release in self.releases)
+    def models(self) -> Mapping[str, frozenset[str]]:
+        """The models of the releases by provider: a key that sees another one is the right key."""
+        found: dict[str, set[str]] = {self.provider: set()}
+        for release in self.releases:
+            found.setdefault(release.bundle.provider, set()).add(release.bundle.model)
+        return {provider: frozenset(models) for provider, models in found.items()}
 
     def place(self, n: int) -> int:
         """Return at which place release `n` stands, from 0; where it would, if it is not kept."""

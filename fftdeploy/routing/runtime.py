@@ -155,7 +155,7 @@ def resolve(
     override = override or _override(answer.target, environ)
     if not override:
         return answer
-    _require_model(override, environ)
+    _require_model(override, environ, answer.provider)
     return _copy(answer, model=environ[override], newest={}, source=override)
 
 
@@ -204,8 +204,8 @@ def _override(target: str, environ: Mapping[str, str]) -> str:
     return variable if environ.get(variable) else ""
 
 
-def _require_model(variable: str, environ: Mapping[str, str]) -> None:
-    if problem := names.model_problem(environ[variable]):
+def _require_model(variable: str, environ: Mapping[str, str], provider: str = "") -> None:
+    if problem := names.model_problem(environ[variable], provider):
         raise ConfigError(problem, hint=f"mend or unset {variable}", where=variable)
 
 
@@ -283,19 +283,18 @@ def _check_target(path: str, place: tuple[str, str], table: Any) -> None:
 
 
 def _is_plain(table: Any) -> bool:
-    """Tell whether all that is used of a target has the right type, and this version's provider."""
+    """Tell whether all that is used of a target has the right type and form."""
     if type(table) is not dict or "model" not in table:
         return False
     texts = [table[key] for key in ("model", "profile", "provider") if key in table]
     rows = [table.get("releases", []), table.get("holds", [])]
     return (
         all(type(text) is str for text in texts)
-        and table.get("provider", names.OPENAI) == names.OPENAI
         and all(type(value) is list for value in rows)
         and all(type(row) is dict for value in rows for row in value)
         and all(type(row.get("n")) is int for row in rows[0][:1])
-        and not names.model_problem(table["model"])
-        and not ("profile" in table and names.name_problem(table["profile"]))
+        and not names.model_problem(table["model"], table.get("provider", names.OPENAI))
+        and not any(names.name_problem(table[k]) for k in ("profile", "provider") if k in table)
     )
 
 

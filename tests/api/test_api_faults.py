@@ -40,6 +40,7 @@ from fault_server import (
 )
 
 from fftdeploy.api.answers import Answer
+from fftdeploy.api.asking import Asker
 from fftdeploy.api.client.connection import Connection
 from fftdeploy.api.proof import Prover, Question
 from fftdeploy.api.readiness import Readiness
@@ -62,7 +63,7 @@ def prove(
     """Prove with a fake clock, no waiting unless asked for, and look for the key in the result."""
     with connected(api) as connection:
         more.setdefault("wait_s", 0.0)
-        readiness = Prover(connection, clock=(time or FakeTime()).clock(), **more).prove(question)
+        readiness = Prover(connection, Asker((time or FakeTime()).clock(), **more)).prove(question)
     assert KEY[:12] not in repr(readiness) + repr(readiness.error()) + readiness.error().hint
     return readiness
 
@@ -286,7 +287,7 @@ def test_the_deadline_holds_against_a_server_that_never_ends(
     begun = time.monotonic()
 
     with connected(api) as connection:
-        readiness = Prover(connection, deadline_s=0.4).prove(Q)
+        readiness = Prover(connection, Asker(deadline_s=0.4)).prove(Q)
 
     assert (readiness.state, readiness.code) == ("unverified", "timeout")
     assert time.monotonic() - begun < 1.4
@@ -333,7 +334,7 @@ def test_list_that_lacks_the_model(api: FaultServer, row: str, present: bool) ->
     api.retrieve(good_model() if present else missing())
 
     with connected(api) as connection:
-        found = Prover(connection, clock=FakeTime().clock()).check_listed([MODEL])[MODEL]
+        found = Prover(connection, Asker(FakeTime().clock())).check_listed([MODEL])[MODEL]
 
     assert (found.state, found.dead) == ("ready" if present else "not-ready", False)
     assert found.basis == (("retrieved",) if present else ())
@@ -352,7 +353,7 @@ def test_D25_a_hundred_pages_are_the_end(api: FaultServer) -> None:
 def test_D26_ten_thousand_models_in_one_list(api: FaultServer) -> None:
     api.listing(*[model_body(id=f"m{n}") for n in range(12_000)], model_body())
     with connected(api) as connection:
-        found = Prover(connection, clock=FakeTime().clock()).check_listed([MODEL, "m77"])
+        found = Prover(connection, Asker(FakeTime().clock())).check_listed([MODEL, "m77"])
 
     assert [(item.state, item.basis) for item in found.values()] == [("ready", ("listed",))] * 2
     assert api.asked() == ["/v1/models"]
@@ -361,7 +362,7 @@ def test_D26_ten_thousand_models_in_one_list(api: FaultServer) -> None:
 def test_D34_deleted_between_the_two_proofs(api: FaultServer) -> None:
     api.retrieve(good_model(), missing())
     with connected(api) as connection:
-        prover = Prover(connection, clock=FakeTime().clock())
+        prover = Prover(connection, Asker(FakeTime().clock()))
         assert prover.prove(Q).is_ready
         with pytest.raises(NotReadyError) as caught:
             prover.confirm(Q)
@@ -377,7 +378,7 @@ def test_D34_deleted_between_the_two_proofs(api: FaultServer) -> None:
 def test_D35_a_proof_is_stale_after_a_minute(api: FaultServer) -> None:
     passed = FakeTime()
     with connected(api) as connection:
-        prover = Prover(connection, clock=passed.clock())
+        prover = Prover(connection, Asker(passed.clock()))
         ages = [prover.is_stale(Q)]
         prover.prove(Q)
         for more in (0, 60, 1):
@@ -453,7 +454,7 @@ def test_D45_random_schedules() -> None:
             api.retrieve(*retrieves)
             api.probe(*probes)
             api.log.clear()
-            prover = Prover(connection, clock=FakeTime().clock(), wait_s=30.0)
+            prover = Prover(connection, Asker(FakeTime().clock(), wait_s=30.0))
             readiness = prover.prove(Q)
             ready += readiness.is_ready
             wrong += readiness.is_ready and not proved(api)

@@ -26,6 +26,7 @@ from fault_server import (
 )
 
 from fftdeploy.api.answers import JobResult
+from fftdeploy.api.asking import Asker
 from fftdeploy.api.client.connection import Connection
 from fftdeploy.api.proof import Prover, Question
 from fftdeploy.api.readiness import Shutdown
@@ -51,14 +52,14 @@ class Scene:
     ticks: list[str] = field(default_factory=list)
 
     def prover(self, wait_s: float = 60.0, **more: Any) -> Prover:
-        return Prover(
-            self.connection,
-            clock=FakeTime(NOW, self.slept).clock(),
+        asker = Asker(
+            FakeTime(NOW, self.slept).clock(),
             wait_s=wait_s,
             say=self.said.append,
             progress=self.ticks.append,
             **more,
         )
+        return Prover(self.connection, asker)
 
 
 @contextmanager

@@ -7,23 +7,71 @@ from command_line import Command
 from scenes import V8, past, write
 
 from fftdeploy.api import providers
-from fftdeploy.api.providers import NOTHING_SAID, Provider
+from fftdeploy.api.providers import Provider, Providers
 from fftdeploy.errors import ConfigError
 from fftdeploy.sandbox import Sandbox
 
 REFUSED = {
     # what the file says, the message, the hint, the line
     "unknown-key": ('[openai]\nkinds = "azure"', "unknown key 'kinds'", "did you mean 'kind'?", 2),
-    "later-key": (
-        '[openai]\nbase_url = "https://h.example/v1"',
-        "'base_url' is not in this version of fftdeploy",
-        "remove it, or upgrade",
+    "in-the-clear": (
+        '[vllm]\nbase_url = "http://h.example/v1"',
+        "'http://h.example/v1' is http:// and would send the key to h.example in the clear",
+        "an address is like https://llm.example/v1, or http:// of this machine",
         2,
+    ),
+    "no-address": (
+        '[vllm]\nkind = "openai-compatible"',
+        "provider 'vllm' has no 'base_url'",
+        'add base_url = "https://.../v1"',
+        1,
+    ),
+    "azure-without-a-key": (
+        '[az]\nkind = "azure"\nbase_url = "https://r.example/openai/v1"',
+        "'api_key_env' is missing: kind azure wants a key",
+        'add api_key_env = "NAME": the variable that has the key',
+        1,
+    ),
+    "azure-without-a-version": (
+        '[az]\nkind = "azure"\nbase_url = "https://r.example/openai"\napi_key_env = "AZ"',
+        "'api_version' is missing",
+        'add api_version = "2024-10-21", or end base_url with /openai/v1',
+        1,
+    ),
+    "version-of-another-kind": (
+        '[vllm]\nbase_url = "https://h.example/v1"\napi_version = "1"',
+        "'api_version' is for hosts of kind azure",
+        'add kind = "azure", or remove it',
+        3,
+    ),
+    "limit": (
+        '[openai]\nlimit_field = "max_token"',
+        '\'limit_field\' is "max_tokens" or "max_completion_tokens"',
+        "did you mean 'max_tokens'?",
+        2,
+    ),
+    "key-for-a-variable": (
+        '[openai]\napi_key_env = "sk-real-0123456789"',
+        "'api_key_env' is not the name of a variable; a key itself has no place here",
+        "export the key, and write the variable's name; if this is a real key, revoke it",
+        2,
+    ),
+    "environment": (
+        '[openai.environments.Production]\napi_key_env = "P"',
+        "'Production' is not a name: 1 to 63 of a-z 0-9 _ -, starting with a letter or digit",
+        "",
+        1,
+    ),
+    "above-all-tables": (
+        'base_url = "https://h.example/v1"',
+        "'base_url' is of no provider",
+        "put it below the provider that it is of: [openai]",
+        1,
     ),
     "key": (
         '[openai]\nkind = "azure"\nkey = "sk-1"',
-        "'key': a key, or the name of its variable, can't be set in this file",
-        "use OPENAI_API_KEY; if this is a real key, revoke it",
+        "'key': a key can't be set in a file",
+        'api_key_env = "NAME" names its variable; if this is a real key, revoke it',
         3,
     ),
     "unknown-kind": (
@@ -38,15 +86,9 @@ REFUSED = {
         "",
         2,
     ),
-    "other-provider": (
-        '\n[together]\nkind = "openai-compatible"',
-        "provider 'together' is not in this version of fftdeploy",
-        "this version knows `openai` only",
-        2,
-    ),
     "misspelt-provider": (
         '[opneai]\nkind = "azure"',
-        "unknown provider 'opneai'",
+        "provider 'opneai' has no 'base_url'",
         "did you mean 'openai'?",
         1,
     ),
@@ -99,10 +141,11 @@ def test_what_is_not_understood_is_refused_at_its_line(row: str) -> None:
 def test_what_it_says() -> None:
     text = '[openai]\nkind = "azure"\nanswers_as = { "acme/m" = ["a b", "/models/x.gguf"] }\n'
 
-    assert providers.parse(text.encode(), "p") == Provider(
-        "p", "azure", {"acme/m": frozenset({"a b", "/models/x.gguf"})}
+    allowed = {"acme/m": frozenset({"a b", "/models/x.gguf"})}
+    assert providers.parse(text.encode(), "p").get("openai") == Provider(
+        source="p", kind="azure", answers_as=allowed
     )
-    assert providers.parse(b"", "p") == Provider("p")
+    assert providers.parse(b"", "p") == Providers("p")
 
 
 def test_where_it_is_looked_for(tmp_path: Path) -> None:
@@ -116,12 +159,12 @@ def test_where_it_is_looked_for(tmp_path: Path) -> None:
 
     found = []
     for name in ("FFTDEPLOY_PROVIDERS", "XDG_CONFIG_HOME", "HOME"):
-        found.append(providers.read(environ, []).kind)
+        found.append(providers.read(environ, []).get("openai").kind)
         del environ[name]
 
     assert found == ["openai-compatible", "azure", "openai"]
-    assert providers.read(environ, []) is NOTHING_SAID
-    assert providers.read({"HOME": "relative", "XDG_CONFIG_HOME": "."}, []) is NOTHING_SAID
+    assert providers.read(environ, []) == Providers()
+    assert providers.read({"HOME": "relative", "XDG_CONFIG_HOME": "."}, []) == Providers()
     with pytest.raises(ConfigError, match="no such file"):
         providers.read({"FFTDEPLOY_PROVIDERS": str(tmp_path / "gone")}, [])
 
@@ -133,7 +176,7 @@ def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
     (tmp_path / "fftdeploy").mkdir()
     (tmp_path / "fftdeploy/providers.toml").symlink_to(kept)
 
-    assert providers.read({"XDG_CONFIG_HOME": str(tmp_path)}, []).kind == "azure"
+    assert providers.read({"XDG_CONFIG_HOME": str(tmp_path)}, []).get("openai").kind == "azure"
 
 
 INSIDE = ("named", "named-by-a-link", "a-link-out", "from-a-folder-below", "configuration-folder")

@@ -123,7 +123,7 @@ REFUSED_OFFLINE = [
     ("misspelt task", STAGED, POLICY, ["triaje/production", "--why", "x"], 2, "did you mean triage/production?"),
     ("misspelt environment", STAGED, POLICY, ["triage/prodution", "--why", "x"], 2, "did you mean triage/production?"),
     ("unknown without policy", [past("triage/dev", V7)], "", ["triage/live", "--model", V8], 2, "--create"),
-    ("provider", STAGED, POLICY, ["--provider", "acme", "--why", "x"], 3, "not in this version"),
+    ("provider", STAGED, POLICY, ["--provider", "acme", "--why", "x"], 2, "'acme' is not known here"),
     ("profile without a file", STAGED, POLICY, ["--profile", "none", "--why", "x"], 3, "has no file"),
     ("unknown key", [*STAGED, "[triage.dev]\nmodle = 1\n"], POLICY, [], 3, "model"),
     ("environment not in order", [*STAGED, past("triage/live", V7)], POLICY, ["--why", "x"], 3, "'live'"),

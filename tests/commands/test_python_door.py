@@ -33,7 +33,7 @@ releases = [
 ]
 """
 NIGHT = datetime(2026, 11, 1, 23, tzinfo=UTC)
-ENVELOPE = {"schema", "outcome", "exit_code", "retry", "api", "findings"}
+ENVELOPE = {"schema", "outcome", "exit_code", "retry", "api", "hosts", "findings"}
 
 SAME: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "promote": (

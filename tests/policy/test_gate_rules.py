@@ -47,7 +47,7 @@ def test_every_key_is_read() -> None:
         item={"input": "ticket_text", "reference": "correct_label"},
     )
     assert [grader.type for grader in rules.graders] == ["json_fields"]
-    assert found.tasks["triage"].base == Base("gpt-4.1-mini-2025-04-14", "triage-long")
+    assert found.tasks["triage"].base == Base("gpt-4.1-mini-2025-04-14", profile="triage-long")
     assert found.prices.on == date(2026, 11, 20)
     assert found.prices.price("gpt-6-luna") == Price(0.40, 0.10, 1.60)
 

@@ -186,7 +186,7 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
     "a model line": (lambda c: c.edit(f'model = "{V8}"', f'model = "{V9}"'), "unexplained"),
     "a provider line": (
         lambda c: c.edit(f'model = "{V8}"\n', f'model = "{V8}"\nprovider = "evil"\n'),
-        "later",
+        "hand-edit",
     ),
     "a profile line": (
         lambda c: c.edit(f'model = "{V8}"\n', f'model = "{V8}"\nprofile = "short"\n'),

@@ -250,7 +250,9 @@ def test_a_profile_that_is_not_understood_is_an_error(file: Path, how: str) -> N
 
 
 STRICT = {
-    "provider": (document(more='provider = "azure"\n'), "not in this version"),
+    "provider": (document(more='provider = "Az ure"\n'), "is not a name"),
+    "provider-type": (document(more="provider = 3\n"), "must be a string"),
+    "model-of-another-host": (document().replace(V9, "acme/m"), "is not an OpenAI model ID"),
     "profile-name": (document(more="profile = 'A b'\n"), "is not a name"),
     "profile-type": (document(more="profile = 3\n"), "must be a string"),
     "holds-type": (document(more="holds = 3\n"), "must be an array of holds"),

@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -93,7 +94,8 @@ def make_run(
     gate = gate or rules()
     grading = build(gate.graders)
     examples = open_examples([(path, path.name)], root=path.parent)
-    return Run("triage", arms, examples, gate, grading, address=address, random=Random(seed))
+    asked = [replace(arm, address=address) for arm in arms]
+    return Run("triage", asked, examples, gate, grading, random=Random(seed))
 
 
 def utc_now() -> datetime:
@@ -152,7 +154,7 @@ def evaluate(
         throttle = Throttle(concurrency, random=lambda: 0.5, clock=time.clock, sleep=time.sleep)
         execution = Execution(
             run,
-            connection,
+            dict.fromkeys(run.arms, connection),
             log,
             budget or spending(run, **(limits or {})),
             throttle,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fftdeploy import __version__
 from fftdeploy.api.answers import plain
+from fftdeploy.api.hosts import AZURE
 from fftdeploy.api.settings import CERTIFICATES
 from fftdeploy.errors import ConfigError
 
@@ -32,6 +34,7 @@ IDLE_S = 30.0
 _SEGMENT = "!$&'()*+,;=:@"
 """What RFC 3986 lets stand in a segment of a path, beside letters and digits."""
 
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+){2}")
 _OURS_ALONE = {"accept-encoding", "content-length", "transfer-encoding"}
 
 ENDPOINTS = {"chat": ("chat", "completions"), "responses": ("responses",)}
@@ -85,7 +88,7 @@ def headers(settings: Settings) -> dict[str, str]:
     """
     ours = {
         "Accept": "application/json",
-        "Authorization": f"Bearer {settings.key.reveal()}",
+        **_credentials(settings),
         "Content-Type": "application/json",
         "OpenAI-Organization": settings.organization,
         "OpenAI-Project": settings.project,
@@ -96,6 +99,34 @@ def headers(settings: Settings) -> dict[str, str]:
     said = {name: value for name, value in ours.items() if value and name.lower() not in replaced}
     said |= {name: value for name, value in theirs.items() if name.lower() not in _OURS_ALONE}
     return said | {"Accept-Encoding": "identity"}
+
+
+def _credentials(settings: Settings) -> dict[str, str]:
+    """Return the header with the key: Azure has one of its own for keys that are no tokens."""
+    key = settings.key.reveal()
+    if settings.kind == AZURE and not is_token(key):
+        return {"api-key": key}
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def is_token(key: str) -> bool:
+    """Whether a key is a token such as Entra gives out: a JWT, which no key of Azure's is."""
+    return bool(_TOKEN.fullmatch(key))
+
+
+def path(request: HttpRequest, settings: Settings) -> str:
+    """Return path and query of `request` below the address: Azure's classic one has its own.
+
+    Raises:
+        ValueError: A segment is empty or would lead elsewhere.
+    """
+    if version := settings.provider.api_version:
+        said = urlencode({"api-version": version})
+        request = replace(request, query=f"{request.query}&{said}" if request.query else said)
+    if settings.is_classic_azure and request.body and request.segments == ENDPOINTS["chat"]:
+        deployment = str(request.body["model"])
+        request = replace(request, segments=("deployments", deployment, *request.segments))
+    return request.path
 
 
 def trust(settings: Settings) -> ssl.SSLContext:
@@ -154,6 +185,6 @@ def unusable(settings: Settings, error: Exception) -> ConfigError:
     way = f" {settings.through}" if settings.through else ""
     return ConfigError(
         f"the connection to {settings.host}{way} cannot be set up: {reason}",
-        hint=f"set {settings.proxy_source or 'OPENAI_BASE_URL'} again, or unset it",
+        hint=f"set {settings.proxy_source or settings.base_url_source} again, or unset it",
         where=settings.base_url,
     )

@@ -134,7 +134,7 @@ class PlainClient:
         try:
             async with asyncio.timeout(timeout_s):
                 received = await self._exchange(request, time.monotonic() + timeout_s, most_bytes)
-            return reading.read(received, self._scrub, self.settings.kind)
+            return reading.read(received, self._scrub, self.settings)
         except aiohttp.ConnectionTimeoutError:
             return reading.late(min(timeout_s, outgoing.CONNECT_S))
         except TimeoutError:
@@ -149,7 +149,7 @@ class PlainClient:
         await self._session.close()
 
     async def _exchange(self, request: HttpRequest, deadline: float, most_bytes: int) -> Received:
-        url = URL(self.settings.base_url + request.path, encoded=True)
+        url = URL(self.settings.base_url + outgoing.path(request, self.settings), encoded=True)
         exchange = _Exchange(b"" if request.body is None else request.content)
         _EXCHANGE.set(exchange)
         method = "GET" if request.body is None else "POST"

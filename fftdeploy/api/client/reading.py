@@ -14,7 +14,8 @@ from fftdeploy.api.client.response_parts import (
     retry_after,
     scrub_all,
 )
-from fftdeploy.api.hosts import COMPATIBLE, OPENAI, SANDBOX_HEADER, Kind
+from fftdeploy.api.hosts import COMPATIBLE, DEFAULT, OPENAI, SANDBOX_HEADER
+from fftdeploy.api.settings import ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from fftdeploy.api.settings import Settings
 
 
-def read(received: Received, scrub: Callable[[str], str], kind: Kind | None = COMPATIBLE) -> Answer:
+def read(received: Received, scrub: Callable[[str], str], settings: Settings) -> Answer:
     """Turn what was let in of a response into an `Answer`, with the key struck out of all of it.
 
-    `kind` is the host's; None where the host may say so itself.
+    The kind of the host is what `settings` say, or where they say none what it says itself.
     """
+    kind, source = settings.kind, settings.base_url_source
     headers = {name: scrub(value) for name, value in received.headers.items()}
     date = http_date(headers.get("date", ""))
     content_type = plain(headers.get("content-type", ""), 80)
@@ -37,6 +39,8 @@ def read(received: Received, scrub: Callable[[str], str], kind: Kind | None = CO
         "request_id": plain(headers.get("x-request-id", ""), 80),
         "date": date,
         "kind": kind or (OPENAI if headers.get(SANDBOX_HEADER) == "1" else COMPATIBLE),
+        "key_source": settings.key_source,
+        "address_source": ADDRESS if source in {DEFAULT, ADDRESS} else f"base_url in {source}",
         "deprecation": {
             name: plain(headers[name], 80) for name in DEPRECATION_HEADERS if name in headers
         },

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import httpx2
+    import openai
 
     from fftdeploy.api.answers import Answer
     from fftdeploy.api.client.outgoing import HttpRequest
@@ -56,16 +57,21 @@ _SINK: ContextVar[BinaryIO | None] = ContextVar("sink", default=None)
 class Transport:
     """Sends a request of the SDK, and hands it a response that has nothing to look into.
 
-    What was let in of the true one is in its extensions, as `received`.
+    What was let in of the true one is in its extensions, as `received`.  Of the headers only those
+    that are `said` go out: the SDK adds what it finds in the environment, which may be for another
+    host.
     """
 
-    def __init__(self, inner: httpx2.HTTPTransport) -> None:
+    def __init__(self, inner: httpx2.HTTPTransport, said: Iterable[str]) -> None:
         self._inner = inner
+        self._said = {"host", "content-length", *map(str.lower, said)}
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send and receive."""
         import httpx2
 
+        for name in [name for name in request.headers if name not in self._said]:
+            del request.headers[name]
         path, timeout_s = request.url.path, request.extensions["timeout"]["read"]
         response = self._inner.handle_request(request)
         intake = Intake(
@@ -104,7 +110,6 @@ class SdkClient:
     def __init__(self, settings: Settings, *, max_connections: int) -> None:
         import_sdk()
         import httpx2
-        import openai
 
         self._settings = settings
         self._scrub = scrubber(settings.key.reveal())
@@ -120,12 +125,13 @@ class SdkClient:
             inner = httpx2.HTTPTransport(
                 verify=trusted, limits=limits, proxy=_proxy(settings, trusted)
             )
-            transport = cast("httpx2.BaseTransport", Transport(inner))
+            headers = outgoing.headers(settings)
+            transport = cast("httpx2.BaseTransport", Transport(inner, headers))
             self._http = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
-            self._sdk = openai.OpenAI(
-                api_key=settings.key.reveal(),
+            self._sdk = _sdk(
+                settings,
                 base_url=settings.base_url,
-                default_headers=outgoing.headers(settings),
+                default_headers=headers,
                 http_client=self._http,
                 max_retries=0,
             )
@@ -170,19 +176,36 @@ class SdkClient:
 
         plain: Any = {"cast_to": httpx2.Response, "options": {"timeout": timeout}}
         response: httpx2.Response
+        path = outgoing.path(request, self._settings)
         if request.body is None:
-            response = self._sdk.get(request.path, **plain)
+            response = self._sdk.get(path, **plain)
         elif request.upload is not None:
             plain["options"]["headers"] = {"Content-Type": "multipart/form-data"}
             file = (request.upload_name, request.upload, "application/jsonl")
             files: Any = {"file": file}
-            response = self._sdk.post(request.path, body=request.body, files=files, **plain)
+            response = self._sdk.post(path, body=request.body, files=files, **plain)
         else:
-            response = self._sdk.post(request.path, body=request.body, **plain)
+            response = self._sdk.post(path, body=request.body, **plain)
         return response
 
     def _read(self, response: httpx2.Response) -> Answer:
-        return reading.read(response.extensions["received"], self._scrub, self._settings.kind)
+        return reading.read(response.extensions["received"], self._scrub, self._settings)
+
+
+def _sdk(settings: Settings, **more: Any) -> openai.OpenAI:
+    """Make the SDK's client for a kind of host; "none" stands for no key, and is not sent."""
+    import openai
+
+    key = settings.key.reveal() or "none"
+    if not settings.is_classic_azure:
+        return openai.OpenAI(api_key=key, **more)
+    is_token = outgoing.is_token(key)
+    return openai.AzureOpenAI(
+        api_key=None if is_token else key,
+        azure_ad_token=key if is_token else None,
+        api_version=settings.provider.api_version,
+        **more,
+    )
 
 
 def _proxy(settings: Settings, trusted: ssl.SSLContext) -> httpx2.Proxy | None:

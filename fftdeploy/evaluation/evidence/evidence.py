@@ -5,13 +5,14 @@ the SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePath
 from typing import Any, Literal, TypedDict
 
 from fftdeploy.errors import ConfigError, InconclusiveError
+from fftdeploy.evaluation.arms import AskedHost
 from fftdeploy.evaluation.evidence.evidence_columns import columns, read_columns
 from fftdeploy.evaluation.gate.statistics import wilson
 from fftdeploy.evaluation.results import Results
@@ -98,7 +99,8 @@ class Evidence:
     """One evaluation of one candidate.
 
     Its fields are the keys of the file with their types, except that `graders` and `gate` stand
-    beside their hashes there, `results` are columns, and a `concurrency` of None is left out.
+    beside their hashes there, `results` are columns, and a `concurrency` of None and `hosts` of
+    nobody are left out.
     """
 
     task: str
@@ -106,11 +108,11 @@ class Evidence:
     made_at: datetime
     tool: str
     address: str
-    """Address of the API that was asked."""
+    """Where the candidate was asked, and every arm that `hosts` does not have."""
     kind: str
     """What kind of host it is: `openai`, `azure` or `openai-compatible`."""
     arms: Mapping[str, Bundle]
-    """`candidate`, maybe `live` and `base`, and others by `MODEL[@PROFILE]`."""
+    """`candidate`, maybe `live` and `base`, and others by `[PROVIDER=]MODEL[@PROFILE]`."""
     answered_by: Mapping[str, Sequence[str]]
     """The names by which an arm has answered, where they are not the model's ID."""
     baseline: Baseline
@@ -134,6 +136,12 @@ class Evidence:
     concurrency: int | None = None
     """How many requests were out at a time while the latency was measured; None where that is not
     known: the run was stopped and gone on with, or its evidence is older than this."""
+    hosts: Mapping[str, AskedHost] = field(default_factory=dict)
+    """Whom the arms were asked of that were asked of another host than the candidate."""
+
+    def host_of(self, arm: str) -> AskedHost:
+        """Return whom an arm was asked of."""
+        return self.hosts.get(arm, AskedHost(self.address, self.kind))
 
     @property
     def given_at(self) -> datetime:
@@ -200,13 +208,14 @@ def _laid_out(value: Any) -> str:
     return f"{opening}\n" + ",\n".join(parts) + f"\n{closing}"
 
 
-_APART = frozenset({"graders", "gate", "results", "concurrency"})
+_APART = frozenset({"graders", "gate", "results", "concurrency", "hosts"})
 """Fields that the file has otherwise than they are."""
 
 
 def _document(evidence: Evidence) -> dict[str, Any]:
     names = [item.name for item in fields(evidence) if item.name not in _APART]
     known = evidence.concurrency is not None
+    hosts = {"hosts": json_shapes.written(evidence.hosts)} if evidence.hosts else {}
     return {
         "schema": SCHEMA,
         "judge": None,
@@ -214,6 +223,7 @@ def _document(evidence: Evidence) -> dict[str, Any]:
         "graders": {"sha": evidence.graders_sha, "content": list(evidence.graders)},
         "gate": {"sha": evidence.gate_sha, "content": evidence.gate},
         **({"concurrency": evidence.concurrency} if known else {}),
+        **hosts,
         **columns(evidence.results),
     }
 
@@ -258,7 +268,7 @@ def _evidence(document: Mapping[str, Any]) -> Evidence:
     kinds = {item.name: item.type for item in fields(Evidence)}
     said = {name: document[name] for name in kinds if name not in _APART}
     said |= {name: document[name]["content"] for name in ("graders", "gate")}
-    said["concurrency"] = document.get("concurrency")
+    said["concurrency"], said["hosts"] = document.get("concurrency"), document.get("hosts", {})
     made = {name: json_shapes.read(kinds[name], value) for name, value in said.items()}
     found = Evidence(**made, results=read_columns(document))
     _require_sense(found)
@@ -284,6 +294,8 @@ def _require_sense(found: Evidence) -> None:
         raise ValueError("null is written in another way")
     asked = sorted(found.results.arms)
     answering = found.answered_by.keys() <= found.arms.keys()
+    if not found.hosts.keys() <= found.arms.keys() - {"candidate"}:
+        raise ValueError("a host of no other model")
     if not answering or not asked == sorted(found.arms) == sorted(cache["answers"]):
         raise ValueError("answers of other models")
     if any(usd < 0 for usd in _usd(found.prices)):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fftdeploy import files
 from fftdeploy.errors import ConfigError, DiskError, FftdeployError, InconclusiveError, UsageError
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE, UNKNOWN_HOST, AskedHost
 from fftdeploy.evaluation.evidence import evidence as records
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence
 from fftdeploy.evaluation.gate.gate import Best, judge
@@ -52,10 +53,10 @@ class EvidenceQuestion:
     gate_sha: str
     repeats: int
     max_age: timedelta
-    address: str = ""
-    """The API that the candidate will be asked at; "" where that is not known."""
-    kind: str = ""
-    """What kind of host that is; "" where that is not known."""
+    host: AskedHost = UNKNOWN_HOST
+    """Whom the candidate will be asked of, as far as that is known."""
+    live_host: AskedHost = UNKNOWN_HOST
+    """Whom what is live is asked of, as far as that is known."""
 
 
 class EvidenceFolder:
@@ -264,10 +265,14 @@ def problem(question: EvidenceQuestion, found: Evidence, now: datetime) -> str:
     }
     if named := [what for what, is_other in differs.items() if is_other]:
         return f"it is about {' and '.join(named)}"
-    if question.kind not in {"", found.kind}:
-        return f"it was made with another kind of host, {found.kind} and not {question.kind}"
-    if question.address not in {"", found.address}:
-        return f"it was made at {found.address}, and {question.address} is asked"
+    for arm, asked in ((CANDIDATE, question.host), (LIVE, question.live_host)):
+        if arm not in found.arms:
+            continue
+        then, whose = found.host_of(arm), "" if arm == CANDIDATE else "for what is live "
+        if asked.kind not in {"", then.kind}:
+            return f"it was made {whose}with another kind of host, {then.kind} and not {asked.kind}"
+        if asked.address not in {"", then.address}:
+            return f"it was made {whose}at {then.address}, and {asked.address} is asked"
     return too_old(found, question.max_age, now)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, GateError, InconclusiveError
-from fftdeploy.evaluation.arms import LIVE
+from fftdeploy.evaluation.arms import LIVE, UNKNOWN_HOST, AskedHost
 from fftdeploy.evaluation.evidence import evidence_folder
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Baseline, Evidence, content_sha
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
@@ -26,15 +26,6 @@ from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import Workspace
 
 _CALLED = {"must_pass": "tag", "slices": "key in its meta"}
-
-
-@dataclass(frozen=True, slots=True)
-class AskedHost:
-    """Whom this run of a command asks: evidence counts only about the same."""
-
-    address: str = ""
-    """"" where nobody can be asked; so is `kind`, or while only the host could tell."""
-    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +47,19 @@ class QualityBar:
         target: str,
         *,
         now: Callable[[], datetime],
-        host: Callable[[], AskedHost] = AskedHost,
+        host: Callable[[Bundle, str], AskedHost] = lambda *_: UNKNOWN_HOST,
         restoring: Callable[[Path], str] = lambda _: "",
     ) -> None:
         """Take the gate of the target's task.
 
-        `restoring` returns the line that brings a file back to the disk, or "".
+        `host` returns who is asked about a bundle in an environment, and `restoring` the line
+        that brings a file back to the disk, or "".
 
         Raises:
             ConfigError: The task has none.
         """
         self.now = now
-        self.host = host
+        self._host = host
         self.restoring = restoring
         self.workspace = workspace
         self.target = target
@@ -205,6 +197,16 @@ class QualityBar:
             )
         return None
 
+    @property
+    def provider(self) -> str:
+        """Who hosts what is live in the target; `openai` where nothing is."""
+        target = self.workspace.deployments.find(self.target)
+        return target.provider if target else names.OPENAI
+
+    def host(self, bundle: Bundle) -> AskedHost:
+        """Return who is asked about a bundle for this target."""
+        return self._host(bundle, self.target.partition("/")[2])
+
     def question(self, candidate: Bundle, baseline: Bundle | None) -> EvidenceQuestion:
         """Say what evidence about `candidate` has to be about, to count."""
         return EvidenceQuestion(
@@ -216,8 +218,8 @@ class QualityBar:
             gate_sha=content_sha(self.rules.content),
             repeats=self.rules.repeats,
             max_age=self.rules.max_age,
-            address=self.host().address,
-            kind=self.host().kind,
+            host=self.host(candidate),
+            live_host=UNKNOWN_HOST if baseline is None else self.host(baseline),
         )
 
     def look(self, candidate: Bundle, baseline: Bundle | None) -> Found:
@@ -241,7 +243,7 @@ class QualityBar:
             return Found(None, f"there is no evidence about {candidate} ({made})")
         return Found(None, why or f"there is no evidence about {candidate}", bool(why))
 
-    def recorded(self, model: Bundle, repeats: int) -> tuple[Baseline, Column] | None:
+    def recorded(self, model: Bundle, repeats: int) -> tuple[Baseline, Column, AskedHost] | None:
         """Return the newest answers on record of a dead model to these examples, and their place.
 
         Answers that were themselves taken from a record are looked for where they were given.
@@ -259,5 +261,6 @@ class QualityBar:
                 is_copy = name == LIVE and evidence.baseline.how == "recorded"
                 if evidence.arms[name] == model and not is_copy:
                     found = column.recorded(results.fields, self.grading.fields)
-                    return Baseline("recorded", stored.id, evidence.made_at), found
+                    place = Baseline("recorded", stored.id, evidence.made_at)
+                    return place, found, evidence.host_of(name)
         return None

@@ -6,7 +6,7 @@ are in the log, and running it again goes on.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, cast
@@ -54,13 +54,14 @@ class _Lost(NamedTuple):
 class Execution:
     """One run on its way; its workers share this state.  Within one event loop.
 
+    `senders` are by arm: each goes to its own host, and all of them have one throttle.
     `on_note` is told in a line what is done beside asking.
     """
 
     def __init__(
         self,
         run: Run,
-        sender: Sender,
+        senders: Mapping[str, Sender],
         log: RunLog,
         spending: Spending,
         throttle: Throttle,
@@ -73,7 +74,7 @@ class Execution:
     ) -> None:
         self._run = run
         self._answers = RunAnswers(run, log, spending, on_progress=on_progress, now=now)
-        self._sender = sender
+        self._senders = senders
         self._spending = spending
         self._throttle = throttle
         self._timeout_s = timeout_s
@@ -206,7 +207,7 @@ class Execution:
         try:
             answer = await self._send(ask)
             if answer.status == 429 and (answer.retry_after_s or 0) > LONGEST_WAIT_S:
-                raise self._too_patient(answer.retry_after_s or 0)
+                raise self._too_patient(ask, answer.retry_after_s or 0)
             self._answers.require_useful(ask, answer)
             pause_s = attempt.pause_s(answer, self._throttle.jitter)
             if pause_s is None:
@@ -222,27 +223,27 @@ class Execution:
         if answer.status == 200 and not answer.problem:
             self._run.require_own(ask.arm, output)
         if not is_again:
-            self._watch(output)
+            self._watch(ask, output)
         if output.mark == MISSING and answer.may_differ:
             self._lost.append(_Lost(Place(ask.arm, ask.index, ask.repeat), output))
         else:
             await self._answers.keep(ask, output, _milliseconds(answer.latency_s), self._now())
         if self._throttle.closed_s > LONGEST_WAIT_S:
-            self._fail(self._too_patient(self._throttle.closed_s))
+            self._fail(self._too_patient(ask, self._throttle.closed_s))
 
     async def _send(self, ask: Ask) -> Answer:
         with self._idling():
             ticket = await self._throttle.enter()
         answer = None
         try:
-            answer = await self._sender.send(ask.endpoint, ask.body, self._timeout_s)
+            answer = await self._senders[ask.arm].send(ask.endpoint, ask.body, self._timeout_s)
         finally:
             self._throttle.leave(ticket, answer)
             if answer is None or answer.is_broken:
                 self._spending.lose(ask.arm)
         return answer
 
-    def _watch(self, output: ModelOutput) -> None:
+    def _watch(self, ask: Ask, output: ModelOutput) -> None:
         """Count outages in a row: a run that only fails would take for ever and prove nothing."""
         if output.mark != MISSING:
             self._failed_in_row = 0
@@ -254,16 +255,16 @@ class Execution:
                     f"{self._failed_in_row} requests in a row failed, the last one by: "
                     f"{output.problem}; {self._answers.kept}",
                     hint=_AGAIN,
-                    where=self._run.address,
+                    where=self._run.arms[ask.arm].address,
                     code="outage",
                 )
             )
 
-    def _too_patient(self, seconds: float) -> UnverifiedError:
+    def _too_patient(self, ask: Ask, seconds: float) -> UnverifiedError:
         return UnverifiedError(
             f"the API asks to wait for {seconds:.0f} s; {self._answers.kept}",
             hint=_AGAIN,
-            where=self._run.address,
+            where=self._run.arms[ask.arm].address,
             code="rate-limited",
         )
 

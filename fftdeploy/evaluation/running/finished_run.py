@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import fftdeploy
-from fftdeploy.evaluation.arms import CANDIDATE, LIVE, label
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (
     Baseline,
     CacheFacts,
@@ -39,6 +39,8 @@ class FinishedRun:
     is_reusing: bool
     """Whether answers of earlier runs were taken, none of them older than `max_age`."""
     max_age: timedelta
+    recorded_at: AskedHost | None = None
+    """Whom the answers of `live` were asked of where they are from a record."""
     concurrency: int | None
     """How many requests were out at a time; None where not all were of this command."""
 
@@ -53,6 +55,7 @@ class FinishedRun:
 
     def _write(self, candidate: Bundle) -> Stored:
         bar, run, rules = self.bar, self.run, self.run.rules
+        host = bar.host(candidate)
         bundles = self._bundles(candidate)
         asked_as = CANDIDATE if len(self.candidates) == 1 else label(candidate)
         names = {name: asked_as if name == CANDIDATE else name for name in bundles}
@@ -65,8 +68,8 @@ class FinishedRun:
             target=bar.target,
             made_at=bar.now(),
             tool=f"fftdeploy {fftdeploy.__version__}",
-            address=run.address,
-            kind=bar.host().kind,
+            address=host.address,
+            kind=host.kind,
             arms=bundles,
             answered_by={
                 name: sorted(run.answered_by[asked])
@@ -86,6 +89,7 @@ class FinishedRun:
             results=results,
             verdict={},
             concurrency=self.concurrency,
+            hosts=self._hosts(bundles, host),
         )
         verdict = recompute(evidence)
         evidence = replace(evidence, verdict=verdict.as_json())
@@ -102,6 +106,13 @@ class FinishedRun:
             if arm.bundle not in self.candidates and arm.name != LIVE
         }
         return {CANDIDATE: candidate, **live, **beside}
+
+    def _hosts(self, bundles: Mapping[str, Bundle], candidates: AskedHost) -> dict[str, AskedHost]:
+        """Return whom the arms were asked of that were asked of another host than `candidates`."""
+        asked = {name: self.bar.host(bundle) for name, bundle in bundles.items()}
+        if self.recorded_at is not None:
+            asked[LIVE] = self.recorded_at
+        return {name: host for name, host in asked.items() if host != candidates}
 
     def _examples(self) -> ExamplesFacts:
         examples = self.run.examples
@@ -140,7 +151,9 @@ def _essence(evidence: Evidence) -> tuple[Any, ...]:
     results = evidence.results
     return (
         evidence.target,
+        evidence.address,
         evidence.kind,
+        evidence.hosts,
         evidence.arms,
         evidence.baseline,
         evidence.examples,

@@ -1,4 +1,4 @@
-"""Carry a run out now, over one connection of many requests at a time.
+"""Carry a run out now, many requests at a time, over one client for each host.
 
 A signal ends it cleanly: what is under way is waited for
 a while, and a second signal does not wait.
@@ -6,7 +6,7 @@ a while, and a second signal does not wait.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from fftdeploy.api.client.plain import PlainClient
@@ -27,7 +27,7 @@ TIMEOUT_S = 300.0
 
 def evaluate(
     run: Run,
-    settings: Settings,
+    hosts: Mapping[str, Settings],
     log: RunLog,
     spending: Spending,
     *,
@@ -37,6 +37,8 @@ def evaluate(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Results:
     """Ask what is still to be asked, from the main thread, and return all results.
+
+    `hosts` are by arm; those that have the same settings share their connections.
 
     Raises:
         AuthError: The key was refused, or the account is out of credit.
@@ -52,10 +54,13 @@ def evaluate(
     log.require_no_batch()
 
     async def main(stop: Stop) -> None:
-        connection = PlainClient(settings, max_connections=concurrency)
+        clients = {
+            id(settings): PlainClient(settings, max_connections=concurrency)
+            for settings in {id(each): each for each in hosts.values()}.values()
+        }
         execution = Execution(
             run,
-            connection,
+            {arm: clients[id(settings)] for arm, settings in hosts.items()},
             log,
             spending,
             Throttle(concurrency, random=random.random),
@@ -69,7 +74,8 @@ def evaluate(
         try:
             await execution.execute()
         finally:
-            await connection.close()
+            for client in clients.values():
+                await client.close()
 
     stopping.run(main)
     return run.results

@@ -55,14 +55,12 @@ class Run:
         rules: GateRules,
         grading: Grading,
         *,
-        address: str,
         random: Random,
     ) -> None:
         self.task = task
         self.arms = {arm.name: arm for arm in arms}
         self.examples = examples
         self.rules = rules
-        self.address = address
         self.done = 0
         """Answers that have come, outages among them."""
         self.oldest: datetime | None = None
@@ -92,7 +90,7 @@ class Run:
             for name, arm in sorted(self.arms.items())
         ]
         return {
-            "address": self.address,
+            "address": " ".join(sorted({arm.address for arm in self.arms.values()})),
             "arms": _sha(arms),
             "examples": self.examples.sha,
             "graders": _sha([grader.content for grader in self.rules.graders]),
@@ -128,7 +126,7 @@ class Run:
                 arms = [arm for arm in self.arms.values() if not self.has(arm.name, index, repeat)]
                 self._random.shuffle(arms)
                 for arm in arms:
-                    yield requests.ask(arm, self._example(index), index, repeat, self.address)
+                    yield requests.ask(arm, self._example(index), index, repeat, arm.address)
 
     def rest(self, arm: str, is_wanted: Callable[[int], bool]) -> Iterator[Ask]:
         """Yield the same of one arm in order, for those places `index * repeats + repeat`."""
@@ -145,7 +143,7 @@ class Run:
         """Yield the requests for these answers, come or not."""
         for place in places:
             arm, example = self.arms[place.arm], self._example(place.index)
-            yield requests.ask(arm, example, place.index, place.repeat, self.address)
+            yield requests.ask(arm, example, place.index, place.repeat, arm.address)
 
     def sample(self, count: int) -> Iterator[tuple[Ask, str]]:
         """Yield requests of every arm for `count` examples, spread evenly, with what was agreed."""
@@ -153,7 +151,7 @@ class Run:
         for index in range(0, len(self.examples), step):
             example = self._example(index)
             for arm in self.arms.values():
-                yield requests.ask(arm, example, index, 0, self.address), example.reference
+                yield requests.ask(arm, example, index, 0, arm.address), example.reference
 
     def has(self, arm: str, index: int, repeat: int) -> bool:
         """Whether that answer has come."""
@@ -165,9 +163,10 @@ class Run:
         Raises:
             UnverifiedError: It is one, or does not say of which model it is.
         """
-        model = self.arms[arm].bundle.model
+        asked = self.arms[arm]
         if output.mark != MISSING and (wrong := self._other_model(arm, output)):
-            raise wrong.error(f"{arm} ({model})", self.address, output.request_id)
+            subject = f"{arm} ({asked.bundle.model})"
+            raise wrong.error(subject, asked.address, output.request_id)
 
     def can_use(self, arm: str, output: ModelOutput) -> bool:
         """Whether what was kept of a request is an answer, and one of this arm."""
@@ -177,7 +176,8 @@ class Run:
 
     def _other_model(self, arm: str, output: ModelOutput) -> AnswerProof | None:
         asked = self.arms[arm]
-        return verdicts.other_model(asked.bundle.model, output.model, asked.known_as)
+        bundle = asked.bundle
+        return verdicts.other_model(bundle.model, output.model, asked.known_as, bundle.provider)
 
     def expects(self, arm: str, index: int, repeat: int) -> bool:
         """Whether there is such an answer to wait for at all."""

@@ -129,7 +129,7 @@ class RunAnswers:
         model = arm.bundle.model
         verdict = verdicts.judge_probe(model, ask.endpoint, answer, can_be_fresh=False)
         if verdict.is_auth or verdict.state == "not-ready":
-            raise verdict.error(f"{ask.arm} ({model})", self._run.address, answer.request_id)
+            raise verdict.error(f"{ask.arm} ({model})", arm.address, answer.request_id)
         param = answer.param.partition(".")[0].partition("[")[0]
         if answer.status != 400 or ask.arm in self._proved:
             return
@@ -137,7 +137,7 @@ class RunAnswers:
             raise NotReadyError(
                 f"{ask.arm} ({model}): the API refuses the profile's {param}: {answer.message}",
                 hint=f"change the profile {arm.bundle.profile}, or choose another one",
-                where=self._run.address,
+                where=arm.address,
                 code="profile-refused",
             )
 

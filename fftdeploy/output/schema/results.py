@@ -44,6 +44,7 @@ def _command(name: str, properties: dict[str, Schema], required: tuple[str, ...]
         "retry": {"enum": ["no", "later", "replan"]},
         "error": _ref("error"),
         "api": _ref("api"),
+        "hosts": many(_ref("host")),
         "findings": many(_ref("finding")),
     }
     return {
@@ -57,6 +58,9 @@ def _command(name: str, properties: dict[str, Schema], required: tuple[str, ...]
 def _parts() -> dict[str, Schema]:
     return {
         "api": _whole({"address": text(), "from": text()}),
+        "host": _whole(
+            {"provider": text(), "address": text(), "from": text(), "key": _or_null(text())}
+        ),
         "error": _whole(
             {"code": text(), "message": text(), "details": many(text())}
             | {key: _or_null(text()) for key in ("where", "hint", "changed")}

@@ -6,7 +6,7 @@ dates are strings with a `format`, which editors take for dates and other checke
 """
 
 from fftdeploy.formats.keys import Schema, table
-from fftdeploy.formats.kinds import NAMES, VERSION, by_name
+from fftdeploy.formats.kinds import HOSTED, NAMES, VERSION, by_name
 from fftdeploy.output.schema.parts import DIALECT, about
 from fftdeploy.policy.policy import POLICY
 from fftdeploy.releases.records import Target
@@ -14,7 +14,8 @@ from fftdeploy.releases.records import Target
 
 def deployments() -> Schema:
     """Describe `deployments.toml`."""
-    environments = by_name(table(Target), "A target: a task in an environment.").schema
+    target = table(Target, allOf=[HOSTED])
+    environments = by_name(target, "A target: a task in an environment.").schema
     what = "A task: one narrow, repeated workflow that a model serves."
     return {
         "$schema": DIALECT,

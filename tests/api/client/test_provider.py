@@ -37,7 +37,8 @@ from fault_server import (
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.client import connection, outgoing
 from fftdeploy.api.client.connection import Connection
-from fftdeploy.api.settings import Settings, has_key, settings, shape_problem
+from fftdeploy.api.providers import Providers
+from fftdeploy.api.settings import Settings, lack, settings, shape_problem
 from fftdeploy.errors import AuthError, ConfigError, FftdeployError
 
 over_both = pytest.mark.usefixtures("over")
@@ -88,7 +89,7 @@ def test_key_that_is_none(row: str) -> None:
     shown = "".join(traceback.format_exception(caught.value)) + caught.value.hint
     assert (caught.value.message, caught.value.outcome.exit_code) == (said, 10)
     assert sightings(shown) == []
-    assert has_key(environ) == bool(key)
+    assert bool(lack(environ, Providers(), "openai", "")) == (not key)
 
 
 @pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
@@ -645,10 +646,11 @@ def test_D22_the_process_ends_although_a_request_hangs(api: FaultServer, over: s
         "import os, time\n"
         "from fftdeploy.api.client.connection import Connection\n"
         "from fftdeploy.api.settings import settings\n"
+        "from fftdeploy.api.asking import Asker\n"
         "from fftdeploy.api.proof import Prover, Question\n"
         f"connection = Connection(settings(os.environ), is_plain={over == 'plain'})\n"
         "begun = time.monotonic()\n"
-        "found = Prover(connection, deadline_s=0.3).prove(Question(os.environ['MODEL']))\n"
+        "found = Prover(connection, Asker(deadline_s=0.3)).prove(Question(os.environ['MODEL']))\n"
         "print(found.code, time.monotonic() - begun < 2)\n"
         "connection.close()"
     )

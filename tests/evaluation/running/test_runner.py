@@ -118,7 +118,7 @@ def test_J15_E19_stopped_at_each_of_10_points_and_run_again(
         ):
             online.evaluate(
                 stopped,
-                known,
+                dict.fromkeys(stopped.arms, known),
                 log,
                 spending(stopped),
                 concurrency=4,
@@ -167,7 +167,7 @@ def test_J15_one_signal_waits_for_what_is_under_way(
     ):
         online.evaluate(
             run,
-            known,
+            dict.fromkeys(run.arms, known),
             log,
             spending(run),
             concurrency=4,
@@ -203,7 +203,7 @@ def test_J15_what_does_not_come_in_time_is_left(
     ):
         online.evaluate(
             run,
-            known,
+            dict.fromkeys(run.arms, known),
             log,
             spending(run),
             concurrency=4,
@@ -224,7 +224,7 @@ def test_J15_a_signal_ends_the_wait_for_the_lost(api: Sandbox, tmp_path: Path) -
     ):
         online.evaluate(
             run,
-            known,
+            dict.fromkeys(run.arms, known),
             log,
             spending(run),
             on_note=lambda _: signal.raise_signal(signal.SIGINT),
@@ -353,7 +353,9 @@ def test_E19_any_signal_ends_waits_at_once_and_only_the_first_counts(
         signals.raised(),
         pytest.raises(signals.Stopped) as caught,
     ):
-        online.evaluate(run, known, log, spending(run), concurrency=4, on_progress=told)
+        online.evaluate(
+            run, dict.fromkeys(run.arms, known), log, spending(run), concurrency=4, on_progress=told
+        )
 
     assert caught.value.number == number
     assert len(list(run_log.read_records(log.path, tmp_path))) == run.kept == 5
@@ -368,7 +370,7 @@ def test_an_ignored_signal_stays_ignored(api: Sandbox, tmp_path: Path) -> None:
         with run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log:
             online.evaluate(
                 run,
-                known,
+                dict.fromkeys(run.arms, known),
                 log,
                 spending(run),
                 on_progress=lambda _: signal.raise_signal(signal.SIGHUP),

@@ -154,7 +154,7 @@ BAD: dict[str, tuple[str, str, int]] = {
     "no-model": ("deployments", "version = 1\n[a.b]\nreleases = []\n", 2),
     "model-number": ("deployments", target(model="model = 1"), 3),
     "model-job": ("deployments", target(model='model = "ftjob-abc"'), 3),
-    "provider": ("deployments", target('provider = "azure"'), 4),
+    "provider": ("deployments", target('provider = "Az ure"'), 4),
     "capital-name": ("deployments", 'version = 1\n\n[Triage.production]\nmodel = "m"\n', 3),
     "release-key": ("deployments", target(f"releases = [\n{TWO.replace('by', 'bye', 1)}]"), 5),
     "n-zero": ("deployments", target(f"releases = [\n{TWO.replace('n = 1', 'n = 0', 1)}]"), 5),

@@ -1,0 +1,53 @@
+"""What may be asked by a batch: it takes up to a day, and is one host's."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from fftdeploy.api.asked_hosts import AskedHosts
+from fftdeploy.api.proof import Question
+from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.evaluation.arms import Arm
+from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.times import short_duration
+
+
+def require_batch(
+    hosts: AskedHosts,
+    rules: GateRules,
+    arms: Mapping[Arm, Question],
+    on_note: Callable[[str], None],
+) -> None:
+    """Refuse a batch that may outlast one of the models, or be too old when it is over.
+
+    Raises:
+        UsageError: The arms are of several hosts.
+        PolicyError: It may outlast a model, or the age that `rules` allow.
+        FftdeployError: A model is not ready.
+    """
+    window = timedelta(hours=24)
+    if len(providers := {arm.bundle.provider for arm in arms}) > 1:
+        raise UsageError(
+            f"a batch is of one host, and these are of {' and '.join(sorted(providers))}",
+            hint="leave out --batch: all of them are asked at once",
+            code="batch-hosts",
+        )
+    proved = hosts.prove_all(arms.values())
+    for arm, question in arms.items():
+        if not (found := proved[question]).is_ready:
+            raise found.error()
+        if found.shutdown and found.shutdown.date <= (hosts.now() + window).date():
+            raise PolicyError(
+                f"{arm.name} ({arm.bundle.model}) shuts down on {found.shutdown.date} "
+                f"({found.shutdown.source}), and a batch may take until then",
+                hint="leave out --batch: the same evaluation is made at once",
+                code="batch-window",
+            )
+    if rules.max_age < 2 * window:
+        raise PolicyError(
+            f"evidence may be {short_duration(rules.max_age)} old at most, and a batch "
+            "may take 24 h",
+            hint="leave out --batch, or allow max_age = '2d' or more in the gate",
+            code="batch-window",
+        )
+    if (p95 := rules.budgets.p95_latency_ms) is not None:
+        on_note(f"warning: a batch measures no latency: the budget of {p95:g} ms can't be held")
