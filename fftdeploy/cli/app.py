@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 import fftdeploy
 from fftdeploy import errors
@@ -24,50 +25,67 @@ from fftdeploy.output.streams import ClosedPipeError, Format, Output
 FORMATS = ("text", "json", "markdown", "github")
 PIPE_CLOSED = 141
 
-_COMMANDS = {
-    "promote": "changing",
-    "rollback": "changing",
-    "adopt": "changing",
-    "hold": "changing",
-    "unhold": "changing",
-    "status": "status",
-    "check": "check",
-    "history": "history",
-    "diff": "diff",
-    "models": "models",
-    "resolve": "resolve",
-    "scan": "scan",
-    "eval": "evaluate",
-    "size": "size",
-    "verify": "verify",
-    "report": "report",
-    "review": "review",
-    "init": "starting",
-    "schema": "starting",
-    "sandbox": "starting",
-    "demo": "starting",
+GROUPS = {
+    "Look": {
+        "status": "status",
+        "history": "history",
+        "diff": "diff",
+        "models": "models",
+    },
+    "Change": dict.fromkeys(("promote", "rollback", "adopt", "hold", "unhold"), "changing"),
+    "Judge": {
+        "check": "check",
+        "scan": "scan",
+        "eval": "evaluate",
+        "size": "size",
+        "verify": "verify",
+        "report": "report",
+        "review": "review",
+    },
+    "Start": dict.fromkeys(("init", "demo", "schema"), "starting"),
+    "Serve": {
+        "resolve": "resolve",
+        "sandbox": "starting",
+    },
 }
-"""The module of each command, in the order of the help."""
+"""The commands by what they are for, in the order of the help, each with its module."""
+_COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
+
+
+class _GroupedHelp(TyperGroup):
+    """Lists the commands by what they are for."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands before the few options that are left for none of them."""
+        widest = max(map(len, _COMMANDS))
+        room = formatter.width - widest - 6
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                shown = ((name, self.commands[name].get_short_help_str(room)) for name in names)
+                formatter.write_dl([(name.ljust(widest), text) for name, text in shown])
+        super().format_options(ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write nothing more."""
+
 
 app = typer.Typer(
     name="fftdeploy",
+    cls=_GroupedHelp,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help=f"""Promote and roll back fine-tuned models, with proof that each one answers.
+    help="""Promote and roll back fine-tuned models, with proof that each one answers.
 
     \b
     Examples:
-      fftdeploy demo                                   the whole story, without a key
-      fftdeploy status                                 what is live everywhere
+      fftdeploy demo               the whole story, without a key
+      fftdeploy status             what is live everywhere
       fftdeploy promote triage/staging --job ftjob-abc123
-      fftdeploy promote triage/production --why "PR #212"
       fftdeploy rollback triage/production --why "refund tickets misrouted"
 
-    \b
-    Exit codes:
-      {f"{chr(10)}      ".join(f"{outcome.exit_code:>2} {outcome.name:<13} {outcome.meaning}" for outcome in errors.OUTCOMES)}
-    """,  # noqa: E501 - one line of the table a comprehension
+    Exit codes: 0 is done; docs/reference/exit-codes.md says what each other means.
+    """,
 )
 
 

@@ -64,7 +64,7 @@ def promote(
         int | None, typer.Option("--max-requests", min=1, help="With --eval: refuse to send more.")
     ] = None,
 ) -> Report:
-    """Make a model live in a target, once it is proved to answer and no worse.
+    """Make a model live in a target, once it answers and is no worse.
 
     \b
     Examples:
@@ -153,7 +153,7 @@ def adopt(
     ] = None,
     create: Create = False,
 ) -> Report:
-    """Record what is live: what was written by hand, or --model in a target that is new.
+    """Record what is live: a hand edit, or --model in a new target.
 
     \b
     Examples:
@@ -179,7 +179,10 @@ def hold(
         str | None, typer.Option("--provider", help="At which host; default: where it is here.")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", help="When the hold ends, e.g. 2026-12-24T12:00Z.")
+        str | None,
+        typer.Option(
+            "--until", help="When the hold ends: 2026-12-24T12:00Z, or a day, at its start."
+        ),
     ] = None,
 ) -> Report:
     """Block a model: promote refuses it, rollback passes it over.

@@ -49,7 +49,7 @@ def diff(
     ] = False,
     wide: Wide = False,
 ) -> Report:
-    """Compare environments, targets or git refs by what is live; always offline.
+    """Compare what is live in environments, targets or git refs.
 
     \b
     Examples:

@@ -23,7 +23,7 @@ def size(
     repeats: Repeats = None,
     concurrency: Concurrency = 16,
 ) -> Report:
-    """Say how many examples the bar needs, and what a run will cost, before spending.
+    """Say how many examples the bar needs, and what a run will cost.
 
     \b
     Examples:

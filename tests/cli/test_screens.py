@@ -28,6 +28,7 @@ from scenes import (
 )
 from terminal import MOVING, Terminal, run, screen
 
+from fftdeploy.cli import app
 from fftdeploy.model_ids.retirement import AS_OF
 from fftdeploy.output.streams import Output
 from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox
@@ -387,6 +388,29 @@ def test_off_a_terminal_nothing_is_shortened(command: Command, words: str) -> No
     assert "\x1b" not in result.out + result.err
     assert not re.search("[…✓]", result.out)
     assert (V9 if words == "models" else RETIRED) in result.out
+
+
+def test_help_lists_each_command_once_by_what_it_is_for(
+    monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    lines = command("--help").out.splitlines()
+
+    named = [name for group in app.GROUPS.values() for name in group]
+    assert sorted(named) == sorted(set(named))
+    assert sorted(named) == sorted(str(info.name) for info in app.app.registered_commands)
+    listed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +[A-Z]", line)]
+    assert listed == named
+    assert [line[:-1] for line in lines if re.fullmatch("[A-Z][a-z]+:", line)] == [
+        *app.GROUPS,
+        "Options",
+    ]
+    assert not any(line.endswith("...") for line in lines[1:])
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("  Exit codes: ") for line in lines)
+    for name in named:
+        assert "  Examples:" in command(name, "--help").out.splitlines()
 
 
 def test_watch_shows_it_again_until_ctrl_c(repo: Path) -> None:
