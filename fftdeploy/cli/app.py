@@ -14,7 +14,8 @@ from typer.core import TyperGroup
 
 import fftdeploy
 from fftdeploy import errors
-from fftdeploy.cli import signals
+from fftdeploy.cli import completion, signals
+from fftdeploy.cli.completion import FORMATS
 from fftdeploy.cli.session import Session, open_session
 from fftdeploy.commands.context import secrets_of
 from fftdeploy.errors import DeclinedError, FftdeployError, Outcome
@@ -22,7 +23,6 @@ from fftdeploy.names import not_one_of, undecoded
 from fftdeploy.output.report import Report
 from fftdeploy.output.streams import ClosedPipeError, Format, Output
 
-FORMATS = ("text", "json", "markdown", "github")
 PIPE_CLOSED = 141
 
 GROUPS = {
@@ -183,7 +183,8 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
                 values["change"] = ChangeFlags(**flags)
             _invoke(name, function, common, values)
 
-        parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *added]
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        parameters = [completion.completed(name, parameter) for parameter in (*own, *added)]
         cast("Any", invoke).__signature__ = inspect.Signature(parameters)
         invoke.__annotations__ = {p.name: p.annotation for p in parameters}
         invoke.__doc__ = function.__doc__
@@ -297,7 +298,8 @@ def run(argv: Sequence[str]) -> int:
         try:
             _require_text(argv)
             _register(argv)
-            return int(app(args=list(argv), prog_name="fftdeploy", standalone_mode=False) or 0)
+            with completion.in_bash():
+                return int(app(args=list(argv), prog_name="fftdeploy", standalone_mode=False) or 0)
         except typer.TyperException as error:
             return _usage(argv, error)
         except typer.Abort:

@@ -5,13 +5,12 @@ from typing import Annotated
 import typer
 
 from fftdeploy.cli.app import ChangeFlags, command
-from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.commands.context import parse_time
 from fftdeploy.errors import DeclinedError, FftdeployError
 from fftdeploy.output.report import Report
 
-Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)]
+Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")]
 Wait = Annotated[str, typer.Option("--wait", help="How long to wait for a job or a loading model.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile to deploy it with.")]
 

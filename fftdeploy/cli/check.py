@@ -7,16 +7,13 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Wide
-from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.output.report import Report
 
 Targets = Annotated[
     list[str] | None,
-    typer.Argument(
-        help="Targets, tasks, or globs such as '*/production'.", autocompletion=complete_target
-    ),
+    typer.Argument(help="Targets, tasks, or globs such as '*/production'."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Do not ask the API.")]
 

@@ -9,7 +9,6 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names, Wide
-from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Details, Patch, Report, Table, Tone, line
@@ -35,14 +34,11 @@ def diff(
         str | None,
         typer.Argument(
             help="Environment, target, task or git ref; default: HEAD.",
-            autocompletion=complete_target,
         ),
     ] = None,
     b: Annotated[
         str | None,
-        typer.Argument(
-            help="The other one; default: the working tree.", autocompletion=complete_target
-        ),
+        typer.Argument(help="The other one; default: the working tree."),
     ] = None,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 12 where they differ.")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import OK
 from fftdeploy.output.report import Block, Cell, Report, line
@@ -16,7 +15,7 @@ from fftdeploy.workspace import shown_path
 if TYPE_CHECKING:
     from fftdeploy.commands.evaluate import Evaluated, Evaluations
 
-Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)]
+Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")]
 Candidates = Annotated[
     list[str] | None,
     typer.Argument(

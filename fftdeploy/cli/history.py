@@ -8,7 +8,6 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names, Wide, no_targets
-from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import parse_time
 from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
@@ -25,9 +24,7 @@ _ALL_COLUMNS = ("release", "live since", "model", "via", "by", "why", "notes")
 @command("history")
 def history(
     session: Session,
-    target: Annotated[
-        str | None, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)
-    ] = None,
+    target: Annotated[str | None, typer.Argument(help="TASK/ENVIRONMENT.")] = None,
     at: Annotated[
         str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or the end of a day.")
     ] = None,

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session
 from fftdeploy.output.report import Raw, Report
 
@@ -13,9 +12,7 @@ from fftdeploy.output.report import Raw, Report
 @command("resolve")
 def resolve(
     session: Session,
-    target: Annotated[
-        str, typer.Argument(help="TASK/ENVIRONMENT.", autocompletion=complete_target)
-    ],
+    target: Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")],
 ) -> Report:
     """Print the model ID that serves a target, and nothing else.
 

@@ -9,7 +9,6 @@ import typer
 from fftdeploy.cli import signals
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Wide, no_targets
-from fftdeploy.cli.completion import complete_target
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import FftdeployError, Outcome, UsageError
 from fftdeploy.output.report import Block, Cell, Report, line
@@ -24,9 +23,7 @@ def status(
     session: Session,
     targets: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Targets, tasks, or globs such as '*/production'.", autocompletion=complete_target
-        ),
+        typer.Argument(help="Targets, tasks, or globs such as '*/production'."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False,
     fail_on: Annotated[

@@ -24,7 +24,8 @@ from fftdeploy.workspace import Questions, select
 
 _AT_ONCE = 10
 """Most releases that are asked about for one target's sake alone."""
-_CONDITIONS = ("runway", "dead", "hand-edit", "no-rollback")
+CONDITIONS = ("runway:30d", "dead", "hand-edit", "no-rollback")
+"""What `--fail-on` takes; the days of `runway` are free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,9 +292,8 @@ def parse_conditions(text: str) -> dict[str, int]:
         name, _, value = part.partition(":")
         if name == "drift":
             raise UsageError("--fail-on drift is not in this version of fftdeploy", code="later")
-        if name not in _CONDITIONS or (value and name != "runway"):
-            known = ["runway:30d", *_CONDITIONS[1:]]
-            raise UsageError(**not_one_of("--fail-on", part, known))
+        if part not in CONDITIONS and name != "runway":
+            raise UsageError(**not_one_of("--fail-on", part, CONDITIONS))
         span = duration(value) if name == "runway" else None
         if name == "runway" and span is None:
             raise UsageError("--fail-on runway needs days", hint="write runway:30d")

@@ -152,24 +152,6 @@ def test_F17_help_needs_nothing(repo: Path, command: Command, broken: bool) -> N
     assert command("--version").out == "0.1.0\n"
 
 
-def test_F17_completion(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fftdeploy.cli.completion import complete_target
-
-    file = repo / "deployments.toml"
-    assert complete_target("") == []
-    file.write_text("\ufeff" + production(V8))
-    assert complete_target("tri") == ["triage/production"]
-    assert complete_target("x") == []
-    file.write_text(production(V8) + '["$(touch owned)"."`id`"]\nmodel = "m"\n["\\u001b[2J".x]\n')
-    assert complete_target("") == ["triage/production"]
-    for text in ("version = ", "", "x = [" + "[" * 5000):
-        file.write_text(text)
-        assert complete_target("") == []
-    file.unlink()
-    os.mkfifo(file)
-    assert complete_target("") == []
-
-
 def test_a_mistake_in_the_environment_is_no_bug(
     repo: Path, api: FaultServer, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
