@@ -1,10 +1,10 @@
 """One side of the evaluation bench: `evaluate.py SIDE URL EXAMPLES CONCURRENCY`.
 
-`ours` is a whole run: examples checked, asked, graded and logged.  The others only ask, as a
-script would: `create` and `post` are loops over the asynchronous client, with and without the
-SDK's types, `retrying` is the first with the SDK's own retries, `threads` is a pool over the
-synchronous one.  Prints seconds of wall and CPU without imports, the most memory in MB, and for
-`ours` the latencies that it tells, ms.
+`ours` is a whole run: examples checked, asked, graded and logged; `batch` is the same by batches.
+The others only ask, as a script would: `create` and `post` are loops over the asynchronous client,
+with and without the SDK's types, `retrying` is the first with the SDK's own retries, `threads` is a
+pool over the synchronous one.  Prints seconds of wall and CPU without imports, the most memory in
+MB, and for `ours` the latencies that it tells, ms.
 """
 
 import asyncio
@@ -24,13 +24,17 @@ import httpx2
 import openai
 from measure import most_mb
 
-from fftdeploy.api.settings import settings
+from fftdeploy.api.settings import Settings, settings
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.gate.arm_summary import summarize
 from fftdeploy.evaluation.graders.graders import build
+from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import online, run_log
+from fftdeploy.evaluation.running.batches import batched
+from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.grader_rules import GraderRules
@@ -58,6 +62,29 @@ def bodies(path: Path) -> Iterator[dict[str, Any]]:
 
 def ours(url: str, path: Path, concurrency: int) -> dict[str, float]:
     """Evaluate, as `fftdeploy eval` does, but for proofs and the gate."""
+
+    def at_once(run: Run, known: Settings, log: RunLog, spending: Spending) -> Results:
+        return online.evaluate(run, {"live": known}, log, spending, concurrency=concurrency)
+
+    told = summarize(_evaluated(url, path, at_once), "live", None)
+    return {"p50": told.p50_latency_ms or 0, "p95": told.p95_latency_ms or 0}
+
+
+def batch(url: str, path: Path, _: int) -> None:
+    """Evaluate by batches, as `fftdeploy eval --batch` does, but for proofs and the gate."""
+    options = BatchOptions(wait_s=None, since=None, again="")
+
+    def by_batches(run: Run, known: Settings, log: RunLog, spending: Spending) -> Results:
+        return batched.evaluate(
+            run, known, log, spending, options, now=_now, monotonic=time.monotonic
+        )
+
+    _evaluated(url, path, by_batches)
+
+
+def _evaluated(
+    url: str, path: Path, evaluate: Callable[[Run, Settings, RunLog, Spending], Results]
+) -> Results:
     grader = GraderRules(
         "json_fields", "json_fields", {"fields": {name: {"kind": "exact"} for name in FIELDS}}
     )
@@ -72,10 +99,9 @@ def ours(url: str, path: Path, concurrency: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         root = Path(folder)
         with run_log.open_log(root, run, now=_now, token="000000") as log:  # noqa: S106  no secret
-            results = online.evaluate(run, {"live": known}, log, spending, concurrency=concurrency)
+            results = evaluate(run, known, log, spending)
     assert results.arms["live"].count("api-error") == 0
-    told = summarize(results, "live", None)
-    return {"p50": told.p50_latency_ms or 0, "p95": told.p95_latency_ms or 0}
+    return results
 
 
 def _now() -> datetime:
@@ -127,6 +153,7 @@ def threads(url: str, path: Path, concurrency: int) -> None:
 
 SIDES: dict[str, Callable[[str, Path, int], dict[str, float] | None]] = {
     "ours": ours,
+    "batch": batch,
     "create": lambda *asked: loop(*asked, typed=True),
     "post": lambda *asked: loop(*asked, typed=False),
     "retrying": lambda *asked: loop(*asked, typed=True, retries=100),

@@ -18,12 +18,18 @@ HERE = Path(__file__).parent
 
 
 @contextmanager
-def serving(delay_s: float, *options: str, took_ms: list[float] | None = None) -> Iterator[str]:
-    """Serve chat completions, each after `delay_s`, and yield the address.
+def serving(
+    delay_s: float = 0,
+    *options: str,
+    took_ms: list[float] | None = None,
+    server: str = "fast_server.py",
+) -> Iterator[str]:
+    """Serve chat completions, each after `delay_s`, or what another `server` does; yield where.
 
     In the end `took_ms` gets p50 and p95 of what the answers took there.
     """
-    command = [PYTHON, str(HERE / "fast_server.py"), str(delay_s), *options]
+    delay = [str(delay_s)] if server == "fast_server.py" else []
+    command = [PYTHON, str(HERE / server), *delay, *options]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -18,7 +18,7 @@ from random import Random
 from fftdeploy.api.client.stopwatch import silence_s
 
 ANSWER = '{"urgency": "high", "category": "refund", "next_step": "check refund eligibility"}'
-_COMPLETION = {
+COMPLETION = {
     "id": "chatcmpl-000000000000000000000001",
     "object": "chat.completion",
     "created": 1763710000,
@@ -41,7 +41,7 @@ _COMPLETION = {
     "service_tier": "default",
     "system_fingerprint": "fp_bench",
 }
-_BODY = json.dumps(_COMPLETION).encode()
+_BODY = json.dumps(COMPLETION).encode()
 _REPLY = (
     b"HTTP/1.1 200 OK\r\ndate: Sat, 21 Nov 2026 08:30:00 GMT\r\ncontent-type: application/json\r\n"
     b"x-request-id: req_bench\r\nx-ratelimit-remaining-requests: 9999\r\n"

@@ -37,6 +37,7 @@ BENCHES = {
     "linear": ("linear.bench", 3),
     "evaluation": ("evaluation.bench", 5),
     "limits": ("limits.bench", 1),
+    "batches": ("batches.bench", 1),
     "evidence": ("evidence.bench", 5),
     "gate": ("gate.bench", 5),
     "report": ("report.bench", 5),
