@@ -76,7 +76,7 @@ def batch(url: str, path: Path, _: int) -> None:
 
     def by_batches(run: Run, known: Settings, log: RunLog, spending: Spending) -> Results:
         return batched.evaluate(
-            run, known, log, spending, options, now=_now, monotonic=time.monotonic
+            run, {"live": known}, log, spending, options, now=_now, monotonic=time.monotonic
         )
 
     _evaluated(url, path, by_batches)

@@ -337,7 +337,7 @@ class Evaluation:
         since = None if self.options.fresh else self.context.clock.now() - self.reuse
         return batched.evaluate(
             run,
-            next(iter(self._settings(run).values())),
+            self._settings(run),
             log,
             spending,
             BatchOptions(wait_s=self.options.wait_s, since=since, again=self.options.again),

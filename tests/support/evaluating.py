@@ -14,7 +14,7 @@ from typing import Any
 from checkout import ROOT
 
 from fftdeploy.api.client.plain import PlainClient
-from fftdeploy.api.settings import settings
+from fftdeploy.api.settings import Settings, settings
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.graders.graders import build
@@ -185,6 +185,7 @@ def evaluate_batched(
     on_waiting: Callable[[Waiting], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     limits: Mapping[str, Any] | None = None,
+    hosts: Mapping[str, Settings] | None = None,
     now: Callable[[], datetime] = utc_now,
     **log_options: Any,
 ) -> Results:
@@ -197,7 +198,7 @@ def evaluate_batched(
     ) as log:
         return batched.evaluate(
             run,
-            known,
+            {**dict.fromkeys(run.arms, known), **(hosts or {})},
             log,
             Spending(
                 {name: arm.bundle.model for name, arm in run.arms.items()},

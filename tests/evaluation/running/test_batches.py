@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from evaluating import arm, evaluate, evaluate_batched, make_run, utc_now, verdi
 from gated import POLICY, TARGET, asked, evidence, paid, scene
 from scenes import V8, V10
 
+from fftdeploy.api.settings import settings
 from fftdeploy.errors import FftdeployError, PolicyError, UnverifiedError
 from fftdeploy.evaluation.results import BATCHED, MISSING
 from fftdeploy.evaluation.running.batches import parcel
@@ -204,6 +206,20 @@ def test_half_a_file_is_kept_and_the_rest_fetched_later(
     assert verdicts(evaluate_batched(run_of(api), tmp_path, api.url)) == direct
     assert (asked(api), made(api)) == (PLAN, 2)
     assert log.read_text().count('"text"') == PLAN
+
+
+def test_each_host_has_its_own_batches_and_its_own_key(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
+    with Sandbox(key="sk-elsewhere") as other:
+        there = settings({"OPENAI_API_KEY": other.key, "OPENAI_BASE_URL": other.url})
+        arms = [arm("v8"), replace(arm("v10"), address=other.url)]
+        run = make_run(api.url, arms)
+        found = evaluate_batched(run, tmp_path, api.url, hosts={"v10": there})
+
+        assert verdicts(found) == direct
+        assert {made(api), made(other)} == {1}
+        assert all(each.is_authorised for each in (*api.requests, *other.requests))
 
 
 def test_more_than_a_batch_holds_becomes_several(

@@ -70,12 +70,11 @@ class BatchExecution:
     def __init__(
         self,
         run: Run,
-        queue: HostQueue,
+        queues: Mapping[str, HostQueue],
         log: RunLog,
         spending: Spending,
         options: BatchOptions,
         *,
-        scrub: Callable[[str], str],
         on_progress: Callable[[Progress], None],
         on_waiting: Callable[[Waiting], None],
         on_note: Callable[[str], None],
@@ -85,11 +84,11 @@ class BatchExecution:
     ) -> None:
         self._run = run
         self._answers = RunAnswers(run, log, spending, on_progress=on_progress, now=now)
-        self._queue = queue
+        self._queues = queues
+        """By arm; arms of one host have the same."""
         self._log = log
         self._spending = spending
         self._options = options
-        self._scrub = scrub
         self._on_waiting = on_waiting
         self._on_note = on_note
         self._now = now
@@ -144,17 +143,19 @@ class BatchExecution:
         oldest = [note.at for note in unsure]
         oldest += [self._options.since] if self._options.since else []
         since = min(oldest, default=self._now())
-        made = await self._queue.made(since)
-        for note in unsure:
-            await self._settle_unsure(note, made)
-        if self._options.since:
-            for batch in made:
-                self._adopt(batch, self._options.since)
+        for queue in dict.fromkeys(self._queues.values()):
+            made = await queue.made(since)
+            for note in unsure:
+                if self._queues[note.arm] is queue:
+                    await self._settle_unsure(note, made)
+            if self._options.since:
+                for batch in made:
+                    self._adopt(batch, queue, self._options.since)
 
     async def _settle_unsure(self, note: BatchNote, made: Iterable[Batch]) -> None:
         """Find the batch of a process that ended while it was made, or make it now."""
         found = next((batch for batch in made if batch.metadata[NAME] == note.batch), None)
-        found = found or await self._queue.find(note.batch, note.at)
+        found = found or await self._queues[note.arm].find(note.batch, note.at)
         if found:
             self._on_note(f"found batch {found.id} again, by its metadata")
             self._note(replace(note, id=found.id))
@@ -166,7 +167,7 @@ class BatchExecution:
                 raise
             self._note(replace(note, status="lost"))  # the file is gone: all is asked anew
 
-    def _adopt(self, batch: Batch, since: datetime) -> None:
+    def _adopt(self, batch: Batch, queue: HostQueue, since: datetime) -> None:
         """Take part in a batch that asks the same for another log of this run."""
         said = batch.metadata
         if said.get(_RUN) != self._log.run or said[NAME] in self._notes:
@@ -175,7 +176,7 @@ class BatchExecution:
         requests = said.get(_REQUESTS, "")
         is_sound = all(number.isdecimal() and number.isascii() for number in (first, end, requests))
         arm = said.get(_ARM, "")
-        if not is_sound or arm not in self._run.arms or batch.created_at < since:
+        if not is_sound or self._queues.get(arm) is not queue or batch.created_at < since:
             return
         made_at = batch.created_at
         note = BatchNote(
@@ -211,7 +212,7 @@ class BatchExecution:
 
     async def _send(self, parcel: Parcel) -> None:
         name = f"{self._log.path.stem}-{len(self._notes) + 1}"
-        file = await self._queue.upload(parcel.file, f"{name}.jsonl")
+        file = await self._queues[parcel.arm].upload(parcel.file, f"{name}.jsonl")
         note = BatchNote(
             name, self._now(), parcel.arm, parcel.first, parcel.end, parcel.requests, file
         )
@@ -227,7 +228,7 @@ class BatchExecution:
             _REQUESTS: str(note.requests),
         }
         endpoint = endpoint_of(self._run.arms[note.arm])
-        batch = await self._queue.create(note.file, endpoint, said, note.at)
+        batch = await self._queues[note.arm].create(note.file, endpoint, said, note.at)
         self._note(replace(note, id=batch.id))
         self._on_note(f"batch {batch.id}: {plural(note.requests, 'request')} of {note.arm}")
 
@@ -240,7 +241,10 @@ class BatchExecution:
         pause_s, count, outages = _FIRST_PAUSE_S, len(self._open), 0
         while True:
             try:
-                seen = {note.batch: await self._queue.retrieve(note.id) for note in self._open}
+                seen = {
+                    note.batch: await self._queues[note.arm].retrieve(note.id)
+                    for note in self._open
+                }
             except UnverifiedError as error:
                 outages += 1
                 if outages >= OUTAGE or self._left_s <= 0:
@@ -279,7 +283,7 @@ class BatchExecution:
             f"{plural(len(self._open), 'batch')} under way at the host, {answered:,} of "
             f"{plural(requests, 'answer')} there: {named}",
             hint=f"come back with: {self._options.again}",
-            where=self._queue.address,
+            where=" ".join(dict.fromkeys(self._queues[note.arm].address for note in self._open)),
             code="batch-under-way",
         )
 
@@ -304,20 +308,20 @@ class BatchExecution:
             raise UnverifiedError(
                 f"batch {batch.id} was cancelled; {self._answers.kept}",
                 hint=f"what is missing is asked for by: {self._options.again}",
-                where=self._queue.address,
+                where=self._queues[note.arm].address,
                 code="batch-cancelled",
             )
 
     async def _take_file(self, file: str, note: BatchNote, given_at: datetime) -> int:
         """Take the answers in a file, each once; return how many there were."""
-        came = 0
+        came, queue = 0, self._queues[note.arm]
         with closing(journal.scratch(self._log.path.parent)) as sink:
-            broken = await self._queue.download(file, sink)
+            broken = await queue.download(file, sink)
             sink.seek(0)
             count = 0
             while line := sink.readline(LINE_BYTES):
                 count += 1
-                found = read_line(line, self._scrub, self._queue.kind)
+                found = read_line(line, queue.scrub, queue.kind)
                 ask = ask_for(found[0], note, self._run) if found else None
                 if found and ask and not self._run.has(ask.arm, ask.index, ask.repeat):
                     came += await self._accept(ask, found[1], given_at)
@@ -352,6 +356,7 @@ class BatchExecution:
             NotReadyError: It never will.
             UnverifiedError: It may, later.
         """
+        queue = self._queues[note.arm]
         first = batch.errors[0] if batch.errors else None
         said = f"{first.code}: {first.message}" if first else "it does not say why"
         if first:
@@ -360,7 +365,7 @@ class BatchExecution:
                 code=first.code,
                 message=first.message,
                 has_error=True,
-                kind=self._queue.kind,
+                kind=queue.kind,
             )
             if not answer.is_billing:
                 status = 404 if first.code == "model_not_found" else 400
@@ -377,12 +382,12 @@ class BatchExecution:
             raise UnverifiedError(
                 f"the host takes no batch now: {said}",
                 hint=f"try again later: {self._options.again}",
-                where=self._queue.address,
+                where=queue.address,
                 code="queue-full",
             )
         raise NotReadyError(
             f"{note.arm}: the host refused batch {batch.id}: {said}",
             hint="leave out --batch: the same evaluation is made at once",
-            where=self._queue.address,
+            where=queue.address,
             code="batch-refused",
         )

@@ -1,11 +1,11 @@
-"""What may be asked by a batch: it takes up to a day, and is one host's."""
+"""What may be asked by a batch: it takes up to a day."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.proof import Question
-from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.errors import PolicyError
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.times import short_duration
@@ -20,17 +20,10 @@ def require_batch(
     """Refuse a batch that may outlast one of the models, or be too old when it is over.
 
     Raises:
-        UsageError: The arms are of several hosts.
         PolicyError: It may outlast a model, or the age that `rules` allow.
         FftdeployError: A model is not ready.
     """
     window = timedelta(hours=24)
-    if len(providers := {arm.bundle.provider for arm in arms}) > 1:
-        raise UsageError(
-            f"a batch is of one host, and these are of {' and '.join(sorted(providers))}",
-            hint="leave out --batch: all of them are asked at once",
-            code="batch-hosts",
-        )
     proved = hosts.prove_all(arms.values())
     for arm, question in arms.items():
         if not (found := proved[question]).is_ready:

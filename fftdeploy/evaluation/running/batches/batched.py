@@ -2,11 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from fftdeploy.api.client.batches import BatchConnection
-from fftdeploy.api.client.response_parts import scrubber
 from fftdeploy.api.settings import Settings
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import stopping
@@ -25,7 +24,7 @@ from fftdeploy.evaluation.running.stopping import Stop
 
 def evaluate(
     run: Run,
-    settings: Settings,
+    hosts: Mapping[str, Settings],
     log: RunLog,
     spending: Spending,
     options: BatchOptions,
@@ -39,6 +38,8 @@ def evaluate(
 ) -> Results:
     """Have batches answer what is still to be asked, from the main thread; return all results.
 
+    `hosts` are by arm; a batch is of one arm.
+
     Raises:
         AuthError: The key was refused, or the account is out of credit.
         ConflictError: The examples changed while it ran.
@@ -51,20 +52,21 @@ def evaluate(
     """
 
     async def main(stop: Stop) -> None:
-        connection = BatchConnection(settings)
-        queue = HostQueue(
-            connection,
-            settings.base_url,
-            sleep=sleep,
-            jitter=lambda seconds: seconds * (0.5 + random.random() / 2),  # noqa: S311  no secret
-        )
+        queues = {
+            id(settings): HostQueue(
+                BatchConnection(settings),
+                settings,
+                sleep=sleep,
+                jitter=lambda seconds: seconds * (0.5 + random.random() / 2),  # noqa: S311  no secret
+            )
+            for settings in {id(each): each for each in hosts.values()}.values()
+        }
         execution = BatchExecution(
             run,
-            queue,
+            {arm: queues[id(settings)] for arm, settings in hosts.items()},
             log,
             spending,
             options,
-            scrub=scrubber(settings.key.reveal()),
             on_progress=on_progress,
             on_waiting=on_waiting,
             on_note=on_note,
@@ -77,7 +79,8 @@ def evaluate(
         try:
             await task
         finally:
-            connection.close()
+            for queue in queues.values():
+                queue.close()
 
     stopping.run(main)
     return run.results

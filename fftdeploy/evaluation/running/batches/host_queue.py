@@ -9,7 +9,9 @@ from typing import Any, BinaryIO, Protocol
 from fftdeploy.api import verdicts
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.batches import Batch, file_id, read_batch
+from fftdeploy.api.client.response_parts import scrubber
 from fftdeploy.api.hosts import COMPATIBLE, Kind
+from fftdeploy.api.settings import Settings
 from fftdeploy.api.threads import begin
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
 from fftdeploy.evaluation.running.attempts import Retries
@@ -48,9 +50,12 @@ class Batches(Protocol):
     def download(self, file_id: str, sink: BinaryIO) -> Answer:
         """Write a file to `sink`."""
 
+    def close(self) -> None:
+        """Let go of it."""
+
 
 class HostQueue:
-    """The queue of the host at `address`.  Every method asks again where that may help.
+    """The queue of the host that `settings` name.  Every method asks again where that may help.
 
     Raises:
         AuthError: The key was refused, or the account is out of credit.
@@ -61,17 +66,23 @@ class HostQueue:
     def __init__(
         self,
         connection: Batches,
-        address: str,
+        settings: Settings,
         *,
         sleep: Callable[[float], Awaitable[object]],
         jitter: Callable[[float], float],
     ) -> None:
-        self.address = address
+        self.address = settings.base_url
+        self.scrub = scrubber(settings.key.reveal())
+        """Strikes the key out of what the host says."""
         self.kind: Kind = COMPATIBLE
         """The kind of the host, as its last answer has it."""
         self._connection = connection
         self._sleep = sleep
         self._jitter = jitter
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
 
     async def made(self, since: datetime) -> list[Batch]:
         """Return the batches of ours that were made since then, newest first."""
