@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from fftdeploy import names
-from fftdeploy.errors import UsageError
+from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.formats import document
 from fftdeploy.formats.document import Document
 from fftdeploy.formats.keys import keys_of, read_keys
@@ -91,6 +91,17 @@ def parse(raw: bytes, source: str = "deployments.toml") -> Deployments:
         ConfigError: Anything that is not understood, with line and column.
     """
     doc = document.parse(raw, source)
+    try:
+        return _read(doc)
+    except ConfigError as error:
+        if error.code == ConfigError.outcome.name:  # those with a code are about something else
+            from fftdeploy.releases import guessed_shapes  # only a failing command pays for it
+
+            guessed_shapes.refuse(doc)
+        raise
+
+
+def _read(doc: Document) -> Deployments:
     doc.version()
     targets: dict[tuple[str, str], Target] = {}
     for task, environments in doc.data.items():

@@ -149,6 +149,10 @@ def resolve(
         elif override:  # it is there for the day when the file is no help
             return Resolution(environ[override], target=target, source=override)
         else:
+            if path:
+                from fftdeploy.releases import guessed_shapes  # only failures pay
+
+                guessed_shapes.refuse(_document(path))
             raise
     else:
         _answered[_absolute(path), target] = answer

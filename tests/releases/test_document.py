@@ -181,7 +181,7 @@ def test_B11_B12_wrong_type_in_a_hold(key: str, wanted: str, kind: str) -> None:
         ("[triage]\nproduction = 3", ":3:1"),
         ("[[triage]]\nmodel = 'm'", ":2:1"),
         ("[[triage.production]]\nmodel = 'm'", ":2:1"),
-        ("[triage]\nmodel = 'm'", ":3:1"),
+        ("[triage]\nmodel = 'm'", ":2:1"),
     ],
 )
 def test_B11_tables_where_others_stand(text: str, where: str) -> None:
