@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from fftdeploy.commands import typed_models
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.gate import Gate
 from fftdeploy.errors import InconclusiveError, UsageError
+from fftdeploy.model_ids.short_names import fitting
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.releases.deployments import Target
@@ -37,10 +39,7 @@ def run(context: Context, options: AdoptOptions) -> Changed:
     if bundles.is_recorded(found, live):
         return change.unchanged(plan.plan_adoption(found, live, change.actor))
     rules = change.workspace.policy.rules(found.environment)
-    if rules.protected or not found.releases:
-        state = "protected" if rules.protected else "not recorded yet"
-        change.ask_why(f"{found} is {state}: why?")
-    plan.require_why(rules, found, change.actor, always=not found.releases)
+    _require_why(change, found)
     plan.plan_adoption(found, live, change.actor)  # a hold refuses before the API is asked
     change.preflight()
     readiness, question = None, None
@@ -99,11 +98,30 @@ def _live(change: Change, options: AdoptOptions) -> Target:
     if found is None:
         change.require_planned(create=options.create)
         task, _, environment = change.name.partition("/")
-        return Target(task, environment, model=options.model)
-    if found.model != options.model:
+        found = Target(task, environment, model="")
+        _require_why(change, found)  # before the API is asked what a name is short for
+        return replace(found, model=_named(change, options.model))
+    if not fitting(options.model, [found.model]):
         raise UsageError(
             f"{found} has {found.model} live, not {options.model}",
             hint=f"fftdeploy promote {found} --model {options.model}",
             code="live-differs",
         )
     return found
+
+
+def _named(change: Change, word: str) -> str:
+    """Return the model that a word means; without a key one that nothing knows is an ID."""
+    typed = typed_models.in_file(change.context, typed_models.MODEL_FLAG)
+    if change.context.has_key:
+        change.preflight()
+        return typed.asked(word, change.context.prover)
+    return typed.known(word) if fitting(word, typed.in_file) else word
+
+
+def _require_why(change: Change, found: Target) -> None:
+    rules = change.workspace.policy.rules(found.environment)
+    if rules.protected or not found.releases:
+        state = "protected" if rules.protected else "not recorded yet"
+        change.ask_why(f"{found} is {state}: why?")
+    plan.require_why(rules, found, change.actor, always=not found.releases)
