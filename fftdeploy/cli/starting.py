@@ -1,8 +1,9 @@
 """The commands that need no file yet: init, schema, sandbox, demo."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,35 +12,85 @@ from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import parse_time
 from fftdeploy.output.report import Block, Cell, Raw, Report, line
 
-_NEXT = "fftdeploy models, then fftdeploy promote triage/staging --job ftjob-... or --model ID"
+if TYPE_CHECKING:
+    from fftdeploy.commands.init import Initialized
+
+_MOST_FOUND = 10
 
 
 @command("init")
 def init(
     session: Session,
+    task: Annotated[str | None, typer.Option("--task", help="What the model does.")] = None,
+    env: Annotated[
+        str | None,
+        typer.Option("--env", help="Environments in the order of promotion.", metavar="A,B,C"),
+    ] = None,
+    live: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--live", help="What is live; default: where it ends.", metavar="[TARGET=]MODEL"
+        ),
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option("--examples", help="Agreed answers (JSONL), to infer the gate from."),
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="A task that the sandbox can pass, to try it.")
+    ] = False,
     ci: Annotated[
         str | None,
         typer.Option("--ci", help="Also write a workflow and a pre-commit hook: github or gitlab."),
     ] = None,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Rewrite a deployments file in another shape.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> Report:
     """Write the files a repository needs; what exists is kept.
 
     \b
     Examples:
       fftdeploy init
-      fftdeploy init --ci github
+      fftdeploy init --task invoices --env dev,production --examples answers.jsonl
+      fftdeploy init --live gpt-6-luna --ci github
+      fftdeploy init --example
     """
     from fftdeploy.commands import init as initializing
+    from fftdeploy.commands.setup_facts import InitOptions
 
-    result = initializing.run(session, initializing.InitOptions(ci=ci))
-    missing = {each.path: each.text for each in result.to_add}
-    body: list[Block] = []
+    options = InitOptions(
+        task=task,
+        env=env or (),
+        live=live or (),
+        examples=examples,
+        example=example,
+        ci=ci,
+        rewrite=rewrite,
+        ask=not yes,
+    )
+    result = initializing.run(session, options)
+    return Report(data=result, body=tuple(_initialized(result)), next=result.next)
+
+
+def _initialized(result: "Initialized") -> Iterator[Block]:
+    if result.rewrote:
+        yield line(Cell("  rewrote ", "good"), result.rewrote)
     for path in result.all:
-        body.append(_written(path, is_new=path in result.wrote))
-        if path in missing:
-            rows = "".join(f"    {row}\n" for row in missing[path].splitlines())
-            body += [line(Cell(f"  add to {path}:", "warn")), Raw(rows)]
-    return Report(data=result, body=tuple(body), next=_NEXT)
+        yield _written(path, is_new=path in result.wrote)
+    for each in result.to_add:
+        yield line(Cell(f"  add to {each.path}:", "warn"))
+        yield Raw("".join(f"    {row}\n" for row in each.text.splitlines()))
+    if "fftdeploy.toml" in result.wrote:
+        yield line(f"gate of {result.task}, inferred from {result.examples}:")
+        yield from (line(f"  {each}") for each in result.inferred)
+    for found in result.found[:_MOST_FOUND]:
+        yield line(Cell("  found  ", "warn"), f"{found.model}  {', '.join(found.places[:3])}")
+    if result.found:
+        target = f"{result.task}/{result.environments[-1]}"
+        model = result.found[0].model
+        yield line(f'is it live? fftdeploy adopt {target} --model {model} --why "TEXT"')
 
 
 def _written(path: str, *, is_new: bool) -> Block:

@@ -307,8 +307,10 @@ def require_offset(moment: datetime, flag: str) -> datetime:
     return moment
 
 
-def actor_name(context: Context, asked: str | None) -> str:
+def actor_name(context: Context, asked: str | None, folder: Path | None = None) -> str:
     """Return who makes a change: `--by`, the CI's actor, git's e-mail, or the OS user.
+
+    `folder` is where git is asked; None for that of the deployments file.
 
     Raises:
         UsageError: The first of them that there is is not one line of text.
@@ -321,7 +323,7 @@ def actor_name(context: Context, asked: str | None) -> str:
             return _actor(variable, name)
     from fftdeploy import git
 
-    email = git.user_email(context.workspace.folder, environ)
+    email = git.user_email(folder or context.workspace.folder, environ)
     return _actor("git's user.email", email) if email else _os_user()
 
 

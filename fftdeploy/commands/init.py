@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import fftdeploy
-from fftdeploy import files, names
-from fftdeploy.commands import schema_files
-from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
-from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy import files
+from fftdeploy.commands import schema_files, setup_facts, setup_texts
+from fftdeploy.commands.context import Context, actor_name
+from fftdeploy.commands.door import door
+from fftdeploy.commands.setup_facts import InitOptions, SetupFacts, WrittenModel
+from fftdeploy.errors import ConfigError, FftdeployError, UsageError
+from fftdeploy.evaluation.examples.examples import open_examples
+from fftdeploy.evaluation.graders.proposed import ProposedBar, propose
+from fftdeploy.formats import document
 from fftdeploy.output.results import UNPRINTED
+from fftdeploy.planning.plan import Actor
 from fftdeploy.policy import policy
+from fftdeploy.releases import deployments, guessed_shapes, rendering
+from fftdeploy.releases.deployments import Deployments
+from fftdeploy.workspace import shown_path
 
-CI = ("github", "gitlab")
 _PLAIN = re.compile(r"( --file [A-Za-z0-9._/][A-Za-z0-9._/-]*)?")
 
 
@@ -28,14 +35,6 @@ class _Wanted(NamedTuple):
     template: str
     """A file of `templates/`, or the name of a schema."""
     to_add: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InitOptions(Options):
-    """What may be said to `init`."""
-
-    ci: str | None = None
-    """`github` or `gitlab`: also write a workflow and a pre-commit hook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,43 +50,199 @@ class Initialized:
     """The files of a repository, each written or kept, with what is left to be done by hand."""
 
     folder: str
-    wrote: tuple[str, ...]
-    kept: tuple[str, ...]
-    to_add: tuple[ToAdd, ...]
-    all: tuple[str, ...] = field(metadata=UNPRINTED)
-    """Both, in their order."""
+    wrote: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    to_add: tuple[ToAdd, ...] = ()
+    rewrote: str | None = None
+    """The deployments file, where it said the same in another shape."""
+    task: str = ""
+    environments: tuple[str, ...] = ()
+    examples: str = ""
+    inferred: tuple[str, ...] = ()
+    """What the examples have in common, from which the gate was made."""
+    found: tuple[WrittenModel, ...] = ()
+    """Fine-tunes that are written down in the repository, where nothing is said to be live."""
+    all: tuple[str, ...] = field(default=(), metadata=UNPRINTED)
+    """Files written and kept, in their order."""
+    next: str = field(default="", metadata=UNPRINTED)
 
 
 def run(context: Context, options: InitOptions) -> Initialized:
     """Write the files a repository needs; what exists is kept and named.
 
     Raises:
-        UsageError: `ci` is not one this knows.
-        ConfigError: A file would be outside of the folder, or behind a link.
+        UsageError: Something that was said can't be meant.
+        ConfigError: A file would be outside of the folder, or behind a link; the examples are
+            not valid; or the deployments file has another shape and is not to be rewritten.
         DiskError: The disk refused; what was written before is complete and stays.
     """
-    if options.ci is not None and options.ci not in CI:
-        raise UsageError(**names.not_one_of("--ci", options.ci, CI))
-    deployments = schema_files.deployments_path(context)
-    folder, root = deployments.parent, files.root_of(deployments.parent)
-    option = _file_option(deployments, root)
-    if options.ci is not None and not _PLAIN.fullmatch(option):
-        raise UsageError(
-            f"--ci: {option.removeprefix(' --file ')!a} can't stand in a workflow unquoted",
-            hint="run fftdeploy init without --ci, and write the workflow by hand",
-        )
-    watched = "".join(f"|{re.escape(name)}" for name in _watched(deployments)).replace("'", "''")
-    result = Initialized(str(folder), (), (), (), ())
-    for wanted in _wanted(deployments, root, options.ci):
-        is_schema = wanted.path.suffix == ".json"
-        name = wanted.template
-        text = schema_files.content(name) if is_schema else _template(name, option)
-        text = text.replace("@WATCHED@", watched)
-        context.known = result = _write(result, wanted, text, folder=folder, root=root)
-    return result
+    setup_facts.require_options(options)
+    return _Init(context, options).run()
 
 
 init = door(run, InitOptions)
+
+
+class _Init:
+    """One run of `init`."""
+
+    def __init__(self, context: Context, options: InitOptions) -> None:
+        self.context, self.options = context, options
+        self.path = schema_files.deployments_path(context)
+        self.folder, self.root = self.path.parent, files.root_of(self.path.parent)
+        self.option = _file_option(self.path, self.root)
+        if options.ci is not None and not _PLAIN.fullmatch(self.option):
+            name = self.option.removeprefix(" --file ")
+            raise UsageError(
+                f"--ci: {name!a} can't stand in a workflow unquoted",
+                hint="run fftdeploy init without --ci, and write the workflow by hand",
+            )
+        self.result = Initialized(str(self.folder))
+
+    def run(self) -> Initialized:
+        known = self._known()
+        facts = setup_facts.decide(self.context, self.options, known)
+        actor = Actor(actor_name(self.context, None, self.folder), self.context.now())
+        path = self._examples(facts)
+        bar = self._proposed(path)
+        examples = path.relative_to(self.folder).as_posix()
+        policy_text = setup_texts.policy_text(self._template, facts, bar, examples)
+        task_text = setup_texts.task_text(self._template, facts, bar, examples)
+        self._write(
+            _Wanted(self.path, ""), setup_texts.deployments_text(self._template, facts, actor)
+        )
+        self._write(_Wanted(self.folder / policy.FILE_NAME, ""), policy_text)
+        self._add_missing(facts, known, task_text, examples)
+        for wanted in self._wanted():
+            is_schema = wanted.path.suffix == ".json"
+            name = wanted.template
+            text = schema_files.content(name) if is_schema else self._template(name)
+            self._write(wanted, text.replace("@WATCHED@", self._watched()))
+        return replace(
+            self.result,
+            task=facts.task,
+            environments=facts.environments,
+            examples=examples,
+            inferred=bar.seen,
+            found=facts.found if not facts.live else (),
+            next=_next(facts),
+        )
+
+    def _known(self) -> Deployments | None:
+        """Return the deployments file that is there; None for none, and for one that is not valid.
+
+        One in a shape that people guess first is rewritten if a person says so.
+        """
+        with suppress(OSError):
+            if not self.path.is_file():
+                return None
+        snapshot = files.read(self.path, root=self.root)
+        try:
+            return deployments.parse(snapshot.data, shown_path(self.path))
+        except ConfigError as error:
+            if error.code != "shape":
+                return None
+            found = document.parse(snapshot.data, "")
+            meant = guessed_shapes.guess(found, self.options.task or "")
+            if meant is None or not meant.text or not self._may_rewrite(meant.lines):
+                raise
+        files.replace(snapshot, meant.text.encode())
+        shown = _shown(self.path, self.folder, self.root)
+        self.context.known = self.result = replace(self.result, rewrote=shown)
+        return deployments.parse(meant.text.encode())
+
+    def _may_rewrite(self, lines: tuple[str, ...]) -> bool:
+        console = self.context.console
+        if self.options.rewrite or not (self.options.ask and console.is_interactive):
+            return self.options.rewrite
+        console.note(f"{shown_path(self.path)} is to be written so:")
+        for line in lines:
+            console.note(f"  {line}")
+        return console.ask("rewrite it? [y/N]").lower() in {"y", "yes"}
+
+    def _examples(self, facts: SetupFacts) -> Path:
+        """Return the file of the examples, written first where it is ours or lies elsewhere.
+
+        Raises:
+            ConfigError: The file that was named is not there.
+        """
+        ours = self.folder / "evals" / f"{facts.task}.jsonl"
+        if facts.examples is None:
+            template = "triage.jsonl" if facts.is_example else "example.jsonl"
+            self._write(_Wanted(ours, template), self._template(template))
+            return ours
+        named = (Path.cwd() / facts.examples).resolve()
+        if named.is_relative_to(self.folder.resolve()):
+            return self.folder / named.relative_to(self.folder.resolve())
+        found = files.read(named, root=named.parent, hint="--examples names a file")
+        self._write(_Wanted(ours, ""), found.data.decode(errors="surrogateescape"))
+        return ours
+
+    def _proposed(self, path: Path) -> ProposedBar:
+        found = open_examples([(path, shown_path(path))], root=self.folder, now=self.context.now())
+        if not len(found):
+            raise ConfigError("there is no example", where=shown_path(path), code="examples")
+        return propose(found)
+
+    def _wanted(self) -> Iterator[_Wanted]:
+        """Yield the files that are the same whatever they are about."""
+        yield _Wanted(self.folder / ".fftdeploy" / ".gitignore", "gitignore")
+        for name in schema_files.NAMES:
+            yield _Wanted(schema_files.path_of(self.folder, name), name)
+        if self.options.ci == "github":
+            yield _Wanted(self.root / ".github" / "workflows" / "fftdeploy.yml", "github.yml")
+        if self.options.ci == "gitlab":
+            yield _Wanted(self.root / ".gitlab" / "fftdeploy.yml", "gitlab.yml")
+            yield _Wanted(self.root / ".gitlab-ci.yml", "gitlab-root.yml", to_add=True)
+        if self.options.ci is not None:
+            yield _Wanted(self.root / ".pre-commit-config.yaml", "pre-commit.yaml", to_add=True)
+
+    def _watched(self) -> str:
+        names = _watched(self.path)
+        return "".join(f"|{re.escape(name)}" for name in names).replace("'", "''")
+
+    def _template(self, name: str) -> str:
+        text = resources.files(fftdeploy).joinpath("templates", name).read_text(encoding="utf-8")
+        return text.replace("@VERSION@", fftdeploy.__version__).replace("@FILE@", self.option)
+
+    def _write(self, wanted: _Wanted, text: str) -> None:
+        shown = _shown(wanted.path, self.folder, self.root)
+        inside = self.folder if wanted.path.is_relative_to(self.folder) else self.root
+        result = replace(self.result, all=(*self.result.all, shown))
+        if files.create(wanted.path, text.encode(errors="surrogateescape"), root=inside):
+            result = replace(result, wrote=(*result.wrote, shown))
+        else:
+            result = replace(result, kept=(*result.kept, shown))
+            if wanted.to_add and not _says(wanted.path, text, inside):
+                result = replace(result, to_add=(*result.to_add, ToAdd(shown, text)))
+        self.context.known = self.result = result
+
+    def _add_missing(
+        self, facts: SetupFacts, known: Deployments | None, task: str, examples: str
+    ) -> None:
+        """Say what the two TOML files lack of what was asked for, where they were there already."""
+        lacks: list[ToAdd] = []
+        for environment, model in facts.live.items():
+            target = f"{facts.task}/{environment}"
+            if known is not None and known.find(target) is None:
+                line = f'fftdeploy adopt {target} --model {model} --why "TEXT"\n'
+                lacks.append(ToAdd(files.NAME, line))
+        if policy.FILE_NAME in self.result.kept:
+            rules = _policy(self.folder)
+            gate = rules.gate(facts.task) if rules else None
+            missing = [each for each in facts.environments if rules and each not in rules.order]
+            if rules and rules.order and missing:
+                order = rendering.value([*dict.fromkeys((*facts.environments, *rules.order))])
+                lacks.append(ToAdd(policy.FILE_NAME, f"order = {order}\n"))
+            if rules and (gate is None or examples not in gate.examples):
+                lacks.append(ToAdd(policy.FILE_NAME, task))
+        self.result = replace(self.result, to_add=(*self.result.to_add, *lacks))
+
+
+def _next(facts: SetupFacts) -> str:
+    if facts.is_example:
+        return f"fftdeploy eval {facts.task}/{facts.last}"
+    return f"fftdeploy promote {facts.task}/{facts.environments[0]} --model ID"
 
 
 def _file_option(deployments: Path, root: Path) -> str:
@@ -99,44 +254,18 @@ def _file_option(deployments: Path, root: Path) -> str:
 def _watched(deployments: Path) -> list[str]:
     """Name the files that `check` reads and that are not called as they usually are."""
     found = [] if deployments.name == files.NAME else [deployments.name]
-    folder = deployments.parent
-    with suppress(FftdeployError):  # a policy that is none names nothing
-        named = policy.parse(files.read(folder / policy.FILE_NAME, root=folder).data)
+    if named := _policy(deployments.parent):
         gates = [task.gate for task in named.tasks.values() if task.gate is not None]
         examples = [name for gate in gates for name in gate.examples]
         found += [name for name in examples if not name.startswith("evals/") and name.isprintable()]
     return list(dict.fromkeys(found))
 
 
-def _wanted(deployments: Path, root: Path, ci: str | None) -> Iterator[_Wanted]:
-    folder = deployments.parent
-    yield _Wanted(deployments, "deployments.toml")
-    yield _Wanted(folder / "fftdeploy.toml", "fftdeploy.toml")
-    yield _Wanted(folder / "evals" / "example.jsonl", "example.jsonl")
-    yield _Wanted(folder / ".fftdeploy" / ".gitignore", "gitignore")
-    for name in schema_files.NAMES:
-        yield _Wanted(schema_files.path_of(folder, name), name)
-    if ci == "github":
-        yield _Wanted(root / ".github" / "workflows" / "fftdeploy.yml", "github.yml")
-    if ci == "gitlab":
-        yield _Wanted(root / ".gitlab" / "fftdeploy.yml", "gitlab.yml")
-        yield _Wanted(root / ".gitlab-ci.yml", "gitlab-root.yml", to_add=True)
-    if ci is not None:
-        yield _Wanted(root / ".pre-commit-config.yaml", "pre-commit.yaml", to_add=True)
-
-
-def _write(
-    so_far: Initialized, wanted: _Wanted, text: str, *, folder: Path, root: Path
-) -> Initialized:
-    shown = _shown(wanted.path, folder, root)
-    inside = folder if wanted.path.is_relative_to(folder) else root
-    result = replace(so_far, all=(*so_far.all, shown))
-    if files.create(wanted.path, text.encode(), root=inside):
-        return replace(result, wrote=(*result.wrote, shown))
-    result = replace(result, kept=(*result.kept, shown))
-    if wanted.to_add and not _says(wanted.path, text, inside):
-        result = replace(result, to_add=(*result.to_add, ToAdd(shown, text)))
-    return result
+def _policy(folder: Path) -> policy.Policy | None:
+    """Return the policy as it is on the disk; None where it is none."""
+    with suppress(FftdeployError):
+        return policy.parse(files.read(folder / policy.FILE_NAME, root=folder).data)
+    return None
 
 
 def _says(path: Path, text: str, root: Path) -> bool:
@@ -150,8 +279,3 @@ def _says(path: Path, text: str, root: Path) -> bool:
 
 def _shown(path: Path, folder: Path, root: Path) -> str:
     return path.relative_to(folder if path.is_relative_to(folder) else root).as_posix()
-
-
-def _template(name: str, option: str) -> str:
-    text = resources.files(fftdeploy).joinpath("templates", name).read_text(encoding="utf-8")
-    return text.replace("@VERSION@", fftdeploy.__version__).replace("@FILE@", option)

@@ -61,8 +61,9 @@ def run(context: Context, options: ScanOptions) -> Scanned:
         ConfigError: The deployments file or the policy is not valid.
     """
     paths = [options.paths] if isinstance(options.paths, str | Path) else options.paths
+    asked = [Path(path) for path in paths]
     with context.console.waiting("reading files"):
-        return _Scan(context, [Path(path) for path in paths]).run()
+        return _Scan(context, _workspace(context), asked, context.console.note).run()
 
 
 scan = door(run, ScanOptions)
@@ -74,7 +75,7 @@ def written_models(context: Context) -> dict[str, list[str]]:
     Nothing is said on the way, and of a repository full of them only the first are looked at.
     """
     found: dict[str, list[str]] = defaultdict(list)
-    scanning = _Scan(context, (), lambda _: None)
+    scanning = _Scan(context, None, (), lambda _: None)
     for source, hit in islice(scanning.hits(), _MOST):
         found[hit.model].append(f"{shown_path(source.path)}:{hit.line}")
     return found
@@ -84,14 +85,18 @@ class _Scan:
     """One run of `scan`."""
 
     def __init__(
-        self, context: Context, paths: Sequence[Path], say: Callable[[str], None] | None = None
+        self,
+        context: Context,
+        workspace: Workspace | None,
+        paths: Sequence[Path],
+        say: Callable[[str], None],
     ) -> None:
         self.context = context
-        self.workspace = workspace = _workspace(context)
+        self.workspace = workspace
         self.ignored = [compile_glob(g) for g in workspace.policy.scan.ignore] if workspace else []
         self.uses = uses(workspace.deployments) if workspace else {}
         home = workspace.snapshot.root if workspace else files.root_of(Path.cwd())
-        self.asked_and_told = (context.environ, say or context.console.note)
+        self.asked_and_told = (context.environ, say)
         self.sources = scanned_files.find(paths or [home], home, *self.asked_and_told)
         self.files = self.bytes = 0
         self.unread: list[tuple[ScannedFile, str]] = []

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import tomlkit
-
 from fftdeploy.errors import ConfigError
 from fftdeploy.formats import positions, toml_reader
 from fftdeploy.formats.document import Document
@@ -22,6 +20,8 @@ from fftdeploy.formats.keys import written
 from fftdeploy.formats.positions import Statement
 from fftdeploy.names import OPENAI
 from fftdeploy.releases.deployments import Hold, Release, Target
+from fftdeploy.releases.rendering import pairs
+from fftdeploy.releases.rendering import value as rendered
 
 MAX_CANDIDATES = 64
 _INDENT = "  "
@@ -282,7 +282,7 @@ def _set(fragment: _Fragment, key: str, value: str | None) -> list[Splice]:
     if value == fragment.table.get(key):
         return []
     if key not in fragment.statements:
-        return [_insert(fragment, key, f"{key} = {_value(value)}")]
+        return [_insert(fragment, key, f"{key} = {rendered(value)}")]
     text, found = fragment.text, fragment.statements[key]
     if value is None:
         return [(found.start - len(_before(text, found.start)), fragment.below(found), "")]
@@ -321,7 +321,7 @@ def _extend(fragment: _Fragment, key: str, rows: Sequence[Mapping[str, Any]]) ->
     for (start, _), values in zip(array.elements, rows, strict=True):
         if values:
             end = positions.inline_table(fragment.text, start)[-1].end
-            yield (end, end, f", {_pairs(values)}")
+            yield (end, end, f", {pairs(values)}")
 
 
 def _insert(fragment: _Fragment, key: str, *lines: str) -> Splice:
@@ -349,7 +349,7 @@ def _above(fragment: _Fragment, key: str) -> Statement:
 def _new_table(text: str, target: Target) -> Splice:
     """Write a new target at the end of the file."""
     lines = [f"[{target.task}.{target.environment}]"]
-    lines += [f"{key} = {_value(value)}" for key, value in _scalars(target).items()]
+    lines += [f"{key} = {rendered(value)}" for key, value in _scalars(target).items()]
     for key, rows in (
         ("releases", _rows(map(_row, target.releases))),
         ("holds", _rows(map(_row, target.holds))),
@@ -388,17 +388,7 @@ def _line_ending(text: str, offset: int) -> str:
 
 
 def _rows(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [f"{{ {_pairs(row)} }}," for row in rows]
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} = {_value(value)}" for key, value in values.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return str(tomlkit.item(value).as_string())
+    return [f"{{ {pairs(row)} }}," for row in rows]
 
 
 def _quoted(value: str, old: str) -> str:
@@ -406,4 +396,4 @@ def _quoted(value: str, old: str) -> str:
     quotes = _QUOTES.match(old)
     if quotes and _PLAIN.fullmatch(value):
         return f"{quotes[0]}{value}{quotes[0]}"
-    return _value(value)
+    return rendered(value)

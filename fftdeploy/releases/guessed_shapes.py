@@ -3,7 +3,7 @@
 `production = "ft:..."` becomes `[triage.production]` with `model = "ft:..."` below it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fftdeploy import names
@@ -56,7 +56,7 @@ def guess(document: Document, task: str = "") -> GuessedShape | None:
     found = [*_targets(document.data)]
     if all(each.is_table and each.path == each.name for each in found):
         return None  # no target has another shape
-    task = task or _task([each.model for each in found])
+    task = task or task_of(each.model for each in found)
     named = {each.path: (each.name[0] or task, each.name[1]) for each in found}
     models = {named[each.path]: each.model for each in found}
     if len(models) != len(found) or any(map(names.name_problem, sum(models, ()))):
@@ -119,7 +119,7 @@ def _name(path: Path) -> tuple[str, str]:
     return ("", last) if last in _ENVIRONMENTS or len(path) > 1 else (last, _LAST)
 
 
-def _task(models: list[str]) -> str:
+def task_of(models: Iterable[str]) -> str:
     """Return a fine-tune's suffix less its number: `triage` of `ft:BASE:acme:triage-v8:BbCc8`."""
     for tuned in filter(lambda model: model.startswith("ft:"), models):
         suffix = tuned.split(":")[3].lower() if tuned.count(":") > 3 else ""

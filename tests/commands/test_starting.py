@@ -24,7 +24,7 @@ from fftdeploy.sandbox import ACME, Sandbox
 
 MODULE = [sys.executable, "-P", "-m", "fftdeploy"]
 FIRST = [
-    *("deployments.toml", "fftdeploy.toml", "evals/example.jsonl", ".fftdeploy/.gitignore"),
+    *("evals/triage.jsonl", "deployments.toml", "fftdeploy.toml", ".fftdeploy/.gitignore"),
     *(".fftdeploy/schemas/deployments.json", ".fftdeploy/schemas/policy.json"),
 ]
 GITHUB = [".github/workflows/fftdeploy.yml", ".pre-commit-config.yaml"]
@@ -50,15 +50,22 @@ def test_init_writes_what_every_command_reads(
     result = command("init", *argv)
 
     assert result.code == 0
-    assert result.out == "".join(f"  wrote  {name}\n" for name in wrote)
-    assert result.err.startswith("next: fftdeploy models, then fftdeploy promote triage/staging")
+    assert result.out == "".join(f"  wrote  {name}\n" for name in wrote) + (
+        "gate of triage, inferred from evals/triage.jsonl:\n"
+        "  3 examples: JSON objects with urgency (words), category (words), "
+        "next_step (short texts)\n"
+        "  slices by language: en 2, de 1\n"
+        "  must pass: edge-case, 1 example\n"
+    )
+    assert result.err == "next: fftdeploy promote triage/staging --model ID\n"
     assert sorted(tree(repo)) == sorted(wrote)
     assert deployments.parse((repo / "deployments.toml").read_bytes()).targets == {}
     rules = policy.parse((repo / "fftdeploy.toml").read_bytes())
     assert (rules.order, rules.knows("triage", "staging")) == (("staging", "production"), True)
-    for row in (repo / "evals/example.jsonl").read_text().splitlines():
-        answer = json.loads(row)["messages"][-1]
-        assert list(json.loads(answer["content"])) == ["urgency", "category", "next_step"]
+    gate = rules.gate("triage")
+    assert gate is not None
+    assert gate.examples == ("evals/triage.jsonl",)
+    assert (repo / gate.examples[0]).read_text().count("\n") == 3
     assert command("check", "--offline").code == 0
     assert command("status").out == command("status", "--offline").out
 

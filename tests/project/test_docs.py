@@ -15,12 +15,10 @@ from checkout import ROOT
 from fftdeploy import errors
 from fftdeploy.evaluation.evidence import evidence
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
-from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.exact import bounds
 from fftdeploy.evaluation.gate.gate_reasons import MOST_MISSING
 from fftdeploy.evaluation.gate.paired import MIN_UNITS, Bar, Effective, label
-from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.running.run_log import MAX_AGE
 from fftdeploy.policy import policy
 from fftdeploy.policy.gate_rules import GateRules
@@ -291,27 +289,6 @@ def test_the_blocks_of_the_policy_page_are_policies() -> None:
     assert found.prices.price("ft:gpt-4.1-mini-2025-04-14:acme:triage-v8:BbCc8") == Price(
         0.80, 0.80, 3.20
     )
-
-
-def test_the_gate_that_init_writes_works_once_it_is_uncommented() -> None:
-    text = (TEMPLATES / "fftdeploy.toml").read_text(encoding="utf-8")
-    head, rest = text.split("# [tasks.triage.gate]", 1)
-    rest = re.sub(r"(?m)^# (?=\[|\w+ = |\"ft:)", "", f"# [tasks.triage.gate]{rest}")
-
-    found = policy.parse((head + rest).encode())
-    rules = found.gate("triage")
-
-    assert rules is not None
-    assert found.prices.on is not None
-    examples = open_examples(
-        [(TEMPLATES / "example.jsonl", rules.examples[0])],
-        root=TEMPLATES,
-        item=None,
-        check=graders.build(rules.graders).reference_problem,
-    )
-    assert len(examples) == 3
-    assert {tag for n in range(3) for tag in examples.tags(n)} >= {*rules.must_pass}
-    assert policy.parse(text.encode()).gate("triage") is None, "it is commented out"
 
 
 def test_the_evidence_of_the_page_is_evidence() -> None:

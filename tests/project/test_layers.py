@@ -54,7 +54,7 @@ DOORS = {
     "yarl": {"api.client.plain"},
     "rich": {"output"},
     "typer": {"cli"},
-    "tomlkit": {"releases.edit"},
+    "tomlkit": {"releases.rendering"},
     "tomllib": {"formats"},
     "yaml": {"evaluation.review.promptfoo_tests"},
     "subprocess": {"git"},

@@ -284,5 +284,5 @@ def test_the_hooks_run_as_they_are_written(repo: Path, command: Command) -> None
     Path("app.py").write_text('MODEL = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"\n')
     subprocess.run(["git", "add", "app.py"], check=True)  # as it is when a hook runs
     scan = ours["fftdeploy-scan"]["entry"].split()
-    assert command(*scan[1:], "fftdeploy.toml", "deployments.toml", "evals/example.jsonl").code == 0
+    assert command(*scan[1:], "fftdeploy.toml", "deployments.toml", "evals/triage.jsonl").code == 0
     assert command(*scan[1:], "app.py").code == 12

@@ -17,17 +17,26 @@ from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, wr
 from toml_texts import AT, HOLD, RELEASE, SHA, held, release, rules, target
 from toml_texts import WHOLE as WHOLE_GATE
 
+from fftdeploy.commands import setup_texts
 from fftdeploy.commands.schema import output_schema
+from fftdeploy.commands.setup_facts import EXAMPLE
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.examples.examples import open_examples
+from fftdeploy.evaluation.graders.proposed import propose
 from fftdeploy.output.schema import toml_files
 from fftdeploy.output.schema.parts import Schema
+from fftdeploy.planning.plan import Actor
 from fftdeploy.policy import policy
 from fftdeploy.releases import deployments
-from fftdeploy.sandbox import Sandbox
+from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-TEMPLATES = ROOT / "fftdeploy" / "templates"
+BAR = propose(open_examples([(ROOT / "evals/triage.jsonl", "x")], root=ROOT))
 
 Parse = Callable[[bytes], object]
+
+
+def template(name: str) -> str:
+    return (ROOT / "fftdeploy" / "templates" / name).read_text()
 
 
 def as_json(value: Any) -> Any:
@@ -54,7 +63,7 @@ def parses(parse: Parse, text: str) -> bool:
 
 DEPLOYMENTS = {
     "nothing yet": ("version = 1\n", True),
-    "template": ((TEMPLATES / "deployments.toml").read_text(), True),
+    "init": (setup_texts.deployments_text(template, EXAMPLE, Actor("ana", STORY_NOW)), True),
     "example": ((ROOT / "deployments.toml").read_text(), True),
     "one line": (target(), True),
     "a past": ("version = 1\n" + past("triage/production", V7, V8, V9, holds=[hold(V8)]), True),
@@ -106,7 +115,7 @@ DEPLOYMENTS = {
 }
 POLICIES = {
     "bare": ("version = 1\n", True),
-    "template": ((TEMPLATES / "fftdeploy.toml").read_text(), True),
+    "init": (setup_texts.policy_text(template, EXAMPLE, BAR, "evals/triage.jsonl"), True),
     "example": ((ROOT / "fftdeploy.toml").read_text(), True),
     "scene": (POLICY, True),
     "all of it": (

@@ -1,0 +1,240 @@
+"""What the files of a new repository are to say: as asked for, found there, or usual."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fftdeploy import names
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Options, several
+from fftdeploy.commands.scan import written_models
+from fftdeploy.errors import UsageError
+from fftdeploy.planning import bundles
+from fftdeploy.releases.deployments import Deployments, Target
+from fftdeploy.releases.guessed_shapes import USUAL_TASK, task_of
+
+CI = ("github", "gitlab")
+_FIRST, _LAST = "staging", "production"
+_STAGES = (
+    {"dev", "develop", "development"},
+    {"test", "testing", "qa", "uat"},
+    {"stage", "staging", "preview"},
+    {"preprod", "pre-prod", "canary", "beta"},
+    {"prod", "production", "live"},
+)
+"""What environments are usually called, in the order of promotion."""
+_SAYS_NO_TASK = {"example", "examples", "data", "train", "test", "eval", "evals", "reviewed"}
+_MOST_PLACES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitOptions(Options):
+    """What may be said to `init`."""
+
+    task: str | None = None
+    env: str | Sequence[str] = ()
+    """Environments in the order of promotion; a string has commas between them."""
+    live: str | Sequence[str] = ()
+    """What is live by now, `[TARGET=]MODEL` each; without a target: in the last environment."""
+    examples: str | Path | None = None
+    """A file with agreed answers, which graders and slices are proposed from."""
+    example: bool = False
+    """A task that the sandbox can pass, with 67 reviewed examples and two models."""
+    ci: str | None = None
+    """`github` or `gitlab`: also write a workflow and a pre-commit hook."""
+    rewrite: bool = False
+    """Rewrite a deployments file in a shape that people guess first."""
+    ask: bool = False
+    """Ask a person at a terminal for what is not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenModel:
+    """A fine-tune that is written down in the repository, and where."""
+
+    model: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetupFacts:
+    """What the files are to say."""
+
+    task: str
+    environments: tuple[str, ...]
+    live: Mapping[str, str]
+    """Model by environment."""
+    examples: Path | None
+    """The file that was named; None for one of ours."""
+    is_example: bool
+    found: tuple[WrittenModel, ...] = field(default=())
+
+    @property
+    def last(self) -> str:
+        """The environment that is protected."""
+        return self.environments[-1]
+
+
+_TUNED = "ft:gpt-4.1-mini-2025-04-14:acme:triage-"
+EXAMPLE = SetupFacts(
+    USUAL_TASK,
+    (_FIRST, _LAST),
+    {_FIRST: f"{_TUNED}v10:DeFg0", _LAST: f"{_TUNED}v8:BbCc8"},
+    examples=None,
+    is_example=True,
+)
+"""What `--example` is short for: models that the sandbox has, of which the first is better."""
+
+
+def require_options(options: InitOptions) -> None:
+    """Refuse what can't be meant.
+
+    Raises:
+        UsageError: `ci` is not one this knows, or `example` comes with what it stands for.
+    """
+    if options.ci is not None and options.ci not in CI:
+        raise UsageError(**names.not_one_of("--ci", options.ci, CI))
+    beside = {"--task": options.task, "--env": options.env, "--live": options.live}
+    given = [flag for flag, said in {**beside, "--examples": options.examples}.items() if said]
+    if options.example and given:
+        raise UsageError(
+            f"--example has a task, models and examples of its own: leave out {given[0]}",
+            hint="fftdeploy init --example",
+        )
+
+
+def decide(context: Context, options: InitOptions, known: Deployments | None) -> SetupFacts:
+    """Return what is asked for, and for the rest what was found or a person answers.
+
+    `known` is the deployments file, where there is a valid one: its tasks and environments count.
+
+    Raises:
+        UsageError: Something that was said or answered is not a name, a model or a target.
+    """
+    if options.example:
+        return EXAMPLE
+    return _Deciding(context, options, known).facts()
+
+
+class _Deciding:
+    """The few questions of `init`, and their answers."""
+
+    def __init__(self, context: Context, options: InitOptions, known: Deployments | None) -> None:
+        self.context, self.options, self.known = context, options, known
+        self.asks = options.ask and context.console.is_interactive
+        self.said = [_pair(each) for each in several(options.live)]
+        self.found = {} if known or options.live else _written(context)
+
+    def facts(self) -> SetupFacts:
+        task = self._task()
+        environments = self._environments()
+        live = self._live(task, environments)
+        examples = self.options.examples
+        if examples is None:
+            examples = self._ask("agreed answers as JSONL: a path, or Enter for a few to replace?")
+        found = tuple(WrittenModel(model, tuple(at)) for model, at in self.found.items())
+        where = Path(examples) if examples else None
+        return SetupFacts(task, environments, live, where, is_example=False, found=found)
+
+    def _ask(self, question: str, usual: str = "") -> str:
+        if not self.asks:
+            return usual
+        return self.context.console.ask(f"{question} [{usual}]" if usual else question) or usual
+
+    def _task(self) -> str:
+        task = self.options.task or self._ask("the task?", self._usual_task())
+        return _name(task, "--task")
+
+    def _usual_task(self) -> str:
+        named = [target.partition("/")[0] for target, _ in self.said if "/" in target]
+        named += self.known.tasks() if self.known else []
+        if self.options.examples is not None:
+            stem = Path(self.options.examples).stem.lower()
+            named += [] if stem in _SAYS_NO_TASK or names.name_problem(stem) else [stem]
+        models = [*(model for _, model in self.said), *self.found]
+        return (named or [task_of(models)])[0]
+
+    def _environments(self) -> tuple[str, ...]:
+        said = self.options.env
+        if not said:
+            usual = ",".join(self._usual_environments())
+            said = self._ask("its environments, in the order of promotion?", usual)
+        listed = said.split(",") if isinstance(said, str) else [*said]
+        every = tuple(_name(each.strip(), "--env") for each in listed)
+        if len(set(every)) < len(every):
+            raise UsageError(f"--env names an environment twice: {', '.join(every)}")
+        return every
+
+    def _usual_environments(self) -> list[str]:
+        """Return those of the file and of `--live`, in the order in which they usually are."""
+        named = [target.rpartition("/")[2] for target, _ in self.said if target]
+        named += (
+            [target.environment for target in self.known.targets.values()] if self.known else []
+        )
+        there = sorted(dict.fromkeys(named), key=_stage)
+        if len(there) > 1:
+            return there
+        if not there:
+            return [_FIRST, _LAST]
+        return [_FIRST, *there] if _stage(there[0]) > _stage(_FIRST) else [*there, _LAST]
+
+    def _live(self, task: str, environments: tuple[str, ...]) -> dict[str, str]:
+        if not self.said and not self.known:
+            self.said = self._answered_live(environments[-1])
+        live: dict[str, str] = {}
+        for target, model in self.said:
+            of_task, slash, environment = target.rpartition("/")
+            environment = environment or environments[-1]
+            if (slash and of_task != task) or environment not in environments:
+                every = [f"{task}/{each}" for each in environments]
+                raise UsageError(
+                    f"--live: there is no target {target}",
+                    hint=names.meant(target, every, f"there are: {', '.join(every)}", quoted=False),
+                )
+            if environment in live:
+                raise UsageError(f"--live names two models for {task}/{environment}")
+            bundles.require_model_id(model)
+            live[environment] = model
+        return live
+
+    def _answered_live(self, environment: str) -> list[tuple[str, str]]:
+        """Ask what is live; what is written down in the repository is offered by number."""
+        if not self.asks:
+            return []
+        offered = [*self.found]
+        for number, model in enumerate(offered, 1):
+            places = ", ".join(self.found[model][:_MOST_PLACES])
+            self.context.console.note(f"  {number}  {model}  {places}")
+        kinds = "a number, a model ID" if offered else "a model ID"
+        answer = self._ask(f"what is live in {environment}: {kinds}, or Enter for nothing?")
+        if answer.isdecimal() and 0 < int(answer) <= len(offered):
+            answer = offered[int(answer) - 1]
+        return [("", answer)] if answer else []
+
+
+def _targets(known: Deployments | None) -> list[Target]:
+    return [*known.targets.values()] if known else []
+
+
+def _written(context: Context) -> dict[str, list[str]]:
+    with suppress(UsageError):  # git that can't say which files there are keeps nobody from it
+        return written_models(context)
+    return {}
+
+
+def _pair(said: str) -> tuple[str, str]:
+    """Take `[TARGET=]MODEL` apart: no ID has a `=`."""
+    target, _, model = said.rpartition("=")
+    return target, model
+
+
+def _name(word: str, flag: str) -> str:
+    if problem := names.name_problem(word):
+        raise UsageError(f"{flag}: {problem}")
+    return word
+
+
+def _stage(environment: str) -> int:
+    found = (place for place, names in enumerate(_STAGES) if environment in names)
+    return next(found, 1)

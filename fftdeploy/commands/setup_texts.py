@@ -1,0 +1,101 @@
+"""The TOML of a new repository: the policy and the deployments file, from what they are to say."""
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from fftdeploy.commands.setup_facts import SetupFacts
+from fftdeploy.evaluation.graders.proposed import ProposedBar
+from fftdeploy.formats import document
+from fftdeploy.planning import plan
+from fftdeploy.planning.plan import Actor
+from fftdeploy.releases import edit
+from fftdeploy.releases.deployments import Bundle, Target
+from fftdeploy.releases.guessed_shapes import USUAL_TASK
+from fftdeploy.releases.rendering import table, value
+
+Template = Callable[[str], str]
+"""Returns a file of `templates/`."""
+
+ADOPTED_WHY = "live when fftdeploy was set up"
+_COMMENT_AT = 28
+_WIDTH = 100
+
+
+def deployments_text(template: Template, facts: SetupFacts, actor: Actor) -> str:
+    """Return the deployments file; what is live is a release that nobody has proved yet."""
+    record = f'fftdeploy adopt {facts.task}/{facts.last} --model ID --why "live since October"'
+    hint = f"\n# Is something live already? Record it as the first release:\n#   {record}"
+    text = _filled(template("deployments.toml"), {"LIVE": "" if facts.live else hint})
+    for environment in facts.environments:
+        if model := facts.live.get(environment):
+            found = document.parse(text.encode(), "deployments.toml")
+            target = Target(facts.task, environment, model=model)
+            made = plan.plan_adoption(target, Bundle(model), replace(actor, why=ADOPTED_WHY))
+            text = edit.rewrite(found, None, made.after)
+    return text
+
+
+def policy_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples: str) -> str:
+    """Return the policy: the last environment is protected, and the task has a gate."""
+    before = facts.environments[-2:-1]
+    source = f"from = {value(before)}".ljust(23) + "# a model comes from here, with its prompt"
+    words = {
+        "ORDER": value(facts.environments),
+        "LAST": facts.last,
+        "FROM": source if before else "",
+        "BLOCK": task_text(template, facts, bar, examples),
+    }
+    return _filled(template("fftdeploy.toml"), words)
+
+
+def task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples: str) -> str:
+    """Return the tables of the task: what it is, its gate and its graders."""
+    gate = f"tasks.{facts.task}.gate"
+    noted = partial(_noted, width=_COMMENT_AT)
+    seen = [f"Inferred from {examples}, {bar.seen[0]}.", *(f"- {each}." for each in bar.seen[1:])]
+    if facts.examples is None and not facts.is_example:
+        seen = [
+            f"{examples} has {bar.seen[0].partition(':')[0]} to start with: replace them by yours,",
+            "and what is below with what `fftdeploy init --examples FILE` infers from those.",
+        ]
+    words = {
+        "TASK": facts.task,
+        "TARGET": f"{facts.task}/{facts.last}",
+        "DESCRIPTION": _description(facts.task),
+        "SEEN": "\n".join(_commented(line) for line in seen),
+        "EXAMPLES": value([examples]),
+        "MUST_PASS": noted("must_pass", bar.must_pass, "edge-case", "tags of what it must pass"),
+        "SLICES": noted("slices", bar.slices, "language", "keys of `meta`, each watched"),
+        "GRADERS": "\n".join(table(f"[[{gate}.graders]]", each) for each in bar.graders),
+    }
+    return _filled(template("task.toml"), words)
+
+
+def _description(task: str) -> str:
+    if task == USUAL_TASK:
+        return 'description = "Customer message in; urgency, category and next step out"'
+    return '# description = "what goes in, and what comes out"'
+
+
+def _noted(key: str, words: Iterable[str], usual: str, note: str, *, width: int) -> str:
+    """Return the line of a key, commented out where there is nothing to say."""
+    line = f"{key} = {value([*words] or [usual])}"
+    line = line if words else f"# {line}"
+    return f"{line.ljust(width - 1)} # {note}"
+
+
+def _commented(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent="# ", subsequent_indent="#   ")
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    """Return `text` with its `@WORD@`s; a line that is nothing else goes where one is empty."""
+
+    def fill(found: re.Match[str]) -> str:
+        said = words.get(found[1], found[0])
+        return said.rstrip("\n") + found[2] if said else ""
+
+    return re.sub(r"@([A-Z_]+)@(\n?)", fill, text)
