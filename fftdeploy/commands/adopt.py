@@ -1,7 +1,9 @@
 """Adopt: record what is live, be it written by hand or known to somebody only."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
+from fftdeploy import names
 from fftdeploy.commands import typed_models
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
@@ -112,10 +114,12 @@ def _live(change: Change, options: AdoptOptions) -> Target:
 
 def _named(change: Change, word: str) -> str:
     """Return the model that a word means; without a key one that nothing knows is an ID."""
-    typed = typed_models.in_file(change.context, typed_models.MODEL_FLAG)
-    if change.context.has_key:
+    typed = typed_models.in_file(change.context, names.OPENAI, typed_models.MODEL_FLAG)
+    environment = change.name.partition("/")[2]
+    if change.context.can_ask(names.OPENAI, environment):
         change.preflight()
-        return typed.asked(word, change.context.prover)
+        at = partial(change.context.prover().at, names.OPENAI, environment)
+        return typed.asked(word, at, provider=names.OPENAI, can_ask=True)
     return typed.known(word) if fitting(word, typed.in_file) else word
 
 
