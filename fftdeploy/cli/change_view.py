@@ -1,6 +1,7 @@
 """Shows a person a change in a few lines, and asks whether to make it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fftdeploy.cli.app import ChangeFlags
@@ -9,6 +10,7 @@ from fftdeploy.commands.change import BegunChange, Changed, nobody
 from fftdeploy.commands.next_step import next_step
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
+from fftdeploy.errors import FftdeployError
 from fftdeploy.model_ids.short_names import shown_names
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Patch, Report, Tone, line
@@ -39,7 +41,7 @@ def change_options(session: Session, flags: ChangeFlags) -> dict[str, Any]:
 
     def approve(planned: Changed) -> bool:
         plan = _ChangePlan(planned, is_short=True, says_why=flags.why is not None)
-        output.say(*plan.rows(), *_patch(planned, flags.diff))
+        output.say(*judged(session, planned), *plan.rows(), *_patch(planned, flags.diff))
         return output.ask("make this change? [y/N]").lower() in {"y", "yes"}
 
     asked = approve if output.is_interactive else nobody
@@ -64,9 +66,33 @@ def report(session: Session, result: Changed, flags: ChangeFlags) -> Report:
     if flags.dry_run:
         return Report(data=result, body=(*rows, line("dry run: nothing was changed")))
     ending = line(_changed(result))
-    shown = (*rows, ending) if flags.yes else (ending,)
+    shown = (*judged(session, result), *rows, ending) if flags.yes else (ending,)
     following = next_step(session, result) if output.form == "text" else ""
     return Report(data=result, body=shown, next=following)
+
+
+def judged(session: Session, known: BegunChange) -> tuple[Block, ...]:
+    """Show the verdict that was made for a change, or stops it."""
+    if known.judged is None or session.output.form != "text":
+        return ()
+    from fftdeploy.cli.verdict_blocks import names_of, verdict_blocks
+    from fftdeploy.commands.graded_texts import told_of
+
+    evidence = known.judged.evidence
+    told = told_of(session, evidence)
+    return tuple(verdict_blocks(known.judged, told, names_of(session, evidence)))
+
+
+@contextmanager
+def showing_verdicts(session: Session) -> Iterator[None]:
+    """Show the verdict that stops a change before the error is told."""
+    try:
+        yield
+    except FftdeployError as error:
+        if isinstance(session.known, BegunChange) and (blocks := judged(session, session.known)):
+            session.output.say(*blocks)
+            error.details = ()  # the verdict has them
+        raise
 
 
 def candidate_lines(result: BegunChange) -> tuple[Block, ...]:

@@ -71,7 +71,7 @@ def promote(
       fftdeploy promote triage/production --why "PR #212"
       fftdeploy promote triage/production --from staging --dry-run
     """
-    from fftdeploy.cli.change_view import change_options, report
+    from fftdeploy.cli.change_view import change_options, report, showing_verdicts
     from fftdeploy.commands import promote as promoting
 
     options = promoting.PromoteOptions(
@@ -92,7 +92,9 @@ def promote(
         max_usd=max_usd,
         max_requests=max_requests,
     )
-    return report(session, promoting.run(session, options), change)
+    with showing_verdicts(session):
+        result = promoting.run(session, options)
+    return report(session, result, change)
 
 
 @command("rollback", changes=True)

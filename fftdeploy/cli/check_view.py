@@ -12,14 +12,12 @@ from fftdeploy.cli.session import Session
 from fftdeploy.commands.check import Checked, CheckedFile, ProposedChange
 from fftdeploy.errors import FftdeployError, Outcome
 from fftdeploy.names import plural
-from fftdeploy.output.report import Block, Cell, Details, Report, Table, line
+from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.planning.finding import Finding
 
 if TYPE_CHECKING:  # most changes bring no evidence
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
-    from fftdeploy.evaluation.verdict import Verdict
 
-_NAMED = 200
 """Most examples that are named in one list."""
 _SEEN = {"claimed": "claimed in this change", "base": "merged already"}
 
@@ -43,7 +41,7 @@ def report(session: Session, result: Checked, *, wide: bool) -> Report:
         table = (*_findings_table(result), *_counts(result))
     if result.base is None:
         return Report(result.outcome, result, table, result.findings)
-    said = tuple(_told(result, _all_changes(result)))
+    said = tuple(_told(session, result, _all_changes(result)))
     changes = _all_changes(result, names)
     return Report(result.outcome, result, (*changes, *table), result.findings, comment=said)
 
@@ -139,7 +137,7 @@ def _evidence_words(made: ProposedChange) -> str:
     return f"{made.stored.short} {made.ruling}, {seen}" if made.stored else ""
 
 
-def _told(result: Checked, changes: Sequence[Block]) -> Iterator[Block]:
+def _told(session: Session, result: Checked, changes: Sequence[Block]) -> Iterator[Block]:
     """Say the verdict first, then the changes, what speaks against them, and the evidence."""
     yield line(Cell(_verdict(result.findings, result.outcome), "strong"))
     if unverified := _unverified(result):
@@ -149,7 +147,7 @@ def _told(result: Checked, changes: Sequence[Block]) -> Iterator[Block]:
     yield from (_runway(name, shutdown) for name, shutdown in result.shutdowns.items())
     for made in result.changes or ():
         if made.stored is not None:
-            yield from _evidence(made.target, made.stored, made.standing or "")
+            yield from _evidence(session, made.target, made.stored, made.standing or "")
 
 
 def _runway(name: str, shutdown: Shutdown | None) -> Block:
@@ -181,31 +179,11 @@ def _findings(result: Checked) -> Iterator[Block]:
         yield Table(("", "target", "finding", "what to do"), rows)
 
 
-def _evidence(target: str, stored: "Stored", standing: str) -> Iterator[Block]:
-    from fftdeploy.cli.verdict_blocks import headline, notices, tables
+def _evidence(session: Session, target: str, stored: "Stored", standing: str) -> Iterator[Block]:
+    from fftdeploy.cli.verdict_tables import comment_blocks
+    from fftdeploy.commands.graded_texts import told_of
 
-    verdict, evidence = stored.verdict, stored.evidence
-    said = f"Evidence {stored.short} for {target} ({standing}): "
-    yield line(Cell(said + verdict.ruling, "strong"))
-    yield from headline(verdict)
-    arms, *slices = tables(evidence, verdict)
-    yield arms
-    yield from (line(text) for text in notices(evidence, verdict))
-    if lists := [*_lists(verdict)]:
-        summary = f"{len(verdict.broke)} broke, {len(verdict.fixed)} fixed"
-        yield Details(summary, tuple(lists))
-    if slices:
-        yield Details("Slices and fields", tuple(slices))
+    yield line(Cell(f"Evidence {stored.short} for {target} ({standing})", "strong"))
+    yield from comment_blocks(stored, told_of(session, stored.evidence))
     if standing != "re-run":  # that one is in this job's checkout, and nowhere else
         yield line(f"To see it again: fftdeploy verify {stored.id}")
-
-
-def _lists(verdict: "Verdict") -> Iterator[Block]:
-    for what, ids in (
-        ("must pass, failed", verdict.must_pass_failed),
-        ("broke", verdict.broke),
-        ("fixed", verdict.fixed),
-    ):
-        if ids:
-            more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-            yield line(f"{what}: {', '.join(ids[:_NAMED])}{more}")

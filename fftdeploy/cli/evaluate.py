@@ -9,10 +9,11 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import OK
-from fftdeploy.output.report import Block, Cell, Report, line
-from fftdeploy.workspace import shown_path
+from fftdeploy.evaluation.arms import CANDIDATE
+from fftdeploy.output.report import Block, Cell, Report, Table, line
 
 if TYPE_CHECKING:
+    from fftdeploy.cli.cells import Names
     from fftdeploy.commands.evaluate import Evaluated, Evaluations
 
 Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")]
@@ -28,6 +29,9 @@ Repeats = Annotated[
 ]
 Concurrency = Annotated[
     int, typer.Option("--concurrency", min=1, max=500, help="Requests under way at a time.")
+]
+All = Annotated[
+    bool, typer.Option("--all", help="Show all slices, patterns and examples, not the news alone.")
 ]
 
 
@@ -63,6 +67,7 @@ def evaluate(
         str | None,
         typer.Option("--wait", help="How long to wait for the batch: 10m, or 0; default: its end."),
     ] = None,
+    everything: All = False,
 ) -> Report:
     """Compare a candidate with what is live, on the reviewed examples.
 
@@ -91,18 +96,50 @@ def evaluate(
     )
     result = run(session, options)
     following = _next(result, is_default=not options.candidates)
-    return Report(result.outcome, result, tuple(_body(result)), next=following)
+    body = tuple(_body(session, result, shows_all=everything))
+    comment = tuple(_comment(result))
+    return Report(result.outcome, result, body, next=following, comment=comment)
 
 
-def _body(result: "Evaluations") -> Iterator[Block]:
-    from fftdeploy.cli.verdict_blocks import verdict_blocks
+def _body(session: Session, result: "Evaluations", *, shows_all: bool) -> Iterator[Block]:
+    from fftdeploy.cli.verdict_blocks import names_of, verdict_blocks
 
+    names = names_of(session, *(one.stored.evidence for one in result.evaluations))
+    if len(result.evaluations) > 1:
+        yield _overview(result, names)
     for place, one in enumerate(result.evaluations):
-        if place:
+        if place or len(result.evaluations) > 1:
             yield line("")
-        yield from verdict_blocks(one.stored.evidence, one.verdict, _notes(result, one))
-        evidence = Cell(f"      evidence {one.stored.short}", "dim")
-        yield line(evidence, f"  {shown_path(one.stored.path)}")
+        further = _notes(result, one)
+        yield from verdict_blocks(one.stored, one.told, names, further=further, shows_all=shows_all)
+
+
+def _overview(result: "Evaluations", names: "Names") -> Table:
+    """Return a line for each of several candidates."""
+    from fftdeploy.cli.verdict_blocks import TONES, bundle_name
+
+    rows = []
+    for one in result.evaluations:
+        verdict, compared = one.verdict, one.verdict.comparison
+        candidate = next(arm for arm in verdict.arms if arm.arm == CANDIDATE)
+        flips = (f"{compared.fixed}", f"{compared.broke}") if compared else ("-", "-")
+        rows.append(
+            (
+                Cell(bundle_name(one.stored.evidence.candidate, names)),
+                Cell(verdict.ruling.upper(), TONES[verdict.ruling]),
+                Cell(f"{candidate.passed}/{candidate.n} {candidate.rate:.1%}"),
+                *map(Cell, flips),
+                Cell(one.stored.short),
+            )
+        )
+    return Table(("candidate", "verdict", "passed", "fixed", "broke", "evidence"), tuple(rows))
+
+
+def _comment(result: "Evaluations") -> Iterator[Block]:
+    from fftdeploy.cli.verdict_tables import comment_blocks
+
+    for one in result.evaluations:
+        yield from comment_blocks(one.stored, one.told, _notes(result, one))
 
 
 def _notes(result: "Evaluations", one: "Evaluated") -> Iterator[str]:
@@ -113,12 +150,10 @@ def _notes(result: "Evaluations", one: "Evaluated") -> Iterator[str]:
 
 
 def _next(result: "Evaluations", *, is_default: bool) -> str:
-    from fftdeploy.evaluation.evidence.evidence import LIVE_ITSELF
-
     target, (first, *others) = result.target, result.evaluations
     if result.outcome is not OK or others:
-        return f"fftdeploy report {first.stored.short} -o report.html"
-    if first.stored.evidence.baseline.why == LIVE_ITSELF:
+        return f"fftdeploy report {first.stored.short} --open"
+    if first.stored.evidence.is_record:
         return f"fftdeploy eval {target} MODEL[@PROFILE], to compare one with it"
     if first.hold is not None:
         return f'fftdeploy unhold {target} {first.candidate} --why "TEXT"'

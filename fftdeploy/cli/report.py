@@ -1,21 +1,28 @@
 """Report: its flags, and an evaluation on the terminal."""
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fftdeploy.cli.app import command
+from fftdeploy.cli.evaluate import All
 from fftdeploy.cli.session import Session
 from fftdeploy.output.report import Cell, Report, line
 from fftdeploy.output.words import moment
+
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+"""Without one of them a browser would take the terminal itself."""
 
 
 @command("report")
 def report(
     session: Session,
     evidence: Annotated[
-        str | None, typer.Argument(help="ID or file of the evidence; default: the newest.")
+        str | None,
+        typer.Argument(help="ID or file of the evidence, or a task; default: the newest of all."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="report.html, or junit.xml.", metavar="FILE")
@@ -23,6 +30,10 @@ def report(
     redact: Annotated[
         bool, typer.Option("--redact", help="Leave inputs, answers and outputs out.")
     ] = False,
+    opens: Annotated[
+        bool, typer.Option("--open", help="Write the page, and open it in the browser.")
+    ] = False,
+    everything: All = False,
 ) -> Report:
     """Show an evaluation, or write it as one self-contained page.
 
@@ -30,16 +41,36 @@ def report(
     Examples:
       fftdeploy report
       fftdeploy report 3f9c2a61d0b7 -o report.html
+      fftdeploy report triage --open
       fftdeploy report -o junit.xml
     """
-    from fftdeploy.cli.verdict_blocks import verdict_blocks
+    from fftdeploy.cli.verdict_blocks import names_of, verdict_blocks
+    from fftdeploy.cli.verdict_tables import comment_blocks
     from fftdeploy.commands.report import ReportOptions, run
 
-    result = run(session, ReportOptions(evidence, out=out, redact=redact))
-    if result.written is not None:
-        return Report(data=result, body=(line(f"wrote {result.written}"),))
-    made, short = result.stored.evidence, result.stored.short
-    about = f"{made.target}, made {moment(made.made_at)}, {made.address}"
-    heading = line(Cell(f"evidence {short}", "strong"), f"  {about}")
-    blocks = (heading, *verdict_blocks(made, result.verdict))
-    return Report(data=result, body=blocks, next=f"fftdeploy report {short} -o report.html")
+    result = run(session, ReportOptions(evidence, out=out, redact=redact, page=opens))
+    if result.path is not None:
+        did = "opened" if opens and _opened(session, result.path) else "wrote"
+        return Report(data=result, body=(line(f"{did} {result.written}"),))
+    stored = result.stored
+    made, short = stored.evidence, stored.short
+    names = names_of(session, made)
+    heading = line(Cell(made.target, "strong"), f"  {moment(made.made_at)}  {made.address}")
+    return Report(
+        data=result,
+        body=(heading, *verdict_blocks(stored, result.told, names, shows_all=everything)),
+        next=f"fftdeploy report {short} --open",
+        comment=(heading, *comment_blocks(stored, result.told)),
+    )
+
+
+def _opened(session: Session, page: Path) -> bool:
+    """Open a page in the browser of whoever is at the terminal; False where there is none."""
+    has_screen = sys.platform in {"darwin", "win32"} or any(map(session.environ.get, _SCREENS))
+    if not (session.output.at_terminal and has_screen):
+        return False
+    import webbrowser
+
+    with suppress(webbrowser.Error, OSError):
+        return webbrowser.open(page.resolve().as_uri())
+    return False

@@ -1,128 +1,349 @@
-"""A verdict, and the arms behind it, as a person reads them: the verdict itself comes last."""
+"""A verdict as a person reads it: the verdict first and why, then what is behind it."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
+from fftdeploy.cli.cells import Names
+from fftdeploy.cli.session import Session
+from fftdeploy.cli.verdict_tables import (
+    example_lists,
+    notices,
+    slice_name,
+    slice_table,
+    verdict_word,
+)
+from fftdeploy.commands.graded_texts import Told
+from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence.evidence import Evidence
-from fftdeploy.evaluation.gate.wording import p_cell
-from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
+from fftdeploy.evaluation.evidence.evidence_folder import Stored
+from fftdeploy.evaluation.gate.wording import p_cell, points
+from fftdeploy.evaluation.patterns.what_changed import (
+    ChangedExample,
+    FailureCause,
+    Shift,
+    WhatChanged,
+)
+from fftdeploy.evaluation.verdict import ArmResult, Comparison, SliceResult, Verdict
 from fftdeploy.names import plural
-from fftdeploy.output.report import Block, Cell, Table, Tone, line
+from fftdeploy.output.bars import bar, interval
+from fftdeploy.output.report import Block, Cell, Line, Tone, line
+from fftdeploy.output.words import apart, columns_of
 from fftdeploy.releases.deployments import Bundle
 
-NAMED = 10
-"""Most examples that are named in text; JSON and the report have them all."""
+WIDTH = 80
+"""Columns that a line keeps to where it can."""
+_LABEL = 10
+_START = _LABEL + 4
+_SHARED = "share the risk of a wrong pass"
+_NAMED = 3
+_LEAST_BAR, _WIDEST_BAR = 8, 20
+_COMMON = frozenset({CANDIDATE, LIVE, BASE})
+"""Models that have a word for them; others are called by their names alone."""
+TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "warn"}
+_DRAWN = frozenset({"slice", "worse", "margin", "better", "threshold"})
+"""Reasons that lines of their own show."""
+_CLAUSE = re.compile(r"(?<=[:;]) | (?=\()")
 
-_TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "warn"}
+
+def names_of(session: Session, *every: Evidence) -> Names:
+    """Return what the models are called: on a screen short, elsewhere by their whole IDs."""
+    models = [bundle.model for one in every for bundle in one.arms.values()]
+    return Names(models if session.output.at_terminal else ())
 
 
 def verdict_blocks(
-    evidence: Evidence, verdict: Verdict, further: Iterable[str] = ()
-) -> tuple[Block, ...]:
-    """Show arms, slices, what broke, what is worth knowing (`further` too), and the verdict."""
-    arms, *slices = tables(evidence, verdict)
-    blocks: list[Block] = [arms]
-    for table in slices:
-        blocks += [line(""), table]
-    blocks += _examples(verdict)
-    blocks += [line(f"  note: {text}") for text in (*notices(evidence, verdict), *further)]
-    return (*blocks, line(""), *headline(verdict))
+    stored: Stored,
+    told: Told,
+    names: Names,
+    *,
+    further: Iterable[str] = (),
+    shows_all: bool = False,
+) -> Iterator[Block]:
+    """Show a verdict: why, how much better or worse, what has changed, what it costs.
+
+    `further` are notes beside the evidence's own.  Unless `shows_all`, only what is news is shown
+    of slices, fields and patterns.
+    """
+    evidence, verdict = stored.evidence, stored.verdict
+    yield from headline(evidence, verdict)
+    yield from _also(evidence, verdict)
+    yield from _arms(evidence, verdict, names)
+    yield from _drawing(evidence, verdict)
+    news = [*_news(evidence, verdict)]
+    if shows_all:
+        yield from [slice_table(verdict.slices)] if verdict.slices else []
+        yield from _every_pattern(told.what_changed)
+        yield from example_lists(verdict)
+    else:
+        yield from news
+        yield from _commonest_patterns(told.what_changed, fields=1 if news else 2)
+    yield from _costs(evidence, verdict)
+    if told.weak_spots:
+        yield from packed("weak spots", told.weak_spots)
+    for text in (*notices(evidence, verdict, shows_all=shows_all), *further):
+        yield labelled("note", names.text(text))
+    yield labelled("evidence", stored.short)
 
 
-def tables(evidence: Evidence, verdict: Verdict) -> list[Table]:
-    """Return the table of the arms and, where there are any, that of slices and fields."""
-    slices = [_slices(verdict.slices)] if verdict.slices else []
-    return [_arms(evidence, verdict.arms), *slices]
+def headline(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
+    """Say the ruling and why; what does not fit the line stands below it."""
+    word, said = verdict_word(evidence, verdict), verdict.headline
+    if is_record := evidence.is_record:
+        said = "what is live: candidates are compared with it"
+    first, rest = _split(said, WIDTH - len(word) - 2)
+    yield line(Cell(word, "" if is_record else TONES[verdict.ruling]), f"  {first}")
+    if rest:
+        yield labelled("", rest)
 
 
-def headline(verdict: Verdict) -> Iterator[Block]:
-    """Say the verdict: the ruling and why, then the figures."""
-    word = verdict.ruling.upper()
-    if verdict.reports_only:
-        word = f"REPORT ONLY ({word})"
-    yield line(Cell(word, _TONES[verdict.ruling]), f"  {verdict.headline}")
-    yield from (line(Cell(f"      {text}", "dim")) for text in verdict.detail)
+def _split(text: str, room: int) -> tuple[str, str]:
+    """Split a sentence after the last clause that fits; not at all where none does."""
+    ends = [found.start() for found in _CLAUSE.finditer(text) if found.start() <= room]
+    if len(text) <= room or not ends:
+        return text, ""
+    return text[: ends[-1]].rstrip(":;"), text[ends[-1] + 1 :]
 
 
-def notices(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
-    """Say what does not change the verdict, and should be known with it."""
-    yield from (reason.message for reason in verdict.reasons if not reason.rules)
-    examples, baseline = evidence.examples, evidence.baseline
-    if baseline.evidence and baseline.at:
-        yield (
-            f"{evidence.arms['live']} is dead: its answers are those recorded "
-            f"{baseline.at:%Y-%m-%d}, evidence {baseline.evidence[:12]}"
+def labelled(label: str, *parts: str | Cell) -> Line:
+    """Return a line behind its label."""
+    return line(Cell(f"  {label:<{_LABEL}}  ", "dim"), *parts)
+
+
+def packed(label: str, parts: Sequence[str], tone: Tone = "") -> Iterator[Line]:
+    """Yield a list in as few lines as there are."""
+    rows: list[str] = []
+    for part in (*(f"{part}," for part in parts[:-1]), *parts[-1:]):
+        if rows and _START + columns_of(rows[-1]) + 1 + columns_of(part) <= WIDTH:
+            rows[-1] += f" {part}"
+        else:
+            rows.append(part)
+    for number, row in enumerate(rows):
+        yield labelled("" if number else label, Cell(row, tone))
+
+
+def _also(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
+    """Say what else stops it or leaves it open, and what would settle it."""
+    is_record = evidence.is_record
+    for reason in verdict.reasons:
+        is_said = reason.code in _DRAWN or (reason.message in verdict.headline and not is_record)
+        if not is_said and (reason.rules == "fail" or (reason.rules and not is_record)):
+            yield labelled("also", Cell(reason.message, TONES[reason.rules]))
+    if verdict.settling:
+        yield labelled("to settle", verdict.settling)
+    for text in verdict.detail[1:]:
+        if text.startswith("on_inconclusive"):
+            yield labelled("", text)
+    if evidence.candidates > 1:
+        shared = next(text for text in verdict.detail if _SHARED in text)
+        yield labelled("risk", shared.replace(_SHARED, "share it"))
+
+
+def _arms(evidence: Evidence, verdict: Verdict, names: Names) -> Iterator[Block]:
+    """Yield a line for each model, those that others are compared with first."""
+    order = {LIVE: 1, CANDIDATE: 2}
+    arms = sorted(verdict.arms, key=lambda arm: order.get(arm.arm, 0))
+    called = [bundle_name(evidence.arms[arm.arm], names) for arm in arms]
+    counts = [f"{arm.passed}/{arm.n}" for arm in arms]
+    rates = [f"{arm.rate:.1%}" for arm in arms]
+    room, digits, share = (max(map(len, column)) for column in (called, counts, rates))
+    flips = _flips(verdict.comparison) if not evidence.is_record else ()
+    left = WIDTH - _START - room - digits - share - len("      ")
+    fits = sum(map(columns_of, map(str, flips))) + _LEAST_BAR <= left
+    width = min(_WIDEST_BAR, max(_LEAST_BAR, left - sum(map(columns_of, map(str, flips)))))
+    for arm, model, count, rate in zip(arms, called, counts, rates, strict=True):
+        shown = f"{model:<{room}}  {count:>{digits}}  {rate:>{share}}  "
+        is_candidate = arm.arm == CANDIDATE
+        label = LIVE if is_candidate and evidence.is_record else arm.arm
+        drawn = bar(arm.rate, width)
+        gap = Cell(" " * (width - columns_of(drawn)))
+        beside = (gap, *flips) if is_candidate and fits else ()
+        yield labelled(
+            label if arm.arm in _COMMON else "beside", shown, Cell(drawn, "dim"), *beside
         )
-    if examples.duplicates:
-        yield f"{plural(examples.duplicates, 'example')} left out: the same input twice"
-    if training := examples.training:
-        yield (
-            f"{plural(training['exact'], 'example')} in the training file too, "
-            f"{training['near']} more nearly so: a model does well on what it has seen"
-        )
-    if batched := evidence.results.batched:
-        yield f"answered by a batch: {', '.join(batched)}; how long answers take was not measured"
-    if evidence.attempt > 1:
-        yield f"this is attempt {evidence.attempt} of this candidate on these examples"
-    if evidence.used > _WORN:
-        yield (
-            f"these examples have decided {plural(evidence.used, 'time')}: what passes may be what "
-            "fits them; add fresh ones"
-        )
+    if flips and not fits:
+        yield labelled("", *flips[1:])
 
 
-_WORN = 20
-"""After so many decisions on the same examples the best of them is partly luck."""
-
-
-def bundle_words(bundle: Bundle) -> str:
-    """Name a bundle in a table's cell."""
-    return f"{bundle.model} @{bundle.profile}" if bundle.profile else bundle.model
-
-
-def _arms(evidence: Evidence, arms: Iterable[ArmResult]) -> Table:
-    rows = tuple(_arm(evidence.arms[arm.arm], arm) for arm in arms)
-    p95 = f"p95 ({evidence.concurrency} at once)" if evidence.concurrency else "p95"
-    columns = ("model", "id", "passed", "95% interval", "valid", "tokens in/out", p95, "usd/1k")
-    return Table(columns, rows)
-
-
-def _arm(bundle: Bundle, arm: ArmResult) -> tuple[Cell, ...]:
-    cached = f" ({arm.tokens_cached:.0f} cached)" if arm.tokens_cached >= 1 else ""
-    latency, usd = arm.p95_latency_ms, arm.usd_per_1k_requests
+def _flips(found: Comparison | None) -> tuple[Cell, ...]:
+    if found is None:
+        return ()
     return (
-        Cell(arm.arm, "strong"),
-        Cell(bundle_words(bundle)),
-        Cell(f"{arm.passed}/{arm.n} {arm.rate:.1%}"),
-        Cell(f"{arm.low:.1%}-{arm.high:.1%}"),
-        Cell(f"{arm.valid:.1%}"),
-        Cell(f"{arm.tokens_in:.0f}{cached}/{arm.tokens_out:.0f}"),
-        Cell(f"{latency:,} ms") if latency is not None else Cell("not measured", "dim"),
-        Cell(f"{usd:.2f}") if usd is not None else Cell("no price", "dim"),
+        Cell("  "),
+        Cell(f"+{found.fixed} fixed", "good" if found.fixed else ""),
+        Cell("  "),
+        Cell(f"\N{MINUS SIGN}{found.broke} broke", "bad" if found.broke else ""),
     )
 
 
-def _slices(slices: Iterable[SliceResult]) -> Table:
-    return Table(
-        ("slice", "examples", "broke", "fixed", "p (Holm)"),
-        tuple(_slice(one) for one in slices),
-    )
+def bundle_name(bundle: Bundle, names: Names) -> str:
+    """Name a model and prompt as it can be typed: `MODEL[@PROFILE]`."""
+    prompt = f"@{bundle.profile}" if bundle.profile else ""
+    return f"{names.model(bundle.model)}{prompt}"
 
 
-def _slice(one: SliceResult) -> tuple[Cell, ...]:
-    name = f"{one.key}={one.value}" if one.kind == "slice" else f"field {one.key}"
-    tone: Tone = "bad" if one.is_harmed else ("dim" if one.is_small else "")
-    texts = (name, str(one.n), str(one.broke), str(one.fixed), p_cell(one.p_adjusted))
-    return tuple(Cell(text, tone) for text in texts)
+def _drawing(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
+    """Draw what the gate has compared, against its limit."""
+    gate, found = evidence.gate, verdict.comparison
+    if found is not None and gate["mode"] != "threshold":
+        limit = 0.0 if gate["mode"] == "better" else -float(gate["margin"])
+        marks = [("zero", 0.0), ("limit", limit)]
+        drawn = interval(found.lower, found.difference, found.upper, marks)
+        low, high = (apart(100 * value, 100 * limit) for value in (found.lower, found.upper))
+        said = f"{low} {drawn} {high} points  limit {100 * limit:g}".replace("-", "\N{MINUS SIGN}")
+        yield labelled("difference", said)
+        return
+    candidate = next(arm for arm in verdict.arms if arm.arm == CANDIDATE)
+    least = float(gate.get("threshold") or gate.get("floors", {}).get("pass_rate") or 0)
+    if not least or not candidate.n:
+        return
+    drawn = interval(candidate.low, candidate.rate, candidate.high, [("limit", least)])
+    low, high = points(candidate.low, least), points(candidate.high, least)
+    yield labelled("pass rate", f"{low} {drawn} {high}%  limit {100 * least:g}%")
 
 
-def _examples(verdict: Verdict) -> Iterator[Block]:
-    named_lists: tuple[tuple[str, tuple[str, ...], Tone], ...] = (
-        ("must pass, failed", verdict.must_pass_failed, "bad"),
-        ("broke", verdict.broke, "warn"),
-        ("fixed", verdict.fixed, "good"),
-    )
-    for what, ids, tone in named_lists:
-        if ids:
-            more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-            named = ", ".join(ids[:NAMED])
-            yield line("  ", Cell(f"{what} ({len(ids)}): ", tone), f"{named}{more}")
+def _news(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
+    """Yield the slices and fields that are harmed, or leave the verdict open."""
+    reasons = [reason.message for reason in verdict.reasons if reason.code == "slice"]
+    for one in verdict.slices:
+        title = slice_name(one)
+        if one.is_harmed or any(
+            message.startswith((title + " ", title + ":")) for message in reasons
+        ):
+            ids = _broke_in(evidence, verdict, one)
+            more = " …" if len(ids) > _NAMED else ""
+            counts = f"{one.broke} broke, {one.fixed} fixed of {one.n}  p {p_cell(one.p_adjusted)}"
+            tone: Tone = "bad" if one.is_harmed else "warn"
+            yield labelled(title, Cell(counts, tone), f"  {' '.join(ids[:_NAMED])}{more}")
+
+
+def _broke_in(evidence: Evidence, verdict: Verdict, part: SliceResult) -> list[str]:
+    """Return the examples of a slice that broke; of a field they are among its patterns."""
+    results = evidence.results
+    if part.kind != "slice":
+        return []
+    key, broke = results.slice_keys.index(part.key), frozenset(verdict.broke)
+    rows = zip(results.ids, results.slices, strict=True)
+    return [example_id for example_id, of in rows if of[key] == part.value and example_id in broke]
+
+
+def _commonest_patterns(found: WhatChanged, *, fields: int) -> Iterator[Block]:
+    """Say why answers fail and which values became which, the commonest with an example."""
+    causes = [one for one in found.causes if one.arm == CANDIDATE]
+    if found.outputs_gone and (causes or not found.causes):
+        yield labelled("changed", Cell(f"not known here: {found.outputs_gone}", "dim"))
+    if causes:
+        yield _commonest("fails", _counted(causes), "bad")
+        yield from _example(causes[0].example, {"answer": causes[0].example.new})
+    shown = _telling(found.shifts)[: 1 if causes else fields]
+    for shifts in shown:
+        yield _commonest(shifts[0].field or "answer", [_shift(one, found) for one in shifts])
+    if shown and not causes:
+        yield from _example(shown[0][0].example, {})
+
+
+def _every_pattern(found: WhatChanged) -> Iterator[Block]:
+    """Say all of that, each pattern with an example: asked, agreed, before and now."""
+    if found.outputs_gone:
+        yield labelled("changed", Cell(f"not known here: {found.outputs_gone}", "dim"))
+    for arm, each in groupby(found.causes, key=lambda cause: cause.arm):
+        causes = [*each]
+        yield from packed("fails" if arm == CANDIDATE else f"{arm} fails", _counted(causes), "bad")
+        for one in causes:
+            yield from _whole(one.example)
+    for field, each_shift in groupby(found.shifts, key=lambda shift: shift.field):
+        shifts = [*each_shift]
+        yield from packed(field or "answer", [_shift(one, found) for one in shifts])
+        for shift in shifts:
+            yield from _whole(shift.example)
+
+
+def _telling(every: Sequence[Shift]) -> list[list[Shift]]:
+    """Return the fields that changed, without those that change together with one before."""
+    found: dict[tuple[int, str], list[Shift]] = {}
+    for _, each in groupby(every, key=lambda shift: shift.field):
+        shifts = [*each]
+        found.setdefault((shifts[0].count, shifts[0].example.id), shifts)
+    return [*found.values()]
+
+
+def _counted(causes: Sequence[FailureCause]) -> list[str]:
+    """Say how many answers fail for each reason, and once of how many."""
+    first, *others = causes
+    return [
+        f"{first.count:,} of {plural(first.answers, 'answer')} {first.why}",
+        *(f"{one.count:,} {one.why}" for one in others),
+    ]
+
+
+def _shift(one: Shift, found: WhatChanged) -> str:
+    if found.against != LIVE:
+        return f"{one.old or 'it'} taken for {one.new} {one.count:,}"
+    pair = f"{one.old} → {one.new}" if one.old else one.new
+    flips = [(one.broke, "broke"), (one.fixed, "fixed")]
+    said = ", ".join(f"{count:,} {word}" for count, word in flips if count)
+    if one.count in {one.broke, one.fixed}:
+        return f"{pair} {said}"
+    return f"{pair} {one.count:,}" + (f" ({said})" if said else "")
+
+
+def _commonest(label: str, parts: Sequence[str], tone: Tone = "") -> Line:
+    """Return a line with as many of `parts` as fit, and how many more there are."""
+    shown = 1
+    while shown < len(parts) and _START + columns_of(_listing(parts, shown + 1)) <= WIDTH:
+        shown += 1
+    return labelled(label, Cell(_listing(parts, shown), tone))
+
+
+def _listing(parts: Sequence[str], shown: int) -> str:
+    more = f", {len(parts) - shown} more" if shown < len(parts) else ""
+    return ", ".join(parts[:shown]) + more
+
+
+def _cut(text: str, room: int) -> str:
+    """Return the beginning of a text, in one line."""
+    plain = " ".join(text[: 4 * room].split())
+    return plain if len(plain) <= room else f"{plain[: room - 1]}…"
+
+
+def _example(example: ChangedExample, texts: Mapping[str, str]) -> Iterator[Line]:
+    """Yield what was asked in an example, and some of its `texts`, as far as each fits a line."""
+    for label, text in {example.id: example.input, **texts}.items():
+        if text or label == example.id:
+            room = WIDTH - max(_START, columns_of(label) + 4)
+            yield labelled(label, Cell(_cut(text, room), "dim"))
+
+
+def _whole(example: ChangedExample) -> Iterator[Line]:
+    """Yield what was asked, agreed and answered in an example."""
+    texts = {"agreed": example.agreed, LIVE: example.old, CANDIDATE: example.new}
+    for label, text in {example.id: example.input, **texts}.items():
+        if text:
+            yield labelled(label, Cell(text, "dim"))
+
+
+def _costs(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
+    """Say what 1,000 requests cost, how long they take, and what they read and write."""
+    by_name = {arm.arm: arm for arm in verdict.arms}
+    candidate, live = by_name[CANDIDATE], by_name.get(LIVE)
+    yield labelled("cost/1,000", _cost(evidence, live, candidate))
+    for arm in verdict.arms:
+        if arm.arm not in {CANDIDATE, LIVE}:
+            yield labelled(f"of {arm.arm}", _cost(evidence, None, arm))
+
+
+def _cost(evidence: Evidence, old: ArmResult | None, new: ArmResult) -> str:
+    both = [arm for arm in (old, new) if arm is not None]
+    usd = [f"{arm.usd_per_1k_requests:.2f}" for arm in both if arm.usd_per_1k_requests is not None]
+    money = f"{' → '.join(usd)} USD" if len(usd) == len(both) else "no price"
+    p95 = [f"{arm.p95_latency_ms:,}" for arm in both if arm.p95_latency_ms is not None]
+    at_once = f" ({evidence.concurrency} at once)" if evidence.concurrency else ""
+    speed = f"p95 {' → '.join(p95)} ms{at_once}"
+    speed = speed if new.p95_latency_ms is not None else "p95 not measured"
+    tokens = dict.fromkeys(_tokens(arm) for arm in both)
+    return f"{money}  {speed}  tokens {' → '.join(tokens)}"
+
+
+def _tokens(arm: ArmResult) -> str:
+    cached = f" ({arm.tokens_cached:,.0f} cached)" if arm.tokens_cached >= 1 else ""
+    return f"{arm.tokens_in:,.0f}{cached}/{arm.tokens_out:,.0f}"

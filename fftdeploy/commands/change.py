@@ -45,6 +45,8 @@ class BegunChange:
     target: TargetName
     dry_run: bool
     verdict: Verdict | None = field(default=None, metadata=OMITTED)
+    judged: Any = field(default=None, metadata=UNPRINTED)
+    """The evidence of that verdict (`Stored`), where it was made now or stops the change."""
     """The gate's, where it was asked."""
     candidates: tuple[CandidateView, ...] | None = field(default=None, metadata=OMITTED)
     """Of a rollback: every release that it could go back to, and what became of it."""

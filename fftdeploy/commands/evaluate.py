@@ -8,6 +8,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door, several
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.evaluation import Evaluation
+from fftdeploy.commands.graded_texts import Told, told_of
 from fftdeploy.commands.views import EvidenceID, TargetName
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome
 from fftdeploy.evaluation.arms import CANDIDATE
@@ -16,6 +17,7 @@ from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.gate.gate import Best
 from fftdeploy.evaluation.results import PASS
 from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.names import FLAT
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.releases.deployments import Hold
 
@@ -32,6 +34,7 @@ class Evaluated:
     baseline: Literal["fresh", "recorded", "none"]
     attempt: int
     verdict: Verdict
+    told: Told = field(metadata=FLAT)
     stored: Stored = field(metadata=UNPRINTED)
     creep: tuple[str, ...] = field(metadata=UNPRINTED)
     """How it stands beside the best that ever passed on these examples, where that is better."""
@@ -92,6 +95,7 @@ def _evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Eval
         baseline=evidence.baseline.how,
         attempt=evidence.attempt,
         verdict=stored.verdict,
+        told=told_of(context, evidence, evaluation.bar),
         stored=stored,
         creep=_creep(evaluation.bar.folder, evidence),
         hold=target.hold_on(evidence.candidate, context.now()) if target else None,
@@ -99,6 +103,9 @@ def _evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Eval
 
 
 def _creep(folder: EvidenceFolder, mine: Evidence) -> tuple[str, ...]:
+    if mine.is_record:
+        return ()
+
     def has_passed(other: Evidence) -> bool:
         is_same = other.examples.sha == mine.examples.sha
         is_same = is_same and other.results.repeats == mine.results.repeats

@@ -36,6 +36,7 @@ from fftdeploy.evaluation.running.spending import (
     Spending,
     estimate,
     guess,
+    latency_s,
     measured,
 )
 from fftdeploy.names import plural
@@ -372,13 +373,22 @@ class Evaluation:
     def _means(self, run: Run) -> dict[str, Mean]:
         """Return what an answer of each arm takes: what is on record, or else a guess."""
         known: dict[Bundle, Mean] = {}
+        timed: dict[Bundle, float] = {}  # of the newest of its answers that were asked anew
         for _, evidence in self.bar.folder.unjudged(self.bar.task):  # the newest first
             for name, column in evidence.results.arms.items():
                 bundle = evidence.arms[name]
                 if bundle not in known and (mean := measured(column)):
                     known[bundle] = mean
+                if bundle not in timed and (seconds := latency_s(column)) is not None:
+                    timed[bundle] = seconds
         most = max((mean.tokens_out for mean in known.values()), default=0.0)
         guessed = guess(run.sample(_SAMPLED), tokens_out=most)
-        return guessed | {
+        means = guessed | {
             name: known[arm.bundle] for name, arm in run.arms.items() if arm.bundle in known
+        }
+        slowest = max(timed.values(), default=None)  # the host is likelier so than as guessed
+        latencies = {name: timed.get(run.arms[name].bundle, slowest) for name in means}
+        return {
+            name: mean._replace(latency_s=found) if (found := latencies[name]) else mean
+            for name, mean in means.items()
         }

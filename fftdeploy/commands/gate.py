@@ -14,7 +14,6 @@ from fftdeploy.releases.deployments import Bundle
 if TYPE_CHECKING:  # a task without a gate pays for none of it
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
-    from fftdeploy.evaluation.verdict import Verdict
 
 INCONCLUSIVE = "inconclusive"
 
@@ -71,6 +70,7 @@ class Gate:
         stored = self._look(bar, candidate)
         if isinstance(stored, str):
             stored = self._evaluate(candidate, stored)
+            self.change.learn(judged=stored)
             self._require_counting(bar, candidate, stored)
         return self._judged(bar, stored)
 
@@ -158,9 +158,9 @@ class Gate:
         shown = f"evidence {stored.short}: {verdict.headline}"
         if verdict.ruling == "pass" or verdict.reports_only:
             return Passed(stored.id, counted=_counted(stored))
-        see = f"fftdeploy report {stored.short} -o report.html"
+        see = f"fftdeploy report {stored.short} --open"
         if verdict.ruling == "fail":
-            raise _refused(GateError(shown, hint=see, code="gate"), verdict)
+            raise self._refused(GateError(shown, hint=see, code="gate"), stored)
         if bar.rules.on_inconclusive == "allow" and verdict.may_be_allowed:
             return Passed(stored.id, counted=_counted(stored))
         if INCONCLUSIVE in self.overrides:
@@ -169,15 +169,15 @@ class Gate:
         if unsettled == {"latency"}:  # more examples settle nothing that was not measured
             see = f"fftdeploy eval {self.change.name} --fresh"
         error = InconclusiveError(shown, hint=verdict.settling or see, code="inconclusive")
-        raise _refused(error, verdict)
+        raise self._refused(error, stored)
 
+    def _refused(self, error: FftdeployError, stored: "Stored") -> FftdeployError:
+        """Add why answers failed, where it is not plainly that they were wrong."""
+        from fftdeploy.evaluation.gate.wording import failures
 
-def _refused(error: FftdeployError, verdict: "Verdict") -> FftdeployError:
-    """Add why answers failed, where it is not plainly that they were wrong."""
-    from fftdeploy.evaluation.gate.wording import failures
-
-    error.details = tuple(text for arm in verdict.arms if (text := failures(arm)))
-    return error
+        self.change.learn(judged=stored)
+        error.details = tuple(text for arm in stored.verdict.arms if (text := failures(arm)))
+        return error
 
 
 def _counted(stored: "Stored") -> CountedEvidence:

@@ -168,6 +168,10 @@ class Results:
         """The arms some of whose answers are of a batch."""
         return [name for name, column in self.arms.items() if BATCHED in column.latency_ms]
 
+    def first(self, arm: str, mark: str) -> str:
+        """Return the ID of the first example to which `arm` has an answer with `mark`."""
+        return self.ids[self.arms[arm].marks.index(_CODES[mark]) // self.repeats]
+
     def with_arms(self, named: Mapping[str, str]) -> "Results":
         """Return the same examples with the arms of `named`, new name -> present name."""
         return replace(self, arms={new: self.arms[old] for new, old in named.items()})

@@ -10,3 +10,6 @@ EVIDENCE_FOLDER = FOLDER / "evidence"
 
 RUNS = FOLDER / "runs"
 """Logs with the outputs of models; git ignores them."""
+
+PAGES = FOLDER / "pages"
+"""Reports that were opened in a browser; git ignores them."""

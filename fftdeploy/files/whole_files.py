@@ -204,7 +204,7 @@ def create(
         raise _unmade(error, path, made) from error
 
 
-def put(path: Path, data: bytes, *, lock_wait_s: float = 10.0) -> None:
+def put(path: Path, data: bytes, *, mode: int = 0o644, lock_wait_s: float = 10.0) -> None:
     """Write a file that the command line names, wholly or not at all, over what has the name.
 
     Raises:
@@ -215,7 +215,7 @@ def put(path: Path, data: bytes, *, lock_wait_s: float = 10.0) -> None:
         with disk.opened_folder(disk.real_path(path.parent), ()) as folder:
             disk.lock(folder, path.parent, lock_wait_s)
             disk.clear(folder)
-            disk.publish(folder, path.name, data, 0o644, over=True)
+            disk.publish(folder, path.name, data, mode, over=True)
             disk.flush(folder)
     except OSError as error:
         where = disk.shown(path)

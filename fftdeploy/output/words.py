@@ -1,4 +1,4 @@
-"""Moments, durations, costs and how far a run is, in the few words that fit a line."""
+"""Moments, durations, costs, points and how far a run is, in the few words that fit a line."""
 
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -70,4 +70,26 @@ def cost_words(found: "Estimate", prices_on: date | None, *, is_batch: bool = Fa
 
 def seconds_words(seconds: float) -> str:
     """Write a duration for a person: `8 s`, `3 min`."""
+    if seconds < 0.5:
+        return "under 1 s"
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def signed(number: float, digits: int = 1) -> str:
+    """Return `number` with its sign; a true minus keeps columns aligned."""
+    shown = f"{number:+,.{digits}f}"
+    is_none = not shown.strip("+-0.")
+    return shown[1:] if is_none else shown.replace("-", "\N{MINUS SIGN}")
+
+
+def apart(value: float, limit: float) -> str:
+    """Return `value` with its sign, and as many digits as tell it from `limit`."""
+    told = (digits for digits in (1, 2) if signed(value, digits) != signed(limit, digits))
+    return signed(value, next(told, 3))
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    from rich.cells import cell_len
+
+    return len(text) if text.isascii() else cell_len(text)

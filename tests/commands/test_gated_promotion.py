@@ -122,7 +122,7 @@ def test_what_is_worse_is_stopped_by_eval_and_by_promote(
     assert (first.code, second.code) == (5, 5)
     assert "FAIL  worse: 12 broke, 0 fixed" in first.out
     assert f"error: evidence {path.stem[:12]}: worse: 12 broke" in second.err
-    assert f"hint: fftdeploy report {path.stem[:12]} -o report.html" in second.err
+    assert f"hint: fftdeploy report {path.stem[:12]} --open" in second.err
     assert Path("deployments.toml").read_bytes() == before
 
 
@@ -497,7 +497,8 @@ def test_a_dead_live_model_is_compared_by_what_it_answered_while_it_lived(
     assert (recorded.code, judged.code, ended.code) == (0, 0, 0), judged.out + ended.err
     assert f"{V8} is dead: its answers are those recorded 2026-11-21" in judged.out
     assert "12 fixed" not in recorded.out
-    assert "PASS  better: 14 fixed, 0 broke" in judged.out
+    assert "PASS  better (p < 0.001): 95% sure" in judged.out
+    assert "+14 fixed  \N{MINUS SIGN}0 broke" in judged.out
 
 
 def failed_fields(path: Path, arm: str) -> dict[str, list[str]]:
@@ -675,13 +676,15 @@ def test_J18_two_models_that_pass_nothing_are_no_pass_and_nothing_is_promoted(
 
     judged, tried = command("eval", TARGET), promote(command)
 
-    why = f"{V10} passes none of 67 examples: 67 of 67 answers wrong, for one t-001"
+    why = "the candidate passes none of 67 examples: 67 of 67 answers wrong, for one t-001"
     assert (judged.code, tried.code) == (7, 7)
-    assert f"INCONCLUSIVE  {why}" in judged.out
+    assert f"INCONCLUSIVE {why.replace(':', '')}" in " ".join(judged.out.split())
+    assert "  urgency     unmedium taken for medium " in judged.out
+    assert "  t-002       I forgot my password and" in judged.out
     (path,) = evidence()
     assert tried.err.splitlines()[-2:] == [
         f"error: evidence {path.stem[:12]}: {why}",
-        f"hint: fftdeploy report {path.stem[:12]} -o report.html",
+        f"hint: fftdeploy report {path.stem[:12]} --open",
     ]
     assert Path("deployments.toml").read_bytes() == before
 
@@ -693,7 +696,8 @@ def test_J18_answers_that_were_cut_off_are_told_so_on_every_surface(
     Path("profiles").mkdir(exist_ok=True)
     Path("profiles/tiny.toml").write_text("max_completion_tokens = 2\n")
     flags = ("--model", V10, "--profile", "tiny")
-    why = "candidate fails 67 of 67 answers: 67 cut off (for one t-001)"
+    cut = "67 of 67 answers cut off: max_completion_tokens"
+    why = "candidate fails 67 of 67 answers: 67 cut off: max_completion_tokens (for one t-001)"
 
     judged = command("eval", TARGET, f"{V10}@tiny")
     (path,) = evidence()
@@ -702,9 +706,11 @@ def test_J18_answers_that_were_cut_off_are_told_so_on_every_surface(
         assert command("report", "-o", name).code == 0
 
     assert judged.code == 7
-    for text in (judged.out, Path("report.html").read_text(), Path("junit.xml").read_text()):
+    assert f"  fails       {cut}\n" in judged.out
+    for text in (Path("report.html").read_text(), Path("junit.xml").read_text()):
         assert why in " ".join(text.split())
-        assert "right shape: 67 of 67 answers cut off, for one t-001" in " ".join(text.split())
+        assert f"right shape: {cut}, for one t-001" in " ".join(text.split())
+    assert f"fails {cut}" in " ".join(again.pop(1).out.split())
     for shown in again:
         assert why in " ".join(shown.out.replace("\\", "").split())
     verdict = json.loads(again[-1].out)["verdict"]
@@ -736,4 +742,4 @@ def test_J18_a_refused_promotion_says_why_answers_failed(
     tried = promote(command)
 
     assert tried.code in {5, 7}
-    assert f" {cut} cut off (for one " in " ".join(tried.err.split())
+    assert f" {cut} of 67 answers cut off: max_completion_tokens" in tried.err

@@ -38,6 +38,7 @@ LAYERS = (
 EVALUATION = (
     ("review",),
     ("running",),
+    ("patterns",),
     ("evidence",),
     ("gate",),
     ("graders",),

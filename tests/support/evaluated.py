@@ -236,13 +236,16 @@ def _nested(path: str, value: str) -> str:
     return json.dumps(found)
 
 
-def hostile(payload: str) -> tuple[Evidence, list[ExampleText]]:
-    """Return evidence and texts with `payload` wherever text of others can stand."""
+def hostile(payload: str, *, is_json: bool = True) -> tuple[Evidence, list[ExampleText]]:
+    """Return evidence and texts with `payload` wherever text of others can stand.
+
+    `is_json` is whether the answers that are agreed on are: no half of a surrogate pair can be.
+    """
     texts = [
         ExampleText(
             f"{number}{payload}",
             payload,
-            _nested(payload, f"{payload[-40:]}{number % 2}"),
+            _nested(payload, f"{payload[-40:]}{number % 2}") if is_json else payload,
             (payload,),
             {payload: payload, "slice" + payload: payload},
             {

@@ -55,7 +55,8 @@ _VOLATILE = (
     (re.compile(r"(?<=committed as )[0-9a-f]{7,}"), "COMMIT"),
     (re.compile(r"\b[0-9a-f]{12}(?= (pass|fail|inconclusive)\b)"), "ID"),
     (re.compile(r"(?<=fftdeploy-)\w+(?=/)"), "PLACE"),
-    (re.compile(r"\b[\d,]+ ms\b"), "N ms"),
+    (re.compile(r"\b(?:[\d,]+ → )?[\d,]+ ms\b"), "N ms"),
+    (re.compile(r"\b(?:under )?1 s\b"), "1 s"),
     (re.compile(r"\b\d+/s\b"), "N/s"),
 )
 """What two runs of the same command print differently: latencies, and so the hashes over them."""

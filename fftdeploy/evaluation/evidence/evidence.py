@@ -155,6 +155,11 @@ class Evidence:
         return self.arms["candidate"]
 
     @property
+    def is_record(self) -> bool:
+        """Whether it is about what is live itself: answers to compare others with."""
+        return self.baseline.why == LIVE_ITSELF
+
+    @property
     def ruling(self) -> str:
         """What the gate said: `pass`, `fail` or `inconclusive`."""
         return str(self.verdict["ruling"])
@@ -164,7 +169,7 @@ class Evidence:
         """Whether the gate stops nothing: it was met, only reports, or allows what is open."""
         if self.ruling == "pass" or self.verdict["reports_only"]:
             return True
-        if self.baseline.why == LIVE_ITSELF:  # a record, and no candidate
+        if self.is_record:
             return True
         held = [reason["code"] for reason in self.verdict["reasons"] if reason["rules"]]
         if not NEVER_ALLOWED.isdisjoint(held):

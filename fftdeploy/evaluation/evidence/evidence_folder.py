@@ -299,7 +299,7 @@ def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
             for arm, bundle in evidence.arms.items()
         },
         candidates=evidence.candidates,
-        name=str(evidence.candidate),
+        name="what is live" if evidence.baseline.why == records.LIVE_ITSELF else "the candidate",
         best=best,
     )
 

@@ -47,7 +47,7 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         high,
         sum(marks.get(mark, 0) for mark in usable) / answers if answers else 0.0,
         marks,
-        {mark: _first(results, column, mark) for mark in marks if mark != PASS},
+        {mark: results.first(arm, mark) for mark in marks if mark != PASS},
         latency(statistics.quantile_rank(len(latencies), 0.5)),
         latency(statistics.quantile_rank(len(latencies), 0.95)),
         latency(statistics.quantile_ranks(len(latencies), 0.95, sides=1)[0]),
@@ -58,11 +58,6 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         reasoning,
         usd,
     )
-
-
-def _first(results: Results, column: Column, mark: str) -> str:
-    """Return the ID of the first example with an answer of this mark."""
-    return results.ids[column.marks.index(MARKS.index(mark)) // results.repeats]
 
 
 def _answered(column: Column, repeats: int) -> Iterator[int]:

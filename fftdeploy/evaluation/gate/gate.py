@@ -81,7 +81,7 @@ def judge(
     Args:
         rules: The quality bar.
         results: Complete: every answer has come, or is missing for good.
-        name: What people call the candidate.
+        name: What sentences call the candidate.
         has_baseline: Whether there is an arm `live` to compare with.
         reviewed: How many of the examples somebody has reviewed.
         prices: By arm; an arm that is not named has none.
@@ -107,7 +107,7 @@ def judge(
     reasons += gate_reasons.budgets(rules, by_name[CANDIDATE], results.arms[CANDIDATE])
     reasons += gate_reasons.missing(results)
     reasons += _creep(rules, results, best)
-    compared = _compare(rules, name, results, bar) if has_baseline else _NOTHING
+    compared = _compare(rules, results, bar) if has_baseline else _NOTHING
     is_stopped = any(reason.rules for reason in reasons)
     compares = has_baseline and rules.mode != "threshold"
     live = by_name[LIVE] if compares else None
@@ -132,7 +132,7 @@ def judge(
     )
 
 
-def _compare(rules: GateRules, name: str, results: Results, bar: Bar) -> _Compared:
+def _compare(rules: GateRules, results: Results, bar: Bar) -> _Compared:
     arms = results.arms[LIVE], results.arms[CANDIDATE]
     pairs = paired.pair(results, *arms)
     comparison = paired.compare(pairs, bar)
@@ -142,7 +142,7 @@ def _compare(rules: GateRules, name: str, results: Results, bar: Bar) -> _Compar
     reasons = tuple(gate_reasons.slices(rules, results, each, bar))
     decision = None
     if rules.mode != "threshold":
-        decision = gate_modes.hold_comparison(rules, name, pairs, comparison, bar)
+        decision = gate_modes.hold_comparison(rules, pairs, comparison, bar)
     return _Compared(comparison, slices, *paired.ids_of(results, pairs), reasons, decision)
 
 
@@ -189,7 +189,11 @@ def _verdict(
     settling = own.settling if ruling == "inconclusive" else ""
     last = [text for text in (settling, own.consequence) if text]
     if not has_baseline and rules.mode != "threshold":
-        headline = f"nothing else is live to compare with: {headline}"
+        alone = "nothing else is live to compare with"
+        if headline == own.statement:
+            headline = f"{alone}: {headline}"
+        else:
+            further.append(alone)
     return Verdict(
         ruling,
         compared.comparison.label if compared.comparison else _label(has_baseline),

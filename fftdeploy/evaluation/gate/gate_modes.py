@@ -26,11 +26,9 @@ class Decision(NamedTuple):
     """What `on_inconclusive = "allow"` lets through, where the gate says that."""
 
 
-def hold_comparison(
-    rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar: Bar
-) -> Decision:
+def hold_comparison(rules: GateRules, pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
     """Decide the modes `not-worse`, `better` and `report-only`."""
-    decision = _compared(rules, name, pairs, found, bar)
+    decision = _compared(rules, pairs, found, bar)
     if rules.on_inconclusive != "allow":
         return decision
     worse = wording.points(sizing.much_worse(rules.margin))
@@ -42,18 +40,18 @@ def hold_comparison(
     )
 
 
-def _compared(rules: GateRules, name: str, pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
+def _compared(rules: GateRules, pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
     units = Units(found.n, found.groups, found.units)
     if units.are_few:
         return _few_units(units)
     if found.label == "worse":
         return _stop("worse", "fail", wording.worse(found))
     if found.label == "better":
-        return Decision(wording.better(name, found, rules.margin, bar.confidence))
+        return Decision(wording.better(found, rules.margin, bar.confidence))
     if rules.mode == "better":
         return _not_better(pairs, units, found, bar)
     if found.label == "not-worse":
-        return Decision(wording.not_worse(name, found, rules.margin, bar.confidence))
+        return Decision(wording.not_worse(found, rules.margin, bar.confidence))
     tested = pairs.effective()
     size = sizing.settling_size(
         tested.disagreement, found.difference, rules.margin, bar.confidence, tested.n

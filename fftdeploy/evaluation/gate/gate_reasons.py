@@ -70,7 +70,7 @@ def must_pass(results: Results, failed: Sequence[int], *, has_baseline: bool) ->
     if has_baseline:
         live = passes(results.arms[LIVE], results.repeats, missing=True)
         old = tuple(results.ids[place] for place in failed if 2 * live[place] <= results.repeats)
-        message += f" (live fails {wording.listed(old)} too)" if old else ""
+        message += f" (live too: {wording.listed(old)})" if old else ""
     yield Reason("must-pass", "fail", message, ids)
 
 

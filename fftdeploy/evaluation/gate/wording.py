@@ -46,7 +46,7 @@ def p_value(p: float) -> str:
 
 def p_cell(p: float) -> str:
     """Return a p-value for a column of them."""
-    return p_value(p).removeprefix("= ")
+    return p_value(p).removeprefix("= ").replace("< ", "<")
 
 
 def listed(ids: Sequence[str]) -> str:
@@ -55,26 +55,24 @@ def listed(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def not_worse(name: str, found: Comparison, margin: float, confidence: float) -> str:
-    """Say that `name` passes, and how sure that is."""
+def not_worse(found: Comparison, margin: float, confidence: float) -> str:
+    """Say that the candidate passes, and how sure that is."""
     limit = f"(limit {points(margin)})"
     if found.lower > 0:
-        return f"not worse: {sure(confidence)} {_above(name, found.lower)} {limit}"
+        return f"not worse: {sure(confidence)} it is {_above(found.lower)} {limit}"
     bound = points(-found.lower, margin)
-    return f"not worse: {sure(confidence)} {name} is at most {bound} points below live {limit}"
+    return f"not worse: {sure(confidence)} it is at most {bound} points below live {limit}"
 
 
-def better(name: str, found: Comparison, margin: float, confidence: float) -> str:
-    """Say that `name` is better than live."""
-    p = p_value(found.p_better)
-    counts = f"better: {found.fixed} fixed, {found.broke} broke (exact p {p})"
-    if found.lower > 0:
-        return f"{counts}; {sure(confidence)} {_above(name, found.lower)}"
-    return f"{counts}; at most {points(-found.lower, margin)} points below live"
+def better(found: Comparison, margin: float, confidence: float) -> str:
+    """Say that the candidate is better than live."""
+    below = f"at most {points(-found.lower, margin)} points below live"
+    is_so = _above(found.lower) if found.lower > 0 else below
+    return f"better (p {p_value(found.p_better)}): {sure(confidence)} it is {is_so}"
 
 
-def _above(name: str, lower: float) -> str:
-    return f"{name} is at least {points(lower)} points above live"
+def _above(lower: float) -> str:
+    return f"at least {points(lower)} points above live"
 
 
 def worse(found: Comparison) -> str:
@@ -86,9 +84,8 @@ def worse(found: Comparison) -> str:
 
 def unsettled(found: Comparison, margin: float) -> str:
     """Say that the examples are too few to tell."""
-    could = f"could be up to {points(-found.lower, margin)} points worse (limit {points(margin)})"
-    counts = f"{found.broke} broke, {found.fixed} fixed."
-    return f"{plural(found.n, 'pair')} can't settle it: {could}. {counts}"
+    could = f"could be {points(-found.lower, margin)} points worse (limit {points(margin)})"
+    return f"{plural(found.n, 'pair')} can't settle it: {could}"
 
 
 def not_better(found: Comparison) -> str:
@@ -122,20 +119,23 @@ MARKS = {
 }
 """What a mark says of an answer."""
 
+REASONS = MARKS | {"truncated": f"{MARKS['truncated']}: max_completion_tokens"}
+"""The same, with what is to be looked at."""
+
 
 def failures(arm: ArmResult) -> str:
     """Say why the answers of an arm failed; "" where every one that came is right or just wrong."""
     failed = _failed(arm)
     if not failed.keys() - {"wrong", MISSING}:
         return ""
-    reasons = [f"{n} {MARKS[mark]} (for one {arm.seen_in[mark]})" for mark, n in failed.items()]
+    reasons = [f"{n} {REASONS[mark]} (for one {arm.seen_in[mark]})" for mark, n in failed.items()]
     return f"{arm.arm} fails {sum(failed.values())} of {_answers(arm)}: {', '.join(reasons)}"
 
 
 def commonest(arm: ArmResult) -> str:
     """Say why most of the answers of an arm failed, how many, and one example of it."""
     mark, count = next(iter(_failed(arm).items()))
-    return f"{count} of {_answers(arm)} {MARKS[mark]}, for one {arm.seen_in[mark]}"
+    return f"{count} of {_answers(arm)} {REASONS[mark]}, for one {arm.seen_in[mark]}"
 
 
 def _failed(arm: ArmResult) -> dict[str, int]:

@@ -228,13 +228,19 @@ def measured(column: Column) -> Mean | None:
     if not came or not sum(column.tokens_in):
         return None
     tokens_out = sum(column.tokens_out) / came
-    latencies = [each for each in column.latency_ms if each >= 0]
+    seconds = latency_s(column)
     return Mean(
         sum(column.tokens_in) / came,
         sum(column.tokens_cached) / came,
         tokens_out,
-        sum(latencies) / len(latencies) / 1000 if latencies else _guessed_latency_s(tokens_out),
+        _guessed_latency_s(tokens_out) if seconds is None else seconds,
     )
+
+
+def latency_s(column: Column) -> float | None:
+    """Return how long an answer took on average; None where none was measured."""
+    latencies = [each for each in column.latency_ms if each >= 0]
+    return sum(latencies) / len(latencies) / 1000 if latencies else None
 
 
 def _guessed_latency_s(tokens_out: float) -> float:

@@ -11,23 +11,36 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib import resources
+from itertools import groupby
 from typing import Any
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.stored_verdict import read_verdict
 from fftdeploy.evaluation.gate.wording import p_cell, sureness
+from fftdeploy.evaluation.patterns.weak_spots import WeakSpots
+from fftdeploy.evaluation.patterns.what_changed import (
+    FailureCause,
+    Patterns,
+    Shift,
+    WhatChanged,
+    by_marks,
+    compared_fields,
+)
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.evaluation.verdict import Comparison, Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.names import plural
-from fftdeploy.output.page.confusion import Confusions, asked
+from fftdeploy.output.page.confusion import Confusions
 from fftdeploy.output.page.rows import MOST_ROWS, Rows
-from fftdeploy.output.page.tables import costs, fields, percent, signed
+from fftdeploy.output.page.tables import costs, fields, percent
 from fftdeploy.output.page.template import MOST_CHARACTERS, Say, Template
+from fftdeploy.output.words import apart, signed
 
 _MOST_LINKS = 50
 _MOST_SLICES = 200
+_SNIPPET = 90
+"""Characters of what was asked, beside a pattern."""
 _ROOM = 0.25
 """Beyond the outermost value of the drawing, as a share of the whole: labels are written there."""
 _SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
@@ -59,14 +72,21 @@ def report_page(
     results = evidence.results
     rows = Rows(results, verdict, say, shows_texts=texts is not None and not redact)
     arms = [arm for arm in (CANDIDATE, LIVE) if arm in results.arms]
-    confusions = Confusions(asked(evidence.graders, results.fields), arms)
+    confusions = Confusions(compared_fields(evidence.graders, results.fields), arms)
+    patterns, spots = Patterns(results, evidence.graders), WeakSpots(evidence)
     for text in texts or ():
         rows.keep(text)
         confusions.add(text)
+        patterns.add(text)
+        spots.add(text)
+    is_known = texts is not None and not redact
+    found = patterns.found() if is_known else by_marks(results, "")
     template, policy = _template()
     values = {
         **_header(evidence, verdict),
         "policy": policy,
+        "changed": _changed(found, rows),
+        "weak_spots": ", ".join(spots.found()),
         "reasons": {"every": list(_reasons(verdict, rows))} if verdict.reasons else None,
         "examples": rows.section(),
         "is_redacted": redact,
@@ -102,13 +122,20 @@ def _header(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
     return {
         "evidence": evidence,
         "verdict": verdict,
-        "ruling": verdict.ruling.upper(),
-        "sign": _SIGNS[verdict.ruling],
+        "ruling": "ON RECORD" if evidence.is_record else verdict.ruling.upper(),
+        "sign": "" if evidence.is_record else _SIGNS[verdict.ruling],
+        "kind": "record" if evidence.is_record else verdict.ruling,
         "is_again": evidence.attempt > 1,
         "is_one_of_many": evidence.candidates > 1,
         "models": [
-            {"arm": arm, "model": bundle, "sha": (bundle.profile_sha or "")[:12]}
-            for arm, bundle in evidence.arms.items()
+            {
+                "arm": arm.arm,
+                "model": evidence.arms[arm.arm],
+                "sha": (evidence.arms[arm.arm].profile_sha or "")[:12],
+                "figures": arm,
+            }
+            for arm in verdict.arms
+            if arm.arm in evidence.arms
         ],
         "live_answers": _live_answers(evidence),
         "plot": _plot(evidence, verdict),
@@ -155,15 +182,9 @@ def _difference(evidence: Evidence, found: Comparison) -> dict[str, Any]:
     drawing = _drawing(values, [("limit", limit, f"limit {signed(limit)}"), *same])
     # Candidates that are tried together share the risk.
     risk = (1 - _number(gate, "confidence", 0.95)) / max(evidence.candidates, 1)
-    least, most = _apart(values[0], limit), _apart(values[2], limit)
+    least, most = apart(values[0], limit), apart(values[2], limit)
     said = {"sure": sureness(1 - risk), "least": least, "most": most, "limit": signed(limit)}
     return drawing | {"rate": None, "difference": said}
-
-
-def _apart(value: float, limit: float) -> str:
-    """Return `value` with as many digits as tell it from `limit`."""
-    apart = (digits for digits in (1, 2) if signed(value, digits) != signed(limit, digits))
-    return signed(value, next(apart, 3))
 
 
 def _number(table: Mapping[str, Any], key: str, default: float) -> float:
@@ -207,6 +228,37 @@ def _reasons(verdict: Verdict, rows: Rows) -> Iterator[dict[str, Any]]:
             if reason.examples
             else None,
         }
+
+
+def _changed(found: WhatChanged, rows: Rows) -> dict[str, Any] | None:
+    """Return why answers fail, and which values became which, by field."""
+    if not found.causes and not found.shifts:
+        return None
+    most = max((one.count for one in found.shifts), default=1)
+    causes = [
+        {"cause": one, "bar": percent(one.count / one.answers), "example": _for_one(one, rows)}
+        for one in found.causes
+    ]
+    fields = [
+        {
+            "name": field or "the whole answer",
+            "pairs": [
+                {"shift": one, "bar": percent(one.count / most), "example": _for_one(one, rows)}
+                for one in each
+            ],
+        }
+        for field, each in groupby(found.shifts, key=lambda shift: shift.field)
+    ]
+    before = "live" if found.against == LIVE else "agreed"
+    every = {"every": causes} if causes else None
+    return {"causes": every, "fields": fields, "before": before}
+
+
+def _for_one(pattern: Shift | FailureCause, rows: Rows) -> dict[str, str]:
+    """Return the example of a pattern: a link to its row, and the beginning of what was asked."""
+    asked = " ".join(pattern.example.input[: 2 * _SNIPPET].split())
+    more = "…" if len(asked) > _SNIPPET else ""
+    return {**rows.link(pattern.example.id), "asked": f"{asked[:_SNIPPET]}{more}"}
 
 
 def _slices(verdict: Verdict) -> dict[str, Any] | None:

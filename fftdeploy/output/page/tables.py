@@ -6,19 +6,14 @@ from itertools import groupby
 from typing import Any
 
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
+from fftdeploy.evaluation.patterns.what_changed import NO_VALUE, WHOLE
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import ArmResult, Verdict
-from fftdeploy.output.page.confusion import NO_VALUE, OTHER, WHOLE, Confusion
+from fftdeploy.output.page.confusion import OTHER, Confusion
+from fftdeploy.output.words import signed
 
 _MUCH_CACHED = 0.2
 """From this share of a prompt on, what the provider's cache takes off is worth a sentence."""
-
-
-def signed(number: float, digits: int = 1) -> str:
-    """Return `number` with its sign; a true minus keeps columns aligned."""
-    shown = f"{number:+,.{digits}f}"
-    is_none = not shown.strip("+-0.")
-    return shown[1:] if is_none else shown.replace("-", "\N{MINUS SIGN}")
 
 
 def percent(share: float) -> str:

@@ -154,11 +154,13 @@ OWNED = "window.owned === undefined && document.title.startsWith('FAIL')"
 
 def test_F1_hostile_text_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
     tried, wrong = 0, []
-    plain = None
+    plain: dict[bool, int] = {}
+    every = [("plain", True), ("plain", False)]
+    every += [(payload, "\ud800" not in payload) for payload in HOSTILE]
     elements = "[...document.querySelectorAll('*')].filter((e) => !e.matches('mark,i')).length"
     page = chromium.new_page()
-    for number, payload in enumerate(("plain", *HOSTILE)):
-        evidence, texts = hostile(payload)
+    for number, (payload, is_json) in enumerate(every):
+        evidence, texts = hostile(payload, is_json=is_json)
         path = tmp_path / f"{number}.html"
         path.write_text(report_page(evidence, "f" * 32, texts), encoding="utf-8")
         page.console, page.requests = [], []
@@ -167,10 +169,10 @@ def test_F1_hostile_text_runs_nothing(chromium: Browser, tmp_path: Path) -> None
             "document.querySelectorAll('details').forEach((each) => { each.open = true })"
         )
         count = page.evaluate(elements)
-        plain = plain or count
+        plain.setdefault(is_json, count)
         quiet = page.console == [] and page.requests == [path.as_uri()]
         tried += 1
-        if not quiet or count != plain or not page.evaluate(OWNED):
+        if not quiet or count != plain[is_json] or not page.evaluate(OWNED):
             wrong.append((payload[:30], page.console, page.requests, count))
     print(f"hostile text in a browser: {tried} tried, {len(wrong)} wrong")
     assert wrong == []

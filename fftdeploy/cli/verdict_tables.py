@@ -1,0 +1,178 @@
+"""What stands behind a verdict as tables and lists: models, slices, what changed, examples."""
+
+from collections.abc import Iterable, Iterator
+
+from fftdeploy.commands.graded_texts import Told
+from fftdeploy.evaluation.evidence.evidence import Evidence
+from fftdeploy.evaluation.evidence.evidence_folder import Stored
+from fftdeploy.evaluation.gate.wording import p_cell
+from fftdeploy.evaluation.patterns.what_changed import FailureCause, Shift, WhatChanged
+from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
+from fftdeploy.names import plural
+from fftdeploy.output.report import Block, Cell, Details, Table, Tone, line
+from fftdeploy.releases.deployments import Bundle
+
+_NAMED = 200
+_PATTERNS = 12
+_CHARACTERS = 300
+"""Most IDs of a kind, patterns with an example, and characters of each text, in a comment."""
+_WORN = 20
+"""After so many decisions on the same examples the best of them is partly luck."""
+
+
+def notices(evidence: Evidence, verdict: Verdict, *, shows_all: bool = True) -> Iterator[str]:
+    """Say what does not change the verdict, and should be known with it.
+
+    That a floor allows no failure is news where the candidate is under it.
+    """
+    for reason in verdict.reasons:
+        floor = reason.message.partition(" allows")[0]
+        is_under = any(other.message.startswith(f"under {floor}:") for other in verdict.reasons)
+        if not reason.rules and (reason.code != "zero-failures" or shows_all or is_under):
+            yield reason.message
+    examples, baseline = evidence.examples, evidence.baseline
+    if baseline.evidence and baseline.at:
+        yield (
+            f"{evidence.arms['live']} is dead: its answers are those recorded "
+            f"{baseline.at:%Y-%m-%d}, evidence {baseline.evidence[:12]}"
+        )
+    if examples.duplicates:
+        yield f"{plural(examples.duplicates, 'example')} left out: the same input twice"
+    if training := examples.training:
+        yield (
+            f"{plural(training['exact'], 'example')} in the training file too, "
+            f"{training['near']} more nearly so: a model does well on what it has seen"
+        )
+    if batched := evidence.results.batched:
+        yield f"answered by a batch: {', '.join(batched)}; how long answers take was not measured"
+    if evidence.attempt > 1:
+        yield f"this is attempt {evidence.attempt} of this candidate on these examples"
+    if evidence.used > _WORN:
+        yield (
+            f"these examples have decided {plural(evidence.used, 'time')}: what passes may be what "
+            "fits them; add fresh ones"
+        )
+
+
+def bundle_words(bundle: Bundle) -> str:
+    """Name a bundle in a table's cell."""
+    return f"{bundle.model}@{bundle.profile}" if bundle.profile else bundle.model
+
+
+def arm_table(evidence: Evidence, arms: Iterable[ArmResult]) -> Table:
+    """Return what each model passed, took and cost."""
+    rows = tuple(_arm(evidence.arms[arm.arm], arm) for arm in arms)
+    p95 = f"p95 ({evidence.concurrency} at once)" if evidence.concurrency else "p95"
+    columns = ("model", "id", "passed", "95% interval", "valid", "tokens in/out", p95, "usd/1k")
+    return Table(columns, rows)
+
+
+def _arm(bundle: Bundle, arm: ArmResult) -> tuple[Cell, ...]:
+    cached = f" ({arm.tokens_cached:.0f} cached)" if arm.tokens_cached >= 1 else ""
+    latency, usd = arm.p95_latency_ms, arm.usd_per_1k_requests
+    return (
+        Cell(arm.arm, "strong"),
+        Cell(bundle_words(bundle)),
+        Cell(f"{arm.passed}/{arm.n} {arm.rate:.1%}"),
+        Cell(f"{arm.low:.1%}-{arm.high:.1%}"),
+        Cell(f"{arm.valid:.1%}"),
+        Cell(f"{arm.tokens_in:.0f}{cached}/{arm.tokens_out:.0f}"),
+        Cell(f"{latency:,} ms") if latency is not None else Cell("not measured", "dim"),
+        Cell(f"{usd:.2f}") if usd is not None else Cell("no price", "dim"),
+    )
+
+
+def slice_name(one: SliceResult) -> str:
+    """Name a slice as the gate's reasons do."""
+    return f"{one.key}={one.value}" if one.kind == "slice" else f"field {one.key}"
+
+
+def slice_table(slices: Iterable[SliceResult]) -> Table:
+    """Return what broke and was fixed in each slice and field."""
+    return Table(
+        ("slice", "examples", "broke", "fixed", "p (Holm)"),
+        tuple(_slice(one) for one in slices),
+    )
+
+
+def _slice(one: SliceResult) -> tuple[Cell, ...]:
+    tone: Tone = "bad" if one.is_harmed else ("dim" if one.is_small else "")
+    texts = (slice_name(one), str(one.n), str(one.broke), str(one.fixed), p_cell(one.p_adjusted))
+    return tuple(Cell(text, tone) for text in texts)
+
+
+def example_lists(verdict: Verdict, most: int | None = None) -> Iterator[Block]:
+    """Yield the IDs of the examples that count, `most` of a kind."""
+    named: tuple[tuple[str, tuple[str, ...], Tone], ...] = (
+        ("must pass, failed", verdict.must_pass_failed, "bad"),
+        ("broke", verdict.broke, "warn"),
+        ("fixed", verdict.fixed, "good"),
+    )
+    for what, ids, tone in named:
+        if ids:
+            more = f" and {len(ids) - most:,} more" if most and len(ids) > most else ""
+            shown = ", ".join(ids[:most])
+            yield line("  ", Cell(f"{what} ({len(ids):,}): ", tone), f"{shown}{more}")
+
+
+def comment_blocks(stored: Stored, told: Told, further: Iterable[str] = ()) -> Iterator[Block]:
+    """Yield a verdict for Markdown: the ruling and why, tables, and behind folds what is long."""
+    evidence, verdict = stored.evidence, stored.verdict
+    yield line(Cell(verdict_word(evidence, verdict), "strong"), f"  {verdict.headline}")
+    yield from (line(text) for text in verdict.detail)
+    yield arm_table(evidence, verdict.arms)
+    yield from change_blocks(told.what_changed)
+    if told.weak_spots:
+        yield line(f"What these examples can't show: {', '.join(told.weak_spots)}")
+    yield from (line(text) for text in (*notices(evidence, verdict), *further))
+    if lists := [*example_lists(verdict, _NAMED)]:
+        summary = f"{len(verdict.broke)} broke, {len(verdict.fixed)} fixed"
+        yield Details(summary, tuple(lists))
+    if verdict.slices:
+        yield Details("Slices and fields", (slice_table(verdict.slices),))
+
+
+def verdict_word(evidence: Evidence, verdict: Verdict) -> str:
+    """Return the ruling in capitals; of what is live, which is no candidate, that it is known."""
+    if evidence.is_record:
+        return "ON RECORD"
+    word = verdict.ruling.upper()
+    return f"REPORT ONLY ({word})" if verdict.reports_only else word
+
+
+def change_blocks(found: WhatChanged) -> Iterator[Block]:
+    """Yield what changed as tables, and behind a fold an example of each pattern."""
+    if found.outputs_gone:
+        yield line(f"What was answered is not known here: {found.outputs_gone}")
+    if found.causes:
+        columns = ("model", "why answers fail", "answers", "for one")
+        yield Table(columns, tuple(_cause(one) for one in found.causes))
+    if found.shifts:
+        columns = ("field", "was" if found.against == "live" else "agreed", "is", "answers")
+        rows = tuple(_shift(one) for one in found.shifts)
+        yield Table((*columns, "broke", "fixed", "for one"), rows)
+    if examples := [*_examples(found)]:
+        yield Details("An example of each", tuple(examples))
+
+
+def _cause(one: FailureCause) -> tuple[Cell, ...]:
+    texts = (one.arm, one.why, f"{one.count:,} of {one.answers:,}", one.example.id)
+    return tuple(map(Cell, texts))
+
+
+def _shift(one: Shift) -> tuple[Cell, ...]:
+    counts = (f"{number:,}" for number in (one.count, one.broke, one.fixed))
+    return tuple(map(Cell, (one.field or "answer", one.old, one.new, *counts, one.example.id)))
+
+
+def _examples(found: WhatChanged) -> Iterator[Block]:
+    examples = [one.example for one in found.causes] + [one.example for one in found.shifts]
+    for example in [*{one.id: one for one in examples}.values()][:_PATTERNS]:
+        if example.input:
+            texts = ("asked", example.input), ("agreed", example.agreed)
+            said = ("live", example.old), ("candidate", example.new)
+            yield line(Cell(example.id, "strong"))
+            for what, text in (*texts, *said):
+                more = "…" if len(text) > _CHARACTERS else ""
+                if text:
+                    yield line(f"{what}: {text[:_CHARACTERS]}{more}")

@@ -1,0 +1,98 @@
+"""What was asked and answered of an evaluation, where that is still here, and what it tells."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fftdeploy.commands.context import Context
+from fftdeploy.errors import FftdeployError
+from fftdeploy.evaluation.evidence.evidence import Evidence
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.evaluation.examples.examples import Example, ExampleSet
+from fftdeploy.evaluation.patterns.weak_spots import WeakSpots
+from fftdeploy.evaluation.patterns.what_changed import Patterns, WhatChanged, by_marks
+from fftdeploy.evaluation.running.graded_outputs import GradedOutputs, graded_outputs
+from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.files.folders import RUNS
+
+
+@dataclass(frozen=True, slots=True)
+class GradedTexts:
+    """The texts of the examples of an evaluation, read as they are iterated over."""
+
+    examples: ExampleSet | None
+    """None where they are not those that were asked any more."""
+    outputs: GradedOutputs
+    gone: str
+    """Why there are no outputs; "" where there are."""
+
+    def __iter__(self) -> Iterator[ExampleText]:
+        for example in self.examples or ():
+            yield ExampleText(
+                id=example.id,
+                input=conversation(example),
+                reference=example.reference,
+                tags=example.tags,
+                meta=example.meta,
+                outputs=self.outputs.get(example.id, {}),
+                others=example.others,
+            )
+
+    def told(self, evidence: Evidence, *, redact: bool = False) -> "Told":
+        """Return what they tell of `evidence`, which they are of; `redact` leaves texts out."""
+        patterns = Patterns(evidence.results, evidence.graders)
+        spots = WeakSpots(evidence)
+        for text in self:
+            patterns.add(text)
+            spots.add(text)
+        gone = "left out, as was asked" if redact else self.gone
+        found = by_marks(evidence.results, gone) if gone else patterns.found()
+        return Told(found, spots.found())
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of an evaluation beside its verdict."""
+
+    what_changed: WhatChanged
+    weak_spots: tuple[str, ...]
+    """What the examples could not have shown, each in a few words."""
+
+
+def texts_of(context: Context, evidence: Evidence, bar: QualityBar | None = None) -> GradedTexts:
+    """Return the texts that `evidence` is about, as far as they are still here.
+
+    `bar` is that of its target, where it was opened already.
+    """
+    workspace = context.workspace
+    examples: ExampleSet | None = None
+    try:
+        bar = bar or context.quality_bar(workspace, evidence.target)
+        examples = bar.checked_examples
+        if examples.sha != evidence.examples.sha:
+            return GradedTexts(None, {}, "the examples have changed since")
+        if not (workspace.folder / RUNS / evidence.run).exists():
+            return GradedTexts(examples, {}, "the log of the run is not on this machine")
+        return GradedTexts(examples, graded_outputs(evidence, workspace.folder), "")
+    except FftdeployError as error:
+        return GradedTexts(examples, {}, error.message)
+
+
+def told_of(context: Context, evidence: Evidence, bar: QualityBar | None = None) -> Told:
+    """Return what the texts of `evidence` tell, as far as they are still here."""
+    return texts_of(context, evidence, bar).told(evidence)
+
+
+def conversation(example: Example) -> str:
+    """Return what was asked: the user's message alone where that is all, else turn by turn."""
+    turns = [turn for turn in example.messages if turn["role"] not in {"system", "developer"}]
+    if len(turns) == 1:
+        return _said(turns[0])
+    return "\n".join(f"{turn['role']}: {_said(turn)}" for turn in turns)
+
+
+def _said(turn: Mapping[str, object]) -> str:
+    content = turn.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))

@@ -1,0 +1,342 @@
+"""Finds what changed from the live model's answers to the candidate's, as patterns with an example.
+
+All of it is counted, and known without asking anybody: which value of a field became which, and why
+answers have not the agreed shape.  Where the outputs are gone only the marks of the answers are
+left, which evidence keeps.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE
+from fftdeploy.evaluation.gate.wording import REASONS
+from fftdeploy.evaluation.patterns.failure_reasons import is_long, parsed, reason, tool_calls
+from fftdeploy.evaluation.results import MARKS, PASS, Results, Sample
+from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.formats import json_values, strict_json
+from fftdeploy.formats.json_values import lookup
+
+WHOLE = ""
+"""The field that is the whole answer, where what was agreed is a label or a text and not JSON."""
+NO_VALUE = "no value"
+ANOTHER = "another value"
+"""What a value became where hardly two became the same."""
+AGREED = "agreed"
+"""What the candidate is held against where nothing else is live, or it has nothing right."""
+
+MOST_CHARACTERS = 2_000
+"""Of each text of an example; `…` stands for the rest."""
+_MOST_PAIRS = 1_000
+"""Pairs of values that are told apart: beyond, they are hardly patterns."""
+_MOST_SINGLE = 3
+"""So many pairs of a field that came once are shown; more of them are `ANOTHER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedExample:
+    """One example of a pattern.  Untrusted; each text has at most `MOST_CHARACTERS` of its own."""
+
+    id: str
+    input: str
+    agreed: str
+    old: str
+    """What live answered; "" where there is no answer of its."""
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How often one value of a field became another one from live to the candidate.
+
+    Answers count in which one of the two is not as agreed.
+    """
+
+    field: str
+    """"" is the whole answer."""
+    old: str
+    new: str
+    count: int
+    broke: int
+    """Of these: right before, wrong now."""
+    fixed: int
+    example: ChangedExample
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCause:
+    """How many answers of one model failed for one reason."""
+
+    arm: str
+    mark: str
+    """A mark of `results.MARKS`."""
+    why: str
+    count: int
+    answers: int
+    """Of so many."""
+    example: ChangedExample
+    """Without its texts where the outputs are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhatChanged:
+    """The patterns, each kind in the order of their counts."""
+
+    shifts: tuple[Shift, ...]
+    causes: tuple[FailureCause, ...]
+    against: str
+    """What the old values are: those of `live`, or what was `agreed`."""
+    outputs_gone: str
+    """Why there are marks only; "" where the outputs were read."""
+
+
+class ComparedField(NamedTuple):
+    """A field to look at: its name in the results, its path in the answer, how it is compared."""
+
+    name: str
+    path: str
+    kind: str = "exact"
+    """Of `grader_types.KINDS`."""
+
+
+def compared_fields(
+    graders: Iterable[Mapping[str, Any]], names: Sequence[str]
+) -> list[ComparedField]:
+    """Return the whole answer, and the fields `names` of `graders` with how they are compared.
+
+    A field is found by its name: evidence has the keys of its graders in another order.
+    """
+    graders = list(graders)
+    compared = [
+        (grader.get("name"), path, kind.get("kind"))
+        for grader in graders
+        for path, kind in grader.get("fields", {}).items()
+        if kind.get("kind") != "ignore"
+    ]
+    often = Counter(path for _, path, _ in compared)
+    kinds = {
+        path if often[path] == 1 else f"{grader}: {path}": (path, kind)
+        for grader, path, kind in compared
+    }
+    whole = any(grader.get("type") == "label" and grader.get("ignore_case") for grader in graders)
+    found = [(name, *kinds[name]) for name in names if name in kinds]
+    return [
+        ComparedField(WHOLE, "", "casefold" if whole else "exact"),
+        *(ComparedField(*each) for each in found),
+    ]
+
+
+def value_of(parsed: Any, field: ComparedField) -> str:
+    """Return the value of a field in a parsed answer, `NO_VALUE` where there is none."""
+    if not field.path:
+        return _text(None if isinstance(parsed, dict | list) else parsed, field)
+    return _text(lookup(parsed, field.path), field)
+
+
+def _text(value: Any, field: ComparedField) -> str:
+    if value is json_values.MISSING or value is None or value == "":
+        return NO_VALUE
+    text = value.strip() if isinstance(value, str) else strict_json.dumps(value)
+    return text.casefold() if field.kind == "casefold" else text
+
+
+class Patterns:
+    """Counts what changed, an example at a time."""
+
+    def __init__(self, results: Results, graders: Iterable[Mapping[str, Any]]) -> None:
+        """Take how the answers were graded, and by what."""
+        self._results = results
+        self._place = {example_id: place for place, example_id in enumerate(results.ids)}
+        self._whole, *self._named = compared_fields(graders, results.fields)
+        self._shifts: dict[tuple[str, str, str], _Tally] = {}
+        self._causes: dict[tuple[str, str, str], _Tally] = {}
+        self._arms = [arm for arm in (LIVE, CANDIDATE) if arm in results.arms]
+        passes_some = results.arms[CANDIDATE].count(PASS) > 0
+        self._against = LIVE if LIVE in self._arms and passes_some else AGREED
+
+    def wanted(self, example_id: str) -> bool:
+        """Whether an example can tell something: not where all is as agreed."""
+        place = self._place.get(example_id)
+        return place is not None and any(
+            sample.mark != PASS or sample.failed
+            for arm in self._arms
+            for sample in self._results.samples(arm, place)
+        )
+
+    def add(self, text: ExampleText) -> None:
+        """Count one example; one that is not `wanted` adds nothing."""
+        if not self.wanted(text.id):
+            return
+        agreed = parsed(text.reference)
+        samples = {arm: self._results.samples(arm, self._place[text.id]) for arm in self._arms}
+        for repeat, grades in enumerate(zip(*samples.values(), strict=True)):
+            graded = dict(zip(self._arms, grades, strict=True))
+            answers = {arm: text.outputs.get(arm, ()) for arm in self._arms}
+            said = {arm: each[repeat] for arm, each in answers.items() if len(each) > repeat}
+            example = _example(text, said)
+            for arm in self._arms:
+                if why := reason(graded[arm].mark, said.get(arm), text.reference, agreed):
+                    _count(self._causes, (arm, graded[arm].mark, why), example)
+            if len(said) == len(self._arms):
+                self._compare(graded, said, agreed, example)
+
+    def found(self) -> WhatChanged:
+        """Return what was counted."""
+        return WhatChanged(
+            tuple(_shifts(self._shifts)),
+            tuple(_causes(self._causes, self._results)),
+            self._against,
+            "",
+        )
+
+    def _compare(
+        self,
+        graded: Mapping[str, Sample],
+        said: Mapping[str, str],
+        agreed: Any,
+        example: ChangedExample,
+    ) -> None:
+        """Count which values of live, or agreed ones, became others."""
+        right, new = self._values(agreed, agreed), self._values(parsed(said[CANDIDATE]), agreed)
+        is_paired = self._against == LIVE
+        old = self._values(parsed(said[LIVE]), agreed) if is_paired else right
+        if old is None or new is None or right is None:
+            return
+        for name in dict.fromkeys((*old, *new)):
+            before, after = old.get(name, NO_VALUE), new.get(name, NO_VALUE)
+            was = not is_paired or self._is_right(name, graded[LIVE], before, right)
+            now = self._is_right(name, graded[CANDIDATE], after, right)
+            if before == after or (was and now) or (name == WHOLE and is_long(before, after)):
+                continue
+            key = (name, before, after)
+            if is_long(before, after) or (
+                key not in self._shifts and len(self._shifts) >= _MOST_PAIRS
+            ):
+                key = (name, "", ANOTHER)
+            _count(self._shifts, key, example, broke=was and not now, fixed=now and not was)
+
+    def _values(self, answer: Any, agreed: Any) -> dict[str, str] | None:
+        """Return the values of an answer by field; None where it is of another kind."""
+        if not isinstance(agreed, dict | list):
+            return {WHOLE: value_of(answer, self._whole)}
+        if not isinstance(answer, dict | list):
+            return None
+        if self._named:
+            return {field.name: value_of(answer, field) for field in self._named}
+        if isinstance(agreed, list):
+            return _arguments(answer) if tool_calls(agreed) is not None else None
+        if not isinstance(answer, dict):
+            return None
+        return {key: _text(answer.get(key), self._whole) for key in agreed}
+
+    def _is_right(self, name: str, sample: Sample, value: str, agreed: Mapping[str, str]) -> bool:
+        if name == WHOLE:
+            return sample.mark == PASS
+        if self._named:
+            return self._results.fields.index(name) not in sample.failed
+        return value == agreed.get(name, NO_VALUE)
+
+
+@dataclass(slots=True)
+class _Tally:
+    example: ChangedExample
+    is_broke: bool
+    count: int = 0
+    broke: int = 0
+    fixed: int = 0
+
+
+_Key = tuple[str, str, str]
+
+
+def _count(
+    tallies: dict[_Key, _Tally],
+    key: _Key,
+    example: ChangedExample,
+    *,
+    broke: bool = False,
+    fixed: bool = False,
+) -> None:
+    """Count one; the example is the first of what broke, or else of all."""
+    tally = tallies.setdefault(key, _Tally(example, broke))
+    if broke and not tally.is_broke:
+        tally.example, tally.is_broke = example, True
+    tally.count += 1
+    tally.broke += broke
+    tally.fixed += fixed
+
+
+def _shifts(tallies: Mapping[_Key, _Tally]) -> Iterator[Shift]:
+    """Yield the pairs of each field, those of the field that broke most often first."""
+    fields: dict[str, list[Shift]] = {}
+    for (name, old, new), found in tallies.items():
+        shift = Shift(name, old, new, found.count, found.broke, found.fixed, found.example)
+        fields.setdefault(name, []).append(shift)
+    for shifts in sorted(fields.values(), key=lambda each: -sum(one.broke for one in each)):
+        yield from sorted(_merged(shifts), key=_order)
+
+
+def _order(one: Shift) -> tuple[bool, int, int]:
+    return one.new == ANOTHER, -one.broke, -one.count
+
+
+def _merged(shifts: Sequence[Shift]) -> list[Shift]:
+    """Make one of the pairs that came once, where they are many."""
+    single = [one for one in shifts if one.count == 1]
+    rest = [one for one in shifts if one.count > 1]
+    if len(single) <= _MOST_SINGLE:
+        return [*rest, *single]
+    count, broke, fixed = (
+        sum(numbers)
+        for numbers in zip(*((one.count, one.broke, one.fixed) for one in single), strict=True)
+    )
+    shown = next((one for one in single if one.broke), single[0])
+    return [*rest, replace(shown, old="", new=ANOTHER, count=count, broke=broke, fixed=fixed)]
+
+
+def _causes(tallies: Mapping[_Key, _Tally], results: Results) -> Iterator[FailureCause]:
+    """Yield why answers failed, those of the candidate first, the commonest first."""
+    order = sorted(tallies.items(), key=lambda each: (each[0][0] != CANDIDATE, -each[1].count))
+    for (arm, mark, why), found in order:
+        answers = len(results) * results.repeats
+        yield FailureCause(arm, mark, why, found.count, answers, found.example)
+
+
+def by_marks(results: Results, outputs_gone: str) -> WhatChanged:
+    """Return what evidence alone tells: how often each mark was given, and `outputs_gone`, why."""
+    causes = []
+    for arm in (CANDIDATE, LIVE):
+        column = results.arms.get(arm)
+        for mark in MARKS if column else ():
+            if mark not in {"", PASS, "wrong"} and column and (count := column.count(mark)):
+                shown = ChangedExample(results.first(arm, mark), "", "", "", "")
+                answers = len(column.marks)
+                causes.append(FailureCause(arm, mark, REASONS[mark], count, answers, shown))
+    causes.sort(key=lambda cause: (cause.arm != CANDIDATE, -cause.count))
+    return WhatChanged((), tuple(causes), LIVE if LIVE in results.arms else AGREED, outputs_gone)
+
+
+def _arguments(answer: Any) -> dict[str, str] | None:
+    """Return the tools that are called, and each argument; None where the answer is no calls."""
+    calls = tool_calls(answer)
+    if calls is None:
+        return None
+    found = {"tool": ", ".join(str(call["name"]) for call in calls)}
+    for call in calls:
+        arguments = call["arguments"] if isinstance(call["arguments"], dict) else {}
+        named = {f"{call['name']}.{key}": each for key, each in arguments.items()}
+        found |= {name: _text(each, _ARGUMENT) for name, each in named.items()}
+    return found
+
+
+_ARGUMENT = ComparedField("", "argument")
+
+
+def _example(text: ExampleText, said: Mapping[str, str]) -> ChangedExample:
+    texts = (text.input, text.reference, said.get(LIVE, ""), said.get(CANDIDATE, ""))
+    return ChangedExample(text.id, *map(_cut, texts))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
