@@ -19,7 +19,7 @@ from fftdeploy.cli.completion import FORMATS
 from fftdeploy.cli.session import Session, open_session
 from fftdeploy.commands.context import secrets_of
 from fftdeploy.errors import DeclinedError, FftdeployError, Outcome
-from fftdeploy.names import not_one_of, undecoded
+from fftdeploy.names import nearest, not_one_of, undecoded
 from fftdeploy.output.report import Report
 from fftdeploy.output.streams import ClosedPipeError, Format, Output
 
@@ -342,10 +342,22 @@ def _usage(argv: Sequence[str], error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else " ".join(["fftdeploy", *_called(argv)])
     output = _plain_output(argv)
-    failure = errors.UsageError(error.format_message(), hint=f"{path} --help")
+    failure = _usage_error(argv, error, path)
     output.error(_name(argv), errors.USAGE, failure)
     output.message(context.get_usage() if context else f"Usage: {path} [OPTIONS]")
     return errors.USAGE.exit_code
+
+
+def _usage_error(argv: Sequence[str], error: typer.TyperException, path: str) -> errors.UsageError:
+    """Say what is wrong with a command line, and which flag or command was meant."""
+    flag, message = getattr(error, "option_name", ""), error.format_message()
+    if flag and (near := nearest(flag, getattr(error, "possibilities", None) or ())):
+        return errors.UsageError(f"No such option: {flag}", hint=f"did you mean {near}?")
+    if flag and argv[0] == flag:
+        return errors.UsageError(message, hint=f"flags follow the command: {path} COMMAND {flag}")
+    if "No such command" in message and (near := nearest(argv[0], _COMMANDS)):
+        return errors.UsageError(message.partition(" Did")[0], hint=f"did you mean {path} {near}?")
+    return errors.UsageError(message, hint=f"{path} --help")
 
 
 def _unprinted(output: Output, error: SystemExit | OSError) -> int:

@@ -123,6 +123,12 @@ def _one_after_another(find: _Find) -> _Find:
     return find_last
 
 
+def _providers(_: _Files, __: str) -> Iterable[str]:
+    from fftdeploy.api.providers import read
+
+    return read(os.environ, ()).known
+
+
 def _overrides(_: _Files, __: str) -> Iterable[str]:
     from fftdeploy.releases.records import OVERRIDES
 
@@ -228,7 +234,7 @@ _FINDS: dict[str, _Find] = {
     "which": _schemas,
     "ci": lambda _, __: ("github", "gitlab"),
     "form": lambda _, __: FORMATS,
-    "provider": lambda _, __: ("openai",),
+    "provider": _providers,
     "promote target": _planned,
     "eval target": _planned,
     "size target": _planned,

@@ -9,6 +9,7 @@ from random import Random
 
 from fftdeploy.api.proof import Question
 from fftdeploy.api.settings import Settings
+from fftdeploy.commands import typed_models
 from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import several
@@ -187,7 +188,7 @@ class Evaluation:
         proved = hosts.prove_all(questions.values())
         for bundle in candidates:
             if not (found := proved[questions[bundle]]).is_ready:
-                raise found.error()
+                raise typed_models.not_ready(found, self.workspace.deployments.models())
         if live is None:
             why = NOTHING_LIVE if self.bar.baseline is None else LIVE_ITSELF
             return Baseline("none", why=why), None, None

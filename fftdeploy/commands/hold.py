@@ -33,6 +33,8 @@ def run(context: Context, options: HoldOptions) -> Changed:
     change = Change(context, options)
     target = change.workspace.target(change.name)
     model = typed_models.in_file(context, options.provider).known(options.model)
+    if model not in change.workspace.deployments.models():
+        context.console.note(f"note: no target has {model} yet")
     change.ask_why(f"hold {model} in {target}: why?")
     change.require_why()
 

@@ -1,5 +1,6 @@
 """Promote: choose model and prompt, apply the team's rules, prove the model, make the change."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -116,7 +117,7 @@ class _Promotion:
         question = self.change.question(source.bundle, probe=self.options.probe, fresh=self.fresh)
         readiness = self._prover().prove(question)
         if not readiness.is_ready:
-            raise readiness.error()
+            raise self._not_ready(readiness, source.bundle.provider)
         used = self._pass(self._breaches(source, readiness))
         passed = gate.ask(source.bundle)
         used = tuple(code for code in OVERRIDES if code in {*used, *passed.overrides})
@@ -161,6 +162,12 @@ class _Promotion:
         self._require_why()
         self.change.preflight()
         return self._prover().at(provider, self.key[1])
+
+    def _not_ready(self, found: "Readiness", provider: str) -> FftdeployError:
+        known = set(self.workspace.deployments.models(provider))
+        with suppress(FftdeployError):  # without a list the file's are known
+            known |= {*(self._prover().at(provider, self.key[1]).listed_names() or ())}
+        return typed_models.not_ready(found, known)
 
     def _check_flags(self) -> None:
         options = self.options

@@ -3,12 +3,13 @@
 Evidence is not asked: whoever opens a pull request can write it.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
+from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.context import Context
-from fftdeploy.errors import UsageError
+from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.model_ids.short_names import fitting, is_full_id, short_name, shown_names
 from fftdeploy.planning import bundles
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from fftdeploy.api.proof import Prover
 
 MODEL_FLAG = "--model"
+_MISTYPED = 0.97
+"""How like an ID is that it was mistyped from: two versions of a model are 0.93."""
+_BEGUN = "ft:BASE:ORG:SUFFIX".count(":")
+"""Colons of an ID that lacks its last part, which could be that of one without a suffix."""
 
 
 class TypedModels:
@@ -84,7 +89,10 @@ class TypedModels:
 
     def _is_whole(self, word: str) -> bool:
         bundles.require_model_id(word)
-        return word in self.in_file or is_full_id(word)
+        if word in self.in_file:
+            return True
+        is_begun = word.count(":") == _BEGUN and any(m.startswith(f"{word}:") for m in self.in_file)
+        return is_full_id(word) and not is_begun
 
     @property
     def _needs_whole(self) -> bool:
@@ -129,3 +137,13 @@ def in_file(context: Context, provider: str | None = None, flag: str = "") -> Ty
     workspace = context.workspace
     known = workspace.deployments.models(provider)
     return TypedModels(context, known, where=workspace.shown, flag=flag)
+
+
+def not_ready(found: Readiness, known: Iterable[str]) -> FftdeployError:
+    """Build the error for a model that cannot be used; a mistyped ID's names the one meant."""
+    error = found.error()
+    if found.code == "missing":
+        others = [model for model in known if model != found.model]
+        near = names.nearest(found.model, others, _MISTYPED)
+        error.hint = f"did you mean {near}?" if near else error.hint
+    return error

@@ -232,7 +232,10 @@ def require_model_id(model: str, provider: str = "") -> None:
         UsageError: With the reason and, for a job or file ID, the right flag.
     """
     if problem := names.model_problem(model, provider):
+        bare = model.strip(" \t\r\n\"'`").removeprefix("model = ")
         hint = "`fftdeploy models` lists what this key can see"
+        if bare != model and not names.model_problem(bare, provider):
+            hint = f"did you mean {bare}?"
         if not names.model_problem(model):
             hint = "name the host that has it: --provider NAME"
         raise UsageError(problem, hint=hint)

@@ -112,3 +112,20 @@ def test_a_missing_examples_file_is_answered_with_the_one_beside_it(command: Com
     ended = command("size", "triage/production", V8)
     assert ended.code == 3
     assert ended.err.splitlines()[-1].endswith("evals/triage.jsonl?")
+
+
+LINES = {
+    "promot": "did you mean fftdeploy promote?",
+    "promote triage/staging --modle x": "did you mean --model?",
+    "--file x status": "flags follow the command: fftdeploy COMMAND --file",
+    "status --format jsn": "fftdeploy status --help",
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_wrong_command_or_flag_is_answered_with_the_right_one(
+    line: str, command: Command
+) -> None:
+    ended = command(*line.split())
+    assert (ended.code, ended.err.splitlines()[1]) == (2, f"hint: {LINES[line]}")
+    assert "did you mean json?" in ended.err or "jsn" not in line

@@ -93,6 +93,8 @@ WRONG = [
     ("size", [NAME, "triage-v77"], "has a model 'triage-v77'", "did you mean triage-v7?"),
     ("promote", [STAGING, "--model", V9, "--expect-current", "triage-v6"], "triage-v6 is the name of 2 models", "triage-v6:AaBb6, triage-v6:Zz"),
     ("hold", [NAME, "triage-v88", "--why", "x"], "deployments.toml has no model 'triage-v88'", "did you mean triage-v8?"),
+    ("hold", [NAME, V8.rpartition(":")[0], "--why", "x"], "deployments.toml has no model 'ft:", "did you mean ft:"),
+    ("hold", [NAME, f" {V8}\n", "--why", "x"], "contains U+0020", f"did you mean {V8}?"),
     ("hold", [NAME, "nobody-knows", "--why", "x"], "deployments.toml has no model 'nobody-knows'", "fftdeploy models"),
     ("unhold", [NAME, "triage-v8", "--why", "x"], "triage/production has no active hold on 'triage-v8'", "did you mean triage-v7?"),
     ("rollback", [NAME, "--to", "triage-v9"], "triage/production has no release of 'triage-v9'", "did you mean triage-v8?"),
@@ -185,3 +187,15 @@ def test_a_file_and_a_commit_carry_the_whole_id(
     assert result.code == 0, result.err
     assert newest(STAGING).bundle.model == V9
     assert V9 in git("log", "-1", "--format=%B")
+
+
+def test_a_mistyped_whole_id_is_answered_with_the_one_that_was_meant(
+    sandbox: Sandbox, command: Command
+) -> None:
+    write(past(STAGING, V7, V8))
+    for word, meant in ((V9[:-1], V9), (f"{V8}8", V8), (V9.replace("v9:CdEf9", "v99:Zz"), "")):
+        ended = command("promote", STAGING, "--model", word, "--yes")
+        hint = (
+            f"did you mean {meant}?" if meant else "`fftdeploy models` lists what this key can see"
+        )
+        assert (ended.code, ended.err.splitlines()[-1]) == (4, f"hint: {hint}"), ended.err
