@@ -80,8 +80,9 @@ def nearest(word: str, known: Iterable[str], like: float = 0.6) -> str:
     from difflib import get_close_matches  # only a failing command pays for it
 
     words = list(known)
-    begun = (name for name in words if len(word) >= _TELLING and name.startswith(word))
-    return next(iter(get_close_matches(word, words, n=1, cutoff=like)), "") or next(begun, "")
+    close = next(iter(get_close_matches(word, words, n=1, cutoff=like)), "")
+    begun = [name for name in words if len(word) >= _TELLING and name.startswith(word)]
+    return close or min(begun, key=len, default="")
 
 
 def not_one_of(what: str, word: str, known: Sequence[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from fftdeploy.cli.completion import FORMATS
 from fftdeploy.cli.session import Session, open_session
 from fftdeploy.commands.context import secrets_of
 from fftdeploy.errors import DeclinedError, FftdeployError, Outcome
-from fftdeploy.names import nearest, not_one_of, undecoded
+from fftdeploy.names import name_problem, nearest, not_one_of, undecoded
 from fftdeploy.output.report import Report
 from fftdeploy.output.streams import ClosedPipeError, Format, Output
 
@@ -355,6 +355,9 @@ def _usage_error(argv: Sequence[str], error: typer.TyperException, path: str) ->
         return errors.UsageError(f"No such option: {flag}", hint=f"did you mean {near}?")
     if flag and argv[0] == flag:
         return errors.UsageError(message, hint=f"flags follow the command: {path} COMMAND {flag}")
+    target = "/".join(argv[1:3])
+    if "unexpected extra argument" in message and not any(map(name_problem, argv[1:3])):
+        return errors.UsageError(message, hint=f"did you mean {path} {target}?")
     if "No such command" in message and (near := nearest(argv[0], _COMMANDS)):
         return errors.UsageError(message.partition(" Did")[0], hint=f"did you mean {path} {near}?")
     return errors.UsageError(message, hint=f"{path} --help")

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from functools import partial
 
-from fftdeploy import git
+from fftdeploy import git, names
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
@@ -18,6 +18,7 @@ from fftdeploy.errors import (
     PolicyError,
     UnansweredError,
     UnverifiedError,
+    UsageError,
 )
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.rollback import Candidate, plan_rollback, rollback_candidates
@@ -114,12 +115,19 @@ class _Rollback:
         number = word.removeprefix("#")
         if number.isdecimal() and len(number) <= _LONGEST_NUMBER:
             return int(number)
+        hint = f"`fftdeploy history {self.target}` lists them"
+        if names.model_problem(word):
+            raise UsageError(
+                f"{self.target} has no release {word[:_LONGEST_NUMBER]!a}",
+                hint=hint,
+                code="unknown-release",
+            )
         typed = TypedModels(
             self.change.context,
             frozenset[str]().union(*self.target.models.values()),
             where=str(self.target),
             what="release of",
-            hint=f"`fftdeploy history {self.target}` lists them",
+            hint=hint,
             flag="--to",
         )
         model = typed.known(word)

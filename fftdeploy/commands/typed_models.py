@@ -128,7 +128,9 @@ class TypedModels:
         near = names.nearest(word, [*whole, *whole.values()])
         if self._needs_whole:
             near = whole.get(near, near)
-        hint = f"did you mean {near}?" if near else self.hint
+        # Nobody was asked: it may be one that is in no target yet.
+        aside = "" if listed is not None or self.what != "model" else " Or write its whole ID"
+        hint = f"did you mean {near}?{aside}" if near else self.hint
         return UsageError(f"{lacks} {word!a}", hint=hint, code="unknown-model")
 
 

@@ -92,9 +92,9 @@ def choose_source(
     if model is not None:
         source = _from_model(deployments, name, rules, shas, now, model, job, provider)
     else:
-        source = _from_environment(
-            deployments, task, _from(rules, environment, from_environment), shas
-        )
+        asked = _from(rules, environment, from_environment)
+        is_planned = asked in rules.sources
+        source = _from_environment(deployments, task, asked, shas, is_planned=is_planned)
     bundle = source.bundle
     if provider is not None:
         bundle = replace(bundle, provider=provider)
@@ -123,15 +123,19 @@ def _from(rules: Rules, environment: str, asked: str | None) -> str:
 
 
 def _from_environment(
-    deployments: Deployments, task: str, environment: str, shas: Shas
+    deployments: Deployments, task: str, environment: str, shas: Shas, *, is_planned: bool
 ) -> BundleSource:
     source = deployments.targets.get((task, environment))
     if source is None:
-        near = names.nearest(environment, [n for own, n in deployments.targets if own == task])
-        first = f"promote into it first: fftdeploy promote {task}/{environment} --model ID"
+        hint = f"promote into it first: fftdeploy promote {task}/{environment} --model ID"
+        own = [name for its, name in deployments.targets if its == task]
+        if near := names.nearest(environment, own):
+            hint = f"did you mean --from {near}?"
+        elif own and not is_planned:
+            hint = f"{task} is live in {', '.join(own)}"
         raise UsageError(
             f"there is no target {task}/{environment} to promote from",
-            hint=f"did you mean --from {near}?" if near else first,
+            hint=hint,
             code="unknown-target",
         )
     return BundleSource(live_bundle(source, shas), environment)

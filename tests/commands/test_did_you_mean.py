@@ -72,6 +72,7 @@ def test_of_thousands_of_targets_a_few_are_named() -> None:
 
 OTHERS = [
     (["promote", "triage/production", "--from", "stagin", "--why", "x", "--yes"], "did you mean --from staging?"),
+    (["promote", "triage/production", "--from", "x", "--why", "x", "--yes"], "triage is live in staging, production"),
     (["promote", "triage/staging", "--model", V8, "--profile", "lon", "--yes"], "did you mean long?"),
     (["rollback", "triage/staging", "--profile", "lonng", "--yes"], "did you mean long?"),
     (["eval", "triage/production", f"{V8}@lon"], "did you mean long?"),
@@ -118,6 +119,7 @@ LINES = {
     "promot": "did you mean fftdeploy promote?",
     "promote triage/staging --modle x": "did you mean --model?",
     "--file x status": "flags follow the command: fftdeploy COMMAND --file",
+    "rollback triage production": "did you mean fftdeploy rollback triage/production?",
     "status --format jsn": "fftdeploy status --help",
 }
 

@@ -100,7 +100,8 @@ WRONG = [
     ("rollback", [NAME, "--to", "triage-v9"], "triage/production has no release of 'triage-v9'", "did you mean triage-v8?"),
     ("rollback", [NAME, "--to", V9], f"triage/production has no release of '{V9}'", "did you mean"),
     ("rollback", [NAME, "--to", "nobody"], "has no release of 'nobody'", "fftdeploy history triage/production"),
-    ("rollback", [NAME, "--to", "9" * 5000], "is not a model ID", ""),
+    ("rollback", [NAME, "--to", "9" * 5000], "has no release '999999999999999'", "fftdeploy history triage/production"),
+    ("rollback", [NAME, "--to", "-1"], "has no release '-1'", "fftdeploy history triage/production"),
 ]  # fmt: skip
 
 
