@@ -17,7 +17,7 @@ from typing import Any
 from fftdeploy import files, names
 from fftdeploy.api import hosts
 from fftdeploy.api.hosts import AZURE, CHAT_LIMITS, COMPATIBLE, KINDS, Kind
-from fftdeploy.errors import AuthError, ConfigError
+from fftdeploy.errors import AuthError
 from fftdeploy.formats import document, keys
 from fftdeploy.formats.document import Document
 from fftdeploy.formats.keys import key
@@ -275,14 +275,5 @@ def _usual_path(environ: Mapping[str, str]) -> Path | None:
 
 
 def _refuse_checkout(path: Path, checkouts: Iterable[Path]) -> None:
-    for root in map(files.root_of, checkouts):
-        if not os.path.lexists(root / ".git"):
-            continue
-        real = Path(os.path.realpath(path)), Path(os.path.realpath(root))
-        if path.is_relative_to(root) or real[0].is_relative_to(real[1]):
-            raise ConfigError(
-                f"it lies in the checkout {root}, where any change could bring another along",
-                hint=f"move it to ~/.config/fftdeploy/{FILE_NAME}, where it is found by itself",
-                where=str(path),
-                code="in-checkout",
-            )
+    usual = f"move it to ~/.config/fftdeploy/{FILE_NAME}, where it is found by itself"
+    files.refuse_checkout(path, checkouts, usual)

@@ -31,6 +31,7 @@ from fftdeploy.model_ids import retirement
 from fftdeploy.names import plural
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
     from datetime import date
 
@@ -58,6 +59,10 @@ class Shutdown(NamedTuple):
     def is_own(self) -> bool:
         """Whether the model's own record says so: only that proves anything."""
         return self.source.startswith("model")
+
+    def days_left(self, today: dt.date) -> int:
+        """Return the days from `today` (UTC) until it, negative once past."""
+        return (self.date - today).days
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class Readiness:
 
     def runway_days(self, today: date) -> int | None:
         """Return the days from `today` (UTC) to the shutdown, negative once past; None: unknown."""
-        return (self.shutdown.date - today).days if self.shutdown else None
+        return self.shutdown.days_left(today) if self.shutdown else None
 
     def error(self) -> FftdeployError:
         """Return the failure that a command raises which needed this model to be ready."""
@@ -306,7 +311,7 @@ def _is_dead(facts: ModelFacts, verdict: AnswerProof, passed: bool) -> bool:
 def _warnings(shutdown: Shutdown | None, today: date) -> tuple[str, ...]:
     if shutdown is None:
         return ()
-    days = (shutdown.date - today).days
+    days = shutdown.days_left(today)
     if days <= 0:
         said = f"its shutdown date {shutdown.date} ({shutdown.source}) has passed; it answers still"
     elif days <= WARN_DAYS:

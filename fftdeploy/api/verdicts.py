@@ -262,7 +262,7 @@ def replace_hint(model: str, kind: hosts.Kind | None) -> str:
     replacement = retirement.replacement_for(model)
     if not replacement or kind != hosts.OPENAI:
         return LIST_HINT
-    return f"OpenAI's {retirement.DATED} names {replacement} as its replacement"
+    return f"OpenAI's {retirement.table().dated} names {replacement} as its replacement"
 
 
 def explain(answer: Answer) -> AnswerProof:

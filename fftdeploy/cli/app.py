@@ -231,6 +231,7 @@ def _publish(session: Session, outcome: Outcome, end: Report | FftdeployError) -
 def _exit_code(session: Session, function: Callable[..., Report], values: dict[str, Any]) -> int:
     """Run a command, print its end whatever that is, and return its exit code."""
     try:
+        session.take_shutdowns()
         report = function(session, **values)
         report = replace(report, data=session.document(report.data))
         session.output.report(session.command, report)

@@ -38,6 +38,9 @@ def models(
     provider: Annotated[
         str, typer.Option("--provider", help="Whose models: a name of providers.toml.")
     ] = OPENAI,
+    retiring: Annotated[
+        bool, typer.Option("--retiring", help="Only those that end, the soonest first.")
+    ] = False,
 ) -> Report:
     """List the models this key can see, and the jobs still running.
 
@@ -46,10 +49,11 @@ def models(
       fftdeploy models
       fftdeploy models --provider vllm
       fftdeploy models --json
+      fftdeploy models --retiring
     """
     from fftdeploy.commands.models import ModelsOptions, run
 
-    result = run(session, ModelsOptions(provider=provider))
+    result = run(session, ModelsOptions(provider=provider, retiring=retiring))
     if session.output.at_terminal and not wide:
         return Report(result.outcome, result, tuple(_screen(result, session.now())))
     return Report(result.outcome, result, tuple(_everything(result)))
@@ -85,9 +89,9 @@ def _row(model: "VisibleModel", names: Names, now: "datetime") -> tuple[Cell, ..
 
 def _known_base(base: str) -> str:
     """Return the undated name of a base, where it has one that means the same."""
-    from fftdeploy.model_ids.retirement import ALIASES
+    from fftdeploy.model_ids.retirement import table
 
-    return next((alias for alias, snapshot in ALIASES.items() if snapshot == base), base)
+    return next((alias for alias, snapshot in table().aliases.items() if snapshot == base), base)
 
 
 def _date_cell(shutdown: "ShutdownView") -> Cell:

@@ -1,6 +1,7 @@
 """Status: its flags, and the screen people live in, once or again and again."""
 
 from dataclasses import replace
+from pathlib import Path
 from signal import SIGINT
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,10 @@ def status(
         str | None,
         typer.Option("--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback."),
     ] = None,
+    calendar: Annotated[
+        Path | None,
+        typer.Option("--calendar", help="Write all shutdowns to a calendar.", metavar="FILE.ics"),
+    ] = None,
     wide: Wide = False,
     watch: Annotated[
         str | None,
@@ -45,6 +50,7 @@ def status(
       fftdeploy status triage/production        everything about one target
       fftdeploy status --watch 30s
       fftdeploy status --fail-on dead,no-rollback,runway:30d
+      fftdeploy status --calendar shutdowns.ics
     """
     from fftdeploy.commands.status import StatusOptions
 
@@ -53,6 +59,7 @@ def status(
         targets or (),
         offline=offline,
         fail_on=fail_on or "",
+        calendar=calendar,
         every_way_back=is_short and bool(targets),
     )
     if watch is None:
@@ -84,6 +91,8 @@ def _report(session: Session, options: "StatusOptions", *, is_short: bool) -> Re
         body = tuple(card(result.targets[0], result))
     else:
         body = tuple(screen(result))
+    if result.calendar:
+        body += (line(f"written: {result.calendar}"),)
     return Report(result.outcome, result, body, result.findings)
 
 

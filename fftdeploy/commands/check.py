@@ -203,6 +203,7 @@ class _Check:
         changed = set(proposal.made_live) if proposal else set()
         readiness = self._ask(changed) if self.asked else {}
         shutdowns = {str(t): self.context.shutdown(t, readiness.get(str(t))) for t in self.targets}
+        self.context.note_old_table(found.source for found in shutdowns.values() if found)
         facts = findings.FindingFacts(
             self.workspace.deployments,
             self.workspace.policy,
@@ -211,6 +212,7 @@ class _Check:
             self.context.place,
             readiness,
             shutdowns,
+            lambda bundle: self.context.shutdown(bundle, None),
             lambda task, evidence: self._evidence().problem_of(task, evidence),
             lambda task, bundle: self._evidence().is_judged(task, bundle),
         )

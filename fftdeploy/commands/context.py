@@ -21,8 +21,9 @@ from fftdeploy.api.settings import Settings, kind_at, lack, settings
 from fftdeploy.commands.console import Console, Silence
 from fftdeploy.errors import AuthError, ConfigError, FftdeployError, UsageError
 from fftdeploy.formats.document import text_problem
+from fftdeploy.model_ids import retirement
 from fftdeploy.releases.deployments import Bundle, Target
-from fftdeploy.routing.runtime import find_file
+from fftdeploy.routing.runtime import FILE_VARIABLE, find_file
 from fftdeploy.workspace import Workspace, open_workspace, shown_path
 
 if TYPE_CHECKING:
@@ -156,6 +157,37 @@ class Context:
         environ, known = self.environ, self.providers
         said = (lack(environ, known, each.provider, each.environment) for each in targets)
         return ", ".join(dict.fromkeys(filter(None, said)))
+
+    def take_shutdowns(self) -> None:
+        """Look dates up in the newer table of shutdowns that the user has given, if there is one.
+
+        Raises:
+            ConfigError: That table is not valid, not there, or within a checkout.
+            DiskError: The disk or the permissions refused.
+        """
+        retirement.use(None)
+        if not self.environ.get(retirement.VARIABLE):
+            return
+        from fftdeploy.api import shutdown_file
+
+        named = self.file or self.environ.get(FILE_VARIABLE)
+        checkouts = [Path(named).absolute().parent] if named else []
+        with suppress(OSError):  # as above
+            checkouts.append(Path.cwd())
+        given, bundled = shutdown_file.read(self.environ, checkouts), retirement.table()
+        if given and given.as_of >= bundled.as_of:
+            retirement.use(given)
+        elif given:
+            named = f"{retirement.VARIABLE} names a {given.dated}"
+            self.console.note(f"note: {named}, older than the one that comes along: that is used")
+
+    def note_old_table(self, sources: Iterable[str | None]) -> None:
+        """Say that dates are from an old table, if any of those shown is."""
+        if any(source and source.startswith(retirement.table().dated) for source in sources):
+            age = retirement.table().age(self.now().date())
+            if age:
+                newer = f"a newer one can be named in {retirement.VARIABLE}"
+                self.console.note(f"note: {age}: {newer}")
 
     def prover(
         self, *, wait_s: float = 0.0, concurrency: int = 16, is_plain: bool = False

@@ -78,6 +78,7 @@ def door(
         file = Path(made.file) if made.file is not None else None
         context = Context(command=command, environ=os.environ, file=file)
         try:
+            context.take_shutdowns()
             return run(context, made)
         except FftdeployError as error:
             error.changed = error.changed or context.changed

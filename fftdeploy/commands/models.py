@@ -1,6 +1,7 @@
 """Models: what a key can see, where each is live, and the jobs still running."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -57,6 +58,8 @@ class ModelsOptions(Options):
 
     provider: str = OPENAI
     """Whose models."""
+    retiring: bool = False
+    """Only those of which the end is known, the soonest first."""
 
 
 def run(context: Context, options: ModelsOptions) -> Models:
@@ -75,19 +78,21 @@ def run(context: Context, options: ModelsOptions) -> Models:
     listed = prover.models()
     jobs, unknown = _running_jobs(prover)
     today = context.now().date()
+    context.note_old_table(model.shutdown.source for model in listed if model.shutdown)
+    found = [
+        VisibleModel(
+            model.id,
+            model.base,
+            model.created_at,
+            model.owned_by,
+            ShutdownView.of(model.shutdown, today),
+            tuple(live[model.id]),
+            model.notices,
+        )
+        for model in listed
+    ]
     return Models(
-        models=tuple(
-            VisibleModel(
-                model.id,
-                model.base,
-                model.created_at,
-                model.owned_by,
-                ShutdownView.of(model.shutdown, today),
-                tuple(live[model.id]),
-                model.notices,
-            )
-            for model in listed
-        ),
+        models=_retiring(found) if options.retiring else tuple(found),
         jobs=jobs,
         jobs_unknown=unknown.message if unknown else None,
         hint=unknown.hint if unknown else "",
@@ -96,6 +101,12 @@ def run(context: Context, options: ModelsOptions) -> Models:
 
 
 models = door(run, ModelsOptions)
+
+
+def _retiring(found: Iterable[VisibleModel]) -> tuple[VisibleModel, ...]:
+    dated = [(model.shutdown.shutdown_date, model) for model in found]
+    ends = [(day, model) for day, model in dated if day is not None]
+    return tuple(model for _, model in sorted(ends, key=lambda each: (each[0], each[1].id)))
 
 
 def _running_jobs(

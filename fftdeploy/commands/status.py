@@ -1,11 +1,13 @@
 """Status: what is live, until when, and what one could go back to today."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 
+from fftdeploy import files
 from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
@@ -14,16 +16,20 @@ from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.views import ReadinessView, ShutdownView, TargetName, WayBack
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome, UsageError
 from fftdeploy.names import FLAT, not_one_of
-from fftdeploy.output.results import UNPRINTED
+from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles, findings, plan
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
+from fftdeploy.planning.runway import STEPS, Runway
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 from fftdeploy.times import duration
-from fftdeploy.workspace import Questions, select
+from fftdeploy.workspace import Questions, select, shown_path
 
 _AT_ONCE = 10
 """Most releases that are asked about for one target's sake alone."""
+NEVER = -(10**6)
+"""Days within which nothing ends: no runway was asked for."""
+
 CONDITIONS = ("runway:30d", "dead", "hand-edit", "no-rollback")
 """What `--fail-on` takes; the days of `runway` are free."""
 
@@ -37,6 +43,8 @@ class StatusOptions(Options):
     offline: bool = False
     fail_on: str = ""
     """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback`."""
+    calendar: str | Path | None = None
+    """Write the days of all shutdowns to this file, for a calendar (`.ics`)."""
     every_way_back: bool = False
     """Of one target, ask about the newest releases, not only until one of them answers."""
 
@@ -56,6 +64,8 @@ class TargetStatus:
     shutdown: ShutdownView = field(metadata=FLAT)
     rollback: WayBack | None
     """Proved, or the first that nothing rules out."""
+    rollback_shutdown: ShutdownView
+    """Of the model that a rollback would go to."""
     rollback_outlives: bool
     """Whether some way back ends later than the live model."""
     owner: str | None
@@ -82,6 +92,8 @@ class Status:
     findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
     outcome: Outcome = field(metadata=UNPRINTED)
     at: datetime = field(metadata=UNPRINTED)
+    calendar: str | None = field(default=None, metadata=OMITTED)
+    """The file that the days of all shutdowns were written to."""
 
 
 def run(context: Context, options: StatusOptions) -> Status:
@@ -92,8 +104,18 @@ def run(context: Context, options: StatusOptions) -> Status:
     Raises:
         UsageError: There are no targets of that name, or no such condition.
         ConfigError: A file is not valid.
+        DiskError: The calendar could not be written.
     """
-    return _Survey(context, options).run()
+    if options.calendar is not None and Path(options.calendar).suffix != ".ics":
+        raise UsageError(f"{str(options.calendar)!a} is no calendar", hint="name it shutdowns.ics")
+    result = _Survey(context, options).run()
+    dates = (view for one in result.targets for view in (one.shutdown, one.rollback_shutdown))
+    context.note_old_table(view.shutdown_source for view in dates)
+    if options.calendar is None:
+        return result
+    path = Path.cwd() / options.calendar
+    files.put(path, _calendar(result, context.secrets).encode())
+    return replace(result, calendar=shown_path(path))
 
 
 status = door(run, StatusOptions)
@@ -219,17 +241,12 @@ class _Survey:
 
     def _failures(self, search: _Search) -> Iterator[Finding]:
         """Find what `fail_on` asks for in one target."""
-        target, live = search.target, search.live
-        known, shutdown = self._readiness(target, live), self._shutdown(target, live)
+        target, known = search.target, self._readiness(search.target, search.live)
         work, context = self.workspace, self.context
         facts = findings.FindingFacts(
             work.deployments, work.policy, work.sha, context.now(), context.place
         )
-        days = self.conditions.get("runway", 0)
         failures = {
-            "runway": f"the live model shuts down {shutdown.date} ({shutdown.source})"
-            if shutdown and (shutdown.date - facts.now.date()).days < days
-            else "",
             "dead": f"the live model is dead: {known.message}" if known and known.dead else "",
             "no-rollback": search.problem,
         }
@@ -238,22 +255,36 @@ class _Survey:
             yield edited
         if self.conditions and known and known.code == OTHER_MODEL:  # no condition makes it right
             yield findings.about(facts, target, known.code, known.message, "error", known.hint)
+        for code, message in self._runway(search).due(
+            facts.now.date(), self.conditions.get("runway", NEVER)
+        ):
+            yield findings.about(facts, target, code, message)
         for code, message in failures.items():
             if message and code in self.conditions:
                 yield findings.about(facts, target, code, message)
 
+    def _runway(self, search: _Search) -> Runway:
+        """Return when the live model ends, and the one that a rollback would go to."""
+        target, back = search.target, search.chosen
+        live = self._shutdown(target, search.live)
+        if back is None:
+            return Runway(live)
+        return Runway(live, self._shutdown(target, back.bundle), back.release.n)
+
     def _target(self, search: _Search) -> TargetStatus:
         target = search.target
         task = self.workspace.policy.tasks.get(target.task)
-        shutdown = self._shutdown(target, search.live)
+        runway, today = self._runway(search), self.context.now().date()
+        shutdown = runway.live
         return TargetStatus(
             target=str(target),
             live=search.live,
             recorded=bundles.is_recorded(target, search.live),
             release=target.newest,
             readiness=self._view(target, search.live),
-            shutdown=ShutdownView.of(shutdown, self.context.now().date()),
+            shutdown=ShutdownView.of(shutdown, today),
             rollback=self._way_back(target, search.chosen) if search.chosen else None,
+            rollback_shutdown=ShutdownView.of(runway.way_back, today),
             rollback_outlives=shutdown is None or self._outlives(search, shutdown),
             owner=task.owner or None if task else None,
             description=task.description or None if task else None,
@@ -279,6 +310,27 @@ class _Survey:
         ways = [c for c in search.candidates if c.fate == "ask" and c.release.n not in skipped]
         dates = [self._shutdown(search.target, candidate.bundle) for candidate in ways]
         return any(shutdown is None or shutdown.date > live.date for shutdown in dates)
+
+
+def _calendar(result: Status, secrets: Sequence[str]) -> str:
+    """Return the days on which models of these targets shut down, an event for each model."""
+    from fftdeploy.output.calendar import CalendarDay, calendar
+
+    said: dict[tuple[str, date, str], list[str]] = {}
+    for one in result.targets:
+        ends = [(one.live.model, one.shutdown, f"live in {one.target}")]
+        if one.rollback:
+            role = f"the way back of {one.target} (release {one.rollback.n})"
+            ends.append((one.rollback.bundle.model, one.rollback_shutdown, role))
+        for model, view, role in ends:
+            if view.shutdown_date:
+                key = (model, view.shutdown_date, view.shutdown_source or "")
+                said.setdefault(key, []).append(role)
+    days = [
+        CalendarDay(day, model, f"{model} shuts down", [*roles, f"date: {source}"])
+        for (model, day, source), roles in sorted(said.items(), key=lambda each: each[0][1])
+    ]
+    return calendar(days, result.at, STEPS, secrets)
 
 
 def parse_conditions(text: str) -> dict[str, int]:

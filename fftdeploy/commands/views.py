@@ -45,7 +45,7 @@ class ShutdownView:
         """Take it from what is known, and count the days left, negative once past."""
         if shutdown is None:
             return cls(None, None, None)
-        return cls(shutdown.date, shutdown.source, (shutdown.date - today).days)
+        return cls(shutdown.date, shutdown.source, shutdown.days_left(today))
 
 
 @dataclass(frozen=True, slots=True)

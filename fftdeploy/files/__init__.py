@@ -3,6 +3,7 @@
 The only writers.  It may import the ground: `errors`, `names`, `times`.
 """
 
+from fftdeploy.files.checkouts import refuse_checkout
 from fftdeploy.files.whole_files import (
     INIT_HINT,
     NAME,
@@ -27,6 +28,7 @@ __all__ = [
     "opened",
     "put",
     "read",
+    "refuse_checkout",
     "replace",
     "root_of",
 ]

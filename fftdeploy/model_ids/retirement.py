@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from functools import cache
+from typing import TYPE_CHECKING
 
-AS_OF = date(2026, 11, 28)
-"""The day on which the table was last compared with its source."""
+if TYPE_CHECKING:
+    from datetime import date
 
-SOURCE = "https://developers.openai.com/api/docs/deprecations"
-DATED = f"table of {AS_OF}"
-"""What every screen calls the table: a date and a replacement are OpenAI's opinion of a day."""
+    from fftdeploy.model_ids.shutdown_table import Retirement, ShutdownTable
 
+VARIABLE = "FFTDEPLOY_SHUTDOWNS"
+"""Names a newer table than the one that is bundled, outside of every checkout."""
 
-@dataclass(frozen=True, slots=True)
-class Retirement:
-    """One row: when fine-tunes of `base` and `base` itself stop, and what is suggested instead."""
-
-    base: str
-    fine_tunes: date | None
-    itself: date | None
-    replacement: str
+_BUNDLED = "shutdowns.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,66 +34,27 @@ class FineTune:
     """The training step of a checkpoint; None for the final model."""
 
 
-_OCTOBER = date(2026, 10, 23)
-_SEPTEMBER = date(2026, 9, 28)
-_DECEMBER = date(2026, 12, 11)
-_JANUARY = date(2027, 1, 14)
-_APRIL = date(2027, 4, 1)
+_given: list[ShutdownTable] = []  # at most one, for this process
 
-TABLE = tuple(
-    Retirement(*row)
-    for row in (
-        ("babbage-002", _OCTOBER, _SEPTEMBER, "gpt-5.6-terra"),
-        ("davinci-002", _OCTOBER, _SEPTEMBER, "gpt-5.6-terra"),
-        ("gpt-3.5-turbo", _OCTOBER, _OCTOBER, "gpt-5.6-terra"),
-        ("gpt-3.5-turbo-0125", _OCTOBER, _OCTOBER, "gpt-5.6-terra"),
-        ("gpt-3.5-turbo-0613", _OCTOBER, None, "gpt-5.6-terra"),
-        ("gpt-3.5-turbo-1106", _OCTOBER, _SEPTEMBER, "gpt-5.6-terra"),
-        ("o4-mini-2025-04-16", _OCTOBER, _OCTOBER, "gpt-5.6-terra"),
-        ("gpt-4-0613", _OCTOBER, _OCTOBER, "gpt-5.6-sol"),
-        ("gpt-4.1-nano-2025-04-14", _OCTOBER, _OCTOBER, "gpt-5.6-luna"),
-        ("gpt-4o-2024-08-06", _JANUARY, _JANUARY, "gpt-6-luna"),
-        ("gpt-4o-mini-2024-07-18", _JANUARY, _JANUARY, "gpt-6-luna"),
-        ("gpt-4.1-2025-04-14", _JANUARY, _JANUARY, "gpt-6-luna"),
-        ("gpt-4.1-mini-2025-04-14", _JANUARY, _JANUARY, "gpt-6-luna"),
-        ("gpt-4o-2024-11-20", None, _JANUARY, "gpt-6-luna"),
-        ("gpt-4o-2024-05-13", None, _OCTOBER, "gpt-5.6-sol"),
-        ("gpt-4-turbo", None, _OCTOBER, "gpt-5.6-sol"),
-        ("o1", None, _OCTOBER, "gpt-5.6-sol"),
-        ("o1-pro", None, _OCTOBER, "gpt-5.6-sol"),
-        ("o3-mini", None, _OCTOBER, "gpt-5.6-sol"),
-        ("gpt-5", None, _DECEMBER, "gpt-6.1-sol"),
-        ("gpt-5-mini", None, _DECEMBER, "gpt-6.1-terra"),
-        ("gpt-5-nano", None, _DECEMBER, ""),
-        ("gpt-5-pro", None, _DECEMBER, ""),
-        ("o3", None, _DECEMBER, ""),
-        ("o3-pro", None, _DECEMBER, ""),
-        ("gpt-5.1", None, _APRIL, ""),
-        ("gpt-5.4-nano", None, _APRIL, ""),
-        ("gpt-5.5-cyber-preview", None, date(2027, 2, 1), ""),
-        # No chat models, but `models` lists them.
-        ("chatgpt-image-latest", None, date(2026, 12, 1), ""),
-        ("gpt-image-1-mini", None, date(2026, 12, 1), ""),
-        ("gpt-image-1.5", None, date(2026, 12, 1), ""),
-        ("gpt-4o-transcribe", None, date(2027, 2, 26), ""),
-        ("whisper-1", None, date(2027, 2, 26), ""),
-    )
-)
 
-ALIASES = {
-    "gpt-4": "gpt-4-0613",
-    "gpt-4o": "gpt-4o-2024-08-06",
-    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
-    "gpt-4.1": "gpt-4.1-2025-04-14",
-    "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
-    "gpt-4.1-nano": "gpt-4.1-nano-2025-04-14",
-    "o4-mini": "o4-mini-2025-04-16",
-}
-"""Undated names that a fine-tune's ID may carry, and the snapshot that they mean."""
+def use(given: ShutdownTable | None) -> None:
+    """Take a table that the user has given instead of the bundled one; None goes back to that."""
+    _given[:] = [given] if given else []
 
-_ROWS = {row.base: row for row in TABLE}
-BASES = frozenset({*ALIASES, *_ROWS, *(row.replacement for row in TABLE)} - {""})
-"""All models that the table names."""
+
+def table() -> ShutdownTable:
+    """Return the table that dates are looked up in."""
+    return _given[0] if _given else _bundled()
+
+
+@cache
+def _bundled() -> ShutdownTable:
+    from pathlib import Path
+
+    from fftdeploy.model_ids import shutdown_table  # a name is taken apart without it
+
+    return shutdown_table.parse(Path(__file__).with_name(_BUNDLED).read_bytes(), _BUNDLED)
+
 
 _SNAPSHOT = re.compile(r"(.+)-[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -137,7 +92,7 @@ def organisation_of(model: str) -> str:
 
 def resolve_alias(base: str) -> str:
     """Return the dated snapshot behind an alias, or `base` itself."""
-    return ALIASES.get(base, base)
+    return table().aliases.get(base, base)
 
 
 def row_for(base: str) -> Retirement | None:
@@ -146,11 +101,11 @@ def row_for(base: str) -> Retirement | None:
     A snapshot without a row of its own has its family's, `gpt-5-2025-08-07` that of `gpt-5`;
     a longer name never has a shorter one's: `gpt-4.1-nano` starts with `gpt-4`.
     """
-    name = resolve_alias(base)
-    if name in _ROWS:
-        return _ROWS[name]
+    name, rows = resolve_alias(base), table().models
+    if name in rows:
+        return rows[name]
     snapshot = _SNAPSHOT.fullmatch(name)
-    family = _ROWS.get(snapshot[1]) if snapshot else None
+    family = rows.get(snapshot[1]) if snapshot else None
     # A family whose row is a fine-tune's speaks of one snapshot's training, not of others.
     return family if family and family.fine_tunes is None else None
 
@@ -166,8 +121,8 @@ def table_date(model: str) -> tuple[date, str] | None:
     if row is None:
         return None
     if tuned and row.fine_tunes:
-        return row.fine_tunes, f"{DATED} (fine-tunes)"
-    return (row.itself, f"{DATED} ({base})") if row.itself else None
+        return row.fine_tunes, f"{table().dated} (fine-tunes)"
+    return (row.itself, f"{table().dated} ({base})") if row.itself else None
 
 
 def has_fine_tune_row(model: str) -> bool:

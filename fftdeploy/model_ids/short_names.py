@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from fftdeploy.model_ids.retirement import BASES, parse_fine_tune, row_for
+from fftdeploy.model_ids.retirement import parse_fine_tune, row_for, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,4 +77,4 @@ def _parts_of_path(model: str) -> tuple[str, ...]:
 
 
 def _is_base(name: str) -> bool:
-    return name in BASES or row_for(name) is not None
+    return name in table().names or row_for(name) is not None

@@ -13,20 +13,17 @@ from fftdeploy import names
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.errors import ConfigError, FftdeployError
-from fftdeploy.names import plural
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.planning.bundles import Shas
 from fftdeploy.planning.finding import Finding
-from fftdeploy.planning.rollback import rollback_candidates
+from fftdeploy.planning.rollback import Candidate, rollback_candidates
+from fftdeploy.planning.runway import STEPS, Runway
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Policy
 from fftdeploy.releases.deployments import Bundle, Deployments, Target
 
 _CLOCK_SKEW = timedelta(minutes=5)
-_SHORT_RUNWAY_DAYS = 30
-"""Below this a live model's retirement is worth a notice where no policy says more."""
-
 EvidenceProblem = Callable[[str, str], FftdeployError | None]
 """Task and ID of evidence -> why it can't be read or does not give its verdict, if so."""
 
@@ -45,6 +42,8 @@ class FindingFacts:
     """What the API proved about the live model, by target; empty where it was not asked."""
     shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
     """When the live model ends, by target."""
+    shutdown_of: Callable[[Bundle], Shutdown | None] = lambda _: None
+    """When another model ends, as far as that is known without a question."""
     evidence_problem: EvidenceProblem | None = None
     """None where nobody looks."""
     is_judged: Callable[[str, Bundle], bool] = lambda _task, _bundle: False
@@ -168,15 +167,14 @@ def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:
 
 
 def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
-    shutdown = facts.shutdowns.get(str(target))
-    if shutdown is None:
-        return
-    days = (shutdown.date - facts.now.date()).days
-    asked = facts.policy.rules(target.environment).min_runway_days or _SHORT_RUNWAY_DAYS
-    if days < asked:
-        ends = f"shuts down in {plural(days, 'day')}" if days > 0 else "has reached its last day"
-        message = f"the live model {ends} ({shutdown.date}, {shutdown.source})"
-        yield about(facts, target, "runway", message, hint=f"fftdeploy promote {target} --model ID")
+    """Say from 90 days before that a model ends which is live, or which one would go back to."""
+    asked = facts.policy.rules(target.environment).min_runway_days or 0
+    runway = Runway(facts.shutdowns.get(str(target)))
+    if back := next(iter(_usable_ways_back(facts, target)), None):
+        ends = facts.shutdown_of(back.bundle)
+        runway = Runway(runway.live, ends, back.release.n)
+    for code, message in runway.due(facts.now.date(), max(asked, STEPS[0])):
+        yield about(facts, target, code, message, hint=f"fftdeploy promote {target} --model ID")
 
 
 def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -207,15 +205,20 @@ def _way_back_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     """Say as soon as the next way back is gone, or not usable, as far as files can tell."""
     if target.newest is None:
         return
-    live = bundles.live_bundle(target, facts.shas)
-    actor = plan.Actor("check", facts.now)
-    candidates = rollback_candidates(target, live, facts.shas, actor)
-    usable = [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
+    usable = _usable_ways_back(facts, target)
     if not usable:
         yield about(facts, target, "no-rollback", "there is no release to go back to")
     elif usable[0].fate == "profile":
         message = f"release {usable[0].release.n}, the way back: {usable[0].reason}"
         yield about(facts, target, "rollback-profile", message)
+
+
+def _usable_ways_back(facts: FindingFacts, target: Target) -> list[Candidate]:
+    """Return the releases that a rollback would stop at, the first one first."""
+    live = bundles.live_bundle(target, facts.shas)
+    actor = plan.Actor("check", facts.now)
+    candidates = rollback_candidates(target, live, facts.shas, actor)
+    return [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
 
 
 def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:

@@ -209,7 +209,7 @@ def _breaches(
         return
     sources = SourceRules(rules, target.task, facts.base, facts.live)
     shutdown = facts.shutdowns.get(str(target)) if target.newest == release else None
-    days = (shutdown.date - facts.now.date()).days if shutdown else None
+    days = shutdown.days_left(facts.now.date()) if shutdown else None
     found: list[Breach | None] = [
         sources.order_breach(release.bundle, facts.now),
         sources.soak_breach(release.bundle, facts.now)

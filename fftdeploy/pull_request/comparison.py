@@ -205,7 +205,7 @@ def _cost(arm: ArmResult) -> str:
 def _runway(shutdown: Shutdown | None, today: date) -> str:
     if shutdown is None:
         return "no date announced"
-    days = (shutdown.date - today).days
+    days = shutdown.days_left(today)
     left = f"in {plural(days, 'day')}" if days > 0 else "ended"
     return f"{left} ({shutdown.date}, {shutdown.source.partition(' (')[0]})"
 

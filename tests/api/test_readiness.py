@@ -277,11 +277,11 @@ def test_the_table_matches_whole_names_only(model: str) -> None:
 
 
 def test_every_row_of_the_table_dates_something_once() -> None:
-    names = [row.base for row in retirement.TABLE]
+    names = [*retirement.table().models]
     assert len(names) == len(set(names))
-    assert all(row.fine_tunes or row.itself for row in retirement.TABLE)
-    assert set(retirement.ALIASES.values()) <= set(names)
-    assert retirement.SOURCE.startswith("https://")
+    assert all(row.fine_tunes or row.itself for row in retirement.table().models.values())
+    assert set(retirement.table().aliases.values()) <= set(names)
+    assert retirement.table().source.startswith("https://")
 
 
 @pytest.mark.parametrize(

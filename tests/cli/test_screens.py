@@ -29,7 +29,7 @@ from scenes import (
 from terminal import MOVING, Terminal, run, screen
 
 from fftdeploy.cli import app
-from fftdeploy.model_ids.retirement import AS_OF
+from fftdeploy.model_ids import retirement
 from fftdeploy.output.streams import Output
 from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox
 
@@ -41,7 +41,7 @@ order = ["dev", "staging", "production"]
 owner = "support-ml"
 """
 API = "API: http://127.0.0.1/v1 (from OPENAI_BASE_URL)"
-MORE = f"dates: OpenAI's table of {AS_OF}    more: fftdeploy status TARGET"
+MORE = f"dates: OpenAI's table of {retirement.table().as_of}    more: fftdeploy status TARGET"
 WHY = "refund tickets misrouted, INC-88"
 
 
@@ -133,7 +133,7 @@ def test_one_target_asked_for_is_a_card_with_everything(api: Sandbox) -> None:
         "  by          ci",
         "  via         model",
         "  state       ✓ ready: retrieved, probed",
-        f"  shuts down  in 54 days (2027-01-14, table of {AS_OF} (fine-tunes))",
+        f"  shuts down  in 54 days (2027-01-14, table of {retirement.table().as_of} (fine-tunes))",
         f"  back to     #1 ✗ {V9}: on hold",
         "              none of them outlives the live model",
         f"  on hold     {V9} since 2026-11-21",
@@ -281,7 +281,7 @@ def test_each_finding_of_a_check_is_a_line(api: Sandbox) -> None:
         "!  tone/staging       line 10  triage-soon was not live in tone/dev",
         "!  tone/production    line 16  triage-v5 was not live in tone/staging",
         "!  tone/production    line 16  the live model has reached its last day",
-        f"                               (2026-10-23, table of {AS_OF} (fine-tunes))",
+        f"                               (2026-10-23, table of {retirement.table().as_of} (fine-tunes))",
         "3 targets checked, 3 errors, 6 notices",
         'hint: fftdeploy adopt triage/production --why "TEXT", or undo the edit',
         "hint: fftdeploy rollback tone/staging",

@@ -24,6 +24,20 @@ owner = "support-ml"
 HOLD = f'holds = [{{ model = "{V9}", since = 2026-11-05T09:00:00Z, by = "ana", why = "slow" }}]\n'
 
 
+@pytest.fixture(autouse=True)
+def november(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be 54 days before the end of all fine-tunes here, and nobody be there to ask."""
+    monkeypatch.setenv("FFTDEPLOY_NOW", "2026-11-21T08:30:00Z")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+
+
+RUNWAY = ("runway", "notice", 3)
+ENDS = (
+    "the live model shuts down in 54 days (2027-01-14, table of 2026-11-28 (fine-tunes)), and so "
+    "does release 1, the way back: fewer than 60 days are left"
+)
+
+
 def codes(result_out: str) -> list[tuple[str, str, int | None]]:
     found = json.loads(result_out).get("findings", [])
     return [(item["code"], item["severity"], item["line"]) for item in found]
@@ -39,11 +53,12 @@ def test_a_clean_file_offline(repo: Path, command: Command) -> None:
 
     result = command("check", "--offline")
 
-    assert result == (
-        0,
-        "1 target checked, 0 errors, 0 notices\n"
-        "NOT VERIFIED with the API: no model was asked about\n",
-        "",
+    assert (result.code, result.err) == (0, "")
+    assert result.out.count("notice") == 2
+    assert ENDS in result.out
+    assert result.out.endswith(
+        "\n1 target checked, 0 errors, 1 notice\n"
+        "NOT VERIFIED with the API: no model was asked about\n"
     )
 
 
@@ -55,7 +70,10 @@ def test_a_clean_file_online_says_nothing_of_offline(
 
     result = command("check")
 
-    assert (result.code, result.out) == (0, "1 target checked, 0 errors, 0 notices\n")
+    assert (result.code, result.out.splitlines()[-1]) == (
+        0,
+        "1 target checked, 0 errors, 1 notice",
+    )
     assert [request.path for request in sandbox.requests] == ["/v1/models"]
 
 
@@ -66,7 +84,7 @@ def test_a_hand_edit_is_named_with_its_line(repo: Path, command: Command) -> Non
 
     result = command("check", "--offline", "--json")
 
-    assert (result.code, codes(result.out)) == (12, [("hand-edit", "error", 4)])
+    assert (result.code, codes(result.out)) == (12, [("hand-edit", "error", 4), RUNWAY])
     assert json.loads(result.out)["findings"][0]["message"] == (
         f"hand edit: {V10} is live, release 2 says {V9}"
     )
@@ -93,7 +111,7 @@ def test_a_held_bundle_that_is_live(repo: Path, command: Command) -> None:
 
     result = command("check", "--offline", "--json")
 
-    assert (result.code, codes(result.out)) == (12, [("held-live", "error", 3)])
+    assert (result.code, codes(result.out)) == (12, [("held-live", "error", 3), RUNWAY])
 
 
 def test_a_release_whose_source_has_held_it_since(repo: Path, command: Command) -> None:
@@ -136,7 +154,7 @@ def test_a_probe_finds_what_a_list_hides(repo: Path, sandbox: Sandbox, command: 
     asked = [(request.method, request.path) for request in sandbox.requests]
     assert asked[0] == ("GET", "/v1/models")
     assert {method for method, _ in asked[1:]} == {"POST"}
-    assert [name for name, *_ in codes(result.out)] == ["unverified"]
+    assert [name for name, *_ in codes(result.out)] == ["unverified", "runway"]
 
 
 REFUSED = {"message": "no", "type": "x", "param": None, "code": "invalid_api_key"}
@@ -170,7 +188,7 @@ def test_runway_no_policy_and_no_way_back_are_notices(repo: Path, command: Comma
     result = command("check", "--offline", "--json")
 
     assert result.code == 0
-    assert [name for name, *_ in codes(result.out)] == ["no-policy", "no-rollback"]
+    assert [name for name, *_ in codes(result.out)] == ["no-policy", "no-rollback", "runway"]
 
     policy(repo)
     again = command("check", "--offline", "--json")
@@ -229,7 +247,10 @@ def test_github_gets_annotations(repo: Path, command: Command) -> None:
         f"::error file=deployments.toml,line=4,title=hand-edit::triage/staging: hand edit: "
         f"{V10} is live, release 2 says {V9}"
     )
-    assert sum(line.startswith("::") for line in result.out.splitlines()) == 1
+    assert [line[:9] for line in result.out.splitlines() if line[:2] == "::"] == [
+        "::error f",
+        "::notice ",
+    ]
 
 
 def test_a_missing_key_that_was_asked_for_is_10(repo: Path, command: Command) -> None:
