@@ -213,12 +213,13 @@ class _Check:
             readiness,
             shutdowns,
             lambda bundle: self.context.shutdown(bundle, None),
-            lambda task, evidence: self._evidence().problem_of(task, evidence),
-            lambda task, bundle: self._evidence().is_judged(task, bundle),
+            evidence_problem=lambda task, evidence: self._evidence().problem_of(task, evidence),
+            is_judged=lambda task, bundle: self._evidence().is_judged(task, bundle),
         )
         against: list[Finding] = []
         if proposal is not None:
-            facts = replace(facts, policy=proposal.base.tip.policy)
+            days = findings.RUNWAY_DAYS_OF_A_CHANGE
+            facts = replace(facts, policy=proposal.base.tip.policy, runway_days=days)
             against = self._judge_proposal(proposal, readiness, shutdowns)
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
         outcome = _outcome(found, readiness)

@@ -24,6 +24,9 @@ from fftdeploy.policy.policy import Policy
 from fftdeploy.releases.deployments import Bundle, Deployments, Target
 
 _CLOCK_SKEW = timedelta(minutes=5)
+RUNWAY_DAYS_OF_A_CHANGE = STEPS[2]
+"""From how many days on it is one of a change, of which it is said anyway what would be live."""
+
 EvidenceProblem = Callable[[str, str], FftdeployError | None]
 """Task and ID of evidence -> why it can't be read or does not give its verdict, if so."""
 
@@ -44,6 +47,8 @@ class FindingFacts:
     """When the live model ends, by target."""
     shutdown_of: Callable[[Bundle], Shutdown | None] = lambda _: None
     """When another model ends, as far as that is known without a question."""
+    runway_days: int = STEPS[0]
+    """From how many days before a shutdown on that is a finding, where no policy says more."""
     evidence_problem: EvidenceProblem | None = None
     """None where nobody looks."""
     is_judged: Callable[[str, Bundle], bool] = lambda _task, _bundle: False
@@ -167,13 +172,13 @@ def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:
 
 
 def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
-    """Say from 90 days before that a model ends which is live, or which one would go back to."""
+    """Say long before that a model ends which is live, or which one would go back to."""
     asked = facts.policy.rules(target.environment).min_runway_days or 0
     runway = Runway(facts.shutdowns.get(str(target)))
     if back := next(iter(_usable_ways_back(facts, target)), None):
         ends = facts.shutdown_of(back.bundle)
         runway = Runway(runway.live, ends, back.release.n)
-    for code, message in runway.due(facts.now.date(), max(asked, STEPS[0])):
+    for code, message in runway.due(facts.now.date(), max(asked, facts.runway_days)):
         yield about(facts, target, code, message, hint=f"fftdeploy promote {target} --model ID")
 
 

@@ -572,6 +572,23 @@ def test_without_a_terminal_rows_come_in_unreviewed_and_with_their_number(
 
 
 @pytest.mark.usefixtures("repo")
+def test_the_answer_that_a_test_states_is_accepted_as_it_stands() -> None:
+    scene(OLD_SIMPLE, SIMPLE)
+    Path("promptfooconfig.yaml").write_text(PROMPTFOO)
+    argv = ["triage", "--from", "promptfooconfig.yaml", "--by", "ana"]
+    code, screen = at_terminal(
+        argv,
+        (PROMPT, "a"),
+        (PROMPT, "a"),
+        ("there is no output to accept", "s"),
+        ("looks like a key", "q"),
+    )
+    assert (code, "1 accepted, 0 edited, 0 rejected, 1 skipped, 2 left" in screen) == (0, True)
+    one = chat("Sort: one", "refund", id="new-1", **REVIEWED)
+    assert after() == OLD_SIMPLE + jsonl(one)
+
+
+@pytest.mark.usefixtures("repo")
 def test_verdicts_of_evals_are_compared_with_those_of_the_converted_graders(
     command: Command,
 ) -> None:
@@ -597,7 +614,7 @@ def test_verdicts_of_evals_are_compared_with_those_of_the_converted_graders(
         "code: the recorded verdict again in 2 of 3 (66.7 %); not at evals.jsonl:3\n" in found.out
     )
     assert "tone: not compared: model judges are" in found.out
-    assert '[[graders]]\n  type = "string_check"\n  name = "code"\n' in found.out
+    assert '.gate.graders]]\n  type = "string_check"\n  name = "code"\n' in found.out
     (one,) = json.loads(command(*argv, "--json").out)["fidelity"]["graders"]
     assert one == {"name": "code", "compared": 3, "agreed": 2, "differs_at": ["evals.jsonl:3"]}
 

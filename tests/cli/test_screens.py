@@ -281,7 +281,7 @@ def test_each_finding_of_a_check_is_a_line(api: Sandbox) -> None:
         "!  tone/staging       line 10  triage-soon was not live in tone/dev",
         "!  tone/production    line 16  triage-v5 was not live in tone/staging",
         "!  tone/production    line 16  the live model has reached its last day",
-        f"                               (2026-10-23, table of {retirement.table().as_of} (fine-tunes))",
+        f"                               (2026-10-23, {retirement.table().dated} (fine-tunes))",
         "3 targets checked, 3 errors, 6 notices",
         'hint: fftdeploy adopt triage/production --why "TEXT", or undo the edit',
         "hint: fftdeploy rollback tone/staging",

@@ -88,17 +88,18 @@ def _verdicts(part: Mapping[str, Any]) -> dict[str, bool]:
     return verdicts
 
 
-def converted(criterion: Any) -> tuple[GraderRules, str]:
-    """Return a grader of an eval as one of ours, and the lines of the policy that say so.
+def converted(criterion: Any, task: str) -> tuple[GraderRules, str]:
+    """Return a grader of an eval as one of ours, and the lines of the task's policy that say so.
 
     Raises:
         RequestShapeError: It can't be one: it asks a model, runs code, or has a template.
     """
     table = as_object(criterion, "a grader")
-    text = "\n".join(["[[graders]]", *_lines(table)])
+    path = ("tasks", task, "gate", "graders")
+    text = "\n".join([f"[[{'.'.join(path)}]]", *_lines(table)])
     try:
         doc = document.parse(text.encode(), "testing_criteria")
-        (rules,) = parse_graders(doc, ("graders",), doc.data["graders"])
+        (rules,) = parse_graders(doc, path, doc.data["tasks"][task]["gate"]["graders"])
     except ConfigError as error:
         raise RequestShapeError(error.message) from None
     return rules, text

@@ -142,7 +142,7 @@ class Requests(ReviewSource):
             rules = []
             for criterion in criteria:
                 try:
-                    rule, text = openai_evals.converted(criterion)
+                    rule, text = openai_evals.converted(criterion, self.bar.task)
                 except RequestShapeError as error:
                     why_not[openai_evals.name_of(criterion)] = str(error)
                 else:
@@ -230,7 +230,10 @@ class Requests(ReviewSource):
     def keep(self, item: ReviewItem, reference: str) -> None:
         """Append the example."""
         request, (at, day) = _request(item), self.reviewer.stamp()
-        content = self._with_id(request.example(reference, self._item_key(request)), day, item.tags)
+        content = request.example(reference, self._item_key(request))
+        if reference == self._agreed(request):
+            content = self._as_it_stands(request)
+        content = self._with_id(content, day, item.tags)
         content |= {"reviewed_by": self.reviewer.name, "reviewed_at": at}
         files.create(self._path, b"", root=self.root)
         self.change(
@@ -309,6 +312,8 @@ class Requests(ReviewSource):
         asked = replace(example, reference=self._agreed(request))
         reason = request.mark
         item = ReviewItem(asked, request.output, reason, home=request)
+        if not request.output and asked.reference:  # a test says what is right, and has no output
+            item.output, item.called = asked.reference, "answer"
         if has_key(_all_text(item)):
             item.reason = "; ".join(filter(None, [reason, "something in it looks like a key"]))
         return item

@@ -385,11 +385,11 @@ CRITERIA = {
 def test_graders_of_evals(criterion: Any, expected: Any) -> None:
     if isinstance(expected, str):
         with pytest.raises(RequestShapeError, match=expected):
-            openai_evals.converted(criterion)
+            openai_evals.converted(criterion, "triage")
         return
-    rules, text = openai_evals.converted({**criterion, "name": "g"})
+    rules, text = openai_evals.converted({**criterion, "name": "g"}, "triage")
     assert (rules.type, rules.name, rules.options) == (criterion["type"], "g", expected)
-    assert text.startswith("[[graders]]\n")
+    assert text.startswith("[[tasks.triage.gate.graders]]\n")
 
 
 # Any.
