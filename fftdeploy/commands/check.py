@@ -132,9 +132,8 @@ def run(context: Context, options: CheckOptions) -> Checked:
     """
     options.require_sane()
     one_of({"--offline": options.offline, "--probe": options.probe})
-    again = options.rerun
-    trusted = {"--rerun": again, "--accept-claimed": options.accept_claimed}
-    one_of({**trusted, "--offline": options.offline and again})
+    trusted = {"--rerun": options.rerun, "--accept-claimed": options.accept_claimed}
+    one_of({**trusted, "--offline": options.offline and options.rerun})
     beside = {
         "--allow-policy-change": options.allow_policy_change,
         **trusted,
@@ -218,8 +217,7 @@ class _Check:
         )
         against: list[Finding] = []
         if proposal is not None:
-            days = findings.RUNWAY_DAYS_OF_A_CHANGE
-            facts = replace(facts, policy=proposal.base.tip.policy, runway_days=days)
+            facts = findings.of_a_change(facts, proposal.base.tip.policy)
             against = self._judge_proposal(proposal, readiness, shutdowns)
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
         outcome = _outcome(found, readiness)

@@ -168,18 +168,21 @@ class Context:
         retirement.use(None)
         if not self.environ.get(retirement.VARIABLE):
             return
-        from fftdeploy.api import shutdown_file
+        from fftdeploy import files
+        from fftdeploy.model_ids import shutdown_table
 
+        path = Path(self.environ[retirement.VARIABLE]).absolute()
         named = self.file or self.environ.get(FILE_VARIABLE)
         checkouts = [Path(named).absolute().parent] if named else []
-        with suppress(OSError):  # as above
-            checkouts.append(Path.cwd())
-        given, bundled = shutdown_file.read(self.environ, checkouts), retirement.table()
-        if given and given.as_of >= bundled.as_of:
+        files.refuse_checkout(path, [*checkouts, Path.cwd()], "move it out of the repository")
+        hint = f"set {retirement.VARIABLE} again, or unset it"
+        snapshot = files.read(path, root=Path(path.anchor), hint=hint)
+        given = shutdown_table.parse(snapshot.data, str(path))
+        if given.as_of >= retirement.table().as_of:
             retirement.use(given)
-        elif given:
-            named = f"{retirement.VARIABLE} names a {given.dated}"
-            self.console.note(f"note: {named}, older than the one that comes along: that is used")
+            return
+        older = f"{retirement.VARIABLE} names a {given.dated}, older than the one that comes along"
+        self.console.note(f"note: {older}: that is used")
 
     def note_old_table(self, sources: Iterable[str | None]) -> None:
         """Say that dates are from an old table, if any of those shown is."""

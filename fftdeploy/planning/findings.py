@@ -5,7 +5,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -24,9 +24,6 @@ from fftdeploy.policy.policy import Policy
 from fftdeploy.releases.deployments import Bundle, Deployments, Target
 
 _CLOCK_SKEW = timedelta(minutes=5)
-RUNWAY_DAYS_OF_A_CHANGE = STEPS[2]
-"""From how many days on it is one of a change, of which it is said anyway what would be live."""
-
 EvidenceProblem = Callable[[str, str], FftdeployError | None]
 """Task and ID of evidence -> why it can't be read or does not give its verdict, if so."""
 
@@ -53,6 +50,11 @@ class FindingFacts:
     """None where nobody looks."""
     is_judged: Callable[[str, Bundle], bool] = lambda _task, _bundle: False
     """Whether a task has evidence of today's rules about a bundle, and it did not fail."""
+
+
+def of_a_change(facts: FindingFacts, policy: Policy) -> FindingFacts:
+    """Return facts about a change, by the policy of its base; when it ends is said beside it."""
+    return replace(facts, policy=policy, runway_days=STEPS[2])
 
 
 def find(facts: FindingFacts, targets: Iterable[Target]) -> list[Finding]:

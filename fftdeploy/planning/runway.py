@@ -26,18 +26,17 @@ class Runway:
         Of two models that end on the same day one sentence speaks.
         """
         live, back = self.live, self.way_back
-        way_back = f"release {self.release}, the way back"
         is_shared = live is not None and back is not None and live.date == back.date
         if live and live.days_left(today) < within:
-            also = f", and so does {way_back}" if is_shared else ""
+            also = ", and so does the way back" if is_shared else ""
             yield "runway", f"the live model {_ends(live, today, also)}"
         if back and not is_shared and back.days_left(today) < within:
-            yield "rollback-runway", f"{way_back}, {_ends(back, today)}"
+            yield "rollback-runway", f"release {self.release}, the way back, {_ends(back, today)}"
 
 
 def _ends(shutdown: Shutdown, today: date, also: str = "") -> str:
     days = shutdown.days_left(today)
     ends = f"shuts down in {plural(days, 'day')}" if days > 0 else "has reached its last day"
     step = min((step for step in STEPS if days < step), default=0)
-    left = f": fewer than {step} days are left" if step and days > 0 else ""
+    left = f": fewer than {step} left" if step and days > 0 else ""
     return f"{ends} ({shutdown.date}, {shutdown.source}){also}{left}"

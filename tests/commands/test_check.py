@@ -34,7 +34,7 @@ def november(monkeypatch: pytest.MonkeyPatch) -> None:
 RUNWAY = ("runway", "notice", 3)
 ENDS = (
     "the live model shuts down in 54 days (2027-01-14, table of 2026-11-28 (fine-tunes)), and so "
-    "does release 1, the way back: fewer than 60 days are left"
+    "does the way back: fewer than 60 left"
 )
 
 
