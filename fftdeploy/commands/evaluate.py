@@ -47,6 +47,8 @@ class BegunEvaluation:
     """What is known of an evaluation before anything is asked."""
 
     target: TargetName
+    batches: tuple[str, ...] = ()
+    """IDs of the batches that are under way at the host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,11 @@ def run(context: Context, options: EvaluateOptions) -> Evaluations:
     target = context.workspace.deployments.full_name(options.target)
     context.known = BegunEvaluation(target=target)
     evaluation = Evaluation(context, context.workspace, target, options)
-    made = evaluation.run(candidates_of(context, evaluation.bar, several(options.candidates)))
+    candidates = candidates_of(context, evaluation.bar, several(options.candidates))
+    try:
+        made = evaluation.run(candidates)
+    finally:
+        context.known = BegunEvaluation(target=target, batches=evaluation.under_way)
     return Evaluations(
         target=target,
         evaluations=tuple(_evaluated(context, evaluation, stored) for stored in made),

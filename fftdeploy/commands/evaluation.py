@@ -70,6 +70,8 @@ class Evaluation:
         self.context = context
         self.workspace = workspace
         self.options = options
+        self.under_way: tuple[str, ...] = ()
+        """IDs of the batches whose answers have not been taken when `run` ended."""
         self.bar = context.quality_bar(workspace, target)
         self.rules = self.bar.rules
         if options.repeats is not None:
@@ -290,9 +292,11 @@ class Evaluation:
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run, means), prices.on, is_batch=self.options.batch)
         self.context.console.note(f"{models} x {asked}{repeats}: at most {cost}")
-        ask = self._ask_batches if self.options.batch else self._ask_now
+        ask, until = self._ask_now, "waiting for the first answer"
+        if self.options.batch:
+            ask, until = self._ask_batches, "sending the requests"
         try:
-            with self.context.console.waiting("waiting for the first answer"):
+            with self.context.console.waiting(until):
                 return ask(run, log, spending, Narrator(self.context))
         except Exception:
             raise
@@ -301,12 +305,14 @@ class Evaluation:
             if run.kept:
                 kept = f"{run.kept:,} of {run.size:,} answers are kept"
                 self.context.changed = f"{kept}; run it again to go on from there"
-            if under_way := log.under_way():
+            if batches := log.under_way():
                 self.context.changed = (
-                    f"{', '.join(under_way)} {'goes' if len(under_way) == 1 else 'go'} on at the "
+                    f"{', '.join(batches)} {'goes' if len(batches) == 1 else 'go'} on at the "
                     f"host; come back with: {self.options.again}"
                 )
             raise
+        finally:
+            self.under_way = tuple(log.under_way()) if self.options.batch else ()
 
     def _settings(self, run: Run) -> dict[str, Settings]:
         """Return where each arm is asked, and as whom."""
@@ -343,7 +349,7 @@ class Evaluation:
             log,
             spending,
             BatchOptions(wait_s=self.options.wait_s, since=since, again=self.options.again),
-            on_progress=narrator,
+            on_progress=narrator.count,
             on_waiting=narrator.wait,
             on_note=narrator.tell,
             now=self.context.clock.now,

@@ -36,6 +36,11 @@ class Narrator:
             self._tenth = tenth
             self._console.note(progress_words(progress))
 
+    def count(self, progress: Progress) -> None:
+        """Take one answer that has lain there: how fast it is read says nothing."""
+        if self._console.shows_progress and self._is_due(_REFRESH_S):
+            self._console.progress(f"{progress.done:,}/{progress.total:,} answers read")
+
     def wait(self, waiting: "Waiting") -> None:
         """Tell how far the batches are that are waited for."""
         if self._console.shows_progress:

@@ -62,7 +62,7 @@ def _files(queue: BatchQueue, request: Request, parts: list[str], query: _Query)
             form = request.body if isinstance(request.body, dict) else {}
             return queue.upload(form, request.content)
         case "GET", []:
-            return _page(queue.files(), query)
+            return _page_with_ends(queue.files(), query)
         case "GET", [file]:
             return queue.file(file)
         case "DELETE", [file]:
@@ -85,7 +85,7 @@ def _batches(
         case "POST", []:
             return queue.create(request.body, fault)
         case "GET", []:
-            return _page(queue.batches(), query)
+            return _page_with_ends(queue.batches(), query)
         case "GET", [batch]:
             return queue.retrieve(batch, answered)
         case "POST", [batch, "cancel"]:
@@ -157,14 +157,8 @@ def _jobs(ledger: Ledger, rest: list[str], query: _Query, request: Request) -> d
         case ["events"]:
             return _page(_events(job), query)
         case ["checkpoints"]:
-            page = _page(
-                [_checkpoint_body(job, place) for place in range(len(job.checkpoints))], query
-            )
-            ids = [each["id"] for each in page["data"]]
-            return page | {
-                "first_id": ids[0] if ids else None,
-                "last_id": ids[-1] if ids else None,
-            }
+            checkpoints = [_checkpoint_body(job, place) for place in range(len(job.checkpoints))]
+            return _page_with_ends(checkpoints, query)
     raise refusals.unknown_url(request.method, request.path)
 
 
@@ -181,6 +175,12 @@ def _page(items: list[dict[str, Any]], query: _Query) -> dict[str, Any]:
         start = places[0] + 1
     end = start + int(raw)
     return {"object": "list", "data": items[start:end], "has_more": end < len(items)}
+
+
+def _page_with_ends(items: list[dict[str, Any]], query: _Query) -> dict[str, Any]:
+    page = _page(items, query)
+    ids = [each["id"] for each in page["data"]] or [None]
+    return page | {"first_id": ids[0], "last_id": ids[-1]}
 
 
 def _model_body(model: Model) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from http.client import HTTPConnection
+from io import BytesIO
 from typing import Any
 
 import api_description as description
@@ -53,6 +54,31 @@ def test_every_address_in_every_state_answers_as_described(sandbox: Sandbox) -> 
     ]
 
     print(f"{len(tried)} tried, {len(wrong)} wrong")
+    assert wrong == []
+
+
+def test_files_and_batches_answer_as_described(sandbox: Sandbox) -> None:
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions"}
+    good = {**line, "body": {"model": V10, "messages": HELLO}}
+    wrong: list[str] = []
+    for number, (request, fault) in enumerate(
+        [(good, {}), (good, {"ends": "expired", "answered": 0}), (line, {}), (good, {"polls": 9})]
+    ):
+        file = BytesIO(json.dumps(request).encode() + b"\n")
+        with openai.OpenAI(base_url=sandbox.url, api_key=sandbox.key) as client:
+            sent = client.files.create(file=("requests.jsonl", file), purpose="batch")
+        body = {"input_file_id": sent.id, "endpoint": line["url"], "completion_window": "24h"}
+        if fault:
+            sandbox.fault("/batches", method="POST", batch=fault, times=1)
+        wrong += description.check_request("POST", "/v1/batches", body)
+        wrong += ask(sandbox, "POST", "/v1/batches", body)
+        made = f"/v1/batches/batch_{number + 1:024d}"
+        for path in (made, made, "/v1/batches?limit=2", f"/v1/files/{sent.id}", "/v1/files"):
+            wrong += ask(sandbox, "GET", path)
+        wrong += ask(sandbox, "POST", f"{made}/cancel")
+    wrong += ask(sandbox, "DELETE", f"/v1/files/{sent.id}")
+    for path in (f"/v1/files/{sent.id}", "/v1/batches/batch_x", f"/v1/files/{sent.id}/content"):
+        wrong += ask(sandbox, "GET", path)
     assert wrong == []
 
 

@@ -6,9 +6,10 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import BadStatusLine, HTTPConnection, HTTPResponse, IncompleteRead
+from io import BytesIO
 from typing import Any
 
 import openai
@@ -600,11 +601,114 @@ def test_fault_reset(sandbox: Sandbox, client: openai.OpenAI, raw: HTTPConnectio
         {"headers": ["x"]},
         {"match": 3},
         {"body": "x", "content_type": 5},
+        {"batch": {"ends": "late"}},
+        {"batch": {"polls": -1}},
+        {"batch": {"colour": 1}},
+        {"batch": [1]},
     ],
 )
 def test_a_fault_is_validated(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is not what a fault takes"):
         Fault(**wrong)
+
+
+# --- files and batches ----------------------------------------------------------------------
+
+
+def batch_of(client: openai.OpenAI, lines: list[Any], model: str = V8) -> Any:
+    """Make a batch of requests, each of which says one of `lines`."""
+    requests = [
+        {
+            "custom_id": f"r-{number}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": model, "messages": [{"role": "user", "content": said}]},
+        }
+        for number, said in enumerate(lines)
+    ]
+    content = "".join(f"{json.dumps(request)}\n" for request in requests).encode()
+    file = client.files.create(file=("requests.jsonl", BytesIO(content)), purpose="batch")
+    assert client.files.content(file.id).content == content
+    assert (file.bytes, file.filename, file.purpose) == (len(content), "requests.jsonl", "batch")
+    return client.batches.create(
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        metadata={"whose": "ours"},
+    )
+
+
+def answers(client: openai.OpenAI, file: str | None) -> list[Any]:
+    return [json.loads(line) for line in client.files.content(file or "").text.splitlines()]
+
+
+def test_a_batch_is_served_to_its_end(sandbox: Sandbox, client: openai.OpenAI) -> None:
+    batch = batch_of(client, ["I want a refund", "hello"])
+    states = [batch.status] + [client.batches.retrieve(batch.id).status for _ in range(2)]
+    done = client.batches.retrieve(batch.id)
+    found = answers(client, done.output_file_id)
+
+    assert states == ["validating", "in_progress", "completed"]
+    assert [each["custom_id"] for each in found] == ["r-0", "r-1"]
+    assert "refund" in found[0]["response"]["body"]["choices"][0]["message"]["content"]
+    assert (done.error_file_id, done.metadata) == (None, {"whose": "ours"})
+    assert done.request_counts
+    assert (done.request_counts.total, done.request_counts.completed) == (2, 2)
+    assert [each.id for each in client.batches.list()] == [batch.id]
+    asked = [request for request in sandbox.requests if request.path.endswith("completions")]
+    assert len(asked) == 2, "what a batch asks is in the log"
+
+
+def test_a_batch_expires_after_a_day(sandbox: Sandbox, client: openai.OpenAI) -> None:
+    sandbox.fault("/batches", method="POST", batch={"polls": 99, "answered": 1})
+    batch = batch_of(client, ["one", "two", "three"])
+    client.batches.retrieve(batch.id)
+    sandbox.set_now(STORY_NOW + timedelta(hours=24))
+    done = client.batches.retrieve(batch.id)
+
+    assert done.status == "expired"
+    assert [each["custom_id"] for each in answers(client, done.output_file_id)] == ["r-0"]
+    late = answers(client, done.error_file_id)
+    assert [(each["custom_id"], each["error"]["code"]) for each in late] == [
+        ("r-1", "batch_expired"),
+        ("r-2", "batch_expired"),
+    ]
+
+
+def test_a_batch_goes_wrong_as_it_is_told(sandbox: Sandbox, client: openai.OpenAI) -> None:
+    told = {"shuffle": 3, "twice": 2, "broken": 1, "lost": 1}
+    sandbox.fault("/batches", method="POST", batch=told, times=1)
+    batch = batch_of(client, list("abcdefgh"))
+    for _ in range(2):
+        done = client.batches.retrieve(batch.id)
+    names = [each["custom_id"] for each in answers(client, done.output_file_id)]
+    (broken,) = answers(client, done.error_file_id)
+
+    assert names != sorted(names)
+    assert sorted(names) == sorted(["r-1", "r-2", *(f"r-{number}" for number in range(1, 7))])
+    assert (broken["custom_id"], broken["response"]["status_code"]) == ("r-0", 500)
+
+
+def test_a_batch_of_what_is_none_fails(sandbox: Sandbox, client: openai.OpenAI) -> None:
+    wrong = {
+        "invalid_json_line": b"{\n",
+        "empty_file": b"",
+        "url_mismatch": b'{"custom_id": "1", "method": "POST", "url": "/v1/x", "body": {}}\n',
+    }
+    for code, content in wrong.items():
+        file = client.files.create(file=("x.jsonl", BytesIO(content)), purpose="batch")
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        done = client.batches.retrieve(batch.id)
+        assert done.status == "failed"
+        assert done.errors
+        assert done.errors.data
+        assert [error.code for error in done.errors.data] == [code]
+    assert outcome(lambda: client.batches.retrieve("batch_x"))[0] == 404
+    assert outcome(lambda: client.files.retrieve("file-x"))[0] == 404
+    client.files.delete(file.id)
+    assert outcome(lambda: client.files.content(file.id))[0] == 404
 
 
 # --- control --------------------------------------------------------------------------------

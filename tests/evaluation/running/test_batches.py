@@ -86,11 +86,15 @@ def test_a_batch_makes_the_evidence_of_the_direct_run(
 
 def test_submit_now_and_come_back_later(repo: Path, sandbox: Sandbox, command: Command) -> None:
     scene(V8, V10)
+    sandbox.fault("/batches", method="POST", batch={"polls": 3})
     first = command("eval", TARGET, "--batch", "--wait", "0")
     assert first.code == 9
     assert paid(sandbox) == 0
     assert "2 batches under way at the host, 0 of 134 answers there: batch_0" in first.err
     assert f"hint: come back with: fftdeploy eval {TARGET} --batch\n" in first.err
+
+    found = json.loads(command("eval", TARGET, "--batch", "--wait", "0", "--json").out)
+    assert (found["exit_code"], len(found["batches"])) == (9, 2)
 
     at_once = command("eval", TARGET)
     assert at_once.code == 8
@@ -98,8 +102,16 @@ def test_submit_now_and_come_back_later(repo: Path, sandbox: Sandbox, command: C
 
     second = command("eval", TARGET, "--batch")
     assert second.code == 0
+    assert "note: answered by a batch: candidate, live" in second.out
     assert paid(sandbox) == PLAN
-    assert len(evidence()) == 1
+    (path,) = evidence()
+
+    assert command("eval", TARGET).code == 0
+    assert command("eval", TARGET, "--batch").code == 0
+    assert (paid(sandbox), made(sandbox)) == (PLAN, 2), "what is known is asked of nobody"
+    assert evidence() == [path]
+    assert command("report", path.stem, "-o", "report.html").code == 0
+    assert "reproduce issue" in Path("report.html").read_text(), "outputs are there"
 
 
 def test_results_in_any_order_and_twice(
