@@ -27,7 +27,7 @@ from fftdeploy.evaluation.evidence.evidence import (
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import run_log
-from fftdeploy.evaluation.running.batches.batch_rules import require_batch
+from fftdeploy.evaluation.running.batches.batch_rules import going_on, require_batch
 from fftdeploy.evaluation.running.finished_run import FinishedRun
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
@@ -306,10 +306,7 @@ class Evaluation:
                 kept = f"{run.kept:,} of {run.size:,} answers are kept"
                 self.context.changed = f"{kept}; run it again to go on from there"
             if batches := log.under_way():
-                self.context.changed = (
-                    f"{', '.join(batches)} {'goes' if len(batches) == 1 else 'go'} on at the "
-                    f"host; come back with: {self.options.again}"
-                )
+                self.context.changed = going_on(batches, self.options.again)
             raise
         finally:
             self.under_way = tuple(log.under_way()) if self.options.batch else ()

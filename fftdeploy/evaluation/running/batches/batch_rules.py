@@ -1,6 +1,6 @@
 """What may be asked by a batch: it takes up to a day."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from fftdeploy.api.asked_hosts import AskedHosts
@@ -9,6 +9,12 @@ from fftdeploy.errors import PolicyError
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.times import short_duration
+
+
+def going_on(batches: Sequence[str], again: str) -> str:
+    """Say that batches go on without us, and the command that comes back to them."""
+    verb = "goes" if len(batches) == 1 else "go"
+    return f"{', '.join(batches)} {verb} on at the host; come back with: {again}"
 
 
 def require_batch(
