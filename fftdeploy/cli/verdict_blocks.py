@@ -70,7 +70,7 @@ def verdict_blocks(
     yield from _also(evidence, verdict)
     yield from _arms(evidence, verdict, names)
     yield from _drawing(evidence, verdict)
-    news = [*_news(evidence, verdict)]
+    news = [*_news(evidence, verdict, told.what_changed)]
     if shows_all:
         yield from [slice_table(verdict.slices)] if verdict.slices else []
         yield from _every_pattern(told.what_changed)
@@ -99,7 +99,10 @@ def headline(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
 
 def _split(text: str, room: int) -> tuple[str, str]:
     """Split a sentence after the last clause that fits; not at all where none does."""
-    ends = [found.start() for found in _CLAUSE.finditer(text) if found.start() <= room]
+    places = (found.start() for found in _CLAUSE.finditer(text))
+    ends = [
+        end for end in places if end <= room and text.count("(", 0, end) == text.count(")", 0, end)
+    ]
     if len(text) <= room or not ends:
         return text, ""
     return text[: ends[-1]].rstrip(":;"), text[ends[-1] + 1 :]
@@ -128,9 +131,12 @@ def _also(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
     for reason in verdict.reasons:
         is_said = reason.code in _DRAWN or (reason.message in verdict.headline and not is_record)
         if not is_said and (reason.rules == "fail" or (reason.rules and not is_record)):
-            yield labelled("also", Cell(reason.message, TONES[reason.rules]))
+            said, rest = _split(reason.message, WIDTH - _START)
+            yield labelled("also", Cell(said, TONES[reason.rules]))
+            if rest and reason.code != "nothing":  # why answers fail has a line of its own
+                yield labelled("", rest)
     if verdict.settling:
-        yield labelled("to settle", verdict.settling)
+        yield from packed("to settle", verdict.settling.split("; "))
     for text in verdict.detail[1:]:
         if text.startswith("on_inconclusive"):
             yield labelled("", text)
@@ -202,19 +208,29 @@ def _drawing(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
     yield labelled("pass rate", f"{low} {drawn} {high}%  limit {100 * least:g}%")
 
 
-def _news(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
-    """Yield the slices and fields that are harmed, or leave the verdict open."""
+def _news(evidence: Evidence, verdict: Verdict, found: WhatChanged) -> Iterator[Block]:
+    """Yield the slices that are harmed, or leave the verdict open; fields have their patterns."""
     reasons = [reason.message for reason in verdict.reasons if reason.code == "slice"]
-    for one in verdict.slices:
-        title = slice_name(one)
-        if one.is_harmed or any(
-            message.startswith((title + " ", title + ":")) for message in reasons
-        ):
-            ids = _broke_in(evidence, verdict, one)
-            more = " …" if len(ids) > _NAMED else ""
-            counts = f"{one.broke} broke, {one.fixed} fixed of {one.n}  p {p_cell(one.p_adjusted)}"
-            tone: Tone = "bad" if one.is_harmed else "warn"
-            yield labelled(title, Cell(counts, tone), f"  {' '.join(ids[:_NAMED])}{more}")
+    shown = {shift.field for shift in found.shifts}
+    news = [
+        one
+        for one in verdict.slices
+        if one.is_harmed or any(_is_about(message, one) for message in reasons)
+        if one.kind == "slice" or one.key not in shown
+    ]
+    news.sort(key=lambda one: (one.kind != "slice", one.p_adjusted))
+    for one in news[:_NAMED]:
+        ids = _broke_in(evidence, verdict, one)
+        more = " …" if len(ids) > _NAMED else ""
+        counts = f"{one.broke} broke, {one.fixed} fixed of {one.n}  p {p_cell(one.p_adjusted)}"
+        tone: Tone = "bad" if one.is_harmed else "warn"
+        yield labelled(slice_name(one), Cell(counts, tone), f"  {' '.join(ids[:_NAMED])}{more}")
+    if len(news) > _NAMED:
+        yield labelled("", f"and {len(news) - _NAMED} more: --all")
+
+
+def _is_about(message: str, part: SliceResult) -> bool:
+    return message.startswith((f"{slice_name(part)} ", f"{slice_name(part)}:"))
 
 
 def _broke_in(evidence: Evidence, verdict: Verdict, part: SliceResult) -> list[str]:
@@ -270,8 +286,9 @@ def _telling(every: Sequence[Shift]) -> list[list[Shift]]:
 def _counted(causes: Sequence[FailureCause]) -> list[str]:
     """Say how many answers fail for each reason, and once of how many."""
     first, *others = causes
+    colon = "" if ":" in first.why else ":"
     return [
-        f"{first.count:,} of {plural(first.answers, 'answer')} {first.why}",
+        f"{first.count:,} of {plural(first.answers, 'answer')}{colon} {first.why}",
         *(f"{one.count:,} {one.why}" for one in others),
     ]
 

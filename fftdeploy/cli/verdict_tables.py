@@ -148,7 +148,7 @@ def change_blocks(found: WhatChanged) -> Iterator[Block]:
         columns = ("model", "why answers fail", "answers", "for one")
         yield Table(columns, tuple(_cause(one) for one in found.causes))
     if found.shifts:
-        columns = ("field", "was" if found.against == "live" else "agreed", "is", "answers")
+        columns = ("field", "was" if found.against == "live" else "agreed", "is", "examples")
         rows = tuple(_shift(one) for one in found.shifts)
         yield Table((*columns, "broke", "fixed", "for one"), rows)
     if examples := [*_examples(found)]:

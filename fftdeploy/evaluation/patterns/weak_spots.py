@@ -11,6 +11,7 @@ from fftdeploy.evaluation.texts import ExampleText
 FEW_OF_A_LABEL = 10
 _LEAST_A_LABEL = 4
 """Examples a value on average, from which on the values of a field are labels."""
+_POINT = 0.01
 _LANGUAGES = ("language", "lang", "locale")
 _OF_WORDS = frozenset({"exact", "casefold"})
 
@@ -47,8 +48,9 @@ class WeakSpots:
             yield f"{unreviewed:,} of {examples.n:,} unreviewed"
         if len(self._languages) == 1 and (language := next(iter(self._languages))):
             yield f"one language ({language})"
-        if rare := max((self._rare(name.name, each) for name, each in self._labels.items())):
-            yield rare[1]
+        count, said = max(self._rare(field.name, each) for field, each in self._labels.items())
+        if count:
+            yield said
 
     def _rare(self, name: str, values: Counter[str]) -> tuple[int, str]:
         """Say how many values of a field hardly an example has."""
@@ -59,4 +61,6 @@ class WeakSpots:
             return 0, ""
         what = "labels" if name == WHOLE else f"values of {name}"
         said = f"{len(few)} of {len(values)} {what} in under {FEW_OF_A_LABEL} examples"
+        if max(few) < _POINT * total:
+            said += ": one that breaks entirely moves the rate by less than a point"
         return len(few), said

@@ -48,9 +48,9 @@ class ChangedExample:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How often one value of a field became another one from live to the candidate.
+    """In how many examples one value of a field became another one from live to the candidate.
 
-    Answers count in which one of the two is not as agreed.
+    Examples count in which one of the two is not as agreed; with repeats, in one of them.
     """
 
     field: str
@@ -141,6 +141,18 @@ def _text(value: Any, field: ComparedField) -> str:
     return text.casefold() if field.kind == "casefold" else text
 
 
+@dataclass(slots=True)
+class _Tally:
+    example: ChangedExample
+    is_broke: bool
+    count: int = 0
+    broke: int = 0
+    fixed: int = 0
+
+
+_Key = tuple[str, str, str]
+
+
 class Patterns:
     """Counts what changed, an example at a time."""
 
@@ -149,14 +161,14 @@ class Patterns:
         self._results = results
         self._place = {example_id: place for place, example_id in enumerate(results.ids)}
         self._whole, *self._named = compared_fields(graders, results.fields)
-        self._shifts: dict[tuple[str, str, str], _Tally] = {}
-        self._causes: dict[tuple[str, str, str], _Tally] = {}
+        self._shifts: dict[_Key, _Tally] = {}
+        self._causes: dict[_Key, _Tally] = {}
         self._arms = [arm for arm in (LIVE, CANDIDATE) if arm in results.arms]
         passes_some = results.arms[CANDIDATE].count(PASS) > 0
         self._against = LIVE if LIVE in self._arms and passes_some else AGREED
 
-    def wanted(self, example_id: str) -> bool:
-        """Whether an example can tell something: not where all is as agreed."""
+    def _is_telling(self, example_id: str) -> bool:
+        """Whether not all is as agreed in an example."""
         place = self._place.get(example_id)
         return place is not None and any(
             sample.mark != PASS or sample.failed
@@ -165,11 +177,12 @@ class Patterns:
         )
 
     def add(self, text: ExampleText) -> None:
-        """Count one example; one that is not `wanted` adds nothing."""
-        if not self.wanted(text.id):
+        """Count one example, unless all of it is as agreed."""
+        if not self._is_telling(text.id):
             return
         agreed = parsed(text.reference)
         samples = {arm: self._results.samples(arm, self._place[text.id]) for arm in self._arms}
+        shifts: dict[_Key, _Tally] = {}
         for repeat, grades in enumerate(zip(*samples.values(), strict=True)):
             graded = dict(zip(self._arms, grades, strict=True))
             answers = {arm: text.outputs.get(arm, ()) for arm in self._arms}
@@ -179,7 +192,11 @@ class Patterns:
                 if why := reason(graded[arm].mark, said.get(arm), text.reference, agreed):
                     _count(self._causes, (arm, graded[arm].mark, why), example)
             if len(said) == len(self._arms):
-                self._compare(graded, said, agreed, example)
+                for key, was, now in self._compared(graded, said, agreed):
+                    _count(shifts, key, example, broke=was and not now, fixed=now and not was)
+        for key, found in shifts.items():
+            broke, fixed = found.broke > 0, found.fixed > found.broke == 0
+            _count(self._shifts, key, found.example, broke=broke, fixed=fixed)
 
     def found(self) -> WhatChanged:
         """Return what was counted."""
@@ -190,14 +207,10 @@ class Patterns:
             "",
         )
 
-    def _compare(
-        self,
-        graded: Mapping[str, Sample],
-        said: Mapping[str, str],
-        agreed: Any,
-        example: ChangedExample,
-    ) -> None:
-        """Count which values of live, or agreed ones, became others."""
+    def _compared(
+        self, graded: Mapping[str, Sample], said: Mapping[str, str], agreed: Any
+    ) -> Iterator[tuple[_Key, bool, bool]]:
+        """Yield which values of live, or agreed ones, became others, and which were right."""
         right, new = self._values(agreed, agreed), self._values(parsed(said[CANDIDATE]), agreed)
         is_paired = self._against == LIVE
         old = self._values(parsed(said[LIVE]), agreed) if is_paired else right
@@ -214,7 +227,7 @@ class Patterns:
                 key not in self._shifts and len(self._shifts) >= _MOST_PAIRS
             ):
                 key = (name, "", ANOTHER)
-            _count(self._shifts, key, example, broke=was and not now, fixed=now and not was)
+            yield key, was, now
 
     def _values(self, answer: Any, agreed: Any) -> dict[str, str] | None:
         """Return the values of an answer by field; None where it is of another kind."""
@@ -236,18 +249,6 @@ class Patterns:
         if self._named:
             return self._results.fields.index(name) not in sample.failed
         return value == agreed.get(name, NO_VALUE)
-
-
-@dataclass(slots=True)
-class _Tally:
-    example: ChangedExample
-    is_broke: bool
-    count: int = 0
-    broke: int = 0
-    fixed: int = 0
-
-
-_Key = tuple[str, str, str]
 
 
 def _count(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -190,6 +191,20 @@ def test_without_live_or_with_nothing_right_the_agreed_answer_is_what_is_compare
         assert shifts(found) == [("", "refund", "billing", 2, 2, 0)]
 
 
+def test_an_example_that_is_asked_often_is_one_example() -> None:
+    results = Results(3)
+    results.add_example("e0", "", (), must_pass=False)
+    for arm, marks in (("live", ["pass"] * 3), ("candidate", ["wrong", "pass", "wrong"])):
+        column = results.add_arm(arm)
+        for place, mark in enumerate(marks):
+            column.put(place, Sample(mark))
+    outputs = {"live": ("refund",) * 3, "candidate": ("billing", "refund", "billing")}
+    patterns = Patterns(results, ())
+    patterns.add(ExampleText("e0", "", "refund", (), {}, outputs))
+
+    assert shifts(patterns.found()) == [("", "refund", "billing", 1, 1, 0)]
+
+
 def test_where_the_outputs_are_gone_the_marks_are_counted() -> None:
     texts = story(40)
     results = graded(texts)
@@ -217,6 +232,16 @@ def test_what_examples_could_not_have_shown() -> None:
         spots.add(text)
     assert spots.found() == ("9 of 10 values of next_step in under 10 examples",)
 
+    many = WeakSpots(evidence)
+    for number in range(900):
+        intent = f"common-{number % 40}" if number < 840 else f"rare-{number % 10}"
+        agreed = json.dumps({"urgency": "low", "category": intent, "next_step": "none"})
+        many.add(replace(texts[0], id=f"m-{number}", reference=agreed, meta={}))
+    assert many.found() == (
+        "10 of 50 values of category in under 10 examples: one that breaks entirely moves the rate "
+        "by less than a point",
+    )
+
     bare = Results(1, fields=evidence.results.fields, ids=evidence.results.ids)
     bare.groups = evidence.results.groups
     bare.slices = [()] * len(bare.ids)
@@ -227,3 +252,4 @@ def test_what_examples_could_not_have_shown() -> None:
         if text.meta["language"] == "en":
             found.add(text)
     assert found.found()[:3] == ("no must-pass", "no slices", "one language (en)")
+    assert WeakSpots(evidence_of(bare)).found() == ("no must-pass", "no slices")
