@@ -111,13 +111,13 @@ class Provider:
         shown="what the address says",
     )
     base_url: str = key(
-        "Its address, `https://` except on this machine.  Needed, but for `openai`.",
+        "Its address, `https://` except on this machine; needed for all but `openai`.",
         _ADDRESS,
         "",
         shown="`OPENAI_BASE_URL`, of `openai`",
     )
     api_key_env: str = key(
-        "The variable with the key, or with a token of Entra's.  Without one no key is sent.",
+        "The variable with the key, or a token of Entra's; without one no key is sent.",
         _VARIABLE,
         "",
         shown="`OPENAI_API_KEY`, of `openai`",

@@ -352,3 +352,53 @@ def test_a_wrong_key_is_refused(
 
     assert command("promote", STAGING, "--model", V2, "--yes").code == 10
     assert command("models").code == 10
+
+
+@pytest.fixture
+def named(
+    scene: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plain: Llama, tuned: Llama
+) -> None:
+    """Each server by its own name and key, and the base live at its own; nothing at OpenAI."""
+    hosts = {"base": plain, "lora": tuned}
+    (tmp_path / "providers.toml").write_text(
+        "".join(
+            f'[{name}]\nbase_url = "{server.url}"\napi_key_env = "{name.upper()}_KEY"\n'
+            for name, server in hosts.items()
+        )
+    )
+    monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(tmp_path / "providers.toml"))
+    for name in hosts:
+        monkeypatch.setenv(f"{name.upper()}_KEY", llama.KEY)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    text = FILE.read_text().replace(f'model = "{V1}"\n', f'model = "{V1}"\nprovider = "base"\n')
+    FILE.write_text(text.replace(f'model = "{V1}",', f'model = "{V1}", provider = "base",'))
+    commit("at home")
+
+
+def test_two_hosts_by_name_are_two_models_by_proof(
+    named: None, command: Command, tuned: Llama, agreed: list[str]
+) -> None:
+    def program(*argv: str) -> tuple[int, dict[str, Any]]:
+        done = command(*argv, "--json")
+        return done.code, json.loads(done.out)
+
+    alike = sum(one == other for one, other in zip(agreed, answers(tuned, V3), strict=True))
+
+    assert program("promote", STAGING, "--model", V3, "--provider", "lora", "--yes")[0] == 0
+    code, document = program("eval", PRODUCTION)
+    assert (code, passed(document)) == (5, {"live": (COUNT, COUNT), "candidate": (alike, COUNT)})
+    assert [host["provider"] for host in document["hosts"]] == ["lora", "base"]
+    assert program("promote", PRODUCTION, "--yes", "--why", "worse")[0] == 5
+    assert program("check", "--probe")[0] == 0
+    code, status = program("status")
+    assert {one["provider"]: one["readiness"]["state"] for one in status["targets"]} == {
+        "lora": "ready",
+        "base": "ready",
+    }
+    assert program("rollback", STAGING, "--yes")[0] == 0
+    assert (read(STAGING).model, read(STAGING).provider) == (V1, "base")
+    # llama.cpp answers any name with what it has loaded: the wrong host is found out.
+    code, document = program("promote", STAGING, "--model", V3, "--provider", "base", "--yes")
+    assert (code, document["error"]["code"]) == (9, "other-model")
+    assert "below [base] in" in document["error"]["hint"]
+    assert program("models", "--provider", "lora")[1]["models"][0]["id"] == V3

@@ -1,8 +1,10 @@
 """providers.toml: what the user says of a host, from outside of every checkout."""
 
+import re
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from command_line import Command
 from scenes import V8, past, write
 
@@ -146,6 +148,19 @@ def test_what_it_says() -> None:
         source="p", kind="azure", answers_as=allowed
     )
     assert providers.parse(b"", "p") == Providers("p")
+
+
+def test_the_file_of_the_page_is_one() -> None:
+    page = (ROOT / "docs/providers.md").read_text(encoding="utf-8")
+    _, text = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+
+    found = providers.parse(text.encode(), "p")
+
+    assert found.known == ["azure-eu", "llama", "openai", "vllm"]
+    keys = {"VLLM_KEY", "AZURE_EU_KEY", "OPENAI_API_KEY", "OPENAI_KEY_OF_PRODUCTION"}
+    assert found.key_variables() == keys
+    assert found.get("openai").key_variable("production") == "OPENAI_KEY_OF_PRODUCTION"
+    assert found.get("openai").key_variable("staging") == "OPENAI_API_KEY"
 
 
 def test_where_it_is_looked_for(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ CONTEXTS = {
     "github.sha": SHA,
     "github.token": "ghs_token",
     "secrets.OPENAI_API_KEY": "sk-canary-canary-canary",
+    "secrets.FFTDEPLOY_PROVIDERS": "",
     "secrets.FFTDEPLOY_PULL_REQUEST_TOKEN": "",
 }
 OURS = {
@@ -347,6 +348,27 @@ def test_the_monitor_writes_what_status_says(repo: Path, sandbox: Sandbox, tmp_p
     assert body.startswith("<!-- fftdeploy:status -->\n")
     assert "triage/production" in body
     assert "triage/production" in runner.summary.read_text()
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_the_monitor_asks_the_hosts_that_a_secret_names(
+    repo: Path, sandbox: Sandbox, tmp_path: Path, *, is_told: bool
+) -> None:
+    file = past("triage/production", V8, V8).replace(
+        f'model = "{V8}"', f'model = "{V8}"\nprovider = "second"', 1
+    )
+    commit(file.replace(f'model = "{V8}",', f'model = "{V8}", provider = "second",'))
+    told = f'[second]\nbase_url = "{sandbox.url}"\napi_key_env = "OPENAI_API_KEY"\n'
+    secrets = {"secrets.FFTDEPLOY_PROVIDERS": told if is_told else ""}
+    runner = real_runner(tmp_path, repo, sandbox.key, **secrets)
+
+    ran = runner.run(steps_of(SHIPPED["monitor.yml"], "monitor"))
+
+    status = (runner.temp / "status.md").read_text()
+    assert ("is not known here" in status) is not is_told
+    # There is no way back: that is a finding, and without it nothing would be known.
+    assert codes(ran)["Look"] == 0
+    assert runner.calls[-1]["argv"][:2] == ["issue", "create"]
 
 
 @pytest.mark.parametrize(("key", "code"), [("sk-wrong-wrong-wrong-wrong", 10), ("", 1)])

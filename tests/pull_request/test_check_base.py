@@ -11,7 +11,7 @@ from command_line import Result, counted_git, git
 from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit
 from scenes import EVAL, FILE, POLICY_FILE, SOON, V6, V7, V8, V9, V10, hold, newest, read, row
 
-from fftdeploy.sandbox import STORY_NOW, Sandbox
+from fftdeploy.sandbox import STORY_NOW, Sandbox, State
 
 BASE = ("check", "--base", "main")
 HOLD_V8 = (
@@ -504,3 +504,46 @@ def git_move(place: Path) -> None:
     place.mkdir()
     for name in ("deployments.toml", "fftdeploy.toml", "evals", "profiles"):
         git("mv", name, f"deploy/{name}")
+
+
+def to_another_host(change: Change) -> None:
+    """Make V10 live in production at another host than where it was proved and evaluated."""
+    change.good(provider="vllm")
+    pointer = f'[triage.production]\nmodel = "{V10}"\n'
+    change.edit(pointer, f'{pointer}provider = "vllm"\n')
+    commit("another host")
+
+
+def test_a_change_that_only_names_another_provider_is_a_promotion(change: Change) -> None:
+    to_another_host(change)
+
+    ended = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+
+    document = json.loads(ended.out)
+    found = {each["code"]: each["message"] for each in document["findings"]}
+    assert (ended.code, [each["kind"] for each in document["changes"]]) == (12, ["promote"])
+    assert "it is about another candidate" in found["evidence"]
+    assert "policy-order" in found  # staging has it at openai
+
+
+def test_a_host_that_a_change_names_is_asked_or_said_to_be_unknown(
+    change: Change, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_another_host(change)
+    file = change.folder.parent / "providers.toml"
+    monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(file))
+    monkeypatch.setenv("VLLM_KEY", sandbox.key)
+
+    def codes(text: str) -> tuple[int, set[str], str | None]:
+        file.write_text(text)
+        document = json.loads(change.command(*BASE, "--json").out)
+        found = {each["code"] for each in document["findings"] if each["severity"] == "error"}
+        (target,) = (t for t in document["targets"] if t["target"] == TARGET)
+        return document["exit_code"], found & {"not-ready"}, target["readiness"]
+
+    address = f'[vllm]\nbase_url = "{sandbox.url}"\n'
+    assert codes(f'{address}api_key_env = "VLLM_KEY"\n') == (12, set(), "ready")
+    sandbox.set_state(V10, State.GONE)
+    assert codes(f'{address}api_key_env = "VLLM_KEY"\n') == (12, {"not-ready"}, "not-ready")
+    assert codes(f'{address}api_key_env = "NO_KEY"\n') == (12, set(), "unverified")
+    assert codes("") == (12, set(), "unverified")

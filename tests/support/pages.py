@@ -301,7 +301,7 @@ def _read_all(screen: int) -> str:
 
 TOURS = {"README.md": "..", "docs/tour.md": ".", "docs/pull-requests.md": "."}
 """The pages of `tour`, and where each begins: in an empty repository, or beside `EXAMPLE`."""
-REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md", "docs/readiness.md")
+REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md", "docs/providers.md")
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}
 
 if __name__ == "__main__":
