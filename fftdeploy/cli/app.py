@@ -233,7 +233,8 @@ def _exit_code(session: Session, function: Callable[..., Report], values: dict[s
     try:
         session.take_shutdowns()
         report = function(session, **values)
-        report = replace(report, data=session.document(report.data))
+        if session.output.form == "json" or _is_github_job():  # nobody else reads it
+            report = replace(report, data=session.document(report.data))
         session.output.report(session.command, report)
         _publish(session, report.outcome, report)
         session.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fftdeploy import files
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.cli.cells import Names
-from fftdeploy.cli.findings_view import about_targets, hint_lines, names_in
+from fftdeploy.cli.findings_view import about_targets, hint_lines
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.check import Checked, CheckedFile, ProposedChange
 from fftdeploy.errors import FftdeployError, Outcome
@@ -33,7 +33,7 @@ def report(session: Session, result: Checked, *, wide: bool) -> Report:
     """Show what was found, what is changed first, and have a comment say the same."""
     is_short = session.output.at_terminal and not wide
     if is_short:
-        names = names_in(session.workspace.deployments)
+        names = Names(session.workspace.deployments.models())
         about = about_targets(result.findings, names, session.place)
         table = (*about, *_counts(result), *hint_lines(result.findings))
     else:

@@ -6,19 +6,8 @@ from fftdeploy.cli.cells import Names
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Table, Tone, line
 from fftdeploy.planning.finding import Finding
-from fftdeploy.releases.deployments import Deployments, Target
 
 _MARKS: dict[str, tuple[str, Tone]] = {"error": ("✗", "bad"), "notice": ("!", "warn")}
-
-
-def names_in(known: Deployments) -> Names:
-    """Name the models of a deployments file."""
-    targets = known.targets.values()
-    return Names(model for one in targets for model in {one.model, *one.models, *_held(one)})
-
-
-def _held(target: Target) -> Iterator[str]:
-    return (hold.model for hold in target.holds)
 
 
 def about_targets(findings: Iterable[Finding], names: Names, file: str) -> Iterator[Block]:

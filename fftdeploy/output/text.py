@@ -5,7 +5,7 @@ other, and a second is a second.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from rich.cells import cell_len
@@ -158,15 +158,13 @@ class _Grid:
 
     def __init__(self, table: Table, rows: list[list[Cell]], width: int | None) -> None:
         self.width = width
-        needed = [self._needed(row, table.last if width is not None else "whole") for row in rows]
-        self.lengths = [cell_len(heading) for heading in table.columns]
-        self.fitting: set[int] = set()
-        for index in sorted(range(len(rows)), key=lambda index: sum(needed[index])):
-            lengths = list(map(max, self.lengths, needed[index]))
-            if width is not None and sum(lengths) + len(_GAP) * (len(lengths) - 1) > width:
-                break
-            self.lengths = lengths
-            self.fitting.add(index)
+        last = table.last if width is not None else "whole"
+        needed = [[*map(_width, row[:-1]), _least_width(row[-1], last)] for row in rows]
+        headings = [cell_len(heading) for heading in table.columns]
+        self.lengths = [max(column) for column in zip(headings, *needed, strict=True)]
+        self.fitting: Collection[int] = range(len(rows))
+        if width is not None and self._total(self.lengths) > width:
+            self.lengths, self.fitting = self._those_that_fit(headings, needed, width)
         self.start = sum(self.lengths[:-1]) + len(_GAP) * (len(self.lengths) - 1)
         """Where the last column begins."""
 
@@ -178,17 +176,36 @@ class _Grid:
             pieces += [(cell.text, style), (" " * (length - cell_len(cell.text)) + _GAP, "")]
         return pieces[:-1]
 
+    def _those_that_fit(
+        self, lengths: list[int], needed: list[list[int]], width: int
+    ) -> tuple[list[int], set[int]]:
+        """Return the columns and the numbers of as many rows as fit, the shortest first."""
+        fitting: set[int] = set()
+        for index in sorted(range(len(needed)), key=lambda index: sum(needed[index])):
+            longer = list(map(max, lengths, needed[index]))
+            if self._total(longer) > width:
+                break
+            lengths = longer
+            fitting.add(index)
+        return lengths, fitting
+
     @staticmethod
-    def _needed(row: list[Cell], last: Last) -> list[int]:
-        """Return the least columns for each cell of a row."""
-        *others, text = (cell.text for cell in row)
-        words = text.split()
-        least = cell_len(text)
-        if last == "wrapped" and words:
-            least = min(least, max(_LEAST, *map(cell_len, words)))
-        elif last == "cut" and words:
-            least = min(least, cell_len(words[0]) + len(" ..."))
-        return [*map(cell_len, others), least]
+    def _total(lengths: list[int]) -> int:
+        return sum(lengths) + len(_GAP) * (len(lengths) - 1)
+
+
+def _width(cell: Cell) -> int:
+    return cell_len(cell.text)
+
+
+def _least_width(cell: Cell, last: Last) -> int:
+    """Return the least columns for the last cell of a row."""
+    whole = cell_len(cell.text)
+    if last == "whole" or not (words := cell.text.split()):
+        return whole
+    if last == "cut":
+        return min(whole, cell_len(words[0]) + len(" ..."))
+    return min(whole, max(_LEAST, *map(cell_len, words)))
 
 
 def _shortened(text: str, room: int, mark: str) -> str:
