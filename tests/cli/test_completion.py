@@ -26,7 +26,7 @@ FREE = {
     *("help", "why", "by", "wait", "until", "at", "watch", "base", "job", "port", "now"),
     *("max_usd", "max_requests", "repeats", "concurrency", "pick"),
     # Paths, which the shell completes itself.
-    *("file", "comment", "paths", "training", "out", "source", "to", "folder", "examples"),
+    *("file", "comment", "paths", "training", "out", "source", "to", "folder", "examples", "calendar"),
     # Names that are new, and a name that is asked for before there are files.
     *("env", "live"),
 }  # fmt: skip
