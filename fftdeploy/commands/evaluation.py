@@ -322,6 +322,7 @@ class Evaluation:
     def _ask_now(self, run: Run, log: RunLog, spending: Spending, narrator: Narrator) -> Results:
         from fftdeploy.evaluation.running import online  # it brings in the HTTP client
 
+        log.require_no_batch(self.options.again)
         return online.evaluate(
             run,
             self._settings(run),

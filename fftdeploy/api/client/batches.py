@@ -49,11 +49,15 @@ class BatchConnection:
         """Have the requests of a file answered, all of them for `endpoint`."""
         body = {
             "input_file_id": file_id,
-            "endpoint": address_of(endpoint),
+            "endpoint": self.path_of(endpoint),
             "completion_window": _WINDOW,
             "metadata": dict(metadata),
         }
         return self._client.ask(HttpRequest(("batches",), body=body), _ASK_S)
+
+    def path_of(self, endpoint: str) -> str:
+        """Return what a request in a batch calls `chat` or `responses`."""
+        return "/".join(("" if self.settings.is_classic_azure else "/v1", *ENDPOINTS[endpoint]))
 
     def retrieve(self, batch_id: str) -> Answer:
         """Ask for one batch."""
@@ -68,8 +72,3 @@ class BatchConnection:
         """Write the content of a file to `sink`; what has come of it stays there."""
         request = HttpRequest(("files", file_id, "content"), sink=sink)
         return self._client.ask(request, _LONGEST_DOWNLOAD_S)
-
-
-def address_of(endpoint: str) -> str:
-    """Return what a request in a batch calls `chat` or `responses`."""
-    return "/v1/" + "/".join(ENDPOINTS[endpoint])

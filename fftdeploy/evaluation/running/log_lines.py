@@ -80,7 +80,7 @@ class BatchNote:
     end: int
     requests: int
     file: str = ""
-    """ID of the file with its requests."""
+    """ID of the file with its requests; "" where another log has made the batch."""
     id: str = ""
     """The host's; "" until that has answered."""
     status: str = ""

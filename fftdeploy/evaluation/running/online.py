@@ -42,7 +42,7 @@ def evaluate(
 
     Raises:
         AuthError: The key was refused, or the account is out of credit.
-        ConflictError: The examples changed while it ran, or a batch is to answer them.
+        ConflictError: The examples changed while it ran.
         DiskError: The disk refused the log.
         NotReadyError: An arm cannot be asked as its bundle is written.
         PolicyError: A limit of `spending`.
@@ -51,7 +51,6 @@ def evaluate(
     A signal ends it as its handler wants, after the log is safe.  Whatever ends it, the answers
     that have come are in the log.
     """
-    log.require_no_batch()
 
     async def main(stop: Stop) -> None:
         clients = {

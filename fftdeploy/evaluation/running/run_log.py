@@ -76,8 +76,8 @@ class RunLog:
         """Return the IDs of the batches whose answers are not in this log yet."""
         return [note.id or note.batch for note in self.batches().values() if not note.status]
 
-    def require_no_batch(self) -> None:
-        """Refuse to ask for answers that a batch is on its way to.
+    def require_no_batch(self, again: str) -> None:
+        """Refuse to ask for answers that a batch is on its way to; `again` comes back to that.
 
         Raises:
             ConflictError: One is.
@@ -85,7 +85,7 @@ class RunLog:
         if under_way := self.under_way():
             raise ConflictError(
                 f"the same evaluation is running already, as batch {', '.join(under_way)}",
-                hint="add --batch to come back to it: none of its answers is paid for twice",
+                hint=f"come back to it with: {again}",
                 where=disk.shown(self.path),
                 code="running",
             )

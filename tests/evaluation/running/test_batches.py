@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,23 +65,31 @@ def said(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
+@pytest.mark.parametrize("how", ["calm", "whatever happens"])
 def test_a_batch_makes_the_evidence_of_the_direct_run(
-    repo: Path, sandbox: Sandbox, command: Command
+    repo: Path, sandbox: Sandbox, command: Command, how: str
 ) -> None:
     scene(V8, V10)
-    found = command("eval", TARGET, "--batch")
-    (batched,) = evidence()
-    content = batched.read_text()
-    batched.unlink()
-    assert command("eval", TARGET, "--fresh").code == found.code == 0
+    assert command("eval", TARGET).code == 0
     (direct,) = evidence()
-    batched.write_text(content)
+    wanted = said(direct)
+    direct.unlink()
+    shutil.rmtree(RUNS)
+    if how != "calm":
+        # Out of order, twice, in part, in other processes, the log of the first of them lost.
+        trouble = {"shuffle": 5, "twice": 9, "ends": "expired", "answered": 40, "broken": 3}
+        sandbox.fault("/batches", method="POST", batch=trouble, times=2)
+        assert command("eval", TARGET, "--batch", "--wait", "0").code == 9
+        shutil.rmtree(RUNS)
+        assert command("eval", TARGET, "--batch", "--wait", "0").code == 9
 
-    assert said(batched) == said(direct)
-    assert [each["latency_ms"] for each in json.loads(content)["answers"]] == [BATCHED, BATCHED]
-    assert json.loads(content)["cache"]["answers"] == {"candidate": 0, "live": 0}
+    assert command("eval", TARGET, "--batch").code == 0
+    (batched,) = evidence()
+    found = json.loads(batched.read_text())
+    assert said(batched) == wanted
+    assert [each["latency_ms"] for each in found["answers"]] == [BATCHED, BATCHED]
+    assert found["cache"]["answers"] == {"candidate": 0, "live": 0}
     assert paid(sandbox) == 2 * PLAN
-    assert "2 batches under way  0/134 answers" in found.err
     assert command("verify").code == 0
 
 
@@ -271,7 +280,7 @@ def test_a_full_queue_is_waited_for(
     found = evaluate_batched(run_of(api), tmp_path, api.url, on_note=notes.append)
     assert verdicts(found) == direct
     assert asked(api) == PLAN
-    assert "the host's queue is full (token_limit_exceeded): waiting for a batch to end" in notes
+    assert any(note.startswith("waiting for a batch to end: the host takes no") for note in notes)
 
 
 REFUSED = {

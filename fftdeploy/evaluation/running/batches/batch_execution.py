@@ -10,18 +10,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import BinaryIO
 
-from fftdeploy.api.answers import Answer
-from fftdeploy.api.batches import LINE_BYTES, Batch, read_line
-from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
-from fftdeploy.evaluation.outputs import ModelOutput, read_output
-from fftdeploy.evaluation.results import BATCHED, MISSING, NOT_MEASURED
+from fftdeploy.api.batches import Batch
+from fftdeploy.errors import UnverifiedError
+from fftdeploy.evaluation.outputs import ModelOutput
+from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
+from fftdeploy.evaluation.running.batches.batch_answers import BREATH, FULL, BatchAnswers
 from fftdeploy.evaluation.running.batches.host_queue import NAME, REFUSED, HostQueue
-from fftdeploy.evaluation.running.batches.parcel import Packer, Parcel, ask_for
+from fftdeploy.evaluation.running.batches.parcel import Packer, Parcel
 from fftdeploy.evaluation.running.execution import OUTAGE, ROUNDS_IN_VAIN
 from fftdeploy.evaluation.running.log_lines import BatchNote
-from fftdeploy.evaluation.running.requests import Ask, endpoint_of
-from fftdeploy.evaluation.running.run import Place, Run
+from fftdeploy.evaluation.running.requests import endpoint_of
+from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
@@ -34,11 +35,6 @@ _RUN, _ARM, _PLACES, _REQUESTS = (
 """Where a batch's metadata says what it is."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
-_FULL = frozenset({"rate_limit_exceeded", "token_limit_exceeded"})
-"""Why a batch is refused that may be taken once others are over."""
-
-_BREATH = 256
-"""So many lines are read or written before signals are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +80,7 @@ class BatchExecution:
     ) -> None:
         self._run = run
         self._answers = RunAnswers(run, log, spending, on_progress=on_progress, now=now)
+        self._taken = BatchAnswers(run, self._answers, spending, now)
         self._queues = queues
         """By arm; arms of one host have the same."""
         self._log = log
@@ -98,9 +95,6 @@ class BatchExecution:
         self._in_vain: Counter[str] = Counter()
         """Batches of an arm, one after the other, that have brought nothing."""
         self._is_full = False
-        self._failure: FftdeployError | None = None
-        self._problems: dict[str, str] = {}
-        """Why the last answer of an arm did not come."""
         self._started = monotonic()
 
     @property
@@ -125,7 +119,8 @@ class BatchExecution:
             await self._wait()
         for arm in self._run.arms:
             for ask in self._run.rest(arm, lambda _: True):
-                output = ModelOutput(mark=MISSING, problem=self._problems.get(arm, "no answer"))
+                problem = self._taken.problems.get(arm, "no answer")
+                output = ModelOutput(mark=MISSING, problem=problem)
                 await self._answers.keep(ask, output, NOT_MEASURED, self._now())
         self._answers.finish()
 
@@ -179,23 +174,29 @@ class BatchExecution:
         if not is_sound or self._queues.get(arm) is not queue or batch.created_at < since:
             return
         made_at = batch.created_at
-        note = BatchNote(
-            said[NAME], made_at, arm, int(first), int(end), int(requests), batch.id, id=batch.id
-        )
-        if batch.status != "failed" and any(self._run.rest(arm, lambda at: note.covers(arm, at))):
+        note = BatchNote(said[NAME], made_at, arm, int(first), int(end), int(requests), id=batch.id)
+        is_wanted = batch.status not in {"failed", "cancelling", "cancelled"}
+        if is_wanted and self._run.lacking(arm, note.first, note.end):
             self._on_note(f"batch {batch.id} asks the same: its answers are taken")
             self._note(note)
 
     async def _submit(self) -> None:
         """Send what no batch is on its way to, once all of it is allowed."""
         self._is_full = False
-        packer = Packer(self._run.rules.repeats, lambda: journal.scratch(self._log.path.parent))
+        packer = Packer(
+            self._run.rules.repeats,
+            lambda arm, endpoint: self._queues[arm].path_of(endpoint),
+            self._scratch,
+        )
         with closing(packer):
             for arm in self._run.arms:
                 if self._in_vain[arm] < ROUNDS_IN_VAIN:
                     await self._pack(arm, packer)
             for parcel in packer.parcels:
                 await self._send(parcel)
+
+    def _scratch(self) -> BinaryIO:
+        return journal.scratch(self._log.path.parent)
 
     async def _pack(self, arm: str, packer: Packer) -> None:
         under_way = [note for note in self._open if note.arm == arm]
@@ -207,7 +208,7 @@ class BatchExecution:
             if not self._spending.admit(arm):
                 raise self._spending.stopped(self._run.kept, self._run.size)
             packer.add(ask)
-            if count % _BREATH == 0:
+            if count % BREATH == 0:
                 await asyncio.sleep(0)
 
     async def _send(self, parcel: Parcel) -> None:
@@ -289,19 +290,22 @@ class BatchExecution:
 
     async def _take(self, note: BatchNote, batch: Batch) -> None:
         """Take the answers of a batch that is over, and say so in the log when they are in it."""
-        given_at = min(batch.created_at, self._now())
         wanted = self._run.lacking(note.arm, note.first, note.end)
         came = 0
         for file in filter(None, (batch.output_file, batch.error_file)):
-            came += await self._take_file(file, note, given_at)
+            with closing(self._scratch()) as sink:
+                broken = await self._queues[note.arm].download(file, sink)
+                came += await self._taken.take(sink, note, batch, self._queues[note.arm])
+            if broken:
+                raise broken
         self._note(replace(note, status=batch.status))
         self._spending.expect(note.arm, came - wanted)
-        if batch.status != "failed":
+        if batch.status != "failed" and note.file:
             self._in_vain[note.arm] = 0 if came else self._in_vain[note.arm] + 1
         said = f"{came:,} of {plural(note.requests, 'answer')} of {note.arm}"
         self._on_note(f"batch {batch.id} {batch.status}: {said}")
-        if self._failure is not None:
-            raise self._failure
+        if self._taken.failure is not None:
+            raise self._taken.failure
         if batch.status == "failed":
             self._refuse(note, batch)
         if batch.status == "cancelled":
@@ -312,82 +316,11 @@ class BatchExecution:
                 code="batch-cancelled",
             )
 
-    async def _take_file(self, file: str, note: BatchNote, given_at: datetime) -> int:
-        """Take the answers in a file, each once; return how many there were."""
-        came, queue = 0, self._queues[note.arm]
-        with closing(journal.scratch(self._log.path.parent)) as sink:
-            broken = await queue.download(file, sink)
-            sink.seek(0)
-            count = 0
-            while line := sink.readline(LINE_BYTES):
-                count += 1
-                found = read_line(line, queue.scrub, queue.kind)
-                ask = ask_for(found[0], note, self._run) if found else None
-                if found and ask and not self._run.has(ask.arm, ask.index, ask.repeat):
-                    came += await self._accept(ask, found[1], given_at)
-                if count % _BREATH == 0:
-                    await asyncio.sleep(0)
-        if broken:
-            raise broken
-        return came
-
-    async def _accept(self, ask: Ask, answer: Answer, given_at: datetime) -> bool:
-        """Keep an answer; False where it did not come, or says that something is wrong."""
-        output = read_output(answer, ask.endpoint)
-        try:
-            self._answers.require_useful(ask, answer)
-            if answer.status == 200 and not answer.problem:
-                self._run.require_own(ask.arm, output)
-        except FftdeployError as error:
-            self._failure = self._failure or error
-            return False
-        if output.mark == MISSING and answer.may_differ:
-            self._problems[ask.arm] = output.problem
-            return False
-        self._spending.settle(ask.arm, output)
-        await self._answers.keep(ask, output, BATCHED, given_at)
-        return True
-
     def _refuse(self, note: BatchNote, batch: Batch) -> None:
-        """Say why the host did not begin a batch, unless it may begin it after another one.
-
-        Raises:
-            AuthError: The account is out of credit.
-            NotReadyError: It never will.
-            UnverifiedError: It may, later.
-        """
+        """Raise what keeps a batch from being begun, unless it may be begun after another one."""
         queue = self._queues[note.arm]
-        first = batch.errors[0] if batch.errors else None
-        said = f"{first.code}: {first.message}" if first else "it does not say why"
-        if first:
-            answer = Answer(
-                429,
-                code=first.code,
-                message=first.message,
-                has_error=True,
-                kind=queue.kind,
-            )
-            if not answer.is_billing:
-                status = 404 if first.code == "model_not_found" else 400
-                answer = replace(answer, status=status, param=first.param)
-            (ask,) = self._run.asks([Place(note.arm, note.first // self._run.rules.repeats, 0)])
-            self._answers.require_useful(ask, answer)
-        if first and (first.code in _FULL or "nqueued" in first.message):
-            self._is_full = True
-            if self._open:
-                self._on_note(
-                    f"the host's queue is full ({first.code}): waiting for a batch to end"
-                )
-                return
-            raise UnverifiedError(
-                f"the host takes no batch now: {said}",
-                hint=f"try again later: {self._options.again}",
-                where=queue.address,
-                code="queue-full",
-            )
-        raise NotReadyError(
-            f"{note.arm}: the host refused batch {batch.id}: {said}",
-            hint="leave out --batch: the same evaluation is made at once",
-            where=queue.address,
-            code="batch-refused",
-        )
+        error = self._taken.refusal(note, batch, queue)
+        self._is_full = error.code == FULL
+        if not (self._is_full and self._open):
+            raise error
+        self._on_note(f"waiting for a batch to end: {error.message}")

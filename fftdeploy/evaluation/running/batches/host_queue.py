@@ -41,6 +41,9 @@ class Batches(Protocol):
     def create(self, file_id: str, endpoint: str, metadata: Mapping[str, str]) -> Answer:
         """Make a batch of it."""
 
+    def path_of(self, endpoint: str) -> str:
+        """Return what a request in it calls an endpoint."""
+
     def retrieve(self, batch_id: str) -> Answer:
         """Ask for one batch."""
 
@@ -76,6 +79,7 @@ class HostQueue:
         """Strikes the key out of what the host says."""
         self.kind: Kind = COMPATIBLE
         """The kind of the host, as its last answer has it."""
+        self.path_of = connection.path_of
         self._connection = connection
         self._sleep = sleep
         self._jitter = jitter

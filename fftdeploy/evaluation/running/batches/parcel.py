@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from fftdeploy.api.batches import MAX_BYTES, MAX_REQUESTS, request_line
-from fftdeploy.api.client.batches import address_of
 from fftdeploy.evaluation.running.log_lines import BatchNote
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.evaluation.running.run import Place, Run
@@ -38,17 +37,24 @@ class Parcel:
 
 
 class Packer:
-    """Packs requests of one run into parcels; `scratch` makes their files."""
+    """Packs requests of one run into parcels; `scratch` makes their files.
 
-    def __init__(self, repeats: int, scratch: Callable[[], BinaryIO]) -> None:
+    `path_of` tells what the host of an arm calls an endpoint.
+    """
+
+    def __init__(
+        self, repeats: int, path_of: Callable[[str, str], str], scratch: Callable[[], BinaryIO]
+    ) -> None:
         self.parcels: list[Parcel] = []
         self._repeats = repeats
+        self._path_of = path_of
         self._scratch = scratch
 
     def add(self, ask: Ask) -> None:
         """Pack a request; those of an arm come one after the other, in the order of places."""
         place = ask.index * self._repeats + ask.repeat
-        line = request_line(custom_id(ask, place), address_of(ask.endpoint), ask.body)
+        path = self._path_of(ask.arm, ask.endpoint)
+        line = request_line(custom_id(ask, place), path, ask.body)
         last = self.parcels[-1] if self.parcels else None
         if last is None or last.arm != ask.arm or not last.has_room(line):
             last = Parcel(ask.arm, ask.endpoint, self._scratch(), place, place)
