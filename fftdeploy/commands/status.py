@@ -316,19 +316,24 @@ def _calendar(result: Status, secrets: Sequence[str]) -> str:
     """Return the days on which models of these targets shut down, an event for each model."""
     from fftdeploy.output.calendar import CalendarDay, calendar
 
-    said: dict[tuple[str, date, str], list[str]] = {}
+    said: dict[tuple[str, str, date, str], list[str]] = {}
     for one in result.targets:
-        ends = [(one.live.model, one.shutdown, f"live in {one.target}")]
+        ends = [(one.live, one.shutdown, f"live in {one.target}")]
         if one.rollback:
             role = f"the way back of {one.target} (release {one.rollback.n})"
-            ends.append((one.rollback.bundle.model, one.rollback_shutdown, role))
-        for model, view, role in ends:
+            ends.append((one.rollback.bundle, one.rollback_shutdown, role))
+        for what, view, role in ends:
             if view.shutdown_date:
-                key = (model, view.shutdown_date, view.shutdown_source or "")
-                said.setdefault(key, []).append(role)
+                end = (what.model, what.provider, view.shutdown_date, view.shutdown_source or "")
+                said.setdefault(end, []).append(role)
     days = [
-        CalendarDay(day, model, f"{model} shuts down", [*roles, f"date: {source}"])
-        for (model, day, source), roles in sorted(said.items(), key=lambda each: each[0][1])
+        CalendarDay(
+            day,
+            f"{provider} {model}",
+            f"{Bundle(model, provider)} shuts down",
+            [*roles, f"date: {source}"],
+        )
+        for (model, provider, day, source), roles in sorted(said.items(), key=lambda one: one[0][2])
     ]
     return calendar(days, result.at, STEPS, secrets)
 
