@@ -174,3 +174,12 @@ class DiskError(FftdeployError):
     """The local disk, or the commit, refused."""
 
     outcome = IO
+
+
+def combined(faults: list[ConfigError], more: tuple[str, ...] = ()) -> ConfigError:
+    """Return the first fault, with a line for each of the others, and `more`, as its details."""
+    first, *rest = faults
+    for fault in rest:
+        first.details += (f"{fault.where}: {fault.message}", *fault.details)
+    first.details += more
+    return first

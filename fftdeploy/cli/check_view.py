@@ -10,6 +10,7 @@ from fftdeploy.cli.cells import Names
 from fftdeploy.cli.findings_view import about_targets, hint_lines
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.check import Checked, CheckedFile, ProposedChange
+from fftdeploy.commands.checked_tasks import CheckedTask
 from fftdeploy.errors import FftdeployError, Outcome
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
@@ -75,8 +76,20 @@ def _counts(result: Checked) -> Iterator[Block]:
     counts = {"target": len(result.targets), "error": errors, "notice": notices_}
     targets, *others = (plural(count, noun) for noun, count in counts.items())
     yield line(", ".join([f"{targets} checked", *others]))
+    for task in result.tasks:
+        yield line(_examples(task))
     if unverified := _unverified(result):
         yield line(Cell(f"NOT VERIFIED with the API: {unverified}", "warn"))
+
+
+def _examples(task: CheckedTask) -> str:
+    """Say what a task has for its bar: `triage: 67 examples, all reviewed, 12 must pass`."""
+    reviewed = "all" if task.reviewed == task.examples else f"{task.reviewed:,}"
+    must_pass = f", {task.must_pass:,} must pass" if task.must_pass else ""
+    needed = f"; its bar needs {task.needed:,} or more" if task.needed else ""
+    return (
+        f"{task.task}: {plural(task.examples, 'example')}, {reviewed} reviewed{must_pass}{needed}"
+    )
 
 
 def _unverified(result: Checked) -> str:

@@ -1,11 +1,12 @@
 """Check: everything the files and the API prove, and one outcome for it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy.api.readiness import Readiness, Shutdown
+from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.live_models import LiveModels
@@ -30,6 +31,7 @@ from fftdeploy.workspace import Workspace, select
 
 if TYPE_CHECKING:  # `check` without a base compares with nothing
     from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
+    from fftdeploy.evaluation.evidence.quality_bar import QualityBar
     from fftdeploy.pull_request.change_rules import ChangeFacts
     from fftdeploy.pull_request.changes import TargetChange
     from fftdeploy.pull_request.evidence import ProposedEvidence
@@ -111,6 +113,7 @@ class Checked:
     """Whether the API was asked about every live model."""
     unverified_because: str | None
     targets: tuple[CheckedTarget, ...]
+    tasks: tuple[CheckedTask, ...] = ()
     base: ComparedBase | None = field(default=None, metadata=OMITTED)
     changes: tuple[ProposedChange, ...] | None = field(default=None, metadata=OMITTED)
     elsewhere: tuple[CheckedFile, ...] | None = field(default=None, metadata=OMITTED)
@@ -156,6 +159,7 @@ class _Check:
         self.options = options
         self.is_second = is_second
         self.elsewhere: list[CheckedFile] = []
+        self.tasks: tuple[CheckedTask, ...] = ()
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -188,7 +192,7 @@ class _Check:
         _ = self.workspace.policy  # what is wrong with a file costs no request
         for target in self.targets:
             live_bundle(target, self.workspace.sha)
-        few = self._few_examples()
+        self.tasks, few = check_tasks(self._bars())
         if self.options.base is None:
             return self._judge(None, few)
         from fftdeploy.pull_request.base_ref import open_base
@@ -229,6 +233,7 @@ class _Check:
             verified=not self._unasked,
             unverified_because=self._unasked or None,
             targets=tuple(self._target(target, readiness) for target in self.targets),
+            tasks=self.tasks,
             findings=tuple(found),
             outcome=outcome,
         )
@@ -327,28 +332,14 @@ class _Check:
         severity: Literal["error", "notice"] = "error" if needs_leave else "notice"
         return [Finding(second_files.CODE, severity, name, message, name, 1, error.hint)]
 
-    def _few_examples(self) -> list[Finding]:
-        """Read the examples and graders of every task that has a gate, and is looked at.
-
-        Returns what `eval` would refuse, so that it is heard before somebody waits for it.
-
-        Raises:
-            ConfigError: Located at the first fault of a file.
-        """
-        found: list[Finding] = []
+    def _bars(self) -> "Iterator[QualityBar]":
+        """Yield the quality bar of every task that has a gate, and is looked at."""
         tasks = [target.task for target in self.targets]
         if not self.options.targets:  # those that wait for their first target, too
             tasks += self.workspace.policy.tasks
         for task in dict.fromkeys(tasks):
             if self.workspace.policy.gate(task) is not None:
-                bar = self.context.quality_bar(self.workspace, f"{task}/")
-                where, hint = ", ".join(bar.rules.examples), f"fftdeploy review {task} --from FILE"
-                said = bar.too_few(1)
-                if error := bar.shortage():
-                    said, hint = error.message, error.hint
-                if said:
-                    found.append(Finding("examples", "notice", task, said, where, 1, hint))
-        return found
+                yield self.context.quality_bar(self.workspace, f"{task}/")
 
     def _evidence(self) -> "EvidenceFolder":
         from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder

@@ -54,6 +54,7 @@ def one_example(**more: object) -> str:
 MISTYPED = {
     "tag": ('["edge-case"]', '["edge_case"]', "10:14", "'edge_case': no example has such a tag", "edge-case"),
     "second-tag": ('["edge-case"]', '["edge-case", "refnud"]', "10:27", "'refnud': no example has such a tag", "refund"),
+    "field": ("category = ", "categry = ", "15:31", "67 examples lack 'categry'", "category"),
     "key": ('"topic"', '"topics"', "11:23", "'topics': no example has such a key in its meta", "topic"),
 }  # fmt: skip
 
@@ -64,7 +65,7 @@ def test_a_rule_about_no_example_is_located(
     repo: Path, sandbox: Sandbox, command: Command,
     words: tuple[str, ...], old: str, new: str, place: str, said: str, meant: str,
 ) -> None:  # fmt: skip
-    before = scene(V8, V10, policy=with_rules(NAMED.replace(old, new)))
+    before = scene(V8, V10, policy=with_rules(NAMED).replace(old, new))
 
     ended = command(*words)
 
@@ -75,6 +76,42 @@ def test_a_rule_about_no_example_is_located(
     assert hint == f"hint: did you mean '{meant}'?"
     assert asked(sandbox) == 0
     assert Path("deployments.toml").read_bytes() == before
+
+
+def test_check_reads_every_gate_and_says_each_different_fault_once(
+    repo: Path, command: Command
+) -> None:
+    scene(V8, V10, policy=with_rules(NAMED.replace('"edge-case"', '"edge_case"')))
+    other = POLICY[POLICY.index("[tasks.triage.gate]") :].replace("triage", "other")
+    with Path("fftdeploy.toml").open("a") as rules:
+        rules.write(other.replace("urgency =", "urgncy ="))
+    lines = Path("evals/triage.jsonl").read_text().splitlines(keepends=True)
+    for number in (7, 9):
+        lines[number] = lines[number].replace("next_step", "nextstep")
+    Path("evals/other.jsonl").write_text("".join(lines))
+
+    result = command("check", "--offline")
+
+    first, *details, hint = result.err.splitlines()
+    assert result.code == 3
+    assert first.startswith("error: 'must_pass' names 'edge_case'")
+    assert [detail.split(": ", 1)[1] for detail in details] == [
+        "67 examples lack 'urgncy'",
+        "the agreed answer: the field 'next_step' is missing (in 2 lines)",
+    ]
+    assert hint == "hint: did you mean 'edge-case'?"
+
+
+def test_check_counts_the_examples_of_every_gate(repo: Path, command: Command) -> None:
+    scene(V8, V10, policy=with_rules(NAMED))
+
+    text, document = command("check", "--offline").out, command("check", "--offline", "--json").out
+
+    said = "triage: 67 examples, all reviewed, 12 must pass; its bar needs 59 or more\n"
+    assert said in text
+    assert json.loads(document)["tasks"] == [
+        {"task": "triage", "examples": 67, "reviewed": 67, "must_pass": 12, "needed": 59}
+    ]
 
 
 def test_a_rule_near_nothing_says_what_there_is(repo: Path, command: Command) -> None:

@@ -1,13 +1,14 @@
 """The quality bar of one target: its examples, its graders, and the evidence there is."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
 from fftdeploy import names
-from fftdeploy.errors import ConfigError, GateError, InconclusiveError
+from fftdeploy.errors import ConfigError, GateError, InconclusiveError, combined
 from fftdeploy.evaluation.arms import LIVE, UNKNOWN_HOST, AskedHost
 from fftdeploy.evaluation.evidence import evidence_folder
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Baseline, Evidence, content_sha
@@ -17,10 +18,15 @@ from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.wording import listed
 from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.graders.graders import Grading
+from fftdeploy.evaluation.graders.proposed import field_paths
 from fftdeploy.evaluation.results import Column
+from fftdeploy.formats import json_values
+from fftdeploy.formats.json_values import MISSING, lookup
+from fftdeploy.formats.strict_json import StrictError
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import Workspace
@@ -96,9 +102,9 @@ class QualityBar:
                 that none of them has.
         """
         found = self.checked_examples
-        if len(found):
-            self._require_known("must_pass", self.rules.must_pass, found.tags)
-            self._require_known("slices", self.rules.slices, found.meta)
+        unknown = [*self._unknown("must_pass", found.tags), *self._unknown("slices", found.meta)]
+        if unknown:
+            raise combined(unknown)
         return found
 
     @cached_property
@@ -106,15 +112,32 @@ class QualityBar:
         """The examples, each of them checked, and their agreed answers by the graders.
 
         Raises:
-            ConfigError: Located at the first fault; the others are its details.
+            ConfigError: Located at the first fault, or at a field that no example has; the other
+                faults are its details.
         """
+        try:
+            return self._opened(self.rules.graders)
+        except ConfigError as error:
+            if error.code != "examples" or not (lacking := self._lacking_fields()):
+                raise
+            fields = {(index, path) for index, path, _ in lacking}
+            faults = [fault for _, _, fault in lacking]
+            try:
+                self._opened(tuple(_without(self.rules.graders, fields)))
+            except ConfigError as other:
+                faults.append(other)
+            raise combined(faults) from None
+
+    def _opened(self, rules: Sequence[GraderRules] = ()) -> ExampleSet:
+        """Open the examples, their agreed answers checked by graders of such `rules`."""
         shown, folder = Path(self.workspace.shown).parent, self.workspace.folder
+        grading = self.grading if rules is self.rules.graders else graders.build(rules)
         try:
             return open_examples(
                 [(folder / path, str(shown / path)) for path in self.rules.examples],
                 root=folder,
                 item=self.rules.item,
-                check=self.grading.reference_problem,
+                check=grading.reference_problem,
                 now=self.now(),
             )
         except ConfigError as error:
@@ -122,6 +145,25 @@ class QualityBar:
                 gone = folder / Path(error.where).relative_to(shown)
                 error.hint = self.restoring(gone) or error.hint
             raise
+
+    def _lacking_fields(self) -> list[tuple[int, str, ConfigError]]:
+        """Find the fields that graders compare and no agreed answer has: they are mistyped."""
+        try:
+            answers = [_read(example.reference) for example in self._opened()]
+        except ConfigError:  # the lines themselves are at fault
+            return []
+        tables = [answer for answer in answers if isinstance(answer, dict)]
+        known = list(dict.fromkeys(path for each in tables for path in field_paths([each])))
+        found = []
+        for index, rule in enumerate(self.rules.graders):
+            for path in rule.options.get("required", rule.fields):
+                if all(lookup(answer, path) is MISSING for answer in answers):
+                    place = ("tasks", self.task, "gate", "graders", index, "fields", path)
+                    message = f"{plural(len(answers), 'example')} lack {path!a}"
+                    hint = names.meant(path, known, f"they have: {listed(known) or 'none'}")
+                    error = self.workspace.policy.document.error(place, message, hint, "no-field")
+                    found.append((index, path, error))
+        return found
 
     @property
     def units(self) -> sizing.Units:
@@ -136,25 +178,23 @@ class QualityBar:
         needed = self.units.needed(least)
         return f"{self.units.many}: fewer than {needed} {self.units.noun} can't pass {who}"
 
-    def _require_known(
-        self, rule: str, words: Sequence[str], of: Callable[[int], Iterable[str]]
-    ) -> None:
-        """Refuse a rule that is about no example: mistyped, it would be no rule."""
-        missing = set(words)
-        for index in range(len(self.checked_examples)):
-            if not missing:
-                return
-            missing.difference_update(of(index))
-        place = next((place for place, word in enumerate(words) if word in missing), None)
-        if place is None:
-            return
-        known = sorted({name for index in range(len(self.checked_examples)) for name in of(index)})
-        raise self.workspace.policy.document.error(
-            ("tasks", self.task, "gate", rule, place),
-            f"{rule!r} names {words[place]!a}: no example has such a {_CALLED[rule]}",
-            names.meant(words[place], known, f"they have: {listed(known) or 'none'}"),
-            "no-example",
-        )
+    def _unknown(
+        self, rule: Literal["must_pass", "slices"], of: Callable[[int], Iterable[str]]
+    ) -> Iterator[ConfigError]:
+        """Yield a fault for each word that is about no example: mistyped, it would be no rule."""
+        words: Sequence[str] = getattr(self.rules, rule)
+        count = len(self.checked_examples)
+        known = sorted({name for index in range(count) for name in of(index)} if words else ())
+        for place, word in enumerate(words):
+            if count and word not in known:
+                yield self.workspace.policy.document.error(
+                    ("tasks", self.task, "gate", rule, place),
+                    f"{rule!r} names {word!a}: no example has such a {_CALLED[rule]}",
+                    names.meant(
+                        word, sorted(known), f"they have: {listed(sorted(known)) or 'none'}"
+                    ),
+                    "no-example",
+                )
 
     @property
     def baseline(self) -> Bundle | None:
@@ -264,3 +304,21 @@ class QualityBar:
                     place = Baseline("recorded", stored.id, evidence.made_at)
                     return place, found, evidence.host_of(name)
         return None
+
+
+def _read(text: str) -> Any:
+    try:
+        return json_values.read(text)
+    except StrictError:
+        return None
+
+
+def _without(
+    rules: Sequence[GraderRules], fields: Collection[tuple[int, str]]
+) -> Iterator[GraderRules]:
+    """Yield the graders without some of their fields; one that compares none then goes."""
+    for index, rule in enumerate(rules):
+        kinds: Mapping[str, Any] = rule.options.get("fields", {})
+        left = {path: kind for path, kind in kinds.items() if (index, path) not in fields}
+        if left or not kinds:
+            yield replace(rule, options={**rule.options, "fields": left}) if kinds else rule

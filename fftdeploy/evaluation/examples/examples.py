@@ -5,13 +5,14 @@ it is read from its place in the file when it is its turn.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from fftdeploy import files
 from fftdeploy.api.answers import plain
-from fftdeploy.errors import ConfigError
+from fftdeploy.errors import ConfigError, combined
 from fftdeploy.evaluation.examples.example_lines import (
     Example,
     LineError,
@@ -25,7 +26,7 @@ from fftdeploy.evaluation.examples.raw_lines import MAX_LINE, HeldFile, RawLine
 __all__ = ["Example", "ExampleSet", "open_examples"]
 
 MAX_FAULTS = 20
-"""Faults that are shown; the others are counted."""
+"""Different faults that are shown; lines with others are counted."""
 
 _CLOCK_SKEW = timedelta(days=1)
 """A reviewer's clock may be wrong, and their offset too."""
@@ -127,8 +128,8 @@ def open_examples(
         now: Refuses a review of more than a day later; None refuses none.
 
     Raises:
-        ConfigError: Located at the first fault; `details` are the next ones, at most
-            `MAX_FAULTS` in all, and the number of the rest.
+        ConfigError: Located at the first fault; `details` are the next different ones, at most
+            `MAX_FAULTS` in all, each with the number of its lines, and that of lines with others.
         DiskError: The disk or the permissions refused.
     """
     opening = _Opening(item, check, now)
@@ -161,7 +162,8 @@ class _Opening:
         self.rows = ExampleRows()
         self.held: list[HeldFile] = []
         self.examples = ExampleSet(self.rows, self.held, item)
-        self.faults: list[ConfigError] = []
+        self.faults: dict[str, ConfigError] = {}
+        self.lines_with: Counter[str] = Counter()
         self.more = 0
         self.lines: dict[str, int] = {}  # by ID: the number of the file, and of the line
         self.inputs: dict[int, int] = {}  # by 64 bits of a hash: the index of the example
@@ -176,13 +178,12 @@ class _Opening:
 
     def require_no_fault(self) -> None:
         """Raise the first fault, with the others as its details."""
-        if not self.faults:
-            return
-        first, *rest = self.faults
-        first.details = tuple(f"{fault.where}: {fault.message}" for fault in rest)
-        if self.more:
-            first.details += (f"and {self.more:,} more",)
-        raise first
+        for message, fault in self.faults.items():
+            if self.lines_with[message] > 1:
+                fault.message += f" (in {self.lines_with[message]:,} lines)"
+        rest = (f"{self.more:,} more lines have other faults",) if self.more else ()
+        if self.faults:
+            raise combined([*self.faults.values()], rest)
 
     def _add(self, line: RawLine, held: HeldFile, name: str) -> None:
         if line.is_too_long:
@@ -239,12 +240,15 @@ class _Opening:
             )
 
     def _fault(self, where: str, error: LineError) -> None:
-        if len(self.faults) == MAX_FAULTS:
-            self.more += 1
-            return
-        self.faults.append(
-            ConfigError(error.message, hint=error.hint, where=where, code="examples")
-        )
+        message = error.message
+        if message not in self.faults:
+            if len(self.faults) == MAX_FAULTS:
+                self.more += 1
+                return
+            self.faults[message] = ConfigError(
+                message, hint=error.hint, where=where, code="examples"
+            )
+        self.lines_with[message] += 1
 
 
 def _decoded(raw: bytes) -> str:

@@ -123,7 +123,7 @@ def _fields(values: Sequence[Table], above: str) -> tuple[dict[str, Any], str]:
     found: dict[str, Any] = {}
     said: list[str] = []
     rare: Counter[str] = Counter()
-    for path in _paths(values):
+    for path in field_paths(values):
         there = [value for each in values if (value := lookup(each, path)) is not MISSING]
         if len(there) < len(values):
             rare[path] = len(there)
@@ -134,14 +134,14 @@ def _fields(values: Sequence[Table], above: str) -> tuple[dict[str, Any], str]:
     return found, plain(", ".join(said), 400)
 
 
-def _paths(values: Sequence[Table], above: str = "") -> Iterator[str]:
-    """Yield the paths of the fields; those below one that is always an object instead of it."""
+def field_paths(values: Sequence[Table], above: str = "") -> Iterator[str]:
+    """Yield the paths of the fields of objects: of one that always is an object, those below."""
     for key in dict.fromkeys(key for value in values for key in value):
         there = [value[key] for value in values if key in value]
         if not key or "." in key or text_problem(key):
             continue
         if len(there) == len(values) and all(isinstance(each, dict) and each for each in there):
-            yield from _paths(there, f"{above}{key}.")
+            yield from field_paths(there, f"{above}{key}.")
         else:
             yield above + key
 

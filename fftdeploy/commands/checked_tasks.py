@@ -1,0 +1,64 @@
+"""Reads the examples and graders of every quality bar, and counts what they have."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fftdeploy.errors import ConfigError, combined
+from fftdeploy.planning.finding import Finding
+
+if TYPE_CHECKING:  # most files have no gate
+    from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTask:
+    """The examples of a task that has a gate, and how many of them its bar needs."""
+
+    task: str
+    examples: int
+    reviewed: int
+    must_pass: int
+    """Examples of which a candidate must pass each."""
+    needed: int | None
+    """Examples, or groups of them, with fewer of which nothing can pass; None where none helps."""
+
+
+def check_tasks(bars: Iterable["QualityBar"]) -> tuple[tuple[CheckedTask, ...], list[Finding]]:
+    """Return what the tasks have, and what `eval` would refuse, heard before somebody waits for it.
+
+    Raises:
+        ConfigError: Located at the first fault; those of the other files are its details.
+    """
+    found: list[Finding] = []
+    tasks: list[CheckedTask] = []
+    faults: list[ConfigError] = []
+    for bar in bars:
+        try:
+            tasks.append(_counted(bar))
+        except ConfigError as error:
+            faults.append(error)
+        else:
+            found += _short(bar)
+    if faults:
+        raise combined(faults)
+    return tuple(tasks), found
+
+
+def _short(bar: "QualityBar") -> list[Finding]:
+    where, hint = ", ".join(bar.rules.examples), f"fftdeploy review {bar.task} --from FILE"
+    said = bar.too_few(1)
+    if error := bar.shortage():
+        said, hint = error.message, error.hint
+    return [Finding("examples", "notice", bar.task, said, where, 1, hint)] if said else []
+
+
+def _counted(bar: "QualityBar") -> CheckedTask:
+    """Count the examples of a task, each of them checked."""
+    from fftdeploy.evaluation.gate import sizing
+
+    examples, rules = bar.examples, bar.rules
+    must_pass = [n for n in range(len(examples)) if {*examples.tags(n)} & {*rules.must_pass}]
+    least, _ = sizing.smallest(rules)
+    needed = least and bar.units.needed(least)
+    return CheckedTask(bar.task, len(examples), examples.reviewed, len(must_pass), needed)
