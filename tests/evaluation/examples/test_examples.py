@@ -326,7 +326,7 @@ def test_E1_line_57311_of_100000(tmp_path: Path) -> None:
 
 def test_E1_twenty_different_faults_and_the_number_of_the_rest(tmp_path: Path) -> None:
     lines = [chat(str(at), tagz=1) if at % 2 else chat(str(at)) for at in range(100)]
-    lines += [chat(f"more {at}", **{f"key{at}": 1}) for at in range(30)]
+    lines += [{**chat(f"more {at}"), f"key{at}": 1} for at in range(30)]
 
     with pytest.raises(ConfigError) as caught:
         opened(put(tmp_path, lines))
