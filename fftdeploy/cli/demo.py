@@ -44,9 +44,9 @@ class Step(NamedTuple):
     exit_code: int = 0
     deleted: str = ""
     path: str = ""
-    text: str = ""
     examples: int = 0
     commit: str = ""
+    hidden: bool = False
 
 
 class Story(NamedTuple):
@@ -57,15 +57,21 @@ class Story(NamedTuple):
     steps: tuple[Step, ...]
     live: Mapping[str, str]
     held: frozenset[str]
+    patches: int = 0
+    """Commits of the file that are shown in the end."""
 
 
 @cache
-def read_story() -> Story:
-    """Return the story that the package has."""
+def read_story(name: str = "whole") -> Story:
+    """Return a story that the package has: the `whole` one, or the `short` one."""
     told = toml_reader.loads(_template("story.toml"))
-    steps = tuple(Step(**step) for step in told["steps"])
-    end = told["end"]
-    return Story(told["opening"], told["author"], steps, end["live"], frozenset(end["held"]))
+    story = told[name]
+    steps = tuple(Step(**step) for step in story["steps"])
+    end = story["end"]
+    held = frozenset(end.get("held", ()))
+    return Story(
+        story["opening"], told["author"], steps, end["live"], held, story.get("patches", 0)
+    )
 
 
 def _template(name: str) -> str:
@@ -75,8 +81,17 @@ def _template(name: str) -> str:
 class Demonstration:
     """One run of `demo`."""
 
-    def __init__(self, session: Session, story: Story, folder: Path | None) -> None:
-        self.session, self.story = session, story
+    def __init__(
+        self, session: Session, story: Story, folder: Path | None, *, waits: bool = False
+    ) -> None:
+        """Take the story, where to put its repository, and whether Enter leads to the next step.
+
+        Raises:
+            UsageError: The folder is in use, or nobody is there to press Enter.
+        """
+        self.session, self.story, self.waits = session, story, waits
+        if waits and not session.output.is_interactive:
+            raise UsageError("--step needs a terminal", hint="fftdeploy demo", code="no-terminal")
         self.folder = _empty_folder(folder)
         self.file = self.folder / files.NAME
         self.body: list[Block] = []
@@ -95,17 +110,21 @@ class Demonstration:
         """
         with Sandbox() as sandbox:
             self._say(line(Cell(self.story.opening, "strong")))
-            self._say(line(f"repository {self.folder}, API {sandbox.url}: all on this machine"))
+            self._say(line(f"repository {self.folder}, all on this machine"))
             repository = self._repository(self._environ(self.story.steps[0].at, sandbox))
             for step in self.story.steps:
-                self._type(f"{step.at:%Y-%m-%d}  {step.says}" if step.says else "", step.command)
+                if not step.hidden:
+                    says = f"{step.at:%Y-%m-%d}  {step.says}" if step.says else ""
+                    self._type(says, step.command)
                 if step.command.startswith("fftdeploy "):
                     self._play(step, sandbox)
                 else:
                     self._change(step, repository, self._environ(step.at, sandbox))
-        patches = git.patches(repository, self.file, context=0)
-        log = f"git log -p --oneline -U0 {files.NAME}"
-        self._type("What the reviewers saw, newest first:", log, patches)
+                self._wait(step)
+        if count := self.story.patches:
+            patches = git.patches(repository, self.file, context=0, most=count)
+            log = f"git log -p --oneline -U0 -n {count} {files.NAME}"
+            self._type("What the reviewers saw, newest first:", log, patches)
         self._check_end()
         if self.wrong:
             raise FftdeployError(
@@ -113,10 +132,15 @@ class Demonstration:
                 hint=f"please report it with this output; the repository is {self.folder}",
                 code="bug",
             )
-        self._say(line(""), line(Cell("Every step ended as told.", "good")))
-        self._say(line(f"The repository stays in {self.folder}; `fftdeploy sandbox` has its API."))
+        told = "Every step ended as told. `fftdeploy sandbox` has the API, to go on."
+        self._say(line(""), line(Cell(told, "good")))
         following = f"cd {shlex.quote(str(self.folder))} && fftdeploy status --offline"
         return Report(data=self._result(), body=tuple(self.body), next=following)
+
+    def _wait(self, step: Step) -> None:
+        """Go on at Enter, where a person said so; a step without words of its own goes with it."""
+        if self.waits and not step.hidden:
+            self.session.output.ask("-- Enter --")
 
     def _result(self) -> Demonstrated:
         return Demonstrated(str(self.folder), tuple(self.steps))
@@ -137,10 +161,9 @@ class Demonstration:
             git.commit(repository, sorted(found), f"{step.commit}\n", environ)
         elif step.examples:
             lines = _template(EXAMPLES).splitlines(keepends=True)
-            files.put(path, "".join(lines[: step.examples]).encode())
-        elif step.text:
-            snapshot = files.read(path, root=self.folder)
-            files.replace(snapshot, snapshot.data + step.text.encode())
+            data = "".join(lines[: step.examples]).encode()
+            if not files.create(path, data, root=self.folder):
+                files.put(path, data)
 
     def _play(self, step: Step, sandbox: Sandbox) -> None:
         """Run one command at its moment, and compare how it ended with the story."""
@@ -148,7 +171,8 @@ class Demonstration:
         if step.deleted:
             sandbox.remove(step.deleted)
         code, output = self._run(step, self._environ(step.at, sandbox))
-        self.steps[-1] = replace(self.steps[-1], exit_code=code, output=output)
+        if not step.hidden:
+            self.steps[-1] = replace(self.steps[-1], exit_code=code, output=output)
         self.session.known = self._result()
         if code:
             self._say(line(Cell(f"exit {code}", "warn")))
@@ -158,13 +182,14 @@ class Demonstration:
     def _run(self, step: Step, environ: Mapping[str, str]) -> tuple[int, str]:
         """Run a command of the story: straight onto our stdout if that is for people."""
         _, *arguments = shlex.split(step.command)
+        is_live = self.is_live and not step.hidden
         try:
             ended = subprocess.run(
                 [sys.executable, "-P", "-m", "fftdeploy", *arguments],
                 cwd=self.folder,
                 env=environ,
                 stdin=subprocess.DEVNULL,
-                stdout=None if self.is_live else subprocess.PIPE,
+                stdout=None if is_live else subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 timeout=_STEP_TIMEOUT_S,
@@ -174,7 +199,7 @@ class Demonstration:
             self.wrong.append(f"`{step.command}` did not end within {_STEP_TIMEOUT_S:g} s")
             return -1, ""
         output = ended.stdout or ""
-        if output:
+        if output and not step.hidden:
             self._say(Raw(self.session.output.clean(output)))
         return ended.returncode, output
 

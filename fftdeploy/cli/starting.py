@@ -158,14 +158,20 @@ def demo(
         Path | None,
         typer.Option("--dir", help="Empty folder for the repository; default: a temporary one."),
     ] = None,
+    short: Annotated[
+        bool, typer.Option("--short", help="One screen: promote, stop a bad model, roll back.")
+    ] = False,
+    step: Annotated[bool, typer.Option("--step", help="Wait for Enter after each step.")] = False,
 ) -> Report:
     """Watch the whole story in a git repository, without a key.
 
     \b
     Examples:
       fftdeploy demo
-      fftdeploy demo --dir ./fftdeploy-demo
+      fftdeploy demo --short
+      fftdeploy demo --step --dir ./fftdeploy-demo
     """
     from fftdeploy.cli.demo import Demonstration, read_story
 
-    return Demonstration(session, read_story(), folder).run()
+    story = read_story("short" if short else "whole")
+    return Demonstration(session, story, folder, waits=step).run()

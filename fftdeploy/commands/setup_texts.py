@@ -2,9 +2,8 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 from fftdeploy.commands.setup_facts import SetupFacts
 from fftdeploy.evaluation.graders.proposed import ProposedBar
@@ -20,7 +19,6 @@ Template = Callable[[str], str]
 """Returns a file of `templates/`."""
 
 ADOPTED_WHY = "live when fftdeploy was set up"
-_COMMENT_AT = 28
 _WIDTH = 100
 
 
@@ -54,7 +52,6 @@ def policy_text(template: Template, facts: SetupFacts, bar: ProposedBar, example
 def task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples: str) -> str:
     """Return the tables of the task: what it is, its gate and its graders."""
     gate = f"tasks.{facts.task}.gate"
-    noted = partial(_noted, width=_COMMENT_AT)
     seen = [f"Inferred from {examples}, {bar.seen[0]}.", *(f"- {each}." for each in bar.seen[1:])]
     if facts.examples is None and not facts.is_example:
         seen = [
@@ -67,8 +64,8 @@ def task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples:
         "DESCRIPTION": _description(facts.task),
         "SEEN": "\n".join(_commented(line) for line in seen),
         "EXAMPLES": value([examples]),
-        "MUST_PASS": noted("must_pass", bar.must_pass, "edge-case", "tags of what it must pass"),
-        "SLICES": noted("slices", bar.slices, "language", "keys of `meta`, each watched"),
+        "MUST_PASS": f"must_pass = {value(bar.must_pass or ['edge-case'])}",
+        "SLICES": _slices(bar.slices),
         "GRADERS": "\n".join(table(f"[[{gate}.graders]]", each) for each in bar.graders),
     }
     return _filled(template("task.toml"), words)
@@ -80,11 +77,10 @@ def _description(task: str) -> str:
     return '# description = "what goes in, and what comes out"'
 
 
-def _noted(key: str, words: Iterable[str], usual: str, note: str, *, width: int) -> str:
-    """Return the line of a key, commented out where there is nothing to say."""
-    line = f"{key} = {value([*words] or [usual])}"
-    line = line if words else f"# {line}"
-    return f"{line.ljust(width - 1)} # {note}"
+def _slices(keys: Sequence[str]) -> str:
+    """Return the line of the slices, commented out where there are none."""
+    line = f"slices = {value(keys or ['language'])}"
+    return f"{(line if keys else f'# {line}'):<27} # keys of `meta`, each value watched on its own"
 
 
 def _commented(text: str) -> str:

@@ -171,10 +171,11 @@ def find_version(
     return None
 
 
-def patches(repository: Repository, path: Path, *, context: int) -> str:
-    """Return the commits that touched `path`, newest first, each with its subject and patch."""
+def patches(repository: Repository, path: Path, *, context: int, most: int) -> str:
+    """Return the newest `most` commits that touched `path`, each with its subject and patch."""
     arguments = ("log", "--patch", "--oneline", "--no-color", "--no-ext-diff", "--no-textconv")
-    command = (*QUIET, *INERT, *arguments, f"--unified={context}", "--", repository.spell(path))
+    counts = (f"--unified={context}", f"--max-count={most}")
+    command = (*QUIET, *INERT, *arguments, *counts, "--", repository.spell(path))
     quiet = question_environ(repository.environ)
     answer = run(repository.toplevel, command, quiet, repository.timeout_s)
     if answer.returncode:

@@ -55,7 +55,7 @@ def test_init_writes_what_every_command_reads(
         "  3 examples: JSON objects with urgency (words), category (words), "
         "next_step (short texts)\n"
         "  slices by language: en 2, de 1\n"
-        "  must pass: edge-case, 1 example\n"
+        "  for must_pass: edge-case, 1 example\n"
     )
     assert result.err == "next: fftdeploy promote triage/staging --model ID\n"
     assert sorted(tree(repo)) == sorted(wrote)

@@ -35,7 +35,9 @@ class Terminal(io.StringIO):
 Step = tuple[str, str | Callable[[], object]]
 
 
-def run(words: Sequence[str], environ: Mapping[str, str], *steps: Step) -> tuple[int, str]:
+def run(
+    words: Sequence[str], environ: Mapping[str, str], *steps: Step, within_s: float = 60
+) -> tuple[int, str]:
     """Run a command, and whenever the screen says the first of a step do the second.
 
     Each step looks only at what was printed since the one before.  A text is typed; "^C" and "^D"
@@ -52,7 +54,7 @@ def run(words: Sequence[str], environ: Mapping[str, str], *steps: Step) -> tuple
     )
     os.close(slave)
     screen, seen, waiting = "", 0, list(steps)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + within_s
     while data := _read(master, deadline):
         screen += data
         while waiting and (place := screen.find(waiting[0][0], seen)) >= 0:

@@ -43,7 +43,9 @@ class ProposedBar:
 
     graders: tuple[Table, ...]
     slices: tuple[str, ...]
+    """One key: each more takes from the power of all."""
     must_pass: tuple[str, ...]
+    """Tags that say so by their name; what is live may not pass them either."""
     seen: tuple[str, ...]
     """What was inferred, a line each."""
 
@@ -53,11 +55,13 @@ def propose(examples: ExampleSet) -> ProposedBar:
     agreed = [each for example in examples for each in (example.reference, *example.others)]
     graders, said = _graders(agreed)
     meta, tags = _counted(examples)
-    slices = tuple(key for key, values in meta.items() if _is_slice(values, len(examples)))
+    fit = [key for key, values in meta.items() if _is_slice(values, len(examples))]
+    slices = tuple(sorted(fit, key=lambda key: -len(meta[key]))[:1])
     must_pass = tuple(tag for tag in tags if tag in _MUST_PASS)
     seen = [f"{plural(len(examples), 'example')}: {said}"]
-    seen += [f"slices by {key}: {plain(_listed(meta[key]), 100)}" for key in slices]
-    seen += [f"must pass: {tag}, {plural(tags[tag], 'example')}" for tag in must_pass]
+    seen += [f"slices by {key}: {plain(_listed(meta[key]), 60)}" for key in slices]
+    seen += [f"for slices: {key}, {len(meta[key])} values" for key in fit if key not in slices]
+    seen += [f"for must_pass: {tag}, {plural(tags[tag], 'example')}" for tag in must_pass]
     return ProposedBar(graders, slices, must_pass, tuple(seen))
 
 

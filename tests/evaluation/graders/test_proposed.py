@@ -135,7 +135,7 @@ def test_slices_and_tags_come_from_what_most_examples_have(tmp_path: Path) -> No
     assert bar.seen == (
         "24 examples: 3 labels",
         "slices by language: de 12, en 12",
-        "must pass: edge-case, 2 examples",
+        "for must_pass: edge-case, 2 examples",
     )
 
 
