@@ -80,6 +80,8 @@ class TypedModels:
             return self._only(word, fits)
         prover = ask()
         listed = prover.listed_names()
+        if listed is not None:
+            listed = [name for name in listed if not names.model_problem(name, provider)]
         known = {*self.in_file, *(listed or ())}
         if fits := fitting(word, known):
             return self._only(word, fits)

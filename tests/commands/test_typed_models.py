@@ -1,7 +1,9 @@
 """A model may be typed by its short name: one place says which is meant, and its ID is said."""
 # ruff: noqa: E501  a case is a line of its table
 
+import json
 import os
+from dataclasses import replace
 
 import gated
 import pytest
@@ -20,12 +22,13 @@ from scenes import (
     past,
     read,
     write,
+    write_profile,
 )
 
 import fftdeploy
 from fftdeploy.errors import UsageError
 from fftdeploy.output.streams import Output
-from fftdeploy.sandbox import STORY_NOW, Sandbox
+from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")
 NAME, STAGING = "triage/production", "triage/staging"
@@ -200,3 +203,30 @@ def test_a_mistyped_whole_id_is_answered_with_the_one_that_was_meant(
             f"did you mean {meant}?" if meant else "`fftdeploy models` lists what this key can see"
         )
         assert (ended.code, ended.err.splitlines()[-1]) == (4, f"hint: {hint}"), ended.err
+
+
+@pytest.mark.usefixtures("at_terminal")
+@pytest.mark.parametrize("listed", ["evil id/triage-v77", "evil\n/triage-v77", "/triage-v77"])
+def test_a_list_of_what_are_no_ids_gives_no_name_a_meaning(
+    command: Command, monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    before = write(past(STAGING, V7, V8))
+    world = ACME.with_models(replace(ACME.models[V8], id=listed))
+    with Sandbox(world, now=lambda: STORY_NOW) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", server.key)
+        ended = command("promote", STAGING, "--model", "triage-v77", "--yes")
+    assert (ended.code, FILE.read_bytes()) == (2, before)
+    assert "evil" not in ended.err
+
+
+def test_a_candidate_of_eval_and_size_may_be_named_short_with_its_profile(
+    sandbox: Sandbox, command: Command
+) -> None:
+    gated.scene(V7, V8)
+    write_profile("long")
+    for verb in ("size", "eval"):
+        ended = command(verb, NAME, "triage-v8@long", "--json")
+        assert f"note: triage-v8 is {V8}\n" in ended.err, ended.err
+    said = json.loads(ended.out)["evaluations"][0]
+    assert (said["candidate"], said["profile"]) == (V8, "long")
