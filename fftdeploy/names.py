@@ -57,7 +57,8 @@ def model_problem(model: str, provider: str = "") -> str:
 def _malformed(model: str) -> str:
     stranger = next((char for char in model if not " " < char < "\x7f"), None)
     if stranger is not None:
-        return f"{model!a} is not a model ID: it contains U+{ord(stranger):04X}"
+        what = "a blank" if stranger == " " else f"U+{ord(stranger):04X}"
+        return f"{model!a} is not a model ID: it contains {what}"
     return (
         f"{model[:80]!a} is not a model ID: 1 to 256 of A-Za-z0-9._:#/+-, "
         "starting with a letter or digit"

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import pairwise
@@ -19,7 +19,7 @@ from fftdeploy.cli.completion import FORMATS
 from fftdeploy.cli.session import Session, open_session
 from fftdeploy.commands.context import secrets_of
 from fftdeploy.errors import DeclinedError, FftdeployError, Outcome
-from fftdeploy.names import name_problem, nearest, not_one_of, undecoded
+from fftdeploy.names import not_one_of, undecoded
 from fftdeploy.output.report import Report
 from fftdeploy.output.streams import ClosedPipeError, Format, Output
 
@@ -177,6 +177,7 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
         ]
 
         def invoke(**values: Any) -> None:
+            _refuse_flags_as_values(name, values.values())
             common = {key: values.pop(key) for key in _COMMON}
             if changes:
                 flags = {key: values.pop(key) for key in _CHANGE}
@@ -191,6 +192,13 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
         app.command(name)(invoke)
 
     return register
+
+
+def _refuse_flags_as_values(name: str, values: Iterable[object]) -> None:
+    """Refuse a line that lacks a value: Typer takes the next flag for it, `--why --yes`."""
+    flag = next((one for one in values if isinstance(one, str) and one.startswith("--")), "")
+    if flag:
+        raise typer.BadParameter(f"{flag} stands where fftdeploy {name} takes a value")
 
 
 def _invoke(
@@ -341,28 +349,13 @@ def _called(argv: Sequence[str]) -> list[str]:
 
 
 def _usage(argv: Sequence[str], error: typer.TyperException) -> int:
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else " ".join(["fftdeploy", *_called(argv)])
-    output = _plain_output(argv)
-    failure = _usage_error(argv, error, path)
-    output.error(_name(argv), errors.USAGE, failure)
-    output.message(context.get_usage() if context else f"Usage: {path} [OPTIONS]")
-    return errors.USAGE.exit_code
+    from fftdeploy.cli.usage import usage_error
 
-
-def _usage_error(argv: Sequence[str], error: typer.TyperException, path: str) -> errors.UsageError:
-    """Say what is wrong with a command line, and which flag or command was meant."""
-    flag, message = getattr(error, "option_name", ""), error.format_message()
-    if flag and (near := nearest(flag, getattr(error, "possibilities", None) or ())):
-        return errors.UsageError(f"No such option: {flag}", hint=f"did you mean {near}?")
-    if flag and argv[0] == flag:
-        return errors.UsageError(message, hint=f"flags follow the command: {path} COMMAND {flag}")
-    target = "/".join(argv[1:3])
-    if "unexpected extra argument" in message and not any(map(name_problem, argv[1:3])):
-        return errors.UsageError(message, hint=f"did you mean {path} {target}?")
-    if "No such command" in message and (near := nearest(argv[0], _COMMANDS)):
-        return errors.UsageError(message.partition(" Did")[0], hint=f"did you mean {path} {near}?")
-    return errors.UsageError(message, hint=f"{path} --help")
+    _register(())  # all of them: any may be meant
+    built: Any = typer.main.get_command(app)
+    failure = usage_error(argv, built.commands, error)
+    _plain_output(argv).error(_name(argv), failure.outcome, failure)
+    return failure.outcome.exit_code
 
 
 def _unprinted(output: Output, error: SystemExit | OSError) -> int:

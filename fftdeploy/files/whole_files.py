@@ -385,7 +385,8 @@ def _conflict(snapshot: Snapshot) -> ConflictError:
 
 
 def _irregular(path: Path) -> ConfigError:
-    return ConfigError(f"{disk.shown(path)} is not a regular file", where=disk.shown(path))
+    what, hint = ("a folder", "name a file in it") if path.is_dir() else ("not a regular file", "")
+    return ConfigError(f"{disk.shown(path)} is {what}", hint=hint, where=disk.shown(path))
 
 
 def _name(snapshot: Snapshot) -> str:

@@ -5,6 +5,7 @@ error with its line and the nearest known key, and a key that would say where re
 secrets go is refused in words of its own.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,14 @@ _HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|>{7})(?: |\r?$)", re.MULTILINE)
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_UNCLOSED = ('Expected "\'"', "Expected '\"'", "Unterminated", "Illegal character '\\n'")
+_BARE_WORD = re.compile(r"[A-Za-z][^\s,#\"'\]}]*")
+_CONSTANTS = {
+    "true": "write true in small letters",
+    "false": "write false in small letters",
+    "null": "TOML has no null: leave the key out",
+    "none": "TOML has no null: leave the key out",
+}
 _NOT_HERE = (
     (
         re.compile(r"(base_?url|api_?base|api_?url|end_?points?|hosts?|address|url|server)"),
@@ -144,7 +153,8 @@ class Document:
     def wrong_type(self, path: Path, value: Any, wanted: str) -> ConfigError:
         """Build the error for a value of another type than the one `wanted`."""
         key = next((part for part in reversed(path) if isinstance(part, str)), self.source)
-        return self.error(path, f"{key!a} must be {wanted}, not {toml_type(value)}")
+        message = f"{key!a} must be {wanted}, not {toml_type(value)}"
+        return self.error(path, message, _instead(value, wanted))
 
     def version(self) -> None:
         """Refuse a document that is not of `version = 1`."""
@@ -228,6 +238,16 @@ def text_problem(value: str) -> str:
     return "must be UTF-8" if undecoded([value]) else ""
 
 
+def _instead(value: object, wanted: str) -> str:
+    """Say how a value would be written as what is `wanted`; "" where that can't be told."""
+    is_text = isinstance(value, str)
+    if is_text and wanted.startswith("an array"):
+        return f"write [{json.dumps(value)}]"
+    if is_text and wanted in {"true or false", "an integer", "a number"}:
+        return "write it without quotes"
+    return ""
+
+
 def toml_type(value: object) -> str:
     """Name the TOML type of `value` the way its specification does, with an article."""
     types = {
@@ -282,5 +302,21 @@ def _syntax_error(text: str, source: str, error: tomllib.TOMLDecodeError) -> Con
         line, column = positions.line_column(text, twice[1])
         also = f"; first defined at line {first}"
     return ConfigError(
-        f"not valid TOML: {message}{also}", hint="", where=f"{source}:{line}:{column}", code="toml"
+        f"not valid TOML: {message}{also}",
+        hint=_syntax_hint(message, text.split("\n")[line - 1][column - 1 :]),
+        where=f"{source}:{line}:{column}",
+        code="toml",
     )
+
+
+def _syntax_hint(message: str, rest: str) -> str:
+    """Say what is missing, from what `tomllib` says and the rest of the line that it ended in."""
+    word = _BARE_WORD.match(rest)
+    if message.startswith("Invalid value") and word:
+        in_quotes = f'a text stands in quotes: "{word[0]}"'
+        return _CONSTANTS.get(word[0].lower(), in_quotes)
+    if message.startswith("Expected '='") or rest.startswith(("{", "}")):
+        return "TOML is written key = value, below [task.environment]"
+    if message.startswith(_UNCLOSED):
+        return "a quote is not closed"
+    return "keep one of them" if message.startswith(("Cannot declare", "Duplicate")) else ""

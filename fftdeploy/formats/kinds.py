@@ -181,8 +181,10 @@ def span(*examples: str) -> Kind:
     """Return the kind of durations, such as `examples`."""
     such = " or ".join(f'"{each}"' for each in examples)
 
+    is_text = of_type(str, wanted=f"a duration such as {such}")
+
     def read(doc: Document, path: Path, value: Any) -> timedelta:
-        found = duration(_text(doc, path, value))
+        found = duration(is_text(doc, path, value))
         if found is None:
             raise doc.error(path, f"{path[-1]!r} must be a duration such as {such}")
         return found

@@ -244,7 +244,8 @@ def _inherited(policy: Policy, environment: str) -> Rules:
         raise doc.error(path, f"environment {environment!r} is not in `order`", hint)
     for source in rules.sources:
         if order and source not in order:
-            raise doc.error((*path, "from"), f"environment {source!r} is not in `order`")
+            hint = names.meant(source, order, "add it to `order`")
+            raise doc.error((*path, "from"), f"environment {source!r} is not in `order`", hint)
         if source == environment:
             raise doc.error((*path, "from"), f"{environment!r} can't be its own source")
     if "from" not in written:

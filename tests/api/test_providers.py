@@ -97,14 +97,14 @@ REFUSED = {
     "no-table": ("openai = 3", "'openai' must be a table, not an integer", "", 1),
     "no-model": (
         '[openai]\nanswers_as = { "a b" = ["x"] }',
-        "'a b' is not a model ID: it contains U+0020",
+        "'a b' is not a model ID: it contains a blank",
         "",
         2,
     ),
     "no-array": (
         '[openai]\nanswers_as = { a = "x" }',
         "'a' must be an array of names, not a string",
-        "",
+        'write ["x"]',
         2,
     ),
     "empty-array": ("[openai]\nanswers_as = { a = [] }", "'a' names nothing", "", 2),

@@ -116,10 +116,10 @@ def test_a_missing_examples_file_is_answered_with_the_one_beside_it(command: Com
 
 
 LINES = {
-    "promot": "did you mean fftdeploy promote?",
-    "promote triage/staging --modle x": "did you mean --model?",
-    "--file x status": "flags follow the command: fftdeploy COMMAND --file",
-    "rollback triage production": "did you mean fftdeploy rollback triage/production?",
+    "promot": "did you mean: fftdeploy promote TARGET",
+    "promote triage/staging --modle x": "did you mean: fftdeploy promote triage/staging --model x",
+    "--file x status": "options stand behind the command: fftdeploy status --file x",
+    "rollback triage production": "did you mean: fftdeploy rollback triage/production",
     "status --format jsn": "fftdeploy status --help",
 }
 

@@ -107,7 +107,7 @@ def test_B26_what_is_live_already_stays_as_it_is(
 STAGED = [past("triage/staging", V7, V8, V9), past("triage/production", V7)]
 REFUSED_OFFLINE = [
     # id, tables, policy, arguments, exit, words
-    ("unknown flag", STAGED, POLICY, ["--nope"], 2, "No such option"),
+    ("unknown flag", STAGED, POLICY, ["--nope"], 2, "has no option '--nope'"),
     ("no source", [past("triage/dev", V7)], POLICY, ["triage/dev"], 2, "nothing says what"),
     ("source has no target", [past("triage/dev", V7)], POLICY, ["triage/production", "--why", "x"], 2, "no target triage/staging"),
     ("two sources", STAGED, POLICY, ["--model", V9, "--from", "staging"], 2, "exclude each other"),

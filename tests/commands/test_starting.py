@@ -144,7 +144,7 @@ def test_F_a_name_that_a_shell_would_read_is_in_no_workflow(
             2,
             "error: schema 'policies' is not one of deployments, policy, output\n",
         ),
-        (["sandbox", "--port", "70000"], 2, "error: Invalid value for '--port'"),
+        (["sandbox", "--port", "70000"], 2, "error: --port '70000' is more than 65535"),
         (["sandbox", "--now", "noon"], 2, "error: --now: 'noon' is not a time\n"),
     ],
 )
