@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hints
 import pytest
 import typer
 from command_line import Command, Result
@@ -26,6 +27,8 @@ _MEMORY, _ROOM = Path("/dev/shm"), 4 * 1024**3  # noqa: S108  pytest makes a fol
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
     # Thousands of files are flushed: on a disk that others use, that is half a minute.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+LISTED: set[str] = set()
+"""The hints and next lines that other processes of this run typed."""
 _PREFIXES = ("OPENAI_", "FFTDEPLOY_", "GITHUB_", "GITLAB_", "GIT_")
 _NAMES = {"CI", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "PYTHONIOENCODING"}
 # Images for containers set these two: users keep output back, and bytecode.
@@ -91,6 +94,38 @@ def commands_built_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", get_command)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hints_collected() -> Iterator[None]:
+    """Have every hint and next line of a command of this process collected."""
+    with pytest.MonkeyPatch.context() as patch:
+        hints.collect(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def hints_typed(hints_collected: None) -> Iterator[None]:
+    """Fail a test that provokes a hint or next line which can't be typed as it stands."""
+    yield
+    hints.type_collected()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["hints"] = sorted(hints.listed())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    LISTED.update(getattr(node, "workeroutput", {}).get("hints", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    lines = sorted(LISTED | hints.listed())
+    terminalreporter.write_line(f"{len(lines)} hints and next lines were typed (-vv lists them)")
+    if terminalreporter.verbosity > 1:
+        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.fixture

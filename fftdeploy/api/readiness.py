@@ -13,6 +13,7 @@ from fftdeploy.api.end_dates import deprecations, retirement_day
 from fftdeploy.api.hosts import OPENAI, PROVE_MISSING, Kind, has_openais_dates
 from fftdeploy.api.verdicts import (
     AGAIN,
+    NO_PROBE_HINT,
     AnswerProof,
     State,
     explain,
@@ -170,7 +171,7 @@ def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
             "shutdown-unproved",
             f"its shutdown date {shutdown.date} ({shutdown.source}) has passed, and without a "
             "probe nothing proves that it still answers",
-            "leave out --no-probe, or add --probe",
+            NO_PROBE_HINT,
         )
     return Readiness(
         model=facts.model,
@@ -223,7 +224,7 @@ def _unprobed_verdict(facts: ModelFacts, settings: Settings) -> AnswerProof:
     if facts.listing is None or not facts.listing.is_list:
         return explain_unprobed(facts.asked[-1], settings)
     message = "the host does not list it, which proves nothing without a probe"
-    return AnswerProof("unverified", "unlisted", message, "leave out --no-probe, or add --probe")
+    return AnswerProof("unverified", "unlisted", message, NO_PROBE_HINT)
 
 
 def _is_no_api(facts: ModelFacts, probed: Answer) -> bool:

@@ -177,7 +177,7 @@ def _key(environ: Mapping[str, str], provider: str, variable: str) -> str:
         state = "is empty" if key == "" else "is not set"
         raise AuthError(
             f"{variable}{whose}, {state}" if whose else f"{variable} {state}",
-            hint=f"export {variable}=..., or add --offline where the command has it",
+            hint=f"export {variable}=...",
             code="key-missing",
         )
     if wrong := shape_problem(key):

@@ -29,10 +29,11 @@ State = Literal["ready", "not-ready", "unverified"]
 
 LIST_HINT = "`fftdeploy models` lists what this key can see"
 AGAIN = "ask again later; nothing is known about the model"
+NO_PROBE_HINT = "only a probe would prove it: leave out --no-probe, or `fftdeploy check --probe`"
 NO_API = "address"
 NO_LIST = "no-list"
 OTHER_MODEL = "other-model"
-WAIT_HINT = "ask again with a longer --wait, such as --wait 10m"
+WAIT_HINT = "ask again later; `fftdeploy promote TARGET --wait 10m` waits for it"
 
 _SHAPES = {"chat": ("chat.completion", "choices"), "responses": ("response", "output")}
 _WHO = {hosts.OPENAI: "OpenAI", "azure": "Azure"}
@@ -210,7 +211,7 @@ def explain_unprobed(answer: Answer, settings: Settings) -> AnswerProof:
     if hosts.better_address(settings.base_url):
         return no_api(settings, answer)
     message = f"the host has no list of models (HTTP {answer.status}), and nothing was probed"
-    return AnswerProof("unverified", NO_LIST, message, "leave out --no-probe, or add --probe")
+    return AnswerProof("unverified", NO_LIST, message, NO_PROBE_HINT)
 
 
 def limit_refused(answer: Answer) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -12,6 +13,11 @@ from typing import Any, ParamSpec, TypeVar, cast
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import FftdeployError, UsageError
 
+_FLAG = re.compile(
+    r"fftdeploy [^,;`]*|--(?P<flag>[a-z-]+)(?: (?P<value>\"[^\"]*\"|[A-Z]+\b|[\d.]+))?"
+)
+_ARGUMENTS = {"from": "source", "eval": "evaluate", "override": "overrides", "wait": "wait_s"}
+"""What a flag is called in Python, where that is not its own name."""
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -59,6 +65,21 @@ def several(words: str | Sequence[str]) -> list[str]:
     return [words] if isinstance(words, str) else [*words]
 
 
+def _in_python(text: str, options: Callable[..., Options]) -> str:
+    """Return a message with arguments where it names flags; a line for the shell stays one."""
+    known = signature(options).parameters
+
+    def argument(found: re.Match[str]) -> str:
+        flag, value = found["flag"], found["value"]
+        name = _ARGUMENTS.get(flag) or str(flag).replace("-", "_")
+        if name not in known:
+            return found[0]
+        said = value or (str(True) if known[name].default is False else "")
+        return f"{name}={said}" if said else name
+
+    return _FLAG.sub(argument, text)
+
+
 def door(
     run: Callable[[Context, Any], _Result], options: Callable[_Arguments, Options]
 ) -> Callable[_Arguments, _Result]:
@@ -82,6 +103,8 @@ def door(
             return run(context, made)
         except FftdeployError as error:
             error.changed = error.changed or context.changed
+            error.message = _in_python(error.message, options)
+            error.hint, error.args = _in_python(error.hint, options), (error.message,)
             raise
         finally:
             context.close()

@@ -131,20 +131,20 @@ class Gate:
         console = change.context.console
         options = EvaluateOptions(change.name, **(self.limits or Limits()).within())
         evaluation = Evaluation(change.context, change.workspace, change.name, options)
-        wanted = self.evaluate
-        if not change.options.dry_run and not wanted and change.may_ask:
+        is_dry, wanted = change.options.dry_run, self.evaluate
+        said = f"{change.name} is protected, and {why}"
+        if not is_dry and not wanted and change.may_ask:
             cost = cost_words(evaluation.estimate([candidate]), change.workspace.policy.prices.on)
-            console.note(why)
-            console.note(f"an evaluation takes {cost}")
+            console.note(f"{said}; an evaluation takes {cost}")
             wanted = console.ask("evaluate now? [y/N]").lower() in {"y", "yes"}
-        if wanted and not change.options.dry_run:
+            said = "not evaluated; nothing was changed"
+        if wanted and not is_dry:
             return evaluation.run([candidate])[0]
         named = "" if self.is_default else f" {label(candidate)}{'' if candidate.profile else '@'}"
         hint = f"fftdeploy eval {change.name}{named}"
-        said = f"{change.name} is protected, and {why}"
         if not wanted:
             limit = ""
-            if change.options.approve is None and not change.options.dry_run:
+            if change.options.approve is None and not is_dry:
                 limit = f" --max-requests {evaluation.estimate([candidate]).requests}"
             raise InconclusiveError(said, hint=f"{hint}, or add --eval{limit}", code="no-evidence")
         cost = cost_words(evaluation.rehearse([candidate]), change.workspace.policy.prices.on)

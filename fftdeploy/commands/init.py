@@ -95,7 +95,7 @@ class _Init:
             name = self.option.removeprefix(" --file ")
             raise UsageError(
                 f"--ci: {name!a} can't stand in a workflow unquoted",
-                hint="run fftdeploy init without --ci, and write the workflow by hand",
+                hint="leave out --ci, and write the workflow by hand",
             )
         self.result = Initialized(str(self.folder))
 

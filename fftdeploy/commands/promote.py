@@ -71,7 +71,7 @@ def _require_limit(options: PromoteOptions) -> None:
         raise UsageError(f"{max(options.given)} is for --eval", hint="add --eval")
     if options.evaluate and not options.given and options.approve is None and not options.dry_run:
         raise UsageError(
-            "--yes --eval needs a limit: nobody is asked before it spends",
+            "--eval needs a limit: nobody is asked before it spends",
             hint="add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
             code="limit",
         )

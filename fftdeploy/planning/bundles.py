@@ -103,7 +103,7 @@ def choose_source(
     elif profile is not None:
         bundle = replace(bundle, profile=profile, profile_sha=shas(profile))
     require_model_id(bundle.model, bundle.provider)
-    require_profile(bundle, shas)
+    require_profile(bundle, shas, "use --no-profile")
     if bundle == source.bundle:
         return source
     return BundleSource(bundle, "job" if job else "model", job)
@@ -187,14 +187,14 @@ def _with_job(bundle: Bundle, environment: str, job: str | None) -> BundleSource
     return BundleSource(bundle, "job" if job else environment, job, note)
 
 
-def require_profile(bundle: Bundle, shas: Shas) -> None:
-    """Refuse a bundle whose prompt is not on disk as the bundle says.
+def require_profile(bundle: Bundle, shas: Shas, instead: str = "name another one") -> None:
+    """Refuse a bundle whose prompt is not on disk as the bundle says; `instead` ends the hint.
 
     Raises:
         ConfigError: The profile has no file.
         PolicyError: It has other content.
     """
-    refuse_without_file(bundle, "use --no-profile")
+    refuse_without_file(bundle, instead)
     if problem := profile_problem(bundle, shas):
         raise PolicyError(
             problem, hint="a prompt is changed by a new file and a promotion", code="profile"
@@ -240,6 +240,8 @@ def require_model_id(model: str, provider: str = "") -> None:
         hint = "`fftdeploy models` lists what this key can see"
         if bare != model and not names.model_problem(bare, provider):
             hint = f"did you mean {bare}?"
+        if model.startswith("ftjob-"):
+            hint = f"fftdeploy promote TARGET --job {model}"
         if not names.model_problem(model):
             hint = "name the host that has it: --provider NAME"
         raise UsageError(problem, hint=hint)

@@ -297,7 +297,7 @@ def _unexplained(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
         return  # a beginner's file: `unrecorded` says what to do
     hint = "undo it"
     if change.below in {("model",), ("profile",)}:  # `adopt` records what is live, and nothing else
-        hint += f', or record it: fftdeploy adopt {target} --why "TEXT"'
+        hint += f', or record it on this branch: fftdeploy adopt {target} --why "TEXT"'
     yield facts.about(change, "unexplained", change.message, hint)
 
 

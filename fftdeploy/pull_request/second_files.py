@@ -120,7 +120,7 @@ def notices(paths: Iterable[str], shown: Mapping[str, str]) -> Iterator[Finding]
         if not is_deployments(path):
             what = f"it is the policy of a deployments file in {_folder(path)}"
         name = shown[path]
-        hint = f"{_ADVICE} {name}" if is_deployments(path) else ""
+        hint = f"{_ADVICE} {shlex.quote(name)}" if is_deployments(path) else ""
         yield Finding(CODE, "notice", name, f"a second file: {what}", name, 1, hint)
 
 

@@ -117,7 +117,7 @@ EXITS = {
     "usage-target": (("history", "triage/prod"), 2),
     "F12-no-terminal": (("promote", "triage/production", "--model", MODEL), 2),
     "config": (("history", "--file", "none.toml"), 3),
-    "later": ((*PROMOTE, "--provider", "azure"), 3),
+    "unknown provider": ((*PROMOTE, "--provider", "azure"), 2),
     "not-ready": (("promote", "triage/production", "--model", "gpt-4.1", "--yes"), 4),
     "conflict": ((*PROMOTE, "--expect-current", "gpt-x"), 8),
     "help": (("--help",), 0),

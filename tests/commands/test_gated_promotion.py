@@ -86,7 +86,7 @@ def test_with_nobody_to_ask_eval_needs_a_limit(
 
     assert (refused.code, refused.out, asked(sandbox), evidence()) == (2, "", 0, [])
     assert refused.err.splitlines()[-2:] == [
-        "error: --yes --eval needs a limit: nobody is asked before it spends",
+        "error: --eval needs a limit: nobody is asked before it spends",
         "hint: add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
     ]
     assert Path("deployments.toml").read_bytes() == before
@@ -632,7 +632,8 @@ def test_at_a_terminal_it_offers_to_evaluate_and_says_what_that_costs(
     ended, screen = terminal.run(words, dict(os.environ), *steps)
 
     assert ended == code, screen
-    assert "an evaluation takes 134 requests, about " in screen
+    assert "; an evaluation takes 134 requests, about " in screen
+    assert screen.count("is protected, and there is no evidence") == 1
     assert (newest(TARGET).bundle.model, len(evidence())) == ((V10, 1) if code == 0 else (V8, 0))
     assert code == 0 or Path("deployments.toml").read_bytes() == before
 

@@ -168,16 +168,17 @@ def test_a_function_about_quality_refuses_what_its_command_refuses(
         call()
 
     error = json.loads(command(*words, "--json").out)["error"]
-    assert (error["message"], error["hint"]) == (caught.value.message, caught.value.hint)
+    message = error["message"].replace("--redact", "redact=True")  # of the shell and of Python
+    assert (message, error["hint"]) == (caught.value.message, caught.value.hint)
 
 
 @pytest.mark.parametrize(
     ("numbers", "said"),
     [
-        ({"repeats": 0}, "--repeats 0 is not 1 to 100"),
-        ({"repeats": 101}, "--repeats 101 is not 1 to 100"),
-        ({"concurrency": 501}, "--concurrency 501 is not 1 to 500"),
-        ({"max_requests": 0}, "--max-requests 0 is not 1 or more"),
+        ({"repeats": 0}, "repeats=0 is not 1 to 100"),
+        ({"repeats": 101}, "repeats=101 is not 1 to 100"),
+        ({"concurrency": 501}, "concurrency=501 is not 1 to 500"),
+        ({"max_requests": 0}, "max_requests=0 is not 1 or more"),
     ],
 )
 def test_a_number_that_no_flag_takes_is_refused(
@@ -213,21 +214,21 @@ def test_a_change_is_made_once_a_function_of_ours_approves(file: Path) -> None:
     ("call", "said"),
     [
         (lambda: fftdeploy.promote("production", model=V9, why="x", approve=False), "a function"),  # type: ignore[arg-type]  # to be refused
-        (lambda: fftdeploy.promote("production", model=V9, why="x", wait_s=float("nan")), "--wait"),
-        (lambda: fftdeploy.promote("production", why="x", wait_s=-1.0, model=V9), "--wait"),
+        (lambda: fftdeploy.promote("production", model=V9, why="x", wait_s=float("nan")), "wait_s"),
+        (lambda: fftdeploy.promote("production", why="x", wait_s=-1.0, model=V9), "wait_s"),
         (
             lambda: fftdeploy.promote(
                 "production", model=V9, why="x", evaluate=True, max_usd=float("nan")
             ),
-            "--max-usd nan",
+            "max_usd nan",
         ),
         (
             lambda: fftdeploy.promote(
                 "production", model=V9, why="x", evaluate=True, max_usd=float("inf")
             ),
-            "--max-usd inf",
+            "max_usd inf",
         ),
-        (lambda: fftdeploy.check(base="HEAD", rerun=True, max_requests=0), "--max-requests 0"),
+        (lambda: fftdeploy.check(base="HEAD", rerun=True, max_requests=0), "max_requests=0"),
         (lambda: fftdeploy.hold("production", V9, why="x", until=datetime(2026, 12, 1)), "offset"),  # noqa: DTZ001  that is the fault
         (lambda: fftdeploy.history("production", at=datetime(2026, 12, 1)), "offset"),  # noqa: DTZ001  as above
     ],
@@ -241,6 +242,31 @@ def test_what_no_flag_takes_is_refused_and_nothing_is_written(
 
     assert caught.value.outcome.exit_code == 2
     assert file.read_text() == FILE
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (
+            lambda: fftdeploy.promote("production", model=V9, why="x", evaluate=True),
+            "add max_requests=N or max_usd=X; with dry_run=True it says what it would ask",
+        ),
+        (lambda: fftdeploy.hold("production", V9), 'add why="TEXT"'),
+        (
+            lambda: fftdeploy.rollback("production", to=9),
+            "`fftdeploy history triage/production` lists them",
+        ),
+    ],
+    ids=["eval", "why", "shell"],
+)
+def test_a_hint_names_arguments_where_the_command_names_flags(
+    file: Path, call: Callable[[], object], hint: str
+) -> None:
+    with pytest.raises(FftdeployError) as caught:
+        call()
+
+    assert caught.value.hint == hint
+    assert "--" not in str(caught.value)
 
 
 def test_help_shows_what_a_function_returns() -> None:

@@ -227,10 +227,8 @@ def test_J2_an_edited_second_file_is_judged_by_its_own_base(change: Change, kind
     assert all(f["subject"].startswith("app/deployments.toml") for f in found)
     assert document["changes"] == []
     if kind == "by-hand":
-        assert (
-            found[0]["hint"]
-            == f'undo it, or record it: fftdeploy adopt {TARGET} --why "TEXT" --file {APP}'
-        )
+        adopt = f'fftdeploy adopt {TARGET} --why "TEXT" --file {APP}'
+        assert found[0]["hint"] == f"undo it, or record it on this branch: {adopt}"
     if kind == "a-hold":
         (other,) = document["elsewhere"]
         assert [c["kind"] for c in other["changes"]] == ["hold"]

@@ -405,7 +405,7 @@ def test_verify_says_on_stderr_what_is_wrong(
     assert ended.err.splitlines() == [
         f"error: evidence {path.stem[:12]} was edited: its name is not its hash, "
         + ended.err.splitlines()[0][-12:],
-        "hint: restore it from git, or run `fftdeploy eval` again",
+        "hint: restore it from git, or make it again: fftdeploy eval TASK/ENVIRONMENT",
     ]
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import hints
 import pytest
 
 from fftdeploy.cli import app
@@ -63,7 +64,9 @@ def run(
     code = child.wait(60)
     os.close(master)  # not before: it would hang up on a process that is on its way out
     assert not waiting, (waiting, screen)
-    return code, screen.replace("\r\n", "\n")
+    screen = screen.replace("\r\n", "\n")
+    hints.note_screen(words, screen)
+    return code, screen
 
 
 def screen(

@@ -252,7 +252,7 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
         problem = str(error) if isinstance(error, strict_json.StrictError) else "a part is missing"
         raise ConfigError(
             f"{source} is not evidence of fftdeploy: {problem}",
-            hint="restore it from git, or run `fftdeploy eval` again",
+            hint="restore it from git, or make it again: fftdeploy eval TASK/ENVIRONMENT",
             where=source,
             code="evidence",
         ) from None

@@ -338,7 +338,7 @@ def _misnamed(true_id: str) -> str:
 def _edited(path: Path, wrong: str) -> ConfigError:
     return ConfigError(
         f"evidence {path.stem[:SHOWN_DIGITS]} was edited: {wrong}",
-        hint="restore it from git, or run `fftdeploy eval` again",
+        hint="restore it from git, or make it again: fftdeploy eval TASK/ENVIRONMENT",
         where=str(path),
         code="evidence",
     )
