@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,8 +19,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 from checkout import SUPPORT
-from command_line import PROGRAM, Command
-from evaluating import arm, evaluate, evaluate_batched, make_run, utc_now, verdicts
+from command_line import Command
+from evaluating import arm, evaluate, evaluate_batched, make_run, rules, utc_now, verdicts
 from gated import POLICY, TARGET, asked, evidence, paid, scene
 from scenes import V8, V10
 
@@ -241,6 +242,20 @@ def test_each_host_has_its_own_batches_and_its_own_key(
         assert verdicts(found) == direct
         assert {made(api), made(other)} == {1}
         assert all(each.is_authorised for each in (*api.requests, *other.requests))
+
+
+def test_repeats_and_the_other_endpoint_are_asked_alike(api: Sandbox, tmp_path: Path) -> None:
+    def twice() -> Run:
+        arms = [arm("v8", text='endpoint = "responses"\n'), arm("v10")]
+        return make_run(api.url, arms, gate=rules(repeats=2))
+
+    found = evaluate_batched(twice(), tmp_path / "batch", api.url)
+    (tmp_path / "direct").mkdir()
+    assert verdicts(found) == verdicts(evaluate(twice(), tmp_path / "direct", api.url))
+    assert {each["endpoint"] for each in ask(api, "batches")["data"]} == {
+        "/v1/responses",
+        "/v1/chat/completions",
+    }
 
 
 def test_more_than_a_batch_holds_becomes_several(
@@ -474,28 +489,29 @@ def noted() -> int:
     return sum(log.read_text().count('"id":"batch_') for log in RUNS.glob("*.jsonl"))
 
 
+def interrupt() -> None:
+    """Press Ctrl-C when both batches are known."""
+    give_up = time.monotonic() + 30
+    while noted() < 2 and time.monotonic() < give_up:
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_whoever_stops_waiting_is_told_how_to_come_back(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     scene(V8, V10)
     sandbox.fault("/batches", method="POST", batch={"polls": 10_000})
-    process = subprocess.Popen(
-        [PROGRAM, "eval", TARGET, "--batch"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    give_up = time.monotonic() + 30
-    while noted() < 2 and time.monotonic() < give_up:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    person = threading.Thread(target=interrupt)
+    person.start()
+    found = command("eval", TARGET, "--batch")
+    person.join()
 
-    assert (process.returncode, out) == (130, "")
+    assert (found.code, found.out) == (130, "")
     assert re.search(
         r"error: stopped by SIGINT\n"
         r"note: (batch_\S+, )+batch_\S+ go on at the host; "
         rf"come back with: fftdeploy eval {TARGET} --batch\n$",
-        err,
-    ), err
+        found.err,
+    ), found.err
     assert paid(sandbox) == 0
