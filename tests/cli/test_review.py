@@ -614,6 +614,7 @@ def test_verdicts_of_evals_are_compared_with_those_of_the_converted_graders(
         "code: the recorded verdict again in 2 of 3 (66.7 %); not at evals.jsonl:3\n" in found.out
     )
     assert "tone: not compared: model judges are" in found.out
+    assert 'compare with item.label: say item = { reference = "label" } in the gate' in found.err
     assert '.gate.graders]]\n  type = "string_check"\n  name = "code"\n' in found.out
     (one,) = json.loads(command(*argv, "--json").out)["fidelity"]["graders"]
     assert one == {"name": "code", "compared": 3, "agreed": 2, "differs_at": ["evals.jsonl:3"]}

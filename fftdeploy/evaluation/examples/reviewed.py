@@ -36,11 +36,12 @@ def lines(data: bytes) -> Iterator[bytes]:
         yield row.removesuffix(b"\r")
 
 
-def appended(data: bytes, content: Mapping[str, Any]) -> bytes:
-    """Return `data` with one more line at its end, ended as its other lines are."""
+def appended(data: bytes, *contents: Mapping[str, Any]) -> bytes:
+    """Return `data` with more lines at its end, ended as its other lines are."""
     end = b"\r\n" if b"\r\n" in data else b"\n"
     missing = b"" if data.endswith(b"\n") or data in {b"", BOM} else end
-    return data + missing + json.dumps(content, ensure_ascii=False).encode() + end
+    rows = (json.dumps(each, ensure_ascii=False).encode() + end for each in contents)
+    return b"".join([data, missing, *rows])
 
 
 def replaced(data: bytes, number: int, old: bytes, new: bytes) -> bytes | None:

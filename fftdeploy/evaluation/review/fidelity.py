@@ -59,24 +59,32 @@ class FidelityCount:
         """Take the graders; `why_not` says of others why they are not among them."""
         self.why_not = dict(why_not)
         self._gradings: dict[str, Grading] = {}
+        self._comparing = {rule.name for rule in rules if _compares(rule)}
         for rule in rules:
             try:
                 self._gradings[rule.name] = graders.build((rule,))
             except ConfigError as error:  # a package is not installed
                 self.why_not[rule.name] = error.message
         self._counts: dict[str, _Count] = {}
+        self._has_verdicts = False
 
-    def add(self, example: Example, output: str, verdicts: Mapping[str, bool]) -> None:
+    def add(
+        self, example: Example, output: str, verdicts: Mapping[str, bool], *, is_agreed: bool
+    ) -> None:
         """Compare the verdicts about one output, by the names of the graders.
 
-        Where no name is known here, the verdict of all there are stands against all recorded.
+        Where no name is known here, the verdict of all there are stands against all recorded.  An
+        answer that nobody has agreed on is compared with by none.
         """
-        if not verdicts:
-            return
+        self._has_verdicts = True
         known = self._gradings.keys() & verdicts.keys()
         for name in known:
+            if name in self._comparing and not is_agreed:
+                continue
             self._count(name, example, output, [self._gradings[name]], verdicts[name])
         if not known and self._gradings and not self.why_not:
+            if self._comparing and not is_agreed:
+                return
             everyone = list(self._gradings.values())
             self._count(ALL, example, output, everyone, all(verdicts.values()))
             return
@@ -85,19 +93,29 @@ class FidelityCount:
 
     def result(self, policy: str) -> Fidelity | None:
         """Return what was counted; None where nothing was recorded."""
-        if not self._counts and not self.why_not:
+        why_not = self.why_not
+        if not self._counts:
+            lacking = "no row has an answer that was agreed on"
+            unknown = lacking if self._has_verdicts else "no verdict is recorded"
+            why_not = dict.fromkeys(self._gradings, unknown) | why_not
+        if not self._counts and not why_not:
             return None
         counted = (
             GraderFidelity(name, count.compared, count.agreed, tuple(count.differs_at))
             for name, count in sorted(self._counts.items())
         )
-        return Fidelity(tuple(counted), dict(sorted(self.why_not.items())), policy)
+        return Fidelity(tuple(counted), dict(sorted(why_not.items())), policy)
 
     def _count(
         self, name: str, example: Example, output: str, by: Iterable[Grading], recorded: bool
     ) -> None:
         passed = all(_passes(grading, example, output) for grading in by)
         self._counts.setdefault(name, _Count()).add(example.place, is_same=passed == recorded)
+
+
+def _compares(rule: GraderRules) -> bool:
+    """Whether a grader holds an answer against the agreed one of the example."""
+    return "reference" not in rule.options and rule.type not in {"json_schema", "regex", "length"}
 
 
 def _passes(grading: Grading, example: Example, output: str) -> bool:

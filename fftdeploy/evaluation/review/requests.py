@@ -32,6 +32,8 @@ from fftdeploy.evaluation.review.import_file import ImportFile
 from fftdeploy.evaluation.review.key_traces import has_key
 from fftdeploy.evaluation.review.source import Reviewer, ReviewItem, ReviewSource
 from fftdeploy.names import plural
+from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.grader_types import LOOKUP
 from fftdeploy.workspace import shown_path
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # none that is read for another
@@ -106,11 +108,8 @@ class Requests(ReviewSource):
 
     def _sample(self, source: ImportFile, known: Collection[str]) -> InputSample[ProductionRequest]:
         """Read the source through; keep what is neither an example nor was rejected."""
-        is_all = self._most is None
-        most, chars = (
-            (sys.maxsize, MAX_ALL) if is_all else (max(self._most or 0, MAX_KEPT), MAX_CHARS)
-        )
-        sample: InputSample[ProductionRequest] = InputSample(most, chars)
+        limits = (sys.maxsize, MAX_ALL) if self._most is None else (MAX_KEPT, MAX_CHARS)
+        sample: InputSample[ProductionRequest] = InputSample(*limits)
         has_verdicts = False
         for request in source.rows():
             has_verdicts = has_verdicts or bool(request.verdicts)
@@ -148,13 +147,24 @@ class Requests(ReviewSource):
                 else:
                     rules.append(rule)
                     policy.append(text)
+            self._note_reference(rules)
         count = FidelityCount(rules, why_not)
         for request in self._opened().rows():
             if request.verdicts and request.output:
                 with suppress(ConfigError):  # it was counted
                     example = self._parsed(request, self._as_it_stands(request))
-                    count.add(example, request.output, request.verdicts)
+                    is_agreed = bool(self._agreed(request))
+                    count.add(example, request.output, request.verdicts, is_agreed=is_agreed)
         return count.result("\n\n".join(policy))
+
+    def _note_reference(self, rules: Sequence[GraderRules]) -> None:
+        """Say where the answers are that the graders of the source compare with."""
+        found = (LOOKUP.fullmatch(str(rule.options.get("reference"))) for rule in rules)
+        keys = {match[1] for match in found if match} - {*REFERENCE_KEYS}
+        if len(keys) == 1 and "reference" not in (self.item or {}):
+            (key,) = keys
+            said = f'say item = {{ reference = "{key}" }} in the gate, and it is the agreed answer'
+            self.notes.append(f"its graders compare with item.{key}: {said}")
 
     def _note(self, source: ImportFile, items: Sequence[ReviewItem]) -> None:
         """Say what was read, what of it was left out, and of which a key may be a part."""
@@ -191,9 +201,7 @@ class Requests(ReviewSource):
         if added and not is_rehearsal:
             files.create(self._path, b"", root=self.root)
             self.change(
-                self._path,
-                lambda data: self._all_appended(data, added),
-                lost="inputs were added to",
+                self._path, lambda data: self._appended(data, added), lost="all of it was added to"
             )
         return len(added)
 
@@ -214,11 +222,6 @@ class Requests(ReviewSource):
             return "its answer can't pass the task's graders"
         return ""
 
-    def _all_appended(self, data: bytes, added: Sequence[tuple[str, dict[str, Any]]]) -> bytes:
-        for key, content in added:
-            data = self._appended(data, content, key) or data
-        return data
-
     def problem(self, item: ReviewItem, reference: str) -> str:
         """Say why `reference` can't be the agreed answer; "" if it can."""
         try:
@@ -238,7 +241,7 @@ class Requests(ReviewSource):
         files.create(self._path, b"", root=self.root)
         self.change(
             self._path,
-            lambda data: self._appended(data, content, item.example.input_key),
+            lambda data: self._appended(data, [(item.example.input_key, content)]),
             lost="this input was added to",
         )
 
@@ -265,15 +268,18 @@ class Requests(ReviewSource):
         del item
         return False
 
-    def _appended(self, data: bytes, content: Mapping[str, Any], key: str) -> bytes | None:
-        """Add an example; None where a colleague has added its input since the file was read."""
+    def _appended(self, data: bytes, added: Sequence[tuple[str, dict[str, Any]]]) -> bytes | None:
+        """Add examples, but for inputs that a colleague has added; None where those are all."""
+        taken: set[str] = set()
         if hashlib.sha256(data).hexdigest() != self._known:
             rows = (row.decode() for row in reviewed.lines(data) if row.strip())
-            if any(parse_line(row, "", "", self.item).input_key == key for row in rows):
-                return None
-        new = reviewed.appended(data, content)
-        self._known = hashlib.sha256(new).hexdigest()
-        return new
+            taken = {parse_line(row, "", "", self.item).input_key for row in rows}
+        new = [content for key, content in added if key not in taken]
+        if not new:
+            return None
+        data = reviewed.appended(data, *new)
+        self._known = hashlib.sha256(data).hexdigest()
+        return data
 
     def _examples(self) -> ExampleSet:
         """Open the examples that there are: a first review may be what makes the file."""

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.examples.production import ProductionRequest, RequestShapeError
 from fftdeploy.evaluation.review import openai_evals
 from fftdeploy.evaluation.review.differing import InputSample
+from fftdeploy.evaluation.review.fidelity import Fidelity, FidelityCount
 from fftdeploy.evaluation.review.import_file import ImportFile
 from fftdeploy.evaluation.review.key_traces import has_key
 
@@ -390,6 +392,35 @@ def test_graders_of_evals(criterion: Any, expected: Any) -> None:
     rules, text = openai_evals.converted({**criterion, "name": "g"}, "triage")
     assert (rules.type, rules.name, rules.options) == (criterion["type"], "g", expected)
     assert text.startswith("[[tasks.triage.gate.graders]]\n")
+
+
+def test_an_output_is_held_against_no_answer_that_nobody_agreed_on() -> None:
+    equal, short = (
+        openai_evals.converted({"type": "string_check", "name": name, **more}, "t")[0]
+        for name, more in (
+            ("equal", {"operation": "eq"}),
+            ("short", {"operation": "like", "reference": "a"}),
+        )
+    )
+    example = Example("e", (), "said", place="x:1")
+
+    count = FidelityCount([equal, short], {})
+    count.add(example, "said", {"equal": True, "short": False}, is_agreed=False)
+    found = count.result("")
+    assert found is not None
+    assert [(one.name, one.agreed) for one in found.graders] == [("short", 0)]
+
+    alone = FidelityCount([equal], {})
+    alone.add(example, "said", {"other": True}, is_agreed=False)
+    assert alone.result("") == Fidelity(
+        (), {"equal": "no row has an answer that was agreed on"}, ""
+    )
+    alone.add(example, "said", {"other": True}, is_agreed=True)
+    again = alone.result("")
+    assert again is not None
+    assert [(one.name, one.compared, one.agreed) for one in again.graders] == [
+        ("all graders", 1, 1)
+    ]
 
 
 # Any.
