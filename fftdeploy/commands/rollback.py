@@ -249,8 +249,9 @@ class _Rollback:
 
     def _out_of_time(self, following: Candidate, left: int) -> UnverifiedError:
         n = following.release.n
+        asked = names.plural(len(self.proofs), "candidate")
         return UnverifiedError(
-            f"none of {len(self.proofs):,} candidates asked about in {SEARCH_S:.0f} s can be used, "
+            f"none of {asked} asked about in {SEARCH_S:.0f} s can be used, "
             f"and {left:,} are left, from release {n} down",
             hint=f"fftdeploy rollback {self.target} --to {n}, or to an older release; "
             f"`fftdeploy history {self.target}` lists them",

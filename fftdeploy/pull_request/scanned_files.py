@@ -15,6 +15,7 @@ from typing import NamedTuple
 from fftdeploy import files, git
 from fftdeploy.errors import UsageError
 from fftdeploy.files import disk
+from fftdeploy.names import plural
 from fftdeploy.policy import policy
 
 MAX_BYTES = 32_000_000
@@ -90,7 +91,7 @@ def contents(
         elif (content := read(source)) is not None:
             yield source, content
     for root, files_of_git in away.items():
-        say(f"note: {len(files_of_git):,} files are not on the disk: looking at what git has")
+        say(f"note: {plural(len(files_of_git), 'file')} not on the disk: looking at what git has")
         yield from _out_of_git(git.open_repository(root, environ), files_of_git)
 
 

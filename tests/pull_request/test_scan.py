@@ -589,7 +589,7 @@ def test_J2_a_sparse_checkout_hides_nothing(
 
     assert (done.code, places(done)) == (12, places(whole))
     assert done.err.startswith("note: ")
-    assert done.err.endswith(" files are not on the disk: looking at what git has\n")
+    assert done.err.endswith(" files not on the disk: looking at what git has\n")
     assert json.loads(done.out)["bytes"] == json.loads(whole.out)["bytes"]
 
 
