@@ -44,6 +44,13 @@ def test_a_tour_is_what_its_commands_print(path: str) -> None:
     assert pages.tour(before, pages.TOURS[path]) == before
 
 
+@pytest.mark.parametrize("path", pages.PASTED)
+def test_a_page_can_be_followed_by_copy_and_paste(path: str) -> None:
+    before = (ROOT / path).read_text(encoding="utf-8")
+
+    assert pages.pasted(before) == before
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

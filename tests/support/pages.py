@@ -7,6 +7,7 @@ import pty
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,8 @@ EXAMPLE = ("deployments.toml", "fftdeploy.toml", "evals", "profiles")
 """What at the top of this repository is an example of a repository."""
 
 _BLOCK = re.compile(r"```console(| \S+)\n(.*?)```", re.DOTALL)
+_PASTED = re.compile(r"```sh\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
+_PASTE_END = "the block has ended"
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 _VOLATILE = (
     (re.compile(r"^[0-9a-f]{12}$", re.MULTILINE), "ID"),
@@ -58,6 +61,8 @@ _VOLATILE = (
     (re.compile(r"\b(?:[\d,]+ → )?[\d,]+ ms\b"), "N ms"),
     (re.compile(r"\b(?:under )?1 s\b"), "1 s"),
     (re.compile(r"\b\d+/s\b"), "N/s"),
+    (re.compile(r"^[0-9a-f]{12}(?=  )", re.MULTILINE), "ID"),
+    (re.compile(r"\breq_0*[0-9a-f]+\b"), "REQUEST"),
 )
 """What two runs of the same command print differently: latencies, and so the hashes over them."""
 
@@ -211,6 +216,22 @@ def tour(page: str, folder: str = ".") -> str:
         return _BLOCK.sub(lambda found: shell.block(found[0], found[1], found[2]), page)
 
 
+def pasted(page: str) -> str:
+    """Return a page with the output of every `sh` block in the `text` block below it.
+
+    The blocks are pasted into one shell, one after the other, in a new folder.
+    """
+    with fresh_shell() as shell:
+
+        def block(found: re.Match[str]) -> str:
+            shown = shell.paste(found[1])
+            if found[2] is None or steady(found[2]) == steady(shown):
+                return found[0]
+            return f"```sh\n{found[1]}```\n\n```text\n{shown}```"
+
+        return _PASTED.sub(block, page)
+
+
 def steady(output: str) -> str:
     """Return `output` without what is volatile in it."""
     for pattern, instead in _VOLATILE:
@@ -270,23 +291,77 @@ def story() -> Iterator[Shell]:
         for name in EXAMPLE:
             copy = shutil.copytree if Path(ROOT, name).is_dir() else shutil.copyfile
             copy(Path(ROOT, name), Path(place, name))
-        Path(home, ".gitconfig").write_text(
-            "[user]\n\tname = Ana\n\temail = ana@acme.example\n[init]\n\tdefaultBranch = main\n",
-            encoding="utf-8",
-        )
-        environ = {
-            "HOME": str(home),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        environ = _person(home) | {
             "OPENAI_BASE_URL": server.url,
             "OPENAI_API_KEY": server.key,
             "FFTDEPLOY_NOW": STORY_NOW.isoformat(),
-            "GIT_AUTHOR_DATE": STORY_NOW.isoformat(),
-            "GIT_COMMITTER_DATE": STORY_NOW.isoformat(),
-            "TERM": "dumb",
             "COLUMNS": "100",
         }
         subprocess.run(["git", "init", "--quiet"], cwd=folder, env=environ, check=True)
         yield Shell(folder, environ, server)
+
+
+class PasteShell:
+    """A shell that blocks are pasted into, before a terminal of 80 columns."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.screen, terminal = pty.openpty()
+        self.bash = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,  # what a block leaves running ends with it
+        )
+        os.close(terminal)
+
+    def paste(self, lines: str) -> str:
+        """Return what a terminal shows of the lines of one block."""
+        assert self.bash.stdin is not None
+        self.bash.stdin.write(f"{lines}echo '{_PASTE_END}'\n".encode())
+        self.bash.stdin.flush()
+        shown = ""
+        while not shown.endswith(f"{_PASTE_END}\r\n"):
+            shown += os.read(self.screen, 65536).decode()
+        shown = shown.removesuffix(f"{_PASTE_END}\r\n").replace("\r\n", "\n")
+        return _PORT.sub("127.0.0.1:8089", shown)
+
+    def close(self) -> None:
+        """End the shell, and what it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.bash.pid, signal.SIGTERM)
+        self.bash.communicate()
+        os.close(self.screen)
+
+
+@contextlib.contextmanager
+def fresh_shell() -> Iterator[PasteShell]:
+    """Give a shell in a new folder, with the console script on its path and a git identity."""
+    with tempfile.TemporaryDirectory() as place:
+        environ = _person(Path(place)) | {"COLUMNS": "80"}
+        shell = PasteShell(Path(place), environ)
+        try:
+            yield shell
+        finally:
+            shell.close()
+
+
+def _person(home: Path) -> dict[str, str]:
+    """Return the environment of somebody who has git and the console script."""
+    Path(home, ".gitconfig").write_text(
+        "[user]\n\tname = Ana\n\temail = ana@acme.example\n[init]\n\tdefaultBranch = main\n",
+        encoding="utf-8",
+    )
+    return {
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GIT_AUTHOR_DATE": STORY_NOW.isoformat(),
+        "GIT_COMMITTER_DATE": STORY_NOW.isoformat(),
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+    }
 
 
 def _read_all(screen: int) -> str:
@@ -299,7 +374,9 @@ def _read_all(screen: int) -> str:
     return b"".join(parts).decode().replace("\r\n", "\n")
 
 
-TOURS = {"README.md": "..", "docs/tour.md": ".", "docs/pull-requests.md": "."}
+PASTED = ("docs/tour.md",)
+"""The pages of `pasted`."""
+TOURS = {"README.md": "..", "docs/pull-requests.md": "."}
 """The pages of `tour`, and where each begins: in an empty repository, or beside `EXAMPLE`."""
 REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md", "docs/providers.md")
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}
@@ -313,5 +390,8 @@ if __name__ == "__main__":
     for name, folder in TOURS.items():
         path = Path(ROOT, name)
         path.write_text(tour(path.read_text(encoding="utf-8"), folder), encoding="utf-8")
+    for name in PASTED:
+        path = Path(ROOT, name)
+        path.write_text(pasted(path.read_text(encoding="utf-8")), encoding="utf-8")
     evidence = Path(ROOT, "docs/evidence.md")
     evidence.write_text(evidence_page(evidence.read_text(encoding="utf-8")), encoding="utf-8")
