@@ -308,6 +308,10 @@ def _no_answer(answer: Answer) -> AnswerProof:
         hint = "look at the address and at any proxy or login page on the way to it"
     elif code == "clock":
         hint = "set the clock of this machine, or find out what answers at that address"
+    elif answer.problem.endswith("connection refused"):
+        hint = "look at the address: nothing listens there now"
+    elif answer.problem.endswith("does not speak TLS"):
+        hint = "look at the address: it says https://, and the host speaks http://"
     elif code == "tls":
         hint = "where a company proxy signs traffic, set SSL_CERT_FILE to its certificate"
     prefix = "" if code in {"clock", "unreachable", "timeout", "tls"} else "no usable answer: "

@@ -1,5 +1,6 @@
 """Finds the model and prompt that is live in a target, and the one to promote."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,6 +11,9 @@ from fftdeploy.names import OPENAI
 from fftdeploy.policy.policy import Rules
 from fftdeploy.releases.deployments import Bundle, Deployments, Release, Target
 
+_AROUND = " \t\r\n\"'`\u201c\u201d"
+_DASHES = re.compile("[ \u2010-\u2015\u2212]")
+"""What a word processor makes of a hyphen, and a blank."""
 Shas = Callable[[str], str | None]
 """Profile name -> hash of its file's content now; None where the file is missing."""
 
@@ -236,7 +240,7 @@ def require_model_id(model: str, provider: str = "") -> None:
         UsageError: With the reason and, for a job or file ID, the right flag.
     """
     if problem := names.model_problem(model, provider):
-        bare = model.strip(" \t\r\n\"'`").removeprefix("model = ")
+        bare = _DASHES.sub("-", model.strip(_AROUND))
         hint = "`fftdeploy models` lists what this key can see"
         if bare != model and not names.model_problem(bare, provider):
             hint = f"did you mean {bare}?"

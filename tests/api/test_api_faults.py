@@ -210,6 +210,7 @@ def test_D19_refused_port() -> None:
 
     assert (readiness.state, readiness.code) == ("unverified", "unreachable")
     assert readiness.message == f"cannot reach 127.0.0.1:{api.port}: connection refused"
+    assert readiness.hint == "look at the address: nothing listens there now"
 
 
 TLS = {"D20-wrong-host": certificates.WRONG_HOST, "D20-expired": certificates.EXPIRED}
