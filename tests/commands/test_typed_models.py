@@ -147,7 +147,7 @@ def test_from_python_the_rules_are_those_off_a_terminal(sandbox: Sandbox) -> Non
     write(past(STAGING, V7, V8))
     with pytest.raises(UsageError) as refused:
         fftdeploy.promote(STAGING, model="triage-v9")
-    assert refused.value.hint == f"--model {V9}"
+    assert refused.value.hint == f"model {V9}"
     assert fftdeploy.hold(STAGING, "triage-v7", why="x").after.model == V8
     assert fftdeploy.unhold(STAGING, "triage-v7", why="x").plan.touched_holds[0].model == V7
     assert fftdeploy.rollback(STAGING, to=V7).after.model == V7
