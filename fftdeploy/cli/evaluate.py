@@ -151,6 +151,9 @@ def _notes(result: "Evaluations", one: "Evaluated") -> Iterator[str]:
 
 def _next(result: "Evaluations", *, is_default: bool) -> str:
     target, (first, *others) = result.target, result.evaluations
+    held = {reason.code for reason in first.verdict.reasons if reason.rules}
+    if held == {"latency"} and result.outcome is not OK and not others and is_default:
+        return f"fftdeploy eval {target} --fresh"  # more examples settle nothing that is missing
     if result.outcome is not OK or others:
         return f"fftdeploy report {first.stored.short} --open"
     if first.stored.evidence.is_record:

@@ -122,6 +122,7 @@ def _header(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
     return {
         "evidence": evidence,
         "verdict": verdict,
+        "detail": list(_detail(verdict)),
         "ruling": "ON RECORD" if evidence.is_record else verdict.ruling.upper(),
         "sign": "" if evidence.is_record else _SIGNS[verdict.ruling],
         "kind": "record" if evidence.is_record else verdict.ruling,
@@ -140,6 +141,12 @@ def _header(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
         "live_answers": _live_answers(evidence),
         "plot": _plot(evidence, verdict),
     }
+
+
+def _detail(verdict: Verdict) -> Iterator[str]:
+    """Yield the counts behind a verdict, and what the section of its reasons does not say."""
+    said = {reason.message for reason in verdict.reasons}
+    return (text for text in verdict.detail if text.removeprefix("also: ") not in said)
 
 
 def _live_answers(evidence: Evidence) -> dict[str, Any]:
