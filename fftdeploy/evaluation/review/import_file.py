@@ -131,7 +131,7 @@ class ImportFile:
                 yield _loader(line), f"{self.shown}:{line.number}"
         except ConfigError as error:
             if error.code == "examples":  # something else than JSON
-                error.hint = _KNOWN
+                error.hint = f"{error.hint}\n{_KNOWN}"
             raise
 
     def _whole(self, file: int) -> Any:

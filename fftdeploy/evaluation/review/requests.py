@@ -169,8 +169,9 @@ class Requests(ReviewSource):
     def _note(self, source: ImportFile, items: Sequence[ReviewItem]) -> None:
         """Say what was read, what of it was left out, and of which a key may be a part."""
         self.left_out = +self.left_out  # what was never counted is no reason
-        form = " and ".join(sorted(source.formats)) or "nothing"
-        self.notes.append(f"{self._source}: {plural(source.read, 'row')} of {form}")
+        rows = plural(source.read, "row")
+        what = f"{rows} of {' and '.join(sorted(source.formats))}" if source.read else "no rows"
+        self.notes.append(f"{self._source}: {what}")
         if self.left_out:
             reasons = "; ".join(f"{count} ({why})" for why, count in self.left_out.most_common())
             self.notes.append(f"left out: {reasons}")
