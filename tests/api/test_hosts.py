@@ -7,7 +7,8 @@ the other hosts are from their documentation or source, and were not tried again
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from fault_server import (
     missing,
     reply,
 )
-from gated import scene
+from gated import TARGET, scene
 from scenes import FILE, LUNA, V7, V8, V10, past, read, row, table, write
 
 from fftdeploy.api.asking import Asker
@@ -1083,3 +1084,114 @@ def test_J20_a_clock_years_away_is_neither_believed_nor_written(
         assert (name, done.code) == (name, 9)
         assert said in " ".join((done.out + done.err).split())
     assert FILE.read_bytes() == before
+
+
+# --- every host at once, by name, through the commands ---------------------------------------
+
+
+@dataclass
+class Everybody:
+    """Two servers for each row: one that serves the model, and one that has not got it."""
+
+    serving: dict[str, FaultServer]
+    lacking: dict[str, FaultServer]
+
+    def told(self) -> str:
+        """Return a `providers.toml` with all of them; of Azure only the user knows the kind."""
+        text = ""
+        for servers, what in ((self.serving, "has"), (self.lacking, "lacks")):
+            for name, server in servers.items():
+                kind = '\nkind = "azure"\napi_key_env = "AZ_KEY"' if name == "azure" else ""
+                text += f'[{named(name, what)}]\nbase_url = "{server.url}"{kind}\n'
+        return text
+
+
+def named(host: str, what: str) -> str:
+    return f"{what}-{host.replace('.', '-')}"
+
+
+@pytest.fixture
+def everybody(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Everybody]:
+    with ExitStack() as stack:
+
+        def servers(script: Callable[[FaultServer, Host], None]) -> dict[str, FaultServer]:
+            made = {name: stack.enter_context(FaultServer(is_openai=False)) for name in HOSTS}
+            for name, server in made.items():
+                script(server, HOSTS[name])
+            return made
+
+        found = Everybody(servers(serves), servers(lacks))
+        (repo.parent / "providers.toml").write_text(found.told())
+        monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(repo.parent / "providers.toml"))
+        monkeypatch.setenv("AZ_KEY", KEY)
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+        yield found
+
+
+def at(provider: str) -> str:
+    """Write a target whose model is live at `provider`, with a way back to where it was before."""
+    name = f"{provider}/production"
+    rows = [row(2, MODEL, provider=provider), row(1, V8, provider="has-vllm")]
+    text = table(name, MODEL, rows)
+    return text.replace(f'model = "{MODEL}"\n', f'model = "{MODEL}"\nprovider = "{provider}"\n', 1)
+
+
+def test_J3_through_every_command_none_that_serves_is_missing_and_none_that_lacks_is_ready(
+    everybody: Everybody, command: Command
+) -> None:
+    has = [named(each, "has") for each in HOSTS]
+    lacks_it = {named(each, "lacks"): host.lost for each, host in HOSTS.items()}
+    write(*map(at, [*has, *lacks_it]))
+
+    status = json.loads(command("status", "--json").out)
+    probed = json.loads(command("check", "--probe", "--json").out)
+    looked = json.loads(command("check", "--json").out)
+
+    found = {one["target"].partition("/")[0]: one["readiness"] for one in status["targets"]}
+    assert {name: found[name]["state"] for name in has} == dict.fromkeys(has, "ready")
+    assert {name: found[name]["code"] for name in lacks_it} == lacks_it
+    assert not any(one["dead"] for one in found.values())
+    for document, sure in ((probed, {"ready"}), (looked, {"ready", "unverified"})):
+        states = {one["target"].partition("/")[0]: one["readiness"] for one in document["targets"]}
+        assert {states[name] for name in has} <= sure
+        if document is probed:  # a list that has it is believed where nothing is probed
+            assert {states[name] for name in lacks_it} <= {"not-ready", "unverified"}
+    write(*(back_past(each) for each in HOSTS))
+    for each, host in HOSTS.items():
+        is_gone = host.lost == "not-served"
+        options = ("--model", MODEL, "--provider", named(each, "lacks"), "--create", "--wait", "0s")
+        promoted = command("promote", "new/dev", *options, "--yes", "--dry-run")
+        assert promoted.code == (4 if is_gone else 9), promoted
+        # What is proved not to be there is passed over, and the next one is, by name, elsewhere.
+        target = f"{named(each, 'back')}/dev"
+        ended = command("rollback", target, "--yes", "--why", "x", "--wait", "0s")
+        assert ended.code == (0 if is_gone else 9), ended
+        assert read(target).provider == (named(each, "has") if is_gone else "openai")
+
+
+def back_past(host: str) -> str:
+    """Write a target with two ways back: to where MODEL is not, and then to where it is."""
+    newer = row(2, MODEL, provider=named(host, "lacks"))
+    rows = [row(3, V8), newer, row(1, MODEL, provider=named(host, "has"))]
+    return table(f"{named(host, 'back')}/dev", V8, rows)
+
+
+def test_J3_an_evaluation_asks_all_of_them_at_once_and_none_that_lacks_it(
+    everybody: Everybody, command: Command
+) -> None:
+    scene(V8, V8, examples=20)
+    text = FILE.read_text().replace(f'model = "{V8}"\n', f'model = "{V8}"\nprovider = "has-vllm"\n')
+    FILE.write_text(text.replace(f'model = "{V8}",', f'model = "{V8}", provider = "has-vllm",'))
+    words = [f"{named(each, 'has')}={MODEL}@" for each in HOSTS]
+
+    ended = json.loads(command("eval", TARGET, *words, "--json").out)
+    refused = {
+        each: command("eval", TARGET, f"{named(each, 'lacks')}={MODEL}@").code for each in HOSTS
+    }
+
+    assert ended["exit_code"] in {5, 7}, ended  # they all say nothing, and that is no answer
+    assert len(ended["evaluations"]) == len(HOSTS)
+    assert {host["address"] for host in ended["hosts"]} == {
+        server.url for server in everybody.serving.values()
+    }
+    assert refused == {each: 4 if host.lost == "not-served" else 9 for each, host in HOSTS.items()}
