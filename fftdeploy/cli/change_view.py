@@ -12,7 +12,7 @@ from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
 from fftdeploy.errors import FftdeployError
 from fftdeploy.model_ids.short_names import shown_names
-from fftdeploy.names import plural
+from fftdeploy.names import OPENAI, plural
 from fftdeploy.output.report import Block, Cell, Line, Patch, Report, Tone, line
 from fftdeploy.output.words import moment
 from fftdeploy.releases.deployments import Hold, Release
@@ -131,9 +131,10 @@ class _ChangePlan:
         self.width = min(max(len(result.target) + len(_GAP), _LEAST_WIDTH), _MOST_WIDTH)
 
     def named(self, bundle: PointedBundle) -> str:
-        """Name a model, and the prompt that goes with it, as `eval` takes them."""
+        """Name a model, its host, and the prompt that goes with it, as `eval` takes them."""
+        host = "" if bundle.provider == OPENAI else f"{bundle.provider}="
         profile = f"@{bundle.profile}" if bundle.profile else ""
-        return f"{self._model(bundle.model)}{profile}"
+        return f"{host}{self._model(bundle.model)}{profile}"
 
     def rows(self) -> Iterator[Block]:
         """Yield the plan."""
@@ -176,7 +177,8 @@ class _ChangePlan:
 
     def _held(self, hold: Hold) -> str:
         part = f" with the prompt of release {hold.release}" if hold.release else ""
-        return f"{self._model(hold.model)}{part}"
+        host = "" if hold.provider == OPENAI else f"{hold.provider}="
+        return f"{host}{self._model(hold.model)}{part}"
 
     def _passed_over(self) -> str:
         """Say what a rollback goes past, and why, in a word each."""

@@ -10,6 +10,7 @@ from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import OK
 from fftdeploy.evaluation.arms import CANDIDATE
+from fftdeploy.names import OPENAI
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 
 if TYPE_CHECKING:
@@ -163,5 +164,7 @@ def _next(result: "Evaluations", *, is_default: bool) -> str:
     named = ""
     if not is_default:
         also = f"--profile {first.profile}" if first.profile else "--no-profile"
-        named = f" --model {first.candidate} {also}"
+        provider = first.stored.evidence.candidate.provider
+        host = "" if provider == OPENAI else f" --provider {provider}"
+        named = f" --model {first.candidate}{host} {also}"
     return f'fftdeploy promote {target}{named} --why "TEXT"'

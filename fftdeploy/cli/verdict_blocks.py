@@ -15,6 +15,7 @@ from fftdeploy.cli.verdict_tables import (
 )
 from fftdeploy.commands.graded_texts import Told
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
+from fftdeploy.evaluation.arms import label as bundle_label
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.gate.wording import p_cell, points
@@ -183,9 +184,8 @@ def _flips(found: Comparison | None) -> tuple[Cell, ...]:
 
 
 def bundle_name(bundle: Bundle, names: Names) -> str:
-    """Name a model and prompt as it can be typed: `MODEL[@PROFILE]`."""
-    prompt = f"@{bundle.profile}" if bundle.profile else ""
-    return f"{names.model(bundle.model)}{prompt}"
+    """Name a model and prompt as it can be typed: `[PROVIDER=]MODEL[@PROFILE]`."""
+    return bundle_label(bundle, names.model(bundle.model))
 
 
 def _drawing(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from fftdeploy.commands.graded_texts import Told
+from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.gate.wording import p_cell
@@ -30,6 +31,7 @@ def notices(evidence: Evidence, verdict: Verdict, *, shows_all: bool = True) -> 
         is_under = any(other.message.startswith(f"under {floor}:") for other in verdict.reasons)
         if not reason.rules and (reason.code != "zero-failures" or shows_all or is_under):
             yield reason.message
+    yield from (f"{arm} was asked at {host.address}" for arm, host in evidence.hosts.items())
     examples, baseline = evidence.examples, evidence.baseline
     if baseline.evidence and baseline.at:
         yield (
@@ -54,11 +56,6 @@ def notices(evidence: Evidence, verdict: Verdict, *, shows_all: bool = True) -> 
         )
 
 
-def bundle_words(bundle: Bundle) -> str:
-    """Name a bundle in a table's cell."""
-    return f"{bundle.model}@{bundle.profile}" if bundle.profile else bundle.model
-
-
 def arm_table(evidence: Evidence, arms: Iterable[ArmResult]) -> Table:
     """Return what each model passed, took and cost."""
     rows = tuple(_arm(evidence.arms[arm.arm], arm) for arm in arms)
@@ -72,7 +69,7 @@ def _arm(bundle: Bundle, arm: ArmResult) -> tuple[Cell, ...]:
     latency, usd = arm.p95_latency_ms, arm.usd_per_1k_requests
     return (
         Cell(arm.arm, "strong"),
-        Cell(bundle_words(bundle)),
+        Cell(label(bundle)),
         Cell(f"{arm.passed}/{arm.n} {arm.rate:.1%}"),
         Cell(f"{arm.low:.1%}-{arm.high:.1%}"),
         Cell(f"{arm.valid:.1%}"),

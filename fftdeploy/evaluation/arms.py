@@ -36,7 +36,11 @@ class Arm:
     """Where it is asked; "" where nobody is."""
 
 
-def label(bundle: Bundle) -> str:
-    """Name a bundle by what tells it from others: `[PROVIDER=]MODEL[@PROFILE]`."""
-    model = bundle.model if bundle.provider == OPENAI else f"{bundle.provider}={bundle.model}"
-    return f"{model}@{bundle.profile}" if bundle.profile else model
+def label(bundle: Bundle, called: str = "") -> str:
+    """Name a bundle by what tells it from others, as it can be typed: `[PROVIDER=]MODEL[@PROFILE]`.
+
+    Its model may be `called` by a shorter name.
+    """
+    host = "" if bundle.provider == OPENAI else f"{bundle.provider}="
+    prompt = f"@{bundle.profile}" if bundle.profile else ""
+    return f"{host}{called or bundle.model}{prompt}"

@@ -1,6 +1,7 @@
 """Writes the commit of a change as a person would, with trailers for programs."""
 
 from fftdeploy.model_ids.short_names import short_name
+from fftdeploy.names import OPENAI
 from fftdeploy.planning.plan import Plan
 from fftdeploy.releases.deployments import Hold
 
@@ -11,7 +12,10 @@ def message(made: Plan) -> str:
     trailers = [f"Task: {after.task}", f"Environment: {after.environment}"]
     release = made.new_release
     if release is not None:
-        trailers += [f"Model: {release.bundle.model}", f"Release: {release.n}"]
+        trailers.append(f"Model: {release.bundle.model}")
+        if release.bundle.provider != OPENAI:
+            trailers.append(f"Provider: {release.bundle.provider}")
+        trailers.append(f"Release: {release.n}")
         if release.evidence:
             trailers.append(f"Evidence: {release.evidence}")
     else:

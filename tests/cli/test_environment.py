@@ -21,7 +21,7 @@ from november import production
 from scenes import V8
 
 from fftdeploy import files, git
-from fftdeploy.api import proof
+from fftdeploy.api import asked_hosts, proof
 from fftdeploy.api.client import connection
 from fftdeploy.cli import app, change_view
 from fftdeploy.commands import context, status
@@ -183,7 +183,7 @@ SEAMS = {
     "plan": (plan, "plan_promotion"),
     "edit": (edit, "rewrite"),
     "writable": (files, "check_writable"),
-    "settings": (context, "settings"),
+    "settings": (asked_hosts, "settings"),
     "connection": (connection, "Connection"),
     "prove": (proof.Prover, "prove"),
     "diff": (text_diff, "unified"),

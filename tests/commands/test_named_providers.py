@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from command_line import Command, git
 from fault_server import FaultServer, echo, missing, reply
 from scenes import FILE, POLICY, V7, V8, past, read, row, table, write
 
@@ -97,6 +97,53 @@ def test_a_provider_moves_with_promote_and_rollback(hosts: Hosts, command: Comma
         (LORA, "vllm", None)
     ]
     assert said_to(hosts.vllm) == {f"Bearer {KEY}"}
+    assert f"{V8} → vllm={LORA}" in first.out
+    assert f"vllm={LORA} → {V8}" in back.out
+
+
+def test_openais_dates_are_not_those_of_another_host(hosts: Hosts, command: Command) -> None:
+    """One may serve the same weights, by the same name, for as long as one likes."""
+    hosts.vllm.listing({"id": V8, "object": "model"})
+    write(past("triage/staging", V8), hosted("triage/production", V8, "vllm"))
+
+    for options in ((), ("--offline",)):
+        status = json.loads(command("status", "--json", *options).out)
+        dates = {one["target"]: one["shutdown_date"] for one in status["targets"]}
+        assert dates == {"triage/staging": "2027-01-14", "triage/production": None}
+    listed = json.loads(command("models", "--provider", "vllm", "--json").out)["models"]
+    (listed,) = listed
+    assert (listed["shutdown_date"], listed["live_in"]) == (None, ["triage/production"])
+
+
+def test_a_host_is_asked_with_the_limit_that_it_is_said_to_know(
+    hosts: Hosts, command: Command
+) -> None:
+    hosts.tell('limit_field = "max_completion_tokens"\n')
+    write(hosted("triage/production", LORA, "vllm"))
+
+    command("status")
+
+    (probe,) = (asked.json for asked in hosts.vllm.log if asked.method == "POST")
+    assert (probe["max_completion_tokens"], "max_tokens" in probe) == (16, False)
+
+
+def test_no_hook_of_git_sees_the_key_of_any_host(
+    hosts: Hosts, command: Command, repo: Path
+) -> None:
+    seen = repo.parent / "seen"
+    write(hosted("triage/production", LORA, "vllm"))
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    hook = repo / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nenv >{seen}\n")
+    hook.chmod(0o755)
+
+    ended = command("hold", "triage/production", LORA, "--why", "x", "--yes", "--commit")
+
+    assert (ended.code, hosts.vllm.log) == (0, []), ended
+    assert "HOME=" in seen.read_text()
+    assert KEY not in seen.read_text()
 
 
 def test_an_id_of_another_host_is_asked_about_by_its_whole_name(

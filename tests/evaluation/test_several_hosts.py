@@ -41,7 +41,7 @@ def test_an_arm_may_live_on_another_host_than_the_next_one(
     document = json.loads(path.read_text())
     elsewhere = promote(command)  # from staging, which has it at openai
     counted = promote(command, "--model", V10, "--provider", "second", "--override", "order")
-    read_back = command("verify")
+    read_back, report = command("verify"), command("report")
 
     assert (made.code, size.code) == (0, 0), made
     assert (paid(second), paid(sandbox)) == (60, 60)
@@ -55,6 +55,9 @@ def test_an_arm_may_live_on_another_host_than_the_next_one(
     assert (read(TARGET).model, read(TARGET).provider) == (V10, "second")
     assert read(TARGET).releases[0].evidence == path.stem
     assert read_back.code == 0, read_back
+    assert f"second={V10}" in report.out
+    assert f"live was asked at {sandbox.url}" in report.out
+    assert f"second={V10}" in counted.out
 
 
 def test_evidence_counts_only_where_it_was_made(
