@@ -32,6 +32,8 @@ _SEEN_THRICE = 3
 _SHORT = 60
 """Characters up to which a text is one that can be given word for word."""
 _ALIKE = 0.6
+_NAMED = 4
+"""Values that are named, the commonest first."""
 _SLICES = (2, 12)
 """Values that a key of `meta` may have to be worth a look at each of them."""
 _NUMBER = re.compile(r"\s*[-+]?[0-9]+(?:\.[0-9]+)?\s*")
@@ -59,7 +61,7 @@ def propose(examples: ExampleSet) -> ProposedBar:
     slices = tuple(sorted(fit, key=lambda key: -len(meta[key]))[:1])
     must_pass = tuple(tag for tag in tags if tag in _MUST_PASS)
     seen = [f"{plural(len(examples), 'example')}: {said}"]
-    seen += [f"slices by {key}: {plain(_listed(meta[key]), 60)}" for key in slices]
+    seen += [f"slices by {key}: {_listed(meta[key])}" for key in slices]
     seen += [f"for slices: {key}, {len(meta[key])} values" for key in fit if key not in slices]
     seen += [f"for must_pass: {tag}, {plural(tags[tag], 'example')}" for tag in must_pass]
     return ProposedBar(graders, slices, must_pass, tuple(seen))
@@ -112,7 +114,7 @@ def _of_texts(agreed: Sequence[str]) -> tuple[tuple[Table, ...], str]:
 def _of_calls(values: Sequence[Any]) -> tuple[tuple[Table, ...], str]:
     """Compare a single call by its name and arguments, and several as a whole."""
     names = Counter(call["name"] for value in values for call in value)
-    said = f"tool calls: {plain(_listed(names), 100)}"
+    said = f"tool calls: {_listed(names)}"
     if any(len(value) > 1 for value in values):
         return ({"type": "string_check", "operation": "eq"},), said
     found: dict[str, Any] = {}
@@ -202,4 +204,6 @@ def _json(text: str) -> Any:
 
 
 def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    shown = ", ".join(f"{plain(name, 40)} {count}" for name, count in counts.most_common(_NAMED))
+    more = len(counts) - _NAMED
+    return f"{shown} and {more} more" if more > 0 else shown
