@@ -83,7 +83,7 @@ def verdict_blocks(
     if told.weak_spots:
         yield from packed("weak spots", told.weak_spots)
     for text in (*notices(evidence, verdict, shows_all=shows_all), *further):
-        yield labelled("note", names.text(text))
+        yield from sentence("note", names.text(text))
     yield labelled("evidence", stored.short)
 
 
@@ -106,12 +106,20 @@ def _split(text: str, room: int) -> tuple[str, str]:
     ]
     if len(text) <= room or not ends:
         return text, ""
-    return text[: ends[-1]].rstrip(":;"), text[ends[-1] + 1 :]
+    return text[: ends[-1]].rstrip(";"), text[ends[-1] + 1 :]
 
 
 def labelled(label: str, *parts: str | Cell) -> Line:
     """Return a line behind its label."""
     return line(Cell(f"  {label:<{_LABEL}}  ", "dim"), *parts)
+
+
+def sentence(label: str, text: str, tone: Tone = "") -> Iterator[Line]:
+    """Yield a sentence, the clause that does not fit its line below it."""
+    first, rest = _split(text, WIDTH - _START)
+    yield labelled(label, Cell(first, tone))
+    if rest:
+        yield labelled("", Cell(rest, tone))
 
 
 def packed(label: str, parts: Sequence[str], tone: Tone = "") -> Iterator[Line]:
@@ -132,10 +140,8 @@ def _also(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
     for reason in verdict.reasons:
         is_said = reason.code in _DRAWN or (reason.message in verdict.headline and not is_record)
         if not is_said and (reason.rules == "fail" or (reason.rules and not is_record)):
-            said, rest = _split(reason.message, WIDTH - _START)
-            yield labelled("also", Cell(said, TONES[reason.rules]))
-            if rest and reason.code != "nothing":  # why answers fail has a line of its own
-                yield labelled("", rest)
+            found = [*sentence("also", reason.message, TONES[reason.rules])]
+            yield from found[: 1 if reason.code == "nothing" else 2]  # why they fail has its line
     if verdict.settling:
         yield from packed("to settle", verdict.settling.split("; "))
     for text in verdict.detail[1:]:

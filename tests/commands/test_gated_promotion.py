@@ -679,7 +679,7 @@ def test_J18_two_models_that_pass_nothing_are_no_pass_and_nothing_is_promoted(
 
     why = "the candidate passes none of 67 examples: 67 of 67 answers wrong, for one t-001"
     assert (judged.code, tried.code) == (7, 7)
-    assert f"INCONCLUSIVE {why.replace(':', '')}" in " ".join(judged.out.split())
+    assert f"INCONCLUSIVE {why}" in " ".join(judged.out.split())
     assert "  urgency     unmedium taken for medium " in judged.out
     assert "  t-002       I forgot my password and" in judged.out
     (path,) = evidence()
