@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from typer.core import TyperGroup
+from typer.models import OptionInfo
 
 import fftdeploy
 from fftdeploy import errors
@@ -177,7 +178,7 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
         ]
 
         def invoke(**values: Any) -> None:
-            _refuse_flags_as_values(name, values.values())
+            _refuse_flags_as_values(name, (values[option] for option in options))
             common = {key: values.pop(key) for key in _COMMON}
             if changes:
                 flags = {key: values.pop(key) for key in _CHANGE}
@@ -186,12 +187,17 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
 
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [completion.completed(name, parameter) for parameter in (*own, *added)]
+        options = [p.name for p in parameters if _is_option(p)]  # a `--` may stand before others
         cast("Any", invoke).__signature__ = inspect.Signature(parameters)
         invoke.__annotations__ = {p.name: p.annotation for p in parameters}
         invoke.__doc__ = function.__doc__
         app.command(name)(invoke)
 
     return register
+
+
+def _is_option(parameter: inspect.Parameter) -> bool:
+    return isinstance(get_args(parameter.annotation)[1], OptionInfo)
 
 
 def _refuse_flags_as_values(name: str, values: Iterable[object]) -> None:
