@@ -158,7 +158,7 @@ def _next(result: "Evaluations", *, is_default: bool) -> str:
     if result.outcome is not OK or others:
         return f"fftdeploy report {first.stored.short} --open"
     if first.stored.evidence.is_record:
-        return f"fftdeploy eval {target} MODEL[@PROFILE], to compare one with it"
+        return f"fftdeploy eval {target} MODEL[@PROFILE]"
     if first.hold is not None:
         return f'fftdeploy unhold {target} {first.candidate} --why "TEXT"'
     named = ""

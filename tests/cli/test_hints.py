@@ -24,8 +24,9 @@ WRONG = [
     ("hint", "fftdeploy eval a/b --repeats often", "a valid integer"),
     ("hint", "add --max-tokens 5", "has no --max-tokens"),
     ("hint", "fftdeploy hold a/b gpt-6-luna --why it's", "No closing quotation"),
-    ("next", "git push, then fftdeploy status a/b", "no such command"),
+    ("next", "git push, then fftdeploy status a/b", "prose"),
     ("next", "look at the file", "no such program"),
+    ("next", "fftdeploy eval a/b MODEL, to compare", "prose"),
     ("next", "fftdeploy models > models.txt", "no plain command"),
 ]  # fmt: skip
 

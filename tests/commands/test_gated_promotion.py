@@ -52,16 +52,26 @@ def test_without_evidence_it_stops_and_says_what_to_type(
 
 
 def test_what_is_better_passes_and_the_release_names_its_evidence(
-    repo: Path, sandbox: Sandbox, command: Command
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene(V8, V10)
 
     assert command("eval", TARGET).code == 0
-    ended = promote(command)
+    git("add", ".")
+    git("commit", "-qm", "judged")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    code, shown = terminal.screen(["promote", TARGET, "--why", "INC-88", "--yes"], 80)
 
     (path,) = evidence()
-    assert ended.code == 0
-    assert f"✓ better         0 broke, 14 fixed of 67  evidence {path.stem[:12]}" in ended.out
+    assert code == 0
+    assert shown.splitlines()[1:] == [
+        f"{TARGET}  triage-v8 → triage-v10  release 2, from staging",
+        "  ✓ ready          shuts down 2027-01-14 (54 days)",
+        f"  ✓ better         0 broke, 14 fixed of 67  evidence {path.stem[:12]}",
+        "  why              INC-88",
+        "changed deployments.toml (2 lines)   next: git commit deployments.toml",
+    ], "five lines, below the one that says whom it asks"
     assert newest(TARGET).evidence == path.stem
     assert newest(TARGET).bundle.model == V10
 

@@ -96,6 +96,7 @@ def typed(kind: str, text: str, ran: str = "") -> Iterator[str]:
     for command in commands:
         known |= _flags(*command.split()[1:2])
         for words in _simple_commands(command):
+            assert not any(word.endswith(",") for word in words), f"prose in a line: {command}"
             _type(words)
         yield command
     unknown = {*_FLAG.findall(text)} - known if known and not commands else set()

@@ -77,6 +77,9 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+_STOPPED = "stopped by a signal, a closed pipe or a person's no; says what state things are in"
+
+
 def exit_codes_page() -> str:
     """Return `docs/reference/exit-codes.md`."""
     rows = "\n".join(
@@ -90,7 +93,7 @@ Written by `python tests/support/pages.py` from `fftdeploy/errors.py`.
 | exit | outcome | meaning | CI should | `retry` in the JSON |
 |---|---|---|---|---|
 {rows}
-| 129, 130, 141, 143 | | stopped by a signal, a closed pipe or a person's no; says what is so | | |
+| 129, 130, 141, 143 | | {_STOPPED} | | |
 
 The first failing step wins, cheap ones first: 2, 3, 6, 10, then 4 or 9, 5 or 7, 8, 11. `check` and
 `status --fail-on` look at everything and exit 3 before 12 before 10 before 9 before 0.
