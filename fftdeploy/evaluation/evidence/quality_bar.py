@@ -154,13 +154,16 @@ class QualityBar:
             return []
         tables = [answer for answer in answers if isinstance(answer, dict)]
         known = list(dict.fromkeys(path for each in tables for path in field_paths([each])))
+        if not known:  # each answer is at fault, and not a field
+            return []
+        lack = "lacks" if len(answers) == 1 else "lack"
         found = []
         for index, rule in enumerate(self.rules.graders):
             for path in rule.options.get("required", rule.fields):
                 if all(lookup(answer, path) is MISSING for answer in answers):
                     place = ("tasks", self.task, "gate", "graders", index, "fields", path)
-                    message = f"{plural(len(answers), 'example')} lack {path!a}"
-                    hint = names.meant(path, known, f"they have: {listed(known) or 'none'}")
+                    message = f"{plural(len(answers), 'example')} {lack} {path!a}"
+                    hint = names.meant(path, known, f"they have: {listed(known)}")
                     error = self.workspace.policy.document.error(place, message, hint, "no-field")
                     found.append((index, path, error))
         return found
