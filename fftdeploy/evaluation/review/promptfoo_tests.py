@@ -16,7 +16,7 @@ from fftdeploy.evaluation.examples.production import (
     as_text,
 )
 from fftdeploy.formats import json_values, strict_json
-from fftdeploy.formats.depth import is_deep
+from fftdeploy.formats.depth import MAX_DEPTH
 from fftdeploy.formats.strict_json import StrictError
 
 NAME = "promptfoo's tests"
@@ -132,26 +132,26 @@ def _loader(yaml: Any) -> Any:
 
 
 def _is_bounded(value: Any) -> bool:
-    """Whether a value is a tree of JSON's types, no deeper and larger than may be."""
-    if is_deep(value):
-        return False
-    level, count = [value], 0
-    while level:
-        count += len(level)
-        if count > _MAX_NODES:
-            return False
+    """Whether a value is a tree of JSON's types, no deeper and larger than may be.
+
+    What an alias stands for counts wherever it stands: a few lines may be billions of values.
+    """
+    level, left = [value], _MAX_NODES
+    for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for each in level:
-            if isinstance(each, dict):
-                if not all(isinstance(key, str) for key in each):
-                    return False
+            if isinstance(each, dict) and all(isinstance(key, str) for key in each):
                 below += each.values()
             elif isinstance(each, list):
                 below += each
             elif not isinstance(each, str | int | float | None):
                 return False
-        level = below
-    return True
+            if len(below) > left:
+                return False
+        if not below:
+            return True
+        level, left = below, left - len(below)
+    return False
 
 
 def _prompt_text(prompt: Any) -> str:
