@@ -152,6 +152,9 @@ def adopt(
         str | None,
         typer.Option("--model", help="What is live in a target that is new."),
     ] = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="Host of that model; default: openai.")
+    ] = None,
     create: Create = False,
 ) -> Report:
     """Record what is live: a hand edit, or --model in a new target.
@@ -165,7 +168,11 @@ def adopt(
     from fftdeploy.commands import adopt as adopting
 
     options = adopting.AdoptOptions(
-        target, model=model, create=create, **change_options(session, change)
+        target,
+        model=model,
+        provider=provider,
+        create=create,
+        **change_options(session, change),
     )
     return report(session, adopting.run(session, options), change)
 

@@ -13,7 +13,7 @@ from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.model_ids.short_names import fitting
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.plan import Actor, Plan
-from fftdeploy.releases.deployments import Target
+from fftdeploy.releases.deployments import Bundle, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,8 @@ class AdoptOptions(ChangeOptions):
 
     model: str | None = None
     """What is live in a target that the file does not have yet; else it must be what it says."""
+    provider: str | None = None
+    """Who hosts that; None for `openai`."""
     create: bool = False
     """Create the target where no policy knows it."""
 
@@ -90,36 +92,45 @@ def _live(change: Change, options: AdoptOptions) -> Target:
     """
     found = change.workspace.deployments.find(change.name)
     if options.model is None:
+        if options.provider is not None:
+            raise UsageError("--provider is of a model", hint="add --model ID")
         try:
             return change.workspace.target(change.name)
         except UsageError as error:
             create = "" if change.workspace.policy.exists else " --create"
             error.hint += f'\nfftdeploy adopt {change.name} --model ID{create} --why "TEXT"'
             raise
-    bundles.require_model_id(options.model)
+    provider = options.provider or names.OPENAI
+    if options.provider is not None:
+        change.context.require_provider(provider)
+    bundles.require_model_id(options.model, provider if found is None else "")
     if found is None:
         change.require_planned(create=options.create)
         task, _, environment = change.name.partition("/")
         found = Target(task, environment, model="")
         _require_why(change, found)  # before the API is asked what a name is short for
-        return replace(found, model=_named(change, options.model))
-    if not fitting(options.model, [found.model]):
+        return replace(found, model=_named(change, options.model, provider), provider=provider)
+    is_other = options.provider not in {None, found.provider}
+    if is_other or not fitting(options.model, [found.model]):
+        live = Bundle(found.model, found.provider)
+        asked = Bundle(options.model, options.provider or found.provider)
+        host = f" --provider {asked.provider}" if is_other else ""
         raise UsageError(
-            f"{found} has {found.model} live, not {options.model}",
-            hint=f"fftdeploy promote {found} --model {options.model}",
+            f"{found} has {live} live, not {asked}",
+            hint=f"fftdeploy promote {found} --model {options.model}{host}",
             code="live-differs",
         )
     return found
 
 
-def _named(change: Change, word: str) -> str:
+def _named(change: Change, word: str, provider: str) -> str:
     """Return the model that a word means; without a key one that nothing knows is an ID."""
-    typed = typed_models.in_file(change.context, names.OPENAI, typed_models.MODEL_FLAG)
+    typed = typed_models.in_file(change.context, provider, typed_models.MODEL_FLAG)
     environment = change.name.partition("/")[2]
-    if change.context.can_ask(names.OPENAI, environment):
+    if change.context.can_ask(provider, environment):
         change.preflight()
-        at = partial(change.context.prover().at, names.OPENAI, environment)
-        return typed.asked(word, at, provider=names.OPENAI, can_ask=True)
+        at = partial(change.context.prover().at, provider, environment)
+        return typed.asked(word, at, provider=provider, can_ask=True)
     return typed.known(word) if fitting(word, typed.in_file) else word
 
 

@@ -127,6 +127,23 @@ def test_a_host_is_asked_with_the_limit_that_it_is_said_to_know(
     assert (probe["max_completion_tokens"], "max_tokens" in probe) == (16, False)
 
 
+def test_what_is_live_at_another_host_is_adopted_with_it(hosts: Hosts, command: Command) -> None:
+    write(past("triage/staging", V8), policy=ORDER)
+    why = ("--why", "since May", "--yes", "--by", "ana")
+
+    unnamed = command("adopt", "triage/production", "--model", LORA, "--create", *why)
+    made = command(
+        "adopt", "triage/production", "--model", LORA, "--provider", "vllm", *why, "--create"
+    )
+    other = command("adopt", "triage/staging", "--model", V8, "--provider", "vllm", *why)
+
+    assert (unnamed.code, made.code, other.code) == (2, 0, 2), (unnamed, made, other)
+    assert unnamed.err.splitlines()[-1] == "hint: name the host that has it: --provider NAME"
+    target = read("triage/production")
+    assert (target.model, target.provider, target.releases[0].verified) == (LORA, "vllm", True)
+    assert f"has {V8} live, not {V8} at vllm" in other.err
+
+
 def test_no_hook_of_git_sees_the_key_of_any_host(
     hosts: Hosts, command: Command, repo: Path
 ) -> None:
