@@ -6,6 +6,7 @@ backticks, or from the program's name up to a sign that no shell line of ours ha
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -46,13 +47,15 @@ def collect(patch: pytest.MonkeyPatch) -> None:
     report, error = Output.report, Output.error
 
     def reporting(output: Output, command: str, ended: Report) -> None:
-        _note(command, next=ended.next, hint="\n".join(one.hint for one in ended.findings))
+        if output._stdout is sys.stdout:  # not what a test has made up
+            _note(command, next=ended.next, hint="\n".join(one.hint for one in ended.findings))
         report(output, command, ended)
 
     def failing(
         output: Output, command: str, outcome: Outcome, failed: FftdeployError, *more: Any
     ) -> None:
-        _note(command, hint=failed.hint)
+        if output._stdout is sys.stdout:
+            _note(command, hint=failed.hint)
         error(output, command, outcome, failed, *more)
 
     patch.setattr(Output, "report", reporting)
