@@ -505,7 +505,8 @@ def test_a_dead_live_model_is_compared_by_what_it_answered_while_it_lived(
     judged, ended = command("eval", TARGET), promote(command)
 
     assert (recorded.code, judged.code, ended.code) == (0, 0, 0), judged.out + ended.err
-    assert f"{V8} is dead: its answers are those recorded 2026-11-21" in judged.out
+    said = " ".join(judged.out.split())
+    assert f"{V8} is dead: its answers are those recorded 2026-11-21" in said
     assert "12 fixed" not in recorded.out
     assert "PASS  better (p < 0.001): 95% sure" in judged.out
     assert "+14 fixed  \N{MINUS SIGN}0 broke" in judged.out
