@@ -230,6 +230,18 @@ def test_half_a_file_is_kept_and_the_rest_fetched_later(
     assert log.read_text().count('"text"') == PLAN
 
 
+def test_what_was_in_a_file_that_is_gone_is_asked_for_again(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
+    api.fault("/content", status=404, times=1)
+    notes: list[str] = []
+    found = evaluate_batched(run_of(api), tmp_path, api.url, on_note=notes.append)
+
+    assert verdicts(found) == direct
+    assert (asked(api), made(api)) == (PLAN + 67, 3)
+    assert any("a file of it is gone: " in note for note in notes)
+
+
 def test_each_host_has_its_own_batches_and_its_own_key(
     api: Sandbox, tmp_path: Path, direct: dict[str, Any]
 ) -> None:

@@ -112,7 +112,9 @@ class BatchExecution:
         for note in self._open:
             self._spending.expect(note.arm, self._run.lacking(note.arm, note.first, note.end))
         while self._run.done < self._run.size:
-            if not (self._is_full and self._open):
+            if self._is_full and self._open:
+                self._is_full = False  # until one of them is over
+            else:
                 await self._submit()
             if not self._open:
                 break
@@ -296,8 +298,10 @@ class BatchExecution:
             with closing(self._scratch()) as sink:
                 broken = await self._queues[note.arm].download(file, sink)
                 came += await self._taken.take(sink, note, batch, self._queues[note.arm])
-            if broken:
+            if broken and broken.code != REFUSED:
                 raise broken
+            if broken:  # it is kept for a while only
+                self._on_note(f"batch {batch.id}: a file of it is gone: {broken.message}")
         self._note(replace(note, status=batch.status))
         self._spending.expect(note.arm, came - wanted)
         if batch.status != "failed" and note.file:
