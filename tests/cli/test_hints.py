@@ -7,6 +7,7 @@ That every test of this suite types those that it provokes is `tests/conftest.py
 
 import hints
 import pytest
+from command_line import Command
 
 FOUND = [
     ("hint", "say it in one line", []),
@@ -40,3 +41,10 @@ def test_the_commands_of_a_line_are_found(kind: str, text: str, commands: list[s
 def test_what_cannot_be_typed_is_refused(kind: str, text: str, problem: str) -> None:
     with pytest.raises(AssertionError, match=problem):
         [*hints.typed(kind, text, "promote")]
+
+
+def test_what_a_command_says_is_noted_and_typed(command: Command) -> None:
+    command("statsu")
+    hints.type_collected()
+
+    assert "hint: did you mean: fftdeploy status" in hints.listed()
