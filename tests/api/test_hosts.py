@@ -413,7 +413,7 @@ def test_J3_a_wrong_address_is_told_the_same_by_every_command(
         hint = "look at OPENAI_BASE_URL"
         none = "the host has no list of models (HTTP 404), and nothing was probed"
         unprobed = {
-            "check": (none, "add --probe"),
+            "check": (none, "fftdeploy check --probe"),
             "models": (none, "`fftdeploy check --probe` asks the models themselves"),
             "promote-job": ("this host has no such job, or no jobs at all", "name the model"),
         }
@@ -451,7 +451,7 @@ def test_J3_a_host_without_a_list_is_asked_by_a_probe(
         "models": 9,
     }
     assert not any("no API" in done.out + done.err for done in ended.values())
-    assert "add --probe" in " ".join(ended["check"].out.split())
+    assert "fftdeploy check --probe" in " ".join(ended["check"].out.split())
 
 
 @pytest.mark.parametrize("said", [{}, {"models": []}, {"data": {}}])
@@ -487,7 +487,7 @@ def test_J3_a_model_that_a_host_neither_lists_nor_serves(
     promoted = command(*ONLINE["promote"])
     status = command("status", "--fail-on", "dead", "--json")
     looked, probed = command("check"), command("check", "--probe", "--json")
-    back = command(*ONLINE["rollback"])
+    back = command(*ONLINE["rollback"], "--json")
 
     assert promoted.code == 4
     assert promoted.err.splitlines()[1] == f"error: {LUNA}: {said}{LUNA}) ({api.url})"
@@ -508,7 +508,8 @@ def test_J3_a_model_that_a_host_neither_lists_nor_serves(
         "triage/staging",
     )
     assert back.code == 0
-    assert f"{said}{V8})" in back.out
+    reasons = {one["model"]: one["reason"] for one in json.loads(back.out)["candidates"]}
+    assert reasons[V8] == f"{said}{V8})"
     assert read("triage/production").model == V7
 
 
