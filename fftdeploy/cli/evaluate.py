@@ -21,7 +21,7 @@ Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")]
 Candidates = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="MODEL[@PROFILE]",
+        metavar="[PROVIDER=]MODEL[@PROFILE]",
         help="Candidates; default: what `promote TARGET` would take. `live`: what is live.",
     ),
 ]
@@ -43,7 +43,10 @@ def evaluate(
     candidates: Candidates = None,
     against: Annotated[
         str,
-        typer.Option("--against", help="Models beside the candidate: live,base,MODEL[@PROFILE]."),
+        typer.Option(
+            "--against",
+            help="Models beside the candidate: live,base,[PROVIDER=]MODEL[@PROFILE].",
+        ),
     ] = "live",
     repeats: Repeats = None,
     max_usd: Annotated[
@@ -77,6 +80,7 @@ def evaluate(
       fftdeploy eval triage/production
       fftdeploy eval triage/production gpt-6-luna@triage-long --against live,base --max-usd 2
       fftdeploy eval triage/production live
+      fftdeploy eval triage/production vllm=acme/triage-v3
       fftdeploy eval triage/production --batch --wait 0
     """
     from fftdeploy.commands.evaluate import run
