@@ -53,6 +53,7 @@ class Batch:
     created_at: datetime
     completed: int = 0
     failed: int = 0
+    input_file: str = ""
     output_file: str = ""
     error_file: str = ""
     errors: tuple[BatchError, ...] = ()
@@ -82,6 +83,7 @@ def read_batch(body: Any) -> Batch | None:
         created_at=datetime.fromtimestamp(created, UTC),
         completed=_count(counts.get("completed")),
         failed=_count(counts.get("failed")),
+        input_file=file_id(body.get("input_file_id")),
         output_file=file_id(body.get("output_file_id")),
         error_file=file_id(body.get("error_file_id")),
         errors=tuple(map(_error, errors)) if isinstance(errors, list) else (),

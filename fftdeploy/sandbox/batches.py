@@ -32,7 +32,8 @@ class BatchFault:
     It is over after `polls` retrieves and then as `ends` says, `failed` by the error `code`.  Of
     its requests the first `answered` are answered (None: all of them), but for the `broken` first,
     which are a 500 in the error file, and the `lost` last, which are in no file.  `twice` answers
-    are there twice, and `shuffle` is the seed of their order.
+    are there twice, and `shuffle` is the seed of their order.  `forgets` is 1 for a host that keeps
+    no metadata.
     """
 
     polls: int = 2
@@ -43,6 +44,7 @@ class BatchFault:
     lost: int = 0
     twice: int = 0
     shuffle: int | None = None
+    forgets: int = 0
 
 
 @dataclass(slots=True)
@@ -132,7 +134,7 @@ class BatchQueue:
                 f"batch_{number:024d}",
                 file,
                 body["endpoint"],
-                body.get("metadata") or {},
+                {} if fault.forgets else body.get("metadata") or {},
                 self._now(),
                 fault,
             )

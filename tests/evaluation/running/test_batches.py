@@ -461,6 +461,15 @@ def forks() -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
 
 
+def test_a_host_that_keeps_no_metadata_is_asked_for_the_file(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any]
+) -> None:
+    api.fault("/batches", method="POST", batch={"forgets": 1}, truncate=9, times=2)
+
+    assert verdicts(evaluate_batched(run_of(api), tmp_path, api.url)) == direct
+    assert (asked(api), made(api)) == (PLAN, 2)
+
+
 def killed(forks: subprocess.Popen[str], server: Sandbox, root: Path, at: int) -> int:
     """Kill a run when the server has seen `at` requests, and return how it ended."""
     assert forks.stdin

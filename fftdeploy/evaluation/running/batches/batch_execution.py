@@ -17,7 +17,7 @@ from fftdeploy.errors import UnverifiedError
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
 from fftdeploy.evaluation.running.batches.batch_answers import BREATH, FULL, BatchAnswers
-from fftdeploy.evaluation.running.batches.host_queue import NAME, REFUSED, HostQueue
+from fftdeploy.evaluation.running.batches.host_queue import NAME, REFUSED, HostQueue, is_named
 from fftdeploy.evaluation.running.batches.parcel import Packer, Parcel
 from fftdeploy.evaluation.running.execution import OUTAGE, ROUNDS_IN_VAIN
 from fftdeploy.evaluation.running.log_lines import BatchNote
@@ -151,10 +151,10 @@ class BatchExecution:
 
     async def _settle_unsure(self, note: BatchNote, made: Iterable[Batch]) -> None:
         """Find the batch of a process that ended while it was made, or make it now."""
-        found = next((batch for batch in made if batch.metadata[NAME] == note.batch), None)
-        found = found or await self._queues[note.arm].find(note.batch, note.at)
+        found = next((each for each in made if is_named(each, note.batch, note.file)), None)
+        found = found or await self._queues[note.arm].find(note.batch, note.file, note.at)
         if found:
-            self._on_note(f"found batch {found.id} again, by its metadata")
+            self._on_note(f"found batch {found.id} again")
             self._note(replace(note, id=found.id))
             return
         try:
@@ -167,7 +167,7 @@ class BatchExecution:
     def _adopt(self, batch: Batch, queue: HostQueue, since: datetime) -> None:
         """Take part in a batch that asks the same for another log of this run."""
         said = batch.metadata
-        if said.get(_RUN) != self._log.run or said[NAME] in self._notes:
+        if said.get(_RUN) != self._log.run or said.get(NAME, "") in {"", *self._notes}:
             return
         first, _, end = said.get(_PLACES, "").partition("-")
         requests = said.get(_REQUESTS, "")

@@ -89,7 +89,7 @@ class HostQueue:
         self._connection.close()
 
     async def made(self, since: datetime) -> list[Batch]:
-        """Return the batches of ours that were made since then, newest first."""
+        """Return the batches that were made since then, newest first, whoever has made them."""
         found: list[Batch] = []
         after = ""
         for _ in range(PAGES):
@@ -100,7 +100,7 @@ class HostQueue:
             if entries is None:
                 raise self._failure(answer, "the list of batches")
             read = [batch for entry in entries if (batch := read_batch(entry)) is not None]
-            found += [batch for batch in read if NAME in batch.metadata]
+            found += read
             is_last = not isinstance(answer.body, dict) or answer.body.get("has_more") is not True
             if is_last or not read or read[-1].id == after:
                 break
@@ -109,12 +109,15 @@ class HostQueue:
             after = read[-1].id
         return found
 
-    async def find(self, name: str, since: datetime) -> Batch | None:
-        """Return the batch of that name; looked for twice, for it may have been made just now."""
+    async def find(self, name: str, file: str, since: datetime) -> Batch | None:
+        """Return the batch of that name, or of that file where a host keeps no names.
+
+        It is looked for twice, for it may have been made just now.
+        """
         for pause_s in (0.0, _LATE_S):
             await self._sleep(pause_s)
             for batch in await self.made(since):
-                if batch.metadata[NAME] == name:
+                if is_named(batch, name, file):
                     return batch
         return None
 
@@ -136,7 +139,7 @@ class HostQueue:
             if answer.status == 200 and (batch := read_batch(answer.body)):
                 return batch
             is_refused = 400 <= answer.status < 500 and answer.status not in {408, 409}
-            if not is_refused and (batch := await self.find(metadata[NAME], since)):
+            if not is_refused and (batch := await self.find(metadata[NAME], file, since)):
                 return batch
             pause_s = retries.pause_s(answer, self._jitter)
             if pause_s is None:
@@ -198,6 +201,11 @@ class HostQueue:
                 code=REFUSED,
             )
         return found.error(what, self.address, answer.request_id)
+
+
+def is_named(batch: Batch, name: str, file: str) -> bool:
+    """Whether a batch is the one that we call so, and that asks what is in a file of ours."""
+    return batch.metadata.get(NAME) == name or batch.input_file == file
 
 
 def _entries(answer: Answer) -> list[Any] | None:
