@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from fftdeploy.names import OPENAI, plural
+from fftdeploy.names import plural
 from fftdeploy.output.report import Cell, Line, Table, Tone, line
 
 if TYPE_CHECKING:  # a command's help is shown without what it does
@@ -45,10 +45,10 @@ class Names:
         return self._shown.get(model, model)
 
     def bundle(self, bundle: "Bundle") -> str:
-        """Return the name of a model with its host and its prompt, where it has any."""
-        host = f" at {bundle.provider}" if bundle.provider != OPENAI else ""
-        prompt = f" + {bundle.profile}" if bundle.profile else ""
-        return f"{self.model(bundle.model)}{host}{prompt}"
+        """Return the name of a model with its host and its prompt, as they can be typed."""
+        from fftdeploy.evaluation.arms import label
+
+        return label(bundle, self.model(bundle.model))
 
     def text(self, said: str) -> str:
         """Return a sentence with the names of the models that it speaks of."""
