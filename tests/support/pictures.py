@@ -64,7 +64,8 @@ def _drawn(shell: Shell, line: str, columns: int) -> str:
 
 def words(svg: str) -> str:
     """Return what a picture of a terminal says, without what differs between two runs."""
-    return steady("\n".join(unescape(text).rstrip() for text in _TEXT.findall(svg)))
+    said = "\n".join(unescape(text).rstrip() for text in _TEXT.findall(svg))
+    return steady(said.replace("\xa0", " "))
 
 
 def report() -> str:
