@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import Answer, error_fields, plain
 from fftdeploy.api.client.response_parts import may_quote, scrub_all
+from fftdeploy.api.jobs import moment
 from fftdeploy.formats import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from fftdeploy.api.hosts import Kind
 
@@ -31,7 +32,6 @@ LINE_BYTES = 16 << 20
 
 _OVER = frozenset({"cancelled", "completed", "expired", "failed"})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-_LATEST = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +69,16 @@ def read_batch(body: Any) -> Batch | None:
     """Read a batch object; None where it is none, or lacks what we have to know."""
     if not isinstance(body, dict) or body.get("object") != "batch":
         return None
-    created = body.get("created_at")
+    created = moment(body.get("created_at"))
     batch_id, status = file_id(body.get("id")), body.get("status")
-    if not batch_id or not isinstance(status, str) or type(created) is not int:
-        return None
-    if not 0 < created < _LATEST:
+    if not batch_id or not isinstance(status, str) or created is None:
         return None
     counts, metadata = _table(body.get("request_counts")), _table(body.get("metadata"))
     errors = _table(body.get("errors")).get("data")
     return Batch(
         id=batch_id,
         status=plain(status, 40),
-        created_at=datetime.fromtimestamp(created, UTC),
+        created_at=created,
         completed=_count(counts.get("completed")),
         failed=_count(counts.get("failed")),
         input_file=file_id(body.get("input_file_id")),
@@ -150,4 +148,4 @@ def _table(value: Any) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int:
-    return value if type(value) is int and 0 <= value < _LATEST else 0
+    return value if type(value) is int and 0 <= value <= MAX_REQUESTS else 0

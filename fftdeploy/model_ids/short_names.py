@@ -13,6 +13,9 @@ from fftdeploy.model_ids.retirement import parse_fine_tune, row_for, table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_WORDS = frozenset({"live", "base"})
+"""What commands take for something else where a model is typed."""
+
 
 def short_name(model: str) -> str:
     """Return the shortest form of a model's ID: `triage-v9` of `ft:BASE:ORG:triage-v9:CdEf9`."""
@@ -49,11 +52,15 @@ def is_full_id(model: str) -> bool:
 def _forms(model: str) -> tuple[str, ...]:
     """Return what an ID may be called, shortest first, itself last.
 
-    A number is a release, and a base's name that base: no other model is called so.
+    A number is a release, a base's name that base, and `live` what is live: no other model is
+    called so.
     """
     shorter = _parts_of_fine_tune(model) or _parts_of_path(model)
-    free = (form for form in shorter if form and not form.isdecimal() and not _is_base(form))
-    return (*free, model)
+    return (*(form for form in shorter if form and not _is_taken(form)), model)
+
+
+def _is_taken(form: str) -> bool:
+    return form.isdecimal() or form in _WORDS or _is_base(form)
 
 
 def _parts_of_fine_tune(model: str) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ def test_a_batch_is_read() -> None:
         {"created_at": True},
         {"created_at": -1},
         {"created_at": 10**15},
+        {"created_at": 500_000_000_000},  # a year that no datetime has
     ],
 )
 def test_what_is_no_batch_is_none(odd: dict[str, Any]) -> None:

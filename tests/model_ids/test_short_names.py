@@ -28,7 +28,9 @@ DEPLOYED = f"{FIREWORKS}#accounts/acme/deployments/d7"
         ("triage:latest", "triage:latest"),
         ("ft:not:one", "ft:not:one"),
         ("models/", "models/"),
-        # A number is a release, and a base's name is the base.
+        # A number is a release, a base's name is the base, and `live` is what is live.
+        (f"{BASE}:live:CdEf9", "live:CdEf9"),
+        (f"{BASE}:base:CdEf9", "base:CdEf9"),
         (f"{BASE}:9:CdEf9", "9:CdEf9"),
         ("projects/1/endpoints/123", "endpoints/123"),
         (f"{BASE}:gpt-4.1:CdEf9", "gpt-4.1:CdEf9"),
