@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.history import history
     from fftdeploy.commands.hold import hold
     from fftdeploy.commands.init import init
+    from fftdeploy.commands.migrate import migrate
     from fftdeploy.commands.models import models
     from fftdeploy.commands.promote import promote
     from fftdeploy.commands.report import report
@@ -37,6 +38,7 @@ __all__ = [
     "history",
     "hold",
     "init",
+    "migrate",
     "models",
     "promote",
     "report",

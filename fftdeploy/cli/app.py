@@ -33,7 +33,8 @@ GROUPS = {
         "diff": "diff",
         "models": "models",
     },
-    "Change": dict.fromkeys(("promote", "rollback", "adopt", "hold", "unhold"), "changing"),
+    "Change": dict.fromkeys(("promote", "rollback", "adopt", "hold", "unhold"), "changing")
+    | {"migrate": "migrate"},
     "Judge": {
         "check": "check",
         "scan": "scan",

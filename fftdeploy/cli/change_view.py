@@ -71,6 +71,11 @@ def report(session: Session, result: Changed, flags: ChangeFlags) -> Report:
     return Report(data=result, body=shown, next=following)
 
 
+def plan_rows(session: Session, planned: Changed) -> Iterator[Block]:
+    """Show what a change makes of its target."""
+    yield from _ChangePlan(planned, is_short=session.output.at_terminal).rows()
+
+
 def judged(session: Session, known: BegunChange) -> tuple[Block, ...]:
     """Show the verdict that was made for a change, or stops it."""
     if known.judged is None or session.output.form != "text":

@@ -224,6 +224,7 @@ _FINDS: dict[str, _Find] = {
     "unhold model": _held,
     "expect_current": lambda files, word: _models([files.own.get("model")], word),
     "candidates": _candidates,
+    "to": _one_after_another(_candidates),
     "against": _one_after_another(lambda files, word: ["base", *_candidates(files, word)]),
     "rollback to": _releases,
     "profile": lambda files, _: _profiles(files),

@@ -20,6 +20,7 @@ from fftdeploy.commands.views import WayBack
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Table, line
 from fftdeploy.output.words import age, moment
+from fftdeploy.planning.runway import RECORDING, UNRECORDED
 from fftdeploy.releases.deployments import Hold
 
 _COLUMNS = ("target", "model", "state", "live", "shuts down", "back to")
@@ -111,6 +112,8 @@ def _remarks(one: TargetStatus, result: Status) -> Iterator[Remark]:
         yield Remark(one.target, "!", f"the way back is not proved: {problem}", "warn")
     if not one.rollback_outlives:
         yield Remark(one.target, "!", "no rollback target outlives the live model", "bad")
+    if one.answers_recorded is False:
+        yield Remark(one.target, "!", f"{UNRECORDED}: {RECORDING}", "warn")
     for passed in one.passed_over:
         why = passed.readiness.message if passed.readiness else ""
         yield Remark(one.target, "!", f"passed over release {passed.n}: {why}", "warn")
@@ -168,6 +171,8 @@ def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
         yield from (("warning", Cell(text, "warn")) for text in one.readiness.warnings)
         yield from (("notice", Cell(text, "dim")) for text in one.readiness.notices)
     yield "shuts down", shutdown_cell(one.shutdown)
+    if one.answers_recorded is False:
+        yield "", Cell(f"{UNRECORDED}: {RECORDING}", "warn")
     yield from _ways_back(one)
     if one.ways_back and not one.rollback_outlives:
         yield "", Cell("none of them outlives the live model", "bad")
@@ -243,6 +248,8 @@ def everything(result: Status) -> Iterator[Block]:
             yield line(Cell(f"{one.target}: {said}", "bad"))
     for one in result.targets:
         yield from (line(f"{one.target}: {text}") for text in _asides(one, result))
+    if unrecorded := [one.target for one in result.targets if one.answers_recorded is False]:
+        yield line(Cell(f"{', '.join(unrecorded)}: {UNRECORDED}: {RECORDING}", "warn"))
     for failure in result.findings:
         yield line(Cell(f"{failure.subject}: {failure.message}", "bad"))
     owners = {one.target.partition("/")[0]: one.owner for one in result.targets}

@@ -1,23 +1,41 @@
 """Finds the models and prompts that the candidates of `eval` and `size` mean."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fftdeploy import names
 from fftdeploy.commands import typed_models
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.arms import LIVE
-from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.model_ids.short_names import fitting
 from fftdeploy.planning import bundles
 from fftdeploy.releases.deployments import Bundle
+from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:
     from fftdeploy.api.proof import Prover
 
 
-def candidates_of(context: Context, bar: QualityBar, words: Sequence[str]) -> list[Bundle]:
+class CandidatePlace(Protocol):
+    """Where candidates are to go: a `QualityBar`, or a target whose task has none."""
+
+    workspace: Workspace
+    target: str
+
+    @property
+    def baseline(self) -> Bundle | None:
+        """What they are compared with."""
+
+    @property
+    def provider(self) -> str:
+        """Who hosts what is live there."""
+
+    def require_enough(self) -> None:
+        """Refuse what makes it no use to ask a host anything."""
+
+
+def candidates_of(context: Context, bar: CandidatePlace, words: Sequence[str]) -> list[Bundle]:
     """Return the models and prompts that `words` mean; without any, what `promote` would take.
 
     Raises:
@@ -43,7 +61,7 @@ def candidates_of(context: Context, bar: QualityBar, words: Sequence[str]) -> li
     return found
 
 
-def _bundle(context: Context, bar: QualityBar, word: str | None) -> Bundle:
+def _bundle(context: Context, bar: CandidatePlace, word: str | None) -> Bundle:
     if word == LIVE:
         return bundles.live_bundle(bar.workspace.target(bar.target), bar.workspace.sha)
     if word is not None and "@" in word:
@@ -51,7 +69,7 @@ def _bundle(context: Context, bar: QualityBar, word: str | None) -> Bundle:
     return _chosen(context, bar, word)
 
 
-def named_bundle(context: Context, bar: QualityBar, word: str) -> Bundle:
+def named_bundle(context: Context, bar: CandidatePlace, word: str) -> Bundle:
     """Return the bundle that `[PROVIDER=]MODEL[@PROFILE]` means; without a profile it has none.
 
     Raises:
@@ -66,7 +84,7 @@ def named_bundle(context: Context, bar: QualityBar, word: str) -> Bundle:
     return _chosen(context, bar, model, profile=profile or None, no_profile=not profile)
 
 
-def _chosen(context: Context, bar: QualityBar, word: str | None, **prompt: Any) -> Bundle:
+def _chosen(context: Context, bar: CandidatePlace, word: str | None, **prompt: Any) -> Bundle:
     """Return what `promote` would take, of the host that the word names, or of the one it knows."""
     workspace = bar.workspace
     task, _, environment = bar.target.partition("/")
@@ -85,9 +103,11 @@ def _chosen(context: Context, bar: QualityBar, word: str | None, **prompt: Any) 
     ).bundle
 
 
-def _model(context: Context, bar: QualityBar, word: str, provider: str | None) -> str:
+def _model(context: Context, bar: CandidatePlace, word: str, provider: str | None) -> str:
     """Return the model that a word means; `size` asks only where the file does not know it."""
     typed = typed_models.in_file(context, provider)
+    if context.asks_nobody:
+        return typed.known(word)
     host = provider or bar.provider, bar.target.partition("/")[2]
     can_ask = context.can_ask(*host)
     if context.command == "size" and (fitting(word, typed.in_file) or not can_ask):

@@ -160,6 +160,7 @@ class _Check:
         self.is_second = is_second
         self.elsewhere: list[CheckedFile] = []
         self.tasks: tuple[CheckedTask, ...] = ()
+        self.bars: dict[str, QualityBar] = {}
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -218,6 +219,7 @@ class _Check:
             lambda bundle: self.context.shutdown(bundle, None),
             evidence_problem=lambda task, evidence: self._evidence().problem_of(task, evidence),
             is_judged=lambda task, bundle: self._evidence().is_judged(task, bundle),
+            is_recorded=self._is_recorded,
         )
         against: list[Finding] = []
         if proposal is not None:
@@ -332,6 +334,9 @@ class _Check:
         severity: Literal["error", "notice"] = "error" if needs_leave else "notice"
         return [Finding(second_files.CODE, severity, name, message, name, 1, error.hint)]
 
+    def _is_recorded(self, target: Target) -> bool:
+        return target.task not in self.bars or self.bars[target.task].has_record(target)
+
     def _bars(self) -> "Iterator[QualityBar]":
         """Yield the quality bar of every task that has a gate, and is looked at."""
         tasks = [target.task for target in self.targets]
@@ -339,7 +344,8 @@ class _Check:
             tasks += self.workspace.policy.tasks
         for task in dict.fromkeys(tasks):
             if self.workspace.policy.gate(task) is not None:
-                yield self.context.quality_bar(self.workspace, f"{task}/")
+                self.bars[task] = self.context.quality_bar(self.workspace, f"{task}/")
+                yield self.bars[task]
 
     def _evidence(self) -> "EvidenceFolder":
         from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fftdeploy.api import providers
 from fftdeploy.api.asked_hosts import AskedHosts, Manner
@@ -67,6 +67,8 @@ class Context:
     """Everybody that was asked."""
     hidden: list[str] = field(default_factory=list)
     """What is known by now that may never be shown; whoever shows something has the same list."""
+    asks_nobody: bool = False
+    """Whether nothing may be sent, so that only what the files know can be typed."""
     known: object = None
     """What the command's result would say by now: told even if it fails from here on."""
     changed: str = ""
@@ -101,8 +103,17 @@ class Context:
 
     def about(self, path: str) -> Self:
         """Return this run, with the same conversation, about another file of the repository."""
-        other = replace(self, file=self.workspace.snapshot.root / path, known=None, changed="")
+        return self.again(file=self.workspace.snapshot.root / path)
+
+    def again(self, workspace: Workspace | None = None, **more: Any) -> Self:
+        """Return a run with the same conversation, as one that has just begun.
+
+        It reads the files anew, unless it is given a `workspace`; `more` are other fields.
+        """
+        other = replace(self, known=None, changed="", **more)
         other.__dict__.update({k: v for k, v in self.__dict__.items() if k in {"clock", "_hosts"}})
+        if workspace is not None:
+            other.__dict__["workspace"] = workspace
         return other
 
     @cached_property

@@ -83,7 +83,7 @@ def run(context: Context, options: EvaluateOptions) -> Evaluations:
         context.known = BegunEvaluation(target=target, batches=evaluation.under_way)
     return Evaluations(
         target=target,
-        evaluations=tuple(_evaluated(context, evaluation, stored) for stored in made),
+        evaluations=tuple(evaluated(context, evaluation, stored) for stored in made),
         outcome=max(map(_outcome, made), key=_BY_GRAVITY.index),
     )
 
@@ -91,7 +91,8 @@ def run(context: Context, options: EvaluateOptions) -> Evaluations:
 evaluate = door(run, EvaluateOptions)
 
 
-def _evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Evaluated:
+def evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Evaluated:
+    """Return what a run of `evaluation` found out about one candidate, and what else is known."""
     evidence = stored.evidence
     target = context.workspace.deployments.find(evaluation.bar.target)
     return Evaluated(

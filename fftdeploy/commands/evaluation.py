@@ -72,6 +72,7 @@ class Evaluation:
         self.options = options
         self.under_way: tuple[str, ...] = ()
         """IDs of the batches whose answers have not been taken when `run` ended."""
+        self.spent: Spending | None = None  # while, and once, `run` asks
         self.bar = context.quality_bar(workspace, target)
         self.rules = self.bar.rules
         if options.repeats is not None:
@@ -287,7 +288,7 @@ class Evaluation:
     def _ask(self, run: Run, log: RunLog) -> Results:
         prices = self.workspace.policy.prices
         means = self._means(run)
-        spending = self._spending(run, means)
+        spending = self.spent = self._spending(run, means)
         models, asked = plural(len(run.arms), "model"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run, means), prices.on, is_batch=self.options.batch)

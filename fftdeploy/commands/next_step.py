@@ -12,8 +12,8 @@ from fftdeploy.files.folders import FOLDER
 from fftdeploy.workspace import shown_path
 
 
-def next_step(context: Context, result: Changed) -> str:
-    """Return the line to type after a change that was made."""
+def next_step(context: Context, result: Changed, *more: Changed) -> str:
+    """Return the line to type after a change that was made, or after several in one go."""
     made, name = result.plan, f"{result.target}{context.file_option}"
     holds_live = result.release is None and any(
         hold.is_active(hold.since) and hold.model == made.after.model for hold in made.touched_holds
@@ -24,6 +24,7 @@ def next_step(context: Context, result: Changed) -> str:
     with suppress(UsageError):  # without git, or an answer of it, there is nothing to commit
         repository = git.open_repository(context.workspace.folder, context.environ)
         file, *others = context.workspace.files_of(made)
+        others += [path for one in more for path in context.workspace.files_of(one.plan)]
         step = (
             git.pushing_line(repository) if result.commit else _committing(repository, file, others)
         )

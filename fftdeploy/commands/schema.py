@@ -13,6 +13,7 @@ from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.evaluate import Evaluations
 from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
+from fftdeploy.commands.migration import Migrated
 from fftdeploy.commands.models import Models
 from fftdeploy.commands.report import Reported
 from fftdeploy.commands.resolve import Resolved
@@ -62,6 +63,7 @@ RESULTS: dict[str, type] = {
     "resolve": Resolved,
     "eval": Evaluations,
     "size": Sized,
+    "migrate": Migrated,
     "verify": Verified,
     "scan": Scanned,
     "report": Reported,

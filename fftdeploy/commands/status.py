@@ -6,6 +6,7 @@ from datetime import date, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fftdeploy import files
 from fftdeploy.api.proof import Question
@@ -14,16 +15,19 @@ from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.views import ReadinessView, ShutdownView, TargetName, WayBack
-from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome, UsageError
+from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
 from fftdeploy.names import FLAT, not_one_of
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles, findings, plan
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
-from fftdeploy.planning.runway import STEPS, Runway
+from fftdeploy.planning.runway import STEPS, Runway, lasts
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 from fftdeploy.times import duration
 from fftdeploy.workspace import Questions, select, shown_path
+
+if TYPE_CHECKING:  # nobody needs one whose models last
+    from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 
 _AT_ONCE = 10
 """Most releases that are asked about for one target's sake alone."""
@@ -68,6 +72,9 @@ class TargetStatus:
     """Of the model that a rollback would go to."""
     rollback_outlives: bool
     """Whether some way back ends later than the live model."""
+    answers_recorded: bool | None
+    """Whether the answers of what is live to today's examples are on record; looked up once it
+    ends within 90 days, and None before, or where there are no examples that can be read."""
     owner: str | None
     description: str | None
     holds: tuple[Hold, ...]
@@ -158,6 +165,7 @@ class _Survey:
         self.is_online = not options.offline and any(map(context.can_ask_about, self.targets))
         self.proofs: dict[Question, Readiness] = {}
         """Empty where nobody was asked."""
+        self.bars: dict[str, QualityBar] = {}
 
     def run(self) -> Status:
         _ = self.workspace.policy  # a policy that is not valid is worth knowing here, too
@@ -286,6 +294,7 @@ class _Survey:
             rollback=self._way_back(target, search.chosen) if search.chosen else None,
             rollback_shutdown=ShutdownView.of(runway.way_back, today),
             rollback_outlives=shutdown is None or self._outlives(search, shutdown),
+            answers_recorded=self._is_recorded(target, shutdown),
             owner=task.owner or None if task else None,
             description=task.description or None if task else None,
             holds=target.holds,
@@ -293,6 +302,17 @@ class _Survey:
             ways_back=self._ways_back(target, search.candidates) if self.asked_at_once else (),
             releases_on_hold=sum(candidate.fate == "held" for candidate in search.candidates),
         )
+
+    def _is_recorded(self, target: Target, live: Shutdown | None) -> bool | None:
+        """Look for a record of answers, while there is time to make one."""
+        if lasts(live, self.context.now().date()) or not self.workspace.policy.gate(target.task):
+            return None
+        if target.task not in self.bars:
+            self.bars[target.task] = self.context.quality_bar(self.workspace, str(target))
+        try:
+            return self.bars[target.task].has_record(target)
+        except FftdeployError:  # `check` says what is wrong with the examples
+            return None
 
     def _view(self, target: Target, bundle: Bundle) -> ReadinessView | None:
         known = self._readiness(target, bundle)

@@ -18,7 +18,7 @@ from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.planning.bundles import Shas
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
-from fftdeploy.planning.runway import STEPS, Runway
+from fftdeploy.planning.runway import NO_RECORD, RECORDING, STEPS, UNRECORDED, Runway, lasts
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Policy
 from fftdeploy.releases.deployments import Bundle, Deployments, Target
@@ -50,6 +50,8 @@ class FindingFacts:
     """None where nobody looks."""
     is_judged: Callable[[str, Bundle], bool] = lambda _task, _bundle: False
     """Whether a task has evidence of today's rules about a bundle, and it did not fail."""
+    is_recorded: Callable[[Target], bool] = lambda _: True
+    """Whether the answers of what is live are on record; true where the task has no examples."""
 
 
 def of_a_change(facts: FindingFacts, policy: Policy) -> FindingFacts:
@@ -64,6 +66,7 @@ def find(facts: FindingFacts, targets: Iterable[Target]) -> list[Finding]:
         found += _in_target(facts, target)
         found += _from_api(facts, target)
         found += _runway(facts, target)
+        found += _lack_of_record(facts, target)
     found += _override_clashes(facts)
     return found
 
@@ -182,6 +185,13 @@ def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         runway = Runway(runway.live, ends, back.release.n)
     for code, message in runway.due(facts.now.date(), max(asked, facts.runway_days)):
         yield about(facts, target, code, message, hint=f"fftdeploy promote {target} --model ID")
+
+
+def _lack_of_record(facts: FindingFacts, target: Target) -> Iterator[Finding]:
+    """Say while there is time that nothing could be compared with what is live after its end."""
+    ends = facts.shutdowns.get(str(target))
+    if not lasts(ends, facts.now.date()) and not facts.is_recorded(target):
+        yield about(facts, target, NO_RECORD, UNRECORDED, hint=RECORDING)
 
 
 def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:

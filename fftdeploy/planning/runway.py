@@ -9,6 +9,10 @@ from fftdeploy.names import plural
 
 STEPS = (90, 60, 30, 7)
 """Days before a shutdown from each of which on it is more urgent."""
+NO_RECORD = "no-record"
+"""The code of a live model that ends soon, and whose answers are not on record."""
+UNRECORDED = "its answers are not on record"
+RECORDING = "fftdeploy migrate --record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Runway:
             yield "runway", f"the live model {_ends(live, today, also)}"
         if back and not is_shared and back.days_left(today) < within:
             yield "rollback-runway", f"release {self.release}, the way back, {_ends(back, today)}"
+
+
+def lasts(shutdown: Shutdown | None, today: date) -> bool:
+    """Tell whether a model is far from its end, as far as is known, or past it."""
+    return shutdown is None or not 0 < shutdown.days_left(today) < STEPS[0]
 
 
 def _ends(shutdown: Shutdown, today: date, also: str = "") -> str:

@@ -101,12 +101,15 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """The untuned model, with its prompt, that a tuned one is measured against."""
+class NamedModel:
+    """A model that the policy names, with its prompt: the base, or a successor."""
 
-    model: str = key("The untuned model.", MODEL)
+    model: str = key("The model.", MODEL)
     provider: str = key(HOST, NAME, OPENAI)
     profile: str | None = key("The prompt it is called with: profiles/NAME.toml.", NAME, None)
+
+
+_NAMED_MODEL = table(NamedModel, "a table { model, profile }", check=require_hosted, allOf=[HOSTED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,16 @@ class Task:
 
     description: str = key("What goes in and what comes out.", LINE, "")
     owner: str = key("Whose it is.", LINE, "")
-    base: Base | None = key(
+    base: NamedModel | None = key(
         "The untuned `model`, with its `profile`, that `eval --against base` adds.",
-        table(Base, "a table { model, profile }", check=require_hosted, allOf=[HOSTED]),
+        _NAMED_MODEL,
         None,
+    )
+    successors: tuple[NamedModel, ...] = key(
+        "What may replace the live model once that ends, each a `model` with its `profile` and "
+        "`provider`: `migrate` compares them.",
+        many(_NAMED_MODEL, "One successor.", "an array of { model, profile }", unique="a model"),
+        (),
     )
     gate: GateRules | None = key(
         "The quality bar of the task; without one, `--why` is all that `protected` asks.",
@@ -155,7 +164,7 @@ class Policy:
     )
     tasks: Mapping[str, Task] = key(
         "What a task is for, whose it is and its quality bar, by its name.",
-        by_name(table(Task, later=("successors",)), "One task."),
+        by_name(table(Task), "One task."),
         {},
     )
     prices: Prices = key(

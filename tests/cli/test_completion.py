@@ -23,7 +23,7 @@ ID = "5fcb2a35d0c1" + "0" * 20
 
 FREE = {
     # What no file here knows, by its parameter.
-    *("help", "why", "by", "wait", "until", "at", "watch", "base", "job", "port", "now"),
+    *("help", "why", "by", "wait", "until", "within", "at", "watch", "base", "job", "port", "now"),
     *("max_usd", "max_requests", "repeats", "concurrency", "pick"),
     # Paths, which the shell completes itself.
     *("file", "comment", "paths", "training", "out", "source", "to", "folder", "examples", "calendar"),

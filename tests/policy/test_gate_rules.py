@@ -11,7 +11,7 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence.evidence import content_sha
 from fftdeploy.policy import policy
 from fftdeploy.policy.gate_rules import Budgets, Floors, GateRules, gate_of
-from fftdeploy.policy.policy import Base
+from fftdeploy.policy.policy import NamedModel
 from fftdeploy.policy.prices import Price
 
 GRADER = '[[tasks.triage.gate.graders]]\ntype = "string_check"\noperation = "eq"\n'
@@ -47,7 +47,9 @@ def test_every_key_is_read() -> None:
         item={"input": "ticket_text", "reference": "correct_label"},
     )
     assert [grader.type for grader in rules.graders] == ["json_fields"]
-    assert found.tasks["triage"].base == Base("gpt-4.1-mini-2025-04-14", profile="triage-long")
+    assert found.tasks["triage"].base == NamedModel(
+        "gpt-4.1-mini-2025-04-14", profile="triage-long"
+    )
     assert found.prices.on == date(2026, 11, 20)
     assert found.prices.price("gpt-6-luna") == Price(0.40, 0.10, 1.60)
 

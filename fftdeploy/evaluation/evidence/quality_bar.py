@@ -28,7 +28,7 @@ from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.policy import FILE_NAME
-from fftdeploy.releases.deployments import Bundle
+from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
 
 _CALLED = {"must_pass": "tag", "slices": "key in its meta"}
@@ -285,6 +285,11 @@ class QualityBar:
             made = f"made under an older rule: {plural(len(older), 'file')}"
             return Found(None, f"there is no evidence about {candidate} ({made})")
         return Found(None, why or f"there is no evidence about {candidate}", bool(why))
+
+    def has_record(self, target: Target) -> bool:
+        """Tell whether the answers of what is live in a target of the task are on record."""
+        live = live_bundle(target, self.workspace.sha)
+        return self.recorded(live, self.rules.repeats) is not None
 
     def recorded(self, model: Bundle, repeats: int) -> tuple[Baseline, Column, AskedHost] | None:
         """Return the newest answers on record of a dead model to these examples, and their place.

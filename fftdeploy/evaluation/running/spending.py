@@ -85,6 +85,8 @@ class Spending:
     ) -> None:
         self.max_usd = max_usd
         self.max_requests = max_requests or MAX_REQUESTS
+        self.sent = 0
+        """Requests that were let through, whatever came back for them."""
         self.tokens_in = 0
         self.tokens_out = 0
         self._prices = {
@@ -132,6 +134,7 @@ class Spending:
             if spent + under_way + self._expected(arm) > self.max_usd * 1e6:
                 return False
         self._in_flight[arm] += 1
+        self.sent += 1
         return True
 
     def expect(self, arm: str, count: int) -> None:

@@ -1,0 +1,317 @@
+"""Migrate: its flags, and for each target a table of its successors and what became of it."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fftdeploy.cli.app import ChangeFlags, command
+from fftdeploy.cli.evaluate import Concurrency
+from fftdeploy.cli.session import Session
+from fftdeploy.errors import UsageError
+from fftdeploy.names import plural
+from fftdeploy.output.report import Block, Cell, Patch, Report, Table, Tone, line
+
+if TYPE_CHECKING:
+    from fftdeploy.cli.cells import Names
+    from fftdeploy.commands.migrate import MigrateOptions
+    from fftdeploy.commands.migration import Migrated, Migration, Shortfall, Successor
+    from fftdeploy.evaluation.verdict import ArmResult, Verdict
+
+_NO_GATE = "no gate: no examples to ask"
+
+
+@command("migrate", changes=True)
+def migrate(
+    session: Session,
+    change: ChangeFlags,
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(help="Targets, tasks, or globs; default: all whose model ends soon."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Successors: MODEL[@PROFILE],...; default: the policy's."),
+    ] = None,
+    within: Annotated[
+        str, typer.Option("--within", help="How soon is soon.", metavar="DAYS")
+    ] = "90d",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it would cost, and ask nobody.")
+    ] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Only ask what is live, to compare with when it is gone."),
+    ] = False,
+    override: Annotated[
+        str | None,
+        typer.Option("--override", help="Policies to set aside, as for promote."),
+    ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", min=0.0, help="Stop before spending more in all.")
+    ] = None,
+    max_requests: Annotated[
+        int, typer.Option("--max-requests", min=1, help="Refuse to send more in all.")
+    ] = 50_000,
+    concurrency: Concurrency = 16,
+) -> Report:
+    """Move off models that end, to successors that are no worse.
+
+    With --dry-run models are compared, and paid for: only the file stays as it is.
+
+    \b
+    Examples:
+      fftdeploy migrate --plan
+      fftdeploy migrate triage --to gpt-6-luna@triage-long --dry-run --max-usd 5
+      fftdeploy migrate --why "fine-tunes end on 2027-01-14" --commit
+      fftdeploy migrate --record
+    """
+    from fftdeploy.commands.migrate import MigrateOptions, run
+
+    output = session.output
+    options = MigrateOptions(
+        targets or (),
+        to=tuple(word for word in (to or "").split(",") if word),
+        within_days=_days(within),
+        plan=plan,
+        record=record,
+        dry_run=change.dry_run,
+        why=change.why,
+        by=change.by,
+        commit=change.commit,
+        overrides=tuple(override.split(",")) if override else (),
+        max_usd=max_usd,
+        max_requests=max_requests,
+        concurrency=concurrency,
+        approve=_approval(session, change),
+    )
+    result = run(session, options)
+    was_shown = output.is_interactive and not change.yes and _is_changed(result)
+    shows_diff = change.diff or change.dry_run or output.form != "text"
+    body = _ends(result) if was_shown else _body(session, result, shows_diff=shows_diff)
+    return Report(result.outcome, result, tuple(body), next=_next(session, result, options))
+
+
+def _approval(session: Session, flags: ChangeFlags) -> Callable[[Any], bool] | None:
+    """Return who is asked: the person at the terminal, nobody, or None with `--yes`."""
+    from fftdeploy.commands.change import nobody
+
+    output = session.output
+
+    def approve(planned: "Migrated") -> bool:
+        output.say(*_body(session, planned, shows_diff=flags.diff))
+        count = sum(one.state == "planned" for one in planned.targets)
+        return output.ask(f"make {plural(count, 'change')}? [y/N]").lower() in {"y", "yes"}
+
+    asked = approve if output.is_interactive else nobody
+    return None if flags.yes else asked
+
+
+def _days(text: str) -> int:
+    from fftdeploy.times import duration
+
+    span = duration(text)
+    if span is None or not span.days:
+        raise UsageError(f"--within: {text!a} is no number of days", hint="write 90d")
+    return span.days
+
+
+def _is_changed(result: "Migrated") -> bool:
+    return any(one.state == "changed" for one in result.targets)
+
+
+def _next(session: Session, result: "Migrated", options: "MigrateOptions") -> str:
+    """Return the line that does what was planned, or commits or pushes what was changed."""
+    from fftdeploy.commands.next_step import next_step
+
+    changes = [one.change for one in result.targets if one.change and one.state == "changed"]
+    if changes and session.output.form == "text":
+        return next_step(session, *changes)
+    if not options.plan or not result.cost:
+        return ""
+    asked = ["--to", ",".join(options.to)] if options.to else []
+    asked += ["--record"] if options.record else ["--dry-run"]
+    return shlex.join(["fftdeploy", "migrate", *options.targets, *asked])
+
+
+def _body(session: Session, result: "Migrated", *, shows_diff: bool) -> Iterator[Block]:
+    from fftdeploy.cli.cells import Names
+    from fftdeploy.output.words import cost_words
+
+    models = [one.live.model for one in result.targets]
+    models += [each.bundle.model for one in result.targets for each in one.successors]
+    names = Names(models if session.output.at_terminal else ())
+    if not result.targets:
+        yield line(f"no model ends within {plural(result.within_days, 'day')}: nothing to do")
+    if any(one.state == "recorded" for one in result.targets) or _all(result, "no-gate"):
+        yield from _records(result, names)
+        return
+    for place, one in enumerate(result.targets):
+        yield from (line(""),) if place else ()
+        yield from _target(session, one, names)
+    if result.cost and len(result.targets) > 1 and not result.diff:
+        yield line("")
+        yield line("in all, at most ", cost_words(result.cost, result.prices_on))
+    if result.diff and shows_diff:
+        yield Patch(result.diff)
+    yield from _ends(result)
+
+
+def _all(result: "Migrated", state: str) -> bool:
+    return bool(result.targets) and all(one.state == state for one in result.targets)
+
+
+def _records(result: "Migrated", names: "Names") -> Iterator[Block]:
+    """Show whose answers are on record, and whose are not."""
+    told = {"recorded": "on record", "no-gate": _NO_GATE}
+    rows = tuple(
+        (
+            Cell(one.target, "strong"),
+            Cell(names.bundle(one.live)),
+            Cell(_ending(one)),
+            Cell(one.record[:12] if one.record else ""),
+            Cell(told.get(one.state, one.problem.message if one.problem else one.state)),
+        )
+        for one in result.targets
+    )
+    yield Table(("target", "model", "shuts down", "evidence", "answers"), rows, "wrapped")
+
+
+def _ending(one: "Migration") -> str:
+    day, days = one.shutdown.shutdown_date, one.shutdown.runway_days
+    if day is None or days is None:
+        return "-"
+    return f"{day} {days}d" if days > 0 else f"{day} past"
+
+
+def _target(session: Session, one: "Migration", names: "Names") -> Iterator[Block]:
+    from fftdeploy.output.words import cost_words
+
+    yield line(Cell(one.target, "strong"), f"  {names.bundle(one.live)}  ", _end_of(one))
+    if one.successors:
+        yield _table(one, names)
+    if one.cost and one.state == "estimated":
+        yield line("  takes at most ", cost_words(one.cost, None).replace(" (prices of None)", ""))
+    if one.too_few and (one.state == "estimated" or one.shortfall):
+        yield line(Cell("  ! ", "warn"), f"{one.too_few}")
+    yield from _ending_of(session, one, names)
+
+
+def _end_of(one: "Migration") -> Cell:
+    day, days = one.shutdown.shutdown_date, one.shutdown.runway_days
+    if one.readiness is not None and one.readiness.dead:
+        return Cell("is dead", "bad")
+    if days is None:
+        return Cell("no shutdown date announced", "dim")
+    return Cell(f"shuts down {day} ({plural(days, 'day')})" if days > 0 else f"ended {day}", "warn")
+
+
+def _table(one: "Migration", names: "Names") -> Table:
+    """Return what live and its successors passed, took and cost; those to take first on top."""
+    columns = ("", "model", "passed", "fixed", "broke", "usd/1k", "p95", "verdict")
+    rows = [_live_row(one, names)] if any(each.evaluation for each in one.successors) else []
+    rows += [_row(each, names) for each in one.successors]
+    used = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
+    shown = tuple(tuple(row[place] for place in used) for row in rows)
+    return Table(tuple(columns[place] for place in used), shown)
+
+
+def _live_row(one: "Migration", names: "Names") -> tuple[Cell, ...]:
+    evaluation = next(each.evaluation for each in one.successors if each.evaluation)
+    arms = {arm.arm: arm for arm in evaluation.verdict.arms}
+    said = {"fresh": "live", "none": "live: no answers"}
+    baseline = evaluation.stored.evidence.baseline
+    word = said.get(baseline.how) or f"recorded {baseline.at:%Y-%m-%d}"
+    return (
+        Cell("-", "dim"),
+        Cell(names.bundle(one.live)),
+        *_measures(arms.get("live")),
+        Cell(word),
+    )
+
+
+def _measures(arm: "ArmResult | None", verdict: "Verdict | None" = None) -> tuple[Cell, ...]:
+    if arm is None:
+        return (Cell(""),) * 5
+    compared = verdict.comparison if verdict else None
+    usd, p95 = arm.usd_per_1k_requests, arm.p95_latency_ms
+    return (
+        Cell(f"{arm.rate:.1%}"),
+        Cell(f"{compared.fixed}" if compared else ""),
+        Cell(f"{compared.broke}" if compared else ""),
+        Cell(f"{usd:.2f}") if usd is not None else Cell("no price", "dim"),
+        Cell(f"{p95:,} ms") if p95 is not None else Cell("-", "dim"),
+    )
+
+
+def _row(each: "Successor", names: "Names") -> tuple[Cell, ...]:
+    from fftdeploy.cli.cells import state_cell
+    from fftdeploy.cli.verdict_blocks import TONES
+    from fftdeploy.commands.migration import candidate_arm
+
+    bundle = Cell(names.bundle(each.bundle))
+    if each.evaluation is None:
+        why = state_cell(each.readiness) if each.readiness else Cell("")
+        if each.hold or each.ends:
+            why = Cell("on hold" if each.hold else f"ends {each.ends}", "warn")
+        return (Cell(""), bundle, *_measures(None), why)
+    verdict = each.evaluation.verdict
+    tone = TONES[verdict.ruling]
+    mark = f"{each.rank}" if each.rank else "✗"
+    said = verdict.label.replace("-", " ") if verdict.ruling != "fail" else "not good enough"
+    return (
+        Cell(mark, tone),
+        bundle,
+        *_measures(candidate_arm(verdict), verdict),
+        Cell(said, tone),
+    )
+
+
+def _ending_of(session: Session, one: "Migration", names: "Names") -> Iterator[Block]:
+    """Say what becomes of a target, or why nothing does."""
+    from fftdeploy.cli.change_view import plan_rows
+    from fftdeploy.cli.verdict_blocks import sentence
+
+    if one.change:
+        yield from plan_rows(session, one.change)
+    if one.shortfall:
+        yield from _shortfall(one.shortfall, names)
+    if problem := one.problem:
+        tone: Tone = "warn" if problem.outcome == "inconclusive" else "bad"
+        yield from sentence("stays", names.text(problem.message), tone)
+        for detail in problem.details:
+            yield from sentence("", names.text(detail))
+        if problem.hint:
+            yield line(Cell("  hint        ", "hint"), problem.hint)
+    if one.state == "no-gate":
+        yield line(f"  {_NO_GATE}")
+    if one.state == "nothing-to-do":
+        yield line("  nothing to do: what is live is the only successor")
+
+
+def _shortfall(found: "Shortfall", names: "Names") -> Iterator[Block]:
+    from fftdeploy.cli.verdict_blocks import sentence
+    from fftdeploy.evaluation.gate.wording import listed
+
+    yield from sentence("closest", f"{names.bundle(found.bundle)}; {found.headline}")
+    if found.parts:
+        yield from sentence("lost on", "; ".join(found.parts))
+    if found.examples:
+        yield from sentence("look at", listed(found.examples))
+    if found.settling:
+        yield from sentence("settles", found.settling)
+
+
+def _ends(result: "Migrated") -> Iterator[Block]:
+    """Count what was made, and what stays."""
+    changed = [one for one in result.targets if one.state == "changed"]
+    stays = sum(one.problem is not None for one in result.targets)
+    if result.dry_run:
+        yield line("dry run: nothing was changed")
+        return
+    if changed:
+        commits = [one.change.commit for one in changed if one.change and one.change.commit]
+        also = f", committed as {', '.join(commits)}" if commits else ""
+        rest = f"; {plural(stays, 'target')} left as before" if stays else ""
+        yield line(f"migrated {plural(len(changed), 'target')}{also}{rest}")

@@ -1,0 +1,390 @@
+"""Migrate: hold each dying model against its successors, and make the best of them live."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from sys import maxsize
+from typing import Any
+
+from fftdeploy.api.readiness import Readiness
+from fftdeploy.commands import promote
+from fftdeploy.commands.candidates import candidates_of
+from fftdeploy.commands.change import Change, ChangeOptions
+from fftdeploy.commands.context import Context, one_of
+from fftdeploy.commands.door import Limits, Options, door, several
+from fftdeploy.commands.evaluate import evaluated
+from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.evaluation import Evaluation
+from fftdeploy.commands.live_models import LiveModels
+from fftdeploy.commands.migration import Case, Migrated, Ungated, in_all, no_gate, no_successor
+from fftdeploy.errors import (
+    AUTH,
+    CONFIG,
+    CONFLICT,
+    GATE,
+    INCONCLUSIVE,
+    IO,
+    NOT_READY,
+    OK,
+    POLICY,
+    UNVERIFIED,
+    USAGE,
+    ConfigError,
+    DeclinedError,
+    NotReadyError,
+    PolicyError,
+    UsageError,
+)
+from fftdeploy.evaluation.running.spending import MAX_REQUESTS
+from fftdeploy.evaluation.running.throttle import CONCURRENCY
+from fftdeploy.names import plural
+from fftdeploy.planning import plan
+from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.planning.runway import STEPS
+from fftdeploy.releases import edit, text_diff
+from fftdeploy.releases.deployments import Bundle, Target
+from fftdeploy.workspace import select
+
+FIRST = (
+    *(USAGE, CONFIG, POLICY, AUTH, NOT_READY, UNVERIFIED, GATE, INCONCLUSIVE, CONFLICT, IO),
+    OK,
+)
+"""Outcomes of targets: that of the whole is the first of these that one of them has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateOptions(Options, Limits):
+    """What may be said to `migrate`; its limits are for all targets together."""
+
+    targets: str | Sequence[str] = field(default=(), kw_only=False)
+    """Targets, tasks or globs; none for all whose model ends within `within_days`."""
+    to: str | Sequence[str] = ()
+    """Successors, `[PROVIDER=]MODEL[@PROFILE]`; none for those of the policy."""
+    within_days: int = STEPS[0]
+    plan: bool = False
+    """Say what it would cost, and ask nobody."""
+    record: bool = False
+    """Only ask what is live, for evidence to compare with once that is gone."""
+    dry_run: bool = False
+    """Compare, and show the change, but don't make it."""
+    why: str | None = None
+    by: str | None = None
+    commit: bool = False
+    """Commit each target's change on its own."""
+    overrides: tuple[str, ...] = ()
+    concurrency: int = CONCURRENCY
+    approve: Callable[[Any], bool] | None = None
+    """Is shown the `Migrated` that would be; None where it is approved already."""
+
+
+def run(context: Context, options: MigrateOptions) -> Migrated:
+    """Compare what is live with its successors, and make those live that are good enough.
+
+    What stops one target is said of it, and stops no other one.
+
+    Raises:
+        UsageError: There are no such targets, models or successors, or nobody can be asked.
+        ConfigError: Files are not usable.
+        PolicyError: A reason is missing, or more would be asked than is allowed.
+        DeclinedError: A person said no.
+    """
+    options.require_sane()
+    one_of({"--plan": options.plan, "--dry-run": options.dry_run})
+    one_of({"--record": options.record, "--to": options.to, "--commit": options.commit})
+    if options.within_days < 1:
+        raise UsageError(f"{plural(options.within_days, 'day')} are none", hint="write 90d")
+    return _Portfolio(context, options).run()
+
+
+migrate = door(run, MigrateOptions)
+
+
+class _Portfolio:
+    """One run of `migrate`; its steps are in the order in which they refuse."""
+
+    def __init__(self, context: Context, options: MigrateOptions) -> None:
+        self.context = context
+        self.options = options
+        self.workspace = context.workspace
+        self.prices = self.workspace.policy.prices
+        self.changes_file = not (options.plan or options.record)
+        self.why = options.why
+        self.usd, self.sent = 0.0, 0
+        self.planned_in = self.workspace
+        """The files as the changes that are planned by now would make them."""
+        self.diff = ""
+        self.targets = self.workspace.in_order(select(self.workspace.deployments, options.targets))
+        context.asks_nobody = options.plan
+
+    def run(self) -> Migrated:
+        self.cases = [*filter(self._is_due, map(self._case, self.targets))]
+        if not self.options.record:
+            for case in self.cases:
+                case.candidates = self._successors(case)
+        if self.changes_file and any(case.bar and case.candidates for case in self.cases):
+            self._require_approvable()
+        if not self.options.plan:
+            self._prove()
+        for case in self.cases:
+            with case.stopped_by_errors(but=(ConfigError, UsageError)):
+                self._prepare(case)
+        result = self.context.known = self._result()
+        if self.options.plan:
+            return result
+        self._require_allowed(result)
+        for case in filter(lambda case: case.is_open, self.cases):
+            with case.stopped_by_errors():
+                self._compare(case)
+        if self.changes_file:
+            self._change()
+        return self._result()
+
+    # ---- which targets, and what may replace their models -----------------------------------
+
+    def _case(self, target: Target) -> Case:
+        live = live_bundle(target, self.workspace.sha)
+        bar = None
+        if self.workspace.policy.gate(target.task):
+            bar = self.context.quality_bar(self.workspace, str(target))
+        shutdown = self.context.shutdown(live, None)
+        return Case(target, live, bar, shutdown, records=self.options.record)
+
+    def _is_due(self, case: Case) -> bool:
+        """Tell whether a target was named, or has a model that ends soon, by what is known."""
+        if self.options.targets or self.options.record:
+            return True
+        if not self.options.plan:
+            self._look_up(case)
+        left = case.shutdown.days_left(self.context.now().date()) if case.shutdown else None
+        is_dead = case.known is not None and case.known.dead
+        return is_dead or (left is not None and left < self.options.within_days)
+
+    def _look_up(self, case: Case) -> None:
+        found = self._looked_up[case.name]
+        case.known, case.shutdown = found, self.context.shutdown(case.live, found)
+
+    @cached_property
+    def _looked_up(self) -> Mapping[str, Readiness]:
+        """What the hosts know of what is live, which gets no message for that."""
+        hosts = self.context.prover(is_plain=True)
+        keyed = self.context.providers.keyed
+        return LiveModels(self.workspace, self.targets, hosts, keyed).look_up(set())
+
+    def _successors(self, case: Case) -> list[Bundle]:
+        """Return what may replace what is live, which is none of it.
+
+        Raises:
+            UsageError: A typed model is not known.
+            ConfigError: A profile has no file.
+        """
+        place = case.bar or Ungated(self.workspace, case.target, case.live)
+        words = several(self.options.to)
+        found = [one for word in words for one in candidates_of(self.context, place, [word])]
+        task = self.workspace.policy.tasks.get(case.target.task)
+        if not words and task:
+            found = [
+                self.workspace.bundle(each.model, each.provider, each.profile)
+                for each in task.successors
+            ]
+        now = self.context.now()
+        for bundle in found:
+            if hold := case.target.hold_on(bundle, now):
+                case.holds[bundle] = hold
+        if not found:
+            case.error, case.state = no_successor(case), "failed"
+        return [one for one in dict.fromkeys(found) if one != case.live]
+
+    # ---- what can be refused before anything is paid ----------------------------------------
+
+    def _require_approvable(self) -> None:
+        """Refuse what every change would be refused for, and ask a person for a reason."""
+        options = self.options
+        change = Change(
+            self.context.again(self.workspace),
+            ChangeOptions(
+                self.cases[0].name,
+                dry_run=options.dry_run,
+                why=self.why,
+                by=options.by,
+                commit=options.commit,
+                approve=options.approve,
+            ),
+        )
+        for case in self.cases:
+            rules = self.workspace.policy.rules(case.target.environment)
+            if rules.protected and case.candidates:
+                if not options.dry_run:
+                    change.ask_why(f"{case.name} is protected: why?")
+                plan.require_why(rules, case.target, change.actor)
+        self.why = change.why
+
+    def _prove(self) -> None:
+        """Ask about what is live and all successors, each host all at once."""
+        hosts = self.context.prover(is_plain=True)
+        for case in self.cases:
+            self._look_up(case)
+        questions = {
+            (case.name, bundle): self.workspace.question(case.name, bundle)
+            for case in self.cases
+            for bundle in case.candidates
+            if bundle not in case.holds
+        }
+        proved = hosts.prove_all(questions.values())
+        for case in self.cases:
+            case.proofs = {
+                bundle: proved[question]
+                for (name, bundle), question in questions.items()
+                if name == case.name
+            }
+
+    def _rule_out(self, case: Case) -> None:
+        """Rule out the successors that end no later than what is live, by what is known."""
+        for bundle in case.candidates:
+            ends = self.context.shutdown(bundle, case.proofs.get(bundle))
+            if ends and case.shutdown and ends.date <= case.shutdown.date:
+                case.ends[bundle] = ends.date
+
+    def _prepare(self, case: Case) -> None:
+        """Refuse what can't be compared, and count what a comparison takes."""
+        if case.error is not None or not (case.records or case.candidates):
+            return
+        if case.bar is None and case.records:
+            case.state = "no-gate"
+            return
+        self._rule_out(case)
+        case.require_usable()
+        if case.bar is None:
+            raise no_gate(case)
+        if self._is_recorded(case):
+            return
+        if case.records and case.known and case.known.dead:
+            raise NotReadyError(
+                f"{case.live} is dead, and its answers to these examples are not on record",
+                hint=f"fftdeploy migrate {case.name}: floors and must-pass examples decide",
+                code="dead",
+            )
+        case.cost = self._evaluation(case, max_requests=maxsize).rehearse(case.usable)
+        case.state = "estimated"
+
+    def _is_recorded(self, case: Case) -> bool:
+        """Look for answers of what is live to today's examples; to have them is all of `record`."""
+        assert case.bar is not None  # noqa: S101 - it has examples
+        if found := case.bar.recorded(case.live, case.bar.rules.repeats):
+            case.record = found[0].evidence
+            if case.records:
+                case.state = "recorded"
+        return case.state == "recorded"
+
+    def _require_allowed(self, known: Migrated) -> None:
+        """Refuse, before the first one, more requests than are allowed for all of it.
+
+        Raises:
+            PolicyError: They are too many.
+        """
+        most = self.options.max_requests or MAX_REQUESTS
+        if known.cost and known.cost.requests > most:
+            raise PolicyError(
+                f"{known.cost.requests:,} requests are more than the {most:,} that are allowed",
+                hint=f"--max-requests {known.cost.requests} allows them",
+                code="max-requests",
+            )
+
+    # ---- the comparison ---------------------------------------------------------------------
+
+    def _evaluation(self, case: Case, *, max_requests: int) -> Evaluation:
+        usd = self.options.max_usd
+        options = EvaluateOptions(
+            case.name,
+            file=self.options.file,
+            concurrency=self.options.concurrency,
+            max_usd=None if usd is None else max(0.0, usd - self.usd),
+            max_requests=max_requests,
+        )
+        return Evaluation(self.context, self.workspace, case.name, options)
+
+    def _compare(self, case: Case) -> None:
+        """Ask all of a target's models, and rank those that are good enough."""
+        if self._is_recorded(case):  # another target with the same model was faster
+            return
+        self.context.console.note(f"{case.name}: {plural(len(case.usable), 'model')} to compare")
+        most = (self.options.max_requests or MAX_REQUESTS) - self.sent
+        evaluation = self._evaluation(case, max_requests=max(1, most))
+        try:
+            made = evaluation.run(case.usable)
+        finally:
+            if spent := evaluation.spent:
+                self.sent, self.usd = self.sent + spent.sent, self.usd + (spent.usd or 0.0)
+        for stored in made:
+            case.found[stored.evidence.candidate] = evaluated(self.context, evaluation, stored)
+        if case.records:
+            case.state, case.record = "recorded", made[0].id
+        else:
+            case.choose()
+
+    # ---- the change -------------------------------------------------------------------------
+
+    def _change(self) -> None:
+        """Plan one change after the other, ask whether to make them, and make them.
+
+        Raises:
+            DeclinedError: A person said no.
+        """
+        planned = [case for case in self.cases if case.best and self._is_planned(case)]
+        if not planned or self.options.dry_run:
+            return
+        approve = self.options.approve
+        if approve is not None and not approve(self._result()):
+            raise DeclinedError("not confirmed; nothing was changed", code="declined")
+        for case in planned:
+            with case.stopped_by_errors():
+                self._make(case)
+
+    def _is_planned(self, case: Case) -> bool:
+        """Plan the change of a target in the file as the changes before it make that."""
+        with case.stopped_by_errors():
+            before = self.planned_in
+            planned = promote.run(self.context.again(before), self._promotion(case, dry_run=True))
+            made, case.change = planned.plan, planned
+            text = edit.rewrite(before.deployments.document, made.before, made.after)
+            self.planned_in = before.with_data(before.bytes_of(text))
+            case.state = "planned"
+            old = self.workspace.deployments.document.text
+            self.diff = text_diff.unified(old, text, self.workspace.patched)
+        return case.state == "planned"
+
+    def _make(self, case: Case) -> None:
+        context, before = self.context.again(), self.context.changed
+        try:
+            case.change = promote.run(context, self._promotion(case, dry_run=False))
+            case.state = "changed"
+        finally:
+            self.context.changed = "; ".join(filter(None, (before, context.changed)))
+
+    def _promotion(self, case: Case, *, dry_run: bool) -> promote.PromoteOptions:
+        best, options = case.best[0], self.options
+        return promote.PromoteOptions(
+            case.name,
+            file=options.file,
+            dry_run=dry_run,
+            why=self.why,
+            by=options.by,
+            commit=options.commit,
+            model=best.model,
+            provider=best.provider,
+            profile=best.profile,
+            no_profile=best.profile is None,
+            expect_current=case.live.model,
+            overrides=options.overrides,
+        )
+
+    def _result(self) -> Migrated:
+        today = self.context.now().date()
+        return Migrated(
+            dry_run=self.options.dry_run,
+            targets=tuple(case.view(today) for case in self.cases),
+            cost=in_all([case.cost for case in self.cases if case.cost]),
+            diff=self.diff,
+            outcome=min((case.outcome for case in self.cases), key=FIRST.index, default=OK),
+            prices_on=self.prices.on,
+            within_days=self.options.within_days,
+        )

@@ -1,0 +1,337 @@
+"""One target's way off its model: what may replace that, what was found out, what became of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Literal
+
+from fftdeploy.api.readiness import Readiness, Shutdown
+from fftdeploy.commands.change import Changed
+from fftdeploy.commands.evaluate import Evaluated
+from fftdeploy.commands.views import ReadinessView, ShutdownView, TargetName
+from fftdeploy.errors import (
+    OK,
+    FftdeployError,
+    GateError,
+    InconclusiveError,
+    Outcome,
+    PolicyError,
+    UsageError,
+)
+from fftdeploy.evaluation.arms import CANDIDATE
+from fftdeploy.evaluation.running.spending import Estimate
+from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
+from fftdeploy.model_ids.retirement import replacement_for
+from fftdeploy.names import FLAT
+from fftdeploy.output.results import UNPRINTED
+from fftdeploy.planning import successors
+from fftdeploy.planning.successors import Score
+from fftdeploy.policy.policy import FILE_NAME
+from fftdeploy.releases.deployments import Bundle, Hold, Target
+from fftdeploy.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+
+State = Literal["estimated", "recorded", "nothing-to-do", "no-gate", "planned", "changed", "failed"]
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Successor:
+    """A model and prompt that may replace what is live."""
+
+    bundle: Bundle = field(metadata=FLAT)
+    rank: int | None
+    """1 for the one to take; None where it is not good enough, or was not compared."""
+    readiness: ReadinessView | None
+    """None where the API was not asked."""
+    hold: Hold | None
+    """The hold for which it was not compared."""
+    ends: date | None
+    """The day of its own end, for which it was not compared: it does not outlive what is live."""
+    evaluation: Evaluated | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """How the successor that is closest to be good enough falls short, and what would settle it."""
+
+    bundle: Bundle
+    headline: str
+    parts: tuple[str, ...]
+    """The slices and fields in which more broke than was fixed, the surest loss first."""
+    examples: tuple[str, ...]
+    """IDs of the examples to look at first: those it must pass, then those that broke."""
+    settling: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationProblem:
+    """Why a target stays on its model."""
+
+    outcome: str
+    code: str
+    message: str
+    hint: str | None
+    details: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """What was found out about one target, and what became of it."""
+
+    target: TargetName
+    live: Bundle
+    readiness: ReadinessView | None
+    """What was proved about what is live, without a message to it; None where nobody was asked."""
+    shutdown: ShutdownView = field(metadata=FLAT)
+    state: State
+    examples: int | None
+    """None where the task has no gate."""
+    too_few: str | None
+    """Whom so few examples can't let through."""
+    record: str | None
+    """ID of the evidence that has live's answers to today's examples."""
+    cost: Estimate | None
+    """What an evaluation takes at most, before anything is known of the answers."""
+    successors: tuple[Successor, ...]
+    """Those that are good enough first, by their rank."""
+    shortfall: Shortfall | None
+    change: Changed | None
+    """What makes the best of them live."""
+    problem: MigrationProblem | None
+
+
+@dataclass
+class Case:
+    """One target while it is worked on; the first thing that goes wrong ends that."""
+
+    target: Target
+    live: Bundle
+    bar: "QualityBar | None"
+    shutdown: Shutdown | None
+    records: bool
+    """Whether only what is live is asked, for later."""
+    known: Readiness | None = None
+    candidates: list[Bundle] = field(default_factory=list)
+    proofs: dict[Bundle, Readiness] = field(default_factory=dict)
+    holds: dict[Bundle, Hold] = field(default_factory=dict)
+    ends: dict[Bundle, date] = field(default_factory=dict)
+    """The successors that end no later than what is live."""
+    found: dict[Bundle, Evaluated] = field(default_factory=dict)
+    best: list[Bundle] = field(default_factory=list)
+    cost: Estimate | None = None
+    record: str | None = None
+    change: Changed | None = None
+    shortfall: Shortfall | None = None
+    error: FftdeployError | None = None
+    state: State = "nothing-to-do"
+
+    @property
+    def name(self) -> str:
+        """The target's name."""
+        return str(self.target)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to do that nothing has stopped."""
+        return self.error is None and self.state not in {"nothing-to-do", "no-gate", "recorded"}
+
+    @contextmanager
+    def stopped_by_errors(self, but: tuple[type[FftdeployError], ...] = ()) -> Iterator[None]:
+        """Take a failure as this target's own, which stops no other one; `but` those of a kind."""
+        try:
+            yield
+        except but:
+            raise
+        except FftdeployError as error:
+            self.error, self.state = error, "failed"
+
+    @property
+    def usable(self) -> list[Bundle]:
+        """What is asked: the successors that are ready, not on hold, and outlive what is live."""
+        if self.records:
+            return [self.live]
+        unready = {bundle for bundle, known in self.proofs.items() if not known.is_ready}
+        unfit = {*unready, *self.holds, *self.ends}
+        return [one for one in self.candidates if one not in unfit]
+
+    def require_usable(self) -> None:
+        """Refuse to go on where no successor is left.
+
+        Raises:
+            FftdeployError: The reason of the first of them.
+        """
+        if self.candidates and not self.usable:
+            first = self.candidates[0]
+            if hold := self.holds.get(first):
+                from fftdeploy.planning.breaches import on_hold
+
+                raise on_hold(first, self.target, hold)
+            if day := self.ends.get(first):
+                raise PolicyError(
+                    f"no successor outlives {self.live.model}: {first.model} ends {day}",
+                    hint="name one that does: --to MODEL[@PROFILE]",
+                    code="runway",
+                )
+            raise self.proofs[first].error()
+
+    def choose(self) -> None:
+        """Rank the successors that are good enough.
+
+        Raises:
+            GateError: There is none.
+            InconclusiveError: There is none, and the examples leave one of them open.
+        """
+        scores = {bundle: _score(one.verdict) for bundle, one in self.found.items()}
+        self.best = successors.ranked(scores)
+        if self.best:
+            return
+        nearest = successors.closest(scores)
+        stored = self.found[nearest].stored
+        self.shortfall = _shortfall(nearest, stored.verdict)
+        rulings = {one.verdict.ruling for one in self.found.values()}
+        is_open = "inconclusive" in rulings
+        kind, code = (InconclusiveError, "inconclusive") if is_open else (GateError, "gate")
+        none = (
+            "the successor is not" if len(scores) == 1 else f"none of {len(scores)} successors is"
+        )
+        shown = "proved good enough" if is_open else "good enough"
+        raise kind(f"{none} {shown}", hint=f"fftdeploy report {stored.short} --open", code=code)
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ends."""
+        return OK if self.error is None else self.error.outcome
+
+    def view(self, today: date) -> Migration:
+        """Return what is known of it by now."""
+        ranked = [*self.best, *(one for one in self.candidates if one not in self.best)]
+        few = self.bar.too_few(max(1, len(self.usable))) if self.bar else ""
+        return Migration(
+            target=self.name,
+            live=self.live,
+            readiness=ReadinessView.of(self.known, today) if self.known else None,
+            shutdown=ShutdownView.of(self.shutdown, today),
+            state=self.state,
+            examples=len(self.bar.examples) if self.bar else None,
+            too_few=few or None,
+            record=self.record,
+            cost=self.cost,
+            successors=tuple(self._successor(bundle, today) for bundle in ranked),
+            shortfall=self.shortfall,
+            change=self.change,
+            problem=_problem(self.error) if self.error else None,
+        )
+
+    def _successor(self, bundle: Bundle, today: date) -> Successor:
+        known = self.proofs.get(bundle)
+        return Successor(
+            bundle=bundle,
+            rank=self.best.index(bundle) + 1 if bundle in self.best else None,
+            readiness=ReadinessView.of(known, today) if known else None,
+            hold=self.holds.get(bundle),
+            ends=self.ends.get(bundle),
+            evaluation=self.found.get(bundle),
+        )
+
+
+class Ungated:
+    """A target whose task has no gate, as a place for candidates."""
+
+    def __init__(self, workspace: Workspace, target: Target, live: Bundle) -> None:
+        self.workspace = workspace
+        self.target = str(target)
+        self.provider = target.provider
+        self.baseline = live
+
+    def require_enough(self) -> None:
+        """Refuse nothing: there are no examples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated:
+    """What was found out about each target, the one that ends first not necessarily first."""
+
+    dry_run: bool
+    targets: tuple[Migration, ...]
+    cost: Estimate | None
+    """Of all of them together; None where there is nothing to ask."""
+    diff: str
+    """What the planned changes make of the file together, unified; "" for nothing."""
+    outcome: Outcome = field(metadata=UNPRINTED)
+    prices_on: date | None = field(metadata=UNPRINTED)
+    within_days: int = field(metadata=UNPRINTED)
+
+
+def in_all(costs: list[Estimate]) -> Estimate | None:
+    """Return what several evaluations, one after the other, take together; None for none."""
+    usds = [cost.usd for cost in costs if cost.usd is not None]
+    if not costs:
+        return None
+    return Estimate(
+        requests=sum(cost.requests for cost in costs),
+        tokens_in=sum(cost.tokens_in for cost in costs),
+        tokens_out=sum(cost.tokens_out for cost in costs),
+        usd=sum(usds) if len(usds) == len(costs) else None,
+        seconds=sum(cost.seconds for cost in costs),
+        is_guess=any(cost.is_guess for cost in costs),
+    )
+
+
+def candidate_arm(verdict: Verdict) -> ArmResult:
+    """Return what the candidate of a verdict passed, took and cost."""
+    return next(arm for arm in verdict.arms if arm.arm == CANDIDATE)
+
+
+def _score(verdict: Verdict) -> Score:
+    """Score a successor: only what met the bar counts, whatever else the gate lets through."""
+    arm, compared = candidate_arm(verdict), verdict.comparison
+    return Score(
+        is_good_enough=verdict.ruling == "pass",
+        usd=arm.usd_per_1k_requests,
+        p95_ms=arm.p95_latency_ms,
+        lower=compared.lower if compared else arm.rate - 1,
+    )
+
+
+def _shortfall(bundle: Bundle, verdict: Verdict) -> Shortfall:
+    lost = [one for one in verdict.slices if one.broke > one.fixed]
+    parts = sorted(lost, key=lambda one: (not one.is_harmed, one.p, one.lower))[:_NAMED]
+    examples = dict.fromkeys((*verdict.must_pass_failed, *verdict.broke))
+    settling = verdict.settling or None
+    return Shortfall(bundle, verdict.headline, tuple(map(_part, parts)), (*examples,), settling)
+
+
+def _part(one: SliceResult) -> str:
+    name = f"{one.key}={one.value}" if one.kind == "slice" else f"field {one.key}"
+    return f"{name}: {one.broke} broke, {one.fixed} fixed of {one.n}"
+
+
+def _problem(error: FftdeployError) -> MigrationProblem:
+    outcome, hint = error.outcome.name, error.hint or None
+    return MigrationProblem(outcome, error.code, error.message, hint, error.details)
+
+
+def no_successor(case: Case) -> UsageError:
+    """Build the error for a target without successors."""
+    named = replacement_for(case.live.model)
+    example = named or "MODEL"
+    return UsageError(
+        f"nothing says what {case.name} is to be migrated to",
+        hint=f'add successors = [{{ model = "{example}" }}] to [tasks.{case.target.task}] in '
+        f"{FILE_NAME}, or --to {example}",
+        code="no-successor",
+    )
+
+
+def no_gate(case: Case) -> InconclusiveError:
+    """Build the error for a target whose task has no gate, which proves nothing."""
+    task = case.target.task
+    return InconclusiveError(
+        f"task {task!r} has no gate: nothing can prove that a successor is no worse",
+        hint=f"add [tasks.{task}.gate] with examples and graders to {FILE_NAME}",
+        code="no-gate",
+    )

@@ -1,0 +1,356 @@
+"""Migrate: off models that end, to the cheapest successor that is no worse."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import terminal
+from checkout import ROOT
+from command_line import PROGRAM, Command, git
+from gated import EXAMPLES, POLICY, TARGET, asked, evidence, paid
+from scenes import (
+    FILE,
+    LUNA,
+    POLICY_FILE,
+    V6,
+    V7,
+    V8,
+    V10,
+    hold,
+    newest,
+    past,
+    read,
+    write,
+)
+
+import fftdeploy
+from fftdeploy.errors import ConfigError, PolicyError
+from fftdeploy.sandbox import STORY_NOW, Sandbox
+from fftdeploy.sandbox.triage import Skill
+from fftdeploy.sandbox.world import ACME, Model, State
+
+STAGING, LABELS = "triage/staging", "labels/staging"
+TERRA, NANO, SMALL = "gpt-6-terra", "gpt-6-nano", "gpt-6-small"
+"""Successors that last: a good and dear one, a bad and cheap one, a good one at a fair price."""
+WORLD = ACME.with_models(
+    Model(TERRA, Skill(6), owned_by="system"),
+    Model(NANO, Skill(2), owned_by="system"),
+    Model(SMALL, Skill(6), owned_by="system"),
+)
+TASKS = f"""
+[tasks.triage]
+successors = [{{ model = "{TERRA}" }}, {{ model = "{NANO}" }}, {{ model = "{SMALL}" }}]
+
+[tasks.labels]
+successors = [{{ model = "{LUNA}" }}]
+"""
+PRICES = f"""
+[prices]
+date = 2026-11-20
+"ft:gpt-4.1-mini-2025-04-14" = {{ input = 0.80, output = 3.20 }}
+{TERRA} = {{ input = 4, output = 16 }}
+{NANO} = {{ input = 0.1, output = 0.4 }}
+{SMALL} = {{ input = 0.2, output = 0.8 }}
+{LUNA} = {{ input = 0.3, output = 1.2 }}
+"""
+RUN = 67 * 4
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with Sandbox(WORLD, now=lambda: STORY_NOW) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", server.key)
+        monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
+        yield server
+
+
+@pytest.fixture
+def portfolio(repo: Path, api: Sandbox) -> Sandbox:
+    """Three targets on fine-tunes that end in 54 days; the last one's task has no gate."""
+    EXAMPLES.parent.mkdir()
+    EXAMPLES.write_text((ROOT / EXAMPLES).read_text())
+    gate = POLICY.replace("[tasks.triage.gate]", f"{TASKS}\n[tasks.triage.gate]", 1)
+    write(
+        past(STAGING, V7, V8),
+        past(TARGET, V6, V8),
+        past(LABELS, V7, V8),
+        policy=gate + PRICES,
+    )
+    git("add", ".")
+    git("commit", "--quiet", "-m", "Begin")
+    return api
+
+
+def found(command: Command, *words: str, code: int = 0) -> dict[str, Any]:
+    ended = command("migrate", *words, "--json")
+    assert ended.code == code, ended
+    return dict(json.loads(ended.out))
+
+
+def test_a_plan_says_what_it_would_cost_and_asks_nobody(
+    portfolio: Sandbox, command: Command
+) -> None:
+    before = FILE.read_bytes()
+    said = found(command, "--plan", code=7)
+
+    assert not portfolio.requests
+    assert [(one["target"], one["state"]) for one in said["targets"]] == [
+        (STAGING, "estimated"),
+        (TARGET, "estimated"),
+        (LABELS, "failed"),
+    ]
+    costs = [one["cost"] for one in said["targets"] if one["cost"]]
+    assert [cost["requests"] for cost in costs] == [RUN, RUN]
+    assert said["cost"]["requests"] == 2 * RUN
+    assert said["cost"]["usd"] == pytest.approx(sum(cost["usd"] for cost in costs))
+    assert said["targets"][0]["too_few"].startswith("67 examples: fewer than 83 examples can't")
+    text = command("migrate", "--plan")
+    assert f"in all, at most {2 * RUN} requests, about " in text.out
+    assert text.err == "next: fftdeploy migrate --dry-run\n"
+    assert FILE.read_bytes() == before
+
+
+def test_three_targets_go_to_the_cheapest_that_is_no_worse_one_commit_each(
+    portfolio: Sandbox, command: Command
+) -> None:
+    dry = found(command, "--dry-run", "--why", "fine-tunes end", code=7)
+    assert git("status", "--porcelain", "--", "deployments.toml") == ""
+    assert paid(portfolio) == RUN, "the answers of one target are those of the other"
+    ranks = [(one["model"], one["rank"]) for one in dry["targets"][0]["successors"]]
+    assert ranks == [(SMALL, 1), (TERRA, 2), (NANO, None)]
+    patch = dry["diff"]
+
+    ended = command("migrate", "--yes", "--why", "fine-tunes end", "--commit")
+
+    assert ended.code == 7, "labels has no gate"
+    assert paid(portfolio) == RUN
+    assert (newest(STAGING).bundle.model, newest(STAGING).via) == (SMALL, "model")
+    assert (newest(TARGET).bundle.model, newest(TARGET).via) == (SMALL, "staging")
+    assert newest(TARGET).evidence in {path.stem for path in evidence()}
+    assert read(LABELS).model == V8
+    assert git("log", "--format=%s") == (
+        f"Promote {SMALL} to {TARGET}\nPromote {SMALL} to {STAGING}\nBegin"
+    )
+    assert git("diff", "--name-only", "HEAD~", "HEAD") == "deployments.toml"
+    assert re.search(r"committed as \w{7}, \w{7}; 1 target left as before\n$", ended.out)
+    assert "  stays       task 'labels' has no gate:\n" in ended.out
+    assert f"1  {SMALL}" in ended.out
+    made = git("diff", "HEAD~2", "HEAD", "--", "deployments.toml")
+    assert _rows(patch) == _rows(made)
+
+    again = command("migrate", "--yes", "--why", "twice")
+    assert (again.code, again.out.splitlines()[0].split()[0]) == (7, LABELS)
+    assert paid(portfolio) == RUN, "what is live now lasts"
+
+
+def _rows(patch: str) -> list[str]:
+    rows = [row for row in patch.splitlines() if re.match(r"[-+](?![-+])", row)]
+    return [re.sub(r" at = \S+", "", row) for row in rows]
+
+
+def test_nothing_is_asked_where_nobody_could_say_yes_or_no_reason_is_given(
+    portfolio: Sandbox, command: Command
+) -> None:
+    unasked = command("migrate", "--why", "end")
+    assert (unasked.code, "hint: add --yes to make the change" in unasked.err) == (2, True)
+    unexplained = command("migrate", "--yes")
+    assert unexplained.code == 6
+    assert f"{TARGET} is protected: the change needs a reason" in unexplained.err
+    many = command("migrate", "--yes", "--why", "end", "--max-requests", str(2 * RUN - 1))
+    assert (many.code, f"hint: --max-requests {2 * RUN} allows them" in many.err) == (6, True)
+    POLICY_FILE.write_text(POLICY_FILE.read_text().replace(f"{NANO} = ", "# "))
+    unpriced = command("migrate", "--yes", "--why", "end", "--max-usd", "5")
+    assert (unpriced.code, f"--max-usd needs the price of {NANO}" in unpriced.err) == (2, True)
+    assert paid(portfolio) == 0
+
+
+def test_a_limit_in_usd_is_for_all_targets_together(portfolio: Sandbox, command: Command) -> None:
+    EXAMPLES.with_name("labels.jsonl").write_text(EXAMPLES.read_text())
+    gate = POLICY.partition("[tasks.triage.gate]")[2].replace("triage", "labels")
+    POLICY_FILE.write_text(POLICY_FILE.read_text() + f"\n[tasks.labels.gate]{gate}")
+    said = found(command, "--dry-run", "--why", "x", "--max-usd", "0.03", code=6)
+    assert [one["problem"]["code"] for one in said["targets"]] == ["max-usd"] * 3
+    spent = [re.search(r"([\d.]+) USD spent", one["problem"]["message"]) for one in said["targets"]]
+    assert 0.02 < sum(float(one[1]) for one in spent if one) <= 0.03
+
+
+def test_where_none_is_good_enough_it_is_said_how_far_short_and_what_to_look_at(
+    portfolio: Sandbox, command: Command
+) -> None:
+    words = (STAGING, "--to", f"{NANO},{LUNA}", "--yes")
+    before = FILE.read_bytes()
+    ended = command("migrate", *words)
+    assert FILE.read_bytes() == before
+    (target,) = found(command, *words, code=ended.code)["targets"]
+    rulings = {one["model"]: one["evaluation"]["verdict"]["ruling"] for one in target["successors"]}
+    assert rulings[NANO] == "fail"
+    assert ended.code == (7 if "inconclusive" in rulings.values() else 5)
+    short = target["shortfall"]
+    assert short["parts"]
+    assert short["examples"]
+    assert re.search(r"  closest     gpt-6-\w+; ", ended.out)
+    assert "  lost on     " in ended.out
+    assert f"  look at     {', '.join(short['examples'][:3])} and " in ended.out
+    assert re.search(r"  hint +fftdeploy report \w{12} --open\n", ended.out)
+
+    only = found(command, STAGING, "--to", NANO, "--yes", code=5)["targets"][0]
+    assert only["problem"]["message"] == "the successor is not good enough"
+
+
+def test_what_can_not_replace_a_model_is_not_paid_for_and_said_of_it(
+    portfolio: Sandbox, command: Command
+) -> None:
+    portfolio.set_state(TERRA, State.LOADING)
+    portfolio.remove(NANO)
+    write(past(STAGING, V7, V8, holds=[hold(SMALL, why="INC-9")]), past(TARGET, V6, V8))
+    said = found(command, STAGING, "--dry-run", code=9)["targets"][0]
+    by_model = {one["model"]: one for one in said["successors"]}
+    assert by_model[SMALL]["hold"]["why"] == "INC-9"
+    assert by_model[NANO]["readiness"]["state"] == "not-ready"
+    assert by_model[TERRA]["readiness"]["state"] == "unverified"
+    assert paid(portfolio) == 0
+
+    short = found(command, TARGET, "--to", V10, "--dry-run", "--why", "x", code=6)["targets"][0]
+    assert short["successors"][0]["ends"] == "2027-01-14"
+    assert short["problem"]["code"] == "runway"
+    assert paid(portfolio) == 0
+
+
+def test_what_the_policy_refuses_is_said_of_its_target_and_stops_no_other(
+    portfolio: Sandbox, command: Command
+) -> None:
+    freeze = 'soak = "24h"\n'
+    text = POLICY_FILE.read_text().replace("protected = true\n", f"protected = true\n{freeze}")
+    POLICY_FILE.write_text(text)
+    said = found(command, "triage", "--yes", "--why", "fine-tunes end", code=6)
+    first, second = said["targets"]
+    assert (first["state"], second["state"]) == ("changed", "failed")
+    assert second["problem"]["outcome"] == "policy"
+    assert "24h are asked" in second["problem"]["message"]
+    assert (read(STAGING).model, read(TARGET).model) == (SMALL, V8)
+
+
+def test_what_is_live_is_recorded_and_compared_with_after_its_end(
+    portfolio: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = json.loads(command("check", "--json").out)["findings"]
+    lacking = [one["subject"] for one in checked if one["code"] == "no-record"]
+    assert lacking == [STAGING, TARGET], "labels has no examples to ask"
+    assert {one["hint"] for one in checked if one["code"] == "no-record"} == {
+        "fftdeploy migrate --record"
+    }
+    shown = terminal.screen(["status"], 80)[1]
+    assert "! 2 targets: its answers are not on record: fftdeploy migrate --record\n" in shown
+
+    said = found(command, "--record")
+    assert paid(portfolio) == 67
+    assert [one["state"] for one in said["targets"]] == ["recorded", "recorded", "no-gate"]
+    assert {one["record"] for one in said["targets"][:2]} == {evidence()[0].stem}
+    assert found(command, "--record")["targets"][0]["record"] == evidence()[0].stem
+    assert paid(portfolio) == 67, "once"
+    assert "no-record" not in command("check", "--json").out
+    assert "not on record" not in terminal.screen(["status"], 80)[1]
+
+    later = datetime(2027, 1, 15, 9, tzinfo=UTC)
+    monkeypatch.setenv("FFTDEPLOY_NOW", later.isoformat())
+    portfolio.set_now(later)
+    portfolio.remove(V8)
+    ended = command("migrate", "triage", "--yes", "--why", "it is dead")
+    assert ended.code == 0, ended
+    assert f"{STAGING}  {V8}  is dead\n" in ended.out
+    assert re.search(rf"-  {re.escape(V8)} .* recorded 2026-11-21\n", ended.out)
+    assert paid(portfolio) == 67 * 4
+    assert (newest(STAGING).bundle.model, newest(TARGET).bundle.model) == (SMALL, SMALL)
+
+
+def test_a_dead_model_that_was_never_recorded_can_not_be_any_more(
+    portfolio: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = datetime(2027, 1, 15, 9, tzinfo=UTC)
+    monkeypatch.setenv("FFTDEPLOY_NOW", later.isoformat())
+    portfolio.set_now(later)
+    portfolio.remove(V8)
+    said = found(command, STAGING, "--record", code=4)
+    assert said["targets"][0]["problem"]["code"] == "dead"
+    assert paid(portfolio) == 0
+
+
+def test_a_person_sees_the_table_and_is_asked_once(portfolio: Sandbox) -> None:
+    environ = {**os.environ, "COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}
+    words = [str(PROGRAM), "migrate", "triage"]
+    code, screen = terminal.run(
+        words, environ, ("is protected: why? ", "they end"), ("make 2 changes? [y/N] ", "y")
+    )
+    assert code == 0, screen
+    screen = terminal.MOVING.sub("", screen).partition("triage/staging  triage-v8")[2]
+    assert max(map(len, screen.splitlines())) <= 80
+    row = r"\n1  gpt-6-small +97.0% +14 +0 +0.03 +(\d+ ms|-) +better\n"
+    assert re.search(row, screen), screen
+    assert screen.count("make 2 changes") == 1
+    assert "migrated 2 targets" in screen
+    assert newest(TARGET).why == "they end"
+
+
+def test_a_table_for_a_manager_in_markdown(portfolio: Sandbox, command: Command) -> None:
+    ended = command("migrate", "triage", "--dry-run", "--why", "x", "--format", "markdown")
+    row = rf"\| 1 +\| {SMALL} +\| 97.0% +\| 14 +\| 0 +\| 0.03 +\| \d+ ms +\| better +\|\n"
+    assert re.search(row, ended.out), ended.out
+    assert "```diff\n--- a/deployments.toml" in ended.out
+
+
+def test_it_is_a_function_of_python(portfolio: Sandbox) -> None:
+    said = fftdeploy.migrate(STAGING, to=[TERRA, SMALL], dry_run=True, max_requests=999)
+    (target,) = said.targets
+    assert [one.bundle.model for one in target.successors] == [SMALL, TERRA]
+    assert target.change is not None
+    assert not target.change.changed
+    with pytest.raises(PolicyError, match="needs a reason"):
+        fftdeploy.migrate(TARGET)
+    POLICY_FILE.write_text(
+        POLICY_FILE.read_text().replace(f'"{TERRA}" }}', f'"{TERRA}", profile = "x" }}')
+    )
+    with pytest.raises(ConfigError, match="profile 'x' has no file"):
+        fftdeploy.migrate(STAGING)
+
+
+def test_it_says_what_to_type_where_nothing_names_a_successor(
+    portfolio: Sandbox, command: Command
+) -> None:
+    POLICY_FILE.write_text(re.sub("successors = .*", "", POLICY_FILE.read_text()))
+    ended = command("migrate", STAGING, "--yes")
+    assert ended.code == 2
+    assert f"or --to {LUNA}\n" in ended.out
+    assert asked(portfolio) == 0
+    lasting = command("migrate", "--within", "30d")
+    assert (lasting.code, lasting.out) == (0, "no model ends within 30 days: nothing to do\n")
+
+
+def test_E20_killed_at_several_points_it_pays_for_nothing_twice(
+    portfolio: Sandbox, command: Command
+) -> None:
+    portfolio.fault("/chat/completions", delay_s=0.03)
+    words = [str(PROGRAM), "migrate", "triage", "--yes", "--why", "end", "--concurrency", "8"]
+    kills = 0
+    for least in (20, 120, 220):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and paid(portfolio) < least:
+            time.sleep(0.01)
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait(60)
+    portfolio.clear_faults()
+    said = found(command, "triage", "--yes", "--why", "end")
+    assert kills >= 2
+    assert RUN <= paid(portfolio) <= RUN + 8 * kills
+    ranks = [(one["model"], one["rank"]) for one in said["targets"][0]["successors"]]
+    assert ranks == [(SMALL, 1), (TERRA, 2), (NANO, None)]
+    assert len(list(Path(".fftdeploy/runs").glob("*.jsonl"))) == 2
