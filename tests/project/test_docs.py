@@ -248,6 +248,10 @@ def test_the_bill_of_the_page_adds_up() -> None:
 def test_the_numbers_between_the_tables_are_those_of_the_code() -> None:
     through = [f"{100 * sizing.let_through(n, 0.05):.0f} %" for n in (60, 100, 200)]
     flowing = " ".join(GATE.split())
+    alone, *shared = (
+        sizing.smallest_that_can_pass(0.05, sizing.one_of(GateRules((), ()), count).confidence)
+        for count in (1, 2, 3)
+    )
 
     assert sizing.much_worse(0.05) == 0.1
     for said in (
@@ -256,6 +260,8 @@ def test_the_numbers_between_the_tables_are_those_of_the_code() -> None:
         f"a slice of fewer than {sizing.smallest_that_can_pass(0.05)} examples on which nothing "
         "differs is inconclusive",
         f"two are held to {100 - 5 / 2:g} % confidence each",
+        f"passes with {alone} examples on its own, one of two with {shared[0]}, one of three with "
+        f"{shared[1]}.",
         f"Fewer than {MIN_UNITS} are inconclusive",
         f"Of fewer than {MIN_UNITS} examples nothing is said",
         f"12 pairs: the candidate could be up to {-100 * bounds(0.05, 0, 0, 12).lower:.1f} points "

@@ -38,6 +38,7 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 COMMANDS = (
     *("init", "demo", "sandbox", "models", "status", "check", "promote", "rollback"),
+    "migrate",
     *("history", "diff", "adopt", "hold", "unhold", "eval", "size", "verify", "report", "review"),
     *("resolve", "scan", "schema"),
 )
