@@ -29,12 +29,14 @@ def promote(path: Path, task: str, model: str) -> None:
     key = (task, "production")
     target = workspace.deployments.find("/".join(key))
     assert target
-    rules = Policy().rules("production")
+    policy = Policy()
     source = bundles.choose_source(
-        workspace.deployments, key, rules, workspace.sha, _NOW, model=model
+        workspace.deployments, key, policy, workspace.sha, _NOW, model=model
     )
     actor = plan.Actor("ana@acme.example", _NOW, "bench")
-    made = plan.plan_promotion(target, key, source, rules, workspace.sha, actor)
+    made = plan.plan_promotion(
+        target, key, source, policy.rules("production"), workspace.sha, actor
+    )
     document = workspace.deployments.document
     assert not edit.layout_problem(document, target)
     files.check_writable(workspace.snapshot)

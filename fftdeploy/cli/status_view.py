@@ -37,7 +37,8 @@ def screen(result: Status) -> Iterator[Block]:
     names = Names(model for one in result.targets for model in _models(one))
     rows = [_row(one, names, result.at) for one in result.targets]
     yield _without_empty_columns(_COLUMNS, rows)
-    remarks = [remark for one in result.targets for remark in _remarks(one, result)]
+    remarks = [*_unrecorded(result)]
+    remarks += [remark for one in result.targets for remark in _remarks(one, result)]
     told = [remark for remark in remarks if not _is_told_by_another(remark, remarks)]
     holds = one_liners(map(Cell, _holds(result, names)))
     kinds = remark_lines((one._replace(text=names.text(one.text)) for one in told), "target")
@@ -99,6 +100,20 @@ def _holds(result: Status, names: Names) -> Iterator[str]:
 def _held(hold: Hold, names: Names) -> str:
     release = f" release {hold.release}" if hold.release else ""
     return f"{names.model(hold.model)}{release}"
+
+
+def _unrecorded(result: Status) -> Iterator[Remark]:
+    """Say what records the targets of which no release says what is live."""
+    found = [one for one in result.targets if not one.recorded]
+    for one in found:
+        name = one.target if len(found) == 1 else "TARGET"
+        edited = one.release is not None
+        said = f"{'hand edit' if edited else 'not recorded'}: {_recording(name)}"
+        yield Remark(one.target, "!", said, "bad" if edited else "warn")
+
+
+def _recording(target: str) -> str:
+    return f'fftdeploy adopt {target} --why "TEXT"'
 
 
 def _remarks(one: TargetStatus, result: Status) -> Iterator[Remark]:
@@ -187,11 +202,12 @@ def _origin(one: TargetStatus, now: datetime) -> Iterator[tuple[str, Cell]]:
     """Say since when it is live, and what the release says of it."""
     release = one.release
     if release is None:
-        yield "live", Cell(f'not recorded: fftdeploy adopt {one.target} --why "TEXT"', "warn")
+        yield "live", Cell(f"not recorded: {_recording(one.target)}", "warn")
         return
     if not one.recorded:
         said = f"by hand edit after release {release.n}, which says {release.bundle}"
         yield "live", Cell(said, "bad")
+        yield "", Cell(f"{_recording(one.target)}, or undo the edit", "bad")
         return
     yield "live", Cell(f"{age(now - release.at)}, since {moment(release.at)}, release {release.n}")
     yield "by", Cell(release.by)
@@ -300,7 +316,10 @@ def _rollback_cells(one: TargetStatus) -> tuple[Cell, Cell]:
 
 
 def _asides(one: TargetStatus, result: Status) -> Iterator[str]:
-    """Say what does not fit a row: holds, skipped releases, warnings."""
+    """Say what does not fit a row: what records it, holds, skipped releases, warnings."""
+    if not one.recorded:
+        undo = ", or undo the edit" if one.release else ""
+        yield f"{_recording(one.target)}{undo}"
     for hold in one.holds:
         if hold.is_active(result.at):
             release = f" (release {hold.release})" if hold.release else ""

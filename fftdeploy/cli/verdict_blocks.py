@@ -140,8 +140,10 @@ def _also(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
     for reason in verdict.reasons:
         is_said = reason.code in _DRAWN or (reason.message in verdict.headline and not is_record)
         if not is_said and (reason.rules == "fail" or (reason.rules and not is_record)):
-            found = [*sentence("also", reason.message, TONES[reason.rules])]
-            yield from found[: 1 if reason.code == "nothing" else 2]  # why they fail has its line
+            said = reason.message
+            if reason.code == "nothing":  # why they fail has its line
+                said = said.partition(": ")[0]
+            yield from sentence("also", said, TONES[reason.rules])
     if verdict.settling:
         yield from packed("to settle", verdict.settling.split("; "))
     for text in verdict.detail[1:]:

@@ -94,7 +94,7 @@ def _chosen(context: Context, bar: CandidatePlace, word: str | None, **prompt: A
     return bundles.choose_source(
         workspace.deployments,
         (task, environment),
-        workspace.policy.rules(environment),
+        workspace.policy,
         workspace.sha,
         context.now(),
         model=None if word is None else _model(context, bar, model, provider or None),

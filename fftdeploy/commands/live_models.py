@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.readiness import Readiness
+from fftdeploy.api.verdicts import LIST_HINT
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Questions, Workspace
@@ -32,16 +33,19 @@ class LiveModels:
         """Look all of them up in the lists; those of the targets `answering` must answer."""
         listed = self.hosts.check_listed(self.live.values())
         found = {name: listed[question] for name, question in self.live.items()}
-        self._suspect_the_key(found)
-        return found | self.prove([name for name in found if name in answering])
+        proved = self._proved([name for name in found if name in answering])
+        return self._suspecting_the_key(found | proved)
 
-    def prove(self, names: Iterable[str] | None = None) -> dict[str, Readiness]:
-        """Have all of them answer, or those of the targets `names`."""
-        chosen = {name: self.live[name] for name in (self.live if names is None else names)}
+    def prove(self) -> dict[str, Readiness]:
+        """Have all of them answer."""
+        return self._suspecting_the_key(self._proved(self.live))
+
+    def _proved(self, names: Iterable[str]) -> dict[str, Readiness]:
+        chosen = {name: self.live[name] for name in names}
         proved = self.hosts.prove_all(chosen.values(), listed=True)
         return {name: proved[question] for name, question in chosen.items()}
 
-    def _suspect_the_key(self, found: dict[str, Readiness]) -> None:
+    def _suspecting_the_key(self, found: dict[str, Readiness]) -> dict[str, Readiness]:
         """Where a key can use no model of a target at all, doubt the key and not the models."""
         others = {
             str(target): [
@@ -53,14 +57,18 @@ class LiveModels:
         }
         known = self.hosts.check_listed(each for asked in others.values() for each in asked)
         for name, asked in others.items():
-            if asked and all(_is_missing(known[question]) for question in asked):
+            if all(_is_missing(known[question]) for question in asked):
+                which = (
+                    "no model of this target" if asked else "not use it, the target's only model"
+                )
                 found[name] = replace(
                     found[name],
                     state="unverified",
                     is_auth=True,
-                    message="this key can use no model of this target",
-                    hint="is this the key of another project?",
+                    message=f"this key can {which}",
+                    hint=f"is this the key of another project? {LIST_HINT}",
                 )
+        return found
 
 
 def _is_missing(readiness: Readiness) -> bool:

@@ -90,7 +90,8 @@ class _Promotion:
         self.target = self.workspace.deployments.find(change.name)
         sources = {*self.rules.sources, options.source or environment}
         change.made_from = tuple(f"{task}/{source}" for source in sources)
-        self.sources = SourceRules(self.rules, task, self.workspace.deployments, self._live)
+        work = self.workspace
+        self.sources = SourceRules(self.rules, task, work.deployments, self._live, work.policy)
         self.fresh = False
         self.lifted: set[str] = set()
         """Rules that do not apply because what is live is dead, and that was said."""
@@ -207,7 +208,7 @@ class _Promotion:
         return bundles.choose_source(
             self.workspace.deployments,
             self.key,
-            self.rules,
+            self.workspace.policy,
             self.workspace.sha,
             self.change.context.now(),
             from_environment=options.source,

@@ -23,7 +23,7 @@ from fftdeploy.errors import (
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.rollback import Candidate, plan_rollback, rollback_candidates
 from fftdeploy.policy import profiles
-from fftdeploy.releases.deployments import Bundle
+from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import shown_path
 
 PASSED_OVER = "passed-over"
@@ -274,8 +274,26 @@ class _Rollback:
             return asked[0].error()
         return NotReadyError(
             f"nothing to roll back to in {self.target}",
-            hint=f"promote something that answers: fftdeploy models; "
-            f"fftdeploy promote {self.target} --model ID",
+            hint=f"{self._lifting()}promote something that answers: "
+            f"fftdeploy models; {self._forward()}",
             where=str(self.target),
             code="no-rollback",
         )
+
+    def _lifting(self) -> str:
+        """Say which hold keeps the newest release away that is on hold; "" without one."""
+        held = next((one.bundle.model for one in self.seen if one.fate == "held"), None)
+        if held is None:
+            return ""
+        return f'lift a hold: fftdeploy unhold {self.target} {held} --why "TEXT"; or '
+
+    def _forward(self) -> str:
+        """Return the command that makes another model live, as the policy lets one come here."""
+        work, now = self.change.workspace, self.change.actor.now
+
+        def is_wanted(source: Target) -> bool:
+            found = bundles.live_bundle(source, work.sha)
+            return found != self.live and self.target.hold_on(found, now) is None
+
+        name = (self.target.task, self.target.environment)
+        return bundles.next_promotion(work.deployments, work.policy, name, is_wanted)

@@ -94,7 +94,7 @@ class _Scan:
         self.context = context
         self.workspace = workspace
         self.ignored = [compile_glob(g) for g in workspace.policy.scan.ignore] if workspace else []
-        self.uses = uses(workspace.deployments) if workspace else {}
+        self.uses = uses(workspace.deployments, context.now()) if workspace else {}
         home = workspace.snapshot.root if workspace else files.root_of(Path.cwd())
         self.asked_and_told = (context.environ, say)
         self.sources = scanned_files.find(paths or [home], home, *self.asked_and_told)

@@ -1,13 +1,14 @@
 """Finds what the team's rules have against a promotion, and when they let it pass."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from fftdeploy import names
 from fftdeploy.errors import PolicyError, UsageError
-from fftdeploy.policy.policy import Rules
+from fftdeploy.planning.bundles import next_environment
+from fftdeploy.policy.policy import Policy, Rules
 from fftdeploy.releases.deployments import OVERRIDES, Bundle, Deployments, Hold, Target
 from fftdeploy.times import short_duration
 
@@ -32,13 +33,15 @@ class SourceRules:
     task: str
     deployments: Deployments
     live: Callable[[Target], Bundle]
+    policy: Policy = field(default_factory=Policy)
+    """For the way to a source, where that has sources of its own."""
 
     def order_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
         """Say why `bundle` may not come here: it is not, and was not, live in a source."""
         if not self.rules.sources or self._met(bundle, now):
             return None
         message = f"{bundle} was not live in {self._places}"
-        return Breach("order", message, self._way_in(bundle))
+        return Breach("order", message, self._way_in(bundle, now))
 
     def soak_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
         """Say why `bundle` was not live long enough, unbroken, in any source."""
@@ -50,7 +53,7 @@ class SourceRules:
         if best is not None and best >= soak:
             return None
         had = f"was live for {short_duration(best)}" if best is not None else "was not live"
-        way = f"{self._way_in(bundle)}, then wait" if best is None else "wait"
+        way = f"{self._way_in(bundle, now)}, then wait" if best is None else "wait"
         message = f"{bundle} {had} in {self._places}; {short_duration(soak)} are asked"
         return Breach("soak", message, way)
 
@@ -75,10 +78,16 @@ class SourceRules:
     def _places(self) -> str:
         return " or ".join(f"{self.task}/{source}" for source in self.rules.sources)
 
-    def _way_in(self, bundle: Bundle) -> str:
+    def _way_in(self, bundle: Bundle, now: datetime) -> str:
+        def has_it(name: str) -> bool:
+            target = self.deployments.targets.get((self.task, name))
+            return target is not None and self._has(target, bundle, now)
+
+        name, _ = next_environment(self.policy, self.rules.sources[0], has_it)
         profile = f" --profile {bundle.profile}" if bundle.profile else ""
-        source = self.rules.sources[0]
-        return f"fftdeploy promote {self.task}/{source} --model {bundle.model}{profile}"
+        host = f" --provider {bundle.provider}" if bundle.provider != names.OPENAI else ""
+        why = ' --why "TEXT"' if self.policy.rules(name).protected else ""
+        return f"fftdeploy promote {self.task}/{name} --model {bundle.model}{profile}{host}{why}"
 
     def _sources(self) -> list[Target]:
         found = (self.deployments.targets.get((self.task, name)) for name in self.rules.sources)
@@ -86,12 +95,11 @@ class SourceRules:
 
     def _met(self, bundle: Bundle, now: datetime) -> list[Target]:
         """Return the source targets where `bundle` is or was live and is not on hold."""
-        return [
-            target
-            for target in self._sources()
-            if target.hold_on(bundle, now) is None
-            and (self.live(target) == bundle or target.was_live(bundle))
-        ]
+        return [target for target in self._sources() if self._has(target, bundle, now)]
+
+    def _has(self, target: Target, bundle: Bundle, now: datetime) -> bool:
+        is_known = self.live(target) == bundle or target.was_live(bundle)
+        return is_known and target.hold_on(bundle, now) is None
 
 
 def on_hold(bundle: Bundle, target: Target, hold: Hold) -> PolicyError:

@@ -8,7 +8,7 @@ from datetime import datetime
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, PolicyError, UsageError
 from fftdeploy.names import OPENAI
-from fftdeploy.policy.policy import Rules
+from fftdeploy.policy.policy import Policy, Rules
 from fftdeploy.releases.deployments import Bundle, Deployments, Release, Target
 
 _AROUND = " \t\r\n\"'`\u201c\u201d"
@@ -57,10 +57,56 @@ def lacks_file(bundle: Bundle) -> bool:
     return bundle.profile is not None and bundle.profile_sha is None
 
 
+def next_environment(
+    policy: Policy, environment: str, has_it: Callable[[str], bool]
+) -> tuple[str, str | None]:
+    """Return where a model comes in next on its way to `environment`, and the source it is in.
+
+    That is the last environment of which some source has it; where none has, the first one of
+    the way, which takes any model, and None.
+    """
+    passed: set[str] = set()
+    while True:
+        sources = policy.rules(environment).sources
+        if source := next(filter(has_it, sources), None):
+            return environment, source
+        passed.add(environment)
+        ahead = [name for name in sources if name not in passed]
+        if not ahead:
+            return environment, None
+        environment = ahead[0]
+
+
+def next_promotion(
+    deployments: Deployments,
+    policy: Policy,
+    name: tuple[str, str],
+    is_wanted: Callable[[Target], bool],
+) -> str:
+    """Return the command that brings another model to a target, or nearer to it.
+
+    It takes on what is live in a target before it and `is_wanted`; where there is nothing, a
+    model has to be named.
+    """
+    task, last = name
+
+    def has_it(environment: str) -> bool:
+        target = deployments.targets.get((task, environment))
+        return target is not None and is_wanted(target)
+
+    environment, source = next_environment(policy, last, has_it)
+    rules = policy.rules(environment)
+    named = "" if source else " --model ID"
+    if source and len(rules.sources) > 1:
+        named = f" --from {source}"
+    why = ' --why "TEXT"' if rules.protected else ""
+    return f"fftdeploy promote {task}/{environment}{named}{why}"
+
+
 def choose_source(
     deployments: Deployments,
     name: tuple[str, str],
-    rules: Rules,
+    policy: Policy,
     shas: Shas,
     now: datetime,
     *,
@@ -76,7 +122,7 @@ def choose_source(
     Args:
         deployments: The file.
         name: Task and environment to promote into.
-        rules: What the environment asks.
+        policy: What the environments ask.
         shas: Hashes of the profiles on disk.
         now: The moment, for holds.
         from_environment: The environment to promote from (`--from`).
@@ -93,12 +139,14 @@ def choose_source(
         ConfigError: A profile that has no file.
     """
     task, environment = name
+    rules = policy.rules(environment)
     if model is not None:
         source = _from_model(deployments, name, rules, shas, now, model, job, provider)
     else:
         asked = _from(rules, environment, from_environment)
-        is_planned = asked in rules.sources
-        source = _from_environment(deployments, task, asked, shas, is_planned=is_planned)
+        first = next_promotion(deployments, policy, (task, asked), lambda _: True)
+        first = first if asked in rules.sources else ""
+        source = _from_environment(deployments, task, asked, shas, first)
     bundle = source.bundle
     if provider is not None:
         bundle = replace(bundle, provider=provider)
@@ -127,15 +175,15 @@ def _from(rules: Rules, environment: str, asked: str | None) -> str:
 
 
 def _from_environment(
-    deployments: Deployments, task: str, environment: str, shas: Shas, *, is_planned: bool
+    deployments: Deployments, task: str, environment: str, shas: Shas, first: str
 ) -> BundleSource:
     source = deployments.targets.get((task, environment))
     if source is None:
-        hint = f"promote into it first: fftdeploy promote {task}/{environment} --model ID"
+        hint = f"promote into it first: {first}"
         own = [name for its, name in deployments.targets if its == task]
         if near := names.nearest(environment, own):
             hint = f"did you mean --from {near}?"
-        elif own and not is_planned:
+        elif own and not first:
             hint = f"{task} is live in {', '.join(own)}"
         raise UsageError(
             f"there is no target {task}/{environment} to promote from",

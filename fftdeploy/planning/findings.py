@@ -184,7 +184,23 @@ def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         ends = facts.shutdown_of(back.bundle)
         runway = Runway(runway.live, ends, back.release.n)
     for code, message in runway.due(facts.now.date(), max(asked, facts.runway_days)):
-        yield about(facts, target, code, message, hint=f"fftdeploy promote {target} --model ID")
+        yield about(facts, target, code, message, hint=_later(facts, target))
+
+
+def _later(facts: FindingFacts, target: Target) -> str:
+    """Return the command that makes live what ends later than what is, as far as known."""
+    end = facts.shutdowns.get(str(target))
+
+    def is_wanted(source: Target) -> bool:
+        live, known = bundles.live_bundle(source, facts.shas), facts.readiness.get(str(source))
+        if known is not None and known.state == "not-ready":
+            return False
+        its = facts.shutdowns.get(str(source)) or facts.shutdown_of(live)
+        ends_later = its is None or (end is not None and its.date > end.date)
+        return ends_later and target.hold_on(live, facts.now) is None
+
+    name = (target.task, target.environment)
+    return bundles.next_promotion(facts.deployments, facts.policy, name, is_wanted)
 
 
 def _lack_of_record(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -199,7 +215,7 @@ def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     proved = known is not None and known.is_ready and "probed" in known.basis
     if newest is not None and not newest.verified and not proved:
         message = f"release {newest.n} was made live without proof"
-        hint = "fftdeploy check --probe"
+        hint = "" if known and not known.is_ready else "fftdeploy check --probe"
         yield about(facts, target, "unproved", message, hint=hint, below=("releases", 0))
     later: datetime | None = None
     for index, release in enumerate(target.releases):

@@ -6,7 +6,7 @@ commands that made them: so each is checked against what is live now, evidence i
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -127,17 +127,22 @@ def again(before: Target | None, after: Target, kept: Target | None) -> Iterator
     What `kept` says already is not done twice, and what was taken away is not taken away.
     """
     holds = _new_holds(before, after)
-    on_hold = {hold.model for hold in (kept.holds if kept else ()) if hold.lifted is None}
+    there = kept.holds if kept else ()
     for hold in holds:
-        if hold.lifted is not None and hold.model in on_hold:
+        if hold.lifted is not None and _is_held(hold.model, there, hold.lifted):
             yield ["unhold", str(after), hold.model, "--why", str(hold.lifted_why)]
     if (before is None or _bundle(before) != _bundle(after)) and (
         kept is None or _live(kept) != _live(after)
     ):
         yield _release_again(before, after, kept)
     for hold in holds:
-        if hold.lifted is None and hold.model not in on_hold:
-            yield ["hold", str(after), hold.model, "--why", hold.why]
+        if hold.lifted is None and not _is_held(hold.model, there, hold.since):
+            until = ["--until", f"{hold.until:%Y-%m-%dT%H:%M:%SZ}"] if hold.until else []
+            yield ["hold", str(after), hold.model, *until, "--why", hold.why]
+
+
+def _is_held(model: str, holds: Sequence[Hold], at: datetime) -> bool:
+    return any(hold.model == model and hold.is_active(at) for hold in holds)
 
 
 def _release_again(before: Target | None, after: Target, kept: Target | None) -> list[str]:

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from heapq import merge
 from typing import Literal
 
@@ -29,7 +30,7 @@ _TUNED_ID = re.compile(
 """`ft:BASE:ORG:[SUFFIX]:ID[:ckpt-step-N]`; strict, for text has `ft:` for other reasons too."""
 _STEM = 3  # letters that IDs share to be looked for together
 
-Fate = Literal["live", "released", "on hold"]
+Fate = Literal["live", "on hold", "released", "no longer on hold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,28 @@ class Use:
     fate: Fate
 
 
-def uses(deployments: Deployments) -> dict[str, tuple[Use, ...]]:
-    """Return what each model of the file is used for, where it is live first.
+def uses(deployments: Deployments, now: datetime) -> dict[str, tuple[Use, ...]]:
+    """Return what each model of the file is used for at `now`, where it is live first.
 
     A target is named once for a model, with the gravest that is true of it.
     """
     found: dict[str, dict[str, Use]] = defaultdict(dict)
-    for fate, models in _fates(deployments):
+    for fate, models in _fates(deployments, now):
         for model, target in models:
             found[model].setdefault(str(target), Use(target, fate))
     return {model: tuple(by_target.values()) for model, by_target in found.items()}
 
 
-def _fates(deployments: Deployments) -> Iterator[tuple[Fate, list[tuple[str, Target]]]]:
+def _fates(
+    deployments: Deployments, now: datetime
+) -> Iterator[tuple[Fate, list[tuple[str, Target]]]]:
     targets = deployments.targets.values()
+    held = [(hold, target) for target in targets for hold in target.holds]
     yield "live", [(target.model, target) for target in targets]
-    yield "on hold", [(hold.model, target) for target in targets for hold in target.holds]
+    yield "on hold", [(hold.model, target) for hold, target in held if hold.is_active(now)]
     released = [(r.bundle.model, target) for target in targets for r in target.releases]
     yield "released", released
+    yield "no longer on hold", [(hold.model, target) for hold, target in held]
 
 
 class Search:

@@ -190,6 +190,7 @@ def test_what_is_wrong_is_said_once_for_all_who_have_it(api: Sandbox) -> None:
         "tone/staging         triage-soon   ✗      39 days    2027-01-14  none",
         "tone/production      triage-v5     ✗      39 days    past        none",
         "invoices/production  triage-cold   ?      39 days    2027-01-14  none",
+        '! triage/production: hand edit: fftdeploy adopt triage/production --why "TEXT"',
         "? triage/production: the API knows it, but it does not answer yet (404): it …",
         "! 4 targets: no rollback target outlives the live model",
         "✗ tone/staging: the live model is dead: this key cannot use it: deleted, …",
@@ -290,11 +291,10 @@ def test_each_finding_of_a_check_is_a_line(api: Sandbox) -> None:
         f"                               (2026-10-23, {retirement.table().dated} (fine-tunes))",
         "3 targets checked, 3 errors, 8 notices",
         'hint: fftdeploy adopt triage/production --why "TEXT", or undo the edit',
-        "hint: fftdeploy promote triage/production --model ID",
+        "hint: fftdeploy promote triage/dev --model ID",
         "hint: fftdeploy rollback tone/staging",
-        "hint: fftdeploy promote tone/staging --model ID",
+        "hint: fftdeploy promote tone/dev --model ID",
         "hint: fftdeploy rollback tone/production",
-        "hint: fftdeploy promote tone/production --model ID",
     ]
     assert shown(api, 120, "check")[2] == (
         "✗  triage/production  line 4   hand edit: triage-ghost is live, release 2 says triage-v9"

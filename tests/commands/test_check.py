@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from command_line import Command
 from november import row, target, write
-from scenes import GHOST, V8, V9, V10
+from scenes import GHOST, LOADING, V8, V9, V10
 
 from fftdeploy.sandbox import Sandbox
 
@@ -281,13 +281,27 @@ def test_only_a_probe_proves_what_was_made_live_unverified(
 def test_a_key_that_sees_no_model_of_a_target_is_doubted(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
-    write(repo, target("staging", "ft:gpt-4.1-mini-2025-04-14:zeta:x:Ab1", "gpt-9-nope"))
+    ours = "ft:gpt-4.1-mini-2025-04-14:zeta:x:Ab1"
     policy(repo)
+    for models in ((ours, "gpt-9-nope"), (ours,)):
+        write(repo, target("staging", *models))
+        for probe in ((), ("--probe",)):
+            result = command("check", *probe)
 
-    result = command("check")
+            assert result.code == 10
+            assert "is this the key of another project?" in result.out
 
-    assert result.code == 10
-    assert "is this the key of another project?" in result.out
+
+def test_no_probe_is_proposed_where_one_has_failed(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    unproved(repo, LOADING)
+
+    result = command("check", "--probe")
+
+    assert result.code == 9
+    assert "was made live without proof" in result.out
+    assert "--probe" not in result.out
 
 
 def test_a_live_profile_without_a_file_is_an_error(repo: Path, command: Command) -> None:

@@ -361,14 +361,14 @@ def test_an_override_is_recorded(
 
 
 WAYS = {
-    "order": (POLICY, "fftdeploy promote triage/staging --model gpt-6-luna, or set it aside: "),
+    "order": (POLICY, "fftdeploy promote triage/dev --model gpt-6-luna, or set it aside: "),
     "order and soak": (
         policy(soak='"1d"'),
-        "fftdeploy promote triage/staging --model gpt-6-luna, then wait, or set it aside: ",
+        "fftdeploy promote triage/dev --model gpt-6-luna, then wait, or set it aside: ",
     ),
     "freeze": (
         policy(freeze=FREEZE, allow_overrides="false"),
-        "wait, then fftdeploy promote triage/staging --model gpt-6-luna, overrides are forbidden",
+        "wait, then fftdeploy promote triage/dev --model gpt-6-luna, overrides are forbidden",
     ),
 }
 
@@ -385,16 +385,17 @@ def test_a_refusal_hints_at_the_step_that_ends_it(
     assert refused.err.splitlines()[-1].startswith(f"hint: {hint}")
 
 
-def test_the_step_that_ends_a_refusal_ends_it(sandbox: Sandbox, command: Command) -> None:
+def test_the_steps_of_refusals_end_them(sandbox: Sandbox, command: Command) -> None:
     write(*STAGED, policy=POLICY)
     argv = ["promote", "triage/production", "--model", LUNA, "--why", "x", "--yes"]
-    steps = [argv]
-    while (ended := command(*steps[-1])).code == 6:
+    steps = []
+    while (ended := command(*argv)).code == 6:
         step = ended.err.splitlines()[-1].removeprefix("hint: ").partition(", ")[0]
         steps.append([*step.split()[1:], "--yes"])
+        assert command(*steps[-1]).code == 0
 
-    assert [step[1] for step in steps] == ["triage/production", "triage/staging", "triage/dev"]
-    assert [command(*step).code for step in steps[1::-1]] == [0, 0]
+    assert [step[1] for step in steps] == ["triage/dev", "triage/staging"]
+    assert ended.code == 0
 
 
 def test_min_runway_asks_the_api_for_the_date(sandbox: Sandbox, command: Command) -> None:

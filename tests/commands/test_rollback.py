@@ -226,6 +226,7 @@ TO = [
     ("D43 shut, unverified", past(NAME, SHUT, V8), ["--unverified"], 4, "nothing to roll back to"),
     ("B27 no history", f'[triage.production]\nmodel = "{V8}"\n', [], 4, "nothing to roll back to"),
     ("B27 one release", past(NAME, V8), [], 4, "nothing to roll back to"),
+    ("one on hold", past(NAME, V6, V8, holds=[hold(V6)]), [], 4, f"lift a hold: fftdeploy unhold {NAME} {V6} --why"),
     ("B27 all gone", past(NAME, SHUT, RETIRED, V8), [], 4, "nothing to roll back to"),
     ("unknown target", past("triage/staging", V8), [], 2, "triage/staging"),
     ("profile without file", past(NAME, V6, V8), ["--profile", "none"], 3, "has no file"),

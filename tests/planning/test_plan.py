@@ -13,7 +13,7 @@ from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor
 from fftdeploy.planning.rollback import plan_rollback, rollback_candidates
 from fftdeploy.policy import policy
-from fftdeploy.policy.policy import Rules
+from fftdeploy.policy.policy import Policy, Rules
 from fftdeploy.releases import deployments
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.sandbox import STORY_NOW
@@ -94,14 +94,19 @@ def test_a_hold_whose_release_is_not_kept_blocks_the_model() -> None:
 def test_a_source_is_named_or_the_only_one(sources: tuple[str, ...], error: str) -> None:
     found = deployments.parse(f"version = 1\n{past('t/a', V6)}".encode())
     with pytest.raises(UsageError, match=error):
-        bundles.choose_source(found, ("t", "production"), Rules(sources), shas, STORY_NOW)
+        bundles.choose_source(found, ("t", "production"), from_only(*sources), shas, STORY_NOW)
+
+
+def from_only(*sources: str) -> Policy:
+    """Return a policy in which every target of these tests comes from `sources`."""
+    return Policy(environments=dict.fromkeys(("b", "production"), Rules(sources)))
 
 
 def test_a_source_that_has_the_model_live_comes_before_one_that_had_it() -> None:
     text = "\n".join(["version = 1", past("t/a", V8, V6), past("t/b", V7, V8)])
     found = deployments.parse(text.encode())
     chosen = bundles.choose_source(
-        found, ("t", "production"), Rules(("a", "b")), shas, STORY_NOW, model=V8
+        found, ("t", "production"), from_only("a", "b"), shas, STORY_NOW, model=V8
     )
     assert chosen == BundleSource(Bundle(V8), "b")
 
@@ -109,9 +114,25 @@ def test_a_source_that_has_the_model_live_comes_before_one_that_had_it() -> None
 def test_a_job_is_recorded_as_one_even_where_a_source_has_its_model() -> None:
     found = deployments.parse(f"version = 1\n{past('t/a', V8)}".encode())
     chosen = bundles.choose_source(
-        found, ("t", "b"), Rules(("a",)), shas, STORY_NOW, model=V8, job="ftjob-v8"
+        found, ("t", "b"), from_only("a"), shas, STORY_NOW, model=V8, job="ftjob-v8"
     )
     assert (chosen.via, chosen.job) == ("job", "ftjob-v8")
+
+
+WAYS = [
+    ("nothing before it", [past("t/production", V6)], "t/dev --model ID"),
+    ("just before it", [past("t/dev", V8), past("t/staging", V7)], 't/production --why "TEXT"'),
+    ("two before it", [past("t/dev", V8), past("t/staging", V6)], "t/staging"),
+    ("what is there already", [past("t/dev", V6), past("t/staging", V6)], "t/dev --model ID"),
+]
+
+
+@pytest.mark.parametrize(("tables", "command"), [c[1:] for c in WAYS], ids=[c[0] for c in WAYS])
+def test_another_model_comes_by_the_way_of_the_policy(tables: list[str], command: str) -> None:
+    found = deployments.parse("\n".join(["version = 1", *tables]).encode())
+    rules = policy.parse(POLICY.encode())
+    way = bundles.next_promotion(found, rules, ("t", "production"), lambda t: t.model != V6)
+    assert way == f"fftdeploy promote {command}"
 
 
 REFUSALS: list[tuple[str, type[FftdeployError], Callable[[], object]]] = [

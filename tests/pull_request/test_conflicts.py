@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from scenes import EVAL, FILE, V6, V7, V8, V9, V10, hold, past, read, row, table
 
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases import deployments
-from fftdeploy.sandbox import Sandbox
+from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")
 MARKED = re.compile(r"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
@@ -400,6 +401,11 @@ SIDES: dict[str, tuple[str, str, list[list[str]]]] = {
         table(NAME, V8, ROWS, [hold(V9)]),
         f"hold on {V9} by ana, 2026-11-21 08:30Z: INC-88",
         [["hold", NAME, V9, "--why", "INC-88"]],
+    ),
+    "a hold for some days": (
+        table(NAME, V8, ROWS, [hold(V9, until=STORY_NOW + timedelta(2))]),
+        f"hold on {V9} by ana, 2026-11-21 08:30Z: INC-88",
+        [["hold", NAME, V9, "--until", "2026-11-23T08:30:00Z", "--why", "INC-88"]],
     ),
     "a comment": (f"# a note\n{BASE}", "", []),
 }

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import get_args
@@ -22,6 +23,7 @@ from fftdeploy.policy.globs import compile_glob, pattern_problem
 from fftdeploy.pull_request import scanned_files
 from fftdeploy.pull_request.scan import Hit, Search, Use, uses
 from fftdeploy.releases import deployments
+from fftdeploy.sandbox import STORY_NOW
 
 STRANGER = "ft:gpt-4.1-2025-04-14:acme::Zz99"
 KNOWN = {
@@ -160,17 +162,24 @@ def test_H14_the_worst_texts_are_read_in_one_go(text: str) -> None:
     assert hits in ([], [V8])
 
 
-def test_a_model_is_named_for_the_gravest_of_its_uses(repo: Path) -> None:
+def test_a_model_is_named_for_the_gravest_of_its_uses_now(repo: Path) -> None:
+    ended = hold(V10, until=STORY_NOW - timedelta(1))
+    lifted = hold(V9, lifted=STORY_NOW, lifted_by="bo", lifted_why="fixed")
     raw = write(
         past("triage/dev", V8, V9),
         past("triage/staging", V8, V9, V8, holds=[hold(V9)]),
-        past("triage/production", V7),
+        past("triage/production", V7, holds=[ended, lifted]),
     )
     found = deployments.parse(raw)
     dev, staging, production = found.targets.values()
 
-    assert uses(found) == {
-        V9: (Use(dev, "live"), Use(staging, "on hold")),
+    assert uses(found, STORY_NOW) == {
+        V9: (
+            Use(dev, "live"),
+            Use(staging, "on hold"),
+            Use(production, "no longer on hold"),
+        ),
+        V10: (Use(production, "no longer on hold"),),
         V8: (Use(staging, "live"), Use(dev, "released")),
         V7: (Use(production, "live"),),
     }
