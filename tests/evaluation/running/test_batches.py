@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import openai
 import pytest
 from checkout import SUPPORT
 from command_line import Command
@@ -156,6 +157,36 @@ def test_another_process_without_the_log_finds_the_batch(
 
     assert verdicts(found) == direct
     assert asked(api) == PLAN
+
+
+@pytest.mark.parametrize("forged", [True, False])
+def test_a_batch_that_only_says_that_it_asks_the_same_is_passed_over(
+    api: Sandbox, tmp_path: Path, direct: dict[str, Any], *, forged: bool
+) -> None:
+    with pytest.raises(UnverifiedError, match="2 batches under way"):
+        evaluate_batched(run_of(api), tmp_path / "one", api.url, wait_s=0)
+    client = openai.OpenAI(base_url=api.url, api_key=api.key)
+    for batch in client.batches.list().data:
+        lines = client.files.content(batch.input_file_id).read()
+        if forged:
+            lines = lines.replace(b"refund", b"praise")
+        file = client.files.create(file=("other.jsonl", lines), purpose="batch")
+        client.batches.create(
+            input_file_id=file.id,
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata={**(batch.metadata or {}), "fftdeploy_batch": f"other-{batch.id}"},
+        )
+    notes: list[str] = []
+    since = utc_now() - timedelta(days=1)
+    found = evaluate_batched(
+        run_of(api), tmp_path / "two", api.url, since=since, on_note=notes.append
+    )
+
+    assert verdicts(found) == direct
+    assert [note for note in notes if "does not: passed over" in note] == notes[: 2 * forged]
+    taken = [note for note in notes if "asks the same: its answers are taken" in note]
+    assert len(taken) == (2 if forged else 4), "those of the first run, and true copies of them"
 
 
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {

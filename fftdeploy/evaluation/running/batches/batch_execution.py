@@ -10,15 +10,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import BinaryIO
 
-from fftdeploy.api.batches import Batch
+from fftdeploy.api.batches import LINE_BYTES, Batch
 from fftdeploy.errors import UnverifiedError
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
 from fftdeploy.evaluation.running.batches.batch_answers import BREATH, FULL, BatchAnswers
-from fftdeploy.evaluation.running.batches.host_queue import NAME, REFUSED, HostQueue, is_named
-from fftdeploy.evaluation.running.batches.parcel import Packer, Parcel
+from fftdeploy.evaluation.running.batches.host_queue import NAME, REFUSED, HostQueue
+from fftdeploy.evaluation.running.batches.parcel import Packer, Parcel, is_as_sent
 from fftdeploy.evaluation.running.execution import OUTAGE, ROUNDS_IN_VAIN
 from fftdeploy.evaluation.running.log_lines import BatchNote
 from fftdeploy.evaluation.running.requests import endpoint_of
@@ -147,12 +148,12 @@ class BatchExecution:
                     await self._settle_unsure(note, made)
             if self._options.since:
                 for batch in made:
-                    self._adopt(batch, queue, self._options.since)
+                    await self._adopt(batch, queue, self._options.since)
 
     async def _settle_unsure(self, note: BatchNote, made: Iterable[Batch]) -> None:
         """Find the batch of a process that ended while it was made, or make it now."""
-        found = next((each for each in made if is_named(each, note.batch, note.file)), None)
-        found = found or await self._queues[note.arm].find(note.batch, note.file, note.at)
+        found = next((each for each in made if each.input_file == note.file), None)
+        found = found or await self._queues[note.arm].find(note.file, note.at)
         if found:
             self._on_note(f"found batch {found.id} again")
             self._note(replace(note, id=found.id))
@@ -164,8 +165,11 @@ class BatchExecution:
                 raise
             self._note(replace(note, status="lost"))  # the file is gone: all is asked anew
 
-    def _adopt(self, batch: Batch, queue: HostQueue, since: datetime) -> None:
-        """Take part in a batch that asks the same for another log of this run."""
+    async def _adopt(self, batch: Batch, queue: HostQueue, since: datetime) -> None:
+        """Take part in a batch that asks the same for another log of this run.
+
+        What it says of itself only finds it: anyone with a key of the project may have made it.
+        """
         said = batch.metadata
         if said.get(_RUN) != self._log.run or said.get(NAME, "") in {"", *self._notes}:
             return
@@ -178,9 +182,26 @@ class BatchExecution:
         made_at = batch.created_at
         note = BatchNote(said[NAME], made_at, arm, int(first), int(end), int(requests), id=batch.id)
         is_wanted = batch.status not in {"failed", "cancelling", "cancelled"}
-        if is_wanted and self._run.lacking(arm, note.first, note.end):
+        if not (is_wanted and self._run.lacking(arm, note.first, note.end)):
+            return
+        if await self._asks_the_same(note, batch, queue):
             self._on_note(f"batch {batch.id} asks the same: its answers are taken")
             self._note(note)
+        else:
+            self._on_note(f"batch {batch.id} says that it asks the same, and does not: passed over")
+
+    async def _asks_the_same(self, note: BatchNote, batch: Batch, queue: HostQueue) -> bool:
+        """Whether each request of the batch that concerns us is the one that we would send."""
+        with closing(self._scratch()) as sink:
+            if not batch.input_file or await queue.download(batch.input_file, sink):
+                return False
+            sink.seek(0)
+            for count, line in enumerate(iter(partial(sink.readline, LINE_BYTES), b"")):
+                if not is_as_sent(line, note, self._run, queue.path_of):
+                    return False
+                if count % BREATH == 0:
+                    await asyncio.sleep(0)
+        return True
 
     async def _submit(self) -> None:
         """Send what no batch is on its way to, once all of it is allowed."""

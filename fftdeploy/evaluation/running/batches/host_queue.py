@@ -109,15 +109,15 @@ class HostQueue:
             after = read[-1].id
         return found
 
-    async def find(self, name: str, file: str, since: datetime) -> Batch | None:
-        """Return the batch of that name, or of that file where a host keeps no names.
+    async def find(self, file: str, since: datetime) -> Batch | None:
+        """Return the batch of that file, which only we have the ID of.
 
         It is looked for twice, for it may have been made just now.
         """
         for pause_s in (0.0, _LATE_S):
             await self._sleep(pause_s)
             for batch in await self.made(since):
-                if is_named(batch, name, file):
+                if batch.input_file == file:
                     return batch
         return None
 
@@ -139,7 +139,7 @@ class HostQueue:
             if answer.status == 200 and (batch := read_batch(answer.body)):
                 return batch
             is_refused = 400 <= answer.status < 500 and answer.status not in {408, 409}
-            if not is_refused and (batch := await self.find(metadata[NAME], file, since)):
+            if not is_refused and (batch := await self.find(file, since)):
                 return batch
             pause_s = retries.pause_s(answer, self._jitter)
             if pause_s is None:
@@ -201,11 +201,6 @@ class HostQueue:
                 code=REFUSED,
             )
         return found.error(what, self.address, answer.request_id)
-
-
-def is_named(batch: Batch, name: str, file: str) -> bool:
-    """Whether a batch is the one that we call so, and that asks what is in a file of ours."""
-    return batch.metadata.get(NAME) == name or batch.input_file == file
 
 
 def _entries(answer: Answer) -> list[Any] | None:

@@ -1,5 +1,6 @@
 """The requests of one batch: cut from those of an arm, in a file on their way out."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -83,3 +84,20 @@ def ask_for(name: str, note: BatchNote, run: Run) -> Ask | None:
         return None
     (ask,) = run.asks([Place(note.arm, index, repeat)])
     return ask if custom_id(ask, place) == name else None
+
+
+def is_as_sent(line: bytes, note: BatchNote, run: Run, path_of: Callable[[str], str]) -> bool:
+    """Whether a line of a file of requests is the one that we would send, or none of ours.
+
+    Answers to what is none of ours are never taken.
+    """
+    try:
+        said = json.loads(line)
+        name = said["custom_id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
+    ask = ask_for(name, note, run) if isinstance(name, str) else None
+    if ask is None:
+        return isinstance(name, str)
+    wanted = json.loads(request_line(name, path_of(ask.endpoint), ask.body))
+    return bool(said == wanted)
