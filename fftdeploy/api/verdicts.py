@@ -33,7 +33,7 @@ NO_PROBE_HINT = "only a probe would prove it: leave out --no-probe, or `fftdeplo
 NO_API = "address"
 NO_LIST = "no-list"
 OTHER_MODEL = "other-model"
-WAIT_HINT = "ask again later; `fftdeploy promote TARGET --wait 10m` waits for it"
+WAIT_HINT = "ask again later; `fftdeploy promote TARGET --model ID --wait 10m` waits for it"
 
 _SHAPES = {"chat": ("chat.completion", "choices"), "responses": ("response", "output")}
 _WHO = {hosts.OPENAI: "OpenAI", "azure": "Azure"}

@@ -89,9 +89,10 @@ def _subjects(subjects: list[str], noun: str) -> str:
 
 
 def no_targets(workspace: "Workspace") -> Line:
-    """Say how the first target is made; where a policy knows the environments, by nothing else."""
+    """Say how the first target is made: the first that the policy knows, if it knows one."""
     create = "" if workspace.policy.exists else " --create"
-    return line(f"no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID{create}")
+    first = next(iter(workspace.policy.planned), "TASK/ENVIRONMENT")
+    return line(f"no targets yet: fftdeploy promote {first} --model ID{create}")
 
 
 def state_cell(readiness: "ReadinessView | None", *, word: bool = True) -> Cell:

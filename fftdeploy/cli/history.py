@@ -46,8 +46,8 @@ def history(
     is_short = session.output.at_terminal and not wide
     then = [one for one in result.targets if isinstance(one, LiveThen)]
     past = [one for one in result.targets if isinstance(one, TargetHistory)]
-    if when:
-        return Report(data=result, body=tuple(_live_at(then, when, is_short=is_short)))
+    if result.at:
+        return Report(data=result, body=tuple(_live_at(then, result.at, is_short=is_short)))
     return Report(data=result, body=tuple(_past(past, is_short=is_short)))
 
 

@@ -51,6 +51,8 @@ def report(
     result = run(session, ReportOptions(evidence, out=out, redact=redact, page=opens))
     if result.path is not None:
         did = "opened" if opens and _opened(session, result.path) else "wrote"
+        if opens and did == "wrote" and session.output.at_terminal:
+            session.console.note("note: no browser was found to open it")
         return Report(data=result, body=(line(f"{did} {result.written}"),))
     stored = result.stored
     made, short = stored.evidence, stored.short

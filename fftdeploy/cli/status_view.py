@@ -40,7 +40,7 @@ def screen(result: Status) -> Iterator[Block]:
     remarks = [*_unrecorded(result)]
     remarks += [remark for one in result.targets for remark in _remarks(one, result)]
     told = [remark for remark in remarks if not _is_told_by_another(remark, remarks)]
-    holds = one_liners(map(Cell, _holds(result, names)))
+    holds = Table(("",), tuple((Cell(text),) for text in _holds(result, names)), "wrapped")
     kinds = remark_lines((one._replace(text=names.text(one.text)) for one in told), "target")
     yield from (table for table in (holds, kinds) if table.rows)
     if not result.verified or result.unverified_because:

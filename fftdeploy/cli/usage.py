@@ -26,6 +26,8 @@ _OTHERS = {
     "version": "--version",
 }
 """What other tools call it."""
+_LISTS = frozenset({"--env", "--examples", "--fail-on", "--override"})
+"""Options that take several values, with commas between them."""
 _NOT_A_NUMBER = {"valid integer": "is not a whole number", "valid number": "is not a number"}
 _BOUND = re.compile(r"(greater|less) than or equal to (\S+)")
 _BEYOND = {"greater": "less", "less": "more"}
@@ -116,12 +118,13 @@ class _CommandLine:
     def _joined(self) -> str:
         """Return the line with a target of two words as one, where that is what they can be."""
         called, *words = self.argv
-        if len(words) < 2 or any(map(names.name_problem, words[:2])):
+        takes_target = bool(self.params) and self.params[0].name == "target"
+        if not takes_target or len(words) < 2 or any(map(names.name_problem, words[:2])):
             return ""
         return f"did you mean: {_typed([called, '/'.join(words[:2]), *words[2:]])}"
 
     def _quoted(self, extra: str) -> str:
-        """Say that a text with blanks takes quotes, where an option stands before `extra`."""
+        """Say how several words are one value, where an option stands before `extra`."""
         place = self.argv.index(extra) if extra in self.argv else 0
         start = next((n for n in range(place - 1, 0, -1) if self.argv[n].startswith("-")), 0)
         end = next((n for n in range(place, len(self.argv)) if self.argv[n].startswith("-")), None)
@@ -130,7 +133,11 @@ class _CommandLine:
         }
         if not start or self.argv[start] not in takes_text:
             return ""
-        text = " ".join(self.argv[start + 1 : end])
+        words = self.argv[start + 1 : end]
+        if self.argv[start] in _LISTS:
+            listed = ",".join(word.strip(",") for word in words)
+            return f"a list has commas and no blanks: {self.argv[start]} {shlex.quote(listed)}"
+        text = " ".join(words)
         return f"a text with blanks stands in quotes: {self.argv[start]} {shlex.quote(text)}"
 
     def _meant(self, word: str, near: str) -> str:

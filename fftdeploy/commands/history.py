@@ -64,6 +64,9 @@ def run(context: Context, options: HistoryOptions) -> History:
         ConfigError: The deployments file is not valid.
     """
     at = require_offset(options.at, "--at") if options.at else None
+    if at and at > (now := context.now()):
+        context.console.note("note: that moment has not come yet: this is what is live now")
+        at = now
     found = select(context.workspace.deployments, [options.target] if options.target else [])
     targets = context.workspace.in_order(found)
     return History(at, _live_at(targets, at) if at else _past(targets))

@@ -34,7 +34,9 @@ def next_step(context: Context, result: Changed, *more: Changed) -> str:
 def _committing(repository: git.Repository, file: Path, others: list[Path]) -> str:
     """Return the line that commits a change: its file, and what the last commit lacks of others."""
     paths = [file, *(path for path in others if not repository.is_committed(path))]
-    names = shlex.join(dict.fromkeys(map(_shown_to_git, paths)))
+    shown = [*dict.fromkeys(map(_shown_to_git, paths))]
+    options_end = ["--"] if any(name.startswith("-") for name in shown) else []
+    names = shlex.join([*options_end, *shown])
     if all(repository.is_tracked(path) for path in paths):
         return f"git commit {names}"
     return f"git add {names} && git commit"

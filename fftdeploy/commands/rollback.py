@@ -27,6 +27,7 @@ from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import shown_path
 
 PASSED_OVER = "passed-over"
+_OTHERS = "; or name another release with --to N, or go back --unverified"
 _LONGEST_NUMBER = 15
 """Digits of a release's number: fewer than 2**53."""
 SEARCH_S = 120.0
@@ -168,6 +169,7 @@ class _Rollback:
             readiness = self._prove(candidate)
         except AuthError as error:
             if not self.options.unverified:
+                error.hint += _OTHERS if self.to is None else ""
                 raise
             self.change.context.console.note(f"warning: not verified: {error.message}")
             self._see(candidate, "unverified", f"taken unverified: {error.message}")
@@ -237,7 +239,7 @@ class _Rollback:
     def _stopped(self, candidate: Candidate, readiness: Readiness) -> FftdeployError:
         if readiness.is_auth:
             error = readiness.error()
-            error.hint += "; or name another release with --to N, or go back --unverified"
+            error.hint += _OTHERS
             return error
         return UnverifiedError(
             f"release {candidate.release.n} ({candidate.bundle.model}): {readiness.message}",

@@ -27,6 +27,8 @@ _HEADER = _STYLES["strong"]
 _GAP = "  "
 _HANGING = 2
 _LEAST = 24
+_LEAST_CUT = 60
+"""Columns from which on the beginning of a sentence says enough."""
 """Columns for a text of several lines."""
 _TAB = 8
 _WORD = re.compile(r"\S+")
@@ -144,11 +146,11 @@ def _lines(
     for index, row in enumerate(rows):
         if has_headings and index not in grid.fitting:
             yield from _card(table.columns, row, grid.width)
-        elif table.last == "wrapped":
-            yield from _fitted(grid.line(row), grid.width, grid.start)
-        elif table.last == "cut" and grid.width is not None:
+        elif table.last == "cut" and grid.width is not None and grid.width >= _LEAST_CUT:
             text = _shortened(row[-1].text, grid.width - grid.start, clean("…"))
             yield grid.line([*row[:-1], Cell(text, row[-1].tone)])
+        elif table.last in {"cut", "wrapped"}:
+            yield from _fitted(grid.line(row), grid.width, grid.start)
         else:
             yield grid.line(row)
 

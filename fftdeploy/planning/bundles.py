@@ -296,4 +296,16 @@ def require_model_id(model: str, provider: str = "") -> None:
             hint = f"fftdeploy promote TARGET --job {model}"
         if not names.model_problem(model):
             hint = "name the host that has it: --provider NAME"
-        raise UsageError(problem, hint=hint)
+        raise UsageError(problem, hint=_in_flags(model) or hint)
+
+
+def _in_flags(word: str) -> str:
+    """Return the flags for `[PROVIDER=]MODEL[@PROFILE]`, as `eval` takes it; "" for all else."""
+    host, _, named = word.rpartition("=")
+    model, _, profile = named.partition("@")
+    given = [name for name in (host, profile) if name]
+    if not given or names.model_problem(model) or any(map(names.name_problem, given)):
+        return ""
+    flags = f"--model {model}"
+    flags += f" --profile {profile}" if profile else ""
+    return flags + (f" --provider {host}" if host else "")

@@ -85,7 +85,7 @@ SITUATIONS = {
         UnverifiedError,
         "loading",
         "it is still being loaded by the API (429)",
-        "ask again later; `fftdeploy promote TARGET --wait 10m` waits for it",
+        "ask again later; `fftdeploy promote TARGET --model ID --wait 10m` waits for it",
     ),
     "limited": (
         failed(429, "slow_down", retry_after_s=90.0),

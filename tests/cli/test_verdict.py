@@ -157,5 +157,5 @@ def test_a_page_opens_in_the_browser_of_who_is_at_the_terminal(
     assert Path("opened").read_text() == f"{page.resolve().as_uri()}\n"
     assert "What changed" in page.read_text()
     assert subprocess.run(["git", "check-ignore", "-q", page], check=False).returncode == 0
-    assert without == "wrote here.html\n"
+    assert without == "note: no browser was found to open it\nwrote here.html\n"
     assert (piped.code, piped.out) == (0, f"wrote {page}\n")

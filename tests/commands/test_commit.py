@@ -259,6 +259,15 @@ def test_what_comes_next_commits_whatever_the_release_needs(
     assert git("status", "--porcelain") == "?? loose.txt\n"
 
 
+def test_a_file_named_like_an_option_is_committed_all_the_same(
+    sandbox: Sandbox, command: Command
+) -> None:
+    write(past(NAME, V7, V8), file=Path("-x.toml"))
+    argv = ("hold", NAME, V9, "--why", "x", "--yes", "--file=-x.toml")
+    assert follow(command(*argv).err) == "git add -- -x.toml && git commit"
+    assert changed_files() == ["-x.toml"]
+
+
 def test_what_was_committed_is_pushed_where_there_is_a_place_for_it(
     sandbox: Sandbox, command: Command, tmp_path: Path
 ) -> None:

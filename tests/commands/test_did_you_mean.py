@@ -121,6 +121,10 @@ LINES = {
     "--file x status": "options stand behind the command: fftdeploy status --file x",
     "rollback triage production": "did you mean: fftdeploy rollback triage/production",
     "status --format jsn": "fftdeploy status --help",
+    "init --env dev production": "a list has commas and no blanks: --env dev,production",
+    "promote triage/staging --override soak, order": "a list has commas and no blanks: "
+    "--override soak,order",
+    "report 05d6 05d6": "for example: fftdeploy report",
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from command_line import Command
 from november import row, target, write
-from scenes import V8, V9
+from scenes import POLICY, V8, V9
 
 from fftdeploy.sandbox import Sandbox
 
@@ -74,6 +74,19 @@ def test_the_heading_says_which_moment_a_day_stands_for(
     assert command("history", "--at", at).out.splitlines()[0] == heading
 
 
+def test_a_moment_that_has_not_come_is_now(
+    repo: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FFTDEPLOY_NOW", "2026-11-21T08:30:00Z")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    write(repo, ROLLED_BACK)
+
+    result = command("history", "--at", "2027-03-01")
+
+    assert result.out.splitlines()[0] == "live at 2026-11-21 08:30:00Z"
+    assert "has not come yet" in result.err
+
+
 def test_before_the_oldest_nothing_is_recorded(repo: Path, command: Command) -> None:
     write(repo, ROLLED_BACK)
 
@@ -81,18 +94,24 @@ def test_before_the_oldest_nothing_is_recorded(repo: Path, command: Command) -> 
 
 
 @pytest.mark.parametrize("argv", [["history"], ["history", "--at", "2026-11-01"], ["status"]])
-@pytest.mark.parametrize("policy", [True, False])
+@pytest.mark.parametrize(
+    ("policy", "rest"),
+    [
+        ("", "TASK/ENVIRONMENT --model ID --create"),
+        ("version = 1\n", "TASK/ENVIRONMENT --model ID"),
+        (POLICY, "triage/dev --model ID"),
+    ],
+)
 def test_without_a_target_the_line_that_makes_one_is_said(
-    repo: Path, command: Command, argv: list[str], policy: bool
+    repo: Path, command: Command, argv: list[str], policy: str, rest: str
 ) -> None:
     write(repo, "")
     if policy:
-        Path("fftdeploy.toml").write_text("version = 1\n")
-    create = "" if policy else " --create"
+        Path("fftdeploy.toml").write_text(policy)
 
     said = command(*argv)
 
-    line = f"no targets yet: fftdeploy promote TASK/ENVIRONMENT --model ID{create}\n"
+    line = f"no targets yet: fftdeploy promote {rest}\n"
     assert (said.code, said.out) == (0, line)
 
 

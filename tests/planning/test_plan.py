@@ -135,6 +135,20 @@ def test_another_model_comes_by_the_way_of_the_policy(tables: list[str], command
     assert way == f"fftdeploy promote {command}"
 
 
+@pytest.mark.parametrize(
+    ("word", "flags"),
+    [
+        ("gpt-6-luna@triage-long", "--model gpt-6-luna --profile triage-long"),
+        ("vllm=m1@short", "--model m1 --profile short --provider vllm"),
+        ("vllm=m1", "--model m1 --provider vllm"),
+    ],
+)
+def test_a_candidate_where_a_model_is_wanted_is_taken_apart(word: str, flags: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        bundles.require_model_id(word)
+    assert refused.value.hint == flags
+
+
 REFUSALS: list[tuple[str, type[FftdeployError], Callable[[], object]]] = [
     ("no file", ConfigError, lambda: plan.plan_adoption(target(table(NAME, V8, [row(1, V7)], profile="gone")), Bundle(V8, profile="gone"), ACTOR)),
     ("held", PolicyError, lambda: plan.plan_adoption(target(table(NAME, V8, [row(1, V7)], [hold(V8)])), Bundle(V8), ACTOR)),

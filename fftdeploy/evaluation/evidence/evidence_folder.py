@@ -198,7 +198,7 @@ class EvidenceFolder:
         if path.suffix == ".json" and path.exists():
             return path.absolute()
         every = [path for task in self.tasks() for path in self.paths(task)]
-        found = [path for path in every if len(name) >= 4 and path.stem.startswith(name)]
+        found = [path for path in every if name and path.stem.startswith(name)]
         if len(found) == 1:
             return found[0]
         what = "several evidence files start" if found else "no evidence file starts"
