@@ -85,6 +85,7 @@ def _initialized(result: "Initialized") -> Iterator[Block]:
     if "fftdeploy.toml" in result.wrote:
         yield line(f"gate of {result.task}, inferred from {result.examples}:")
         yield from (line(f"  {each}") for each in result.inferred)
+        yield from (line(Cell("  not judged: ", "warn"), each) for each in result.not_judged)
     for found in result.found[:_MOST_FOUND]:
         yield line(Cell("  found  ", "warn"), f"{found.model}  {', '.join(found.places[:3])}")
     if result.found:

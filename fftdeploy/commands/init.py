@@ -1,10 +1,11 @@
 """Init: the files a repository needs, written beside what is there and never over it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,8 @@ class Initialized:
     examples: str = ""
     inferred: tuple[str, ...] = ()
     """What the examples have in common, from which the gate was made."""
+    not_judged: tuple[str, ...] = ()
+    """What that gate can't tell; a person has to look at it."""
     found: tuple[WrittenModel, ...] = ()
     """Fine-tunes that are written down in the repository, where nothing is said to be live."""
     all: tuple[str, ...] = field(default=(), metadata=UNPRINTED)
@@ -98,10 +101,13 @@ class _Init:
                 hint="leave out --ci, and write the workflow by hand",
             )
         self.result = Initialized(str(self.folder))
+        self.rules = _policy(self.folder)
+        """The policy that was there before."""
 
     def run(self) -> Initialized:
         known = self._known()
-        facts = setup_facts.decide(self.context, self.options, known)
+        tasks = tuple(self.rules.tasks) if self.rules else ()
+        facts = setup_facts.decide(self.context, self.options, known, tasks)
         actor = Actor(actor_name(self.context, None, self.folder), self.context.now())
         path = self._examples(facts)
         bar = self._proposed(path)
@@ -124,9 +130,19 @@ class _Init:
             environments=facts.environments,
             examples=examples,
             inferred=bar.seen,
+            not_judged=bar.not_judged,
             found=facts.found if not facts.live else (),
-            next=_next(facts),
+            next=self._next(facts),
         )
+
+    def _next(self, facts: SetupFacts) -> str:
+        """Return the first step, by what the file says is live; none before the policy is whole."""
+        if any(each.path == policy.FILE_NAME for each in self.result.to_add):
+            return ""
+        written = deployments.parse(files.read(self.path, root=self.root).data)
+        found = {name: written.find(f"{facts.task}/{name}") for name in facts.environments}
+        live = {name: target.model for name, target in found.items() if target and target.model}
+        return _next(facts, live)
 
     def _known(self) -> Deployments | None:
         """Return the deployments file that is there; None for none, and for one that is not valid.
@@ -167,6 +183,10 @@ class _Init:
             ConfigError: The file that was named is not there.
         """
         ours = self.folder / "evals" / f"{facts.task}.jsonl"
+        gate = self.rules.gate(facts.task) if self.rules else None
+        there = self.folder / gate.examples[0] if gate else ours
+        if facts.examples is None and there != ours and there.is_file():
+            return there
         if facts.examples is None:
             template = "triage.jsonl" if facts.is_example else "example.jsonl"
             self._write(_Wanted(ours, template), self._template(template))
@@ -228,21 +248,33 @@ class _Init:
                 line = f'fftdeploy adopt {target} --model {model} --why "TEXT"\n'
                 lacks.append(ToAdd(files.NAME, line))
         if policy.FILE_NAME in self.result.kept:
-            rules = _policy(self.folder)
+            rules = self.rules
             gate = rules.gate(facts.task) if rules else None
             missing = [each for each in facts.environments if rules and each not in rules.order]
             if rules and rules.order and missing:
                 order = rendering.value([*dict.fromkeys((*facts.environments, *rules.order))])
                 lacks.append(ToAdd(policy.FILE_NAME, f"order = {order}\n"))
             if rules and (gate is None or examples not in gate.examples):
-                lacks.append(ToAdd(policy.FILE_NAME, task))
+                is_there = facts.task in rules.tasks
+                instead = f"# in place of every table of tasks.{facts.task}:\n" * is_there
+                lacks.append(ToAdd(policy.FILE_NAME, instead + task))
         self.result = replace(self.result, to_add=(*self.result.to_add, *lacks))
 
 
-def _next(facts: SetupFacts) -> str:
-    if facts.is_example:
-        return f"fftdeploy eval {facts.task}/{facts.last}"
-    return f"fftdeploy promote {facts.task}/{facts.environments[0]} --model ID"
+def _next(facts: SetupFacts, live: Mapping[str, str]) -> str:
+    """Return the first step that is left: the gate of the last, or a model where there is none."""
+    *before, last = facts.environments
+    evaluation = f"fftdeploy eval {facts.task}/{last}"
+    if not before:
+        return f"{evaluation} ID"  # nothing is promoted into it without evidence
+    first = f"fftdeploy promote {facts.task}/{before[0]} --model ID"
+    for above, environment in pairwise(facts.environments):
+        if above in live and environment not in live:
+            is_last = environment == last
+            return evaluation if is_last else f"fftdeploy promote {facts.task}/{environment}"
+    if before[-1] not in live:
+        return first
+    return evaluation if live[before[-1]] != live[last] else first
 
 
 def _file_option(deployments: Path, root: Path) -> str:

@@ -1,15 +1,18 @@
 """What the files of a new repository are to say: as asked for, found there, or usual."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from fftdeploy import names
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, several
 from fftdeploy.commands.scan import written_models
-from fftdeploy.errors import UsageError
+from fftdeploy.errors import ConfigError, FftdeployError, UsageError
+from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.planning import bundles
 from fftdeploy.releases.deployments import Deployments, Target
 from fftdeploy.releases.guessed_shapes import USUAL_TASK, task_of
@@ -26,6 +29,11 @@ _STAGES = (
 """What environments are usually called, in the order of promotion."""
 _SAYS_NO_TASK = {"example", "examples", "data", "train", "test", "eval", "evals", "reviewed"}
 _MOST_PLACES = 3
+_BETWEEN = re.compile(r"\s*,\s*|\s+")
+"""What stands between environments: commas, blanks or both."""
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,24 +112,33 @@ def require_options(options: InitOptions) -> None:
         )
 
 
-def decide(context: Context, options: InitOptions, known: Deployments | None) -> SetupFacts:
+def decide(
+    context: Context, options: InitOptions, known: Deployments | None, tasks: Sequence[str] = ()
+) -> SetupFacts:
     """Return what is asked for, and for the rest what was found or a person answers.
 
-    `known` is the deployments file, where there is a valid one: its tasks and environments count.
+    `known` is the deployments file, where there is a valid one: its tasks and environments count,
+    and so do the `tasks` of the policy.
 
     Raises:
         UsageError: Something that was said or answered is not a name, a model or a target.
     """
     if options.example:
         return EXAMPLE
-    return _Deciding(context, options, known).facts()
+    return _Deciding(context, options, known, tasks).facts()
 
 
 class _Deciding:
     """The few questions of `init`, and their answers."""
 
-    def __init__(self, context: Context, options: InitOptions, known: Deployments | None) -> None:
-        self.context, self.options, self.known = context, options, known
+    def __init__(
+        self,
+        context: Context,
+        options: InitOptions,
+        known: Deployments | None,
+        tasks: Sequence[str],
+    ) -> None:
+        self.context, self.options, self.known, self.tasks = context, options, known, tasks
         self.asks = options.ask and context.console.is_interactive
         self.said = [_pair(each) for each in several(options.live)]
         self.found = {} if known or options.live else _written(context)
@@ -132,19 +149,44 @@ class _Deciding:
         live = self._live(task, environments)
         examples = self.options.examples
         if examples is None:
-            examples = self._ask("agreed answers as JSONL: a path, or Enter for a few to replace?")
+            question = "agreed answers as JSONL: a path, or Enter for a few to replace?"
+            examples = self._ask(question, self._readable)
         found = tuple(WrittenModel(model, tuple(at)) for model, at in self.found.items())
         where = Path(examples) if examples else None
         return SetupFacts(task, environments, live, where, is_example=False, found=found)
 
-    def _ask(self, question: str, usual: str = "") -> str:
+    def _ask(self, question: str, read: Callable[[str], A], usual: str = "") -> A:
+        """Return what `read` makes of the answer; one that it refuses is asked for again."""
         if not self.asks:
-            return usual
-        return self.context.console.ask(f"{question} [{usual}]" if usual else question) or usual
+            return read(usual)
+        console = self.context.console
+        while True:
+            answer = console.ask(f"{question} [{usual}]" if usual else question) or usual
+            try:
+                return read(answer)
+            except FftdeployError as error:
+                if answer == usual:
+                    raise
+                place = f"{error.where}: " if error.where not in error.message else ""
+                console.note(f"  {place}{error.message}" + f" ({error.hint})" * bool(error.hint))
+
+    def _readable(self, path: str) -> str:
+        """Return the path of a file of examples, "" for none.
+
+        Raises:
+            ConfigError: It can't be read, or is none.
+        """
+        if path:
+            where = (Path.cwd() / path).resolve()
+            found = open_examples([(where, path)], root=where.parent, now=self.context.now())
+            if not len(found):
+                raise ConfigError("there is no example", where=path, code="examples")
+        return path
 
     def _task(self) -> str:
-        task = self.options.task or self._ask("the task?", self._usual_task())
-        return _name(task, "--task")
+        if self.options.task:
+            return _of_flag("--task", _name, self.options.task)
+        return self._ask("the task?", _name, self._usual_task())
 
     def _usual_task(self) -> str:
         named = [target.partition("/")[0] for target, _ in self.said if "/" in target]
@@ -152,19 +194,15 @@ class _Deciding:
         if self.options.examples is not None:
             stem = Path(self.options.examples).stem.lower()
             named += [] if stem in _SAYS_NO_TASK or names.name_problem(stem) else [stem]
+        named += self.tasks
         models = [*(model for _, model in self.said), *self.found]
         return (named or [task_of(models)])[0]
 
     def _environments(self) -> tuple[str, ...]:
-        said = self.options.env
-        if not said:
-            usual = ",".join(self._usual_environments())
-            said = self._ask("its environments, in the order of promotion?", usual)
-        listed = said.split(",") if isinstance(said, str) else [*said]
-        every = tuple(_name(each.strip(), "--env") for each in listed)
-        if len(set(every)) < len(every):
-            raise UsageError(f"--env names an environment twice: {', '.join(every)}")
-        return every
+        if self.options.env:
+            return _of_flag("--env", _names, self.options.env)
+        usual = ",".join(self._usual_environments())
+        return self._ask("its environments, in the order of promotion?", _names, usual)
 
     def _usual_environments(self) -> list[str]:
         """Return those of the file and of `--live`, in the order in which they usually are."""
@@ -194,6 +232,12 @@ class _Deciding:
                 )
             if environment in live:
                 raise UsageError(f"--live names two models for {task}/{environment}")
+            there = self.known.find(f"{task}/{environment}") if self.known else None
+            if there and there.model and there.model != model:
+                raise UsageError(
+                    f"--live: {task}/{environment} has {there.model} live, not {model}",
+                    hint=f"fftdeploy promote {task}/{environment} --model {model}",
+                )
             bundles.require_model_id(model)
             live[environment] = model
         return live
@@ -207,10 +251,19 @@ class _Deciding:
             places = ", ".join(self.found[model][:_MOST_PLACES])
             self.context.console.note(f"  {number}  {model}  {places}")
         kinds = "a number, a model ID" if offered else "a model ID"
-        answer = self._ask(f"what is live in {environment}: {kinds}, or Enter for nothing?")
-        if answer.isdecimal() and 0 < int(answer) <= len(offered):
-            answer = offered[int(answer) - 1]
-        return [("", answer)] if answer else []
+
+        def read(answer: str) -> str:
+            if offered and answer.isdecimal():
+                if not 0 < int(answer) <= len(offered):
+                    raise UsageError(f"the numbers go from 1 to {len(offered)}")
+                return offered[int(answer) - 1]
+            if answer:
+                bundles.require_model_id(answer)
+            return answer
+
+        question = f"what is live in {environment}: {kinds}, or Enter for nothing?"
+        model = self._ask(question, read)
+        return [("", model)] if model else []
 
 
 def _targets(known: Deployments | None) -> list[Target]:
@@ -229,10 +282,26 @@ def _pair(said: str) -> tuple[str, str]:
     return target, model
 
 
-def _name(word: str, flag: str) -> str:
+def _of_flag(flag: str, read: Callable[[B], A], said: B) -> A:
+    """Read what a flag says, and refuse in its name what can't be meant."""
+    try:
+        return read(said)
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error.message}") from None
+
+
+def _name(word: str) -> str:
     if problem := names.name_problem(word):
-        raise UsageError(f"{flag}: {problem}")
+        raise UsageError(problem)
     return word
+
+
+def _names(said: str | Sequence[str]) -> tuple[str, ...]:
+    listed = _BETWEEN.split(said.strip()) if isinstance(said, str) else said
+    every = tuple(_name(each.strip()) for each in listed)
+    if len(set(every)) < len(every):
+        raise UsageError(f"an environment is named twice: {', '.join(every)}")
+    return every
 
 
 def _stage(environment: str) -> int:

@@ -12,7 +12,6 @@ from fftdeploy.planning import plan
 from fftdeploy.planning.plan import Actor
 from fftdeploy.releases import edit
 from fftdeploy.releases.deployments import Bundle, Target
-from fftdeploy.releases.guessed_shapes import USUAL_TASK
 from fftdeploy.releases.rendering import table, value
 
 Template = Callable[[str], str]
@@ -52,16 +51,18 @@ def policy_text(template: Template, facts: SetupFacts, bar: ProposedBar, example
 def task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples: str) -> str:
     """Return the tables of the task: what it is, its gate and its graders."""
     gate = f"tasks.{facts.task}.gate"
+    size = f"fftdeploy size {facts.task}/{facts.last}{_candidate(facts)}"
     seen = [f"Inferred from {examples}, {bar.seen[0]}.", *(f"- {each}." for each in bar.seen[1:])]
     if facts.examples is None and not facts.is_example:
         seen = [
             f"{examples} has {bar.seen[0].partition(':')[0]} to start with: replace them by yours,",
             "and what is below with what `fftdeploy init --examples FILE` infers from those.",
         ]
+    seen += [f"NOT JUDGED: {each}." for each in bar.not_judged]
     words = {
         "TASK": facts.task,
-        "TARGET": f"{facts.task}/{facts.last}",
-        "DESCRIPTION": _description(facts.task),
+        "SIZE": size,
+        "DESCRIPTION": _description(facts),
         "SEEN": "\n".join(_commented(line) for line in seen),
         "EXAMPLES": value([examples]),
         "MUST_PASS": f"must_pass = {value(bar.must_pass or ['edge-case'])}",
@@ -71,8 +72,15 @@ def task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples:
     return _filled(template("task.toml"), words)
 
 
-def _description(task: str) -> str:
-    if task == USUAL_TASK:
+def _candidate(facts: SetupFacts) -> str:
+    """Return what `size` needs to be told: a candidate, where none comes from elsewhere."""
+    if any(environment in facts.live for environment in facts.environments[-2:-1]):
+        return ""
+    return " live" if facts.last in facts.live else " MODEL"
+
+
+def _description(facts: SetupFacts) -> str:
+    if facts.is_example:
         return 'description = "Customer message in; urgency, category and next step out"'
     return '# description = "what goes in, and what comes out"'
 

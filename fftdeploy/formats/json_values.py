@@ -42,6 +42,16 @@ def lookup(value: Any, path: str) -> Any:
     return value
 
 
+def blank(value: Any, path: str) -> None:
+    """Take away what `lookup` finds at a dotted path; in an array `null` stays in its place."""
+    above, _, last = path.rpartition(".")
+    there = lookup(value, above) if above else value
+    if isinstance(there, dict):
+        there.pop(last, None)
+    elif isinstance(there, list) and lookup(there, last) is not MISSING:
+        there[int(last)] = None
+
+
 def _with_plain_numbers(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)

@@ -30,7 +30,8 @@ from fftdeploy.formats.kinds import (
 
 OUTPUT = re.compile(r"\{\{\s*sample\.output_text\s*\}\}")
 LOOKUP = re.compile(r"\{\{\s*item\.([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\s*\}\}")
-KINDS = ("exact", "casefold", "number", "date", "set", "list", "text", "ignore")
+EXACT = "exact"
+KINDS = (EXACT, "casefold", "number", "date", "set", "list", "text", "ignore")
 _MAX_PATTERN = 1000
 _OPERATIONS = {"eq": "eq", "ne": "ne", "neq": "ne", "like": "like", "ilike": "ilike"}
 _METRICS = ("rouge_l", "token_f1", "fuzzy_match")
@@ -101,10 +102,7 @@ def _read_schema(doc: Document, path: Path, value: Any) -> Any:
 
 def _read_fields(doc: Document, path: Path, value: Any) -> dict[str, Any]:
     rows = doc.table(value, path, "a table of path = kind")
-    fields = {name: _field(doc, (*path, name), name, row) for name, row in rows.items()}
-    if not _compared(fields):
-        raise doc.error(path, "'fields' compares nothing", 'add fields = { name = "exact" }')
-    return fields
+    return {name: _field(doc, (*path, name), name, row) for name, row in rows.items()}
 
 
 def _compared(fields: Mapping[str, Any]) -> list[str]:
@@ -160,8 +158,11 @@ def _any(_: Document, __: Path, ___: dict[str, Any]) -> None:
     """Take all that its keys let through."""
 
 
-def _check_required(doc: Document, path: Path, said: dict[str, Any]) -> None:
+def _check_fields(doc: Document, path: Path, said: dict[str, Any]) -> None:
     compared = _compared(said["fields"])
+    if not compared and said.get("rest") != EXACT:
+        at = (*path, "fields")
+        raise doc.error(at, "'fields' compares nothing", 'add fields = { name = "exact" }')
     for index, name in enumerate(said.get("required", ())):
         if name not in compared:
             hint = names.meant(name, compared, f"known here: {', '.join(compared)}")
@@ -169,7 +170,7 @@ def _check_required(doc: Document, path: Path, said: dict[str, Any]) -> None:
             raise doc.error(at, "'required' names no field that is compared", hint)
     said["required"] = sorted(set(said.get("required", compared)))
     if said["required"] == sorted(compared):
-        del said["required"]
+        del said["required"]  # what `rest` compares is required in any case
 
 
 def _check_relative(_: Document, __: Path, said: dict[str, Any]) -> None:
@@ -307,7 +308,7 @@ TYPES: Mapping[str, GraderType] = {
                 'How each field is compared; a path is one key, "a.b".',
                 Kind(
                     _read_fields,
-                    {"type": "object", "additionalProperties": _FIELD, "minProperties": 1},
+                    {"type": "object", "additionalProperties": _FIELD},
                 ),
                 required=True,
                 hint='add fields = { name = "exact" }',
@@ -321,8 +322,13 @@ TYPES: Mapping[str, GraderType] = {
                     least=(1, "is empty: every answer would pass"),
                 ),
             ),
+            "rest": Key(
+                "What no field names, and whether it is there: as agreed, or not looked at.",
+                choice((EXACT, "ignore")),
+                default="ignore",
+            ),
         },
-        _check_required,
+        _check_fields,
     ),
     "regex": GraderType(
         "The answer matches a pattern.",

@@ -11,10 +11,10 @@ from scenes import V8, V10, newest, read
 from fftdeploy.sandbox import Sandbox
 
 SAID = {
-    "refund": "Order {}: please refund me.",
-    "cancellation": "Please cancel subscription {}.",
-    "billing": "The invoice {} is not mine.",
-    "account": "I forgot the password of login {}.",
+    "Order {}: please refund me.": ("refund", "check refund eligibility"),
+    "Please cancel subscription {}.": ("cancellation", "confirm cancellation"),
+    "The invoice {} is not mine.": ("billing", "review invoice"),
+    "I forgot the password of login {}.": ("account", "verify identity"),
 }
 STORY: list[tuple[str, list[terminal.Step]]] = [
     (
@@ -43,11 +43,12 @@ def write_examples() -> None:
         {
             "messages": [
                 {"role": "user", "content": text.format(number)},
-                {"role": "assistant", "content": json.dumps({"category": category})},
+                {"role": "assistant", "content": json.dumps(agreed)},
             ]
         }
         for number in range(15)
-        for category, text in SAID.items()
+        for text, (category, step) in SAID.items()
+        for agreed in [{"urgency": "medium", "category": category, "next_step": step}]
     ]
     Path("answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -65,7 +66,7 @@ def test_from_an_empty_repository_to_a_gated_promotion(repo: Path, sandbox: Sand
         assert code == 0, (line, screen)
 
     assert (len(STORY) <= 7, len(edited) <= 1) == (True, True)
-    assert "60 examples: JSON objects with category (4 values)" in screens[0]
+    assert "60 examples: JSON objects with urgency (short texts), category (4" in screens[0]
     assert read("routing/production").model == V10
     release = newest("routing/production")
     assert (release.n, release.via, release.why) == (2, "staging", "knows cancellations")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def test_it_writes_what_it_is_told(repo: Path, command: Command) -> None:
     result = command("init", *argv, *live)
 
     assert result.code == 0, result.err
-    assert result.err == "next: fftdeploy promote invoices/dev --model ID\n"
-    assert "  60 examples: JSON objects with currency (words), total (numbers)\n" in result.out
+    assert result.err == "next: fftdeploy promote invoices/staging\n"
+    assert "  60 examples: JSON objects with currency (short texts), total (num" in result.out
     assert "  slices by language: de 30, en 30\n" in result.out
     for target, model in (("invoices/dev", V9), ("invoices/production", V8)):
         newest = read(target).newest
@@ -111,18 +112,58 @@ def test_on_a_terminal_it_asks_for_what_is_missing(repo: Path) -> None:
     code, screen = terminal.run(
         [str(PROGRAM), "init"],
         dict(os.environ),
+        ("the task? [triage]", "In voices"),
         ("the task? [triage]", "invoices"),
-        ("the order of promotion? [staging,production]", ""),
+        ("the order of promotion? [staging,production]", "dev, dev"),
+        ("the order of promotion? [staging,production]", "staging production"),
+        ("Enter for nothing?", "3"),
         ("Enter for nothing?", "2"),
+        ("or Enter for a few to replace?", "answer.jsonl"),
         ("or Enter for a few to replace?", "answers.jsonl"),
     )
 
     assert code == 0, screen
     assert f"  2  {V8}  app.py:2\n" in screen
+    refused = [
+        "  'In voices' is not a name: 1 to 63 of a-z",
+        "  an environment is named twice: dev, dev\n",
+        "  the numbers go from 1 to 2\n",
+        "  no such file: answer.jsonl (did you mean ",
+    ]
+    assert [words for words in refused if words not in screen] == [], screen
     assert read("invoices/production").model == V8
     gate = rules().gate("invoices")
     assert gate is not None
     assert gate.examples == ("answers.jsonl",)
+
+
+TO_DO = [
+    ([], "promote lab/staging --model ID", "size lab/production MODEL"),
+    ([f"production={V8}"], "promote lab/staging --model ID", "size lab/production live"),
+    ([f"staging={V9}"], "eval lab/production", "size lab/production"),
+    ([f"staging={V9}", f"production={V8}"], "eval lab/production", "size lab/production"),
+    ([f"{at}={V8}" for at in ("staging", "production")], "promote lab/staging --model ID", ""),
+    (["alone"], "eval lab/production ID", "size lab/production MODEL"),
+]
+
+
+@pytest.mark.parametrize(("live", "step", "sized"), TO_DO)
+def test_what_it_says_to_type_can_be_typed_in_that_order(
+    repo: Path, sandbox: Sandbox, command: Command, live: list[str], step: str, sized: str
+) -> None:
+    """None of it is refused because of what has to come before."""
+    argv = ["--env=production"] if live == ["alone"] else [f"--live={each}" for each in live]
+
+    result = command("init", "--task", "lab", "--examples", answers(), *argv)
+
+    assert result.err == f"next: fftdeploy {step}\n"
+    assert f"# `fftdeploy {sized}` says" in POLICY.read_text() or not sized
+    assert '\n# description = "what goes in, and what comes out"\n' in POLICY.read_text()
+    dry = ["--dry-run"] if step.startswith("promote") else []
+    for words in filter(None, (step, sized)):
+        typed = re.sub("(ID|MODEL)$", V10, words).split()
+        typed_result = command(*typed, *(dry if words == step else []))
+        assert typed_result.code in {0, 1, 5}, (words, typed_result.err)
 
 
 def test_yes_asks_nothing_on_a_terminal(repo: Path) -> None:
@@ -163,6 +204,22 @@ def test_a_second_run_keeps_and_says_what_to_add(repo: Path, command: Command) -
     assert command(*adopt["text"].split()[1:-1], "since July", "--yes").code == 0
     again = command("init", *argv, "--examples", "answers.jsonl", "--json")
     assert json.loads(again.out)["to_add"] == []
+    bare = command("init", "--task", "invoices", "--json")
+    assert json.loads(bare.out)["to_add"] == []
+    assert not Path("evals/invoices.jsonl").exists()  # its gate has others
+
+
+def test_a_second_run_with_other_examples_says_what_they_are_in_place_of(
+    repo: Path, command: Command
+) -> None:
+    Path("few.jsonl").write_text("".join(INVOICES.splitlines(keepends=True)[:5]))
+    assert command("init", "--task", "invoices", "--examples", answers()).code == 0
+
+    result = command("init", "--task", "invoices", "--examples", "few.jsonl")
+
+    assert "    # in place of every table of tasks.invoices:\n" in result.out
+    assert "    [tasks.invoices]\n" in result.out
+    assert result.err == ""  # what is to be added comes first
 
 
 @pytest.mark.parametrize("ask", [True, False], ids=["asked", "flag"])
@@ -188,11 +245,12 @@ def test_a_guessed_shape_is_rewritten_when_somebody_says_so(
 
 REFUSED = [
     (["--task", "In voices"], "error: --task: 'In voices' is not a name"),
-    (["--env", "dev,dev"], "error: --env names an environment twice: dev, dev\n"),
+    (["--env", "dev,dev"], "error: --env: an environment is named twice: dev, dev\n"),
     (["--env", "dev,"], "error: --env: '' is not a name"),
     (["--env", "dev,prod", "--live", f"triage/prd={V8}"], "hint: did you mean triage/prod?\n"),
     (["--live", "ftjob-v8"], "error: 'ftjob-v8' is not a model but a fine-tuning job"),
     (["--live", V8, "--live", f"production={V9}"], "error: --live names two models"),
+    (["--env", "dev production", "--live", f"stage={V8}"], "triage/dev, triage/production\n"),
     (["--example", "--task", "invoices"], "leave out --task\nhint: fftdeploy init --example\n"),
 ]
 
@@ -205,6 +263,20 @@ def test_what_can_not_be_meant_is_refused_before_anything_is_written(
 
     assert (result.code, words in result.err) == (2, True), result.err
     assert [path.name for path in repo.iterdir()] == [".git"]
+
+
+def test_another_model_than_the_live_one_is_not_kept_quiet_about(
+    repo: Path, command: Command
+) -> None:
+    assert command("init", "--live", V8).code == 0
+
+    result = command("init", "--live", V9)
+
+    assert result.code == 2
+    assert result.err == (
+        f"error: --live: triage/production has {V8} live, not {V9}\n"
+        f"hint: fftdeploy promote triage/production --model {V9}\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def test_init_writes_what_every_command_reads(
     assert result.code == 0
     assert result.out == "".join(f"  wrote  {name}\n" for name in wrote) + (
         "gate of triage, inferred from evals/triage.jsonl:\n"
-        "  3 examples: JSON objects with urgency (words), category (words), "
-        "next_step (short texts)\n"
+        "  3 examples: JSON objects with urgency (short texts), category (short texts), "
+        "next_step (short texts); all else as agreed\n"
         "  slices by language: en 2, de 1\n"
         "  for must_pass: edge-case, 1 example\n"
     )

@@ -328,5 +328,5 @@ def _without(
     for index, rule in enumerate(rules):
         kinds: Mapping[str, Any] = rule.options.get("fields", {})
         left = {path: kind for path, kind in kinds.items() if (index, path) not in fields}
-        if left or not kinds:
+        if left or not kinds or "rest" in rule.options:
             yield replace(rule, options={**rule.options, "fields": left}) if kinds else rule

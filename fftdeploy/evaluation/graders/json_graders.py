@@ -15,12 +15,13 @@ from fftdeploy.formats import json_values, strict_json
 from fftdeploy.formats.json_values import MISSING, lookup
 from fftdeploy.formats.strict_json import StrictError
 from fftdeploy.policy.grader_rules import GraderRules
-from fftdeploy.policy.grader_types import REFERENCES
+from fftdeploy.policy.grader_types import EXACT, REFERENCES
 
 MAX_SECONDS = 1.0
 """CPU time for one answer against one schema: its patterns are regular expressions."""
 
 _MAX_SCHEMAS = 256
+_REST = "what no field names"
 
 
 class _SchemaError(ValueError):
@@ -132,7 +133,7 @@ def _faults(validator: Any, value: Any) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class JsonFields:
-    """`json_fields`: each field as agreed, each in its own way."""
+    """`json_fields`: each field as agreed, each in its own way, and with `rest` all else too."""
 
     rules: GraderRules
 
@@ -149,7 +150,8 @@ class JsonFields:
     def grade(self, text: str, example: Example) -> Grade:
         """Compare field by field; the score is the share of them that are as agreed.
 
-        JSON without a required field that the reference has is of another shape: invalid.
+        The rest counts as one more of them.  JSON without a required field that the reference has
+        is of another shape: invalid.
         """
         every = tuple(range(len(self.fields)))
         try:
@@ -161,17 +163,19 @@ class JsonFields:
         wrong, absent = [], []
         for index, path in enumerate(self.fields):
             ours, theirs = lookup(agreed, path), lookup(value, path)
-            if not fields.matches(self.rules.options["fields"][path], ours, theirs):
+            if not fields.matches(self._kinds[path], ours, theirs):
                 wrong.append(index)
                 if theirs is MISSING:
                     absent.append(index)
-        score = (len(every) - len(wrong)) / len(every)
+        compared = len(every) + self._has_rest
+        is_other = self._has_rest and self._rest(value) != self._rest(agreed)
+        score = (compared - len(wrong) - is_other) / compared
         broken = [index for index in wrong if self.fields[index] in self._required]
-        if not broken:
+        if not broken and not is_other:
             return Grade(passed=True, score=score, failed=tuple(wrong))
         reason = "invalid" if set(broken) & set(absent) else "wrong"
-        named = ", ".join(plain(self.fields[index], 60) for index in broken)
-        return failed(reason, f"not as agreed: {named}", score, tuple(wrong))
+        named = [plain(self.fields[index], 60) for index in broken] + [_REST] * is_other
+        return failed(reason, f"not as agreed: {', '.join(named)}", score, tuple(wrong))
 
     def reference_problem(self, example: Example) -> str:
         """Say what of the agreed answer can't be compared."""
@@ -185,10 +189,26 @@ class JsonFields:
             found = lookup(agreed, path)
             if found is MISSING and path in self._required:
                 return f"the field '{plain(path, 60)}' is missing"
-            if problem := fields.reference_problem(self.rules.options["fields"][path], found):
+            if problem := fields.reference_problem(self._kinds[path], found):
                 return f"the field '{plain(path, 60)}' {problem}"
         return ""
 
     @property
     def _required(self) -> tuple[str, ...]:
         return tuple(self.rules.options.get("required", self.fields))
+
+    @property
+    def _kinds(self) -> Mapping[str, Mapping[str, Any]]:
+        """How each path is compared, those that are ignored too."""
+        kinds: Mapping[str, Mapping[str, Any]] = self.rules.options["fields"]
+        return kinds
+
+    @property
+    def _has_rest(self) -> bool:
+        return self.rules.options.get("rest") == EXACT
+
+    def _rest(self, value: Any) -> str:
+        """Write what no path names of a value that nobody else has, which loses the others."""
+        for path in self._kinds:
+            json_values.blank(value, path)
+        return json_values.canonical(value)

@@ -9,17 +9,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fftdeploy.api.answers import plain
+from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.examples.examples import ExampleSet
-from fftdeploy.evaluation.graders import fields
 from fftdeploy.formats import json_values
 from fftdeploy.formats.document import text_problem
 from fftdeploy.formats.json_values import MISSING, lookup
 from fftdeploy.formats.strict_json import StrictError
 from fftdeploy.names import plural
 from fftdeploy.policy.grader_rules import MAX_FIELDS
+from fftdeploy.policy.grader_types import EXACT
 
 Table = Mapping[str, Any]
 
@@ -31,12 +32,17 @@ _SEEN_THRICE = 3
 """Examples for each label, on average, by which a set of them counts as closed."""
 _SHORT = 60
 """Characters up to which a text is one that can be given word for word."""
-_ALIKE = 0.6
+_ALIKE = 0.8
+"""How alike free texts are to be: with less, half of what was agreed may be missing."""
+_FREE = "free texts"
 _NAMED = 4
 """Values that are named, the commonest first."""
+_SAID = 20
+"""Fields that are named."""
 _SLICES = (2, 12)
 """Values that a key of `meta` may have to be worth a look at each of them."""
-_NUMBER = re.compile(r"\s*[-+]?[0-9]+(?:\.[0-9]+)?\s*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
+"""One that has no other spelling: 007 and 1.10 may be names, which 7 and 1.1 are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +56,46 @@ class ProposedBar:
     """Tags that say so by their name; what is live may not pass them either."""
     seen: tuple[str, ...]
     """What was inferred, a line each."""
+    not_judged: tuple[str, ...]
+    """What the graders can't tell, a line each; empty where they compare exactly."""
+
+
+class _Found(NamedTuple):
+    """The grader for some answers, what these are, and which of their texts it can't judge."""
+
+    table: Table
+    said: str
+    texts: Sequence[str] = ()
 
 
 def propose(examples: ExampleSet) -> ProposedBar:
-    """Propose graders that every agreed answer passes, slices, and tags that must pass."""
+    """Propose graders that every agreed answer passes, slices, and tags that must pass.
+
+    Answers are compared exactly, all of them: whatever lets more through is for a person to write.
+    Only long texts are not, which hardly any model gives word for word.
+    """
     agreed = [each for example in examples for each in (example.reference, *example.others)]
-    graders, said = _graders(agreed)
+    found = _graders(agreed)
     meta, tags = _counted(examples)
     fit = [key for key, values in meta.items() if _is_slice(values, len(examples))]
     slices = tuple(sorted(fit, key=lambda key: -len(meta[key]))[:1])
     must_pass = tuple(tag for tag in tags if tag in _MUST_PASS)
-    seen = [f"{plural(len(examples), 'example')}: {said}"]
+    seen = [f"{plural(len(examples), 'example')}: {found.said}"]
     seen += [f"slices by {key}: {_listed(meta[key])}" for key in slices]
     seen += [f"for slices: {key}, {len(meta[key])} values" for key in fit if key not in slices]
     seen += [f"for must_pass: {tag}, {plural(tags[tag], 'example')}" for tag in must_pass]
-    return ProposedBar(graders, slices, must_pass, tuple(seen))
+    return ProposedBar((found.table,), slices, must_pass, tuple(seen), _not_judged(found.texts))
+
+
+def _not_judged(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return what no grader of free texts can say, for those that are called so."""
+    if not texts:
+        return ()
+    listed = ", ".join(plain(name, 60) for name in texts[:_NAMED])
+    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    what = f"whether {listed}{more} says what was agreed"
+    passes = f'{_ALIKE:.0%} of the words alike pass, also with a "not" that turns it round'
+    return (f"{what}: {passes}; what is right in other words fails",)
 
 
 def _counted(examples: ExampleSet) -> tuple[dict[str, Counter[str]], Counter[str]]:
@@ -83,61 +114,75 @@ def _is_slice(values: Counter[str], examples: int) -> bool:
     return least <= len(values) <= most and 2 * values.total() >= examples
 
 
-def _graders(agreed: Sequence[str]) -> tuple[tuple[Table, ...], str]:
-    """Return the graders for such answers, and what these have in common."""
+def _graders(agreed: Sequence[str]) -> _Found:
+    """Return the grader for such answers, and what these have in common."""
     values = [_json(text) for text in agreed]
     if all(_is_calls(value) for value in values):
         return _of_calls(values)
-    if all(isinstance(value, dict) and value for value in values):
-        kinds, said = _fields(values, "")
-        if kinds:
-            return ({"type": "json_fields", "fields": kinds},), f"JSON objects with {said}"
-        return (
-            {"type": "json_schema", "schema": {"type": "object"}},
-        ), "JSON objects, no two alike"
+    if all(isinstance(value, dict | list) for value in values):
+        if all(isinstance(value, dict) for value in values):
+            return _of_fields(values, "JSON objects ")
+        return _Found(_fields_table({}), "JSON, to be given exactly, lists in their order")
     return _of_texts(agreed)
 
 
-def _of_texts(agreed: Sequence[str]) -> tuple[tuple[Table, ...], str]:
+def _of_texts(agreed: Sequence[str]) -> _Found:
     distinct = list(dict.fromkeys(agreed))
     if all(map(_NUMBER.fullmatch, agreed)):
-        return ({"type": "number"},), "numbers"
+        return _Found({"type": "number"}, "numbers")
     if _is_closed(distinct, len(agreed)):
-        return ({"type": "label", "labels": sorted(distinct)},), f"{len(distinct)} labels"
-    if all(map(_is_short, agreed)):
-        return ({"type": "string_check", "operation": "eq"},), "short texts, to be given exactly"
+        return _Found({"type": "label", "labels": sorted(distinct)}, f"{len(distinct)} labels")
+    if all(map(_is_short, agreed)) or not all(map(_has_likeness, agreed)):
+        return _Found({"type": "string_check", "operation": "eq"}, "texts, to be given exactly")
     similar = {"evaluation_metric": "rouge_l", "pass_threshold": _ALIKE}
-    said = "free texts; ROUGE-L says how alike two are, and not whether one is right"
-    return ({"type": "text_similarity", **similar},), said
+    return _Found({"type": "text_similarity", **similar}, "free texts", ("an answer",))
 
 
-def _of_calls(values: Sequence[Any]) -> tuple[tuple[Table, ...], str]:
-    """Compare a single call by its name and arguments, and several as a whole."""
+def _of_calls(values: Sequence[Any]) -> _Found:
+    """Compare single calls of one function argument by argument, and others as a whole."""
     names = Counter(call["name"] for value in values for call in value)
     said = f"tool calls: {_listed(names)}"
-    if any(len(value) > 1 for value in values):
-        return ({"type": "string_check", "operation": "eq"},), said
-    found: dict[str, Any] = {}
-    if len(names) == 1:
-        found, _ = _fields([value[0]["arguments"] for value in values], "0.arguments.")
-    found = found or {"0.arguments": "exact"}
-    return ({"type": "json_fields", "fields": {"0.name": "exact", **found}},), said
+    arguments = [value[0]["arguments"] for value in values]
+    if len(names) > 1 or any(len(value) > 1 for value in values):
+        return _Found(_fields_table({}), f"{said}; to be given exactly")
+    if not all(isinstance(each, dict) for each in arguments):
+        return _Found(_fields_table({"0.name": EXACT}), said)
+    return _of_fields(arguments, f"{said}; ", {"0.name": EXACT}, "0.arguments.")
 
 
-def _fields(values: Sequence[Table], above: str) -> tuple[dict[str, Any], str]:
-    """Return the kind of each field that all of `values` have, and what it is in words."""
-    found: dict[str, Any] = {}
-    said: list[str] = []
-    rare: Counter[str] = Counter()
-    for path in field_paths(values):
-        there = [value for each in values if (value := lookup(each, path)) is not MISSING]
+def _of_fields(
+    values: Sequence[Table], said: str, above: Table | None = None, path: str = ""
+) -> _Found:
+    """Compare each field that all of `values` have by its kind, and all else as it is."""
+    found = dict(above or {})
+    texts: list[str] = []
+    common: list[str] = []
+    rare: list[str] = []
+    for place in field_paths(values):
+        there = [value for each in values if (value := lookup(each, place)) is not MISSING]
         if len(there) < len(values):
-            rare[path] = len(there)
-        elif len(found) < MAX_FIELDS - 1:  # one more is the name of a call
-            found[above + path], words = _kind(there)
-            said.append(f"{path} ({words})")
-    said += [f"{path} in {count} only, not compared" for path, count in rare.items()]
-    return found, plain(", ".join(said), 400)
+            rare.append(f"{place} in {len(there)}")
+        elif len(found) == MAX_FIELDS:
+            rare.append(place)
+        else:
+            found[path + place], words = _kind(there)
+            common.append(f"{place} ({words})")
+            texts += [place] if words == _FREE else []
+    parts = [f"with {_several(common)}"] if common else ["without a field that all have"]
+    parts += [f"as agreed, there or not: {_several(rare)}"] if rare else []
+    parts.append("all else as agreed")
+    return _Found(_fields_table(found), said + "; ".join(parts), tuple(texts))
+
+
+def _fields_table(kinds: Table) -> Table:
+    """Return the grader that compares such fields, and exactly what they don't name."""
+    return {"type": "json_fields", "fields": kinds, "rest": EXACT}
+
+
+def _several(words: Sequence[str]) -> str:
+    """Name the first of them, and say how many there are beside."""
+    shown = plain(", ".join(words[:_SAID]), 60 * _SAID)
+    return f"{shown} and {len(words) - _SAID} more" if len(words) > _SAID else shown
 
 
 def field_paths(values: Sequence[Table], above: str = "") -> Iterator[str]:
@@ -159,24 +204,28 @@ def _kind(values: Sequence[Any]) -> tuple[Any, str]:
     if all(type(value) in {int, float} for value in values):
         return "number", "numbers"
     if all(isinstance(value, list) for value in values):
-        is_set = all(len({*map(json_values.canonical, value)}) == len(value) for value in values)
-        return ("set", "lists in any order") if is_set else ("list", "lists")
+        return "list", "lists in their order"
     distinct = len({*map(json_values.canonical, values)})
-    return "exact", plural(distinct, "value")
+    return EXACT, plural(distinct, "value")
 
 
 def _kind_of_texts(values: Sequence[str]) -> tuple[Any, str]:
     distinct = list(dict.fromkeys(values))
-    has_blanks = any(" " in value for value in distinct)
-    if not any(fields.reference_problem({"kind": "date"}, value) for value in distinct):
-        return "date", "dates"
     if _is_closed(distinct, len(values)):
-        return "casefold" if has_blanks else "exact", f"{len(distinct)} values"
+        return EXACT, f"{len(distinct)} values"
     if all(map(_is_short, distinct)):
-        return ("casefold", "short texts") if has_blanks else ("exact", "words")
-    if any(fields.reference_problem({"kind": "text"}, value) for value in distinct):
-        return "casefold", "long texts"
-    return {"text": _ALIKE}, "free texts, to be alike"
+        return EXACT, "short texts"
+    if all(map(_has_likeness, distinct)):
+        return {"text": _ALIKE}, _FREE
+    return EXACT, "long texts"
+
+
+def _has_likeness(text: str) -> bool:
+    """Tell whether `text` has words, and no more than are compared."""
+    try:
+        return bool(similarity.words(text))
+    except similarity.TooLongError:
+        return False
 
 
 def _is_closed(distinct: Sequence[str], count: int) -> bool:
