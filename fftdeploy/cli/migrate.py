@@ -271,17 +271,17 @@ def _row(each: "Successor", names: "Names") -> tuple[Cell, ...]:
 def _ending_of(session: Session, one: "Migration", names: "Names") -> Iterator[Block]:
     """Say what becomes of a target, or why nothing does."""
     from fftdeploy.cli.change_view import plan_rows
-    from fftdeploy.cli.verdict_blocks import sentence
 
     if one.change:
         yield from plan_rows(session, one.change)
     if one.shortfall:
-        yield from _shortfall(one.shortfall, names)
+        for label, text in _shortfall(one.shortfall, names):
+            yield from _said(session, label, text)
     if problem := one.problem:
         tone: Tone = "warn" if problem.outcome == "inconclusive" else "bad"
-        yield from sentence("stays", names.text(problem.message), tone)
+        yield from _said(session, "stays", names.text(problem.message), tone)
         for detail in problem.details:
-            yield from sentence("", names.text(detail))
+            yield from _said(session, "", names.text(detail))
         if problem.hint:
             yield line(Cell("  hint        ", "hint"), problem.hint)
     if one.state == "no-gate":
@@ -290,26 +290,37 @@ def _ending_of(session: Session, one: "Migration", names: "Names") -> Iterator[B
         yield line("  nothing to do: what is live is the only successor")
 
 
-def _shortfall(found: "Shortfall", names: "Names") -> Iterator[Block]:
-    from fftdeploy.cli.verdict_blocks import sentence
+def _said(session: Session, label: str, text: str, tone: Tone = "") -> Iterator[Block]:
+    """Yield a sentence, in text over the lines that it takes."""
+    from fftdeploy.cli.verdict_blocks import labelled, sentence
+
+    is_text = session.output.form == "text"
+    yield from sentence(label, text, tone) if is_text else (labelled(label, Cell(text, tone)),)
+
+
+def _shortfall(found: "Shortfall", names: "Names") -> Iterator[tuple[str, str]]:
+    """Yield what there is to say of the closest successor, each with its label."""
     from fftdeploy.evaluation.gate.wording import listed
 
-    yield from sentence("closest", f"{names.bundle(found.bundle)}; {found.headline}")
-    if found.parts:
-        yield from sentence("lost on", "; ".join(found.parts))
+    yield "closest", f"{names.bundle(found.bundle)}; {found.headline}"
+    for place, part in enumerate(found.parts):
+        yield "" if place else "lost on", part
     if found.examples:
-        yield from sentence("look at", listed(found.examples))
+        yield "look at", listed(found.examples)
     if found.settling:
-        yield from sentence("settles", found.settling)
+        yield "settles", found.settling
 
 
 def _ends(result: "Migrated") -> Iterator[Block]:
     """Count what was made, and what stays."""
     changed = [one for one in result.targets if one.state == "changed"]
     stays = sum(one.problem is not None for one in result.targets)
+    left = sum(one.state == "planned" for one in result.targets)
     if result.dry_run:
         yield line("dry run: nothing was changed")
         return
+    if left and (changed or stays):
+        yield line(Cell(f"{plural(left, 'change')} not made: run it again", "warn"))
     if changed:
         commits = [one.change.commit for one in changed if one.change and one.change.commit]
         also = f", committed as {', '.join(commits)}" if commits else ""

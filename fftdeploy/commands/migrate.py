@@ -260,7 +260,7 @@ class _Portfolio:
         if case.records and case.known and case.known.dead:
             raise NotReadyError(
                 f"{case.live} is dead, and its answers to these examples are not on record",
-                hint=f"fftdeploy migrate {case.name}: floors and must-pass examples decide",
+                hint=f"fftdeploy migrate {case.name} --dry-run",
                 code="dead",
             )
         case.cost = self._evaluation(case, max_requests=maxsize).rehearse(case.usable)
@@ -338,6 +338,8 @@ class _Portfolio:
         for case in planned:
             with case.stopped_by_errors():
                 self._make(case)
+            if case.outcome is IO:  # the next one would meet the same disk, or no clean file
+                return
 
     def _is_planned(self, case: Case) -> bool:
         """Plan the change of a target in the file as the changes before it make that."""

@@ -253,7 +253,7 @@ class Ungated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrated:
-    """What was found out about each target, the one that ends first not necessarily first."""
+    """What was found out about each target, in the order in which they are changed."""
 
     dry_run: bool
     targets: tuple[Migration, ...]

@@ -8,9 +8,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import terminal
 from checkout import ROOT
@@ -32,6 +34,7 @@ from scenes import (
 )
 
 import fftdeploy
+from fftdeploy.commands.schema import output_schema
 from fftdeploy.errors import ConfigError, PolicyError
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 from fftdeploy.sandbox.triage import Skill
@@ -90,10 +93,17 @@ def portfolio(repo: Path, api: Sandbox) -> Sandbox:
     return api
 
 
+@cache
+def _schema() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(output_schema())
+
+
 def found(command: Command, *words: str, code: int = 0) -> dict[str, Any]:
     ended = command("migrate", *words, "--json")
     assert ended.code == code, ended
-    return dict(json.loads(ended.out))
+    said = dict(json.loads(ended.out))
+    _schema().validate(said)
+    return said
 
 
 def test_a_plan_says_what_it_would_cost_and_asks_nobody(
@@ -305,6 +315,20 @@ def test_a_table_for_a_manager_in_markdown(portfolio: Sandbox, command: Command)
     row = rf"\| 1 +\| {SMALL} +\| 97.0% +\| 14 +\| 0 +\| 0.03 +\| \d+ ms +\| better +\|\n"
     assert re.search(row, ended.out), ended.out
     assert "```diff\n--- a/deployments.toml" in ended.out
+
+
+def test_a_commit_that_is_refused_stops_the_changes_after_it(
+    portfolio: Sandbox, command: Command
+) -> None:
+    hook = Path(".git/hooks/pre-commit")
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    ended = command("migrate", "triage", "--yes", "--why", "end", "--commit")
+    assert ended.code == 11
+    assert "deployments.toml WAS changed, not committed" in ended.out
+    assert ended.out.endswith("1 change not made: run it again\n")
+    assert (read(STAGING).model, read(TARGET).model) == (SMALL, V8)
 
 
 def test_it_is_a_function_of_python(portfolio: Sandbox) -> None:
