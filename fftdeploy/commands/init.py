@@ -1,8 +1,8 @@
 """Init: the files a repository needs, written beside what is there and never over it."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import pairwise
@@ -145,19 +145,21 @@ class _Init:
         return _next(facts, live)
 
     def _known(self) -> Deployments | None:
-        """Return the deployments file that is there; None for none, and for one that is not valid.
+        """Return the deployments file that is there; None for none.
 
         One in a shape that people guess first is rewritten if a person says so.
+
+        Raises:
+            ConfigError: It is not valid: nothing that is written beside it could be used.
         """
-        with suppress(OSError):
-            if not self.path.is_file():
-                return None
+        if not os.path.lexists(self.path):
+            return None
         snapshot = files.read(self.path, root=self.root)
         try:
             return deployments.parse(snapshot.data, shown_path(self.path))
         except ConfigError as error:
             if error.code != "shape":
-                return None
+                raise
             found = document.parse(snapshot.data, "")
             meant = guessed_shapes.guess(found, self.options.task or "")
             if meant is None or not meant.text or not self._may_rewrite(meant.lines):
@@ -294,10 +296,15 @@ def _watched(deployments: Path) -> list[str]:
 
 
 def _policy(folder: Path) -> policy.Policy | None:
-    """Return the policy as it is on the disk; None where it is none."""
-    with suppress(FftdeployError):
-        return policy.parse(files.read(folder / policy.FILE_NAME, root=folder).data)
-    return None
+    """Return the policy as it is on the disk; None where there is none.
+
+    Raises:
+        ConfigError: It is not valid.
+    """
+    path = folder / policy.FILE_NAME
+    if not os.path.lexists(path):
+        return None
+    return policy.parse(files.read(path, root=folder).data, shown_path(path))
 
 
 def _says(path: Path, text: str, root: Path) -> bool:

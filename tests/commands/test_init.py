@@ -265,6 +265,20 @@ def test_what_can_not_be_meant_is_refused_before_anything_is_written(
     assert [path.name for path in repo.iterdir()] == [".git"]
 
 
+@pytest.mark.parametrize("name", [FILE.name, POLICY.name])
+def test_a_file_that_is_not_valid_is_told_before_anything_is_written(
+    repo: Path, command: Command, name: str
+) -> None:
+    Path(name).write_text("version = 1\n[[x\n")
+
+    result = command("init")
+
+    assert result.code == 3
+    assert "error: not valid TOML" in result.err
+    assert f"({name}:2:4)" in result.err
+    assert {path.name for path in repo.iterdir()} == {".git", name}
+
+
 def test_another_model_than_the_live_one_is_not_kept_quiet_about(
     repo: Path, command: Command
 ) -> None:
