@@ -305,7 +305,8 @@ def _shift(one: Shift, found: WhatChanged) -> str:
     if found.against != LIVE:
         return f"{one.old or 'it'} taken for {one.new} {one.count:,}"
     pair = f"{one.old} → {one.new}" if one.old else one.new
-    flips = [(one.broke, "broke"), (one.fixed, "fixed")]
+    words = ("wrong", "right") if one.field else ("broke", "fixed")  # an example does
+    flips = zip((one.broke, one.fixed), words, strict=True)
     said = ", ".join(f"{count:,} {word}" for count, word in flips if count)
     if one.count in {one.broke, one.fixed}:
         return f"{pair} {said}"

@@ -142,12 +142,12 @@ def change_blocks(found: WhatChanged) -> Iterator[Block]:
     if found.outputs_gone:
         yield line(f"What was answered is not known here: {found.outputs_gone}")
     if found.causes:
-        columns = ("model", "why answers fail", "answers", "for one")
+        columns = ("model", "why answers fail", "answers", "for example")
         yield Table(columns, tuple(_cause(one) for one in found.causes))
     if found.shifts:
         columns = ("field", "was" if found.against == "live" else "agreed", "is", "examples")
         rows = tuple(_shift(one) for one in found.shifts)
-        yield Table((*columns, "broke", "fixed", "for one"), rows)
+        yield Table((*columns, "now wrong", "now right", "for example"), rows)
     if examples := [*_examples(found)]:
         yield Details("An example of each", tuple(examples))
 

@@ -46,6 +46,10 @@ def candidates_of(context: Context, bar: CandidatePlace, words: Sequence[str]) -
     try:
         found = [_bundle(context, bar, word) for word in (*words,) or (None,)]
     except UsageError as error:
+        is_size, live = context.command == "size" and not words, bar.baseline
+        if is_size and live is not None and error.code in {"no-source", "unknown-target"}:
+            context.console.note(f"note: nothing to promote yet: sized by what is live, {live}")
+            return [live]
         if error.code == "no-source":
             verb = "eval" if context.command == "evaluate" else context.command
             command = f"fftdeploy {verb} {bar.target}"

@@ -140,14 +140,15 @@ def _lines(
     table: Table, rows: list[list[Cell]], grid: "_Grid", clean: Callable[[str], str]
 ) -> Iterator[list[Piece]]:
     """Yield one line a row; a row that does not fit is a card."""
-    has_headings = any(table.columns)
+    has_headings, width = any(table.columns), grid.width
+    cuts = table.last == "cut" and (has_headings or (width or 0) >= _LEAST_CUT)
     if has_headings:
         yield grid.line([Cell(heading.upper(), "strong") for heading in table.columns])
     for index, row in enumerate(rows):
         if has_headings and index not in grid.fitting:
             yield from _card(table.columns, row, grid.width)
-        elif table.last == "cut" and grid.width is not None and grid.width >= _LEAST_CUT:
-            text = _shortened(row[-1].text, grid.width - grid.start, clean("…"))
+        elif cuts and width is not None:
+            text = _shortened(row[-1].text, width - grid.start, clean("…"))
             yield grid.line([*row[:-1], Cell(text, row[-1].tone)])
         elif table.last in {"cut", "wrapped"}:
             yield from _fitted(grid.line(row), grid.width, grid.start)

@@ -38,8 +38,8 @@ FAIL  fails 3 must-pass examples: t-001, t-018, t-064 (live too: t-001, t-018)
   candidate   triage-v9  53/67  79.1%  ███████████████▉      +10 fixed  {MINUS}8 broke
   difference  {MINUS}7.9 ───┊───┼─●────────── +13.9 points  limit {MINUS}5
   topic=refund  8 broke, 0 fixed of 12  p 0.043  t-003 t-014 t-033 …
-  category    refund → billing 10 broke, question → billing 3 (1 fixed), 3 more
-  t-001       If I do not get a refund by Friday you will hear from my lawyer.
+  category    refund → billing 10 wrong, question → billing 3 (1 right), 3 more
+  t-003       I was charged twice for order 88213. Please fix this.
   cost/1,000  no price  p95 N ms (16 at once)  tokens 29/31
   weak spots  9 of 10 values of next_step in under 10 examples
   evidence    ID   next: fftdeploy report ID --open

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from command_line import Command
 from gated import EXAMPLES, POLICY, TARGET, evidence, paid, scene
-from scenes import V8, V10
+from scenes import V8, V10, past, write
 
 from fftdeploy.evaluation.evidence.evidence import parse
 from fftdeploy.sandbox import Sandbox
@@ -35,6 +35,23 @@ def labelled() -> None:
 
 def sized(command: Command) -> dict[str, Any]:
     return dict(json.loads(command("size", TARGET, "--json").out)["cost"])
+
+
+def test_before_there_is_a_candidate_what_is_live_is_sized(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10, policy=POLICY)
+    write(past(TARGET, V8), policy=POLICY)
+
+    early = command("size", TARGET, "--json")
+
+    assert early.code == 0
+    assert f"sized by what is live, {V8}" in early.err
+    assert (
+        json.loads(early.out)["smallest"]
+        == json.loads(command("size", TARGET, V10, "--json").out)["smallest"]
+    )
+    assert command("eval", TARGET).code == 2
 
 
 def test_a_guess_is_no_bound_and_what_is_on_record_is_no_guess(

@@ -141,10 +141,14 @@ def _text(value: Any, field: ComparedField) -> str:
     return text.casefold() if field.kind == "casefold" else text
 
 
+_ALL_BROKE = 2
+
+
 @dataclass(slots=True)
 class _Tally:
     example: ChangedExample
-    is_broke: bool
+    rank: int
+    """How well the example shows it: 1 if the value got wrong, `_ALL_BROKE` if the example did."""
     count: int = 0
     broke: int = 0
     fixed: int = 0
@@ -180,7 +184,7 @@ class Patterns:
         """Count one example, unless all of it is as agreed."""
         if not self._is_telling(text.id):
             return
-        agreed = parsed(text.reference)
+        agreed, is_paired = parsed(text.reference), self._against == LIVE
         samples = {arm: self._results.samples(arm, self._place[text.id]) for arm in self._arms}
         shifts: dict[_Key, _Tally] = {}
         for repeat, grades in enumerate(zip(*samples.values(), strict=True)):
@@ -192,11 +196,14 @@ class Patterns:
                 if why := reason(graded[arm].mark, said.get(arm), text.reference, agreed):
                     _count(self._causes, (arm, graded[arm].mark, why), example)
             if len(said) == len(self._arms):
+                all_broke = is_paired and _broke(graded)
                 for key, was, now in self._compared(graded, said, agreed):
-                    _count(shifts, key, example, broke=was and not now, fixed=now and not was)
+                    broke, fixed = was and not now, now and not was
+                    _count(shifts, key, example, broke=broke, fixed=fixed, all_broke=all_broke)
         for key, found in shifts.items():
             broke, fixed = found.broke > 0, found.fixed > found.broke == 0
-            _count(self._shifts, key, found.example, broke=broke, fixed=fixed)
+            all_broke = found.rank == _ALL_BROKE
+            _count(self._shifts, key, found.example, broke=broke, fixed=fixed, all_broke=all_broke)
 
     def found(self) -> WhatChanged:
         """Return what was counted."""
@@ -251,6 +258,10 @@ class Patterns:
         return value == agreed.get(name, NO_VALUE)
 
 
+def _broke(graded: Mapping[str, Sample]) -> bool:
+    return graded[LIVE].mark == PASS and graded[CANDIDATE].mark != PASS
+
+
 def _count(
     tallies: dict[_Key, _Tally],
     key: _Key,
@@ -258,11 +269,13 @@ def _count(
     *,
     broke: bool = False,
     fixed: bool = False,
+    all_broke: bool = False,
 ) -> None:
-    """Count one; the example is the first of what broke, or else of all."""
-    tally = tallies.setdefault(key, _Tally(example, broke))
-    if broke and not tally.is_broke:
-        tally.example, tally.is_broke = example, True
+    """Count one; the example is the first that broke, else whose value did, else of all."""
+    rank = broke + (broke and all_broke)
+    tally = tallies.setdefault(key, _Tally(example, rank))
+    if rank > tally.rank:
+        tally.example, tally.rank = example, rank
     tally.count += 1
     tally.broke += broke
     tally.fixed += fixed

@@ -88,6 +88,19 @@ def test_each_field_has_its_commonest_pairs_with_an_example() -> None:
     assert found.causes == ()
 
 
+def test_what_is_quoted_broke_where_any_with_those_values_did() -> None:
+    agreed = '{"a": "x", "b": "y"}'
+    still = Answered(agreed, ('{"a": "x", "b": "z"}', "wrong"), ('{"a": "w", "b": "z"}', "wrong"))
+    broke = Answered(agreed, (agreed, "pass"), ('{"a": "w", "b": "y"}', "wrong"))
+
+    right = Answered(agreed, (agreed, "pass"), (agreed, "pass"))
+
+    found = changed([still, broke, broke, right], ["a", "b"])
+
+    assert shifts(found)[0] == ("a", "x", "w", 3, 3, 0)
+    assert found.shifts[0].example.id == "e1"
+
+
 RIGHT = '{"urgency": "high"}'
 
 
