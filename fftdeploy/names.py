@@ -19,6 +19,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#/+-]{0,255}")
 _HALF = re.compile("[\ud800-\udfff]")
+MISTYPED = 0.97
+"""How like an ID is that it was mistyped from: two versions of a model are 0.93."""
 _TELLING = 3
 """Characters of a name that tell which one is meant."""
 _SEPARATOR = re.compile(r"[/.:\\ ]+")

@@ -85,7 +85,7 @@ _VARIABLE = text(
 )
 _ADDRESS = text(
     hosts.address_problem,
-    "value",
+    "key",  # not quoted: a password or a key may stand in it
     hint="an address is like https://llm.example/v1, or http:// of this machine",
 )
 

@@ -127,7 +127,7 @@ def _comparison(result: "Compared", one: "ComparedTarget", names: Names) -> Iter
     for change in one.changes:
         tone: Tone = "bad" if change.kind in _BAD else ""
         yield line("  ", Cell(f"{change.kind}: ", tone), names.text(change.message))
-    yield from _evidence(one)
+    yield from _evidence(one, names)
     cells = tuple(
         (Cell(_SHOWN_AS.get(name, name), "dim"), _side(old, names), _side(new, names))
         for name, old, new in one.rows
@@ -151,12 +151,13 @@ def _is_in_names(one: "ComparedTarget", name: str, names: Names) -> bool:
     return name == "suffix" and shown == [side.tuned and side.tuned.suffix for side in sides]
 
 
-def _evidence(one: "ComparedTarget") -> Iterator[Block]:
+def _evidence(one: "ComparedTarget", names: Names) -> Iterator[Block]:
     if one.together is not None:
         ruling = one.together.ruling
         said = f"  evidence {one.together.evidence[:12]} asked both: "
         judged = Cell(ruling.upper(), _TONES[ruling])
-        yield line(said, judged, f"  {one.together.headline}")
+        candidate = names.bundle(one.together.candidate)
+        yield line(said, judged, f"  {candidate}: {one.together.headline}")
     elif not one.is_comparable:
         warning = "the pass rates are of other examples: they can't be compared"
         yield line("  ", Cell(warning, "warn"))

@@ -113,9 +113,10 @@ class Review:
     def _next(self) -> str:
         if not any(self.queue.counts[name] for name in ("accepted", "edited", "tagged")):
             return ""
-        targets = self.session.workspace.deployments.targets
-        environments = [environment for task, environment in targets if task == self.task]
-        return f"fftdeploy eval {self.task}/{environments[-1] if environments else 'ENVIRONMENT'}"
+        workspace = self.session.workspace
+        every = workspace.deployments.targets.values()
+        targets = workspace.in_order([target for target in every if target.task == self.task])
+        return f"fftdeploy eval {targets[-1] if targets else f'{self.task}/ENVIRONMENT'}"
 
     def _say(self, text: str) -> None:
         self.session.output.say(line(text))

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from fftdeploy.api.proof import Prover
 
 MODEL_FLAG = "--model"
-_MISTYPED = 0.97
-"""How like an ID is that it was mistyped from: two versions of a model are 0.93."""
 _BEGUN = "ft:BASE:ORG:SUFFIX".count(":")
 """Colons of an ID that lacks its last part, which could be that of one without a suffix."""
 
@@ -148,6 +146,6 @@ def not_ready(found: Readiness, known: Iterable[str]) -> FftdeployError:
     error = found.error()
     if found.code == "missing":
         others = [model for model in known if model != found.model]
-        near = names.nearest(found.model, others, _MISTYPED)
+        near = names.nearest(found.model, others, names.MISTYPED)
         error.hint = f"did you mean {near}?" if near else error.hint
     return error

@@ -18,7 +18,7 @@ REFUSED = {
     "unknown-key": ('[openai]\nkinds = "azure"', "unknown key 'kinds'", "did you mean 'kind'?", 2),
     "in-the-clear": (
         '[vllm]\nbase_url = "http://h.example/v1"',
-        "'http://h.example/v1' is http:// and would send the key to h.example in the clear",
+        "'base_url' is http:// and would send the key to h.example in the clear",
         "an address is like https://llm.example/v1, or http:// of this machine",
         2,
     ),
@@ -63,6 +63,12 @@ REFUSED = {
         "'Production' is not a name: 1 to 63 of a-z 0-9 _ -, starting with a letter or digit",
         "",
         1,
+    ),
+    "password": (
+        '[vllm]\nbase_url = "https://ana:hunter2@h.example/v1"',
+        "'base_url' has a user name or password in it; only the key is sent",
+        "an address is like https://llm.example/v1, or http:// of this machine",
+        2,
     ),
     "above-all-tables": (
         'base_url = "https://h.example/v1"',

@@ -125,6 +125,7 @@ def test_a_promotion_between_two_moments(main: Path, command: Command) -> None:
         ["", "promote: release 3, from staging"],
     ]
     assert rows[4][:2] == ["", f"evidence {evidence[:12]} asked both: PASS"]
+    assert rows[4][2].startswith(f"{V9}: ")
     assert rows[5:] == [
         ["", "BEFORE", "AFTER"],
         ["model", V8, V9],
