@@ -15,6 +15,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import several
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.narrator import Narrator
+from fftdeploy.commands.own_runs import require_own_runs
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -128,10 +129,7 @@ class Evaluation:
         return self._estimate(run, self._means(run))
 
     def rehearse(self, candidates: Sequence[Bundle]) -> Estimate:
-        """Refuse what `run` refuses before it asks the first example; return what it would ask.
-
-        The models are taken to answer, and nothing to be known yet.
-        """
+        """Refuse what `run` refuses before it asks; return what it would, if nothing is known."""
         self._require_usable(candidates)
         run = self._rehearsal(candidates)
         means = self._means(run)
@@ -146,6 +144,7 @@ class Evaluation:
         """Refuse what can't be judged; return what the training file has of the examples."""
         self.bar.require_enough()
         self.bar.folder.require_room(self.bar.task)
+        require_own_runs(self.workspace.folder, self.bar.task, self.context.environ)
         training = self._training()
         prices = self.workspace.policy.prices
         unpriced = [bundle.model for bundle in candidates if prices.price(bundle.model) is None]

@@ -16,6 +16,12 @@ from fftdeploy.sandbox import Sandbox
 REFUSED = {
     # what the file says, the message, the hint, the line
     "unknown-key": ('[openai]\nkinds = "azure"', "unknown key 'kinds'", "did you mean 'kind'?", 2),
+    "a-password": (
+        '[vllm]\nbase_url = "https://user:hunter2@h.example/v1"',
+        "'base_url' has a user name or password in it; only the key is sent",
+        "an address is like https://llm.example/v1, or http:// of this machine",
+        2,
+    ),
     "in-the-clear": (
         '[vllm]\nbase_url = "http://h.example/v1"',
         "'base_url' is http:// and would send the key to h.example in the clear",

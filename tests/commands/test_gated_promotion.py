@@ -51,6 +51,30 @@ def test_without_evidence_it_stops_and_says_what_to_type(
     assert not [r for r in sandbox.requests if "customer" in json.dumps(r.body)]
 
 
+def test_answers_that_came_with_a_commit_are_not_this_machines(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    scene(V8, V10)
+    assert command("eval", TARGET).code == 0
+    (log,) = Path(".fftdeploy/runs").glob("*.jsonl")
+    shutil.rmtree(".fftdeploy/evidence")
+    git("add", "--force", str(log))
+    git("commit", "-qm", "answers")
+    before = asked(sandbox)
+
+    ended = command("eval", TARGET)
+    at_once = promote(command, "--eval", "--max-requests", "134")
+
+    assert (ended.code, at_once.code) == (3, 3)
+    assert ended.err.splitlines()[-2:] == [
+        f"error: {log} is committed: its answers would count as this machine's own",
+        "hint: git rm -r --cached -- .fftdeploy/runs",
+    ]
+    assert (asked(sandbox), evidence()) == (before, [])
+    git("rm", "-r", "--cached", "--", ".fftdeploy/runs")
+    assert command("eval", TARGET).code == 0
+
+
 def test_what_is_better_passes_and_the_release_names_its_evidence(
     repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -688,7 +712,7 @@ def test_J18_two_models_that_pass_nothing_are_no_pass_and_nothing_is_promoted(
 
     judged, tried = command("eval", TARGET), promote(command)
 
-    why = "the candidate passes none of 67 examples: 67 of 67 answers wrong, for one t-001"
+    why = "the candidate passes none of 67 examples: 67 of 67 answers wrong, such as t-001"
     assert (judged.code, tried.code) == (7, 7)
     assert f"INCONCLUSIVE {why}" in " ".join(judged.out.split())
     assert "  urgency     unmedium taken for medium " in judged.out
@@ -709,7 +733,7 @@ def test_J18_answers_that_were_cut_off_are_told_so_on_every_surface(
     Path("profiles/tiny.toml").write_text("max_completion_tokens = 2\n")
     flags = ("--model", V10, "--profile", "tiny")
     cut = "67 of 67 answers cut off: max_completion_tokens"
-    why = "candidate fails 67 of 67 answers: 67 cut off: max_completion_tokens (for one t-001)"
+    why = "candidate fails 67 of 67 answers: 67 cut off: max_completion_tokens (such as t-001)"
 
     judged = command("eval", TARGET, f"{V10}@tiny")
     (path,) = evidence()
@@ -721,7 +745,7 @@ def test_J18_answers_that_were_cut_off_are_told_so_on_every_surface(
     assert f"  fails       {cut}\n" in judged.out
     for text in (Path("report.html").read_text(), Path("junit.xml").read_text()):
         assert why in " ".join(text.split())
-        assert f"right shape: {cut}, for one t-001" in " ".join(text.split())
+        assert f"right shape: {cut}, such as t-001" in " ".join(text.split())
     assert f"fails {cut}" in " ".join(again.pop(1).out.split())
     for shown in again:
         assert why in " ".join(shown.out.replace("\\", "").split())

@@ -128,14 +128,14 @@ def failures(arm: ArmResult) -> str:
     failed = _failed(arm)
     if not failed.keys() - {"wrong", MISSING}:
         return ""
-    reasons = [f"{n} {REASONS[mark]} (for one {arm.seen_in[mark]})" for mark, n in failed.items()]
+    reasons = [f"{n} {REASONS[mark]} (such as {arm.seen_in[mark]})" for mark, n in failed.items()]
     return f"{arm.arm} fails {sum(failed.values())} of {_answers(arm)}: {', '.join(reasons)}"
 
 
 def commonest(arm: ArmResult) -> str:
     """Say why most of the answers of an arm failed, how many, and one example of it."""
     mark, count = next(iter(_failed(arm).items()))
-    return f"{count} of {_answers(arm)} {REASONS[mark]}, for one {arm.seen_in[mark]}"
+    return f"{count} of {_answers(arm)} {REASONS[mark]}, such as {arm.seen_in[mark]}"
 
 
 def _failed(arm: ArmResult) -> dict[str, int]:

@@ -346,22 +346,22 @@ CUT = Sample("truncated")
         (
             [WRONG] * 60,
             [WRONG] * 60,
-            "triage@cand passes none of 60 examples: 60 of 60 answers wrong, for one e0",
+            "triage@cand passes none of 60 examples: 60 of 60 answers wrong, such as e0",
         ),
         (
             [PASS] * 58 + [WRONG] * 2,
             [WRONG] + [CUT] * 59,
-            "triage@cand passes none of 60 examples: 59 of 60 answers cut off: max_completion_tokens, for one e1",
+            "triage@cand passes none of 60 examples: 59 of 60 answers cut off: max_completion_tokens, such as e1",
         ),
         (
             [PASS] * 60,
             [Sample("unparsable")] * 20 + [CUT] * 40,
-            "no answer of triage@cand is of the right shape: 40 of 60 answers cut off: max_completion_tokens, for one e20",
+            "no answer of triage@cand is of the right shape: 40 of 60 answers cut off: max_completion_tokens, such as e20",
         ),
         (
             [PASS] * 4 + [WRONG] * 296,
             [WRONG] * 300,
-            "triage@cand passes none of 300 examples: 300 of 300 answers wrong, for one e0",
+            "triage@cand passes none of 300 examples: 300 of 300 answers wrong, such as e0",
         ),
     ],
 )
@@ -392,7 +392,7 @@ def test_J18_nothing_is_worse_than_a_live_model_that_passes_no_more_than_the_mar
     if ruling != "pass":
         assert verdict.headline == (
             f"nothing can be 5.0 points worse than live, which passes {passed} of 300 examples: "
-            f"{300 - passed} of 300 answers refused, for one e{passed}"
+            f"{300 - passed} of 300 answers refused, such as e{passed}"
         )
     # Whatever live does, a threshold asks of the candidate alone.
     assert judge(replace(RULES, mode="threshold", threshold=0.01), made).ruling == "pass"
@@ -414,8 +414,8 @@ def test_J18_why_answers_fail_is_counted_where_they_are_not_just_wrong() -> None
     verdict = judge(RULES, made)
     assert verdict.headline.startswith("worse: 12 broke, 0 fixed")
     assert verdict.detail[1:] == (
-        "candidate fails 12 of 100 answers: 10 cut off: max_completion_tokens (for one e0), 1 wrong (for one e11), "
-        "1 refused (for one e10)",
+        "candidate fails 12 of 100 answers: 10 cut off: max_completion_tokens (such as e0), 1 wrong (such as e11), "
+        "1 refused (such as e10)",
     )
     assert len(judge(RULES, table(12, 0, 100)).detail) == 1
 

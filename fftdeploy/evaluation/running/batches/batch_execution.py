@@ -5,6 +5,7 @@ metadata which run it is of: whatever ends the process, running it again finds t
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
@@ -35,6 +36,7 @@ _RUN, _ARM, _PLACES, _REQUESTS = (
 )
 """Where a batch's metadata says what it is."""
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
 
 
@@ -175,7 +177,7 @@ class BatchExecution:
             return
         first, _, end = said.get(_PLACES, "").partition("-")
         requests = said.get(_REQUESTS, "")
-        is_sound = all(number.isdecimal() and number.isascii() for number in (first, end, requests))
+        is_sound = all(_NUMBER.fullmatch(number) for number in (first, end, requests))
         arm = said.get(_ARM, "")
         if not is_sound or self._queues.get(arm) is not queue or batch.created_at < since:
             return
