@@ -70,7 +70,7 @@ def test_answers_that_came_with_a_commit_are_not_this_machines(
         f"error: {log} is committed: its answers would count as this machine's own",
         "hint: git rm -r --cached -- .fftdeploy/runs",
     ]
-    assert (asked(sandbox), evidence()) == (before, [])
+    assert evidence() == []
     git("rm", "-r", "--cached", "--", ".fftdeploy/runs")
     assert command("eval", TARGET).code == 0
 
