@@ -57,6 +57,10 @@ def lacks_file(bundle: Bundle) -> bool:
     return bundle.profile is not None and bundle.profile_sha is None
 
 
+_LONGEST_WAY = 32
+"""Environments that a hint looks back over: a longer way costs each of its targets all of it."""
+
+
 def next_environment(
     policy: Policy, environment: str, has_it: Callable[[str], bool]
 ) -> tuple[str, str | None]:
@@ -66,15 +70,16 @@ def next_environment(
     the way, which takes any model, and None.
     """
     passed: set[str] = set()
-    while True:
+    while len(passed) < _LONGEST_WAY:
         sources = policy.rules(environment).sources
         if source := next(filter(has_it, sources), None):
             return environment, source
         passed.add(environment)
         ahead = [name for name in sources if name not in passed]
         if not ahead:
-            return environment, None
+            break
         environment = ahead[0]
+    return environment, None
 
 
 def next_promotion(

@@ -60,7 +60,6 @@ def test_answers_that_came_with_a_commit_are_not_this_machines(
     shutil.rmtree(".fftdeploy/evidence")
     git("add", "--force", str(log))
     git("commit", "-qm", "answers")
-    before = asked(sandbox)
 
     ended = command("eval", TARGET)
     at_once = promote(command, "--eval", "--max-requests", "134")
