@@ -1,7 +1,7 @@
 """Promote: choose model and prompt, apply the team's rules, prove the model, make the change."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -251,7 +251,7 @@ class _Promotion:
     def _offline_breaches(self, source: BundleSource, now: datetime) -> list[Breach]:
         found = [
             breaches.freeze_breach(self.rules, now),
-            self.sources.order_breach(source.bundle, now),
+            self._order_breach(source.bundle, now),
             self.sources.soak_breach(source.bundle, now),
         ]
         named, sources = self.options.source, self.rules.sources
@@ -259,6 +259,14 @@ class _Promotion:
             message = f"{named} is not a source of {self.change.name}"
             found.append(Breach("order", message, f"name one: --from {sources[0]}"))
         return [breach for breach in found if breach]
+
+    def _order_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
+        """Say why a model may not come here yet, or which one was meant by one that is new."""
+        found = self.sources.order_breach(bundle, now)
+        if found is None or bundle.model in (known := self.workspace.deployments.models()):
+            return found
+        near = names.nearest(bundle.model, known, names.MISTYPED)
+        return replace(found, way=f"did you mean {near}?") if near else found
 
     def _breaches(self, source: BundleSource, readiness: "Readiness") -> list[Breach]:
         """List every breach at the moment that the API says it is, which may not be ours."""

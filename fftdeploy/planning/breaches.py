@@ -40,11 +40,8 @@ class SourceRules:
         """Say why `bundle` may not come here: it is not, and was not, live in a source."""
         if not self.rules.sources or self._met(bundle, now):
             return None
-        message, known = f"{bundle} was not live in {self._places}", self.deployments.models()
-        near = "" if bundle.model in known else names.nearest(bundle.model, known, names.MISTYPED)
-        return Breach(
-            "order", message, f"did you mean {near}?" if near else self._way_in(bundle, now)
-        )
+        message = f"{bundle} was not live in {self._places}"
+        return Breach("order", message, self._way_in(bundle, now))
 
     def soak_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
         """Say why `bundle` was not live long enough, unbroken, in any source."""

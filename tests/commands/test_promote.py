@@ -385,6 +385,15 @@ def test_a_refusal_hints_at_the_step_that_ends_it(
     assert refused.err.splitlines()[-1].startswith(f"hint: {hint}")
 
 
+def test_a_mistyped_id_is_answered_with_the_right_one(sandbox: Sandbox, command: Command) -> None:
+    write(*STAGED, policy=POLICY)
+
+    refused = command("promote", "triage/production", "--model", f"{V7[:-1]}0", "--why=x", "--yes")
+
+    assert refused.code == 6
+    assert refused.err.splitlines()[-1].startswith(f"hint: did you mean {V7}?, or set it aside")
+
+
 def test_the_steps_of_refusals_end_them(sandbox: Sandbox, command: Command) -> None:
     write(*STAGED, policy=POLICY)
     argv = ["promote", "triage/production", "--model", LUNA, "--why", "x", "--yes"]

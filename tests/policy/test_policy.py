@@ -156,13 +156,6 @@ def test_order(text: str, model: str, met: bool) -> None:
     )
 
 
-def test_an_id_that_was_mistyped_is_answered_with_the_one_it_was_meant_to_be() -> None:
-    sources = SourceRules(Rules(("staging",)), "t", file(past("t/staging", V8)), live)
-    breach = sources.order_breach(Bundle(f"{V8[:-1]}0"), STORY_NOW)
-    assert breach is not None
-    assert breach.way == f"did you mean {V8}?"
-
-
 # `row` makes release n live 40 - n days before the story.
 SOAKED = [
     ("live", past("t/staging", V7, V8), V8, 38 * DAY),
