@@ -55,7 +55,7 @@ class Step(NamedTuple):
 
 
 class Rules:
-    """What product.md says a change does; each method returns an exit code and the new state."""
+    """What a change is to do; each method returns an exit code and the new state."""
 
     def __init__(self, state: State) -> None:
         self.state = state
