@@ -159,7 +159,7 @@ def _type(words: list[str]) -> None:
         made = _commands().get(rest[0])
         assert made, f"there is no such command: {line}"
         try:
-            made.make_context(rest[0], rest[1:])
+            made.make_context(rest[0], rest[1:], **_SETTINGS)
         except typer.TyperException as error:
             raise AssertionError(f"{error.format_message()}: {line}") from None
         except typer.Exit:  # --help
@@ -171,6 +171,10 @@ def _type(words: list[str]) -> None:
     else:
         assert re.fullmatch(_PROGRAMS, program), f"there is no such program: {line}"
         assert rest, f"{program} of what: {line}"
+
+
+_SETTINGS: Any = cli.app.info.context_settings
+"""A command keeps the help option of the first context that it sees."""
 
 
 @cache
