@@ -11,7 +11,7 @@ STEPS = (90, 60, 30, 7)
 """Days before a shutdown from each of which on it is more urgent."""
 NO_RECORD = "no-record"
 """The code of a live model that ends soon, and whose answers are not on record."""
-UNRECORDED = "its answers are not on record"
+UNRECORDED = "no answers of live on record"
 RECORDING = "fftdeploy migrate --record"
 
 

@@ -259,7 +259,7 @@ def test_what_is_live_is_recorded_and_compared_with_after_its_end(
         "fftdeploy migrate --record"
     }
     shown = terminal.screen(["status"], 80)[1]
-    assert "! 2 targets: its answers are not on record: fftdeploy migrate --record\n" in shown
+    assert "! 2 targets: no answers of live on record: fftdeploy migrate --record\n" in shown
 
     said = found(command, "--record")
     assert paid(portfolio) == 67
