@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import typer
-from typer.core import TyperGroup
 from typer.models import OptionInfo
 
 import fftdeploy
 from fftdeploy import errors
 from fftdeploy.cli import completion, signals
+from fftdeploy.cli.command_groups import COMMANDS, GroupedHelp
 from fftdeploy.cli.completion import FORMATS
 from fftdeploy.cli.session import Session, open_session
 from fftdeploy.commands.context import secrets_of
@@ -26,54 +26,9 @@ from fftdeploy.output.streams import ClosedPipeError, Format, Output
 
 PIPE_CLOSED = 141
 
-GROUPS = {
-    "Look": {
-        "status": "status",
-        "history": "history",
-        "diff": "diff",
-        "models": "models",
-    },
-    "Change": dict.fromkeys(("promote", "rollback", "adopt", "hold", "unhold"), "changing")
-    | {"migrate": "migrate"},
-    "Judge": {
-        "check": "check",
-        "scan": "scan",
-        "eval": "evaluate",
-        "size": "size",
-        "verify": "verify",
-        "report": "report",
-        "review": "review",
-    },
-    "Start": dict.fromkeys(("init", "demo", "schema"), "starting"),
-    "Serve": {
-        "resolve": "resolve",
-        "sandbox": "starting",
-    },
-}
-"""The commands by what they are for, in the order of the help, each with its module."""
-_COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
-
-
-class _GroupedHelp(TyperGroup):
-    """Lists the commands by what they are for."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands before the few options that are left for none of them."""
-        widest = max(map(len, _COMMANDS))
-        room = formatter.width - widest - 6
-        for title, names in GROUPS.items():
-            with formatter.section(title):
-                shown = ((name, self.commands[name].get_short_help_str(room)) for name in names)
-                formatter.write_dl([(name.ljust(widest), text) for name, text in shown])
-        super().format_options(ctx, formatter)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write nothing more."""
-
-
 app = typer.Typer(
     name="fftdeploy",
-    cls=_GroupedHelp,
+    cls=GroupedHelp,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -339,10 +294,10 @@ def _register(argv: Sequence[str]) -> None:
 
     Importing and building all of them costs more than most of them take to run.
     """
-    called = _COMMANDS.get(argv[0]) if argv else None
-    for module in [called] if called else dict.fromkeys(_COMMANDS.values()):
+    called = COMMANDS.get(argv[0]) if argv else None
+    for module in [called] if called else dict.fromkeys(COMMANDS.values()):
         import_module(f"fftdeploy.cli.{module}")
-    order = list(_COMMANDS)
+    order = list(COMMANDS)
     app.registered_commands.sort(key=lambda info: order.index(info.name or ""))
 
 
@@ -352,7 +307,7 @@ def _name(argv: Sequence[str]) -> str:
 
 
 def _called(argv: Sequence[str]) -> list[str]:
-    return [argv[0]] if argv and argv[0] in _COMMANDS else []
+    return [argv[0]] if argv and argv[0] in COMMANDS else []
 
 
 def _usage(argv: Sequence[str], error: typer.TyperException) -> int:

@@ -10,7 +10,7 @@ import pytest
 from command_line import PROGRAM, Command, git
 from scenes import V8, V9, V10, past, read, write
 
-from fftdeploy.cli.app import _COMMANDS
+from fftdeploy.cli.command_groups import COMMANDS
 from fftdeploy.formats.document import text_problem
 
 TARGET = "triage/production"
@@ -64,7 +64,7 @@ def places(name: str) -> Iterator[tuple[str, ...]]:
 
 def test_J8_no_argument_of_any_command_may_be_other_than_utf8(file: Path, command: Command) -> None:
     before, tried = file.read_bytes(), 0
-    for name in _COMMANDS:
+    for name in COMMANDS:
         for argv in places(name):
             for more in ((), ("--json",), ("--help",)):
                 done = command(*argv, *more)

@@ -28,7 +28,7 @@ from scenes import (
 )
 from terminal import MOVING, Terminal, run, screen
 
-from fftdeploy.cli import app
+from fftdeploy.cli import app, command_groups
 from fftdeploy.model_ids import retirement
 from fftdeploy.output.streams import Output
 from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox
@@ -405,13 +405,13 @@ def test_help_lists_each_command_once_by_what_it_is_for(
 
     lines = command("--help").out.splitlines()
 
-    named = [name for group in app.GROUPS.values() for name in group]
+    named = [name for group in command_groups.GROUPS.values() for name in group]
     assert sorted(named) == sorted(set(named))
     assert sorted(named) == sorted(str(info.name) for info in app.app.registered_commands)
     listed = [line.split()[0] for line in lines if re.match(r"  [a-z]+ +[A-Z]", line)]
     assert listed == named
     assert [line[:-1] for line in lines if re.fullmatch("[A-Z][a-z]+:", line)] == [
-        *app.GROUPS,
+        *command_groups.GROUPS,
         "Options",
     ]
     assert not any(line.endswith("...") for line in lines[1:])
