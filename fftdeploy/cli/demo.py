@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import fftdeploy
 from fftdeploy import files, git
+from fftdeploy.api import providers
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import NOW_VARIABLE
 from fftdeploy.commands.screens import Demonstrated, ShownStep
@@ -22,11 +23,15 @@ from fftdeploy.errors import DiskError, FftdeployError, UsageError
 from fftdeploy.formats import toml_reader
 from fftdeploy.output.report import Block, Cell, Patch, Raw, Report, line
 from fftdeploy.releases import deployments
-from fftdeploy.sandbox import Sandbox
+from fftdeploy.sandbox import Model, Sandbox, Skill, World
 
 EXAMPLES = "triage.jsonl"
 """The template whose lines are the reviewed examples of the story."""
 _STEP_TIMEOUT_S = 60.0
+_OWN_KEY = "LLAMA_KEY"
+"""The variable with the key of the team's own host."""
+_OWN = World().with_models(Model("triage-8b", Skill(6)))
+"""What that host serves: a sandbox stands in for it."""
 _KEPT = frozenset(
     {
         *("PATH", "HOME", "LANG", "TMPDIR", "TERM", "COLUMNS", "NO_COLOR", "FORCE_COLOR"),
@@ -46,6 +51,7 @@ class Step(NamedTuple):
     deleted: str = ""
     path: str = ""
     examples: int = 0
+    adds: str = ""
     commit: str = ""
     hidden: bool = False
 
@@ -60,18 +66,26 @@ class Story(NamedTuple):
     held: frozenset[str]
     patches: int = 0
     """Commits of the file that are shown in the end."""
+    following: str = ""
+    """The command that tells what comes next."""
 
 
 @cache
 def read_story(name: str = "whole") -> Story:
-    """Return a story that the package has: the `whole` one, or the `short` one."""
+    """Return a story that the package has: an act by its name, `whole` the first, or `short`."""
     told = toml_reader.loads(_template("story.toml"))
     story = told[name]
     steps = tuple(Step(**step) for step in story["steps"])
     end = story["end"]
     held = frozenset(end.get("held", ()))
     return Story(
-        story["opening"], told["author"], steps, end["live"], held, story.get("patches", 0)
+        story["opening"],
+        told["author"],
+        steps,
+        end["live"],
+        held,
+        story.get("patches", 0),
+        story.get("following", "fftdeploy sandbox"),
     )
 
 
@@ -109,7 +123,12 @@ class Demonstration:
             UsageError: There is no git.
             FftdeployError: A step did not end as the story tells it.
         """
-        with Sandbox() as sandbox:
+        with (
+            Sandbox() as sandbox,
+            Sandbox(_OWN) as self.own,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            self.providers = Path(folder) / providers.FILE_NAME
             self._say(line(Cell(self.story.opening, "strong")))
             self._say(line(f"repository {self.folder}, all on this machine"))
             repository = self._repository(self._environ(self.story.steps[0].at, sandbox))
@@ -133,7 +152,7 @@ class Demonstration:
                 hint=f"please report it with this output; the repository is {self.folder}",
                 code="bug",
             )
-        told = "Every step ended as told. `fftdeploy sandbox` has the API, to go on."
+        told = f"Every step ended as told. What comes next: {self.story.following}"
         self._say(line(""), line(Cell(told, "good")))
         following = f"cd {shlex.quote(str(self.folder))} && fftdeploy status --offline"
         return Report(data=self._result(), body=tuple(self.body), next=following)
@@ -165,10 +184,18 @@ class Demonstration:
             data = "".join(lines[: step.examples]).encode()
             if not files.create(path, data, root=self.folder):
                 files.put(path, data)
+        elif step.adds:
+            path = self.providers if step.path == providers.FILE_NAME else path
+            before = path.read_text() if path.exists() else ""
+            text = step.adds.replace("@OWN@", self.own.url)
+            files.put(path, f"{before}{text}".encode())
+            self.steps[-1] = replace(self.steps[-1], output=text)
+            self._say(Raw(self.session.output.clean(text)))
 
     def _play(self, step: Step, sandbox: Sandbox) -> None:
         """Run one command at its moment, and compare how it ended with the story."""
-        sandbox.set_now(step.at)
+        for each in (sandbox, self.own):
+            each.set_now(step.at)
         if step.deleted:
             sandbox.remove(step.deleted)
         code, output = self._run(step, self._environ(step.at, sandbox))
@@ -208,6 +235,8 @@ class Demonstration:
         """Return what a command of the story may see: nothing of who runs the demo, or when."""
         moment = f"{at:%Y-%m-%dT%H:%M:%SZ}"
         kept = {name: value for name, value in self.session.environ.items() if name in _KEPT}
+        if self.providers.exists():
+            kept |= {providers.VARIABLE: str(self.providers), _OWN_KEY: self.own.key}
         return kept | {
             "OPENAI_BASE_URL": sandbox.url,
             "OPENAI_API_KEY": sandbox.key,

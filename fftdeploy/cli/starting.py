@@ -9,13 +9,15 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.context import parse_time
+from fftdeploy.commands.context import one_of, parse_time
 from fftdeploy.output.report import Block, Cell, Raw, Report, line
 
 if TYPE_CHECKING:
     from fftdeploy.commands.init import Initialized
 
 _MOST_FOUND = 10
+_ACTS = ("whole", "migration")
+"""The stories of `demo` in their order."""
 
 
 @command("init")
@@ -162,6 +164,9 @@ def demo(
     short: Annotated[
         bool, typer.Option("--short", help="One screen: promote, stop a bad model, roll back.")
     ] = False,
+    act: Annotated[
+        int, typer.Option("--act", min=1, max=len(_ACTS), help="2: off models that end.")
+    ] = 1,
     step: Annotated[bool, typer.Option("--step", help="Wait for Enter after each step.")] = False,
 ) -> Report:
     """Watch the whole story in a git repository, without a key.
@@ -170,9 +175,11 @@ def demo(
     Examples:
       fftdeploy demo
       fftdeploy demo --short
+      fftdeploy demo --act 2
       fftdeploy demo --step --dir ./fftdeploy-demo
     """
     from fftdeploy.cli.demo import Demonstration, read_story
 
-    story = read_story("short" if short else "whole")
+    one_of({"--short": short, f"--act {act}": act > 1})
+    story = read_story("short" if short else _ACTS[act - 1])
     return Demonstration(session, story, folder, waits=step).run()

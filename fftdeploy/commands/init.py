@@ -119,7 +119,7 @@ class _Init:
         )
         self._write(_Wanted(self.folder / policy.FILE_NAME, ""), policy_text)
         self._add_missing(facts, known, task_text, examples)
-        for wanted in self._wanted():
+        for wanted in self._wanted(facts):
             is_schema = wanted.path.suffix == ".json"
             name = wanted.template
             text = schema_files.content(name) if is_schema else self._template(name)
@@ -206,8 +206,11 @@ class _Init:
             raise ConfigError("there is no example", where=shown_path(path), code="examples")
         return propose(found)
 
-    def _wanted(self) -> Iterator[_Wanted]:
+    def _wanted(self, facts: SetupFacts) -> Iterator[_Wanted]:
         """Yield the files that are the same whatever they are about."""
+        if facts.is_example:
+            profile = f"{setup_texts.EXAMPLE_PROFILE}.toml"
+            yield _Wanted(self.folder / "profiles" / profile, profile)
         yield _Wanted(self.folder / ".fftdeploy" / ".gitignore", "gitignore")
         for name in schema_files.NAMES:
             yield _Wanted(schema_files.path_of(self.folder, name), name)

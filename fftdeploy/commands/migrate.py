@@ -90,7 +90,8 @@ def run(context: Context, options: MigrateOptions) -> Migrated:
     """
     options.require_sane()
     one_of({"--plan": options.plan, "--dry-run": options.dry_run})
-    one_of({"--record": options.record, "--to": options.to, "--commit": options.commit})
+    one_of({"--record": options.record, "--to": options.to})
+    one_of({"--record": options.record, "--commit": options.commit})
     if options.within_days < 1:
         raise UsageError(f"{plural(options.within_days, 'day')} are none", hint="write 90d")
     return _Portfolio(context, options).run()

@@ -17,6 +17,8 @@ from fftdeploy.releases.rendering import table, value
 Template = Callable[[str], str]
 """Returns a file of `templates/`."""
 
+EXAMPLE_PROFILE = "triage-long"
+"""The prompt for models that nobody has tuned, in the example."""
 ADOPTED_WHY = "live when fftdeploy was set up"
 _WIDTH = 100
 
@@ -63,6 +65,7 @@ def task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples:
         "TASK": facts.task,
         "SIZE": size,
         "DESCRIPTION": _description(facts),
+        "SUCCESSORS": _successors(facts),
         "SEEN": "\n".join(_commented(line) for line in seen),
         "EXAMPLES": value([examples]),
         "MUST_PASS": f"must_pass = {value(bar.must_pass or ['edge-case'])}",
@@ -83,6 +86,13 @@ def _description(facts: SetupFacts) -> str:
     if facts.is_example:
         return 'description = "Customer message in; urgency, category and next step out"'
     return '# description = "what goes in, and what comes out"'
+
+
+def _successors(facts: SetupFacts) -> str:
+    """Return the line of what may replace a model that ends, commented out but in the example."""
+    profile = EXAMPLE_PROFILE if facts.is_example else f"{facts.task}-long"
+    line = f'successors = [{{ model = "gpt-6-luna", profile = "{profile}" }}]'
+    return f"{'' if facts.is_example else '# '}{line}   # for `migrate`, once a model ends"
 
 
 def _slices(keys: Sequence[str]) -> str:

@@ -102,7 +102,7 @@ def test_the_story_comes_true_on_any_day(tmp_path: Path) -> None:
         elif found := re.fullmatch(r"exit (\d+)", row):
             typed[-1] = (typed[-1][0], int(found[1]))
     assert typed == SKELETON
-    assert any(row.startswith("Every step ended as told.") for row in told)
+    assert "Every step ended as told. What comes next: fftdeploy demo --act 2" in told
     assert "  passed over      #2 not ready" in told
     triage = tomllib.loads((folder / "deployments.toml").read_text())["triage"]
     releases = {
@@ -130,6 +130,30 @@ def test_the_short_story_is_one_screen_and_waits_for_enter(tmp_path: Path) -> No
         "rollback"
     ]
     assert told.count("exit 5") == 1
+
+
+def test_the_second_act_moves_off_the_fine_tunes_to_a_newer_model_and_to_an_own_host(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "new"
+    code, told = demo("--act", "2", "--dir", str(folder), tmp=tmp_path)
+
+    assert code == 0, told
+    begun = next(number for number, row in enumerate(told) if row.startswith("# "))
+    ended = told.index("Every step ended as told. What comes next: fftdeploy sandbox")
+    assert ended - begun <= 115, "three lines above that are its opening, two follow"
+    asked = [row.split()[3:] for row in told if row.startswith("$ fftdeploy migrate")]
+    assert [words[0] for words in asked] == ["--record", "--plan", "--why", "triage"]
+    rows = [re.sub(r"(\d+ ms|-) +", "", row) for row in told if row.startswith("1 ")]
+    assert rows == [
+        *["1  gpt-6-luna@triage-long  94.0%   12     0      0.15    better"] * 2,
+        *["1  llama=triage-8b@triage-long  97.0%   2      0      0.02    not worse"] * 2,
+    ]
+    assert any("a second sandbox stands in for llama.cpp" in row for row in told)
+    live = tomllib.loads((folder / "deployments.toml").read_text())["triage"]
+    assert {(one["provider"], one["model"]) for one in live.values()} == {("llama", "triage-8b")}
+    evidence = [json.loads(each.read_text()) for each in (folder / ".fftdeploy").rglob("*/*.json")]
+    assert len({one["address"] for one in evidence if "address" in one}) == 2, "two hosts"
 
 
 def test_without_a_terminal_nobody_presses_enter(tmp_path: Path, command: Command) -> None:
@@ -160,8 +184,10 @@ def test_the_story_tells_of_the_examples_in_the_repository() -> None:
     templates = Path(telling.__file__).parents[1] / "templates"
 
     told = (templates / telling.EXAMPLES).read_bytes()
+    prompt = (templates / "triage-long.toml").read_bytes()
 
     assert told == (ROOT / "evals" / telling.EXAMPLES).read_bytes()
+    assert prompt == (ROOT / "profiles" / "triage-long.toml").read_bytes()
 
 
 def test_a_story_that_goes_wrong_is_a_bug(
