@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.init import init
     from fftdeploy.commands.migrate import migrate
     from fftdeploy.commands.models import models
+    from fftdeploy.commands.monitor import monitor
     from fftdeploy.commands.promote import promote
     from fftdeploy.commands.report import report
     from fftdeploy.commands.rollback import rollback
@@ -40,6 +41,7 @@ __all__ = [
     "init",
     "migrate",
     "models",
+    "monitor",
     "promote",
     "report",
     "resolve",

@@ -15,6 +15,7 @@ GROUPS = {
     | {"migrate": "migrate"},
     "Judge": {
         "check": "check",
+        "monitor": "monitor",
         "scan": "scan",
         "eval": "evaluate",
         "size": "size",

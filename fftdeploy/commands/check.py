@@ -25,6 +25,7 @@ from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import findings
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.findings import FindingFacts
 from fftdeploy.pull_request import second_files
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace, select
@@ -121,6 +122,7 @@ class Checked:
     outcome: Outcome = field(metadata=UNPRINTED)
     shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict, metadata=UNPRINTED)
     """Of each target in which the change makes a model live."""
+    facts: FindingFacts = field(metadata=UNPRINTED)
 
 
 def run(context: Context, options: CheckOptions) -> Checked:
@@ -208,7 +210,7 @@ class _Check:
         readiness = self._ask(changed) if self.asked else {}
         shutdowns = {str(t): self.context.shutdown(t, readiness.get(str(t))) for t in self.targets}
         self.context.note_old_table(found.source for found in shutdowns.values() if found)
-        facts = findings.FindingFacts(
+        facts = FindingFacts(
             self.workspace.deployments,
             self.workspace.policy,
             self.workspace.sha,
@@ -238,6 +240,7 @@ class _Check:
             tasks=self.tasks,
             findings=tuple(found),
             outcome=outcome,
+            facts=facts,
         )
         if proposal is None:
             return result

@@ -15,6 +15,7 @@ from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.migration import Migrated
 from fftdeploy.commands.models import Models
+from fftdeploy.commands.monitor import Monitored
 from fftdeploy.commands.report import Reported
 from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.review import Reviewed
@@ -64,6 +65,7 @@ RESULTS: dict[str, type] = {
     "eval": Evaluations,
     "size": Sized,
     "migrate": Migrated,
+    "monitor": Monitored,
     "verify": Verified,
     "scan": Scanned,
     "report": Reported,

@@ -13,3 +13,6 @@ RUNS = FOLDER / "runs"
 
 PAGES = FOLDER / "pages"
 """Reports that were opened in a browser; git ignores them."""
+
+MONITOR = FOLDER / "monitor"
+"""What the looks at each target have found, counts and IDs without outputs; git ignores it."""

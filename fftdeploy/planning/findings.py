@@ -179,12 +179,17 @@ def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:
 def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     """Say long before that a model ends which is live, or which one would go back to."""
     asked = facts.policy.rules(target.environment).min_runway_days or 0
-    runway = Runway(facts.shutdowns.get(str(target)))
-    if back := next(iter(_usable_ways_back(facts, target)), None):
-        ends = facts.shutdown_of(back.bundle)
-        runway = Runway(runway.live, ends, back.release.n)
-    for code, message in runway.due(facts.now.date(), max(asked, facts.runway_days)):
+    due = runway_of(facts, target).due(facts.now.date(), max(asked, facts.runway_days))
+    for code, message in due:
         yield about(facts, target, code, message, hint=_later(facts, target))
+
+
+def runway_of(facts: FindingFacts, target: Target) -> Runway:
+    """Return when the live model ends, and the one that a rollback would go to first."""
+    live = facts.shutdowns.get(str(target))
+    if back := next(iter(_usable_ways_back(facts, target)), None):
+        return Runway(live, facts.shutdown_of(back.bundle), back.release.n)
+    return Runway(live)
 
 
 def _later(facts: FindingFacts, target: Target) -> str:

@@ -22,7 +22,7 @@ LAYERS = (
     ("cli",),
     ("commands", "sandbox"),
     ("output",),
-    ("pull_request", "routing"),
+    ("pull_request", "routing", "monitoring"),
     ("evaluation",),
     ("workspace",),
     ("planning",),

@@ -1,0 +1,70 @@
+"""Monitor: its flags, and what was found on the terminal."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from fftdeploy.cli.app import command
+from fftdeploy.cli.cells import Names, no_targets
+from fftdeploy.cli.check import Targets
+from fftdeploy.cli.findings_view import about_targets, hint_lines
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.monitor import Monitored
+from fftdeploy.monitoring.watched import Watched
+from fftdeploy.output.report import Block, Cell, Report, Table, Tone
+
+_TONES: dict[str, Tone] = {"fine": "good", "drift": "bad"}
+
+
+@command("monitor")
+def monitor(
+    session: Session,
+    targets: Targets = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Look again where there is a look of today.")
+    ] = False,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", help="Stop before this is spent.")
+    ] = None,
+    max_requests: Annotated[
+        int | None, typer.Option("--max-requests", min=1, help="Refuse to send more.")
+    ] = None,
+) -> Report:
+    """Look at what is live, once a day: has it changed since it was promoted?
+
+    \b
+    Examples:
+      fftdeploy monitor
+      fftdeploy monitor '*/production' --max-requests 2000
+    """
+    from fftdeploy.commands.monitor import MonitorOptions, run
+
+    options = MonitorOptions(
+        tuple(targets or ()), fresh=fresh, max_usd=max_usd, max_requests=max_requests
+    )
+    result = run(session, options)
+    body = tuple(_blocks(session, result))
+    return Report(result.outcome, result, body, result.findings)
+
+
+def _blocks(session: Session, result: Monitored) -> Iterator[Block]:
+    if not result.targets:
+        yield no_targets(session.workspace)
+        return
+    rows = tuple(map(_row, result.targets))
+    yield Table(("target", "state", "passed", "why"), rows, "wrapped")
+    names = Names(session.workspace.deployments.models())
+    yield from about_targets(result.findings, names, session.place)
+    yield from hint_lines(result.findings)
+
+
+def _row(one: Watched) -> tuple[Cell, ...]:
+    look = one.look
+    passed = "" if look.passed is None else f"{look.passed}/{look.answered}"
+    return (
+        Cell(one.target),
+        Cell(look.state, _TONES.get(look.state, "warn")),
+        Cell(passed),
+        Cell(one.why),
+    )

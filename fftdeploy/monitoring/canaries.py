@@ -1,0 +1,46 @@
+"""Chooses the canary examples of a task, and finds them again: they are frozen by a calibration."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+
+from fftdeploy.evaluation.examples.examples import Example, ExampleSet
+from fftdeploy.formats import strict_json
+
+MOST = 100
+"""Canary examples at most: with so many, 3 % that are broken are found within days."""
+FEW = 40
+"""With fewer, a small change is found late."""
+
+
+def choose(examples: ExampleSet, must_pass: Collection[str]) -> ExampleSet:
+    """Return at most `MOST` reviewed examples: those with a tag of `must_pass`, then by hash."""
+    ids = examples.ids
+
+    def rank(index: int) -> tuple[bool, str]:
+        is_asked_for = not set(must_pass).isdisjoint(examples.tags(index))
+        return not is_asked_for, hashlib.sha256(ids[index].encode()).hexdigest()
+
+    chosen: list[int] = []
+    for index in sorted(range(len(ids)), key=rank):
+        if len(chosen) < MOST and examples.read(index).reviewed_by:
+            chosen.append(index)
+    return examples.only(sorted(chosen))
+
+
+def find(examples: ExampleSet, ids: Sequence[str], sha: str) -> ExampleSet | None:
+    """Return the examples with these IDs; None where one is gone, or says something else by now."""
+    places = {name: index for index, name in enumerate(examples.ids)}
+    if not places.keys() >= set(ids):
+        return None
+    found = examples.only([places[name] for name in ids])
+    return found if content_sha(found) == sha else None
+
+
+def content_sha(examples: ExampleSet) -> str:
+    """Return 32 hex digits over what is asked and agreed in these examples, in their order."""
+    content = [_content(example) for example in examples]
+    return hashlib.sha256(strict_json.dumps(content).encode()).hexdigest()[:32]
+
+
+def _content(example: Example) -> list[object]:
+    return [example.id, example.input_key, example.reference, list(example.others)]
