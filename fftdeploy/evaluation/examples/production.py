@@ -5,11 +5,12 @@ logged pair of request and response of either endpoint.  What others log is brou
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fftdeploy.api.answers import Answer
 from fftdeploy.evaluation.examples.reviewed import assistant
+from fftdeploy.evaluation.examples.served import UNSAID, Served, read_served
 from fftdeploy.evaluation.outputs import read_output
 from fftdeploy.evaluation.results import MISSING
 
@@ -33,13 +34,15 @@ class ProductionRequest:
     output: str = ""
     """What was answered; "" where nothing is known of it."""
     mark: str = ""
-    """Why the answer can't be used as it is: `truncated`, `refused` or `filtered`."""
+    """Why the answer can't be used as it is: `truncated`, `refused`, `filtered` or `empty`."""
     like: Mapping[str, Any] = field(default_factory=dict)
     """The message that was answered."""
     agreed: str = ""
     """What the source says is right; "" where it says nothing."""
     verdicts: Mapping[str, bool] = field(default_factory=dict)
     """Whether graders of the source passed the output, by their names."""
+    served: Served = UNSAID
+    """What the source says of how it was answered."""
     is_converted: bool = False
     """Whether it is from a log of another program: one that can't be an example is left out."""
 
@@ -61,6 +64,10 @@ def request(value: Any, place: str) -> ProductionRequest:
         RequestShapeError: It is none of them.
     """
     value = as_object(value, "a line")
+    return replace(_request(value, place), served=read_served(value, value.get("response")))
+
+
+def _request(value: Mapping[str, Any], place: str) -> ProductionRequest:
     kept = {key: value[key] for key in _KEPT if key in value}
     if "request" in value:
         return logged(value, place, kept)
@@ -99,7 +106,7 @@ def answered(
     if output.mark == MISSING:
         raise RequestShapeError(f"the last message is no answer: {output.problem}")
     content = {"messages": messages, **kept}
-    return ProductionRequest(place, content, output.text, _shown_mark(output.mark), like)
+    return ProductionRequest(place, content, output.text, output.mark, like)
 
 
 def logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> ProductionRequest:
@@ -126,17 +133,13 @@ def logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> Produc
         raise RequestShapeError(f"'response' is no answer: {output.problem}")
     # Calls are known by their text: the same from both endpoints.
     like = {"role": "assistant", "tool_calls": [{}]} if _has_calls(body) else {}
-    return ProductionRequest(place, content, output.text, _shown_mark(output.mark), like)
+    return ProductionRequest(place, content, output.text, output.mark, like)
 
 
 def _has_calls(body: Mapping[str, Any]) -> bool:
     if body.get("object") == "response":
         return any(entry.get("type") == "function_call" for entry in body["output"])
     return bool(body["choices"][0]["message"].get("tool_calls"))
-
-
-def _shown_mark(mark: str) -> str:
-    return "" if mark == "empty" else mark
 
 
 def _turns(request: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shlex
+import stat
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,9 +98,18 @@ class HeldFile:
         self._longest = longest
         self.sha256 = ""
         """Hex digits over what the lines mean, known when `lines` is through."""
-        self._bytes = b""
+        self._bytes = self._piped = b""
         self._file = os.dup(file)
+        self._is_regular = stat.S_ISREG(os.fstat(file).st_mode)
         weakref.finalize(self, os.close, self._file)
+
+    def head(self, most: int) -> bytes:
+        """Return the first bytes, at most so many; those of a pipe are kept for `lines`."""
+        if self._is_regular:
+            return os.pread(self._file, most, 0)
+        while len(self._piped) < most and (chunk := os.read(self._file, _CHUNK)):
+            self._piped += chunk
+        return self._piped[:most]
 
     def lines(self) -> Iterator[RawLine]:
         """Yield the lines once, in bounded memory.
@@ -107,7 +117,7 @@ class HeldFile:
         Raises:
             ConfigError: The file is something else than lines of JSON.
         """
-        self._refuse_binary(os.pread(self._file, _HEAD, 0))
+        self._refuse_binary(self.head(_HEAD))
         meant = hashlib.sha256()
         is_first = True
         for line in self._lines():
@@ -122,8 +132,7 @@ class HeldFile:
     def _lines(self) -> Iterator[RawLine]:
         sha = hashlib.sha256()
         number, offset, dropped, rest = 1, 0, 0, b""
-        os.lseek(self._file, 0, os.SEEK_SET)
-        while chunk := os.read(self._file, _CHUNK):
+        for chunk in self._chunks():
             sha.update(chunk)
             *ended, rest = (rest + chunk).split(b"\n")
             for raw in ended:
@@ -135,6 +144,13 @@ class HeldFile:
         if line := _line(number, offset, rest, dropped, self._longest):
             yield line
         self._bytes = sha.digest()
+
+    def _chunks(self) -> Iterator[bytes]:
+        if self._is_regular:
+            os.lseek(self._file, 0, os.SEEK_SET)
+        yield self._piped
+        while chunk := os.read(self._file, _CHUNK):
+            yield chunk
 
     def read(self, offset: int, length: int) -> bytes:
         """Read a part again; fewer bytes where the file has become shorter."""

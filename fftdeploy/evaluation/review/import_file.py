@@ -1,8 +1,8 @@
 """A file that examples come from: what it is shows in its content, and it is read row by row."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,9 @@ from fftdeploy.evaluation.review import (
 from fftdeploy.formats import json_values
 from fftdeploy.formats.strict_json import StrictError
 
+STDIN = Path("-")
+"""Stands for what is piped in; it can be read once."""
+
 MAX_LINE = 8 * 1024 * 1024
 """Bytes of a line: an export of spans has many of them in one."""
 
@@ -29,6 +32,7 @@ MAX_DOCUMENT = 16 * 1024 * 1024
 
 MAX_FAULTS = 20
 PLAIN = "requests and answers"
+_WANTED = f"name a file of {PLAIN}"
 _KNOWN = (
     "read are requests and answers as JSON lines, logs of LiteLLM, spans of OpenTelemetry as "
     "JSON, promptfoo's tests, and exports of OpenAI's Evals"
@@ -119,13 +123,11 @@ class ImportFile:
 
     def _values(self) -> Iterator[tuple[Callable[[], Any], str]]:
         """Yield what loads each value, and its place: of a line, or of the whole file."""
-        hint = "--from names a file of requests and answers"
-        with files.opened(self.path, root=Path(self.path.anchor), hint=hint) as (file, _, _):
-            whole = self._whole(file)
+        with self._held() as held:
+            whole = self._whole(held)
             if whole is not None:
                 yield (lambda: whole), f"{self.shown}:1"
                 return
-            held = HeldFile(self.path, self.shown, Path(self.path.anchor), file, MAX_LINE)
         try:
             for line in held.lines():
                 yield _loader(line), f"{self.shown}:{line.number}"
@@ -134,19 +136,32 @@ class ImportFile:
                 error.hint = f"{error.hint}\n{_KNOWN}"
             raise
 
-    def _whole(self, file: int) -> Any:
+    @contextmanager
+    def _held(self) -> Iterator[HeldFile]:
+        """Open the file, or what is piped in."""
+        if self.path == STDIN:
+            yield HeldFile(self.path, self.shown, self.path, 0, MAX_LINE)
+            return
+        root = Path(self.path.anchor)
+        with files.opened(self.path, root=root, hint=_WANTED) as (file, _, _):
+            yield HeldFile(self.path, self.shown, root, file, MAX_LINE)
+
+    def _whole(self, held: HeldFile) -> Any:
         """Return the value that is the whole file; None where each line is one, or it is large."""
-        head = os.pread(file, _HEAD, 0).removeprefix(_BOM)
+        head = held.head(_HEAD).removeprefix(_BOM)
         is_yaml = not head.lstrip().startswith((b"{", b"[")) and promptfoo_tests.YAML_KEY.search(
             head
         )
-        size = os.fstat(file).st_size
-        if is_yaml and size <= promptfoo_tests.MAX_YAML:
-            return promptfoo_tests.read_yaml(os.pread(file, size, 0), self.shown)
-        if size > MAX_DOCUMENT or not _goes_on(head):
+        if not is_yaml and not _goes_on(head):
+            return None
+        data = held.head(MAX_DOCUMENT + 1)
+        if is_yaml:
+            is_short = len(data) <= promptfoo_tests.MAX_YAML
+            return promptfoo_tests.read_yaml(data, self.shown) if is_short else None
+        if len(data) > MAX_DOCUMENT:
             return None
         try:
-            value = json_values.read(os.pread(file, size, 0).removeprefix(_BOM).decode())
+            value = json_values.read(data.removeprefix(_BOM).decode())
         except (UnicodeDecodeError, StrictError):
             return None  # its first line says what is wrong
         return _Listed(value) if isinstance(value, list) else value

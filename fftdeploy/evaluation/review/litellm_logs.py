@@ -4,6 +4,7 @@ Source: `StandardLoggingPayload` in `litellm/types/utils.py` of LiteLLM 1.108.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fftdeploy.evaluation.examples.chat_messages import MESSAGE_KEYS
@@ -13,6 +14,7 @@ from fftdeploy.evaluation.examples.production import (
     as_objects,
     logged,
 )
+from fftdeploy.evaluation.examples.served import Served, elapsed_ms, read_served
 from fftdeploy.formats import strict_json
 
 NAME = "LiteLLM's log"
@@ -20,6 +22,7 @@ _CHATS = frozenset({"completion", "acompletion", "responses", "aresponses"})
 _REDACTED = "redacted-by-litellm"
 _WRAPPED = "standard_logging_object"
 _ASKED = ("messages", "input")
+_SENT = ("spend_logs_metadata", "requester_metadata")
 
 
 def is_one(value: Mapping[str, Any]) -> bool:
@@ -50,7 +53,20 @@ def request(part: Mapping[str, Any], place: str) -> ProductionRequest:
     settings = part.get("model_parameters")
     if isinstance(settings, dict):
         asked = {"tools": settings.get("tools"), **asked}
-    return logged({"request": asked, "response": _answer(part.get("response"))}, place, {})
+    answer = _answer(part.get("response"))
+    found = logged({"request": asked, "response": answer}, place, {})
+    return replace(found, served=_served(part, answer))
+
+
+def _served(part: Mapping[str, Any], answer: Any) -> Served:
+    """Read how it was served; target and release are from the metadata that a caller has sent."""
+    metadata = _read(part.get("metadata"))
+    sent: dict[str, Any] = {}
+    for table in (metadata.get(key) for key in _SENT) if isinstance(metadata, dict) else ():
+        sent |= table if isinstance(table, dict) else {}
+    start, end = part.get("startTime"), part.get("endTime")
+    said = {"at": start, "latency_ms": elapsed_ms(start, end), "model": part.get("model")}
+    return read_served({**sent, **said, "usage": part}, answer)
 
 
 def _asked(part: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ numbered attributes that instrumentations wrote before (`gen_ai.prompt.0.content
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fftdeploy.evaluation.examples.production import (
@@ -16,6 +17,7 @@ from fftdeploy.evaluation.examples.production import (
     as_text,
     chat_tool,
 )
+from fftdeploy.evaluation.examples.served import Served, elapsed_ms, moment, read_served
 from fftdeploy.formats import json_values, strict_json
 from fftdeploy.formats.strict_json import StrictError
 
@@ -25,6 +27,8 @@ _FAILED = (2, "STATUS_CODE_ERROR", "ERROR")
 _NOT_RECORDED = "its texts were not recorded: instrumentations leave them out by default"
 _NUMBERED = re.compile(r"gen_ai\.(prompt|completion)\.([0-9]{1,4})\.([a-z_0-9.]{1,80})")
 _PLAIN = ("stringValue", "boolValue", "doubleValue")
+_TOKENS = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+"""How token counts are called, and were before 1.27 of the conventions."""
 _FINISH = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -69,10 +73,38 @@ def request(part: Mapping[str, Any], place: str) -> ProductionRequest:
         raise RequestShapeError(_NOT_RECORDED)
     tools = _read(said.get("gen_ai.tool.definitions"))
     kept = {"tools": [chat_tool(tool) for tool in as_objects(tools, "tools")]} if tools else {}
+    served = _served(part, said)
     if not answers:
-        return ProductionRequest(place, {"messages": asked, **kept})
-    finish = _FINISH.get(answers[0].pop("finish_reason", ""), "stop")
-    return answered(asked, answers[0], place, kept, finish)
+        return ProductionRequest(place, {"messages": asked, **kept}, served=served)
+    said_last = answers[0].pop("finish_reason", "") or _first(said, "finish_reasons")
+    found = answered(asked, answers[0], place, kept, _FINISH.get(said_last, "stop"))
+    return replace(found, served=served)
+
+
+def _served(part: Mapping[str, Any], said: Mapping[str, Any]) -> Served:
+    """Read how it was served; OTLP has nanoseconds, an SDK prints ISO times."""
+    start, end = (_seconds(part, side) for side in ("start", "end"))
+    usage = {
+        to: said.get(f"gen_ai.usage.{to}", said.get(f"gen_ai.usage.{before}"))
+        for to, before in _TOKENS.items()
+    }
+    own = {key: said.get(f"fftdeploy.{key}") for key in ("target", "release")}
+    model = said.get("gen_ai.response.model") or said.get("gen_ai.request.model")
+    times = {"at": start, "latency_ms": elapsed_ms(start, end)}
+    return read_served({**own, **times, "model": model, "usage": usage})
+
+
+def _seconds(part: Mapping[str, Any], side: str) -> float | None:
+    nanoseconds = str(part.get(f"{side}TimeUnixNano", ""))
+    if re.fullmatch("[0-9]{1,20}", nanoseconds):
+        return int(nanoseconds) / 1_000_000_000
+    return moment(part.get(f"{side}_time"))
+
+
+def _first(said: Mapping[str, Any], name: str) -> str:
+    """Return the first of what the response says of itself as a list."""
+    every = said.get(f"gen_ai.response.{name}")
+    return str(every[0]) if isinstance(every, list) and every else ""
 
 
 def _listed(value: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

@@ -13,6 +13,7 @@ import pytest
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.examples.production import ProductionRequest, RequestShapeError
+from fftdeploy.evaluation.examples.served import Served
 from fftdeploy.evaluation.review import openai_evals
 from fftdeploy.evaluation.review.differing import InputSample
 from fftdeploy.evaluation.review.fidelity import Fidelity, FidelityCount
@@ -40,7 +41,7 @@ def rows(content: Any, path: Path) -> tuple[list[tuple[Any, str, str]], dict[str
 # LiteLLM.
 
 SAID = {"role": "assistant", "content": "said", "tool_calls": None, "function_call": None}
-PAYLOAD = {
+PAYLOAD: dict[str, Any] = {
     "id": "chatcmpl-1",
     "call_type": "acompletion",
     "status": "success",
@@ -227,6 +228,46 @@ def test_an_export_over_several_lines_and_one_with_many_spans(tmp_path: Path) ->
         assert source.left_out == {"the request failed": 1}
     source = opened([PAYLOAD, PAYLOAD], tmp_path, indent=1)
     assert [row.place for row in source.rows()] == ["log:1 (1)", "log:1 (2)"]
+
+
+SERVED = Served("triage/production", "10", "m-1", 1_795_000_000.25, 1500.0, 40, 7)
+IN_NANOSECONDS = {
+    "startTimeUnixNano": "1795000000250000000",
+    "endTimeUnixNano": 1795000001750000000,
+}
+IN_ISO = {"start_time": "2026-11-18T11:06:40.25Z", "end_time": "2026-11-18T11:06:41.750000Z"}
+IN_ISO_OF_ROWS = {"startTime": IN_ISO["start_time"], "endTime": IN_ISO["end_time"]}
+
+
+def test_how_requests_were_served_is_read_alike_from_each_format(tmp_path: Path) -> None:
+    own = {"fftdeploy.target": "triage/production", "fftdeploy.release": 10}
+    tokens = {"gen_ai.usage.input_tokens": 40, "gen_ai.usage.completion_tokens": 7}
+    models = {"gen_ai.request.model": "asked", "gen_ai.response.model": "m-1"}
+    table = {**CHAT, **own, **tokens, **models}
+    sent = {"target": "triage/production", "release": "10"}
+    counts = {"prompt_tokens": 40, "completion_tokens": 7}
+    times = {"startTime": 1_795_000_000.25, "endTime": 1_795_000_001.75}
+    litellm: dict[str, Any] = {**PAYLOAD, **counts, **times, "model": "m-1"}
+    said = [{"role": "assistant", "content": "said"}]
+    body: dict[str, Any] = {**PAYLOAD["response"], "model": "m-1", "usage": counts}
+    plain: dict[str, Any] = {**sent}
+    plain |= {"at": "2026-11-18T11:06:40.250Z", "latency_ms": 1500, "release": 10}
+    lines = [
+        {"traceId": "0f", "attributes": attributes(table), **IN_NANOSECONDS},
+        {"context": {"trace_id": "0x0f"}, "attributes": table, **IN_ISO},
+        {**litellm, "metadata": {"requester_metadata": sent}},
+        {**litellm, **IN_ISO_OF_ROWS, "metadata": json.dumps({"spend_logs_metadata": sent})},
+        {**plain, "messages": [USER, *said], "model": "m-1", "usage": counts},
+        {**plain, "request": ASKED, "response": body, "model": "asked"},
+    ]
+    assert [row.served for row in opened(lines, tmp_path).rows()] == [SERVED] * len(lines)
+    odd = {"target": 5, "release": [], "model": {}, "at": "then", "latency_ms": -1, "usage": 3}
+    lines = [{**odd, "messages": [USER, *said]}, {**PAYLOAD, "metadata": 5, "startTime": "x"}]
+    assert [row.served for row in opened(lines, tmp_path).rows()] == [Served()] * 2
+    cut = {**table, "gen_ai.response.finish_reasons": ["length"]}
+    cut["gen_ai.output.messages"] = [{"role": "assistant", "content": "sa"}]
+    (row,) = opened({"traceId": "0f", "attributes": attributes(cut)}, tmp_path).rows()
+    assert row.mark == "truncated"
 
 
 # promptfoo.
