@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from fftdeploy.commands.unhold import unhold
     from fftdeploy.commands.verify import verify
     from fftdeploy.errors import FftdeployError
+    from fftdeploy.routing.routes import Route, route
     from fftdeploy.routing.runtime import Resolution, resolve
 
 __all__ = [
     "FftdeployError",
     "Resolution",
+    "Route",
     "__version__",
     "adopt",
     "check",
@@ -46,6 +48,7 @@ __all__ = [
     "report",
     "resolve",
     "rollback",
+    "route",
     "scan",
     "schema",
     "size",
@@ -58,7 +61,9 @@ __version__ = "0.1.0"
 _ELSEWHERE = {
     "FftdeployError": "errors",
     "Resolution": "routing.runtime",
+    "Route": "routing.routes",
     "resolve": "routing.runtime",
+    "route": "routing.routes",
 }
 
 

@@ -129,6 +129,11 @@ class Task:
         many(_NAMED_MODEL, "One successor.", "an array of { model, profile }", unique="a model"),
         (),
     )
+    fallback: tuple[NamedModel, ...] = key(
+        "What applications go on with, in this order, once the live model is proved gone.",
+        many(_NAMED_MODEL, "One model.", "an array of { model, profile }", unique="a model"),
+        (),
+    )
     gate: GateRules | None = key(
         "The quality bar of the task; without one, `--why` is all that `protected` asks.",
         GATE,

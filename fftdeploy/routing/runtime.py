@@ -7,14 +7,11 @@ nothing of the network.
 
 import os
 from collections.abc import Mapping
-from stat import S_ISREG
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, Self
 
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
-
-if TYPE_CHECKING:
-    from fftdeploy.formats.document import Document
+from fftdeploy.routing import kept_files
 
 FILE_NAME = "deployments.toml"
 FILE_VARIABLE = "FFTDEPLOY_FILE"
@@ -71,7 +68,12 @@ class Resolution(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle whole: libraries copy what they are given to send."""
-        return _remade, (self.model, {name: getattr(self, name) for name in self.__slots__})
+        return _remade, (type(self), self.model, self.parts())
+
+    def parts(self) -> dict[str, Any]:
+        """Return what it is made of, beside the model."""
+        parts = {name: getattr(self, name) for name in Resolution.__slots__}
+        return {"newest": parts.pop("_newest"), **parts}
 
     @property
     def model(self) -> str:
@@ -95,12 +97,6 @@ class Resolution(str):
         return number
 
 
-class _Read(NamedTuple):
-    stamp: tuple[int, ...]
-    data: dict[str, Any]
-
-
-_read: dict[str, _Read] = {}
 _answered: dict[tuple[str, str], Resolution] = {}
 
 
@@ -145,14 +141,14 @@ def resolve(
     except FftdeployError as error:
         last = _answered.get((_absolute(path) if path else _last_path(target), target))
         if last is not None:
-            answer = _copy(last, problem=f"{error} ({error.where})" if error.where else str(error))
+            answer = changed(last, problem=told(error))
         elif override:  # it is there for the day when the file is no help
             return Resolution(environ[override], target=target, source=override)
         else:
             if path:
                 from fftdeploy.releases import guessed_shapes  # only failures pay
 
-                guessed_shapes.refuse(_document(path))
+                guessed_shapes.refuse(kept_files.document_of(path))
             raise
     else:
         _answered[_absolute(path), target] = answer
@@ -160,7 +156,7 @@ def resolve(
     if not override:
         return answer
     _require_model(override, environ, answer.provider)
-    return _copy(answer, model=environ[override], newest={}, source=override)
+    return changed(answer, model=environ[override], newest={}, source=override)
 
 
 def find_file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> str:
@@ -233,23 +229,24 @@ def _last_path(target: str) -> str:
     return ""
 
 
-def _remade(model: str, parts: dict[str, Any]) -> Resolution:
-    return Resolution(model, newest=parts.pop("_newest"), **parts)
+def _remade(kind: type[Resolution], model: str, parts: dict[str, Any]) -> Resolution:
+    return kind(model, **parts)
 
 
-def _copy(answer: Resolution, **changes: Any) -> Resolution:
-    parts = {
-        name: getattr(answer, name)
-        for name in ("target", "provider", "profile", "profile_name", "source", "problem")
-    }
-    parts = {"model": answer.model, "newest": answer._newest, **parts, **changes}  # noqa: SLF001  its own class's
-    return Resolution(**parts)
+def changed(answer: Resolution, **changes: Any) -> Resolution:
+    """Return an answer with some of its parts changed."""
+    return Resolution(**{"model": answer.model, **answer.parts(), **changes})
+
+
+def told(error: FftdeployError) -> str:
+    """Return in one line what an error says, and where."""
+    return f"{error} ({error.where})" if error.where else str(error)
 
 
 def _resolve(path: str, target: str) -> Resolution:
-    data = _load(path)
+    data = kept_files.load(path)
     if type(data.get("version")) is not int or data["version"] != 1:
-        _document(path).version()
+        kept_files.document_of(path).version()
     task, slash, environment = target.partition("/")
     if not slash:
         task, environment = _only_task(data, target), target
@@ -269,7 +266,7 @@ def _resolve(path: str, target: str) -> Resolution:
         target=f"{task}/{environment}",
         newest=next(iter(table.get("releases", ())), None),
         provider=table.get("provider", names.OPENAI),
-        profile=_profile(path, place, profile_name) if profile_name is not None else None,
+        profile=kept_files.read_profile(path, place, profile_name),
         profile_name=profile_name,
         source=path,
     )
@@ -279,14 +276,14 @@ def _check_target(path: str, place: tuple[str, str], table: Any) -> None:
     """Raise for any key of this target that is known, used here and not understood."""
     for part in place:
         if problem := names.name_problem(part):
-            raise _document(path).error(place, problem)
-    if not _is_plain(table):
+            raise kept_files.document_of(path).error(place, problem)
+    if not is_plain(table):
         from fftdeploy.releases import deployments  # it says what is wrong, with its line
 
-        deployments.check_target(_document(path), place, table)
+        deployments.check_target(kept_files.document_of(path), place, table)
 
 
-def _is_plain(table: Any) -> bool:
+def is_plain(table: Any) -> bool:
     """Tell whether all that is used of a target has the right type and form."""
     if type(table) is not dict or "model" not in table:
         return False
@@ -328,71 +325,3 @@ def target_names(data: Mapping[str, Any]) -> list[str]:
         if isinstance(table, dict)
         for environment in table
     ]
-
-
-def _profile(path: str, place: tuple[str, str], name: str) -> dict[str, Any]:
-    """Return what the profile says, as a copy that the caller may change."""
-    beside = os.path.join(os.path.dirname(path), "profiles", f"{name}.toml")
-    if not os.path.lexists(beside):
-        raise _document(path).error(
-            (*place, "profile"), f"there is no profiles/{name}.toml", "restore it from git"
-        )
-    content = _load(beside)
-    if content.keys() - {"system"} or type(content.get("system", "")) is not str:
-        from fftdeploy.policy import profiles
-
-        profiles.parse(_bytes(beside), name, beside)
-    from copy import deepcopy
-
-    return deepcopy(content)
-
-
-def _load(path: str) -> dict[str, Any]:
-    """Return the parsed file at `path`, from memory while it is the same one unchanged."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
-    # A replaced file of the same size within one tick of the clock is still another inode.
-    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-    kept = _read.get(path)
-    if kept is not None and kept.stamp == stamp:
-        return kept.data
-    if not S_ISREG(status.st_mode):
-        raise ConfigError("this is not a regular file", where=path)
-    data = _parse(_bytes(path), path)
-    _read[path] = _Read(stamp, data)
-    return data
-
-
-def _bytes(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(names.MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: str, error: Exception) -> ConfigError:
-    reason = error.strerror if isinstance(error, OSError) else "not a path"
-    return ConfigError(f"cannot be read: {reason}", hint="--file names another", where=path)
-
-
-def _parse(raw: bytes, path: str) -> dict[str, Any]:
-    from fftdeploy.formats import toml_reader
-
-    try:
-        if len(raw) <= names.MAX_FILE_BYTES:
-            return toml_reader.loads(raw.decode().removeprefix("\ufeff"))
-    except ValueError:  # every way in which it is not TOML, or not text, is one
-        pass
-    from fftdeploy.formats import document  # it finds the line and the words; only failures pay
-
-    return document.parse(raw, path).data
-
-
-def _document(path: str) -> "Document":
-    """Read the file again for a message with a place."""
-    from fftdeploy.formats import document
-
-    return document.parse(_bytes(path), path)

@@ -123,5 +123,5 @@ def test_resolve_takes_of_its_few_keys_what_is_declared(key: str, value: Any) ->
     except ConfigError:
         is_declared = False
 
-    assert runtime._is_plain(table) == is_declared
+    assert runtime.is_plain(table) == is_declared
     assert key in keys.keys_of(Target)

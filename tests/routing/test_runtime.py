@@ -19,7 +19,7 @@ from fftdeploy.cli.app import run
 from fftdeploy.cli.quick import resolve_quickly
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.policy import profiles
-from fftdeploy.routing import runtime
+from fftdeploy.routing import kept_files, runtime
 from fftdeploy.routing.runtime import FILE_NAME, find_file
 
 VARIABLE = "FFTDEPLOY_MODEL_TRIAGE_PRODUCTION"
@@ -47,10 +47,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Forget what earlier tests of this process were answered."""
-    runtime._read.clear()
+    kept_files._read.clear()
     runtime._answered.clear()
     yield
-    runtime._read.clear()
+    kept_files._read.clear()
     runtime._answered.clear()
 
 
@@ -88,7 +88,7 @@ def test_it_does_not_read_again_while_nothing_changed(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = resolve("triage/production")
-    monkeypatch.setattr(runtime, "_bytes", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(kept_files, "read_bytes", lambda _: pytest.fail("read again"))
 
     assert facts(resolve("triage/production")) == facts(first)
 

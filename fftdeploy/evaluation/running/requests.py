@@ -12,12 +12,10 @@ from typing import Any
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.formats import strict_json
+from fftdeploy.policy.parameters import LIMIT, arguments, flat, turns
 from fftdeploy.policy.profiles import Endpoint
 
-_INSTRUCTIONS = frozenset({"system", "developer"})
 _ID_VERSION = 1
-LIMIT = "max_completion_tokens"
-"""The token limit, as profiles call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +54,10 @@ def endpoint_of(arm: Arm) -> Endpoint:
 def body(arm: Arm, example: Example) -> dict[str, Any]:
     """Return what is sent; `system` of the profile stands for the example's own instructions."""
     profile: Mapping[str, Any] = arm.profile.content if arm.profile else {}
-    messages: Sequence[Mapping[str, Any]] = example.messages
-    if "system" in profile:
-        messages = [message for message in messages if message.get("role") not in _INSTRUCTIONS]
     make = _chat if endpoint_of(arm) == "chat" else _responses
-    content = {"model": arm.bundle.model, **make(messages, profile, example.tools)}
-    if endpoint_of(arm) == "chat" and LIMIT in content:
+    content = make(turns(profile, example.messages), example.tools)
+    content = {"model": arm.bundle.model, **content, **arguments(profile)}
+    if LIMIT in content:
         content[arm.limit_field] = content.pop(LIMIT)
     if example.tools and example.parallel_tool_calls is not None:
         content["parallel_tool_calls"] = example.parallel_tool_calls
@@ -78,48 +74,19 @@ def profile_params(arm: Arm) -> frozenset[str]:
 
 
 def _chat(
-    messages: Sequence[Mapping[str, Any]],
-    profile: Mapping[str, Any],
-    tools: Sequence[Mapping[str, Any]] | None,
+    messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
 ) -> dict[str, Any]:
-    system = profile.get("system")
-    first = [] if system is None else [{"role": "system", "content": system}]
-    content: dict[str, Any] = {"messages": [*first, *messages]}
-    for key in ("temperature", LIMIT, "response_format", "reasoning_effort"):
-        if key in profile:
-            content[key] = profile[key]
-    if tools:
-        content["tools"] = tools
-    return content
+    return {"messages": messages, "tools": tools} if tools else {"messages": messages}
 
 
 def _responses(
-    messages: Sequence[Mapping[str, Any]],
-    profile: Mapping[str, Any],
-    tools: Sequence[Mapping[str, Any]] | None,
+    messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
 ) -> dict[str, Any]:
     content: dict[str, Any] = {"input": [item for turn in messages for item in _items(turn)]}
-    if "system" in profile:
-        content["instructions"] = profile["system"]
-    if "temperature" in profile:
-        content["temperature"] = profile["temperature"]
-    if LIMIT in profile:
-        content["max_output_tokens"] = profile[LIMIT]
-    if "response_format" in profile:
-        content["text"] = {"format": _flat(profile["response_format"], "json_schema")}
-    if "reasoning_effort" in profile:
-        content["reasoning"] = {"effort": profile["reasoning_effort"]}
     if tools:
         # This endpoint is strict unless told otherwise, the other one is not.
-        content["tools"] = [{"strict": False, **_flat(tool, "function")} for tool in tools]
+        content["tools"] = [{"strict": False, **flat(tool, "function")} for tool in tools]
     return content
-
-
-def _flat(table: Mapping[str, Any], inner: str) -> dict[str, Any]:
-    """Lift the members of `table[inner]` up beside its others."""
-    own = {key: value for key, value in table.items() if key != inner}
-    below = table.get(inner)
-    return {**own, **below} if isinstance(below, Mapping) else dict(table)
 
 
 def _items(turn: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,174 @@
+"""Tells an application, call by call, what to ask: model, host, arguments, and what if it is gone.
+
+Standard library only, as `runtime` is, of which this is the answer that is kept for half a second.
+No thread and no lock: whoever comes when an answer is too old reads again, and a process that
+forks takes with it what was read.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+from fftdeploy import names
+from fftdeploy.errors import FftdeployError
+from fftdeploy.policy.parameters import arguments, turns
+from fftdeploy.routing import kept_files, runtime
+from fftdeploy.routing.runtime import Resolution, resolve
+
+FRESH_S = 0.5
+"""How long an answer is given without a look at the files."""
+POLICY_NAME = "fftdeploy.toml"
+
+
+class Route(Resolution):
+    """What to ask for a target now; like a `Resolution` it is the model's ID, too.
+
+    Threads share it: change nothing in its `profile`.
+
+    Attributes:
+        fallback: What to ask, in this order, once the model is proved gone; see `client`.
+    """
+
+    __slots__ = ("fallback",)
+
+    fallback: tuple["Route", ...]
+
+    def __new__(cls, model: str, *, fallback: tuple["Route", ...] = (), **parts: Any) -> Self:
+        """Make it of what a `Resolution` is made of."""
+        self = super().__new__(cls, model, **parts)
+        self.fallback = fallback
+        return self
+
+    @classmethod
+    def of(cls, found: Resolution, fallback: tuple["Route", ...]) -> Self:
+        """Return the route that a resolution leads to."""
+        return cls(found.model, fallback=fallback, **found.parts())
+
+    def parts(self) -> dict[str, Any]:
+        """Return what it is made of, beside the model."""
+        return {**super().parts(), "fallback": self.fallback}
+
+    @property
+    def endpoint(self) -> str:
+        """Which endpoint it is asked at: `chat` (completions), or `responses`."""
+        return str((self.profile or {}).get("endpoint", "chat"))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The model and what the profile says, as `create` of its endpoint takes them.
+
+        That is `client.chat.completions.create`, to which the prompt goes by `messages`, or
+        `client.responses.create`, to which it goes here as `instructions`.
+        """
+        return {"model": self.model, **arguments(self.profile or {})}
+
+    def messages(self, said: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return the messages of a chat with the profile's prompt in the place of any other."""
+        return turns(self.profile or {}, said)
+
+
+_kept: dict[tuple[str, str | os.PathLike[str] | None], tuple[float, Route]] = {}
+_told: dict[tuple[str, str], object] = {}
+"""Problems that were logged since their target was last without one."""
+
+
+def route(
+    target: str,
+    *,
+    key: str | None = None,  # noqa: ARG001  callers give it before there is a canary
+    file: str | os.PathLike[str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Route:
+    """Return what to ask for `target` now: model, provider, profile, arguments, release.
+
+    Call it for every request: an answer is kept for half a second, so that a file that is
+    replaced is obeyed within one.  A file that is broken, gone or without the target does not
+    take the last good answer away; `problem` then says why, and the logger `fftdeploy` warns of
+    it, once.  Safe to call from threads, and before or after a fork.
+
+    Args:
+        target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
+        key: Who is asking, such as a user's ID.  Where a new model goes to some of the callers
+            first, `fftdeploy.routing.split` decides by it, the same for a key at each call; no
+            target of this version does that, so every key gets the same answer.
+        file: The deployments file; by default it is found as `resolve` finds it.
+        clock: The seconds of a clock that only goes forward.
+
+    Raises:
+        UsageError: As `resolve`.
+        ConfigError: As `resolve`.
+
+    >>> from fftdeploy import route
+    >>> live = route("triage/production")  # doctest: +SKIP
+    >>> client.chat.completions.create(  # doctest: +SKIP
+    ...     **live.arguments, messages=live.messages([{"role": "user", "content": "..."}])
+    ... )
+    """
+    now = clock()
+    kept = _kept.get((target, file))
+    if kept is not None and now < kept[0]:
+        return kept[1]
+    last = kept[1].fallback if kept else ()
+    found = _read(target, file, last)
+    _tell(found)
+    # Counted from before the look at the file: whatever this thread was held up, it is no older.
+    _kept[target, file] = (now + FRESH_S, found)
+    return found
+
+
+def _read(target: str, file: str | os.PathLike[str] | None, last: tuple[Route, ...]) -> Route:
+    """Read all files again; of a policy that is no help `last` is kept."""
+    found = resolve(target, file=file)
+    try:
+        folder = os.path.dirname(runtime.find_file(file, os.environ))
+        return Route.of(found, _fallback(os.path.join(folder, POLICY_NAME), found.target))
+    except FftdeployError as error:
+        problem = found.problem or runtime.told(error)
+        return Route.of(runtime.changed(found, problem=problem), last)
+
+
+def _fallback(policy: str, target: str) -> tuple[Route, ...]:
+    """Read what the model of a target may be replaced with, by the policy at a path.
+
+    Raises:
+        ConfigError: The policy or a profile that it names can't be read, or is not valid.
+    """
+    if not os.path.lexists(policy):
+        return ()
+    task = target.partition("/")[0]
+    rows: Any = kept_files.load(policy, b"fallback")
+    for name, default in ("tasks", {}), (task, {}), ("fallback", []):
+        rows = rows.get(name, default) if type(rows) is dict else None
+    if type(rows) is not list or not all(map(runtime.is_plain, rows)):
+        from fftdeploy.policy.policy import parse  # it says what is wrong, with its line
+
+        parse(kept_files.read_bytes(policy), policy)
+    return tuple(
+        Route(
+            row["model"],
+            target=target,
+            provider=row.get("provider", names.OPENAI),
+            profile=kept_files.read_profile(
+                policy, ("tasks", task, "fallback", place), row.get("profile")
+            ),
+            profile_name=row.get("profile"),
+            source=policy,
+        )
+        for place, row in enumerate(rows)
+    )
+
+
+def _tell(found: Route) -> None:
+    """Log a problem once, until the target is without one."""
+    if not found.problem:
+        for told in [told for told in _told if told[0] == found.target]:
+            _told.pop(told, None)
+        return
+    mine = object()
+    if _told.setdefault((found.target, found.problem), mine) is mine:  # of several threads, one
+        import logging  # as long as `tomllib` to import; only failures pay
+
+        logging.getLogger("fftdeploy").warning(
+            "%s: %s; going on with %s", found.target, found.problem, found.model
+        )

@@ -1,0 +1,241 @@
+"""`fftdeploy.route`: what to ask now, read again in half a second, and never taken away."""
+
+import copy
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scenes import V8, V9
+
+import fftdeploy
+from fftdeploy import Route, route
+from fftdeploy.routing import kept_files, routes, runtime
+from fftdeploy.routing.routes import FRESH_S
+
+SUCCESSOR = "gpt-6-luna"
+POLICY = f"""version = 1
+
+[tasks.triage]
+fallback = [
+  {{ model = "{SUCCESSOR}", profile = "long" }},
+  {{ model = "qwen/qwen3-8b", provider = "local" }},
+]
+"""
+PROMPT = {"role": "system", "content": "Be brief."}
+USER = {"role": "user", "content": "Hi"}
+NUMBERS = {"temperature": 0.5, "max_completion_tokens": 90, "reasoning_effort": "low"}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+
+
+class Clock:
+    """Goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Forget what earlier tests of this process were answered."""
+    for memory in (kept_files._read, runtime._answered, routes._kept, routes._told):
+        memory.clear()
+    yield
+    for memory in (kept_files._read, runtime._answered, routes._kept, routes._told):
+        memory.clear()
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/long.toml").write_text('system = "Be brief."\n')
+    path = tmp_path / "deployments.toml"
+    put(path, V8)
+    return path
+
+
+def put(path: Path, model: str, more: str = "") -> None:
+    """Replace the file as a promotion does."""
+    new = path.with_name(f"new-{os.getpid()}")
+    row = f'{{ n = 9, model = "{model}", at = 2026-11-20T16:20:31Z, by = "ci", via = "model" }}'
+    new.write_text(
+        f'version = 1\n[triage.production]\nmodel = "{model}"\n{more}releases = [{row}]\n'
+    )
+    new.replace(path)
+
+
+def test_it_says_what_to_ask_and_what_if_that_is_gone(file: Path) -> None:
+    file.with_name("fftdeploy.toml").write_text(POLICY)
+
+    found = route("triage/production", key="user-42")
+
+    assert isinstance(found, Route)
+    assert (found, found.model, found.provider, found.release) == (V8, V8, "openai", 9)
+    assert found.arguments == {"model": V8}
+    assert found.messages([PROMPT, USER]) == [PROMPT, USER]
+    first, second = found.fallback
+    assert (first.model, first.provider, first.profile_name) == (SUCCESSOR, "openai", "long")
+    assert first.messages([{"role": "developer", "content": "Be long."}, USER]) == [PROMPT, USER]
+    assert (second.model, second.provider, second.release) == ("qwen/qwen3-8b", "local", None)
+    for same in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301  its own
+        assert (type(same), same.fallback, same.release) == (Route, found.fallback, 9)
+
+
+def test_the_arguments_are_those_of_the_endpoint(file: Path) -> None:
+    numbers = "temperature = 0.5\nmax_completion_tokens = 90\nreasoning_effort = 'low'\n"
+    shape = "[response_format]\ntype = 'json_schema'\n[response_format.json_schema]\n"
+    more = "name = 'n'\nschema = { type = 'object' }\n"
+    said = f'system = "Be brief."\n{numbers}'
+    file.with_name("profiles").joinpath("chat.toml").write_text(said + shape + more)
+    file.with_name("profiles").joinpath("new.toml").write_text(
+        f"{said}endpoint = 'responses'\n{shape}{more}"
+    )
+    put(file, V8, 'profile = "chat"\n')
+    chat = route("triage/production")
+    put(file, V8, 'profile = "new"\n')
+    responses = route("production")
+
+    assert chat.endpoint == "chat"
+    assert chat.arguments == {"model": V8, **NUMBERS, "response_format": FORMAT}
+    assert responses.endpoint == "responses"
+    assert responses.messages([PROMPT, USER]) == [USER]
+    assert responses.arguments == {
+        "model": V8,
+        "instructions": "Be brief.",
+        "temperature": 0.5,
+        "max_output_tokens": 90,
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}},
+        "reasoning": {"effort": "low"},
+    }
+
+
+def test_a_replaced_file_is_obeyed_within_the_stated_time_and_not_read_before(file: Path) -> None:
+    clock = Clock()
+    first = route("triage/production", clock=clock)
+    put(file, V9)
+
+    clock.now += FRESH_S - 0.01
+    assert route("triage/production", clock=clock) is first
+    clock.now += 0.02
+    assert route("triage/production", clock=clock) == V9
+
+
+BROKEN = {
+    "deployments.toml": ("version = ", "deployments.toml:1:11"),
+    "fftdeploy.toml": (
+        'version = 1\n[tasks.triage]\nfallback = "x"\n',
+        "'fallback' must be an array",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_was_good_last_goes_on_and_the_log_says_so_once(
+    file: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    file.with_name("fftdeploy.toml").write_text(POLICY)
+    good = route("triage/production", clock=clock)
+    whole = file.with_name(name).read_text()
+
+    def later() -> Route:
+        clock.now += 1
+        return route("triage/production", clock=clock)
+
+    file.with_name(name).write_text(BROKEN[name][0])
+    stale = [later() for _ in range(5)]
+    logged = [(record.name, record.levelno, record.message) for record in caplog.records]
+    assert all((one, one.fallback, one.release) == (V8, good.fallback, 9) for one in stale)
+    (problem,) = {one.problem for one in stale}
+    assert BROKEN[name][1] in problem
+    assert name in problem
+    assert logged == [
+        ("fftdeploy", logging.WARNING, f"triage/production: {problem}; going on with {V8}")
+    ]
+
+    file.with_name(name).write_text(whole)
+    assert later().problem == ""
+    file.with_name(name).write_text(BROKEN[name][0])
+    later()
+    assert len(caplog.records) == 2
+
+
+def test_a_policy_without_a_word_of_fallback_is_not_even_parsed(file: Path) -> None:
+    policy = file.with_name("fftdeploy.toml")
+    policy.write_text("version = 1 and not TOML")
+
+    assert route("triage/production").fallback == ()
+
+
+WORKER = """
+import threading, fftdeploy
+def ask():
+    found = ""
+    while found != LAST:
+        found = fftdeploy.route("triage/production")
+        if found not in MODELS or found.release != 9: print("WRONG", found, found.release)
+threads = [threading.Thread(target=ask) for _ in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("last")
+"""
+
+
+def test_threads_of_several_processes_get_the_old_or_the_new_answer(file: Path) -> None:
+    # The bench `route` does this with 8 threads in each of 4 processes and 1,000 promotions.
+    code = WORKER.replace("MODELS", repr((V8, V9, SUCCESSOR))).replace("LAST", repr(SUCCESSOR))
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for number in range(100):
+        put(file, V9 if number % 2 else V8)
+    put(file, SUCCESSOR)
+    said = [process.communicate(timeout=60)[0].split() for process in running]
+
+    assert said == [["last"], ["last"]]
+
+
+def test_a_fork_takes_with_it_what_was_read_and_reads_on(file: Path) -> None:
+    code = (
+        "import os, sys, fftdeploy; clock = lambda: now; now = 0.0\n"
+        "first = fftdeploy.route('triage/production', clock=clock)\n"
+        "if os.fork() == 0:\n"
+        "    print(fftdeploy.route('triage/production', clock=clock) is first)\n"
+        f"    text = open('deployments.toml').read().replace({V8!r}, {V9!r})\n"
+        "    open('other', 'w').write(text); os.replace('other', 'deployments.toml'); now = 1.0\n"
+        "    print(fftdeploy.route('triage/production', clock=clock)); sys.exit()\n"
+        "os.wait(); now = 1.0; print(fftdeploy.route('triage/production', clock=clock))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", V9, V9]
+
+
+def test_it_imports_the_standard_library_only(file: Path) -> None:
+    file.with_name("fftdeploy.toml").write_text(POLICY)
+    code = (
+        "import sys; before = set(sys.modules); import fftdeploy;"
+        "found = fftdeploy.route('triage/production'); found.release; found.arguments;"
+        "new = set(sys.modules) - before;"
+        "print(sorted({n.partition('.')[0] for n in new} - sys.stdlib_module_names));"
+        "print(sorted(new & {'dataclasses', 'logging', 'pathlib', 'threading', 'json'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['fftdeploy']\n[]\n"
+
+
+def test_it_is_documented() -> None:
+    documentation = fftdeploy.route.__doc__ or ""
+    for word in ("half a second", "`fftdeploy` warns", "threads", "fork", "problem"):
+        assert word in documentation
