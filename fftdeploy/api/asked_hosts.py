@@ -139,6 +139,11 @@ class AskedHosts:
         host = (provider, self._providers.get(provider).key_variable(environment))
         return self._provers[host].connection.kind if host in self._provers else None
 
+    def identity(self, provider: str, environment: str, model: str) -> Mapping[str, str]:
+        """Return what a host's list says of a model, as `Prover` does, if that host was asked."""
+        host = (provider, self._providers.get(provider).key_variable(environment))
+        return self._provers[host].identity(model) if host in self._provers else {}
+
     def now(self) -> datetime:
         """Return the time: the servers', where their clocks differ by more than 5 minutes."""
         return self._asker.now()

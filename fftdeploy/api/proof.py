@@ -37,6 +37,7 @@ from fftdeploy.api.verdicts import (
 )
 from fftdeploy.errors import FftdeployError
 from fftdeploy.model_ids import retirement
+from fftdeploy.model_ids.identity import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -167,6 +168,13 @@ class Prover:
         allowed = self.connection.settings.provider.answers_as.get(question.model, frozenset())
         listing = self._known_listing
         return allowed | listing.known_as(question.model) if listing else allowed
+
+    def identity(self, model: str) -> Mapping[str, str]:
+        """Return what the list says of the model behind a name; nothing of what others host."""
+        if (self.connection.kind or OPENAI) in PROVE_MISSING:
+            return {}
+        entry = self._listing(self.asker.deadline()).models.get(model)
+        return identity_of(entry) if entry else {}
 
     def limit_field(self, question: Question) -> str:
         """Return the name of the token limit that the model takes, as far as it was tried."""

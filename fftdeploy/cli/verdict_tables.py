@@ -31,7 +31,7 @@ def notices(evidence: Evidence, verdict: Verdict, *, shows_all: bool = True) -> 
         is_under = any(other.message.startswith(f"under {floor}:") for other in verdict.reasons)
         if not reason.rules and (reason.code != "zero-failures" or shows_all or is_under):
             yield reason.message
-    yield from (f"{arm} was asked at {host.address}" for arm, host in evidence.hosts.items())
+    yield from (f"{arm} was asked at {host['address']}" for arm, host in evidence.hosts.items())
     examples, baseline = evidence.examples, evidence.baseline
     if baseline.evidence and baseline.at:
         yield (

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
-from fftdeploy.commands.live_models import LiveModels
+from fftdeploy.commands.live_models import LiveModels, another_model
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import (
     AUTH,
@@ -222,6 +222,7 @@ class _Check:
             evidence_problem=lambda task, evidence: self._evidence().problem_of(task, evidence),
             is_judged=lambda task, bundle: self._evidence().is_judged(task, bundle),
             is_recorded=self._is_recorded,
+            another_model=partial(another_model, self.context),
         )
         against: list[Finding] = []
         if proposal is not None:
@@ -273,9 +274,8 @@ class _Check:
             from fftdeploy.commands.evaluate_options import EvaluateOptions
             from fftdeploy.commands.evaluation import Evaluation
 
-            name = str(target)
-            again = EvaluateOptions(name, fresh=True, **options.within())
-            evaluation = Evaluation(self.context, base.tip, name, again)
+            again = EvaluateOptions(str(target), fresh=True, **options.within())
+            evaluation = Evaluation(self.context, base.tip, str(target), again)
             return evaluation.run([candidate])[0]
 
         def evidence(facts: "ChangeFacts") -> "ProposedEvidence":

@@ -242,10 +242,11 @@ class Context:
         if not self.can_ask(bundle.provider, environment):
             return UNKNOWN_HOST
         config = settings(self.environ, self.providers.get(bundle.provider), environment)
-        kind = config.kind
+        kind, identity = config.kind, dict[str, str]()
         if hosts := self.__dict__.get("_hosts"):
             kind = kind or hosts.kind(bundle.provider, environment)
-        return AskedHost(config.base_url, str(kind or ""))
+            identity = hosts.identity(bundle.provider, environment, bundle.model)
+        return AskedHost(config.base_url, str(kind or ""), identity)
 
     def quality_bar(self, workspace: Workspace, target: str) -> "QualityBar":
         """Return what the policy of `workspace` asks of the candidates of `target`.

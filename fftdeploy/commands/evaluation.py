@@ -242,15 +242,12 @@ class Evaluation:
         named = {(CANDIDATE if only else label(bundle)): bundle for bundle in candidates}
         if live is not None:
             named[LIVE] = live
-        return [
-            Arm(
-                name,
-                bundle,
-                self.workspace.profile(bundle.profile) if bundle.profile else None,
-                address=self.bar.host(bundle).address,
-            )
-            for name, bundle in (named | beside).items()
-        ]
+        return [self._arm(name, bundle) for name, bundle in (named | beside).items()]
+
+    def _arm(self, name: str, bundle: Bundle) -> Arm:
+        profile = self.workspace.profile(bundle.profile) if bundle.profile else None
+        host = self.bar.host(bundle)
+        return Arm(name, bundle, profile, address=host.address, identity=host.identity)
 
     def _as_proved(self, arm: Arm) -> Arm:
         """Add what the proof of the arm's model found out about how it is asked and answers."""

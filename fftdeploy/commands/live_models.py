@@ -6,6 +6,7 @@ from dataclasses import replace
 from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.api.verdicts import LIST_HINT
+from fftdeploy.commands.context import Context
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Questions, Workspace
@@ -69,6 +70,17 @@ class LiveModels:
                     hint=f"is this the key of another project? {LIST_HINT}",
                 )
         return found
+
+
+def another_model(context: Context, target: Target) -> str:
+    """Say what its host says otherwise of what is live than when it was evaluated there."""
+    host = context.host(Bundle(target.model, target.provider), target.environment)
+    if not host.identity:
+        return ""
+    from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
+
+    folder = EvidenceFolder(context.workspace.folder)
+    return folder.another_model(target.task, target.model, host)
 
 
 def _is_missing(readiness: Readiness) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.live_models import another_model
 from fftdeploy.commands.views import ReadinessView, ShutdownView, TargetName, WayBack
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
 from fftdeploy.names import FLAT, not_one_of
@@ -252,7 +253,12 @@ class _Survey:
         target, known = search.target, self._readiness(search.target, search.live)
         work, context = self.workspace, self.context
         facts = findings.FindingFacts(
-            work.deployments, work.policy, work.sha, context.now(), context.place
+            work.deployments,
+            work.policy,
+            work.sha,
+            context.now(),
+            context.place,
+            another_model=partial(another_model, context),
         )
         failures = {
             "dead": f"the live model is dead: {known.message}" if known and known.dead else "",
@@ -263,6 +269,9 @@ class _Survey:
             yield edited
         if self.conditions and known and known.code == OTHER_MODEL:  # no condition makes it right
             yield findings.about(facts, target, known.code, known.message, "error", known.hint)
+        other = findings.another_model(facts, target) if self.conditions and known else None
+        if other and other.severity == "error":
+            yield other
         for code, message in self._runway(search).due(
             facts.now.date(), self.conditions.get("runway", NEVER)
         ):

@@ -1,6 +1,7 @@
 """One side of a comparison: a model and prompt, and what of them is sent."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from fftdeploy.names import OPENAI
 from fftdeploy.policy.profiles import Profile
@@ -16,6 +17,8 @@ class AskedHost:
     address: str = ""
     """"" where nobody can be asked; so is `kind`, or while only the host could tell."""
     kind: str = ""
+    identity: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What it says of the model that was asked about, by `identity.FACTS`."""
 
 
 UNKNOWN_HOST = AskedHost()
@@ -34,6 +37,8 @@ class Arm:
     """The host's name for the token limit of a chat."""
     address: str = ""
     """Where it is asked; "" where nobody is."""
+    identity: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What the host says of the model behind the name."""
 
 
 def label(bundle: Bundle, called: str = "") -> str:

@@ -52,6 +52,8 @@ class FindingFacts:
     """Whether a task has evidence of today's rules about a bundle, and it did not fail."""
     is_recorded: Callable[[Target], bool] = lambda _: True
     """Whether the answers of what is live are on record; true where the task has no examples."""
+    another_model: Callable[[Target], str] = lambda _: ""
+    """What says that another model has the name of what is live than when it was evaluated."""
 
 
 def of_a_change(facts: FindingFacts, policy: Policy) -> FindingFacts:
@@ -161,8 +163,22 @@ def _in_target(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     yield from _evidence(facts, target)
 
 
+def another_model(facts: FindingFacts, target: Target) -> Finding | None:
+    """Find that a host has put another model behind the name of what is live.
+
+    Where nothing is protected that is how people work, and only worth a notice.
+    """
+    if not (message := facts.another_model(target)):
+        return None
+    is_protected = facts.policy.rules(target.environment).protected
+    hint = f"fftdeploy eval {target} live, or fftdeploy rollback {target}"
+    return about(facts, target, "identity", message, "error" if is_protected else "notice", hint)
+
+
 def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     known = facts.readiness.get(str(target))
+    if known and (other := another_model(facts, target)):
+        yield other
     for notice in known.notices if known else ():
         yield about(facts, target, "deprecated", notice)
     if known is None or known.is_ready:

@@ -325,4 +325,4 @@ def test_every_part_of_evidence_is_explained() -> None:
         re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table(page, "key")))
     )
 
-    assert explained == {*json.loads(shown), "hosts"}  # left out where all are at one host
+    assert explained == {*json.loads(shown), "hosts", "identities"}  # left out where at OpenAI

@@ -18,6 +18,7 @@ from fftdeploy.evaluation.gate.statistics import wilson
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import NEVER_ALLOWED, ArmResult, Verdict
 from fftdeploy.formats import json_shapes, strict_json
+from fftdeploy.model_ids.identity import FACTS
 from fftdeploy.releases.deployments import Bundle
 
 SCHEMA = "fftdeploy.evidence/2"
@@ -54,6 +55,13 @@ class PricesFacts(TypedDict):
 
     on: str
     models: Mapping[str, PriceFacts]
+
+
+class HostFacts(TypedDict):
+    """Whom a model was asked of."""
+
+    address: str
+    kind: str
 
 
 class CacheFacts(TypedDict):
@@ -99,8 +107,8 @@ class Evidence:
     """One evaluation of one candidate.
 
     Its fields are the keys of the file with their types, except that `graders` and `gate` stand
-    beside their hashes there, `results` are columns, and a `concurrency` of None and `hosts` of
-    nobody are left out.
+    beside their hashes there, `results` are columns, and a `concurrency` of None, and `hosts` and
+    `identities` of nobody, are left out.
     """
 
     task: str
@@ -136,12 +144,15 @@ class Evidence:
     concurrency: int | None = None
     """How many requests were out at a time while the latency was measured; None where that is not
     known: the run was stopped and gone on with, or its evidence is older than this."""
-    hosts: Mapping[str, AskedHost] = field(default_factory=dict)
+    hosts: Mapping[str, HostFacts] = field(default_factory=dict)
     """Whom the arms were asked of that were asked of another host than the candidate."""
+    identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What the hosts said of the arms' models, where they said more than their names."""
 
     def host_of(self, arm: str) -> AskedHost:
         """Return whom an arm was asked of."""
-        return self.hosts.get(arm, AskedHost(self.address, self.kind))
+        asked = self.hosts.get(arm, {"address": self.address, "kind": self.kind})
+        return AskedHost(asked["address"], asked["kind"], self.identities.get(arm, {}))
 
     @property
     def given_at(self) -> datetime:
@@ -213,14 +224,16 @@ def _laid_out(value: Any) -> str:
     return f"{opening}\n" + ",\n".join(parts) + f"\n{closing}"
 
 
-_APART = frozenset({"graders", "gate", "results", "concurrency", "hosts"})
+_OPTIONAL = ("hosts", "identities")
+"""Fields that the file has only where there is something in them."""
+_APART = frozenset({"graders", "gate", "results", "concurrency", *_OPTIONAL})
 """Fields that the file has otherwise than they are."""
 
 
 def _document(evidence: Evidence) -> dict[str, Any]:
     names = [item.name for item in fields(evidence) if item.name not in _APART]
     known = evidence.concurrency is not None
-    hosts = {"hosts": json_shapes.written(evidence.hosts)} if evidence.hosts else {}
+    filled = {name: found for name in _OPTIONAL if (found := getattr(evidence, name))}
     return {
         "schema": SCHEMA,
         "judge": None,
@@ -228,7 +241,7 @@ def _document(evidence: Evidence) -> dict[str, Any]:
         "graders": {"sha": evidence.graders_sha, "content": list(evidence.graders)},
         "gate": {"sha": evidence.gate_sha, "content": evidence.gate},
         **({"concurrency": evidence.concurrency} if known else {}),
-        **hosts,
+        **filled,
         **columns(evidence.results),
     }
 
@@ -273,7 +286,8 @@ def _evidence(document: Mapping[str, Any]) -> Evidence:
     kinds = {item.name: item.type for item in fields(Evidence)}
     said = {name: document[name] for name in kinds if name not in _APART}
     said |= {name: document[name]["content"] for name in ("graders", "gate")}
-    said["concurrency"], said["hosts"] = document.get("concurrency"), document.get("hosts", {})
+    said["concurrency"] = document.get("concurrency")
+    said |= {name: document.get(name, {}) for name in _OPTIONAL}
     made = {name: json_shapes.read(kinds[name], value) for name, value in said.items()}
     found = Evidence(**made, results=read_columns(document))
     _require_sense(found)
@@ -301,6 +315,9 @@ def _require_sense(found: Evidence) -> None:
     answering = found.answered_by.keys() <= found.arms.keys()
     if not found.hosts.keys() <= found.arms.keys() - {"candidate"}:
         raise ValueError("a host of no other model")
+    facts = [facts for arm, facts in found.identities.items() if arm in found.arms]
+    if len(facts) < len(found.identities) or not all(one and one.keys() <= FACTS for one in facts):
+        raise ValueError("an identity of no model")
     if not answering or not asked == sorted(found.arms) == sorted(cache["answers"]):
         raise ValueError("answers of other models")
     if any(usd < 0 for usd in _usd(found.prices)):

@@ -17,6 +17,7 @@ from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.files import disk
 from fftdeploy.files.folders import EVIDENCE_FOLDER
 from fftdeploy.formats import strict_json
+from fftdeploy.model_ids import identity
 from fftdeploy.names import nearest
 from fftdeploy.policy.gate_rules import gate_of
 from fftdeploy.policy.prices import Price
@@ -156,6 +157,23 @@ class EvidenceFolder:
                 with suppress(ConfigError):
                     yield self.read(path)
 
+    def another_model(self, task: str, model: str, host: AskedHost) -> str:
+        """Say what a host says otherwise of a model than it did when evidence was made of it.
+
+        That about the model itself goes before what others were compared with, the newest first.
+        """
+        about = [
+            (arm != CANDIDATE, path, evidence.made_at, said)
+            for path, evidence in self.unjudged(task)
+            for arm, said in evidence.identities.items()
+            if evidence.arms[arm].model == model and evidence.host_of(arm) == host
+        ]
+        for _, path, made_at, said in sorted(about, key=lambda one: one[0])[:1]:
+            if changed := identity.changes(said, host.identity):
+                when = f"{path.stem[:SHOWN_DIGITS]} of {made_at:%Y-%m-%d}"
+                return f"{model} is another model than in evidence {when}: {changed}"
+        return ""
+
     def older(self, task: str) -> list[str]:
         """List the IDs of evidence of `task` that was made under an older rule."""
         found = []
@@ -273,6 +291,8 @@ def problem(question: EvidenceQuestion, found: Evidence, now: datetime) -> str:
             return f"it was made {whose}with another kind of host, {then.kind} and not {asked.kind}"
         if asked.address not in {"", then.address}:
             return f"it was made {whose}at {then.address}, and {asked.address} is asked"
+        if changed := identity.changes(then.identity, asked.identity):
+            return f"another model has the name {found.arms[arm].model} now: {changed}"
     return too_old(found, question.max_age, now)
 
 

@@ -23,6 +23,7 @@ from fftdeploy.evaluation.results import Column
 from fftdeploy.formats import json_values
 from fftdeploy.formats.json_values import MISSING, lookup
 from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.model_ids import identity
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.policy.gate_rules import GateRules
@@ -307,7 +308,9 @@ class QualityBar:
             evidence, results = stored.evidence, stored.evidence.results
             for name, column in results.arms.items():
                 is_copy = name == LIVE and evidence.baseline.how == "recorded"
-                if evidence.arms[name] == model and not is_copy:
+                then = evidence.host_of(name).identity
+                is_other = identity.changes(then, self.host(model).identity)
+                if evidence.arms[name] == model and not is_copy and not is_other:
                     found = column.recorded(results.fields, self.grading.fields)
                     place = Baseline("recorded", stored.id, evidence.made_at)
                     return place, found, evidence.host_of(name)

@@ -55,8 +55,9 @@ class FinishedRun:
 
     def _write(self, candidate: Bundle) -> Stored:
         bar, run, rules = self.bar, self.run, self.run.rules
-        host = bar.host(candidate)
         bundles = self._bundles(candidate)
+        asked = self._hosts(bundles)
+        host = asked[CANDIDATE]
         asked_as = CANDIDATE if len(self.candidates) == 1 else label(candidate)
         names = {name: asked_as if name == CANDIDATE else name for name in bundles}
         results = run.results.with_arms(names)
@@ -89,7 +90,12 @@ class FinishedRun:
             results=results,
             verdict={},
             concurrency=self.concurrency,
-            hosts=self._hosts(bundles, host),
+            hosts={
+                name: {"address": other.address, "kind": other.kind}
+                for name, other in asked.items()
+                if other != host
+            },
+            identities={name: one.identity for name, one in asked.items() if one.identity},
         )
         verdict = recompute(evidence)
         evidence = replace(evidence, verdict=verdict.as_json())
@@ -107,12 +113,12 @@ class FinishedRun:
         }
         return {CANDIDATE: candidate, **live, **beside}
 
-    def _hosts(self, bundles: Mapping[str, Bundle], candidates: AskedHost) -> dict[str, AskedHost]:
-        """Return whom the arms were asked of that were asked of another host than `candidates`."""
+    def _hosts(self, bundles: Mapping[str, Bundle]) -> dict[str, AskedHost]:
+        """Return whom the arms were asked of."""
         asked = {name: self.bar.host(bundle) for name, bundle in bundles.items()}
         if self.recorded_at is not None:
             asked[LIVE] = self.recorded_at
-        return {name: host for name, host in asked.items() if host != candidates}
+        return asked
 
     def _examples(self) -> ExamplesFacts:
         examples = self.run.examples
@@ -154,6 +160,7 @@ def _essence(evidence: Evidence) -> tuple[Any, ...]:
         evidence.address,
         evidence.kind,
         evidence.hosts,
+        evidence.identities,
         evidence.arms,
         evidence.baseline,
         evidence.examples,

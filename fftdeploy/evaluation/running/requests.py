@@ -41,6 +41,7 @@ def ask(arm: Arm, example: Example, index: int, repeat: int, address: str) -> As
         "endpoint": endpoint,
         "body": content,
         "repeat": repeat,
+        **({"identity": arm.identity} if arm.identity else {}),
     }
     digest = hashlib.sha256(strict_json.dumps(facts).encode()).hexdigest()
     return Ask(digest, arm.name, index, repeat, endpoint, content)

@@ -86,7 +86,11 @@ class Run:
     def parts(self) -> dict[str, str]:
         """What makes this run this one: short hashes by name.  Runs are one where all are equal."""
         arms = [
-            (name, arm.bundle.model, arm.bundle.provider, arm.profile.sha if arm.profile else None)
+            (
+                *(name, arm.bundle.model, arm.bundle.provider),
+                arm.profile.sha if arm.profile else None,
+                *filter(None, [arm.identity]),
+            )
             for name, arm in sorted(self.arms.items())
         ]
         return {
