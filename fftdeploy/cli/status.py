@@ -29,7 +29,7 @@ def status(
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False,
     fail_on: Annotated[
         str | None,
-        typer.Option("--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback."),
+        typer.Option("--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback,stale."),
     ] = None,
     calendar: Annotated[
         Path | None,

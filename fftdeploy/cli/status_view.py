@@ -20,6 +20,7 @@ from fftdeploy.commands.views import WayBack
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Table, line
 from fftdeploy.output.words import age, moment
+from fftdeploy.planning.findings import STALE, evaluating
 from fftdeploy.planning.runway import RECORDING, UNRECORDED
 from fftdeploy.releases.deployments import Hold
 
@@ -39,6 +40,7 @@ def screen(result: Status) -> Iterator[Block]:
     yield _without_empty_columns(_COLUMNS, rows)
     remarks = [*_unrecorded(result)]
     remarks += [remark for one in result.targets for remark in _remarks(one, result)]
+    remarks += _stale(result)
     told = [remark for remark in remarks if not _is_told_by_another(remark, remarks)]
     holds = Table(("",), tuple((Cell(text),) for text in _holds(result, names)), "wrapped")
     kinds = remark_lines((one._replace(text=names.text(one.text)) for one in told), "target")
@@ -110,6 +112,16 @@ def _unrecorded(result: Status) -> Iterator[Remark]:
         edited = one.release is not None
         said = f"{'hand edit' if edited else 'not recorded'}: {_recording(name)}"
         yield Remark(one.target, "!", said, "bad" if edited else "warn")
+
+
+def _stale(result: Status) -> Iterator[Remark]:
+    """Say of which targets what is live should be evaluated again, and how."""
+    due = [one for one in result.targets if one.evaluation_due]
+    failed = {found.subject for found in result.findings if found.code == STALE}
+    for one in due:
+        name = one.target if len(due) == 1 else "TARGET"
+        mark = Cell("✗", "bad") if one.target in failed else Cell("!", "warn")
+        yield _remark(one.target, mark, f"{one.evaluation_due}: {evaluating(name)}")
 
 
 def _recording(target: str) -> str:
@@ -188,6 +200,8 @@ def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
     yield "shuts down", shutdown_cell(one.shutdown)
     if one.answers_recorded is False:
         yield "", Cell(f"{UNRECORDED}: {RECORDING}", "warn")
+    if one.evaluation_due:
+        yield "", Cell(f"{one.evaluation_due}: {evaluating(one.target)}", "warn")
     yield from _ways_back(one)
     if one.ways_back and not one.rollback_outlives:
         yield "", Cell("none of them outlives the live model", "bad")
@@ -320,6 +334,8 @@ def _asides(one: TargetStatus, result: Status) -> Iterator[str]:
     if not one.recorded:
         undo = ", or undo the edit" if one.release else ""
         yield f"{_recording(one.target)}{undo}"
+    if one.evaluation_due:
+        yield f"{one.evaluation_due}: {evaluating(one.target)}"
     for hold in one.holds:
         if hold.is_active(result.at):
             release = f" (release {hold.release})" if hold.release else ""

@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks
+from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks, evaluation_due, is_recorded
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.live_models import LiveModels, another_model
@@ -221,7 +221,8 @@ class _Check:
             lambda bundle: self.context.shutdown(bundle, None),
             evidence_problem=lambda task, evidence: self._evidence().problem_of(task, evidence),
             is_judged=lambda task, bundle: self._evidence().is_judged(task, bundle),
-            is_recorded=self._is_recorded,
+            is_recorded=partial(is_recorded, self.bars),
+            evaluation_due=partial(evaluation_due, self.bars),
             another_model=partial(another_model, self.context),
         )
         against: list[Finding] = []
@@ -336,9 +337,6 @@ class _Check:
         message = f"{path} cannot be judged: {error.message}"
         severity: Literal["error", "notice"] = "error" if needs_leave else "notice"
         return [Finding(second_files.CODE, severity, name, message, name, 1, error.hint)]
-
-    def _is_recorded(self, target: Target) -> bool:
-        return target.task not in self.bars or self.bars[target.task].has_record(target)
 
     def _bars(self) -> "Iterator[QualityBar]":
         """Yield the quality bar of every task that has a gate, and is looked at."""

@@ -1,11 +1,12 @@
 """Reads the examples and graders of every quality bar, and counts what they have."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fftdeploy.errors import ConfigError, combined
 from fftdeploy.planning.finding import Finding
+from fftdeploy.releases.deployments import Target
 
 if TYPE_CHECKING:  # most files have no gate
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
@@ -43,6 +44,24 @@ def check_tasks(bars: Iterable["QualityBar"]) -> tuple[tuple[CheckedTask, ...], 
     if faults:
         raise combined(faults)
     return tuple(tasks), found
+
+
+def is_recorded(bars: Mapping[str, "QualityBar"], target: Target) -> bool:
+    """Tell whether the answers of what is live are on record; true where there is no bar."""
+    return target.task not in bars or bars[target.task].has_record(target)
+
+
+def evaluation_due(bars: Mapping[str, "QualityBar"], target: Target) -> str:
+    """Say why what is live should be evaluated again; "" where it need not, or there is no bar.
+
+    Raises:
+        ConfigError: The examples are not valid.
+    """
+    if target.task not in bars:
+        return ""
+    from fftdeploy.evaluation.evidence import freshness
+
+    return freshness.evaluation_due(bars[target.task], target)
 
 
 def _short(bar: "QualityBar") -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from fftdeploy import files
 from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
+from fftdeploy.commands.checked_tasks import evaluation_due
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.live_models import another_model
@@ -22,7 +23,7 @@ from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles, findings, plan
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
-from fftdeploy.planning.runway import STEPS, Runway, lasts
+from fftdeploy.planning.runway import Runway, lasts
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
 from fftdeploy.times import duration
 from fftdeploy.workspace import Questions, select, shown_path
@@ -35,7 +36,7 @@ _AT_ONCE = 10
 NEVER = -(10**6)
 """Days within which nothing ends: no runway was asked for."""
 
-CONDITIONS = ("runway:30d", "dead", "hand-edit", "no-rollback")
+CONDITIONS = ("runway:30d", "dead", "hand-edit", "no-rollback", findings.STALE)
 """What `--fail-on` takes; the days of `runway` are free."""
 
 
@@ -47,7 +48,7 @@ class StatusOptions(Options):
     """Targets, tasks, or globs such as `*/production`, or one of them; none for all."""
     offline: bool = False
     fail_on: str = ""
-    """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback`."""
+    """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback,stale`."""
     calendar: str | Path | None = None
     """Write the days of all shutdowns to this file, for a calendar (`.ics`)."""
     every_way_back: bool = False
@@ -76,6 +77,9 @@ class TargetStatus:
     answers_recorded: bool | None
     """Whether the answers of what is live to today's examples are on record; looked up once it
     ends within 90 days, and None before, or where there are no examples that can be read."""
+    evaluation_due: str | None
+    """Why what is live should be evaluated again, where the target is protected; None where it
+    need not, or its answers are not on record anyway."""
     owner: str | None
     description: str | None
     holds: tuple[Hold, ...]
@@ -121,8 +125,10 @@ def run(context: Context, options: StatusOptions) -> Status:
     context.note_old_table(view.shutdown_source for view in dates)
     if options.calendar is None:
         return result
+    from fftdeploy.commands.shutdown_days import shutdown_days
+
     path = Path.cwd() / options.calendar
-    files.put(path, _calendar(result, context.secrets).encode())
+    files.put(path, shutdown_days(result.targets, result.at, context.secrets).encode())
     return replace(result, calendar=shown_path(path))
 
 
@@ -260,7 +266,9 @@ class _Survey:
             context.place,
             another_model=partial(another_model, context),
         )
+        due = findings.STALE in self.conditions and self._evaluation_due(target)
         failures = {
+            findings.STALE: due or "",
             "dead": f"the live model is dead: {known.message}" if known and known.dead else "",
             "no-rollback": search.problem,
         }
@@ -293,6 +301,7 @@ class _Survey:
         task = self.workspace.policy.tasks.get(target.task)
         runway, today = self._runway(search), self.context.now().date()
         shutdown = runway.live
+        recorded = self._is_recorded(target, shutdown)
         return TargetStatus(
             target=str(target),
             live=search.live,
@@ -303,7 +312,8 @@ class _Survey:
             rollback=self._way_back(target, search.chosen) if search.chosen else None,
             rollback_shutdown=ShutdownView.of(runway.way_back, today),
             rollback_outlives=shutdown is None or self._outlives(search, shutdown),
-            answers_recorded=self._is_recorded(target, shutdown),
+            answers_recorded=recorded,
+            evaluation_due=None if recorded is False else self._evaluation_due(target),
             owner=task.owner or None if task else None,
             description=task.description or None if task else None,
             holds=target.holds,
@@ -314,14 +324,25 @@ class _Survey:
 
     def _is_recorded(self, target: Target, live: Shutdown | None) -> bool | None:
         """Look for a record of answers, while there is time to make one."""
-        if lasts(live, self.context.now().date()) or not self.workspace.policy.gate(target.task):
+        if lasts(live, self.context.now().date()) or not (bar := self._bar(target)):
             return None
-        if target.task not in self.bars:
-            self.bars[target.task] = self.context.quality_bar(self.workspace, str(target))
         try:
-            return self.bars[target.task].has_record(target)
+            return bar.has_record(target)
         except FftdeployError:  # `check` says what is wrong with the examples
             return None
+
+    def _evaluation_due(self, target: Target) -> str | None:
+        if not self.workspace.policy.rules(target.environment).protected or not self._bar(target):
+            return None
+        try:
+            return evaluation_due(self.bars, target) or None
+        except FftdeployError:  # as above
+            return None
+
+    def _bar(self, target: Target) -> "QualityBar | None":
+        if target.task not in self.bars and self.workspace.policy.gate(target.task):
+            self.bars[target.task] = self.context.quality_bar(self.workspace, str(target))
+        return self.bars.get(target.task)
 
     def _view(self, target: Target, bundle: Bundle) -> ReadinessView | None:
         known = self._readiness(target, bundle)
@@ -339,32 +360,6 @@ class _Survey:
         ways = [c for c in search.candidates if c.fate == "ask" and c.release.n not in skipped]
         dates = [self._shutdown(search.target, candidate.bundle) for candidate in ways]
         return any(shutdown is None or shutdown.date > live.date for shutdown in dates)
-
-
-def _calendar(result: Status, secrets: Sequence[str]) -> str:
-    """Return the days on which models of these targets shut down, an event for each model."""
-    from fftdeploy.output.calendar import CalendarDay, calendar
-
-    said: dict[tuple[str, str, date, str], list[str]] = {}
-    for one in result.targets:
-        ends = [(one.live, one.shutdown, f"live in {one.target}")]
-        if one.rollback:
-            role = f"the way back of {one.target} (release {one.rollback.n})"
-            ends.append((one.rollback.bundle, one.rollback_shutdown, role))
-        for what, view, role in ends:
-            if view.shutdown_date:
-                end = (what.model, what.provider, view.shutdown_date, view.shutdown_source or "")
-                said.setdefault(end, []).append(role)
-    days = [
-        CalendarDay(
-            day,
-            f"{provider} {model}",
-            f"{Bundle(model, provider)} shuts down",
-            [*roles, f"date: {source}"],
-        )
-        for (model, provider, day, source), roles in sorted(said.items(), key=lambda one: one[0][2])
-    ]
-    return calendar(days, result.at, STEPS, secrets)
 
 
 def parse_conditions(text: str) -> dict[str, int]:

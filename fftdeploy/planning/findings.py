@@ -23,6 +23,8 @@ from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Policy
 from fftdeploy.releases.deployments import Bundle, Deployments, Target
 
+STALE = "stale"
+"""The code of what is live and should be evaluated again."""
 _CLOCK_SKEW = timedelta(minutes=5)
 EvidenceProblem = Callable[[str, str], FftdeployError | None]
 """Task and ID of evidence -> why it can't be read or does not give its verdict, if so."""
@@ -54,6 +56,8 @@ class FindingFacts:
     """Whether the answers of what is live are on record; true where the task has no examples."""
     another_model: Callable[[Target], str] = lambda _: ""
     """What says that another model has the name of what is live than when it was evaluated."""
+    evaluation_due: Callable[[Target], str] = lambda _: ""
+    """Why what is live in a target should be evaluated again; "" where it need not."""
 
 
 def of_a_change(facts: FindingFacts, policy: Policy) -> FindingFacts:
@@ -68,7 +72,7 @@ def find(facts: FindingFacts, targets: Iterable[Target]) -> list[Finding]:
         found += _in_target(facts, target)
         found += _from_api(facts, target)
         found += _runway(facts, target)
-        found += _lack_of_record(facts, target)
+        found += _lack_of_record(facts, target) or _stale(facts, target, found)
     found += _override_clashes(facts)
     return found
 
@@ -224,11 +228,25 @@ def _later(facts: FindingFacts, target: Target) -> str:
     return bundles.next_promotion(facts.deployments, facts.policy, name, is_wanted)
 
 
-def _lack_of_record(facts: FindingFacts, target: Target) -> Iterator[Finding]:
+def _lack_of_record(facts: FindingFacts, target: Target) -> list[Finding]:
     """Say while there is time that nothing could be compared with what is live after its end."""
     ends = facts.shutdowns.get(str(target))
-    if not lasts(ends, facts.now.date()) and not facts.is_recorded(target):
-        yield about(facts, target, NO_RECORD, UNRECORDED, hint=RECORDING)
+    if lasts(ends, facts.now.date()) or facts.is_recorded(target):
+        return []
+    return [about(facts, target, NO_RECORD, UNRECORDED, hint=RECORDING)]
+
+
+def _stale(facts: FindingFacts, target: Target, said: Iterable[Finding]) -> list[Finding]:
+    """Say that what is live should be evaluated again, unless that is the hint already."""
+    hint = evaluating(str(target))
+    if any(finding.hint == hint for finding in said) or not (why := facts.evaluation_due(target)):
+        return []
+    return [about(facts, target, STALE, why, hint=hint)]
+
+
+def evaluating(target: str) -> str:
+    """Return the command that evaluates what is live in a target."""
+    return f"fftdeploy eval {target} live"
 
 
 def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -327,7 +345,7 @@ def _evidence_finding(
     release = target.releases[row]
     place = ("releases", row)
     if not isinstance(error, ConfigError):  # made under an older rule, or the disk refused
-        message, hint = f"release {release.n}: {error.message}", f"fftdeploy eval {target} live"
+        message, hint = f"release {release.n}: {error.message}", evaluating(str(target))
         return about(facts, target, "evidence", message, hint=hint, below=place)
     is_missing = error.code == "missing"
     wrong = "there is no such file" if is_missing else error.message
@@ -348,7 +366,7 @@ def _lack_of_evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         and not facts.is_judged(target.task, bundles.live_bundle(target, facts.shas))
     ):
         message = f"release {newest.n} was promoted without evidence"
-        yield about(facts, target, "no-evidence", message, hint=f"fftdeploy eval {target} live")
+        yield about(facts, target, "no-evidence", message, hint=evaluating(str(target)))
 
 
 def _override_clashes(facts: FindingFacts) -> Iterator[Finding]:
