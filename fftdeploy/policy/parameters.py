@@ -3,7 +3,8 @@
 Standard library only: applications pay for this import.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 LIMIT = "max_completion_tokens"
@@ -44,14 +45,26 @@ def turns(
 ) -> list[Mapping[str, Any]]:
     """Put the profile's prompt, if it has one, in the place of all instructions of a chat.
 
-    Where it is an argument of its own, instructions are only left out.
+    Where it is an argument of its own, instructions are only left out.  The profile's worked
+    examples follow the instructions, as turns of the same conversation.
     """
-    if "system" not in profile:
-        return list(messages)
-    rest = [turn for turn in messages if turn.get("role") not in _INSTRUCTIONS]
-    if profile.get("endpoint") == "responses":
-        return rest
-    return [{"role": "system", "content": profile["system"]}, *rest]
+    given = [*messages]
+    own = [*takewhile(_is_instruction, given)]
+    rest = given[len(own) :]
+    if "system" in profile:
+        is_argument = profile.get("endpoint") == "responses"
+        own = [] if is_argument else [{"role": "system", "content": profile["system"]}]
+        rest = [turn for turn in rest if not _is_instruction(turn)]
+    return [*own, *_worked(profile), *rest]
+
+
+def _worked(profile: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for shot in profile.get("shots", ()):
+        yield from ({"role": role, "content": shot[role]} for role in ("user", "assistant"))
+
+
+def _is_instruction(turn: Mapping[str, Any]) -> bool:
+    return turn.get("role") in _INSTRUCTIONS
 
 
 def flat(table: Mapping[str, Any], inner: str) -> dict[str, Any]:

@@ -9,11 +9,19 @@ from typing import Any, Literal, cast, get_args
 from fftdeploy.errors import ConfigError
 from fftdeploy.formats import document
 from fftdeploy.formats.document import Document, toml_type
-from fftdeploy.formats.keys import Key, Kind, read_keys
-from fftdeploy.formats.kinds import STRING, choice, everything_in, is_json, number, whole
+from fftdeploy.formats.keys import Key, Kind, key, read_keys, table
+from fftdeploy.formats.kinds import STRING, choice, everything_in, is_json, many, number, whole
 
 FOLDER = "profiles"
 Endpoint = Literal["chat", "responses"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A worked example: a question as a user asks it, and the answer to it."""
+
+    user: str = key("What a user says.", STRING)
+    assistant: str = key("The answer to that, word for word.", STRING)
 
 
 def _read_format(doc: Document, path: document.Path, value: Any) -> Any:
@@ -34,6 +42,15 @@ KEYS = {
         Kind(_read_format, {"type": "object", "additionalProperties": True}),
     ),
     "endpoint": Key("Which endpoint is asked.", choice(get_args(Endpoint)), default="chat"),
+    "shots": Key(
+        "Worked examples `{ user, assistant }`, sent between the prompt and what is asked. An "
+        "example of a gate that is one of them takes no part in judging such a prompt.",
+        many(
+            table(Shot, "a table { user, assistant }"),
+            "A worked example.",
+            "an array of { user, assistant }",
+        ),
+    ),
     "reasoning_effort": Key("How much a model thinks, as the API takes it.", STRING),
 }
 """The keys of a profile; its content is what is sent, as it is written."""
@@ -52,6 +69,11 @@ class Profile:
     def endpoint(self) -> Endpoint:
         """Where its requests go: chat completions unless it says `responses`."""
         return cast("Endpoint", self.content.get("endpoint", "chat"))
+
+    @property
+    def shots(self) -> tuple[Mapping[str, str], ...]:
+        """Its worked examples, each `user` and `assistant`."""
+        return tuple(self.content.get("shots", ()))
 
 
 def parse(raw: bytes, name: str, source: str) -> Profile:

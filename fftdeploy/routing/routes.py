@@ -64,7 +64,10 @@ class Route(Resolution):
         return {"model": self.model, **arguments(self.profile or {})}
 
     def messages(self, said: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return the messages of a chat with the profile's prompt in the place of any other."""
+        """Return the messages of a chat with the profile's prompt in the place of any other.
+
+        The profile's worked examples come behind it.
+        """
         return turns(self.profile or {}, said)
 
 

@@ -195,8 +195,9 @@ def _limit(body: Mapping[str, Any], name: str, least: int) -> int | None:
 
 
 def _conversation(turns: list[Any], name: str) -> tuple[str, str]:
-    """Return the instructions, joined, and the last thing the user said."""
+    """Return what was told and shown before, joined, and the last thing the user said."""
     system: list[str] = []
+    shown: list[str] = []
     message = ""
     for place, turn in enumerate(turns):
         if not isinstance(turn, dict) or not isinstance(turn.get("role"), str):
@@ -204,8 +205,11 @@ def _conversation(turns: list[Any], name: str) -> tuple[str, str]:
         if turn["role"] in {"system", "developer"}:
             system.append(_text(turn.get("content")))
         elif turn["role"] == "user":
+            shown.append(message)
             message = _text(turn.get("content"))
-    return "\n".join(system), message
+        else:
+            shown.append(_text(turn.get("content")))
+    return "\n".join(filter(None, [*system, *shown])), message
 
 
 def _text(content: Any) -> str:

@@ -115,10 +115,10 @@ _ENGLISH_SHORTHAND = (
 
 
 def answer(skill: Skill, system: str, message: str) -> str:
-    """Answer `message` under the instructions `system`, as a model of this skill does.
+    """Answer `message` as a model of this skill does that was told, and shown, `system` before.
 
     A tuned model triages whatever it is told, except small talk without instructions; the
-    others triage only where the instructions name the three fields.
+    others triage only where instructions or worked examples name the three fields.
     """
     knows_format = all(name in system for name in FIELDS)
     text = _read(skill.level, message)

@@ -13,7 +13,7 @@ from fftdeploy.api.answers import Answer
 from fftdeploy.api.client.plain import PlainClient
 from fftdeploy.api.client.response_parts import duration_s, rate_limits
 from fftdeploy.api.settings import settings
-from fftdeploy.errors import PolicyError
+from fftdeploy.errors import ConfigError, PolicyError
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example
 from fftdeploy.evaluation.outputs import ModelOutput, read_output
@@ -116,6 +116,55 @@ def test_a_response_as_the_profile_has_it() -> None:
         ],
         "parallel_tool_calls": True,
     }
+
+
+SHOTS = """
+[[shots]]
+user = "Look here"
+assistant = "A door"
+[[shots]]
+user = "And there?"
+assistant = "A window"
+"""
+WORKED = [
+    {"role": "user", "content": "Look here"},
+    {"role": "assistant", "content": "A door"},
+    {"role": "user", "content": "And there?"},
+    {"role": "assistant", "content": "A window"},
+]
+
+
+def test_worked_examples_go_between_the_instructions_and_what_is_asked() -> None:
+    """Theirs or the example's own, at either endpoint; and they are part of what is hashed."""
+    told = {"role": "system", "content": "Triage the customer message."}
+    here = requests.body(bare(FULL + SHOTS), example())
+    assert here["messages"] == [told, *WORKED, *MESSAGES[1:]]
+    own = requests.body(bare(SHOTS), example())
+    assert own == {"model": "m", "messages": [MESSAGES[0], *WORKED, *MESSAGES[1:]]}
+    response = requests.body(bare(f'{FULL}endpoint = "responses"\n{SHOTS}'), example())
+    assert response["instructions"] == told["content"]
+    assert response["input"][:4] == WORKED
+    assert response["input"][4]["role"] == "user"
+    assert len(response["input"]) == 4 + len(MESSAGES[1:])
+    assert profile(FULL + SHOTS).sha != profile(FULL).sha
+    other = profile(FULL + SHOTS.replace("A door", "A Door"))
+    assert other.sha != profile(FULL + SHOTS).sha
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('shots = "x"', "an array of { user, assistant }"),
+        ('shots = [{ user = "x" }]', "'assistant' is missing"),
+        ('shots = [{ user = "x", asistant = "y" }]', "asistant"),
+        ("shots = [{ user = 1, assistant = 'y' }]", "a string"),
+    ],
+)
+def test_a_worked_example_that_is_none_is_located(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        profile(text)
+    assert message in raised.value.message
+    assert raised.value.where.startswith("profiles/short.toml:1:")
 
 
 def test_without_instructions_in_the_profile_the_example_has_its_own() -> None:
