@@ -40,6 +40,8 @@ def notices(evidence: Evidence, verdict: Verdict, *, shows_all: bool = True) -> 
         )
     if examples.duplicates:
         yield f"{plural(examples.duplicates, 'example')} left out: the same input twice"
+    if left_out := evidence.left_out:
+        yield f"{plural(len(left_out), 'example')} left out: its prompt or that of live has them"
     if training := examples.training:
         yield (
             f"{plural(training['exact'], 'example')} in the training file too, "

@@ -1,12 +1,14 @@
 """Reads the examples and graders of every quality bar, and counts what they have."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fftdeploy.errors import ConfigError, combined
+from fftdeploy.names import plural
 from fftdeploy.planning.finding import Finding
-from fftdeploy.releases.deployments import Target
+from fftdeploy.policy.profiles import FOLDER
+from fftdeploy.releases.deployments import Bundle, Target
 
 if TYPE_CHECKING:  # most files have no gate
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
@@ -40,7 +42,7 @@ def check_tasks(bars: Iterable["QualityBar"]) -> tuple[tuple[CheckedTask, ...], 
         except ConfigError as error:
             faults.append(error)
         else:
-            found += _short(bar)
+            found += [*_short(bar), *_leaking(bar)]
     if faults:
         raise combined(faults)
     return tuple(tasks), found
@@ -70,6 +72,20 @@ def _short(bar: "QualityBar") -> list[Finding]:
     if error := bar.shortage():
         said, hint = error.message, error.hint
     return [Finding("examples", "notice", bar.task, said, where, 1, hint)] if said else []
+
+
+def _leaking(bar: "QualityBar") -> Iterator[Finding]:
+    """Yield a notice for each prompt that a task knows and that shows examples of its gate."""
+    place, rules = bar.workspace, bar.workspace.policy.tasks[bar.task]
+    named = [one.profile for one in (rules.base, *rules.successors) if one]
+    targets = place.deployments.targets.values()
+    named += [target.profile for target in targets if target.task == bar.task]
+    for name in filter(None, dict.fromkeys(named)):
+        if shown := bar.shown(Bundle("", profile=name, profile_sha=place.sha(name))):
+            where = f"{FOLDER}/{name}.toml"
+            said = f"{where} shows {len(shown)} of {plural(len(bar.examples), 'example')}"
+            said += ": they are left out where it is judged"
+            yield Finding("examples", "notice", bar.task, said, where, 1)
 
 
 def _counted(bar: "QualityBar") -> CheckedTask:

@@ -101,7 +101,8 @@ class Evaluation:
             questions = {arm: self._question(arm.bundle) for arm in arms}
             hosts, note = self.context.prover(), self.context.console.note
             require_batch(hosts, self.rules, questions, note)
-        if (live or self.rules.mode == "threshold") and (few := self.bar.too_few(len(candidates))):
+        few = self.bar.too_few(len(candidates), self.bar.fewest(candidates))
+        if few and (live or self.rules.mode == "threshold"):
             self.context.console.note(f"note: {few}")
         run = self._run(arms)
         with self._log(run) as log:
@@ -142,7 +143,7 @@ class Evaluation:
 
     def _require_usable(self, candidates: Sequence[Bundle]) -> TrainingFacts | None:
         """Refuse what can't be judged; return what the training file has of the examples."""
-        self.bar.require_enough()
+        self.bar.require_enough(self.bar.fewest(candidates))
         self.bar.folder.require_room(self.bar.task)
         require_own_runs(self.workspace.folder, self.bar.task, self.context.environ)
         training = self._training()

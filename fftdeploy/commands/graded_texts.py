@@ -67,7 +67,7 @@ def texts_of(context: Context, evidence: Evidence, bar: QualityBar | None = None
     examples: ExampleSet | None = None
     try:
         bar = bar or context.quality_bar(workspace, evidence.target)
-        examples = bar.checked_examples
+        examples = bar.checked_examples.without(evidence.left_out)
         if examples.sha != evidence.examples.sha:
             return GradedTexts(None, {}, "the examples have changed since")
         if not (workspace.folder / RUNS / evidence.run).exists():

@@ -5,7 +5,7 @@ they stay in the log of the run.
 """
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -117,6 +117,14 @@ class Column:
             latency_ms=array("q", [NOT_MEASURED]) * len(self.marks),
         )
 
+    def at(self, places: Sequence[int | None]) -> "Column":
+        """Return the answers at these places; None is one that has not come."""
+        made = Column.empty(len(places))
+        for to, place in enumerate(places):
+            if place is not None:
+                made.put(to, self.get(place))
+        return made
+
     def count(self, mark: str) -> int:
         """Count the answers with `mark`."""
         return self.marks.count(_CODES[mark])
@@ -171,6 +179,30 @@ class Results:
     def first(self, arm: str, mark: str) -> str:
         """Return the ID of the first example to which `arm` has an answer with `mark`."""
         return self.ids[self.arms[arm].marks.index(_CODES[mark]) // self.repeats]
+
+    def places(self, ids: Iterable[str]) -> list[int | None]:
+        """Return where the answers to these examples are, all repeats; None for one without."""
+        known = {example_id: index for index, example_id in enumerate(self.ids)}
+        indexes = (known.get(example_id) for example_id in ids)
+        return [
+            None if index is None else index * self.repeats + repeat
+            for index in indexes
+            for repeat in range(self.repeats)
+        ]
+
+    def without(self, ids: Collection[str]) -> "Results":
+        """Return the results of the other examples."""
+        kept = [index for index, example_id in enumerate(self.ids) if example_id not in ids]
+        named = [self.ids[index] for index in kept]
+        places = self.places(named)
+        return replace(
+            self,
+            ids=named,
+            groups=[self.groups[index] for index in kept],
+            slices=[self.slices[index] for index in kept],
+            must_pass=bytearray(self.must_pass[index] for index in kept),
+            arms={name: column.at(places) for name, column in self.arms.items()},
+        )
 
     def with_arms(self, named: Mapping[str, str]) -> "Results":
         """Return the same examples with the arms of `named`, new name -> present name."""

@@ -69,6 +69,7 @@ class ProposedEvidence:
         if change_rules.is_record_below(self.facts, change):
             return
         bar = self.bar(self.base.tip, str(target))
+        bar.prompts.append(self.workspace)  # it may propose them
         try:
             _ = bar.examples
         except ConfigError as error:

@@ -12,8 +12,9 @@ from pathlib import PurePath
 from typing import Any, Literal, TypedDict
 
 from fftdeploy.errors import ConfigError, InconclusiveError
-from fftdeploy.evaluation.arms import AskedHost
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE, AskedHost
 from fftdeploy.evaluation.evidence.evidence_columns import columns, read_columns
+from fftdeploy.evaluation.examples.examples import sha_of
 from fftdeploy.evaluation.gate.statistics import wilson
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import NEVER_ALLOWED, ArmResult, Verdict
@@ -27,6 +28,9 @@ _OLDER = frozenset({"fftdeploy.evidence/1"})
 
 DEAD, LIVE_ITSELF, NOTHING_LIVE = "dead", "live itself", "no live model"
 """Why there is nothing to compare with."""
+
+JUDGED = {CANDIDATE, LIVE}
+"""The arms that a verdict is about: none of their answers is left out on its own."""
 
 SHOWN_DIGITS = 12
 MAX_BYTES = 256 * 1024 * 1024
@@ -107,8 +111,8 @@ class Evidence:
     """One evaluation of one candidate.
 
     Its fields are the keys of the file with their types, except that `graders` and `gate` stand
-    beside their hashes there, `results` are columns, and a `concurrency` of None, and `hosts` and
-    `identities` of nobody, are left out.
+    beside their hashes there, `results` are columns, and a `concurrency` of None, `hosts` and
+    `identities` of nobody, and `left_out` of nothing, are left out.
     """
 
     task: str
@@ -148,6 +152,8 @@ class Evidence:
     """Whom the arms were asked of that were asked of another host than the candidate."""
     identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What the hosts said of the arms' models, where they said more than their names."""
+    left_out: tuple[str, ...] = ()
+    """IDs of the examples that judge nobody: the prompt of the candidate or of live shows them."""
 
     def host_of(self, arm: str) -> AskedHost:
         """Return whom an arm was asked of."""
@@ -224,7 +230,7 @@ def _laid_out(value: Any) -> str:
     return f"{opening}\n" + ",\n".join(parts) + f"\n{closing}"
 
 
-_OPTIONAL = ("hosts", "identities")
+_OPTIONAL = ("hosts", "identities", "left_out")
 """Fields that the file has only where there is something in them."""
 _APART = frozenset({"graders", "gate", "results", "concurrency", *_OPTIONAL})
 """Fields that the file has otherwise than they are."""
@@ -287,7 +293,7 @@ def _evidence(document: Mapping[str, Any]) -> Evidence:
     said = {name: document[name] for name in kinds if name not in _APART}
     said |= {name: document[name]["content"] for name in ("graders", "gate")}
     said["concurrency"] = document.get("concurrency")
-    said |= {name: document.get(name, {}) for name in _OPTIONAL}
+    said |= {name: document[name] for name in _OPTIONAL if name in document}
     made = {name: json_shapes.read(kinds[name], value) for name, value in said.items()}
     found = Evidence(**made, results=read_columns(document))
     _require_sense(found)
@@ -323,6 +329,17 @@ def _require_sense(found: Evidence) -> None:
     if any(usd < 0 for usd in _usd(found.prices)):
         raise ValueError("a price below nothing")
     _require_types(found.graders)
+    _require_whole(found)
+
+
+def _require_whole(found: Evidence) -> None:
+    """Refuse other examples left out than the hash says, and answers of the two that lack."""
+    examples = found.examples
+    shas = (sha for _, sha in examples.files)
+    if found.left_out and examples.sha != sha_of(shas, found.left_out):
+        raise ValueError("other examples left out")
+    if any(column.count("") for name, column in found.results.arms.items() if name in JUDGED):
+        raise ValueError("an answer that has not come")
 
 
 def _usd(prices: PricesFacts | None) -> Iterator[float]:

@@ -197,7 +197,7 @@ def _shared(name: str, values: Any, before: Mapping[str, Mapping[str, Any]]) -> 
 
 def _column(arm: Mapping[str, Any], size: int, before: Results) -> Column:
     """Read the answers of one arm; `before` has those of the arms above it."""
-    codes = {letter: code for code, letter in enumerate(LETTERS) if code}
+    codes = {letter: code for code, letter in enumerate(LETTERS)}
 
     def numbers(name: str) -> "array[int]":
         written = arm[name]

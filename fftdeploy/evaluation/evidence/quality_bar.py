@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from fftdeploy.evaluation.evidence import evidence_folder
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Baseline, Evidence, content_sha
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
+from fftdeploy.evaluation.examples.overlap import same_inputs
 from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.wording import listed
 from fftdeploy.evaluation.graders import graders
@@ -29,6 +31,7 @@ from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.policy import FILE_NAME
+from fftdeploy.policy.profiles import FOLDER
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
 
@@ -69,6 +72,9 @@ class QualityBar:
         self._host = host
         self.restoring = restoring
         self.workspace = workspace
+        self.prompts: list[Workspace] = [workspace]
+        """Where the prompts of bundles are looked for."""
+        self.shown = cache(self._shown)
         self.target = target
         self.task = target.partition("/")[0]
         rules = workspace.policy.gate(self.task)
@@ -169,18 +175,59 @@ class QualityBar:
                     found.append((index, path, error))
         return found
 
+    def judged(self, candidate: Bundle, baseline: Bundle | None) -> ExampleSet:
+        """Return the examples that judge a candidate: none that its prompt, or that of live, shows.
+
+        Whoever else is asked changes nothing of that: evidence counts wherever it was made.
+
+        Raises:
+            ConfigError: One of the prompts shows an example that must pass.
+        """
+        shown = [self.shown(bundle) for bundle in (candidate, baseline) if bundle is not None]
+        return self.examples.without({*chain(*shown)})
+
+    def fewest(self, candidates: Iterable[Bundle]) -> ExampleSet:
+        """Return the examples of the candidate that the fewest judge."""
+        return min((self.judged(one, self.baseline) for one in candidates), key=len)
+
+    def _shown(self, bundle: Bundle) -> tuple[str, ...]:
+        """Name the examples that a bundle's prompt shows: it would be asked what it was told.
+
+        Raises:
+            ConfigError: One of them must pass, and could be failed unseen.
+        """
+        found = [place.profile(bundle.profile) for place in self.prompts if bundle.profile]
+        profiles = sorted(filter(None, found), key=lambda one: one.sha != bundle.profile_sha)
+        if not profiles or not profiles[0].shots:
+            return ()
+        examples, name = self.examples, f"{FOLDER}/{profiles[0].name}.toml"
+        places = same_inputs(examples, [shot["user"] for shot in profiles[0].shots])
+        for place in places:
+            if not {*self.rules.must_pass}.isdisjoint(examples.tags(place)):
+                raise ConfigError(
+                    f"{name} shows {examples.ids[place]!a}, which must pass: nobody would see "
+                    "whether it does",
+                    hint="take it out of `shots`",
+                    where=name,
+                    code="shots",
+                )
+        return tuple(examples.ids[place] for place in places)
+
     @property
     def units(self) -> sizing.Units:
         """What the gate counts: the examples, or their groups."""
-        return sizing.units_of([self.examples.group(n) for n in range(len(self.examples))])
+        return _units(self.examples)
 
-    def too_few(self, candidates: int) -> str:
-        """Say that a candidate as good as live can't pass with so few; "" where it can."""
+    def too_few(self, candidates: int, judged: ExampleSet | None = None) -> str:
+        """Say that a candidate as good as live can't pass with so few; "" where it can.
+
+        `judged` are the examples that judge it, where those are not all.
+        """
+        units = _units(judged or self.examples)
         least, who = sizing.smallest(sizing.one_of(self.rules, candidates))
-        if least is None or self.units.tested >= least:
+        if least is None or units.tested >= least:
             return ""
-        needed = self.units.needed(least)
-        return f"{self.units.many}: fewer than {needed} {self.units.noun} can't pass {who}"
+        return f"{units.many}: fewer than {units.needed(least)} {units.noun} can't pass {who}"
 
     def _unknown(
         self, rule: Literal["must_pass", "slices"], of: Callable[[int], Iterable[str]]
@@ -209,19 +256,22 @@ class QualityBar:
         newest = target.newest
         return newest.bundle if newest else live_bundle(target, self.workspace.sha)
 
-    def require_enough(self) -> None:
+    def require_enough(self, judged: ExampleSet | None = None) -> None:
         """Refuse, before anything is spent, examples that can't pass whatever is answered.
+
+        `judged` are the examples that judge a candidate, where those are not all.
 
         Raises:
             InconclusiveError: There are none, or too few.
             GateError: There are unreviewed ones, and the gate takes none of them.
         """
-        if (error := self.shortage()) is not None:
+        if (error := self.shortage(judged)) is not None:
             raise error
 
-    def shortage(self) -> InconclusiveError | GateError | None:
+    def shortage(self, judged: ExampleSet | None = None) -> InconclusiveError | GateError | None:
         """Return what `require_enough` raises; None where the examples are enough."""
-        n, reviewed = len(self.examples), self.examples.reviewed
+        found = judged or self.examples
+        n, reviewed = len(found), found.reviewed
         shown = ", ".join(self.rules.examples)
         if n < self.rules.min_examples:
             return InconclusiveError(
@@ -257,7 +307,7 @@ class QualityBar:
             task=self.task,
             candidate=candidate,
             baseline=baseline,
-            examples_sha=self.examples.sha,
+            examples_sha=self.judged(candidate, baseline).sha,
             graders_sha=content_sha([rule.content for rule in self.rules.graders]),
             gate_sha=content_sha(self.rules.content),
             repeats=self.rules.repeats,
@@ -296,12 +346,16 @@ class QualityBar:
         """Return the newest answers on record of a dead model to these examples, and their place.
 
         Answers that were themselves taken from a record are looked for where they were given.
+        Those to examples that its own prompt shows may lack: they judge nobody beside it.
         """
         graders = content_sha([rule.content for rule in self.rules.graders])
-        sha = self.examples.sha
+        shas = [sha for _, sha in self.examples.files]
+        may_lack = {*self.shown(model)}
 
         def is_same(evidence: Evidence) -> bool:
-            is_same = evidence.examples.sha == sha and evidence.graders_sha == graders
+            is_same = [sha for _, sha in evidence.examples.files] == shas
+            is_same = is_same and may_lack.issuperset(evidence.left_out)
+            is_same = is_same and evidence.graders_sha == graders
             return is_same and evidence.results.repeats == repeats
 
         for stored in self.folder.of_task(self.task, is_same):
@@ -311,10 +365,16 @@ class QualityBar:
                 then = evidence.host_of(name).identity
                 is_other = identity.changes(then, self.host(model).identity)
                 if evidence.arms[name] == model and not is_copy and not is_other:
-                    found = column.recorded(results.fields, self.grading.fields)
+                    places = results.places(self.examples.ids)
+                    whole = column.at(places) if evidence.left_out else column
+                    found = whole.recorded(results.fields, self.grading.fields)
                     place = Baseline("recorded", stored.id, evidence.made_at)
                     return place, found, evidence.host_of(name)
         return None
+
+
+def _units(examples: ExampleSet) -> sizing.Units:
+    return sizing.units_of([examples.group(index) for index in range(len(examples))])
 
 
 def _read(text: str) -> Any:

@@ -6,7 +6,7 @@ it is read from its place in the file when it is its turn.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class ExampleSet:
         """Examples whose answer somebody has put a name to."""
         self.duplicates = 0
         """Lines left out because an earlier one has the same input and the same answer."""
+        self.left_out: tuple[str, ...] = ()
+        """IDs of the examples of the files that are none of this set's."""
         self._rows, self._held, self._item = rows, held, item
 
     def __len__(self) -> int:
@@ -62,9 +64,20 @@ class ExampleSet:
 
     @property
     def sha(self) -> str:
-        """32 hex digits over what the lines of all files mean, in order."""
-        every = "".join(file.sha256 for file in self._held)
-        return hashlib.sha256(every.encode()).hexdigest()[:32]
+        """32 hex digits over what the lines of all files mean, in order, and what is left out."""
+        return sha_of((sha for _, sha in self.files), self.left_out)
+
+    def without(self, ids: Collection[str]) -> "ExampleSet":
+        """Return the set of the other examples; this one where there are no such IDs in it."""
+        kept = [index for index, name in enumerate(self.ids) if name not in ids]
+        if len(kept) == len(self):
+            return self
+        gone = [index for index, name in enumerate(self.ids) if name in ids]
+        made = self.only(kept)
+        made.left_out = tuple(self.ids[index] for index in gone)
+        made.duplicates = self.duplicates
+        made.reviewed = self.reviewed - sum(bool(self.read(n).reviewed_by) for n in gone)
+        return made
 
     def only(self, indexes: Iterable[int]) -> "ExampleSet":
         """Return some of the examples as a set of the same files."""
@@ -115,6 +128,11 @@ class ExampleSet:
         """
         for held in self._held:
             held.require_unchanged()
+
+
+def sha_of(files: Iterable[str], left_out: Iterable[str]) -> str:
+    """Hash a set by the hashes of its files, and the IDs of those of their examples it lacks."""
+    return hashlib.sha256("\n".join(("".join(files), *left_out)).encode()).hexdigest()[:32]
 
 
 def open_examples(

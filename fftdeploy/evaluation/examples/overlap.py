@@ -7,7 +7,7 @@ boilerplate and left out.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
@@ -79,6 +79,22 @@ def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = ""
         lines,
         silent,
     )
+
+
+def same_inputs(examples: ExampleSet, said: Collection[str]) -> list[int]:
+    """Return the places of the examples in which users say one of these texts, by their words.
+
+    The others of an example's group are the same question, and so among them.
+    """
+    known = {_spoken(text) for text in said}
+    every = range(len(examples)) if known else range(0)
+    found = [at for at in every if _spoken(users_say(examples.read(at).messages)) in known]
+    groups = {examples.group(at) for at in found} - {""}
+    return [at for at in every if at in {*found} or examples.group(at) in groups]
+
+
+def _spoken(text: str) -> tuple[str, ...]:
+    return tuple(first_words(text)) or (text.strip(),)
 
 
 class _RareRuns:

@@ -17,7 +17,7 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
 
     A lost answer counts as in the pairs: against the candidate, so as not passed of its own, and
     as passed of live.  Of an arm that stands beside them, where any number may be lost, the
-    examples that were not answered are left out.
+    examples that were not answered, or that its own prompt shows, are left out.
     """
     column = results.arms[arm]
     forgives = arm == LIVE
@@ -28,12 +28,12 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         left = [*_answered(column, results.repeats)]
         by_example = bytes(by_example[place] for place in left)
         groups = [groups[place] for place in left]
-        answers -= column.count(MISSING)
+        answers -= _unanswered(column)
     n = len(by_example)
     share = sum(by_example) / results.repeats
     tested = units_of(groups).tested
     low, high = statistics.wilson(share if tested == n else share * tested / n, tested)
-    marks = {mark: count for mark in MARKS if (count := column.count(mark))}
+    marks = {mark: count for mark in MARKS[1:] if (count := column.count(mark))}
     latencies = sorted(value for value in column.latency_ms if value >= 0)
     latency = _ranked(latencies)
     tokens_in, cached, out, reasoning = _mean_tokens(column)
@@ -62,11 +62,15 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
 
 def _answered(column: Column, repeats: int) -> Iterator[int]:
     """Yield the places of the examples none of whose answers is lost."""
-    lost = MARKS.index(MISSING)
+    lost = {MARKS.index(MISSING), MARKS.index("")}
     marks = column.marks
     for place in range(len(marks) // repeats):
-        if lost not in marks[place * repeats : (place + 1) * repeats]:
+        if lost.isdisjoint(marks[place * repeats : (place + 1) * repeats]):
             yield place
+
+
+def _unanswered(column: Column) -> int:
+    return column.count(MISSING) + column.count("")
 
 
 def _ranked(ordered: list[int]) -> Callable[[int], int | None]:
@@ -78,7 +82,7 @@ def _ranked(ordered: list[int]) -> Callable[[int], int | None]:
 
 def _mean_tokens(column: Column) -> tuple[float, ...]:
     """Return the mean tokens of the answers that came."""
-    came = len(column.marks) - column.count(MISSING)
+    came = len(column.marks) - _unanswered(column)
     kinds: tuple[array[int], ...] = (
         column.tokens_in,
         column.tokens_cached,

@@ -8,6 +8,7 @@ from typing import Any
 import fftdeploy
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (
+    JUDGED,
     Baseline,
     CacheFacts,
     Evidence,
@@ -18,6 +19,7 @@ from fftdeploy.evaluation.evidence.evidence import (
 )
 from fftdeploy.evaluation.evidence.evidence_folder import Stored, recompute, too_old
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.results import NOT_MEASURED, Results
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.formats import json_shapes
@@ -60,9 +62,17 @@ class FinishedRun:
         host = asked[CANDIDATE]
         asked_as = CANDIDATE if len(self.candidates) == 1 else label(candidate)
         names = {name: asked_as if name == CANDIDATE else name for name in bundles}
+        judged = bar.judged(candidate, bar.baseline)
         results = run.results.with_arms(names)
-        sha = bar.examples.sha
-        on_same = [*bar.folder.of_task(bar.task, lambda evidence: evidence.examples.sha == sha)]
+        if judged.left_out:
+            results = results.without(judged.left_out)
+        self._take_out_shown(results, bundles)
+        shas = [sha for _, sha in judged.files]
+        on_same = [
+            stored
+            for stored in bar.folder.of_task(bar.task)
+            if [sha for _, sha in stored.evidence.examples.files] == shas
+        ]
         tried = [one for one in on_same if one.evidence.candidate == candidate]
         evidence = Evidence(
             task=bar.task,
@@ -78,7 +88,7 @@ class FinishedRun:
                 if asked in run.answered_by
             },
             baseline=self.baseline,
-            examples=self._examples(),
+            examples=self._examples(judged),
             graders=tuple(rule.content for rule in rules.graders),
             gate=rules.content,
             prices=_prices(bar, bundles),
@@ -96,6 +106,7 @@ class FinishedRun:
                 if other != host
             },
             identities={name: one.identity for name, one in asked.items() if one.identity},
+            left_out=judged.left_out,
         )
         verdict = recompute(evidence)
         evidence = replace(evidence, verdict=verdict.as_json())
@@ -120,8 +131,18 @@ class FinishedRun:
             asked[LIVE] = self.recorded_at
         return asked
 
-    def _examples(self) -> ExamplesFacts:
-        examples = self.run.examples
+    def _take_out_shown(self, results: Results, bundles: Mapping[str, Bundle]) -> None:
+        """Take from an arm that stands beside the two the answers that its own prompt shows."""
+        for name in bundles.keys() - JUDGED:
+            if shown := self.bar.shown(bundles[name]):
+                kept = [example_id for example_id in results.ids if example_id not in shown]
+                places = {*results.places(kept)}
+                every = range(len(results.arms[name].marks))
+                results.arms[name] = results.arms[name].at(
+                    [n if n in places else None for n in every]
+                )
+
+    def _examples(self, examples: ExampleSet) -> ExamplesFacts:
         files = zip(self.run.rules.examples, (sha for _, sha in examples.files), strict=True)
         counts = len(examples), examples.reviewed, examples.duplicates
         return ExamplesFacts(examples.sha, tuple(files), *counts, self.training)
