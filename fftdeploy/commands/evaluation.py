@@ -148,7 +148,7 @@ class Evaluation:
         require_own_runs(self.workspace.folder, self.bar.task, self.context.environ)
         training = self._training()
         prices = self.workspace.policy.prices
-        unpriced = [bundle.model for bundle in candidates if prices.price(bundle.model) is None]
+        unpriced = [bundle.hosted for bundle in candidates if prices.price(bundle.hosted) is None]
         if self.rules.budgets.usd_per_1k_requests is not None and unpriced:
             raise ConfigError(
                 f"the gate has a budget in USD, and {unpriced[0]} has no price",
@@ -354,7 +354,7 @@ class Evaluation:
 
     def _spending(self, run: Run, means: Mapping[str, Mean]) -> Spending:
         return Spending(
-            {name: arm.bundle.model for name, arm in run.arms.items()},
+            {name: arm.bundle.hosted for name, arm in run.arms.items()},
             self.workspace.policy.prices,
             **self.options.within(),
             means=means,
@@ -367,7 +367,7 @@ class Evaluation:
             {name: run.size // len(run.arms) for name in run.arms},
             means,
             {
-                name: prices.price(arm.bundle.model, is_batch=self.options.batch)
+                name: prices.price(arm.bundle.hosted, is_batch=self.options.batch)
                 for name, arm in run.arms.items()
             },
             self.options.concurrency,

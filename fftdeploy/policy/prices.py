@@ -11,6 +11,7 @@ from typing import Any
 from fftdeploy.formats.document import Document, Path
 from fftdeploy.formats.keys import Kind, key, table
 from fftdeploy.formats.kinds import DAY, number
+from fftdeploy.names import OPENAI
 
 _USD = number("0 or more", wanted="a number of USD", minimum=0, exclusiveMaximum=1e6)
 _UNIT = "USD per million tokens"
@@ -50,18 +51,25 @@ class ModelPrice(Price):
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices by model, and the day on which they were true."""
+    """Prices by `[PROVIDER=]MODEL`, and the day on which they were true."""
 
     on: date | None = None
     models: Mapping[str, Price] = field(default_factory=dict)
     batches: Mapping[str, Price] = field(default_factory=dict)
     """The same of a batch, for the models that have such a price."""
 
-    def price(self, model: str, *, is_batch: bool = False) -> Price | None:
-        """Return the price of `model`: its own, or for a fine-tune that of `ft:BASE`."""
-        name = model
-        if model not in self.models and model.startswith("ft:"):
-            name = ":".join(model.split(":")[:2])
+    def price(self, hosted: str, *, is_batch: bool = False) -> Price | None:
+        """Return the price of `[PROVIDER=]MODEL`: its own, or for a fine-tune that of `ft:BASE`.
+
+        A price that names no host is OpenAI's, and all others' until one has a price of its own.
+        """
+        provider, _, model = hosted.rpartition("=")
+        names = [model, ":".join(model.split(":")[:2])] if model.startswith("ft:") else [model]
+        own = [f"{provider or OPENAI}={name}" for name in names]
+        told_apart = {key.rpartition("=")[2] for key in self.models if "=" in key}
+        if provider in {"", OPENAI} or told_apart.isdisjoint(names):
+            own += names
+        name = next((name for name in own if name in self.models), "")
         return (self.batches if is_batch else self.models).get(name)
 
 
@@ -84,7 +92,7 @@ def _read(doc: Document, path: Path, value: Any) -> Prices:
 
 
 _ON = "The day on which these prices were true."
-_FOR = 'A model, or "ft:BASE" for its fine-tunes.'
+_FOR = 'A model, or "ft:BASE" for its fine-tunes; behind "PROVIDER=" that at another host.'
 PRICES = Kind(
     _read,
     {

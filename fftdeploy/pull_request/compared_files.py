@@ -48,7 +48,7 @@ class ComparedFiles:
             job=self._jobs.get(live.model, ""),
             way_back=next((c for c in candidates if c.fate in {"ask", "profile"}), None),
             shutdown=find_shutdown(ModelFacts(live.model), None, live.provider == OPENAI),
-            price=self.prices.price(live.model),
+            price=self.prices.price(live.hosted),
             hold=target.hold_on(live, self.now),
         )
 

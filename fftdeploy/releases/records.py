@@ -75,6 +75,11 @@ class Bundle:
         "The hash of the prompt's content: 32 hex digits.", _SHA, None, group="profile"
     )
 
+    @property
+    def hosted(self) -> str:
+        """The model and its host, as they are typed: `[PROVIDER=]MODEL`."""
+        return self.model if self.provider == OPENAI else f"{self.provider}={self.model}"
+
     def __str__(self) -> str:
         parts = [self.model]
         if self.provider != OPENAI:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from command_line import Command
 from fault_server import FaultServer
-from gated import TARGET, evidence, paid, promote, scene
-from scenes import V8, V10, read
+from gated import POLICY, TARGET, evidence, paid, promote, scene
+from scenes import LUNA, V7, V8, V10, read
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -103,6 +104,50 @@ def test_what_is_live_may_be_the_one_that_lives_elsewhere(
     assert counted.code == 0, counted
     back = command("rollback", TARGET, "--why", "x", "--yes")
     assert (back.code, read(TARGET).model, read(TARGET).provider) == (0, V8, "second")
+
+
+TWO_PRICES = f"""
+[prices]
+date = 2026-11-20
+[prices."second={LUNA}"]
+input = USD
+output = USD
+[prices."{LUNA}"]
+input = 1
+output = 1
+"""
+
+
+def test_each_host_has_its_own_price(
+    second: Sandbox, sandbox: Sandbox, command: Command, repo: Path
+) -> None:
+    """The same model at two hosts: what it costs, what may be spent and which is best differ."""
+    Path("profiles").mkdir()
+    Path("profiles/long.toml").write_text((ROOT / "profiles/triage-long.toml").read_text())
+    to = ("--to", f"second={LUNA}@long,openai={LUNA}@long", "--dry-run", "--why", "x")
+    best, times_openais = [], []
+    for usd in ("0.5", "2"):
+        scene(V7, V8, policy=POLICY + TWO_PRICES.replace("USD", usd))
+        (found,) = json.loads(command("migrate", TARGET, *to, "--json").out)["targets"]
+        best.append(found["successors"][0]["provider"])
+        costs = {
+            one["provider"]: arm["usd_per_1k_requests"]
+            for one in found["successors"]
+            for arm in one["evaluation"]["verdict"]["arms"]
+            if arm["arm"] == "candidate"
+        }
+        times_openais.append(costs["second"] / costs["openai"])
+    Path("fftdeploy.toml").write_text(
+        (POLICY + TWO_PRICES.replace("USD", "1")).replace("second=", "third=")
+    )
+    unpriced = command("eval", TARGET, f"second={LUNA}@long", "--max-usd", "1")
+
+    assert best == ["second", "openai"]
+    assert times_openais == pytest.approx([0.5, 2], rel=1e-4)
+    named = {key for path in evidence() for key in json.loads(path.read_text())["prices"]["models"]}
+    assert named == {f"second={LUNA}", LUNA}
+    assert command("verify").code == 0
+    assert f"--max-usd needs the price of {V7}\n" in unpriced.err
 
 
 def test_a_key_that_lacks_is_heard_before_anybody_is_asked(

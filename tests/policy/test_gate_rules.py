@@ -167,3 +167,39 @@ def test_prices_that_are_not_prices_are_refused(text: str, words: str) -> None:
 
     assert words in f"{caught.value.message} {caught.value.hint}"
     assert caught.value.where.startswith("fftdeploy.toml:")
+
+
+PRICED_AT_HOSTS = """version = 1
+[prices]
+date = 2026-11-20
+tiny = { input = 1, output = 1 }
+"vllm=tiny" = { input = 2, output = 2, batch = { input = 3, output = 3 } }
+"ft:nano" = { input = 4, output = 4 }
+"azure-eu=ft:nano" = { input = 5, output = 5 }
+everywhere = { input = 6, output = 6 }
+"openai=luna" = { input = 7, output = 7 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("hosted", "usd"),
+    [
+        ("tiny", 1),
+        ("openai=tiny", 1),
+        ("vllm=tiny", 2),
+        ("llama=tiny", None),  # the hosts are told apart, and this one is not named
+        ("ft:nano:acme:x:A1", 4),
+        ("azure-eu=ft:nano:acme:x:A1", 5),
+        ("azure-us=ft:nano:acme:x:A1", None),
+        ("everywhere", 6),
+        ("vllm=everywhere", 6),
+        ("luna", 7),
+        ("vllm=luna", None),
+    ],
+)
+def test_a_price_may_be_that_of_one_host(hosted: str, usd: float | None) -> None:
+    prices = policy.parse(PRICED_AT_HOSTS.encode()).prices
+    found = prices.price(hosted)
+
+    assert (found.input if found else None) == usd
+    assert (prices.price(hosted, is_batch=True) is not None) == (hosted == "vllm=tiny")

@@ -55,7 +55,7 @@ class PriceFacts(TypedDict):
 
 
 class PricesFacts(TypedDict):
-    """The prices of the arms' models, and their day."""
+    """The prices of the arms' models by `[PROVIDER=]MODEL`, and their day."""
 
     on: str
     models: Mapping[str, PriceFacts]

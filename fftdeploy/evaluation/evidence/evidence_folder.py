@@ -315,7 +315,7 @@ def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
         has_baseline=evidence.baseline.how != "none",
         reviewed=evidence.examples.reviewed,
         prices={
-            arm: Price(**priced[bundle.model]) if bundle.model in priced else None
+            arm: Price(**priced[bundle.hosted]) if bundle.hosted in priced else None
             for arm, bundle in evidence.arms.items()
         },
         candidates=evidence.candidates,

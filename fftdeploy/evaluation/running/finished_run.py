@@ -196,7 +196,7 @@ def _essence(evidence: Evidence) -> tuple[Any, ...]:
 
 def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> PricesFacts | None:
     prices = bar.workspace.policy.prices
-    found = {bundle.model: prices.price(bundle.model) for bundle in arms.values()}
+    found = {bundle.hosted: prices.price(bundle.hosted) for bundle in arms.values()}
     models: dict[str, PriceFacts] = {
         model: {"input": price.input, "cached_input": price.cached_input, "output": price.output}
         for model, price in found.items()

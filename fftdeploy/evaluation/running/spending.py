@@ -62,7 +62,7 @@ class Spending:
     """Counts what is asked and paid in one command, and says when it is enough.
 
     Args:
-        models: The model of each arm.
+        models: The model of each arm, as `[PROVIDER=]MODEL`.
         prices: What their tokens cost.
         max_usd: Most USD to spend; None where there is no limit.
         max_requests: Most requests to send; None for `MAX_REQUESTS`.
