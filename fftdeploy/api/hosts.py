@@ -7,6 +7,7 @@ and from the host itself only where that is this machine.
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -42,6 +43,8 @@ _LIMIT_FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
 _NOT_IN_ADDRESS = frozenset(' \\"<>^`{|}')
 _OCTET = r"(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 _LOOPBACK = re.compile(rf"127(?:\.{_OCTET}){{3}}|localhost|::1")
+_LIKE_A_KEY = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16}|\bsk-\w")
+"""Letters and digits without an end; a name has hyphens, and digits alone are no secret."""
 _AROUND = " \t\r\n\"'`<>"
 """What is pasted around an address."""
 _ADDRESS = re.compile(
@@ -64,6 +67,18 @@ def is_local(address: str) -> bool:
         return is_loopback(urlsplit(address).hostname or "")
     except ValueError:  # not an address at all
         return False
+
+
+def secret_parts(address: str) -> list[str]:
+    """Return what looks like a key in the path of an address: some gateways have it there."""
+    return [part for part in address.split("/")[3:] if _LIKE_A_KEY.search(part)]
+
+
+def without_secrets(address: str) -> str:
+    """Return an address as it may be kept: what looks like a key is told from others by a hash."""
+    for part in secret_parts(address):
+        address = address.replace(part, f"***{sha256(part.encode()).hexdigest()[:8]}")
+    return address
 
 
 def kind_of(base_url: str) -> Kind | None:

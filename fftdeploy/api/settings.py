@@ -160,6 +160,26 @@ def settings(
     )
 
 
+def secrets_of(environ: Mapping[str, str], variable: str = OPENAI_KEY) -> list[str]:
+    """Return a variable's key in every form in which something might quote it, the longest first.
+
+    What looks like a key in `OPENAI_BASE_URL` is one, too.  A short one, such as a sandbox's
+    "test", may be part of an honest model ID.
+    """
+    import json
+    from base64 import b64encode
+    from os import fsencode
+    from urllib.parse import quote
+
+    key = environ.get(variable, "").strip()
+    raw = fsencode(key)
+    forms = {key, json.dumps(key)[1:-1], quote(raw, safe=""), b64encode(raw).decode().rstrip("=")}
+    if len(key) >= 20:
+        forms.add(key[:12])
+    forms.update(hosts.secret_parts(environ.get(ADDRESS, "")))
+    return sorted((form for form in forms if len(form) >= 8), key=len, reverse=True)
+
+
 def _address(environ: Mapping[str, str], provider: Provider) -> tuple[str, str]:
     """Return the address of a provider, and what says so; the variable is of `openai` alone."""
     variable = environ.get(ADDRESS, "").strip() if provider.name == names.OPENAI else ""

@@ -14,11 +14,11 @@ from typer.models import OptionInfo
 
 import fftdeploy
 from fftdeploy import errors
+from fftdeploy.api.settings import secrets_of
 from fftdeploy.cli import completion, signals
 from fftdeploy.cli.command_groups import COMMANDS, GroupedHelp
 from fftdeploy.cli.completion import FORMATS
 from fftdeploy.cli.session import Session, open_session
-from fftdeploy.commands.context import secrets_of
 from fftdeploy.errors import DeclinedError, FftdeployError, Outcome
 from fftdeploy.names import not_one_of, undecoded
 from fftdeploy.output.report import Report

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fftdeploy.commands.context import Context, secrets_of
+from fftdeploy.api.settings import secrets_of
+from fftdeploy.commands.context import Context
 from fftdeploy.errors import UsageError
 from fftdeploy.output.results import as_json
 from fftdeploy.output.streams import Format, Output

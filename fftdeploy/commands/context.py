@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 from fftdeploy.api import providers
 from fftdeploy.api.asked_hosts import AskedHosts, Manner
 from fftdeploy.api.asking import Asker, Clock, system_clock
-from fftdeploy.api.hosts import has_openais_dates, is_local
-from fftdeploy.api.providers import OPENAI_KEY, Providers
+from fftdeploy.api.hosts import has_openais_dates, is_local, secret_parts, without_secrets
+from fftdeploy.api.providers import Providers
 from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
-from fftdeploy.api.settings import Settings, kind_at, lack, settings
+from fftdeploy.api.settings import Settings, kind_at, lack, secrets_of, settings
 from fftdeploy.commands.console import Console, Silence
 from fftdeploy.errors import AuthError, ConfigError, FftdeployError, UsageError
 from fftdeploy.formats.document import text_problem
@@ -129,11 +129,14 @@ class Context:
 
     @property
     def secrets(self) -> list[str]:
-        """What may never be shown or written: the keys of every provider."""
+        """What may never be shown or written: the keys of every provider, in addresses too."""
         with suppress(FftdeployError):  # it is told where the providers are needed
             for variable in self.providers.key_variables():
                 known = secrets_of(self.environ, variable)
                 self.hidden += [form for form in known if form not in self.hidden]
+            for name in self.providers.known:
+                known = secret_parts(self.providers.get(name).base_url)
+                self.hidden += [part for part in known if part not in self.hidden]
         return self.hidden
 
     @cached_property
@@ -246,7 +249,7 @@ class Context:
         if hosts := self.__dict__.get("_hosts"):
             kind = kind or hosts.kind(bundle.provider, environment)
             identity = hosts.identity(bundle.provider, environment, bundle.model)
-        return AskedHost(config.base_url, str(kind or ""), identity)
+        return AskedHost(without_secrets(config.base_url), str(kind or ""), identity)
 
     def quality_bar(self, workspace: Workspace, target: str) -> "QualityBar":
         """Return what the policy of `workspace` asks of the candidates of `target`.
@@ -277,23 +280,6 @@ class Context:
         self.console.stop_progress()
         if hosts := self.__dict__.pop("_hosts", None):
             hosts.close()
-
-
-def secrets_of(environ: Mapping[str, str], variable: str = OPENAI_KEY) -> list[str]:
-    """Return a variable's key in every form in which something might quote it, the longest first.
-
-    A short one, such as a sandbox's "test", may be part of an honest model ID.
-    """
-    import json
-    from base64 import b64encode
-    from urllib.parse import quote
-
-    key = environ.get(variable, "").strip()
-    raw = os.fsencode(key)
-    forms = {key, json.dumps(key)[1:-1], quote(raw, safe=""), b64encode(raw).decode().rstrip("=")}
-    if len(key) >= 20:
-        forms.add(key[:12])
-    return sorted((form for form in forms if len(form) >= 8), key=len, reverse=True)
 
 
 def rehearsal_clock(environ: Mapping[str, str]) -> Clock | None:

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+import gated
 import pytest
 from command_line import Command, git
 from fault_server import FaultServer, echo, missing, reply
@@ -303,6 +305,40 @@ def test_no_key_is_sent_to_the_host_of_another(
     assert hosts.llama.asked() == ["/v1/models", "/v1/fine_tuning/jobs?limit=100"]
     said = ended.out + ended.err + listed.out + listed.err
     assert (KEY in said, hidden in said) == (False, False)
+
+
+def test_a_key_in_the_path_of_an_address_is_shown_and_kept_nowhere(
+    hosts: Hosts, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some gateways have it there; it is told from another one's by a hash."""
+    keys = {"vllm": "a1B2c3D4e5F6a7B8c9D0", "openai": "sk-proj-Path0123456789"}
+    origin = hosts.vllm.url.removesuffix("/v1")
+    gated.scene(V8, V8, examples=20)
+    write(past("triage/staging", V8), past("triage/production", V8), policy=gated.POLICY)
+    hosts.tell(f'[gw]\nbase_url = "{origin}/{keys["vllm"]}/v1"')
+    at = f"/{keys['vllm']}/v1/models"
+    hosts.vllm.script("GET", at, reply(body={"data": [{"id": LORA, "object": "model"}]}))
+    hosts.vllm.script("POST", f"/{keys['vllm']}/v1/chat/completions", echo())
+    named = ("--model", LORA, "--provider", "gw", "--yes", "--by", "ci", "--no-profile")
+
+    told = [command("promote", "triage/staging", *named)]
+    told += [command("promote", "triage/staging", *named, "--json"), command("status")]
+    told += [command("eval", "triage/production", "--json")]
+    (evidence,) = gated.evidence()
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{hosts.openai.url}/{keys['openai']}")
+    told += [command("models"), command("eval", "triage/production"), command("check", "--probe")]
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://acme.example/{keys['openai']}/v1")
+    told += [command("models")]
+
+    assert [done.code for done in told[:3]] == [0, 0, 0], told[0]
+    said = "".join(done.out + done.err for done in told)
+    assert f"API of gw: {origin}/[redacted]/v1" in said
+    assert "/[redacted] (from OPENAI_BASE_URL)" in said
+    for secret in keys.values():
+        assert (secret in said, secret in evidence.read_text()) == (False, False)
+    kept = json.loads(evidence.read_text())["address"]
+    digest = sha256(keys["vllm"].encode()).hexdigest()
+    assert kept == f"{origin}/***{digest[:8]}/v1"
 
 
 def test_an_unknown_provider_of_a_change_is_not_waved_through(
