@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _DEFAULT_URL = "https://api.openai.com/v1"
 ADDRESS = "OPENAI_BASE_URL"
+WEBHOOK = "FFTDEPLOY_WEBHOOK_URL"
+"""Has an address that whoever knows it may write to: it is shown nowhere."""
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that name a file, and a list of folders, of certificates."""
 
@@ -163,8 +165,8 @@ def settings(
 def secrets_of(environ: Mapping[str, str], variable: str = OPENAI_KEY) -> list[str]:
     """Return a variable's key in every form in which something might quote it, the longest first.
 
-    What looks like a key in `OPENAI_BASE_URL` is one, too.  A short one, such as a sandbox's
-    "test", may be part of an honest model ID.
+    What looks like a key in `OPENAI_BASE_URL` is one, too, and so is the address of a webhook.
+    A short one, such as a sandbox's "test", may be part of an honest model ID.
     """
     import json
     from base64 import b64encode
@@ -177,6 +179,7 @@ def secrets_of(environ: Mapping[str, str], variable: str = OPENAI_KEY) -> list[s
     if len(key) >= 20:
         forms.add(key[:12])
     forms.update(hosts.secret_parts(environ.get(ADDRESS, "")))
+    forms.add(environ.get(WEBHOOK, "").strip().partition("://")[2])
     return sorted((form for form in forms if len(form) >= 8), key=len, reverse=True)
 
 

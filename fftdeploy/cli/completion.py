@@ -234,6 +234,7 @@ _FINDS: dict[str, _Find] = {
     "fail_on": _one_after_another(_conditions),
     "which": _schemas,
     "ci": lambda _, __: ("github", "gitlab"),
+    "issues": lambda _, __: ("github", "gitlab"),
     "form": lambda _, __: FORMATS,
     "provider": _providers,
     "promote target": _planned,

@@ -1,6 +1,7 @@
 """Monitor: its flags, and what was found on the terminal."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,14 @@ def monitor(
     max_requests: Annotated[
         int | None, typer.Option("--max-requests", min=1, help="Refuse to send more.")
     ] = None,
+    prom_file: Annotated[
+        Path | None,
+        typer.Option("--prom-file", help="Write gauges for Prometheus.", metavar="FILE.prom"),
+    ] = None,
+    issues: Annotated[
+        str | None,
+        typer.Option("--issues", help="Keep an issue a target: github, gitlab.", metavar="FORGE"),
+    ] = None,
 ) -> Report:
     """Look at what is live, once a day: has it changed since it was promoted?
 
@@ -37,11 +46,17 @@ def monitor(
     Examples:
       fftdeploy monitor
       fftdeploy monitor '*/production' --max-requests 2000
+      fftdeploy monitor --issues github --prom-file /var/lib/node_exporter/fftdeploy.prom
     """
     from fftdeploy.commands.monitor import MonitorOptions, run
 
     options = MonitorOptions(
-        tuple(targets or ()), fresh=fresh, max_usd=max_usd, max_requests=max_requests
+        tuple(targets or ()),
+        fresh=fresh,
+        max_usd=max_usd,
+        max_requests=max_requests,
+        prom_file=prom_file,
+        issues=issues or "",
     )
     result = run(session, options)
     body = tuple(_blocks(session, result))

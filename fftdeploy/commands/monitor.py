@@ -8,6 +8,7 @@ from fftdeploy.commands import check
 from fftdeploy.commands.check import CheckOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Limits, Options, door
+from fftdeploy.commands.listeners import Listeners
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome
 from fftdeploy.monitoring import state_file
 from fftdeploy.monitoring.state_file import StateFile
@@ -22,7 +23,7 @@ _GRAVEST = (FINDING, AUTH, UNVERIFIED, OK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MonitorOptions(Options, Limits):
+class MonitorOptions(Options, Limits, Listeners):
     """What may be said to `monitor`."""
 
     targets: str | Sequence[str] = field(default=(), kw_only=False)
@@ -50,12 +51,14 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
         DiskError: The disk refused.
     """
     options.require_sane()
+    options.require_there()
     checked = check.run(context, CheckOptions(options.targets, probe=True))
     found = [_graver(one) for one in checked.findings]
     targets = select(context.workspace.deployments, options.targets)
     watched = tuple(_look(context, options, target, checked.facts, found) for target in targets)
     own = [one for each in watched for one in each.findings if one not in found]
     is_wrong = any(one.severity == "error" for one in (*found, *own))
+    options.tell(context, watched)
     return Monitored(
         targets=watched,
         findings=(*found, *own),

@@ -143,6 +143,7 @@ def _is_kept_out(repository: Repository, path: Path) -> bool:
 
 
 def _names_a_key(name: str) -> bool:
-    if name == "OPENAI_CUSTOM_HEADERS":  # it may hold an Authorization of its own
+    # Headers may hold an Authorization of its own; whoever knows a webhook may write to it.
+    if name in {"OPENAI_CUSTOM_HEADERS", "FFTDEPLOY_WEBHOOK_URL"}:
         return True
     return "API_KEY" in name or ("OPENAI" in name and ("KEY" in name or "TOKEN" in name))

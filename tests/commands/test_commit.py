@@ -202,8 +202,9 @@ def test_without_git_there_is_no_commit(
 
 
 def test_a_hook_that_refuses_leaves_the_change_and_says_so(
-    sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FFTDEPLOY_WEBHOOK_URL", "https://hooks.example/T0/B0/secret")
     committed(past(NAME, V7, V8))
     write_profile("long")
     hook = Path(".git/hooks/pre-commit")
@@ -216,6 +217,7 @@ def test_a_hook_that_refuses_leaves_the_change_and_says_so(
     assert "deployments.toml WAS changed, not committed" in result.err
     assert "no tests were run" in result.err
     assert "OPENAI_API_KEY" not in Path("seen.txt").read_text()
+    assert "WEBHOOK" not in Path("seen.txt").read_text()
     assert sandbox.key not in Path("seen.txt").read_text()
     hook.unlink()
     line = result.err.split("hint: ")[1].splitlines()[0]

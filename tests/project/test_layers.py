@@ -21,6 +21,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("commands", "sandbox"),
+    ("telling",),
     ("output",),
     ("pull_request", "routing", "monitoring"),
     ("evaluation",),

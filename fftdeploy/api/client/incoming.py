@@ -48,7 +48,7 @@ _KEPT = {
         "x-request-id",
     )
 }
-_LIST_PATHS = ("/models", "/jobs", "/events", "/batches")
+_LIST_PATHS = ("/models", "/jobs", "/events", "/batches", "/issues")
 
 
 @dataclass(frozen=True, slots=True)

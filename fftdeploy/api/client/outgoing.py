@@ -57,6 +57,8 @@ class HttpRequest:
     upload_name: str = ""
     sink: BinaryIO | None = None
     """Where the body of a 200 is written as it comes, whatever it is."""
+    change: str = ""
+    """The method that changes something, where that is no POST; over the plain client only."""
 
     @property
     def path(self) -> str:

@@ -152,7 +152,7 @@ class PlainClient:
         url = URL(self.settings.base_url + outgoing.path(request, self.settings), encoded=True)
         exchange = _Exchange(b"" if request.body is None else request.content)
         _EXCHANGE.set(exchange)
-        method = "GET" if request.body is None else "POST"
+        method = "GET" if request.body is None else request.change or "POST"
         length = {"Content-Length": str(len(exchange.content))} if exchange.content else {}
         headers = {**self._headers, **length}
         sending = self._session.request(method, url, headers=headers, allow_redirects=False)

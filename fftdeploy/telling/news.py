@@ -1,0 +1,111 @@
+"""Decides what of a look is news: a state that has changed, or a date that has come near.  Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fftdeploy.monitoring.watched import Look, Watched
+from fftdeploy.output.words import moment
+from fftdeploy.planning.runway import STEPS
+
+UNVERIFIED = "unverified"
+_DRIFT = "drift"
+_QUIET = timedelta(hours=20)
+"""How long nothing may be found out before that is news: a day, less what a schedule is late by."""
+_NO_WAY_BACK = frozenset({"no-rollback", "rollback-profile"})
+_STEP_CODES = {"live": "runway", "way-back": "rollback-runway"}
+
+
+@dataclass(frozen=True, slots=True)
+class ToldState:
+    """What of a target somebody was told last; no code where it is fine."""
+
+    target: str
+    codes: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ToldStep:
+    """Of which step before a model's end somebody was told, and what rests on it."""
+
+    model: str
+    """What is live where it is live, or is the way back from."""
+    role: str
+    """`live` or `way-back`."""
+    days: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One line for people, and what is remembered once they have it."""
+
+    line: str
+    told: ToldState | ToldStep
+
+
+def wrong(one: Watched, told: Sequence[str], looks: Sequence[Look], now: datetime) -> list[str]:
+    """Return codes of what is wrong in a target, as far as that is known; none where it is fine.
+
+    What could not be found out leaves as it is what was `told`.  `looks` are those at the target
+    until `now`, the oldest first.
+    """
+    found = {finding.code for finding in one.findings if finding.severity == "error"}
+    if one.state == _DRIFT or (one.state == "suspected" and one.previous == _DRIFT):
+        found.add(_DRIFT)
+    if one.state == UNVERIFIED:
+        silent = not found and now - _silent_since(looks, now) >= _QUIET
+        found.update(told, {UNVERIFIED} if silent else ())
+    return sorted(found)
+
+
+def due(one: Watched) -> list[str]:
+    """Return codes of what is to be done in a target before it goes wrong."""
+    found = {finding.code for finding in one.findings} & _NO_WAY_BACK
+    return sorted(found | {f"{_STEP_CODES[role]}-{step}" for role, step, _ in _steps(one)})
+
+
+def state_news(one: Watched, codes: Sequence[str], told: Sequence[str], at: datetime) -> list[News]:
+    """Return what has changed in a target since people were told of it; nothing where all is so."""
+    if list(codes) == list(told):
+        return []
+    look, said = one.look, ", ".join(codes) or "fine again"
+    passed = "" if look.passed is None else f", {look.passed} of {look.answered} canaries pass"
+    since = (
+        f" since {moment(one.last_success)}" if codes == [UNVERIFIED] and one.last_success else ""
+    )
+    line = f"{one.target}: {said}{since}{passed} ({look.model})"
+    return [News(line, ToldState(one.target, tuple(codes), at))]
+
+
+def step_news(
+    watched: Sequence[Watched], told: Mapping[tuple[str, str], int], at: datetime
+) -> Iterator[News]:
+    """Yield each step before a model's end that has come, once a model and role."""
+    named: dict[tuple[str, str, int], list[tuple[int, str]]] = {}
+    for one in watched:
+        for role, step, left in _steps(one):
+            if step < told.get((one.look.model, role), STEPS[0] + 1):
+                named.setdefault((one.look.model, role, step), []).append((left, one.target))
+    for (model, role, step), found in named.items():
+        left, targets = min(found)[0], ", ".join(target for _, target in found)
+        what = f"{model}, live in {targets}," if role == "live" else f"the way back of {targets}"
+        line = f"{what} shuts down in {left} days: fewer than {step} left"
+        yield News(line, ToldStep(model, role, step, at))
+
+
+def _steps(one: Watched) -> Iterator[tuple[str, int, int]]:
+    """Yield the role, the step and the days left of each end that is near and has not passed."""
+    for role, left in one.days_left.items():
+        if 0 < left < STEPS[0]:
+            yield role, min(step for step in STEPS if left < step), left
+
+
+def _silent_since(looks: Sequence[Look], now: datetime) -> datetime:
+    since = now
+    for look in reversed(looks):
+        if look.state != UNVERIFIED:
+            break
+        since = look.at
+    return since
