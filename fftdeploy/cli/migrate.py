@@ -1,7 +1,7 @@
 """Migrate: its flags, and for each target a table of its successors and what became of it."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +16,13 @@ from fftdeploy.output.report import Block, Cell, Patch, Report, Table, Tone, lin
 if TYPE_CHECKING:
     from fftdeploy.cli.cells import Names
     from fftdeploy.commands.migrate import MigrateOptions
-    from fftdeploy.commands.migration import Migrated, Migration, Shortfall, Successor
+    from fftdeploy.commands.migration import (
+        DraftedProfile,
+        Migrated,
+        Migration,
+        Shortfall,
+        Successor,
+    )
     from fftdeploy.evaluation.verdict import ArmResult, Verdict
 
 _NO_GATE = "no gate: no examples to ask"
@@ -44,6 +50,10 @@ def migrate(
         bool,
         typer.Option("--record", help="Only ask what is live, to compare with when it is gone."),
     ] = False,
+    draft_profile: Annotated[
+        bool,
+        typer.Option("--draft-profile", help="Only draft the prompt that an untuned model needs."),
+    ] = False,
     override: Annotated[
         str | None,
         typer.Option("--override", help="Policies to set aside, as for promote."),
@@ -66,6 +76,7 @@ def migrate(
       fftdeploy migrate triage --to gpt-6-luna@triage-long --dry-run --max-usd 5
       fftdeploy migrate --why "fine-tunes end on 2027-01-14" --commit
       fftdeploy migrate --record
+      fftdeploy migrate triage --draft-profile
     """
     from fftdeploy.commands.migrate import MigrateOptions, run
 
@@ -76,6 +87,7 @@ def migrate(
         within_days=_days(within),
         plan=plan,
         record=record,
+        draft_profile=draft_profile,
         dry_run=change.dry_run,
         why=change.why,
         by=change.by,
@@ -128,6 +140,8 @@ def _next(session: Session, result: "Migrated", options: "MigrateOptions") -> st
     changes = [one.change for one in result.targets if one.change and one.state == "changed"]
     if changes and session.output.form == "text":
         return next_step(session, *changes)
+    if result.drafts:
+        return result.drafts[0].judge
     if not options.plan or not result.cost:
         return ""
     asked = ["--to", ",".join(options.to)] if options.to else []
@@ -142,6 +156,9 @@ def _body(session: Session, result: "Migrated", *, shows_diff: bool) -> Iterator
     models = [one.live.model for one in result.targets]
     models += [each.bundle.model for one in result.targets for each in one.successors]
     names = Names(models if session.output.at_terminal else ())
+    if result.drafts is not None:
+        yield from _drafts(session, result.drafts)
+        return
     if not result.targets:
         yield line(f"no model ends within {plural(result.within_days, 'day')}: nothing to do")
     if any(one.state == "recorded" for one in result.targets) or _all(result, "no-gate"):
@@ -156,6 +173,19 @@ def _body(session: Session, result: "Migrated", *, shows_diff: bool) -> Iterator
     if result.diff and shows_diff:
         yield Patch(result.diff)
     yield from _ends(result)
+
+
+def _drafts(session: Session, drafts: "Sequence[DraftedProfile]") -> Iterator[Block]:
+    """Say what each draft was made of, and what it lacks."""
+    for one in drafts:
+        made = f"a draft from {plural(one.examples, 'reviewed example')} of {one.task}"
+        yield line(Cell(f"wrote {one.path}", "strong"), f": {made}")
+        shots = f"{', '.join(one.shots)}: they don't judge it" if one.shots else "none"
+        yield from _said(session, "shots", shots)
+        if one.not_shown:
+            yield from _said(session, "not shown", ", ".join(one.not_shown))
+    if not drafts:
+        yield line("every successor has a prompt: nothing to draft")
 
 
 def _all(result: "Migrated", state: str) -> bool:

@@ -65,6 +65,8 @@ class MigrateOptions(Options, Limits):
     """Say what it would cost, and ask nobody."""
     record: bool = False
     """Only ask what is live, for evidence to compare with once that is gone."""
+    draft_profile: bool = False
+    """Only draft the prompt that a model without tuning needs, and ask nobody."""
     dry_run: bool = False
     """Compare, and show the change, but don't make it."""
     why: str | None = None
@@ -94,6 +96,10 @@ def run(context: Context, options: MigrateOptions) -> Migrated:
     one_of({"--record": options.record, "--commit": options.commit})
     if options.within_days < 1:
         raise UsageError(f"{plural(options.within_days, 'day')} are none", hint="write 90d")
+    if options.draft_profile:
+        from fftdeploy.commands.draft_profile import drafted
+
+        return drafted(context, options)
     return _Portfolio(context, options).run()
 
 

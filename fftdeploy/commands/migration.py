@@ -24,7 +24,7 @@ from fftdeploy.evaluation.running.spending import Estimate
 from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
 from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import FLAT
-from fftdeploy.output.results import UNPRINTED
+from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import successors
 from fftdeploy.planning.successors import Score
 from fftdeploy.policy.policy import FILE_NAME
@@ -251,6 +251,23 @@ class Ungated:
         """Refuse nothing: there are no examples."""
 
 
+@dataclass(frozen=True, slots=True)
+class DraftedProfile:
+    """A prompt that was drafted, and what it shows."""
+
+    task: str
+    profile: str
+    path: str
+    examples: int
+    """Reviewed examples that it was made from."""
+    shots: tuple[str, ...]
+    """IDs of the examples that it shows, which don't judge it."""
+    not_shown: tuple[str, ...]
+    """Values of closed sets and slices that no shot has."""
+    judge: str = field(metadata=UNPRINTED)
+    """The line that has it judged."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migrated:
     """What was found out about each target, in the order in which they are changed."""
@@ -261,6 +278,8 @@ class Migrated:
     """Of all of them together; None where there is nothing to ask."""
     diff: str
     """What the planned changes make of the file together, unified; "" for nothing."""
+    drafts: tuple[DraftedProfile, ...] | None = field(default=None, metadata=OMITTED)
+    """The prompts that were written, where that was all that was asked for."""
     outcome: Outcome = field(metadata=UNPRINTED)
     prices_on: date | None = field(metadata=UNPRINTED)
     within_days: int = field(metadata=UNPRINTED)

@@ -20,6 +20,12 @@ def value(said: Any) -> str:
     return str(tomlkit.item(said).as_string())
 
 
+def paragraph(text: str) -> str:
+    """Return a text as a value over several lines, the first of them below its quotes."""
+    quotes = '"""'
+    return f"{quotes}\n{tomlkit.string(text, multiline=True).as_string().removeprefix(quotes)}"
+
+
 def pairs(said: Mapping[str, Any]) -> str:
     """Return keys with their values as they stand in an inline table."""
     return ", ".join(_pair(key, below) for key, below in said.items())

@@ -162,6 +162,17 @@ def test_so_few_are_left_that_nothing_can_pass_and_it_is_said_before(
     write_worked("t-005", "t-008", "t-010")
     few = command("eval", TARGET, f"{LUNA}@worked")
     assert "58 examples: fewer than 59 examples can't pass" in few.err
+    assert found("worked")["left_out"] == ["t-005", "t-008", "t-010"]
+
+    # What belongs to the same group is the same question.
+    text = EXAMPLES.read_text()
+    for example in ("t-005", "t-012"):
+        text = text.replace(f'"id": "{example}"', f'"id": "{example}", "group": "invoice"')
+    EXAMPLES.write_text(text)
+    write_worked("t-005")
+    assert command("eval", TARGET, f"{LUNA}@worked").code in {0, 7}
+    newest = max(evidence(), key=lambda path: path.stat().st_mtime_ns)
+    assert json.loads(newest.read_bytes())["left_out"] == ["t-005", "t-012"]
 
 
 def test_a_record_of_live_lacks_what_its_own_prompt_shows_and_counts(

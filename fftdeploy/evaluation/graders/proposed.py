@@ -41,7 +41,7 @@ _SAID = 20
 """Fields that are named."""
 _SLICES = (2, 12)
 """Values that a key of `meta` may have to be worth a look at each of them."""
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
 """One that has no other spelling: 007 and 1.10 may be names, which 7 and 1.1 are not."""
 
 
@@ -116,8 +116,8 @@ def _is_slice(values: Counter[str], examples: int) -> bool:
 
 def _graders(agreed: Sequence[str]) -> _Found:
     """Return the grader for such answers, and what these have in common."""
-    values = [_json(text) for text in agreed]
-    if all(_is_calls(value) for value in values):
+    values = [as_json(text) for text in agreed]
+    if all(is_calls(value) for value in values):
         return _of_calls(values)
     if all(isinstance(value, dict | list) for value in values):
         if all(isinstance(value, dict) for value in values):
@@ -128,9 +128,9 @@ def _graders(agreed: Sequence[str]) -> _Found:
 
 def _of_texts(agreed: Sequence[str]) -> _Found:
     distinct = list(dict.fromkeys(agreed))
-    if all(map(_NUMBER.fullmatch, agreed)):
+    if all(map(NUMBER.fullmatch, agreed)):
         return _Found({"type": "number"}, "numbers")
-    if _is_closed(distinct, len(agreed)):
+    if is_closed(distinct, len(agreed)):
         return _Found({"type": "label", "labels": sorted(distinct)}, f"{len(distinct)} labels")
     if all(map(_is_short, agreed)) or not all(map(_has_likeness, agreed)):
         return _Found({"type": "string_check", "operation": "eq"}, "texts, to be given exactly")
@@ -211,7 +211,7 @@ def _kind(values: Sequence[Any]) -> tuple[Any, str]:
 
 def _kind_of_texts(values: Sequence[str]) -> tuple[Any, str]:
     distinct = list(dict.fromkeys(values))
-    if _is_closed(distinct, len(values)):
+    if is_closed(distinct, len(values)):
         return EXACT, f"{len(distinct)} values"
     if all(map(_is_short, distinct)):
         return EXACT, "short texts"
@@ -228,7 +228,7 @@ def _has_likeness(text: str) -> bool:
         return False
 
 
-def _is_closed(distinct: Sequence[str], count: int) -> bool:
+def is_closed(distinct: Sequence[str], count: int) -> bool:
     """Tell whether a few short texts stand for all: each is there three times on average."""
     few = 2 <= len(distinct) <= _MOST_LABELS and _SEEN_THRICE * len(distinct) <= count
     return few and all(map(_is_short, distinct))
@@ -238,7 +238,8 @@ def _is_short(text: str) -> bool:
     return len(text) <= _SHORT and not text_problem(text) and text == text.strip()
 
 
-def _is_calls(value: Any) -> bool:
+def is_calls(value: Any) -> bool:
+    """Tell whether an agreed answer is calls of tools."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -246,7 +247,8 @@ def _is_calls(value: Any) -> bool:
     )
 
 
-def _json(text: str) -> Any:
+def as_json(text: str) -> Any:
+    """Return what an agreed answer is as JSON; None where it is none."""
     with suppress(StrictError):
         return json_values.read(text)
     return None
