@@ -15,7 +15,7 @@ from fftdeploy.model_ids.short_names import shown_names
 from fftdeploy.names import OPENAI, plural
 from fftdeploy.output.report import Block, Cell, Line, Patch, Report, Tone, line
 from fftdeploy.output.words import moment
-from fftdeploy.releases.deployments import Hold, Release
+from fftdeploy.releases.deployments import Canary, Hold, Release
 
 _TONES: dict[str, Tone] = {
     "ready": "good",
@@ -132,10 +132,12 @@ class _ChangePlan:
         self.holds = result.plan.touched_holds
         models = {result.after.model, *(hold.model for hold in self.holds)}
         models |= {result.before.model} if result.before else set()
+        sides = (result.before, result.after)
+        models |= {side.canary.model for side in sides if side and side.canary}
         self.names = shown_names(models) if is_short else {}
         self.width = min(max(len(result.target) + len(_GAP), _LEAST_WIDTH), _MOST_WIDTH)
 
-    def named(self, bundle: PointedBundle) -> str:
+    def named(self, bundle: PointedBundle | Canary) -> str:
         """Name a model, its host, and the prompt that goes with it, as `eval` takes them."""
         host = "" if bundle.provider == OPENAI else f"{bundle.provider}="
         profile = f"@{bundle.profile}" if bundle.profile else ""
@@ -157,15 +159,26 @@ class _ChangePlan:
             yield self._row(counted.label, said, "good" if counted.passed else "warn")
         if release and release.overrides:
             yield self._row("set aside", ", ".join(release.overrides), "warn")
-        if release and self.holds:
+        if self.holds and (release or self._taken_off):
             yield self._row("holds", ", ".join(map(self._held, self.holds)))
-        why = release.why if release else self.holds[0].lifted_why or self.holds[0].why
+        whys = (hold.lifted_why or hold.why for hold in self.holds)
+        why = release.why if release else next(whys, "")
         if why and self.says_why:
             yield self._row("why", why)
+
+    @property
+    def _taken_off(self) -> Canary | None:
+        """The canary that a rollback takes off, and nothing else."""
+        before, after = self.result.before, self.result.after
+        is_over = self.result.release is None and after.canary is None
+        return before.canary if before and is_over else None
 
     def _heading(self) -> Iterator[str]:
         """Yield what the first line says behind the target's name."""
         before, after, release = self.result.before, self.result.after, self.result.release
+        if self._taken_off is not None:
+            yield f"canary {self.named(self._taken_off)} taken off, {self.named(after)} stays live"
+            return
         if release is None:
             hold = self.holds[0]
             lifts = "hold lifted from" if hold.lifted else "hold on"
@@ -174,7 +187,11 @@ class _ChangePlan:
                 yield f"until {moment(hold.until)}"
             return
         old = self.named(before) if before else "nothing"
-        yield self.named(after) if before == after else f"{old} → {self.named(after)}"
+        if after.canary is not None:
+            part = f"{after.canary.weight} % {self.named(after.canary)}"
+            yield f"{part}, the rest {self.named(after)}"
+        else:
+            yield self.named(after) if before == after else f"{old} → {self.named(after)}"
         yield f"release {release.n}{'' if before else ' of a new target'}{_origin(release)}"
 
     def _model(self, model: str) -> str:

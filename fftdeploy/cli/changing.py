@@ -13,7 +13,13 @@ from fftdeploy.output.report import Report
 Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")]
 Wait = Annotated[str, typer.Option("--wait", help="How long to wait for a job or a loading model.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="Profile to deploy it with.")]
-
+Canary = Annotated[
+    int | None,
+    typer.Option("--canary", help="Percent of the keys it answers, 1 to 50; live the rest."),
+]
+Limit = Annotated[
+    int | None, typer.Option("--max-requests", min=1, help="With --eval: refuse to send more.")
+]
 Create = Annotated[
     bool, typer.Option("--create", help="Create the target where no policy knows it.")
 ]
@@ -59,9 +65,8 @@ def promote(
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", min=0.0, help="With --eval: spend no more.")
     ] = None,
-    max_requests: Annotated[
-        int | None, typer.Option("--max-requests", min=1, help="With --eval: refuse to send more.")
-    ] = None,
+    max_requests: Limit = None,
+    canary: Canary = None,
 ) -> Report:
     """Make a model live in a target, once it answers and is no worse.
 
@@ -70,6 +75,7 @@ def promote(
       fftdeploy promote triage/staging --job ftjob-abc123
       fftdeploy promote triage/production --why "PR #212"
       fftdeploy promote triage/production --from staging --dry-run
+      fftdeploy promote triage/production --canary 5 --why "PR #212"
     """
     from fftdeploy.cli.change_view import change_options, report, showing_verdicts
     from fftdeploy.commands import promote as promoting
@@ -91,6 +97,7 @@ def promote(
         evaluate=evaluate,
         max_usd=max_usd,
         max_requests=max_requests,
+        canary=canary,
     )
     with showing_verdicts(session):
         result = promoting.run(session, options)
@@ -113,6 +120,8 @@ def rollback(
     ] = False,
 ) -> Report:
     """Go back to the last good release, and hold what it removes.
+
+    While a canary runs, it takes that off and leaves what is live as it is.
 
     \b
     Examples:

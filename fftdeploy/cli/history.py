@@ -113,6 +113,8 @@ def _via(release: "Release") -> str:
 def _notes(one: "PastRelease") -> list[str]:
     release = one.release
     notes = ["live"] if one.is_live else []
+    if release.canary is not None:
+        notes = [f"canary, {release.canary} %{' now' if one.is_live else ''}"]
     if one.undone_by is not None:
         notes.append(f"undone by {one.undone_by}")
     if not release.verified:

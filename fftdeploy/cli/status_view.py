@@ -42,7 +42,8 @@ def screen(result: Status) -> Iterator[Block]:
     remarks += [remark for one in result.targets for remark in _remarks(one, result)]
     remarks += _stale(result)
     told = [remark for remark in remarks if not _is_told_by_another(remark, remarks)]
-    holds = Table(("",), tuple((Cell(text),) for text in _holds(result, names)), "wrapped")
+    asides = [*_canaries(result, names), *_holds(result, names)]
+    holds = Table(("",), tuple((Cell(text),) for text in asides), "wrapped")
     kinds = remark_lines((one._replace(text=names.text(one.text)) for one in told), "target")
     yield from (table for table in (holds, kinds) if table.rows)
     if not result.verified or result.unverified_because:
@@ -54,6 +55,8 @@ def screen(result: Status) -> Iterator[Block]:
 def _models(one: TargetStatus) -> Iterator[str]:
     yield one.live.model
     yield from (hold.model for hold in one.holds)
+    if one.canary:
+        yield one.canary.bundle.model
     if one.release:
         yield one.release.bundle.model
 
@@ -83,6 +86,16 @@ def _back_cell(back: WayBack | None) -> Cell:
         return Cell("none", "bad")
     mark = Cell("✗", "bad") if back.problem else state_cell(back.readiness, word=False)
     return Cell(f"#{back.n} {mark.text}".rstrip(), mark.tone)
+
+
+def _canaries(result: Status, names: Names) -> Iterator[str]:
+    """Say which models are tried where, on how much, and whether they answer."""
+    for one in result.targets:
+        if tried := one.canary:
+            state = f" {state_cell(tried.readiness).text}" if tried.readiness else ""
+            by_hand = "" if tried.recorded else ", by hand edit"
+            named = f"{tried.weight} % {names.bundle(tried.bundle)}"
+            yield f"canary: {one.target} {named}{state}, {age(result.at - tried.since)}{by_hand}"
 
 
 def _holds(result: Status, names: Names) -> Iterator[str]:
@@ -198,6 +211,10 @@ def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
         yield from (("warning", Cell(text, "warn")) for text in one.readiness.warnings)
         yield from (("notice", Cell(text, "dim")) for text in one.readiness.notices)
     yield "shuts down", shutdown_cell(one.shutdown)
+    if tried := one.canary:
+        mark = state_cell(tried.readiness)
+        said = f"{tried.weight} % {tried.bundle}, since {moment(tried.since)} {mark.text}".rstrip()
+        yield "canary", Cell(said, mark.tone)
     if one.answers_recorded is False:
         yield "", Cell(f"{UNRECORDED}: {RECORDING}", "warn")
     if one.evaluation_due:
@@ -334,6 +351,9 @@ def _asides(one: TargetStatus, result: Status) -> Iterator[str]:
     if not one.recorded:
         undo = ", or undo the edit" if one.release else ""
         yield f"{_recording(one.target)}{undo}"
+    if tried := one.canary:
+        ready = f", {state_cell(tried.readiness).text}" if tried.readiness else ""
+        yield f"canary: {tried.weight} % {tried.bundle}, since {moment(tried.since)}{ready}"
     if one.evaluation_due:
         yield f"{one.evaluation_due}: {evaluating(one.target)}"
     for hold in one.holds:

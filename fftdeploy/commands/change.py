@@ -252,7 +252,7 @@ class Change:
             counted: The evidence that let it through.
         """
         made, text = planned
-        if abs(self.context.now() - _moment(made)) > CLOCK_SKEW:
+        if abs(self.context.now() - _moment(made, self.context.now())) > CLOCK_SKEW:
             made = replan(self.actor)  # the server's clock is the one that counts
             text = self.draft(made)
         result = replace(self._result(made, text), counted=counted)
@@ -391,9 +391,9 @@ class Change:
             ) from None
 
 
-def _moment(made: Plan) -> datetime:
+def _moment(made: Plan, now: datetime) -> datetime:
+    """Return what a plan says when it is made; `now` where it says no time."""
     newest = made.new_release
     if newest is not None:
         return newest.at
-    hold = made.touched_holds[0]
-    return hold.lifted or hold.since
+    return next((hold.lifted or hold.since for hold in made.touched_holds), now)

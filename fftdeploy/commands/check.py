@@ -9,7 +9,7 @@ from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks, evaluation_due, is_recorded
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
-from fftdeploy.commands.live_models import LiveModels, another_model
+from fftdeploy.commands.live_models import LiveModels, another_model, shutdowns_of
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import (
     AUTH,
@@ -208,7 +208,7 @@ class _Check:
     def _judge(self, proposal: "Proposal | None", few: Iterable[Finding] = ()) -> Checked:
         changed = set(proposal.made_live) if proposal else set()
         readiness = self._ask(changed) if self.asked else {}
-        shutdowns = {str(t): self.context.shutdown(t, readiness.get(str(t))) for t in self.targets}
+        shutdowns = shutdowns_of(self.context, self.targets, readiness)
         self.context.note_old_table(found.source for found in shutdowns.values() if found)
         facts = FindingFacts(
             self.workspace.deployments,

@@ -78,7 +78,7 @@ history = door(run, HistoryOptions)
 def _live_at(targets: Iterable[Target], at: datetime) -> tuple[LiveThen, ...]:
     """Return of each target the newest release made live by then, by its position in the file."""
     return tuple(
-        LiveThen(str(target), next((r for r in target.releases if r.at <= at), None))
+        LiveThen(str(target), next((r for r in target.made_live if r.at <= at), None))
         for target in targets
     )
 
@@ -95,6 +95,9 @@ def _releases(target: Target) -> tuple[PastRelease, ...]:
         undone_by = above.n if above and above.via == "rollback" else None
         named = (release.bundle.model, release.bundle.provider, release.bundle.profile)
         is_live = above is None and named == (target.model, target.provider, target.profile)
+        if release.canary is not None:
+            is_live, undone_by = release == target.canary_release, None
+        else:
+            above = release
         found.append(PastRelease(release, undone_by, is_live))
-        above = release
     return tuple(found)

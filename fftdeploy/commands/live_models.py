@@ -1,15 +1,29 @@
-"""Proves what is live in several targets."""
+"""Proves what is live in several targets, canaries among it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from fftdeploy.api.asked_hosts import AskedHosts
-from fftdeploy.api.readiness import Readiness
+from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import LIST_HINT
 from fftdeploy.commands.context import Context
-from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.planning.bundles import canary_of, live_bundle, tried_bundle
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Questions, Workspace
+
+
+def shutdowns_of(
+    context: Context, targets: Iterable[Target], readiness: Mapping[str, Readiness]
+) -> dict[str, Shutdown | None]:
+    """Return when what is live in each target ends, and its canary; None where no day is known."""
+    sha = context.workspace.sha
+    found: dict[str, Shutdown | None] = {}
+    for target in targets:
+        found[str(target)] = context.shutdown(target, readiness.get(str(target)))
+        if tried := tried_bundle(target, sha):
+            name = canary_of(target)
+            found[name] = context.shutdown(tried, readiness.get(name))
+    return found
 
 
 class LiveModels:
@@ -29,9 +43,13 @@ class LiveModels:
             str(target): self.questions.about(target, live_bundle(target, workspace.sha))
             for target in self.targets
         }
+        for target in self.targets:
+            if (tried := tried_bundle(target, workspace.sha)) is not None:
+                self.live[canary_of(target)] = self.questions.about(target, tried)
 
     def look_up(self, answering: set[str]) -> dict[str, Readiness]:
         """Look all of them up in the lists; those of the targets `answering` must answer."""
+        answering = {*answering, *map(canary_of, answering)}
         listed = self.hosts.check_listed(self.live.values())
         found = {name: listed[question] for name, question in self.live.items()}
         proved = self._proved([name for name in found if name in answering])

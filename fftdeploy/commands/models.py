@@ -132,6 +132,9 @@ def _live(context: Context, provider: str) -> defaultdict[str, list[str]]:
         if error.code == "no-file":
             return live
         raise
-    for target in (target for target in targets if target.provider == provider):
-        live[target.model].append(str(target))
+    for target in targets:
+        if target.provider == provider:
+            live[target.model].append(str(target))
+        if target.canary and target.canary.provider == provider:
+            live[target.canary.model].append(f"{target} ({target.canary.weight} %)")
     return live

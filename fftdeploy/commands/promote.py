@@ -15,12 +15,12 @@ from fftdeploy.commands.gate import Gate
 from fftdeploy.commands.typed_models import MODEL_FLAG
 from fftdeploy.errors import ConflictError, FftdeployError, UsageError
 from fftdeploy.model_ids.short_names import fitting
-from fftdeploy.planning import breaches, bundles, plan
+from fftdeploy.planning import breaches, bundles, canary, plan
 from fftdeploy.planning.breaches import Breach, SourceRules
 from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.pull_request import conflict
-from fftdeploy.releases.deployments import OVERRIDES, Bundle, Target
+from fftdeploy.releases.deployments import MOST_WEIGHT, OVERRIDES, Bundle, Target
 
 if TYPE_CHECKING:
     from fftdeploy.api.asked_hosts import AskedHosts
@@ -47,6 +47,8 @@ class PromoteOptions(ChangeOptions, Limits):
     probe: bool = True
     evaluate: bool = False
     """Evaluate now where there is no evidence yet."""
+    canary: int | None = None
+    """Percent of the keys that it answers from now on, 1 to 50, what is live the rest."""
 
 
 def run(context: Context, options: PromoteOptions) -> Changed:
@@ -104,8 +106,15 @@ class _Promotion:
         if self.target is not None:
             plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
         source = self._source()
+        canary.require_alone(self.target, source.bundle, self.workspace.sha)
+        if self.options.canary is not None:
+            live = self._live(self.target) if self.target else None
+            canary.require_beside(self.target, live, source.bundle)
         if self.target is not None and self._is_live(self.target, source):
-            return self.change.unchanged(self._plan(source, (), self.change.actor))
+            said = (
+                "it is live already" if self.options.canary is None else "it has that part already"
+            )
+            return self.change.unchanged(Plan(self.target, self.target, (said,)))
         self._require_why()
         made = self._plan(source, (), self.change.actor)
         self.change.preflight()
@@ -181,6 +190,11 @@ class _Promotion:
             raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
         if options.provider is not None:
             self.change.context.require_provider(options.provider)
+        if options.canary is not None and not 1 <= options.canary <= MOST_WEIGHT:
+            raise UsageError(
+                f"--canary {options.canary} is not 1 to {MOST_WEIGHT}: percent of the keys",
+                hint="without --canary it gets all of them",
+            )
 
     def _require_why(self) -> None:
         if self.rules.protected:
@@ -188,6 +202,9 @@ class _Promotion:
         plan.require_why(self.rules, self.target or Target(*self.key, model=""), self.change.actor)
 
     def _is_live(self, target: Target, source: BundleSource) -> bool:
+        """Tell whether it is live already, or has that part of the keys."""
+        if (weight := self.options.canary) is not None:
+            return canary.is_tried(target, source.bundle, self.workspace.sha, weight)
         live = self._live(target)
         return source.bundle == live and bundles.is_recorded(target, live)
 
@@ -220,7 +237,7 @@ class _Promotion:
         )
 
     def _plan(self, source: BundleSource, overrides: tuple[str, ...], actor: Actor) -> Plan:
-        return plan.plan_promotion(
+        made = plan.plan_promotion(
             self.target,
             self.key,
             source,
@@ -229,6 +246,8 @@ class _Promotion:
             actor,
             overrides=overrides,
         )
+        weight = self.options.canary
+        return made if weight is None else canary.with_canary(made, weight)
 
     def _live(self, target: Target) -> Bundle:
         return bundles.live_bundle(target, self.workspace.sha)

@@ -20,7 +20,7 @@ from fftdeploy.errors import (
     UnverifiedError,
     UsageError,
 )
-from fftdeploy.planning import bundles, plan
+from fftdeploy.planning import bundles, canary, plan
 from fftdeploy.planning.rollback import Candidate, plan_rollback, rollback_candidates
 from fftdeploy.policy import profiles
 from fftdeploy.releases.deployments import Bundle, Target
@@ -74,6 +74,11 @@ class _Rollback:
         """Roll back, or say why not; the file is as it was unless this says it WAS changed."""
         if self.options.profile is not None:
             self.change.workspace.require_profile(self.options.profile)
+        if self.target.canary is not None and self.to is None and self.options.profile is None:
+            shas = self.change.workspace.sha
+            return self.change.make_unasked(
+                partial(canary.plan_removal, self.target, self.live, shas)
+            )
         candidates = rollback_candidates(
             self.target,
             self.live,
@@ -132,7 +137,7 @@ class _Rollback:
             flag="--to",
         )
         model = typed.known(word)
-        found = next((r.n for r in self.target.releases if r.bundle.model == model), None)
+        found = next((r.n for r in self.target.made_live if r.bundle.model == model), None)
         if found is None:
             raise typed.unknown(word)
         self.change.context.console.note(f"note: release {found} is the newest of {model}")

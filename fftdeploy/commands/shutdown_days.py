@@ -17,6 +17,8 @@ def shutdown_days(targets: Iterable["TargetStatus"], at: datetime, secrets: Sequ
     said: dict[tuple[str, str, date, str], list[str]] = {}
     for one in targets:
         ends = [(one.live, one.shutdown, f"live in {one.target}")]
+        if one.canary:
+            ends.append((one.canary.bundle, one.canary.shutdown, f"canary of {one.target}"))
         if one.rollback:
             role = f"the way back of {one.target} (release {one.rollback.n})"
             ends.append((one.rollback.bundle, one.rollback_shutdown, role))

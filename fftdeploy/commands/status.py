@@ -16,7 +16,14 @@ from fftdeploy.commands.checked_tasks import evaluation_due
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.live_models import another_model
-from fftdeploy.commands.views import ReadinessView, ShutdownView, TargetName, WayBack
+from fftdeploy.commands.views import (
+    CanaryView,
+    ReadinessView,
+    ShutdownView,
+    TargetName,
+    WayBack,
+)
+from fftdeploy.commands.way_back_search import WayBackSearch
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
 from fftdeploy.names import FLAT, not_one_of
 from fftdeploy.output.results import OMITTED, UNPRINTED
@@ -68,6 +75,7 @@ class TargetStatus:
     readiness: ReadinessView | None
     """None where the API was not asked."""
     shutdown: ShutdownView = field(metadata=FLAT)
+    canary: CanaryView | None
     rollback: WayBack | None
     """Proved, or the first that nothing rules out."""
     rollback_shutdown: ShutdownView
@@ -135,28 +143,6 @@ def run(context: Context, options: StatusOptions) -> Status:
 status = door(run, StatusOptions)
 
 
-@dataclass
-class _Search:
-    """One target, and how far the search for its way back has come."""
-
-    target: Target
-    live: Bundle
-    candidates: tuple[Candidate, ...]
-    skipped: list[Candidate] = field(default_factory=list)
-    chosen: Candidate | None = None
-
-    def open_bundles(self) -> Iterable[Bundle]:
-        """Return what the API has to be asked about, each bundle once, newest first."""
-        return dict.fromkeys(one.bundle for one in self.candidates if one.fate == "ask")
-
-    @property
-    def problem(self) -> str:
-        """Say why a rollback would fail; "" where nothing speaks against it."""
-        if self.chosen is None:
-            return "nothing to roll back to"
-        return self.chosen.reason if self.chosen.fate == "profile" else ""
-
-
 class _Survey:
     """One run of `status`."""
 
@@ -201,13 +187,13 @@ class _Survey:
             return OK
         return AUTH if any(known.is_auth for known in unverified) else UNVERIFIED
 
-    def _search(self, target: Target) -> _Search:
+    def _search(self, target: Target) -> WayBackSearch:
         live = bundles.live_bundle(target, self.workspace.sha)
         actor = plan.Actor("status", self.context.now())
         candidates = rollback_candidates(target, live, self.workspace.sha, actor)
-        return _Search(target, live, candidates)
+        return WayBackSearch(target, live, candidates)
 
-    def _ask(self, searches: list[_Search]) -> None:
+    def _ask(self, searches: list[WayBackSearch]) -> None:
         """Prove what is live and, for each target, candidates until one answers.
 
         Each round asks about one more candidate of every target that still needs one, so the
@@ -218,6 +204,10 @@ class _Survey:
         deadline = prover.deadline()
         going_on = [(search, filter(_is_open, search.candidates)) for search in searches]
         asked = [(search.target, search.live) for search in searches]
+        tried = [
+            (one.target, bundles.tried_bundle(one.target, self.workspace.sha)) for one in searches
+        ]
+        asked += [(target, bundle) for target, bundle in tried if bundle]
         for search in searches:
             ways = islice(search.open_bundles(), self.asked_at_once)
             asked += ((search.target, bundle) for bundle in ways)
@@ -234,7 +224,7 @@ class _Survey:
             asked = []
             going_on = [(one, left) for one, left, found in looked_at if self._passes(one, found)]
 
-    def _passes(self, search: _Search, candidate: Candidate | None) -> bool:
+    def _passes(self, search: WayBackSearch, candidate: Candidate | None) -> bool:
         """Tell whether `candidate` is passed over; else `search` ends with it."""
         known = self._readiness(search.target, candidate.bundle) if candidate else None
         if candidate and candidate.fate == "ask" and known and known.state == "not-ready":
@@ -254,7 +244,7 @@ class _Survey:
         known = self._readiness(target, bundle)
         return self.context.shutdown(bundle, known)
 
-    def _failures(self, search: _Search) -> Iterator[Finding]:
+    def _failures(self, search: WayBackSearch) -> Iterator[Finding]:
         """Find what `fail_on` asks for in one target."""
         target, known = search.target, self._readiness(search.target, search.live)
         work, context = self.workspace, self.context
@@ -288,7 +278,7 @@ class _Survey:
             if message and code in self.conditions:
                 yield findings.about(facts, target, code, message)
 
-    def _runway(self, search: _Search) -> Runway:
+    def _runway(self, search: WayBackSearch) -> Runway:
         """Return when the live model ends, and the one that a rollback would go to."""
         target, back = search.target, search.chosen
         live = self._shutdown(target, search.live)
@@ -296,7 +286,7 @@ class _Survey:
             return Runway(live)
         return Runway(live, self._shutdown(target, back.bundle), back.release.n)
 
-    def _target(self, search: _Search) -> TargetStatus:
+    def _target(self, search: WayBackSearch) -> TargetStatus:
         target = search.target
         task = self.workspace.policy.tasks.get(target.task)
         runway, today = self._runway(search), self.context.now().date()
@@ -309,6 +299,7 @@ class _Survey:
             release=target.newest,
             readiness=self._view(target, search.live),
             shutdown=ShutdownView.of(shutdown, today),
+            canary=self._canary(target),
             rollback=self._way_back(target, search.chosen) if search.chosen else None,
             rollback_shutdown=ShutdownView.of(runway.way_back, today),
             rollback_outlives=shutdown is None or self._outlives(search, shutdown),
@@ -321,6 +312,13 @@ class _Survey:
             ways_back=self._ways_back(target, search.candidates) if self.asked_at_once else (),
             releases_on_hold=sum(candidate.fate == "held" for candidate in search.candidates),
         )
+
+    def _canary(self, target: Target) -> CanaryView | None:
+        tried = bundles.tried_bundle(target, self.workspace.sha)
+        if tried is None:
+            return None
+        ends = ShutdownView.of(self._shutdown(target, tried), self.context.now().date())
+        return CanaryView.of(target, tried, self._view(target, tried), ends)
 
     def _is_recorded(self, target: Target, live: Shutdown | None) -> bool | None:
         """Look for a record of answers, while there is time to make one."""
@@ -354,7 +352,7 @@ class _Survey:
     def _ways_back(self, target: Target, found: Iterable[Candidate]) -> tuple[WayBack, ...]:
         return tuple(self._way_back(target, candidate) for candidate in found)
 
-    def _outlives(self, search: _Search, live: Shutdown) -> bool:
+    def _outlives(self, search: WayBackSearch, live: Shutdown) -> bool:
         """Tell whether a way back ends later than the live model, or on no day that is known."""
         skipped = {candidate.release.n for candidate in search.skipped}
         ways = [c for c in search.candidates if c.fate == "ask" and c.release.n not in skipped]

@@ -1,15 +1,15 @@
 """Parts of results, where a program reads other keys than a value of ours has."""
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Self
 
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import State
 from fftdeploy.names import FLAT
-from fftdeploy.output.results import UNPRINTED
+from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.rollback import Candidate
-from fftdeploy.releases.deployments import Bundle, Target
+from fftdeploy.releases.deployments import Bundle, Canary, Target
 
 EvidenceID = Annotated[str, {"pattern": "^[0-9a-f]{32}$"}]
 TargetName = Annotated[str, {"pattern": "^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$"}]
@@ -22,11 +22,13 @@ class PointedBundle:
     model: str
     provider: str
     profile: str | None
+    canary: Canary | None = field(default=None, metadata=OMITTED)
+    """What answers a part of the keys."""
 
     @classmethod
     def of(cls, target: Target) -> Self:
         """Take it from a target."""
-        return cls(target.model, target.provider, target.profile)
+        return cls(target.model, target.provider, target.profile, target.canary)
 
     def __str__(self) -> str:
         return str(Bundle(self.model, self.provider, self.profile))
@@ -78,6 +80,31 @@ class ReadinessView:
             notices=known.notices,
             request_id=known.request_id or None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryView:
+    """What answers a part of the keys, and what is known of it."""
+
+    bundle: Bundle = field(metadata=FLAT)
+    weight: int
+    """Percent of the keys."""
+    since: datetime
+    recorded: bool
+    """Whether a release says so."""
+    readiness: ReadinessView | None
+    shutdown: ShutdownView = field(metadata=FLAT)
+
+    @classmethod
+    def of(
+        cls, target: Target, tried: Bundle, readiness: ReadinessView | None, ends: ShutdownView
+    ) -> Self | None:
+        """Take it from a target, and what was proved about its canary; None without one."""
+        line, row = target.canary, target.canary_release
+        if line is None:
+            return None
+        is_recorded = row is not None and row.bundle == tried
+        return cls(tried, line.weight, line.since, is_recorded, readiness, ends)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,20 @@ def live_bundle(target: Target, shas: Shas) -> Bundle:
     return Bundle(target.model, target.provider, target.profile, sha)
 
 
+def tried_bundle(target: Target, shas: Shas) -> Bundle | None:
+    """Return the canary's model and prompt, as its profile is now; None without a canary."""
+    tried = target.canary
+    if tried is None:
+        return None
+    sha = shas(tried.profile) if tried.profile else None
+    return Bundle(tried.model, tried.provider, tried.profile, sha)
+
+
+def canary_of(target: Target | str) -> str:
+    """Name the canary of a target, where what is known of models goes by their targets."""
+    return f"canary of {target}"
+
+
 def is_recorded(target: Target, live: Bundle) -> bool:
     """Tell whether the newest release is of the live bundle; otherwise it is a hand edit."""
     return target.newest is not None and target.newest.bundle == live
@@ -145,8 +159,11 @@ def choose_source(
     """
     task, environment = name
     rules = policy.rules(environment)
+    running = _running(deployments.targets.get(name), shas) if from_environment is None else None
     if model is not None:
         source = _from_model(deployments, name, rules, shas, now, model, job, provider)
+    elif running is not None:
+        source = running
     else:
         asked = _from(rules, environment, from_environment)
         first = next_promotion(deployments, policy, (task, asked), lambda _: True)
@@ -177,6 +194,15 @@ def _from(rules: Rules, environment: str, asked: str | None) -> str:
         hint=f"name {several}--model ID or --job ftjob-...",
         code="no-source",
     )
+
+
+def _running(target: Target | None, shas: Shas) -> BundleSource | None:
+    """Return the canary that runs in a target, which a promotion without a source is about."""
+    bundle = tried_bundle(target, shas) if target else None
+    if target is None or bundle is None:
+        return None
+    row = target.canary_release
+    return BundleSource(bundle, row.via if row else "model", row.job if row else None)
 
 
 def _from_environment(
@@ -215,7 +241,7 @@ def _from_model(
         if source is not None and source.model == model and provider in {None, source.provider}:
             return _with_job(live_bundle(source, shas), source.environment, job)
     for source in sources:
-        for release in source.releases if source else ():
+        for release in source.made_live if source else ():
             found = release.bundle
             is_asked = found.model == model and provider in {None, found.provider}
             if is_asked and not source_holds(source, release, now):

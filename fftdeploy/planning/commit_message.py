@@ -31,9 +31,13 @@ def subject(made: Plan) -> str:
     after, release = made.after, made.new_release
     if release is None:
         touched = made.touched_holds
+        if made.before and made.before.canary and not after.canary:
+            return f"Take the canary {short_name(made.before.canary.model)} out of {after}"
         lifted = any(hold.lifted for hold in touched)
         model = touched[0].model if touched else after.model
         return f"{'Unhold' if lifted else 'Hold'} {short_name(model)} in {after}"
+    if release.canary is not None:
+        return f"Try {short_name(release.bundle.model)} on {release.canary} % of {after}"
     if release.via == "rollback":
         return f"Roll {after} back to release {release.to} ({short_name(release.bundle.model)})"
     if release.via == "adopt":

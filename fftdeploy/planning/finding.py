@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Severity = Literal["error", "notice"]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something proved wrong (`error`) or due (`notice`)."""
 
     code: str
-    severity: Literal["error", "notice"]
+    severity: Severity
     subject: str
     """The target, or the file."""
     message: str

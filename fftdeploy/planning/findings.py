@@ -13,7 +13,7 @@ from fftdeploy import names
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.errors import ConfigError, FftdeployError
-from fftdeploy.planning import bundles, plan
+from fftdeploy.planning import bundles, canary, plan
 from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.planning.bundles import Shas
 from fftdeploy.planning.finding import Finding
@@ -162,6 +162,7 @@ def _in_target(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     if hold := target.hold_on(live, facts.now):
         message = f"what is live is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
         yield about(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
+    yield from _canary(facts, target)
     yield from _record_notices(facts, target)
     yield from _policy_notices(facts, target)
     yield from _evidence(facts, target)
@@ -177,6 +178,16 @@ def another_model(facts: FindingFacts, target: Target) -> Finding | None:
     is_protected = facts.policy.rules(target.environment).protected
     hint = f"fftdeploy eval {target} live, or fftdeploy rollback {target}"
     return about(facts, target, "identity", message, "error" if is_protected else "notice", hint)
+
+
+def _canary(facts: FindingFacts, target: Target) -> Iterator[Finding]:
+    """Find a canary that nothing records, that is on hold, or that does not answer."""
+    tried = bundles.tried_bundle(target, facts.shas)
+    if tried is not None:
+        known = facts.readiness.get(bundles.canary_of(target))
+        for code, message, severity in canary.problems(target, tried, facts.now, known):
+            hint = f"fftdeploy rollback {target}"
+            yield about(facts, target, code, message, severity, hint, ("canary",))
 
 
 def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:

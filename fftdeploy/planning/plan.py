@@ -47,9 +47,8 @@ class Plan:
     @property
     def new_release(self) -> Release | None:
         """The release that is added, if one is."""
-        newest = self.after.newest
-        old = self.before.newest if self.before else None
-        return newest if newest is not None and newest != old else None
+        before = self.before.releases if self.before else ()
+        return self.after.releases[0] if len(self.after.releases) > len(before) else None
 
     @property
     def touched_holds(self) -> tuple[Hold, ...]:
@@ -72,7 +71,7 @@ def record_hand_edit(target: Target, live: Bundle, actor: Actor) -> Release:
     Where an older release has the bundle, the new one shares its origin.  Nobody asked the
     API about it, so it is not verified.
     """
-    same = next((release for release in target.releases if release.bundle == live), None)
+    same = next((release for release in target.made_live if release.bundle == live), None)
     return Release(
         n=next_number(target),
         bundle=live,
@@ -240,7 +239,7 @@ def refuse_hand_edit(rules: Rules, target: Target, live: Bundle) -> None:
     Raises:
         PolicyError: With the `adopt` that puts it right.
     """
-    if rules.protected and target.releases and not is_recorded(target, live):
+    if rules.protected and target.newest and not is_recorded(target, live):
         raise PolicyError(
             f"{target} was edited by hand: its newest release is not what is live",
             hint=f"record it first: fftdeploy adopt {target} --why TEXT",
@@ -284,10 +283,12 @@ def _released(
 
 
 def pointed(target: Target, bundle: Bundle) -> Target:
-    """Return `target` with its pointer at `bundle`; its releases are as they were."""
-    return replace(target, model=bundle.model, provider=bundle.provider, profile=bundle.profile)
+    """Return `target` with its pointer at `bundle`, and no canary; its releases as they were."""
+    return replace(
+        target, model=bundle.model, provider=bundle.provider, profile=bundle.profile, canary=None
+    )
 
 
 def next_number(target: Target) -> int:
     """Return the number of the release that comes next."""
-    return target.newest.n + 1 if target.newest else 1
+    return target.top + 1

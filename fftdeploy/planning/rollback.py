@@ -57,9 +57,9 @@ def rollback_candidates(
     base = recorded(target, live, actor)
     if to is not None:
         named = target.by_number.get(to)
-        if named is None:
+        if named is None or named.canary is not None:
             raise UsageError(
-                f"{target} has no release {to}",
+                f"{target} has no release {to}" + (" but a canary" if named else ""),
                 hint=f"`fftdeploy history {target}` lists them",
                 code="unknown-release",
             )
@@ -67,7 +67,7 @@ def rollback_candidates(
     origin = _live_origin(base, live)
     return tuple(
         _candidate(target, release, live, shas, actor.now, profile)
-        for release in target.releases
+        for release in target.made_live
         if target.origin(release) < origin
     )
 
@@ -133,7 +133,8 @@ def plan_rollback(
 
 def _live_origin(base: Target, live: Bundle) -> int:
     """Return the origin of what is live in `base`; a number of its own where it has no release."""
-    return base.origin(base.releases[0]) if is_recorded(base, live) else next_number(base)
+    newest = base.newest
+    return base.origin(newest) if newest and is_recorded(base, live) else next_number(base)
 
 
 def _hold_on_removed(
@@ -141,14 +142,16 @@ def _hold_on_removed(
 ) -> Hold | None:
     """Build the hold that keeps what was live from coming back; None if there is one already."""
     same_model = (live.model, live.provider) == (back.model, back.provider)
+    newest = base.newest
     if base.hold_on(live, actor.now) or (same_model and not is_recorded(base, live)):
         return None
     return Hold(
         model=live.model,
         provider=live.provider,
         # Same model, other prompt: only the bundle may be blocked, or the way back would be.
-        release=base.releases[0].n if same_model else None,
+        release=newest.n if same_model and newest else None,
         since=actor.now,
         by=actor.by,
-        why=actor.why or f"rolled back from release {base.releases[0].n} to release {chosen.n}",
+        why=actor.why
+        or f"rolled back from release {newest.n if newest else 0} to release {chosen.n}",
     )

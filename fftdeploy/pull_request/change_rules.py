@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.planning import breaches
 from fftdeploy.planning.breaches import Breach, SourceRules
-from fftdeploy.planning.bundles import Shas, live_bundle
+from fftdeploy.planning.bundles import Shas, canary_of, live_bundle
 from fftdeploy.planning.finding import Finding
 from fftdeploy.policy.policy import FILE_NAME, Policy, Rules
 from fftdeploy.pull_request.changes import TargetChange
@@ -138,7 +138,8 @@ def _held(old: Target | None, target: Target) -> HoldsOfTarget:
 
 
 def _is_live(target: Target, release: Release) -> bool:
-    return target.newest is not None and target.newest.bundle == release.bundle
+    in_force = (target.newest, target.canary_release)
+    return any(row is not None and row.bundle == release.bundle for row in in_force)
 
 
 def _way_out(facts: ChangeFacts, target: Target, release: Release, hold: Hold) -> str:
@@ -173,7 +174,7 @@ def _environment(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
 def _row(facts: ChangeFacts, change: TargetChange, release: Release) -> Iterator[Finding]:
     """Doubt a row whose time was made up: soak will count from it once it is merged."""
     old, target = facts.old(change.target), change.target
-    top = old.newest.n if old is not None and old.newest is not None else 0
+    top = old.top if old is not None else 0
     if release.n > top + target.place(top):  # as many are above it
         message = f"release {release.n} skips numbers: release {top} is the newest of the base"
         yield facts.about(change, "number", message, "promote again")
@@ -208,7 +209,8 @@ def _breaches(
     if str(target) in facts.dead:
         return
     sources = SourceRules(rules, target.task, facts.base, facts.live)
-    shutdown = facts.shutdowns.get(str(target)) if target.newest == release else None
+    name = canary_of(target) if release.canary is not None else str(target)
+    shutdown = facts.shutdowns.get(name) if target.is_in_force(release) else None
     days = shutdown.days_left(facts.now.date()) if shutdown else None
     found: list[Breach | None] = [
         sources.order_breach(release.bundle, facts.now),

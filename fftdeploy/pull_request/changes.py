@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fftdeploy.planning.bundles import Shas, live_bundle
+from fftdeploy.planning.bundles import Shas, live_bundle, tried_bundle
 from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
 
 Kind = Literal[
     "promote",
+    "canary",
     "rollback",
     "adopt",
     "profile",
@@ -39,7 +40,7 @@ class TargetChange:
     below: tuple[str | int, ...] = ()
     """Where in the target it is written."""
     release: Release | None = None
-    """The new row of a promote, profile, provider, rollback or adopt."""
+    """The new row of a promote, canary, profile, provider, rollback or adopt."""
     before: Bundle | None = None
     """What was live before that row; None where nothing was."""
 
@@ -76,6 +77,7 @@ def _in_target(
         return
     yield from _rows(old, new, live_before)
     yield from _holds(old, new)
+    yield from _canary_line(old, new, shas_after)
     if live_before != live_after and (new.newest is None or new.newest.bundle != live_after):
         yield _hand_edit(new, live_before, live_after)
 
@@ -91,9 +93,30 @@ def _hand_edit(new: Target, before: Bundle | None, after: Bundle) -> TargetChang
     return TargetChange("unexplained", new, what, ("model",))
 
 
+def _canary_line(old: Target, new: Target, shas: Shas) -> Iterator[TargetChange]:
+    """Explain what became of the canary's line: a row says that it runs, or why it does not."""
+    if new.canary == old.canary:
+        return
+    if (tried := tried_bundle(new, shas)) is not None:
+        row = new.canary_release
+        if row is None or row.bundle != tried or row.n in old.by_number:
+            what = f"the canary says {tried} and no release does: a hand edit"
+            yield TargetChange("unexplained", new, what, ("canary",))
+        return
+    ended = tried_bundle(old, shas)
+    is_over = ended is None or new.newest != old.newest
+    if not is_over and not any(_blocks(hold, ended) for hold in new.holds if hold.lifted is None):
+        what = f"the canary {ended} is gone, and was put on no hold: a hand edit"
+        yield TargetChange("unexplained", new, what, ("model",))
+
+
+def _blocks(hold: Hold, bundle: Bundle | None) -> bool:
+    return bundle is not None and (hold.model, hold.provider) == (bundle.model, bundle.provider)
+
+
 def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[TargetChange]:
     """Explain the releases: rows added on top, from the oldest to the newest; and the rest."""
-    top = old.newest.n if old.newest else 0
+    top = old.top
     for release in old.releases:
         kept = new.by_number.get(release.n)
         if kept is None:
@@ -113,10 +136,12 @@ def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[TargetChang
         if release.overrides:
             what = f"release {release.n} sets aside: {', '.join(release.overrides)}"
             yield TargetChange("override", new, what, place)
-        live = release.bundle
+        live = release.bundle if release.canary is None else live
 
 
 def _kind(release: Release, live: Bundle | None) -> Kind:
+    if release.canary is not None:
+        return "canary"
     if release.via == "rollback":
         return "rollback"
     if release.via == "adopt":
@@ -134,7 +159,8 @@ def _said(release: Release) -> str:
         "model": "by its ID",
         "job": f"from {release.job}",
     }.get(release.via, f"from {release.via}")
-    return f"release {release.n}, {how}"
+    part = "" if release.canary is None else f", a canary of {release.canary} %"
+    return f"release {release.n}, {how}{part}"
 
 
 def _holds(old: Target, new: Target) -> Iterator[TargetChange]:

@@ -17,7 +17,7 @@ from fftdeploy.planning import bundles
 from fftdeploy.planning.rollback import Candidate
 from fftdeploy.policy.prices import Price
 from fftdeploy.pull_request.changes import TargetChange
-from fftdeploy.releases.deployments import Bundle, Hold, Target
+from fftdeploy.releases.deployments import Bundle, Canary, Hold, Target
 
 ALWAYS = frozenset({"model", "runway", "rollback"})
 """What is shown even where both sides say the same."""
@@ -141,6 +141,7 @@ def words(side: Side, today: date) -> dict[str, str]:
         **_model(side),
         "provider": live.provider,
         "profile": _profile(live),
+        "canary": _canary(side.target.canary),
         "release": _release(side),
         "why": (side.is_recorded and side.target.newest and side.target.newest.why) or "",
         "on hold": f"since {side.hold.since:%Y-%m-%d}: {side.hold.why}" if side.hold else "",
@@ -173,6 +174,12 @@ def _model(side: Side) -> dict[str, str]:
 def _profile(live: Bundle) -> str:
     missing = ", which has no file" if bundles.lacks_file(live) else ""
     return f"{live.profile}{missing}" if live.profile else "none"
+
+
+def _canary(tried: Canary | None) -> str:
+    if tried is None:
+        return ""
+    return f"{tried.weight} % {Bundle(tried.model, tried.provider, tried.profile)}"
 
 
 def _release(side: Side) -> str:

@@ -106,10 +106,12 @@ def summary(before: Target | None, after: Target | None) -> str:
         return "removed"
     if release := _new_release(before, after):
         return _release_words(release)
-    if before is not None and before.newest != after.newest:
-        return f"without release {before.newest.n if before.newest else 0}"
+    if before is not None and before.top != after.top:
+        return f"without release {before.top}"
     if before is None or _live(before) != _live(after):
         return f"{_live(after)}, written by hand"
+    if before.canary and not after.canary:
+        return f"canary {before.canary.model} taken off"
     return next((_hold_words(hold) for hold in _new_holds(before, after)), "rewritten")
 
 
@@ -131,8 +133,12 @@ def again(before: Target | None, after: Target, kept: Target | None) -> Iterator
     for hold in holds:
         if hold.lifted is not None and _is_held(hold.model, there, hold.lifted):
             yield ["unhold", str(after), hold.model, "--why", str(hold.lifted_why)]
-    if (before is None or _bundle(before) != _bundle(after)) and (
-        kept is None or _live(kept) != _live(after)
+    if before and before.canary and not after.canary and _live(before) == _live(after):
+        if kept and kept.canary:
+            yield ["rollback", str(after)]
+            return
+    elif (before is None or _bundle(before) != _bundle(after)) and (
+        kept is None or _live(kept) != _live(after) or kept.canary != after.canary
     ):
         yield _release_again(before, after, kept)
     for hold in holds:
@@ -151,17 +157,20 @@ def _release_again(before: Target | None, after: Target, kept: Target | None) ->
     back = _way_back(before, after)
     if back is not None and kept is not None and back in kept.by_number:
         return ["rollback", str(after), "--to", str(back), *why]
-    source = ["--job", release.job] if release and release.job else ["--model", after.model]
-    profile = ["--profile", after.profile] if after.profile else []
+    made = after.canary if release and release.canary and after.canary else after
+    source = ["--job", release.job] if release and release.job else ["--model", made.model]
+    profile = ["--profile", made.profile] if made.profile else []
     if kept is not None and kept.profile and not profile:
         profile = ["--no-profile"]
-    return ["promote", str(after), *source, *profile, *(() if kept else ("--create",)), *why]
+    part = ["--canary", str(release.canary)] if release and release.canary else []
+    created = [] if kept else ["--create"]
+    return ["promote", str(after), *source, *profile, *part, *created, *why]
 
 
 def _new_release(before: Target | None, after: Target) -> Release | None:
     """Return the release on top, if `before` has not got it or an even newer one."""
-    old = before.newest if before else None
-    newest = after.newest
+    old = before.releases[0] if before and before.releases else None
+    newest = after.releases[0] if after.releases else None
     is_new = newest is not None and newest != old and (old is None or newest.n >= old.n)
     return newest if is_new else None
 
@@ -246,7 +255,9 @@ def _settling(found: Conflict, shown: str, option: str) -> Iterator[str]:
 
 def _release_words(release: Release) -> str:
     why = f": {release.why}" if release.why else ""
-    return f"release {release.n} -> {release.bundle} by {release.by}, {_moment(release.at)}{why}"
+    part = f" on {release.canary} %" if release.canary else ""
+    made = f"release {release.n} -> {release.bundle}{part}"
+    return f"{made} by {release.by}, {_moment(release.at)}{why}"
 
 
 def _moment(at: datetime) -> str:
@@ -272,7 +283,7 @@ def _live(target: Target) -> Bundle:
 
 def _bundle(target: Target) -> tuple[Bundle, object]:
     """Return what makes two versions of a target differ in what is live, or was made so again."""
-    return _live(target), target.newest
+    return _live(target), target.releases[:1]
 
 
 def _listed(names: list[str]) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.planning.bundles import canary_of, live_bundle
 from fftdeploy.planning.finding import Finding
 from fftdeploy.pull_request import change_rules, changes, second_files
 from fftdeploy.pull_request.base_ref import BaseRef
@@ -144,8 +144,11 @@ class Proposal:
         self, facts: ChangeFacts, readiness: Mapping[str, Readiness]
     ) -> Iterator[Finding]:
         for change in self.changes:
-            known = readiness.get(str(change.target))
-            if known is None or not change.makes_live or change.release != change.target.newest:
+            target, release = change.target, change.release
+            if release is None or not target.is_in_force(release):
+                continue
+            known = readiness.get(canary_of(target) if release.canary else str(target))
+            if known is None:
                 continue
             if known.state == "not-ready":
                 yield facts.about(change, "not-ready", known.message, known.hint)

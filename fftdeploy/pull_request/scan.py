@@ -30,7 +30,7 @@ _TUNED_ID = re.compile(
 """`ft:BASE:ORG:[SUFFIX]:ID[:ckpt-step-N]`; strict, for text has `ft:` for other reasons too."""
 _STEM = 3  # letters that IDs share to be looked for together
 
-Fate = Literal["live", "on hold", "released", "no longer on hold"]
+Fate = Literal["live", "a canary", "on hold", "released", "no longer on hold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ def _fates(
     targets = deployments.targets.values()
     held = [(hold, target) for target in targets for hold in target.holds]
     yield "live", [(target.model, target) for target in targets]
+    yield "a canary", [(target.canary.model, target) for target in targets if target.canary]
     yield "on hold", [(hold.model, target) for hold, target in held if hold.is_active(now)]
     released = [(r.bundle.model, target) for target in targets for r in target.releases]
     yield "released", released

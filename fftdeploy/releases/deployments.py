@@ -10,9 +10,19 @@ from fftdeploy.formats import document
 from fftdeploy.formats.document import Document
 from fftdeploy.formats.keys import keys_of, read_keys
 from fftdeploy.formats.kinds import require_hosted
-from fftdeploy.releases.records import OVERRIDES, Bundle, Hold, Release, Target
+from fftdeploy.releases.records import MOST_WEIGHT, OVERRIDES, Bundle, Canary, Hold, Release, Target
 
-__all__ = ["OVERRIDES", "Bundle", "Deployments", "Hold", "Release", "Target", "parse"]
+__all__ = [
+    "MOST_WEIGHT",
+    "OVERRIDES",
+    "Bundle",
+    "Canary",
+    "Deployments",
+    "Hold",
+    "Release",
+    "Target",
+    "parse",
+]
 
 WHAT = "a table with a `model`"
 _TARGET_KEYS = keys_of(Target)
@@ -115,7 +125,7 @@ def _read(doc: Document) -> Deployments:
             if type(table) is not dict:
                 _refuse_value(doc, path, table, WHAT)
             doc.name(environment, path)
-            said = read_keys(doc, path, table, _TARGET_KEYS, later=("canary",))
+            said = read_keys(doc, path, table, _TARGET_KEYS)
             require_hosted(doc, path, said)
             targets[path] = Target(task, environment, **said)
             _check_order(doc, targets[path])

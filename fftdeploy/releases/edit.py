@@ -19,13 +19,14 @@ from fftdeploy.formats.document import Document
 from fftdeploy.formats.keys import written
 from fftdeploy.formats.positions import Statement
 from fftdeploy.names import OPENAI
-from fftdeploy.releases.deployments import Hold, Release, Target
+from fftdeploy.releases.deployments import Canary, Hold, Release, Target
 from fftdeploy.releases.rendering import pairs
 from fftdeploy.releases.rendering import value as rendered
 
 MAX_CANDIDATES = 64
 _INDENT = "  "
-_SCALARS = ("model", "profile", "provider")
+_LINES = ("model", "profile", "provider", "canary")
+"""The keys whose value is on one line."""
 _HEADER_LINE = re.compile(r"^[ \t]*+\[[^\[\n][^\n]*+\n?", re.MULTILINE)
 _OPENING = re.compile(r"\[[ \t\r]*+(?:#[^\n]*+)?\n")
 _FOLLOWS = re.compile(r"(?:[ \t]*+(?:#[^\n]*+)?\r?\n)*+[ \t]*+(?:\[|#[^\n]*+\Z|\Z)")
@@ -186,8 +187,8 @@ def _intended(data: Mapping[str, Any], before: Target | None, after: Target) -> 
     if (before is None) == (after.environment in task):
         raise EditError(f"{after} is not as it was when the change was planned")
     table = dict(task.get(after.environment, {}))
-    scalars = _scalars(after, table)
-    table = {key: value for key, value in table.items() if key not in _SCALARS} | scalars
+    lines = _lines(after, table)
+    table = {key: value for key, value in table.items() if key not in _LINES} | lines
     releases = [_row(row) for row in _new_releases(before, after)]
     if releases:
         table["releases"] = releases + table.get("releases", [])
@@ -200,10 +201,15 @@ def _intended(data: Mapping[str, Any], before: Target | None, after: Target) -> 
     return {**data, after.task: {**task, after.environment: table}}
 
 
-def _scalars(target: Target, written: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Return what the lines `model`, `profile` and `provider` must say; most say no provider."""
-    implied = target.provider == OPENAI and (written or {}).get("provider") != OPENAI
-    said = {"model": target.model, "profile": target.profile, "provider": target.provider}
+def _lines(target: Target, found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the lines of a target must say; most say no provider."""
+    implied = target.provider == OPENAI and (found or {}).get("provider") != OPENAI
+    said = {
+        "model": target.model,
+        "profile": target.profile,
+        "provider": target.provider,
+        "canary": _row(target.canary) if target.canary else None,
+    }
     if implied:
         del said["provider"]
     return {key: value for key, value in said.items() if value is not None}
@@ -234,8 +240,8 @@ def _lifting(was: Hold, now: Hold) -> dict[str, Any]:
     return {key: value for key, value in _row(now).items() if key not in _row(was)}
 
 
-def _row(record: Release | Hold) -> dict[str, Any]:
-    """Return what the row of a release or a hold says."""
+def _row(record: Release | Hold | Canary) -> dict[str, Any]:
+    """Return what the row of a release or a hold, or the line of a canary, says."""
     return {
         key: value.astimezone(UTC).replace(microsecond=0) if isinstance(value, datetime) else value
         for key, value in written(record).items()
@@ -268,8 +274,8 @@ def _changes(fragment: _Fragment, before: Target, after: Target) -> list[Splice]
     return [
         *(
             splice
-            for key in _SCALARS
-            for splice in _set(fragment, key, _scalars(after, fragment.table).get(key))
+            for key in _LINES
+            for splice in _set(fragment, key, _lines(after, fragment.table).get(key))
         ),
         *_prepend(fragment, "releases", _rows(map(_row, _new_releases(before, after)))),
         *_prepend(fragment, "holds", _rows(map(_row, new))),
@@ -277,8 +283,8 @@ def _changes(fragment: _Fragment, before: Target, after: Target) -> list[Splice]
     ]
 
 
-def _set(fragment: _Fragment, key: str, value: str | None) -> list[Splice]:
-    """Write, change or remove the line of a string, as far as that is needed."""
+def _set(fragment: _Fragment, key: str, value: Any) -> list[Splice]:
+    """Write, change or remove the line of a value, as far as that is needed."""
     if value == fragment.table.get(key):
         return []
     if key not in fragment.statements:
@@ -286,7 +292,9 @@ def _set(fragment: _Fragment, key: str, value: str | None) -> list[Splice]:
     text, found = fragment.text, fragment.statements[key]
     if value is None:
         return [(found.start - len(_before(text, found.start)), fragment.below(found), "")]
-    return [(found.value, found.end, _quoted(value, text[found.value : found.end]))]
+    old = text[found.value : found.end]
+    new = _quoted(value, old) if isinstance(value, str) else rendered(value)
+    return [(found.value, found.end, new)]
 
 
 def _prepend(fragment: _Fragment, key: str, rows: list[str]) -> list[Splice]:
@@ -341,6 +349,8 @@ def _above(fragment: _Fragment, key: str) -> Statement:
         return statements["model"]
     if key == "provider":
         return statements.get("profile", statements["model"])
+    if key == "canary":
+        return next(statements[name] for name in reversed(_LINES) if name in statements)
     if key == "releases" and "holds" in order[1:]:
         return statements[order[order.index("holds") - 1]]
     return statements[order[-1]]
@@ -349,7 +359,7 @@ def _above(fragment: _Fragment, key: str) -> Statement:
 def _new_table(text: str, target: Target) -> Splice:
     """Write a new target at the end of the file."""
     lines = [f"[{target.task}.{target.environment}]"]
-    lines += [f"{key} = {rendered(value)}" for key, value in _scalars(target).items()]
+    lines += [f"{key} = {rendered(value)}" for key, value in _lines(target).items()]
     for key, rows in (
         ("releases", _rows(map(_row, target.releases))),
         ("holds", _rows(map(_row, target.holds))),

@@ -89,9 +89,27 @@ class Bundle:
         return " ".join(parts)
 
 
+MOST_WEIGHT = 50
+WEIGHT = whole(1, MOST_WEIGHT, f"from 1 to {MOST_WEIGHT}")
+"""Percent of the keys that a canary answers; more than half of them is no trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A model and prompt that answers a part of the keys, beside what is live."""
+
+    model: str = key("The model that is tried.", MODEL)
+    weight: int = key("Percent of the keys that it answers.", WEIGHT)
+    since: datetime = key("When it was given that weight.", TIME)
+    provider: str = key(HOST, NAME, OPENAI, after="model")
+    profile: str | None = key(
+        "The prompt it is called with: profiles/NAME.toml.", NAME, None, after="provider"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One record of a bundle made live in a target; never edited."""
+    """One record of a bundle made live in a target, or tried there; never edited."""
 
     n: int = key("The release's number; numbers go down the list, and gaps are allowed.", _NUMBER)
     bundle: Bundle = inline(Bundle)
@@ -114,6 +132,9 @@ class Release:
         "Rules that were set aside for it.",
         many(choice(OVERRIDES), "A rule.", "an array of strings"),
         (),
+    )
+    canary: int | None = key(
+        "It was only a canary, of this weight: what was live stayed so.", WEIGHT, None
     )
 
 
@@ -166,6 +187,8 @@ def _check_via(doc: Document, path: Path, said: dict[str, Any]) -> None:
         raise doc.error((*path, "to"), f"'to' goes with rollback and adopt, not with {via!r}")
     if to is not None and to >= said["n"]:
         raise doc.error((*path, "to"), f"'to' must be an older release than {said['n']}")
+    if "canary" in said and via in {"rollback", "adopt"}:
+        raise doc.error((*path, "canary"), f"a canary does not come by {via!r}")
     if (via == "job") != ("job" in said):
         raise doc.error((*path, "via"), 'via = "job" and \'job = "ftjob-..."\' go together')
 
@@ -186,9 +209,14 @@ RELEASE = table(
             "if": {"required": ["to"]},
             "then": {"properties": {"via": {"enum": ["rollback", "adopt"]}}},
         },
+        {
+            "if": {"required": ["canary"]},
+            "then": {"properties": {"via": {"not": {"enum": ["rollback", "adopt"]}}}},
+        },
     ],
 )
 HOLD = table(Hold, "an inline table", check=require_hosted, allOf=[HOSTED])
+CANARY = table(Canary, "an inline table", check=require_hosted, allOf=[HOSTED])
 
 
 @dataclass(frozen=True)
@@ -200,6 +228,9 @@ class Target:
     model: str = key("The model that is live.", MODEL)
     provider: str = key(HOST, NAME, OPENAI)
     profile: str | None = key("The prompt it is called with: profiles/NAME.toml.", NAME, None)
+    canary: Canary | None = key(
+        "What answers a part of the keys; `promote --canary` writes it.", CANARY, None
+    )
     releases: tuple[Release, ...] = key(
         "What was made live, newest first; rows are only ever added, on top.",
         many(RELEASE, "One release.", "an array of releases"),
@@ -212,10 +243,34 @@ class Target:
     def __str__(self) -> str:
         return f"{self.task}/{self.environment}"
 
+    @cached_property
+    def made_live(self) -> tuple[Release, ...]:
+        """The releases without those of canaries, which were never what is live."""
+        return tuple(release for release in self.releases if release.canary is None)
+
     @property
     def newest(self) -> Release | None:
-        """The release on top, if any is recorded."""
-        return self.releases[0] if self.releases else None
+        """The newest release that made something live, if any is recorded."""
+        return self.made_live[0] if self.made_live else None
+
+    @cached_property
+    def canary_release(self) -> Release | None:
+        """The record of the canary that runs; None without one, or where a hand wrote the line."""
+        line, row = self.canary, next((r for r in self.releases if r.canary is not None), None)
+        if line is None or row is None:
+            return None
+        said = Bundle(line.model, line.provider, line.profile, row.bundle.profile_sha)
+        same = (row.bundle, row.canary, row.at) == (said, line.weight, line.since)
+        return row if same else None
+
+    def is_in_force(self, release: Release) -> bool:
+        """Tell whether `release` is that of what is live, or of the canary that runs."""
+        return release in (self.newest, self.canary_release)
+
+    @property
+    def top(self) -> int:
+        """The number of the release on top, whatever it is of; 0 without one."""
+        return self.releases[0].n if self.releases else 0
 
     @cached_property
     def by_number(self) -> Mapping[int, Release]:
@@ -226,6 +281,8 @@ class Target:
     def models(self) -> Mapping[str, frozenset[str]]:
         """The models of the releases by provider: a key that sees another one is the right key."""
         found: dict[str, set[str]] = {self.provider: set()}
+        if self.canary is not None:
+            found.setdefault(self.canary.provider, set()).add(self.canary.model)
         for release in self.releases:
             found.setdefault(release.bundle.provider, set()).add(release.bundle.model)
         return {provider: frozenset(models) for provider, models in found.items()}
@@ -254,14 +311,14 @@ class Target:
     def newest_origins(self) -> Mapping[Bundle, int]:
         """The newest origin that each bundle of the releases was live with."""
         found: dict[Bundle, int] = {}
-        for release in self.releases:
+        for release in self.made_live:
             found[release.bundle] = max(self.origin(release), found.get(release.bundle, 0))
         return found
 
     @cached_property
     def prompts(self) -> frozenset[tuple[str | None, str | None]]:
         """The profiles that the releases were live with: name and hash, None without one."""
-        return frozenset((r.bundle.profile, r.bundle.profile_sha) for r in self.releases)
+        return frozenset((r.bundle.profile, r.bundle.profile_sha) for r in self.made_live)
 
     def was_live(self, bundle: Bundle) -> bool:
         """Tell whether a release is of `bundle`."""
@@ -276,15 +333,15 @@ class Target:
         """
         first, last = self._older_stretches.get(bundle, (0, 0))
         if self.newest and self.newest.bundle == bundle == live:
-            return now - self.releases[last if first == 1 else 0].at
-        return self.releases[first - 1].at - self.releases[last].at if first else timedelta()
+            return now - self.made_live[last if first == 1 else 0].at
+        return self.made_live[first - 1].at - self.made_live[last].at if first else timedelta()
 
     @cached_property
     def _older_stretches(self) -> Mapping[Bundle, tuple[int, int]]:
         """Where the newest stretch of each bundle begins and ends, below the newest release."""
         found: dict[Bundle, tuple[int, int]] = {}
         first = 1
-        for bundle, releases in groupby(self.releases[1:], key=lambda release: release.bundle):
+        for bundle, releases in groupby(self.made_live[1:], key=lambda release: release.bundle):
             below = first + sum(1 for _ in releases)
             found.setdefault(bundle, (first, below - 1))
             first = below

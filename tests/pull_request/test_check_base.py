@@ -547,3 +547,43 @@ def test_a_host_that_a_change_names_is_asked_or_said_to_be_unknown(
     assert codes(f'{address}api_key_env = "VLLM_KEY"\n') == (12, {"not-ready"}, "not-ready")
     assert codes(f'{address}api_key_env = "NO_KEY"\n') == (12, set(), "unverified")
     assert codes("") == (12, set(), "unverified")
+
+
+def test_a_canary_is_judged_as_a_promotion_is(change: Change, online: Sandbox) -> None:
+    assert promote(change, *EVAL, "--canary", "5").code == 0
+    commit("try")
+    done = change.command(*BASE, "--json")
+    (made,) = json.loads(done.out)["changes"]
+    assert (done.code, errors(done)) == (0, []), done.out
+    assert (made["kind"], made["message"]) == (
+        "canary",
+        "release 4, from staging, a canary of 5 %",
+    )
+    assert (made["model"], made["previous"], made["ruling"]) == (V10, V8, "pass")
+
+    FILE.write_text(re.sub(r', evidence = "\w+"', "", FILE.read_text(), count=1))
+    assert errors(change.command(*BASE, "--json")) == ["no-evidence"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (lambda text: text.replace("weight = 5", "weight = 50"), "the canary says"),
+        (lambda text: re.sub("canary = {.*}\n", "", text), "is gone, and was put on no hold"),
+    ],
+)
+def test_a_canary_that_a_hand_moves_is_not_explained(
+    change: Change, online: Sandbox, edit: Callable[[str], str], found: str
+) -> None:
+    assert promote(change, *EVAL, "--canary", "5").code == 0
+    tried = FILE.read_text()
+    change.base(lambda _: FILE.write_text(tried))
+    FILE.write_text(edit(tried))
+    done = change.command(*BASE, "--json")
+    assert (done.code, "unexplained" in errors(done)) == (12, True), done.out
+    assert found in done.out
+
+    FILE.write_text(tried)
+    assert change.command("rollback", TARGET, "--yes").code == 0
+    done = change.command(*BASE, "--json")
+    assert (done.code, kinds(done)) == (0, [(TARGET, "hold")]), done.out

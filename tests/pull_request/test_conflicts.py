@@ -555,3 +555,24 @@ def test_C1_a_stale_plan_says_what_moved(
             "hint: run it again: it will plan from the new file",
         ],
     )
+
+
+def test_C12_a_canary_is_tried_again_beside_what_became_live(two: Two) -> None:
+    two.meet((*PROMOTE, V9), (*PROMOTE, V10, "--canary", "5", "--why", "try it"))
+    found = told(two.command, "status")
+    assert f"release 3 -> {V10} on 5 % by bo" in "\n".join(found.details)
+    two.settle(found.hints)
+    target = read("triage/production")
+    assert (target.model, target.canary and target.canary.model) == (V9, V10)
+    assert two.is_clean()
+
+
+def test_C12_a_canary_that_was_taken_off_is_taken_off_again(two: Two) -> None:
+    release(two.patch, two.command, two.ana, *PROMOTE, V9, "--canary", "5")
+    git(two.ana, "push", "--quiet")
+    git(two.bo, "pull", "--quiet")
+    two.meet((*PROMOTE, V9, "--canary", "25"), ("rollback", "triage/production"))
+    two.settle(told(two.command, "status").hints)
+    target = read("triage/production")
+    assert (target.canary, [hold.model for hold in target.holds]) == (None, [V9])
+    assert two.is_clean()
