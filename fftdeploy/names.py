@@ -11,6 +11,8 @@ OPENAI = "openai"
 """The provider where nothing else is said."""
 FLAT = {"json": "flat"}
 """Metadata of a field of values whose keys, in JSON, are those of the value that it is part of."""
+MOST_WEIGHT = 50
+"""Most percent of the keys that a canary answers: of more than half it is no trial."""
 MAX_FILE_BYTES = 8 * 1024 * 1024
 """The largest file of the repository that is read whole, examples and evidence aside."""
 LATER = "not in this version of fftdeploy"

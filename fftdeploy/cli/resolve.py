@@ -13,6 +13,9 @@ from fftdeploy.output.report import Raw, Report
 def resolve(
     session: Session,
     target: Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")],
+    key: Annotated[
+        str | None, typer.Option("--key", help="Who asks: a canary answers a part of the keys.")
+    ] = None,
 ) -> Report:
     """Print the model ID that serves a target, and nothing else.
 
@@ -23,5 +26,5 @@ def resolve(
     """
     from fftdeploy.commands.resolve import ResolveOptions, run
 
-    result = run(session, ResolveOptions(target))
+    result = run(session, ResolveOptions(target, key=key))
     return Report(data=result, body=(Raw(f"{result.model}\n"),))

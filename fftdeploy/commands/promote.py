@@ -20,7 +20,7 @@ from fftdeploy.planning.breaches import Breach, SourceRules
 from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.pull_request import conflict
-from fftdeploy.releases.deployments import MOST_WEIGHT, OVERRIDES, Bundle, Target
+from fftdeploy.releases.deployments import OVERRIDES, Bundle, Target
 
 if TYPE_CHECKING:
     from fftdeploy.api.asked_hosts import AskedHosts
@@ -190,9 +190,9 @@ class _Promotion:
             raise UsageError(problem, hint="a profile is the NAME of profiles/NAME.toml")
         if options.provider is not None:
             self.change.context.require_provider(options.provider)
-        if options.canary is not None and not 1 <= options.canary <= MOST_WEIGHT:
+        if options.canary is not None and not 1 <= options.canary <= names.MOST_WEIGHT:
             raise UsageError(
-                f"--canary {options.canary} is not 1 to {MOST_WEIGHT}: percent of the keys",
+                f"--canary {options.canary} is not 1 to {names.MOST_WEIGHT}: percent of the keys",
                 hint="without --canary it gets all of them",
             )
 

@@ -16,6 +16,8 @@ class ResolveOptions(Options):
 
     target: str = field(kw_only=False)
     """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
+    key: str | None = None
+    """Who asks, such as a user's ID; None for what is live, whatever a canary answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def run(context: Context, options: ResolveOptions) -> Resolved:
         UsageError: There is no such target.
         ConfigError: The file, the target in it or its profile is not valid.
     """
-    found = resolve(options.target, file=context.file, environ=context.environ)
+    found = resolve(options.target, key=options.key, file=context.file, environ=context.environ)
     return Resolved(
         target=found.target,
         model=found.model,

@@ -8,12 +8,11 @@ from fftdeploy import names
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.formats import document
 from fftdeploy.formats.document import Document
-from fftdeploy.formats.keys import keys_of, read_keys
+from fftdeploy.formats.keys import Key, keys_of, read_keys
 from fftdeploy.formats.kinds import require_hosted
-from fftdeploy.releases.records import MOST_WEIGHT, OVERRIDES, Bundle, Canary, Hold, Release, Target
+from fftdeploy.releases.records import OVERRIDES, Bundle, Canary, Hold, Release, Target
 
 __all__ = [
-    "MOST_WEIGHT",
     "OVERRIDES",
     "Bundle",
     "Canary",
@@ -134,9 +133,11 @@ def _read(doc: Document) -> Deployments:
 
 def check_target(doc: Document, path: tuple[str, str], table: Any) -> None:
     """Raise for what `resolve` asks of a target and can't use; keys of a newer version pass."""
-    known = {key: _TARGET_KEYS[key] for key in ("model", "profile", "provider")}
-    said = {key: value for key, value in doc.table(table, path, WHAT).items() if key in known}
-    require_hosted(doc, path, read_keys(doc, path, said, known))
+    _check_known(doc, path, doc.table(table, path, WHAT), _TARGET_KEYS)
+    if "canary" in table:
+        place = (*path, "canary")
+        tried = doc.table(table["canary"], place, "an inline table")
+        _check_known(doc, place, tried, keys_of(Canary))
     for key in ("releases", "holds"):
         rows = doc.array(table.get(key, []), (*path, key), f"an array of {key}")
         for index, row in enumerate(rows):
@@ -144,6 +145,14 @@ def check_target(doc: Document, path: tuple[str, str], table: Any) -> None:
         if key == "releases" and rows:
             number = {"n": keys_of(Release)["n"]}
             read_keys(doc, (*path, key, 0), {k: v for k, v in rows[0].items() if k == "n"}, number)
+
+
+def _check_known(
+    doc: Document, path: document.Path, table: Mapping[str, Any], keys: Mapping[str, Key]
+) -> None:
+    known = {key: keys[key] for key in ("model", "profile", "provider", "weight") if key in keys}
+    said = {key: value for key, value in table.items() if key in known}
+    require_hosted(doc, path, read_keys(doc, path, said, known))
 
 
 def _refuse_value(doc: Document, path: tuple[str, ...], value: Any, wanted: str) -> NoReturn:

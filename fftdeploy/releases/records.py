@@ -89,9 +89,7 @@ class Bundle:
         return " ".join(parts)
 
 
-MOST_WEIGHT = 50
-WEIGHT = whole(1, MOST_WEIGHT, f"from 1 to {MOST_WEIGHT}")
-"""Percent of the keys that a canary answers; more than half of them is no trial."""
+WEIGHT = whole(1, names.MOST_WEIGHT, f"from 1 to {names.MOST_WEIGHT}")
 
 
 @dataclass(frozen=True, slots=True)

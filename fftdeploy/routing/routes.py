@@ -36,14 +36,18 @@ class Route(Resolution):
 
     def __new__(cls, model: str, *, fallback: tuple["Route", ...] = (), **parts: Any) -> Self:
         """Make it of what a `Resolution` is made of."""
-        self = super().__new__(cls, model, **parts)
+        self: Self = super().__new__(cls, model, **parts)
         self.fallback = fallback
         return self
 
     @classmethod
     def of(cls, found: Resolution, fallback: tuple["Route", ...]) -> Self:
         """Return the route that a resolution leads to."""
-        return cls(found.model, fallback=fallback, **found.parts())
+        parts = found.parts()
+        if found.canary is not None:
+            parts["canary"] = cls.of(found.canary, fallback)
+        made: Self = cls(found.model, fallback=fallback, **parts)
+        return made
 
     def parts(self) -> dict[str, Any]:
         """Return what it is made of, beside the model."""
@@ -79,7 +83,7 @@ _told: dict[tuple[str, str], object] = {}
 def route(
     target: str,
     *,
-    key: str | None = None,  # noqa: ARG001  callers give it before there is a canary
+    key: str | None = None,
     file: str | os.PathLike[str] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Route:
@@ -92,9 +96,8 @@ def route(
 
     Args:
         target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
-        key: Who is asking, such as a user's ID.  Where a new model goes to some of the callers
-            first, `fftdeploy.routing.split` decides by it, the same for a key at each call; no
-            target of this version does that, so every key gets the same answer.
+        key: Who is asking, such as a user's ID: where a canary runs it answers a part of the
+            keys, the same ones at each call.  Without a key the answer is what is live.
         file: The deployments file; by default it is found as `resolve` finds it.
         clock: The seconds of a clock that only goes forward.
 
@@ -111,13 +114,13 @@ def route(
     now = clock()
     kept = _kept.get((target, file))
     if kept is not None and now < kept[0]:
-        return kept[1]
+        return kept[1].for_key(key)
     last = kept[1].fallback if kept else ()
     found = _read(target, file, last)
     _tell(found)
     # Counted from before the look at the file: whatever this thread was held up, it is no older.
     _kept[target, file] = (now + FRESH_S, found)
-    return found
+    return found.for_key(key)
 
 
 def _read(target: str, file: str | os.PathLike[str] | None, last: tuple[Route, ...]) -> Route:
@@ -128,7 +131,7 @@ def _read(target: str, file: str | os.PathLike[str] | None, last: tuple[Route, .
         return Route.of(found, _fallback(os.path.join(folder, POLICY_NAME), found.target))
     except FftdeployError as error:
         problem = found.problem or runtime.told(error)
-        return Route.of(runtime.changed(found, problem=problem), last)
+        return Route.of(found.changed(problem=problem), last)
 
 
 def _fallback(policy: str, target: str) -> tuple[Route, ...]:

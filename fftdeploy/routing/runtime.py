@@ -31,9 +31,21 @@ class Resolution(str):
         source: Path of the file, or the name of the variable that overrode it.
         problem: "" or why the file could not be read now; the answer is then the last good
             one of this process.
+        canary: What answers a part of the keys; None where none runs.
+        weight: Percent of the keys that `canary` answers.
     """
 
-    __slots__ = ("_newest", "problem", "profile", "profile_name", "provider", "source", "target")
+    __slots__ = (
+        "_newest",
+        "canary",
+        "problem",
+        "profile",
+        "profile_name",
+        "provider",
+        "source",
+        "target",
+        "weight",
+    )
 
     _newest: Mapping[str, Any]
     target: str
@@ -42,6 +54,8 @@ class Resolution(str):
     profile_name: str | None
     source: str
     problem: str
+    canary: Self | None
+    weight: int
 
     def __new__(
         cls,
@@ -54,6 +68,8 @@ class Resolution(str):
         profile_name: str | None = None,
         source: str = "",
         problem: str = "",
+        canary: Self | None = None,
+        weight: int = 0,
     ) -> Self:
         """Make the answer; see the class for what each part means.
 
@@ -64,7 +80,22 @@ class Resolution(str):
         self.profile, self.profile_name = profile, profile_name
         self._newest = newest or {}
         self.source, self.problem = source, problem
+        self.canary, self.weight = canary, weight
         return self
+
+    def for_key(self, key: str | None) -> Self:
+        """Return what answers a caller: the canary, or what is live; without a key the latter."""
+        if key is None or self.canary is None:
+            return self
+        from fftdeploy.routing.split import in_canary
+
+        if not in_canary(self.target, key, self.weight):
+            return self
+        return self.canary.changed(problem=self.problem) if self.problem else self.canary
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the answer with some of its parts changed."""
+        return type(self)(**{"model": self.model, **self.parts(), **changes})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle whole: libraries copy what they are given to send."""
@@ -103,6 +134,7 @@ _answered: dict[tuple[str, str], Resolution] = {}
 def resolve(
     target: str,
     *,
+    key: str | None = None,
     file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Resolution:
@@ -117,6 +149,8 @@ def resolve(
 
     Args:
         target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
+        key: Who is asking, such as a user's ID: where a canary runs it answers a part of the
+            keys, the same ones at each call.  Without a key the answer is what is live.
         file: The deployments file; by default `FFTDEPLOY_FILE`, else the nearest
             `deployments.toml` from the working directory up to the repository root.
         environ: The environment; by default the process's own.
@@ -141,7 +175,7 @@ def resolve(
     except FftdeployError as error:
         last = _answered.get((_absolute(path) if path else _last_path(target), target))
         if last is not None:
-            answer = changed(last, problem=told(error))
+            answer = last.changed(problem=told(error))
         elif override:  # it is there for the day when the file is no help
             return Resolution(environ[override], target=target, source=override)
         else:
@@ -154,9 +188,9 @@ def resolve(
         _answered[_absolute(path), target] = answer
     override = override or _override(answer.target, environ)
     if not override:
-        return answer
+        return answer.for_key(key)
     _require_model(override, environ, answer.provider)
-    return changed(answer, model=environ[override], newest={}, source=override)
+    return answer.changed(model=environ[override], newest={}, source=override, canary=None)
 
 
 def find_file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> str:
@@ -233,11 +267,6 @@ def _remade(kind: type[Resolution], model: str, parts: dict[str, Any]) -> Resolu
     return kind(model, **parts)
 
 
-def changed(answer: Resolution, **changes: Any) -> Resolution:
-    """Return an answer with some of its parts changed."""
-    return Resolution(**{"model": answer.model, **answer.parts(), **changes})
-
-
 def told(error: FftdeployError) -> str:
     """Return in one line what an error says, and where."""
     return f"{error} ({error.where})" if error.where else str(error)
@@ -260,13 +289,30 @@ def _resolve(path: str, target: str) -> Resolution:
         )
     place = (task, environment)
     _check_target(path, place, table)
-    profile_name = table.get("profile")
+    rows, tried = table.get("releases", ()), table.get("canary")
+    live = _answer(path, place, table, [row for row in rows if "canary" not in row])
+    if tried is None:
+        return live
+    of_canaries = [row for row in rows if "canary" in row]
+    canary = _answer(path, place, tried, of_canaries, "canary")
+    return live.changed(canary=canary, weight=tried["weight"])
+
+
+def _answer(
+    path: str,
+    place: tuple[str, str],
+    said: Mapping[str, Any],
+    rows: list[Mapping[str, Any]],
+    *below: str,
+) -> Resolution:
+    """Return what a target's own lines say, or its canary; `rows` are the releases of it."""
+    profile_name = said.get("profile")
     return Resolution(
-        table["model"],
-        target=f"{task}/{environment}",
-        newest=next(iter(table.get("releases", ())), None),
-        provider=table.get("provider", names.OPENAI),
-        profile=kept_files.read_profile(path, place, profile_name),
+        said["model"],
+        target="/".join(place),
+        newest=next(iter(rows), None),
+        provider=said.get("provider", names.OPENAI),
+        profile=kept_files.read_profile(path, (*place, *below), profile_name),
         profile_name=profile_name,
         source=path,
     )
@@ -289,7 +335,8 @@ def is_plain(table: Any) -> bool:
         return False
     texts = [table[key] for key in ("model", "profile", "provider") if key in table]
     rows = [table.get("releases", []), table.get("holds", [])]
-    return (
+    tried = table.get("canary")
+    return (tried is None or (is_plain(tried) and _is_weight(tried.get("weight")))) and (
         all(type(text) is str for text in texts)
         and all(type(value) is list for value in rows)
         and all(type(row) is dict for value in rows for row in value)
@@ -297,6 +344,10 @@ def is_plain(table: Any) -> bool:
         and not names.model_problem(table["model"], table.get("provider", names.OPENAI))
         and not any(names.name_problem(table[k]) for k in ("profile", "provider") if k in table)
     )
+
+
+def _is_weight(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= names.MOST_WEIGHT
 
 
 def _only_task(data: Mapping[str, Any], environment: str) -> str:

@@ -13,9 +13,11 @@ import pytest
 from scenes import V8, V9
 
 import fftdeploy
-from fftdeploy import Route, route
+from fftdeploy import Route, resolve, route
+from fftdeploy.errors import ConfigError
 from fftdeploy.routing import kept_files, routes, runtime
 from fftdeploy.routing.routes import FRESH_S
+from fftdeploy.routing.split import in_canary
 
 SUCCESSOR = "gpt-6-luna"
 POLICY = f"""version = 1
@@ -239,3 +241,41 @@ def test_it_is_documented() -> None:
     documentation = fftdeploy.route.__doc__ or ""
     for word in ("half a second", "`fftdeploy` warns", "threads", "fork", "problem"):
         assert word in documentation
+
+
+SINCE = "since = 2026-11-21T00:00:00Z"
+CANARY = f'canary = {{ model = "{V9}", profile = "long", weight = 25, {SINCE} }}\n'
+
+
+def test_a_canary_answers_its_part_of_the_keys(file: Path) -> None:
+    put(file, V8, CANARY)
+    row = f'{{ n = 10, model = "{V9}", profile = "long", via = "model", canary = 25 }}, {{ n = 9'
+    file.write_text(file.read_text().replace("{ n = 9", row, 1))
+
+    keys = [f"user-{n}" for n in range(400)]
+    models = {key: route("triage/production", key=key).model for key in keys}
+
+    assert {key for key, model in models.items() if model == V9} == {
+        key for key in keys if in_canary("triage/production", key, 25)
+    }
+    assert 60 < sum(model == V9 for model in models.values()) < 140
+    tried = route("triage/production", key="user-42" if models["user-42"] == V9 else "ben")
+    live = route("triage/production")
+    assert (live.model, live.release, live.canary and live.weight) == (V8, 9, 25)
+    assert models == {key: resolve("triage/production", key=key).model for key in keys}
+    assert live.canary is not None
+    assert (live.canary.messages([USER]), live.canary.release) == ([PROMPT, USER], None)
+    assert (copy.deepcopy(live).canary, tried.target) == (live.canary, "triage/production")
+
+
+def test_an_override_is_for_everybody(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(file, V8, CANARY.replace("25", "50"))
+    monkeypatch.setenv("FFTDEPLOY_MODEL_TRIAGE_PRODUCTION", SUCCESSOR)
+    assert {resolve("triage/production", key=f"{n}").model for n in range(64)} == {SUCCESSOR}
+
+
+@pytest.mark.parametrize("wrong", ['"x"', '{ model = "x" }', '{ model = "x", weight = 51 }'])
+def test_a_canary_that_says_nothing_is_refused(file: Path, wrong: str) -> None:
+    put(file, V8, f"canary = {wrong}\n")
+    with pytest.raises(ConfigError, match=r"canary|weight"):
+        route("triage/production")

@@ -285,7 +285,7 @@ def test_lenient_about_other_targets(file: Path) -> None:
 
 
 NEWER = {
-    "target": (document(more='canary = "gpt-6-luna"\n'), ":8:1", "'canary' is not in this version"),
+    "target": (document(more='shadow = "gpt-6-luna"\n'), ":8:1", "unknown key 'shadow'"),
     "target-table": (document(more="[triage.production.x]\ny = 1\n"), ":8:1", "unknown key 'x'"),
     "target-near": (document(more='provder = "azure"\n'), ":8:1", "unknown key 'provder'"),
     "release": (document().replace("via =", "ticket = 1, via ="), ":6:", "unknown key 'ticket'"),
@@ -390,7 +390,7 @@ INPUTS: dict[str, tuple[str, list[str], int]] = {
     "other-broken": (document(more="[triage.dev]\nmodel = 3\n"), ["triage/production"], 0),
     "broken": ("version = ", ["triage/production"], 3),
     "no-version": ('[a.b]\nmodel = "m"\n', ["a/b"], 3),
-    "J23-newer": (document(more='canary = "gpt-6-luna"\n'), ["triage/production"], 0),
+    "J23-newer": (document(more='shadow = "gpt-6-luna"\n'), ["triage/production"], 0),
     "hand-edit": (document(V8, live=V9), ["triage/production"], 0),
     "bom": ("\ufeff" + document(), ["triage/production"], 0),
     "crlf": (document().replace("\n", "\r\n"), ["triage/production"], 0),

@@ -33,7 +33,7 @@ from fftdeploy.policy.gate_rules import GATE, Budgets, Floors, GateRules
 from fftdeploy.policy.globs import Scan
 from fftdeploy.policy.policy import Policy, Rules, Task
 from fftdeploy.policy.prices import ModelPrice
-from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
+from fftdeploy.releases.deployments import Bundle, Canary, Hold, Release, Target
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 COMMANDS = (
@@ -111,6 +111,7 @@ TABLES: dict[str, Any] = {
     "budgets": Budgets,
     "price": ModelPrice,
     "target": Target,
+    "canary": Canary,
     "release": Release,
     "hold": Hold,
     "profile": profiles.KEYS,
