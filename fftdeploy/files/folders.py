@@ -1,6 +1,9 @@
 """Where an evaluation leaves things, from the folder of the policy."""
 
+from importlib import resources
 from pathlib import Path
+
+from fftdeploy import files
 
 FOLDER = Path(".fftdeploy")
 """Where everything is that an evaluation leaves behind; from the folder of the policy."""
@@ -16,3 +19,14 @@ PAGES = FOLDER / "pages"
 
 MONITOR = FOLDER / "monitor"
 """What the looks at each target have found, counts and IDs without outputs; git ignores it."""
+
+
+def keep_out_of_git(root: Path) -> None:
+    """Have git ignore what is for this machine alone; a file of the user's own is left as it is.
+
+    Raises:
+        ConfigError: Something else is in the way.
+        DiskError: The disk refused.
+    """
+    template = resources.files("fftdeploy") / "templates" / "gitignore"
+    files.create(root / FOLDER / ".gitignore", template.read_bytes(), root=root)

@@ -14,7 +14,7 @@ from typing import Any
 
 from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.files import disk, journal
-from fftdeploy.files.folders import MONITOR
+from fftdeploy.files.folders import MONITOR, keep_out_of_git
 from fftdeploy.files.journal import Journal
 from fftdeploy.formats import json_shapes, strict_json
 from fftdeploy.monitoring.watched import SETTLED, Look, WatchState
@@ -72,6 +72,7 @@ def opened(root: Path, target: str) -> Iterator[StateFile]:
         ConflictError: Another process looks at this target.
         DiskError: The disk refused.
     """
+    keep_out_of_git(root)
     with journal.open_journal(path_of(root, target), root=root) as log:
         if not log.hold():
             raise ConflictError(

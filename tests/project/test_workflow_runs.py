@@ -3,13 +3,14 @@
 import json
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from command_line import Command, git
+from forge import Forge, serve
 from github_runner import ACTION, PULL_REQUEST, SHIPPED, Ran, Runner, steps_of, with_inputs
 from scenes import POLICY, V8, V9, V10, newest, past, write
 
@@ -30,6 +31,7 @@ CONTEXTS = {
     "github.token": "ghs_token",
     "secrets.OPENAI_API_KEY": "sk-canary-canary-canary",
     "secrets.FFTDEPLOY_PROVIDERS": "",
+    "secrets.FFTDEPLOY_WEBHOOK_URL": "",
     "secrets.FFTDEPLOY_PULL_REQUEST_TOKEN": "",
 }
 OURS = {
@@ -231,34 +233,6 @@ def test_a_branch_gets_both(make: Make) -> None:
     assert secrets == [[], [], ["OPENAI_API_KEY"], ["GH_TOKEN"], ["GH_TOKEN"]]
 
 
-ISSUE = {"number": 31, "body": "<!-- fftdeploy:status -->\nold"}
-TITLE = "'fftdeploy: what is live needs attention'"
-QUOTED = {"number": 30, "body": "See <!-- fftdeploy:status -->"}
-
-
-@needs_jq
-@pytest.mark.parametrize(
-    ("code", "issues", "done"),
-    [
-        (0, [], []),
-        (0, [QUOTED, ISSUE], ["issue close 31 --comment 'All is well again.'"]),
-        (12, [QUOTED], [f"issue create --title {TITLE} --body-file status.md"]),
-        (12, [QUOTED, ISSUE], ["issue edit 31 --body-file status.md"]),
-    ],
-    ids=["well", "well again", "wrong", "still wrong"],
-)
-def test_the_monitor_keeps_one_issue(
-    make: Make, code: int, issues: list[dict[str, Any]], done: list[str]
-) -> None:
-    runner = make(code)
-    (runner.folder / "gh.json").write_text(json.dumps({"issue list": issues}))
-
-    ran = runner.run(steps_of(SHIPPED["monitor.yml"], "monitor"))
-
-    assert codes(ran) == {"Install fftdeploy": 0, "Look": 0, "Keep one issue": 0}, ran
-    assert runner.typed("gh")[1:] == done
-
-
 # And what they do with everything but GitHub real.
 
 
@@ -335,24 +309,72 @@ def test_the_button_that_promotes_nothing_pushes_nothing(
     assert git("status", "--short") == ""
 
 
-@needs_jq
-def test_the_monitor_writes_what_status_says(repo: Path, sandbox: Sandbox, tmp_path: Path) -> None:
-    file = past("triage/production", V8, V9)
-    commit(file.replace(f'model = "{V9}"\n', f'model = "{V8}"\n', 1))
-    runner = real_runner(tmp_path, repo, sandbox.key)
+@pytest.fixture
+def forge() -> Iterator[Forge]:
+    with serve() as served:
+        yield served
 
-    ran = runner.run(steps_of(SHIPPED["monitor.yml"], "monitor"))
 
-    assert codes(ran) == {"Install fftdeploy": 0, "Look": 0, "Keep one issue": 0}, ran
-    body = runner.calls[-1]["body"]
-    assert body.startswith("<!-- fftdeploy:status -->\n")
-    assert "triage/production" in body
+def monitored(tmp_path: Path, repo: Path, key: str, forge: Forge, **contexts: str) -> Runner:
+    runner = real_runner(tmp_path, repo, key, **contexts)
+    runner.environ["GITHUB_API_URL"] = forge.address
+    return runner
+
+
+MONITOR = steps_of(SHIPPED["monitor.yml"], "monitor")
+LOOKED = {"Install fftdeploy": 0, "Look and tell": 0}
+BEGIN = "<!-- fftdeploy:monitor triage/production ["
+
+
+def the_day_after(runner: Runner) -> list[Ran]:
+    """Run the job once more, on another machine but for what the cache brings back."""
+    shutil.rmtree(runner.temp / "fftdeploy")
+    return runner.run(MONITOR)
+
+
+def test_the_monitor_keeps_one_issue_a_target_and_tells_the_channel(
+    repo: Path, sandbox: Sandbox, tmp_path: Path, forge: Forge
+) -> None:
+    well = past("triage/production", V8, V9)
+    edited = well.replace(f'model = "{V9}"\n', f'model = "{V8}"\n', 1)
+    commit(edited)
+    told = {"secrets.FFTDEPLOY_WEBHOOK_URL": forge.hook}
+    runner = monitored(tmp_path, repo, sandbox.key, forge, **told)
+
+    ran = runner.run(MONITOR)
+    assert codes(ran) == LOOKED, ran
+    (issue,) = forge.open_ones()
+    assert issue["text"].startswith(f"{BEGIN}hand-edit,no-rollback,runway-60] -->\n")
+    assert "fftdeploy adopt triage/production" in issue["text"]
+    assert f"triage/production: hand-edit ({V8})" in forge.told[0]["text"]
     assert "triage/production" in runner.summary.read_text()
+
+    write(well, policy=POLICY)
+    assert codes(the_day_after(runner)) == LOOKED
+    assert issue["text"].startswith(f"{BEGIN}rollback-runway-60,runway-60] -->\n")
+    assert (forge.open_ones(), len(forge.comments)) == ([issue], 1)
+    assert [one["text"].count("fine again") for one in forge.told[1:]] == [1]
+    before = len(forge.told), len(forge.comments)
+    assert codes(the_day_after(runner)) == LOOKED
+    assert (len(forge.told), len(forge.comments)) == before, "once"
+
+    # What the steps beside keep is where it lies, and git sees nothing of it.
+    kept = [step["with"]["path"] for step in MONITOR if "cache" in step.get("uses", "")]
+    assert kept == [".fftdeploy/monitor"] * 2
+    assert {path.name for path in (repo / kept[0]).iterdir()} >= {
+        "told.jsonl",
+        "triage.production.jsonl",
+    }
+    assert git("status", "--short", "--", kept[0]) == ""
+    shared = {name for step in MONITOR for name in step.get("env", {}) if "TOKEN" in name}
+    assert shared == {"GITHUB_TOKEN"}
+    assert forge.tokens == {"Bearer ghs_token", ""}
+    assert not any("s3cr3t" in step.out for step in ran)
 
 
 @pytest.mark.parametrize("is_told", [True, False])
 def test_the_monitor_asks_the_hosts_that_a_secret_names(
-    repo: Path, sandbox: Sandbox, tmp_path: Path, *, is_told: bool
+    repo: Path, sandbox: Sandbox, tmp_path: Path, forge: Forge, *, is_told: bool
 ) -> None:
     file = past("triage/production", V8, V8).replace(
         f'model = "{V8}"', f'model = "{V8}"\nprovider = "second"', 1
@@ -360,28 +382,28 @@ def test_the_monitor_asks_the_hosts_that_a_secret_names(
     commit(file.replace(f'model = "{V8}",', f'model = "{V8}", provider = "second",'))
     told = f'[second]\nbase_url = "{sandbox.url}"\napi_key_env = "OPENAI_API_KEY"\n'
     secrets = {"secrets.FFTDEPLOY_PROVIDERS": told if is_told else ""}
-    runner = real_runner(tmp_path, repo, sandbox.key, **secrets)
+    runner = monitored(tmp_path, repo, sandbox.key, forge, **secrets)
 
-    ran = runner.run(steps_of(SHIPPED["monitor.yml"], "monitor"))
+    ran = runner.run(MONITOR)
 
-    status = (runner.temp / "status.md").read_text()
-    assert ("is not known here" in status) is not is_told
-    # There is no way back: that is a finding, and without it nothing would be known.
-    assert codes(ran)["Look"] == 0
-    assert runner.calls[-1]["argv"][:2] == ["issue", "create"]
+    assert ("is not known here" in ran[-1].out) is not is_told
+    assert codes(ran)["Look and tell"] == (0 if is_told else 10)
 
 
 @pytest.mark.parametrize(("key", "code"), [("sk-wrong-wrong-wrong-wrong", 10), ("", 1)])
 def test_the_monitor_without_an_answer_fails_and_leaves_the_issue(
-    repo: Path, sandbox: Sandbox, tmp_path: Path, key: str, code: int
+    repo: Path, sandbox: Sandbox, tmp_path: Path, forge: Forge, key: str, code: int
 ) -> None:
     commit(past("triage/production", V8, V9))
-    runner = real_runner(tmp_path, repo, key)
+    text = f"{BEGIN}drift] -->\n"
+    forge.add("fftdeploy: triage/production needs attention", text)
+    runner = monitored(tmp_path, repo, key, forge)
 
-    ran = runner.run(steps_of(SHIPPED["monitor.yml"], "monitor"))
+    ran = runner.run(MONITOR)
 
-    assert codes(ran) == {"Install fftdeploy": 0, "Look": code}, ran
-    assert runner.typed("gh") == []
+    assert codes(ran) == {"Install fftdeploy": 0, "Look and tell": code}, ran
+    assert [one["text"].startswith(text) for one in forge.open_ones()] == [True]
+    assert forge.comments == []
 
 
 def propose(tmp_path: Path, origin: Path, *, depth: int = 2, head: str = "merge") -> str:

@@ -39,7 +39,7 @@ def _step_problem(step: dict[str, Any]) -> str:
         return "template in a script"
     if re.search(r"(?<!/)\bpython3?\b(?! -I)|\bpip\b.* -m\b|-m pip|\buv run\b", script):
         return "code of the checkout"
-    if uses and not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", uses):
+    if uses and not re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40}", uses):
         return "not pinned"
     if "checkout" in uses and step.get("with", {}).get("persist-credentials") is not False:
         return "token in the checkout"

@@ -6,14 +6,12 @@ has only them, and the folder is not committed.
 
 import hashlib
 import json
-from importlib import resources
 from pathlib import Path
 
-from fftdeploy import files
 from fftdeploy.errors import ConfigError
 from fftdeploy.files import journal
 from fftdeploy.files.disk import shown
-from fftdeploy.files.folders import FOLDER, RUNS
+from fftdeploy.files.folders import RUNS, keep_out_of_git
 from fftdeploy.formats import strict_json
 
 REVIEWS = RUNS / "reviews"
@@ -47,8 +45,7 @@ class Rejected:
 
     def add(self, key: str, by: str, at: str) -> None:
         """Remember one input; DiskError where the disk refuses."""
-        template = resources.files("fftdeploy") / "templates" / "gitignore"
-        files.create(self._root / FOLDER / ".gitignore", template.read_bytes(), root=self._root)
+        keep_out_of_git(self._root)
         with journal.open_journal(self._path, root=self._root) as log:
             log.drop_torn()
             if next(log.lines(), None) is None:

@@ -8,11 +8,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from pathlib import Path
 from typing import Self
 
-from fftdeploy import files
 from fftdeploy.errors import ConflictError
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING
@@ -21,7 +19,7 @@ from fftdeploy.evaluation.running.answer_cache import AnswerCache
 from fftdeploy.evaluation.running.log_lines import BatchNote, Header, Record
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.files import disk, journal
-from fftdeploy.files.folders import FOLDER, RUNS
+from fftdeploy.files.folders import FOLDER, RUNS, keep_out_of_git
 from fftdeploy.files.journal import Journal
 from fftdeploy.formats import strict_json
 
@@ -134,8 +132,7 @@ def open_log(
         ConflictError: Another process is at this run.
         DiskError: The disk refused.
     """
-    template = resources.files("fftdeploy") / "templates" / "gitignore"
-    files.create(root / FOLDER / ".gitignore", template.read_bytes(), root=root)
+    keep_out_of_git(root)
     moment = now()
     header = _header(root, run, moment, token, {**run.parts, "fresh": str(fresh).lower()})
     with journal.locked(root / FOLDER, root=root):  # two that begin at once must see each other
