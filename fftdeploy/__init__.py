@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.unhold import unhold
     from fftdeploy.commands.verify import verify
     from fftdeploy.errors import FftdeployError
+    from fftdeploy.routing.client import client
     from fftdeploy.routing.routes import Route, route
     from fftdeploy.routing.runtime import Resolution, resolve
 
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "adopt",
     "check",
+    "client",
     "diff",
     "evaluate",
     "history",
@@ -62,6 +64,7 @@ _ELSEWHERE = {
     "FftdeployError": "errors",
     "Resolution": "routing.runtime",
     "Route": "routing.routes",
+    "client": "routing.client",
     "resolve": "routing.runtime",
     "route": "routing.routes",
 }

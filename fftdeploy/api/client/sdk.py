@@ -123,17 +123,13 @@ class SdkClient:
         trusted = outgoing.trust(settings)
         try:
             inner = httpx2.HTTPTransport(
-                verify=trusted, limits=limits, proxy=_proxy(settings, trusted)
+                verify=trusted, limits=limits, proxy=proxy(settings, trusted)
             )
             headers = outgoing.headers(settings)
             transport = cast("httpx2.BaseTransport", Transport(inner, headers))
             self._http = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
-            self._sdk = _sdk(
-                settings,
-                base_url=settings.base_url,
-                default_headers=headers,
-                http_client=self._http,
-                max_retries=0,
+            self._sdk: openai.OpenAI = sdk(
+                settings, default_headers=headers, http_client=self._http, max_retries=0
             )
         except (ImportError, OSError, ValueError) as error:
             raise outgoing.unusable(settings, error) from None
@@ -192,15 +188,16 @@ class SdkClient:
         return reading.read(response.extensions["received"], self._scrub, self._settings)
 
 
-def _sdk(settings: Settings, **more: Any) -> openai.OpenAI:
+def sdk(settings: Settings, *, is_async: bool = False, **more: Any) -> Any:
     """Make the SDK's client for a kind of host; "none" stands for no key, and is not sent."""
     import openai
 
     key = settings.key.reveal() or "none"
+    more = {"base_url": settings.base_url, **more}
     if not settings.is_classic_azure:
-        return openai.OpenAI(api_key=key, **more)
+        return (openai.AsyncOpenAI if is_async else openai.OpenAI)(api_key=key, **more)
     is_token = outgoing.is_token(key)
-    return openai.AzureOpenAI(
+    return (openai.AsyncAzureOpenAI if is_async else openai.AzureOpenAI)(
         api_key=None if is_token else key,
         azure_ad_token=key if is_token else None,
         api_version=settings.provider.api_version,
@@ -208,7 +205,7 @@ def _sdk(settings: Settings, **more: Any) -> openai.OpenAI:
     )
 
 
-def _proxy(settings: Settings, trusted: ssl.SSLContext) -> httpx2.Proxy | None:
+def proxy(settings: Settings, trusted: ssl.SSLContext) -> httpx2.Proxy | None:
     """Return the proxy; the certificate of one of https:// is believed as the host's is."""
     import httpx2
 

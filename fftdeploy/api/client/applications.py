@@ -1,0 +1,229 @@
+"""Makes clients of the SDK for applications: one of a host, and one that follows what is live."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property, wraps
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from fftdeploy.api.client import outgoing
+from fftdeploy.api.client.sdk import import_sdk, proxy, sdk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import openai
+
+    from fftdeploy.api.settings import Settings
+
+_CREDENTIALS = ("Authorization", "api-key", "OpenAI-Organization", "OpenAI-Project")
+_FOLLOWED = ("create", "parse")
+"""Methods whose model and parameters are filled in; `stream` is by way of `create`."""
+
+
+class Way(Protocol):
+    """A host, and what of a call it is asked."""
+
+    @property
+    def client(self) -> Any:
+        """The SDK's client of the host."""
+
+    def filled(self, endpoint: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call to `endpoint`, of which a caller has `said` some."""
+
+    def answered(self, answer: Any) -> None:
+        """Hear that it has answered."""
+
+
+class Calls(Protocol):
+    """Decides for each call where it goes."""
+
+    is_async: bool
+
+    def ways(self) -> Iterable[Way]:
+        """Return what to try, in turn: there is one at least."""
+
+    def is_gone(self, way: Any, error: openai.NotFoundError) -> bool:
+        """Find out whether a 404 means that the model is gone; this may take a few seconds."""
+
+    def changed(self, options: Mapping[str, Any]) -> Calls:
+        """Return the same with some other options of the SDK's clients."""
+
+    def clients(self) -> Iterable[Any]:
+        """Return the clients of hosts that there are by now."""
+
+
+def host_client(settings: Settings, options: Mapping[str, Any], *, is_async: bool) -> Any:
+    """Make the SDK's client of one host: what is found in the environment for others stays here.
+
+    `options` are the SDK's own, such as `timeout`.  Redirects are not followed: they would take
+    the key elsewhere.
+
+    Raises:
+        ConfigError: The proxy or the certificates of this machine cannot be used.
+    """
+    import_sdk()
+    import openai
+
+    own = {name: said for name, said in outgoing.headers(settings).items() if name in _CREDENTIALS}
+
+    def only_its_own(request: Any) -> None:
+        for name in _CREDENTIALS:
+            request.headers.pop(name, None)
+        request.headers.update(own)
+
+    async def async_only_its_own(request: Any) -> None:
+        only_its_own(request)
+
+    trusted = outgoing.trust(settings)
+    make = openai.DefaultAsyncHttpxClient if is_async else openai.DefaultHttpxClient
+    try:
+        http = make(
+            verify=trusted,
+            proxy=proxy(settings, trusted),
+            trust_env=False,
+            follow_redirects=False,
+            event_hooks={"request": [async_only_its_own if is_async else only_its_own]},
+        )
+        made = sdk(settings, is_async=is_async, http_client=http, **options)
+    except (ImportError, OSError, ValueError) as error:
+        raise outgoing.unusable(settings, error) from None
+    theirs = {name: value.reveal() for name, value in settings.headers}
+    made._custom_headers = {**theirs, **options.get("default_headers", {})}  # noqa: SLF001  no other way
+    return made
+
+
+def follow(calls: Calls) -> Any:
+    """Make a client that sends each call of chat completions and responses where `calls` says.
+
+    All else goes to the host that is first among the `ways`.
+    """
+    import_sdk()
+    return _classes(calls.is_async)(calls)
+
+
+class _Following:
+    """What a client that follows does before the SDK's own class."""
+
+    _followed_chat: Any
+    _followed_responses: Any
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        first = next(iter(calls.ways())).client
+        cast("Any", super()).__init__(api_key=first.api_key or "none", base_url=first.base_url)
+
+    @cached_property
+    def chat(self) -> Any:
+        return self._followed_chat(self)
+
+    @cached_property
+    def responses(self) -> Any:
+        return self._followed_responses(self)
+
+    def request(self, *said: Any, **named: Any) -> Any:
+        """Send anything else, to the host of what is live."""
+        return next(iter(self.calls.ways())).client.request(*said, **named)
+
+    def copy(self, **options: Any) -> Any:
+        """Return a client that follows the same target, with some options changed."""
+        return type(self)(self.calls.changed(options))
+
+    with_options = copy
+
+    def close(self) -> Any:
+        """Close the connections to all hosts; of an asynchronous client this is awaited."""
+        closing = [one.close() for one in self.calls.clients()]
+        return _each(closing) if self.calls.is_async else None
+
+
+async def _each(waiting: Iterable[Any]) -> None:
+    for one in waiting:
+        await one
+
+
+@cache
+def _classes(is_async: bool) -> type[Any]:
+    """Return the class of clients that follow, for the SDK is imported late."""
+    import openai
+    from openai.resources.chat import AsyncChat, AsyncCompletions, Chat, Completions
+    from openai.resources.responses import AsyncResponses, Responses
+
+    kinds: tuple[Any, ...] = (openai.OpenAI, Chat, Completions, Responses)
+    if is_async:
+        kinds = (openai.AsyncOpenAI, AsyncChat, AsyncCompletions, AsyncResponses)
+    client, chat, completions, responses = kinds
+    followed = _followed(completions, "chat", is_async)
+    in_chat = cached_property(lambda self: followed(self._client))
+    resources = {
+        "_followed_chat": type("FollowedChat", (chat,), {"completions": in_chat}),
+        "_followed_responses": _followed(responses, "responses", is_async),
+    }
+    return type(f"Following{client.__name__}", (_Following, client), resources)
+
+
+def _followed(kind: type[Any], endpoint: str, is_async: bool) -> type[Any]:
+    """Return a resource of the SDK whose calls go where the client's `calls` say."""
+    make = _async_call if is_async else _call
+    methods = {name: make(getattr(kind, name), name, endpoint) for name in _FOLLOWED}
+    return type(f"Followed{kind.__name__}", (kind,), methods)
+
+
+def _call(method: Any, name: str, endpoint: str) -> Any:
+    @wraps(method)
+    def call(self: Any, **said: Any) -> Any:
+        import openai
+
+        calls: Calls = self._client.calls
+        *others, last = calls.ways()
+        for way in others:
+            try:
+                return _sent(way, name, endpoint, said)
+            except openai.NotFoundError as error:
+                if not calls.is_gone(way, error):
+                    raise
+        return _sent(last, name, endpoint, said)
+
+    return call
+
+
+def _sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
+    answer = getattr(_resource(way, endpoint), name)(**way.filled(endpoint, _given(said)))
+    way.answered(answer)
+    return answer
+
+
+def _async_call(method: Any, name: str, endpoint: str) -> Any:
+    @wraps(method)
+    async def call(self: Any, **said: Any) -> Any:
+        import asyncio
+
+        import openai
+
+        calls: Calls = self._client.calls
+        *others, last = calls.ways()
+        for way in others:
+            try:
+                return await _async_sent(way, name, endpoint, said)
+            except openai.NotFoundError as error:
+                if not await asyncio.to_thread(calls.is_gone, way, error):
+                    raise
+        return await _async_sent(last, name, endpoint, said)
+
+    return call
+
+
+async def _async_sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
+    answer = await getattr(_resource(way, endpoint), name)(**way.filled(endpoint, _given(said)))
+    way.answered(answer)
+    return answer
+
+
+def _resource(way: Way, endpoint: str) -> Any:
+    return way.client.chat.completions if endpoint == "chat" else way.client.responses
+
+
+def _given(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what the SDK's own helpers pass on without its having been said."""
+    from openai import NotGiven, Omit
+
+    return {key: value for key, value in said.items() if not isinstance(value, (NotGiven, Omit))}

@@ -1,0 +1,236 @@
+"""A client for applications: each call goes to what is live then, or to its fallback."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+
+from fftdeploy import names
+from fftdeploy.api import hosts, providers
+from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING
+from fftdeploy.api.settings import Settings, settings
+from fftdeploy.errors import UsageError
+from fftdeploy.policy.parameters import LIMIT, arguments, turns
+from fftdeploy.routing.routes import Route, route
+from fftdeploy.routing.runtime import find_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import openai
+
+GONE_S = 300.0
+"""How long a proof that a model is gone counts; then the next call tries it again."""
+_PROOF_S = 10.0
+_GONE = frozenset({"missing", "retired"})
+
+_log = logging.getLogger("fftdeploy")
+
+
+class _Host(NamedTuple):
+    """A provider as the calls of one environment ask it."""
+
+    settings: Settings
+    client: Any
+
+
+class _Way:
+    def __init__(self, found: Route, calls: _Calls) -> None:
+        self.route = found
+        self._calls = calls
+
+    @cached_property
+    def host(self) -> _Host:
+        """Of a fallback it is nobody's trouble until it is needed."""
+        return self._calls.host(self.route)
+
+    @property
+    def client(self) -> Any:
+        return self.host.client
+
+    def filled(self, endpoint: str, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Fill in model, prompt and parameters; parameters that are said win, a prompt does not.
+
+        Raises:
+            UsageError: A model is said, and not by the target's name.
+        """
+        found = self.route
+        target = found.target
+        if said.get("model", target) not in {target, target.partition("/")[2]}:
+            raise UsageError(
+                f"this client is of {target}, and was asked for {str(said['model'])[:80]!a}",
+                hint="leave out `model`, or give the target as its name",
+            )
+        profile = {**(found.profile or {}), "endpoint": endpoint}
+        filled = {**arguments(profile), **said, "model": found.model}
+        if endpoint == "responses":
+            filled |= {"instructions": profile["system"]} if "system" in profile else {}
+            return filled
+        if LIMIT in filled:
+            known = self.host.settings
+            kind = known.kind or (OPENAI if found.provider == names.OPENAI else COMPATIBLE)
+            name = hosts.limit_fields(kind, endpoint, known.provider.limit_field)[0]
+            filled[name] = filled.pop(LIMIT)
+        return {**filled, "messages": turns(profile, said.get("messages", ()))}
+
+    def answered(self, _: Any) -> None:
+        self._calls.count(self.route.model)
+
+
+class _Calls:
+    """Where the calls of one client go."""
+
+    def __init__(
+        self,
+        target: str,
+        file: str | os.PathLike[str] | None,
+        options: Mapping[str, Any],
+        *,
+        is_async: bool,
+    ) -> None:
+        self.is_async = is_async
+        self.counts: Counter[str] = Counter()
+        """Calls that were answered, by the model that did."""
+        self._target = target
+        self._file = file
+        self._options = options
+        self._hosts: dict[str, _Host] = {}
+        self._gone: dict[tuple[str, str], float] = {}
+        """Until when a model of a provider counts as gone."""
+        self._lock = threading.Lock()
+        self._proving = threading.Lock()
+
+    def ways(self) -> Iterable[_Way]:
+        live = route(self._target, file=self._file)
+        found = [live, *live.fallback]
+        left = [one for one in found if not self._is_known_gone(one)] or found[:1]
+        return [_Way(one, self) for one in left]
+
+    def changed(self, options: Mapping[str, Any]) -> _Calls:
+        more = {**self._options, **options}
+        return _Calls(self._target, self._file, more, is_async=self.is_async)
+
+    def clients(self) -> Iterable[Any]:
+        with self._lock:
+            return [one.client for one in self._hosts.values()]
+
+    def is_gone(self, way: _Way, error: openai.NotFoundError) -> bool:
+        """Prove it by a conversation of its own, once, whoever else comes meanwhile."""
+        if error.code != "model_not_found":
+            return False
+        with self._proving:
+            return self._is_known_gone(way.route) or self._proves_gone(way)
+
+    def _is_known_gone(self, found: Route) -> bool:
+        return self._gone.get((found.provider, found.model), 0.0) > time.monotonic()
+
+    def _proves_gone(self, way: _Way) -> bool:
+        from fftdeploy.api.asking import Asker
+        from fftdeploy.api.client.connection import Connection
+        from fftdeploy.api.proof import Prover, Question
+
+        found, connection = way.route, Connection(way.host.settings)
+        try:
+            prover = Prover(connection, Asker(wait_s=0, deadline_s=_PROOF_S))
+            known = prover.prove(Question(found.model, found.endpoint, provider=found.provider))
+            proves = connection.kind in PROVE_MISSING
+        finally:
+            connection.close()
+        if not proves or known.state != "not-ready" or known.code not in _GONE:
+            _log.warning("%s: %s answered 404: %s", found.target, found.model, known.message)
+            return False
+        self._gone[found.provider, found.model] = time.monotonic() + GONE_S
+        _log.error(
+            "%s: %s is proved gone (%s); its calls go to the fallback of the policy",
+            found.target,
+            found.model,
+            known.message,
+        )
+        return True
+
+    def host(self, found: Route) -> _Host:
+        """Return the host of a route, with the key that it has for where the target serves."""
+        from fftdeploy.api.client.applications import host_client
+
+        with self._lock:
+            if found.provider not in self._hosts:
+                folder = Path(find_file(self._file, os.environ)).absolute().parent
+                said = providers.read(os.environ, [folder]).get(found.provider)
+                known = settings(os.environ, said, found.target.partition("/")[2])
+                made = host_client(known, self._options, is_async=self.is_async)
+                self._hosts[found.provider] = _Host(known, made)
+            return self._hosts[found.provider]
+
+    def count(self, model: str) -> None:
+        with self._lock:
+            self.counts[model] += 1
+
+
+@overload
+def client(
+    target: str,
+    asynchronous: Literal[False] = False,
+    *,
+    file: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> openai.OpenAI: ...
+
+
+@overload
+def client(
+    target: str,
+    asynchronous: Literal[True],
+    *,
+    file: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> openai.AsyncOpenAI: ...
+
+
+def client(
+    target: str,
+    asynchronous: bool = False,
+    *,
+    file: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> openai.OpenAI | openai.AsyncOpenAI:
+    """Return a client of the SDK that asks, at each call, what is live in `target` then.
+
+    `chat.completions` and `responses` are to be called without `model`, or with the target's name:
+    model, prompt and parameters of the profile are filled in.  Parameters that a call says itself
+    win; of prompts the profile's does.  After a promotion to another provider the next call goes
+    to its host, with the key of that host and no other.
+
+    Where the policy has a `fallback` for the task, and a call is answered by a 404
+    `model_not_found`, the model is asked about once more, as `check --probe` does; if it is proved
+    gone, this call and those after it go to the first fallback that is not gone.  Trouble of any
+    other kind is raised as it is.  The logger `fftdeploy` tells of a proof, and
+    `client.calls.counts` has the calls that were answered, by model.
+
+    Make it after a fork; threads may share it.
+
+    Args:
+        target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
+        asynchronous: Whether to make an `AsyncOpenAI`, and no `OpenAI`.
+        file: The deployments file; by default it is found as `resolve` finds it.
+        options: Those of the SDK's client, such as `timeout` and `max_retries`.
+
+    Raises:
+        UsageError: There is no such target.
+        ConfigError: A file is not valid, or the address of the host may not be used.
+        AuthError: The key of the host is missing or malformed, or nothing says where it is.
+
+    >>> client = fftdeploy.client("triage/production", timeout=30)  # doctest: +SKIP
+    >>> client.chat.completions.create(messages=[...])  # doctest: +SKIP
+    """
+    from fftdeploy.api.client.applications import follow
+
+    made: openai.OpenAI | openai.AsyncOpenAI = follow(
+        _Calls(target, file, options, is_async=asynchronous)
+    )
+    return made
