@@ -1,18 +1,24 @@
 """What an application pays to be told what to ask, and what it hears while models are promoted."""
 
 import json
+import os
 import subprocess
 import time
 import timeit
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
 from measure import PYTHON, Row, Size, environment, milliseconds, processes
+from openai import APIError, OpenAI
 from world import deployments
 
-from fftdeploy import route
+from fftdeploy import client, route
 from fftdeploy.routing.split import first_weight
+from fftdeploy.sandbox import Sandbox
 
 TARGET = "task-00001/production"
 WEIGHTS = (0, 5, 25, 50)
@@ -39,7 +45,8 @@ print(json.dumps([last, wrong]))
 def bench(folder: Path, runs: int, size: Size) -> list[Row]:
     file = folder / "deployments.toml"
     file.write_text(deployments(3, 3))
-    return [_cold(folder, runs), _warm(file, size), *_split(size(1_000_000)), *_hot(folder, size)]
+    rows = [_cold(folder, runs), _warm(file, size), *_split(size(1_000_000)), *_hot(folder, size)]
+    return [*rows, *_gone(folder, size)]
 
 
 def _cold(folder: Path, runs: int) -> Row:
@@ -109,6 +116,40 @@ def _hot(folder: Path, size: Size) -> list[Row]:
         Row("answers that were never live", wrong, 0, "answers", who),
         Row("the oldest answer, since its model was replaced", max(late, default=0), 1, "s", who),
     ]
+
+
+def _gone(folder: Path, size: Size) -> list[Row]:
+    """Delete the live model under calls of 16 threads; the policy has a fallback."""
+    calls, model = size(1_000), "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
+    (folder / "deployments.toml").write_text(f'version = 1\n[a.b]\nmodel = "{model}"\n')
+    policy = 'version = 1\n[tasks.a]\nfallback = [{ model = "gpt-6-luna" }]\n'
+    (folder / "fftdeploy.toml").write_text(policy)
+    with Sandbox() as sandbox:
+        os.environ |= {"OPENAI_BASE_URL": sandbox.url, "OPENAI_API_KEY": sandbox.key}
+        sandbox.remove(model, after=calls // 2)
+        with client("a/b", file=folder / "deployments.toml", max_retries=0) as following:
+            answers = _load(following, calls)
+            counted: Counter[str] = Counter(vars(following)["calls"].counts)
+    failed = calls - answers.total()
+    what = f"{calls:,} calls, {answers['gpt-6-luna']:,} by the fallback"
+    return [
+        Row("calls that failed as their model was deleted", failed, 0, "calls", what),
+        Row("calls that were not counted", (answers - counted).total(), 0, "calls", what),
+    ]
+
+
+def _load(following: OpenAI, calls: int) -> Counter[str]:
+    """Make calls from 16 threads; count those that were answered, by model."""
+
+    def call(_: int) -> str:
+        try:
+            said: Any = {"model": "a/b", "messages": [{"role": "user", "content": "hi"}]}
+            return str(following.chat.completions.create(**said).model)
+        except APIError:
+            return ""
+
+    with ThreadPoolExecutor(16) as pool:
+        return Counter(filter(None, pool.map(call, range(calls))))
 
 
 def _promote(file: Path, number: int) -> float:

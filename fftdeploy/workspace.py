@@ -90,6 +90,15 @@ class Workspace:
             self.require_profile(profile)
         return Bundle(model, provider, profile, self.sha(profile) if profile else None)
 
+    def fallback(self, task: str) -> Bundle | None:
+        """Return what applications go on with first, by the policy; its profile may lack a file."""
+        known = self.policy.tasks.get(task)
+        if known is None or not known.fallback:
+            return None
+        first = known.fallback[0]
+        sha = self.sha(first.profile) if first.profile else None
+        return Bundle(first.model, first.provider, first.profile, sha)
+
     def require_profile(self, name: str) -> None:
         """Refuse the name of a profile that has no file.
 
@@ -257,7 +266,7 @@ class Questions:
 
     def _models(self, provider: str, model: str) -> frozenset[str]:
         """Return the models of the releases there of all targets that have `model`."""
-        users = self._users[provider, model]
+        users = self._users.get((provider, model), [])  # none has a fallback
         names = (provider, *map(str, users))
         if names not in self._project_models:  # most often many models have the same users
             every = (target.models[provider] for target in users)

@@ -32,6 +32,8 @@ AGAIN = "ask again later; nothing is known about the model"
 NO_PROBE_HINT = "only a probe would prove it: leave out --no-probe, or `fftdeploy check --probe`"
 NO_API = "address"
 NO_LIST = "no-list"
+GONE = frozenset({"missing", "retired"})
+"""Codes of verdicts that rest on a 404 `model_not_found` of a host that is believed."""
 OTHER_MODEL = "other-model"
 WAIT_HINT = "ask again later; `fftdeploy promote TARGET --model ID --wait 10m` waits for it"
 

@@ -59,6 +59,8 @@ def _models(one: TargetStatus) -> Iterator[str]:
         yield one.canary.bundle.model
     if one.release:
         yield one.release.bundle.model
+    if one.fallback:
+        yield one.fallback.bundle.model
 
 
 def _row(one: TargetStatus, names: Names, now: datetime) -> tuple[Cell, ...]:
@@ -152,6 +154,8 @@ def _remarks(one: TargetStatus, result: Status) -> Iterator[Remark]:
         yield Remark(one.target, "!", f"the way back is not proved: {problem}", "warn")
     if not one.rollback_outlives:
         yield Remark(one.target, "!", "no rollback target outlives the live model", "bad")
+    if said := _fallback_words(one):
+        yield Remark(one.target, "!", said, "warn")
     if one.answers_recorded is False:
         yield Remark(one.target, "!", f"{UNRECORDED}: {RECORDING}", "warn")
     for passed in one.passed_over:
@@ -160,6 +164,21 @@ def _remarks(one: TargetStatus, result: Status) -> Iterator[Remark]:
     if one.readiness:
         yield from (Remark(one.target, "!", text, "warn") for text in one.readiness.warnings)
         yield from (Remark(one.target, "·", text, "dim") for text in one.readiness.notices)
+
+
+def _fallback_words(one: TargetStatus) -> str:
+    """Say that a fallback is taken, or would not answer; "" where there is nothing to say."""
+    if not (found := one.fallback):
+        return ""
+    is_ready = found.readiness is None or found.readiness.state == "ready"
+    why = (
+        ""
+        if is_ready or not found.readiness
+        else f", which is not proved: {found.readiness.message}"
+    )
+    if found.is_taken:
+        return f"applications that have `fftdeploy.client` go on with {found.bundle}{why}"
+    return "" if is_ready else f"the fallback is {found.bundle}{why}"
 
 
 def _remark(target: str, mark: Cell, text: str | None) -> Remark:
@@ -215,6 +234,8 @@ def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
         mark = state_cell(tried.readiness)
         said = f"{tried.weight} % {tried.bundle}, since {moment(tried.since)} {mark.text}".rstrip()
         yield "canary", Cell(said, mark.tone)
+    if one.fallback:
+        yield "fallback", Cell(_fallback_words(one) or str(one.fallback.bundle))
     if one.answers_recorded is False:
         yield "", Cell(f"{UNRECORDED}: {RECORDING}", "warn")
     if one.evaluation_due:
@@ -363,6 +384,8 @@ def _asides(one: TargetStatus, result: Status) -> Iterator[str]:
     for passed in one.passed_over:
         reason = passed.readiness.message if passed.readiness else ""
         yield f"passed over release {passed.n}: {reason}"
+    if said := _fallback_words(one):
+        yield said
     if one.readiness:
         yield from (f"warning: {warning}" for warning in one.readiness.warnings)
         yield from (f"notice: {notice}" for notice in one.readiness.notices)

@@ -18,6 +18,7 @@ from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.live_models import another_model
 from fftdeploy.commands.views import (
     CanaryView,
+    Fallback,
     ReadinessView,
     ShutdownView,
     TargetName,
@@ -88,6 +89,8 @@ class TargetStatus:
     evaluation_due: str | None
     """Why what is live should be evaluated again, where the target is protected; None where it
     need not, or its answers are not on record anyway."""
+    fallback: Fallback | None = field(default=None, metadata=OMITTED)
+    """The first of the policy's."""
     owner: str | None
     description: str | None
     holds: tuple[Hold, ...]
@@ -209,6 +212,8 @@ class _Survey:
         ]
         asked += [(target, bundle) for target, bundle in tried if bundle]
         for search in searches:
+            if fallback := self.workspace.fallback(search.target.task):
+                asked.append((search.target, fallback))
             ways = islice(search.open_bundles(), self.asked_at_once)
             asked += ((search.target, bundle) for bundle in ways)
         while going_on:
@@ -305,6 +310,7 @@ class _Survey:
             rollback_outlives=shutdown is None or self._outlives(search, shutdown),
             answers_recorded=recorded,
             evaluation_due=None if recorded is False else self._evaluation_due(target),
+            fallback=self._fallback(search),
             owner=task.owner or None if task else None,
             description=task.description or None if task else None,
             holds=target.holds,
@@ -319,6 +325,12 @@ class _Survey:
             return None
         ends = ShutdownView.of(self._shutdown(target, tried), self.context.now().date())
         return CanaryView.of(target, tried, self._view(target, tried), ends)
+
+    def _fallback(self, search: _Search) -> Fallback | None:
+        if (bundle := self.workspace.fallback(search.target.task)) is None:
+            return None
+        known = self._readiness(search.target, search.live)
+        return Fallback.of(bundle, self._view(search.target, bundle), known)
 
     def _is_recorded(self, target: Target, live: Shutdown | None) -> bool | None:
         """Look for a record of answers, while there is time to make one."""

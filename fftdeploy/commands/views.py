@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated, Self
 
 from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.api.verdicts import State
+from fftdeploy.api.verdicts import GONE, State
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.rollback import Candidate
@@ -116,6 +116,22 @@ class CandidateView:
     fate: str
     reason: str
     readiness: ReadinessView | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What applications go on with once the live model is proved gone, and if it answers."""
+
+    bundle: Bundle = field(metadata=FLAT)
+    readiness: ReadinessView | None
+    """None where the API was not asked."""
+    is_taken: bool
+    """Whether the live model is proved gone."""
+
+    @classmethod
+    def of(cls, bundle: Bundle, view: ReadinessView | None, live: Readiness | None) -> Self:
+        """Take it from what is known of it and of the live model."""
+        return cls(bundle, view, live is not None and live.code in GONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Answers a running application: which model serves a target.
+"""Answers a running application: which model serves a target, and by which client.
 
-Standard library only until something fails.  It may import `releases`, `policy` and below.
+Standard library only until something fails or a client is asked for.  It may import `policy`,
+`api` and below.
 """

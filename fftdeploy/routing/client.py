@@ -15,6 +15,7 @@ from fftdeploy import names
 from fftdeploy.api import hosts, providers
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING
 from fftdeploy.api.settings import Settings, settings
+from fftdeploy.api.verdicts import GONE
 from fftdeploy.errors import UsageError
 from fftdeploy.policy.parameters import LIMIT, arguments, turns
 from fftdeploy.routing.routes import Route, route
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 GONE_S = 300.0
 """How long a proof that a model is gone counts; then the next call tries it again."""
 _PROOF_S = 10.0
-_GONE = frozenset({"missing", "retired"})
 
 _log = logging.getLogger("fftdeploy")
 
@@ -142,7 +142,7 @@ class _Calls:
             proves = connection.kind in PROVE_MISSING
         finally:
             connection.close()
-        if not proves or known.state != "not-ready" or known.code not in _GONE:
+        if not proves or known.state != "not-ready" or known.code not in GONE:
             _log.warning("%s: %s answered 404: %s", found.target, found.model, known.message)
             return False
         self._gone[found.provider, found.model] = time.monotonic() + GONE_S

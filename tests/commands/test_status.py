@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from command_line import Command
 from november import target, write
-from scenes import GHOST, V8, V9, V10
+from scenes import GHOST, LUNA, V8, V9, V10
 
 from fftdeploy.api.asking import Clock
 from fftdeploy.commands import context
@@ -176,3 +176,26 @@ def test_an_unknown_target_is_named_with_the_nearest(repo: Path, command: Comman
     assert result.err == (
         "error: there is no target triage/stagin\nhint: did you mean triage/staging?\n"
     )
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_it_says_what_applications_go_on_with(
+    repo: Path, sandbox: Sandbox, command: Command, is_gone: bool
+) -> None:
+    write(repo, target("production", V8, V9))
+    rows = f'{{ model = "{LUNA}" }}, {{ model = "{V8}" }}'
+    policy = f"version = 1\n[tasks.triage]\nfallback = [{rows}]\n"
+    (repo / "fftdeploy.toml").write_text(policy)
+    if is_gone:
+        sandbox.remove(V9)
+
+    screen, card = command("status", "--wide").out, command("status", "triage/production").out
+    found = json.loads(command("status", "--json").out)["targets"][0]["fallback"]
+    sandbox.remove(LUNA)
+    unproved = command("status").out
+
+    assert (found["model"], found["readiness"]["state"]) == (LUNA, "ready")
+    assert found["is_taken"] is is_gone
+    said = f"applications that have `fftdeploy.client` go on with {LUNA}"
+    assert (said in screen, said in card) == (is_gone, is_gone)
+    assert "which is not proved: this key cannot use it" in unproved

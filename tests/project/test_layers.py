@@ -63,8 +63,10 @@ DOORS = {
     "socket": {"sandbox", "files.lock_owner", "api.client"},
     "http": {"sandbox"},
 }
-# The demo runs the commands that it shows, as a person would; a reviewer has an editor.
+# The demo runs the commands that it shows, as a person would; a reviewer has an editor; what
+# applications are given is of the SDK's type.
 ALSO = {
+    ("openai", "routing.client"),
     ("subprocess", "cli.demo"),
     ("subprocess", "cli.editor"),
 }
