@@ -326,7 +326,7 @@ class _Survey:
         ends = ShutdownView.of(self._shutdown(target, tried), self.context.now().date())
         return CanaryView.of(target, tried, self._view(target, tried), ends)
 
-    def _fallback(self, search: _Search) -> Fallback | None:
+    def _fallback(self, search: WayBackSearch) -> Fallback | None:
         if (bundle := self.workspace.fallback(search.target.task)) is None:
             return None
         known = self._readiness(search.target, search.live)

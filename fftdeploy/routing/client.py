@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
@@ -91,6 +92,7 @@ class _Calls:
         target: str,
         file: str | os.PathLike[str] | None,
         options: Mapping[str, Any],
+        key: str | None,
         *,
         is_async: bool,
     ) -> None:
@@ -100,6 +102,7 @@ class _Calls:
         self._target = target
         self._file = file
         self._options = options
+        self.key = key
         self._hosts: dict[str, _Host] = {}
         self._gone: dict[tuple[str, str], float] = {}
         """Until when a model of a provider counts as gone."""
@@ -107,14 +110,22 @@ class _Calls:
         self._proving = threading.Lock()
 
     def ways(self) -> Iterable[_Way]:
-        live = route(self._target, file=self._file)
+        live = route(self._target, key=self.key, file=self._file)
         found = [live, *live.fallback]
         left = [one for one in found if not self._is_known_gone(one)] or found[:1]
         return [_Way(one, self) for one in left]
 
     def changed(self, options: Mapping[str, Any]) -> _Calls:
-        more = {**self._options, **options}
-        return _Calls(self._target, self._file, more, is_async=self.is_async)
+        """Return calls with other options of the SDK, or for another `key` over the same hosts."""
+        options = dict(options)
+        key = options.pop("key", self.key)
+        if options:
+            return _Calls(
+                self._target, self._file, {**self._options, **options}, key, is_async=self.is_async
+            )
+        twin = copy(self)
+        twin.key = key
+        return twin
 
     def clients(self) -> Iterable[Any]:
         with self._lock:
@@ -177,6 +188,7 @@ def client(
     target: str,
     asynchronous: Literal[False] = False,
     *,
+    key: str | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> openai.OpenAI: ...
@@ -187,6 +199,7 @@ def client(
     target: str,
     asynchronous: Literal[True],
     *,
+    key: str | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> openai.AsyncOpenAI: ...
@@ -196,6 +209,7 @@ def client(
     target: str,
     asynchronous: bool = False,
     *,
+    key: str | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> openai.OpenAI | openai.AsyncOpenAI:
@@ -217,6 +231,8 @@ def client(
     Args:
         target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
         asynchronous: Whether to make an `AsyncOpenAI`, and no `OpenAI`.
+        key: Who is asking, as for `route`; `client.with_options(key=user.id)` is a client for
+            another one over the same connections, and costs next to nothing.
         file: The deployments file; by default it is found as `resolve` finds it.
         options: Those of the SDK's client, such as `timeout` and `max_retries`.
 
@@ -231,6 +247,6 @@ def client(
     from fftdeploy.api.client.applications import follow
 
     made: openai.OpenAI | openai.AsyncOpenAI = follow(
-        _Calls(target, file, options, is_async=asynchronous)
+        _Calls(target, file, options, key, is_async=asynchronous)
     )
     return made

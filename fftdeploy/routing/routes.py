@@ -42,10 +42,11 @@ class Route(Resolution):
 
     @classmethod
     def of(cls, found: Resolution, fallback: tuple["Route", ...]) -> Self:
-        """Return the route that a resolution leads to."""
+        """Return the route that a resolution leads to; what is live stands in for a canary."""
         parts = found.parts()
         if found.canary is not None:
-            parts["canary"] = cls.of(found.canary, fallback)
+            live = cls(found.model, **{**parts, "canary": None})
+            parts["canary"] = cls.of(found.canary, (live, *fallback))
         made: Self = cls(found.model, fallback=fallback, **parts)
         return made
 

@@ -106,6 +106,21 @@ def test_each_call_goes_to_what_is_live_with_its_prompt_and_parameters(
         client.chat.completions.create(model=V9, messages=HI)
 
 
+def test_a_canary_answers_its_part_of_the_keys(make: Make, sandbox: Sandbox) -> None:
+    since = "2026-11-22T09:00:00Z"
+    live(V8, f'canary = {{ model = "{V9}", weight = 28, since = {since} }}\n')
+    client = make()
+    keys = (None, "ana", "ben")  # of the vectors of `split`: 80 and 28
+
+    clients = [client.with_options(key=key) for key in keys]
+    answers = [one.chat.completions.create(messages=HI).model for one in clients]
+
+    assert answers == [V8, V8, V9]
+    assert counted(client) == {V8: 2, V9: 1}
+    sandbox.remove(V9)  # what is live stands in for it
+    assert clients[-1].chat.completions.create(messages=HI).model == V8
+
+
 def test_a_stream_is_one_call_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     chunk = chat_body(object="chat.completion.chunk", model=V8)
     chunk["choices"] = [{"index": 0, "delta": {"content": "ok"}, "finish_reason": "stop"}]

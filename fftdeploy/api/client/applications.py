@@ -110,7 +110,8 @@ class _Following:
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
         first = next(iter(calls.ways())).client
-        cast("Any", super()).__init__(api_key=first.api_key or "none", base_url=first.base_url)
+        said = {"api_key": first.api_key or "none", "base_url": first.base_url}
+        cast("Any", super()).__init__(**said, http_client=first._client)  # noqa: SLF001  as `copy` of the SDK
 
     @cached_property
     def chat(self) -> Any:
