@@ -106,7 +106,6 @@ class _Promotion:
         if self.target is not None:
             plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
         source = self._source()
-        canary.require_alone(self.target, source.bundle, self.workspace.sha)
         if self.options.canary is not None:
             live = self._live(self.target) if self.target else None
             canary.require_beside(self.target, live, source.bundle)
@@ -115,6 +114,7 @@ class _Promotion:
                 "it is live already" if self.options.canary is None else "it has that part already"
             )
             return self.change.unchanged(Plan(self.target, self.target, (said,)))
+        canary.require_alone(self.target, source.bundle, self.workspace.sha)
         self._require_why()
         made = self._plan(source, (), self.change.actor)
         self.change.preflight()

@@ -122,7 +122,8 @@ def plan_promotion(
     refuse_hand_edit(rules, target, live)
     require_why(rules, target, actor)
     if source.bundle == live:
-        return plan_adoption(target, live, actor, verified=True, overrides=overrides)
+        made = plan_adoption(target, live, actor, verified=True, overrides=overrides)
+        return replace(made, after=pointed(made.after, live))
     replaced = replaced_bundle(target, live)
     base = recorded(target, replaced, replace(actor, why=None))
     notes = [source.note] if source.note else []

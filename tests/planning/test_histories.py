@@ -32,6 +32,7 @@ class Release(NamedTuple):
     n: int
     bundle: Bundle
     to: int | None = None
+    canary: int | None = None
 
 
 class Hold(NamedTuple):
@@ -45,6 +46,7 @@ class State(NamedTuple):
     live: Bundle
     releases: tuple[Release, ...]
     holds: tuple[Hold, ...]
+    canary: tuple[Bundle, int] | None = None
 
 
 class Step(NamedTuple):
@@ -67,11 +69,16 @@ class Rules:
 
     def recorded(self) -> tuple[Release, ...]:
         """The releases with a hand edit on top; an old bundle's return shares its origin."""
-        live, releases, _ = self.state
-        if releases and releases[0].bundle == live:
+        live, releases = self.state[:2]
+        past = self.lived(releases)
+        if past and past[0].bundle == live:
             return releases
-        same = next((release.n for release in releases if release.bundle == live), None)
+        same = next((release.n for release in past if release.bundle == live), None)
         return (Release(self.next(releases), live, same), *releases)
+
+    def lived(self, releases: Sequence[Release]) -> list[Release]:
+        """The releases that were live: a canary was not."""
+        return [release for release in releases if release.canary is None]
 
     def next(self, releases: Sequence[Release]) -> int:
         return releases[0].n + 1 if releases else 1
@@ -84,20 +91,39 @@ class Rules:
         )
 
     def set(self, live: Bundle, releases: tuple[Release, ...], *holds: Hold) -> int:
+        """Make something live, and no canary any more."""
         self.state = State(live, releases, (*holds, *self.state.holds))
         return 0
 
+    def is_other(self, bundle: Bundle) -> bool:
+        """Whether a canary runs that is another than `bundle`."""
+        return self.state.canary is not None and self.state.canary[0] != bundle
+
     def promote(self, step: Step) -> int:
         bundle, releases = Bundle(step.model, step.profile), self.recorded()
-        if bundle == self.state.live == (self.state.releases or [Release(0, Bundle(""))])[0].bundle:
+        if bundle == self.state.live and releases == self.state.releases:
             return 0
-        if self.is_held(bundle):
+        if self.is_other(bundle) or self.is_held(bundle):
             return 6
         if bundle.model in self.dead:
             return 4
         if bundle != self.state.live:
             releases = (Release(self.next(releases), bundle), *releases)
         return self.set(bundle, releases)
+
+    def canary(self, step: Step) -> int:
+        bundle, releases = Bundle(step.model, step.profile), self.recorded()
+        if bundle == self.state.live:
+            return 2
+        if self.state.canary == (bundle, step.n):
+            return 0
+        if self.is_other(bundle) or self.is_held(bundle):
+            return 6
+        if bundle.model in self.dead:
+            return 4
+        releases = (Release(self.next(releases), bundle, canary=step.n), *releases)
+        self.state = self.state._replace(releases=releases, canary=(bundle, step.n))
+        return 0
 
     def adopt(self, step: Step) -> int:
         if self.recorded() == self.state.releases:
@@ -106,14 +132,24 @@ class Rules:
             return 6
         if self.state.live.model in self.dead:
             return 4
-        return self.set(self.state.live, self.recorded())
+        self.state = self.state._replace(releases=self.recorded())
+        return 0
 
     def candidates(self) -> list[Release]:
         past = self.recorded()
-        born = self.origin(past[0].n, past)
-        return [release for release in self.state.releases if self.origin(release.n, past) < born]
+        born = self.origin(self.lived(past)[0].n, past)
+        there = self.lived(self.state.releases)
+        return [release for release in there if self.origin(release.n, past) < born]
+
+    def take_off(self, bundle: Bundle) -> int:
+        rows = [release.n for release in self.state.releases if release.canary is not None]
+        narrow = rows[0] if bundle.model == self.state.live.model else None
+        held = [] if self.is_held(bundle) else [Hold(bundle.model, narrow)]
+        return self.set(self.state.live, self.state.releases, *held)
 
     def rollback(self, step: Step) -> int:
+        if self.state.canary is not None:
+            return self.take_off(self.state.canary[0])
         for release in self.candidates():
             fine = release.bundle != self.state.live and not self.is_held(release.bundle)
             if fine and release.bundle.model not in self.dead:
@@ -121,7 +157,8 @@ class Rules:
         return 4
 
     def rollback_to(self, step: Step) -> int:
-        chosen = next((each for each in self.state.releases if each.n == step.n), None)
+        past = self.lived(self.state.releases)
+        chosen = next((each for each in past if each.n == step.n), None)
         if chosen is None:
             return 2
         if chosen.bundle == self.state.live:
@@ -132,15 +169,18 @@ class Rules:
 
     def go_back(self, chosen: Release) -> int:
         past, live = self.recorded(), self.state.live
-        forward = self.origin(chosen.n, past) > self.origin(past[0].n, past)
-        narrow = past[0].n if chosen.bundle.model == live.model else None
+        newest = self.lived(past)[0].n
+        forward = self.origin(chosen.n, past) > self.origin(newest, past)
+        narrow = newest if chosen.bundle.model == live.model else None
         held = [] if forward or self.is_held(live) else [Hold(live.model, narrow)]
         releases = (Release(self.next(past), chosen.bundle, chosen.n), *past)
         return self.set(chosen.bundle, releases, *held)
 
     def hold(self, step: Step) -> int:
         hold = Hold(step.model)
-        return 0 if hold in self.state.holds else self.set(*self.state[:2], hold)
+        if hold not in self.state.holds:
+            self.state = self.state._replace(holds=(hold, *self.state.holds))
+        return 0
 
     def unhold(self, step: Step) -> int:
         left = tuple(hold for hold in self.state.holds if hold.model != step.model)
@@ -167,7 +207,7 @@ class ForwardRules(Rules):
     """The control: a rollback that takes the newest other release, as an undo list would."""
 
     def candidates(self) -> list[Release]:
-        return [*self.state.releases]
+        return self.lived(self.state.releases)
 
 
 class ShallowRules(Rules):
@@ -191,8 +231,15 @@ class LenientRules(Rules):
         return True if bundle == self.state.live else super().is_held(bundle)
 
 
-CONTROLS = (ForwardRules, ShallowRules, BroadRules, LenientRules)
-COMMANDS = ("promote",) * 5 + ("rollback",) * 9 + (
+class TriedRules(Rules):
+    """The control: a canary's row is a way back, as if it had been live."""
+
+    def lived(self, releases: Sequence[Release]) -> list[Release]:
+        return [*releases]
+
+
+CONTROLS = (ForwardRules, ShallowRules, BroadRules, LenientRules, TriedRules)
+COMMANDS = ("promote",) * 5 + ("canary",) * 4 + ("rollback",) * 9 + (
     *("rollback_to",) * 2, *("unhold_only",) * 6, "hold", "unhold", "adopt", "edit", "die",
 )  # fmt: skip
 Trace = tuple[State, list[tuple[Step, int, State]]]
@@ -202,7 +249,9 @@ def state() -> State:
     """Read the file with nothing of ours."""
     target = tomllib.loads(FILE.read_text())["triage"]["production"]
     releases = [
-        Release(row["n"], Bundle(row["model"], row.get("profile")), row.get("to"))
+        Release(
+            row["n"], Bundle(row["model"], row.get("profile")), row.get("to"), row.get("canary")
+        )
         for row in target.get("releases", [])
     ]
     holds = [
@@ -210,13 +259,16 @@ def state() -> State:
         for row in target.get("holds", [])
         if "lifted" not in row
     ]
-    return State(Bundle(target["model"], target.get("profile")), tuple(releases), tuple(holds))
+    live, said = Bundle(target["model"], target.get("profile")), target.get("canary")
+    tried = (Bundle(said["model"], said.get("profile")), said["weight"]) if said else None
+    return State(live, tuple(releases), tuple(holds), tried)
 
 
 def argv(step: Step) -> list[str]:
     prompt = ["--profile", step.profile] if step.profile else ["--no-profile"]
     words = {
         "promote": ["promote", NAME, "--model", step.model, *prompt],
+        "canary": ["promote", NAME, "--model", step.model, *prompt, "--canary", f"{step.n}"],
         "rollback": ["rollback", NAME],
         "rollback_to": ["rollback", NAME, "--to", str(step.n)],
         "hold": ["hold", NAME, step.model],
