@@ -239,7 +239,7 @@ def _end_of(one: "Migration") -> Cell:
 
 def _table(one: "Migration", names: "Names") -> Table:
     """Return what live and its successors passed, took and cost; those to take first on top."""
-    columns = ("", "model", "passed", "fixed", "broke", "usd/1k", "p95", "verdict")
+    columns = ("", "model", "passed", "fixed", "broke", "tokens", "usd/1k", "p95", "verdict")
     rows = [_live_row(one, names)] if any(each.evaluation for each in one.successors) else []
     rows += [_row(each, names) for each in one.successors]
     used = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
@@ -263,13 +263,16 @@ def _live_row(one: "Migration", names: "Names") -> tuple[Cell, ...]:
 
 def _measures(arm: "ArmResult | None", verdict: "Verdict | None" = None) -> tuple[Cell, ...]:
     if arm is None:
-        return (Cell(""),) * 5
+        return (Cell(""),) * 6
+    from fftdeploy.cli.verdict_blocks import tokens_words
+
     compared = verdict.comparison if verdict else None
     usd, p95 = arm.usd_per_1k_requests, arm.p95_latency_ms
     return (
         Cell(f"{arm.rate:.1%}"),
         Cell(f"{compared.fixed}" if compared else ""),
         Cell(f"{compared.broke}" if compared else ""),
+        Cell(tokens_words(arm), brief=f"{arm.tokens_in:,.0f}/{arm.tokens_out:,.0f}"),
         Cell(f"{usd:.2f}") if usd is not None else Cell("no price", "dim"),
         Cell(f"{p95:,} ms") if p95 is not None else Cell("-", "dim"),
     )

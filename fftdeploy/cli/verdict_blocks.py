@@ -7,6 +7,7 @@ from itertools import groupby
 from fftdeploy.cli.cells import Names
 from fftdeploy.cli.session import Session
 from fftdeploy.cli.verdict_tables import (
+    cost_blocks,
     example_lists,
     notices,
     slice_name,
@@ -28,6 +29,7 @@ from fftdeploy.evaluation.patterns.what_changed import (
 from fftdeploy.evaluation.verdict import ArmResult, Comparison, SliceResult, Verdict
 from fftdeploy.names import plural
 from fftdeploy.output.bars import bar, interval
+from fftdeploy.output.page.tables import dearer
 from fftdeploy.output.report import Block, Cell, Line, Tone, line
 from fftdeploy.output.words import apart, columns_of
 from fftdeploy.releases.deployments import Bundle
@@ -80,6 +82,8 @@ def verdict_blocks(
         yield from news
         yield from _commonest_patterns(told.what_changed, fields=1 if news else 2)
     yield from _costs(evidence, verdict)
+    if shows_all:
+        yield from cost_blocks(verdict)
     if told.weak_spots:
         yield from packed("weak spots", told.weak_spots)
     for text in (*notices(evidence, verdict, shows_all=shows_all), *further):
@@ -356,6 +360,8 @@ def _costs(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
     for arm in verdict.arms:
         if arm.arm not in {CANDIDATE, LIVE}:
             yield labelled(f"of {arm.arm}", _cost(evidence, None, arm))
+    for text in dearer(verdict):
+        yield from sentence("but", text)
 
 
 def _cost(evidence: Evidence, old: ArmResult | None, new: ArmResult) -> str:
@@ -366,10 +372,11 @@ def _cost(evidence: Evidence, old: ArmResult | None, new: ArmResult) -> str:
     at_once = f" ({evidence.concurrency} at once)" if evidence.concurrency else ""
     speed = f"p95 {' → '.join(p95)} ms{at_once}"
     speed = speed if new.p95_latency_ms is not None else "p95 not measured"
-    tokens = dict.fromkeys(_tokens(arm) for arm in both)
+    tokens = dict.fromkeys(tokens_words(arm) for arm in both)
     return f"{money}  {speed}  tokens {' → '.join(tokens)}"
 
 
-def _tokens(arm: ArmResult) -> str:
+def tokens_words(arm: ArmResult) -> str:
+    """Say what a request reads, of which cached, and writes: `2,070 (1,664 cached)/31`."""
     cached = f" ({arm.tokens_cached:,.0f} cached)" if arm.tokens_cached >= 1 else ""
     return f"{arm.tokens_in:,.0f}{cached}/{arm.tokens_out:,.0f}"

@@ -81,6 +81,21 @@ def _arm(bundle: Bundle, arm: ArmResult) -> tuple[Cell, ...]:
     )
 
 
+def cost_blocks(verdict: Verdict) -> Iterator[Block]:
+    """Yield what a request of each model takes, side by side, and what of that saves money."""
+    from fftdeploy.output.page.tables import costs
+
+    if found := costs(verdict):
+        against = (f"against {other['other']}" for other in found["others"])
+        columns = ("a request", *(arm.arm for arm in found["arms"]), *against)
+        rows = [
+            (mean["name"], *(figure["shown"] for figure in mean["figures"]), *mean["changes"])
+            for mean in found["means"]
+        ]
+        yield Table(columns, tuple(tuple(map(Cell, row)) for row in rows))
+        yield from map(line, found["savings"])
+
+
 def slice_name(one: SliceResult) -> str:
     """Name a slice as the gate's reasons do."""
     return f"{one.key}={one.value}" if one.kind == "slice" else f"field {one.key}"
@@ -127,6 +142,8 @@ def comment_blocks(stored: Stored, told: Told, further: Iterable[str] = ()) -> I
     if lists := [*example_lists(verdict, _NAMED)]:
         summary = f"{len(verdict.broke)} broke, {len(verdict.fixed)} fixed"
         yield Details(summary, tuple(lists))
+    if costs := [*cost_blocks(verdict)]:
+        yield Details("Tokens, time and money of a request", tuple(costs))
     if verdict.slices:
         yield Details("Slices and fields", (slice_table(verdict.slices),))
 

@@ -1,5 +1,6 @@
 """Eval: what was found out about each candidate, and what else is known of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,7 @@ from fftdeploy.evaluation.gate.gate import Best
 from fftdeploy.evaluation.results import PASS
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.names import FLAT
+from fftdeploy.output.page.tables import changes
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.releases.deployments import Hold
 
@@ -34,6 +36,8 @@ class Evaluated:
     baseline: Literal["fresh", "recorded", "none"]
     attempt: int
     verdict: Verdict
+    changes: Mapping[str, Mapping[str, float]]
+    """By how much its means differ from those of another model, as shares of those."""
     told: Told = field(metadata=FLAT)
     stored: Stored = field(metadata=UNPRINTED)
     creep: tuple[str, ...] = field(metadata=UNPRINTED)
@@ -102,6 +106,7 @@ def evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Evalu
         baseline=evidence.baseline.how,
         attempt=evidence.attempt,
         verdict=stored.verdict,
+        changes=changes(stored.verdict),
         told=told_of(context, evidence, evaluation.bar),
         stored=stored,
         creep=_creep(evaluation.bar.folder, evidence),

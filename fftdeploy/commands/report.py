@@ -1,5 +1,6 @@
 """Report: one page about one evaluation, with the outputs where this machine still has them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.files.folders import PAGES
 from fftdeploy.names import FLAT
+from fftdeploy.output.page.tables import changes
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.workspace import shown_path
 
@@ -41,6 +43,8 @@ class Reported:
     written: str | None
     path: Path | None = field(metadata=UNPRINTED)
     """Where that is."""
+    changes: Mapping[str, Mapping[str, float]]
+    """By how much the candidate's means differ from those of another model, as shares of those."""
     told: Told = field(metadata=FLAT)
     stored: Stored = field(metadata=UNPRINTED)
 
@@ -60,7 +64,9 @@ def run(context: Context, options: ReportOptions) -> Reported:
     stored = _stored(folder, options.evidence)
     texts = texts_of(context, stored.evidence)
     told = texts.told(stored.evidence, redact=options.redact)
-    context.known = result = Reported(stored.id, stored.verdict, None, None, told, stored)
+    context.known = result = Reported(
+        stored.id, stored.verdict, None, None, changes(stored.verdict), told, stored
+    )
     if options.out is None and not options.page:
         return result
     root = context.workspace.folder

@@ -116,6 +116,30 @@ def costs(verdict: Verdict) -> dict[str, Any] | None:
     }
 
 
+def changes(verdict: Verdict) -> dict[str, dict[str, float]]:
+    """Return by how much the candidate's means differ from another arm's, as shares of those."""
+    by_name = {arm.arm: arm for arm in verdict.arms}
+    ours = by_name.pop(CANDIDATE, None)
+    pairs = {
+        name: {key: (getattr(ours, key), getattr(arm, key)) for _, key, _ in _MEANS}
+        for name, arm in by_name.items()
+    }
+    return {
+        name: {key: new / old - 1 for key, (new, old) in found.items() if old and new is not None}
+        for name, found in pairs.items()
+    }
+
+
+def dearer(verdict: Verdict) -> Iterator[str]:
+    """Say of each arm against which the candidate's fewer tokens cost more money."""
+    by_name = {arm.arm: arm for arm in verdict.arms}
+    for name, found in changes(verdict).items():
+        ours, other = by_name[CANDIDATE], by_name[name]
+        fewer = ours.tokens_in + ours.tokens_out < other.tokens_in + other.tokens_out
+        if fewer and found.get("usd_per_1k_requests", 0) > 0:
+            yield _saving(ours, other)
+
+
 def _means(
     arms: Sequence[ArmResult], candidate: ArmResult, others: Sequence[ArmResult]
 ) -> Iterator[dict[str, Any]]:
