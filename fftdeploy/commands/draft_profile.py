@@ -4,12 +4,14 @@ No model writes it: the same files give the same draft, and a person reads it be
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fftdeploy import files
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.migration import DraftedProfile, Migrated
 from fftdeploy.errors import OK, ConflictError, InconclusiveError
+from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples.examples import Example
 from fftdeploy.evaluation.examples.overlap import same_inputs
@@ -17,9 +19,9 @@ from fftdeploy.evaluation.graders.answer_shape import AnswerShape, is_strict, sh
 from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import plural
 from fftdeploy.policy import profiles
-from fftdeploy.releases.deployments import Target
+from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.releases.rendering import paragraph, table
-from fftdeploy.workspace import select
+from fftdeploy.workspace import Workspace, select
 
 if TYPE_CHECKING:
     from fftdeploy.commands.migrate import MigrateOptions
@@ -36,48 +38,42 @@ _COMMENT = """\
 
 
 def drafted(context: Context, options: "MigrateOptions") -> Migrated:
-    """Draft prompts, which is all that is done.
+    """Draft prompts for the tasks that are named, or for those with a successor that has none.
 
     Raises:
-        UsageError: More is asked for.
-        FftdeployError: As `_draft` does.
+        UsageError: There are no such targets, or more is asked for.
+        ConfigError: A task has no gate, or its examples are not usable.
+        ConflictError: There is such a file already, which is never overwritten.
+        InconclusiveError: No example is reviewed.
+        DiskError: The disk refused; the drafts before it are there.
     """
     for flag in ("plan", "record", "dry_run", "to", "commit"):
         given = getattr(options, flag)
         one_of({"--draft-profile": True, f"--{flag.replace('_', '-')}": given})
+    place = context.workspace
+    targets = select(place.deployments, options.targets)
+    first = {one.task: one for one in reversed(targets) if options.targets or _lacks(place, one)}
+    drafts = [_Draft(context, context.quality_bar(place, str(one)), one) for one in first.values()]
+    if taken := [one.taken() for one in drafts if one.path.exists()]:
+        raise taken[0]
     return Migrated(
         dry_run=False,
         targets=(),
         cost=None,
         diff="",
-        drafts=_draft(context, options.targets),
+        drafts=tuple([one.write() for one in drafts]),
         outcome=OK,
         prices_on=None,
         within_days=options.within_days,
     )
 
 
-def _draft(context: Context, words: str | Sequence[str]) -> tuple[DraftedProfile, ...]:
-    """Write a draft for the tasks of the targets that are named, or of those that lack a prompt.
-
-    Raises:
-        UsageError: There are no such targets.
-        ConfigError: A task has no gate, or its examples are not usable.
-        ConflictError: There is such a file already, which is never overwritten.
-        InconclusiveError: No example is reviewed.
-        DiskError: The disk refused; the drafts before it are there.
-    """
-    place = context.workspace
-    first = {one.task: one for one in reversed(select(place.deployments, words))}
-    if not words:
-        tasks = place.policy.tasks
-        lacking = {n for n, t in tasks.items() if not all(one.profile for one in t.successors)}
-        lacking |= {name for name, task in tasks.items() if not task.successors}
-        first = {n: one for n, one in first.items() if n in lacking and place.policy.gate(n)}
-    drafts = [_Draft(context, context.quality_bar(place, str(one)), one) for one in first.values()]
-    for draft in drafts:
-        draft.require_new()
-    return tuple([draft.write() for draft in drafts])
+def _lacks(place: Workspace, target: Target) -> bool:
+    """Tell whether a task has examples, and a successor without a prompt."""
+    task = place.policy.tasks.get(target.task)
+    if task is None or task.gate is None:
+        return False
+    return not task.successors or not all(one.profile for one in task.successors)
 
 
 class _Draft:
@@ -85,6 +81,7 @@ class _Draft:
 
     def __init__(self, context: Context, bar: QualityBar, target: Target) -> None:
         self.bar, self.target = bar, target
+        self.task = bar.workspace.policy.tasks[bar.task]
         self.name = f"{bar.task}-draft"[:63]
         self.path = bar.workspace.profile_path(self.name)
         self.shown = context.shown(f"{profiles.FOLDER}/{self.name}.toml")
@@ -92,19 +89,14 @@ class _Draft:
     @property
     def judge(self) -> str:
         """The line that has it judged, with a successor that has no prompt."""
-        successors = self.bar.workspace.policy.tasks[self.bar.task].successors
-        bare = [f"{each.model}" for each in successors if not each.profile]
-        model = next(iter(bare), replacement_for(self.target.model) or "MODEL")
-        return f"fftdeploy migrate {self.target} --to {model}@{self.name} --dry-run"
+        bare = [Bundle(one.model, one.provider) for one in self.task.successors if not one.profile]
+        usual = Bundle(replacement_for(self.target.model) or "MODEL")
+        word = label(replace(next(iter(bare), usual), profile=self.name))
+        return f"fftdeploy migrate {self.target} --to {word} --dry-run"
 
-    def require_new(self) -> None:
-        if self.path.exists():
-            raise ConflictError(
-                f"{self.shown} is there already",
-                hint=self.judge,
-                where=self.shown,
-                code="exists",
-            )
+    def taken(self) -> ConflictError:
+        message = f"{self.shown} is there already"
+        return ConflictError(message, hint=self.judge, where=self.shown, code="exists")
 
     def write(self) -> DraftedProfile:
         reviewed = [one for one in self.bar.examples if one.reviewed_by]
@@ -116,13 +108,13 @@ class _Draft:
             )
         shape = shape_of([each for one in reviewed for each in (one.reference, *one.others)])
         values = {one.id: {*self._values(one, shape)} for one in reviewed}
-        shots = [] if shape.are_calls else self._shots(reviewed, values)
+        shots = self._shots(reviewed, values)
         every = set[str]().union(*values.values())
         covered = set[str]().union(*(values[one.id] for one in shots))
         text = self._text(reviewed, shape, shots)
         root = self.bar.workspace.folder
         if not files.create(self.path, text.encode(), root=root):
-            self.require_new()
+            raise self.taken()
         return DraftedProfile(
             self.bar.task,
             self.name,
@@ -150,14 +142,13 @@ class _Draft:
         pool = [one for one in reviewed if _question(one) and must_pass.isdisjoint(one.tags)]
         chosen: list[Example] = []
         shown: set[str] = set()
-        for _ in range(min(_MOST_SHOTS, len(pool))):
+        while pool and len(chosen) < _MOST_SHOTS:
             best = max(pool, key=lambda one: (len(values[one.id] - shown), -len(_question(one))))
             pool.remove(best)
-            if not values[best.id] - shown:
+            if not (values[best.id] - shown and self._can_spare([*chosen, best])):
                 break
-            if self._can_spare([*chosen, best]):
-                chosen.append(best)
-                shown |= values[best.id]
+            chosen.append(best)
+            shown |= values[best.id]
         return chosen
 
     def _can_spare(self, chosen: Sequence[Example]) -> bool:
@@ -194,7 +185,7 @@ class _Draft:
         said = {one.messages[0]["content"] for one in reviewed if _has_instruction(one)}
         if len(said) == 1 and all(map(_has_instruction, reviewed)):
             return str(*said).strip()
-        return self.bar.workspace.policy.tasks[self.bar.task].description
+        return self.task.description
 
 
 def _has_instruction(example: Example) -> bool:

@@ -193,7 +193,6 @@ def test_the_shape_of_answers_as_a_prompt_says_it(name: str) -> None:
     assert (shape.schema or {}).get("properties") == fields
     assert shape.labels == labels
     assert rule in "\n".join(shape.rules)
-    assert shape.are_calls == (name == "calls")
     if shape.schema:
         for answer in answers:
             jsonschema.validate(json.loads(answer), shape.schema)

@@ -22,8 +22,6 @@ class AnswerShape:
     """The paths of the fields that have one of a closed set; "" for the whole answer."""
     rules: tuple[str, ...]
     """Sentences that say how to answer, a line each."""
-    are_calls: bool = False
-    """Whether the answers are calls of tools, whose shape every request has with it."""
 
     def labels_in(self, answer: str) -> Iterator[tuple[str, str]]:
         """Yield the values of closed sets that an answer has, each with its path."""
@@ -38,7 +36,7 @@ def shape_of(agreed: Sequence[str]) -> AnswerShape:
     """Infer the shape of agreed answers, as the graders of a new gate are inferred."""
     values = [as_json(text) for text in agreed]
     if all(map(is_calls, values)):
-        return AnswerShape(None, (), (), are_calls=True)
+        return AnswerShape(None, (), ())  # every request has their shape with it
     if all(isinstance(value, dict) for value in values):
         schema = _schema(values)
         labels = tuple(path for path, one in _fields(schema) if "enum" in one)
