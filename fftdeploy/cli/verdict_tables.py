@@ -89,7 +89,11 @@ def cost_blocks(verdict: Verdict) -> Iterator[Block]:
         against = (f"against {other['other']}" for other in found["others"])
         columns = ("a request", *(arm.arm for arm in found["arms"]), *against)
         rows = [
-            (mean["name"], *(figure["shown"] for figure in mean["figures"]), *mean["changes"])
+            (
+                mean["name"],
+                *(figure["shown"] or "-" for figure in mean["figures"]),
+                *mean["changes"],
+            )
             for mean in found["means"]
         ]
         yield Table(columns, tuple(tuple(map(Cell, row)) for row in rows))
