@@ -45,6 +45,7 @@ BENCHES = {
     "scan": ("scan.bench", 5),
     "peers": ("peers.bench", 3),
     "wrong_ships": ("wrong_ships.bench", 1),
+    "drift": ("drift.bench", 1),
 }
 """The function of each, imported when it is asked for, and the runs that its noise asks for."""
 

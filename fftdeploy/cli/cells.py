@@ -8,10 +8,14 @@ import typer
 
 from fftdeploy.names import plural
 from fftdeploy.output.report import Cell, Line, Table, Tone, line
+from fftdeploy.output.words import age
 
 if TYPE_CHECKING:  # a command's help is shown without what it does
+    from datetime import datetime
+
     from fftdeploy.api.verdicts import State
     from fftdeploy.commands.views import ReadinessView, ShutdownView
+    from fftdeploy.monitoring.last_look import LastLook
     from fftdeploy.releases.deployments import Bundle
     from fftdeploy.workspace import Workspace
 
@@ -147,3 +151,14 @@ def dates_line(shutdowns: Iterable["ShutdownView"], more: str) -> Cell:
     named = {f"OpenAI's {one}" if one.startswith("table") else "the API" for one in sources}
     dates = f"dates: {', '.join(sorted(named))}    " if sources else ""
     return Cell(f"{dates}more: {more}", "dim")
+
+
+def watched_cell(look: "LastLook | None", now: "datetime") -> Cell:
+    """Say how `monitor` found it last, and when."""
+    if look is None:
+        return Cell("")
+    when = f"{look.state} {age(now - look.at)}"
+    if look.state in {look.settled, "not-calibrated"}:
+        return Cell(when, "bad" if look.has_drifted else "good", look.state)
+    settled = f", {look.settled} {age(now - look.settled_at)}" if look.settled_at else ""
+    return Cell(f"{when}{settled}", "bad" if look.has_drifted else "warn", look.state)

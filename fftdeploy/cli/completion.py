@@ -136,7 +136,7 @@ def _overrides(_: _Files, __: str) -> Iterable[str]:
 
 
 def _conditions(_: _Files, __: str) -> Iterable[str]:
-    from fftdeploy.commands.status import CONDITIONS
+    from fftdeploy.commands.conditions import CONDITIONS
 
     return CONDITIONS
 

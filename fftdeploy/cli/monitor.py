@@ -10,10 +10,11 @@ from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names, no_targets
 from fftdeploy.cli.check import Targets
 from fftdeploy.cli.findings_view import about_targets, hint_lines
-from fftdeploy.cli.session import Session
+from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.commands.monitor import Monitored
 from fftdeploy.monitoring.watched import Watched
-from fftdeploy.output.report import Block, Cell, Report, Table, Tone
+from fftdeploy.output.bars import spark
+from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
 
 _TONES: dict[str, Tone] = {"fine": "good", "drift": "bad"}
 
@@ -24,6 +25,9 @@ def monitor(
     targets: Targets = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Look again where there is a look of today.")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Compare with the answers of today from now on.")
     ] = False,
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", help="Stop before this is spent.")
@@ -39,20 +43,33 @@ def monitor(
         str | None,
         typer.Option("--issues", help="Keep an issue a target: github, gitlab.", metavar="FORGE"),
     ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Ask by the provider's own queue, where it has one.")
+    ] = False,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            "--wait", help="With --batch: wait no longer than 30s, 10m, 0.", metavar="SPAN"
+        ),
+    ] = None,
 ) -> Report:
-    """Look at what is live, once a day: has it changed since it was promoted?
+    """Look once a day at what is live: is it as it was promoted?
 
     \b
     Examples:
       fftdeploy monitor
       fftdeploy monitor '*/production' --max-requests 2000
       fftdeploy monitor --issues github --prom-file /var/lib/node_exporter/fftdeploy.prom
+      fftdeploy monitor triage/production --calibrate
     """
     from fftdeploy.commands.monitor import MonitorOptions, run
 
     options = MonitorOptions(
         tuple(targets or ()),
         fresh=fresh,
+        calibrate=calibrate,
+        batch=batch,
+        wait_s=None if wait is None else parse_wait(wait),
         max_usd=max_usd,
         max_requests=max_requests,
         prom_file=prom_file,
@@ -68,7 +85,10 @@ def _blocks(session: Session, result: Monitored) -> Iterator[Block]:
         yield no_targets(session.workspace)
         return
     rows = tuple(map(_row, result.targets))
-    yield Table(("target", "state", "passed", "why"), rows, "wrapped")
+    yield Table(("target", "state", "passed", "days", "compared with"), rows, "wrapped")
+    for one in result.targets:
+        if one.why and not any(one.why in found.message for found in one.findings):
+            yield line(Cell(f"{one.target}: {one.why}", "warn"))
     names = Names(session.workspace.deployments.models())
     yield from about_targets(result.findings, names, session.place)
     yield from hint_lines(result.findings)
@@ -76,10 +96,11 @@ def _blocks(session: Session, result: Monitored) -> Iterator[Block]:
 
 def _row(one: Watched) -> tuple[Cell, ...]:
     look = one.look
-    passed = "" if look.passed is None else f"{look.passed}/{look.answered}"
+    then = f"{one.calibrated_at:%Y-%m-%d}" if one.calibrated_at else "nothing"
     return (
-        Cell(one.target),
+        Cell(one.target, "strong"),
         Cell(look.state, _TONES.get(look.state, "warn")),
-        Cell(passed),
-        Cell(one.why),
+        Cell("" if look.passed is None else f"{look.passed}/{look.answered}"),
+        Cell(spark(one.ratios)),
+        Cell(then),
     )

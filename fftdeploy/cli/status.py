@@ -29,7 +29,9 @@ def status(
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False,
     fail_on: Annotated[
         str | None,
-        typer.Option("--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback,stale."),
+        typer.Option(
+            "--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback,stale,drift."
+        ),
     ] = None,
     calendar: Annotated[
         Path | None,

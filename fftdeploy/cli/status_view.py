@@ -14,6 +14,7 @@ from fftdeploy.cli.cells import (
     remark_lines,
     shutdown_cell,
     state_cell,
+    watched_cell,
 )
 from fftdeploy.commands.status import Status, TargetStatus
 from fftdeploy.commands.views import WayBack
@@ -24,10 +25,10 @@ from fftdeploy.planning.findings import STALE, evaluating
 from fftdeploy.planning.runway import RECORDING, UNRECORDED
 from fftdeploy.releases.deployments import Hold
 
-_COLUMNS = ("target", "model", "state", "live", "shuts down", "back to")
+_COLUMNS = ("target", "model", "state", "live", "shuts down", "back to", "watched")
 _ALL_COLUMNS = (
     *("target", "model", "since", "by", "evidence", "ready", "shuts down"),
-    *("rollback", "rollback ready"),
+    *("rollback", "rollback ready", "watched"),
 )
 _EVIDENCE_SHOWN = 12
 _WAYS_SHOWN = 10
@@ -71,6 +72,7 @@ def _row(one: TargetStatus, names: Names, now: datetime) -> tuple[Cell, ...]:
         _live_cell(one, now),
         brief_shutdown_cell(one.shutdown),
         _back_cell(one.rollback),
+        watched_cell(one.watched, now),
     )
 
 
@@ -236,6 +238,7 @@ def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
         yield "canary", Cell(said, mark.tone)
     if one.fallback:
         yield "fallback", Cell(_fallback_words(one) or str(one.fallback.bundle))
+    yield "watched", watched_cell(one.watched, result.at)
     if one.answers_recorded is False:
         yield "", Cell(f"{UNRECORDED}: {RECORDING}", "warn")
     if one.evaluation_due:
@@ -308,7 +311,7 @@ def _hold_words(hold: Hold) -> str:
 
 def everything(result: Status) -> Iterator[Block]:
     """Show one row a target in which nothing is shortened, and a line for each remark."""
-    yield _without_empty_columns(_ALL_COLUMNS, [_cells(one) for one in result.targets])
+    yield _without_empty_columns(_ALL_COLUMNS, [_cells(one, result.at) for one in result.targets])
     yield line("")
     for one in result.targets:
         if not one.rollback_outlives:
@@ -336,7 +339,7 @@ def _without_empty_columns(columns: tuple[str, ...], rows: list[tuple[Cell, ...]
     )
 
 
-def _cells(one: TargetStatus) -> tuple[Cell, ...]:
+def _cells(one: TargetStatus, now: datetime) -> tuple[Cell, ...]:
     newest = one.release
     recorded = newest if one.recorded else None
     if recorded:
@@ -354,6 +357,7 @@ def _cells(one: TargetStatus) -> tuple[Cell, ...]:
         readiness_cell(one.readiness),
         shutdown_cell(one.shutdown),
         *_rollback_cells(one),
+        watched_cell(one.watched, now),
     )
 
 

@@ -1,25 +1,47 @@
 """Monitor: looks at what is live, and says what has changed since it was promoted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from fftdeploy.api.readiness import Shutdown
+from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.commands import check
+from fftdeploy.commands.canary_passes import Budget, CanaryPasses, PassOptions
 from fftdeploy.commands.check import CheckOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.listeners import Listeners
-from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, Outcome
-from fftdeploy.monitoring import state_file
-from fftdeploy.monitoring.state_file import StateFile
-from fftdeploy.monitoring.watched import Look, Role, Watched, WatchState
+from fftdeploy.errors import (
+    AUTH,
+    CONFLICT,
+    FINDING,
+    OK,
+    POLICY,
+    UNVERIFIED,
+    ConflictError,
+    NotReadyError,
+    Outcome,
+)
+from fftdeploy.monitoring import state_file, watch
+from fftdeploy.monitoring.canaries import FEW
+from fftdeploy.monitoring.state_file import KeptState, StateFile
+from fftdeploy.monitoring.watch import Looked
+from fftdeploy.monitoring.watched import SETTLED, Look, Noticed, Role, Watched
+from fftdeploy.names import plural
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning.finding import Finding
-from fftdeploy.planning.findings import FindingFacts, runway_of
+from fftdeploy.planning.findings import STALE, FindingFacts, about, evaluating, runway_of
 from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import select
 
-_GRAVEST = (FINDING, AUTH, UNVERIFIED, OK)
+_DUE = frozenset(
+    "runway rollback-runway deprecated no-rollback rollback-profile expired-hold no-record "
+    f"{STALE} identity unverified not-ready".split()
+)
+"""Codes of the notices that time brings, or a host."""
+_SHOWN = 30
+"""Looks whose pass ratios are shown."""
+_GRAVEST = (FINDING, AUTH, UNVERIFIED, CONFLICT, POLICY, OK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +52,12 @@ class MonitorOptions(Options, Limits, Listeners):
     """Targets, tasks, or globs such as `*/production`, or one of them; none for all."""
     fresh: bool = False
     """Look again where there is a look of today."""
+    calibrate: bool = False
+    """Hold later answers against those of today, whatever they were held against so far."""
+    batch: bool = False
+    """Have the provider's own queue answer, within a day; a confirmation is asked directly."""
+    wait_s: float | None = None
+    """How long to wait for a batch; None until it is over, 0 not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +65,10 @@ class Monitored:
     """What was found in each target; the gravest finding is the outcome."""
 
     targets: tuple[Watched, ...]
+    requests: int
+    """Sent about canary examples."""
+    usd: float | None
+    """What their answers have cost; None where a model has no price."""
     findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
     outcome: Outcome = field(metadata=UNPRINTED)
 
@@ -44,81 +76,158 @@ class Monitored:
 def run(context: Context, options: MonitorOptions) -> Monitored:
     """Look at what is live: does it answer, until when, and as it did when it was promoted?
 
+    Trouble with a target (no answers, a refused key, a limit) keeps no other from being looked at.
+
     Raises:
         UsageError: There are no targets of that name, or a limit is none.
         ConfigError: A file is not valid, or what was kept of earlier looks.
         AuthError: There is no key to ask anybody with.
         DiskError: The disk refused.
     """
-    options.require_sane()
     options.require_there()
+    PassOptions("", batch=options.batch, wait_s=options.wait_s, **options.within()).require_ranges()
+    context.prover(is_plain=True)
     checked = check.run(context, CheckOptions(options.targets, probe=True))
-    found = [_graver(one) for one in checked.findings]
+    found = tuple(map(_graver, filter(_is_due, checked.findings)))
+    looking = _Monitor(context, options, checked.facts, found)
     targets = select(context.workspace.deployments, options.targets)
-    watched = tuple(_look(context, options, target, checked.facts, found) for target in targets)
+    watched = tuple(map(looking.watched, targets))
     own = [one for each in watched for one in each.findings if one not in found]
     is_wrong = any(one.severity == "error" for one in (*found, *own))
+    ends = [checked.outcome, FINDING if is_wrong else OK, *looking.troubles]
     options.tell(context, watched)
     return Monitored(
         targets=watched,
+        requests=looking.budget.requests,
+        usd=looking.budget.usd,
         findings=(*found, *own),
-        outcome=min(FINDING if is_wrong else OK, checked.outcome, key=_GRAVEST.index),
+        outcome=min(ends, key=_GRAVEST.index),
     )
 
 
 monitor = door(run, MonitorOptions)
 
 
+def _is_due(finding: Finding) -> bool:
+    """Leave out what only a change of the files could have brought, and `check` says of it."""
+    return finding.severity == "error" or finding.code in _DUE
+
+
 def _graver(finding: Finding) -> Finding:
-    """Call it wrong that a live model is proved not to be there: `check` also sees drafts."""
+    """Call it wrong that a live model is proved not to be there: nobody can be served by it."""
     return replace(finding, severity="error") if finding.code == "not-ready" else finding
 
 
-def _look(
-    context: Context,
-    options: MonitorOptions,
-    target: Target,
-    facts: FindingFacts,
-    found: Iterable[Finding],
-) -> Watched:
-    """Look at one target, and keep what is found; there is one look a day unless it is `fresh`."""
-    with state_file.opened(context.workspace.folder, str(target)) as state:
-        look = None if options.fresh else state.kept.look_of(context.now().date())
-        own = tuple(one for one in found if one.subject == str(target))
-        if look is not None:
-            return _watched(target, look, state, facts, own, is_new=False)
-        known = facts.readiness[str(target)]
-        why = "" if known.is_ready else known.message
-        codes = tuple(dict.fromkeys(one.code for one in own))
-        made: WatchState = "not-calibrated" if known.is_ready else "unverified"
-        look = Look(context.now(), made, target.model, codes)
-        watched = _watched(target, look, state, facts, own, why=why)
-        state.add("look", look)
-        return watched
+_NO_GATE = Noticed("no-gate", "notice", "the task has no gate: nothing says what a good answer is")
+_NO_CANARIES = Noticed("no-canaries", "notice", "no example of the task is reviewed: none is asked")
 
 
-def _watched(
-    target: Target,
-    look: Look,
-    state: StateFile,
-    facts: FindingFacts,
-    found: tuple[Finding, ...],
-    *,
-    why: str = "",
-    is_new: bool = True,
-) -> Watched:
-    runway = runway_of(facts, target)
-    ends: dict[Role, Shutdown | None] = {"live": runway.live, "way-back": runway.way_back}
-    today = facts.now.date()
-    previous, last_success = state.kept.settled()
-    return Watched(
-        target=str(target),
-        look=look,
-        previous=previous,
-        last_success=last_success,
-        calibrated_at=None,
-        days_left={role: end.days_left(today) for role, end in ends.items() if end},
-        why=why,
-        is_new=is_new,
-        findings=found,
-    )
+def _ratios(looks: Sequence[Look]) -> list[float]:
+    known = (look.pass_ratio for look in looks)
+    return [round(ratio, 4) for ratio in known if ratio is not None][-_SHOWN:]
+
+
+class _Monitor:
+    """One run of the command, target by target."""
+
+    def __init__(
+        self,
+        context: Context,
+        options: MonitorOptions,
+        facts: FindingFacts,
+        found: tuple[Finding, ...],
+    ) -> None:
+        self.context, self.options, self.facts, self.found = context, options, facts, found
+        self.budget = Budget(options)
+        self.troubles: list[Outcome] = []
+
+    def watched(self, target: Target) -> Watched:
+        """Look at one target, once a day, and keep what is found."""
+        root, now = self.context.workspace.folder, self.context.now()
+        try:
+            with state_file.opened(root, str(target)) as state:
+                known = state.kept.look_of(now.date())
+                is_known = known is not None and not (self.options.fresh or self.options.calibrate)
+                seen = Looked(known) if known and is_known else self._seen(target, state)
+                found = (*self._of_files(target), *self._placed(target, seen))
+                made = self._result(target, seen, state.kept, found, is_new=not is_known)
+                if not is_known:
+                    state.add("look", seen.look)
+                return made
+        except ConflictError as trouble:
+            self.troubles.append(trouble.outcome)
+            kept = state_file.read_state(root, str(target))
+            seen = Looked(Look(now, "unverified", target.model), trouble)
+            return self._result(target, seen, kept, self._of_files(target))
+
+    def _seen(self, target: Target, state: StateFile) -> Looked:
+        """Ask the canary examples, where what is live is ready and there are some."""
+        now, known = self.context.now(), self.facts.readiness[str(target)]
+        if not known.is_ready:
+            return Looked(Look(now, "unverified", target.model), known.error())
+        if self.context.workspace.policy.gate(target.task) is None:
+            return Looked(Look(now, "not-calibrated", target.model, (_NO_GATE,)))
+        options = PassOptions(
+            str(target),
+            file=self.options.file,
+            batch=self.options.batch,
+            wait_s=self.options.wait_s,
+        )
+        passes = CanaryPasses(self.context, target, options, self.budget, state.kept)
+        if not (count := len(passes.examples)):
+            return Looked(Look(now, "not-calibrated", target.model, (_NO_CANARIES,)))
+        seen = watch.look(state, passes.canaries, now, anew=self.options.calibrate)
+        if count >= FEW:
+            return seen
+        few = f"{plural(count, 'canary example')}: with fewer than {FEW}, small changes show late"
+        noticed = (*seen.look.noticed, Noticed("few-canaries", "notice", few))
+        return replace(seen, look=replace(seen.look, noticed=noticed))
+
+    def _placed(self, target: Target, seen: Looked) -> Iterator[Finding]:
+        """Yield what a look noticed, in its place; what only kept it from settling is an outcome.
+
+        What is proved of the model on the way is a finding, as it is where `check` proves it.
+        """
+        has_way_back = runway_of(self.facts, target).release
+        remedy = f"fftdeploy rollback {target}" if has_way_back else evaluating(str(target))
+        for one in seen.look.noticed:
+            hint = remedy if one.code == "drift" else ""
+            yield about(self.facts, target, one.code, one.message, one.severity, hint)
+        trouble = seen.trouble
+        if trouble is None or not self.facts.readiness[str(target)].is_ready:
+            return
+        if isinstance(trouble, NotReadyError) or trouble.code == OTHER_MODEL:
+            yield about(self.facts, target, trouble.code, trouble.message, "error", trouble.hint)
+        else:
+            self.troubles.append(trouble.outcome)
+
+    def _of_files(self, target: Target) -> tuple[Finding, ...]:
+        return tuple(one for one in self.found if one.subject == str(target))
+
+    def _result(
+        self,
+        target: Target,
+        seen: Looked,
+        before: KeptState,
+        found: tuple[Finding, ...],
+        *,
+        is_new: bool = True,
+    ) -> Watched:
+        """Return a look with what was `before` it."""
+        runway, today = runway_of(self.facts, target), self.facts.now.date()
+        ends: dict[Role, Shutdown | None] = {"live": runway.live, "way-back": runway.way_back}
+        previous, settled_at = before.settled()
+        known, look, ready = before.calibration, seen.look, self.facts.readiness[str(target)]
+        why = seen.trouble.message if seen.trouble else ""
+        return Watched(
+            target=str(target),
+            look=look,
+            previous=previous,
+            last_success=look.at if look.state in SETTLED else settled_at,
+            calibrated_at=known.answers.at if known else None,
+            days_left={role: end.days_left(today) for role, end in ends.items() if end},
+            ratios=tuple(_ratios((*before.looks, *([look] if is_new else ())))),
+            why=why if ready.is_ready else ready.message,
+            is_new=is_new,
+            findings=found,
+        )

@@ -13,6 +13,7 @@ from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.commands.checked_tasks import evaluation_due
+from fftdeploy.commands.conditions import parse_conditions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.live_models import another_model
@@ -26,14 +27,14 @@ from fftdeploy.commands.views import (
 )
 from fftdeploy.commands.way_back_search import WayBackSearch
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
-from fftdeploy.names import FLAT, not_one_of
+from fftdeploy.monitoring.last_look import LastLook, last_look
+from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles, findings, plan
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
 from fftdeploy.planning.runway import Runway, lasts
 from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
-from fftdeploy.times import duration
 from fftdeploy.workspace import Questions, select, shown_path
 
 if TYPE_CHECKING:  # nobody needs one whose models last
@@ -44,9 +45,6 @@ _AT_ONCE = 10
 NEVER = -(10**6)
 """Days within which nothing ends: no runway was asked for."""
 
-CONDITIONS = ("runway:30d", "dead", "hand-edit", "no-rollback", findings.STALE)
-"""What `--fail-on` takes; the days of `runway` are free."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusOptions(Options):
@@ -56,7 +54,7 @@ class StatusOptions(Options):
     """Targets, tasks, or globs such as `*/production`, or one of them; none for all."""
     offline: bool = False
     fail_on: str = ""
-    """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback,stale`."""
+    """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback,stale,drift`."""
     calendar: str | Path | None = None
     """Write the days of all shutdowns to this file, for a calendar (`.ics`)."""
     every_way_back: bool = False
@@ -91,6 +89,8 @@ class TargetStatus:
     need not, or its answers are not on record anyway."""
     fallback: Fallback | None = field(default=None, metadata=OMITTED)
     """The first of the policy's."""
+    watched: LastLook | None
+    """How `monitor` found it last, as far as this machine knows."""
     owner: str | None
     description: str | None
     holds: tuple[Hold, ...]
@@ -186,6 +186,10 @@ class _Survey:
     def _unproved(self) -> Outcome:
         """Return 10 or 9 where `--fail-on` was to find out something and the API did not tell."""
         unverified = [known for known in self.proofs.values() if known.state == "unverified"]
+        watched = filter(self._bar, self.targets) if "drift" in self.conditions else ()
+        looks = map(self._last_look, watched)
+        if any(not look or look.is_unknown(self.context.now()) for look in looks):
+            return UNVERIFIED
         if not self.conditions or not unverified:
             return OK
         return AUTH if any(known.is_auth for known in unverified) else UNVERIFIED
@@ -262,7 +266,11 @@ class _Survey:
             another_model=partial(another_model, context),
         )
         due = findings.STALE in self.conditions and self._evaluation_due(target)
+        look = self._last_look(target) if "drift" in self.conditions else None
         failures = {
+            "drift": f"drift, found {look.settled_at:%Y-%m-%d}"
+            if look and look.has_drifted
+            else "",
             findings.STALE: due or "",
             "dead": f"the live model is dead: {known.message}" if known and known.dead else "",
             "no-rollback": search.problem,
@@ -311,6 +319,7 @@ class _Survey:
             answers_recorded=recorded,
             evaluation_due=None if recorded is False else self._evaluation_due(target),
             fallback=self._fallback(search),
+            watched=self._last_look(target),
             owner=task.owner or None if task else None,
             description=task.description or None if task else None,
             holds=target.holds,
@@ -341,6 +350,9 @@ class _Survey:
         except FftdeployError:  # `check` says what is wrong with the examples
             return None
 
+    def _last_look(self, target: Target) -> LastLook | None:
+        return last_look(self.workspace.folder, str(target))
+
     def _evaluation_due(self, target: Target) -> str | None:
         if not self.workspace.policy.rules(target.environment).protected or not self._bar(target):
             return None
@@ -370,26 +382,6 @@ class _Survey:
         ways = [c for c in search.candidates if c.fate == "ask" and c.release.n not in skipped]
         dates = [self._shutdown(search.target, candidate.bundle) for candidate in ways]
         return any(shutdown is None or shutdown.date > live.date for shutdown in dates)
-
-
-def parse_conditions(text: str) -> dict[str, int]:
-    """Read `--fail-on`: condition -> days, which only `runway` uses.
-
-    Raises:
-        UsageError: A condition that does not exist, or a runway without a duration.
-    """
-    conditions = {}
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition(":")
-        if name == "drift":
-            raise UsageError("--fail-on drift is not in this version of fftdeploy", code="later")
-        if part not in CONDITIONS and name != "runway":
-            raise UsageError(**not_one_of("--fail-on", part, CONDITIONS))
-        span = duration(value) if name == "runway" else None
-        if name == "runway" and span is None:
-            raise UsageError("--fail-on runway needs days", hint="write runway:30d")
-        conditions[name] = -(-int(span.total_seconds()) // 86400) if span else 0
-    return conditions
 
 
 def _is_open(candidate: Candidate) -> bool:

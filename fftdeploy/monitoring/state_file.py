@@ -17,7 +17,12 @@ from fftdeploy.files import disk, journal
 from fftdeploy.files.folders import MONITOR, keep_out_of_git
 from fftdeploy.files.journal import Journal
 from fftdeploy.formats import json_shapes, strict_json
+from fftdeploy.monitoring.last_look import path_of
+from fftdeploy.monitoring.passes import Calibration, Pass
 from fftdeploy.monitoring.watched import SETTLED, Look, WatchState
+
+LOOK = b'{"look":'
+"""How the line of a look begins."""
 
 
 @dataclass(slots=True)
@@ -26,6 +31,14 @@ class KeptState:
 
     looks: list[Look] = field(default_factory=list)
     """All of them, the oldest first."""
+    calibration: Calibration | None = None
+    """The newest."""
+    unused: list[Pass] = field(default_factory=list)
+    """Passes since then that no look has settled anything by, the oldest first."""
+    since: int = 0
+    """The number of looks before the calibration."""
+    asked: int = 0
+    """The number of passes that were made, calibrations among them."""
     others: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     """The lines of other kinds, each with its kind, the oldest first."""
 
@@ -33,8 +46,22 @@ class KeptState:
         """Take in one more line; TypeError or ValueError where it is not of the kind's shape."""
         if kind == "look":
             self.looks.append(json_shapes.read(Look, value))
+            if self.looks[-1].state in SETTLED:
+                self.unused = []
+        elif kind == "calibration":
+            self.calibration, self.unused = json_shapes.read(Calibration, value), []
+            self.since, self.asked = len(self.looks), self.asked + 1
+        elif kind == "pass":
+            self.unused.append(json_shapes.read(Pass, value))
+            self.asked += 1
         else:
             self.others.append((kind, value))
+
+    @property
+    def last(self) -> Look | None:
+        """The newest look since the calibration that settled something."""
+        since = reversed(self.looks[self.since :])
+        return next((look for look in since if look.state in SETTLED), None)
 
     def settled(self) -> tuple[WatchState | None, datetime | None]:
         """Return the last state that was settled, and when; None where none was."""
@@ -97,11 +124,6 @@ def read_state(root: Path, target: str) -> KeptState:
         return KeptState()
     with journal.open_reader(path, root=root) as file:
         return read_lines(file, path)
-
-
-def path_of(root: Path, target: str) -> Path:
-    """Return where the state of a target is; no name has a dot, so that no two share one."""
-    return root / MONITOR / f"{target.replace('/', '.')}.jsonl"
 
 
 def read_lines(lines: Iterable[bytes], path: Path) -> KeptState:

@@ -29,14 +29,22 @@ class MovedExample:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that a look found, without its place."""
+
+    code: str
+    severity: Literal["error", "notice"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """One look at a target, as its state file keeps it: counts and IDs, no outputs."""
 
     at: datetime
     state: WatchState
     model: str
-    codes: tuple[str, ...]
-    """Of what was found, each once."""
+    noticed: tuple[Noticed, ...] = ()
     passed: int | None = None
     """Canary examples that passed in the pass of this look; None where there was none."""
     answered: int | None = None
@@ -50,7 +58,7 @@ class Look:
     is_confirmed: bool = False
     """Whether `p` is of fresh passes that were asked after a suspicion."""
     failed: tuple[str, ...] = ()
-    """IDs of the must-pass examples that failed in the pass."""
+    """IDs of the must-pass examples that failed in the pass, and never did when calibrated."""
     moved: tuple[MovedExample, ...] = ()
     """Those that fell most, the gravest first."""
     runs: tuple[str, ...] = ()
@@ -80,6 +88,8 @@ class Watched:
     calibrated_at: datetime | None
     days_left: Mapping[str, int]
     """Days until a model shuts down, negative once past, by its `Role`, as far as one is known."""
+    ratios: tuple[float, ...] = ()
+    """The pass ratios of the newest looks that have one, this one's the last."""
     why: str = ""
     """What kept the look from settling anything; "" where it did."""
     is_new: bool = True

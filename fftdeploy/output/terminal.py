@@ -10,7 +10,7 @@ from typing import TextIO
 
 _IN_PAIRS = (
     "✓+ ✗x ·- •- …... →-> ←<- ●o \u2212- \u2013- \u2014- \u00d7x "
-    "█# ▉# ▊# ▋# ▌# ▍ ▎ ▏ ─- ┄- ╌- │| ┊: ┼+ ├| ┤|"
+    "▁_ ▂. ▃, ▄- ▅~ ▆= ▇+ █# ▉# ▊# ▋# ▌# ▍ ▎ ▏ ─- ┄- ╌- │| ┊: ┼+ ├| ┤|"
 )
 _MARKS = {pair[0]: pair[1:] for pair in _IN_PAIRS.split(" ")}
 """The characters that screens are drawn with, and what stands for them in ASCII."""

@@ -45,7 +45,7 @@ def _words(each: str) -> Kind:
 
 
 _ADD_EXAMPLES = 'add examples = ["evals/TASK.jsonl"]'
-_EXAMPLES = many(
+EXAMPLES = many(
     text(_path_problem, "value", hint="name a file below here"),
     "A path below the folder of this file.",
     "an array of paths",
@@ -91,7 +91,7 @@ class GateRules:
 
     examples: tuple[str, ...] = key(
         "Paths of JSONL files with examples, below the folder of this file.",
-        _EXAMPLES,
+        EXAMPLES,
         missing="names no file",
         hint=_ADD_EXAMPLES,
         decides=False,

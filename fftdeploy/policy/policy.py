@@ -24,7 +24,7 @@ from fftdeploy.formats.kinds import (
     span,
 )
 from fftdeploy.names import OPENAI
-from fftdeploy.policy.gate_rules import GATE, GateRules
+from fftdeploy.policy.gate_rules import EXAMPLES, GATE, GateRules
 from fftdeploy.policy.globs import Scan
 from fftdeploy.policy.prices import PRICES, Prices
 from fftdeploy.releases.deployments import Deployments
@@ -113,6 +113,18 @@ _NAMED_MODEL = table(NamedModel, "a table { model, profile }", check=require_hos
 
 
 @dataclass(frozen=True, slots=True)
+class MonitorRules:
+    """What `monitor` asks about a task."""
+
+    examples: tuple[str, ...] = key(
+        "Paths of JSONL files, below the folder of this file, that the canary examples are of.",
+        EXAMPLES,
+        (),
+        shown="those of the gate",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What a task is for, who owns it, and its quality bar."""
 
@@ -138,6 +150,9 @@ class Task:
         "The quality bar of the task; without one, `--why` is all that `protected` asks.",
         GATE,
         None,
+    )
+    monitor: MonitorRules = key(
+        "What `monitor` asks what is live.", table(MonitorRules), MonitorRules()
     )
 
 
@@ -224,7 +239,7 @@ class Policy:
                 )
 
 
-POLICY = table(Policy, later=("monitor",))
+POLICY = table(Policy)
 
 
 def parse(raw: bytes, source: str = FILE_NAME) -> Policy:

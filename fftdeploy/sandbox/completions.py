@@ -89,7 +89,7 @@ def chat(model: Model, body: Mapping[str, Any], number: int, now: datetime) -> d
         "choices": [choice],
         "usage": _chat_usage(said),
         "service_tier": "default",
-        "system_fingerprint": "fp_sandbox",
+        "system_fingerprint": model.fingerprint,
     }
 
 

@@ -44,7 +44,12 @@ def _clear_faults(faults: Faults) -> Reply:
 
 
 def _set_model(ledger: Ledger, body: Any) -> Reply:
-    """Take `{"id", "state", "after"?}`; the state `restored` is the one from the start."""
+    """Take `{"id", "state", "after"?}`; the state `restored` is the one from the start.
+
+    Or `{"id", "like"?, "fingerprint"?}`: from now on it answers as another model does.
+    """
+    if isinstance(body, dict) and body.keys() & {"like", "fingerprint"}:
+        return _change_model(ledger, body)
     _require_keys(body, {"id", "state"}, {"after"})
     model, state, after = body["id"], body["state"], body.get("after", 0)
     if not isinstance(after, int) or isinstance(after, bool) or after < 0:
@@ -58,6 +63,18 @@ def _set_model(ledger: Ledger, body: Any) -> Reply:
             ledger.set_state(model, State(state), after=after)
     except KeyError:
         raise refusals.missing_model(str(model)) from None
+    return Reply(200, {"ok": True})
+
+
+def _change_model(ledger: Ledger, body: dict[str, Any]) -> Reply:
+    _require_keys(body, {"id"}, {"like", "fingerprint"})
+    model, like, fingerprint = (body.get(key, "") for key in ("id", "like", "fingerprint"))
+    if not all(isinstance(each, str) for each in (model, like, fingerprint)):
+        raise ValueError("`id`, `like` and `fingerprint` are texts")
+    try:
+        ledger.change(model, like=like, fingerprint=fingerprint)
+    except KeyError as error:
+        raise refusals.missing_model(str(error.args[0])) from None
     return Reply(200, {"ok": True})
 
 

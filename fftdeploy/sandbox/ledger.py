@@ -50,6 +50,7 @@ class Ledger:
         self._lock = threading.RLock()
         self._now: datetime | None = None
         self._states: dict[str, State] = {}
+        self._changes: dict[str, dict[str, Any]] = {}
         self._doomed: dict[str, int] = {}
         self._uses: dict[str, int] = {}
         self._retrieves: dict[str, int] = {}
@@ -104,12 +105,24 @@ class Ledger:
                 self._doomed.pop(model, None)
                 self._states[model] = state
 
+    def change(self, model: str, *, like: str = "", fingerprint: str = "") -> None:
+        """Change a model behind its ID: it answers as another does, or has another fingerprint.
+
+        Raises KeyError for a model the world does not know.
+        """
+        with self._lock:
+            known = self._world.models[model]
+            self._changes[model] = {
+                "skill": self._world.models[like or model].skill,
+                "fingerprint": fingerprint or known.fingerprint,
+            }
+
     def restore(self, model: str) -> None:
         """Give `model` back the state it has in the world; KeyError where it is unknown."""
         with self._lock:
             if model not in self._world.models:
                 raise KeyError(model)
-            for memory in (self._states, self._doomed, self._uses):
+            for memory in (self._states, self._changes, self._doomed, self._uses):
                 memory.pop(model, None)
 
     def models(self) -> list[Model]:
@@ -154,7 +167,8 @@ class Ledger:
                 del self._doomed[model]
 
     def _current(self, model: Model) -> Model:
-        return replace(model, state=self._states.get(model.id, model.state))
+        state = self._states.get(model.id, model.state)
+        return replace(model, state=state, **self._changes.get(model.id, {}))
 
     def _standing(self, job: SandboxJob) -> SandboxJob:
         if job.then is None or self._retrieves.get(job.id, 0) <= job.after_retrieves:

@@ -113,6 +113,10 @@ class Sandbox:
         """Make `model` disappear, at once or after `after` more requests that name it."""
         self._ledger.set_state(model, State.GONE, after=after)
 
+    def change(self, model: str, *, like: str = "", fingerprint: str = "") -> None:
+        """Have a model answer as another one does behind its ID, or with another fingerprint."""
+        self._ledger.change(model, like=like, fingerprint=fingerprint)
+
     def restore(self, model: str) -> None:
         """Give `model` the state it had in the beginning."""
         self._ledger.restore(model)

@@ -56,6 +56,7 @@ class Model:
     refuses: str = ""
     """The one limit this model does not know: `max_tokens` or `max_completion_tokens`."""
     reasons: bool = False
+    fingerprint: str = "fp_sandbox"
     loads_after: int = _FOR_EVER
 
 

@@ -91,7 +91,7 @@ WORDS = [
     (f"hold {NAME} triage-v8", ["triage-v8"]),
     (f"eval {NAME} triage-v8@", ["triage-v8@long"]),
     (f"eval {NAME} --against live,b", ["live,base"]),
-    ("status --fail-on dead,", ["dead,runway:30d", "dead,hand-edit", "dead,no-rollback", "dead,stale"]),
+    ("status --fail-on dead,", ["dead,runway:30d", "dead,hand-edit", "dead,no-rollback", "dead,stale", "dead,drift"]),
     ("report 5", [ID[:12]]),
     ("verify ", [ID[:12]]),
     ("review ", ["triage", "tone"]),

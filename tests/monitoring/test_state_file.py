@@ -7,7 +7,8 @@ import pytest
 
 from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.monitoring import state_file
-from fftdeploy.monitoring.watched import Look, MovedExample, Watched, WatchState
+from fftdeploy.monitoring.last_look import path_of
+from fftdeploy.monitoring.watched import Look, MovedExample, Noticed, Watched, WatchState
 
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 TARGET = "triage/production"
@@ -15,7 +16,9 @@ TARGET = "triage/production"
 
 def look(state: WatchState = "fine", day: int = 21) -> Look:
     moved = (MovedExample("ex-1", 10, 10, 0, 5),)
-    return Look(AT.replace(day=day), state, "m", ("drift",), 39, 40, 40, 0.004, 2.5, moved=moved)
+    noticed = (Noticed("drift", "error", "x"),)
+    at = AT.replace(day=day)
+    return Look(at, state, "m", noticed, 39, 40, 40, 0.004, 2.5, moved=moved)
 
 
 def test_what_was_added_is_read_again_by_everybody(tmp_path: Path) -> None:
@@ -31,13 +34,13 @@ def test_what_was_added_is_read_again_by_everybody(tmp_path: Path) -> None:
     assert kept.settled() == ("fine", AT.replace(day=20))
     assert kept.look_of(AT.date()) is None  # trouble has settled nothing
     assert kept.look_of(AT.replace(day=20).date()) == look(day=20)
-    path = state_file.path_of(tmp_path, TARGET)
+    path = path_of(tmp_path, TARGET)
     assert path.stat().st_mode & 0o777 == 0o600
     assert state_file.read_state(tmp_path, "triage/staging").looks == []
 
 
 def test_a_file_cut_anywhere_loses_the_last_line_at_most(tmp_path: Path) -> None:
-    path = state_file.path_of(tmp_path, TARGET)
+    path = path_of(tmp_path, TARGET)
     with state_file.opened(tmp_path, TARGET) as state:
         for day in range(1, 6):
             state.add("look", look(day=day))
@@ -55,7 +58,7 @@ def test_a_file_cut_anywhere_loses_the_last_line_at_most(tmp_path: Path) -> None
 def test_a_line_that_is_no_look_is_no_empty_past(tmp_path: Path) -> None:
     with state_file.opened(tmp_path, TARGET) as state:
         state.add("look", look())
-    path = state_file.path_of(tmp_path, TARGET)
+    path = path_of(tmp_path, TARGET)
     path.write_bytes(path.read_bytes() * 2 + b'{"look": {}}\n')
 
     with pytest.raises(ConfigError) as raised:

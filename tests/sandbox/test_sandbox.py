@@ -731,6 +731,12 @@ def test_control_does_over_http_what_the_methods_do(raw: HTTPConnection) -> None
     assert post("models", {"id": V8, "state": "gone", "after": 1}) == (200, {"ok": True})
     assert [send(raw, "GET", retrieve)[0].status for _ in range(2)] == [200, 404]
 
+    assert post("models", {"id": V8, "state": "restored"}) == (200, {"ok": True})
+    assert post("models", {"id": V8, "fingerprint": "fp_new"}) == (200, {"ok": True})
+    asked = {"model": V8, "messages": [{"role": "user", "content": "hi"}]}
+    said = send(raw, "POST", "/v1/chat/completions", asked)[1]
+    assert (said["model"], said["system_fingerprint"]) == (V8, "fp_new")
+
     answer = post("clock", {"now": "2027-02-01T00:00:00Z"})
     assert answer == (200, {"now": "2027-02-01T00:00:00+00:00"})
     response, _ = send(raw, "GET", "/v1/models")
@@ -738,7 +744,7 @@ def test_control_does_over_http_what_the_methods_do(raw: HTTPConnection) -> None
     assert post("clock", {"now": None}) == (200, {"now": STORY_NOW.isoformat()})
 
     log = send(raw, "GET", "/control/requests")[1]["data"]
-    assert [entry["index"] for entry in log] == list(range(6))
+    assert [entry["index"] for entry in log] == list(range(7))
     assert log[0]["path"] == retrieve
     assert "authorization" not in log[0]["headers"]
 
@@ -756,6 +762,9 @@ def test_control_does_over_http_what_the_methods_do(raw: HTTPConnection) -> None
         ("POST", "models", {"id": V8, "state": "gone", "when": 3}, 400),
         ("POST", "models", {"id": ["x"], "state": "gone"}, 400),
         ("POST", "models", {"id": "gpt-9", "state": "gone"}, 404),
+        ("POST", "models", {"id": V8, "like": "gpt-9"}, 404),
+        ("POST", "models", {"id": V8, "fingerprint": 3}, 400),
+        ("POST", "models", {"id": V8, "like": V8, "state": "gone"}, 400),
         ("POST", "clock", {"now": "2027-02-01T00:00:00"}, 400),
         ("POST", "clock", {"now": "soon"}, 400),
         ("POST", "clock", {"now": 5}, 400),

@@ -44,7 +44,8 @@ class Run:
     """The requests of one evaluation, and its results so far.
 
     `random` decides the order only: examples are shuffled, and the arms of an example follow each
-    other in random order, so that the time of day looks the same to all of them.
+    other in random order, so that the time of day looks the same to all of them.  With a `purpose`,
+    which no other run has, it shares its answers with no other, and is made once.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Run:
         grading: Grading,
         *,
         random: Random,
+        purpose: str = "",
     ) -> None:
         self.task = task
+        self.purpose = purpose
         self.arms = {arm.name: arm for arm in arms}
         self.examples = examples
         self.rules = rules
@@ -100,6 +103,7 @@ class Run:
             "graders": _sha([grader.content for grader in self.rules.graders]),
             "repeats": str(self.rules.repeats),
             "tool": __version__.partition(".")[0],
+            **({"purpose": self.purpose} if self.purpose else {}),
         }
 
     @cached_property

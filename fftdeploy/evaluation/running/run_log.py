@@ -137,7 +137,8 @@ def open_log(
     header = _header(root, run, moment, token, {**run.parts, "fresh": str(fresh).lower()})
     with journal.locked(root / FOLDER, root=root):  # two that begin at once must see each other
         logs = [log for log in headers(root, run.task) if log.made_at >= moment - max_age]
-        log, ours = _going_on(logs, header.run, root)
+        logs = [log for log in logs if log.parts.get("purpose", "") == run.purpose]
+        log, ours = _going_on(logs, header.run, root, is_once=run.purpose != "")
         if log is None:
             log = _hold(header.path, root)
             log.append(log_lines.header_line(header))
@@ -156,14 +157,18 @@ def open_log(
 
 
 def _going_on(
-    logs: Iterable[Header], run: str, root: Path
+    logs: Iterable[Header], run: str, root: Path, *, is_once: bool
 ) -> tuple[Journal, Header] | tuple[None, None]:
-    """Hold the log of this run that is not finished, if there is one."""
-    ours = next((log for log in logs if log.run == run and not is_finished(log.path, root)), None)
+    """Hold the log of this run that is not finished, or of one that is made once, if there is."""
+
+    def is_open(log: Header) -> bool:
+        return is_once or not is_finished(log.path, root)
+
+    ours = next((log for log in logs if log.run == run and is_open(log)), None)
     if ours is None:
         return None, None
     log = _hold(ours.path, root)
-    if is_finished(ours.path, root):  # in this moment
+    if not is_open(ours):  # it ended in this moment
         log.close()
         return None, None
     log.drop_torn()

@@ -1,0 +1,113 @@
+"""Answers to the canary examples, as they are kept: marks and counts, without what was said."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Literal
+
+from fftdeploy.evaluation.results import LETTERS, MARKS, MISSING, PASS, USABLE, Results
+from fftdeploy.evaluation.running.log_lines import Record
+from fftdeploy.monitoring.drift import Counts
+from fftdeploy.releases.deployments import Bundle
+
+PassKind = Literal["calibration", "daily", "confirmation"]
+_MARK_OF = dict(zip(LETTERS, MARKS, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The canary examples asked, each `repeats` times; one entry an example, in their order."""
+
+    at: datetime
+    kind: PassKind
+    repeats: int
+    marks: str
+    """A letter an answer, as evidence has them; those to one example are side by side."""
+    tokens_out: tuple[int, ...]
+    """What the answers to each example took together."""
+    models: tuple[str, ...]
+    """The names that answers came by."""
+    fingerprints: tuple[str, ...]
+    latency_ms: int | None
+    """The median; None where none was measured."""
+    run: str
+    """The name of the log that has the outputs."""
+
+    def counts(self) -> list[tuple[int, int]]:
+        """Return how often each example passed, and was answered: an outage is no answer."""
+        return [
+            (sum(mark == PASS for mark in given), sum(mark != MISSING for mark in given))
+            for given in self._by_example()
+        ]
+
+    def count(self, marks: Iterable[str]) -> int:
+        """Count the answers with one of these marks."""
+        wanted = set(marks)
+        return sum(_MARK_OF[letter] in wanted for letter in self.marks)
+
+    @property
+    def answered(self) -> int:
+        """The answers that are none of an outage."""
+        return self.count(set(MARKS) - {"", MISSING})
+
+    @property
+    def passed(self) -> int:
+        """The answers that passed."""
+        return self.count({PASS})
+
+    @property
+    def valid(self) -> int:
+        """The answers of the right shape."""
+        return self.count(USABLE)
+
+    def _by_example(self) -> list[list[str]]:
+        marks = [_MARK_OF[letter] for letter in self.marks]
+        return [marks[at : at + self.repeats] for at in range(0, len(marks), self.repeats)]
+
+
+@dataclass(frozen=True, slots=True)
+class CanarySet:
+    """What answers are compared only within: who is asked what, and how it is marked."""
+
+    bundle: Bundle
+    address: str
+    graders: str
+    """32 hex digits over them."""
+    examples: str
+    """32 hex digits over the canary examples."""
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How what is live answered when it was made live: what its later answers are held against."""
+
+    of: CanarySet
+    answers: Pass
+
+
+def pass_of(
+    results: Results, arm: str, kind: PassKind, at: datetime, records: Iterable[Record], run: str
+) -> Pass:
+    """Return a run's answers of one arm as they are kept; `records` are those in its log."""
+    column, size = results.arms[arm], results.repeats
+    tokens = [sum(column.tokens_out[n : n + size]) for n in range(0, len(column.marks), size)]
+    latencies = [each for each in column.latency_ms if each >= 0]
+    given = [record.output for record in records if record.output.mark != MISSING]
+    return Pass(
+        at,
+        kind,
+        size,
+        "".join(LETTERS[code] for code in column.marks),
+        tuple(tokens),
+        tuple(sorted({output.model for output in given} - {""})),
+        tuple(sorted({output.fingerprint for output in given} - {""})),
+        round(median(latencies)) if latencies else None,
+        run,
+    )
+
+
+def compared(then: Pass, now: Pass) -> list[Counts]:
+    """Return the counts of each example, in their order."""
+    return [Counts(*a, *b) for a, b in zip(then.counts(), now.counts(), strict=True)]

@@ -1,0 +1,208 @@
+"""Looks at one target: calibrates, asks for a pass, suspects, confirms at once, and judges.
+
+It knows nobody to ask: whoever looks brings `ask`, and a trouble with asking is never an answer.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fftdeploy.errors import (
+    AuthError,
+    FftdeployError,
+    NotReadyError,
+    PolicyError,
+    UnverifiedError,
+)
+from fftdeploy.monitoring import drift
+from fftdeploy.monitoring.drift import Counts
+from fftdeploy.monitoring.passes import Calibration, CanarySet, Pass, PassKind, compared
+from fftdeploy.monitoring.state_file import StateFile
+from fftdeploy.monitoring.watched import Look, MovedExample, Noticed, WatchState
+from fftdeploy.names import plural
+
+TROUBLE = (UnverifiedError, AuthError, NotReadyError, PolicyError)
+"""What may keep a look from settling anything, and is told as what it is."""
+LEAST_ANSWERED = 0.9
+"""Share of answers with fewer of which a pass says nothing."""
+_BETTER = drift.RARE / 10
+"""A p below this is told as better: it is looked for each day, and nothing confirms it."""
+_SLOWER, _SLOWER_MS, _LONGER = 2.0, 200, 1.25
+"""How many times the latency, and how much more, or the length of the answers, is worth a note."""
+_MOVED, _HAS_MOVED = 10, 0.05
+"""Most examples that are named, and the p of one alone below which it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look came to."""
+
+    look: Look
+    trouble: FftdeployError | None = None
+    """What kept it from settling anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canaries:
+    """The canary examples of a target, what is asked of them, and how they are asked."""
+
+    of: CanarySet
+    must_pass: Collection[str]
+    """IDs of those that have to pass."""
+    valid_floor: float
+    """Least share of answers of the right shape."""
+    ask: Callable[[PassKind, int], Pass]
+    """Asks each of them so often; raises one of `TROUBLE` where too few answer."""
+
+
+def look(state: StateFile, canaries: Canaries, now: datetime, *, anew: bool = False) -> Looked:
+    """Look at a target, and keep each pass as it is made; `anew` calibrates whatever is known.
+
+    What a look was stopped at goes on from there: a pass of today that settled nothing is used.
+    """
+    calibration = state.kept.calibration
+    model = canaries.of.bundle.model
+    if anew or calibration is None or calibration.of != canaries.of:
+        try:
+            answers = _asked(state, canaries, now, "calibration", drift.THEN)
+        except TROUBLE as trouble:
+            return Looked(Look(now, "not-calibrated", model), trouble=trouble)
+        state.add("calibration", Calibration(canaries.of, answers))
+        return Looked(Look(now, "fine", model, runs=(answers.run,)))
+    return _Judging(state, canaries, calibration, now).seen()
+
+
+def _asked(
+    state: StateFile, canaries: Canaries, now: datetime, kind: PassKind, repeats: int
+) -> Pass:
+    """Return the newest pass of today that nothing was settled by, or ask for one.
+
+    Raises:
+        UnverifiedError: Too few answered.
+    """
+    for known in reversed(state.kept.unused):
+        if known.kind == kind and known.at.date() == now.date():
+            return known
+    made = canaries.ask(kind, repeats)
+    if made.answered < LEAST_ANSWERED * len(made.marks):
+        raise UnverifiedError(
+            f"{made.answered} of {plural(len(made.marks), 'request')} were answered: too few",
+            hint="run it again later: it goes on from there",
+            code="too-few-answers",
+        )
+    if kind != "calibration":
+        state.add("pass", made)
+    return made
+
+
+class _Judging:
+    """One look at a target that is calibrated."""
+
+    def __init__(
+        self, state: StateFile, canaries: Canaries, calibration: Calibration, now: datetime
+    ) -> None:
+        self.state, self.canaries, self.now = state, canaries, now
+        self.then = calibration.answers
+        self.last = state.kept.last
+        looks = state.kept.looks[state.kept.since :]
+        self.was_suspected = bool(looks) and looks[-1].state == "suspected"
+
+    def seen(self) -> Looked:
+        model = self.canaries.of.bundle.model
+        try:
+            today = _asked(self.state, self.canaries, self.now, "daily", 1)
+        except TROUBLE as trouble:
+            state: WatchState = "suspected" if self.was_suspected else "unverified"
+            return Looked(Look(self.now, state, model), trouble=trouble)
+        counts = compared(self.then, today)
+        look = Look(
+            self.now,
+            "fine",
+            model,
+            (*self._noticed(today, counts), *self._notes(today, counts)),
+            today.passed,
+            today.answered,
+            today.valid,
+            drift.p_fewer(counts),
+            drift.added_up(self.last.cusum if self.last else 0.0, counts),
+            failed=tuple(self._failed(counts)),
+            runs=(today.run,),
+        )
+        look, doubt = self._settled(look)
+        if look.state == "drift":
+            look = replace(look, noticed=(self._drift(look), *look.noticed))
+        return Looked(look, doubt)
+
+    def _settled(self, look: Look) -> tuple[Look, FftdeployError | None]:
+        """Confirm a suspicion, or rule it out; what is confirmed holds while days confirm it."""
+        p = look.p or 0.0
+        was_drift = self.last is not None and self.last.state == "drift"
+        if self.last and was_drift and p < drift.RARE:
+            return replace(look, state="drift", cusum=0.0, moved=self.last.moved), None
+        if not (was_drift or self.was_suspected or drift.is_suspicious(p, look.cusum)):
+            return look, None
+        try:
+            again = _asked(self.state, self.canaries, self.now, "confirmation", drift.NOW)
+        except TROUBLE as trouble:
+            return replace(look, state="suspected"), trouble
+        counts = compared(self.then, again)
+        p = drift.p_fewer(counts)
+        confirmed = replace(look, p=p, cusum=0.0, is_confirmed=True, runs=(*look.runs, again.run))
+        if p >= drift.RARE:
+            return confirmed, None
+        return replace(confirmed, state="drift", moved=tuple(self._moved(counts))), None
+
+    def _moved(self, counts: Iterable[Counts]) -> list[MovedExample]:
+        named = zip(self.canaries.of.ids, counts, strict=True)
+        fell = sorted((drift.p_fewer([one]), name, one) for name, one in named)
+        return [MovedExample(name, *one) for p, name, one in fell[:_MOVED] if p < _HAS_MOVED]
+
+    def _failed(self, counts: Iterable[Counts]) -> Iterator[str]:
+        """Yield the must-pass examples that failed, and never did when calibrated."""
+        for name, one in zip(self.canaries.of.ids, counts, strict=True):
+            is_new = one.passed_then == one.answered_then and one.passed < one.answered
+            if name in self.canaries.must_pass and is_new:
+                yield name
+
+    def _drift(self, look: Look) -> Noticed:
+        moved = ", ".join(
+            f"{one.id} {one.passed_then}/{one.asked_then} then, {one.passed}/{one.asked} now"
+            for one in look.moved[:3]
+        )
+        p = f"p = {look.p:.2g}" if look.p and look.p >= 1e-6 else "p < 0.000001"
+        asked = plural(len(self.canaries.of.ids), "example")
+        message = f"drift: {asked} answered worse than on {self.then.at:%Y-%m-%d} ({p})"
+        return Noticed("drift", "error", f"{message}: {moved}" if moved else message)
+
+    def _noticed(self, today: Pass, counts: list[Counts]) -> Iterator[Noticed]:
+        """Find what is wrong whatever the statistics say."""
+        before = self.last.failed if self.last else ()
+        if again := [name for name in self._failed(counts) if name in before]:
+            failed = plural(len(again), "must-pass example")
+            yield Noticed("must-pass", "error", f"{failed} failed twice in a row: {again[0]}")
+        floor, last = self.canaries.valid_floor, self.last
+        was_low = last and last.answered and (last.valid or 0) < floor * last.answered
+        if was_low and today.valid < floor * today.answered:
+            share = f"{today.valid} of {plural(today.answered, 'answer')}"
+            message = f"{share} have the right shape, the floor is {floor:.0%}, twice in a row"
+            yield Noticed("valid", "error", message)
+        if self.then.models and (new := set(today.models) - {*self.then.models}):
+            message = f"answered as {min(new)}, and as {self.then.models[0]} when calibrated"
+            yield Noticed("response-model", "error", message)
+
+    def _notes(self, today: Pass, counts: list[Counts]) -> Iterator[Noticed]:
+        """Say what differs and is no drift: nothing of it makes an answer worse."""
+        then = self.then
+        if drift.p_more(counts) < _BETTER:
+            passed = f"{today.passed} of {today.answered} pass"
+            yield Noticed("better", "notice", f"better than when calibrated: {passed}")
+        if then.fingerprints and (new := set(today.fingerprints) - {*then.fingerprints}):
+            message = f"a fingerprint that it had not when calibrated: {min(new)}"
+            yield Noticed("fingerprint", "notice", message)
+        took, usual = today.latency_ms or 0, then.latency_ms or today.latency_ms or 0
+        if took > max(_SLOWER * usual, usual + _SLOWER_MS):
+            yield Noticed("slower", "notice", f"slower: {took} ms, {usual} ms when calibrated")
+        before, after = sum(then.tokens_out) / then.repeats, sum(today.tokens_out)
+        if before and not 1 / _LONGER <= after / before <= _LONGER:
+            message = f"answers take {after} tokens, {before:.0f} when calibrated"
+            yield Noticed("length", "notice", message)

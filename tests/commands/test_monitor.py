@@ -1,0 +1,218 @@
+"""Monitor: a change is found and confirmed, and trouble is never one."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gated
+import pytest
+from command_line import Command
+from evaluating import Haste
+from scenes import V7, V8, V9
+
+from fftdeploy.evaluation.running import online
+from fftdeploy.evaluation.running.throttle import Throttle
+from fftdeploy.monitoring import state_file
+from fftdeploy.monitoring.last_look import path_of
+from fftdeploy.sandbox import STORY_NOW, Sandbox
+
+TARGET = gated.TARGET
+POLICY = gated.POLICY.replace(
+    'slices = ["language"]', 'must_pass = ["edge-case"]\nfloors = { valid = 0.9 }'
+)
+CANARIES = 14
+
+
+Monitor = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def monitor(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> Monitor:
+    """Run the command on a day of the story, and return its exit code and its target's JSON."""
+    gated.scene(V8, V9, policy=POLICY, examples=CANARIES)
+
+    def run(day: int, *flags: str) -> tuple[int, dict[str, Any]]:
+        now = STORY_NOW + timedelta(days=day)
+        monkeypatch.setenv("FFTDEPLOY_NOW", now.isoformat())
+        sandbox.set_now(now)
+        result = command("monitor", TARGET, "--json", *flags)
+        document = json.loads(result.out)
+        (target,) = document.get("targets") or [{}]
+        return result.code, {**target, "found": _codes(document), "document": document}
+
+    return run
+
+
+def _codes(document: Mapping[str, Any]) -> list[str]:
+    """Name the findings, errors first, without those of the way back, which there is none of."""
+    found = [one for one in document.get("findings", ()) if one["code"] != "no-rollback"]
+    return [one["code"] for one in sorted(found, key=lambda one: str(one["severity"]))]
+
+
+_USUAL = ("runway", "no-record", "few-canaries")
+
+
+def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
+    sandbox: Sandbox, monitor: Monitor
+) -> None:
+    code, first = monitor(0)
+    assert (code, first["state"], first["previous"]) == (0, "fine", None)
+    assert gated.paid(sandbox) == 10 * CANARIES
+    code, _ = monitor(0)
+    assert gated.paid(sandbox) == 10 * CANARIES  # once a day
+    code, usual = monitor(39)
+    passed = usual["passed"]
+    assert (code, usual["state"], usual["p"], usual["previous"]) == (0, "fine", 1.0, "fine")
+    assert gated.paid(sandbox) == 11 * CANARIES
+
+    sandbox.change(V8, like=V7)
+    before = gated.paid(sandbox)
+    code, found = monitor(40)
+
+    assert (code, found["state"], found["previous"]) == (12, "drift", "fine")
+    assert found["found"][0] == "drift"
+    assert gated.paid(sandbox) - before == (1 + 5) * CANARIES  # confirmed at once
+    fell = {one["id"] for one in found["moved"]}
+    assert len(fell) == passed - found["passed"] > 0
+    assert all(one["passed_then"] == 10 and one["passed"] == 0 for one in found["moved"])
+    code, again = monitor(40)
+    assert (code, again["state"], again["is_new"]) == (12, "drift", False)
+    code, still = monitor(41)
+    assert (code, still["state"], still["previous"]) == (12, "drift", "drift")
+    assert gated.paid(sandbox) - before == (2 + 5) * CANARIES  # a day that confirms it is enough
+
+    sandbox.restore(V8)
+    code, back = monitor(42)
+    assert (code, back["state"], back["previous"], back["is_confirmed"]) == (
+        0,
+        "fine",
+        "drift",
+        True,
+    )
+    sandbox.change(V8, like=V7)
+    code, taken = monitor(43, "--calibrate")
+    assert (code, taken["state"]) == (0, "fine")
+    assert monitor(44)[1]["passed"] == found["passed"]  # and that is how it is from now on
+    kept = state_file.read_state(Path(), TARGET)
+    text = path_of(Path(), TARGET).read_text()
+    assert [look.state for look in kept.looks].count("drift") == 2
+    assert not any(word in text for word in ("urgency", "lock account", "question"))
+
+
+def test_slower_or_another_fingerprint_is_a_note_and_no_drift(
+    sandbox: Sandbox, monitor: Monitor
+) -> None:
+    monitor(0)
+    sandbox.change(V8, fingerprint="fp_new")
+    sandbox.fault("/v1/chat/completions", delay_s=0.3)
+    code, found = monitor(1)
+
+    assert (code, found["state"]) == (0, "fine")
+    assert {*found["found"]} - {"slower"} == {*_USUAL, "fingerprint"}
+
+
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a pass wait for nothing between its requests."""
+    time = Haste()
+    hasty = partial(Throttle, clock=time.clock, sleep=time.sleep)
+    monkeypatch.setattr(online, "Throttle", hasty)
+    monkeypatch.setattr(online, "asyncio", SimpleNamespace(sleep=time.sleep))
+
+
+def fail(sandbox: Sandbox, status: int, of_ten: int) -> None:
+    """Have so many of ten requests fail, once the probe is over."""
+    for round_ in range(60):
+        good = 1 + (10 - of_ten) * round_
+        sandbox.fault("/v1/chat/completions", status=status, after=good, times=of_ten)
+
+
+@pytest.mark.usefixtures("haste")
+@pytest.mark.parametrize(("status", "of_ten"), [(429, 7), (500, 2)])
+def test_a_storm_is_no_drift_and_no_part_of_what_is_compared(
+    sandbox: Sandbox, monitor: Monitor, status: int, of_ten: int
+) -> None:
+    fail(sandbox, status, of_ten)
+    first = monitor(0)
+    stormed = monitor(1)
+    sandbox.clear_faults()
+    quiet = monitor(2)
+
+    assert [(code, found["state"]) for code, found in (first, stormed, quiet)] == [(0, "fine")] * 3
+    assert stormed[1]["answered"] == quiet[1]["answered"] == CANARIES
+    assert stormed[1]["passed"] == quiet[1]["passed"]
+    calibration = state_file.read_state(Path(), TARGET).calibration
+    assert calibration is not None
+    assert set(calibration.answers.counts()) == {(10, 10), (0, 10)}
+    refused = sum(request.path == "/v1/chat/completions" for request in sandbox.requests)
+    assert refused - gated.paid(sandbox) < 10 < gated.paid(sandbox) - 12 * CANARIES
+
+
+def _key_is_revoked(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
+    body = {"error": {"message": "Incorrect API key", "code": "invalid_api_key"}}
+    sandbox.fault("/v1/chat/completions", status=401, body=body, after=6)
+
+
+def _model_is_deleted(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
+    sandbox.remove(V8, after=6)
+
+
+def _host_falls_silent(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
+    sandbox.fault("/v1/chat/completions", reset=True, after=6)
+
+
+def _another_model_answers(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
+    answer = {
+        "object": "chat.completion",
+        "model": "gpt-6-luna",
+        "choices": [{"index": 0, "message": {"content": "{}"}, "finish_reason": "stop"}],
+    }
+    sandbox.fault("/v1/chat/completions", status=200, body=answer, after=6)
+
+
+TROUBLES: dict[str, tuple[Callable[..., None], int, str]] = {
+    "D44 the key is revoked midway": (_key_is_revoked, 10, ""),
+    "D44 the host falls silent midway": (_host_falls_silent, 9, ""),
+    "the model is deleted midway": (_model_is_deleted, 12, "missing"),
+    "J4 another model answers midway": (_another_model_answers, 12, "other-model"),
+}
+
+
+@pytest.mark.usefixtures("haste")
+@pytest.mark.parametrize("name", TROUBLES)
+def test_trouble_on_the_way_is_told_as_what_it_is_and_nothing_is_lost(
+    sandbox: Sandbox, monitor: Monitor, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    trouble, exit_code, finding = TROUBLES[name]
+    monitor(0)
+    before = gated.paid(sandbox)
+    trouble(sandbox, monkeypatch)
+    code, found = monitor(1)
+
+    assert (code, found["state"], found["previous"]) == (exit_code, "unverified", "fine")
+    assert ([one for one in found["found"] if one not in _USUAL] or [""])[0] == finding
+    assert found["last_success"].startswith("2026-11-21")
+    assert found["why"]
+    answered = gated.paid(sandbox) - before
+    sandbox.clear_faults()
+    sandbox.restore(V8)
+    code, later = monitor(1)
+    assert (code, later["state"]) == (0, "fine")
+    assert gated.paid(sandbox) - before < CANARIES + answered  # it went on
+
+
+def test_a_model_that_is_missing_from_the_start_is_no_calibration(
+    sandbox: Sandbox, monitor: Monitor
+) -> None:
+    sandbox.remove(V8)
+    code, found = monitor(0)
+
+    assert (code, found["state"]) == (12, "unverified")
+    assert gated.paid(sandbox) == 0
+    assert state_file.read_state(Path(), TARGET).calibration is None
