@@ -1,6 +1,7 @@
 """The action and the workflows that users copy: what their steps do, run as a runner would."""
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from checkout import ROOT
 from command_line import Command, git
 from forge import Forge, serve
 from github_runner import ACTION, PULL_REQUEST, SHIPPED, Ran, Runner, steps_of, with_inputs
@@ -321,6 +323,7 @@ def monitored(tmp_path: Path, repo: Path, key: str, forge: Forge, **contexts: st
     return runner
 
 
+TELLING = (ROOT / "docs/telling.md").read_text(encoding="utf-8")
 MONITOR = steps_of(SHIPPED["monitor.yml"], "monitor")
 LOOKED = {"Install fftdeploy": 0, "Look and tell": 0}
 BEGIN = "<!-- fftdeploy:monitor triage/production ["
@@ -546,6 +549,27 @@ def test_J21_the_pipeline_of_gitlab_asks_the_api_on_the_default_branch(
     assert ran.code == 0, ran
     assert "1 target checked, 0 errors" in ran.out
     assert "NOT VERIFIED" not in ran.out
+
+
+def test_the_scheduled_job_of_the_page_keeps_an_issue_on_gitlab(
+    repo: Path, sandbox: Sandbox, tmp_path: Path, forge: Forge, command: Command
+) -> None:
+    commit(past("triage/production", V8, V9))
+    assert command("init", "--ci", "gitlab").code == 0
+    (job,) = re.findall(r"```yaml\n(fftdeploy-monitor:\n.*?)```", TELLING, re.DOTALL)
+    with Path(".gitlab/fftdeploy.yml").open("a") as pipeline:
+        pipeline.write(f"\n{job}")
+    runner = real_runner(tmp_path, repo, sandbox.key)
+    runner.environ |= {"OPENAI_API_KEY": sandbox.key, "CI_PIPELINE_SOURCE": "schedule"}
+    runner.environ |= forge.environ("gitlab")
+    sandbox.remove(V9)
+
+    parsed, ran = gitlab_job(runner, "fftdeploy-monitor")
+
+    assert ran.code == 0, ran
+    (issue,) = forge.issues
+    assert issue["text"].startswith(f"{BEGIN}dead] -->")
+    assert Path(*parsed["cache"]["paths"], "told.jsonl").exists()
 
 
 def test_J21_a_workflow_for_a_file_below_the_root_runs(

@@ -38,6 +38,7 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 COMMANDS = (
     *("init", "demo", "sandbox", "models", "status", "check", "promote", "rollback"),
+    "monitor",
     "migrate",
     *("history", "diff", "adopt", "hold", "unhold", "eval", "size", "verify", "report", "review"),
     *("resolve", "scan", "schema"),
@@ -381,7 +382,7 @@ def _read_all(screen: int) -> str:
 
 PASTED = ("docs/tour.md",)
 """The pages of `pasted`."""
-TOURS = {"README.md": "..", "docs/pull-requests.md": "."}
+TOURS = {"README.md": "..", "docs/pull-requests.md": ".", "docs/refresh.md": "."}
 """The pages of `tour`, and where each begins: in an empty repository, or beside `EXAMPLE`."""
 REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md", "docs/providers.md")
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}

@@ -31,9 +31,10 @@ def evaluation_due(bar: QualityBar, target: Target) -> str:
     named = _of_release(bar, target, live)
     if named and not _problem(bar, named):
         return ""
-    every = (found for _, found in bar.folder.unjudged(bar.task) if _answered(found, live))
-    if newest := next(every, named):
-        return _problem(bar, newest)
+    every = [found for _, found in bar.folder.unjudged(bar.task) if _answered(found, live)]
+    problems = [_problem(bar, found) for found in every]
+    if problems:
+        return problems[0] if all(problems) else ""
     if bar.folder.older(bar.task):
         return "evaluated by an older rule"
     return "never evaluated"
