@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +11,30 @@ import llama
 import pytest
 from command_line import PROGRAM, Command
 from llama import Gateway, Llama, Weights
-from scenes import FILE, read, row, table, write
+from llama_scenes import (
+    COUNT,
+    LABELS,
+    NOBODY,
+    POLICY,
+    PRODUCTION,
+    PROFILE,
+    STAGING,
+    V1,
+    V2,
+    V3,
+    answers,
+    commit,
+    content,
+    hosts,
+    passed,
+    release,
+    write_examples,
+)
+from scenes import FILE, V8, past, read, table, write
 
-from fftdeploy.policy import profiles
+from fftdeploy.sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(bool(llama.MISSING), reason=llama.MISSING)
-
-COUNT = 64
-LABELS = ["refund", "billing", "bug", "other"]
-SHAPE = {
-    "type": "object",
-    "properties": {"label": {"type": "string", "enum": LABELS}},
-    "required": ["label"],
-    "additionalProperties": False,
-}
-FORMAT = {
-    "type": "json_schema",
-    "json_schema": {"name": "triage", "strict": True, "schema": SHAPE},
-}
-
-
-def question(number: int) -> str:
-    return f"Order {number * 37 % 101} has not arrived, what now?"
-
-
-def answers(server: Llama, model: str) -> list[str]:
-    """Ask the server itself, with no code of ours in between."""
-    return [content(server, model, question(number)) for number in range(COUNT)]
-
-
-def content(server: Llama, model: str, text: str) -> str:
-    body = {
-        "model": model,
-        "messages": [{"role": "user", "content": text}],
-        "temperature": 0,
-        "max_completion_tokens": 64,
-        "response_format": FORMAT,
-    }
-    said: str = server.ask("/v1/chat/completions", body).body["choices"][0]["message"]["content"]
-    return said
 
 
 @pytest.fixture(scope="module")
@@ -112,60 +98,11 @@ def test_its_list_gives_the_aliases_and_nothing_else_is_known_of_a_model(plain: 
 
 # --- our commands ----------------------------------------------------------------------------
 
-STAGING, PRODUCTION = "triage/staging", "triage/production"
-V1, V2, V3, NOBODY = "triage-v1", "triage-v2", "triage-v3", "nobody"
-POLICY = """\
-version = 1
-order = ["staging", "production"]
-
-[environments.production]
-from = ["staging"]
-protected = true
-
-[tasks.triage.gate]
-examples = ["evals/triage.jsonl"]
-
-[[tasks.triage.gate.graders]]
-type = "json_fields"
-fields = { label = "exact" }
-"""
-PROFILE = """\
-temperature = 0
-max_completion_tokens = 64
-
-[response_format]
-type = "json_schema"
-
-[response_format.json_schema]
-name = "triage"
-strict = true
-
-[response_format.json_schema.schema]
-type = "object"
-properties = { label = { type = "string", enum = ["refund", "billing", "bug", "other"] } }
-required = ["label"]
-additionalProperties = false
-"""
-SHA = profiles.parse(PROFILE.encode(), "label", "profiles/label.toml").sha
-
-
-def release(n: int, model: str) -> str:
-    return row(n, model, "label", profile_sha=SHA)
-
 
 @pytest.fixture
 def scene(repo: Path, monkeypatch: pytest.MonkeyPatch, agreed: list[str]) -> Path:
     """A repository in which the base is live, and which agrees on what the base answers."""
-    for folder in ("profiles", "evals"):
-        Path(folder).mkdir()
-    Path("profiles/label.toml").write_text(PROFILE)
-    with Path("evals/triage.jsonl").open("w") as examples:
-        for number, answer in enumerate(agreed):
-            turns = [
-                {"role": "user", "content": question(number)},
-                {"role": "assistant", "content": answer},
-            ]
-            examples.write(json.dumps({"id": f"e-{number}", "messages": turns}) + "\n")
+    write_examples(agreed)
     write(
         *(table(target, V1, [release(1, V1)], profile="label") for target in (STAGING, PRODUCTION)),
         policy=POLICY,
@@ -173,11 +110,6 @@ def scene(repo: Path, monkeypatch: pytest.MonkeyPatch, agreed: list[str]) -> Pat
     commit("the first release")
     monkeypatch.setenv("OPENAI_API_KEY", llama.KEY)
     return repo
-
-
-def commit(message: str) -> None:
-    subprocess.run(["git", "add", "."], check=True)
-    subprocess.run(["git", "commit", "--quiet", "-m", message], check=True)
 
 
 @pytest.fixture
@@ -195,12 +127,6 @@ def program(*argv: str) -> tuple[int, dict[str, Any]]:
     )
     document: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, document
-
-
-def passed(document: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return how many of how many examples each model passed."""
-    arms = document["evaluations"][0]["verdict"]["arms"]
-    return {arm["arm"]: (arm["passed"], arm["n"]) for arm in arms}
 
 
 def test_worse_is_stopped_as_good_is_promoted_and_both_are_rolled_back(
@@ -354,21 +280,96 @@ def test_a_wrong_key_is_refused(
     assert command("models").code == 10
 
 
+CATEGORIES = {"shipping": "Tracking of {}?", "bug": "Order {}: the app crashes."}
+CLOSED = PROFILE.replace("label =", "category =").replace('"label"', '"category"')
+CLOSED = CLOSED.replace(
+    '"refund", "billing", "bug", "other"', '"refund", "shipping", "billing", "bug"'
+)
+
+
+def understood(server: Llama, model: str, count: int) -> list[tuple[str, str]]:
+    """Return messages that the model puts into the category in which they belong, with that."""
+    shape = tomllib.loads(CLOSED)["response_format"]
+    found: list[tuple[str, str]] = []
+    for number in range(10 * count):
+        for category, text in CATEGORIES.items():
+            message = text.format(number * 37 % 997)
+            if json.loads(content(server, model, message, shape))["category"] == category:
+                found.append((message, category))
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def test_off_a_dying_fine_tune_to_a_lora_of_ones_own(
+    repo: Path,
+    sandbox: Sandbox,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    weights: Weights,
+    plain: Llama,
+) -> None:
+    def program(*argv: str) -> tuple[int, dict[str, Any]]:
+        done = command(*argv, "--json")
+        return done.code, json.loads(done.out)
+
+    with llama.serving(weights, V3, is_tuned=True) as lora:
+        said = understood(lora, V3, 80)
+        hosts(monkeypatch, tmp_path, lora=lora, base=plain)
+        dying(said)
+        to = ("--to", f"base={V1}@closed,lora={V3}@closed", "--why", "it ends", "--yes")
+        code, document = program("migrate", PRODUCTION, *to)
+
+        (found,) = document["targets"]
+        scores = {
+            arm["provider"]: passed({"evaluations": [arm["evaluation"]]})["candidate"][0]
+            for arm in found["successors"]
+        }
+        best = read(PRODUCTION)
+        print(found["problem"])
+        assert (code, found["state"], found["shutdown_date"]) == (0, "changed", "2027-01-14")
+        assert scores["lora"] == len(said) > 2 * scores["base"]
+        assert (best.model, best.provider, best.profile) == (V3, "lora", "closed")
+        assert [one["rank"] for one in found["successors"]] == [1, None]
+        assert [program(*argv)[0] for argv in (("check",), ("verify",))] == [0, 0]
+
+    with llama.serving(weights, V3, is_other=True, port=lora.port):
+        code, document = program("check")
+        failed, status = program("status", "--fail-on", "dead")
+        (found,) = [one for one in document["findings"] if one["code"] == "identity"]
+        assert (code, failed, found["severity"], found["subject"]) == (12, 12, "error", PRODUCTION)
+        assert found["message"].startswith(f"{V3} is another model than in evidence ")
+        assert "meta.n_params '244096' and not '408192'" in found["message"]
+        assert status["findings"] == [found]
+        assert found["hint"].endswith(f", or fftdeploy rollback {PRODUCTION}")
+        assert program("rollback", PRODUCTION, "--yes", "--why", "swapped")[0] == 0
+    assert (read(PRODUCTION).model, read(PRODUCTION).provider) == (V8, "openai")
+    assert program("check")[0] == 0
+
+
+def dying(agreed: list[tuple[str, str]]) -> None:
+    """Write a repository in which a fine-tune of OpenAI's is live, which ends in January."""
+    Path("evals").mkdir()
+    Path("profiles").mkdir()
+    Path("profiles/closed.toml").write_text(CLOSED)
+    with Path("evals/triage.jsonl").open("w") as examples:
+        for number, (message, category) in enumerate(agreed):
+            turns = [
+                {"role": "user", "content": message},
+                {"role": "assistant", "content": json.dumps({"category": category})},
+            ]
+            examples.write(json.dumps({"id": f"e-{number}", "messages": turns}) + "\n")
+    policy = POLICY.replace("label =", "category =").replace('from = ["staging"]\n', "")
+    write(past(PRODUCTION, V8), policy=policy.replace('"staging", ', ""))
+
+
 @pytest.fixture
 def named(
     scene: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plain: Llama, tuned: Llama
 ) -> None:
     """Each server by its own name and key, and the base live at its own; nothing at OpenAI."""
-    hosts = {"base": plain, "lora": tuned}
-    (tmp_path / "providers.toml").write_text(
-        "".join(
-            f'[{name}]\nbase_url = "{server.url}"\napi_key_env = "{name.upper()}_KEY"\n'
-            for name, server in hosts.items()
-        )
-    )
-    monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(tmp_path / "providers.toml"))
-    for name in hosts:
-        monkeypatch.setenv(f"{name.upper()}_KEY", llama.KEY)
+    hosts(monkeypatch, tmp_path, base=plain, lora=tuned)
     monkeypatch.delenv("OPENAI_API_KEY")
     text = FILE.read_text().replace(f'model = "{V1}"\n', f'model = "{V1}"\nprovider = "base"\n')
     FILE.write_text(text.replace(f'model = "{V1}",', f'model = "{V1}", provider = "base",'))

@@ -5,7 +5,7 @@ A LoRA makes a second model of it that answers otherwise.  The server answers an
 has loaded, and says so in its answer; `Gateway` sends each name to the process that has it.
 
     python tests/support/llama.py write FOLDER
-    python tests/support/llama.py serve MODEL ALIAS[,ALIAS...] [LORA]
+    python tests/support/llama.py serve PORT MODEL ALIAS[,ALIAS...] [LORA]
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,19 +54,24 @@ _BLANKS = [_SPACE, *(_FIRST_BYTE + ord(blank) for blank in "\t\n\r ")]
 
 @dataclass(frozen=True)
 class Weights:
-    """The files of the base and of what makes a fine-tune of it."""
+    """The files of the base, of what makes a fine-tune of it, and of a model of another size."""
 
     model: Path
     lora: Path
+    other: Path
+
+    @classmethod
+    def below(cls, folder: Path) -> Self:
+        return cls(*(folder / f"{name}.gguf" for name in ("model", "lora", "other")))
 
 
 def weights(folder: Path) -> Weights:
     """Write the files into `folder`, unless another process has, and return where they are."""
-    files = Weights(folder / "model.gguf", folder / "lora.gguf")
+    files = Weights.below(folder)
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not files.lora.exists():
+        if not files.other.exists():
             subprocess.run(
                 [sys.executable, __file__, "write", folder], check=True, timeout=_START_S
             )
@@ -76,12 +81,13 @@ def weights(folder: Path) -> Weights:
 def _write(folder: Path) -> None:
     import numpy as np  # a second, which whoever only starts a server does not spend
 
-    files = Weights(folder / "model.gguf", folder / "lora.gguf")
+    files = Weights.below(folder)
     _write_model(files.model, np.random.default_rng(0))
     _write_lora(files.lora, np.random.default_rng(2))
+    _write_model(files.other, np.random.default_rng(0), layers=1)
 
 
-def _write_model(path: Path, dice: Generator) -> None:
+def _write_model(path: Path, dice: Generator, layers: int = _LAYERS) -> None:
     from gguf import GGUFWriter, TokenType
 
     letters = ["\u2581", *_LETTERS]
@@ -91,7 +97,7 @@ def _write_model(path: Path, dice: Generator) -> None:
     writer = GGUFWriter(path, "llama")
     writer.add_context_length(_CONTEXT)
     writer.add_embedding_length(_WIDTH)
-    writer.add_block_count(_LAYERS)
+    writer.add_block_count(layers)
     writer.add_feed_forward_length(_FEED)
     writer.add_head_count(_HEADS)
     writer.add_head_count_kv(_HEADS)
@@ -116,7 +122,7 @@ def _write_model(path: Path, dice: Generator) -> None:
         "ffn_down": (_WIDTH, _FEED),
     }
     tensors = {"token_embd": _random(dice, len(tokens), _WIDTH)}
-    for layer in range(_LAYERS):
+    for layer in range(layers):
         for name, shape in shapes.items():
             tensors[f"blk.{layer}.{name}"] = _random(dice, *shape)
         for name in ("attn_norm", "ffn_norm"):
@@ -178,12 +184,12 @@ def _finish(writer: GGUFWriter) -> None:
 # --- the server ------------------------------------------------------------------------------
 
 
-def _serve(model: str, aliases: str, lora: str = "") -> None:
+def _serve(port: str, model: str, aliases: str, lora: str = "") -> None:
     """Serve until standard input ends, so that no server outlives who started it."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    params.hostnames, params.port = ["127.0.0.1"], 0
+    params.hostnames, params.port = ["127.0.0.1"], int(port)
     params.model.path, params.model_alias = model, set(aliases.split(","))
     params.api_keys = [KEY]
     # One request after the other, and nothing kept of the one before: the same answer each time.
@@ -216,6 +222,10 @@ class Llama:
     def url(self) -> str:
         return f"{self.origin}/v1"
 
+    @property
+    def port(self) -> int:
+        return int(self.origin.rpartition(":")[2])
+
     def ask(self, path: str, body: object = None) -> Answer:
         """Send one request with the key, as `curl` would."""
         return _ask(f"{self.origin}{path}", None if body is None else json.dumps(body).encode())
@@ -234,9 +244,12 @@ def _ask(url: str, body: bytes | None) -> Answer:
 
 
 @contextlib.contextmanager
-def serving(files: Weights, *aliases: str, is_tuned: bool = False) -> Iterator[Llama]:
+def serving(
+    files: Weights, *aliases: str, is_tuned: bool = False, is_other: bool = False, port: int = 0
+) -> Iterator[Llama]:
     """Start a server that has the model under `aliases`, and end it."""
-    command = [sys.executable, __file__, "serve", str(files.model), ",".join(aliases)]
+    model = files.other if is_other else files.model
+    command = [sys.executable, __file__, "serve", str(port), str(model), ",".join(aliases)]
     log = files.model.with_name(f"{aliases[0]}.log")
     with (
         log.open("w") as said,
