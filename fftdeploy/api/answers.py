@@ -158,6 +158,11 @@ class Answer:
         return self.is_transient or self.is_loading or self.status in {0, 200, 429}
 
     @property
+    def refuses_key(self) -> bool:
+        """Whether it says that the key is wrong: LiteLLM with no database says so with a 400."""
+        return self.status == 401 or (self.status == 400 and self.type == "no_db_connection")
+
+    @property
     def lacks_scope(self) -> bool:
         """Whether the key may not do this kind of request, whatever the model."""
         return self.status in {401, 403} and "missing scopes" in self.message.lower()

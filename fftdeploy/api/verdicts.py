@@ -270,7 +270,7 @@ def replace_hint(model: str, kind: hosts.Kind | None) -> str:
 
 def explain(answer: Answer) -> AnswerProof:
     """Say what an answer that proves nothing means, and what to do about it."""
-    if answer.status in {401, 403}:
+    if answer.refuses_key or answer.status == 403:
         return _refused(answer)
     if answer.status == 429 or answer.is_billing or answer.is_loading:
         return _limited(answer)
@@ -354,8 +354,8 @@ def _refused(answer: Answer) -> AnswerProof:
         message = "the key lacks the permission to ask about it"
         hint = f"give the key the scopes {_wanted_scopes(answer)}"
         return AnswerProof("unverified", "key-scope", message, hint, is_auth=True)
-    if answer.status == 401:
-        message = "the API refused the key (401)"
+    if answer.refuses_key:
+        message = f"the API refused the key ({answer.status})"
         hint = _KEY_HINTS.get(answer.key_source, f"check {answer.key_source}")
         return AnswerProof("unverified", "key-refused", message, hint, is_auth=True)
     message = "the key's project may not use it, or the model is in another project (403)"

@@ -291,6 +291,25 @@ def test_J3_a_model_that_is_loaded_at_the_start_is_waited_for(api: FaultServer) 
         assert "still being loaded by the API (503)" in lost.message
 
 
+def test_J3_a_wrong_key_is_one_whatever_the_status(api: FaultServer) -> None:
+    """LiteLLM without a database answers 400 to it, and says nothing of a key."""
+    said = {"message": "No connected db.", "type": "no_db_connection", "param": None}
+    refused = body(400, {"error": said | {"code": "400"}})
+    api.retrieve(refused)
+    api.script("GET", "/v1/models", refused)
+    api.probe(refused)
+
+    found = prove(api)
+    with asking(api) as prover:
+        (looked,) = prover.check_listed([MODEL]).values()
+
+    assert {(one.code, one.is_auth) for one in (found, looked)} == {("key-refused", True)}
+    assert found.message == "the API refused the key (400)"
+    api.probe(body(400, {"error": said | {"type": "invalid_request_error"}}))
+    api.listing(listed())
+    assert not prove(api).is_auth, "the control"
+
+
 def test_J3_control_believed_as_openai_some_that_answer_are_missing(api: FaultServer) -> None:
     wrong = []
     for name, host in HOSTS.items():
