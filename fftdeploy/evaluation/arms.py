@@ -30,7 +30,7 @@ class Arm:
 
     name: str
     bundle: Bundle
-    profile: Profile | None = None
+    profile: Profile | None = field(default=None, hash=False)
     known_as: frozenset[str] = frozenset()
     """Other names that the model may answer by."""
     limit_field: str = "max_completion_tokens"

@@ -1,13 +1,13 @@
 """An evaluation whose arms live on different hosts, and what its evidence is about."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from checkout import ROOT
 from command_line import Command
-from fault_server import FaultServer
+from fault_server import FaultServer, echo, reply
 from gated import POLICY, TARGET, evidence, paid, promote, scene
 from scenes import LUNA, V7, V8, V10, read
 
@@ -176,17 +176,68 @@ def test_each_host_has_batches_of_its_own(
     assert (document["address"], document["hosts"]["live"]["address"]) == (second.url, sandbox.url)
 
 
-def test_no_key_of_an_evaluation_goes_to_the_host_of_another(
-    second: Sandbox, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The wrong one would be refused; the trap is the host that hears what it is not to hear."""
-    with FaultServer() as trap:
-        monkeypatch.setenv("http_proxy", trap.url)
-        monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway: sk-gateway-0123456789")
-        scene(V8, V10, examples=20)
-        ended = command("eval", TARGET, f"second={V10}", "--json")
+GATEWAY = "sk-gateway-0123456789"
+AWAY = "sk-away-0123456789"
 
-        assert (ended.code, trap.log) == (0, [])
-    for host, gateway in ((second, None), (sandbox, "sk-gateway-0123456789")):
+
+def test_no_key_of_any_command_that_evaluates_goes_to_the_host_of_another(
+    second: Sandbox,
+    sandbox: Sandbox,
+    command: Command,
+    repo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The trap is what hears what it is not to hear: as a proxy, and where redirects lead."""
+    scene(V7, V8, examples=20)
+    Path("profiles").mkdir()
+    Path("profiles/long.toml").write_text((ROOT / "profiles/triage-long.toml").read_text())
+    with FaultServer() as trap, FaultServer(is_openai=False) as away:
+        for variable in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(variable, trap.url)
+        monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"X-Gateway: {GATEWAY}")
+        monkeypatch.setenv("AWAY_KEY", AWAY)
+        with (repo.parent / "providers.toml").open("a") as file:
+            file.write(f'[away]\nbase_url = "{away.url}"\napi_key_env = "AWAY_KEY"\n')
+        lead_away(away, trap)
+        to = ("--why", "x", "--dry-run", "--to")
+        ended = {
+            "eval": command("eval", TARGET, f"second={LUNA}@long"),
+            "batch": command("eval", TARGET, f"second={LUNA}@long", "--batch", "--fresh"),
+            "migrate": command("migrate", TARGET, *to, f"second={LUNA}@long"),
+            "record": command("migrate", TARGET, "--record"),
+            "away": command("eval", TARGET, f"away={LUNA}@long"),
+            "away-batch": command("eval", TARGET, f"away={LUNA}@long", "--batch"),
+            "away-migrate": command("migrate", TARGET, *to, f"away={LUNA}@long"),
+        }
+        away.listing({"id": LUNA, "object": "model"})
+        away.probe(echo(), *[reply(307, {}, headers=[("Location", f"{trap.url}/x")])] * 99)
+        ended["away-later"] = command("eval", TARGET, f"away={LUNA}@long")
+        away.probe(echo())
+        ended["away-files"] = command("eval", TARGET, f"away={LUNA}@long", "--batch")
+
+        assert trap.log == []
+        assert {key for each in away.log for key in keys_in(each.headers)} == {f"Bearer {AWAY}"}
+        assert "/v1/batches" in "".join(away.asked())
+    for host, gateway in ((second, set()), (sandbox, {GATEWAY})):
         assert {request.is_authorised for request in host.requests} == {True}
-        assert {request.headers.get("x-gateway") for request in host.requests} == {gateway}
+        assert {key for each in host.requests for key in keys_in(each.headers)} == gateway
+    judged = {name for name, done in ended.items() if done.code in {0, 5, 7}}
+    assert judged >= {"eval", "batch", "record"}
+    assert not [name for name in judged if name.startswith("away")]
+    said = "".join(done.out + done.err for done in ended.values())
+    assert not [key for key in (SECOND, AWAY, GATEWAY) if key in said]
+
+
+def keys_in(headers: Mapping[str, str]) -> set[str]:
+    names = ("authorization", "api-key", "x-gateway", "openai-organization", "proxy-authorization")
+    return {headers[each] for each in names if each in headers}
+
+
+def lead_away(host: FaultServer, trap: FaultServer) -> None:
+    """Let every answer of a host be a redirect to another one."""
+    for method, path in (
+        *(("GET", each) for each in ("models", f"models/{LUNA}", "batches", "files")),
+        *(("POST", each) for each in ("chat/completions", "responses", "files", "batches")),
+    ):
+        location = [("Location", f"{trap.url}/{path}")]
+        host.script(method, f"/v1/{path}", reply(307, {}, headers=location))
