@@ -30,6 +30,7 @@ Bench = Callable[[Path, int, Size], list[Row]]
 BENCHES = {
     "start": ("start.bench", 41),
     "route": ("routing.bench", 41),
+    "canary": ("canary.bench", 1),
     "promote": ("online.promote", 21),
     "check": ("online.check", 11),
     "connections": ("online.connections", 5),
