@@ -48,7 +48,7 @@ def verdict(candidate: tuple[int, ...], live: tuple[int, ...], prices: Prices = 
     )
 
 
-def test_A4_fewer_tokens_are_not_less_money_beside_a_cached_prompt() -> None:
+def test_fewer_tokens_are_not_less_money_beside_a_cached_prompt() -> None:
     """The tuned model reads 77 % less: 23 % less money, or 57 % more where the cache serves."""
     fresh, cached = verdict(TUNED, UNCACHED), verdict(TUNED, CACHED)
 
