@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.check import check
     from fftdeploy.commands.diff import diff
     from fftdeploy.commands.evaluate import evaluate
+    from fftdeploy.commands.export import export
     from fftdeploy.commands.history import history
     from fftdeploy.commands.hold import hold
     from fftdeploy.commands.init import init
@@ -40,6 +41,7 @@ __all__ = [
     "client",
     "diff",
     "evaluate",
+    "export",
     "history",
     "hold",
     "init",

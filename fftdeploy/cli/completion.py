@@ -147,6 +147,12 @@ def _schemas(_: _Files, __: str) -> Iterable[str]:
     return (*MAKERS, "output")
 
 
+def _exports(_: _Files, __: str) -> Iterable[str]:
+    from fftdeploy.routing.exports import WRITERS
+
+    return WRITERS
+
+
 def _tasks(files: _Files) -> list[str]:
     used = (name.partition("/")[0] for name in files.targets)
     return _names([*used, *_table(files.policy, "tasks")])
@@ -233,6 +239,7 @@ _FINDS: dict[str, _Find] = {
     "override": _one_after_another(_overrides),
     "fail_on": _one_after_another(_conditions),
     "which": _schemas,
+    "export kind": _exports,
     "ci": lambda _, __: ("github", "gitlab"),
     "issues": lambda _, __: ("github", "gitlab"),
     "form": lambda _, __: FORMATS,

@@ -11,6 +11,7 @@ from fftdeploy.commands.compared import Compared
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.evaluate import Evaluations
+from fftdeploy.commands.export import Exported
 from fftdeploy.commands.history import History
 from fftdeploy.commands.init import Initialized
 from fftdeploy.commands.migration import Migrated
@@ -62,6 +63,7 @@ RESULTS: dict[str, type] = {
     "diff": Compared,
     "models": Models,
     "resolve": Resolved,
+    "export": Exported,
     "eval": Evaluations,
     "size": Sized,
     "migrate": Migrated,

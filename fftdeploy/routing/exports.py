@@ -1,0 +1,244 @@
+"""Writes what is live, and what may be asked besides, in the formats of gateways and flags.  Pure.
+
+An address or a key is never in it: a host is named by variables, `FFTDEPLOY_<PROVIDER>_BASE_URL`
+and `_API_KEY`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from fftdeploy.policy.parameters import arguments
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """A model with its host and prompt."""
+
+    model: str
+    provider: str
+    profile: str | None
+    content: Mapping[str, Any]
+    """What the profile says."""
+    release: int | None
+    """None for what is no release: a hand edit, or a fallback."""
+    shutdown: date | None
+    successor: str | None
+    role: str = "live"
+
+    @property
+    def variant(self) -> str:
+        """The name of its release among the variants of a flag."""
+        return f"r{self.release}" if self.release else self.role
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a reader in another language asks it with."""
+        return {
+            "model": self.model,
+            "provider": self.provider,
+            "profile": self.profile,
+            "release": self.release,
+            "endpoint": self.content.get("endpoint", "chat"),
+            "system": self.content.get("system"),
+            "arguments": arguments(self.content),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedTarget:
+    """A target, and all that may answer for it."""
+
+    name: str
+    live: ExportedModel
+    canary: ExportedModel | None
+    weight: int
+    """Percent of the keys that the canary answers."""
+    older: tuple[ExportedModel, ...]
+    """Releases that one could go back to, newest first."""
+    fallback: tuple[ExportedModel, ...]
+
+    @property
+    def variable(self) -> str:
+        """What the names of its variables begin with."""
+        return self.name.upper().replace("-", "_").replace("/", "_")
+
+
+Targets = Sequence[ExportedTarget]
+
+
+def as_json(targets: Targets) -> str:
+    """Write what a reader in any language needs, as JSON."""
+    return _json({"version": 1, "targets": {one.name: _facts(one) for one in targets}})
+
+
+def _facts(one: ExportedTarget) -> dict[str, Any]:
+    canary = {"canary": {**one.canary.facts(), "weight": one.weight}} if one.canary else {}
+    return {**one.live.facts(), **canary, "fallback": [each.facts() for each in one.fallback]}
+
+
+def as_flagd(targets: Targets) -> str:
+    """Write a flag a target for flagd and OpenFeature: its variants are releases.
+
+    The canary is the targeting, by `targetingKey`; without one the answer is what is live.
+    """
+    return _json({"flags": {one.name: _flag(one) for one in targets}})
+
+
+def _flag(one: ExportedTarget) -> dict[str, Any]:
+    models = [one.live, *([one.canary] if one.canary else []), *one.older]
+    flag: dict[str, Any] = {
+        "state": "ENABLED",
+        "variants": {each.variant: each.facts() for each in reversed(models)},
+        "defaultVariant": one.live.variant,
+    }
+    if one.canary:
+        shares = [[one.canary.variant, one.weight], [one.live.variant, 100 - one.weight]]
+        split = {"fractional": shares}
+        flag["targeting"] = {"if": [{"var": "targetingKey"}, split, one.live.variant]}
+    return flag
+
+
+def as_litellm(targets: Targets) -> str:
+    """Write the configuration of a LiteLLM proxy: a model group a target, and its fallbacks."""
+    models = [each for one in targets for each in _deployments(one)]
+    fallbacks = [
+        {one.name: [_fallback_name(one, place) for place, _ in enumerate(one.fallback)]}
+        for one in targets
+        if one.fallback
+    ]
+    document: dict[str, Any] = {
+        "model_list": models,
+        "router_settings": {"routing_strategy": "simple-shuffle"},
+    }
+    if fallbacks:
+        document["litellm_settings"] = {"fallbacks": fallbacks}
+    return "".join(_yaml(document))
+
+
+def _deployments(one: ExportedTarget) -> Iterator[dict[str, Any]]:
+    live = one.live
+    yield _deployment(one.name, live, 100 - one.weight if one.canary else None)
+    if one.canary:
+        yield _deployment(one.name, one.canary, one.weight)
+    for place, each in enumerate(one.fallback):
+        yield _deployment(_fallback_name(one, place), each, None)
+
+
+def _fallback_name(one: ExportedTarget, place: int) -> str:
+    return f"{one.name}/fallback-{place + 1}"
+
+
+def _deployment(name: str, each: ExportedModel, weight: int | None) -> dict[str, Any]:
+    host = f"os.environ/FFTDEPLOY_{each.provider.upper().replace('-', '_')}"
+    params = {
+        "model": f"openai/{each.model}",
+        "api_base": f"{host}_BASE_URL",
+        "api_key": f"{host}_API_KEY",
+        **arguments({**each.content, "endpoint": "chat"}),
+    }
+    info = {
+        "fftdeploy_release": each.release,
+        "deprecation_date": each.shutdown.isoformat() if each.shutdown else None,
+        "successor_model": each.successor,
+    }
+    return {
+        "model_name": name,
+        "litellm_params": params if weight is None else {**params, "weight": weight},
+        "model_info": {key: value for key, value in info.items() if value is not None},
+    }
+
+
+def as_dotenv(targets: Targets) -> str:
+    """Write variables, a line each, that need no quotes anywhere."""
+    return "".join(f"{name}={value}\n" for name, value in _variables(targets).items())
+
+
+def as_configmap(targets: Targets) -> str:
+    """Write a ConfigMap of Kubernetes: the variables, and what `json` writes as a file to mount."""
+    data = {**_variables(targets), "fftdeploy.json": as_json(targets)}
+    head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "fftdeploy"}}
+    return "".join(_yaml({**head, "data": data}))
+
+
+def as_tfvars(targets: Targets) -> str:
+    """Write a variable of Terraform, `fftdeploy`: a map of the targets."""
+    rows = [
+        (json.dumps(one.name), json.dumps(one.live.model), json.dumps(one.live.provider),
+         json.dumps(one.live.profile), json.dumps(one.live.release))
+        for one in targets
+    ]  # fmt: skip
+    lines = [
+        f"  {name} = {{ model = {model}, provider = {provider}, profile = {profile}, "
+        f"release = {release} }}\n"
+        for name, model, provider, profile, release in rows
+    ]
+    return f"fftdeploy = {{\n{''.join(lines)}}}\n"
+
+
+WRITERS: dict[str, Callable[[Targets], str]] = {
+    "litellm": as_litellm,
+    "flagd": as_flagd,
+    "dotenv": as_dotenv,
+    "configmap": as_configmap,
+    "tfvars": as_tfvars,
+    "json": as_json,
+}
+"""What writes each format, by its name."""
+
+
+def _variables(targets: Targets) -> dict[str, str]:
+    """Return what a start script needs of each target; none of them overrides `resolve`."""
+    found = {}
+    for one in targets:
+        found[f"{one.variable}_MODEL"] = one.live.model
+        found[f"{one.variable}_PROVIDER"] = one.live.provider
+        if one.live.profile:
+            found[f"{one.variable}_PROFILE"] = one.live.profile
+        if one.live.release:
+            found[f"{one.variable}_RELEASE"] = str(one.live.release)
+    return found
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _yaml(value: Any, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a table as YAML, with every text in double quotes."""
+    for key, below in value.items():
+        name = key if _PLAIN.fullmatch(key) and key.lower() not in _WORDS else _scalar(key)
+        if isinstance(below, Mapping) and below:
+            yield f"{indent}{name}:\n"
+            yield from _yaml(below, f"{indent}  ")
+        elif isinstance(below, list) and below and all(isinstance(x, dict) and x for x in below):
+            yield f"{indent}{name}:\n"
+            for row in below:
+                first, *rest = _yaml(row, f"{indent}    ")
+                yield f"{indent}  - {first.removeprefix(f'{indent}    ')}"
+                yield from rest
+        else:
+            yield f"{indent}{name}: {_scalar(below)}\n"
+
+
+_PLAIN = re.compile("[A-Za-z][A-Za-z_]*")
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+"""What YAML 1.1 does not read as a text."""
+
+
+def _scalar(value: Any) -> str:
+    """Return a value as JSON, but for what YAML reads otherwise: some characters and numbers."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_scalar, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_scalar(key)}: {_scalar(value[key])}' for key in value)}}}"
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and "." not in text:
+        return text.replace("e", ".0e")
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"

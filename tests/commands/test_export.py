@@ -1,0 +1,210 @@
+"""`export`: what is live in other programs' formats, and read by those programs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command_line import Command
+from scenes import LUNA, V8, V9, V10
+
+from fftdeploy.routing.split import in_canary
+
+PROFILE = (
+    'system = "no: 1\\n\\u0085\\U0001F600 ${x}"\ntemperature = 0.00001\n'
+    "max_completion_tokens = 64\n[response_format]\ntype = 'json_schema'\n"
+    "[response_format.json_schema]\nname = 'yes'\n"
+    "schema = { enum = ['on', '1e3', '010', '~'], off = { y = 1 } }\n"
+)
+POLICY = f"""version = 1
+[tasks.triage]
+successors = [{{ model = "{LUNA}" }}]
+fallback = [
+  {{ model = "{LUNA}", profile = "odd" }},
+  {{ model = "org/1e3#a", provider = "my-host" }},
+]
+"""
+PRODUCTION = f"""
+[triage.production]
+model = "{V9}"
+canary = {{ model = "{V10}", weight = 5, since = 2026-11-22T09:00:00Z }}
+releases = [
+  {{ n = 4, model = "{V10}", at = 2026-11-22T09:00:00Z, by = "ci", via = "model", canary = 5 }},
+  {{ n = 3, model = "{V9}", at = 2026-11-21T09:00:00Z, by = "ci", via = "model" }},
+  {{ n = 2, model = "{V8}", at = 2026-11-20T09:00:00Z, by = "ci", via = "model" }},
+  {{ n = 1, model = "{LUNA}", at = 2026-11-19T09:00:00Z, by = "ci", via = "model" }},
+]
+holds = [{{ model = "{LUNA}", since = 2026-11-20T09:00:00Z, by = "ana", why = "bad" }}]
+"""
+DEV = f'\n[intent.dev]\nmodel = "{LUNA}"\nprofile = "odd"\n'
+TARGET = "triage/production"
+KINDS = ("litellm", "flagd", "dotenv", "configmap", "tfvars", "json")
+
+
+@pytest.fixture(autouse=True)
+def files(repo: Path) -> None:
+    Path("profiles").mkdir()
+    Path("profiles/odd.toml").write_text(PROFILE)
+    Path("fftdeploy.toml").write_text(POLICY)
+    Path("deployments.toml").write_text(f"version = 1\n{PRODUCTION}{DEV}")
+
+
+def test_litellm_reads_hosts_by_variables_weights_dates_and_fallbacks(command: Command) -> None:
+    said = command("export", "litellm").out
+    found = yaml.safe_load(said)
+
+    host = "os.environ/FFTDEPLOY_OPENAI"
+    openai = {"api_base": f"{host}_BASE_URL", "api_key": f"{host}_API_KEY"}
+    mine = "os.environ/FFTDEPLOY_MY_HOST"
+    odd, *triage = found["model_list"]
+    ends = {"deprecation_date": "2027-01-14", "successor_model": LUNA}
+    assert triage == [
+        {
+            "model_name": TARGET,
+            "litellm_params": {"model": f"openai/{V9}", **openai, "weight": 95},
+            "model_info": {"fftdeploy_release": 3, **ends},
+        },
+        {
+            "model_name": TARGET,
+            "litellm_params": {"model": f"openai/{V10}", **openai, "weight": 5},
+            "model_info": {"fftdeploy_release": 4, **ends},
+        },
+        {
+            "model_name": f"{TARGET}/fallback-1",
+            "litellm_params": odd["litellm_params"],
+            "model_info": {},
+        },
+        {
+            "model_name": f"{TARGET}/fallback-2",
+            "litellm_params": {
+                "model": "openai/org/1e3#a",
+                "api_base": f"{mine}_BASE_URL",
+                "api_key": f"{mine}_API_KEY",
+            },
+            "model_info": {},
+        },
+    ]
+    assert found["litellm_settings"]["fallbacks"] == [
+        {TARGET: [f"{TARGET}/fallback-1", f"{TARGET}/fallback-2"]}
+    ]
+    assert odd["litellm_params"] == {
+        "model": f"openai/{LUNA}",
+        **openai,
+        "temperature": 0.00001,
+        "max_completion_tokens": 64,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {
+                "name": "yes",
+                "schema": {"enum": ["on", "1e3", "010", "~"], "off": {"y": 1}},
+            },
+        },
+    }
+
+
+def test_the_others(command: Command) -> None:
+    written = {kind: command("export", kind).out for kind in KINDS}
+
+    variables = {
+        "INTENT_DEV_MODEL": LUNA,
+        "INTENT_DEV_PROVIDER": "openai",
+        "INTENT_DEV_PROFILE": "odd",
+        "TRIAGE_PRODUCTION_MODEL": V9,
+        "TRIAGE_PRODUCTION_PROVIDER": "openai",
+        "TRIAGE_PRODUCTION_RELEASE": "3",
+    }
+    assert dict(line.split("=", 1) for line in written["dotenv"].splitlines()) == variables
+    plain = json.loads(written["json"])
+    of_triage = plain["targets"][TARGET]
+    assert (of_triage["model"], of_triage["release"], of_triage["canary"]["weight"]) == (V9, 3, 5)
+    assert [one["model"] for one in of_triage["fallback"]] == [LUNA, "org/1e3#a"]
+    system = plain["targets"]["intent/dev"]["system"]
+    assert system == "no: 1\n\x85\U0001f600 ${x}"
+    mounted = yaml.safe_load(written["configmap"])
+    assert (mounted["kind"], mounted["metadata"]) == ("ConfigMap", {"name": "fftdeploy"})
+    assert json.loads(mounted["data"].pop("fftdeploy.json")) == plain
+    assert mounted["data"] == variables
+    assert (
+        f'"{TARGET}" = {{ model = "{V9}", provider = "openai", profile = null, release = 3 }}'
+        in (written["tfvars"])
+    )
+    assert "127.0.0.1" not in "".join(written.values())
+
+
+def test_the_two_files_decide_it_alone(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = {kind: command("export", kind).out for kind in KINDS}
+
+    Path("deployments.toml").write_text(f"version = 1\n{DEV}{PRODUCTION}")
+    monkeypatch.setenv("FFTDEPLOY_MODEL_TRIAGE_PRODUCTION", "other")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("FFTDEPLOY_NOW", "2030-01-01T00:00:00Z")
+    (tmp_path / "p.toml").write_text('[my-host]\nbase_url = "http://127.0.0.1:8/v1"\n')
+    monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(tmp_path / "p.toml"))
+    after = {kind: command("export", kind).out for kind in KINDS}
+
+    assert after == before
+    Path("deployments.toml").write_text(f"version = 1\n{DEV}{PRODUCTION.replace(V9, V8)}")
+    assert all(command("export", kind).out != before[kind] for kind in KINDS)  # the control
+
+
+def test_check_tells_a_file_that_is_not_current(command: Command) -> None:
+    output = ("-o", "out.yaml")
+    assert command("export", "litellm", *output, "--check").code == 12
+    assert command("export", "litellm", *output).code == 0
+    whole = Path("out.yaml").read_text()
+
+    assert command("export", "litellm", *output, "--check").out == "out.yaml is current\n"
+    Path("out.yaml").write_text(whole + "#")
+    stale = command("export", "litellm", *output, "--check")
+    assert (stale.code, stale.out) == (
+        12, "out.yaml is not what the files say: fftdeploy export litellm -o out.yaml\n",
+    )  # fmt: skip
+    assert Path("out.yaml").read_text() == whole + "#"
+    assert command("export", "litellm", "--check").code == 2
+    assert "did you mean litellm?" in command("export", "litelm").err
+
+
+def test_two_targets_with_the_same_variables_are_refused(command: Command) -> None:
+    more = f'[a-b.c]\nmodel = "{LUNA}"\n[a_b.c]\nmodel = "{LUNA}"\n'
+    Path("deployments.toml").write_text(f"version = 1\n{more}")
+
+    result = command("export", "dotenv")
+
+    assert result.code == 3
+    assert "a-b/c and a_b/c would have the same variables" in result.err
+
+
+def test_flagd_splits_the_keys_as_we_do(command: Command) -> None:
+    """OpenFeature's own SDK with flagd's evaluator in this process, from the exported file."""
+    api: Any = pytest.importorskip("openfeature.api", reason="openfeature is not installed")
+    from openfeature.contrib.provider.flagd import FlagdProvider
+    from openfeature.contrib.provider.flagd.config import ResolverType
+    from openfeature.evaluation_context import EvaluationContext
+
+    keys = [f"user-{number}" for number in range(1_000)] + ["Zo\u00eb", "x" * 300]
+    inside = {}
+    for weight in (5, 25, 50):
+        text = PRODUCTION.replace("canary = 5", f"canary = {weight}")
+        text = text.replace("weight = 5", f"weight = {weight}")
+        Path("deployments.toml").write_text(f"version = 1\n{text}")
+        assert command("export", "flagd", "-o", "flags.json").code == 0
+        path = str(Path("flags.json").absolute())
+        api.set_provider_and_wait(
+            FlagdProvider(resolver_type=ResolverType.FILE, offline_flag_source_path=path)
+        )
+        flags = api.get_client()
+
+        def asked(key: str | None, flags: Any = flags) -> Any:
+            return flags.get_object_details(TARGET, {}, EvaluationContext(key))
+
+        inside[weight] = {key for key in keys if asked(key).variant == "r4"}
+        assert inside[weight] == {key for key in keys if in_canary(TARGET, key, weight)}
+        assert {asked(key).variant for key in keys} == {"r3", "r4"}
+        assert (asked(None).variant, asked(None).value["model"]) == ("r3", V9)
+        api.shutdown()
+    assert inside[5] < inside[25] < inside[50]
+    variants = json.loads(Path("flags.json").read_text())["flags"][TARGET]["variants"]
+    assert set(variants) == {"r4", "r3", "r2"}  # what is on hold is not to be switched to
