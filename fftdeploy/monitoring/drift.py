@@ -11,7 +11,7 @@ it runs.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from math import comb, exp, sqrt
+from math import comb, sqrt
 from typing import NamedTuple
 
 THEN = 10
@@ -76,17 +76,6 @@ def added_up(cusum: float, examples: Iterable[Counts]) -> float:
 def is_suspicious(p: float, cusum: float) -> bool:
     """Tell whether a day asks for fresh passes."""
     return p < RARE or cusum > LIMIT
-
-
-def expected_runs(limit: float = LIMIT, slack: float = SLACK, shift: float = 0.0) -> float:
-    """Return after how many days a CUSUM of normal falls crosses `limit` (Siegmund 1985).
-
-    `shift` is the fall's mean in standard deviations.
-    """
-    drift, height = shift - slack, limit + 1.166
-    if drift == 0:
-        return height**2
-    return (exp(-2 * drift * height) + 2 * drift * height - 1) / (2 * drift**2)
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,9 @@
 """Monitor: a change is found and confirmed, and trouble is never one."""
 
 import json
+import resource
+import subprocess
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -10,12 +13,12 @@ from typing import Any
 
 import gated
 import pytest
-from command_line import Command
+from command_line import PROGRAM, Command
 from evaluating import Haste
 from scenes import V7, V8, V9
 
 from fftdeploy.evaluation.running import online
-from fftdeploy.evaluation.running.throttle import Throttle
+from fftdeploy.evaluation.running.throttle import CONCURRENCY, Throttle
 from fftdeploy.monitoring import state_file
 from fftdeploy.monitoring.last_look import path_of
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -216,3 +219,96 @@ def test_a_model_that_is_missing_from_the_start_is_no_calibration(
     assert (code, found["state"]) == (12, "unverified")
     assert gated.paid(sandbox) == 0
     assert state_file.read_state(Path(), TARGET).calibration is None
+
+
+def test_a_limit_refuses_before_it_is_passed_and_a_batch_asks_by_the_queue(
+    sandbox: Sandbox, monitor: Monitor
+) -> None:
+    def batches() -> int:
+        return sum(r.method == "POST" and r.path == "/v1/batches" for r in sandbox.requests)
+
+    code, refused = monitor(0, "--max-requests", f"{10 * CANARIES - 1}")
+    assert (code, refused["state"], gated.paid(sandbox)) == (6, "not-calibrated", 0)
+    code, done = monitor(0, "--max-requests", f"{10 * CANARIES}", "--batch")
+    assert (code, done["state"], batches()) == (0, "fine", 1)
+
+    code, under_way = monitor(1, "--batch", "--wait", "0")
+    assert (code, under_way["state"], batches()) == (9, "unverified", 2)
+    code, taken = monitor(2, "--batch")
+    assert (code, taken["state"], batches()) == (0, "fine", 2)
+    sandbox.change(V8, like=V7)
+    code, found = monitor(3, "--batch")
+    assert (code, found["state"], batches()) == (12, "drift", 3)  # confirmed directly
+
+
+def started(*, limit: int = 0) -> "subprocess.Popen[str]":
+    """Start the console script, its files no longer than `limit` bytes."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    argv = [str(PROGRAM), "monitor", TARGET]
+    before = limited if limit else None
+    return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, preexec_fn=before)  # noqa: PLW1509  it sets a limit and nothing else
+
+
+def test_a_kill_and_a_full_disk_lose_nothing_that_was_paid(
+    sandbox: Sandbox, monitor: Monitor
+) -> None:
+    killed = started()
+    while gated.paid(sandbox) < 3 * CANARIES:
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    before = gated.paid(sandbox)
+    with started(limit=30_000) as full:
+        assert full.stderr is not None
+        said = full.stderr.read()
+    assert (full.returncode, "writing" in said) == (11, True), said
+    assert monitor(0)[1]["state"] == "fine"
+
+    in_flight = 2 * CONCURRENCY
+    assert before < gated.paid(sandbox) <= 10 * CANARIES + in_flight
+
+
+def test_of_two_at_once_one_looks_and_a_damaged_past_is_not_taken_for_none(
+    sandbox: Sandbox, monitor: Monitor
+) -> None:
+    monitor(0)
+    with state_file.opened(Path(), TARGET):
+        code, found = monitor(1)
+    assert (code, found["state"], found["last_success"]) == (
+        8,
+        "unverified",
+        "2026-11-21T08:30:00Z",
+    )
+    asked = gated.paid(sandbox)
+    path = path_of(Path(), TARGET)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert monitor(1)[0] == 0  # the look of the first day is gone, its calibration is not
+    path.write_bytes(whole[9:])
+    code, found = monitor(2)
+    assert (code, found["document"]["error"]["code"]) == (3, "state-damaged")
+    assert gated.paid(sandbox) == asked + CANARIES
+
+
+def test_status_shows_the_newest_look_and_fails_on_drift(
+    sandbox: Sandbox, monitor: Monitor, command: Command
+) -> None:
+    assert command("status", "--offline", "--fail-on", "drift").code == 9  # nobody has looked
+    monitor(0)
+    assert command("status", "--offline", "--fail-on", "drift", TARGET).code == 0
+    sandbox.change(V8, like=V7)
+    monitor(1)
+    failed = command("status", "--offline", "--fail-on", "drift", TARGET)
+    shown = command("status", "--offline", TARGET, "--json")
+
+    assert (failed.code, "drift, found 2026-11-22" in failed.out) == (12, True)
+    (target,) = json.loads(shown.out)["targets"]
+    assert target["watched"] == {
+        "state": "drift",
+        "at": "2026-11-22T08:30:00Z",
+        "settled": "drift",
+        "settled_at": "2026-11-22T08:30:00Z",
+    }

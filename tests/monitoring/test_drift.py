@@ -1,8 +1,9 @@
 """The tests of drift against closed forms, brute force, and a year of days."""
 
 from itertools import product
-from math import comb, prod, sqrt
+from math import comb, exp, prod, sqrt
 from random import Random
+from statistics import mean
 
 import pytest
 
@@ -67,14 +68,35 @@ def test_of_one_answer_then_it_is_mcnemars() -> None:
         assert drift.p_fewer(counts) == pytest.approx(mcnemar(broke, fixed, "worse"))
 
 
+def expected_runs(limit: float, shift: float = 0.0) -> float:
+    """Return after how many days a CUSUM of normal falls crosses `limit` (Siegmund 1985)."""
+    more, height = shift - drift.SLACK, limit + 1.166
+    if not more:
+        return height**2
+    return (exp(-2 * more * height) + 2 * more * height - 1) / (2 * more**2)
+
+
 @pytest.mark.parametrize(("limit", "runs"), [(4, 338), (5, 938), (6, 2573)])
 def test_how_long_a_cusum_runs(limit: float, runs: float) -> None:
-    assert drift.expected_runs(limit, 0.5) == pytest.approx(runs, abs=0.5)
-    assert drift.expected_runs(limit, shift=0.5) == pytest.approx((limit + 1.166) ** 2)
+    assert expected_runs(limit) == pytest.approx(runs, abs=0.5)
+
+
+def lived(random: Random, shift: float) -> int:
+    """Return after how many days the CUSUM of a hundred coins that fall by `shift` alarms."""
+    cusum, days = 0.0, 0
+    while cusum <= drift.LIMIT:
+        share = 0.5 - shift * 0.05
+        cusum = drift.added_up(
+            cusum, today([5000] * 100, [random.random() < share for _ in range(100)], then=10_000)
+        )
+        days += 1
+    return days
 
 
 def test_a_cusum_finds_what_no_day_shows() -> None:
-    assert drift.expected_runs(5, 0.5, shift=1) == pytest.approx(10.3, abs=0.05)
+    random = Random(4)
+    assert expected_runs(drift.LIMIT, shift=1) == pytest.approx(10.3, abs=0.05)
+    assert mean(lived(random, 1.0) for _ in range(60)) == pytest.approx(10.3, abs=1.2)
     cusum, days = 0.0, 0
     while cusum <= drift.LIMIT:  # of twenty that were right half of the time, seven are
         counts = today([5] * 20 + [10] * 20, [1] * 7 + [0] * 13 + [1] * 20)
