@@ -54,7 +54,7 @@ IO = Outcome(11, "io", "the local disk or the commit refused", "fix the machine"
 FINDING = Outcome(
     12,
     "finding",
-    "`check`, `scan`, `status --fail-on` or `diff --exit-code` found something",
+    "`check`, `monitor`, `scan`, `status --fail-on` or `diff --exit-code` found something",
     "look",
 )
 
