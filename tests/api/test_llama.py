@@ -339,7 +339,7 @@ def test_off_a_dying_fine_tune_to_a_lora_of_ones_own(
         failed, status = program("status", "--fail-on", "dead")
         (found,) = [one for one in document["findings"] if one["code"] == "identity"]
         assert (code, failed, found["severity"], found["subject"]) == (12, 12, "error", PRODUCTION)
-        assert found["message"].startswith(f"{V3} is another model than in evidence ")
+        assert found["message"].startswith(f"another model has the name {V3}: meta.")
         assert "meta.n_params '244096' and not '408192'" in found["message"]
         assert status["findings"] == [found]
         assert found["hint"].endswith(f", or fftdeploy rollback {PRODUCTION}")

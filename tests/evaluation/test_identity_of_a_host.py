@@ -116,7 +116,7 @@ def test_a_name_that_means_another_model_is_found_out(vllm: Vllm, command: Comma
     assert (refused.code, read(TARGET).model) == (7, OLD)
     assert f"another model has the name {OLD} now: {said}" in refused.err
     when = f"{path.stem[:12]} of {document['made_at'][:10]}"
-    message = f"{OLD} is another model than in evidence {when}: {said}"
+    message = f"another model has the name {OLD}: {said} (evidence {when})"
     hint = f"fftdeploy eval {TARGET} live, or fftdeploy rollback {TARGET}"
     assert findings == dict.fromkeys(asked, (12, {TARGET: ("error", message, hint)}))
     assert [done.code for done in offline] == [0, 0]

@@ -171,7 +171,7 @@ class EvidenceFolder:
         for _, path, made_at, said in sorted(about, key=lambda one: one[0])[:1]:
             if changed := identity.changes(said, host.identity):
                 when = f"{path.stem[:SHOWN_DIGITS]} of {made_at:%Y-%m-%d}"
-                return f"{model} is another model than in evidence {when}: {changed}"
+                return f"another model has the name {model}: {changed} (evidence {when})"
         return ""
 
     def older(self, task: str) -> list[str]:
