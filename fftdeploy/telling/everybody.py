@@ -14,7 +14,7 @@ from fftdeploy.monitoring.state_file import StateFile
 from fftdeploy.monitoring.watched import Watched
 from fftdeploy.telling import news, webhook
 from fftdeploy.telling.issues import FORGES, keep
-from fftdeploy.telling.news import News, ToldState, ToldStep
+from fftdeploy.telling.news import ToldBefore
 
 _MEMORY = "told"
 """Stands in the place of a target, none of which has such a name."""
@@ -58,17 +58,15 @@ class Telling:
         raise ConflictError("another run is telling people for too long: nobody was told")
 
     def _tell_channel(self, memory: StateFile, watched: Sequence[Watched]) -> None:
-        states, steps = _remembered(memory)
-        found = [one for each in watched for one in self._changes(each, states)]
-        found += news.step_news(watched, steps, self.now)
+        told = _told(memory)
+        found = [*news.step_news(watched, told, self.now)]
+        for one in watched:
+            codes = self._wrong(one, told.get(one.target, ()))
+            found += news.state_news(one, codes, told, self.now)
         if found:
             webhook.tell(self.environ, [one.line for one in found])
-        for one in found:
-            memory.add("state" if isinstance(one.told, ToldState) else "step", one.told)
-
-    def _changes(self, one: Watched, states: Mapping[str, ToldState]) -> list[News]:
-        told = states[one.target].codes if one.target in states else ()
-        return news.state_news(one, self._wrong(one, told), told, self.now)
+        for each in found:
+            memory.add(_MEMORY, each.told)
 
     def _keep_issues(self, _: StateFile, watched: Sequence[Watched]) -> None:
         keep(FORGES[self.forge], self.environ, watched, self._codes)
@@ -84,24 +82,10 @@ class Telling:
         return news.wrong(one, told, looks, self.now)
 
 
-def _remembered(
-    memory: StateFile,
-) -> tuple[dict[str, ToldState], dict[tuple[str, str], int]]:
-    """Return what was told last of each target, and the last step before each model's end.
-
-    Raises:
-        ConfigError: Somebody else wrote a line.
-    """
-    states: dict[str, ToldState] = {}
-    steps: dict[tuple[str, str], int] = {}
+def _told(memory: StateFile) -> dict[str, tuple[str, ...]]:
+    """Return what people were told last, by what it is about; ConfigError for another's line."""
     try:
-        for kind, value in memory.kept.others:
-            if kind == "state":
-                state = json_shapes.read(ToldState, value)
-                states[state.target] = state
-            else:
-                step = json_shapes.read(ToldStep, value)
-                steps[step.model, step.role] = step.days
+        lines = [json_shapes.read(ToldBefore, value) for _, value in memory.kept.others]
     except (TypeError, ValueError):
         raise ConfigError("what was told before cannot be read: nobody was told") from None
-    return states, steps
+    return {told.about: told.codes for told in lines}

@@ -14,7 +14,7 @@ from fftdeploy.errors import UsageError
 from fftdeploy.monitoring.watched import Watched
 from fftdeploy.output.clean import clean, one_line
 from fftdeploy.output.words import moment
-from fftdeploy.telling.posting import Post
+from fftdeploy.telling.posting import Send, conversation
 
 _MARKER = re.compile(r"<!-- fftdeploy:monitor (\S+) \[([a-z0-9,-]*)\] -->")
 _PAGES, _PAGE = 100, 100
@@ -99,8 +99,8 @@ def keep(
     event = environ.get(forge.event, "")
     if event.startswith(("pull_request", "merge_request", "external_pull_request")):
         raise UsageError("a job of a proposed change keeps no issues")
-    with Post(environ, forge.address, forge.token) as post:
-        kept = _Issues(forge, environ, post)
+    with conversation(environ, forge.address, forge.token) as send:
+        kept = _Issues(forge, environ, send)
         there = kept.open_ones()
         for one in watched:
             number, told, text = there.get(one.target, (0, (), ""))
@@ -110,15 +110,15 @@ def keep(
 class _Issues:
     """The issues of one repository."""
 
-    def __init__(self, forge: Forge, environ: Mapping[str, str], post: Post) -> None:
-        self._forge, self._environ, self._post = forge, environ, post
+    def __init__(self, forge: Forge, environ: Mapping[str, str], send: Send) -> None:
+        self._forge, self._environ, self._ask = forge, environ, send
 
     def open_ones(self) -> dict[str, tuple[int, tuple[str, ...], str]]:
         """Return number, told codes and text of our open issues, by target; the oldest counts."""
         found = {}
         for item in self._listed():
             text = str(item.get(self._forge.text) or "")
-            if (marked := _MARKER.match(text)) and self._is_ours(item):
+            if (marked := _MARKER.match(text)) and _is_ours(item):
                 codes = tuple(filter(None, marked[2].split(",")))
                 found[marked[1]] = int(item[self._forge.number]), codes, text
         return found
@@ -145,24 +145,23 @@ class _Issues:
         path = self._forge.segments(self._environ)
         for page in range(1, _PAGES + 1):
             query = f"{self._forge.open_ones}&per_page={_PAGE}&page={page}"
-            found = self._post.send(HttpRequest(path, query))
+            found = self._ask(HttpRequest(path, query))
             items = found if isinstance(found, list) else []
             yield from (item for item in items if isinstance(item, dict))
             if len(items) < _PAGE:
                 return
 
-    def _is_ours(self, item: Mapping[str, Any]) -> bool:
-        """Tell whether somebody wrote an issue who may; GitLab lists our own alone."""
-        if "author_association" not in item:
-            return self._forge is FORGES["gitlab"]
-        user = item.get("user")
-        is_bot = isinstance(user, dict) and user.get("type") == "Bot"
-        is_trusted = is_bot or item["author_association"] in _TRUSTED
-        return is_trusted and "pull_request" not in item
-
     def _send(self, body: Mapping[str, str], *below: str, change: str = "") -> None:
         path = self._forge.segments(self._environ, *below)
-        self._post.send(HttpRequest(path, body=body, change=change))
+        self._ask(HttpRequest(path, body=body, change=change))
+
+
+def _is_ours(item: Mapping[str, Any]) -> bool:
+    """Tell whether somebody wrote an issue who may; GitLab was asked for our own alone."""
+    user = item.get("user")
+    is_bot = isinstance(user, dict) and user.get("type") == "Bot"
+    is_trusted = is_bot or item.get("author_association", "OWNER") in _TRUSTED
+    return is_trusted and "pull_request" not in item
 
 
 def issue_text(one: Watched, codes: Sequence[str]) -> str:
@@ -178,7 +177,7 @@ def issue_text(one: Watched, codes: Sequence[str]) -> str:
         for found in shown
     ]
     look = one.look
-    passed = "" if look.passed is None else f"{look.passed} of {look.answered} canaries pass. "
+    passed = "" if look.passed is None else f"{look.passed} of {look.answered} examples pass. "
     return "\n".join(
         (
             f"<!-- fftdeploy:monitor {one.target} [{','.join(codes)}] -->",

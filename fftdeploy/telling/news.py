@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fftdeploy.monitoring.watched import Look, Watched
+from fftdeploy.names import plural
 from fftdeploy.output.words import moment
 from fftdeploy.planning.runway import STEPS
 
@@ -16,24 +17,16 @@ _NO_WAY_BACK = frozenset({"no-rollback", "rollback-profile"})
 _STEP_CODES = {"live": "runway", "way-back": "rollback-runway"}
 
 
-@dataclass(frozen=True, slots=True)
-class ToldState:
-    """What of a target somebody was told last; no code where it is fine."""
+Memory = Mapping[str, Sequence[str]]
+"""What people were told last, by what it is about: a target's codes, a step of a model's end."""
 
-    target: str
+
+@dataclass(frozen=True, slots=True)
+class ToldBefore:
+    """One thing that people were told, as it is remembered."""
+
+    about: str
     codes: tuple[str, ...]
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ToldStep:
-    """Of which step before a model's end somebody was told, and what rests on it."""
-
-    model: str
-    """What is live where it is live, or is the way back from."""
-    role: str
-    """`live` or `way-back`."""
-    days: int
     at: datetime
 
 
@@ -42,7 +35,7 @@ class News:
     """One line for people, and what is remembered once they have it."""
 
     line: str
-    told: ToldState | ToldStep
+    told: ToldBefore
 
 
 def wrong(one: Watched, told: Sequence[str], looks: Sequence[Look], now: datetime) -> list[str]:
@@ -66,33 +59,34 @@ def due(one: Watched) -> list[str]:
     return sorted(found | {f"{_STEP_CODES[role]}-{step}" for role, step, _ in _steps(one)})
 
 
-def state_news(one: Watched, codes: Sequence[str], told: Sequence[str], at: datetime) -> list[News]:
+def state_news(one: Watched, codes: Sequence[str], told: Memory, at: datetime) -> list[News]:
     """Return what has changed in a target since people were told of it; nothing where all is so."""
-    if list(codes) == list(told):
+    if list(codes) == list(told.get(one.target, ())):
         return []
     look, said = one.look, ", ".join(codes) or "fine again"
-    passed = "" if look.passed is None else f", {look.passed} of {look.answered} canaries pass"
+    passed = "" if look.passed is None else f", {look.passed} of {look.answered} examples pass"
     since = (
         f" since {moment(one.last_success)}" if codes == [UNVERIFIED] and one.last_success else ""
     )
     line = f"{one.target}: {said}{since}{passed} ({look.model})"
-    return [News(line, ToldState(one.target, tuple(codes), at))]
+    return [News(line, ToldBefore(one.target, tuple(codes), at))]
 
 
-def step_news(
-    watched: Sequence[Watched], told: Mapping[tuple[str, str], int], at: datetime
-) -> Iterator[News]:
-    """Yield each step before a model's end that has come, once a model and role."""
+def step_news(watched: Sequence[Watched], told: Memory, at: datetime) -> Iterator[News]:
+    """Yield each step before a model's end that has come, once a model and role.
+
+    A way back is remembered by the model that it is a way back from.
+    """
     named: dict[tuple[str, str, int], list[tuple[int, str]]] = {}
     for one in watched:
         for role, step, left in _steps(one):
-            if step < told.get((one.look.model, role), STEPS[0] + 1):
-                named.setdefault((one.look.model, role, step), []).append((left, one.target))
-    for (model, role, step), found in named.items():
+            if step < min(map(int, told.get(f"{role} {one.look.model}", ())), default=STEPS[0] + 1):
+                named.setdefault((role, one.look.model, step), []).append((left, one.target))
+    for (role, model, step), found in named.items():
         left, targets = min(found)[0], ", ".join(target for _, target in found)
         what = f"{model}, live in {targets}," if role == "live" else f"the way back of {targets}"
-        line = f"{what} shuts down in {left} days: fewer than {step} left"
-        yield News(line, ToldStep(model, role, step, at))
+        line = f"{what} shuts down in {plural(left, 'day')}: fewer than {step} left"
+        yield News(line, ToldBefore(f"{role} {model}", (str(step),), at))
 
 
 def _steps(one: Watched) -> Iterator[tuple[str, int, int]]:

@@ -13,9 +13,10 @@ def exposition(watched: Sequence[Watched], at: datetime) -> str:
     """Return the metrics of a run in Prometheus' text format.
 
     A share or a state that is not known has no sample; drift stays 1 while nothing is found out.
-    A run that never found anything out in some target has succeeded at 0.
+    A run that never found anything out in some target has succeeded at 0; one that can't be
+    calibrated is ready, and there is no more to find out.
     """
-    times = [one.last_success for one in watched]
+    times = [one.look.at if one.state == "not-calibrated" else one.last_success for one in watched]
     success = min((time.timestamp() for time in times if time), default=0) if all(times) else 0
     metrics: tuple[tuple[str, str, Iterable[_Sample]], ...] = (
         ("monitor_last_run_timestamp_seconds", "When monitor last ran.", [({}, at.timestamp())]),

@@ -6,7 +6,7 @@ from typing import Any
 from fftdeploy.api.client.outgoing import HttpRequest
 from fftdeploy.api.settings import WEBHOOK
 from fftdeploy.names import plural
-from fftdeploy.telling.posting import Post
+from fftdeploy.telling.posting import conversation
 
 _MOST = 3000
 """Characters of one section."""
@@ -21,8 +21,8 @@ def tell(environ: Mapping[str, str], lines: Sequence[str]) -> None:
         ConfigError: The address is not one.
         UnverifiedError: It may not have arrived.
     """
-    with Post(environ, WEBHOOK) as post:
-        post.send(HttpRequest((), body=message(lines)))
+    with conversation(environ, WEBHOOK) as send:
+        send(HttpRequest((), body=message(lines)))
 
 
 def message(lines: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +25,8 @@ class Forge:
     tokens: set[str] = field(default_factory=set)
     told: list[dict[str, Any]] = field(default_factory=list)
     """What came in at the hook."""
+    on_told: Callable[[], object] = lambda: None
+    """Called before the hook answers."""
     refuses: dict[str, int] = field(default_factory=dict)
     """By method, the status that it is answered with instead."""
     location: str = ""
@@ -53,6 +55,7 @@ class Forge:
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         if path.startswith("/hook/"):
             self.told.append(body)
+            self.on_told()
             return 200, None
         root, _, rest = path.partition("/issues")
         number, _, below = rest.strip("/").partition("/")

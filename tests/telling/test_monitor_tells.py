@@ -1,15 +1,18 @@
 """`monitor` tells people, on the command line: files, a channel and issues, and no exit code."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from command_line import Command
 from forge import Forge, serve
-from scenes import POLICY, V7, V8, past, write
+from gated import scene
+from scenes import POLICY, V7, V8, V10, past, write
 
-from fftdeploy.sandbox import Sandbox
+from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 TARGET = "triage/production"
 
@@ -58,6 +61,46 @@ def test_monitor_tells_everybody_and_ends_as_it_would_alone(
     assert (repo / ".fftdeploy/monitor/told.jsonl").stat().st_mode & 0o777 == 0o600
     shown = "".join(command("monitor", "--json", *tells)[1:]) + dead.out + dead.err
     assert not any(part in shown for part in ("secretsecret", "s3cr3t", "token-of-the-job"))
+
+
+def test_a_model_that_changes_behind_its_id_is_told_once_and_so_is_its_return(
+    repo: Path,
+    sandbox: Sandbox,
+    forge: Forge,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene(V8, V10)
+
+    def look(day: int) -> tuple[int, list[str]]:
+        now = STORY_NOW + timedelta(days=day)
+        sandbox.set_now(now)
+        monkeypatch.setenv("FFTDEPLOY_NOW", now.isoformat())
+        before = len(forge.told)
+        argv = [TARGET, "--issues", "github", "--prom-file", "x.prom"]
+        code = command("monitor", *argv, "--max-requests", 2000).code
+        return code, [told["text"].split("\n", 1)[1] for told in forge.told[before:]]
+
+    first = look(0)
+    assert (first[0], len(first[1]), first[1][0].count("fewer than 60")) == (0, 1, 1)
+    assert look(1) == (0, [])
+    gauge = f'fftdeploy_drift{{target="{TARGET}"}}'
+    assert f"{gauge} 0\n" in Path("x.prom").read_text()
+
+    sandbox.change(V8, like=V7)
+    code, (told,) = look(2)
+    assert code == 12
+    assert re.fullmatch(rf"{TARGET}: drift(, [a-z-]+)*, \d+ of 67 examples pass \({V8}\)", told)
+    assert f"{gauge} 1\n" in Path("x.prom").read_text()
+    assert "- ✗ `drift` `" in forge.open_ones()[0]["text"]
+    assert look(3) == (12, [])
+
+    sandbox.restore(V8)
+    code, (told,) = look(4)
+    assert (code, told.partition(",")[0]) == (0, f"{TARGET}: fine again")
+    (issue,) = forge.open_ones()
+    assert [text.partition(": ")[0] for _, text in forge.comments] == ["New", "Gone"]
+    assert "[no-rollback,runway-60]" in issue["text"]
 
 
 def test_whom_nobody_could_tell_is_said_before_anything_is_asked(

@@ -1,12 +1,13 @@
 """Telling people: each thing once, in the words of nobody else, and never at the cost of a run."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import pytest
 from forge import Forge, serve
@@ -14,7 +15,6 @@ from forge import Forge, serve
 from fftdeploy.monitoring import state_file
 from fftdeploy.monitoring.watched import Look, Watched, WatchState
 from fftdeploy.planning.finding import Finding
-from fftdeploy.telling import webhook
 from fftdeploy.telling.everybody import Telling
 from fftdeploy.telling.issues import issue_text
 from fftdeploy.telling.prometheus import exposition
@@ -100,7 +100,7 @@ def test_a_channel_is_told_of_a_change_and_of_nothing_else(tmp_path: Path, forge
     days.run(watched("drift", passed=39, previous="drift"))
     days.run(watched("suspected", previous="drift"))
     days.run(watched("unverified", previous="drift"))
-    drifted = f"{PRODUCTION}: drift, 40 of 67 canaries pass ({V8})"
+    drifted = f"{PRODUCTION}: drift, 40 of 67 examples pass ({V8})"
     assert texts(forge) == [f"fftdeploy: 1 change\n{drifted}"], "once"
 
     days.run(watched("unverified", previous="drift"))  # for a whole day by now
@@ -113,8 +113,8 @@ def test_a_channel_is_told_of_a_change_and_of_nothing_else(tmp_path: Path, forge
     (said,) = texts(forge)[2:]
     assert said.splitlines() == [
         "fftdeploy: 2 changes",
-        f"{PRODUCTION}: fine again, 61 of 67 canaries pass ({V8})",
-        f"{STAGING}: dead, 61 of 67 canaries pass ({V8})",
+        f"{PRODUCTION}: fine again, 61 of 67 examples pass ({V8})",
+        f"{STAGING}: dead, 61 of 67 examples pass ({V8})",
     ]
     assert days.notes == []
 
@@ -213,28 +213,23 @@ def test_two_at_once_tell_a_thing_once(tmp_path: Path, forge: Forge) -> None:
 
 
 def test_a_kill_between_telling_and_remembering_costs_one_repeat(
-    tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, forge: Forge
 ) -> None:
-    days = Days(tmp_path, {HOOK: forge.hook})
-    real = webhook.tell
-
-    def killed(*said: Any) -> None:
-        real(*said)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(webhook, "tell", killed)
-        with pytest.raises(KeyboardInterrupt):
-            days.tell(watched("drift"))
+    killed = get_context("fork").Process(target=_two_tell, args=(str(tmp_path), forge.hook, 1))
+    forge.on_told = lambda: os.kill(killed.pid or 0, signal.SIGKILL)
+    killed.start()
+    killed.join(60)
+    assert killed.exitcode == -signal.SIGKILL
+    forge.on_told = lambda: None
     told = tmp_path / ".fftdeploy/monitor/told.jsonl"
-    with told.open("a") as file:  # and what was under way is half there
-        file.write('{"state":{"target":"tri')
-    for _ in range(3):
-        days.run(watched("drift"))
-    assert len(texts(forge)) == 2
-    assert [json.loads(line)["state"]["codes"] for line in told.read_text().splitlines()] == [
-        ["drift"]
-    ]
+    assert (len(forge.told), told.read_bytes()) == (1, b"")
+    told.write_text('{"told":{"about":"tri')  # as it may be if the kill comes a moment later
+
+    _two_tell(str(tmp_path), forge.hook, 3)
+    once, again = texts(forge)
+    assert once == again
+    about = [json.loads(line)["told"]["about"] for line in told.read_text().splitlines()]
+    assert about == [f"live {V8}", PRODUCTION]
 
 
 def test_a_long_message_says_how_much_more_there_is(tmp_path: Path, forge: Forge) -> None:
