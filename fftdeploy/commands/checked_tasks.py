@@ -68,7 +68,7 @@ def evaluation_due(bars: Mapping[str, "QualityBar"], target: Target) -> str:
 
 def _short(bar: "QualityBar") -> list[Finding]:
     where, hint = ", ".join(bar.rules.examples), f"fftdeploy review {bar.task} --from FILE"
-    said = bar.too_few(1)
+    said = bar.too_few()
     if error := bar.shortage():
         said, hint = error.message, error.hint
     return [Finding("examples", "notice", bar.task, said, where, 1, hint)] if said else []

@@ -158,7 +158,7 @@ class _Draft:
         if any(not must_pass.isdisjoint(examples.tags(place)) for place in places):
             return False  # another one of its group
         left = examples.without({examples.ids[place] for place in places})
-        return not (self.bar.too_few(1, left) or self.bar.shortage(left))
+        return not (self.bar.too_few(judged=left) or self.bar.shortage(left))
 
     def _text(
         self, reviewed: Sequence[Example], shape: AnswerShape, shots: Sequence[Example]

@@ -101,7 +101,7 @@ class Evaluation:
             questions = {arm: self._question(arm.bundle) for arm in arms}
             hosts, note = self.context.prover(), self.context.console.note
             require_batch(hosts, self.rules, questions, note)
-        few = self.bar.too_few(len(candidates), self.bar.fewest(candidates))
+        few = self.bar.too_few(candidates)
         if few and (live or self.rules.mode == "threshold"):
             self.context.console.note(f"note: {few}")
         run = self._run(arms)

@@ -209,7 +209,7 @@ class Case:
     def view(self, today: date) -> Migration:
         """Return what is known of it by now."""
         ranked = [*self.best, *(one for one in self.candidates if one not in self.best)]
-        few = self.bar.too_few(max(1, len(self.usable))) if self.bar else ""
+        few = self.bar.too_few(self.usable) if self.bar else ""
         return Migration(
             target=self.name,
             live=self.live,

@@ -96,8 +96,9 @@ def run(context: Context, options: SizeOptions) -> Sized:
     bar = evaluation.bar
     candidates = candidates_of(context, bar, several(options.candidates))
     rules = sizing.one_of(evaluation.rules, len(candidates))
-    units = bar.units
-    shortage = bar.shortage()
+    judged = bar.fewest(candidates)
+    units = sizing.units_of([judged.group(index) for index in range(len(judged))])
+    shortage = bar.shortage(judged)
     is_compared = bar.baseline is not None or rules.mode == "threshold"
     least, passes = sizing.smallest(rules) if is_compared else (None, "")
     has_margin = is_compared and rules.mode not in {"threshold", "better"}
@@ -106,7 +107,7 @@ def run(context: Context, options: SizeOptions) -> Sized:
         examples=units.examples,
         groups=units.groups,
         units=units.tested,
-        reviewed=bar.examples.reviewed,
+        reviewed=judged.reviewed,
         mode=rules.mode,
         margin=rules.margin,
         confidence=rules.confidence,

@@ -155,6 +155,9 @@ def test_so_few_are_left_that_nothing_can_pass_and_it_is_said_before(
 ) -> None:
     scene(V8, V8, policy=POLICY.replace("slices", "min_examples = 60\nslices"), examples=61)
     write_worked("t-005", "t-008")
+    sized = json.loads(command("size", TARGET, f"{LUNA}@worked", "--json").out)
+    assert (sized["examples"], sized["reviewed"]) == (59, 59)
+    assert sized["refused"].startswith("59 examples")
     refused = command("eval", TARGET, f"{LUNA}@worked")
     assert (refused.code, paid(sandbox)) == (7, 0)
     assert "59 examples in evals/triage.jsonl; the gate asks for 60" in refused.err

@@ -218,13 +218,13 @@ class QualityBar:
         """What the gate counts: the examples, or their groups."""
         return _units(self.examples)
 
-    def too_few(self, candidates: int, judged: ExampleSet | None = None) -> str:
+    def too_few(self, candidates: Sequence[Bundle] = (), judged: ExampleSet | None = None) -> str:
         """Say that a candidate as good as live can't pass with so few; "" where it can.
 
-        `judged` are the examples that judge it, where those are not all.
+        `candidates` share the risk; without any it is about one, `judged` by those examples.
         """
-        units = _units(judged or self.examples)
-        least, who = sizing.smallest(sizing.one_of(self.rules, candidates))
+        units = _units(judged or (self.fewest(candidates) if candidates else self.examples))
+        least, who = sizing.smallest(sizing.one_of(self.rules, max(1, len(candidates))))
         if least is None or units.tested >= least:
             return ""
         return f"{units.many}: fewer than {units.needed(least)} {units.noun} can't pass {who}"
