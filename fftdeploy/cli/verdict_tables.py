@@ -1,6 +1,6 @@
 """What stands behind a verdict as tables and lists: models, slices, what changed, examples."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from fftdeploy.commands.graded_texts import Told
 from fftdeploy.evaluation.arms import label
@@ -89,15 +89,15 @@ def cost_blocks(verdict: Verdict) -> Iterator[Block]:
         against = (f"against {other['other']}" for other in found["others"])
         columns = ("a request", *(arm.arm for arm in found["arms"]), *against)
         rows = [
-            (
-                mean["name"],
-                *(figure["shown"] or "-" for figure in mean["figures"]),
-                *mean["changes"],
-            )
+            (mean["name"], *map(_figure, mean["figures"]), *mean["changes"])
             for mean in found["means"]
         ]
         yield Table(columns, tuple(tuple(map(Cell, row)) for row in rows))
         yield from map(line, found["savings"])
+
+
+def _figure(figure: Mapping[str, str]) -> str:
+    return figure["shown"].replace("\N{NO-BREAK SPACE}", " ") or "-"
 
 
 def slice_name(one: SliceResult) -> str:

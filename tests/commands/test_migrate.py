@@ -303,7 +303,7 @@ def test_a_person_sees_the_table_and_is_asked_once(portfolio: Sandbox) -> None:
     assert code == 0, screen
     screen = terminal.MOVING.sub("", screen).partition("triage/staging  triage-v8")[2]
     assert max(map(len, screen.splitlines())) <= 80
-    row = r"\n1  gpt-6-small +97.0% +14 +0 +0.03 +(\d+ ms|-) +better\n"
+    row = r"\n1  gpt-6-small +97.0% +14 +0 +29/31 +0.03 +(\d+ ms|-) +better\n"
     assert re.search(row, screen), screen
     assert screen.count("make 2 changes") == 1
     assert "migrated 2 targets" in screen
@@ -312,7 +312,7 @@ def test_a_person_sees_the_table_and_is_asked_once(portfolio: Sandbox) -> None:
 
 def test_a_table_for_a_manager_in_markdown(portfolio: Sandbox, command: Command) -> None:
     ended = command("migrate", "triage", "--dry-run", "--why", "x", "--format", "markdown")
-    row = rf"\| 1 +\| {SMALL} +\| 97.0% +\| 14 +\| 0 +\| 0.03 +\| \d+ ms +\| better +\|\n"
+    row = rf"\| 1 +\| {SMALL} +\| 97.0% +\| 14 +\| 0 +\| 29/31 +\| 0.03 +\| \d+ ms +\| better +\|\n"
     assert re.search(row, ended.out), ended.out
     assert "```diff\n--- a/deployments.toml" in ended.out
 

@@ -188,8 +188,10 @@ def test_a_record_of_live_lacks_what_its_own_prompt_shows_and_counts(
     sha = profiles.parse(Path("profiles/worked.toml").read_bytes(), "worked", "").sha
     rows = [row(1, V8, profile="worked", profile_sha=sha)]
     write(table(TARGET, V8, rows, profile="worked"), policy=POLICY)
-    assert command("eval", TARGET, "live").code == 0
+    assert command("eval", TARGET, "live", "--batch").code == 0
     assert found("worked")["left_out"] == SHOWN
+    resolved = json.loads(command("resolve", TARGET, "--json").out)
+    assert len(resolved["parameters"]["shots"]) == len(SHOWN)
     sandbox.remove(V8)
 
     made = command("eval", TARGET, f"{V10}@other", "--json")

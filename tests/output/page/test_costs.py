@@ -73,8 +73,8 @@ def test_they_stand_side_by_side_with_what_changed() -> None:
         ["tokens in", "450", "1,950", "\N{MINUS SIGN}77%"],
         ["of them cached", "0", "1,664", ""],
         ["tokens out", "120", "120", "same"],
-        ["latency, median", "200\xa0ms", "200\xa0ms", "same"],
-        ["latency, 95th percentile", "200\xa0ms", "200\xa0ms", "same"],
+        ["latency, median", "200 ms", "200 ms", "same"],
+        ["latency, 95th percentile", "200 ms", "200 ms", "same"],
         ["USD per 1,000 requests", "$0.744", "$0.473", "+57%"],
     ]
     assert "but costs 57% more" in str(said)
