@@ -11,7 +11,7 @@ from datetime import datetime
 from socketserver import ThreadingMixIn
 from typing import Any
 
-from world import NOW, model_id
+from world import NOW, SUCCESSORS, model_id
 
 from fftdeploy.sandbox import ACME, Sandbox
 from fftdeploy.sandbox.world import Model
@@ -37,7 +37,8 @@ setattr(ThreadingMixIn, "process_request_thread", Counting.process_request_threa
 
 def main() -> None:
     global handshake_s  # noqa: PLW0603 - as above
-    models = (Model(model_id(number)) for number in range(int(sys.argv[1])))
+    names = [*map(model_id, range(int(sys.argv[1]))), *SUCCESSORS]
+    models = map(Model, names)
     seen = connections = 0
     with Sandbox(ACME.with_models(*models)) as sandbox:
         sandbox.set_now(datetime.fromisoformat(NOW))

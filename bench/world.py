@@ -12,6 +12,8 @@ from typing import IO, Any
 
 KEY = "sk-sandbox"
 NOW = "2026-11-21T08:30:00+00:00"
+SUCCESSORS = ("successor-1", "successor-2", "successor-3")
+"""Models for which no shutdown date is known."""
 
 
 def model_id(number: int, release: int = 1) -> str:

@@ -31,6 +31,13 @@ Repeats = Annotated[
 Concurrency = Annotated[
     int, typer.Option("--concurrency", min=1, max=500, help="Requests under way at a time.")
 ]
+Batch = Annotated[
+    bool, typer.Option("--batch", help="Have the provider's own queue answer, within a day.")
+]
+Wait = Annotated[
+    str | None,
+    typer.Option("--wait", help="How long to wait for the batch: 10m, or 0; default: its end."),
+]
 All = Annotated[
     bool, typer.Option("--all", help="Show all slices, patterns and examples, not the news alone.")
 ]
@@ -63,14 +70,8 @@ def evaluate(
         bool, typer.Option("--fresh", help="Ask everything again; counts as another attempt.")
     ] = False,
     concurrency: Concurrency = 16,
-    batch: Annotated[
-        bool,
-        typer.Option("--batch", help="Have the provider's own queue answer, within a day."),
-    ] = False,
-    wait: Annotated[
-        str | None,
-        typer.Option("--wait", help="How long to wait for the batch: 10m, or 0; default: its end."),
-    ] = None,
+    batch: Batch = False,
+    wait: Wait = None,
     everything: All = False,
 ) -> Report:
     """Compare a candidate with what is live, on the reviewed examples.

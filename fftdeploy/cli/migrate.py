@@ -1,21 +1,21 @@
 """Migrate: its flags, and for each target a table of its successors and what became of it."""
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fftdeploy.cli.app import ChangeFlags, command
-from fftdeploy.cli.evaluate import Concurrency
-from fftdeploy.cli.session import Session
+from fftdeploy.cli.evaluate import Batch, Concurrency, Wait
+from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import UsageError
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Patch, Report, Table, Tone, line
 
 if TYPE_CHECKING:
     from fftdeploy.cli.cells import Names
-    from fftdeploy.commands.migrate import MigrateOptions
+    from fftdeploy.commands.migrate_options import MigrateOptions
     from fftdeploy.commands.migration import (
         DraftedProfile,
         Migrated,
@@ -28,28 +28,31 @@ if TYPE_CHECKING:
 _NO_GATE = "no gate: no examples to ask"
 
 
+Targets = Annotated[
+    list[str] | None,
+    typer.Argument(help="Targets, tasks, or globs; default: all whose model ends soon."),
+]
+Successors = Annotated[
+    str | None, typer.Option("--to", help="Successors: MODEL[@PROFILE],...; default: the policy's.")
+]
+Recording = Annotated[
+    bool, typer.Option("--record", help="Only ask what is live, to compare with when it is gone.")
+]
+
+
 @command("migrate", changes=True)
 def migrate(
     session: Session,
     change: ChangeFlags,
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(help="Targets, tasks, or globs; default: all whose model ends soon."),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option("--to", help="Successors: MODEL[@PROFILE],...; default: the policy's."),
-    ] = None,
+    targets: Targets = None,
+    to: Successors = None,
     within: Annotated[
         str, typer.Option("--within", help="How soon is soon.", metavar="DAYS")
     ] = "90d",
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what it would cost, and ask nobody.")
     ] = False,
-    record: Annotated[
-        bool,
-        typer.Option("--record", help="Only ask what is live, to compare with when it is gone."),
-    ] = False,
+    record: Recording = False,
     draft_profile: Annotated[
         bool,
         typer.Option("--draft-profile", help="Only draft the prompt that an untuned model needs."),
@@ -65,6 +68,8 @@ def migrate(
         int, typer.Option("--max-requests", min=1, help="Refuse to send more in all.")
     ] = 50_000,
     concurrency: Concurrency = 16,
+    batch: Batch = False,
+    wait: Wait = None,
 ) -> Report:
     """Move off models that end, to successors that are no worse.
 
@@ -77,8 +82,10 @@ def migrate(
       fftdeploy migrate --why "fine-tunes end on 2027-01-14" --commit
       fftdeploy migrate --record
       fftdeploy migrate triage --draft-profile
+      fftdeploy migrate --dry-run --batch --wait 0
     """
-    from fftdeploy.commands.migrate import MigrateOptions, run
+    from fftdeploy.commands.migrate import run
+    from fftdeploy.commands.migrate_options import MigrateOptions
 
     output = session.output
     options = MigrateOptions(
@@ -96,6 +103,8 @@ def migrate(
         max_usd=max_usd,
         max_requests=max_requests,
         concurrency=concurrency,
+        batch=batch,
+        wait_s=None if wait is None else parse_wait(wait),
         approve=_approval(session, change),
     )
     result = run(session, options)
@@ -134,7 +143,7 @@ def _is_changed(result: "Migrated") -> bool:
 
 
 def _next(session: Session, result: "Migrated", options: "MigrateOptions") -> str:
-    """Return the line that does what was planned, or commits or pushes what was changed."""
+    """Return the line that goes on: from a plan, from batches, or to commit what was changed."""
     from fftdeploy.commands.next_step import next_step
 
     changes = [one.change for one in result.targets if one.change and one.state == "changed"]
@@ -142,11 +151,11 @@ def _next(session: Session, result: "Migrated", options: "MigrateOptions") -> st
         return next_step(session, *changes)
     if result.drafts:
         return result.drafts[0].judge
+    if any(one.state == "under-way" for one in result.targets):
+        return options.again
     if not options.plan or not result.cost:
         return ""
-    asked = ["--to", ",".join(options.to)] if options.to else []
-    asked += ["--record"] if options.record else ["--dry-run"]
-    return shlex.join(["fftdeploy", "migrate", *options.targets, *asked])
+    return replace(options, plan=False, dry_run=not options.record).again
 
 
 def _body(session: Session, result: "Migrated", *, shows_diff: bool) -> Iterator[Block]:
@@ -311,11 +320,14 @@ def _ending_of(session: Session, one: "Migration", names: "Names") -> Iterator[B
         for label, text in _shortfall(one.shortfall, names):
             yield from _said(session, label, text)
     if problem := one.problem:
-        tone: Tone = "warn" if problem.outcome == "inconclusive" else "bad"
-        yield from _said(session, "stays", names.text(problem.message), tone)
+        is_under_way = one.state == "under-way"
+        is_open = is_under_way or problem.outcome == "inconclusive"
+        tone: Tone = "warn" if is_open else "bad"
+        label = "waits" if is_under_way else "stays"
+        yield from _said(session, label, names.text(problem.message), tone)
         for detail in problem.details:
             yield from _said(session, "", names.text(detail))
-        if problem.hint:
+        if problem.hint and not is_under_way:  # the last line has it, for all targets
             yield line(Cell("  hint        ", "hint"), problem.hint)
     if one.state == "no-gate":
         yield line(f"  {_NO_GATE}")

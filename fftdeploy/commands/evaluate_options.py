@@ -33,10 +33,14 @@ class EvaluateOptions(Options, Limits):
     """Have the provider's own queue answer, within a day."""
     wait_s: float | None = None
     """How long to wait for a batch; None until it is over, 0 not at all."""
+    part_of: str = ""
+    """The command line that this is a part of, which comes back to a batch; "" for that below."""
 
     @property
     def again(self) -> str:
         """The command line that asks the same by a batch."""
+        if self.part_of:
+            return self.part_of
         words = ["fftdeploy", "eval", self.target, *several(self.candidates)]
         against = several(self.against)
         if against != [LIVE]:

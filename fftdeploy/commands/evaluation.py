@@ -2,10 +2,11 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from fftdeploy.api.proof import Question
 from fftdeploy.api.settings import Settings
@@ -16,6 +17,7 @@ from fftdeploy.commands.door import several
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.narrator import Narrator
 from fftdeploy.commands.own_runs import require_own_runs
+from fftdeploy.commands.run_cost import estimated, means_of
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -26,6 +28,7 @@ from fftdeploy.evaluation.evidence.evidence import (
     TrainingFacts,
 )
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.batches.batch_rules import going_on, require_batch
@@ -35,11 +38,8 @@ from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import (
     Estimate,
     Mean,
+    Purse,
     Spending,
-    estimate,
-    guess,
-    latency_s,
-    measured,
 )
 from fftdeploy.names import plural
 from fftdeploy.output.words import cost_words
@@ -47,8 +47,17 @@ from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import Workspace
 
-_SAMPLED = 50
-"""Examples from which the cost of all of them is estimated."""
+if TYPE_CHECKING:
+    from fftdeploy.evaluation.running.online import JointLoop
+
+
+@dataclass(frozen=True, slots=True)
+class JointPart:
+    """What an evaluation has that is made together with others, from a work of their loop."""
+
+    narrator: Narrator
+    purse: Purse
+    together: "JointLoop"
 
 
 class Evaluation:
@@ -58,9 +67,18 @@ class Evaluation:
     """
 
     def __init__(
-        self, context: Context, workspace: Workspace, target: str, options: EvaluateOptions
+        self,
+        context: Context,
+        workspace: Workspace,
+        target: str,
+        options: EvaluateOptions,
+        *,
+        bar: QualityBar | None = None,
+        part: JointPart | None = None,
     ) -> None:
         """Take the gate of `target`, by its full name; `options` say how to ask.
+
+        `bar` is that gate where it was opened already.
 
         Raises:
             UsageError: Nobody has planned for that target, or a number is out of range.
@@ -73,8 +91,10 @@ class Evaluation:
         self.options = options
         self.under_way: tuple[str, ...] = ()
         """IDs of the batches whose answers have not been taken when `run` ended."""
-        self.spent: Spending | None = None  # while, and once, `run` asks
-        self.bar = context.quality_bar(workspace, target)
+        self.spent: Spending | None = None  # while, and once, it asks
+        self.part = part
+        self.narrator = part.narrator if part else Narrator(context)
+        self.bar = bar or context.quality_bar(workspace, target)
         self.rules = self.bar.rules
         if options.repeats is not None:
             self.rules = replace(self.rules, repeats=options.repeats)
@@ -99,11 +119,11 @@ class Evaluation:
         arms = [self._as_proved(arm) for arm in asked]
         if self.options.batch:
             questions = {arm: self._question(arm.bundle) for arm in arms}
-            hosts, note = self.context.prover(), self.context.console.note
+            hosts, note = self.context.prover(), self.narrator.tell
             require_batch(hosts, self.rules, questions, note)
         few = self.bar.too_few(candidates)
         if few and (live or self.rules.mode == "threshold"):
-            self.context.console.note(f"note: {few}")
+            self.narrator.tell(f"note: {few}")
         run = self._run(arms)
         with self._log(run) as log:
             results = self._ask(run, log)
@@ -167,7 +187,7 @@ class Evaluation:
         path = Path.cwd() / self.options.training
         found = overlap(self.bar.examples, path, root=path.parent)
         if found.silent:
-            self.context.console.note(
+            self.narrator.tell(
                 f"warning: in {found.silent:,} of {plural(found.lines, 'line')} of the training "
                 "file no user says anything: they are compared with nothing"
             )
@@ -202,7 +222,7 @@ class Evaluation:
             raise found.error()
         if recorded := self.bar.recorded(live, self.rules.repeats):
             return recorded
-        self.context.console.note(
+        self.narrator.tell(
             f"warning: {live} is dead, and its answers to these examples are not on record: "
             "there is nothing to compare with"
         )
@@ -277,9 +297,9 @@ class Evaluation:
             max_age=self.reuse,
         )
         if log.resumed:
-            self.context.console.note("note: going on with the run that was stopped")
+            self.narrator.tell("note: going on with the run that was stopped")
         if log.unlike:
-            self.context.console.note(f"note: {log.unlike}")
+            self.narrator.tell(f"note: {log.unlike}")
         return log
 
     def _ask(self, run: Run, log: RunLog) -> Results:
@@ -289,13 +309,13 @@ class Evaluation:
         models, asked = plural(len(run.arms), "model"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run, means), prices.on, is_batch=self.options.batch)
-        self.context.console.note(f"{models} x {asked}{repeats}: at most {cost}")
+        self.narrator.tell(f"{models} x {asked}{repeats}: at most {cost}")
         ask, until = self._ask_now, "waiting for the first answer"
         if self.options.batch:
             ask, until = self._ask_batches, "sending the requests"
         try:
-            with self.context.console.waiting(until):
-                return ask(run, log, spending, Narrator(self.context))
+            with self.narrator.waiting(until):
+                return ask(run, log, spending)
         except Exception:
             raise
         except BaseException:  # a signal
@@ -307,6 +327,8 @@ class Evaluation:
                 self.context.changed = going_on(batches, self.options.again)
             raise
         finally:
+            if self.part:
+                self.part.purse.close(spending)
             self.under_way = tuple(log.under_way()) if self.options.batch else ()
 
     def _settings(self, run: Run) -> dict[str, Settings]:
@@ -317,7 +339,7 @@ class Evaluation:
             for name, arm in run.arms.items()
         }
 
-    def _ask_now(self, run: Run, log: RunLog, spending: Spending, narrator: Narrator) -> Results:
+    def _ask_now(self, run: Run, log: RunLog, spending: Spending) -> Results:
         from fftdeploy.evaluation.running import online  # it brings in the HTTP client
 
         log.require_no_batch(self.options.again)
@@ -327,14 +349,13 @@ class Evaluation:
             log,
             spending,
             concurrency=self.options.concurrency,
-            on_progress=narrator,
-            on_note=narrator.tell,
+            together=self.part.together if self.part else None,
+            on_progress=self.narrator,
+            on_note=self.narrator.tell,
             now=self.context.clock.now,
         )
 
-    def _ask_batches(
-        self, run: Run, log: RunLog, spending: Spending, narrator: Narrator
-    ) -> Results:
+    def _ask_batches(self, run: Run, log: RunLog, spending: Spending) -> Results:
         from fftdeploy.evaluation.running.batches import batched
         from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
 
@@ -345,9 +366,10 @@ class Evaluation:
             log,
             spending,
             BatchOptions(wait_s=self.options.wait_s, since=since, again=self.options.again),
-            on_progress=narrator.count,
-            on_waiting=narrator.wait,
-            on_note=narrator.tell,
+            together=self.part.together if self.part else None,
+            on_progress=self.narrator.count,
+            on_waiting=self.narrator.wait,
+            on_note=self.narrator.tell,
             now=self.context.clock.now,
             monotonic=self.context.clock.monotonic,
         )
@@ -359,39 +381,12 @@ class Evaluation:
             **self.options.within(),
             means=means,
             is_batch=self.options.batch,
+            purse=self.part.purse if self.part else None,
         )
 
     def _estimate(self, run: Run, means: Mapping[str, Mean]) -> Estimate:
-        prices = self.workspace.policy.prices
-        return estimate(
-            {name: run.size // len(run.arms) for name in run.arms},
-            means,
-            {
-                name: prices.price(arm.bundle.hosted, is_batch=self.options.batch)
-                for name, arm in run.arms.items()
-            },
-            self.options.concurrency,
-        )
+        prices, is_batch = self.workspace.policy.prices, self.options.batch
+        return estimated(run, means, prices, self.options.concurrency, is_batch=is_batch)
 
     def _means(self, run: Run) -> dict[str, Mean]:
-        """Return what an answer of each arm takes: what is on record, or else a guess."""
-        known: dict[Bundle, Mean] = {}
-        timed: dict[Bundle, float] = {}  # of the newest of its answers that were asked anew
-        for _, evidence in self.bar.folder.unjudged(self.bar.task):  # the newest first
-            for name, column in evidence.results.arms.items():
-                bundle = evidence.arms[name]
-                if bundle not in known and (mean := measured(column)):
-                    known[bundle] = mean
-                if bundle not in timed and (seconds := latency_s(column)) is not None:
-                    timed[bundle] = seconds
-        most = max((mean.tokens_out for mean in known.values()), default=0.0)
-        guessed = guess(run.sample(_SAMPLED), tokens_out=most)
-        means = guessed | {
-            name: known[arm.bundle] for name, arm in run.arms.items() if arm.bundle in known
-        }
-        slowest = max(timed.values(), default=None)  # the host is likelier so than as guessed
-        latencies = {name: timed.get(run.arms[name].bundle, slowest) for name in means}
-        return {
-            name: mean._replace(latency_s=found) if (found := latencies[name]) else mean
-            for name, mean in means.items()
-        }
+        return means_of(run, self.bar.folder)

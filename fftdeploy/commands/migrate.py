@@ -1,21 +1,19 @@
 """Migrate: hold each dying model against its successors, and make the best of them live."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from sys import maxsize
-from typing import Any
 
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands import promote
 from fftdeploy.commands.candidates import candidates_of
 from fftdeploy.commands.change import Change, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.door import Limits, Options, door, several
-from fftdeploy.commands.evaluate import evaluated
+from fftdeploy.commands.door import door, several
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.evaluation import Evaluation
 from fftdeploy.commands.live_models import LiveModels
+from fftdeploy.commands.migrate_options import MigrateOptions
 from fftdeploy.commands.migration import Case, Migrated, Ungated, in_all, no_gate, no_successor
 from fftdeploy.errors import (
     AUTH,
@@ -35,12 +33,10 @@ from fftdeploy.errors import (
     PolicyError,
     UsageError,
 )
-from fftdeploy.evaluation.running.spending import MAX_REQUESTS
-from fftdeploy.evaluation.running.throttle import CONCURRENCY
+from fftdeploy.evaluation.running.spending import MAX_REQUESTS, Estimate
 from fftdeploy.names import plural
 from fftdeploy.planning import plan
 from fftdeploy.planning.bundles import live_bundle
-from fftdeploy.planning.runway import STEPS
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import select
@@ -50,33 +46,6 @@ FIRST = (
     OK,
 )
 """Outcomes of targets: that of the whole is the first of these that one of them has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrateOptions(Options, Limits):
-    """What may be said to `migrate`; its limits are for all targets together."""
-
-    targets: str | Sequence[str] = field(default=(), kw_only=False)
-    """Targets, tasks or globs; none for all whose model ends within `within_days`."""
-    to: str | Sequence[str] = ()
-    """Successors, `[PROVIDER=]MODEL[@PROFILE]`; none for those of the policy."""
-    within_days: int = STEPS[0]
-    plan: bool = False
-    """Say what it would cost, and ask nobody."""
-    record: bool = False
-    """Only ask what is live, for evidence to compare with once that is gone."""
-    draft_profile: bool = False
-    """Only draft the prompt that a model without tuning needs, and ask nobody."""
-    dry_run: bool = False
-    """Compare, and show the change, but don't make it."""
-    why: str | None = None
-    by: str | None = None
-    commit: bool = False
-    """Commit each target's change on its own."""
-    overrides: tuple[str, ...] = ()
-    concurrency: int = CONCURRENCY
-    approve: Callable[[Any], bool] | None = None
-    """Is shown the `Migrated` that would be; None where it is approved already."""
 
 
 def run(context: Context, options: MigrateOptions) -> Migrated:
@@ -116,7 +85,6 @@ class _Portfolio:
         self.prices = self.workspace.policy.prices
         self.changes_file = not (options.plan or options.record)
         self.why = options.why
-        self.usd, self.sent = 0.0, 0
         self.planned_in = self.workspace
         """The files as the changes that are planned by now would make them."""
         self.diff = ""
@@ -139,9 +107,7 @@ class _Portfolio:
         if self.options.plan:
             return result
         self._require_allowed(result)
-        for case in filter(lambda case: case.is_open, self.cases):
-            with case.stopped_by_errors():
-                self._compare(case)
+        self._compare(result.cost)
         if self.changes_file:
             self._change()
         return self._result()
@@ -163,8 +129,7 @@ class _Portfolio:
         if not self.options.plan:
             self._look_up(case)
         left = case.shutdown.days_left(self.context.now().date()) if case.shutdown else None
-        is_dead = case.known is not None and case.known.dead
-        return is_dead or (left is not None and left < self.options.within_days)
+        return case.is_dead or (left is not None and left < self.options.within_days)
 
     def _look_up(self, case: Case) -> None:
         found = self._looked_up[case.name]
@@ -262,25 +227,18 @@ class _Portfolio:
         case.require_usable()
         if case.bar is None:
             raise no_gate(case)
-        if self._is_recorded(case):
+        if case.is_recorded():
             return
-        if case.records and case.known and case.known.dead:
+        if case.records and case.is_dead:
             raise NotReadyError(
                 f"{case.live} is dead, and its answers to these examples are not on record",
                 hint=f"fftdeploy migrate {case.name} --dry-run",
                 code="dead",
             )
-        case.cost = self._evaluation(case, max_requests=maxsize).rehearse(case.usable)
+        asking = self._asking(case.name)
+        evaluation = Evaluation(self.context, self.workspace, case.name, asking, bar=case.bar)
+        case.cost = evaluation.rehearse(case.usable)
         case.state = "estimated"
-
-    def _is_recorded(self, case: Case) -> bool:
-        """Look for answers of what is live to today's examples; to have them is all of `record`."""
-        assert case.bar is not None  # noqa: S101 - it has examples
-        if found := case.bar.recorded(case.live, case.bar.rules.repeats):
-            case.record = found[0].evidence
-            if case.records:
-                case.state = "recorded"
-        return case.state == "recorded"
 
     def _require_allowed(self, known: Migrated) -> None:
         """Refuse, before the first one, more requests than are allowed for all of it.
@@ -296,37 +254,34 @@ class _Portfolio:
                 code="max-requests",
             )
 
-    # ---- the comparison ---------------------------------------------------------------------
-
-    def _evaluation(self, case: Case, *, max_requests: int) -> Evaluation:
-        usd = self.options.max_usd
-        options = EvaluateOptions(
-            case.name,
-            file=self.options.file,
-            concurrency=self.options.concurrency,
-            max_usd=None if usd is None else max(0.0, usd - self.usd),
-            max_requests=max_requests,
+    def _asking(self, name: str) -> EvaluateOptions:
+        """Return how a target is asked; how many requests are allowed is seen for all of them."""
+        options = self.options
+        return EvaluateOptions(
+            name,
+            file=options.file,
+            concurrency=options.concurrency,
+            max_usd=options.max_usd,
+            max_requests=maxsize,
+            batch=options.batch,
+            wait_s=options.wait_s,
+            part_of=options.again,
         )
-        return Evaluation(self.context, self.workspace, case.name, options)
 
-    def _compare(self, case: Case) -> None:
-        """Ask all of a target's models, and rank those that are good enough."""
-        if self._is_recorded(case):  # another target with the same model was faster
+    def _compare(self, cost: Estimate | None) -> None:
+        """Ask the models of all targets, once it is proved that they answer."""
+        cases = [case for case in self.cases if case.is_open]
+        if not cases or cost is None:
             return
-        self.context.console.note(f"{case.name}: {plural(len(case.usable), 'model')} to compare")
-        most = (self.options.max_requests or MAX_REQUESTS) - self.sent
-        evaluation = self._evaluation(case, max_requests=max(1, most))
-        try:
-            made = evaluation.run(case.usable)
-        finally:
-            if spent := evaluation.spent:
-                self.sent, self.usd = self.sent + spent.sent, self.usd + (spent.usd or 0.0)
-        for stored in made:
-            case.found[stored.evidence.candidate] = evaluated(self.context, evaluation, stored)
-        if case.records:
-            case.state, case.record = "recorded", made[0].id
-        else:
-            case.choose()
+        from fftdeploy.commands.side_by_side import SideBySide  # it brings in the HTTP client
+
+        self._prove_again([(case, one) for case in cases for one in (case.live, *case.usable)])
+        SideBySide(self.context, self._asking, cost.requests).run(cases)
+
+    def _prove_again(self, asked: Iterable[tuple[Case, Bundle]]) -> None:
+        """Prove at once what else would be proved one by one, as far as it was not just now."""
+        questions = [self.workspace.question(case.name, bundle) for case, bundle in asked]
+        self.context.prover(is_plain=True).prove_all(questions)
 
     # ---- the change -------------------------------------------------------------------------
 
@@ -336,6 +291,7 @@ class _Portfolio:
         Raises:
             DeclinedError: A person said no.
         """
+        self._prove_again([(case, case.best[0]) for case in self.cases if case.best])
         planned = [case for case in self.cases if case.best and self._is_planned(case)]
         if not planned or self.options.dry_run:
             return

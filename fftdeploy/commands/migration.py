@@ -34,7 +34,11 @@ from fftdeploy.workspace import Workspace
 if TYPE_CHECKING:
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 
-State = Literal["estimated", "recorded", "nothing-to-do", "no-gate", "planned", "changed", "failed"]
+State = Literal[
+    "estimated", "recorded", "nothing-to-do", "no-gate", "under-way", "planned", "changed", "failed"
+]
+UNDER_WAY = "batch-under-way"
+"""The code of what a target ends with whose batches are waited for no longer."""
 _NAMED = 3
 
 
@@ -99,6 +103,8 @@ class Migration:
     successors: tuple[Successor, ...]
     """Those that are good enough first, by their rank."""
     shortfall: Shortfall | None
+    batches: tuple[str, ...]
+    """IDs of the batches that are under way at the host."""
     change: Changed | None
     """What makes the best of them live."""
     problem: MigrationProblem | None
@@ -124,6 +130,7 @@ class Case:
     best: list[Bundle] = field(default_factory=list)
     cost: Estimate | None = None
     record: str | None = None
+    batches: tuple[str, ...] = ()
     change: Changed | None = None
     shortfall: Shortfall | None = None
     error: FftdeployError | None = None
@@ -139,6 +146,11 @@ class Case:
         """Whether there is something to do that nothing has stopped."""
         return self.error is None and self.state not in {"nothing-to-do", "no-gate", "recorded"}
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether it was proved that what is live does not answer any more."""
+        return self.known is not None and self.known.dead
+
     @contextmanager
     def stopped_by_errors(self, but: tuple[type[FftdeployError], ...] = ()) -> Iterator[None]:
         """Take a failure as this target's own, which stops no other one; `but` those of a kind."""
@@ -147,7 +159,20 @@ class Case:
         except but:
             raise
         except FftdeployError as error:
-            self.error, self.state = error, "failed"
+            self.stop(error)
+
+    def stop(self, error: FftdeployError) -> None:
+        """Do no more for this target."""
+        self.error = error
+        self.state = "under-way" if error.code == UNDER_WAY else "failed"
+
+    def is_recorded(self) -> bool:
+        """Look for answers of what is live to today's examples: to have them is all of `record`."""
+        if self.bar and (found := self.bar.recorded(self.live, self.bar.rules.repeats)):
+            self.record = found[0].evidence
+            if self.records:
+                self.state = "recorded"
+        return self.state == "recorded"
 
     @property
     def usable(self) -> list[Bundle]:
@@ -222,6 +247,7 @@ class Case:
             cost=self.cost,
             successors=tuple(self._successor(bundle, today) for bundle in ranked),
             shortfall=self.shortfall,
+            batches=self.batches,
             change=self.change,
             problem=_problem(self.error) if self.error else None,
         )

@@ -55,7 +55,8 @@ class Execution:
     """One run on its way; its workers share this state.  Within one event loop.
 
     `senders` are by arm: each goes to its own host, and all of them have one throttle.
-    `on_note` is told in a line what is done beside asking.
+    `on_note` is told in a line what is done beside asking, and `on_last` is called when no request
+    is left that was not sent yet.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Execution:
         timeout_s: float,
         on_progress: Callable[[Progress], None],
         on_note: Callable[[str], None],
+        on_last: Callable[[], object] = lambda: None,
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
@@ -79,6 +81,7 @@ class Execution:
         self._throttle = throttle
         self._timeout_s = timeout_s
         self._on_note = on_note
+        self._on_last = on_last
         self._now = now
         self._sleep = sleep
         self._failed_in_row = 0
@@ -92,7 +95,7 @@ class Execution:
     async def execute(self) -> None:
         """Ask for every answer that is wanted; those that are lost again and again are marked."""
         await self._answers.begin()
-        await self._ask_all(self._run.pending())
+        await self._ask_all(self._wanted())
         await self._ask_for_the_lost()
         if self._failure is not None:
             raise self._failure
@@ -102,6 +105,10 @@ class Execution:
             (ask,) = self._run.asks([place])
             await self._answers.keep(ask, output, NOT_MEASURED, self._now())
         self._answers.finish()
+
+    def _wanted(self) -> Iterator[Ask]:
+        yield from self._run.pending()
+        self._on_last()
 
     def stop(self) -> None:
         """Begin nothing new, and wait a while for what is under way."""

@@ -58,6 +58,28 @@ class Estimate:
     """Some of it is from the number of characters, not from earlier answers."""
 
 
+class Purse:
+    """What several evaluations, some of them at the same time, may spend together."""
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+        self._open: list[Spending] = []
+
+    def open(self, spending: "Spending") -> None:
+        """Count what an evaluation spends from now on."""
+        self._open.append(spending)
+
+    def close(self, spending: "Spending") -> None:
+        """Take what an evaluation that has ended has spent."""
+        self._open.remove(spending)
+        self._spent += spending.taken
+
+    @property
+    def taken(self) -> float:
+        """Millionths of a USD that are spent or under way."""
+        return self._spent + sum(each.taken for each in self._open)
+
+
 class Spending:
     """Counts what is asked and paid in one command, and says when it is enough.
 
@@ -68,6 +90,7 @@ class Spending:
         max_requests: Most requests to send; None for `MAX_REQUESTS`.
         means: What is known of the arms before the first answer, for the limit in USD.
         is_batch: Whether the prices of batches count.
+        purse: What `max_usd` is for; None for this evaluation alone.
 
     Raises:
         UsageError: `max_usd` is given, and a model has no price.
@@ -82,8 +105,11 @@ class Spending:
         max_requests: int | None = None,
         means: Mapping[str, Mean] | None = None,
         is_batch: bool = False,
+        purse: Purse | None = None,
     ) -> None:
         self.max_usd = max_usd
+        self._purse = purse or Purse()
+        self._purse.open(self)
         self.max_requests = max_requests or MAX_REQUESTS
         self.sent = 0
         """Requests that were let through, whatever came back for them."""
@@ -114,6 +140,12 @@ class Spending:
             return None
         return sum(self._spent.values()) / 1e6
 
+    @property
+    def taken(self) -> float:
+        """Millionths of a USD that are spent, or may be by what is under way or was lost."""
+        under_way = sum(self._expected(arm) * n for arm, n in self._in_flight.items())
+        return sum(self._spent.values()) + self._lost + under_way
+
     def require_allowed(self, count: int) -> None:
         """Refuse `count` requests before the first one; PolicyError where they are too many."""
         if count > self.max_requests:
@@ -128,11 +160,9 @@ class Spending:
 
         What is under way, or was lost, is taken to cost what the answers before it did.
         """
-        if self.max_usd is not None:
-            under_way = sum(self._expected(each) * n for each, n in self._in_flight.items())
-            spent = sum(self._spent.values()) + self._lost
-            if spent + under_way + self._expected(arm) > self.max_usd * 1e6:
-                return False
+        most = self.max_usd
+        if most is not None and self._purse.taken + self._expected(arm) > most * 1e6:
+            return False
         self._in_flight[arm] += 1
         self.sent += 1
         return True

@@ -3,12 +3,13 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent import futures
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, cast
 
-from fftdeploy.api.threads import begin
+from fftdeploy.api.threads import begin, each
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -49,6 +50,61 @@ def run(main: Callable[[Stop], Coroutine[Any, Any, None]]) -> None:
             begin(asyncio.run, main(stop)).result()
         else:
             asyncio.run(main(stop))
+
+
+class HaltedError(BaseException):
+    """A signal has come, which is somebody else's; no `except Exception` may take it."""
+
+
+class SharedLoop:
+    """One event loop for what several threads run; a signal is for all of it."""
+
+    def __init__(self) -> None:
+        self._stops: list[Stop] = []
+
+    def carry_out(self, works: Sequence[Callable[[], None]], at_once: int) -> None:
+        """Run `works` on threads, `at_once` of them at a time, until all have ended.
+
+        From the main thread: the loop is there, and a signal ends it as its handler wants, after
+        each of the works has ended.
+        """
+
+        async def main(stop: Stop) -> None:
+            self._loop, self._stop = asyncio.get_running_loop(), stop
+            stop.attach(self._halt)
+            try:
+                await asyncio.wrap_future(begin(each, works, _unless_halted, at_once))
+            finally:
+                await self.close()
+
+        run(main)
+
+    def run(self, main: Callable[[Stop], Coroutine[Any, Any, None]]) -> None:
+        """Run `main` in the loop, from the thread of a work, as the function `run` does.
+
+        Raises:
+            HaltedError: A signal has come.
+        """
+        stop = Stop()
+        self._stops.append(stop)
+        if not self._stop.number:
+            with suppress(futures.CancelledError):
+                asyncio.run_coroutine_threadsafe(main(stop), self._loop).result()
+            self._stops.remove(stop)
+        if self._stop.number:
+            raise HaltedError
+
+    async def close(self) -> None:
+        """Let go, in the loop, of what the works have shared."""
+
+    def _halt(self) -> None:
+        for stop in self._stops:
+            stop.note(self._stop.number, None)
+
+
+def _unless_halted(work: Callable[[], None]) -> None:
+    with suppress(HaltedError):
+        work()
 
 
 def _is_in_a_loop() -> bool:

@@ -19,7 +19,7 @@ from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import Progress
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
-from fftdeploy.evaluation.running.stopping import Stop
+from fftdeploy.evaluation.running.stopping import SharedLoop, Stop
 
 
 def evaluate(
@@ -29,6 +29,7 @@ def evaluate(
     spending: Spending,
     options: BatchOptions,
     *,
+    together: SharedLoop | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_waiting: Callable[[Waiting], None] = lambda _: None,
     on_note: Callable[[str], None] = lambda _: None,
@@ -38,7 +39,8 @@ def evaluate(
 ) -> Results:
     """Have batches answer what is still to be asked, from the main thread; return all results.
 
-    `hosts` are by arm; a batch is of one arm.
+    `hosts` are by arm; a batch is of one arm.  One of several evaluations at a time is asked from a
+    work of `together`.
 
     Raises:
         AuthError: The key was refused, or the account is out of credit.
@@ -82,5 +84,5 @@ def evaluate(
             for queue in queues.values():
                 queue.close()
 
-    stopping.run(main)
+    (together or stopping).run(main)
     return run.results

@@ -1,0 +1,111 @@
+"""Compares the models of many targets at the same time, so that no target waits for another one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from fftdeploy.api.threads import begin
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.evaluate import evaluated
+from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.evaluation import Evaluation, JointPart
+from fftdeploy.commands.migration import UNDER_WAY, Case
+from fftdeploy.commands.narrator import JointNarrator
+from fftdeploy.evaluation.evidence.evidence_folder import Stored
+from fftdeploy.evaluation.running.batches.batch_rules import going_on
+from fftdeploy.evaluation.running.online import JointLoop
+from fftdeploy.evaluation.running.spending import Purse
+from fftdeploy.releases.deployments import Bundle
+
+_AT_ONCE = 4
+"""Tasks at a time: while one is prepared or judged, the others keep the requests under way."""
+
+
+class SideBySide:
+    """The comparisons of one command, with one limit in USD and on what is under way.
+
+    Targets of one task follow each other: what one has paid for is there for the next.
+    """
+
+    def __init__(
+        self, context: Context, asking: Callable[[str], EvaluateOptions], answers: int
+    ) -> None:
+        """Take how a target, by its name, is asked, and how many answers all of them want."""
+        self.context = context
+        self.asking = asking
+        self.answers = answers
+        self.narrator = JointNarrator(context, answers)
+        self.purse = Purse()
+        self.together = JointLoop(asking("").concurrency)
+        self.is_batch = asking("").batch
+
+    def run(self, cases: Sequence[Case]) -> None:
+        """Compare, and say in each case what came of it or what stopped it."""
+        tasks: dict[str, list[Case]] = {}
+        for case in cases:
+            tasks.setdefault(case.target.task, []).append(case)
+        works = [partial(self._compare_all, same) for same in tasks.values()]
+        # Batches wait for a day, and all of them for the same one.
+        at_once = len(works) if self.is_batch else _AT_ONCE
+        try:
+            self.together.carry_out(works, at_once)
+        except Exception:
+            raise
+        except BaseException:  # a signal
+            batches = [batch for case in cases for batch in case.batches]
+            kept = f"{self.narrator.done:,} of {self.answers:,} answers are kept"
+            again = f"{kept}; run it again to go on from there"
+            self.context.changed = going_on(batches, self.asking("").again) if batches else again
+            raise
+
+    def _compare_all(self, cases: Sequence[Case]) -> None:
+        """Compare what the targets of one task have, one after the other."""
+        ahead = self._ask_ahead(cases) if self.is_batch else {}
+        for place, case in enumerate(cases):
+            before = cases[place - 1].error if place else None
+            if before and before.code == UNDER_WAY:  # it is on its way to the same answers
+                case.stop(before)
+                continue
+            with case.stopped_by_errors():
+                if case.name in ahead:
+                    ahead[case.name]()
+                self._compare(case)
+
+    def _ask_ahead(self, cases: Sequence[Case]) -> Mapping[str, Callable[[], object]]:
+        """Send what only a later target wants, what is live there, with what the first one wants.
+
+        Returns, by the target, what waits for that.
+        """
+        asked = {cases[0].live, *cases[0].usable}
+        waits = {}
+        for case in cases[1:]:
+            if case.live not in asked and not case.is_dead:
+                asked.add(case.live)
+                waits[case.name] = begin(self._run, case, [case.live]).result
+        return waits
+
+    def _compare(self, case: Case) -> None:
+        """Ask all of a target's models, and rank those that are good enough."""
+        if case.is_recorded():  # another target with the same model was faster
+            return
+        evaluation, made = self._run(case, case.usable)
+        for stored in made:
+            case.found[stored.evidence.candidate] = evaluated(self.context, evaluation, stored)
+        if case.records:
+            case.state, case.record = "recorded", made[0].id
+        else:
+            case.choose()
+
+    def _run(self, case: Case, candidates: Sequence[Bundle]) -> tuple[Evaluation, list[Stored]]:
+        part = JointPart(self.narrator.part(case.name), self.purse, self.together)
+        evaluation = Evaluation(
+            self.context,
+            self.context.workspace,
+            case.name,
+            self.asking(case.name),
+            bar=case.bar,
+            part=part,
+        )
+        try:
+            return evaluation, evaluation.run(candidates)
+        finally:
+            case.batches += evaluation.under_way
