@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,6 +39,9 @@ Successors = Annotated[
 Recording = Annotated[
     bool, typer.Option("--record", help="Only ask what is live, to compare with when it is gone.")
 ]
+Page = Annotated[
+    Path | None, typer.Option("--report", help="Also write a page about all of it.", metavar="HTML")
+]
 
 
 @command("migrate", changes=True)
@@ -70,6 +74,7 @@ def migrate(
     concurrency: Concurrency = 16,
     batch: Batch = False,
     wait: Wait = None,
+    report: Page = None,
 ) -> Report:
     """Move off models that end, to successors that are no worse.
 
@@ -105,6 +110,7 @@ def migrate(
         concurrency=concurrency,
         batch=batch,
         wait_s=None if wait is None else parse_wait(wait),
+        report=report,
         approve=_approval(session, change),
     )
     result = run(session, options)
@@ -361,6 +367,8 @@ def _ends(result: "Migrated") -> Iterator[Block]:
     changed = [one for one in result.targets if one.state == "changed"]
     stays = sum(one.problem is not None for one in result.targets)
     left = sum(one.state == "planned" for one in result.targets)
+    if result.written:
+        yield line(f"wrote {result.written}")
     if result.dry_run:
         yield line("dry run: nothing was changed")
         return

@@ -1,9 +1,12 @@
 """Migrate: hold each dying model against its successors, and make the best of them live."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from sys import maxsize
 
+from fftdeploy import files
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands import promote
 from fftdeploy.commands.candidates import candidates_of
@@ -39,7 +42,7 @@ from fftdeploy.planning import plan
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Target
-from fftdeploy.workspace import select
+from fftdeploy.workspace import select, shown_path
 
 FIRST = (
     *(USAGE, CONFIG, POLICY, AUTH, NOT_READY, UNVERIFIED, GATE, INCONCLUSIVE, CONFLICT, IO),
@@ -58,6 +61,7 @@ def run(context: Context, options: MigrateOptions) -> Migrated:
         ConfigError: Files are not usable.
         PolicyError: A reason is missing, or more would be asked than is allowed.
         DeclinedError: A person said no.
+        DiskError: The page could not be written.
     """
     options.require_sane()
     one_of({"--plan": options.plan, "--dry-run": options.dry_run})
@@ -69,7 +73,16 @@ def run(context: Context, options: MigrateOptions) -> Migrated:
         from fftdeploy.commands.draft_profile import drafted
 
         return drafted(context, options)
-    return _Portfolio(context, options).run()
+    page = Path.cwd() / options.report if options.report else None
+    if page and page.suffix not in {".html", ".htm"}:
+        raise UsageError(f"{page.name!a} is no page", hint="name it migration.html")
+    result = _Portfolio(context, options).run()
+    if page is None:
+        return result
+    from fftdeploy.commands.portfolio_page import page_of
+
+    files.put(page, page_of(result, context.now(), context.secrets).encode())
+    return replace(result, written=shown_path(page))
 
 
 migrate = door(run, MigrateOptions)

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from fftdeploy.commands.door import Limits, Options, several
@@ -38,6 +39,8 @@ class MigrateOptions(Options, Limits):
     """Have the providers' own queues answer, within a day."""
     wait_s: float | None = None
     """How long to wait for all batches; None until they are over, 0 not at all."""
+    report: str | Path | None = None
+    """Where to write a page about it (`.html`)."""
     approve: Callable[[Any], bool] | None = None
     """Is shown the `Migrated` that would be; None where it is approved already."""
 
@@ -52,5 +55,6 @@ class MigrateOptions(Options, Limits):
         words += ["--why", self.why] if self.why else []
         said = {"record": self.record, "dry-run": self.dry_run, "batch": self.batch}
         said |= {"commit": self.commit, "yes": self.approve is None}
+        words += ["--report", str(self.report)] if self.report else []
         words += [f"--{flag}" for flag, value in said.items() if value]
         return shlex.join(words) + (f" --file {shlex.quote(str(self.file))}" if self.file else "")

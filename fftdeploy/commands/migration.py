@@ -306,6 +306,8 @@ class Migrated:
     """What the planned changes make of the file together, unified; "" for nothing."""
     drafts: tuple[DraftedProfile, ...] | None = field(default=None, metadata=OMITTED)
     """The prompts that were written, where that was all that was asked for."""
+    written: str | None = None
+    """Where a page about it was written."""
     outcome: Outcome = field(metadata=UNPRINTED)
     prices_on: date | None = field(metadata=UNPRINTED)
     within_days: int = field(metadata=UNPRINTED)

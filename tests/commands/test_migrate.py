@@ -1,5 +1,7 @@
 """Migrate: off models that end, to the cheapest successor that is no worse."""
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -66,6 +68,9 @@ date = 2026-11-20
 {LUNA} = {{ input = 0.3, output = 1.2 }}
 """
 RUN = 67 * 4
+DRY = ("--dry-run", "--why", "end")
+FIGURES = ["76.1% &#8594; 97.0%", "14", "0", "0.12 &#8594; 0.03"]
+DO = "review the change below, and make it"
 
 
 @pytest.fixture
@@ -321,6 +326,30 @@ def test_a_table_for_a_manager_in_markdown(portfolio: Sandbox, command: Command)
     assert "```diff\n--- a/deployments.toml" in ended.out
 
 
+def test_a_page_has_a_row_a_target_and_each_of_them_and_no_script(
+    portfolio: Sandbox, command: Command
+) -> None:
+    why = "<script>alert(1)</script>"
+    write(past(STAGING, V7, V8, holds=[hold(TERRA, why=why)]), past(TARGET, V6, V8))
+    assert command("migrate", "--report", "page.pdf").code == 2
+    assert paid(portfolio) == 0
+    ended = command("migrate", *DRY, "--report", "page.html")
+    assert (ended.code, ended.out.splitlines()[-2]) == (0, "wrote page.html")
+    page = Path("page.html").read_text()
+    first, _, rest = page.partition('<section id="t1">')
+    rows = [re.sub("<[^>]*>", "|", row) for row in first.split("<tr>")[2:]]
+    assert [re.sub(r"\|+", "|", row).split("|")[1:11] for row in rows] == [
+        [name, "triage-v8", "54", SMALL, *FIGURES, "better", DO] for name in (STAGING, TARGET)
+    ]
+    assert "on hold: &lt;script&gt;alert(1)" in rest
+    assert "+model = &quot;gpt-6-small&quot;" in page
+    assert "<script" not in page
+    used = page.partition("<style>")[2].partition("</style>")[0]
+    style = base64.b64encode(hashlib.sha256(used.encode()).digest())
+    assert f"style-src &#x27;sha256-{style.decode()}&#x27;; base-uri" in page
+    assert "script-src" not in page
+
+
 def test_a_commit_that_is_refused_stops_the_changes_after_it(
     portfolio: Sandbox, command: Command
 ) -> None:
@@ -371,9 +400,6 @@ def two_tasks(portfolio: Sandbox) -> Sandbox:
     POLICY_FILE.write_text(f"{text}\n[tasks.labels.gate]{gate}")
     write(past(STAGING, V8, V7), past(TARGET, V6, V8), past(LABELS, V7, V8))
     return portfolio
-
-
-DRY = ("--dry-run", "--why", "end")
 
 
 def _made(server: Sandbox) -> list[str]:

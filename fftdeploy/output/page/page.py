@@ -1,16 +1,11 @@
 """The report of one evaluation as a page: one file that opens from disk and asks for nothing.
 
 What is on it are values, made here; how they look, and the only script and style, is the template.
-The page's policy names script and style by their hashes.
 """
 
-import base64
-import hashlib
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
-from importlib import resources
 from itertools import groupby
 from typing import Any
 
@@ -34,7 +29,7 @@ from fftdeploy.names import plural
 from fftdeploy.output.page.confusion import Confusions
 from fftdeploy.output.page.rows import MOST_ROWS, Rows
 from fftdeploy.output.page.tables import costs, fields, percent
-from fftdeploy.output.page.template import MOST_CHARACTERS, Say, Template
+from fftdeploy.output.page.template import MOST_CHARACTERS, Say, Template, load
 from fftdeploy.output.words import apart, signed
 
 _MOST_LINKS = 50
@@ -104,18 +99,7 @@ def report_page(
 @cache
 def _template() -> tuple[Template, str]:
     """Return the template, and the policy of its pages."""
-    text = resources.files("fftdeploy").joinpath("templates", "report.html").read_text("utf-8")
-    hashes = [
-        base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
-        for tag in ("style", "script")
-        if (found := re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL))
-    ]
-    style, script = hashes
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return Template(text, _FORMATS), policy
+    return load("report.html", FORMATS)
 
 
 def _header(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
@@ -313,7 +297,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, strict_json.dumps(value)
 
 
-_FORMATS: Mapping[str, Callable[[Any], object]] = {
+FORMATS: Mapping[str, Callable[[Any], object]] = {
     "moment": _moment,
     "percent": percent,
     "points": lambda share: signed(100 * share),

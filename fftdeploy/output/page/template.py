@@ -7,11 +7,14 @@ value.  `{{&name}}` writes JSON for the page's script.  A line break and the bla
 part of the page, style and script aside.
 """
 
+import base64
+import hashlib
 import html
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import is_dataclass
+from importlib import resources
 from typing import Any, NamedTuple
 
 from fftdeploy.output.clean import clean
@@ -23,6 +26,29 @@ _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&"})
 """In JSON: with none of these, nothing in it can end the element that it is in."""
 _KEPT = re.compile(r"(<style>.*?</style>|<script>.*?</script>)", re.DOTALL)
 _HOLE = re.compile(r"\{\{([#^/&]?)([\w.]*)(?:\|(\w+))?\}\}")
+
+
+def load(name: str, formats: Mapping[str, Callable[[Any], object]]) -> "tuple[Template, str]":
+    """Return a template of the package, and the policy of its pages, which names what may run.
+
+    The style of the report is that of each template that wants one.
+    """
+    text, style = _text(name), _elements("style", _text("report.html"))[0]
+    text = text.replace("@STYLE@", style)
+    policy = ["default-src 'none'"]
+    for tag in ("style", "script"):
+        hashes = [hashlib.sha256(found.encode()).digest() for found in _elements(tag, text)]
+        named = " ".join(f"'sha256-{base64.b64encode(each).decode()}'" for each in hashes)
+        policy += [f"{tag}-src {named}"] if named else []
+    return Template(text, formats), "; ".join([*policy, "base-uri 'none'", "form-action 'none'"])
+
+
+def _text(name: str) -> str:
+    return resources.files("fftdeploy").joinpath("templates", name).read_text("utf-8")
+
+
+def _elements(tag: str, text: str) -> list[str]:
+    return re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
 
 
 class Seen(str):

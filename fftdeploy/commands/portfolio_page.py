@@ -1,0 +1,136 @@
+"""What the page of a migration says: one row a target for a manager, then each of them."""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from fftdeploy.commands.evaluate import Evaluated
+from fftdeploy.commands.migration import Migrated, Migration, Successor, candidate_arm
+from fftdeploy.evaluation.arms import LIVE, label
+from fftdeploy.evaluation.gate.wording import listed
+from fftdeploy.evaluation.verdict import ArmResult
+from fftdeploy.model_ids.short_names import shown_names
+from fftdeploy.names import plural
+from fftdeploy.output.page.portfolio import portfolio_page
+
+_NONE = {"rate": "", "usd": "", "p95": ""}
+_STATES = {
+    "estimated": ("not compared", "fftdeploy migrate {name} --dry-run"),
+    "recorded": ("on record", "nothing: its answers are on record"),
+    "nothing-to-do": ("successor", "nothing: what is live is the only successor"),
+    "no-gate": ("no gate", "add a gate with examples"),
+    "under-way": ("under way", "come back when the batches are over"),
+    "planned": ("", "review the change below, and make it"),
+    "changed": ("", "nothing: it is live in the file"),
+}
+"""What is said of a target that nothing has stopped: a verdict, where none was made, and a step."""
+
+
+def page_of(result: Migrated, now: datetime, secrets: Collection[str]) -> str:
+    """Return the page about a migration."""
+    bundles = [one.live for one in result.targets]
+    bundles += [each.bundle for one in result.targets for each in one.successors]
+    names = shown_names(bundle.model for bundle in bundles)
+    rows = [_row(one, f"t{place}", names) for place, one in enumerate(result.targets, 1)]
+    moved = sum(one.state in {"changed", "planned"} for one in result.targets)
+    values = {
+        "made_at": now,
+        "is_dry": result.dry_run,
+        "headline": f"{moved} of {plural(len(rows), 'target')} can move to a successor",
+        "cost": result.cost,
+        "prices_on": result.prices_on,
+        "rows": rows,
+        "diff": result.diff,
+    }
+    return portfolio_page(values, secrets)
+
+
+def _row(one: Migration, place: str, names: Mapping[str, str]) -> dict[str, Any]:
+    made = [each for each in one.successors if each.evaluation]
+    shown = one.shortfall.bundle if one.shortfall else None
+    best = next((each for each in made if shown in {None, each.bundle}), None)
+    found = best.evaluation if best else None
+    days = one.shutdown.runway_days
+    verdict, to_do = _STATES.get(one.state, ("not compared", ""))
+    return {
+        "place": place,
+        "name": one.target,
+        "live": label(one.live, names[one.live.model]),
+        "live_id": label(one.live),
+        "days": "" if days is None else days,
+        "ends": _ends(one),
+        "examples": one.examples,
+        "successor": label(best.bundle, names[best.bundle.model]) if best else "",
+        "before": _measures(_live(found)),
+        "after": _measures(candidate_arm(found.verdict) if found else None),
+        **_changes(found),
+        "verdict": _verdict(found) if found else verdict,
+        "kind": found.verdict.ruling if found else "record",
+        "to_do": one.problem.hint or one.problem.message
+        if one.problem and one.state != "under-way"
+        else to_do.format(name=one.target),
+        "compared": {"rows": list(map(_successor, one.successors))} if one.successors else None,
+        "said": [{"label": word, "text": text} for word, text in _said(one)],
+    }
+
+
+def _ends(one: Migration) -> str:
+    day, days = one.shutdown.shutdown_date, one.shutdown.runway_days
+    if day is None or days is None:
+        return "no shutdown date announced"
+    return f"shuts down {day} ({plural(days, 'day')})" if days > 0 else f"ended {day}"
+
+
+def _successor(each: Successor) -> dict[str, Any]:
+    found, known = each.evaluation, each.readiness
+    why = known.message or known.state if known else "not asked"
+    why = f"on hold: {each.hold.why or ''}" if each.hold else why
+    return {
+        "name": label(each.bundle),
+        **_measures(candidate_arm(found.verdict) if found else None),
+        **_changes(found),
+        "verdict": _verdict(found) if found else f"ends {each.ends}" if each.ends else why,
+        "evidence": found.stored.short if found else "",
+    }
+
+
+def _live(found: Evaluated | None) -> ArmResult | None:
+    arms = found.verdict.arms if found else ()
+    return next((arm for arm in arms if arm.arm == LIVE), None)
+
+
+def _measures(arm: ArmResult | None) -> dict[str, str]:
+    if arm is None:
+        return _NONE
+    usd, p95 = arm.usd_per_1k_requests, arm.p95_latency_ms
+    return {
+        "rate": f"{arm.rate:.1%}",
+        "usd": "no price" if usd is None else f"{usd:.2f}",
+        "p95": "" if p95 is None else f"{p95:,}",
+    }
+
+
+def _changes(found: Evaluated | None) -> dict[str, Any]:
+    compared = found.verdict.comparison if found else None
+    if compared is None:
+        return {"fixed": "", "broke": ""}
+    return {"fixed": compared.fixed, "broke": compared.broke}
+
+
+def _verdict(found: Evaluated) -> str:
+    verdict = found.verdict
+    return "not good enough" if verdict.ruling == "fail" else verdict.label.replace("-", " ")
+
+
+def _said(one: Migration) -> Iterator[tuple[str, str]]:
+    """Yield what stops a target, and how far its closest successor falls short."""
+    if short := one.shortfall:
+        yield "Closest:", f"{label(short.bundle)}; {short.headline}"
+        yield from (("Lost on:", part) for part in short.parts)
+        yield from [("Look at:", listed(short.examples))] if short.examples else []
+        yield from [("What settles it:", short.settling)] if short.settling else []
+    if one.problem:
+        yield "Stays:" if one.state != "under-way" else "Waits:", one.problem.message
+        yield from (("", detail) for detail in one.problem.details)
+    if one.change and one.change.commit:
+        yield "Committed as", one.change.commit
