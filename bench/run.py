@@ -41,6 +41,7 @@ BENCHES = {
     "limits": ("limits.bench", 1),
     "batches": ("batches.bench", 1),
     "portfolio": ("portfolio.bench", 1),
+    "kills": ("kills.bench", 1),
     "evidence": ("evidence.bench", 5),
     "gate": ("gate.bench", 5),
     "report": ("report.bench", 5),

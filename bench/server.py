@@ -1,7 +1,8 @@
 """A sandbox that counts connections; told by its standard input what to do.
 
 `delay SECONDS` holds up every answer, `handshake SECONDS` every new connection; `counts`, like
-both of them, answers with the requests and connections since the last line.
+both of them, answers with the requests and connections since the last line, how many of the
+requests were about an example, and how many made a batch.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 
 from world import NOW, SUCCESSORS, model_id
 
-from fftdeploy.sandbox import ACME, Sandbox
+from fftdeploy.sandbox import ACME, Request, Sandbox
 from fftdeploy.sandbox.world import Model
 
 accepted = 0
@@ -35,6 +36,17 @@ plain = ThreadingMixIn.process_request_thread
 setattr(ThreadingMixIn, "process_request_thread", Counting.process_request_thread)  # noqa: B010 - it counts in every server
 
 
+def is_paid(request: Request) -> bool:
+    """Say whether it is about an example, in a batch or not, and no probe."""
+    body = request.body if isinstance(request.body, dict) else {}
+    return "order" in str(body.get("messages", ""))
+
+
+def is_batch(request: Request) -> bool:
+    """Say whether it makes a batch."""
+    return request.method == "POST" and request.path == "/v1/batches"
+
+
 def main() -> None:
     global handshake_s  # noqa: PLW0603 - as above
     names = [*map(model_id, range(int(sys.argv[1]))), *SUCCESSORS]
@@ -51,9 +63,11 @@ def main() -> None:
                     sandbox.fault(delay_s=float(value))
             elif word == "handshake":
                 handshake_s = float(value)
-            requests, opened = len(sandbox.requests) - seen, accepted - connections
-            seen, connections = len(sandbox.requests), accepted
-            print(json.dumps({"requests": requests, "connections": opened}), flush=True)
+            asked, opened = sandbox.requests[seen:], accepted - connections
+            seen, connections = seen + len(asked), accepted
+            told = {"requests": len(asked), "connections": opened}
+            told |= {"paid": sum(map(is_paid, asked)), "made": sum(map(is_batch, asked))}
+            print(json.dumps(told), flush=True)
 
 
 main()

@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 import shipping
 
+CANDIDATES = range(1, 11)
+SHARED_SIZES = (59, 67, 83, 100, 118, 150, 200, 300, 400)
 _LIMIT = 0.05005
 """5.0 % as it is printed."""
 
@@ -32,6 +34,7 @@ def bench(_folder: Path, _runs: int, size: Size) -> list[Row]:
             _enumerated(margin, [(n, *rates) for (_, n), rates in each])
             for margin, each in groupby(found, lambda one: one[0][0])
         ]
+        rows.append(_shared(pool, size))
         cells = [*shipping.cells()]
         drawn = pool.map(_draw, [(cell, size(20_000)) for cell in cells], chunksize=1)
         return rows + [_drawn(kind, [*each]) for kind, each in groupby(drawn, _kind)]
@@ -42,6 +45,18 @@ def _enumerate(asked: tuple[float, int]) -> tuple[float, float]:
     rules = (shipping.gate_ships, shipping.tango_ships)
     ours, before = (shipping.wrongly_ships(rule, n, margin) for rule in rules)
     return ours, before
+
+
+def _shared(pool: ProcessPoolExecutor, size: Size) -> Row:
+    """Enumerate how often any of several candidates ships that are all worse by the margin."""
+    sizes = SHARED_SIZES[: size(len(SHARED_SIZES) * 10) // 10]
+    asked = [(k, n, margin) for margin in shipping.MARGINS for n in sizes for k in CANDIDATES]
+    found = [*pool.map(shipping.any_wrongly_ships, *zip(*asked, strict=True))]
+    worst, (k, n, margin) = max(zip(found, asked, strict=True))
+    wrong = sum(rate > _LIMIT for rate in found)
+    note = f"worst {100 * worst:.3f} %: {k} candidates, {n} pairs, margin {100 * margin:g} points"
+    what = f"any of 1 to 10 candidates, {len(asked)} of number, n and margin tried, wrong"
+    return Row(what, wrong, 0, "of them", note)
 
 
 def _draw(asked: tuple[shipping.Cell, int]) -> shipping.Drawn:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from random import Random
 
+import shipping
+
 from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.gate import judge
 from fftdeploy.evaluation.results import Results, Sample
@@ -66,6 +68,14 @@ def test_the_cheapest_of_those_truly_within_the_margin_is_chosen_in_200_portfoli
         none += best is None
         careless += min(truth, key=cost.__getitem__) != best
     assert 0 < none < careless, "whoever looks at the cost alone is wrong more often"
+
+
+def test_any_of_many_that_are_worse_by_the_margin_ships_in_at_most_5_percent() -> None:
+    """By enumeration, however the answers of the candidates depend on each other."""
+    for candidates in (1, 3, 10):
+        assert shipping.any_wrongly_ships(candidates, 100, 0.1) <= 0.05005, candidates
+    alone = shipping.wrongly_ships(shipping.gate_ships, 100, 0.1)
+    assert 1 - (1 - alone) ** 2 > 0.06, "two that are each held to 95 % ship more often"
 
 
 def test_an_unknown_price_and_an_unknown_latency_come_last() -> None:

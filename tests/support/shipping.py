@@ -43,6 +43,21 @@ def gate_ships(broke: int, fixed: int, n: int, margin: float = MARGIN) -> bool:
     return exact.is_ruled_out(margin, broke, fixed, n, RISK)
 
 
+@cache
+def one_of(candidates: int) -> Rule:
+    """Return the gate's rule for each of several candidates."""
+    risk = 1 - paired.shared_confidence(1 - RISK, candidates)
+    return lambda broke, fixed, n, margin: exact.is_ruled_out(margin, broke, fixed, n, risk)
+
+
+def any_wrongly_ships(candidates: int, n: int, margin: float) -> float:
+    """Return at most how often any of several candidates ships that are all worse by the margin.
+
+    However their answers depend on each other: it is the sum of the chances of each.
+    """
+    return candidates * wrongly_ships(one_of(candidates), n, margin)
+
+
 def tango_ships(broke: int, fixed: int, n: int, margin: float = MARGIN) -> bool:
     """Before: the normal tail of the same score."""
     return tango_score(broke, fixed, n, -margin) > normal_quantile(1 - RISK)
