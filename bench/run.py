@@ -46,6 +46,7 @@ BENCHES = {
     "gate": ("gate.bench", 5),
     "report": ("report.bench", 5),
     "scan": ("scan.bench", 5),
+    "logs": ("logs.bench", 1),
     "peers": ("peers.bench", 3),
     "wrong_ships": ("wrong_ships.bench", 1),
     "drift": ("drift.bench", 1),

@@ -16,6 +16,22 @@ from fftdeploy.monitoring.watched import Watched
 from fftdeploy.output.bars import spark
 from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
 
+Logs = Annotated[
+    Path | None,
+    typer.Option("--logs", help="Hold a log of production against one before.", metavar="FILE|-"),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        help="The log before; default: the first of a release, kept as counts; new: again.",
+        metavar="FILE|new",
+    ),
+]
+FailOn = Annotated[
+    str | None,
+    typer.Option("--fail-on", help="With --logs, exit 12 also on: data-moved,answers-moved."),
+]
 _TONES: dict[str, Tone] = {"fine": "good", "drift": "bad"}
 
 
@@ -29,6 +45,9 @@ def monitor(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Compare with the answers of today from now on.")
     ] = False,
+    logs: Logs = None,
+    baseline: Baseline = None,
+    fail_on: FailOn = None,
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", help="Stop before this is spent.")
     ] = None,
@@ -61,6 +80,7 @@ def monitor(
       fftdeploy monitor '*/production' --max-requests 2000
       fftdeploy monitor --issues github --prom-file /var/lib/node_exporter/fftdeploy.prom
       fftdeploy monitor triage/production --calibrate
+      fftdeploy monitor triage/production --logs requests.jsonl
     """
     from fftdeploy.commands.monitor import MonitorOptions, run
 
@@ -70,12 +90,19 @@ def monitor(
         calibrate=calibrate,
         batch=batch,
         wait_s=None if wait is None else parse_wait(wait),
+        logs=logs,
+        baseline=baseline,
+        fail_on=fail_on or "",
         max_usd=max_usd,
         max_requests=max_requests,
         prom_file=prom_file,
         issues=issues or "",
     )
     result = run(session, options)
+    if result.logs is not None:
+        from fftdeploy.cli import monitor_logs
+
+        return monitor_logs.report(session, result, result.logs)
     body = tuple(_blocks(session, result))
     return Report(result.outcome, result, body, result.findings)
 

@@ -31,6 +31,10 @@ def review(
             "--from", help="Review logs, promptfoo's tests or an Evals export.", metavar="FILE"
         ),
     ] = None,
+    moved: Annotated[
+        bool,
+        typer.Option("--moved", help="With --from: first what moved since the log before."),
+    ] = False,
     pick: Annotated[
         str,
         typer.Option(
@@ -66,6 +70,7 @@ def review(
         run=run,
         unreviewed=unreviewed,
         requests=source,
+        moved=moved,
         pick=pick,
         dry_run=dry_run,
         to=to,

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
-from fftdeploy.commands import check
+from fftdeploy.commands import check, monitor_logs
 from fftdeploy.commands.canary_passes import Budget, CanaryPasses, PassOptions
 from fftdeploy.commands.check import CheckOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.listeners import Listeners
+from fftdeploy.commands.monitor_logs import LogWatch
 from fftdeploy.errors import (
     AUTH,
     CONFLICT,
@@ -21,6 +23,7 @@ from fftdeploy.errors import (
     ConflictError,
     NotReadyError,
     Outcome,
+    UsageError,
 )
 from fftdeploy.monitoring import state_file, watch
 from fftdeploy.monitoring.canaries import FEW
@@ -28,7 +31,7 @@ from fftdeploy.monitoring.state_file import KeptState, StateFile
 from fftdeploy.monitoring.watch import Looked
 from fftdeploy.monitoring.watched import SETTLED, Look, Noticed, Role, Watched
 from fftdeploy.names import plural
-from fftdeploy.output.results import UNPRINTED
+from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.findings import STALE, FindingFacts, about, evaluating, runway_of
 from fftdeploy.releases.deployments import Target
@@ -58,6 +61,12 @@ class MonitorOptions(Options, Limits, Listeners):
     """Have the provider's own queue answer, within a day; a confirmation is asked directly."""
     wait_s: float | None = None
     """How long to wait for a batch; None until it is over, 0 not at all."""
+    logs: Path | None = None
+    """Ask nobody: hold this log of production against an earlier one; `-` is what is piped in."""
+    baseline: str | Path | None = None
+    """Another log to hold it against, or `new`; None for what the first log has left behind."""
+    fail_on: str = ""
+    """What of a log is a failure too, with commas between: codes of what is only due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,8 @@ class Monitored:
     """What their answers have cost; None where a model has no price."""
     findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
     outcome: Outcome = field(metadata=UNPRINTED)
+    logs: LogWatch | None = field(default=None, metadata=OMITTED)
+    """What a log says, where one was to be looked at."""
 
 
 def run(context: Context, options: MonitorOptions) -> Monitored:
@@ -80,10 +91,16 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
 
     Raises:
         UsageError: There are no targets of that name, or a limit is none.
+        InconclusiveError: A log has too few requests.
         ConfigError: A file is not valid, or what was kept of earlier looks.
         AuthError: There is no key to ask anybody with.
         DiskError: The disk refused.
     """
+    if options.logs is not None:
+        return _of_logs(context, options, options.logs)
+    if options.baseline is not None or options.fail_on:
+        flag = "--fail-on" if options.fail_on else "--baseline"
+        raise UsageError(f"{flag} goes with --logs", hint="add --logs FILE")
     options.require_there()
     PassOptions("", batch=options.batch, wait_s=options.wait_s, **options.within()).require_ranges()
     context.prover(is_plain=True)
@@ -111,6 +128,26 @@ monitor = door(run, MonitorOptions)
 def _is_due(finding: Finding) -> bool:
     """Leave out what only a change of the files could have brought, and `check` says of it."""
     return finding.severity == "error" or finding.code in _DUE
+
+
+def _of_logs(context: Context, options: MonitorOptions, path: Path) -> Monitored:
+    targets = select(context.workspace.deployments, options.targets)
+    if len(targets) != 1:
+        listed = ", ".join(map(str, targets[:8])) or "none yet"
+        raise UsageError("--logs is about one target", hint=f"the file has: {listed}")
+    wrong = monitor_logs.wrong(options.fail_on)
+    before = None if options.baseline is None else str(options.baseline)
+    found = monitor_logs.watch(context.workspace, targets[0], path, before)
+    findings = tuple(monitor_logs.findings(context, targets[0], found, path, wrong))
+    is_wrong = any(one.severity == "error" for one in findings)
+    return Monitored(
+        targets=(),
+        requests=0,
+        usd=0.0,
+        findings=findings,
+        outcome=FINDING if is_wrong else OK,
+        logs=found,
+    )
 
 
 def _graver(finding: Finding) -> Finding:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fftdeploy.commands.context import Context, actor_name, one_of
 from fftdeploy.commands.door import Options
+from fftdeploy.commands.monitor_logs import moved_since
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.review import in_place
 from fftdeploy.evaluation.review.differing import MAX_KEPT
@@ -31,6 +32,8 @@ class ReviewOptions(Options):
     """Review the examples that nobody has reviewed yet; with `requests`, add them as such."""
     requests: Path | None = None
     """Review requests and answers, or tests, from this file."""
+    moved: bool = False
+    """Ask first about its requests that have moved since the log before, as `monitor` keeps it."""
     pick: str = PICK
     """How many of its inputs, those that differ most, or `all`."""
     dry_run: bool = False
@@ -72,8 +75,8 @@ def check(options: ReviewOptions) -> None:
         return
     if options.to is not None:
         raise UsageError("--to goes with --from", hint="failures are reviewed where they are")
-    if options.dry_run or options.pick != PICK:
-        flag = "--dry-run" if options.dry_run else "--pick"
+    if options.dry_run or options.pick != PICK or options.moved:
+        flag = "--dry-run" if options.dry_run else "--moved" if options.moved else "--pick"
         raise UsageError(f"{flag} goes with --from", hint="add --from FILE")
 
 
@@ -95,6 +98,7 @@ def open_queue(context: Context, options: ReviewOptions) -> ReviewQueue:
     Raises:
         UsageError: There is no such task, gate or run.
         ConfigError: One of the files is missing or damaged, located.
+        InconclusiveError: With `moved`, the file has too few requests of what is live.
         DiskError: The disk refused.
     """
     bar = context.quality_bar(context.workspace, options.task)
@@ -102,6 +106,8 @@ def open_queue(context: Context, options: ReviewOptions) -> ReviewQueue:
     source: ReviewSource
     if options.requests is not None:
         source = Requests(bar, reviewer, options.requests, options.to, _picked(options))
+        if options.moved:
+            source.ranked = moved_since(context.workspace, options.task, options.requests)
     elif options.unreviewed:
         source = in_place.unreviewed(bar, reviewer)
     else:

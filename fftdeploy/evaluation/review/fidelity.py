@@ -8,6 +8,7 @@ from inspect import isawaitable
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders import graders
+from fftdeploy.evaluation.graders.form import compares
 from fftdeploy.evaluation.graders.graders import Grading
 from fftdeploy.policy.grader_rules import GraderRules
 
@@ -59,7 +60,7 @@ class FidelityCount:
         """Take the graders; `why_not` says of others why they are not among them."""
         self.why_not = dict(why_not)
         self._gradings: dict[str, Grading] = {}
-        self._comparing = {rule.name for rule in rules if _compares(rule)}
+        self._comparing = {rule.name for rule in rules if compares(rule)}
         for rule in rules:
             try:
                 self._gradings[rule.name] = graders.build((rule,))
@@ -111,11 +112,6 @@ class FidelityCount:
     ) -> None:
         passed = all(_passes(grading, example, output) for grading in by)
         self._counts.setdefault(name, _Count()).add(example.place, is_same=passed == recorded)
-
-
-def _compares(rule: GraderRules) -> bool:
-    """Whether a grader holds an answer against the agreed one of the example."""
-    return "reference" not in rule.options and rule.type not in {"json_schema", "regex", "length"}
 
 
 def _passes(grading: Grading, example: Example, output: str) -> bool:

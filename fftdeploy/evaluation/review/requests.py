@@ -5,7 +5,7 @@ import json
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +68,8 @@ class Requests(ReviewSource):
         self.where = shown_path(self._path)
         self._rejected = Rejected(self.root, bar.task, secrets.token_hex(32))
         self._source, self._most = source, most
+        self.ranked: Callable[[ProductionRequest], tuple[int, str]] = lambda _: (0, "")
+        """Ranks a request, those of the highest rank come first, and says why."""
         self._ids: set[str] = set()
         self._known = ""  # hash of the file whose inputs are known
         self.read = 0
@@ -89,27 +91,40 @@ class Requests(ReviewSource):
         self._known = dict(examples.files).get(dict(self.paths).get(self._path, self.where), "")
         source = self._opened()
         self.left_out = source.left_out
-        sample = self._sample(source, {example.input_key for example in examples})
+        samples = self._samples(source, {example.input_key for example in examples})
         self.read = source.read
+        chosen: list[ProductionRequest] = []
+        for _, sample in sorted(samples.items(), reverse=True):
+            chosen += self._picked(sample, len(chosen))
+            self.left_out["the same input as another"] += sample.repeated
+            self.left_out["not drawn: there are more than are compared"] += sample.undrawn
+        every: dict[str, ReviewItem] = {}
+        for request in chosen:  # an input that has moved may also be there as one that has not
+            example = self._example(request)
+            every.setdefault(example.input_key, self._item(request, example))
+        self._note(source, [*every.values()])
+        return [*every.values()]
+
+    def _picked(
+        self, sample: InputSample[ProductionRequest], already: int
+    ) -> list[ProductionRequest]:
+        """Return what is asked about of a sample, where there are so many already."""
         if self._most is None:
-            chosen = sample.all()
-        else:
-            chosen, like, spare = sample.pick(self._most)
-            self.left_out["nearly like another that is asked about"] += like
-            self.left_out[f"not among the {self._most} that differ most"] += spare
-        self.left_out["the same input as another"] += sample.repeated
-        self.left_out["not drawn: there are more than are compared"] += sample.undrawn
-        items = [self._item(request, self._example(request)) for request in chosen]
-        self._note(source, items)
-        return items
+            return sample.all()
+        chosen, like, spare = sample.pick(self._most - already)
+        self.left_out["nearly like another that is asked about"] += like
+        self.left_out[f"not among the {self._most} that differ most"] += spare
+        return chosen
 
     def _opened(self) -> ImportFile:
         return ImportFile(Path.cwd() / self._source, str(self._source))
 
-    def _sample(self, source: ImportFile, known: Collection[str]) -> InputSample[ProductionRequest]:
-        """Read the source through; keep what is neither an example nor was rejected."""
+    def _samples(
+        self, source: ImportFile, known: Collection[str]
+    ) -> dict[int, InputSample[ProductionRequest]]:
+        """Read the source through; keep, by rank, what is neither an example nor was rejected."""
         limits = (sys.maxsize, MAX_ALL) if self._most is None else (MAX_KEPT, MAX_CHARS)
-        sample: InputSample[ProductionRequest] = InputSample(*limits)
+        samples: dict[int, InputSample[ProductionRequest]] = {}
         has_verdicts = False
         for request in source.rows():
             has_verdicts = has_verdicts or bool(request.verdicts)
@@ -129,10 +144,11 @@ class Requests(ReviewSource):
                 self.left_out["rejected before"] += 1
             else:
                 size = len(key) + len(request.output)
+                sample = samples.setdefault(self.ranked(request)[0], InputSample(*limits))
                 sample.add(key, users_say(example.messages), request, size)
         if has_verdicts or source.criteria:
             self.fidelity = self._compared(source.criteria)
-        return sample
+        return samples
 
     def _compared(self, criteria: Sequence[Any]) -> Fidelity | None:
         """Grade the recorded outputs again, by the graders of the source if it has some."""
@@ -317,7 +333,7 @@ class Requests(ReviewSource):
 
     def _item(self, request: ProductionRequest, example: Example) -> ReviewItem:
         asked = replace(example, reference=self._agreed(request))
-        reason = request.mark
+        reason = "; ".join(filter(None, [request.mark, self.ranked(request)[1]]))
         item = ReviewItem(asked, request.output, reason, home=request)
         if not request.output and asked.reference:  # a test says what is right, and has no output
             item.output, item.called = asked.reference, "answer"

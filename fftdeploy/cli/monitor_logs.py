@@ -1,0 +1,54 @@
+"""Shows what a log of production says: one table, what was then, what is now, what it means."""
+
+from collections.abc import Iterator
+
+from fftdeploy.cli.cells import Names
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.monitor import Monitored
+from fftdeploy.commands.monitor_logs import LogWatch, WindowView
+from fftdeploy.evaluation.gate.wording import p_cell
+from fftdeploy.monitoring.logs.compared import WRONG, MeasureShift
+from fftdeploy.monitoring.logs.wording import called, levels, meaning
+from fftdeploy.names import plural
+from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
+
+
+def report(session: Session, result: Monitored, found: LogWatch) -> Report:
+    """Return the screen of a log."""
+    names = Names(session.workspace.deployments.models())
+    following = next((one.hint for one in result.findings if one.hint), "")
+    body = tuple(_blocks(names, found))
+    return Report(result.outcome, result, body, result.findings, following)
+
+
+def _blocks(names: Names, found: LogWatch) -> Iterator[Block]:
+    release = f"  release {found.release}" if found.release else ""
+    yield line(Cell(found.target, "strong"), f"{release}  {names.model(found.model)}")
+    yield line("now   ", _window(found.now))
+    if found.then is None:
+        yield line("kept as what is normal, in counts: the next log is held against it")
+    else:
+        yield line("then  ", _window(found.then))
+        columns = ("measure", "then", "now", "p", "means")
+        yield Table(columns, tuple(_row(names, shift) for shift in found.measures), "wrapped")
+    for why, count in found.left_out.items():
+        yield line(Cell(f"left out: {count:,} ({why})", "dim"))
+
+
+def _window(window: WindowView) -> str:
+    said = plural(window.requests, "request")
+    if window.since is None or window.until is None:
+        return said
+    return f"{said}, {window.since:%Y-%m-%d %H:%M} to {window.until:%Y-%m-%d %H:%M}"
+
+
+def _row(names: Names, shift: MeasureShift) -> tuple[Cell, ...]:
+    tone: Tone = "bad" if shift.code in WRONG else "warn" if shift.code else ""
+    then, now = levels(shift)
+    return (
+        Cell(names.text(called(shift))),
+        Cell(then),
+        Cell(now),
+        Cell(p_cell(shift.p)),
+        Cell(meaning(shift), tone),
+    )

@@ -1,0 +1,217 @@
+"""Monitor with a log: what production asked and was answered, held against an earlier window."""
+
+import secrets
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.views import TargetName
+from fftdeploy.errors import InconclusiveError, UsageError
+from fftdeploy.evaluation.evidence.evidence import content_sha
+from fftdeploy.evaluation.examples.production import ProductionRequest
+from fftdeploy.evaluation.graders.form import AnswerForm
+from fftdeploy.evaluation.review.import_file import STDIN, ImportFile
+from fftdeploy.monitoring.logs.baseline import LogBaseline, keep_baseline, read_baseline
+from fftdeploy.monitoring.logs.compared import (
+    MIN_REQUESTS,
+    SHIFT_CODES,
+    WRONG,
+    MeasureShift,
+    compare,
+    is_enough,
+)
+from fftdeploy.monitoring.logs.moved import moved
+from fftdeploy.monitoring.logs.window import LiveRelease, LogWindow, RequestCounter
+from fftdeploy.monitoring.logs.wording import called, levels, meaning
+from fftdeploy.names import not_one_of
+from fftdeploy.planning.finding import Finding
+from fftdeploy.releases.deployments import Target
+from fftdeploy.workspace import Workspace
+
+NEW = "new"
+"""Stands for the log itself, in the place of a log to hold it against."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowView:
+    """How many requests a window has, and from when to when."""
+
+    requests: int
+    since: datetime | None
+    until: datetime | None
+
+    @classmethod
+    def of(cls, window: LogWindow) -> Self:
+        """Take it from a window."""
+        first, last = (
+            None if at is None else datetime.fromtimestamp(at, UTC)
+            for at in (window.first_at, window.last_at)
+        )
+        return cls(window.requests, first, last)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogWatch:
+    """A log of a target, and what differs from the window before it."""
+
+    target: TargetName
+    release: str
+    model: str
+    now: WindowView
+    then: WindowView | None
+    """None where the log has become what later ones are held against."""
+    measures: tuple[MeasureShift, ...]
+    left_out: Mapping[str, int]
+    """Requests that were not counted, by reason."""
+
+
+class TargetLogs:
+    """Reads logs of a target as its graders and its live release have them told apart."""
+
+    def __init__(self, workspace: Workspace, target: Target) -> None:
+        """Take the target; ConfigError where the policy is not valid."""
+        self.root = workspace.folder
+        gate = workspace.policy.gate(target.task)
+        self._rules = gate.graders if gate else ()
+        newest = target.newest
+        others = {release.bundle.model for release in target.releases} - {target.model}
+        number = str(newest.n) if newest else ""
+        self.live = LiveRelease(str(target), number, target.model, frozenset(others))
+        self._graders = content_sha([rule.content for rule in self._rules])
+
+    def before(self) -> LogWindow | None:
+        """Return the window that was kept of exactly what is live, by these graders."""
+        kept = read_baseline(self.root, self.live.target)
+        mine = self.live.number, self.live.model, self._graders
+        if kept is None or (kept.release, kept.model, kept.graders) != mine:
+            return None
+        return kept.window
+
+    def keep(self, window: LogWindow) -> None:
+        """Keep a window as what later logs are held against."""
+        live = self.live
+        baseline = LogBaseline(live.number, live.model, self._graders, window)
+        keep_baseline(self.root, live.target, baseline)
+
+    def read(self, path: Path, then: LogWindow | None) -> tuple[RequestCounter, Counter[str]]:
+        """Count the requests of a log that what is live has answered; and the others, by reason.
+
+        Raises:
+            ConfigError: It is not there, or has lines of no known format, located.
+            InconclusiveError: Too few of its requests are answers of what is live.
+        """
+        shown = "stdin" if path == STDIN else str(path)
+        source = ImportFile(path if path == STDIN else Path.cwd() / path, shown)
+        window = LogWindow(then.key if then else secrets.token_hex(16))
+        counter = RequestCounter(AnswerForm(self._rules), window, then)
+        for request in source.rows():
+            why = self.live.why_not(request.served)
+            if not why and not (request.output or request.mark):
+                why = "no answer is known"
+            if why:
+                source.left_out[why] += 1
+            else:
+                counter.add(request)
+        if not is_enough(window):
+            raise _too_few(shown, window.requests, source.left_out)
+        return counter, source.left_out
+
+
+def watch(workspace: Workspace, target: Target, path: Path, baseline: str | None) -> LogWatch:
+    """Hold a log against another, `baseline`, or against what the first log has left behind.
+
+    Raises:
+        ConfigError: A file is missing or damaged, or a line of it is of no known format.
+        InconclusiveError: There are too few requests to say anything.
+        DiskError: The disk refused.
+    """
+    logs = TargetLogs(workspace, target)
+    then = None if baseline == NEW else logs.before()
+    if baseline not in {None, NEW}:
+        then = logs.read(Path(str(baseline)), None)[0].window
+    counter, left_out = logs.read(path, then)
+    if then is None:
+        logs.keep(counter.window)
+    return LogWatch(
+        target=logs.live.target,
+        release=logs.live.number,
+        model=logs.live.model,
+        now=WindowView.of(counter.window),
+        then=None if then is None else WindowView.of(then),
+        measures=() if then is None else compare(then, counter.window, counter.shown),
+        left_out=dict(left_out.most_common()),
+    )
+
+
+def wrong(fail_on: str) -> frozenset[str]:
+    """Return the codes of what is a failure; UsageError where `fail_on` names none that is."""
+    asked = [part for part in fail_on.split(",") if part]
+    for part in asked:
+        if part not in SHIFT_CODES:
+            raise UsageError(**not_one_of("--fail-on", part, SHIFT_CODES))
+    return WRONG | {*asked}
+
+
+def findings(
+    context: Context, target: Target, found: LogWatch, path: Path, wrong: Collection[str]
+) -> Iterator[Finding]:
+    """Yield what was found in a log, each with what to type next."""
+    workspace = context.workspace
+    for shift in found.measures:
+        if shift.code is None:
+            continue
+        then, now = levels(shift)
+        yield Finding(
+            code=shift.code,
+            severity="error" if shift.code in wrong else "notice",
+            subject=found.target,
+            message=f"{found.target} {called(shift)}: {then} then, {now} now: {meaning(shift)}",
+            path=context.place,
+            line=workspace.deployments.line(target),
+            hint=_next(found, path) if shift.code != "service-moved" else "",
+        )
+
+
+def _next(found: LogWatch, path: Path) -> str:
+    """Return what to type next: what was piped in can't be read again."""
+    task = found.target.partition("/")[0]
+    if path == STDIN or found.then is None:
+        return ""
+    return f"fftdeploy review {task} --from {shlex.quote(str(path))} --moved"
+
+
+def moved_since(
+    workspace: Workspace, task: str, path: Path
+) -> Callable[[ProductionRequest], tuple[int, str]]:
+    """Return what ranks the requests of a log: those first that moved, and why.
+
+    The log is held against the window that is kept of the task's last environment that has one.
+
+    Raises:
+        UsageError: None has one.
+        ConfigError, InconclusiveError, DiskError: As `watch` raises them.
+    """
+    targets = [one for one in workspace.deployments.targets.values() if one.task == task]
+    for target in reversed(targets):
+        logs = TargetLogs(workspace, target)
+        if then := logs.before():
+            return moved(then, logs.read(path, then)[0])
+    raise UsageError(
+        f"no log of {task} was looked at before: nothing is known to have moved",
+        hint=f"fftdeploy monitor {targets[-1] if targets else task} --logs FILE",
+    )
+
+
+def _too_few(shown: str, requests: int, left_out: Counter[str]) -> InconclusiveError:
+    error = InconclusiveError(
+        f"{shown}: {requests} requests of what is live are too few to say anything",
+        hint=f"{MIN_REQUESTS} are needed: take a log of a longer time",
+        code="too-few-requests",
+    )
+    error.details = tuple(f"left out: {count:,} ({why})" for why, count in left_out.most_common())
+    return error

@@ -1,0 +1,122 @@
+"""What a task's graders know of an answer without an agreed one: its form, its closed values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.graders import graders
+from fftdeploy.evaluation.graders.grade import Grade
+from fftdeploy.formats import json_values
+from fftdeploy.formats.json_values import MISSING, lookup
+from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.grader_types import EXACT, LOOKUP
+
+ANSWER = "answer"
+"""Names the values of an answer that is one label or short text."""
+
+MAX_CLOSED = 16
+"""Fields whose values are told apart."""
+
+_SHAPED = frozenset({"json_schema", "regex", "length"})
+_STAND_INS = {"number": "0"}
+_CLOSED = frozenset({EXACT, "casefold"})
+_MALFORMED = frozenset({"invalid", "unparsable"})
+
+
+def compares(rule: GraderRules) -> bool:
+    """Whether a grader holds an answer against the agreed one of the example."""
+    return "reference" not in rule.options and rule.type not in _SHAPED
+
+
+class AnswerForm:
+    """Whether an answer has the form that is asked for, and the values it has of closed sets."""
+
+    def __init__(self, rules: Sequence[GraderRules]) -> None:
+        """Take the graders of a task; ConfigError where one needs what is not installed."""
+        self._judges = [
+            (graders.build((rule,)).graders[0], compares(rule), _stand_in(rule))
+            for rule in rules
+            if _knows_form(rule)
+        ]
+        self._required = [
+            path
+            for rule in rules
+            if rule.type == "json_fields"
+            for path in rule.options.get("required", rule.fields)
+        ]
+        self._closed = tuple(dict.fromkeys(path for rule in rules for path in _closed(rule)))
+        self._closed = self._closed[:MAX_CLOSED]
+
+    def is_valid(self, text: str, schema: Mapping[str, Any] | None) -> bool:
+        """Tell whether every grader that can tell so finds the form right; none is never right."""
+        if not text:
+            return False
+        if self._required:
+            value = _json(text)
+            if any(lookup(value, path) is MISSING for path in self._required):
+                return False
+        grades = (
+            (judge.grade(text, Example("", (), agreed, response_schema=schema)), is_compared)
+            for judge, is_compared, agreed in self._judges
+        )
+        return all(
+            not isinstance(grade, Grade)
+            or grade.passed
+            or (is_compared and grade.reason not in _MALFORMED)
+            for grade, is_compared in grades
+        )
+
+    def values(self, text: str) -> Iterator[tuple[str, str]]:
+        """Yield the name of each closed set and the value of it that an answer has."""
+        paths = [path for path in self._closed if path != ANSWER]
+        if len(paths) < len(self._closed):
+            yield ANSWER, text.strip()
+        value = _json(text) if paths else None
+        if isinstance(value, dict | list):
+            for path in paths:
+                found = lookup(value, path)
+                yield path, "(none)" if found is MISSING else _shown(found)
+
+
+def _knows_form(rule: GraderRules) -> bool:
+    if "reference" in rule.options:
+        return not LOOKUP.fullmatch(str(rule.options["reference"]))
+    return rule.type in {*_SHAPED, "label", "number"}
+
+
+def _stand_in(rule: GraderRules) -> str:
+    """Return what a grader may compare with where nothing was agreed on: of the right form."""
+    labels = rule.options.get("labels")
+    return labels[0] if labels else _STAND_INS.get(rule.type, "")
+
+
+def _closed(rule: GraderRules) -> Iterator[str]:
+    """Yield where an answer may have one of a few values, as far as the grader says."""
+    is_text = rule.type == "string_check" and compares(rule)
+    if rule.type == "label" or (is_text and rule.options["operation"] == "eq"):
+        yield ANSWER
+    kinds: Mapping[str, Any] = rule.options.get("fields", {})
+    yield from (path for path, kind in kinds.items() if kind["kind"] in _CLOSED)
+    yield from _enumerated(rule.options.get("schema", {}))
+
+
+def _enumerated(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    properties = schema.get("properties")
+    for name, below in properties.items() if isinstance(properties, dict) else ():
+        if not isinstance(below, dict):
+            continue
+        if "enum" in below or below.get("type") == "boolean":
+            yield above + name
+        yield from _enumerated(below, f"{above}{name}.")
+
+
+def _json(text: str) -> Any:
+    with suppress(StrictError):
+        return json_values.read(text)
+    return None
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json_values.canonical(value)

@@ -1,0 +1,146 @@
+"""Logs of production held against one before: requests -> what is said, and what was kept."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import PROGRAM, Command
+from gated import POLICY
+from reviewing import PROMPT, at_terminal
+from scenes import V7, V8, V9, past, write
+from traffic import Traffic, changed, lines, more_of
+
+TARGET = "triage/production"
+KEPT = Path(".fftdeploy/monitor/logs/triage.production.jsonl")
+BASELINE = Traffic(release=2)
+
+
+@pytest.fixture(autouse=True)
+def _scene(repo: Path) -> None:
+    del repo
+    write(past(TARGET, V7, V8), past("triage/staging", V7), policy=POLICY)
+    Path("evals").mkdir()
+    Path("evals/triage.jsonl").write_text("")
+
+
+def log(name: str, traffic: Traffic, count: int = 1200, seed: int = 7) -> str:
+    Path(name).write_text(lines(traffic.requests(count, seed)))
+    return name
+
+
+def logs_of(command: Command, name: str, *more: str) -> tuple[int, dict[str, Any]]:
+    found = command("monitor", TARGET, "--logs", name, *more, "--json")
+    return found.code, json.loads(found.out)
+
+
+def codes(document: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    measures = document["logs"]["measures"]
+    return {one["measure"]: (one["code"], one["cause"]) for one in measures if one["code"]}
+
+
+def test_a_model_that_changed_is_told_from_what_it_is_asked(command: Command) -> None:
+    first = command("monitor", TARGET, "--logs", log("first.jsonl", BASELINE, seed=1))
+    assert (first.code, "kept as what is normal" in first.out) == (0, True)
+    kept = KEPT.read_bytes()
+    assert not any(word in kept for word in (b"message", b"billing", b"refund", b"high"))
+    assert KEPT.stat().st_mode & 0o777 == 0o600
+
+    code, same = logs_of(command, log("same.jsonl", BASELINE))
+    assert (code, codes(same), same["logs"]["then"]["requests"]) == (0, {}, 1200)
+
+    other_data = changed(release=2, asked=more_of("refund", 0.12))
+    code, found = logs_of(command, log("data.jsonl", other_data))
+    assert (code, codes(found)) == (0, {"field category": ("data-moved", "data")})
+    assert logs_of(command, "data.jsonl", "--fail-on", "data-moved")[0] == 12
+
+    other_model = changed(release=2, confuses=0.5)
+    code, found = logs_of(command, log("model.jsonl", other_model))
+    assert (code, codes(found)) == (12, {"field category": ("model-moved", "model")})
+    assert {one["severity"] for one in found["findings"]} == {"error"}
+
+    both = changed(release=2, invalid=0.06, refused=0.03, cut_off=0.03, latency_ms=900, model=V9)
+    code, found = logs_of(command, log("worse.jsonl", both))
+    worse = {name for name, (said, _) in codes(found).items() if said == "answers-worse"}
+    assert (code, worse) == (12, {"valid", "refused", "truncated"})
+    assert codes(found)["model"] == ("model-moved", "model")
+    assert codes(found)["latency_ms"] == ("service-moved", None)
+    assert KEPT.read_bytes() == kept
+
+    slower = log("slower.jsonl", changed(release=2, latency_ms=900))
+    screen = command("monitor", TARGET, "--logs", slower)
+    assert (screen.code, "slower" in screen.out) == (0, True)
+    against = logs_of(command, "model.jsonl", "--baseline", "model.jsonl")
+    assert (against[0], codes(against[1])) == (0, {})
+
+
+def test_a_promotion_in_the_middle_of_a_log_is_no_drift(command: Command) -> None:
+    before, after = Traffic(release=2), changed(release=3, model=V9, confuses=0.9)
+    log("first.jsonl", before)
+    assert command("monitor", TARGET, "--logs", "first.jsonl").code == 0
+    mixed = lines(before.requests(600, 3)) + lines(after.requests(700, 4))
+    Path("mixed.jsonl").write_text(mixed)
+    code, found = logs_of(command, "mixed.jsonl")
+    assert (code, codes(found)) == (0, {})
+    assert found["logs"]["left_out"] == {"of another release: live is 2": 700}
+
+    write(past(TARGET, V7, V8, V9), past("triage/staging", V7), policy=POLICY)
+    code, found = logs_of(command, "mixed.jsonl")
+    assert (code, found["logs"]["then"], found["logs"]["release"]) == (0, None, "3")
+    unnumbered = [json.loads(line) for line in mixed.splitlines()]
+    for request in unnumbered:
+        del request["release"]
+    Path("mixed.jsonl").write_text(lines(iter(unnumbered)))
+    code, found = logs_of(command, "mixed.jsonl")
+    assert (code, found["logs"]["now"]["requests"]) == (0, 700)
+    assert found["logs"]["left_out"] == {"answered by the model of another release": 600}
+    assert len(KEPT.read_bytes().splitlines()) == 2
+
+
+def test_too_few_requests_odd_lines_and_odd_calls(command: Command) -> None:
+    few = command("monitor", TARGET, "--logs", log("few.jsonl", BASELINE, 150))
+    assert (few.code, "few.jsonl: 150 requests" in few.err, KEPT.exists()) == (7, True, False)
+    Path("odd.jsonl").write_text(lines(BASELINE.requests(300, 1)) + '{"what": 1}\n')
+    odd = command("monitor", TARGET, "--logs", "odd.jsonl")
+    assert (odd.code, "odd.jsonl:301" in odd.err, KEPT.exists()) == (3, True, False)
+    assert command("monitor", TARGET, "--logs", "none.jsonl").code == 3
+    assert command("monitor", "--logs", "few.jsonl").code == 2
+    assert command("monitor", TARGET, "--baseline", "few.jsonl").code == 2
+    assert command("monitor", TARGET, "--logs", "few.jsonl", "--fail-on", "x").code == 2
+    log("first.jsonl", BASELINE, 300)
+    assert command("monitor", TARGET, "--logs", "first.jsonl").code == 0
+    KEPT.write_bytes(KEPT.read_bytes() + b'{"release": "cut')
+    assert logs_of(command, "first.jsonl")[1]["logs"]["then"]["requests"] == 300
+    KEPT.write_bytes(b"{}\n")
+    assert command("monitor", TARGET, "--logs", "first.jsonl").code == 3
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_what_is_piped_in_is_read_as_a_file_is(indent: int | None, command: Command) -> None:
+    requests = [*BASELINE.requests(400, 1)]
+    data = lines(iter(requests)) if indent is None else json.dumps(requests, indent=indent)
+    piped = subprocess.run(
+        [PROGRAM, "monitor", TARGET, "--logs", "-", "--json"],
+        check=True,
+        input=data.encode(),
+        capture_output=True,
+    )
+    Path("same.jsonl").write_text(data)
+    _, file = logs_of(command, "same.jsonl", "--baseline", "new")
+    for document in (found := json.loads(piped.stdout), file):
+        document.pop("request_id", None)
+    assert found["logs"] == file["logs"]
+    assert found["logs"]["now"]["requests"] == 400
+
+
+def test_review_asks_first_about_what_moved(command: Command) -> None:
+    log("first.jsonl", BASELINE, seed=1)
+    log("model.jsonl", changed(release=2, confuses=0.6, wavers=0.0))
+    words = ["triage", "--from", "model.jsonl", "--pick", "4", "--moved"]
+    assert "monitor triage/" in command("review", *words, "--dry-run").err
+    assert command("monitor", TARGET, "--logs", "first.jsonl").code == 0
+    code, screen = at_terminal(words, *[(PROMPT, "s")] * 3, (PROMPT, "q"))
+    assert (code, screen.count("another answer than before")) == (0, 4)
+    code, screen = at_terminal(words[:-1], *[(PROMPT, "s")] * 3, (PROMPT, "q"))
+    assert (code, "another answer" in screen) == (0, False)
