@@ -26,6 +26,7 @@ GROUPS = {
     "Start": dict.fromkeys(("init", "demo", "schema"), "starting"),
     "Serve": {
         "resolve": "resolve",
+        "run": "run",
         "export": "export",
         "sandbox": "starting",
     },

@@ -20,6 +20,7 @@ from fftdeploy.commands.monitor import Monitored
 from fftdeploy.commands.report import Reported
 from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.review import Reviewed
+from fftdeploy.commands.run import Launch
 from fftdeploy.commands.scan import Scanned
 from fftdeploy.commands.screens import Demonstrated, Serving
 from fftdeploy.commands.size import Sized
@@ -63,6 +64,7 @@ RESULTS: dict[str, type] = {
     "diff": Compared,
     "models": Models,
     "resolve": Resolved,
+    "run": Launch,
     "export": Exported,
     "eval": Evaluations,
     "size": Sized,

@@ -24,9 +24,11 @@ ID = "5fcb2a35d0c1" + "0" * 20
 FREE = {
     # What no file here knows, by its parameter.
     *("help", "why", "by", "wait", "until", "within", "at", "watch", "base", "job", "port", "now"),
-    *("max_usd", "max_requests", "repeats", "concurrency", "pick"),
+    *("max_usd", "max_requests", "repeats", "concurrency", "pick", "key", "canary"),
     # Paths, which the shell completes itself.
     *("file", "comment", "paths", "training", "out", "source", "to", "folder", "examples", "calendar"),
+    # Another program's.
+    "words",
     # Names that are new, and a name that is asked for before there are files.
     *("env", "live"),
 }  # fmt: skip

@@ -301,6 +301,7 @@ def test_what_is_found_and_the_outcome_are_part_of_a_result(file: Path, command:
 def test_every_typed_command_is_a_function_with_its_promise() -> None:
     named = {"evaluate" if name == "eval" else name for name in RESULTS} - {
         "review",
+        "run",
         "sandbox",
         "demo",
     }
