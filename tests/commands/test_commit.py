@@ -204,7 +204,7 @@ def test_without_git_there_is_no_commit(
 def test_a_hook_that_refuses_leaves_the_change_and_says_so(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FFTDEPLOY_WEBHOOK_URL", "https://hooks.example/T0/B0/secret")
+    monkeypatch.setenv("FFTDEPLOY_WEBHOOK_URL", "https://hooks.example/of/secret")
     committed(past(NAME, V7, V8))
     write_profile("long")
     hook = Path(".git/hooks/pre-commit")

@@ -1,6 +1,7 @@
 """Stands in for a forge's issues and for a webhook: real sockets, and what was asked of them."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ class Forge:
 
     @property
     def hook(self) -> str:
-        return f"{self.address}/hook/T0/B0/secretsecret?sig=s3cr3t"
+        return f"{self.address}/hook/of/secretsecret?sig=s3cr3t"
 
     def environ(self, kind: str) -> dict[str, str]:
         """Return what a job of that forge has in its environment."""
@@ -95,7 +96,7 @@ class Forge:
 
 
 @contextmanager
-def serve() -> Iterator[Forge]:
+def serve(tls: ssl.SSLContext | None = None) -> Iterator[Forge]:
     """Run one until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -122,7 +123,10 @@ def serve() -> Iterator[Forge]:
             """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    forge = Forge(f"http://127.0.0.1:{server.server_address[1]}")
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if tls else "http"
+    forge = Forge(f"{scheme}://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -4,17 +4,20 @@ import json
 import os
 import re
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
+import certificates
 import pytest
 from forge import Forge, serve
 
 from fftdeploy.monitoring import state_file
 from fftdeploy.monitoring.watched import Look, Watched, WatchState
 from fftdeploy.planning.finding import Finding
+from fftdeploy.telling import posting
 from fftdeploy.telling.everybody import Telling
 from fftdeploy.telling.issues import issue_text
 from fftdeploy.telling.prometheus import exposition
@@ -177,19 +180,38 @@ def test_nothing_is_lost_where_the_channel_refuses_and_its_address_is_nowhere(
     assert len(texts(forge)) == 1
 
     wrong = [
-        "http://hooks.example/T0",
-        "hooks.example/T0",
+        "http://hooks.example/of",
+        "hooks.example/of",
         "https://",
         "https://u:p@h.example/x",
         "?x",
     ]
-    for address in [*wrong, "https://127.0.0.1:1/T0/secretsecret", "https://no.invalid/s3cr3t"]:
+    for address in [*wrong, "https://127.0.0.1:1/of/secretsecret", "https://no.invalid/s3cr3t"]:
         days.environ = {HOOK: address}
         days.run(watched("fine"))
     assert days.notes[3:8] == [f"note: {HOOK} is not an https:// address to ask at"] * 5
     assert {note.rpartition(": ")[2] for note in days.notes[8:]} == {"unreachable"}
     said = " ".join(days.notes) + "".join(p.read_text() for p in tmp_path.rglob("*.jsonl"))
     assert not re.search("127|secret|s3cr3t|hooks.example|h.example|invalid", said)
+
+
+def test_a_channel_is_told_over_tls_alone_that_can_be_believed_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(certificates.served(tmp_path, certificates.GOOD)) as forge:
+        days = Days(tmp_path, {HOOK: forge.hook})
+        days.run(watched("drift"))
+        assert (days.notes, forge.told) == ([f"note: whom {HOOK} names was not told: tls"], [])
+        days.environ["SSL_CERT_FILE"] = str(tmp_path / "c.pem")
+        days.run(watched("drift"))
+        assert (len(days.notes), len(forge.told)) == (1, 1)
+
+        monkeypatch.setattr(posting, "_DEADLINE_S", 0.2)
+        over = threading.Event()
+        forge.on_told = lambda: over.wait(5)
+        days.run(watched("fine"))
+        over.set()
+        assert days.notes[1:] == [f"note: whom {HOOK} names was not told: timeout"]
 
 
 def _two_tell(root: str, hook: str, times: int) -> None:
@@ -343,7 +365,7 @@ HOSTILE = (
 )
 
 
-def test_H3_what_stands_in_files_and_answers_is_shown_and_obeyed_by_no_forge() -> None:
+def test_F5_what_stands_in_files_and_answers_is_shown_and_obeyed_by_no_forge() -> None:
     text = issue_text(watched("drift", finding("dead", HOSTILE, HOSTILE)), ["dead"])
 
     marker, *rows = text.splitlines()
