@@ -7,17 +7,20 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import fftdeploy
 from fftdeploy import files, git
 from fftdeploy.api import providers
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.context import NOW_VARIABLE
+from fftdeploy.commands import monitor
+from fftdeploy.commands.context import NOW_VARIABLE, Context
+from fftdeploy.commands.monitor import MonitorOptions
 from fftdeploy.commands.screens import Demonstrated, ShownStep
 from fftdeploy.errors import DiskError, FftdeployError, UsageError
 from fftdeploy.formats import toml_reader
@@ -54,6 +57,8 @@ class Step(NamedTuple):
     adds: str = ""
     commit: str = ""
     hidden: bool = False
+    days: int = 0
+    like: Mapping[str, str] = MappingProxyType({})
 
 
 class Story(NamedTuple):
@@ -194,10 +199,14 @@ class Demonstration:
 
     def _play(self, step: Step, sandbox: Sandbox) -> None:
         """Run one command at its moment, and compare how it ended with the story."""
+        for back in range(step.days, 0, -1):
+            self._look(step.at - timedelta(days=back), sandbox)
         for each in (sandbox, self.own):
             each.set_now(step.at)
         if step.deleted:
             sandbox.remove(step.deleted)
+        for model, like in step.like.items():
+            sandbox.change(model, like=like)
         code, output = self._run(step, self._environ(step.at, sandbox))
         if not step.hidden:
             self.steps[-1] = replace(self.steps[-1], exit_code=code, output=output)
@@ -206,6 +215,15 @@ class Demonstration:
             self._say(line(Cell(f"exit {code}", "warn")))
         if code != step.exit_code:
             self.wrong.append(f"`{step.command}` ended with {code}, not {step.exit_code}")
+
+    def _look(self, at: datetime, sandbox: Sandbox) -> None:
+        """Look at what is live on another day, as a scheduled job would; nothing is shown."""
+        sandbox.set_now(at)
+        context = Context(command="monitor", environ=self._environ(at, sandbox), file=self.file)
+        try:
+            monitor.run(context, MonitorOptions("triage/production"))
+        finally:
+            context.close()
 
     def _run(self, step: Step, environ: Mapping[str, str]) -> tuple[int, str]:
         """Run a command of the story: straight onto our stdout if that is for people."""

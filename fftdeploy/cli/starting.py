@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fftdeploy.commands.init import Initialized
 
 _MOST_FOUND = 10
-_ACTS = ("whole", "migration")
+_ACTS = ("whole", "migration", "watching")
 """The stories of `demo` in their order."""
 
 
@@ -165,7 +165,8 @@ def demo(
         bool, typer.Option("--short", help="One screen: promote, stop a bad model, roll back.")
     ] = False,
     act: Annotated[
-        int, typer.Option("--act", min=1, max=len(_ACTS), help="2: off models that end.")
+        int,
+        typer.Option("--act", min=1, max=len(_ACTS), help="2: off models that end; 3: watch one."),
     ] = 1,
     step: Annotated[bool, typer.Option("--step", help="Wait for Enter after each step.")] = False,
 ) -> Report:

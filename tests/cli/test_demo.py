@@ -140,7 +140,7 @@ def test_the_second_act_moves_off_the_fine_tunes_to_a_newer_model_and_to_an_own_
 
     assert code == 0, told
     begun = next(number for number, row in enumerate(told) if row.startswith("# "))
-    ended = told.index("Every step ended as told. What comes next: fftdeploy sandbox")
+    ended = told.index("Every step ended as told. What comes next: fftdeploy demo --act 3")
     assert ended - begun <= 115, "two lines above that are its opening, two follow"
     asked = [row.split()[3:] for row in told if row.startswith("$ fftdeploy migrate")]
     assert [words[0] for words in asked] == ["--record", "--plan", "--why", "triage"]
@@ -222,3 +222,20 @@ def test_without_git_the_demo_says_so(
 
     assert result.code == 2
     assert result.err == ("error: the demo needs git: there is no git on PATH\nhint: install git\n")
+
+
+def test_the_third_act_watches_a_month_and_finds_what_changed_behind_the_id(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "new"
+    code, told = demo("--act", "3", "--dir", str(folder), tmp=tmp_path)
+
+    assert code == 0, told
+    begun = next(number for number, row in enumerate(told) if row.startswith("# "))
+    ended = told.index("Every step ended as told. What comes next: fftdeploy sandbox")
+    assert ended - begun <= 80
+    states = [row.split()[1] for row in told if row.startswith("triage/production  ")]
+    assert states[:3] == ["fine", "fine", "drift"]
+    assert told.count("exit 12") == 1
+    looks = (folder / ".fftdeploy/monitor/triage.production.jsonl").read_text()
+    assert [looks.count(f'"state":"{state}"') for state in ("fine", "drift")] == [29, 1]
