@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fftdeploy.api.client.outgoing import HttpRequest
-from fftdeploy.errors import UsageError
+from fftdeploy.errors import UnverifiedError, UsageError
 from fftdeploy.monitoring.watched import Watched
 from fftdeploy.output.clean import clean, one_line
 from fftdeploy.output.words import moment
@@ -117,10 +117,10 @@ class _Issues:
         """Return number, told codes and text of our open issues, by target; the oldest counts."""
         found = {}
         for item in self._listed():
-            text = str(item.get(self._forge.text) or "")
-            if (marked := _MARKER.match(text)) and _is_ours(item):
-                codes = tuple(filter(None, marked[2].split(",")))
-                found[marked[1]] = int(item[self._forge.number]), codes, text
+            text, number = str(item.get(self._forge.text) or ""), item.get(self._forge.number)
+            marked = _MARKER.match(text)
+            if marked and isinstance(number, int) and _is_ours(item):
+                found[marked[1]] = number, tuple(filter(None, marked[2].split(","))), text
         return found
 
     def bring(
@@ -145,8 +145,9 @@ class _Issues:
         path = self._forge.segments(self._environ)
         for page in range(1, _PAGES + 1):
             query = f"{self._forge.open_ones}&per_page={_PAGE}&page={page}"
-            found = self._ask(HttpRequest(path, query))
-            items = found if isinstance(found, list) else []
+            items = self._ask(HttpRequest(path, query))
+            if not isinstance(items, list):  # which is not the same as that there are none
+                raise UnverifiedError(f"whom {self._forge.address} names has listed no issues")
             yield from (item for item in items if isinstance(item, dict))
             if len(items) < _PAGE:
                 return

@@ -354,6 +354,10 @@ def test_no_job_of_a_proposed_change_and_no_refusal_costs_more_than_a_note(
         f"note: whom {HOOK} names was not told: HTTP 403",
         "note: whom GITHUB_API_URL names was not told: HTTP 403",
     ]
+    forge.refuses = {"GET": 200}  # and an object, which is no list
+    days.run(watched("drift"))
+    assert days.notes[-1] == "note: whom GITHUB_API_URL names has listed no issues"
+    assert [method for method, path in forge.asked if path.startswith("/repos")][-1] == "GET"
     forge.refuses = {"GET": 410}
     days.run(watched("drift"))
     assert len(forge.told) == 1, "what refuses keeps nobody else from hearing"
