@@ -38,7 +38,6 @@ from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import (
     Estimate,
     Mean,
-    Purse,
     Spending,
 )
 from fftdeploy.names import plural
@@ -56,7 +55,7 @@ class JointPart:
     """What an evaluation has that is made together with others, from a work of their loop."""
 
     narrator: Narrator
-    purse: Purse
+    spendings: list[Spending]
     together: "JointLoop"
 
 
@@ -327,8 +326,6 @@ class Evaluation:
                 self.context.changed = going_on(batches, self.options.again)
             raise
         finally:
-            if self.part:
-                self.part.purse.close(spending)
             self.under_way = tuple(log.under_way()) if self.options.batch else ()
 
     def _settings(self, run: Run) -> dict[str, Settings]:
@@ -381,7 +378,7 @@ class Evaluation:
             **self.options.within(),
             means=means,
             is_batch=self.options.batch,
-            purse=self.part.purse if self.part else None,
+            beside=self.part.spendings if self.part else None,
         )
 
     def _estimate(self, run: Run, means: Mapping[str, Mean]) -> Estimate:

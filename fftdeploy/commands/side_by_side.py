@@ -13,7 +13,7 @@ from fftdeploy.commands.narrator import JointNarrator
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.running.batches.batch_rules import going_on
 from fftdeploy.evaluation.running.online import JointLoop
-from fftdeploy.evaluation.running.spending import Purse
+from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.releases.deployments import Bundle
 
 _AT_ONCE = 4
@@ -34,7 +34,7 @@ class SideBySide:
         self.asking = asking
         self.answers = answers
         self.narrator = JointNarrator(context, answers)
-        self.purse = Purse()
+        self.spendings: list[Spending] = []
         self.together = JointLoop(asking("").concurrency)
         self.is_batch = asking("").batch
 
@@ -96,7 +96,7 @@ class SideBySide:
             case.choose()
 
     def _run(self, case: Case, candidates: Sequence[Bundle]) -> tuple[Evaluation, list[Stored]]:
-        part = JointPart(self.narrator.part(case.name), self.purse, self.together)
+        part = JointPart(self.narrator.part(case.name), self.spendings, self.together)
         evaluation = Evaluation(
             self.context,
             self.context.workspace,

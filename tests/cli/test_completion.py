@@ -24,9 +24,10 @@ ID = "5fcb2a35d0c1" + "0" * 20
 FREE = {
     # What no file here knows, by its parameter.
     *("help", "why", "by", "wait", "until", "within", "at", "watch", "base", "job", "port", "now"),
-    *("max_usd", "max_requests", "repeats", "concurrency", "pick", "key", "canary"),
+    *("max_usd", "max_requests", "repeats", "concurrency", "pick", "key", "canary", "act"),
     # Paths, which the shell completes itself.
     *("file", "comment", "paths", "training", "out", "source", "to", "folder", "examples", "calendar"),
+    "report",
     # Another program's.
     "words",
     # Names that are new, and a name that is asked for before there are files.

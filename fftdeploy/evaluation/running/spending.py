@@ -58,28 +58,6 @@ class Estimate:
     """Some of it is from the number of characters, not from earlier answers."""
 
 
-class Purse:
-    """What several evaluations, some of them at the same time, may spend together."""
-
-    def __init__(self) -> None:
-        self._spent = 0.0
-        self._open: list[Spending] = []
-
-    def open(self, spending: "Spending") -> None:
-        """Count what an evaluation spends from now on."""
-        self._open.append(spending)
-
-    def close(self, spending: "Spending") -> None:
-        """Take what an evaluation that has ended has spent."""
-        self._open.remove(spending)
-        self._spent += spending.taken
-
-    @property
-    def taken(self) -> float:
-        """Millionths of a USD that are spent or under way."""
-        return self._spent + sum(each.taken for each in self._open)
-
-
 class Spending:
     """Counts what is asked and paid in one command, and says when it is enough.
 
@@ -90,7 +68,7 @@ class Spending:
         max_requests: Most requests to send; None for `MAX_REQUESTS`.
         means: What is known of the arms before the first answer, for the limit in USD.
         is_batch: Whether the prices of batches count.
-        purse: What `max_usd` is for; None for this evaluation alone.
+        beside: The evaluations that `max_usd` is for, too; this one is added to them.
 
     Raises:
         UsageError: `max_usd` is given, and a model has no price.
@@ -105,11 +83,11 @@ class Spending:
         max_requests: int | None = None,
         means: Mapping[str, Mean] | None = None,
         is_batch: bool = False,
-        purse: Purse | None = None,
+        beside: "list[Spending] | None" = None,
     ) -> None:
         self.max_usd = max_usd
-        self._purse = purse or Purse()
-        self._purse.open(self)
+        self._all = [] if beside is None else beside
+        self._all.append(self)
         self.max_requests = max_requests or MAX_REQUESTS
         self.sent = 0
         """Requests that were let through, whatever came back for them."""
@@ -160,9 +138,10 @@ class Spending:
 
         What is under way, or was lost, is taken to cost what the answers before it did.
         """
-        most = self.max_usd
-        if most is not None and self._purse.taken + self._expected(arm) > most * 1e6:
-            return False
+        if self.max_usd is not None:
+            taken = sum(each.taken for each in self._all)
+            if taken + self._expected(arm) > self.max_usd * 1e6:
+                return False
         self._in_flight[arm] += 1
         self.sent += 1
         return True
