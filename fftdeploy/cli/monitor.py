@@ -48,6 +48,9 @@ def monitor(
     logs: Logs = None,
     baseline: Baseline = None,
     fail_on: FailOn = None,
+    canary_abort: Annotated[
+        bool, typer.Option("--canary-abort", help="With --logs, exit 12 on a canary that is worse.")
+    ] = False,
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", help="Stop before this is spent.")
     ] = None,
@@ -93,6 +96,7 @@ def monitor(
         logs=logs,
         baseline=baseline,
         fail_on=fail_on or "",
+        canary_abort=canary_abort,
         max_usd=max_usd,
         max_requests=max_requests,
         prom_file=prom_file,

@@ -8,6 +8,7 @@ from fftdeploy.commands.monitor import Monitored
 from fftdeploy.commands.monitor_logs import LogWatch, WindowView
 from fftdeploy.evaluation.gate.wording import p_cell
 from fftdeploy.monitoring.logs.compared import WRONG, MeasureShift
+from fftdeploy.monitoring.logs.trial import CanaryTrial
 from fftdeploy.monitoring.logs.wording import called, levels, meaning
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
@@ -31,8 +32,25 @@ def _blocks(names: Names, found: LogWatch) -> Iterator[Block]:
         yield line("then  ", _window(found.then))
         columns = ("measure", "then", "now", "p", "means")
         yield Table(columns, tuple(_row(names, shift) for shift in found.measures), "wrapped")
+    if found.canary is not None:
+        yield _trial(names, found.canary)
     for why, count in found.left_out.items():
         yield line(Cell(f"left out: {count:,} ({why})", "dim"))
+
+
+def _trial(names: Names, found: CanaryTrial) -> Block:
+    """Say how often each of the two fails, and between what and what the difference lies."""
+    canary, live = found.canary, found.live
+    if not canary.requests:
+        return line("canary", f"  {names.model(canary.model)}: no requests of it yet")
+    said = (
+        f"  {names.model(canary.model)} ({found.weight} %) fails {canary.rate:.1%} of "
+        f"{plural(canary.requests, 'request')}, live {live.rate:.1%} of {live.requests:,}: "
+    )
+    verdict = "worse" if found.is_worse else "better" if found.upper < 0 else "not settled"
+    tone: Tone = "bad" if found.is_worse else ""
+    between = f" ({found.lower:+.1%} to {found.upper:+.1%})"
+    return line("canary", said, Cell(verdict, tone), between)
 
 
 def _window(window: WindowView) -> str:

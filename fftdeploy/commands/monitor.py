@@ -67,6 +67,8 @@ class MonitorOptions(Options, Limits, Listeners):
     """Another log to hold it against, or `new`; None for what the first log has left behind."""
     fail_on: str = ""
     """What of a log is a failure too, with commas between: codes of what is only due."""
+    canary_abort: bool = False
+    """Whether a canary that a log shows to be worse than what is live is a failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +100,13 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     """
     if options.logs is not None:
         return _of_logs(context, options, options.logs)
-    if options.baseline is not None or options.fail_on:
-        flag = "--fail-on" if options.fail_on else "--baseline"
-        raise UsageError(f"{flag} goes with --logs", hint="add --logs FILE")
+    of_logs = {
+        "--baseline": options.baseline,
+        "--fail-on": options.fail_on,
+        "--canary-abort": options.canary_abort,
+    }
+    if given := [flag for flag, value in of_logs.items() if value]:
+        raise UsageError(f"{given[0]} goes with --logs", hint="add --logs FILE")
     options.require_there()
     PassOptions("", batch=options.batch, wait_s=options.wait_s, **options.within()).require_ranges()
     context.prover(is_plain=True)
@@ -139,6 +145,11 @@ def _of_logs(context: Context, options: MonitorOptions, path: Path) -> Monitored
     before = None if options.baseline is None else str(options.baseline)
     found = monitor_logs.watch(context.workspace, targets[0], path, before)
     findings = tuple(monitor_logs.findings(context, targets[0], found, path, wrong))
+    if found.canary is not None:
+        worse = monitor_logs.canary_finding(
+            context, targets[0], found.canary, aborts=options.canary_abort
+        )
+        findings = (*findings, *([worse] if worse else []))
     is_wrong = any(one.severity == "error" for one in findings)
     return Monitored(
         targets=(),

@@ -26,9 +26,10 @@ from fftdeploy.monitoring.logs.compared import (
     is_enough,
 )
 from fftdeploy.monitoring.logs.moved import moved
+from fftdeploy.monitoring.logs.trial import CanaryTrial, TrialCounter
 from fftdeploy.monitoring.logs.window import LiveRelease, LogWindow, RequestCounter
 from fftdeploy.monitoring.logs.wording import called, levels, meaning
-from fftdeploy.names import not_one_of
+from fftdeploy.names import not_one_of, plural
 from fftdeploy.planning.finding import Finding
 from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import Workspace
@@ -68,6 +69,8 @@ class LogWatch:
     measures: tuple[MeasureShift, ...]
     left_out: Mapping[str, int]
     """Requests that were not counted, by reason."""
+    canary: CanaryTrial | None
+    """What the log says of the canary that runs."""
 
 
 class TargetLogs:
@@ -83,6 +86,8 @@ class TargetLogs:
         number = str(newest.n) if newest else ""
         self.live = LiveRelease(str(target), number, target.model, frozenset(others))
         self._graders = content_sha([rule.content for rule in self._rules])
+        row = target.canary_release
+        self.trial = TrialCounter(target, row, AnswerForm(self._rules)) if row else None
 
     def before(self) -> LogWindow | None:
         """Return the window that was kept of exactly what is live, by these graders."""
@@ -110,6 +115,8 @@ class TargetLogs:
         window = LogWindow(then.key if then else secrets.token_hex(16))
         counter = RequestCounter(AnswerForm(self._rules), window, then)
         for request in source.rows():
+            if self.trial and request.served.target in {"", self.live.target}:
+                self.trial.add(request)
             why = self.live.why_not(request.served)
             if not why and not (request.output or request.mark):
                 why = "no answer is known"
@@ -133,7 +140,7 @@ def watch(workspace: Workspace, target: Target, path: Path, baseline: str | None
     logs = TargetLogs(workspace, target)
     then = None if baseline == NEW else logs.before()
     if baseline not in {None, NEW}:
-        then = logs.read(Path(str(baseline)), None)[0].window
+        then = TargetLogs(workspace, target).read(Path(str(baseline)), None)[0].window
     counter, left_out = logs.read(path, then)
     if then is None:
         logs.keep(counter.window)
@@ -145,6 +152,7 @@ def watch(workspace: Workspace, target: Target, path: Path, baseline: str | None
         then=None if then is None else WindowView.of(then),
         measures=() if then is None else compare(then, counter.window, counter.shown),
         left_out=dict(left_out.most_common()),
+        canary=logs.trial.result() if logs.trial else None,
     )
 
 
@@ -175,6 +183,28 @@ def findings(
             line=workspace.deployments.line(target),
             hint=_next(found, path) if shift.code != "service-moved" else "",
         )
+
+
+def canary_finding(
+    context: Context, target: Target, trial: CanaryTrial, *, aborts: bool
+) -> Finding | None:
+    """Find that a canary is worse than what is live; it is an error where that `aborts` it."""
+    if not trial.is_worse:
+        return None
+    canary, live = trial.canary, trial.live
+    message = (
+        f"the canary fails {canary.rate:.1%} of {plural(canary.requests, 'request')}, what is live "
+        f"{live.rate:.1%} of {live.requests:,}: worse by {trial.lower:.1%} at least"
+    )
+    return Finding(
+        code="canary-worse",
+        severity="error" if aborts else "notice",
+        subject=str(target),
+        message=message,
+        path=context.place,
+        line=context.workspace.deployments.line(target, "canary"),
+        hint=f"fftdeploy rollback {target}",
+    )
 
 
 def _next(found: LogWatch, path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from command_line import PROGRAM, Command
 from gated import POLICY
 from reviewing import PROMPT, at_terminal
-from scenes import V7, V8, V9, past, write
+from scenes import V7, V8, V9, past, row, table, write
 from traffic import Traffic, changed, lines, more_of
 
 TARGET = "triage/production"
@@ -144,3 +145,38 @@ def test_review_asks_first_about_what_moved(command: Command) -> None:
     assert (code, screen.count("another answer than before")) == (0, 4)
     code, screen = at_terminal(words[:-1], *[(PROMPT, "s")] * 3, (PROMPT, "q"))
     assert (code, "another answer" in screen) == (0, False)
+
+
+def test_a_canary_is_held_against_what_is_live(command: Command) -> None:
+    since = 1_795_000_000
+    began = datetime.fromtimestamp(since, UTC)
+    rows = [
+        row(3, V9, at=began, via="model", canary=25),
+        row(2, V8, at=began - timedelta(days=2), via="model"),
+    ]
+    tried = f'canary = {{ model = "{V9}", weight = 25, since = {began:%Y-%m-%dT%H:%M:%SZ} }}\n'
+    text = table(TARGET, V8, rows).replace("releases = [", f"{tried}releases = [", 1)
+    write(text, policy=POLICY)
+    live = lines(changed(release=2).requests(900, 1, since))
+    before = lines(changed(release=3, invalid=0.9).requests(300, 3, since - 10_000_000))
+
+    def seen(canary: Traffic, *more: str) -> tuple[int, dict[str, Any]]:
+        Path("log.jsonl").write_text(live + before + lines(canary.requests(300, 2, since)))
+        code, document = logs_of(command, "log.jsonl", "--baseline", "new", *more)
+        return code, document
+
+    code, found = seen(changed(release=3, model=V9), "--canary-abort")
+    trial = found["logs"]["canary"]
+    assert (code, trial["weight"], trial["canary"]["requests"]) == (0, 25, 300)
+    assert (trial["live"]["model"], trial["live"]["requests"]) == (V8, 900)
+    assert trial["lower"] < 0 < trial["upper"]
+
+    worse = changed(release=3, model=V9, invalid=0.2)
+    assert seen(worse)[0] == 0  # said, and no failure unless it is asked for
+    code, found = seen(worse, "--canary-abort")
+    assert (code, [one["code"] for one in found["findings"]]) == (12, ["canary-worse"])
+    assert found["findings"][0]["hint"] == f"fftdeploy rollback {TARGET}"
+    screen = command("monitor", TARGET, "--logs", "log.jsonl", "--baseline", "new").out
+    assert "triage-v9" in screen
+    assert "worse (+" in screen
+    assert command("monitor", TARGET, "--canary-abort").code == 2
