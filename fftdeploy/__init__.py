@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from fftdeploy.commands.verify import verify
     from fftdeploy.errors import FftdeployError
     from fftdeploy.routing.client import client
+    from fftdeploy.routing.request_log import RequestLog
     from fftdeploy.routing.routes import Route, route
     from fftdeploy.routing.runtime import Resolution, resolve
 
 __all__ = [
     "FftdeployError",
+    "RequestLog",
     "Resolution",
     "Route",
     "__version__",
@@ -64,6 +66,7 @@ __version__ = "0.1.0"
 
 _ELSEWHERE = {
     "FftdeployError": "errors",
+    "RequestLog": "routing.request_log",
     "Resolution": "routing.runtime",
     "Route": "routing.routes",
     "client": "routing.client",

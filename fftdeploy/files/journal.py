@@ -185,15 +185,17 @@ def locked(folder: Path, *, root: Path, wait_s: float = 10.0) -> Iterator[None]:
         yield
 
 
-def append_text(path: Path, text: str) -> None:
-    """Append to a file that the environment names, such as a CI runner's, in one write.
+def append_text(path: Path, text: str, *, make: bool = False) -> None:
+    """Append to a file that is named to us, such as a CI runner's, in one write.
+
+    With `make` one that is not there is made, for its owner alone.
 
     Raises:
         ConfigError: It is no regular file.
         DiskError: It is not there, or the disk refused.
     """
     try:
-        file = os.open(path, _APPEND)
+        file = os.open(path, _APPEND | (os.O_CREAT if make else 0), MODE)
         with os.fdopen(_regular(file, path), "ab") as opened:
             opened.write(text.encode(errors="backslashreplace"))
     except OSError as error:

@@ -19,6 +19,7 @@ from fftdeploy.api.settings import Settings, settings
 from fftdeploy.api.verdicts import GONE
 from fftdeploy.errors import UsageError
 from fftdeploy.policy.parameters import LIMIT, arguments, turns
+from fftdeploy.routing.request_log import RequestLog
 from fftdeploy.routing.routes import Route, route
 from fftdeploy.routing.runtime import find_file
 
@@ -80,8 +81,10 @@ class _Way:
             filled[name] = filled.pop(LIMIT)
         return {**filled, "messages": turns(profile, said.get("messages", ()))}
 
-    def answered(self, _: Any) -> None:
+    def answered(self, asked: Mapping[str, Any], answer: Any, took_s: float) -> None:
         self._calls.count(self.route.model)
+        if self._calls.log is not None:
+            self._calls.log.note(self.route, asked, answer, took_s)
 
 
 class _Calls:
@@ -93,6 +96,7 @@ class _Calls:
         file: str | os.PathLike[str] | None,
         options: Mapping[str, Any],
         key: str | None,
+        log: RequestLog | None,
         *,
         is_async: bool,
     ) -> None:
@@ -103,6 +107,7 @@ class _Calls:
         self._file = file
         self._options = options
         self.key = key
+        self.log = log
         self._hosts: dict[str, _Host] = {}
         self._gone: dict[tuple[str, str], float] = {}
         """Until when a model of a provider counts as gone."""
@@ -120,9 +125,8 @@ class _Calls:
         options = dict(options)
         key = options.pop("key", self.key)
         if options:
-            return _Calls(
-                self._target, self._file, {**self._options, **options}, key, is_async=self.is_async
-            )
+            more = {**self._options, **options}
+            return _Calls(self._target, self._file, more, key, self.log, is_async=self.is_async)
         twin = copy(self)
         twin.key = key
         return twin
@@ -189,6 +193,7 @@ def client(
     asynchronous: Literal[False] = False,
     *,
     key: str | None = None,
+    log: RequestLog | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> openai.OpenAI: ...
@@ -200,6 +205,7 @@ def client(
     asynchronous: Literal[True],
     *,
     key: str | None = None,
+    log: RequestLog | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> openai.AsyncOpenAI: ...
@@ -210,6 +216,7 @@ def client(
     asynchronous: bool = False,
     *,
     key: str | None = None,
+    log: RequestLog | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> openai.OpenAI | openai.AsyncOpenAI:
@@ -233,6 +240,7 @@ def client(
         asynchronous: Whether to make an `AsyncOpenAI`, and no `OpenAI`.
         key: Who is asking, as for `route`; `client.with_options(key=user.id)` is a client for
             another one over the same connections, and costs next to nothing.
+        log: Where answered requests are written down, or traced; by default nowhere.
         file: The deployments file; by default it is found as `resolve` finds it.
         options: Those of the SDK's client, such as `timeout` and `max_retries`.
 
@@ -247,6 +255,6 @@ def client(
     from fftdeploy.api.client.applications import follow
 
     made: openai.OpenAI | openai.AsyncOpenAI = follow(
-        _Calls(target, file, options, key, is_async=asynchronous)
+        _Calls(target, file, options, key, log, is_async=asynchronous)
     )
     return made

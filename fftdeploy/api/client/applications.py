@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -30,8 +31,8 @@ class Way(Protocol):
     def filled(self, endpoint: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call to `endpoint`, of which a caller has `said` some."""
 
-    def answered(self, answer: Any) -> None:
-        """Hear that it has answered."""
+    def answered(self, asked: Mapping[str, Any], answer: Any, took_s: float) -> None:
+        """Hear that it has answered what it was asked."""
 
 
 class Calls(Protocol):
@@ -188,8 +189,9 @@ def _call(method: Any, name: str, endpoint: str) -> Any:
 
 
 def _sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
-    answer = getattr(_resource(way, endpoint), name)(**way.filled(endpoint, _given(said)))
-    way.answered(answer)
+    asked, began = way.filled(endpoint, _given(said)), time.monotonic()
+    answer = getattr(_resource(way, endpoint), name)(**asked)
+    way.answered(asked, answer, time.monotonic() - began)
     return answer
 
 
@@ -214,8 +216,9 @@ def _async_call(method: Any, name: str, endpoint: str) -> Any:
 
 
 async def _async_sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
-    answer = await getattr(_resource(way, endpoint), name)(**way.filled(endpoint, _given(said)))
-    way.answered(answer)
+    asked, began = way.filled(endpoint, _given(said)), time.monotonic()
+    answer = await getattr(_resource(way, endpoint), name)(**asked)
+    way.answered(asked, answer, time.monotonic() - began)
     return answer
 
 
