@@ -192,7 +192,8 @@ class Results:
 
     def without(self, ids: Collection[str]) -> "Results":
         """Return the results of the other examples."""
-        kept = [index for index, example_id in enumerate(self.ids) if example_id not in ids]
+        known = {*ids}
+        kept = [index for index, example_id in enumerate(self.ids) if example_id not in known]
         named = [self.ids[index] for index in kept]
         places = self.places(named)
         return replace(

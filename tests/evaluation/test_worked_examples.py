@@ -81,6 +81,9 @@ def test_what_a_prompt_shows_judges_neither_it_nor_live_beside_it(
     beside = command("eval", TARGET, f"{LUNA}@plain", "--against", "base")
     assert rates(found("plain")) == {"candidate": 67, "live": 67, "base": 65}, beside
     assert "missing" not in beside.out
+    newest = max(evidence(), key=lambda path: path.stat().st_mtime_ns).stem
+    for out in ("page.html", "junit.xml"):
+        assert command("report", newest, "-o", out).code == 0
     assert command("verify").code == 0
 
 

@@ -69,11 +69,11 @@ class ExampleSet:
 
     def without(self, ids: Collection[str]) -> "ExampleSet":
         """Return the set of the other examples; this one where there are no such IDs in it."""
-        kept = [index for index, name in enumerate(self.ids) if name not in ids]
-        if len(kept) == len(self):
+        known = {*ids}
+        gone = [index for index, name in enumerate(self.ids) if name in known]
+        if not gone:
             return self
-        gone = [index for index, name in enumerate(self.ids) if name in ids]
-        made = self.only(kept)
+        made = self.only(index for index, name in enumerate(self.ids) if name not in known)
         made.left_out = tuple(self.ids[index] for index in gone)
         made.duplicates = self.duplicates
         made.reviewed = self.reviewed - sum(bool(self.read(n).reviewed_by) for n in gone)
