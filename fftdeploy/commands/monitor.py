@@ -9,7 +9,7 @@ from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.commands import check, monitor_logs
 from fftdeploy.commands.canary_passes import Budget, CanaryPasses, PassOptions
 from fftdeploy.commands.check import CheckOptions
-from fftdeploy.commands.context import Context
+from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.listeners import Listeners
 from fftdeploy.commands.monitor_logs import LogWatch
@@ -98,6 +98,8 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
         AuthError: There is no key to ask anybody with.
         DiskError: The disk refused.
     """
+    for flag, wanted in {"--issues": options.issues, "--prom-file": options.prom_file}.items():
+        one_of({"--logs": options.logs, flag: wanted})
     if options.logs is not None:
         return _of_logs(context, options, options.logs)
     of_logs = {

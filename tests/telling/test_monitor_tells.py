@@ -111,4 +111,9 @@ def test_whom_nobody_could_tell_is_said_before_anything_is_asked(
     assert (forge.code, json.loads(forge.out)["error"]["hint"]) == (2, "did you mean github?")
     file = command("monitor", "--prom-file", "no/where/x.prom")
     assert (file.code, file.err) == (2, "error: --prom-file: there is no folder no/where\n")
+    logs = command("monitor", TARGET, "--logs", "x.jsonl", "--issues", "github")
+    assert (logs.code, logs.err.splitlines()[0]) == (
+        2,
+        "error: --logs and --issues exclude each other",
+    )
     assert not sandbox.requests
