@@ -48,6 +48,7 @@ BENCHES = {
     "scan": ("scan.bench", 5),
     "logs": ("logs.bench", 1),
     "peers": ("peers.bench", 3),
+    "judge": ("judge.bench", 1),
     "wrong_ships": ("wrong_ships.bench", 1),
     "drift": ("drift.bench", 1),
 }

@@ -7,6 +7,7 @@ functions, too: each returns what its `--json` prints, as a value, and raises `F
 TYPE_CHECKING = False  # `typing` has the same, and takes longer to import than all else here
 if TYPE_CHECKING:
     from fftdeploy.commands.adopt import adopt
+    from fftdeploy.commands.calibrate import calibrate
     from fftdeploy.commands.check import check
     from fftdeploy.commands.diff import diff
     from fftdeploy.commands.evaluate import evaluate
@@ -39,6 +40,7 @@ __all__ = [
     "Route",
     "__version__",
     "adopt",
+    "calibrate",
     "check",
     "client",
     "diff",

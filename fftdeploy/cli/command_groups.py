@@ -19,6 +19,7 @@ GROUPS = {
         "scan": "scan",
         "eval": "evaluate",
         "size": "size",
+        "calibrate": "calibrate",
         "verify": "verify",
         "report": "report",
         "review": "review",

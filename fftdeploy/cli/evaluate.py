@@ -38,6 +38,13 @@ Wait = Annotated[
     str | None,
     typer.Option("--wait", help="How long to wait for the batch: 10m, or 0; default: its end."),
 ]
+MaxUsd = Annotated[
+    float | None, typer.Option("--max-usd", min=0.0, help="Stop before spending more.")
+]
+MaxRequests = Annotated[int, typer.Option("--max-requests", min=1, help="Refuse to send more.")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Ask everything again; counts as another attempt.")
+]
 All = Annotated[
     bool, typer.Option("--all", help="Show all slices, patterns and examples, not the news alone.")
 ]
@@ -56,19 +63,13 @@ def evaluate(
         ),
     ] = "live",
     repeats: Repeats = None,
-    max_usd: Annotated[
-        float | None, typer.Option("--max-usd", min=0.0, help="Stop before spending more.")
-    ] = None,
-    max_requests: Annotated[
-        int, typer.Option("--max-requests", min=1, help="Refuse to send more.")
-    ] = 50_000,
+    max_usd: MaxUsd = None,
+    max_requests: MaxRequests = 50_000,
     training: Annotated[
         Path | None,
         typer.Option("--training", help="Training file: say which examples are in it too."),
     ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask everything again; counts as another attempt.")
-    ] = False,
+    fresh: Fresh = False,
     concurrency: Concurrency = 16,
     batch: Batch = False,
     wait: Wait = None,

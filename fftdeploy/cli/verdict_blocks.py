@@ -39,6 +39,7 @@ WIDTH = 80
 _LABEL = 10
 _START = _LABEL + 4
 _SHARED = "share the risk of a wrong pass"
+_JUDGED = "judge: "
 _NAMED = 3
 _LEAST_BAR, _WIDEST_BAR = 8, 20
 _COMMON = frozenset({CANDIDATE, LIVE, BASE})
@@ -72,6 +73,7 @@ def verdict_blocks(
     yield from headline(evidence, verdict)
     yield from _also(evidence, verdict)
     yield from _arms(evidence, verdict, names)
+    yield from _judged(verdict)
     yield from _drawing(evidence, verdict)
     news = [*_news(evidence, verdict, told.what_changed)]
     if shows_all:
@@ -182,6 +184,13 @@ def _arms(evidence: Evidence, verdict: Verdict, names: Names) -> Iterator[Block]
         )
     if flips and not fits:
         yield labelled("", *flips[1:])
+
+
+def _judged(verdict: Verdict) -> Iterator[Block]:
+    """Say how its model judge passes answers, and how many people would."""
+    said = [text.removeprefix(_JUDGED) for text in verdict.detail if text.startswith(_JUDGED)]
+    for place, text in enumerate(said):
+        yield from sentence("" if place else "judge", text)
 
 
 def _flips(found: Comparison | None) -> tuple[Cell, ...]:

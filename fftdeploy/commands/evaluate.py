@@ -15,15 +15,25 @@ from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome
 from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, recompute
+from fftdeploy.evaluation.gate import judge_facts
 from fftdeploy.evaluation.gate.gate import Best
+from fftdeploy.evaluation.gate.judge_facts import JudgedRate, JudgeFacts
 from fftdeploy.evaluation.results import PASS
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.names import FLAT
 from fftdeploy.output.page.tables import changes
-from fftdeploy.output.results import UNPRINTED
+from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.releases.deployments import Hold
 
 _BY_GRAVITY = (OK, INCONCLUSIVE, GATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """The model judge of an evaluation, and how it passes answers."""
+
+    facts: JudgeFacts = field(metadata=FLAT)
+    rates: tuple[JudgedRate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,8 @@ class Evaluated:
     verdict: Verdict
     changes: Mapping[str, Mapping[str, float]]
     """By how much its means differ from those of another model, as shares of those."""
+    judge: Judging | None = field(metadata=OMITTED)
+    """The model judge among the graders, with its rates; left out where there is none."""
     told: Told = field(metadata=FLAT)
     stored: Stored = field(metadata=UNPRINTED)
     creep: tuple[str, ...] = field(metadata=UNPRINTED)
@@ -107,11 +119,18 @@ def evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Evalu
         attempt=evidence.attempt,
         verdict=stored.verdict,
         changes=changes(stored.verdict),
+        judge=_judging(evidence),
         told=told_of(context, evidence, evaluation.bar),
         stored=stored,
         creep=_creep(evaluation.bar.folder, evidence),
         hold=target.hold_on(evidence.candidate, context.now()) if target else None,
     )
+
+
+def _judging(evidence: Evidence) -> Judging | None:
+    if evidence.judge is None:
+        return None
+    return Judging(evidence.judge, judge_facts.rates(evidence.judge, evidence.results))
 
 
 def _creep(folder: EvidenceFolder, mine: Evidence) -> tuple[str, ...]:

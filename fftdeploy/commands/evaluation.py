@@ -1,7 +1,7 @@
 """Evaluate: ask every arm the reviewed examples, judge the candidates, keep the evidence."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +15,10 @@ from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import several
 from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.judging import JudgeAsking
 from fftdeploy.commands.narrator import Narrator
 from fftdeploy.commands.own_runs import require_own_runs
-from fftdeploy.commands.run_cost import estimated, means_of
+from fftdeploy.commands.run_cost import RunCosts
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -35,11 +36,7 @@ from fftdeploy.evaluation.running.batches.batch_rules import going_on, require_b
 from fftdeploy.evaluation.running.finished_run import FinishedRun
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
-from fftdeploy.evaluation.running.spending import (
-    Estimate,
-    Mean,
-    Spending,
-)
+from fftdeploy.evaluation.running.spending import Estimate, Spending
 from fftdeploy.names import plural
 from fftdeploy.output.words import cost_words
 from fftdeploy.policy.policy import FILE_NAME
@@ -97,6 +94,10 @@ class Evaluation:
         self.rules = self.bar.rules
         if options.repeats is not None:
             self.rules = replace(self.rules, repeats=options.repeats)
+        self.judging: JudgeAsking | None = None
+        if judge := self.bar.grading.judge:
+            joint = (part.narrator, part.together) if part else ()
+            self.judging = JudgeAsking(context, self.bar, judge, options, self.reuse, *joint)
 
     @property
     def reuse(self) -> timedelta:
@@ -123,9 +124,12 @@ class Evaluation:
         few = self.bar.too_few(candidates)
         if few and (live or self.rules.mode == "threshold"):
             self.narrator.tell(f"note: {few}")
-        run = self._run(arms)
+        run, facts = self._run(arms), None
         with self._log(run) as log:
+            log.stays_open = self.judging is not None
             results = self._ask(run, log)
+            if self.judging and self.spent:
+                facts = self.judging.judge_answers(run, log, self.spent)
         if recorded is not None:
             results.arms[LIVE] = recorded
         finished = FinishedRun(
@@ -139,22 +143,21 @@ class Evaluation:
             is_reusing=not self.options.fresh,
             max_age=self.reuse,
             recorded_at=recorded_at,
+            judge=facts,
             concurrency=None if log.resumed or self.options.batch else self.options.concurrency,
         )
         return finished.write_evidence()
 
     def estimate(self, candidates: Sequence[Bundle]) -> Estimate:
         """Estimate what `run` takes where nothing was asked before."""
-        run = self._rehearsal(candidates)
-        return self._estimate(run, self._means(run))
+        return self._costs(self._rehearsal(candidates)).estimate()
 
     def rehearse(self, candidates: Sequence[Bundle]) -> Estimate:
         """Refuse what `run` refuses before it asks; return what it would, if nothing is known."""
         self._require_usable(candidates)
-        run = self._rehearsal(candidates)
-        means = self._means(run)
-        self._spending(run, means).require_allowed(run.size)
-        return self._estimate(run, means)
+        costs = self._costs(self._rehearsal(candidates))
+        costs.spending().require_allowed(costs.run.size)
+        return costs.estimate()
 
     def _rehearsal(self, candidates: Sequence[Bundle]) -> Run:
         live = self._compared(candidates)
@@ -208,6 +211,8 @@ class Evaluation:
         for question in questions.values():
             _ = hosts.of(question)  # a key that lacks is heard before anybody is asked
         proved = hosts.prove_all(questions.values())
+        if self.judging:
+            self.judging.prove()
         for bundle in candidates:
             if not (found := proved[questions[bundle]]).is_ready:
                 raise typed_models.not_ready(found, self.workspace.deployments.models())
@@ -276,6 +281,9 @@ class Evaluation:
             arm, known_as=hosts.known_as(question), limit_field=hosts.limit_field(question)
         )
 
+    def _costs(self, run: Run) -> RunCosts:
+        return RunCosts(self.bar, self.options, run, self.part.spendings if self.part else None)
+
     def _run(self, arms: Sequence[Arm]) -> Run:
         return Run(
             self.bar.task,
@@ -302,12 +310,11 @@ class Evaluation:
         return log
 
     def _ask(self, run: Run, log: RunLog) -> Results:
-        prices = self.workspace.policy.prices
-        means = self._means(run)
-        spending = self.spent = self._spending(run, means)
+        prices, costs = self.workspace.policy.prices, self._costs(run)
+        spending = self.spent = costs.spending()
         models, asked = plural(len(run.arms), "model"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
-        cost = cost_words(self._estimate(run, means), prices.on, is_batch=self.options.batch)
+        cost = cost_words(costs.estimate(), prices.on, is_batch=self.options.batch)
         self.narrator.tell(f"{models} x {asked}{repeats}: at most {cost}")
         ask, until = self._ask_now, "waiting for the first answer"
         if self.options.batch:
@@ -370,20 +377,3 @@ class Evaluation:
             now=self.context.clock.now,
             monotonic=self.context.clock.monotonic,
         )
-
-    def _spending(self, run: Run, means: Mapping[str, Mean]) -> Spending:
-        return Spending(
-            {name: arm.bundle.hosted for name, arm in run.arms.items()},
-            self.workspace.policy.prices,
-            **self.options.within(),
-            means=means,
-            is_batch=self.options.batch,
-            beside=self.part.spendings if self.part else None,
-        )
-
-    def _estimate(self, run: Run, means: Mapping[str, Mean]) -> Estimate:
-        prices, is_batch = self.workspace.policy.prices, self.options.batch
-        return estimated(run, means, prices, self.options.concurrency, is_batch=is_batch)
-
-    def _means(self, run: Run) -> dict[str, Mean]:
-        return means_of(run, self.bar.folder)

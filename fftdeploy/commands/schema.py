@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fftdeploy.commands import schema_files
+from fftdeploy.commands.calibrate import Calibrated
 from fftdeploy.commands.change import Changed
 from fftdeploy.commands.check import Checked
 from fftdeploy.commands.compared import Compared
@@ -68,6 +69,7 @@ RESULTS: dict[str, type] = {
     "export": Exported,
     "eval": Evaluations,
     "size": Sized,
+    "calibrate": Calibrated,
     "migrate": Migrated,
     "monitor": Monitored,
     "verify": Verified,

@@ -292,12 +292,13 @@ class _Survey:
                 yield findings.about(facts, target, code, message)
 
     def _runway(self, search: WayBackSearch) -> Runway:
-        """Return when the live model ends, and the one that a rollback would go to."""
+        """Return when the live model ends, the one that a rollback would go to, and the judge."""
         target, back = search.target, search.chosen
-        live = self._shutdown(target, search.live)
+        live, gate = self._shutdown(target, search.live), self.workspace.policy.gate(target.task)
+        judge = self.context.shutdown(gate.judge, None) if gate and gate.judge else None
         if back is None:
-            return Runway(live)
-        return Runway(live, self._shutdown(target, back.bundle), back.release.n)
+            return Runway(live, judge=judge)
+        return Runway(live, self._shutdown(target, back.bundle), back.release.n, judge)
 
     def _target(self, search: WayBackSearch) -> TargetStatus:
         target = search.target

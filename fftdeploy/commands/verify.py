@@ -11,6 +11,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door, several
 from fftdeploy.commands.views import EvidenceID
 from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError, InconclusiveError, Outcome
+from fftdeploy.evaluation.evidence.calibration import CalibrationFolder
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, too_old
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
@@ -62,6 +63,8 @@ class Verified:
     """What became of each piece of evidence that was asked for."""
 
     evidence: tuple[ConsistentEvidence | UnusableEvidence, ...]
+    calibrations: int
+    """How many calibrations of judges were recomputed, too; those that can't be are above."""
     outcome: Outcome = field(metadata=UNPRINTED)
 
 
@@ -88,10 +91,17 @@ def run(context: Context, options: VerifyOptions) -> Verified:
             found.append(_unusable(path, error, is_consistent=None))
         except ConfigError as error:
             found.append(_unusable(path, error, is_consistent=False))
+    calibrations = CalibrationFolder(context.workspace.folder)
+    paths = [] if options.evidence else calibrations.paths()
+    for path in paths:
+        try:
+            calibrations.read(path)
+        except ConfigError as error:
+            found.append(_unusable(path, error, is_consistent=False))
     is_wrong = any(one.consistent is False for one in found)
     if older is not None and options.evidence and not is_wrong:
         raise older
-    return Verified(tuple(found), CONFIG if is_wrong else OK)
+    return Verified(tuple(found), len(paths), CONFIG if is_wrong else OK)
 
 
 verify = door(run, VerifyOptions)
@@ -141,12 +151,16 @@ def _changes(context: Context, bars: Callable[[str], QualityBar], stored: Stored
     """Say what of the repository is no longer what the evidence is about."""
     evidence = stored.evidence
     try:
-        question = bars(evidence.task).question(evidence.candidate, evidence.arms.get("live"))
+        bar = bars(evidence.task)
+        question = bar.question(evidence.candidate, evidence.arms.get("live"))
     except FftdeployError as error:
         yield error.message
         return
     if evidence.examples.sha != question.examples_sha:
         yield "examples changed"
+    judge = evidence.judge
+    if judge and judge.calibration not in {None, bar.calibrations.newest(evidence.task, judge.sha)}:
+        yield "judge calibrated anew, or not at all"
     if evidence.graders_sha != question.graders_sha:
         yield "graders changed"
     if evidence.gate_sha != question.gate_sha:

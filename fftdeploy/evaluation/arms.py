@@ -8,6 +8,8 @@ from fftdeploy.policy.profiles import Profile
 from fftdeploy.releases.deployments import Bundle
 
 CANDIDATE, LIVE, BASE = "candidate", "live", "base"
+JUDGE = "judge"
+"""The model that is asked about the answers of the others; it is never among their results."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 PASS, MISSING = "pass", "api-error"
+REJECTED, NO_VERDICT = "rejected", "no-verdict"
+"""What a model judge makes of an answer that passes the other graders, apart from `pass`."""
 MARKS = (
     "",
     PASS,
@@ -21,13 +23,18 @@ MARKS = (
     "filtered",
     "empty",
     MISSING,
+    REJECTED,
+    NO_VERDICT,
 )
 """How one answer was graded: passed, or why not.  "" is an answer that has not come yet."""
 
-LETTERS = " .wuitrfem"
+LETTERS = " .wuitrfemjn"
 """How evidence writes them, a letter for each of `MARKS`: what stands out is what did not pass."""
 
-USABLE = frozenset({PASS, "wrong"})
+LOST = frozenset({MISSING, NO_VERDICT})
+"""Marks of what nobody can tell right from wrong: of an outage of the API, or of the judge."""
+
+USABLE = frozenset({PASS, "wrong", REJECTED})
 """Marks of an answer of the right shape; the floor `valid` counts them."""
 
 NOT_MEASURED = -1
@@ -125,9 +132,17 @@ class Column:
                 made.put(to, self.get(place))
         return made
 
-    def count(self, mark: str) -> int:
-        """Count the answers with `mark`."""
-        return self.marks.count(_CODES[mark])
+    def count(self, *marks: str) -> int:
+        """Count the answers with one of `marks`."""
+        return sum(self.marks.count(_CODES[mark]) for mark in marks)
+
+    def places(self, mark: str) -> list[int]:
+        """List the places of the answers with `mark`."""
+        return [place for place, code in enumerate(self.marks) if code == _CODES[mark]]
+
+    def mark(self, place: int, mark: str) -> None:
+        """Mark an answer that has come otherwise."""
+        self.marks[place] = _CODES[mark]
 
 
 @dataclass(slots=True)

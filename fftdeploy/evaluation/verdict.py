@@ -12,12 +12,13 @@ Label = Literal["better", "not-worse", "worse", "inconclusive", "no-baseline"]
 ReasonCode = Literal[
     "must-pass", "floor", "budget", "slice", "worse", "margin", "threshold", "better", "units",
     "nothing", "too-few", "no-baseline", "missing", "unreviewed", "creep", "latency",
-    "zero-failures",
+    "zero-failures", "judge",
 ]  # fmt: skip
 
 
-NEVER_ALLOWED = frozenset({"too-few", "nothing", "latency"})
-"""Codes of what leaves a verdict open for want of having been looked at: nobody may allow that."""
+NEVER_ALLOWED = frozenset({"too-few", "nothing", "latency", "judge"})
+"""Codes of what leaves a verdict open for want of having been looked at, or of eyes that may be
+trusted: nobody may allow that."""
 
 
 @dataclass(frozen=True, slots=True)

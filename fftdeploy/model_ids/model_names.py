@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
 _SNAPSHOT = re.compile(r"-(20[0-9]{2})-([0-9]{2})-([0-9]{2})|-([01][0-9])([0-3][0-9])")
+_FAMILY = re.compile("[a-z]+")
 _DATED_BASES = re.compile(r"(ft:)?(gpt-|chatgpt-|o[0-9]|babbage|davinci)")
 """Names whose dated snapshots are the same model: OpenAI's bases."""
 
@@ -49,6 +50,14 @@ def _is_snapshot(suffix: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def family(model: str) -> str:
+    """Return whose kind a model is, by its name: `gpt`, `llama`; that of a fine-tune's base."""
+    tuned = parse_fine_tune(model)
+    name = (tuned.base if tuned else model).rpartition("/")[2].lower()
+    found = _FAMILY.match(name)
+    return found[0] if found else name
 
 
 def own_names(entries: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:

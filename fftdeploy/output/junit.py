@@ -8,7 +8,7 @@ from datetime import UTC
 from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.stored_verdict import read_verdict
-from fftdeploy.evaluation.results import MISSING, PASS, Sample
+from fftdeploy.evaluation.results import LOST, PASS, Sample
 from fftdeploy.output.clean import clean
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -75,7 +75,7 @@ def _fill(case: ET.Element, evidence: Evidence, index: int, *, is_broke: bool) -
     if evidence.lets_through:
         ET.SubElement(case, "skipped", message=f"{message}: the gate allows it")
         return
-    tag = "error" if all(sample.mark in {MISSING, ""} for sample in failed) else "failure"
+    tag = "error" if all(sample.mark in {*LOST, ""} for sample in failed) else "failure"
     kind = "broke" if is_broke else failed[0].mark or "not answered"
     ET.SubElement(case, tag, type=kind, message=message).text = message
 

@@ -212,15 +212,17 @@ def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     asked = facts.policy.rules(target.environment).min_runway_days or 0
     due = runway_of(facts, target).due(facts.now.date(), max(asked, facts.runway_days))
     for code, message in due:
-        yield about(facts, target, code, message, hint=_later(facts, target))
+        anew = f"fftdeploy calibrate {target.task}" if code == "judge-runway" else ""
+        yield about(facts, target, code, message, hint=anew or _later(facts, target))
 
 
 def runway_of(facts: FindingFacts, target: Target) -> Runway:
-    """Return when the live model ends, and the one that a rollback would go to first."""
-    live = facts.shutdowns.get(str(target))
+    """Return when the live model ends, the one that a rollback would go to first, and the judge."""
+    live, gate = facts.shutdowns.get(str(target)), facts.policy.gate(target.task)
+    judge = facts.shutdown_of(gate.judge) if gate and gate.judge else None
     if back := next(iter(_usable_ways_back(facts, target)), None):
-        return Runway(live, facts.shutdown_of(back.bundle), back.release.n)
-    return Runway(live)
+        return Runway(live, facts.shutdown_of(back.bundle), back.release.n, judge)
+    return Runway(live, judge=judge)
 
 
 def _later(facts: FindingFacts, target: Target) -> str:

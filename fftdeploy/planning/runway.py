@@ -23,6 +23,8 @@ class Runway:
     way_back: Shutdown | None = None
     release: int = 0
     """The number of the release that is the way back."""
+    judge: Shutdown | None = None
+    """The end of the model that judges candidates; None, too, where there is no such judge."""
 
     def due(self, today: date, within: int) -> Iterator[tuple[str, str]]:
         """Yield a code and a sentence for each end that is fewer than so many days away.
@@ -36,6 +38,8 @@ class Runway:
             yield "runway", f"the live model {_ends(live, today, also)}"
         if back and not is_shared and back.days_left(today) < within:
             yield "rollback-runway", f"release {self.release}, the way back, {_ends(back, today)}"
+        if self.judge and self.judge.days_left(today) < within:
+            yield "judge-runway", f"the judge of its gate {_ends(self.judge, today)}"
 
 
 def lasts(shutdown: Shutdown | None, today: date) -> bool:

@@ -13,6 +13,8 @@ from fftdeploy.formats.document import Document, Path, text_problem
 from fftdeploy.formats.keys import Key, Kind, key, read_keys, table_schema
 from fftdeploy.formats.kinds import FLAG, LINE, choice, many, number, span, text, whole
 from fftdeploy.policy.grader_rules import GRADERS, GraderRules
+from fftdeploy.policy.judges import bundle_of
+from fftdeploy.releases.deployments import Bundle
 
 Mode = Literal["not-worse", "better", "threshold", "report-only"]
 SliceRule = Literal["no-harm", "not-worse"]
@@ -177,6 +179,11 @@ class GateRules:
         None,
         shown="usual names",
     )
+
+    @property
+    def judge(self) -> Bundle | None:
+        """The model that is asked for grades, if one is."""
+        return next((bundle_of(one.options) for one in self.graders if one.is_judge), None)
 
     @property
     def content(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`[[tasks.TASK.gate.graders]]` of the policy: how answers are marked, as written.
 
-A closed set of types with closed tables.  Nothing here names code or holds a template: the one
-form of `{{...}}` that is read is a lookup that stands alone.
+A closed set of types with closed tables.  Nothing here names code.
 """
 
 import re
@@ -12,7 +11,11 @@ from typing import Any
 from fftdeploy import names
 from fftdeploy.formats.document import Document, Path
 from fftdeploy.formats.keys import Kind, Schema, content, read_keys
-from fftdeploy.policy.grader_types import TYPES
+from fftdeploy.policy.grader_types import TYPES as PLAIN_TYPES
+from fftdeploy.policy.grader_types import GraderType
+from fftdeploy.policy.judges import JUDGES
+
+TYPES: Mapping[str, GraderType] = {**PLAIN_TYPES, **JUDGES}
 
 MAX_FIELDS = 64
 """A run keeps the failed fields of an answer as the bits of one number."""
@@ -20,8 +23,6 @@ MAX_FIELDS = 64
 _MAX_GRADERS = 32
 _OTHER_TYPES = {
     "python": ("Python graders are not supported: nothing in this file is run", ""),
-    "score_model": (f"model judges are {names.LATER}", "later"),
-    "label_model": (f"model judges are {names.LATER}", "later"),
     "multi": ("'multi' is not supported: an example passes when every grader passes", ""),
     "endpoint": ("graders behind an address are not supported", ""),
 }
@@ -51,6 +52,11 @@ class GraderRules:
         """Paths of the fields that are compared one by one, as written; most types have none."""
         kinds: Mapping[str, Any] = self.options.get("fields", {})
         return tuple(path for path, kind in kinds.items() if kind["kind"] != "ignore")
+
+    @property
+    def is_judge(self) -> bool:
+        """Whether a model is asked for the grade."""
+        return self.type in JUDGES
 
 
 def field_names(graders: Sequence[GraderRules]) -> tuple[str, ...]:
@@ -82,12 +88,24 @@ def parse_graders(doc: Document, path: Path, value: Any) -> tuple[GraderRules, .
             at = (*path, index, "name") if "name" in table else (*path, index)
             raise doc.error(at, f"two graders are called {rules.name!a}", 'add name = "..."')
         graders.append(rules)
+    _check_judges(doc, path, graders)
     fields = field_names(graders)
     if len(fields) > MAX_FIELDS:
         raise doc.error(path, f"{len(fields)} fields are more than the {MAX_FIELDS} allowed")
     if len(set(fields)) != len(fields):
         raise doc.error(path, "two fields have the same name", "rename a grader")
     return tuple(graders)
+
+
+def _check_judges(doc: Document, path: Path, graders: Sequence[GraderRules]) -> None:
+    """Refuse several judges, whose errors nobody can tell apart, and one that is alone."""
+    judges = [index for index, rules in enumerate(graders) if rules.is_judge]
+    if len(judges) > 1:
+        at = (*path, judges[1])
+        raise doc.error(at, "a gate has one model judge at most", "ask for all in one prompt")
+    if judges and len(graders) == 1:
+        message = "a model judge is never the only grader: it can be talked into a pass"
+        raise doc.error((*path, 0), message, 'add another one: type = "length", max_chars = 2000')
 
 
 def _grader(doc: Document, path: Path, table: Mapping[str, Any]) -> GraderRules:

@@ -12,7 +12,8 @@ LIMIT = "max_completion_tokens"
 _INSTRUCTIONS = frozenset({"system", "developer"})
 """Roles of the messages that a profile's `system` stands for."""
 
-_CHAT = ("temperature", LIMIT, "response_format", "reasoning_effort")
+_CHAT = ("temperature", LIMIT, "response_format", "reasoning_effort", "top_p", "seed")
+"""The last two are a judge's: no profile has them."""
 
 
 def arguments(profile: Mapping[str, Any]) -> dict[str, Any]:

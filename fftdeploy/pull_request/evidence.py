@@ -134,6 +134,7 @@ class ProposedEvidence:
         """
         from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 
+        yield from self._new_calibrations()
         folder = EvidenceFolder(self.workspace.folder)
         judged = {(stored.evidence.task, stored.id) for stored, _ in self.found.values()}
         judged |= self.made_again
@@ -160,6 +161,21 @@ class ProposedEvidence:
                 said = f"evidence {stored.short} ({stored.verdict.ruling}) comes with this change"
                 severity: Literal["error", "notice"] = "notice" if is_harmless else "error"
                 yield self._beside(path, "claimed", said, severity)
+
+    def _new_calibrations(self) -> Iterator[Finding]:
+        """List calibrations that come with the change: once merged, judges gate by them."""
+        from fftdeploy.evaluation.evidence.calibration import CalibrationFolder
+
+        every = CalibrationFolder(self.workspace.folder).paths()
+        new = [
+            path
+            for path in every
+            if not self.base.has_evidence(path.parts[-3], f"calibrations/{path.stem}")
+        ]
+        severity: Literal["error", "notice"] = "notice" if self.trust.accept_claimed else "error"
+        for path in self._committed(new):
+            said = f"calibration {path.stem[:12]} comes with this change"
+            yield self._beside(path, "claimed", said, severity)
 
     def _committed(self, paths: list[Path]) -> list[Path]:
         """Leave out what git does not know: it is no part of what will be merged."""

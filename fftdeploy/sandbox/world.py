@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from fftdeploy.sandbox.triage import BASE, LUNA, V6, V7, V8, V9, V10, Skill
+from fftdeploy.sandbox.verdicts import GOOD_JUDGE, POOR_JUDGE, Accuracy
 
 ORGANISATION = "acme"
 PROJECT = "proj_acme"
@@ -58,6 +59,8 @@ class Model:
     reasons: bool = False
     fingerprint: str = "fp_sandbox"
     loads_after: int = _FOR_EVER
+    judges: Accuracy | None = None
+    """How well it judges the answers of others; None where it doesn't."""
 
 
 class Phase(StrEnum):
@@ -140,6 +143,15 @@ _BASES = (
         owned_by="system",
         refuses="max_tokens",
         reasons=True,
+    ),
+    Model("gpt-6-sol", LUNA, _day(9, 2), owned_by="system", judges=GOOD_JUDGE),
+    Model(
+        "gpt-6-nano",
+        BASE,
+        _day(9, 2),
+        shutdown_date="2027-02-15",
+        owned_by="system",
+        judges=POOR_JUDGE,
     ),
     Model(
         "text-embedding-3-small",

@@ -103,8 +103,6 @@ def test_a_grader_is_what_its_table_says(case: str) -> None:
 REFUSED = {
     # E17: whatever would have to be run, is paid for, or brings in another language
     "E17 python": ('type = "python"\nsource = "x"', "Python graders are not supported", "2:1"),
-    "E17 score_model": ('type = "score_model"', "model judges are not in this version", "2:1"),
-    "E17 label_model": ('type = "label_model"', "model judges are not in this version", "2:1"),
     "E17 multi": ('type = "multi"', "'multi' is not supported", "2:1"),
     "E17 module": ('type = "os:system"', "there is no grader 'os:system'", "2:1"),
     "E17 source": (

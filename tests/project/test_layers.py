@@ -38,6 +38,7 @@ LAYERS = (
 # The same within the evaluation, for it is a third of the code; "" is what lies in it by itself.
 EVALUATION = (
     ("review",),
+    ("judging",),
     ("running",),
     ("patterns",),
     ("evidence",),

@@ -13,8 +13,10 @@ from typing import Any, Literal, TypedDict
 
 from fftdeploy.errors import ConfigError, InconclusiveError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, AskedHost
+from fftdeploy.evaluation.evidence.canonical import file_of
 from fftdeploy.evaluation.evidence.evidence_columns import columns, read_columns
 from fftdeploy.evaluation.examples.examples import sha_of
+from fftdeploy.evaluation.gate.judge_facts import JudgeFacts
 from fftdeploy.evaluation.gate.statistics import wilson
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import NEVER_ALLOWED, ArmResult, Verdict
@@ -34,8 +36,6 @@ JUDGED = {CANDIDATE, LIVE}
 
 SHOWN_DIGITS = 12
 MAX_BYTES = 256 * 1024 * 1024
-_SHORT = 120
-"""Characters that an object, or a list of some, may have and stand on one line."""
 
 
 class TrainingFacts(TypedDict):
@@ -148,6 +148,8 @@ class Evidence:
     concurrency: int | None = None
     """How many requests were out at a time while the latency was measured; None where that is not
     known: the run was stopped and gone on with, or its evidence is older than this."""
+    judge: JudgeFacts | None = None
+    """The model judge that was asked, too; None where the graders have none."""
     hosts: Mapping[str, HostFacts] = field(default_factory=dict)
     """Whom the arms were asked of that were asked of another host than the candidate."""
     identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -211,23 +213,7 @@ def content_sha(content: Any) -> str:
 
 def with_id(evidence: Evidence) -> tuple[str, bytes]:
     """Return the ID of `evidence` and the bytes of its file."""
-    text = f"{_laid_out(_document(evidence))}\n"
-    return sha256(text.replace("\n", "").encode()).hexdigest()[:32], text.encode()
-
-
-def _laid_out(value: Any) -> str:
-    """Return the canonical form on several lines: their ends change nothing but the looks."""
-    if isinstance(value, Mapping):
-        parts = [f"{strict_json.dumps(key)}:{_laid_out(value[key])}" for key in sorted(value)]
-        opening, closing = "{", "}"
-    elif isinstance(value, list) and any(isinstance(below, Mapping) for below in value):
-        parts = [_laid_out(below) for below in value]
-        opening, closing = "[", "]"
-    else:
-        return strict_json.dumps(value)
-    if sum(map(len, parts)) <= _SHORT:
-        return opening + ",".join(parts) + closing
-    return f"{opening}\n" + ",\n".join(parts) + f"\n{closing}"
+    return file_of(_document(evidence))
 
 
 _OPTIONAL = ("hosts", "identities", "left_out")
@@ -242,7 +228,6 @@ def _document(evidence: Evidence) -> dict[str, Any]:
     filled = {name: found for name in _OPTIONAL if (found := getattr(evidence, name))}
     return {
         "schema": SCHEMA,
-        "judge": None,
         **{name: json_shapes.written(getattr(evidence, name)) for name in names},
         "graders": {"sha": evidence.graders_sha, "content": list(evidence.graders)},
         "gate": {"sha": evidence.gate_sha, "content": evidence.gate},

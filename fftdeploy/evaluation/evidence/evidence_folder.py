@@ -321,6 +321,8 @@ def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
         candidates=evidence.candidates,
         name="what is live" if evidence.baseline.why == records.LIVE_ITSELF else "the candidate",
         best=best,
+        judged_by=evidence.judge,
+        models={arm: bundle.model for arm, bundle in evidence.arms.items()},
     )
 
 

@@ -12,6 +12,7 @@ from fftdeploy import names
 from fftdeploy.errors import ConfigError, GateError, InconclusiveError, combined
 from fftdeploy.evaluation.arms import LIVE, UNKNOWN_HOST, AskedHost
 from fftdeploy.evaluation.evidence import evidence_folder
+from fftdeploy.evaluation.evidence.calibration import CalibrationFolder
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Baseline, Evidence, content_sha
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
@@ -90,6 +91,7 @@ class QualityBar:
             )
         self.rules: GateRules = rules
         self.folder = EvidenceFolder(workspace.folder)
+        self.calibrations = CalibrationFolder(workspace.folder)
 
     @cached_property
     def grading(self) -> Grading:
@@ -289,7 +291,7 @@ class QualityBar:
                 where=shown,
                 code="unreviewed",
             )
-        return None
+        return self.calibrations.shortage(self.task, self.grading.judge, self.rules.mode)
 
     @property
     def provider(self) -> str:
@@ -329,6 +331,7 @@ class QualityBar:
             if evidence.candidate != candidate:
                 continue
             problem = evidence_folder.problem(question, evidence, now)
+            problem = problem or self.calibrations.changed_since(evidence)
             if not problem:
                 return Found(self.folder.read(path))
             why = why or f"evidence {path.stem[:SHOWN_DIGITS]} does not count: {problem}"
@@ -356,6 +359,7 @@ class QualityBar:
             is_same = [sha for _, sha in evidence.examples.files] == shas
             is_same = is_same and may_lack.issuperset(evidence.left_out)
             is_same = is_same and evidence.graders_sha == graders
+            is_same = is_same and self.calibrations.trusts(evidence)
             return is_same and evidence.results.repeats == repeats
 
         for stored in self.folder.of_task(self.task, is_same):

@@ -7,7 +7,7 @@ from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate import statistics
 from fftdeploy.evaluation.gate.paired import passes
 from fftdeploy.evaluation.gate.sizing import units_of
-from fftdeploy.evaluation.results import MARKS, MISSING, PASS, USABLE, Column, Results
+from fftdeploy.evaluation.results import LOST, MARKS, MISSING, PASS, USABLE, Column, Results
 from fftdeploy.evaluation.verdict import ArmResult
 from fftdeploy.policy.prices import Price
 
@@ -22,13 +22,13 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
     column = results.arms[arm]
     forgives = arm == LIVE
     by_example = passes(column, results.repeats, missing=forgives)
-    usable = USABLE | {MISSING} if forgives else USABLE
+    usable = USABLE | LOST if forgives else USABLE
     answers, groups = len(column.marks), results.groups
     if arm not in {CANDIDATE, LIVE}:
         left = [*_answered(column, results.repeats)]
         by_example = bytes(by_example[place] for place in left)
         groups = [groups[place] for place in left]
-        answers -= _unanswered(column)
+        answers -= column.count(*LOST, "")
     n = len(by_example)
     share = sum(by_example) / results.repeats
     tested = units_of(groups).tested
@@ -62,7 +62,7 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
 
 def _answered(column: Column, repeats: int) -> Iterator[int]:
     """Yield the places of the examples none of whose answers is lost."""
-    lost = {MARKS.index(MISSING), MARKS.index("")}
+    lost = {MARKS.index(mark) for mark in {*LOST, ""}}
     marks = column.marks
     for place in range(len(marks) // repeats):
         if lost.isdisjoint(marks[place * repeats : (place + 1) * repeats]):

@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
-from fftdeploy.evaluation.gate import gate_modes, gate_reasons, paired, wording
+from fftdeploy.evaluation.gate import gate_modes, gate_reasons, judge_facts, paired, wording
 from fftdeploy.evaluation.gate.arm_summary import summarize
 from fftdeploy.evaluation.gate.gate_modes import Decision
+from fftdeploy.evaluation.gate.judge_facts import JudgeFacts
 from fftdeploy.evaluation.gate.paired import Bar
 from fftdeploy.evaluation.results import Column, Results
 from fftdeploy.evaluation.verdict import (
@@ -32,7 +33,7 @@ from fftdeploy.policy.prices import Price
 
 _GRAVITY: tuple[ReasonCode, ...] = (
     "too-few", "unreviewed", "must-pass", "worse", "slice", "floor", "threshold", "budget",
-    "nothing", "no-baseline", "units", "margin", "better",
+    "nothing", "judge", "no-baseline", "units", "margin", "better",
     "missing", "creep", "latency", "zero-failures",
 )  # fmt: skip
 _RULES = ("fail", "inconclusive", "")
@@ -75,6 +76,8 @@ def judge(
     prices: Mapping[str, Price | None] | None = None,
     candidates: int = 1,
     best: Best | None = None,
+    judged_by: JudgeFacts | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Return the gate's verdict on the arm `candidate`, held against the arm `live`.
 
@@ -88,6 +91,8 @@ def judge(
         candidates: How many were tried together.  They share the risk of a wrong pass: each
             is held to the confidence 1 - (1 - confidence) / candidates.
         best: The best evidence so far; to be worse than that is a notice.
+        judged_by: The model judge that has marked answers, too.
+        models: The model of each arm, for a notice where the judge is of the same family.
 
     Raises:
         UnverifiedError: Over 2 % of the answers of the candidate or of live are missing.
@@ -107,6 +112,9 @@ def judge(
     reasons += gate_reasons.budgets(rules, by_name[CANDIDATE], results.arms[CANDIDATE])
     reasons += gate_reasons.missing(results)
     reasons += _creep(rules, results, best)
+    if judged_by is not None:
+        reports_only = rules.mode == "report-only"
+        reasons += judge_facts.reasons(judged_by, models or {}, reports_only=reports_only)
     compared = _compare(rules, results, bar) if has_baseline else _NOTHING
     is_stopped = any(reason.rules for reason in reasons)
     compares = has_baseline and rules.mode != "threshold"
@@ -116,6 +124,8 @@ def judge(
     decision = compared.decision or _alone(rules, name, results, bar, is_stopped=is_stopped)
     shown = [by_name[arm] for arm in (LIVE, CANDIDATE) if arm == CANDIDATE or has_baseline]
     detail = [wording.counts(compared.comparison, results.repeats, len(results) - reviewed, shown)]
+    if judged_by is not None:
+        detail += (f"judge: {text}" for text in judge_facts.said(judged_by, results))
     if candidates > 1:
         shared = wording.shared_risk(candidates)
         detail.append(f"{shared}: each is held to {wording.sureness(bar.confidence)} confidence")

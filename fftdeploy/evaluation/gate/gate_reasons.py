@@ -2,17 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import product
 from typing import Literal
 
 from fftdeploy.errors import UnverifiedError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate import wording
 from fftdeploy.evaluation.gate.paired import Bar, Part, broke_in, passes
-from fftdeploy.evaluation.results import BATCHED, MISSING, USABLE, Column, Results
+from fftdeploy.evaluation.results import (
+    BATCHED,
+    LOST,
+    MISSING,
+    NO_VERDICT,
+    USABLE,
+    Column,
+    Results,
+)
 from fftdeploy.evaluation.verdict import ArmResult, Reason, SliceResult
 from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import GateRules
 
+_TROUBLE = {MISSING: "the API failed for", NO_VERDICT: "the judge gave no verdict on"}
 MOST_MISSING = Fraction(2, 100)
 """Share of an arm's answers that may be lost to the API before a run tells nothing."""
 
@@ -21,30 +31,33 @@ def require_answers(results: Results, arms: Sequence[str]) -> None:
     """Refuse to judge where an arm has lost more answers than can be imputed.
 
     Raises:
-        UnverifiedError: Over 2 % of the answers of one of `arms` are missing.
+        UnverifiedError: Over 2 % of the answers of one of `arms` are missing, or their verdicts.
         ValueError: An answer has not come yet, or an arm is not in the results.
     """
-    lost = []
+    lost: dict[str, list[str]] = {MISSING: [], NO_VERDICT: []}
     for arm in arms:
         column = results.arms.get(arm)
         if column is None or column.count(""):
             raise ValueError(f"the run of {arm} is not complete")
-        missing = column.count(MISSING)
-        if missing > MOST_MISSING * len(column.marks):
-            lost.append(f"{missing} of {plural(len(column.marks), 'answer')} of {arm}")
-    if lost:
-        message = f"the API failed for {' and '.join(lost)}: over 2% are missing"
-        raise UnverifiedError(message, hint="run it again: the answers that came are kept")
+        if column.count(*LOST) > MOST_MISSING * len(column.marks):
+            what = f"of {plural(len(column.marks), 'answer')} of {arm}"
+            for mark in lost:
+                lost[mark] += [f"{count} {what}"] if (count := column.count(mark)) else []
+    for mark, said in lost.items():
+        if said:
+            message = f"{_TROUBLE[mark]} {' and '.join(said)}: over 2% are missing"
+            raise UnverifiedError(message, hint="run it again: the answers that came are kept")
 
 
 def missing(results: Results) -> Iterator[Reason]:
     """Yield a notice for each arm that lost answers, with what they count as."""
     counted = {CANDIDATE: "counted as failed", LIVE: "counted as passed"}
-    for arm, column in results.arms.items():
-        if lost := column.count(MISSING):
+    why = {MISSING: "missing (the API failed)", NO_VERDICT: "without a verdict of the judge"}
+    for (arm, column), mark in product(results.arms.items(), why):
+        if lost := column.count(mark):
             what = f"{lost} of {plural(len(column.marks), 'answer')} of {arm}"
             how = counted.get(arm, "left out of its figures")
-            yield Reason("missing", "", f"{what} missing (the API failed): {how}")
+            yield Reason("missing", "", f"{what} {why[mark]}: {how}")
 
 
 def integrity(rules: GateRules, n: int, reviewed: int) -> Iterator[Reason]:
@@ -91,7 +104,7 @@ def floors(rules: GateRules, results: Results) -> Iterator[Reason]:
     total = len(column.marks)
     reached = {
         "pass_rate": (rules.floors.pass_rate, column.count("pass")),
-        "valid": (rules.floors.valid, sum(map(column.count, USABLE))),
+        "valid": (rules.floors.valid, column.count(*USABLE)),
     }
     for name, (floor, count) in reached.items():
         asked = f"{name} = {float(floor):.6g}"

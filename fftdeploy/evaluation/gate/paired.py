@@ -15,7 +15,7 @@ from math import ceil, floor
 from typing import Literal, NamedTuple
 
 from fftdeploy.evaluation.gate import exact, statistics
-from fftdeploy.evaluation.results import MARKS, MISSING, PASS, USABLE, Column, Results
+from fftdeploy.evaluation.results import LOST, MARKS, PASS, USABLE, Column, Results
 from fftdeploy.evaluation.verdict import Comparison, Label, SliceResult
 
 MIN_UNITS = 10
@@ -169,7 +169,7 @@ def effective_units(n: int, groups: Sequence[str | int] | None) -> float:
 
 def passes(column: Column, repeats: int, *, missing: bool = False) -> bytes:
     """Count for each example the answers that passed; `missing` says whether a lost one did."""
-    table = bytes(mark == PASS or (missing and mark == MISSING) for mark in MARKS)
+    table = bytes(mark == PASS or (missing and mark in LOST) for mark in MARKS)
     return _fold(column.marks.translate(table.ljust(256, b"\0")), repeats)
 
 
@@ -320,7 +320,7 @@ def _failed_bits(column: Column, fields: int, *, forgives: bool) -> list[int]:
     every = (1 << fields) - 1
     instead = [None if mark in USABLE else every for mark in MARKS]
     if forgives:
-        instead[MARKS.index(MISSING)] = 0
+        instead = [0 if mark in LOST else bits for mark, bits in zip(MARKS, instead, strict=True)]
     pairs = zip(column.marks, column.failed, strict=True)
     return [bits if (other := instead[mark]) is None else other for mark, bits in pairs]
 

@@ -6,7 +6,7 @@ Differences are said in points, hundredths of the examples.
 from collections.abc import Sequence
 from itertools import islice
 
-from fftdeploy.evaluation.results import MISSING, PASS
+from fftdeploy.evaluation.results import LOST, MISSING, NO_VERDICT, PASS, REJECTED
 from fftdeploy.evaluation.verdict import ArmResult, Comparison
 from fftdeploy.names import plural
 
@@ -116,6 +116,8 @@ MARKS = {
     "filtered": "filtered",
     "empty": "empty",
     MISSING: "no answer, API error",
+    REJECTED: "rejected by the judge",
+    NO_VERDICT: "without a verdict of the judge",
 }
 """What a mark says of an answer."""
 
@@ -126,7 +128,7 @@ REASONS = MARKS | {"truncated": f"{MARKS['truncated']}: max_completion_tokens"}
 def failures(arm: ArmResult) -> str:
     """Say why the answers of an arm failed; "" where every one that came is right or just wrong."""
     failed = _failed(arm)
-    if not failed.keys() - {"wrong", MISSING}:
+    if not failed.keys() - {"wrong", *LOST}:
         return ""
     reasons = [f"{n} {REASONS[mark]} (such as {arm.seen_in[mark]})" for mark, n in failed.items()]
     return f"{arm.arm} fails {sum(failed.values())} of {_answers(arm)}: {', '.join(reasons)}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders.grade import Grade, Grader, failed
 from fftdeploy.evaluation.graders.json_graders import JsonFields, JsonSchema
+from fftdeploy.evaluation.graders.judge import Judge
 from fftdeploy.evaluation.graders.text_graders import (
     Label,
     Length,
@@ -28,6 +29,8 @@ class Grading:
     graders: tuple[Grader, ...]
     fields: tuple[str, ...]
     """Names of what all of them tell apart; `Grade.failed` has indexes into it."""
+    judge: Judge | None = None
+    """Who is asked about what passes all of them; whoever carries out the run asks."""
 
     def grade(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
         """Grade an answer; the result is to be awaited only where some grader's is.
@@ -58,7 +61,7 @@ class Grading:
         for grader in self.graders:
             if problem := grader.reference_problem(example):
                 return self._named(grader, problem)
-        return ""
+        return self.judge.reference_problem(example) if self.judge else ""
 
     async def _awaited(self, given: Sequence[Grade | Awaitable[Grade]]) -> Grade:
         return self._combined(
@@ -108,8 +111,9 @@ def build(rules: Sequence[GraderRules]) -> Grading:
     """
     if any(rule.options.get("evaluation_metric") == "fuzzy_match" for rule in rules):
         require_rapidfuzz()
-    graders = tuple(_TYPES[rule.type](rule) for rule in rules)
-    return Grading(graders, field_names(rules))
+    graders = tuple(_TYPES[rule.type](rule) for rule in rules if not rule.is_judge)
+    judge = next((Judge(rule) for rule in rules if rule.is_judge), None)
+    return Grading(graders, field_names(rules), judge)
 
 
 _TYPES: dict[str, Callable[[GraderRules], Grader]] = {

@@ -62,6 +62,9 @@ class FidelityCount:
         self._gradings: dict[str, Grading] = {}
         self._comparing = {rule.name for rule in rules if compares(rule)}
         for rule in rules:
+            if rule.is_judge:
+                self.why_not[rule.name] = "a model judge is asked in an evaluation only"
+                continue
             try:
                 self._gradings[rule.name] = graders.build((rule,))
             except ConfigError as error:  # a package is not installed

@@ -19,6 +19,7 @@ from fftdeploy.evaluation.examples.production import (
 )
 from fftdeploy.formats import document
 from fftdeploy.policy.grader_rules import GraderRules, parse_graders
+from fftdeploy.policy.judges import JUDGES
 
 NAME = "OpenAI Evals' export"
 _OUTPUT_ITEM = "eval.run.output_item"
@@ -95,6 +96,8 @@ def converted(criterion: Any, task: str) -> tuple[GraderRules, str]:
         RequestShapeError: It can't be one: it asks a model, runs code, or has a template.
     """
     table = as_object(criterion, "a grader")
+    if table.get("type") in JUDGES:
+        raise RequestShapeError("model judges are not converted: one is calibrated here first")
     path = ("tasks", task, "gate", "graders")
     text = "\n".join([f"[[{'.'.join(path)}]]", *_lines(table)])
     try:

@@ -20,6 +20,7 @@ from fftdeploy.evaluation.evidence.evidence import (
 from fftdeploy.evaluation.evidence.evidence_folder import Stored, recompute, too_old
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples.examples import ExampleSet
+from fftdeploy.evaluation.gate.judge_facts import JudgeFacts
 from fftdeploy.evaluation.results import NOT_MEASURED, Results
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.formats import json_shapes
@@ -43,6 +44,7 @@ class FinishedRun:
     max_age: timedelta
     recorded_at: AskedHost | None = None
     """Whom the answers of `live` were asked of where they are from a record."""
+    judge: JudgeFacts | None
     concurrency: int | None
     """How many requests were out at a time; None where not all were of this command."""
 
@@ -100,6 +102,7 @@ class FinishedRun:
             results=results,
             verdict={},
             concurrency=self.concurrency,
+            judge=self.judge,
             hosts={
                 name: {"address": other.address, "kind": other.kind}
                 for name, other in asked.items()
@@ -188,6 +191,7 @@ def _essence(evidence: Evidence) -> tuple[Any, ...]:
         evidence.graders_sha,
         evidence.gate_sha,
         evidence.prices,
+        evidence.judge,
         evidence.candidates,
         results.repeats,
         {arm: (bytes(column.marks), column.failed) for arm, column in results.arms.items()},

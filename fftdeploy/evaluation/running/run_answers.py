@@ -134,9 +134,11 @@ class RunAnswers:
         if answer.status != 400 or ask.arm in self._proved:
             return
         if param in requests.profile_params(arm):
+            profile = arm.bundle.profile
+            hint = f"change the profile {profile}, or choose another one"
             raise NotReadyError(
                 f"{ask.arm} ({model}): the API refuses the profile's {param}: {answer.message}",
-                hint=f"change the profile {arm.bundle.profile}, or choose another one",
+                hint=hint if profile else f"change {param} of its grader, or choose another model",
                 where=arm.address,
                 code="profile-refused",
             )
@@ -152,14 +154,14 @@ class RunAnswers:
 
     def _require_possible(self) -> None:
         """Refuse far too many requests before anything is made for each of them."""
-        at_least = self._run.size - self._spending.max_requests - len(self._log.cache)
+        at_least = self._run.size - self._spending.allowed - len(self._log.cache)
         if at_least > 0 and not self._log.resumed:
             self._spending.require_allowed(self._run.size - len(self._log.cache))
 
     def _to_ask(self) -> int:
         """Count what has to be asked, exactly only where the cache may decide about the limit."""
         left = self._run.size - self._run.done
-        if left <= self._spending.max_requests or not len(self._log.cache):
+        if left <= self._spending.allowed or not len(self._log.cache):
             return left
         return sum(self.known(ask) is None for ask in self._run.pending())
 

@@ -35,8 +35,11 @@ class RunLog:
 
     `resumed` says that it goes on from an earlier process; `unlike` is one line about an
     unfinished run of the task that is another one, "" where there is none; `cache` has the answers
-    of the other runs; `run` is the same for all logs of runs that are one.
+    of the other runs; `run` is the same for all logs of runs that are one.  With `stays_open` the
+    run is over only when its answers are judged, too: `end` says so.
     """
+
+    stays_open = False
 
     def __init__(
         self, log: Journal, cache: AnswerCache, run: str, *, resumed: bool, unlike: str
@@ -47,6 +50,7 @@ class RunLog:
         self.resumed = resumed
         self.unlike = unlike
         self._journal = log
+        self._end = b""
 
     def records(self) -> Iterator[Record]:
         """Yield the answers that are in this log already.
@@ -90,7 +94,13 @@ class RunLog:
 
     def finish(self, count: int, at: datetime) -> None:
         """Say that all `count` answers are there."""
-        self._journal.append(log_lines.end_line(count, at))
+        self._end = log_lines.end_line(count, at)
+        if not self.stays_open:
+            self.end()
+
+    def end(self) -> None:
+        """Write that the run is over."""
+        self._journal.append(self._end)
         self._journal.sync()
 
     def close(self) -> None:

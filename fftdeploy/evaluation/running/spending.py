@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fftdeploy.errors import PolicyError, UsageError
+from fftdeploy.evaluation.arms import JUDGE
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, Column
 from fftdeploy.evaluation.running.requests import Ask
@@ -67,8 +68,9 @@ class Spending:
         max_usd: Most USD to spend; None where there is no limit.
         max_requests: Most requests to send; None for `MAX_REQUESTS`.
         means: What is known of the arms before the first answer, for the limit in USD.
-        is_batch: Whether the prices of batches count.
+        is_batch: Whether the prices of batches count, for all but a judge, who is in none.
         beside: The evaluations that `max_usd` is for, too; this one is added to them.
+        later: Most requests that follow once all of these are answered: those to a judge.
 
     Raises:
         UsageError: `max_usd` is given, and a model has no price.
@@ -84,17 +86,23 @@ class Spending:
         means: Mapping[str, Mean] | None = None,
         is_batch: bool = False,
         beside: "list[Spending] | None" = None,
+        later: int = 0,
     ) -> None:
         self.max_usd = max_usd
         self._all = [] if beside is None else beside
         self._all.append(self)
         self.max_requests = max_requests or MAX_REQUESTS
+        self.later = later
+        self.begun = 0
+        """Requests that were allowed last."""
+        self.earlier = 0
         self.sent = 0
         """Requests that were let through, whatever came back for them."""
         self.tokens_in = 0
         self.tokens_out = 0
         self._prices = {
-            arm: prices.price(model, is_batch=is_batch) for arm, model in models.items()
+            arm: prices.price(model, is_batch=is_batch and arm != JUDGE)
+            for arm, model in models.items()
         }
         self._means = means or {}
         self._spent: Counter[str] = Counter()
@@ -124,14 +132,25 @@ class Spending:
         under_way = sum(self._expected(arm) * n for arm, n in self._in_flight.items())
         return sum(self._spent.values()) + self._lost + under_way
 
+    def go_on(self) -> None:
+        """Let those requests follow that had to be allowed for from the start."""
+        self.earlier, self.later = self.begun, 0
+
+    @property
+    def allowed(self) -> int:
+        """How many requests may be sent now, so that those that follow may be, too."""
+        return self.max_requests - self.earlier - self.later
+
     def require_allowed(self, count: int) -> None:
         """Refuse `count` requests before the first one; PolicyError where they are too many."""
-        if count > self.max_requests:
+        if count > max(0, self.allowed):
+            every = count + self.earlier + self.later
             raise PolicyError(
-                f"{count:,} requests are more than the {self.max_requests:,} that are allowed",
-                hint=f"--max-requests {count} allows them",
+                f"{every:,} requests are more than the {self.max_requests:,} that are allowed",
+                hint=f"--max-requests {every} allows them",
                 code="max-requests",
             )
+        self.begun = count
 
     def admit(self, arm: str) -> bool:
         """Count one request as sent; False, and not counted, where it may cost too much.

@@ -1,0 +1,69 @@
+"""Calibrate: its flags, and how a judge agrees with people."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fftdeploy.cli.app import command
+from fftdeploy.cli.evaluate import Concurrency, Fresh, MaxRequests, MaxUsd
+from fftdeploy.cli.session import Session
+from fftdeploy.output.report import Block, Cell, Report, Table, line
+
+if TYPE_CHECKING:
+    from fftdeploy.commands.calibrate import Calibrated
+
+
+@command("calibrate")
+def calibrate(
+    session: Session,
+    task: Annotated[str, typer.Argument(help="A task with a model judge, or TASK/ENVIRONMENT.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Labelled outputs; default: evals/TASK.judged.jsonl."),
+    ] = None,
+    max_usd: MaxUsd = None,
+    max_requests: MaxRequests = 50_000,
+    fresh: Fresh = False,
+    concurrency: Concurrency = 16,
+) -> Report:
+    """Hold a model judge against people's labels: may it gate, and how often is it wrong.
+
+    \b
+    Examples:
+      fftdeploy calibrate replies
+      fftdeploy calibrate replies/production --labels evals/tone.judged.jsonl --max-usd 1
+    """
+    from fftdeploy.commands.calibrate import CalibrateOptions, run
+
+    options = CalibrateOptions(
+        task,
+        labels=labels,
+        max_usd=max_usd,
+        max_requests=max_requests,
+        fresh=fresh,
+        concurrency=concurrency,
+    )
+    result = run(session, options)
+    following = "" if result.problem else "git add .fftdeploy && git commit"
+    return Report(result.outcome, result, tuple(_body(result)), next=following)
+
+
+def _body(result: "Calibrated") -> Iterator[Block]:
+    from fftdeploy.evaluation.gate.judge_facts import calibrated
+
+    facts, problem, known = result.judge, result.problem, result.judge.calibration
+    assert known is not None  # noqa: S101  it has just been made
+    word = Cell("may not gate" if problem else "may gate", "bad" if problem else "good")
+    yield line(word, f"  {problem or 'it agrees with people'}")
+    found = known.confusion
+    rows = (
+        ("judge passes", found.both_pass, found.only_judge),
+        ("judge rejects", found.only_people, found.both_fail),
+        *([("no verdict", known.silent, "")] if known.silent else []),
+    )
+    columns = ("", "people pass", "people reject")
+    yield Table(columns, tuple(tuple(Cell(f"{cell}") for cell in row) for row in rows))
+    yield from (line(text) for text in calibrated(facts))
+    yield line(Cell("calibration ", "dim"), known.id[:12])

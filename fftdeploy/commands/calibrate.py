@@ -1,0 +1,163 @@
+"""Calibrate: hold a task's model judge against the labels of people, and keep what comes of it."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fftdeploy import __version__
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.door import Limits, Options, door
+from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.judging import JudgeAsking
+from fftdeploy.commands.run_cost import guess_of
+from fftdeploy.errors import GATE, INCONCLUSIVE, OK, ConfigError, Outcome
+from fftdeploy.evaluation.arms import JUDGE
+from fftdeploy.evaluation.evidence.calibration import JudgeCalibration
+from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.evaluation.gate.agreement import kappa, kappa_interval
+from fftdeploy.evaluation.gate.judge_facts import MIN_LABELS, JudgeFacts
+from fftdeploy.evaluation.judging import labels
+from fftdeploy.evaluation.judging.labels import Labelled
+from fftdeploy.evaluation.judging.questions import JudgeQuestions, answered_by, verdicts
+from fftdeploy.evaluation.results import NO_VERDICT, PASS
+from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.spending import Spending, estimate
+from fftdeploy.evaluation.running.throttle import CONCURRENCY
+from fftdeploy.names import plural
+from fftdeploy.output.results import UNPRINTED
+from fftdeploy.output.words import cost_words
+from fftdeploy.policy.policy import FILE_NAME
+
+_LETTERS = {PASS: "p", NO_VERDICT: "n"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateOptions(Options, Limits):
+    """What may be said to `calibrate`."""
+
+    task: str = field(kw_only=False)
+    """A task, or a target of it, whose environment's key is then taken."""
+    labels: str | Path | None = None
+    """The file of labelled outputs; None for the one beside the first file of examples."""
+    fresh: bool = False
+    """Ask everything again."""
+    concurrency: int = CONCURRENCY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """How a judge's verdicts agree with the labels of people."""
+
+    task: str
+    judge: JudgeFacts
+    kappa: float
+    kappa_low: float
+    """The 95 % interval of that; so is the next one."""
+    kappa_high: float
+    sensitivity: float
+    specificity: float
+    problem: str | None
+    """Why it may not gate; null where it may."""
+    outcome: Outcome = field(metadata=UNPRINTED)
+
+
+def run(context: Context, options: CalibrateOptions) -> Calibrated:
+    """Ask the judge of a task about outputs that people have labelled, and keep how it agrees.
+
+    A judge that agrees too little is the outcome `gate`; where the labels are too few to say,
+    `inconclusive`.
+
+    Raises:
+        ConfigError: The task has no judge, or its labels are missing or damaged.
+        DiskError: The calibration or the log could not be written.
+        NotReadyError: The judge can't be asked.
+        PolicyError: The budget does not allow it; what was paid for is kept.
+        UnverifiedError: The API gives no verdicts; those that came are kept.
+    """
+    target = options.task if "/" in options.task else f"{options.task}/"
+    bar = context.quality_bar(context.workspace, target)
+    labelled, sha, where = _labels(bar, options.labels)
+    asking = _asking(context, bar, options)
+    questions = JudgeQuestions(asking.judge)
+    places = [questions.add(one.output, one.example) for one in labelled]
+    spending = _spending(asking, questions)
+    asking.prove()
+    asked = asking.ask(questions, spending)
+    marks = verdicts(asked)
+    made = JudgeCalibration(
+        task=bar.task,
+        made_at=context.now(),
+        tool=f"fftdeploy {__version__}",
+        judge=asking.judge.rules.content,
+        address=asking.host.address,
+        kind=asking.host.kind,
+        answered_by=answered_by(asked),
+        labels=where,
+        labels_sha=sha,
+        people="".join("p" if one.passes else "f" for one in labelled),
+        verdicts="".join(_LETTERS.get(marks[place], "f") for place in places),
+    )
+    return _calibrated(bar.calibrations.write(made), asking)
+
+
+calibrate = door(run, CalibrateOptions)
+
+
+def _labels(bar: QualityBar, said: str | Path | None) -> tuple[list[Labelled], str, str]:
+    """Read the labels; return their hash and their path, too."""
+    judge, folder = bar.grading.judge, bar.workspace.folder
+    if judge is None:
+        raise ConfigError(
+            f"task {bar.task!r} has no model judge",
+            hint=f'add [[tasks.{bar.task}.gate.graders]] with type = "label_model"',
+            where=FILE_NAME,
+            code="no-judge",
+        )
+    named = str(said) if said else labels.path_of(bar.rules)
+    path = Path.cwd() / named if said else folder / named
+    if not path.exists():
+        raise ConfigError(
+            f"there are no labels: {named} is missing",
+            hint=f"fftdeploy review {bar.task} --from FILE",
+            where=named,
+            code="no-labels",
+        )
+    root = path.parent if said else folder
+    return *labels.read_labels(path, named, bar.rules, judge, root), named
+
+
+def _asking(context: Context, bar: QualityBar, options: CalibrateOptions) -> JudgeAsking:
+    asked = EvaluateOptions(
+        bar.target, fresh=options.fresh, concurrency=options.concurrency, **options.within()
+    )
+    asked.require_ranges()
+    assert bar.grading.judge  # noqa: S101  `_labels` has seen to it
+    return JudgeAsking(context, bar, bar.grading.judge, asked, run_log.MAX_AGE)
+
+
+def _spending(asking: JudgeAsking, questions: JudgeQuestions) -> Spending:
+    """Say what it takes, and refuse more than is allowed."""
+    prices, means = asking.bar.workspace.policy.prices, guess_of(questions)
+    models = {JUDGE: asking.judge.bundle.hosted}
+    price = {JUDGE: prices.price(asking.judge.bundle.hosted)}
+    cost = estimate({JUDGE: len(questions)}, means, price, asking.options.concurrency)
+    count = plural(len(questions), "labelled output")
+    asking.context.console.note(f"{count}: at most {cost_words(cost, prices.on)}")
+    return Spending(models, prices, **asking.options.within(), means=means)
+
+
+def _calibrated(made: JudgeCalibration, asking: JudgeAsking) -> Calibrated:
+    facts = asking.facts(made.answered_by)
+    found, problem = made.facts.confusion, made.facts.problem()
+    low, high = kappa_interval(found)
+    outcome = INCONCLUSIVE if found.n < MIN_LABELS else GATE
+    return Calibrated(
+        task=made.task,
+        judge=replace(facts, calibration=made.facts),
+        kappa=kappa(found),
+        kappa_low=low,
+        kappa_high=high,
+        sensitivity=found.sensitivity,
+        specificity=found.specificity,
+        problem=problem or None,
+        outcome=outcome if problem else OK,
+    )

@@ -1,0 +1,146 @@
+"""The model judge of a task: what it is asked about an answer, and what its word means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fftdeploy.evaluation.arms import JUDGE, Arm
+from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.examples.overlap import users_say
+from fftdeploy.evaluation.graders.grade import PASSED, Grade, failed
+from fftdeploy.evaluation.results import MISSING
+from fftdeploy.formats import json_values, strict_json
+from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.grader_types import LOOKUP
+from fftdeploy.policy.judges import FAILS, PASSES, PLACEHOLDER, bundle_of, texts
+from fftdeploy.policy.profiles import Profile, content_sha
+from fftdeploy.releases.deployments import Bundle
+
+_SENT_AS = {"max_completions_tokens": "max_completion_tokens"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """One `label_model` or `score_model`, as its rules say."""
+
+    rules: GraderRules
+
+    @property
+    def name(self) -> str:
+        """What the policy calls it."""
+        return self.rules.name
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model that judges, and who hosts it."""
+        return bundle_of(self.rules.options)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """None: it says one thing of the whole."""
+        return ()
+
+    @property
+    def sha(self) -> str:
+        """Hash of all that decides its verdicts: model, prompt, labels, parameters."""
+        return content_sha(self.rules.content)
+
+    @property
+    def profile(self) -> Profile:
+        """What goes out with each question; the shape of the verdict is enforced by the API."""
+        sampling = self.rules.options.get("sampling_params", {})
+        content = {_SENT_AS.get(key, key): value for key, value in sampling.items()}
+        kind: dict[str, Any]
+        key, kind = "label", {"type": "string", "enum": self._labels}
+        if self.rules.type == "score_model":
+            key, kind = ("score", {"type": "number"})
+        schema = {
+            "type": "object",
+            "properties": {key: kind},
+            "required": [key],
+            "additionalProperties": False,
+        }
+        content["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "verdict", "strict": True, "schema": schema},
+        }
+        return Profile("judge", content, content_sha(content))
+
+    def arm(self, address: str = "") -> Arm:
+        """Return it as the side of a run that is asked at `address`."""
+        return Arm(JUDGE, self.bundle, self.profile, address=address)
+
+    def messages(self, text: str, example: Example) -> tuple[dict[str, str], ...]:
+        """Return what it is asked about an answer; nothing of that is read as a template."""
+        item = _item(example)
+
+        def said(found: str) -> str:
+            asked = LOOKUP.fullmatch(found)
+            return _as_text(json_values.lookup(item, asked[1])) if asked else text
+
+        return tuple(
+            {**turn, "content": PLACEHOLDER.sub(lambda found: said(found[0]), turn["content"])}
+            for turn in texts(self.rules.options)
+        )
+
+    def grade(self, said: str, _: Example) -> Grade:
+        """Read a verdict; what is none of those that it may give is none at all."""
+        try:
+            given = json_values.read(said)
+        except strict_json.StrictError:
+            given = None
+        if self.rules.type == "score_model":
+            return self._scored(given)
+        if not isinstance(given, dict) or given.keys() != {"label"}:
+            return _NO_VERDICT
+        if given["label"] not in self._labels:
+            return _NO_VERDICT
+        return PASSED if self.passes(given["label"]) else _REJECTED
+
+    def passes(self, label: str) -> bool:
+        """Whether a label is a good one: the judge's own, or `pass`."""
+        if label in self._labels:
+            return label in self.rules.options["passing_labels"]
+        return label == PASSES
+
+    @property
+    def known(self) -> list[str]:
+        """The labels that people may put on an output for it to be held against."""
+        return [*dict.fromkeys([*self._labels, PASSES, FAILS])]
+
+    def reference_problem(self, example: Example) -> str:
+        """Say what of the example it is to be shown and that has none; "" where it has all."""
+        item = _item(example)
+        for message in texts(self.rules.options):
+            for found in PLACEHOLDER.findall(message["content"]):
+                asked = LOOKUP.fullmatch(found)
+                if asked and json_values.lookup(item, asked[1]) is json_values.MISSING:
+                    return f"the judge {self.name} is shown item.{asked[1]}, which it has not"
+        return ""
+
+    @property
+    def _labels(self) -> list[str]:
+        return list(self.rules.options.get("labels", ()))
+
+    def _scored(self, given: Any) -> Grade:
+        score = given.get("score") if isinstance(given, dict) else None
+        least, most = self.rules.options.get("range", (0.0, 1.0))
+        if type(score) not in {int, float} or not least <= score <= most or len(given) != 1:
+            return _NO_VERDICT
+        return PASSED if score >= self.rules.options["pass_threshold"] else _REJECTED
+
+
+_NO_VERDICT = failed(MISSING, "the judge gave no verdict")
+_REJECTED = failed("wrong", "the judge rejects it")
+
+
+def _item(example: Example) -> Mapping[str, Any]:
+    """Return what `item` means: of a chat, what the users say and the agreed answer."""
+    usual = {"input": users_say(example.messages), "reference": example.reference}
+    return {**usual, **example.item}
+
+
+def _as_text(value: Any) -> str:
+    if value is json_values.MISSING:
+        return ""
+    return value if isinstance(value, str) else strict_json.dumps(value)

@@ -1,0 +1,201 @@
+"""A model judge on its way: held against people, asked in an evaluation, and never trusted more."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Command, git
+from gated import TARGET, asked, evidence, promote
+from judged import JUDGE, LABELS, POOR, judged_scene, verdicts_asked, write_labels
+from scenes import V8, V10, read
+
+from fftdeploy.policy.profiles import content_sha
+from fftdeploy.sandbox import STORY_NOW, Sandbox
+from fftdeploy.sandbox.world import State
+
+CALIBRATIONS = Path(".fftdeploy/evidence/triage/calibrations")
+
+
+def test_a_judge_gates_once_it_is_calibrated(
+    sandbox: Sandbox, command: Command, repo: Path
+) -> None:
+    judged_scene()
+    untried = command("eval", TARGET)
+    nothing = asked(sandbox)
+    tight = command("calibrate", "triage", "--max-requests", "50")
+    calibrated = command("calibrate", "triage", "--json")
+    again = command("calibrate", "triage")
+    labelled = len(verdicts_asked(sandbox))
+    (record,) = CALIBRATIONS.iterdir()
+    sized = command("size", TARGET)
+    over = command("eval", TARGET, "--max-requests", "239")
+    made = command("eval", TARGET, "--json", "--max-requests", "240")
+    judged = verdicts_asked(sandbox)
+    shown, verified = command("eval", TARGET), command("verify", "--json")
+    promoted = promote(command)
+
+    assert (untried.code, nothing) == (7, 0)
+    assert "the judge tone may not gate: nobody has calibrated it" in untried.err
+    assert (tight.code, "60 requests are more than the 50" in tight.err) == (6, True)
+    found = json.loads(calibrated.out)
+    people = Counter(json.loads(line)["label"] for line in LABELS.read_text().splitlines())
+    table = found["judge"]["calibration"]["confusion"]
+    assert table["both_pass"] + table["only_people"] == people["good"]
+    assert sum(table.values()) == 60
+    assert found["kappa"] >= 0.6, found
+    assert found["kappa_low"] < found["kappa"] < found["kappa_high"]
+    assert (found["problem"], found["judge"]["answered_by"], again.code) == (None, [JUDGE], 0)
+    assert found["judge"]["calibration"]["id"] == record.stem
+    assert labelled == 60  # asked for once: the second time it was known
+    assert "240 requests" in sized.out
+    assert (over.code, "240 requests are more than the 239" in over.err) == (6, True)
+    assert made.code == 0, made
+    assert len(judged) <= 60 + 120  # the same words are asked about once
+    assert judged[0]["response_format"]["json_schema"]["schema"]["properties"] == {
+        "label": {"type": "string", "enum": ["good", "bad"]}
+    }
+    assert verdicts_asked(sandbox) == judged  # all else is known by now
+    (one,) = json.loads(made.out)["evaluations"]
+    assert one["judge"]["model"] == JUDGE
+    rates = {rate["arm"]: rate for rate in one["judge"]["rates"]}
+    for arm in ("live", "candidate"):
+        rate = rates[arm]
+        (figures,) = (each for each in one["verdict"]["arms"] if each["arm"] == arm)
+        assert (rate["judged"], rate["passed"]) == (60, figures["passed"])
+        assert rate["low"] <= rate["corrected"] <= rate["high"]
+        assert figures["marks"]["pass"] + figures["marks"].get("rejected", 0) == 60
+    assert "without its errors" in shown.out
+    assert "judge tone, the candidate and what is live are gpt models" in " ".join(
+        shown.out.split()
+    )
+    document = json.loads(evidence()[0].read_text())
+    assert document["judge"]["calibration"]["id"] == record.stem
+    assert document["judge"]["sha"] in {
+        content_sha(each) for each in document["graders"]["content"]
+    }
+    assert (verified.code, json.loads(verified.out)["calibrations"]) == (0, 1)
+    assert (promoted.code, read(TARGET).model) == (0, V10)
+
+    record.write_text(record.read_text().replace("triage.judged", "other.judged"))
+    edited, refused = command("verify"), command("eval", TARGET)
+    assert (edited.code, "was edited" in edited.err) == (3, True)
+    assert (refused.code, "nobody has calibrated it" in refused.err) == (7, True)
+
+
+def test_a_judge_below_the_bar_never_gates(sandbox: Sandbox, command: Command, repo: Path) -> None:
+    judged_scene(POOR)
+    poor = command("calibrate", "triage")
+    before = asked(sandbox)
+    ended = command("eval", TARGET), promote(command, "--eval", "--max-requests", "999")
+    policy = Path("fftdeploy.toml")
+    policy.write_text(policy.read_text().replace("margin = 0.1", 'mode = "report-only"'))
+    reported = command("eval", TARGET, "--json")
+    judged_scene(JUDGE, labels=49)
+    few = command("calibrate", "triage")
+    allowing = policy.read_text().replace("margin = 0.1", 'on_inconclusive = "allow"')
+    policy.write_text(allowing)
+    allowed = promote(command, "--eval", "--max-requests", "999")
+
+    assert (poor.code, "may not gate" in poor.out) == (5, True)
+    assert "it agrees too little with people: kappa" in poor.out
+    assert [(one.code, "may not gate" in one.err) for one in ended] == [(7, True)] * 2
+    assert reported.code == 0
+    (one,) = json.loads(reported.out)["evaluations"]
+    assert one["verdict"]["ruling"] == "inconclusive"
+    assert "; its verdicts are only reported" in reported.out
+    assert (few.code, "calibrated on 49 labels, and 50 are needed" in few.out) == (7, True)
+    assert (allowed.code, "49 labels" in allowed.err) == (7, True)
+    assert before < asked(sandbox)  # by the one that only reports
+    assert read(TARGET).model == V8
+
+
+def test_trouble_of_the_judge_is_no_verdict_and_no_failure(
+    sandbox: Sandbox, command: Command, repo: Path
+) -> None:
+    judged_scene()
+    command("calibrate", "triage")
+    before = asked(sandbox)
+    usual = {"id": "x", "object": "chat.completion", "model": JUDGE}
+    message = {"role": "assistant", "content": '{"label": "perhaps"}'}
+    nonsense = {**usual, "choices": [{"message": message, "finish_reason": "stop"}]}
+    sandbox.fault(JUDGE, status=503, headers={"Retry-After": "0"}, after=2)  # it is ready
+    outage = command("eval", TARGET)
+    sandbox.clear_faults()
+    paid = len([body for body in sandbox.requests if "v10" in str(body.body)])
+    sandbox.fault(JUDGE, status=200, body=nonsense, after=2, times=8)
+    silent = command("eval", TARGET)
+    fresh = command("eval", TARGET, "--fresh")
+    sandbox.set_state(JUDGE, State.GONE)
+    deleted = command("eval", TARGET, "--fresh")
+    sandbox.restore(JUDGE)
+    sandbox.remove(JUDGE, after=20)
+    midway = command("eval", TARGET, "--fresh")
+
+    assert outage.code == 9, outage
+    assert evidence() == [] or fresh.code == 0
+    assert silent.code == 9, silent
+    assert "the judge gave no verdict on" in silent.err
+    assert paid < before + 3 * 60
+    assert fresh.code == 0, fresh
+    assert (deleted.code, "the judge tone: " in deleted.err) == (4, True)
+    assert (midway.code, f"judge ({JUDGE})" in midway.err) == (4, True)
+    assert len(evidence()) == 1
+
+
+def test_a_judge_lives_where_its_provider_is_and_has_its_key_alone(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(now=lambda: STORY_NOW, key="sk-second-0123456789") as second:
+        file = repo.parent / "providers.toml"
+        file.write_text(f'[second]\nbase_url = "{second.url}"\napi_key_env = "SECOND_KEY"\n')
+        monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(file))
+        monkeypatch.setenv("SECOND_KEY", "sk-second-0123456789")
+        judged_scene(more='\nprovider = "second"')
+        calibrated = command("calibrate", TARGET)
+        made = command("eval", TARGET)
+        judge = json.loads(evidence()[0].read_text())["judge"]
+
+    assert (calibrated.code, made.code) == (0, 0), (calibrated, made)
+    assert verdicts_asked(sandbox) == []
+    assert len(verdicts_asked(second)) > 60
+    assert all(request.is_authorised for request in second.requests)
+    assert (judge["provider"], judge["address"]) == ("second", second.url)
+
+
+def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
+    sandbox: Sandbox, command: Command, repo: Path
+) -> None:
+    judged_scene()
+    same = json.loads(LABELS.read_text().partition("\n")[0])["messages"]
+    faults: dict[str, dict[str, Any]] = {
+        "nobody is named": {"reviewed_by": None},
+        "'label' is one of good, bad, pass, fail": {"label": "nice"},
+        "'output' is the text": {"output": ""},
+        "has labelled the same output": {"messages": same, "output": "{}"},
+    }
+    said = {}
+    for what, change in faults.items():
+        write_labels(60, **change)
+        ended = command("calibrate", "triage")
+        said[what] = (ended.code, what in ended.err, f"{LABELS}:" in ended.err)
+    LABELS.unlink()
+    missing = command("calibrate", "triage")
+    write_labels(60)
+    git("add", "-A")
+    git("commit", "-qm", "base")
+    git("checkout", "-qb", "change")
+    command("calibrate", "triage")
+    command("eval", TARGET)
+    promote(command)
+    git("add", "-A")
+    git("commit", "-qm", "promote")
+    proposed = command("check", "--base", "main")
+    accepted = command("check", "--base", "main", "--accept-claimed")
+
+    assert said == dict.fromkeys(faults, (3, True, True))
+    assert (missing.code, "there are no labels" in missing.err) == (3, True)
+    assert proposed.code == 12, proposed
+    assert "comes with this change" in proposed.out
+    assert accepted.code == 0, accepted
