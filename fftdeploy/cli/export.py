@@ -21,7 +21,7 @@ def export(
         bool, typer.Option("--check", help="Only say whether the file is current; 12 if not.")
     ] = False,
 ) -> Report:
-    """Write what is live for a gateway, a flag library or infrastructure.
+    """Write what is live for gateways, flags and infrastructure.
 
     \b
     Examples:

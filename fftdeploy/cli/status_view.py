@@ -172,15 +172,11 @@ def _fallback_words(one: TargetStatus) -> str:
     """Say that a fallback is taken, or would not answer; "" where there is nothing to say."""
     if not (found := one.fallback):
         return ""
-    is_ready = found.readiness is None or found.readiness.state == "ready"
-    why = (
-        ""
-        if is_ready or not found.readiness
-        else f", which is not proved: {found.readiness.message}"
-    )
+    known = found.readiness
+    why = f", not proved: {known.message}" if known and known.state != "ready" else ""
     if found.is_taken:
-        return f"applications that have `fftdeploy.client` go on with {found.bundle}{why}"
-    return "" if is_ready else f"the fallback is {found.bundle}{why}"
+        return f"{found.bundle} takes the calls of `fftdeploy.client`{why}"
+    return f"{found.bundle} is the fallback{why}" if why else ""
 
 
 def _remark(target: str, mark: Cell, text: str | None) -> Remark:

@@ -196,6 +196,6 @@ def test_it_says_what_applications_go_on_with(
 
     assert (found["model"], found["readiness"]["state"]) == (LUNA, "ready")
     assert found["is_taken"] is is_gone
-    said = f"applications that have `fftdeploy.client` go on with {LUNA}"
+    said = f"{LUNA} takes the calls of `fftdeploy.client`"
     assert (said in screen, said in card) == (is_gone, is_gone)
-    assert "which is not proved: this key cannot use it" in unproved
+    assert "not proved: this key cannot use it" in unproved
