@@ -175,7 +175,7 @@ def _invoke(
         no_color=common["no_color"],
     )
     try:
-        code = _exit_code(session, function, values)
+        code = exit_code(session, function, values)
     finally:
         session.close()
     raise typer.Exit(code)
@@ -198,7 +198,7 @@ def _publish(session: Session, outcome: Outcome, end: Report | FftdeployError) -
         surfaces.publish(session, outcome, end)
 
 
-def _exit_code(session: Session, function: Callable[..., Report], values: dict[str, Any]) -> int:
+def exit_code(session: Session, function: Callable[..., Report], values: dict[str, Any]) -> int:
     """Run a command, print its end whatever that is, and return its exit code."""
     try:
         session.take_shutdowns()

@@ -29,6 +29,7 @@ GROUPS = {
         "resolve": "resolve",
         "run": "run",
         "export": "export",
+        "mcp": "mcp",
         "sandbox": "starting",
     },
 }

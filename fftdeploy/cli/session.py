@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fftdeploy.api.settings import secrets_of
 from fftdeploy.commands.context import Context
@@ -36,8 +36,10 @@ def open_session(
     form: Format,
     quiet: bool,
     no_color: bool,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
 ) -> Session:
-    """Start a run of `command`."""
+    """Start a run of `command`, which prints on the process's streams unless others are given."""
     hidden = secrets_of(environ)
     output = Output(
         environ,
@@ -45,6 +47,8 @@ def open_session(
         quiet=quiet,
         color=False if no_color else None,
         secrets=hidden,
+        stdout=stdout,
+        stderr=stderr,
     )
     return Session(
         command=command,

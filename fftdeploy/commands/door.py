@@ -65,6 +65,12 @@ def several(words: str | Sequence[str]) -> list[str]:
     return [words] if isinstance(words, str) else [*words]
 
 
+def flag_of(argument: str) -> str:
+    """Return the flag that an argument of a function stands for."""
+    flags = {said: flag for flag, said in _ARGUMENTS.items()}
+    return f"--{flags.get(argument, argument).replace('_', '-')}"
+
+
 def _in_python(text: str, options: Callable[..., Options]) -> str:
     """Return a message with arguments where it names flags; a line for the shell stays one."""
     known = signature(options).parameters

@@ -23,7 +23,7 @@ from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.review import Reviewed
 from fftdeploy.commands.run import Launch
 from fftdeploy.commands.scan import Scanned
-from fftdeploy.commands.screens import Demonstrated, Serving
+from fftdeploy.commands.screens import Assisted, Demonstrated, Serving
 from fftdeploy.commands.size import Sized
 from fftdeploy.commands.status import Status
 from fftdeploy.commands.verify import Verified
@@ -78,6 +78,7 @@ RESULTS: dict[str, type] = {
     "review": Reviewed,
     "sandbox": Serving,
     "demo": Demonstrated,
+    "mcp": Assisted,
     "init": Initialized,
     "schema": Schemas,
 }

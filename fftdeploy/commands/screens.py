@@ -1,4 +1,4 @@
-"""The results of sandbox and demo, which show what happens while it happens.
+"""The results of sandbox, demo and mcp, which go on while somebody is there.
 
 Like review, where a person is asked, they are no functions of Python.
 """
@@ -42,3 +42,11 @@ class Demonstrated:
 
     folder: str
     steps: tuple[ShownStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assisted:
+    """What an assistant was served, once it has left."""
+
+    tools: tuple[str, ...]
+    calls: int

@@ -6,10 +6,11 @@ metadata `FLAT` are its owner's.  Other metadata: `key`, where that is not the f
 `digits`, to which a number is rounded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,7 @@ _SIMPLE: dict[Any, Schema] = {
     bool: {"type": "boolean"},
     datetime: text(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"),
     date: text(DAY),
+    Path: text(),
     NoneType: {"type": "null"},
     Any: {},
 }
@@ -67,8 +69,8 @@ def _document(value: Any) -> dict[str, Any]:
 def schema(kind: Any, parts: dict[str, Schema]) -> Schema:  # noqa: PLR0911  as above
     """Describe the JSON of a type; dataclasses go to `parts`, by name, and are referred to.
 
-    Types are the JSON ones, days, times, tuples, mappings, literals, dataclasses, and unions of
-    them; `Annotated[str, {"pattern": "..."}]` adds keywords.
+    Types are the JSON ones, days, times, paths, sequences, mappings, literals, dataclasses, and
+    unions of them; `Annotated[str, {"pattern": "..."}]` adds keywords.
     """
     if isinstance(kind, type) and is_dataclass(kind):
         name = kind.__name__
@@ -83,7 +85,7 @@ def schema(kind: Any, parts: dict[str, Schema]) -> Schema:  # noqa: PLR0911  as 
         return {"enum": list(arguments)}
     if origin in {Union, UnionType}:
         return {"anyOf": [schema(argument, parts) for argument in arguments]}
-    if origin in {tuple, list}:
+    if origin in {tuple, list, Sequence}:
         return many(schema(arguments[0], parts))
     if origin is not None and issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": schema(arguments[1], parts)}

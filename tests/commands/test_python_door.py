@@ -304,6 +304,7 @@ def test_every_typed_command_is_a_function_with_its_promise() -> None:
         "run",
         "sandbox",
         "demo",
+        "mcp",
     }
     functions = {name for name in fftdeploy.__all__ if name.islower() and name[0] != "_"}
 

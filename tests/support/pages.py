@@ -39,6 +39,7 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox
 COMMANDS = (
     *("init", "demo", "sandbox", "models", "status", "check", "promote", "rollback"),
     "monitor",
+    "mcp",
     "migrate",
     *("history", "diff", "adopt", "hold", "unhold", "eval", "size", "verify", "report", "review"),
     *("resolve", "scan", "schema"),
