@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fftdeploy.cli.app import ChangeFlags, command
-from fftdeploy.cli.evaluate import Batch, Concurrency, Wait
+from fftdeploy.cli.evaluate import Batch, Concurrency, Fresh, Wait
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import UsageError
 from fftdeploy.names import plural
@@ -72,6 +72,7 @@ def migrate(
         int, typer.Option("--max-requests", min=1, help="Refuse to send more in all.")
     ] = 50_000,
     concurrency: Concurrency = 16,
+    fresh: Fresh = False,
     batch: Batch = False,
     wait: Wait = None,
     report: Page = None,
@@ -108,6 +109,7 @@ def migrate(
         max_usd=max_usd,
         max_requests=max_requests,
         concurrency=concurrency,
+        fresh=fresh,
         batch=batch,
         wait_s=None if wait is None else parse_wait(wait),
         report=report,

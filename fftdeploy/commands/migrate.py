@@ -276,6 +276,7 @@ class _Portfolio:
             concurrency=options.concurrency,
             max_usd=options.max_usd,
             max_requests=maxsize,
+            fresh=options.fresh,
             batch=options.batch,
             wait_s=options.wait_s,
             part_of=options.again,

@@ -34,6 +34,8 @@ class MigrateOptions(Options, Limits):
     commit: bool = False
     """Commit each target's change on its own."""
     overrides: tuple[str, ...] = ()
+    fresh: bool = False
+    """Ask everything again, for latency too; counts as another attempt."""
     concurrency: int = CONCURRENCY
     batch: bool = False
     """Have the providers' own queues answer, within a day."""
@@ -53,8 +55,8 @@ class MigrateOptions(Options, Limits):
         limits = replace(self, max_requests=None) if self.max_requests == MAX_REQUESTS else self
         words += [word for flag, value in limits.given.items() for word in (flag, f"{value:g}")]
         words += ["--why", self.why] if self.why else []
-        said = {"record": self.record, "dry-run": self.dry_run, "batch": self.batch}
-        said |= {"commit": self.commit, "yes": self.approve is None}
+        said = {"record": self.record, "dry-run": self.dry_run, "fresh": self.fresh}
+        said |= {"batch": self.batch, "commit": self.commit, "yes": self.approve is None}
         words += ["--report", str(self.report)] if self.report else []
         words += [f"--{flag}" for flag, value in said.items() if value]
         return shlex.join(words) + (f" --file {shlex.quote(str(self.file))}" if self.file else "")

@@ -350,6 +350,19 @@ def test_a_page_has_a_row_a_target_and_each_of_them_and_no_script(
     assert "script-src" not in page
 
 
+def test_a_budget_of_latency_wants_answers_of_its_own(portfolio: Sandbox, command: Command) -> None:
+    budget = "budgets = { p95_latency_ms = 60000 }\nslices ="
+    POLICY_FILE.write_text(POLICY_FILE.read_text().replace("slices =", budget, 1))
+    shared = found(command, "triage", *DRY, "--to", SMALL, code=7)["targets"]
+    assert [one["state"] for one in shared] == ["planned", "failed"]
+    assert "--fresh" in shared[1]["shortfall"]["headline"]
+    before = paid(portfolio)
+    shutil.rmtree(".fftdeploy/evidence")  # the clock stands still: none would be the newest
+    anew = found(command, "triage", *DRY, "--to", SMALL, "--fresh")["targets"]
+    assert [one["state"] for one in anew] == ["planned", "planned"]
+    assert paid(portfolio) - before == 2 * 2 * 67
+
+
 def test_a_commit_that_is_refused_stops_the_changes_after_it(
     portfolio: Sandbox, command: Command
 ) -> None:
