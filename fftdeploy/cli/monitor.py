@@ -35,6 +35,13 @@ FailOn = Annotated[
 _TONES: dict[str, Tone] = {"fine": "good", "drift": "bad"}
 
 
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write a page.", metavar="FILE.html")]
+Wait = Annotated[
+    str | None,
+    typer.Option("--wait", help="With --batch: wait no longer than 30s, 10m, 0.", metavar="SPAN"),
+]
+
+
 @command("monitor")
 def monitor(
     session: Session,
@@ -57,6 +64,7 @@ def monitor(
     max_requests: Annotated[
         int | None, typer.Option("--max-requests", min=1, help="Refuse to send more.")
     ] = None,
+    out: Out = None,
     prom_file: Annotated[
         Path | None,
         typer.Option("--prom-file", help="Write gauges for Prometheus.", metavar="FILE.prom"),
@@ -68,12 +76,7 @@ def monitor(
     batch: Annotated[
         bool, typer.Option("--batch", help="Ask by the provider's own queue, where it has one.")
     ] = False,
-    wait: Annotated[
-        str | None,
-        typer.Option(
-            "--wait", help="With --batch: wait no longer than 30s, 10m, 0.", metavar="SPAN"
-        ),
-    ] = None,
+    wait: Wait = None,
 ) -> Report:
     """Look once a day at what is live: is it as it was promoted?
 
@@ -99,6 +102,7 @@ def monitor(
         canary_abort=canary_abort,
         max_usd=max_usd,
         max_requests=max_requests,
+        out=out,
         prom_file=prom_file,
         issues=issues or "",
     )
@@ -108,6 +112,8 @@ def monitor(
 
         return monitor_logs.report(session, result, result.logs)
     body = tuple(_blocks(session, result))
+    if out is not None:
+        body += (line(f"wrote {out}"),)
     return Report(result.outcome, result, body, result.findings)
 
 

@@ -13,6 +13,7 @@ from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.listeners import Listeners
 from fftdeploy.commands.monitor_logs import LogWatch
+from fftdeploy.commands.watched_texts import require_page, write_page
 from fftdeploy.errors import (
     AUTH,
     CONFLICT,
@@ -61,6 +62,8 @@ class MonitorOptions(Options, Limits, Listeners):
     """Have the provider's own queue answer, within a day; a confirmation is asked directly."""
     wait_s: float | None = None
     """How long to wait for a batch; None until it is over, 0 not at all."""
+    out: str | Path | None = None
+    """Write a page to this file, with the answers of then and now."""
     logs: Path | None = None
     """Ask nobody: hold this log of production against an earlier one; `-` is what is piped in."""
     baseline: str | Path | None = None
@@ -110,6 +113,7 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     if given := [flag for flag, value in of_logs.items() if value]:
         raise UsageError(f"{given[0]} goes with --logs", hint="add --logs FILE")
     options.require_there()
+    require_page(options.out)
     PassOptions("", batch=options.batch, wait_s=options.wait_s, **options.within()).require_ranges()
     context.prover(is_plain=True)
     checked = check.run(context, CheckOptions(options.targets, probe=True))
@@ -121,6 +125,8 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     is_wrong = any(one.severity == "error" for one in (*found, *own))
     ends = [checked.outcome, FINDING if is_wrong else OK, *looking.troubles]
     options.tell(context, watched)
+    if options.out is not None:
+        write_page(context, options.out, watched)
     return Monitored(
         targets=watched,
         requests=looking.budget.requests,

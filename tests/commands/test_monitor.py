@@ -1,7 +1,9 @@
 """Monitor: a change is found and confirmed, and trouble is never one."""
 
+import asyncio
 import json
 import resource
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -84,8 +86,16 @@ def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
     fell = {one["id"] for one in found["moved"]}
     assert len(fell) == passed - found["passed"] > 0
     assert all(one["passed_then"] == 10 and one["passed"] == 0 for one in found["moved"])
-    code, again = monitor(40)
+    code, again = monitor(40, "-o", "page.html")
     assert (code, again["state"], again["is_new"]) == (12, "drift", False)
+    page = Path("page.html").read_text()
+    assert (page.count('<li class="fine"'), page.count('<li class="drift"')) == (2, 1)
+    assert page.count("<td>10/10</td><td>0/5</td>") == len(fell)
+    assert page.count("{&quot;urgency&quot;") == 2 * len(fell)  # what was said then, and now
+    shutil.rmtree(".fftdeploy/runs")
+    monitor(40, "-o", "page.html")
+    assert Path("page.html").read_text().count("(not on this machine)") == 2 * len(fell)
+    assert monitor(40, "-o", "page.txt")[0] == 2
     code, still = monitor(41)
     assert (code, still["state"], still["previous"]) == (12, "drift", "drift")
     assert gated.paid(sandbox) - before == (2 + 5) * CANARIES  # a day that confirms it is enough
@@ -126,7 +136,8 @@ def haste(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Haste()
     hasty = partial(Throttle, clock=time.clock, sleep=time.sleep)
     monkeypatch.setattr(online, "Throttle", hasty)
-    monkeypatch.setattr(online, "asyncio", SimpleNamespace(sleep=time.sleep))
+    patched = {**vars(asyncio), "sleep": time.sleep}
+    monkeypatch.setattr(online, "asyncio", SimpleNamespace(**patched))
 
 
 def fail(sandbox: Sandbox, status: int, of_ten: int) -> None:
