@@ -199,3 +199,18 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     assert proposed.code == 12, proposed
     assert "comes with this change" in proposed.out
     assert accepted.code == 0, accepted
+
+
+def test_the_end_of_the_judge_is_told_in_time(
+    sandbox: Sandbox, command: Command, repo: Path
+) -> None:
+    judged_scene("gpt-4.1-mini-2025-04-14")
+    found, due = command("check"), command("status", "--fail-on", "runway:90d")
+    judged_scene(JUDGE)
+    lasting = command("check")
+
+    said = "the judge of its gate shuts down in 54 days (2027-01-14"
+    assert said in found.out, found.out
+    assert "fftdeploy calibrate triage" in found.out
+    assert (due.code, said in due.out + due.err) == (12, True)
+    assert "the judge of its gate" not in lasting.out
