@@ -28,7 +28,7 @@ def calibrate(
     fresh: Fresh = False,
     concurrency: Concurrency = 16,
 ) -> Report:
-    """Hold a model judge against people's labels: may it gate, and how often is it wrong.
+    """Hold a model judge against labels of people: may it gate?
 
     \b
     Examples:

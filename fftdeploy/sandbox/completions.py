@@ -70,7 +70,7 @@ def chat(model: Model, body: Mapping[str, Any], number: int, now: datetime) -> d
     system, message = _conversation(body["messages"], "messages")
     system += _format_names(_table(body, "response_format"))
     wanted = _table(_table(body, "response_format"), "json_schema")
-    if model.judges and wanted:
+    if model.judges and verdicts.is_asked(_table(wanted, "schema")):
         prompt = f"{system}\n{message}"
         full = tokens(verdicts.verdict(model.judges, prompt, _table(wanted, "schema")))
         said = _Answer("".join(full), False, len(tokens(prompt)) + 8, len(full), 0)

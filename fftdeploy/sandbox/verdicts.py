@@ -29,6 +29,11 @@ GOOD_JUDGE = Accuracy(0.95, 0.9)
 POOR_JUDGE = Accuracy(0.7, 0.55)
 
 
+def is_asked(schema: Mapping[str, Any]) -> bool:
+    """Tell whether an answer of this shape is a verdict: a label or a score, and nothing else."""
+    return [*schema.get("properties", {})] in (["label"], ["score"])
+
+
 def verdict(judge: Accuracy, prompt: str, schema: Mapping[str, Any]) -> str:
     """Answer in the shape that was asked for: the first label where it passes, else the last.
 

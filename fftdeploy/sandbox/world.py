@@ -135,6 +135,7 @@ _BASES = (
         _day(7, 18, year=2024),
         shutdown_date="2027-01-14",
         owned_by="system",
+        judges=POOR_JUDGE,
     ),
     Model(
         "gpt-6-luna",
@@ -143,15 +144,7 @@ _BASES = (
         owned_by="system",
         refuses="max_tokens",
         reasons=True,
-    ),
-    Model("gpt-6-sol", LUNA, _day(9, 2), owned_by="system", judges=GOOD_JUDGE),
-    Model(
-        "gpt-6-nano",
-        BASE,
-        _day(9, 2),
-        shutdown_date="2027-02-15",
-        owned_by="system",
-        judges=POOR_JUDGE,
+        judges=GOOD_JUDGE,
     ),
     Model(
         "text-embedding-3-small",

@@ -9,7 +9,7 @@ from scenes import V8, V10
 
 from fftdeploy.sandbox import Sandbox, triage
 
-JUDGE, POOR = "gpt-6-sol", "gpt-6-nano"
+JUDGE, POOR = "gpt-6-luna", "gpt-4o-mini-2024-07-18"
 LABELS = Path("evals/triage.judged.jsonl")
 POLICY = """\
 version = 1
