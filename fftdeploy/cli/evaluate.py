@@ -75,7 +75,7 @@ def evaluate(
     wait: Wait = None,
     everything: All = False,
 ) -> Report:
-    """Compare a candidate with what is live, on the reviewed examples.
+    """Compare a candidate with what is live, on reviewed examples.
 
     \b
     Examples:
