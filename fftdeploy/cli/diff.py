@@ -43,6 +43,9 @@ def diff(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 12 where they differ.")
     ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="In a job of a push: as Deployments of GitHub, too.")
+    ] = False,
     wide: Wide = False,
 ) -> Report:
     """Compare what is live in environments, targets or git refs.
@@ -56,7 +59,7 @@ def diff(
     """
     from fftdeploy.commands.diff import DiffOptions, run
 
-    result = run(session, DiffOptions(a, b, exit_code=exit_code))
+    result = run(session, DiffOptions(a, b, exit_code=exit_code, record=record))
     return report(result, is_short=session.output.at_terminal and not wide)
 
 
@@ -90,6 +93,8 @@ def _body(result: "Compared", names: Names) -> Iterator[Block]:
         if one.differs:
             yield line("")
             yield from _comparison(result, one, names)
+    for target in result.recorded or ():
+        yield line("recorded as a Deployment: ", Cell(target, "good"))
     same = [one for one in result.comparisons if not one.differs]
     if same and result.differing:
         yield line("")

@@ -8,7 +8,7 @@ from fftdeploy.commands.views import ShutdownView, TargetName, WayBack
 from fftdeploy.errors import Outcome
 from fftdeploy.model_ids.retirement import FineTune, parse_fine_tune
 from fftdeploy.names import FLAT
-from fftdeploy.output.results import UNPRINTED
+from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.policy.prices import Price
 from fftdeploy.pull_request.comparison import Measured, Named, Side, TargetComparison, Together
 from fftdeploy.releases.deployments import Bundle, Hold, Release
@@ -134,6 +134,11 @@ class ComparedTarget:
     """What differs, and what is always worth saying, in words: its name, before, after."""
     is_comparable: bool = field(metadata=UNPRINTED)
 
+    @property
+    def makes_live(self) -> bool:
+        """Tell whether something else is live after it; a canary that moves is no such thing."""
+        return self.after is not None and (not self.before or self.before.live != self.after.live)
+
     @classmethod
     def of(cls, both: TargetComparison, now: datetime) -> Self:
         """Take it from a comparison at `now`."""
@@ -172,3 +177,5 @@ class Compared:
     """How many targets, or pairs of them, were looked at."""
     comparisons: tuple[ComparedTarget, ...]
     outcome: Outcome = field(metadata=UNPRINTED)
+    recorded: tuple[TargetName, ...] | None = field(default=None, metadata=OMITTED)
+    """Of which targets GitHub has a Deployment of this commit now."""

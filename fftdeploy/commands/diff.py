@@ -3,22 +3,26 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fftdeploy import names
 from fftdeploy.commands.compared import Compared, ComparedEnd, ComparedTarget
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
+from fftdeploy.output.results import as_json
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.pull_request import changes
 from fftdeploy.pull_request.base_ref import RefFiles, open_ref, refs_called
 from fftdeploy.pull_request.compared_files import ComparedFiles, evidence_named, with_evidence
 from fftdeploy.pull_request.comparison import Side, TargetComparison
 from fftdeploy.releases.deployments import Bundle, Target
+
+if TYPE_CHECKING:
+    from fftdeploy.telling.github_deployments import MadeLive
 
 Kind = Literal["environment", "target", "task", "ref"]
 _PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
@@ -34,6 +38,8 @@ class DiffOptions(Options):
     """The other one; None for the working tree."""
     exit_code: bool = False
     """Whether a difference is the outcome."""
+    record: bool = False
+    """Tell GitHub what a push has made live between two refs, as Deployments."""
 
 
 def run(context: Context, options: DiffOptions) -> Compared:
@@ -45,7 +51,16 @@ def run(context: Context, options: DiffOptions) -> Compared:
         UsageError: A word names nothing, or the two are not of one kind.
         ConfigError: A file that is compared is not valid.
     """
-    return _Diff(context, options).run()
+    result = _Diff(context, options).run()
+    if not options.record:
+        return result
+    from fftdeploy.telling import github_deployments
+
+    if result.b.commit is None:
+        raise UsageError("--record compares two commits", hint="fftdeploy diff HEAD^ HEAD --record")
+    made = [_made_live(context, one) for one in result.comparisons if one.makes_live]
+    github_deployments.record(context.environ, result.b.commit, made)
+    return replace(result, recorded=tuple(one.target for one in made))
 
 
 diff = door(run, DiffOptions)
@@ -226,6 +241,27 @@ class _Diff:
         outcome = FINDING if self.exit_code and differing else OK
         compared = tuple(ComparedTarget.of(one, self.now) for one in found)
         return Compared(kind, a, b, differing, count, compared, outcome)
+
+
+def _made_live(context: Context, one: ComparedTarget) -> "MadeLive":
+    """Say what is live in a target now, with the evidence that lets it be."""
+    from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
+    from fftdeploy.telling.github_deployments import MadeLive
+
+    after, target = one.after, one.targets[0]
+    assert after is not None  # noqa: S101 - it makes something live
+    by = f"release {after.release.n}" if after.release and after.recorded else "hand edit"
+    path = None
+    if after.evidence and not after.evidence.problem:
+        folder = EvidenceFolder(context.workspace.folder)
+        path = folder.path_of(after.evidence.id, target.partition("/")[0])
+    root = context.workspace.snapshot.root
+    return MadeLive(
+        target=target,
+        description=f"{by}: {after.live}",
+        evidence=path.relative_to(root).as_posix() if path else None,
+        payload={"previous": as_json(one.before and one.before.live), "live": as_json(after.live)},
+    )
 
 
 def _live(target: Target | None, source: ComparedFiles) -> Bundle | None:

@@ -45,14 +45,14 @@ class Forge:
     """The variable that says what has started the job."""
 
     def segments(self, environ: Mapping[str, str], *more: str) -> tuple[str, ...]:
-        """Return the path of the repository's issues, or below them.
+        """Return the path of what is below the repository, such as its issues.
 
         Raises:
             UsageError: The job does not say which repository it is of.
         """
         if not (name := environ.get(self.repository, "")):
-            raise UsageError(f"{self.repository} is not set: issues are kept from a job of a forge")
-        return (self.root, *name.split("/"), "issues", *more)
+            raise UsageError(f"{self.repository} is not set: a forge is told from a job of its own")
+        return (self.root, *name.split("/"), *more)
 
 
 FORGES = {
@@ -142,7 +142,7 @@ class _Issues:
 
     def _listed(self) -> Iterator[Mapping[str, Any]]:
         """Yield what is open, the newest first."""
-        path = self._forge.segments(self._environ)
+        path = self._forge.segments(self._environ, "issues")
         for page in range(1, _PAGES + 1):
             query = f"{self._forge.open_ones}&per_page={_PAGE}&page={page}"
             items = self._ask(HttpRequest(path, query))
@@ -153,7 +153,7 @@ class _Issues:
                 return
 
     def _send(self, body: Mapping[str, str], *below: str, change: str = "") -> None:
-        path = self._forge.segments(self._environ, *below)
+        path = self._forge.segments(self._environ, "issues", *below)
         self._ask(HttpRequest(path, body=body, change=change))
 
 

@@ -14,6 +14,7 @@ from checkout import ROOT
 from command_line import Command, git
 from forge import Forge, serve
 from github_runner import ACTION, PULL_REQUEST, SHIPPED, Ran, Runner, steps_of, with_inputs
+from proposals import Change
 from scenes import POLICY, V8, V9, V10, newest, past, write
 
 import fftdeploy
@@ -25,7 +26,11 @@ CONTEXTS = {
     "github.event_name": "pull_request",
     "github.event.pull_request.number": "7",
     "github.event.pull_request.head.repo.full_name": "acme/desk",
+    "github.event.before": "0" * 40,
+    "github.event.repository.default_branch": "main",
     "github.ref": "refs/pull/7/merge",
+    "github.ref_name": "7/merge",
+    "github.ref_type": "branch",
     "github.repository": "acme/desk",
     "github.run_id": "99",
     "github.server_url": "https://github.com",
@@ -407,6 +412,95 @@ def test_the_monitor_without_an_answer_fails_and_leaves_the_issue(
     assert codes(ran) == {"Install fftdeploy": 0, "Look and tell": code}, ran
     assert [one["text"].startswith(text) for one in forge.open_ones()] == [True]
     assert forge.comments == []
+
+
+PUSH = {"github.event_name": "push", "github.ref_name": "main"}
+RECORD = SHIPPED["deployments.yml"]
+
+
+@pytest.mark.parametrize("text", [RECORD, ACTION], ids=["workflow", "action"])
+def test_a_merged_promotion_is_a_deployment_once(
+    change: Change, tmp_path: Path, forge: Forge, text: str
+) -> None:
+    before = git("rev-parse", "main")
+    change.good()
+    change.edit('model = "gpt-6-luna"\nreleases', f'model = "{V8}"\nreleases')
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "promote")
+    runner = real_runner(tmp_path, change.folder, "", **PUSH, **{"github.event.before": before})
+    runner.contexts = with_inputs(ACTION, runner.contexts, {"deployments": "true"})
+    told = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF_TYPE": "branch", "GITHUB_RUN_ID": "99"}
+    runner.environ |= told | {"GITHUB_API_URL": forge.address}
+    job = steps_of(text, "record" if text == RECORD else "")
+    steps = [step for step in job if step["name"] in {"Install fftdeploy", "Record"}]
+    page = f"{runner.environ['GITHUB_SERVER_URL']}/acme/desk"
+    sha, evidence = git("rev-parse", "HEAD"), change.made.evidence["pass"]
+
+    forge.refuses["statuses"] = 503  # cut short in between
+    first = runner.run(steps)
+    assert (first[-1].name, first[-1].code) == ("Record", 9), first
+    assert [one["statuses"] for one in forge.deployments] == [[]]
+    forge.refuses.clear()
+    for _ in range(2):
+        shutil.rmtree(runner.temp / "fftdeploy")
+        ran = runner.run(steps)
+        assert codes(ran) == {"Install fftdeploy": 0, "Record": 0}, ran
+
+    made = {one["environment"]: one for one in forge.deployments}
+    assert len(forge.deployments) == 2
+    assert {*made} == {"triage/production", "refunds/staging"}
+    production = made["triage/production"]
+    assert (production["ref"], production["task"]) == (sha, "fftdeploy")
+    assert production["description"] == f"release 4: {V10}"
+    assert production["payload"]["previous"]["model"] == V8
+    log = {"description": f"release 4: {V10}", "log_url": f"{page}/actions/runs/99"}
+    link = f"{page}/blob/{sha}/.fftdeploy/evidence/triage/{evidence}.json"
+    assert production["statuses"] == [{"state": "success", **log, "environment_url": link}]
+    assert made["refunds/staging"]["description"] == f"hand edit: {V8}"
+    assert "environment_url" not in made["refunds/staging"]["statuses"][0]
+    assert forge.tokens == {"Bearer ghs_token"}
+    assert not any(call["secrets"] for call in runner.calls)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"github.ref_name": "feature"},
+        {"github.ref_type": "tag"},
+        {"github.event.before": "0" * 40},
+        {"github.event_name": "pull_request", "github.ref_name": "7/merge"},
+    ],
+    ids=["control", "another branch", "a tag of that name", "a new branch", "a pull request"],
+)
+def test_only_the_default_branch_records_and_only_where_asked(
+    make: Make, other: dict[str, str]
+) -> None:
+    runner = make(**PUSH | {"github.event.before": SHA} | other)
+    job = yaml.safe_load(RECORD)["jobs"]["record"]
+
+    asked = []
+    for flag in ("true", "false"):
+        shutil.rmtree(runner.temp / "fftdeploy", ignore_errors=True)
+        run_action(runner, deployments=flag, comment="false")
+        asked.append(sum(words.startswith("diff") for words in runner.typed("fftdeploy")))
+
+    assert asked == [int(not other)] * 2
+    assert (runner.value(job["if"].strip()) == "true") is (not other)
+    assert job["permissions"] == {"contents": "read", "deployments": "write"}
+    assert yaml.safe_load(RECORD)[True] == {"push": {"branches": ["main"]}}
+
+
+def test_no_job_but_a_pushs_records(change: Change, forge: Forge) -> None:
+    change.good()
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "promote")
+
+    done = change.command("diff", "main", "HEAD", "--record")
+
+    assert (done.code, done.out) == (2, "")
+    assert forge.asked == []
+    assert change.command("diff", "main", "--record").code == 2
 
 
 def propose(tmp_path: Path, origin: Path, *, depth: int = 2, head: str = "merge") -> str:

@@ -1,4 +1,4 @@
-"""Stands in for a forge's issues and for a webhook: real sockets, and what was asked of them."""
+"""Stands in for a forge's issues and deployments, and for a webhook: real sockets, and the log."""
 
 import json
 import ssl
@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+DEPLOYMENTS = "/repos/acme/desk/deployments"
 GITHUB, GITLAB = "/repos/acme/desk/issues", "/projects/42/issues"
 _CLOSING = {"state": "closed", "state_event": "close"}
 
@@ -28,8 +29,10 @@ class Forge:
     """What came in at the hook."""
     on_told: Callable[[], object] = lambda: None
     """Called before the hook answers."""
+    deployments: list[dict[str, Any]] = field(default_factory=list)
+    """What was asked for, each with its `statuses`; the newest first."""
     refuses: dict[str, int] = field(default_factory=dict)
-    """By method, the status that it is answered with instead."""
+    """By method, or the end of a path, the status that it is answered with instead."""
     location: str = ""
     """Where a refusal sends people."""
 
@@ -51,9 +54,11 @@ class Forge:
     def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
         """Do what one request asks for."""
         self.asked.append((method, target))
-        if status := self.refuses.get(method):
-            return status, {"message": f"see {self.hook}"}
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
+        if status := self.refuses.get(method) or self.refuses.get(path.rpartition("/")[2]):
+            return status, {"message": f"see {self.hook}"}
+        if path.startswith(DEPLOYMENTS):
+            return self._deploy(method, path.removeprefix(DEPLOYMENTS).strip("/"), query, body)
         if path.startswith("/hook/"):
             self.told.append(body)
             self.on_told()
@@ -80,6 +85,30 @@ class Forge:
         if any(body.get(key) == value for key, value in _CLOSING.items()):
             issue["state"] = "closed"
         return 200, self._shown(issue, is_github)
+
+    def _deploy(
+        self, method: str, below: str, query: dict[str, list[str]], body: Any
+    ) -> tuple[int, Any]:
+        if below:
+            number, _, rest = below.partition("/")
+            assert rest == "statuses"
+            one = next(each for each in self.deployments if each["id"] == int(number))
+            if method == "POST":
+                one["statuses"].insert(0, body)
+            return (201, body) if method == "POST" else (200, one["statuses"])
+        if method == "POST":
+            assert (body["auto_merge"], body["required_contexts"]) == (False, [])
+            made = {"id": 7000 + len(self.deployments), **body, "statuses": []}
+            self.deployments.insert(0, made)
+            return 201, made
+        asked = {key: query[key][0] for key in ("sha", "environment", "task")}
+        keys = {"sha": "ref", "environment": "environment", "task": "task"}
+        there = [
+            each
+            for each in self.deployments
+            if all(each[keys[key]] == value for key, value in asked.items())
+        ]
+        return 200, there[: int(query["per_page"][0])]
 
     def add(self, title: str, text: str, **more: Any) -> None:
         """Open an issue, by a bot unless `more` says otherwise."""
