@@ -340,7 +340,7 @@ def test_no_job_of_a_proposed_change_and_no_refusal_costs_more_than_a_note(
         ("GITHUB_API_URL", "GITHUB_API_URL is not set"),
         (
             "GITHUB_REPOSITORY",
-            "GITHUB_REPOSITORY is not set: issues are kept from a job of a forge",
+            "GITHUB_REPOSITORY is not set: a forge is told from a job of its own",
         ),
     ):
         less = {name: value for name, value in environ.items() if name != lacking}
