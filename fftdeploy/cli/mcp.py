@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @command("mcp")
 def mcp(session: Session) -> Report:
-    """Let a coding assistant look and plan: tools over stdio that change nothing.
+    """Let a coding assistant look and plan, over stdio; it changes nothing.
 
     \b
     Examples:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,11 @@ from fftdeploy.cli.cells import Names, no_targets
 from fftdeploy.cli.check import Targets
 from fftdeploy.cli.findings_view import about_targets, hint_lines
 from fftdeploy.cli.session import Session, parse_wait
-from fftdeploy.commands.monitor import Monitored
-from fftdeploy.monitoring.watched import Watched
-from fftdeploy.output.bars import spark
 from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
+
+if TYPE_CHECKING:
+    from fftdeploy.commands.monitor import Monitored
+    from fftdeploy.monitoring.watched import Watched
 
 Logs = Annotated[
     Path | None,
@@ -117,7 +118,7 @@ def monitor(
     return Report(result.outcome, result, body, result.findings)
 
 
-def _blocks(session: Session, result: Monitored) -> Iterator[Block]:
+def _blocks(session: Session, result: "Monitored") -> Iterator[Block]:
     if not result.targets:
         yield no_targets(session.workspace)
         return
@@ -131,7 +132,9 @@ def _blocks(session: Session, result: Monitored) -> Iterator[Block]:
     yield from hint_lines(result.findings)
 
 
-def _row(one: Watched) -> tuple[Cell, ...]:
+def _row(one: "Watched") -> tuple[Cell, ...]:
+    from fftdeploy.output.bars import spark
+
     look = one.look
     then = f"{one.calibrated_at:%Y-%m-%d}" if one.calibrated_at else "nothing"
     return (

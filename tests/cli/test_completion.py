@@ -27,7 +27,7 @@ FREE = {
     *("max_usd", "max_requests", "repeats", "concurrency", "pick", "key", "canary", "act"),
     # Paths, which the shell completes itself.
     *("file", "comment", "paths", "training", "out", "source", "to", "folder", "examples", "calendar"),
-    *("report", "labels"),
+    *("report", "logs", "baseline", "prom_file", "labels"),
     # Another program's.
     "words",
     # Names that are new, and a name that is asked for before there are files.
