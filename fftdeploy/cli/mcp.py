@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @command("mcp")
 def mcp(session: Session) -> Report:
-    """Let a coding assistant look and plan, over stdio; it changes nothing.
+    """Let a coding assistant look and plan, and change nothing.
 
     \b
     Examples:
