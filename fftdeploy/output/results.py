@@ -139,4 +139,5 @@ def _key(item: Field[Any]) -> str:
 
 def _known(kind: Any) -> Any:
     """Return a type without None, for a key that is left out instead."""
-    return Union[tuple(part for part in get_args(kind) if part is not NoneType)]  # noqa: UP007  its parts are counted at run time
+    parts = tuple(part for part in get_args(kind) if part is not NoneType)
+    return parts[0] if len(parts) == 1 else Union[parts]  # noqa: UP007  counted at run time
