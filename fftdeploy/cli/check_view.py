@@ -20,7 +20,11 @@ if TYPE_CHECKING:  # most changes bring no evidence
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
 
 """Most examples that are named in one list."""
-_SEEN = {"claimed": "claimed in this change", "base": "merged already"}
+_SEEN = {
+    "claimed": "claimed in this change",
+    "base": "merged already",
+    "workflow": "made by this workflow",
+}
 
 
 def write_comment(session: Session, path: Path | None, end: Report | FftdeployError) -> None:

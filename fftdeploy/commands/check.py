@@ -90,7 +90,7 @@ class ProposedChange:
     previous: str | None
     evidence: str | None
     standing: str | None
-    """Who saw the evidence made: `base`, `this job`, `claimed`, `re-run`."""
+    """Who saw the evidence made: `base`, `this job`, `workflow`, `claimed`, `re-run`."""
     ruling: str | None
     change: "TargetChange" = field(metadata=UNPRINTED)
     stored: "Stored | None" = field(metadata=UNPRINTED)
@@ -284,7 +284,7 @@ class _Check:
                 self.workspace,
                 base,
                 facts,
-                Trust(options.accept_claimed, evaluate if options.rerun else None),
+                Trust(options.accept_claimed, evaluate if options.rerun else None, options.offline),
                 self.context.quality_bar,
                 self.context.environ,
             )

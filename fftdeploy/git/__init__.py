@@ -2,9 +2,11 @@
 
 The only git subprocess.  Questions run in a fixed environment with everything switched off that
 a repository's own configuration could start; no call ever goes to the network.  Only `commit`
-runs the user's hooks and signing, and API keys are taken out of its environment.
+runs the user's hooks and signing, and API keys are taken out of its environment.  `unsigned` is
+the one question to `gh`, which does go there.
 """
 
+from fftdeploy.git.attestations import unsigned
 from fftdeploy.git.committing import (
     check_committable,
     commit,
@@ -34,5 +36,6 @@ __all__ = [
     "restoring_line",
     "tracked",
     "tracked_by_head_too",
+    "unsigned",
     "user_email",
 ]

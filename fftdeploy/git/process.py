@@ -42,6 +42,24 @@ def run(
         UnansweredError: It took longer than `timeout_s`.
     """
     command = (executable(environ), "-C", str(folder), *arguments)
+    return ended(command, environ, timeout_s, detached=detached, stdin=stdin)
+
+
+def ended(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    timeout_s: float,
+    *,
+    detached: bool = True,
+    stdin: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end, or to ours, as `run` does git.
+
+    Raises:
+        UsageError: It cannot be run.
+        UnansweredError: It took longer than `timeout_s`.
+    """
+    name = os.path.basename(command[0])  # noqa: PTH119  as in `executable`
     try:
         child = subprocess.Popen(
             command,
@@ -52,14 +70,14 @@ def run(
             start_new_session=detached,
         )
     except OSError as error:
-        raise UsageError(f"git cannot be run: {error.strerror}") from error
+        raise UsageError(f"{name} cannot be run: {error.strerror}") from error
     with child:
         try:
             out, err = child.communicate(stdin or None, timeout=timeout_s)
         except BaseException as error:
             _end(child, detached)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise UnansweredError(f"git did not answer in {timeout_s:g} s") from error
+                raise UnansweredError(f"{name} did not answer in {timeout_s:g} s") from error
             raise
     return subprocess.CompletedProcess(command, child.returncode, out, err)
 
@@ -79,13 +97,13 @@ def must(folder: Path, arguments: Sequence[str], environ: Mapping[str, str], lim
         raise DiskError(f"git {arguments[0]} failed: {words}")
 
 
-def executable(environ: Mapping[str, str]) -> str:
-    """Find git on the absolute part of PATH: an empty entry would run a `git` of the checkout."""
+def executable(environ: Mapping[str, str], name: str = "git") -> str:
+    """Find a program on the absolute part of PATH: an empty entry would run the checkout's."""
     for folder in absolute_path(environ).split(os.pathsep):
-        candidate = os.path.join(folder, "git")  # noqa: PTH118  PATH is text
+        candidate = os.path.join(folder, name)  # noqa: PTH118  PATH is text
         if folder and os.path.isfile(candidate) and os.access(candidate, os.X_OK):  # noqa: PTH113  as above
             return candidate
-    raise UsageError("there is no git on PATH", hint="install git")
+    raise UsageError(f"there is no {name} on PATH", hint=f"install {name}")
 
 
 def absolute_path(environ: Mapping[str, str]) -> str:

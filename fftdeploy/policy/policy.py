@@ -166,6 +166,16 @@ _ORDER = many(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """Whose signature makes evidence of a change more than its author's word."""
+
+    signer_workflow: str = key(
+        "`OWNER/REPOSITORY/.github/workflows/FILE.yml`, which signs it.", LINE
+    )
+    source_ref: str = key("What that has to run on, such as `refs/heads/main`.", LINE)
+
+
 @dataclass(frozen=True)
 class Policy:
     """The whole file; an absent file is `Policy()`, with every environment open."""
@@ -189,6 +199,11 @@ class Policy:
     )
     prices: Prices = key(
         "What tokens cost, as you have read it from your provider.", PRICES, Prices()
+    )
+    attestation: Attestation | None = key(
+        "The workflow that `check --base` believes about evidence, if `gh` proves that it made it.",
+        table(Attestation),
+        None,
     )
     scan: Scan = key("What `fftdeploy scan` looks at.", table(Scan), Scan())
     exists: bool = False

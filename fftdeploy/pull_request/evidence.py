@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy import git
-from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError
+from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError, UsageError
 from fftdeploy.files.folders import RUNS
 from fftdeploy.planning.finding import Finding
 from fftdeploy.pull_request import change_rules
@@ -22,8 +22,9 @@ if TYPE_CHECKING:  # a change that no gate asks about pays for none of it
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
     from fftdeploy.pull_request.base_ref import BaseRef
 
-SeenBy = Literal["base", "this job", "claimed", "re-run"]
-"""Who saw the run that made evidence; `claimed` where nobody did that we know."""
+SeenBy = Literal["base", "this job", "workflow", "claimed", "re-run"]
+"""Who saw the run that made evidence; `workflow` is the policy's, `claimed` where nobody did that
+we know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Trust:
     accept_claimed: bool = False
     evaluate: "Callable[[Target, Bundle], Stored] | None" = None
     """Makes the evidence of a release again, by the base's examples and gate."""
+    offline: bool = False
+    """Whether nobody may be asked who has signed it."""
 
 
 @dataclass
@@ -50,6 +53,10 @@ class ProposedEvidence:
     """Target and number of a release -> its evidence, and who saw it made."""
     made_again: set[tuple[str, str]] = field(default_factory=set)
     """Task and ID of claimed evidence in the place of which there is other evidence now."""
+    unsigned: dict[Path, str] = field(default_factory=dict)
+    """What was found out about signatures."""
+    unanswered: str = ""
+    """Why nobody is asked about signatures any more."""
 
     def judge(self, change: TargetChange, *, rerun: bool) -> Iterator[Finding]:
         """List what the evidence of `change` lacks; nothing where none is asked for.
@@ -221,6 +228,8 @@ class ProposedEvidence:
 
     def _claimed(self, change: TargetChange, stored: "Stored") -> Finding:
         message = f"evidence {stored.short} is claimed in this change: nobody here saw it made"
+        if unsigned := self.unanswered or self.unsigned.get(stored.path, ""):
+            message += f"; {unsigned}"
         if self.trust.accept_claimed:
             return self.facts.about(change, "claimed", message, severity="notice")
         hint = f"fftdeploy check --base {self.base.ref} --rerun, or --accept-claimed"
@@ -237,10 +246,24 @@ class ProposedEvidence:
         with suppress(OSError, FftdeployError):
             header = read_header(run, self.workspace.folder)
         if header is None or header.task != stored.evidence.task or _is_linked(run):
-            return "claimed"
+            return self._signed(stored)
         repository = git.open_repository(self.workspace.folder, self.environ)
         # The log of a run is never committed: one that is came with the change.
-        return "claimed" if repository.is_tracked(run) else "this job"
+        return self._signed(stored) if repository.is_tracked(run) else "this job"
+
+    def _signed(self, stored: "Stored") -> SeenBy:
+        """Say whether the policy's workflow has signed evidence that nobody here saw made."""
+        signer = self.base.tip.policy.attestation
+        if signer is None or self.trust.offline:
+            return "claimed"
+        if stored.path not in self.unsigned and not self.unanswered:
+            try:
+                self.unsigned[stored.path] = git.unsigned(
+                    stored.path, signer.signer_workflow, signer.source_ref, self.environ
+                )
+            except UsageError as error:
+                self.unanswered = error.message
+        return "workflow" if self.unsigned.get(stored.path) == "" else "claimed"
 
     def _rerun(
         self, change: TargetChange, release: Release, bar: "QualityBar"

@@ -1,5 +1,6 @@
 """The action and the workflows that users copy: what their steps do, run as a runner would."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -18,6 +19,7 @@ from proposals import Change
 from scenes import POLICY, V8, V9, V10, newest, past, write
 
 import fftdeploy
+from fftdeploy.git.attestations import PREDICATE
 from fftdeploy.sandbox import Sandbox
 
 MARKER = "<!-- fftdeploy:check -->"
@@ -501,6 +503,37 @@ def test_no_job_but_a_pushs_records(change: Change, forge: Forge) -> None:
     assert (done.code, done.out) == (2, "")
     assert forge.asked == []
     assert change.command("diff", "main", "--record").code == 2
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("model", "ruling"), [(V10, "PASSED"), (V9, "FAILED"), ("gpt-nonsense", "")]
+)
+def test_the_button_of_evidence_signs_what_was_evaluated(
+    change: Change, sandbox: Sandbox, tmp_path: Path, model: str, ruling: str
+) -> None:
+    inputs = {"target": "triage/production", "model": f"{model}@", "max-requests": "500"}
+    asked = {f"inputs.{name}": value for name, value in inputs.items()}
+    runner = real_runner(tmp_path, change.folder, sandbox.key, **asked)
+    steps = steps_of(SHIPPED["evidence.yml"], "evidence")
+
+    ran = codes(runner.run(steps))
+
+    predicate = runner.temp / "predicate.json"
+    assert ran["Evaluate"] == (0 if ruling else 2)
+    assert predicate.exists() is bool(ruling)
+    if not ruling:
+        return
+    sign = next(step for step in steps if step["name"] == "Sign")["with"]
+    evidence = change.folder / runner.filled(sign["subject-path"])
+    assert [evidence] == [*change.folder.glob(".fftdeploy/evidence/triage/*.json")]
+    assert sign["predicate-type"] == PREDICATE
+    policy = hashlib.sha256(Path("fftdeploy.toml").read_bytes()).hexdigest()
+    assert json.loads(predicate.read_text()) == {
+        "result": ruling,
+        "configuration": [{"name": "fftdeploy.toml", "digest": {"sha256": policy}}],
+        "url": "https://github.com/acme/desk/actions/runs/99",
+    }
 
 
 def propose(tmp_path: Path, origin: Path, *, depth: int = 2, head: str = "merge") -> str:

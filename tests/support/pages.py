@@ -31,7 +31,7 @@ from fftdeploy.formats import document, keys
 from fftdeploy.policy import profiles
 from fftdeploy.policy.gate_rules import GATE, Budgets, Floors, GateRules
 from fftdeploy.policy.globs import Scan
-from fftdeploy.policy.policy import Policy, Rules, Task
+from fftdeploy.policy.policy import Attestation, Policy, Rules, Task
 from fftdeploy.policy.prices import ModelPrice
 from fftdeploy.releases.deployments import Bundle, Canary, Hold, Release, Target
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -107,6 +107,7 @@ TABLES: dict[str, Any] = {
     "file": Policy,
     "environment": Rules,
     "task": Task,
+    "attestation": Attestation,
     "scan": Scan,
     "gate": GateRules,
     "floors": Floors,
