@@ -51,12 +51,14 @@ class _Assistant:
 
     async def serve(self) -> None:
         """Answer until it leaves."""
+        from anyio import Lock
         from mcp.server.lowlevel import Server
         from mcp.server.stdio import stdio_server
 
         from fftdeploy import __version__
         from fftdeploy.commands.mcp import INSTRUCTIONS
 
+        self._turn = Lock()
         server = Server(
             "fftdeploy",
             version=__version__,
@@ -86,13 +88,14 @@ class _Assistant:
         return ListToolsResult(tools=tools)
 
     async def _call(self, _: object, asked: Any) -> "CallToolResult":
-        """Run a tool beside the loop; an error is a result, too."""
+        """Run a tool beside the loop, one after the other; an error is a result, too."""
         from anyio import to_thread
         from mcp_types import CallToolResult, TextContent
 
         self.calls += 1
         answer = partial(_answer, self.session, asked.name, asked.arguments or {})
-        text = await to_thread.run_sync(answer)
+        async with self._turn:
+            text = await to_thread.run_sync(answer)
         said = json.loads(text)
         content = [TextContent(type="text", text=text)]
         return CallToolResult(content=content, structured_content=said, is_error="error" in said)
