@@ -7,12 +7,12 @@ from pathlib import Path
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.api.verdicts import OTHER_MODEL
 from fftdeploy.commands import check, monitor_logs
-from fftdeploy.commands.canary_passes import Budget, CanaryPasses, PassOptions
 from fftdeploy.commands.check import CheckOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.listeners import Listeners
 from fftdeploy.commands.monitor_logs import LogWatch
+from fftdeploy.commands.watched_passes import Budget, PassOptions, WatchedPasses
 from fftdeploy.commands.watched_texts import require_page, write_page
 from fftdeploy.errors import (
     AUTH,
@@ -27,10 +27,10 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.monitoring import state_file, watch
-from fftdeploy.monitoring.canaries import FEW
 from fftdeploy.monitoring.state_file import KeptState, StateFile
 from fftdeploy.monitoring.watch import Looked
 from fftdeploy.monitoring.watched import SETTLED, Look, Noticed, Role, Watched
+from fftdeploy.monitoring.watched_examples import FEW
 from fftdeploy.names import plural
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.finding import Finding
@@ -80,7 +80,7 @@ class Monitored:
 
     targets: tuple[Watched, ...]
     requests: int
-    """Sent about canary examples."""
+    """Sent about watched examples."""
     usd: float | None
     """What their answers have cost; None where a model has no price."""
     findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
@@ -175,7 +175,9 @@ def _graver(finding: Finding) -> Finding:
 
 
 _NO_GATE = Noticed("no-gate", "notice", "the task has no gate: nothing says what a good answer is")
-_NO_CANARIES = Noticed("no-canaries", "notice", "no example of the task is reviewed: none is asked")
+_NO_EXAMPLES = Noticed(
+    "no-watched-examples", "notice", "no example of the task is reviewed: none is asked"
+)
 
 
 def _ratios(looks: Sequence[Look]) -> list[float]:
@@ -217,7 +219,7 @@ class _Monitor:
             return self._result(target, seen, kept, self._of_files(target))
 
     def _seen(self, target: Target, state: StateFile) -> Looked:
-        """Ask the canary examples, where what is live is ready and there are some."""
+        """Ask the watched examples, where what is live is ready and there are some."""
         now, known = self.context.now(), self.facts.readiness[str(target)]
         if not known.is_ready:
             return Looked(Look(now, "unverified", target.model), known.error())
@@ -229,14 +231,14 @@ class _Monitor:
             batch=self.options.batch,
             wait_s=self.options.wait_s,
         )
-        passes = CanaryPasses(self.context, target, options, self.budget, state.kept)
+        passes = WatchedPasses(self.context, target, options, self.budget, state.kept)
         if not (count := len(passes.examples)):
-            return Looked(Look(now, "not-calibrated", target.model, (_NO_CANARIES,)))
-        seen = watch.look(state, passes.canaries, now, anew=self.options.calibrate)
+            return Looked(Look(now, "not-calibrated", target.model, (_NO_EXAMPLES,)))
+        seen = watch.look(state, passes.watched, now, anew=self.options.calibrate)
         if count >= FEW:
             return seen
-        few = f"{plural(count, 'canary example')}: with fewer than {FEW}, small changes show late"
-        noticed = (*seen.look.noticed, Noticed("few-canaries", "notice", few))
+        few = f"{plural(count, 'watched example')}: with fewer than {FEW}, small changes show late"
+        noticed = (*seen.look.noticed, Noticed("few-watched-examples", "notice", few))
         return replace(seen, look=replace(seen.look, noticed=noticed))
 
     def _placed(self, target: Target, seen: Looked) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What is live, watched: its canary examples, whether it has changed, and what is kept of that.
+"""What is live, watched: the examples asked, whether it has changed, and what is kept of that.
 
 It may import what lies below `output`; asking models and telling people is for those above.
 """

@@ -1,4 +1,4 @@
-"""Answers to the canary examples, as they are kept: marks and counts, without what was said."""
+"""Answers to the watched examples, as they are kept: marks and counts, without what was said."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _MARK_OF = dict(zip(LETTERS, MARKS, strict=True))
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The canary examples asked, each `repeats` times; one entry an example, in their order."""
+    """The watched examples asked, each `repeats` times; one entry an example, in their order."""
 
     at: datetime
     kind: PassKind
@@ -67,7 +67,7 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
-class CanarySet:
+class WatchedSet:
     """What answers are compared only within: who is asked what, and how it is marked."""
 
     bundle: Bundle
@@ -75,7 +75,7 @@ class CanarySet:
     graders: str
     """32 hex digits over them."""
     examples: str
-    """32 hex digits over the canary examples."""
+    """32 hex digits over the watched examples."""
     ids: tuple[str, ...]
 
 
@@ -83,7 +83,7 @@ class CanarySet:
 class Calibration:
     """How what is live answered when it was made live: what its later answers are held against."""
 
-    of: CanarySet
+    of: WatchedSet
     answers: Pass
 
 

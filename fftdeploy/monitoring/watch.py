@@ -16,7 +16,7 @@ from fftdeploy.errors import (
 )
 from fftdeploy.monitoring import drift
 from fftdeploy.monitoring.drift import Counts
-from fftdeploy.monitoring.passes import Calibration, CanarySet, Pass, PassKind, compared
+from fftdeploy.monitoring.passes import Calibration, Pass, PassKind, WatchedSet, compared
 from fftdeploy.monitoring.state_file import StateFile
 from fftdeploy.monitoring.watched import Look, MovedExample, Noticed, WatchState
 from fftdeploy.names import plural
@@ -43,10 +43,10 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class Canaries:
-    """The canary examples of a target, what is asked of them, and how they are asked."""
+class WatchedExamples:
+    """The watched examples of a target, what is asked of them, and how they are asked."""
 
-    of: CanarySet
+    of: WatchedSet
     must_pass: Collection[str]
     """IDs of those that have to pass."""
     valid_floor: float
@@ -55,25 +55,27 @@ class Canaries:
     """Asks each of them so often; raises one of `TROUBLE` where too few answer."""
 
 
-def look(state: StateFile, canaries: Canaries, now: datetime, *, anew: bool = False) -> Looked:
+def look(
+    state: StateFile, watched: WatchedExamples, now: datetime, *, anew: bool = False
+) -> Looked:
     """Look at a target, and keep each pass as it is made; `anew` calibrates whatever is known.
 
     What a look was stopped at goes on from there: a pass of today that settled nothing is used.
     """
     calibration = state.kept.calibration
-    model = canaries.of.bundle.model
-    if anew or calibration is None or calibration.of != canaries.of:
+    model = watched.of.bundle.model
+    if anew or calibration is None or calibration.of != watched.of:
         try:
-            answers = _asked(state, canaries, now, "calibration", drift.THEN)
+            answers = _asked(state, watched, now, "calibration", drift.THEN)
         except TROUBLE as trouble:
             return Looked(Look(now, "not-calibrated", model), trouble=trouble)
-        state.add("calibration", Calibration(canaries.of, answers))
+        state.add("calibration", Calibration(watched.of, answers))
         return Looked(Look(now, "fine", model, runs=(answers.run,)))
-    return _Judging(state, canaries, calibration, now).seen()
+    return _Judging(state, watched, calibration, now).seen()
 
 
 def _asked(
-    state: StateFile, canaries: Canaries, now: datetime, kind: PassKind, repeats: int
+    state: StateFile, watched: WatchedExamples, now: datetime, kind: PassKind, repeats: int
 ) -> Pass:
     """Return the newest pass of today that nothing was settled by, or ask for one.
 
@@ -83,7 +85,7 @@ def _asked(
     for known in reversed(state.kept.unused):
         if known.kind == kind and known.at.date() == now.date():
             return known
-    made = canaries.ask(kind, repeats)
+    made = watched.ask(kind, repeats)
     if made.answered < LEAST_ANSWERED * len(made.marks):
         raise UnverifiedError(
             f"{made.answered} of {plural(len(made.marks), 'request')} were answered: too few",
@@ -99,18 +101,18 @@ class _Judging:
     """One look at a target that is calibrated."""
 
     def __init__(
-        self, state: StateFile, canaries: Canaries, calibration: Calibration, now: datetime
+        self, state: StateFile, watched: WatchedExamples, calibration: Calibration, now: datetime
     ) -> None:
-        self.state, self.canaries, self.now = state, canaries, now
+        self.state, self.watched, self.now = state, watched, now
         self.then = calibration.answers
         self.last = state.kept.last
         looks = state.kept.looks[state.kept.since :]
         self.was_suspected = bool(looks) and looks[-1].state == "suspected"
 
     def seen(self) -> Looked:
-        model = self.canaries.of.bundle.model
+        model = self.watched.of.bundle.model
         try:
-            today = _asked(self.state, self.canaries, self.now, "daily", 1)
+            today = _asked(self.state, self.watched, self.now, "daily", 1)
         except TROUBLE as trouble:
             state: WatchState = "suspected" if self.was_suspected else "unverified"
             return Looked(Look(self.now, state, model), trouble=trouble)
@@ -142,7 +144,7 @@ class _Judging:
         if not (was_drift or self.was_suspected or drift.is_suspicious(p, look.cusum)):
             return look, None
         try:
-            again = _asked(self.state, self.canaries, self.now, "confirmation", drift.NOW)
+            again = _asked(self.state, self.watched, self.now, "confirmation", drift.NOW)
         except TROUBLE as trouble:
             return replace(look, state="suspected"), trouble
         counts = compared(self.then, again)
@@ -153,15 +155,15 @@ class _Judging:
         return replace(confirmed, state="drift", moved=tuple(self._moved(counts))), None
 
     def _moved(self, counts: Iterable[Counts]) -> list[MovedExample]:
-        named = zip(self.canaries.of.ids, counts, strict=True)
+        named = zip(self.watched.of.ids, counts, strict=True)
         fell = sorted((drift.p_fewer([one]), name, one) for name, one in named)
         return [MovedExample(name, *one) for p, name, one in fell[:_MOVED] if p < _HAS_MOVED]
 
     def _failed(self, counts: Iterable[Counts]) -> Iterator[str]:
         """Yield the must-pass examples that failed, and never did when calibrated."""
-        for name, one in zip(self.canaries.of.ids, counts, strict=True):
+        for name, one in zip(self.watched.of.ids, counts, strict=True):
             is_new = one.passed_then == one.answered_then and one.passed < one.answered
-            if name in self.canaries.must_pass and is_new:
+            if name in self.watched.must_pass and is_new:
                 yield name
 
     def _drift(self, look: Look) -> Noticed:
@@ -170,7 +172,7 @@ class _Judging:
             for one in look.moved[:3]
         )
         p = f"p = {look.p:.2g}" if look.p and look.p >= 1e-6 else "p < 0.000001"
-        asked = plural(len(self.canaries.of.ids), "example")
+        asked = plural(len(self.watched.of.ids), "example")
         message = f"drift: {asked} answered worse than on {self.then.at:%Y-%m-%d} ({p})"
         return Noticed("drift", "error", f"{message}: {moved}" if moved else message)
 
@@ -180,7 +182,7 @@ class _Judging:
         if again := [name for name in self._failed(counts) if name in before]:
             failed = plural(len(again), "must-pass example")
             yield Noticed("must-pass", "error", f"{failed} failed twice in a row: {again[0]}")
-        floor, last = self.canaries.valid_floor, self.last
+        floor, last = self.watched.valid_floor, self.last
         was_low = last and last.answered and (last.valid or 0) < floor * last.answered
         if was_low and today.valid < floor * today.answered:
             share = f"{today.valid} of {plural(today.answered, 'answer')}"

@@ -46,9 +46,9 @@ class Look:
     model: str
     noticed: tuple[Noticed, ...] = ()
     passed: int | None = None
-    """Canary examples that passed in the pass of this look; None where there was none."""
+    """Watched examples that passed in the pass of this look; None where there was none."""
     answered: int | None = None
-    """Canary examples that it has an answer to, at all."""
+    """Watched examples that it has an answer to, at all."""
     valid: int | None = None
     """Those whose answer has the right shape."""
     p: float | None = None

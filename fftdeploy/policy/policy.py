@@ -117,7 +117,7 @@ class MonitorRules:
     """What `monitor` asks about a task."""
 
     examples: tuple[str, ...] = key(
-        "Paths of JSONL files, below the folder of this file, that the canary examples are of.",
+        "Paths of JSONL files, below the folder of this file, that the watched examples are of.",
         EXAMPLES,
         (),
         shown="those of the gate",

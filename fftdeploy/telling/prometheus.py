@@ -27,7 +27,7 @@ def exposition(watched: Sequence[Watched], at: datetime) -> str:
         ),
         (
             "pass_ratio",
-            "Share of the canary examples that passed.",
+            "Share of the watched examples that passed.",
             _each(watched, lambda one: one.look.pass_ratio),
         ),
         ("drift", "Whether what is live has drifted.", _each(watched, _drift)),

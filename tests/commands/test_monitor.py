@@ -29,7 +29,7 @@ TARGET = gated.TARGET
 POLICY = gated.POLICY.replace(
     'slices = ["language"]', 'must_pass = ["edge-case"]\nfloors = { valid = 0.9 }'
 )
-CANARIES = 14
+WATCHED = 14
 
 
 Monitor = Callable[..., tuple[int, dict[str, Any]]]
@@ -40,7 +40,7 @@ def monitor(
     repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> Monitor:
     """Run the command on a day of the story, and return its exit code and its target's JSON."""
-    gated.scene(V8, V9, policy=POLICY, examples=CANARIES)
+    gated.scene(V8, V9, policy=POLICY, examples=WATCHED)
 
     def run(day: int, *flags: str) -> tuple[int, dict[str, Any]]:
         now = STORY_NOW + timedelta(days=day)
@@ -60,7 +60,7 @@ def _codes(document: Mapping[str, Any]) -> list[str]:
     return [one["code"] for one in sorted(found, key=lambda one: str(one["severity"]))]
 
 
-_USUAL = ("runway", "no-record", "few-canaries")
+_USUAL = ("runway", "no-record", "few-watched-examples")
 
 
 def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
@@ -68,13 +68,13 @@ def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
 ) -> None:
     code, first = monitor(0)
     assert (code, first["state"], first["previous"]) == (0, "fine", None)
-    assert gated.paid(sandbox) == 10 * CANARIES
+    assert gated.paid(sandbox) == 10 * WATCHED
     code, _ = monitor(0)
-    assert gated.paid(sandbox) == 10 * CANARIES  # once a day
+    assert gated.paid(sandbox) == 10 * WATCHED  # once a day
     code, usual = monitor(39)
     passed = usual["passed"]
     assert (code, usual["state"], usual["p"], usual["previous"]) == (0, "fine", 1.0, "fine")
-    assert gated.paid(sandbox) == 11 * CANARIES
+    assert gated.paid(sandbox) == 11 * WATCHED
 
     sandbox.change(V8, like=V7)
     before = gated.paid(sandbox)
@@ -82,7 +82,7 @@ def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
 
     assert (code, found["state"], found["previous"]) == (12, "drift", "fine")
     assert found["found"][0] == "drift"
-    assert gated.paid(sandbox) - before == (1 + 5) * CANARIES  # confirmed at once
+    assert gated.paid(sandbox) - before == (1 + 5) * WATCHED  # confirmed at once
     fell = {one["id"] for one in found["moved"]}
     assert len(fell) == passed - found["passed"] > 0
     assert all(one["passed_then"] == 10 and one["passed"] == 0 for one in found["moved"])
@@ -98,7 +98,7 @@ def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
     assert monitor(40, "-o", "page.txt")[0] == 2
     code, still = monitor(41)
     assert (code, still["state"], still["previous"]) == (12, "drift", "drift")
-    assert gated.paid(sandbox) - before == (2 + 5) * CANARIES  # a day that confirms it is enough
+    assert gated.paid(sandbox) - before == (2 + 5) * WATCHED  # a day that confirms it is enough
 
     sandbox.restore(V8)
     code, back = monitor(42)
@@ -159,13 +159,13 @@ def test_a_storm_is_no_drift_and_no_part_of_what_is_compared(
     quiet = monitor(2)
 
     assert [(code, found["state"]) for code, found in (first, stormed, quiet)] == [(0, "fine")] * 3
-    assert stormed[1]["answered"] == quiet[1]["answered"] == CANARIES
+    assert stormed[1]["answered"] == quiet[1]["answered"] == WATCHED
     assert stormed[1]["passed"] == quiet[1]["passed"]
     calibration = state_file.read_state(Path(), TARGET).calibration
     assert calibration is not None
     assert set(calibration.answers.counts()) == {(10, 10), (0, 10)}
     refused = sum(request.path == "/v1/chat/completions" for request in sandbox.requests)
-    assert refused - gated.paid(sandbox) < 10 < gated.paid(sandbox) - 12 * CANARIES
+    assert refused - gated.paid(sandbox) < 10 < gated.paid(sandbox) - 12 * WATCHED
 
 
 def _key_is_revoked(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_trouble_on_the_way_is_told_as_what_it_is_and_nothing_is_lost(
     sandbox.restore(V8)
     code, later = monitor(1)
     assert (code, later["state"]) == (0, "fine")
-    assert gated.paid(sandbox) - before < CANARIES + answered  # it went on
+    assert gated.paid(sandbox) - before < WATCHED + answered  # it went on
 
 
 def test_a_model_that_is_missing_from_the_start_is_no_calibration(
@@ -238,9 +238,9 @@ def test_a_limit_refuses_before_it_is_passed_and_a_batch_asks_by_the_queue(
     def batches() -> int:
         return sum(r.method == "POST" and r.path == "/v1/batches" for r in sandbox.requests)
 
-    code, refused = monitor(0, "--max-requests", f"{10 * CANARIES - 1}")
+    code, refused = monitor(0, "--max-requests", f"{10 * WATCHED - 1}")
     assert (code, refused["state"], gated.paid(sandbox)) == (6, "not-calibrated", 0)
-    code, done = monitor(0, "--max-requests", f"{10 * CANARIES}", "--batch")
+    code, done = monitor(0, "--max-requests", f"{10 * WATCHED}", "--batch")
     assert (code, done["state"], batches()) == (0, "fine", 1)
 
     code, under_way = monitor(1, "--batch", "--wait", "0")
@@ -267,7 +267,7 @@ def test_a_kill_and_a_full_disk_lose_nothing_that_was_paid(
     sandbox: Sandbox, monitor: Monitor
 ) -> None:
     killed = started()
-    while gated.paid(sandbox) < 3 * CANARIES:
+    while gated.paid(sandbox) < 3 * WATCHED:
         time.sleep(0.01)
     killed.kill()
     killed.communicate()
@@ -279,7 +279,7 @@ def test_a_kill_and_a_full_disk_lose_nothing_that_was_paid(
     assert monitor(0)[1]["state"] == "fine"
 
     in_flight = 2 * CONCURRENCY
-    assert before < gated.paid(sandbox) <= 10 * CANARIES + in_flight
+    assert before < gated.paid(sandbox) <= 10 * WATCHED + in_flight
 
 
 def test_of_two_at_once_one_looks_and_a_damaged_past_is_not_taken_for_none(
@@ -301,7 +301,7 @@ def test_of_two_at_once_one_looks_and_a_damaged_past_is_not_taken_for_none(
     path.write_bytes(whole[9:])
     code, found = monitor(2)
     assert (code, found["document"]["error"]["code"]) == (3, "state-damaged")
-    assert gated.paid(sandbox) == asked + CANARIES
+    assert gated.paid(sandbox) == asked + WATCHED
 
 
 def test_status_shows_the_newest_look_and_fails_on_drift(

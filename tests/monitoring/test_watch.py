@@ -10,8 +10,8 @@ from drift_years import World, year
 from fftdeploy.errors import UnverifiedError
 from fftdeploy.monitoring import drift, state_file, watch
 from fftdeploy.monitoring.drift import Counts
-from fftdeploy.monitoring.passes import CanarySet, Pass, PassKind
-from fftdeploy.monitoring.watch import Canaries, Looked
+from fftdeploy.monitoring.passes import Pass, PassKind, WatchedSet
+from fftdeploy.monitoring.watch import Looked, WatchedExamples
 from fftdeploy.releases.deployments import Bundle
 
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -47,10 +47,10 @@ class Host:
 
     def look(self, root: Path, day: int, *, keep: bool = True) -> Looked:
         self.now = AT + timedelta(days=day)
-        of = CanarySet(Bundle("m"), "http://host", "g", "e", IDS)
-        canaries = Canaries(of, self.must_pass, self.floor, self.ask)
+        of = WatchedSet(Bundle("m"), "http://host", "g", "e", IDS)
+        watched = WatchedExamples(of, self.must_pass, self.floor, self.ask)
         with state_file.opened(root, TARGET) as state:
-            seen = watch.look(state, canaries, self.now)
+            seen = watch.look(state, watched, self.now)
             if keep:
                 state.add("look", seen.look)
             return seen

@@ -1,4 +1,4 @@
-"""Asks what is live its canary examples, by the machinery of an evaluation."""
+"""Asks what is live its watched examples, by the machinery of an evaluation."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.running.batches.batch_rules import require_batch
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.spending import Spending
-from fftdeploy.monitoring import canaries
-from fftdeploy.monitoring.passes import CanarySet, Pass, PassKind, pass_of
+from fftdeploy.monitoring import watched_examples
+from fftdeploy.monitoring.passes import Pass, PassKind, WatchedSet, pass_of
 from fftdeploy.monitoring.state_file import KeptState
-from fftdeploy.monitoring.watch import Canaries
+from fftdeploy.monitoring.watch import WatchedExamples
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.releases.deployments import Target
 
@@ -34,7 +34,7 @@ _BATCHED = 3 * _DAY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassOptions(EvaluateOptions):
-    """How a target is asked its canary examples."""
+    """How a target is asked its watched examples."""
 
     @property
     def again(self) -> str:
@@ -78,8 +78,8 @@ class Budget:
         return {"max_usd": usd, "max_requests": requests}
 
 
-class CanaryPasses(Evaluation):
-    """The passes over one target's canary examples: those of its calibration, where that counts."""
+class WatchedPasses(Evaluation):
+    """The passes over a target's watched examples: those of its calibration, where that counts."""
 
     def __init__(
         self,
@@ -109,23 +109,23 @@ class CanaryPasses(Evaluation):
 
     @cached_property
     def examples(self) -> ExampleSet:
-        """The canary examples."""
+        """The watched examples."""
         known, every = self.kept.calibration, self.bar.checked_examples
         of = known.of if known else None
-        found = canaries.find(every, of.ids, of.examples) if of else None
-        return found or canaries.choose(every, self.rules.must_pass)
+        found = watched_examples.find(every, of.ids, of.examples) if of else None
+        return found or watched_examples.choose(every, self.rules.must_pass)
 
     @property
-    def canaries(self) -> Canaries:
+    def watched(self) -> WatchedExamples:
         """What the look at the target has to know of them."""
         examples, must_pass = self.examples, set(self.rules.must_pass)
         bundle = live_bundle(self.target, self.workspace.sha)
-        return Canaries(
-            CanarySet(
+        return WatchedExamples(
+            WatchedSet(
                 bundle,
                 self.bar.host(bundle).address,
                 content_sha([rule.content for rule in self.rules.graders]),
-                canaries.content_sha(examples),
+                watched_examples.content_sha(examples),
                 tuple(examples.ids),
             ),
             {name for n, name in enumerate(examples.ids) if must_pass & {*examples.tags(n)}},

@@ -1,4 +1,4 @@
-"""Chooses the canary examples of a task, and finds them again: they are frozen by a calibration."""
+"""Chooses the watched examples of a task, and finds them again: a calibration freezes them."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -7,7 +7,7 @@ from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.formats import strict_json
 
 MOST = 100
-"""Canary examples at most: with so many, 3 % that are broken are found within days."""
+"""Watched examples at most: with so many, 3 % that are broken are found within days."""
 FEW = 40
 """With fewer, a small change is found late."""
 
