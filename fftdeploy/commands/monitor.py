@@ -33,6 +33,7 @@ from fftdeploy.monitoring.watched import SETTLED, Look, Noticed, Role, Watched
 from fftdeploy.monitoring.watched_examples import FEW
 from fftdeploy.names import plural
 from fftdeploy.output.results import OMITTED, UNPRINTED
+from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.findings import STALE, FindingFacts, about, evaluating, runway_of
 from fftdeploy.releases.deployments import Target
@@ -204,13 +205,15 @@ class _Monitor:
         root, now = self.context.workspace.folder, self.context.now()
         try:
             with state_file.opened(root, str(target)) as state:
-                known = state.kept.look_of(now.date())
-                is_known = known is not None and not (self.options.fresh or self.options.calibrate)
-                seen = Looked(known) if known and is_known else self._seen(target, state)
+                passes = self._passes(target, state.kept)
+                known = self._of_today(state.kept, passes)
+                is_known = known is not None
+                seen = Looked(known) if known else self._seen(target, state, passes)
                 found = (*self._of_files(target), *self._placed(target, seen))
                 made = self._result(target, seen, state.kept, found, is_new=not is_known)
                 if not is_known:
-                    state.add("look", seen.look)
+                    live = live_bundle(target, self.context.workspace.sha)
+                    state.add("look", replace(seen.look, bundle=live))
                 return made
         except ConflictError as trouble:
             self.troubles.append(trouble.outcome)
@@ -218,22 +221,36 @@ class _Monitor:
             seen = Looked(Look(now, "unverified", target.model), trouble)
             return self._result(target, seen, kept, self._of_files(target))
 
-    def _seen(self, target: Target, state: StateFile) -> Looked:
-        """Ask the watched examples, where what is live is ready and there are some."""
-        now, known = self.context.now(), self.facts.readiness[str(target)]
-        if not known.is_ready:
-            return Looked(Look(now, "unverified", target.model), known.error())
+    def _passes(self, target: Target, kept: KeptState) -> WatchedPasses | None:
+        """Return what the target is asked; None where its task has no gate."""
         if self.context.workspace.policy.gate(target.task) is None:
-            return Looked(Look(now, "not-calibrated", target.model, (_NO_GATE,)))
+            return None
         options = PassOptions(
             str(target),
             file=self.options.file,
             batch=self.options.batch,
             wait_s=self.options.wait_s,
+            calibrate=self.options.calibrate,
         )
-        passes = WatchedPasses(self.context, target, options, self.budget, state.kept)
-        if not (count := len(passes.examples)):
-            return Looked(Look(now, "not-calibrated", target.model, (_NO_EXAMPLES,)))
+        return WatchedPasses(self.context, target, options, self.budget, kept)
+
+    def _of_today(self, kept: KeptState, passes: WatchedPasses | None) -> Look | None:
+        """Return the look of today, if it is at what is live now and would be asked now."""
+        if self.options.fresh or self.options.calibrate or passes is None:
+            return None
+        known = kept.look_of(self.context.now().date())
+        return known if known and known.of == passes.watched.of.sha else None
+
+    def _seen(self, target: Target, state: StateFile, passes: WatchedPasses | None) -> Looked:
+        """Ask the watched examples, where what is live is ready and there are some."""
+        now, known = self.context.now(), self.facts.readiness[str(target)]
+        if not known.is_ready:
+            return Looked(Look(now, "unverified", target.model), known.error())
+        if passes is None or not (count := len(passes.examples)):
+            lacks = _NO_EXAMPLES if passes else _NO_GATE
+            live = live_bundle(target, self.context.workspace.sha)
+            kept = watch.still_drift(state.kept, live, now, "there is nothing left to ask")
+            return Looked(kept or Look(now, "not-calibrated", target.model, (lacks,)))
         seen = watch.look(state, passes.watched, now, anew=self.options.calibrate)
         if count >= FEW:
             return seen

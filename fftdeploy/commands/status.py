@@ -352,7 +352,8 @@ class _Survey:
             return None
 
     def _last_look(self, target: Target) -> LastLook | None:
-        return last_look(self.workspace.folder, str(target))
+        live = bundles.live_bundle(target, self.workspace.sha)
+        return last_look(self.workspace.folder, str(target), live)
 
     def _evaluation_due(self, target: Target) -> str | None:
         if not self.workspace.policy.rules(target.environment).protected or not self._bar(target):

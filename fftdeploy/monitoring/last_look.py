@@ -7,6 +7,7 @@ from pathlib import Path
 from fftdeploy.files import journal
 from fftdeploy.files.folders import MONITOR
 from fftdeploy.monitoring.watched import SETTLED, WatchState
+from fftdeploy.releases.deployments import Bundle
 
 _OLD = timedelta(days=2)
 """The age of a look from which it says nothing of today."""
@@ -37,8 +38,8 @@ def path_of(root: Path, target: str) -> Path:
     return root / MONITOR / f"{target.replace('/', '.')}.jsonl"
 
 
-def last_look(root: Path, target: str) -> LastLook | None:
-    """Return the newest look at a target; None where there is none.
+def last_look(root: Path, target: str, live: Bundle) -> LastLook | None:
+    """Return the newest look at what is live in a target; None where nobody has looked since.
 
     Raises:
         ConfigError: Its line is damaged, or something else is in the way.
@@ -51,9 +52,12 @@ def last_look(root: Path, target: str) -> LastLook | None:
 
     with journal.open_reader(path, root=root) as file:
         lines = [line for line in file if line.startswith(state_file.LOOK) and line[-1:] == b"\n"]
-    looks = [state_file.read_lines([line], path).looks[0] for line in lines[-1:]]
+    newest = None
     for line in reversed(lines):
-        settled = state_file.read_lines([line], path).looks[0]
-        if settled.state in SETTLED:
-            return LastLook(looks[0].state, looks[0].at, settled.state, settled.at)
-    return LastLook(looks[0].state, looks[0].at, None, None) if looks else None
+        look = state_file.read_lines([line], path).looks[0]
+        if look.bundle != live:
+            break
+        newest = newest or look
+        if look.state in SETTLED:
+            return LastLook(newest.state, newest.at, look.state, look.at)
+    return LastLook(newest.state, newest.at, None, None) if newest else None

@@ -1,13 +1,15 @@
 """Answers to the watched examples, as they are kept: marks and counts, without what was said."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 from typing import Literal
 
 from fftdeploy.evaluation.results import LETTERS, MARKS, MISSING, PASS, USABLE, Results
 from fftdeploy.evaluation.running.log_lines import Record
+from fftdeploy.formats import json_shapes, strict_json
 from fftdeploy.monitoring.drift import Counts
 from fftdeploy.releases.deployments import Bundle
 
@@ -33,6 +35,14 @@ class Pass:
     """The median; None where none was measured."""
     run: str
     """The name of the log that has the outputs."""
+    of: str = ""
+    """The `sha` of what was asked."""
+
+    def only(self, places: Sequence[int]) -> "Pass":
+        """Return the answers to the examples at these places, in this order."""
+        size = self.repeats
+        marks = "".join(self.marks[at * size : (at + 1) * size] for at in places)
+        return replace(self, marks=marks, tokens_out=tuple(self.tokens_out[at] for at in places))
 
     def counts(self) -> list[tuple[int, int]]:
         """Return how often each example passed, and was answered: an outage is no answer."""
@@ -74,9 +84,25 @@ class WatchedSet:
     address: str
     graders: str
     """32 hex digits over them."""
-    examples: str
-    """32 hex digits over the watched examples."""
+    examples: tuple[str, ...]
+    """32 hex digits over each watched example."""
     ids: tuple[str, ...]
+
+    @property
+    def sha(self) -> str:
+        """32 hex digits over all of it."""
+        content = strict_json.dumps(json_shapes.written(self))
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+    def has_most(self, count: int) -> bool:
+        """Tell whether so many are enough of these examples to stand for them."""
+        return 2 * count > len(self.ids)
+
+    def places(self, of: "WatchedSet") -> list[int]:
+        """Return where the examples of another set are in this one; those that differ are not."""
+        mine = {each: at for at, each in enumerate(zip(self.ids, self.examples, strict=True))}
+        theirs = zip(of.ids, of.examples, strict=True)
+        return [mine[each] for each in theirs if each in mine]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,18 @@ from fftdeploy.errors import (
 from fftdeploy.monitoring import drift
 from fftdeploy.monitoring.drift import Counts
 from fftdeploy.monitoring.passes import Calibration, Pass, PassKind, WatchedSet, compared
-from fftdeploy.monitoring.state_file import StateFile
-from fftdeploy.monitoring.watched import Look, MovedExample, Noticed, WatchState
+from fftdeploy.monitoring.state_file import KeptState, StateFile
+from fftdeploy.monitoring.watched import ANEW, Look, MovedExample, Noticed, WatchState
 from fftdeploy.names import plural
+from fftdeploy.releases.deployments import Bundle
 
 TROUBLE = (UnverifiedError, AuthError, NotReadyError, PolicyError)
 """What may keep a look from settling anything, and is told as what it is."""
 LEAST_ANSWERED = 0.9
 """Share of answers with fewer of which a pass says nothing."""
+CHANGED = "examples-changed"
+"""The code of what is said where not all of a calibration is compared."""
+_OTHER_EXAMPLES = "most of the examples have changed"
 _BETTER = drift.RARE / 10
 """A p below this is told as better: it is looked for each day, and nothing confirms it."""
 _SLOWER, _SLOWER_MS, _LONGER = 2.0, 200, 1.25
@@ -62,16 +66,57 @@ def look(
 
     What a look was stopped at goes on from there: a pass of today that settled nothing is used.
     """
-    calibration = state.kept.calibration
+    calibration, of = state.kept.calibration, watched.of
+    other = _what_differs(calibration.of, of) if calibration else ""
+    if calibration and not (anew or other):
+        seen = _Judging(state, watched, calibration, now).seen()
+    elif not anew and (kept := still_drift(state.kept, of.bundle, now, other)):
+        seen = Looked(kept)
+    else:
+        seen = _calibrated(state, watched, now, "--calibrate" if anew and calibration else other)
+    return replace(seen, look=replace(seen.look, of=of.sha))
+
+
+def _what_differs(then: WatchedSet, now: WatchedSet) -> str:
+    """Say why answers of now can't be held against those of then; "" where they can."""
+    if then.bundle != now.bundle:
+        return "another model or prompt is live"
+    if then.address != now.address:
+        return "it answers at another address"
+    if then.graders != now.graders:
+        return "the graders have changed"
+    same = then.places(now)
+    return "" if len(same) == len(now.ids) and then.has_most(len(same)) else _OTHER_EXAMPLES
+
+
+def still_drift(kept: KeptState, bundle: Bundle, now: datetime, why: str) -> Look | None:
+    """Return the look that a confirmed drift stays by where nothing can be compared, for `why`.
+
+    It is None where no drift of what is live, `bundle`, was confirmed.
+    """
+    last = kept.last
+    if last is None or last.state != "drift":
+        return None
+    if kept.calibration is None or kept.calibration.of.bundle != bundle:
+        return None
+    noticed = Noticed("drift", "error", _stays(last.at, why))
+    return Look(now, "drift", last.model, (noticed,), moved=last.moved)
+
+
+def _stays(at: datetime, why: str) -> str:
+    return f"drift, as on {at:%Y-%m-%d}: {why} since; only --calibrate or another release ends it"
+
+
+def _calibrated(state: StateFile, watched: WatchedExamples, now: datetime, why: str) -> Looked:
+    """Ask for a calibration, and say `why` there is another one."""
     model = watched.of.bundle.model
-    if anew or calibration is None or calibration.of != watched.of:
-        try:
-            answers = _asked(state, watched, now, "calibration", drift.THEN)
-        except TROUBLE as trouble:
-            return Looked(Look(now, "not-calibrated", model), trouble=trouble)
-        state.add("calibration", Calibration(watched.of, answers))
-        return Looked(Look(now, "fine", model, runs=(answers.run,)))
-    return _Judging(state, watched, calibration, now).seen()
+    try:
+        answers = _asked(state, watched, now, "calibration", drift.THEN)
+    except TROUBLE as trouble:
+        return Looked(Look(now, "not-calibrated", model), trouble=trouble)
+    state.add("calibration", Calibration(watched.of, answers))
+    noticed = (Noticed(ANEW, "notice", f"calibrated anew: {why}"),) if why else ()
+    return Looked(Look(now, "fine", model, noticed, runs=(answers.run,)))
 
 
 def _asked(
@@ -83,9 +128,9 @@ def _asked(
         UnverifiedError: Too few answered.
     """
     for known in reversed(state.kept.unused):
-        if known.kind == kind and known.at.date() == now.date():
+        if (known.kind, known.of) == (kind, watched.of.sha) and known.at.date() == now.date():
             return known
-    made = watched.ask(kind, repeats)
+    made = replace(watched.ask(kind, repeats), of=watched.of.sha)
     if made.answered < LEAST_ANSWERED * len(made.marks):
         raise UnverifiedError(
             f"{made.answered} of {plural(len(made.marks), 'request')} were answered: too few",
@@ -104,7 +149,10 @@ class _Judging:
         self, state: StateFile, watched: WatchedExamples, calibration: Calibration, now: datetime
     ) -> None:
         self.state, self.watched, self.now = state, watched, now
-        self.then = calibration.answers
+        places = calibration.of.places(watched.of)
+        self.then = calibration.answers.only(places)
+        self.lacks = len(calibration.of.ids) - len(places)
+        """The examples of the calibration that have changed since."""
         self.last = state.kept.last
         looks = state.kept.looks[state.kept.since :]
         self.was_suspected = bool(looks) and looks[-1].state == "suspected"
@@ -139,7 +187,7 @@ class _Judging:
         """Confirm a suspicion, or rule it out; what is confirmed holds while days confirm it."""
         p = look.p or 0.0
         was_drift = self.last is not None and self.last.state == "drift"
-        if self.last and was_drift and p < drift.RARE:
+        if self.last and was_drift and (p < drift.RARE or self.lacks):
             return replace(look, state="drift", cusum=0.0, moved=self.last.moved), None
         if not (was_drift or self.was_suspected or drift.is_suspicious(p, look.cusum)):
             return look, None
@@ -171,9 +219,14 @@ class _Judging:
             f"{one.id} {one.passed_then}/{one.asked_then} then, {one.passed}/{one.asked} now"
             for one in look.moved[:3]
         )
+        if self.last and look.p is not None and look.p >= drift.RARE:
+            return Noticed("drift", "error", _stays(self.last.at, "examples have changed"))
         p = f"p = {look.p:.2g}" if look.p and look.p >= 1e-6 else "p < 0.000001"
-        asked = plural(len(self.watched.of.ids), "example")
-        message = f"drift: {asked} answered worse than on {self.then.at:%Y-%m-%d} ({p})"
+        usual = f"{self.then.passed / self.then.repeats:.1f}".removesuffix(".0")
+        message = (
+            f"drift: {look.passed} of {look.answered} examples pass, "
+            f"and {usual} did on {self.then.at:%Y-%m-%d} ({p})"
+        )
         return Noticed("drift", "error", f"{message}: {moved}" if moved else message)
 
     def _noticed(self, today: Pass, counts: list[Counts]) -> Iterator[Noticed]:
@@ -195,6 +248,10 @@ class _Judging:
     def _notes(self, today: Pass, counts: list[Counts]) -> Iterator[Noticed]:
         """Say what differs and is no drift: nothing of it makes an answer worse."""
         then = self.then
+        if self.lacks:
+            held = f"{len(self.watched.of.ids)} of {len(self.watched.of.ids) + self.lacks}"
+            message = f"held against {held} examples of the calibration: the others have changed"
+            yield Noticed(CHANGED, "notice", message)
         if drift.p_more(counts) < _BETTER:
             passed = f"{today.passed} of {today.answered} pass"
             yield Noticed("better", "notice", f"better than when calibrated: {passed}")

@@ -7,11 +7,14 @@ from typing import Literal
 
 from fftdeploy.names import FLAT
 from fftdeploy.planning.finding import Finding
+from fftdeploy.releases.deployments import Bundle
 
 WatchState = Literal["fine", "suspected", "drift", "unverified", "not-calibrated"]
 """`suspected` is a suspicion that nothing has confirmed or ruled out yet."""
 SETTLED = frozenset({"fine", "drift"})
 """The states that answers have proved; the others say that there were too few."""
+
+_UNPRINTED = {"json": "unprinted"}
 
 Role = Literal["live", "way-back"]
 """What a target rests on a model for."""
@@ -35,6 +38,10 @@ class Noticed:
     code: str
     severity: Literal["error", "notice"]
     message: str
+
+
+ANEW = "calibrated-anew"
+"""The code of what says that later answers are held against others than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,20 @@ class Look:
     """Those that fell most, the gravest first."""
     runs: tuple[str, ...] = ()
     """Names of the logs that have its outputs, on the machine that asked."""
+    bundle: Bundle | None = field(default=None, metadata=_UNPRINTED)
+    """The model and prompt that were looked at: it says nothing of another."""
+    of: str = field(default="", metadata=_UNPRINTED)
+    """The `sha` of what was asked."""
 
     @property
     def day(self) -> date:
         """The day of it, in UTC."""
         return self.at.date()
+
+    @property
+    def is_anew(self) -> bool:
+        """Whether it has compared nothing with what was before, so that nothing is fine again."""
+        return any(one.code == ANEW for one in self.noticed)
 
     @property
     def pass_ratio(self) -> float | None:
@@ -94,7 +110,7 @@ class Watched:
     """What kept the look from settling anything; "" where it did."""
     is_new: bool = True
     """False where today's look was there already."""
-    findings: tuple[Finding, ...] = field(default=(), metadata={"json": "unprinted"})
+    findings: tuple[Finding, ...] = field(default=(), metadata=_UNPRINTED)
     """What is wrong or due in the target, the look's own and the files'."""
 
     @property

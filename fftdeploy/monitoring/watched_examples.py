@@ -27,19 +27,16 @@ def choose(examples: ExampleSet, must_pass: Collection[str]) -> ExampleSet:
     return examples.only(sorted(chosen))
 
 
-def find(examples: ExampleSet, ids: Sequence[str], sha: str) -> ExampleSet | None:
-    """Return the examples with these IDs; None where one is gone, or says something else by now."""
+def find(examples: ExampleSet, ids: Sequence[str], shas: Sequence[str]) -> ExampleSet:
+    """Return those with these IDs that are still there and say the same."""
     places = {name: index for index, name in enumerate(examples.ids)}
-    if not places.keys() >= set(ids):
-        return None
-    found = examples.only([places[name] for name in ids])
-    return found if content_sha(found) == sha else None
+    there = [(places[name], sha) for name, sha in zip(ids, shas, strict=True) if name in places]
+    return examples.only([at for at, sha in there if example_sha(examples.read(at)) == sha])
 
 
-def content_sha(examples: ExampleSet) -> str:
-    """Return 32 hex digits over what is asked and agreed in these examples, in their order."""
-    content = [_content(example) for example in examples]
-    return hashlib.sha256(strict_json.dumps(content).encode()).hexdigest()[:32]
+def example_sha(example: Example) -> str:
+    """Return 32 hex digits over what is asked and agreed in an example."""
+    return hashlib.sha256(strict_json.dumps(_content(example)).encode()).hexdigest()[:32]
 
 
 def _content(example: Example) -> list[object]:

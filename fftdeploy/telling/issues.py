@@ -22,6 +22,7 @@ _TRUSTED = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 """Who may write to the repository: what strangers open is never ours."""
 _MOST_FINDINGS, _LONGEST = 30, 500
 _WELL = "All is well again."
+_ANEW = "Calibrated anew: nothing was held against what was before."
 
 Codes = Callable[[Watched, Sequence[str]], list[str]]
 """A target, and the codes that its issue tells -> those that it should tell; none to have none."""
@@ -133,7 +134,7 @@ class _Issues:
             title = f"fftdeploy: {one.target} needs attention"
             self._send({"title": title, forge.text: said})
         elif not codes and number:
-            self._send({"body": _WELL}, str(number), forge.comments)
+            self._send({"body": _well(one)}, str(number), forge.comments)
             self._send({forge.text: said, **forge.closed}, str(number), change=forge.change)
         elif codes and said.strip() != text.replace("\r\n", "\n").strip():
             if list(codes) != list(told):
@@ -182,7 +183,7 @@ def issue_text(one: Watched, codes: Sequence[str]) -> str:
     return "\n".join(
         (
             f"<!-- fftdeploy:monitor {one.target} [{','.join(codes)}] -->",
-            f"**{one.target}**: {_codes(codes) or _WELL}",
+            f"**{one.target}**: {_codes(codes) or _well(one)}",
             "",
             *rows,
             "",
@@ -190,6 +191,10 @@ def issue_text(one: Watched, codes: Sequence[str]) -> str:
             "`fftdeploy monitor` keeps this text, and closes the issue once nothing is found.",
         )
     )
+
+
+def _well(one: Watched) -> str:
+    return _ANEW if one.look.is_anew else _WELL
 
 
 def _difference(told: Sequence[str], codes: Sequence[str]) -> str:

@@ -63,7 +63,8 @@ def state_news(one: Watched, codes: Sequence[str], told: Memory, at: datetime) -
     """Return what has changed in a target since people were told of it; nothing where all is so."""
     if list(codes) == list(told.get(one.target, ())):
         return []
-    look, said = one.look, ", ".join(codes) or "fine again"
+    look = one.look
+    said = ", ".join(codes) or ("calibrated anew" if look.is_anew else "fine again")
     passed = "" if look.passed is None else f", {look.passed} of {look.answered} examples pass"
     since = (
         f" since {moment(one.last_success)}" if codes == [UNVERIFIED] and one.last_success else ""

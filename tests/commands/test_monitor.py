@@ -17,7 +17,7 @@ import gated
 import pytest
 from command_line import PROGRAM, Command
 from evaluating import Haste
-from scenes import V7, V8, V9
+from scenes import V7, V8, V9, past, write
 
 from fftdeploy.evaluation.running import online
 from fftdeploy.evaluation.running.throttle import CONCURRENCY, Throttle
@@ -323,3 +323,50 @@ def test_status_shows_the_newest_look_and_fails_on_drift(
         "settled": "drift",
         "settled_at": "2026-11-22T08:30:00Z",
     }
+
+
+def test_a_look_counts_for_what_it_was_made_of_alone(
+    sandbox: Sandbox, monitor: Monitor, command: Command
+) -> None:
+    def status() -> int:
+        return command("status", "--offline", "--fail-on", "drift", TARGET).code
+
+    monitor(0)
+    sandbox.change(V8, like=V7)
+    assert (monitor(1)[0], status()) == (12, 12)
+    live = Path("deployments.toml").read_text()
+    write(past("triage/staging", V7, V9), past(TARGET, V8, V9), policy=POLICY)
+    assert status() == 9  # nobody has looked at the one that is live by now
+    before = gated.paid(sandbox)
+    code, other = monitor(1)
+    assert (code, other["state"], other["is_new"], status()) == (0, "fine", True, 0)
+    assert gated.paid(sandbox) - before == 10 * WATCHED
+    assert "calibrated-anew" in other["found"]
+    Path("deployments.toml").write_text(live)
+    assert status() == 9
+
+
+def test_a_typo_that_is_mended_a_grader_or_no_gate_end_no_drift(
+    sandbox: Sandbox, monitor: Monitor, command: Command
+) -> None:
+    monitor(0)
+    sandbox.change(V8, like=V7)
+    monitor(1)
+    lines = gated.EXAMPLES.read_text().splitlines(keepends=True)
+    lines[0] = lines[0].replace("refund eligibility", "refund  eligibility", 1)
+    gated.EXAMPLES.write_text("".join(lines))
+    sandbox.restore(V8)
+    code, asked = monitor(1)  # today's look was of other examples
+    assert (code, asked["state"], asked["answered"]) == (12, "drift", WATCHED - 1)
+    policy = Path("fftdeploy.toml")
+    whole = policy.read_text()
+    policy.write_text(whole.replace('"casefold"', '"exact"'))
+    code, graded = monitor(2)
+    assert (code, graded["state"], graded["passed"]) == (12, "drift", None)
+    policy.write_text(whole.partition("[tasks.triage.gate]")[0])
+    assert (monitor(3)[0], command("status", "--offline", "--fail-on", "drift").code) == (12, 12)
+    policy.write_text(whole)
+    code, anew = monitor(4, "--calibrate")
+    assert (code, anew["state"], anew["answered"]) == (0, "fine", None)
+    assert "calibrated-anew" in anew["found"]
+    assert monitor(5)[1]["answered"] == WATCHED  # the changed one is in again

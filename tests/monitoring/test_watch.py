@@ -17,6 +17,7 @@ from fftdeploy.releases.deployments import Bundle
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 TARGET = "triage/production"
 IDS = tuple(f"ex-{n}" for n in range(40))
+EXAMPLES = tuple(f"e-{n}" for n in range(40))
 
 
 class Host:
@@ -31,12 +32,16 @@ class Host:
         self.models = ("m-2026",)
         self.fails = "w"
         self.fingerprint, self.tokens, self.latency_ms = "fp_1", 30, 400
+        self.kept = range(40)
+        """Places of the examples that are still there."""
+        self.bundle, self.graders = Bundle("m"), "g"
         self.given: Pass
         """The newest pass that is no confirmation."""
 
     def ask(self, kind: PassKind, repeats: int) -> Pass:
         self.asked.append(kind)
-        passed = self.world.answers(repeats)
+        answers = self.world.answers(repeats)
+        passed = [answers[at] for at in self.kept]
         marks = "".join("." * each + self.fails * (repeats - each) for each in passed)
         marks = "m" * self.lost + marks[self.lost :]
         tokens = (self.tokens * repeats,) * len(passed)
@@ -45,12 +50,18 @@ class Host:
         self.given = made if kind != "confirmation" else self.given
         return made
 
-    def look(self, root: Path, day: int, *, keep: bool = True) -> Looked:
+    def look(self, root: Path, day: int, *, keep: bool = True, calibrate: bool = False) -> Looked:
         self.now = AT + timedelta(days=day)
-        of = WatchedSet(Bundle("m"), "http://host", "g", "e", IDS)
+        of = WatchedSet(
+            self.bundle,
+            "http://host",
+            self.graders,
+            tuple(EXAMPLES[at] for at in self.kept),
+            tuple(IDS[at] for at in self.kept),
+        )
         watched = WatchedExamples(of, self.must_pass, self.floor, self.ask)
         with state_file.opened(root, TARGET) as state:
-            seen = watch.look(state, watched, self.now)
+            seen = watch.look(state, watched, self.now, anew=calibrate)
             if keep:
                 state.add("look", seen.look)
             return seen
@@ -190,3 +201,43 @@ def test_better_is_told_and_is_no_alarm(tmp_path: Path, host: Host) -> None:
 
     assert (better.look.state, codes(better)) == ("fine", ["better"])
     assert better.look.cusum == 0.0
+
+
+@pytest.mark.parametrize("change", ["one example", "most examples", "graders"])
+def test_no_change_of_what_is_asked_ends_a_drift(tmp_path: Path, host: Host, change: str) -> None:
+    host.look(tmp_path, 0)
+    sound, host.world.chances[:4] = host.world.chances[:4], [0.0] * 4
+    found = host.look(tmp_path, 1).look
+    host.world.chances[:4] = sound  # what is left to ask is answered well
+    if change == "graders":
+        host.graders = "g2"
+    else:
+        host.kept = range(1 if change == "one example" else 21, 40)
+    host.asked.clear()
+    stays = [host.look(tmp_path, day).look for day in (2, 3)]
+
+    assert [look.state for look in (found, *stays)] == ["drift"] * 3
+    assert {look.moved for look in stays} == {found.moved}
+    assert host.asked == (["daily"] * 2 if change == "one example" else [])
+    assert "only --calibrate" in stays[-1].noticed[0].message
+    anew = host.look(tmp_path, 4, calibrate=True)
+    assert (anew.look.state, codes(anew)) == ("fine", ["calibrated-anew"])
+    assert codes(host.look(tmp_path, 5)) == []
+
+
+def test_without_drift_what_is_the_same_is_held_against_what_it_was(
+    tmp_path: Path, host: Host
+) -> None:
+    assert codes(host.look(tmp_path, 0)) == []  # the first calibration is none anew
+    host.kept = range(1, 40)
+    host.world.chances[1:5] = [0.0] * 4
+    fewer = host.look(tmp_path, 1)
+    assert (fewer.look.state, fewer.look.answered) == ("drift", 39)
+    assert codes(fewer) == ["drift", "examples-changed"]
+    assert fewer.look.noticed[0].message.startswith("drift: 34 of 39 examples pass, and 3")
+    host.bundle = Bundle("m2")
+    other = host.look(tmp_path, 1)
+    assert (other.look.state, other.look.noticed[0].message) == (
+        "fine",
+        "calibrated anew: another model or prompt is live",
+    )
