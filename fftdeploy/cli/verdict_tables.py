@@ -21,6 +21,15 @@ _WORN = 20
 """After so many decisions on the same examples the best of them is partly luck."""
 
 
+def _left_out(evidence: Evidence) -> Iterator[str]:
+    """Say how many examples judge nobody, and which of them do all the same."""
+    failed = len({*evidence.left_out}.intersection(evidence.results.ids))
+    if left := len(evidence.left_out) - failed:
+        yield f"{plural(left, 'example')} left out: its prompt or that of live has them"
+    if failed:
+        yield f"{plural(failed, 'example')} of its own prompt it still fails: they count"
+
+
 def notices(evidence: Evidence, verdict: Verdict, *, shows_all: bool = True) -> Iterator[str]:
     """Say what does not change the verdict, and should be known with it.
 
@@ -40,8 +49,7 @@ def notices(evidence: Evidence, verdict: Verdict, *, shows_all: bool = True) -> 
         )
     if examples.duplicates:
         yield f"{plural(examples.duplicates, 'example')} left out: the same input twice"
-    if left_out := evidence.left_out:
-        yield f"{plural(len(left_out), 'example')} left out: its prompt or that of live has them"
+    yield from _left_out(evidence)
     if training := examples.training:
         yield (
             f"{plural(training['exact'], 'example')} in the training file too, "

@@ -67,9 +67,10 @@ def texts_of(context: Context, evidence: Evidence, bar: QualityBar | None = None
     examples: ExampleSet | None = None
     try:
         bar = bar or context.quality_bar(workspace, evidence.target)
-        examples = bar.checked_examples.without(evidence.left_out)
-        if examples.sha != evidence.examples.sha:
+        if bar.checked_examples.without(evidence.left_out).sha != evidence.examples.sha:
             return GradedTexts(None, {}, "the examples have changed since")
+        unseen = {*evidence.left_out}.difference(evidence.results.ids)
+        examples = bar.checked_examples.without(unseen)
         if not (workspace.folder / RUNS / evidence.run).exists():
             return GradedTexts(examples, {}, "the log of the run is not on this machine")
         return GradedTexts(examples, graded_outputs(evidence, workspace.folder), "")

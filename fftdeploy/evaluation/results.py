@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE
+
 PASS, MISSING = "pass", "api-error"
 REJECTED, NO_VERDICT = "rejected", "no-verdict"
 """What a model judge makes of an answer that passes the other graders, apart from `pass`."""
@@ -204,6 +206,21 @@ class Results:
             for index in indexes
             for repeat in range(self.repeats)
         ]
+
+    def broken(self, ids: Iterable[str]) -> list[str]:
+        """Return which of these the candidate fails, and what is live passes, in some repeat.
+
+        Of what its own prompt shows a failure still counts: the answer lay before its eyes, and
+        who writes a prompt must not choose by it which failures are seen.
+        """
+        candidate, live = self.arms[CANDIDATE], self.arms.get(LIVE)
+        found = []
+        for name in ids:
+            places = [place for place in self.places([name]) if place is not None]
+            wrong = [p for p in places if candidate.get(p).mark not in {PASS, "", *LOST}]
+            if any(live is None or live.get(place).mark == PASS for place in wrong):
+                found.append(name)
+        return found
 
     def without(self, ids: Collection[str]) -> "Results":
         """Return the results of the other examples."""

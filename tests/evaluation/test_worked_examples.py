@@ -8,7 +8,7 @@ from typing import Any
 from command_line import Command, git
 from gated import EXAMPLES, POLICY, TARGET, evidence, paid, promote, scene
 from proposals import commit
-from scenes import LUNA, POLICY_FILE, V8, V10, past, row, table, write
+from scenes import LUNA, POLICY_FILE, V8, V9, V10, past, row, table, write
 
 from fftdeploy.evaluation.evidence.evidence import parse, with_id
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
@@ -203,4 +203,25 @@ def test_a_record_of_live_lacks_what_its_own_prompt_shows_and_counts(
     document = found("other")
     assert document["left_out"] == [*SHOWN, "t-008"]
     assert rates(document) == {"candidate": 64, "live": 64}
+    assert command("verify").code == 0
+
+
+def test_what_a_prompt_shows_and_its_model_still_fails_counts(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    """Who writes a prompt does not choose by it which failures are seen."""
+    scene(V8, V9)
+    write_worked(name="plain")
+    plain = command("eval", TARGET, f"{V9}@plain", "--quiet")
+    before = found("plain")["verdict"]
+    broke = sorted(before["broke"])
+    write_worked(*broke)
+
+    made = command("eval", TARGET, f"{V9}@worked")
+    document = found("worked")
+
+    after = document["verdict"]
+    assert (made.code, sorted(after["broke"]), document["left_out"]) == (plain.code, broke, broke)
+    assert after["comparison"]["broke"] == before["comparison"]["broke"] == len(broke) > 3
+    assert f"{len(broke)} examples of its own prompt it still fails: they count" in made.out
     assert command("verify").code == 0

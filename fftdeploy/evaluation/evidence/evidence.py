@@ -323,6 +323,9 @@ def _require_whole(found: Evidence) -> None:
     shas = (sha for _, sha in examples.files)
     if found.left_out and examples.sha != sha_of(shas, found.left_out):
         raise ValueError("other examples left out")
+    own = {*found.left_out}.intersection(found.results.ids)
+    if own and own != {*found.results.broken(own)}:
+        raise ValueError("an example that is left out, and was answered right")
     if any(column.count("") for name, column in found.results.arms.items() if name in JUDGED):
         raise ValueError("an answer that has not come")
 

@@ -66,8 +66,10 @@ class FinishedRun:
         names = {name: asked_as if name == CANDIDATE else name for name in bundles}
         judged = bar.judged(candidate, bar.baseline)
         results = run.results.with_arms(names)
+        counted = judged
         if judged.left_out:
-            results = results.without(judged.left_out)
+            unseen = {*judged.left_out}.difference(results.broken(bar.shown(candidate)))
+            results, counted = results.without(unseen), bar.examples.without(unseen)
         self._take_out_shown(results, bundles)
         shas = [sha for _, sha in judged.files]
         on_same = [
@@ -90,7 +92,7 @@ class FinishedRun:
                 if asked in run.answered_by
             },
             baseline=self.baseline,
-            examples=self._examples(judged),
+            examples=self._examples(judged, counted),
             graders=tuple(rule.content for rule in rules.graders),
             gate=rules.content,
             prices=_prices(bar, bundles),
@@ -145,10 +147,10 @@ class FinishedRun:
                     [n if n in places else None for n in every]
                 )
 
-    def _examples(self, examples: ExampleSet) -> ExamplesFacts:
-        files = zip(self.run.rules.examples, (sha for _, sha in examples.files), strict=True)
-        counts = len(examples), examples.reviewed, examples.duplicates
-        return ExamplesFacts(examples.sha, tuple(files), *counts, self.training)
+    def _examples(self, judged: ExampleSet, counted: ExampleSet) -> ExamplesFacts:
+        files = zip(self.run.rules.examples, (sha for _, sha in judged.files), strict=True)
+        counts = len(counted), counted.reviewed, counted.duplicates
+        return ExamplesFacts(judged.sha, tuple(files), *counts, self.training)
 
     def _cache(self, results: Results) -> CacheFacts:
         oldest, columns = self.run.oldest, results.arms.items()
