@@ -1,23 +1,29 @@
 """Every test starts from the same environment, and none may leave this machine."""
 
+import asyncio
 import gc
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hints
 import pytest
 import typer
 from command_line import Command, Result
+from evaluating import Haste
 from proposals import Change, Template, template
 
 from fftdeploy.api.asking import Clock
 from fftdeploy.api.client.connection import Connection
 from fftdeploy.cli.app import app, run
 from fftdeploy.commands import context
+from fftdeploy.evaluation.running import online
+from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 # As the console script has it: thousands of commands run in one process here.
@@ -134,6 +140,16 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     clock = Clock(lambda: STORY_NOW, lambda: sum(slept), slept.append)
     monkeypatch.setattr(context, "system_clock", lambda: clock)
+
+
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run wait for nothing between its requests, not even after an outage."""
+    time = Haste()
+    hasty = partial(Throttle, clock=time.clock, sleep=time.sleep)
+    monkeypatch.setattr(online, "Throttle", hasty)
+    patched = {**vars(asyncio), "sleep": time.sleep}
+    monkeypatch.setattr(online, "asyncio", SimpleNamespace(**patched))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Monitor: a change is found and confirmed, and trouble is never one."""
 
-import asyncio
 import json
 import resource
 import shutil
@@ -8,19 +7,15 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gated
 import pytest
 from command_line import PROGRAM, Command
-from evaluating import Haste
 from scenes import V7, V8, V9, past, write
 
-from fftdeploy.evaluation.running import online
-from fftdeploy.evaluation.running.throttle import CONCURRENCY, Throttle
+from fftdeploy.evaluation.running.throttle import CONCURRENCY
 from fftdeploy.monitoring import state_file
 from fftdeploy.monitoring.last_look import path_of
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -128,16 +123,6 @@ def test_slower_or_another_fingerprint_is_a_note_and_no_drift(
 
     assert (code, found["state"]) == (0, "fine")
     assert {*found["found"]} - {"slower"} == {*_USUAL, "fingerprint"}
-
-
-@pytest.fixture
-def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a pass wait for nothing between its requests."""
-    time = Haste()
-    hasty = partial(Throttle, clock=time.clock, sleep=time.sleep)
-    monkeypatch.setattr(online, "Throttle", hasty)
-    patched = {**vars(asyncio), "sleep": time.sleep}
-    monkeypatch.setattr(online, "asyncio", SimpleNamespace(**patched))
 
 
 def fail(sandbox: Sandbox, status: int, of_ten: int) -> None:
