@@ -8,17 +8,19 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.judging import JudgeAsking
+from fftdeploy.commands.narrator import Narrator
 from fftdeploy.commands.run_cost import guess_of
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, ConfigError, Outcome
 from fftdeploy.evaluation.arms import JUDGE
-from fftdeploy.evaluation.evidence.calibration import JudgeCalibration
+from fftdeploy.evaluation.evidence.calibration import FAILED, PASSED, SILENT, JudgeCalibration
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.gate.agreement import kappa, kappa_interval
-from fftdeploy.evaluation.gate.judge_facts import MIN_LABELS, JudgeFacts
+from fftdeploy.evaluation.gate.judge_facts import MIN_LABELS, JudgeFacts, unfit
+from fftdeploy.evaluation.graders.judge import Judge
 from fftdeploy.evaluation.judging import labels
 from fftdeploy.evaluation.judging.labels import Labelled
 from fftdeploy.evaluation.judging.questions import JudgeQuestions, answered_by, verdicts
-from fftdeploy.evaluation.results import NO_VERDICT, PASS
+from fftdeploy.evaluation.results import NO_VERDICT, PASS, REJECTED
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.spending import Spending, estimate
 from fftdeploy.evaluation.running.throttle import CONCURRENCY
@@ -27,7 +29,7 @@ from fftdeploy.output.results import UNPRINTED
 from fftdeploy.output.words import cost_words
 from fftdeploy.policy.policy import FILE_NAME
 
-_LETTERS = {PASS: "p", NO_VERDICT: "n"}
+_LETTERS = {PASS: PASSED, REJECTED: FAILED, NO_VERDICT: SILENT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +77,14 @@ def run(context: Context, options: CalibrateOptions) -> Calibrated:
     """
     target = options.task if "/" in options.task else f"{options.task}/"
     bar = context.quality_bar(context.workspace, target)
-    labelled, sha, where = _labels(bar, options.labels)
-    asking = _asking(context, bar, options)
-    questions = JudgeQuestions(asking.judge)
+    judge = _judge(bar)
+    labelled, sha, where = _labels(bar, judge, options.labels)
+    asked_as = EvaluateOptions(
+        bar.target, fresh=options.fresh, concurrency=options.concurrency, **options.within()
+    )
+    asked_as.require_ranges()
+    asking = JudgeAsking(context, bar, judge, asked_as, run_log.MAX_AGE, Narrator(context))
+    questions = JudgeQuestions(judge)
     places = [questions.add(one.output, one.example) for one in labelled]
     spending = _spending(asking, questions)
     asking.prove()
@@ -87,14 +94,14 @@ def run(context: Context, options: CalibrateOptions) -> Calibrated:
         task=bar.task,
         made_at=context.now(),
         tool=f"fftdeploy {__version__}",
-        judge=asking.judge.rules.content,
+        judge=judge.rules.content,
         address=asking.host.address,
         kind=asking.host.kind,
         answered_by=answered_by(asked),
         labels=where,
         labels_sha=sha,
-        people="".join("p" if one.passes else "f" for one in labelled),
-        verdicts="".join(_LETTERS.get(marks[place], "f") for place in places),
+        people="".join(PASSED if one.passes else FAILED for one in labelled),
+        verdicts="".join(_LETTERS[marks[place]] for place in places),
     )
     return _calibrated(bar.calibrations.write(made), asking)
 
@@ -102,16 +109,22 @@ def run(context: Context, options: CalibrateOptions) -> Calibrated:
 calibrate = door(run, CalibrateOptions)
 
 
-def _labels(bar: QualityBar, said: str | Path | None) -> tuple[list[Labelled], str, str]:
-    """Read the labels; return their hash and their path, too."""
-    judge, folder = bar.grading.judge, bar.workspace.folder
-    if judge is None:
+def _judge(bar: QualityBar) -> Judge:
+    if bar.grading.judge is None:
         raise ConfigError(
             f"task {bar.task!r} has no model judge",
             hint=f'add [[tasks.{bar.task}.gate.graders]] with type = "label_model"',
             where=FILE_NAME,
             code="no-judge",
         )
+    return bar.grading.judge
+
+
+def _labels(
+    bar: QualityBar, judge: Judge, said: str | Path | None
+) -> tuple[list[Labelled], str, str]:
+    """Read the labels; return their hash and their path, too."""
+    folder = bar.workspace.folder
     named = str(said) if said else labels.path_of(bar.rules)
     path = Path.cwd() / named if said else folder / named
     if not path.exists():
@@ -125,34 +138,25 @@ def _labels(bar: QualityBar, said: str | Path | None) -> tuple[list[Labelled], s
     return *labels.read_labels(path, named, bar.rules, judge, root), named
 
 
-def _asking(context: Context, bar: QualityBar, options: CalibrateOptions) -> JudgeAsking:
-    asked = EvaluateOptions(
-        bar.target, fresh=options.fresh, concurrency=options.concurrency, **options.within()
-    )
-    asked.require_ranges()
-    assert bar.grading.judge  # noqa: S101  `_labels` has seen to it
-    return JudgeAsking(context, bar, bar.grading.judge, asked, run_log.MAX_AGE)
-
-
 def _spending(asking: JudgeAsking, questions: JudgeQuestions) -> Spending:
     """Say what it takes, and refuse more than is allowed."""
     prices, means = asking.bar.workspace.policy.prices, guess_of(questions)
-    models = {JUDGE: asking.judge.bundle.hosted}
-    price = {JUDGE: prices.price(asking.judge.bundle.hosted)}
+    model = asking.judge.bundle.hosted
+    price = {JUDGE: prices.price(model)}
     cost = estimate({JUDGE: len(questions)}, means, price, asking.options.concurrency)
     count = plural(len(questions), "labelled output")
-    asking.context.console.note(f"{count}: at most {cost_words(cost, prices.on)}")
-    return Spending(models, prices, **asking.options.within(), means=means)
+    asking.narrator.tell(f"{count}: at most {cost_words(cost, prices.on)}")
+    return Spending({JUDGE: model}, prices, **asking.options.within(), means=means)
 
 
 def _calibrated(made: JudgeCalibration, asking: JudgeAsking) -> Calibrated:
-    facts = asking.facts(made.answered_by)
-    found, problem = made.facts.confusion, made.facts.problem()
+    facts = replace(asking.facts(made.answered_by), calibration=made.facts)
+    found, problem = made.facts.confusion, unfit(made.facts)
     low, high = kappa_interval(found)
     outcome = INCONCLUSIVE if found.n < MIN_LABELS else GATE
     return Calibrated(
         task=made.task,
-        judge=replace(facts, calibration=made.facts),
+        judge=facts,
         kappa=kappa(found),
         kappa_low=low,
         kappa_high=high,

@@ -1,9 +1,10 @@
 """Evaluate: ask every arm the reviewed examples, judge the candidates, keep the evidence."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
 class JointPart:
     """What an evaluation has that is made together with others, from a work of their loop."""
 
-    narrator: Narrator
+    narrator: Callable[[], Narrator]
+    """Makes one who tells of a run."""
     spendings: list[Spending]
     together: "JointLoop"
 
@@ -89,15 +91,16 @@ class Evaluation:
         """IDs of the batches whose answers have not been taken when `run` ended."""
         self.spent: Spending | None = None  # while, and once, it asks
         self.part = part
-        self.narrator = part.narrator if part else Narrator(context)
+        narrator = part.narrator if part else partial(Narrator, context)
+        self.narrator = narrator()
         self.bar = bar or context.quality_bar(workspace, target)
         self.rules = self.bar.rules
         if options.repeats is not None:
             self.rules = replace(self.rules, repeats=options.repeats)
         self.judging: JudgeAsking | None = None
         if judge := self.bar.grading.judge:
-            joint = (part.narrator, part.together) if part else ()
-            self.judging = JudgeAsking(context, self.bar, judge, options, self.reuse, *joint)
+            told, joint = narrator(), part.together if part else None
+            self.judging = JudgeAsking(context, self.bar, judge, options, self.reuse, told, joint)
 
     @property
     def reuse(self) -> timedelta:

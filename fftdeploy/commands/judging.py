@@ -1,7 +1,7 @@
 """Ask a model judge: about the answers of an evaluation, or about outputs that people labelled."""
 
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
@@ -30,23 +30,19 @@ if TYPE_CHECKING:
     from fftdeploy.evaluation.running.online import JointLoop
 
 
+@dataclass(frozen=True, slots=True)
 class JudgeAsking:
     """The judge of one task, and how one command asks it: with its own host's key."""
 
-    def __init__(
-        self,
-        context: Context,
-        bar: QualityBar,
-        judge: Judge,
-        options: EvaluateOptions,
-        reuse: timedelta,
-        narrator: Narrator | None = None,
-        together: "JointLoop | None" = None,
-    ) -> None:
-        """Take the judge; `narrator` and `together` are those of evaluations made together."""
-        self.context, self.bar, self.judge = context, bar, judge
-        self.options, self.reuse = options, reuse
-        self.narrator, self.together = narrator or Narrator(context), together
+    context: Context
+    bar: QualityBar
+    judge: Judge
+    options: EvaluateOptions
+    reuse: timedelta
+    """How old a verdict may be to be taken again."""
+    narrator: Narrator
+    together: "JointLoop | None" = None
+    """The loop of evaluations that are made together."""
 
     @property
     def host(self) -> AskedHost:

@@ -78,19 +78,19 @@ class JointNarrator(Narrator):
         """Take how many answers all of them want."""
         super().__init__(context)
         self._total = total
-        self._runs: dict[str, Progress] = {}
-        self._waits: dict[str, Waiting] = {}
+        self._runs: dict[Narrator, Progress] = {}
+        self._waits: dict[Narrator, Waiting] = {}
         self.done = self._cached = 0
         self._started = self._monotonic()
 
     def part(self, name: str) -> "Narrator":
-        """Return whoever tells of the run called `name`."""
+        """Return whoever tells of one run, which is called `name`."""
         return _Part(self, name)
 
-    def add(self, name: str, progress: Progress) -> None:
-        """Take one step of a run."""
-        before = self._runs.get(name)
-        self._runs[name] = progress
+    def add(self, part: Narrator, progress: Progress) -> None:
+        """Take one step of the run of a part."""
+        before = self._runs.get(part)
+        self._runs[part] = progress
         self.done += progress.done - (before.done if before else 0)
         self._cached += progress.cached - (before.cached if before else 0)
         if self._is_news(self.done, self._cached, self._total):
@@ -112,9 +112,9 @@ class JointNarrator(Narrator):
             usd=sum(usds) if len(usds) == len(runs) else None,
         )
 
-    def add_wait(self, name: str, waiting: "Waiting") -> None:
-        """Take how far the batches of a run are."""
-        self._waits[name] = waiting
+    def add_wait(self, part: Narrator, waiting: "Waiting") -> None:
+        """Take how far the batches of a part are."""
+        self._waits[part] = waiting
         waits = self._waits.values()
         self.wait(
             replace(
@@ -133,13 +133,13 @@ class _Part(Narrator):
         self._whole, self._name = whole, name
 
     def __call__(self, progress: Progress) -> None:
-        self._whole.add(self._name, progress)
+        self._whole.add(self, progress)
 
     def count(self, progress: Progress) -> None:
         self._whole.count(progress)
 
     def wait(self, waiting: "Waiting") -> None:
-        self._whole.add_wait(self._name, waiting)
+        self._whole.add_wait(self, waiting)
 
     def tell(self, what: str) -> None:
         self._whole.tell(f"{self._name}: {what}")

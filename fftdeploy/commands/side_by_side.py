@@ -96,7 +96,8 @@ class SideBySide:
             case.choose()
 
     def _run(self, case: Case, candidates: Sequence[Bundle]) -> tuple[Evaluation, list[Stored]]:
-        part = JointPart(self.narrator.part(case.name), self.spendings, self.together)
+        told = partial(self.narrator.part, case.name)
+        part = JointPart(told, self.spendings, self.together)
         evaluation = Evaluation(
             self.context,
             self.context.workspace,

@@ -44,16 +44,19 @@ _TEMPLATE = text(
     hint='write "... {{item.input}} ... {{sample.output_text}} ..."',
     minLength=1,
 )
+
+
+def _table(keys: Mapping[str, Key]) -> Kind:
+    return Kind(lambda doc, path, value: read_keys(doc, path, value, keys), table_schema(keys))
+
+
 _ROLES = choice(("system", "developer", "user", "assistant"))
 _MESSAGE = {
     "role": Key("Who says it.", _ROLES, required=True),
     "content": Key("What is said.", _TEMPLATE, required=True),
 }
 _MESSAGES = many(
-    Kind(lambda doc, path, row: read_keys(doc, path, row, _MESSAGE), table_schema(_MESSAGE)),
-    "A message.",
-    "an array of { role, content }",
-    least=(1, "asks nothing"),
+    _table(_MESSAGE), "A message.", "an array of { role, content }", least=(1, "asks nothing")
 )
 _SAMPLING = {
     "temperature": Key("How much verdicts vary.", number(minimum=0, maximum=2)),
@@ -62,10 +65,6 @@ _SAMPLING = {
     "max_completions_tokens": Key("Most tokens of a verdict.", whole(1, 2**31 - 1)),
     "reasoning_effort": Key("How much it thinks, as the API takes it.", STRING),
 }
-
-
-def _read_sampling(doc: Document, path: Path, value: Any) -> dict[str, Any]:
-    return read_keys(doc, path, value, _SAMPLING)
 
 
 def _read_range(doc: Document, path: Path, value: Any) -> tuple[float, ...]:
@@ -87,7 +86,7 @@ _ASKING = {
     "input": Key("The same as several messages, each `{ role, content }`.", _MESSAGES),
     "sampling_params": Key(
         "What goes out with it, by OpenAI's names; nothing else does.",
-        Kind(_read_sampling, table_schema(_SAMPLING)),
+        _table(_SAMPLING),
     ),
 }
 

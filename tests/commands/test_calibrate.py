@@ -1,20 +1,23 @@
 """A model judge on its way: held against people, asked in an evaluation, and never trusted more."""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Command, git
 from gated import TARGET, asked, evidence, promote
-from judged import JUDGE, LABELS, POOR, judged_scene, verdicts_asked, write_labels
+from judged import JUDGE, LABELS, POOR, judged_scene, two_judged_tasks, verdicts_asked, write_labels
 from scenes import V8, V10, read
 
 from fftdeploy.policy.profiles import content_sha
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 from fftdeploy.sandbox.world import State
 
+pytestmark = pytest.mark.usefixtures("haste")
 CALIBRATIONS = Path(".fftdeploy/evidence/triage/calibrations")
 
 
@@ -144,24 +147,75 @@ def test_trouble_of_the_judge_is_no_verdict_and_no_failure(
     assert len(evidence()) == 1
 
 
-def test_a_judge_lives_where_its_provider_is_and_has_its_key_alone(
-    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Sandbox(now=lambda: STORY_NOW, key="sk-second-0123456789") as second:
+KEY = "sk-second-0123456789"
+
+
+@pytest.fixture(name="second")
+def another_host(
+    repo: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Sandbox]:
+    """Another host with the same models; neither may ever hear the other's key."""
+    with Sandbox(now=lambda: STORY_NOW, key=KEY) as server:
         file = repo.parent / "providers.toml"
-        file.write_text(f'[second]\nbase_url = "{second.url}"\napi_key_env = "SECOND_KEY"\n')
+        file.write_text(f'[second]\nbase_url = "{server.url}"\napi_key_env = "SECOND_KEY"\n')
         monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(file))
-        monkeypatch.setenv("SECOND_KEY", "sk-second-0123456789")
-        judged_scene(more='\nprovider = "second"')
-        calibrated = command("calibrate", TARGET)
-        made = command("eval", TARGET)
-        judge = json.loads(evidence()[0].read_text())["judge"]
+        monkeypatch.setenv("SECOND_KEY", KEY)
+        yield server
+        assert all(request.is_authorised for request in (*server.requests, *sandbox.requests))
+
+
+def test_a_judge_lives_where_its_provider_is_and_has_its_key_alone(
+    second: Sandbox, sandbox: Sandbox, command: Command
+) -> None:
+    judged_scene(more='\nprovider = "second"')
+    calibrated = command("calibrate", TARGET)
+    made = command("eval", TARGET)
+    judge = json.loads(evidence()[0].read_text())["judge"]
 
     assert (calibrated.code, made.code) == (0, 0), (calibrated, made)
     assert verdicts_asked(sandbox) == []
     assert len(verdicts_asked(second)) > 60
-    assert all(request.is_authorised for request in second.requests)
     assert (judge["provider"], judge["address"]) == ("second", second.url)
+
+
+def test_a_migration_asks_each_judge_at_its_own_host_within_one_limit(
+    second: Sandbox, sandbox: Sandbox, command: Command
+) -> None:
+    """Two tasks side by side: the judge of one is at `second`, that of the other where all are."""
+    two_judged_tasks()
+    calibrated = [command("calibrate", task).code for task in ("triage", "labels")]
+    words = ("migrate", "--to", f"{JUDGE}@long", "--dry-run")
+    many = command(*words, "--max-requests", "479")
+    unpaid = asked(sandbox) - len(verdicts_asked(sandbox))
+    ended = command(*words, "--max-usd", "1")
+    judged = [len(verdicts_asked(host)) for host in (sandbox, second)]
+    again = command(*words, "--json")
+    known = [len(verdicts_asked(host)) for host in (sandbox, second)]
+    limited = command(*words, "--fresh", "--max-usd", "0.036", "--json")
+
+    assert (calibrated, ended.code, again.code) == ([0, 0], 0, 0), (ended, again)
+    assert (many.code, "480 requests are more than the 479" in many.err) == (6, True)
+    assert unpaid < 10  # those that prove that models answer
+    wanted = dict(re.findall(r"(\w+)/staging: judge tone: (\d+) different", ended.err))
+    told = [int(done) for done in re.findall(r"(?m)^(\d+)/480 ", ended.err)]
+    assert told[-1] == (240 + sum(map(int, wanted.values()))) // 48 * 48  # the last tenth
+    for task, host, count in zip(("labels", "triage"), (sandbox, second), judged, strict=True):
+        assert 60 < count <= 60 + int(wanted[task])
+        for path in Path(".fftdeploy/evidence", task).glob("*.json"):
+            assert json.loads(path.read_text())["judge"]["address"] == host.url
+    targets = json.loads(again.out)["targets"]
+    rates = [rate for one in targets for rate in _rates(one["successors"][0])]
+    assert [(rate["judged"], rate["silent"]) for rate in rates] == [(60, 0)] * 4
+    assert known == judged
+    spent = [float(usd) for usd in re.findall(r"([\d.]+) USD spent", limited.out)]
+    finished = [0.016] * (2 - len(spent))  # what the answers of one cost, without its judge
+    assert (limited.code, bool(spent)) == (6, True)
+    assert 0.02 < sum(spent + finished) <= 0.036
+    assert [len(verdicts_asked(host)) for host in (sandbox, second)] != known  # judges pay, too
+
+
+def _rates(successor: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(successor["evaluation"]["judge"]["rates"])
 
 
 def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(

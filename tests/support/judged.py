@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from checkout import ROOT
 from gated import EXAMPLES, TARGET, scene
-from scenes import V8, V10
+from scenes import POLICY_FILE, V8, V9, V10, past, write
 
 from fftdeploy.sandbox import Sandbox, triage
 
@@ -36,6 +37,12 @@ prompt = '''<message>{{item.input}}</message>
 labels = ["good", "bad"]
 passing_labels = ["good"]
 """
+PRICES = f"""
+[prices]
+date = 2026-11-20
+"ft:gpt-4.1-mini-2025-04-14" = {{ input = 0.80, output = 3.20 }}
+{JUDGE} = {{ input = 0.3, output = 1.2 }}
+"""
 _SKILLS = (triage.V6, triage.V7, triage.V8, triage.V9, triage.V10)
 
 
@@ -44,6 +51,20 @@ def judged_scene(model: str = JUDGE, *, labels: int = 60, more: str = "") -> Non
     policy = POLICY.replace('"MODEL"', f'"{model}"{more}')
     scene(V8, V10, policy=policy, examples=60)
     write_labels(labels)
+
+
+def two_judged_tasks() -> None:
+    """The same for a second task; the judge of the first is asked at the host `second`."""
+    judged_scene(more='\nprovider = "second"')
+    write(past("triage/staging", V8), past("labels/staging", V9))
+    gate = POLICY.partition("[tasks.triage.gate]")[2].replace("triage", "labels")
+    gate = gate.replace("MODEL", JUDGE)
+    with POLICY_FILE.open("a") as policy:
+        policy.write(f"\n[tasks.labels.gate]{gate}{PRICES}")
+    for path in (EXAMPLES, LABELS):
+        path.with_name(path.name.replace("triage", "labels")).write_text(path.read_text())
+    Path("profiles").mkdir()
+    Path("profiles/long.toml").write_text((ROOT / "profiles/triage-long.toml").read_text())
 
 
 def write_labels(count: int, **changes: Any) -> None:
@@ -72,8 +93,10 @@ def verdicts_asked(sandbox: Sandbox, model: str = JUDGE) -> list[dict[str, Any]]
     return [
         body
         for body in bodies
-        if isinstance(body, dict) and body.get("model") == model and "response_format" in body
+        if isinstance(body, dict)
+        and body.get("model") == model
+        and "verdict" in str(body.get("response_format"))
     ]
 
 
-__all__ = ["TARGET", "judged_scene", "verdicts_asked", "write_labels"]
+__all__ = ["TARGET", "judged_scene", "two_judged_tasks", "verdicts_asked", "write_labels"]

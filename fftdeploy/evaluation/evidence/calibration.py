@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fftdeploy.errors import ConfigError, InconclusiveError
 from fftdeploy.evaluation.evidence.canonical import file_of
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence
 from fftdeploy.evaluation.gate.agreement import Agreement
-from fftdeploy.evaluation.gate.judge_facts import CalibrationFacts
+from fftdeploy.evaluation.gate.judge_facts import CalibrationFacts, unfit
 from fftdeploy.evaluation.graders.judge import Judge
 from fftdeploy.files.folders import EVIDENCE_FOLDER
 from fftdeploy.formats import json_shapes, strict_json
@@ -57,10 +58,11 @@ class JudgeCalibration:
     @property
     def facts(self) -> CalibrationFacts:
         """What decides whether the judge may gate; ValueError for letters that say nothing."""
-        if not {*self.people} <= {PASSED, FAILED} or not {*self.verdicts} <= {*"pfn"}:
+        labels = {PASSED, FAILED}
+        if not labels.issuperset(self.people) or not {*labels, SILENT}.issuperset(self.verdicts):
             raise ValueError("a letter that stands for nothing")
         pairs = Counter(zip(self.people, self.verdicts, strict=True))
-        each = (pairs[people, judge] for people in "pf" for judge in "pf")
+        each = (pairs[people, judge] for people, judge in product((PASSED, FAILED), repeat=2))
         silent = self.verdicts.count(SILENT)
         return CalibrationFacts(self.id, self.answered_by, Agreement(*each), silent)
 
@@ -105,8 +107,7 @@ class CalibrationFolder:
         """Return why a judge may not gate, before it is asked anything; None where it may."""
         if judge is None or mode == "report-only":
             return None
-        found = self.newest(task, judge.sha)
-        problem = found.problem() if found else "nobody has calibrated it"
+        problem = unfit(self.newest(task, judge.sha))
         said, hint = f"the judge {judge.name} may not gate: ", f"fftdeploy calibrate {task}"
         return InconclusiveError(said + problem, hint=hint, code="judge") if problem else None
 

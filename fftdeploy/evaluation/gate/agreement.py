@@ -35,6 +35,16 @@ class Agreement:
         return self.only_judge + self.both_fail
 
     @property
+    def judge_passes(self) -> int:
+        """Those that the judge passed."""
+        return self.both_pass + self.only_judge
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether one of the two says the same of all, or there are none."""
+        return self.good in {0, self.n} or self.judge_passes in {0, self.n}
+
+    @property
     def sensitivity(self) -> float:
         """The share of the good ones that the judge passes; 0 of none."""
         return self.both_pass / self.good if self.good else 0.0
@@ -50,9 +60,9 @@ def kappa(found: Agreement) -> float:
 
     It is 0 where one of the two says the same of all: nothing shows that they agree.
     """
-    n, judge_passes = found.n, found.both_pass + found.only_judge
-    if not n or found.good in {0, n} or judge_passes in {0, n}:
+    if found.tells_nothing:
         return 0.0
+    n, judge_passes = found.n, found.judge_passes
     by_chance = (found.good * judge_passes + found.bad * (n - judge_passes)) / n**2
     return ((found.both_pass + found.both_fail) / n - by_chance) / (1 - by_chance)
 
@@ -62,19 +72,16 @@ def kappa_interval(found: Agreement, confidence: float = 0.95) -> Interval:
 
     It is one of large samples.  Where one of the two says the same of all it is (-1, 1).
     """
-    n, k = found.n, kappa(found)
-    judge_passes = found.both_pass + found.only_judge
-    if not n or found.good in {0, n} or judge_passes in {0, n}:
+    if found.tells_nothing:
         return Interval(-1.0, 1.0)
-    people = found.good / n, found.bad / n
-    judge = judge_passes / n, 1 - judge_passes / n
-    cells = (found.both_pass, found.only_people), (found.only_judge, found.both_fail)
-    by_chance = people[0] * judge[0] + people[1] * judge[1]
-    same = differing = 0.0
-    for i in (0, 1):
-        other = 1 - i
-        same += cells[i][i] / n * (1 - (people[i] + judge[i]) * (1 - k)) ** 2
-        differing += cells[i][other] / n * (judge[i] + people[other]) ** 2
+    n, k = found.n, kappa(found)
+    people, judge = found.good / n, found.judge_passes / n
+    no_people, no_judge = found.bad / n, 1 - judge
+    by_chance = people * judge + no_people * no_judge
+    same = found.both_pass / n * (1 - (people + judge) * (1 - k)) ** 2
+    same += found.both_fail / n * (1 - (no_people + no_judge) * (1 - k)) ** 2
+    differing = found.only_people / n * (judge + no_people) ** 2
+    differing += found.only_judge / n * (no_judge + people) ** 2
     variance = same + (1 - k) ** 2 * differing - (k - by_chance * (1 - k)) ** 2
     half = normal_quantile(confidence, 2) * sqrt(max(0.0, variance) / n) / (1 - by_chance)
     return Interval(max(-1.0, k - half), min(1.0, k + half))

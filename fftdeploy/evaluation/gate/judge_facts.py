@@ -35,15 +35,18 @@ class CalibrationFacts:
     silent: int
     """Labels on which it gave no verdict."""
 
-    def problem(self) -> str:
-        """Say why the judge may not gate; "" if it may."""
-        n, agreement = self.confusion.n, kappa(self.confusion)
-        if n < MIN_LABELS:
-            return f"it is calibrated on {plural(n, 'label')}, and {MIN_LABELS} are needed"
-        if agreement < MIN_KAPPA:
-            few = f"kappa {agreement:.2f}, and {MIN_KAPPA} is needed"
-            return f"it agrees too little with people: {few}"
-        return ""
+
+def unfit(found: CalibrationFacts | None) -> str:
+    """Say why a judge with this calibration, or none, may not gate; "" if it may."""
+    if found is None:
+        return "nobody has calibrated it"
+    n, agreement = found.confusion.n, kappa(found.confusion)
+    if n < MIN_LABELS:
+        return f"it is calibrated on {plural(n, 'label')}, and {MIN_LABELS} are needed"
+    if agreement < MIN_KAPPA:
+        few = f"kappa {agreement:.2f}, and {MIN_KAPPA} is needed"
+        return f"it agrees too little with people: {few}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,10 @@ class JudgeFacts:
 
     def problem(self, found: CalibrationFacts | None) -> str:
         """Say why its verdicts may decide nothing by a calibration; "" if they may."""
-        if found is None:
-            return "nobody has calibrated it"
-        if self.answered_by and self.answered_by != found.answered_by:
+        if found and self.answered_by and self.answered_by != found.answered_by:
             then, now = ", ".join(found.answered_by), ", ".join(self.answered_by)
             return f"it was calibrated as {then}, and {now} has answered here"
-        return found.problem()
+        return unfit(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The model judge of a task: what it is asked about an answer, and what its word means."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,14 +51,11 @@ class Judge:
         """What goes out with each question; the shape of the verdict is enforced by the API."""
         sampling = self.rules.options.get("sampling_params", {})
         content = {_SENT_AS.get(key, key): value for key, value in sampling.items()}
-        kind: dict[str, Any]
-        key, kind = "label", {"type": "string", "enum": self._labels}
-        if self.rules.type == "score_model":
-            key, kind = ("score", {"type": "number"})
+        enum = {"type": "string", "enum": self._labels}
         schema = {
             "type": "object",
-            "properties": {key: kind},
-            "required": [key],
+            "properties": {self._says: enum if self._says == "label" else {"type": "number"}},
+            "required": [self._says],
             "additionalProperties": False,
         }
         content["response_format"] = {
@@ -85,17 +83,21 @@ class Judge:
 
     def grade(self, said: str, _: Example) -> Grade:
         """Read a verdict; what is none of those that it may give is none at all."""
-        try:
+        with suppress(strict_json.StrictError):
             given = json_values.read(said)
-        except strict_json.StrictError:
-            given = None
-        if self.rules.type == "score_model":
-            return self._scored(given)
-        if not isinstance(given, dict) or given.keys() != {"label"}:
+            if isinstance(given, dict) and given.keys() == {self._says}:
+                return self._read(given[self._says])
+        return _NO_VERDICT
+
+    def _read(self, given: Any) -> Grade:
+        least, most = self.rules.options.get("range", (0.0, 1.0))
+        if self._says == "label" and given in self._labels:
+            is_good = self.passes(given)
+        elif self._says == "score" and type(given) in {int, float} and least <= given <= most:
+            is_good = given >= self.rules.options["pass_threshold"]
+        else:
             return _NO_VERDICT
-        if given["label"] not in self._labels:
-            return _NO_VERDICT
-        return PASSED if self.passes(given["label"]) else _REJECTED
+        return PASSED if is_good else _REJECTED
 
     def passes(self, label: str) -> bool:
         """Whether a label is a good one: the judge's own, or `pass`."""
@@ -122,12 +124,10 @@ class Judge:
     def _labels(self) -> list[str]:
         return list(self.rules.options.get("labels", ()))
 
-    def _scored(self, given: Any) -> Grade:
-        score = given.get("score") if isinstance(given, dict) else None
-        least, most = self.rules.options.get("range", (0.0, 1.0))
-        if type(score) not in {int, float} or not least <= score <= most or len(given) != 1:
-            return _NO_VERDICT
-        return PASSED if score >= self.rules.options["pass_threshold"] else _REJECTED
+    @property
+    def _says(self) -> str:
+        """The key of a verdict."""
+        return "score" if self.rules.type == "score_model" else "label"
 
 
 _NO_VERDICT = failed(MISSING, "the judge gave no verdict")
