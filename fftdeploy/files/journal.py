@@ -65,7 +65,7 @@ class Journal:
     def append(self, line: bytes) -> None:
         """Write one line, which ends in its only line break; on the disk within `SYNC_S`."""
         with self._guarded(), self._locked():
-            self._write(line)
+            _write(self._file, line)
         self._is_dirty = True
         if self._clock() - self._synced_at >= SYNC_S:
             self.sync()
@@ -109,19 +109,6 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _write(self, line: bytes) -> None:
-        """Append all of it, or put the end of the file back to where it was."""
-        before = os.fstat(self._file).st_size
-        try:
-            written = os.write(self._file, line)
-            if written < len(line):
-                # The next write says why: the disk is full, or the limit of this file is reached.
-                os.write(self._file, line[written:])
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(self._file, before)
-            raise
 
     def _whole_bytes(self, size: int) -> int:
         end = size
@@ -186,7 +173,7 @@ def locked(folder: Path, *, root: Path, wait_s: float = 10.0) -> Iterator[None]:
 
 
 def append_text(path: Path, text: str, *, make: bool = False) -> None:
-    """Append to a file that is named to us, such as a CI runner's, in one write.
+    """Append to a file that is named to us, such as a CI runner's, all of it or nothing.
 
     With `make` one that is not there is made, for its owner alone.
 
@@ -196,10 +183,25 @@ def append_text(path: Path, text: str, *, make: bool = False) -> None:
     """
     try:
         file = os.open(path, _APPEND | (os.O_CREAT if make else 0), MODE)
-        with os.fdopen(_regular(file, path), "ab") as opened:
-            opened.write(text.encode(errors="backslashreplace"))
+        with os.fdopen(_regular(file, path), "ab"):
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _write(file, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise _refused(error, path) from error
+
+
+def _write(file: int, data: bytes) -> None:
+    """Append all of it under the file's lock, or put its end back to where it was."""
+    before = os.fstat(file).st_size
+    try:
+        written = os.write(file, data)
+        if written < len(data):
+            # The next write says why: the disk is full, or the limit of this file is reached.
+            os.write(file, data[written:])
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(file, before)
+        raise
 
 
 def _refused(error: OSError, path: Path) -> ConfigError | DiskError:

@@ -64,8 +64,10 @@ def _worked(profile: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from ({"role": role, "content": shot[role]} for role in ("user", "assistant"))
 
 
-def _is_instruction(turn: Mapping[str, Any]) -> bool:
-    return turn.get("role") in _INSTRUCTIONS
+def _is_instruction(turn: Any) -> bool:
+    """Tell it of a table, or of what the SDK has answered: an application may send that again."""
+    role = turn.get("role") if isinstance(turn, Mapping) else getattr(turn, "role", None)
+    return role in _INSTRUCTIONS
 
 
 def flat(table: Mapping[str, Any], inner: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class _Way:
         filled = {**arguments(profile), **said, "model": found.model}
         if endpoint == "responses":
             filled |= {"instructions": profile["system"]} if "system" in profile else {}
-            return filled
+            return filled | _input(profile, said)
         if LIMIT in filled:
             known = self.host.settings
             kind = known.kind or (OPENAI if found.provider == names.OPENAI else COMPATIBLE)
@@ -81,10 +81,20 @@ class _Way:
             filled[name] = filled.pop(LIMIT)
         return {**filled, "messages": turns(profile, said.get("messages", ()))}
 
-    def answered(self, asked: Mapping[str, Any], answer: Any, took_s: float) -> None:
+    def answered(self, said: Mapping[str, Any], answer: Any, took_s: float) -> None:
         self._calls.count(self.route.model)
         if self._calls.log is not None:
-            self._calls.log.note(self.route, asked, answer, took_s)
+            self._calls.log.note(self.route, said, answer, took_s)
+
+
+def _input(profile: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the input with the profile's worked examples; a conversation that goes on has them."""
+    asked = said.get("input")
+    goes_on = bool(said.get("previous_response_id") or said.get("conversation"))
+    own = {key: profile[key] for key in profile if key != "shots" or not goes_on}
+    if isinstance(asked, str) and "shots" in own:
+        asked = [{"role": "user", "content": asked}]
+    return {"input": turns(own, asked)} if isinstance(asked, list) else {}
 
 
 class _Calls:
@@ -95,7 +105,7 @@ class _Calls:
         target: str,
         file: str | os.PathLike[str] | None,
         options: Mapping[str, Any],
-        key: str | None,
+        key: object,
         log: RequestLog | None,
         *,
         is_async: bool,
@@ -192,7 +202,7 @@ def client(
     target: str,
     asynchronous: Literal[False] = False,
     *,
-    key: str | None = None,
+    key: object = None,
     log: RequestLog | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,
@@ -204,7 +214,7 @@ def client(
     target: str,
     asynchronous: Literal[True],
     *,
-    key: str | None = None,
+    key: object = None,
     log: RequestLog | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,
@@ -215,7 +225,7 @@ def client(
     target: str,
     asynchronous: bool = False,
     *,
-    key: str | None = None,
+    key: object = None,
     log: RequestLog | None = None,
     file: str | os.PathLike[str] | None = None,
     **options: Any,

@@ -6,17 +6,19 @@ import logging
 import os
 import random
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fftdeploy.errors import FftdeployError
+from fftdeploy.errors import UsageError
 from fftdeploy.files import journal
 from fftdeploy.formats import strict_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from fftdeploy.routing.runtime import Resolution
 
@@ -28,17 +30,22 @@ class RequestLog:
 
     Each line has `at`, `target`, `release`, `model` (the one that answered), `latency_ms`,
     `request` and `response`; they may be personal data, so the file is made for its owner alone.
-    What can't be written is told to the logger `fftdeploy`, once, and costs no call.  Streamed
-    and raw answers, and calls that fail, are not in it.
+    `request` is what the caller said: prompt and parameters of the `profile` are git's.  What
+    can't be written, or could not be read again, is told to the logger `fftdeploy`, once, and
+    costs no call.  Streamed and raw answers, and calls that fail, are not in it.
 
     Args:
         path: The file, which is appended to; None for none.
         sample: Share of the calls, 0 to 1, that is written to the file, by chance.
-        redact: Gets each line before it is written, and returns what is, or None to leave it out.
+        redact: Gets each line before it is written, as a copy, and returns what is, or None to
+            leave it out; where it raises anything, nothing is written.
         trace: Whether to make a span of each call on the application's own tracer, with
             OpenTelemetry's names for generative models and no text, where `opentelemetry-api` is
             installed.
         chance: Returns a number from 0 to 1.
+
+    Raises:
+        UsageError: `sample` is no share.
     """
 
     def __init__(
@@ -50,6 +57,8 @@ class RequestLog:
         trace: bool = False,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        if type(sample) not in {int, float} or not 0 <= sample <= 1:
+            raise UsageError(f"sample is a share from 0 to 1, not {sample!a}")
         self._path = Path(path) if path is not None else None
         self._sample = sample
         self._redact = redact
@@ -62,33 +71,52 @@ class RequestLog:
             except ImportError:
                 _log.warning("requests are not traced: opentelemetry-api is not installed")
 
-    def note(self, live: Resolution, asked: Mapping[str, Any], answer: Any, took_s: float) -> None:
-        """Keep one call; raises for nothing that the disk does."""
+    def note(self, live: Resolution, said: Mapping[str, Any], answer: Any, took_s: float) -> None:
+        """Keep one call; whatever goes wrong with that is told, and raised to nobody."""
         if not hasattr(answer, "model_dump"):
             return
-        response: dict[str, Any] = answer.model_dump(mode="json", exclude_none=True)
         if self._tracer is not None:
-            self._span(live, response, took_s)
+            with self._told():
+                self._span(live, _plain(answer), took_s)
         if self._path is None or self._chance() >= self._sample:
             return
+        with self._told():
+            self._write(self._path, live, said, _plain(answer), took_s)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  redact and tracer are the application's
+            if not self._has_told:
+                _log.warning("a request was not written down: %s: %s", type(error).__name__, error)
+            self._has_told = True
+
+    def _write(
+        self,
+        path: Path,
+        live: Resolution,
+        said: Mapping[str, Any],
+        response: dict[str, Any],
+        took_s: float,
+    ) -> None:
+        asked = {key: said[key] for key in said if not key.startswith("extra_")}
         line: dict[str, Any] | None = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "target": live.target,
             "release": live.release,
+            "profile": live.profile_name,
             "model": response.get("model"),
             "latency_ms": round(took_s * 1000),
-            "request": {key: asked[key] for key in asked if not key.startswith("extra_")},
+            "request": _plain({**asked, "model": live.model}),
             "response": response,
         }
-        try:
-            if self._redact is not None:
-                line = self._redact(line or {})
-            if line is not None:
-                journal.append_text(self._path, f"{strict_json.dumps(line)}\n", make=True)
-        except (FftdeployError, OSError, TypeError, ValueError) as error:
-            if not self._has_told:
-                _log.warning("a request was not written down: %s", error)
-            self._has_told = True
+        if self._redact is not None:
+            line = self._redact(line or {})
+        if line is not None:
+            text = strict_json.dumps(_plain(line))
+            _require_readable(text)
+            journal.append_text(path, f"{text}\n", make=True)
 
     def _span(self, live: Resolution, response: Mapping[str, Any], took_s: float) -> None:
         """Make a span of the conventions for generative models, which are still in development."""
@@ -119,3 +147,38 @@ class RequestLog:
             start_time=ended - int(took_s * 1e9),
         )
         span.end(ended)
+
+
+def _plain(value: Any) -> Any:
+    """Copy what the SDK is given or has answered as JSON; what is none is left as it is.
+
+    Half of a surrogate pair, which no reader takes, becomes U+FFFD.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(below) for below in value]
+    if isinstance(value, type) and hasattr(value, "model_json_schema"):
+        shape = {"name": value.__name__, "schema": value.model_json_schema()}
+        return {"type": "json_schema", "json_schema": shape}
+    if hasattr(value, "model_dump"):
+        return _plain(value.model_dump(exclude_none=True, warnings=False))
+    return value
+
+
+def _require_readable(text: str) -> None:
+    """Refuse what `review --from` or `monitor --logs` would, which take a whole file or none.
+
+    Raises:
+        ValueError: It is no answered request to them, or its messages can't be an example's.
+    """
+    from fftdeploy.evaluation.examples import example_lines, production, raw_lines
+    from fftdeploy.formats import json_values
+
+    if len(text) > raw_lines.MAX_LINE:
+        raise ValueError("a line of more than 1 MiB")
+    found = production.request(json_values.read(text), "")
+    content = found.example("-", example_lines.REFERENCE_KEYS[0])
+    example_lines.parse_line(strict_json.dumps(content), "", "", None)

@@ -84,7 +84,7 @@ _told: dict[tuple[str, str], object] = {}
 def route(
     target: str,
     *,
-    key: str | None = None,
+    key: object = None,
     file: str | os.PathLike[str] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Route:
@@ -98,7 +98,7 @@ def route(
     Args:
         target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
         key: Who is asking, such as a user's ID: where a canary runs it answers a part of the
-            keys, the same ones at each call.  Without a key the answer is what is live.
+            keys, as for `resolve`.  Without a key the answer is what is live.
         file: The deployments file; by default it is found as `resolve` finds it.
         clock: The seconds of a clock that only goes forward.
 

@@ -83,13 +83,15 @@ class Resolution(str):
         self.canary, self.weight = canary, weight
         return self
 
-    def for_key(self, key: str | None) -> Self:
+    def for_key(self, key: object) -> Self:
         """Return what answers a caller: the canary, or what is live; without a key the latter."""
-        if key is None or self.canary is None:
+        # Before a canary runs, too: what can't be a text is found on the first day.
+        name = key if key is None or type(key) is str else str(key)
+        if name is None or self.canary is None:
             return self
         from fftdeploy.routing.split import in_canary
 
-        if not in_canary(self.target, key, self.weight):
+        if not in_canary(self.target, name, self.weight):
             return self
         return self.canary.changed(problem=self.problem) if self.problem else self.canary
 
@@ -134,7 +136,7 @@ _answered: dict[tuple[str, str], Resolution] = {}
 def resolve(
     target: str,
     *,
-    key: str | None = None,
+    key: object = None,
     file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Resolution:
@@ -150,7 +152,8 @@ def resolve(
     Args:
         target: `TASK/ENVIRONMENT`, or `ENVIRONMENT` where the file has exactly one task.
         key: Who is asking, such as a user's ID: where a canary runs it answers a part of the
-            keys, the same ones at each call.  Without a key the answer is what is live.
+            keys, the same ones at each call.  What is no text counts as its `str`; a key of more
+            than 4,096 bytes is in no canary.  Without a key the answer is what is live.
         file: The deployments file; by default `FFTDEPLOY_FILE`, else the nearest
             `deployments.toml` from the working directory up to the repository root.
         environ: The environment; by default the process's own.

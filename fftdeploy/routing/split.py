@@ -7,16 +7,18 @@ key being the target.  Standard library only.
 
 from struct import pack
 
+LONGEST_KEY = 4096
+"""Bytes of the longest key, in UTF-8, that can be in a canary: it takes 3 ms to find its place."""
 _MASK = 0xFFFFFFFF
 
 
 def in_canary(target: str, key: str, weight: int) -> bool:
     """Tell whether `key` is among the `weight` percent of a target's callers that go first.
 
-    A key that is in stays in while the weight grows, from 0 (nobody) to 100 (everybody).  Its
-    test vectors are those of `first_weight`.
+    A key that is in stays in while the weight grows, from 0 (nobody) to 100 (everybody); one that
+    is longer than `LONGEST_KEY` never is.  Its test vectors are those of `first_weight`.
     """
-    return first_weight(target, key) <= weight
+    return len(_utf8(key)) <= LONGEST_KEY and first_weight(target, key) <= weight
 
 
 def first_weight(target: str, key: str) -> int:
@@ -36,7 +38,7 @@ def position(target: str, key: str) -> int:
 
 def _cbor(text: str) -> bytes:
     """Encode a text as CBOR does, with the shortest form of its length (RFC 8949)."""
-    raw = text.encode()
+    raw = _utf8(text)
     size = len(raw)
     if size < 24:
         return bytes((0x60 + size,)) + raw
@@ -45,6 +47,14 @@ def _cbor(text: str) -> bytes:
     if size < 1 << 16:
         return pack(">BH", 0x79, size) + raw
     return pack(">BI", 0x7A, size) + raw
+
+
+def _utf8(text: str) -> bytes:
+    """Encode any text, as other languages do: half of a surrogate pair becomes U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def murmur3(data: bytes) -> int:

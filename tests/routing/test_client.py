@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,11 @@ from scenes import LUNA, V8, V9
 
 import fftdeploy
 from fftdeploy.errors import AuthError, UsageError
+from fftdeploy.evaluation.arms import Arm
+from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.evaluation.running import requests
+from fftdeploy.policy import profiles
+from fftdeploy.releases.deployments import Bundle
 from fftdeploy.routing import kept_files, routes, runtime
 from fftdeploy.sandbox import Sandbox, State
 
@@ -106,6 +112,32 @@ def test_each_call_goes_to_what_is_live_with_its_prompt_and_parameters(
         client.chat.completions.create(model=V9, messages=HI)
 
 
+def test_both_endpoints_are_asked_what_an_evaluation_asks(make: Make, sandbox: Sandbox) -> None:
+    shots = "shots = [{ user = 'old', assistant = 'yes' }]\n"
+    profile = f"endpoint = 'responses'\nsystem = 'Be brief.'\n{shots}"
+    Path("profiles/shown.toml").write_text(profile)
+    live(LUNA, 'profile = "shown"\n')
+    client = make()
+
+    said: tuple[Any, ...] = ("hi", HI, [{"role": "developer", "content": "Be long."}, *HI])
+    for asked in said:
+        client.responses.create(input=asked)
+    client.responses.create(input="more", previous_response_id="resp_1")
+    client.chat.completions.create(messages=iter(HI))
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create()
+
+    bodies = chats(sandbox)
+    example = Example("e", tuple(HI), "yes")
+    arm = Arm("a", Bundle(LUNA), profiles.parse(profile.encode(), "shown", "shown.toml"))
+    due = requests.body(arm, example)
+    shown = [{"role": "user", "content": "old"}, {"role": "assistant", "content": "yes"}]
+    assert due["input"] == [*shown, *HI]
+    assert bodies[:3] == [due, due, due]
+    assert bodies[3]["input"] == "more"
+    assert bodies[4]["messages"] == [{"role": "system", "content": "Be brief."}, *due["input"]]
+
+
 def test_a_canary_answers_its_part_of_the_keys(make: Make, sandbox: Sandbox) -> None:
     since = "2026-11-22T09:00:00Z"
     live(V8, f'canary = {{ model = "{V9}", weight = 28, since = {since} }}\n')
@@ -117,6 +149,8 @@ def test_a_canary_answers_its_part_of_the_keys(make: Make, sandbox: Sandbox) -> 
 
     assert answers == [V8, V8, V9]
     assert counted(client) == {V8: 2, V9: 1}
+    for key in (42, b"ben", "a\ud800b", uuid.UUID(int=7)):
+        client.with_options(key=key).chat.completions.create(messages=HI)
     sandbox.remove(V9)  # what is live stands in for it
     assert clients[-1].chat.completions.create(messages=HI).model == V8
 
@@ -148,9 +182,10 @@ def test_the_asynchronous_one_follows_and_falls_back_too(sandbox: Sandbox) -> No
     async def calls(client: openai.AsyncOpenAI) -> list[str]:
         first = await client.chat.completions.create(model=TARGET, messages=HI)
         sandbox.remove(V8)
-        rest = await asyncio.gather(
-            *(client.chat.completions.create(model=TARGET, messages=HI) for _ in range(5))
+        rest = await asyncio.gather(  # what is said as what can be read once is sent again, too
+            *(client.chat.completions.create(model=TARGET, messages=iter(HI)) for _ in range(5))
         )
+        assert all(len(body["messages"]) > 0 for body in chats(sandbox))
         return [first.model, *(one.model for one in rest)]
 
     assert asyncio.run(main()) == [V8, *[LUNA] * 5]

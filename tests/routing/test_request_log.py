@@ -2,18 +2,24 @@
 
 import json
 import logging
+import math
+import resource
+import signal
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Command
-from scenes import V8, V9, past, write
+from fault_server import FaultServer, chat_body, reply
+from pydantic import BaseModel
+from scenes import LUNA, V8, V9, past, write
 
 import fftdeploy
 from fftdeploy import RequestLog
+from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.examples.production import request
-from fftdeploy.routing import request_log
+from fftdeploy.routing import request_log, routes
 from fftdeploy.sandbox import Sandbox
 
 TARGET = "triage/production"
@@ -22,6 +28,7 @@ HI: Any = [{"role": "user", "content": "My card 4000 1234 was charged twice"}]
 
 @pytest.fixture(autouse=True)
 def files(repo: Path) -> None:
+    routes._kept.clear()
     write(past(TARGET, V8, V9))
 
 
@@ -50,10 +57,17 @@ def test_each_line_says_who_answered_what_and_is_read_as_a_request(
         assert served.at
         assert served.tokens_in
         assert served.latency_ms is not None
-    rules = 'examples = ["e.jsonl"]\ngraders = [{ type = "label", labels = ["yes", "no"] }]\n'
+    assert readable(command)
+
+
+def readable(command: Command, *more: str) -> bool:
+    """Tell whether both readers of logs take all of it."""
+    rules = 'examples = ["e.jsonl"]\ngraders = [{ type = "string_check", operation = "eq" }]\n'
     Path("fftdeploy.toml").write_text(f"version = 1\n[tasks.triage.gate]\n{rules}")
-    brought = command("review", "triage", "--from", "log.jsonl", "--dry-run")
-    assert brought.code == 0, brought.err
+    brought = command("review", "triage", "--from", "log.jsonl", *(more or ("--dry-run",)))
+    watched = command("monitor", TARGET, "--logs", "log.jsonl")
+    assert "200" in watched.err, watched.err  # so many are needed, and that is all
+    return (brought.code, watched.code) == (0, 7)
 
 
 def test_a_part_is_kept_without_what_is_nobodys_business(sandbox: Sandbox) -> None:
@@ -76,6 +90,130 @@ def test_what_cannot_be_written_costs_no_call(
 ) -> None:
     call(RequestLog("no/such/folder.jsonl"), 3)
     assert [r.levelno for r in caplog.records if r.name == "fftdeploy"] == [logging.WARNING]
+    for sample in (2, -0.1, math.nan, "10%"):
+        with pytest.raises(UsageError, match="sample is a share from 0 to 1"):
+            RequestLog("log.jsonl", sample=sample)  # type: ignore[arg-type]
+
+
+def test_a_full_disk_leaves_no_half_line(sandbox: Sandbox, command: Command) -> None:
+    log = RequestLog("log.jsonl")
+    call(log)
+    whole = Path("log.jsonl").stat().st_size
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (whole + 100, most))
+    try:
+        call(log)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        signal.signal(signal.SIGXFSZ, old)
+    assert Path("log.jsonl").stat().st_size == whole
+    call(log)
+    assert readable(command)
+
+
+def test_a_redact_of_any_kind_costs_no_call_and_changes_nothing_of_the_caller(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def in_place(line: dict[str, Any]) -> dict[str, Any]:
+        line["request"]["messages"][0]["content"] = "[redacted]"
+        return line
+
+    def wrong(line: dict[str, Any]) -> dict[str, Any]:
+        in_place(line)
+        raise KeyError("metadata")
+
+    before = json.dumps(HI)
+
+    def odd(line: dict[str, Any]) -> Any:
+        return str(line)
+
+    for redact in (in_place, wrong, odd):
+        log = RequestLog("log.jsonl", redact=redact)
+        call(log)
+
+    assert json.dumps(HI) == before
+    (line,) = Path("log.jsonl").read_text().splitlines()
+    assert json.loads(line)["request"]["messages"][0]["content"] == "[redacted]"
+    told = [record.getMessage() for record in caplog.records if record.name == "fftdeploy"]
+    assert told[0] == "a request was not written down: KeyError: 'metadata'"
+    assert len(told) == 2
+
+
+ODD: tuple[dict[str, Any], ...] = (
+    {"choices": []},
+    {"object": "other"},
+    {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": 1}}]},
+)
+HALF = "a\ud800b"
+
+
+class Shape(BaseModel):
+    """What an answer is parsed as."""
+
+    category: str
+
+
+def test_no_line_is_written_that_its_own_readers_refuse(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = chat_body()
+    message = answer["choices"][0]["message"]
+    whole = {"role": "assistant", "content": "x", "tool_calls": None}
+    texts = (HALF, json.dumps(whole), '{"category": "yes"}')
+    good = [
+        chat_body(
+            choices=[{"index": 0, "finish_reason": "stop", "message": {**message, "content": text}}]
+        )
+        for text in texts
+    ]
+    with FaultServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+        odd = [{**answer, **change} for change in ODD]
+        server.probe(*(reply(body=body, name="good") for body in [*odd, *good]))
+        log = RequestLog("log.jsonl")
+        call(log, len(odd))
+        assert not Path("log.jsonl").exists()
+        with fftdeploy.client(TARGET, log=log, max_retries=0) as client:
+            first = client.chat.completions.create(model=TARGET, messages=HI)
+            answered: Any = first.choices[0].message  # as a conversation goes on
+            assert answered.content == HALF
+            answered.content = "which?"
+            goes_on: Any = [*HI, answered, {"role": "user", "content": "and?"}]
+            client.chat.completions.create(model=TARGET, messages=goes_on)
+            client.chat.completions.parse(model=TARGET, messages=iter(HI), response_format=Shape)
+
+    lines = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    answers = [line["response"]["choices"][0]["message"]["content"] for line in lines]
+    assert answers == ["a\ufffdb", *texts[1:]]
+    asked = [line["request"] for line in lines]
+    assert [turn["role"] for turn in asked[1]["messages"]] == ["user", "assistant", "user"]
+    assert asked[2]["messages"] == HI
+    assert asked[2]["response_format"]["json_schema"]["name"] == "Shape"
+    assert readable(command)
+
+
+def test_what_the_caller_said_is_kept_apart_from_what_the_profile_adds(
+    sandbox: Sandbox, command: Command
+) -> None:
+    Path("profiles").mkdir()
+    Path("profiles/long.toml").write_text(
+        'system = "You triage."\nshots = [{ user = "a shot", assistant = "yes" }]\n'
+    )
+    text = Path("deployments.toml").read_text().replace(f'model = "{V9}"', f'model = "{LUNA}"', 1)
+    Path("deployments.toml").write_text(text.replace(LUNA, f'{LUNA}"\nprofile = "long', 1))
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl")) as client:
+        client.chat.completions.create(model=TARGET, messages=HI)
+        client.responses.create(model=TARGET, input="hi")
+
+    first, second = map(json.loads, Path("log.jsonl").read_text().splitlines())
+    assert (first["profile"], first["request"]) == ("long", {"model": LUNA, "messages": HI})
+    assert second["request"] == {"model": LUNA, "input": "hi"}
+    assert readable(command, "--unreviewed")
+    added = [json.loads(line)["messages"] for line in Path("e.jsonl").read_text().splitlines()]
+    assert [len(turns) for turns in added] == [2, 2]
+    assert added[0][0] == HI[0]
 
 
 class Tracer:

@@ -35,6 +35,28 @@ def test_a_key_of_any_length_has_a_place(size: int) -> None:
     assert 1 <= first_weight(TARGET, "\u00eb" * size) <= 100
 
 
+def test_no_key_costs_much_and_half_a_pair_is_read_as_other_languages_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    halves = [
+        ("a\ud800b", "a\ufffdb"),
+        ("\ud800" * 2, "\ufffd\ufffd"),
+        ("\ud83d\ude00", "\U0001f600"),
+    ]
+    for half, whole in halves:
+        assert first_weight(TARGET, half) == first_weight(TARGET, whole)
+    hashed: list[int] = []
+
+    def counted(data: bytes) -> int:
+        hashed.append(len(data))
+        return 0
+
+    monkeypatch.setattr(split, "murmur3", counted)
+    for key in ("x" * 4096, "x" * 4097, "\u00eb" * 2049, "x" * 5_000_000):
+        assert in_canary(TARGET, key, 100) == (len(key) == 4096)
+    assert [length // 4096 for length in hashed] == [1]
+
+
 def test_shares_are_even_and_nobody_leaves_as_the_weight_grows() -> None:
     inside = {
         weight: {key for key in KEYS if in_canary(TARGET, key, weight)} for weight in (5, 25, 50)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -31,8 +32,8 @@ class Way(Protocol):
     def filled(self, endpoint: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call to `endpoint`, of which a caller has `said` some."""
 
-    def answered(self, asked: Mapping[str, Any], answer: Any, took_s: float) -> None:
-        """Hear that it has answered what it was asked."""
+    def answered(self, said: Mapping[str, Any], answer: Any, took_s: float) -> None:
+        """Hear that it has answered what a caller has `said`."""
 
 
 class Calls(Protocol):
@@ -172,11 +173,12 @@ def _followed(kind: type[Any], endpoint: str, is_async: bool) -> type[Any]:
 
 def _call(method: Any, name: str, endpoint: str) -> Any:
     @wraps(method)
-    def call(self: Any, **said: Any) -> Any:
+    def call(self: Any, **named: Any) -> Any:
         import openai
 
         calls: Calls = self._client.calls
         *others, last = calls.ways()
+        said = _given(named)
         for way in others:
             try:
                 return _sent(way, name, endpoint, said)
@@ -189,21 +191,22 @@ def _call(method: Any, name: str, endpoint: str) -> Any:
 
 
 def _sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
-    asked, began = way.filled(endpoint, _given(said)), time.monotonic()
+    asked, began = way.filled(endpoint, said), time.monotonic()
     answer = getattr(_resource(way, endpoint), name)(**asked)
-    way.answered(asked, answer, time.monotonic() - began)
+    way.answered(said, answer, time.monotonic() - began)
     return answer
 
 
 def _async_call(method: Any, name: str, endpoint: str) -> Any:
     @wraps(method)
-    async def call(self: Any, **said: Any) -> Any:
+    async def call(self: Any, **named: Any) -> Any:
         import asyncio
 
         import openai
 
         calls: Calls = self._client.calls
         *others, last = calls.ways()
+        said = _given(named)
         for way in others:
             try:
                 return await _async_sent(way, name, endpoint, said)
@@ -216,9 +219,9 @@ def _async_call(method: Any, name: str, endpoint: str) -> Any:
 
 
 async def _async_sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
-    asked, began = way.filled(endpoint, _given(said)), time.monotonic()
+    asked, began = way.filled(endpoint, said), time.monotonic()
     answer = await getattr(_resource(way, endpoint), name)(**asked)
-    way.answered(asked, answer, time.monotonic() - began)
+    way.answered(said, answer, time.monotonic() - began)
     return answer
 
 
@@ -227,7 +230,14 @@ def _resource(way: Way, endpoint: str) -> Any:
 
 
 def _given(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what the SDK's own helpers pass on without its having been said."""
+    """Leave out what the SDK's own helpers pass on without its having been said.
+
+    What can be read but once is kept: a fallback may have to be sent it, too.
+    """
     from openai import NotGiven, Omit
 
-    return {key: value for key, value in said.items() if not isinstance(value, (NotGiven, Omit))}
+    return {
+        key: list(value) if isinstance(value, Iterator) else value
+        for key, value in said.items()
+        if not isinstance(value, (NotGiven, Omit))
+    }

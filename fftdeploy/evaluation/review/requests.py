@@ -314,7 +314,7 @@ class Requests(ReviewSource):
         Raises:
             ConfigError: It can't be one.
         """
-        reference = reference or request.output or _NO_ANSWER
+        reference = reference or _NO_ANSWER  # not the output: one that can't be agreed on is odd
         return self._parsed(request, request.example(reference, self._item_key(request)))
 
     def _as_it_stands(self, request: ProductionRequest) -> dict[str, Any]:
