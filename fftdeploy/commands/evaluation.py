@@ -170,7 +170,7 @@ class Evaluation:
         """Refuse what can't be judged; return what the training file has of the examples."""
         self.bar.require_enough(self.bar.fewest(candidates))
         self.bar.folder.require_room(self.bar.task)
-        require_own_runs(self.workspace.folder, self.bar.task, self.context.environ)
+        require_own_runs(self.workspace.folder, self.context.environ)
         training = self._training()
         prices = self.workspace.policy.prices
         unpriced = [bundle.hosted for bundle in candidates if prices.price(bundle.hosted) is None]

@@ -12,6 +12,7 @@ from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.listeners import Listeners
 from fftdeploy.commands.monitor_logs import LogWatch
+from fftdeploy.commands.own_runs import require_own_looks
 from fftdeploy.commands.watched_passes import Budget, PassOptions, WatchedPasses
 from fftdeploy.commands.watched_texts import require_page, write_page
 from fftdeploy.errors import (
@@ -98,12 +99,13 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     Raises:
         UsageError: There are no targets of that name, or a limit is none.
         InconclusiveError: A log has too few requests.
-        ConfigError: A file is not valid, or what was kept of earlier looks.
+        ConfigError: A file is not valid, or what was kept of earlier looks, or that is not ours.
         AuthError: There is no key to ask anybody with.
         DiskError: The disk refused.
     """
     for flag, wanted in {"--issues": options.issues, "--prom-file": options.prom_file}.items():
         one_of({"--logs": options.logs, flag: wanted})
+    require_own_looks(context.workspace.folder, context.environ)
     if options.logs is not None:
         return _of_logs(context, options, options.logs)
     of_logs = {

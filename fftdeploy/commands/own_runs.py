@@ -1,29 +1,62 @@
 """Tells answers that this machine was given from those that came with a commit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fftdeploy.errors import ConfigError, UsageError
-from fftdeploy.evaluation.running import run_log
-from fftdeploy.files.folders import RUNS
+from fftdeploy.files.folders import FOLDER, MONITOR, RUNS
 from fftdeploy.git import index
 
 
-def require_own_runs(folder: Path, task: str, environ: Mapping[str, str]) -> None:
+def require_own_runs(folder: Path, environ: Mapping[str, str]) -> None:
     """Refuse the answers of others, which would decide as if they had been given here.
 
     Raises:
-        ConfigError: git tracks a log of a run of `task`'s folder.
+        ConfigError: git tracks a log of a run, of whatever task or judge, or one is a link.
     """
-    if not run_log.headers(folder, task):
-        return
+    _require_own(folder, RUNS, environ, "its answers would count as this machine's own")
+
+
+def require_own_looks(folder: Path, environ: Mapping[str, str]) -> None:
+    """Refuse what others say of earlier looks: it decides what counts as changed, and is told.
+
+    Raises:
+        ConfigError: git tracks a file of what was watched, or one is a link.
+    """
+    _require_own(folder, MONITOR, environ, "its looks would count as this machine's own")
+
+
+def has_own_looks(folder: Path, environ: Mapping[str, str], *, is_needed: bool) -> bool:
+    """Tell whether looks are this machine's own; ConfigError where that `is_needed`."""
     try:
-        committed = index.tracked(folder, [str(RUNS)], environ)
+        require_own_looks(folder, environ)
+    except ConfigError:
+        if is_needed:
+            raise
+        return False
+    return True
+
+
+def _require_own(folder: Path, below: Path, environ: Mapping[str, str], why: str) -> None:
+    if not (folder / below).is_dir() and not (folder / below).is_symlink():
+        return
+    if link := next(_links(folder, below), None):
+        hint = "put the folder itself there"
+        raise ConfigError(f"{link} is a link: {why}", hint=hint, code="linked-state")
+    try:
+        committed = index.tracked(folder, [str(below)], environ)
     except UsageError:  # no repository: nobody has committed anything
         return
     if committed:
         raise ConfigError(
-            f"{committed[0]} is committed: its answers would count as this machine's own",
-            hint=f"git rm -r --cached -- {RUNS}",
-            code="committed-run",
+            f"{committed[0]} is committed: {why}",
+            hint=f"git rm -r --cached -- {below}",
+            code="committed-run" if below == RUNS else "committed-looks",
         )
+
+
+def _links(folder: Path, below: Path) -> Iterator[Path]:
+    """Yield what of the folder's own way there, or in it, is a link."""
+    inside = sorted((folder / below).rglob("*"))
+    places = [FOLDER, below, *(path.relative_to(folder) for path in inside)]
+    yield from (place for place in places if (folder / place).is_symlink())

@@ -17,6 +17,7 @@ from fftdeploy.commands.conditions import parse_conditions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.live_models import another_model
+from fftdeploy.commands.own_runs import has_own_looks
 from fftdeploy.commands.views import (
     CanaryView,
     Fallback,
@@ -162,6 +163,8 @@ class _Survey:
         self.proofs: dict[Question, Readiness] = {}
         """Empty where nobody was asked."""
         self.bars: dict[str, QualityBar] = {}
+        needs_looks, folder = "drift" in self.conditions, self.workspace.folder
+        self.has_own_looks = has_own_looks(folder, context.environ, is_needed=needs_looks)
 
     def run(self) -> Status:
         _ = self.workspace.policy  # a policy that is not valid is worth knowing here, too
@@ -352,6 +355,8 @@ class _Survey:
             return None
 
     def _last_look(self, target: Target) -> LastLook | None:
+        if not self.has_own_looks:
+            return None
         live = bundles.live_bundle(target, self.workspace.sha)
         return last_look(self.workspace.folder, str(target), live)
 

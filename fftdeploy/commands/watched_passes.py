@@ -104,7 +104,7 @@ class WatchedPasses(Evaluation):
         self.target, self.asked, self.budget, self.kept = target, options, budget, kept
         self.bundle = live_bundle(target, self.workspace.sha)
         self.kind: PassKind = "daily"
-        require_own_runs(self.workspace.folder, self.bar.task, context.environ)
+        require_own_runs(self.workspace.folder, context.environ)
 
     @property
     def reuse(self) -> timedelta:

@@ -13,6 +13,10 @@ class StrictError(ValueError):
     """Text that is no strict JSON; the message quotes nothing of it."""
 
 
+class SurrogateError(StrictError):
+    """Half of a surrogate pair, which is in no text that UTF-8 can hold."""
+
+
 def loads(text: str) -> Any:
     """Read one JSON value.
 
@@ -33,7 +37,7 @@ def loads(text: str) -> Any:
     except json.JSONDecodeError:
         raise StrictError("broken JSON") from None
     except UnicodeEncodeError:
-        raise StrictError("JSON with half of a surrogate pair") from None
+        raise SurrogateError("JSON with half of a surrogate pair") from None
     except RecursionError:
         raise StrictError("JSON nested too deep") from None
     except StrictError:

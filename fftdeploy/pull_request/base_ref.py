@@ -17,7 +17,7 @@ from fftdeploy import files, git
 from fftdeploy.errors import ConfigError, FftdeployError, UnansweredError, UsageError
 from fftdeploy.evaluation.examples.raw_lines import lfs_oid, meaning
 from fftdeploy.files import disk
-from fftdeploy.files.folders import EVIDENCE_FOLDER, RUNS
+from fftdeploy.files.folders import EVIDENCE_FOLDER, MONITOR, RUNS
 from fftdeploy.policy import policy, profiles
 from fftdeploy.pull_request import second_files
 from fftdeploy.pull_request.second_files import Elsewhere
@@ -71,12 +71,18 @@ class BaseRef:
             return True
         return held is None or not held.is_file or not _has_id(data, held.content)
 
+    def brought(self) -> list[str]:
+        """List what HEAD has new or changed of what is for one machine alone, from the top."""
+        mine = tuple(f"{self._tree.prefix}{folder}/" for folder in (MONITOR, RUNS))
+        changed = self._committed.items()
+        return sorted(name for name, (_, now) in changed if now.mode and name.startswith(mine))
+
     def links(self) -> list[str]:
         """List the paths that something is judged by and that lead through a link, from the top."""
         folder, tree = self._tree.workspace.folder, self._tree
         names = [tree.file, policy.FILE_NAME, *_examples(self.tip, tree.workspace)]
         names += [f"{profiles.FOLDER}/{path.name}" for path in (folder / profiles.FOLDER).glob("*")]
-        names += [str(EVIDENCE_FOLDER), str(RUNS)]
+        names += [str(EVIDENCE_FOLDER), str(RUNS), str(MONITOR)]
         return sorted({found for name in names if (found := tree.link_on_the_way(folder / name))})
 
     def elsewhere(self) -> Elsewhere:

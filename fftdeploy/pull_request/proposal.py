@@ -113,6 +113,10 @@ class Proposal:
         for place in self.base.links():
             message = f"{place} is a link: git would compare the link, not what it leads to"
             yield Finding("link", "error", place, message, place, 1, "commit the file itself")
+        for place in self.base.brought():
+            message = f"{place} is what one machine has found: it would count everywhere"
+            hint = "take it out of the change: git rm --cached"
+            yield Finding("committed-state", "error", place, message, place, 1, hint)
 
     def _unseen_soak(self) -> Iterator[Finding]:
         for name in self._unseen:

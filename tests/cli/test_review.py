@@ -309,6 +309,8 @@ FAULTS = {
     "not-utf-8": (b'"\xff"', "a line that is not UTF-8"),
     "E2-too-long": (b'"' + b"x" * 1024**2 + b'"', "a line of more than 1 MiB"),
     "nothing": (b"{}", "neither 'messages', 'item' nor 'request'"),
+}
+ODD = {
     "response-without-status": (
         b'{"request": {"input": "q"}, "response": {"object": "response", "output": []}}',
         "'response' is no answer: the response has no `status`",
@@ -322,7 +324,35 @@ FAULTS = {
         b'{"request": {"input": [{"role": "user", "content": [{"type": "input_file"}]}]}}',
         "a part of an input that is neither text nor an image",
     ),
+    "no-choices": (
+        b'{"request": {"input": "q"}, "response": {"object": "chat.completion", "choices": []}}',
+        "'response' is no answer: ",
+    ),
+    "E5-surrogate": (
+        b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+        "JSON with half of a surrogate pair",
+    ),
 }
+
+
+@pytest.mark.parametrize(("line", "problem"), ODD.values(), ids=ODD)
+def test_a_line_that_is_no_answer_is_left_out_beside_others(
+    line: bytes, problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'{"messages": []}\n' + (line + b"\n") * 30)
+    source = ImportFile(path, "r.jsonl")
+    assert [row.place for row in source.rows()] == ["r.jsonl:1"]
+    ((said, count),) = source.left_out.items()
+    assert (said.startswith(problem[:40]), said.endswith(", first at r.jsonl:2"), count) == (
+        True,
+        True,
+        30,
+    )
+    path.write_bytes(line + b"\n")
+    with pytest.raises(ConfigError) as caught:
+        list(ImportFile(path, "r.jsonl").rows())
+    assert caught.value.where == "r.jsonl:1"
 
 
 @pytest.mark.parametrize(("line", "problem"), FAULTS.values(), ids=FAULTS)

@@ -12,7 +12,7 @@ from typing import Any
 
 import gated
 import pytest
-from command_line import PROGRAM, Command
+from command_line import PROGRAM, Command, git
 from scenes import V7, V8, V9, past, write
 
 from fftdeploy.evaluation.running.throttle import CONCURRENCY
@@ -355,3 +355,21 @@ def test_a_typo_that_is_mended_a_grader_or_no_gate_end_no_drift(
     assert (code, anew["state"], anew["answered"]) == (0, "fine", None)
     assert "calibrated-anew" in anew["found"]
     assert monitor(5)[1]["answered"] == WATCHED  # the changed one is in again
+
+
+@pytest.mark.parametrize("how", ["committed", "a link"])
+def test_looks_of_others_count_for_nothing(
+    monitor: Monitor, command: Command, tmp_path: Path, how: str
+) -> None:
+    monitor(0)
+    if how == "committed":
+        git("add", "--force", str(path_of(Path(), TARGET)))
+    else:
+        shutil.move(".fftdeploy/monitor", tmp_path / "elsewhere")
+        Path(".fftdeploy/monitor").symlink_to(tmp_path / "elsewhere")
+    code, refused = monitor(0)
+    failed = command("status", "--offline", "--fail-on", "drift")
+    shown = json.loads(command("status", TARGET, "--offline", "--json").out)
+
+    assert (code, failed.code, how in refused["document"]["error"]["message"]) == (3, 3, True)
+    assert shown["targets"][0]["watched"] is None

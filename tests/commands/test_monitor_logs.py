@@ -111,6 +111,24 @@ def test_too_few_requests_odd_lines_and_odd_calls(command: Command) -> None:
     assert command("monitor", TARGET, "--logs", "few.jsonl", "--fail-on", "x").code == 2
     log("first.jsonl", BASELINE, 300)
     assert command("monitor", TARGET, "--logs", "first.jsonl").code == 0
+    times: list[Any] = [
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "x",
+        1e12,
+        -1,
+        1e30,
+        10**300,
+    ]
+    timed = [json.loads(line) for line in lines(BASELINE.requests(len(times), 1)).splitlines()]
+    strange = [{**line, "at": at} for line, at in zip(timed, times, strict=True)]
+    strange.append({"request": {"messages": []}, "response": {"choices": []}})
+    odd_lines = "".join(json.dumps(line) + "\n" for line in strange)
+    Path("times.jsonl").write_text(Path("first.jsonl").read_text() + odd_lines)
+    code, found = logs_of(command, "times.jsonl")
+    assert (code, found["logs"]["now"]["requests"]) == (0, 300 + len(times))
+    (left_out,) = found["logs"]["left_out"]
+    assert left_out.endswith(", first at times.jsonl:308")
     KEPT.write_bytes(KEPT.read_bytes() + b'{"release": "cut')
     assert logs_of(command, "first.jsonl")[1]["logs"]["then"]["requests"] == 300
     KEPT.write_bytes(b"{}\n")

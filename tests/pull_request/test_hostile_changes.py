@@ -81,6 +81,14 @@ def all_pass_unused(change: Change) -> Change:
     return change.restore()
 
 
+def bring_own(name: str) -> None:
+    """Commit what only one machine should have."""
+    path = Path(f".fftdeploy/{name}.jsonl")
+    path.parent.mkdir(parents=True)
+    path.write_text("{}\n")
+    git("add", "--force", str(path))
+
+
 def linked_log(change: Change) -> None:
     """Have something that git does not track stand for the log of a run."""
 
@@ -274,6 +282,16 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
         ),
         "policy-freeze",
     ),
+    # What one machine has found.
+    "looks that say it is fine": (
+        lambda _: bring_own("monitor/triage.production"),
+        "committed-state",
+    ),
+    "what a log is held against": (
+        lambda _: bring_own("monitor/logs/triage.production"),
+        "committed-state",
+    ),
+    "answers of a judge": (lambda _: bring_own("runs/triage~judge-1"), "committed-state"),
     # The record.
     "a git revert": (
         lambda c: c.edit(f"  {row(3, V8)},\n", ""),

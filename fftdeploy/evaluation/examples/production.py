@@ -16,6 +16,7 @@ from fftdeploy.evaluation.results import MISSING
 
 _KEPT = ("tags", "meta", "group", "response_schema", "tools", "parallel_tool_calls")
 _REPLACED = frozenset({"id", "reviewed_by", "reviewed_at"})
+_SHAPES = frozenset({"request", "item", "messages"})
 _PARTS = {"input_text": "text", "output_text": "text", "text": "text"}
 
 
@@ -55,6 +56,11 @@ class ProductionRequest:
             return {**self.content, "item": {**self.content["item"], item_reference: reference}}
         messages = [*self.content["messages"], assistant(reference, self.like or None)]
         return {**self.content, "messages": messages}
+
+
+def is_one(value: Any) -> bool:
+    """Whether a value has the shape of one of the three, whatever is wrong with the rest."""
+    return isinstance(value, dict) and not _SHAPES.isdisjoint(value)
 
 
 def request(value: Any, place: str) -> ProductionRequest:

@@ -3,7 +3,6 @@
 Whatever is not of its kind is as good as not said: a log is no reason to stop over such a thing.
 """
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from fftdeploy.api.answers import plain
 
 _MOST = 1 << 53
+_LAST = datetime.max.replace(tzinfo=UTC).timestamp()
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -51,14 +51,18 @@ def read_served(said: Mapping[str, Any], response: Any = None) -> Served:
 
 
 def moment(value: Any) -> float | None:
-    """Read an ISO time, in UTC where it says nothing else, or seconds since 1970."""
-    if not isinstance(value, str):
-        return _number(value)
-    try:
-        found = datetime.fromisoformat(value)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    """Read an ISO time, in UTC where it says nothing else, or seconds since 1970.
+
+    It is None outside of the years 1970 to 9999.
+    """
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value)
+            value = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    seconds = _number(value)
+    return seconds if seconds is not None and seconds < _LAST else None
 
 
 def elapsed_ms(start: Any, end: Any) -> float | None:
@@ -68,8 +72,7 @@ def elapsed_ms(start: Any, end: Any) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    is_number = type(value) in {int, float} and math.isfinite(value) and 0 <= value <= _MOST
-    return value if is_number else None
+    return value if type(value) in {int, float} and 0 <= value <= _MOST else None
 
 
 def _short(value: Any) -> str:

@@ -19,7 +19,7 @@ from fftdeploy.evaluation.review import (
     telemetry_spans,
 )
 from fftdeploy.formats import json_values
-from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.formats.strict_json import StrictError, SurrogateError
 
 STDIN = Path("-")
 """Stands for what is piped in; it can be read once."""
@@ -69,25 +69,41 @@ class ImportFile:
         """How many rows there were."""
         self.criteria: list[Any] = []
         """Graders of OpenAI's Evals, as the file has them so far."""
+        self._odd: dict[str, str] = {}
+        """What is wrong with rows that were left out, and where the first such row is."""
 
     def rows(self) -> Iterator[ProductionRequest]:
         """Yield the requests of the file, in bounded memory; what can't be one is counted.
 
         Raises:
             ConfigError: Located at the first line that is of no known format, once the file is
-                through; further ones, up to 20, are its details.  Or it is something else.
+                through; further ones, up to 20, are its details.  Or no row can be read, or it is
+                something else.
             DiskError: The disk refused.
         """
         faults: list[tuple[str, str]] = []
+        self._odd.clear()
+        some = False
         for load, place in self._values():
             try:
-                yield from self._rows(load(), place)
-            except RequestShapeError as error:
+                for request in self._rows(load(), place):
+                    some = True
+                    yield request
+            except SurrogateError as error:
+                self._leave_out(error, place)
+            except (RequestShapeError, StrictError) as error:
                 faults.append((place, str(error)))
                 if len(faults) == MAX_FAULTS:
                     break
+        if not (faults or some):
+            faults = [(place, problem) for problem, place in self._odd.items()][:MAX_FAULTS]
         if faults:
             raise _error(faults)
+
+    def _leave_out(self, problem: Exception, place: str) -> None:
+        """Count a row of a known shape that can't be read, by what is wrong with it."""
+        first = self._odd.setdefault(str(problem), place)
+        self.left_out[f"{problem}, first at {first}"] += 1
 
     def _rows(self, value: Any, place: str) -> Iterator[ProductionRequest]:
         if type(value) is _Listed:
@@ -97,7 +113,12 @@ class ImportFile:
         found = next((form for form in _FORMATS if _is(form, value)), None)
         if found is None:
             self._count(PLAIN)
-            yield production.request(value, place)
+            try:
+                yield production.request(value, place)
+            except RequestShapeError as error:
+                if not production.is_one(value):
+                    raise
+                self._leave_out(error, place)
         else:
             yield from self._parts(found, value, place)
 
@@ -189,8 +210,6 @@ def _loader(line: RawLine) -> Callable[[], Any]:
             value = json_values.read(line.raw.decode())
         except UnicodeDecodeError:
             raise RequestShapeError("a line that is not UTF-8") from None
-        except StrictError as error:
-            raise RequestShapeError(str(error)) from None
         is_known = any(_is(form, value) for form in _FORMATS)
         if len(line.raw) > raw_lines.MAX_LINE and not is_known:
             raise RequestShapeError("a line of more than 1 MiB")
