@@ -183,6 +183,11 @@ _NO_EXAMPLES = Noticed(
 )
 
 
+def _judged(model: str) -> Noticed:
+    what = f"answers are judged by a model, {model}, which monitor does not ask"
+    return Noticed("judged", "notice", f"{what}: no drift is looked for")
+
+
 def _ratios(looks: Sequence[Look]) -> list[float]:
     known = (look.pass_ratio for look in looks)
     return [round(ratio, 4) for ratio in known if ratio is not None][-_SHOWN:]
@@ -224,8 +229,8 @@ class _Monitor:
             return self._result(target, seen, kept, self._of_files(target))
 
     def _passes(self, target: Target, kept: KeptState) -> WatchedPasses | None:
-        """Return what the target is asked; None where its task has no gate."""
-        if self.context.workspace.policy.gate(target.task) is None:
+        """Return what the target is asked; None where its task has no gate, or one with a judge."""
+        if self._unmarked(target):
             return None
         options = PassOptions(
             str(target),
@@ -235,6 +240,16 @@ class _Monitor:
             calibrate=self.options.calibrate,
         )
         return WatchedPasses(self.context, target, options, self.budget, kept)
+
+    def _unmarked(self, target: Target) -> Noticed | None:
+        """Say why nothing here can tell a good answer from a bad one; None where it can.
+
+        Without its judge, the other graders would pass what it rejects.
+        """
+        gate = self.context.workspace.policy.gate(target.task)
+        if gate is None:
+            return _NO_GATE
+        return _judged(gate.judge.model) if gate.judge else None
 
     def _of_today(self, kept: KeptState, passes: WatchedPasses | None) -> Look | None:
         """Return the look of today, if it is at what is live now and would be asked now."""
@@ -249,7 +264,7 @@ class _Monitor:
         if not known.is_ready:
             return Looked(Look(now, "unverified", target.model), known.error())
         if passes is None or not (count := len(passes.examples)):
-            lacks = _NO_EXAMPLES if passes else _NO_GATE
+            lacks = self._unmarked(target) or _NO_EXAMPLES
             live = live_bundle(target, self.context.workspace.sha)
             kept = watch.still_drift(state.kept, live, now, "there is nothing left to ask")
             return Looked(kept or Look(now, "not-calibrated", target.model, (lacks,)))
