@@ -1,5 +1,6 @@
 """Calibrate: hold a task's model judge against the labels of people, and keep what comes of it."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -123,19 +124,27 @@ def _judge(bar: QualityBar) -> Judge:
 def _labels(
     bar: QualityBar, judge: Judge, said: str | Path | None
 ) -> tuple[list[Labelled], str, str]:
-    """Read the labels; return their hash and their path, too."""
+    """Read the labels; return their hash and their path from the policy's folder, too."""
     folder = bar.workspace.folder
-    named = str(said) if said else labels.path_of(bar.rules)
-    path = Path.cwd() / named if said else folder / named
+    usual = labels.path_of(bar.rules)
+    named = Path(os.path.relpath(said, folder)).as_posix() if said else usual
+    if named.startswith("../"):
+        raise ConfigError(
+            f"labels are kept with the policy, in {folder}, and {said} is not",
+            hint=f"copy them to {usual}: a judge gates while they stay the same",
+            where=str(said),
+            code="labels",
+        )
+    path = folder / named
     if not path.exists():
         raise ConfigError(
             f"there are no labels: {named} is missing",
-            hint=f"fftdeploy review {bar.task} --from FILE",
+            hint="write it by hand: a line is an example with `output`, what a model has said, and "
+            f"`label`, what a person says of that: {' or '.join(judge.known)}",
             where=named,
             code="no-labels",
         )
-    root = path.parent if said else folder
-    return *labels.read_labels(path, named, bar.rules, judge, root), named
+    return *labels.read_labels(path, named, bar.rules, judge, folder), named
 
 
 def _spending(asking: JudgeAsking, questions: JudgeQuestions) -> Spending:

@@ -19,6 +19,7 @@ from fftdeploy.evaluation.examples.raw_lines import lfs_oid, meaning
 from fftdeploy.files import disk
 from fftdeploy.files.folders import EVIDENCE_FOLDER, MONITOR, RUNS
 from fftdeploy.policy import policy, profiles
+from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.pull_request import second_files
 from fftdeploy.pull_request.second_files import Elsewhere
 from fftdeploy.releases import deployments
@@ -40,7 +41,8 @@ class BaseRef:
     fork: Workspace
     """The files where the two parted; the same as `tip` where nothing was merged since."""
     changed: tuple[str, ...]
-    """Paths, from the folder, of policy and examples that HEAD or the work tree has changed."""
+    """Paths, from the folder, of the policy, examples and labels that HEAD or the work tree has
+    changed."""
     _tree: "_Tree"
     _committed: git.Changes
     """What HEAD has otherwise than where it parted."""
@@ -237,13 +239,25 @@ def _is_setting(name: str) -> bool:
 
 
 def _examples(*workspaces: Workspace) -> list[str]:
-    """Name the example files of every gate, from the folder."""
+    """Name the files of examples, and of people's labels, of every task, from the folder."""
     found: dict[str, None] = {}
     for workspace in workspaces:
-        for task in workspace.policy.tasks.values():
+        for name, task in workspace.policy.tasks.items():
+            found |= dict.fromkeys(task.monitor.examples)
             if task.gate is not None:
                 found |= dict.fromkeys(task.gate.examples)
+                found |= dict.fromkeys(_labels(workspace, name, task.gate))
     return list(found)
+
+
+def _labels(workspace: Workspace, task: str, gate: GateRules) -> list[str]:
+    """Name the files of labels that the judge of a gate is held against."""
+    if gate.judge is None:
+        return []
+    from fftdeploy.evaluation.evidence.calibration import CalibrationFolder
+    from fftdeploy.evaluation.judging import labels
+
+    return [labels.path_of(gate), *CalibrationFolder(workspace.folder).labels(task)]
 
 
 class _Tree:

@@ -128,7 +128,7 @@ class Proposal:
         folder = self.place.rpartition("/")[0]
         for name in self.base.changed:
             path = f"{folder}/{name}" if folder else name
-            message = f"{name} changes what promotions are judged by"
+            message = f"{name} changes what models are judged by"
             hint = f"{self.base.ref}'s judges this one; a maintainer may --allow-policy-change"
             yield Finding("policy-change", "error", name, message, path, 1, hint)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from command_line import Command, git
-from gated import TARGET, asked, evidence, promote
+from gated import EXAMPLES, TARGET, asked, evidence, promote
 from judged import JUDGE, LABELS, POOR, judged_scene, two_judged_tasks, verdicts_asked, write_labels
-from scenes import V8, V10, read
+from scenes import V8, V10, past, read
 
 from fftdeploy.policy.profiles import content_sha
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -222,12 +222,12 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     sandbox: Sandbox, command: Command, repo: Path
 ) -> None:
     judged_scene()
-    same = json.loads(LABELS.read_text().partition("\n")[0])["messages"]
+    twin = json.loads(LABELS.read_text().partition("\n")[0])["messages"]
     faults: dict[str, dict[str, Any]] = {
         "nobody is named": {"reviewed_by": None},
         "'label' is one of good, bad, pass, fail": {"label": "nice"},
         "'output' is the text": {"output": ""},
-        "has labelled the same output": {"messages": same, "output": "{}"},
+        "has labelled the same output": {"messages": twin, "output": "{}"},
     }
     said = {}
     for what, change in faults.items():
@@ -237,6 +237,11 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     LABELS.unlink()
     missing = command("calibrate", "triage")
     write_labels(60)
+    outside = command("calibrate", "triage", "--labels", str(repo.parent / LABELS.name))
+    watched = Path("evals/watched.jsonl")
+    watched.write_bytes(EXAMPLES.read_bytes())
+    policy = Path("fftdeploy.toml")
+    policy.write_text(f'{policy.read_text()}[tasks.triage.monitor]\nexamples = ["{watched}"]\n')
     git("add", "-A")
     git("commit", "-qm", "base")
     git("checkout", "-qb", "change")
@@ -248,11 +253,55 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     proposed = command("check", "--base", "main")
     accepted = command("check", "--base", "main", "--accept-claimed")
 
+    lines = LABELS.read_text().splitlines(keepends=True)
+    LABELS.write_text("".join(lines[:-1]))
+    watched.write_text(watched.read_text().partition("\n")[0])
+    relabelled = command("eval", TARGET, "--fresh")
+    changed = command("check", "--base", "main", "--accept-claimed")
+    allowed = command("check", "--base", "main", "--accept-claimed", "--allow-policy-change")
+    fewer = command("calibrate", "triage")
+    LABELS.unlink()
+    gone = command("eval", TARGET, "--fresh")
+    LABELS.write_text("".join(lines))
+    back = command("calibrate", "triage")
+    LABELS.write_text("".join(lines).replace("\n", "\r\n"))  # as another checkout has it
+    same = command("eval", TARGET)
+
     assert said == dict.fromkeys(faults, (3, True, True))
     assert (missing.code, "there are no labels" in missing.err) == (3, True)
+    assert "write it by hand" in missing.err
+    assert "good or bad or pass or fail" in missing.err
+    assert (outside.code, "kept with the policy" in outside.err) == (3, True)
     assert proposed.code == 12, proposed
     assert "comes with this change" in proposed.out
     assert accepted.code == 0, accepted
+    since = "the labels have changed since"
+    assert [(one.code, since in one.err) for one in (relabelled, gone)] == [(7, True)] * 2
+    assert "fftdeploy calibrate triage" in relabelled.err
+    assert (changed.code, allowed.code) == (12, 0), (changed, allowed)
+    for path in (LABELS, watched):
+        assert f"{path} changes what models are judged by" in changed.out
+    assert (fewer.code, back.code, same.code) == (0, 0, 0), same
+
+
+def test_a_judged_task_is_not_called_fine_by_monitor_and_takes_no_other_target_along(
+    sandbox: Sandbox, command: Command, repo: Path
+) -> None:
+    judged_scene()
+    policy, deployments = Path("fftdeploy.toml"), Path("deployments.toml")
+    gate = policy.read_text().partition("[tasks.triage")
+    plain = "".join(gate[1:]).rpartition("[[")[0].replace("triage.gate", "plain.gate")
+    policy.write_text(policy.read_text() + plain)
+    deployments.write_text(deployments.read_text() + past("plain/production", V8))
+    looked, again = command("monitor", "*/production", "--json"), command("monitor", TARGET)
+
+    assert (looked.code, again.code) == (0, 0), looked
+    found = {one["target"]: one for one in json.loads(looked.out)["targets"]}
+    states = {name: one["state"] for name, one in found.items()}
+    assert states == {TARGET: "not-calibrated", "plain/production": "fine"}
+    assert found[TARGET]["last_success"] is None
+    assert f"judged by a model, {JUDGE}, which monitor does not ask" in again.out
+    assert verdicts_asked(sandbox) == []
 
 
 def test_the_end_of_the_judge_is_told_in_time(

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from fftdeploy import files
-from fftdeploy.errors import ConfigError, InconclusiveError
+from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError
 from fftdeploy.evaluation.evidence.canonical import file_of
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence
+from fftdeploy.evaluation.examples.raw_lines import meaning_sha
 from fftdeploy.evaluation.gate.agreement import Agreement
 from fftdeploy.evaluation.gate.judge_facts import CalibrationFacts, unfit
 from fftdeploy.evaluation.graders.judge import Judge
@@ -27,6 +28,7 @@ from fftdeploy.policy import profiles
 CALIBRATIONS = "calibrations"
 """Their folder, within that of the evidence about their task."""
 SCHEMA = "fftdeploy.calibration/1"
+MAX_LABELS_BYTES = 64 * 1024 * 1024
 PASSED, FAILED, SILENT = "p", "f", "n"
 """How labels and verdicts are written; only a judge is silent."""
 
@@ -98,18 +100,41 @@ class CalibrationFolder:
         )
 
     def newest(self, task: str, judge: str) -> CalibrationFacts | None:
-        """Return the newest calibration of a judge, by its hash; what was edited is none."""
-        found = [one for one in self._whole(task) if profiles.content_sha(one.judge) == judge]
-        newest = max(found, key=lambda one: (one.made_at, one.id), default=None)
+        """Return the newest calibration of a judge, by its hash; what was edited is none.
+
+        One about the labels as they are goes before those about others.
+        """
+        newest = self._newest(task, judge)
         return newest.facts if newest else None
+
+    def _newest(self, task: str, judge: str) -> JudgeCalibration | None:
+        found = [one for one in self._whole(task) if profiles.content_sha(one.judge) == judge]
+        return max(
+            found, key=lambda one: (self._has_labels(one), one.made_at, one.id), default=None
+        )
+
+    def labels(self, task: str) -> list[str]:
+        """Name the files of labels that calibrations of a task are about."""
+        return sorted({one.labels for one in self._whole(task)})
 
     def shortage(self, task: str, judge: Judge | None, mode: str) -> InconclusiveError | None:
         """Return why a judge may not gate, before it is asked anything; None where it may."""
         if judge is None or mode == "report-only":
             return None
-        problem = unfit(self.newest(task, judge.sha))
+        found = self._newest(task, judge.sha)
+        problem = unfit(found.facts if found else None)
+        if found and not problem and not self._has_labels(found):
+            problem = "the labels have changed since"
         said, hint = f"the judge {judge.name} may not gate: ", f"fftdeploy calibrate {task}"
         return InconclusiveError(said + problem, hint=hint, code="judge") if problem else None
+
+    def _has_labels(self, made: JudgeCalibration) -> bool:
+        """Tell whether the labels of a calibration are still there, and as they were."""
+        path = self.folder / made.labels
+        with suppress(FftdeployError):
+            data = files.read(path, root=self.folder, max_bytes=MAX_LABELS_BYTES).data
+            return meaning_sha(data) == made.labels_sha
+        return False
 
     def changed_since(self, evidence: Evidence) -> str:
         """Say that the judge was calibrated anew: what it decides may be another verdict."""
@@ -123,15 +148,15 @@ class CalibrationFolder:
         return judge is None or not judge.problem(self.newest(evidence.task, judge.sha))
 
     def write(self, made: JudgeCalibration) -> JudgeCalibration:
-        """Write a calibration, unless one is on record that says the same.
+        """Write a calibration, unless the newest on record says the same.
 
         Raises:
             DiskError: The disk refused.
             ConfigError: Something else is in its way.
         """
-        for one in self._whole(made.task):
-            if replace(one, made_at=made.made_at, tool=made.tool) == made:
-                return one
+        known = self._newest(made.task, profiles.content_sha(made.judge))
+        if known and replace(known, made_at=made.made_at, tool=made.tool) == made:
+            return known
         its_id, data = _file(made)
         path = self.folder / EVIDENCE_FOLDER / made.task / CALIBRATIONS / f"{its_id}.json"
         files.create(path, data, root=self.folder)

@@ -55,6 +55,11 @@ class RawLine(NamedTuple):
     is_too_long: bool = False
 
 
+def meaning_sha(data: bytes) -> str:
+    """Return the SHA-256 of what the lines of a file mean, in hexadecimal."""
+    return hashlib.sha256(meaning(data)).hexdigest()
+
+
 def meaning(data: bytes) -> bytes:
     """Return the lines of a file as its hash is over them."""
     lines = data.removeprefix(_BOM).split(b"\n")

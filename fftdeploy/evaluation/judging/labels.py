@@ -7,20 +7,18 @@ a person has said of that.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from fftdeploy import files
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.evidence.calibration import MAX_LABELS_BYTES
 from fftdeploy.evaluation.examples.example_lines import Example, LineError, parse_line
-from fftdeploy.evaluation.examples.raw_lines import meaning
+from fftdeploy.evaluation.examples.raw_lines import meaning_sha
 from fftdeploy.evaluation.examples.reviewed import lines
 from fftdeploy.evaluation.graders.judge import Judge
 from fftdeploy.formats import strict_json
 from fftdeploy.policy.gate_rules import GateRules
-
-MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ def read_labels(
     Raises:
         ConfigError: It is missing, or located at the first line that is no label.
     """
-    data = files.read(path, root=root, max_bytes=MAX_BYTES).data
+    data = files.read(path, root=root, max_bytes=MAX_LABELS_BYTES).data
     found: dict[tuple[str, str], Labelled] = {}
     for number, row in enumerate(lines(data), 1):
         if not row.strip():
@@ -56,7 +54,7 @@ def read_labels(
         if key in found:
             raise _fault(where, f"{found[key].example.place} has labelled the same output")
         found[key] = one
-    return [*found.values()], sha256(meaning(data)).hexdigest()
+    return [*found.values()], meaning_sha(data)
 
 
 def _labelled(row: bytes, where: str, rules: GateRules, judge: Judge) -> Labelled:
