@@ -224,13 +224,7 @@ class _ChangePlan:
         yield from (line(f"  notice: {notice}") for notice in known.notices)
 
     def _shutdown(self, known: ShutdownView) -> str:
-        day, days = known.shutdown_date, known.runway_days
-        if days is None:
-            return "no shutdown date announced"
-        source = "" if self.is_short else f", {known.shutdown_source}"
-        if days <= 0:  # it stops on the day
-            return f"ended {day}{source}"
-        return f"shuts down {day} ({plural(days, 'day')}{source})"
+        return known.words("" if self.is_short else f", {known.shutdown_source}")
 
     def _row(self, name: str, said: str, tone: Tone = "") -> Line:
         name = f"{_MARKS.get(tone, '')}{name}"

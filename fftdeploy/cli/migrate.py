@@ -239,19 +239,16 @@ def _target(session: Session, one: "Migration", names: "Names") -> Iterator[Bloc
     if one.successors:
         yield _table(one, names)
     if one.cost and one.state == "estimated":
-        yield line("  takes at most ", cost_words(one.cost, None).replace(" (prices of None)", ""))
+        yield line("  takes at most ", cost_words(one.cost))
     if one.too_few and (one.state == "estimated" or one.shortfall):
         yield line(Cell("  ! ", "warn"), f"{one.too_few}")
     yield from _ending_of(session, one, names)
 
 
 def _end_of(one: "Migration") -> Cell:
-    day, days = one.shutdown.shutdown_date, one.shutdown.runway_days
     if one.readiness is not None and one.readiness.dead:
         return Cell("is dead", "bad")
-    if days is None:
-        return Cell("no shutdown date announced", "dim")
-    return Cell(f"shuts down {day} ({plural(days, 'day')})" if days > 0 else f"ended {day}", "warn")
+    return Cell(one.shutdown.words(), "dim" if one.shutdown.runway_days is None else "warn")
 
 
 def _table(one: "Migration", names: "Names") -> Table:
@@ -298,7 +295,7 @@ def _measures(arm: "ArmResult | None", verdict: "Verdict | None" = None) -> tupl
 def _row(each: "Successor", names: "Names") -> tuple[Cell, ...]:
     from fftdeploy.cli.cells import state_cell
     from fftdeploy.cli.verdict_blocks import TONES
-    from fftdeploy.commands.migration import candidate_arm
+    from fftdeploy.commands.migration import candidate_arm, verdict_words
 
     bundle = Cell(names.bundle(each.bundle))
     if each.evaluation is None:
@@ -309,12 +306,11 @@ def _row(each: "Successor", names: "Names") -> tuple[Cell, ...]:
     verdict = each.evaluation.verdict
     tone = TONES[verdict.ruling]
     mark = f"{each.rank}" if each.rank else "✗"
-    said = verdict.label.replace("-", " ") if verdict.ruling != "fail" else "not good enough"
     return (
         Cell(mark, tone),
         bundle,
         *_measures(candidate_arm(verdict), verdict),
-        Cell(said, tone),
+        Cell(verdict_words(verdict), tone),
     )
 
 

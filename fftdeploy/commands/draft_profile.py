@@ -19,6 +19,7 @@ from fftdeploy.evaluation.graders.answer_shape import AnswerShape, is_strict, sh
 from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import plural
 from fftdeploy.policy import profiles
+from fftdeploy.policy.parameters import is_instruction
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.releases.rendering import paragraph, table
 from fftdeploy.workspace import Workspace, select
@@ -190,11 +191,11 @@ class _Draft:
 
 def _has_instruction(example: Example) -> bool:
     first = example.messages[0]
-    return first["role"] in {"system", "developer"} and isinstance(first.get("content"), str)
+    return is_instruction(first) and isinstance(first.get("content"), str)
 
 
 def _question(example: Example) -> str:
     """Return what a user asks in a text of its own; "" where that is not all, or is long."""
-    asked = [turn for turn in example.messages if turn["role"] not in {"system", "developer"}]
+    asked = [turn for turn in example.messages if not is_instruction(turn)]
     text = asked[0].get("content") if len(asked) == 1 and not example.tools else ""
     return text if isinstance(text, str) and len(text) <= _LONGEST else ""

@@ -13,6 +13,7 @@ from fftdeploy.evaluation.patterns.what_changed import Patterns, WhatChanged, by
 from fftdeploy.evaluation.running.graded_outputs import GradedOutputs, graded_outputs
 from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.files.folders import RUNS
+from fftdeploy.policy.parameters import is_instruction
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def told_of(context: Context, evidence: Evidence, bar: QualityBar | None = None)
 
 def conversation(example: Example) -> str:
     """Return what was asked: the user's message alone where that is all, else turn by turn."""
-    turns = [turn for turn in example.messages if turn["role"] not in {"system", "developer"}]
+    turns = [turn for turn in example.messages if not is_instruction(turn)]
     if len(turns) == 1:
         return _said(turns[0])
     return "\n".join(f"{turn['role']}: {_said(turn)}" for turn in turns)

@@ -333,6 +333,11 @@ def candidate_arm(verdict: Verdict) -> ArmResult:
     return next(arm for arm in verdict.arms if arm.arm == CANDIDATE)
 
 
+def verdict_words(verdict: Verdict) -> str:
+    """Say in a word or three how a successor was judged."""
+    return "not good enough" if verdict.ruling == "fail" else verdict.label.replace("-", " ")
+
+
 def _score(verdict: Verdict) -> Score:
     """Score a successor: only what met the bar counts, whatever else the gate lets through."""
     arm, compared = candidate_arm(verdict), verdict.comparison

@@ -5,7 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from fftdeploy.commands.evaluate import Evaluated
-from fftdeploy.commands.migration import Migrated, Migration, Successor, candidate_arm
+from fftdeploy.commands.migration import (
+    Migrated,
+    Migration,
+    Successor,
+    candidate_arm,
+    verdict_words,
+)
 from fftdeploy.evaluation.arms import LIVE, label
 from fftdeploy.evaluation.gate.wording import listed
 from fftdeploy.evaluation.verdict import ArmResult
@@ -58,13 +64,13 @@ def _row(one: Migration, place: str, names: Mapping[str, str]) -> dict[str, Any]
         "live": label(one.live, names[one.live.model]),
         "live_id": label(one.live),
         "days": "" if days is None else days,
-        "ends": _ends(one),
+        "ends": one.shutdown.words(),
         "examples": one.examples,
         "successor": label(best.bundle, names[best.bundle.model]) if best else "",
         "before": _measures(_live(found)),
         "after": _measures(candidate_arm(found.verdict) if found else None),
         **_changes(found),
-        "verdict": _verdict(found) if found else verdict,
+        "verdict": verdict_words(found.verdict) if found else verdict,
         "kind": found.verdict.ruling if found else "record",
         "to_do": one.problem.hint or one.problem.message
         if one.problem and one.state != "under-way"
@@ -74,22 +80,16 @@ def _row(one: Migration, place: str, names: Mapping[str, str]) -> dict[str, Any]
     }
 
 
-def _ends(one: Migration) -> str:
-    day, days = one.shutdown.shutdown_date, one.shutdown.runway_days
-    if day is None or days is None:
-        return "no shutdown date announced"
-    return f"shuts down {day} ({plural(days, 'day')})" if days > 0 else f"ended {day}"
-
-
 def _successor(each: Successor) -> dict[str, Any]:
     found, known = each.evaluation, each.readiness
     why = known.message or known.state if known else "not asked"
     why = f"on hold: {each.hold.why or ''}" if each.hold else why
+    why = f"ends {each.ends}" if each.ends else why
     return {
         "name": label(each.bundle),
         **_measures(candidate_arm(found.verdict) if found else None),
         **_changes(found),
-        "verdict": _verdict(found) if found else f"ends {each.ends}" if each.ends else why,
+        "verdict": verdict_words(found.verdict) if found else why,
         "evidence": found.stored.short if found else "",
     }
 
@@ -115,11 +115,6 @@ def _changes(found: Evaluated | None) -> dict[str, Any]:
     if compared is None:
         return {"fixed": "", "broke": ""}
     return {"fixed": compared.fixed, "broke": compared.broke}
-
-
-def _verdict(found: Evaluated) -> str:
-    verdict = found.verdict
-    return "not good enough" if verdict.ruling == "fail" else verdict.label.replace("-", " ")
 
 
 def _said(one: Migration) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import GONE, State
-from fftdeploy.names import FLAT
+from fftdeploy.names import FLAT, plural
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Canary, Target
@@ -48,6 +48,14 @@ class ShutdownView:
         if shutdown is None:
             return cls(None, None, None)
         return cls(shutdown.date, shutdown.source, shutdown.days_left(today))
+
+    def words(self, source: str = "") -> str:
+        """Say when that is, or was; `source` goes behind it as it is."""
+        if self.runway_days is None:
+            return "no shutdown date announced"
+        if self.runway_days <= 0:  # it stops on the day
+            return f"ended {self.shutdown_date}{source}"
+        return f"shuts down {self.shutdown_date} ({plural(self.runway_days, 'day')}{source})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,6 @@ def changes(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     return ", ".join(
         f"{name} {now[name]!r} and not {then[name]!r}"
         for name in sorted(then.keys() & now.keys())
-        if then[name] != now[name] and not (name == _ALIASES and _has_all(now[name], then[name]))
+        if then[name] != now[name]
+        and not (name == _ALIASES and {*then[name].split(", ")} <= {*now[name].split(", ")})
     )
-
-
-def _has_all(aliases: str, wanted: str) -> bool:
-    return {*wanted.split(", ")} <= {*aliases.split(", ")}

@@ -55,12 +55,13 @@ def waiting_words(waiting: "Waiting") -> str:
     return f"{plural(waiting.batches, 'batch')} under way  {answered}  {waited}  24 h at most"
 
 
-def cost_words(found: "Estimate", prices_on: date | None, *, is_batch: bool = False) -> str:
+def cost_words(found: "Estimate", prices_on: date | None = None, *, is_batch: bool = False) -> str:
     """Say what a run takes in one line: the requests are counted, the rest is an estimate."""
     usd = "no price"
     if found.usd is not None:
         digits = 2 if found.usd >= _SMALL_USD else 4
-        usd = f"{found.usd:.{digits}f} USD (prices of {prices_on})"
+        day = f" (prices of {prices_on})" if prices_on else ""
+        usd = f"{found.usd:.{digits}f} USD{day}"
     return (
         f"{plural(found.requests, 'request')}, about {found.tokens_in:,} tokens in, "
         f"{found.tokens_out:,} out, {usd}, "

@@ -50,12 +50,12 @@ def turns(
     examples follow the instructions, as turns of the same conversation.
     """
     given = [*messages]
-    own = [*takewhile(_is_instruction, given)]
+    own = [*takewhile(is_instruction, given)]
     rest = given[len(own) :]
     if "system" in profile:
         is_argument = profile.get("endpoint") == "responses"
         own = [] if is_argument else [{"role": "system", "content": profile["system"]}]
-        rest = [turn for turn in rest if not _is_instruction(turn)]
+        rest = [turn for turn in rest if not is_instruction(turn)]
     return [*own, *_worked(profile), *rest]
 
 
@@ -64,8 +64,11 @@ def _worked(profile: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from ({"role": role, "content": shot[role]} for role in ("user", "assistant"))
 
 
-def _is_instruction(turn: Any) -> bool:
-    """Tell it of a table, or of what the SDK has answered: an application may send that again."""
+def is_instruction(turn: Any) -> bool:
+    """Tell whether a message says how to answer: a table, or what the SDK has answered.
+
+    An application may send that again.
+    """
     role = turn.get("role") if isinstance(turn, Mapping) else getattr(turn, "role", None)
     return role in _INSTRUCTIONS
 

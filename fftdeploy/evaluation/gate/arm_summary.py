@@ -69,10 +69,6 @@ def _answered(column: Column, repeats: int) -> Iterator[int]:
             yield place
 
 
-def _unanswered(column: Column) -> int:
-    return column.count(MISSING) + column.count("")
-
-
 def _ranked(ordered: list[int]) -> Callable[[int], int | None]:
     def at(rank: int) -> int | None:
         return ordered[rank - 1] if 1 <= rank <= len(ordered) else None
@@ -82,7 +78,7 @@ def _ranked(ordered: list[int]) -> Callable[[int], int | None]:
 
 def _mean_tokens(column: Column) -> tuple[float, ...]:
     """Return the mean tokens of the answers that came."""
-    came = len(column.marks) - _unanswered(column)
+    came = len(column.marks) - column.count(MISSING, "")
     kinds: tuple[array[int], ...] = (
         column.tokens_in,
         column.tokens_cached,
