@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import forked
 import jsonschema
 import pytest
 import terminal
@@ -50,7 +51,7 @@ RELEASES = {
         (1, V8, "2026-11-04T15:40", "job", None),
     ],
 }
-# As `sitecustomize`, in the process that tells the story and in every command of it.
+# In the process that tells the story and in every command of it.
 LATER = """
 import datetime, time
 moment = datetime.datetime(2027, 3, 1, tzinfo=datetime.UTC)
@@ -63,7 +64,7 @@ datetime.datetime = Later
 """
 
 
-def demo(*argv: str, tmp: Path, steps: int = 0, path: Path | None = None) -> tuple[int, list[str]]:
+def demo(*argv: str, tmp: Path, steps: int = 0, path: str = "") -> tuple[int, list[str]]:
     """Run the demo at a terminal of 80 columns, on a machine that nobody has set up.
 
     There is no git identity, a hostile one even.  Enter is pressed after so many steps.  Returns
@@ -75,7 +76,7 @@ def demo(*argv: str, tmp: Path, steps: int = 0, path: Path | None = None) -> tup
     environ = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(tmp), "COLUMNS": "80"}
     environ |= {"GITHUB_ACTOR": "somebody", "OPENAI_API_KEY": "sk-" + "x" * 40, "TERM": "xterm"}
     environ |= {"LANG": "C.UTF-8", "NO_COLOR": "1"}
-    environ |= {"PYTHONPATH": str(path)} if path else {}
+    environ |= {"PYTHONPATH": path} if path else {}
     pressed = [("-- Enter --", "")] * steps
     code, screen = terminal.run([str(PROGRAM), "demo", *argv], environ, *pressed, within_s=120)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", screen).splitlines()
@@ -84,10 +85,7 @@ def demo(*argv: str, tmp: Path, steps: int = 0, path: Path | None = None) -> tup
 
 def test_the_story_comes_true_on_any_day(tmp_path: Path) -> None:
     """After January 2027, too, when every model of the story is gone."""
-    (tmp_path / "path").mkdir()
-    (tmp_path / "path" / "sitecustomize.py").write_text(LATER)
-
-    code, told = demo(tmp=tmp_path, path=tmp_path / "path")
+    code, told = demo(tmp=tmp_path, path=forked.path(LATER))
 
     assert code == 0, told
     begun = next(number for number, row in enumerate(told) if row.startswith("# "))
@@ -136,7 +134,7 @@ def test_the_second_act_moves_off_the_fine_tunes_to_a_newer_model_and_to_an_own_
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "new"
-    code, told = demo("--act", "2", "--dir", str(folder), tmp=tmp_path)
+    code, told = demo("--act", "2", "--dir", str(folder), tmp=tmp_path, path=forked.path())
 
     assert code == 0, told
     begun = next(number for number, row in enumerate(told) if row.startswith("# "))
@@ -228,7 +226,7 @@ def test_the_third_act_watches_a_month_and_finds_what_changed_behind_the_id(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "new"
-    code, told = demo("--act", "3", "--dir", str(folder), tmp=tmp_path)
+    code, told = demo("--act", "3", "--dir", str(folder), tmp=tmp_path, path=forked.path())
 
     assert code == 0, told
     begun = next(number for number, row in enumerate(told) if row.startswith("# "))

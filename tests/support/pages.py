@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import forked
 from checkout import ROOT
 
 import fftdeploy
@@ -368,6 +369,7 @@ def _person(home: Path) -> dict[str, str]:
         "GIT_AUTHOR_DATE": STORY_NOW.isoformat(),
         "GIT_COMMITTER_DATE": STORY_NOW.isoformat(),
         "LANG": "C.UTF-8",
+        "PYTHONPATH": forked.path(),
         "TERM": "dumb",
     }
 

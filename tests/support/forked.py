@@ -1,0 +1,96 @@
+"""Console scripts that begin with everything imported: they are forked from one process.
+
+Importing the command line and the SDK is most of what a command costs, half a second of a core and
+more; pages and stories run a hundred of them.  A `sitecustomize` on PYTHONPATH hands arguments,
+folder, environment and the three streams of each `fftdeploy` over to a process that has the
+imports, and ends as the command there did.  Signals are not passed on, and `sandbox` stays a
+process of its own.
+"""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+_CLIENT = """
+import os, sys
+
+words = sys.orig_argv[1:]
+if words[:3] == ["-P", "-m", "fftdeploy"]:
+    words = words[2:]
+if words and os.path.basename(words[0]) == "fftdeploy" and words[1:2] != ["sandbox"]:
+    import marshal, socket
+
+    asked = socket.socket(socket.AF_UNIX)
+    asked.connect(os.path.join(os.path.dirname(__file__), "socket"))
+    socket.send_fds(asked, [b"."], [0, 1, 2])
+    asked.sendall(marshal.dumps((words[1:], os.getcwd(), dict(os.environ))))
+    asked.shutdown(socket.SHUT_WR)
+    os._exit(int(asked.recv(16)))
+"""
+_SERVER = """
+import gc, importlib, marshal, os, pkgutil, select, signal, socket, sys
+
+import fftdeploy
+import openai.resources.chat, openai.resources.fine_tuning, openai.resources.models
+
+for module in pkgutil.walk_packages(fftdeploy.__path__, "fftdeploy."):
+    if not module.name.startswith("fftdeploy.commands.mcp"):
+        importlib.import_module(module.name)
+from fftdeploy.__main__ import main
+
+gc.freeze()
+listening = socket.socket(fileno=int(sys.argv[1]))
+signal.signal(signal.SIGCHLD, lambda *_: os.waitpid(-1, os.WNOHANG))
+while listening in select.select([listening, 0], [], [])[0]:  # until stdin is closed
+    asked, _ = listening.accept()
+    if os.fork():
+        asked.close()
+        continue
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    listening.close()
+    streams = socket.recv_fds(asked, 1, 3)[1]
+    told = b"".join(iter(lambda: asked.recv(65536), b""))
+    if child := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        asked.sendall(b"%d" % (code if code >= 0 else 128 - code))
+        os._exit(0)
+    asked.close()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    words, folder, environ = marshal.loads(told)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = ["fftdeploy", *words]
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
+    sys.exit(main())
+"""
+
+
+@cache
+def path(prelude: str = "") -> str:
+    """Return a PYTHONPATH under which console scripts are forked, until this process ends.
+
+    The process that they are forked from runs `prelude` before it imports anything of ours.
+    """
+    place = tempfile.TemporaryDirectory(prefix="fftdeploy-forked-")
+    Path(place.name, "sitecustomize.py").write_text(_CLIENT, encoding="utf-8")
+    environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{place.name}/socket")
+        listening.listen()
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-c", prelude + _SERVER, str(listening.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[listening.fileno()],
+            env=environ,
+        )
+    atexit.register(place.cleanup)
+    atexit.register(server.communicate)
+    return place.name
