@@ -37,6 +37,7 @@ def export(
     said = Cell(f"written: {result.path}")
     if result.current is not None:
         said = Cell(f"{result.path} is current")
-    for found in result.findings:
+    if result.current is False:
+        found = result.findings[0]
         said = Cell(f"{found.message}: {found.hint}", "bad")
     return Report(result.outcome, result, (line(said),), result.findings)

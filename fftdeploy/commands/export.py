@@ -1,5 +1,7 @@
 """Export: what is live, in the formats of gateways, flags and infrastructure."""
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +19,13 @@ from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles
 from fftdeploy.planning.finding import Finding
 from fftdeploy.releases.deployments import Bundle, Target
-from fftdeploy.routing.exports import WRITERS, ExportedModel, ExportedTarget
+from fftdeploy.routing.exports import (
+    EXPORTS,
+    WRITERS,
+    ExportedModel,
+    ExportedTarget,
+    left_out,
+)
 from fftdeploy.workspace import Workspace, shown_path
 
 KINDS = tuple(WRITERS)
@@ -54,14 +62,14 @@ class Exported:
     @property
     def outcome(self) -> Outcome:
         """A file that is not current is exit code 12."""
-        return FINDING if self.findings else OK
+        return FINDING if self.current is False else OK
 
 
 def run(context: Context, options: ExportOptions) -> Exported:
     """Write what is live in one of the formats; the two files and the profiles decide it alone.
 
     Raises:
-        UsageError: There is no such format, or nothing to check.
+        UsageError: There is no such format, nothing to check, or the file is no such export.
         ConfigError: A file is not valid, or two targets would have the same variables.
         DiskError: The file could not be read or written.
     """
@@ -70,20 +78,54 @@ def run(context: Context, options: ExportOptions) -> Exported:
         raise UsageError(**not_one_of("format", kind, KINDS))
     if check and options.output is None:
         raise UsageError("--check needs the file", hint=f"fftdeploy export {kind} -o FILE --check")
-    text = WRITERS[kind](_targets(context.workspace))
+    targets = _targets(context.workspace)
+    text, found = WRITERS[kind](targets), tuple(_left_out(kind, targets))
+    for each in found:
+        context.console.note(f"warning: {each.subject}: {each.message}")
     if options.output is None:
-        return Exported(kind, None, text)
+        return Exported(kind, None, text, findings=found)
     path = Path.cwd() / options.output
     shown = shown_path(path)
     if check:
         is_current = path.exists() and files.read(path, root=path.parent).data == text.encode()
-        found = () if is_current else (_stale(kind, shown),)
-        return Exported(kind, shown, text, is_current, found)
+        stale = () if is_current else (_stale(kind, shown),)
+        return Exported(kind, shown, text, is_current, (*stale, *found))
+    _require_export(kind, path, context.workspace.folder)
     files.put(path, text.encode())
-    return Exported(kind, shown, text)
+    return Exported(kind, shown, text, findings=found)
 
 
 export = door(run, ExportOptions)
+
+
+def _left_out(kind: str, targets: list[ExportedTarget]) -> Iterator[Finding]:
+    for subject, message in left_out(kind, targets):
+        yield Finding("export-left-out", "notice", subject, message)
+
+
+def _require_export(kind: str, path: Path, folder: Path) -> None:
+    """Refuse to write over, or among, what is no export of this format.
+
+    Raises:
+        UsageError: It is that.
+    """
+    shown, real = shown_path(path), path.resolve()
+    is_ours = {".git", ".fftdeploy"} & {*map(str.lower, real.parts)} or (
+        (folder / "profiles").resolve() in real.parents or real.suffix in {".toml", ".jsonl"}
+    )
+    if is_ours:
+        raise UsageError(f"{shown} is no place for an export", hint="--output names another file")
+    if os.path.lexists(path) and not _is_export(kind, path):
+        problem = f"{shown} is there, and is no export of {kind}"
+        raise UsageError(problem, hint="remove it, or name another file with --output")
+
+
+def _is_export(kind: str, path: Path) -> bool:
+    try:
+        text = files.read(path, root=path.parent).data.decode()
+    except ValueError:
+        return False
+    return not text or bool(re.fullmatch(EXPORTS[kind], text))
 
 
 def _stale(kind: str, path: str) -> Finding:

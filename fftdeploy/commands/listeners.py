@@ -24,12 +24,15 @@ class Listeners:
         """Refuse, before anything is asked, whom nobody could tell anything.
 
         Raises:
-            UsageError: There is no such forge, or no such folder.
+            UsageError: There is no such forge or folder, or the file has another ending.
         """
         from fftdeploy.telling.issues import FORGES
 
         if self.issues and self.issues not in FORGES:
             raise UsageError(**not_one_of("--issues", self.issues, [*FORGES]))
+        if self.prom_file is not None and Path(self.prom_file).suffix != ".prom":
+            hint = "name a file that ends in .prom: a node exporter reads no other"
+            raise UsageError(f"--prom-file: {self.prom_file} is no FILE.prom", hint=hint)
         if self.prom_file is not None and not Path(self.prom_file).absolute().parent.is_dir():
             raise UsageError(f"--prom-file: there is no folder {Path(self.prom_file).parent}")
 

@@ -252,10 +252,11 @@ def client(
             another one over the same connections, and costs next to nothing.
         log: Where answered requests are written down, or traced; by default nowhere.
         file: The deployments file; by default it is found as `resolve` finds it.
-        options: Those of the SDK's client, such as `timeout` and `max_retries`.
+        options: `timeout`, `max_retries`, `default_headers` and `default_query` of the SDK's
+            client, for every host; where a host is and which key it has is not to be said here.
 
     Raises:
-        UsageError: There is no such target.
+        UsageError: There is no such target, or an option is none of those.
         ConfigError: A file is not valid, or the address of the host may not be used.
         AuthError: The key of the host is missing or malformed, or nothing says where it is.
 

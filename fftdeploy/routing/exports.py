@@ -7,7 +7,7 @@ and `_API_KEY`.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -30,6 +30,11 @@ class ExportedModel:
     role: str = "live"
 
     @property
+    def prompt(self) -> dict[str, Any]:
+        """What of its profile stands before that which is asked."""
+        return {key: self.content[key] for key in ("system", "shots") if self.content.get(key)}
+
+    @property
     def variant(self) -> str:
         """The name of its release among the variants of a flag."""
         return f"r{self.release}" if self.release else self.role
@@ -43,6 +48,7 @@ class ExportedModel:
             "release": self.release,
             "endpoint": self.content.get("endpoint", "chat"),
             "system": self.content.get("system"),
+            "shots": list(self.content.get("shots", ())),
             "arguments": arguments(self.content),
         }
 
@@ -102,7 +108,11 @@ def _flag(one: ExportedTarget) -> dict[str, Any]:
 
 
 def as_litellm(targets: Targets) -> str:
-    """Write the configuration of a LiteLLM proxy: a model group a target, and its fallbacks."""
+    """Write the configuration of a LiteLLM proxy: a model group a target, and its fallbacks.
+
+    Whoever asks sends the prompt, and can send but one: see `left_out`.
+    """
+    targets = [_of_one_prompt(one) for one in targets]
     models = [each for one in targets for each in _deployments(one)]
     fallbacks = [
         {one.name: [_fallback_name(one, place) for place, _ in enumerate(one.fallback)]}
@@ -116,6 +126,15 @@ def as_litellm(targets: Targets) -> str:
     if fallbacks:
         document["litellm_settings"] = {"fallbacks": fallbacks}
     return "".join(_yaml(document))
+
+
+def _of_one_prompt(one: ExportedTarget) -> ExportedTarget:
+    prompt, tried = one.live.prompt, one.canary
+    return replace(
+        one,
+        canary=tried if tried and tried.prompt == prompt else None,
+        fallback=tuple(each for each in one.fallback if each.prompt == prompt),
+    )
 
 
 def _deployments(one: ExportedTarget) -> Iterator[dict[str, Any]]:
@@ -187,6 +206,38 @@ WRITERS: dict[str, Callable[[Targets], str]] = {
     "json": as_json,
 }
 """What writes each format, by its name."""
+
+
+_WITHOUT = {"litellm": ("system", "shots"), "dotenv": None, "tfvars": None}
+"""Keys of a profile that a format has no place for; None is all of them."""
+
+
+def left_out(kind: str, targets: Targets) -> Iterator[tuple[str, str]]:
+    """Yield what a format can't say, each with its target: nobody has judged what lacks it."""
+    if kind not in _WITHOUT:
+        return
+    keys = _WITHOUT[kind]
+    for one in targets:
+        content, name = one.live.content, one.live.profile
+        if missing := [key for key in keys or content if content.get(key)]:
+            said = f"{', '.join(missing)} of profile {name}"
+            yield one.name, f"{kind} has no place for {said}: whoever asks has to send it"
+        kept = _of_one_prompt(one)
+        for each in [each for each in (one.canary, *one.fallback) if each and keys]:
+            if each not in (kept.canary, *kept.fallback):
+                what = f"{each.role} {each.model} is left out"
+                yield one.name, f"{what}: its prompt is another, and whoever asks sends but one"
+
+
+EXPORTS: dict[str, str] = {
+    "litellm": r"model_list:.*\n(  .*\n)*router_settings:\n  .*\n(litellm_settings:\n(  .*\n)*)?",
+    "flagd": r'\{\n  "flags": \{(\n(    "[^"]+/[^"]+": \{\n(     .*\n)*    \},?\n)*  )?\}\n\}\n',
+    "dotenv": r"([A-Z0-9_]+_(MODEL|PROVIDER|PROFILE|RELEASE)=.*\n)*",
+    "configmap": r'apiVersion: "v1"\nkind: "ConfigMap"\nmetadata:\n  name: "fftdeploy"\n(.*\n)*',
+    "tfvars": r"fftdeploy = \{\n(  .*\n)*\}\n",
+    "json": r'\{\n  "version": 1,\n  "targets": \{(.*\n)*',
+}
+"""What a file is like that was written in a format: another file is not written over."""
 
 
 def _variables(targets: Targets) -> dict[str, str]:

@@ -30,7 +30,7 @@ class Resolution(str):
         profile_name: The profile's name, or None.
         source: Path of the file, or the name of the variable that overrode it.
         problem: "" or why the file could not be read now; the answer is then the last good
-            one of this process.
+            one of this process, or what is live where it is the canary that can't be read.
         canary: What answers a part of the keys; None where none runs.
         weight: Percent of the keys that `canary` answers.
     """
@@ -291,13 +291,20 @@ def _resolve(path: str, target: str) -> Resolution:
             code="unknown-target",
         )
     place = (task, environment)
-    _check_target(path, place, table)
-    rows, tried = table.get("releases", ()), table.get("canary")
+    of_live = table
+    if type(table) is dict and "canary" in table:
+        of_live = {key: table[key] for key in table if key != "canary"}
+    _check_target(path, place, of_live)
+    rows = table.get("releases", ())
     live = _answer(path, place, table, [row for row in rows if "canary" not in row])
-    if tried is None:
+    if of_live is table:
         return live
-    of_canaries = [row for row in rows if "canary" in row]
-    canary = _answer(path, place, tried, of_canaries, "canary")
+    tried, of_canaries = table["canary"], [row for row in rows if "canary" in row]
+    try:
+        _check_target(path, place, table)
+        canary = _answer(path, place, tried, of_canaries, "canary")
+    except FftdeployError as error:  # what is live answers all: a trial takes it from nobody
+        return live.changed(problem=told(error))
     return live.changed(canary=canary, weight=tried["weight"])
 
 

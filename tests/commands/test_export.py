@@ -72,11 +72,6 @@ def test_litellm_reads_hosts_by_variables_weights_dates_and_fallbacks(command: C
         },
         {
             "model_name": f"{TARGET}/fallback-1",
-            "litellm_params": odd["litellm_params"],
-            "model_info": {},
-        },
-        {
-            "model_name": f"{TARGET}/fallback-2",
             "litellm_params": {
                 "model": "openai/org/1e3#a",
                 "api_base": f"{mine}_BASE_URL",
@@ -85,9 +80,7 @@ def test_litellm_reads_hosts_by_variables_weights_dates_and_fallbacks(command: C
             "model_info": {},
         },
     ]
-    assert found["litellm_settings"]["fallbacks"] == [
-        {TARGET: [f"{TARGET}/fallback-1", f"{TARGET}/fallback-2"]}
-    ]
+    assert found["litellm_settings"]["fallbacks"] == [{TARGET: [f"{TARGET}/fallback-1"]}]
     assert odd["litellm_params"] == {
         "model": f"openai/{LUNA}",
         **openai,
@@ -165,6 +158,67 @@ def test_check_tells_a_file_that_is_not_current(command: Command) -> None:
     assert Path("out.yaml").read_text() == whole + "#"
     assert command("export", "litellm", "--check").code == 2
     assert "did you mean litellm?" in command("export", "litelm").err
+
+
+def test_what_a_format_cannot_carry_is_said_and_not_served(command: Command) -> None:
+    shots = "shots = [{ user = 'a', assistant = 'b' }]\n"
+    Path("profiles/odd.toml").write_text(shots + PROFILE)
+    text = Path("deployments.toml").read_text()
+    Path("deployments.toml").write_text(text.replace("weight = 5,", 'weight = 5, profile = "odd",'))
+    found = {kind: command("export", kind) for kind in KINDS}
+
+    whole = json.loads(found["json"].out)["targets"]
+    for model in (whole["intent/dev"], whole[TARGET]["canary"], whole[TARGET]["fallback"][0]):
+        assert model["shots"] == [{"user": "a", "assistant": "b"}]
+    assert whole[TARGET]["shots"] == []
+    assert json.loads(found["flagd"].out)["flags"][TARGET]["variants"]["canary"]["shots"]
+    for kind in ("json", "flagd", "configmap"):
+        assert found[kind].err == ""
+    said = found["litellm"].err.splitlines()
+    has_no_place = "litellm has no place for system, shots of profile odd"
+    assert said[0] == f"warning: intent/dev: {has_no_place}: whoever asks has to send it"
+    why = "is left out: its prompt is another, and whoever asks sends but one"
+    assert said[1:] == [
+        f"warning: {TARGET}: canary {V10} {why}",
+        f"warning: {TARGET}: fallback {LUNA} {why}",
+    ]
+    models = yaml.safe_load(found["litellm"].out)["model_list"]
+    assert [one["model_name"] for one in models] == ["intent/dev", TARGET, f"{TARGET}/fallback-1"]
+    assert "weight" not in models[1]["litellm_params"]
+    assert "no place for shots, system, temperature" in found["dotenv"].err
+    assert found["litellm"].code == found["dotenv"].code == 0
+
+
+def test_a_file_that_is_no_export_is_written_over_by_none(command: Command) -> None:
+    Path("deploy").mkdir()
+    for name in ("evals/e.jsonl", ".git/config", ".git/new", "profiles/new.yaml", "new.toml",
+                 ".fftdeploy/x.json", "deploy/README.md", "deploy/.env", "deploy/flags.json",
+                 "deploy/values.yaml", "deployments.toml", "fftdeploy.toml"):  # fmt: skip
+        Path(name).parent.mkdir(exist_ok=True)
+        is_new = "new" in name or "x.json" in name
+        if not is_new and not Path(name).exists():
+            Path(name).write_text("MODEL_PROVIDER=x\nAPI_KEY=y\n" if ".env" in name else "a: 1\n")
+        before = None if is_new else Path(name).read_bytes()
+        for kind in KINDS:
+            result = command("export", kind, "-o", name)
+            assert result.code == 2, (name, kind)
+            assert "another file" in result.err
+        assert (Path(name).read_bytes() if Path(name).exists() else None) == before
+    Path("link").symlink_to("deployments.toml")
+    assert command("export", "json", "-o", "link").code == 2
+
+    policy = Path("fftdeploy.toml").read_bytes()
+    prom = command("monitor", TARGET, "--prom-file", "fftdeploy.toml")
+    assert (prom.code, Path("fftdeploy.toml").read_bytes()) == (2, policy)
+    for kind in KINDS:  # what it has written before it does write over, and each kind no other's
+        assert command("export", kind, "-o", f"deploy/{kind}").code == 0
+    files = Path("deployments.toml").read_text().replace(V9, V8)
+    Path("deployments.toml").write_text(files)
+    for kind in KINDS:
+        codes = [command("export", kind, "-o", f"deploy/{other}").code for other in KINDS]
+        assert codes == [0 if other == kind else 2 for other in KINDS]
+    Path("deploy/empty").touch()
+    assert command("export", "flagd", "-o", "deploy/empty").code == 0
 
 
 def test_two_targets_with_the_same_variables_are_refused(command: Command) -> None:

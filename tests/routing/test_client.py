@@ -237,6 +237,15 @@ def test_the_next_call_after_a_change_of_provider_goes_there_with_that_hosts_key
     assert all(one.is_authorised for one in sandbox.requests)
 
 
+@pytest.mark.parametrize("option", ["base_url", "api_key", "http_client", "websocket_base_url"])
+def test_no_option_leads_all_hosts_keys_to_one(make: Make, sandbox: Sandbox, option: str) -> None:
+    del sandbox
+    client = make(timeout=9, default_headers={"X-Own": "1"}, default_query={"a": "b"})
+    for made in (make, client.with_options):
+        with pytest.raises(UsageError, match=f"{option}: no option of a client that follows"):
+            made(**{option: "http://127.0.0.1:9/v1"})
+
+
 def test_no_key_is_an_error_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AuthError, match="OPENAI_API_KEY is not set"):
         fftdeploy.client(TARGET)

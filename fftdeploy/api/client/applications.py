@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fftdeploy.api.client import outgoing
 from fftdeploy.api.client.sdk import import_sdk, proxy, sdk
+from fftdeploy.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from fftdeploy.api.settings import Settings
 
 _CREDENTIALS = ("Authorization", "api-key", "OpenAI-Organization", "OpenAI-Project")
+OPTIONS = frozenset({"timeout", "max_retries", "default_headers", "default_query"})
+"""Options of the SDK's clients that are the same for every host; the others lead to one."""
 _FOLLOWED = ("create", "parse")
 """Methods whose model and parameters are filled in; `stream` is by way of `create`."""
 
@@ -61,8 +64,14 @@ def host_client(settings: Settings, options: Mapping[str, Any], *, is_async: boo
     the key elsewhere.
 
     Raises:
+        UsageError: An option is none of `OPTIONS`.
         ConfigError: The proxy or the certificates of this machine cannot be used.
     """
+    if others := sorted(options.keys() - OPTIONS):
+        raise UsageError(
+            f"{', '.join(others)}: no option of a client that follows what is live",
+            hint=f"these are: {', '.join(sorted(OPTIONS))}",
+        )
     import_sdk()
     import openai
 
