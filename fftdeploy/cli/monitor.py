@@ -33,14 +33,12 @@ FailOn = Annotated[
     str | None,
     typer.Option("--fail-on", help="With --logs, exit 12 also on: data-moved,answers-moved."),
 ]
-_TONES: dict[str, Tone] = {"fine": "good", "drift": "bad"}
-
-
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write a page.", metavar="FILE.html")]
 Wait = Annotated[
     str | None,
     typer.Option("--wait", help="With --batch: wait no longer than 30s, 10m, 0.", metavar="SPAN"),
 ]
+_TONES: dict[str, Tone] = {"fine": "good", "drift": "bad"}
 
 
 @command("monitor")

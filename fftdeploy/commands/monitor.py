@@ -153,14 +153,11 @@ def _of_logs(context: Context, options: MonitorOptions, path: Path) -> Monitored
         listed = ", ".join(map(str, targets[:8])) or "none yet"
         raise UsageError("--logs is about one target", hint=f"the file has: {listed}")
     wrong = monitor_logs.wrong(options.fail_on)
+    if options.canary_abort:
+        wrong |= {monitor_logs.CANARY_WORSE}
     before = None if options.baseline is None else str(options.baseline)
     found = monitor_logs.watch(context.workspace, targets[0], path, before)
     findings = tuple(monitor_logs.findings(context, targets[0], found, path, wrong))
-    if found.canary is not None:
-        worse = monitor_logs.canary_finding(
-            context, targets[0], found.canary, aborts=options.canary_abort
-        )
-        findings = (*findings, *([worse] if worse else []))
     is_wrong = any(one.severity == "error" for one in findings)
     return Monitored(
         targets=(),
@@ -188,11 +185,6 @@ def _judged(model: str) -> Noticed:
     return Noticed("judged", "notice", f"{what}: no drift is looked for")
 
 
-def _ratios(looks: Sequence[Look]) -> list[float]:
-    known = (look.pass_ratio for look in looks)
-    return [round(ratio, 4) for ratio in known if ratio is not None][-_SHOWN:]
-
-
 class _Monitor:
     """One run of the command, target by target."""
 
@@ -214,11 +206,10 @@ class _Monitor:
             with state_file.opened(root, str(target)) as state:
                 passes = self._passes(target, state.kept)
                 known = self._of_today(state.kept, passes)
-                is_known = known is not None
                 seen = Looked(known) if known else self._seen(target, state, passes)
                 found = (*self._of_files(target), *self._placed(target, seen))
-                made = self._result(target, seen, state.kept, found, is_new=not is_known)
-                if not is_known:
+                made = self._result(target, seen, state.kept, found, is_new=not known)
+                if not known:
                     live = live_bundle(target, self.context.workspace.sha)
                     state.add("look", replace(seen.look, bundle=live))
                 return made
@@ -311,6 +302,7 @@ class _Monitor:
         previous, settled_at = before.settled()
         known, look, ready = before.calibration, seen.look, self.facts.readiness[str(target)]
         why = seen.trouble.message if seen.trouble else ""
+        ratios = [one.pass_ratio for one in (*before.looks, *([look] if is_new else []))]
         return Watched(
             target=str(target),
             look=look,
@@ -318,7 +310,7 @@ class _Monitor:
             last_success=look.at if look.state in SETTLED else settled_at,
             calibrated_at=known.answers.at if known else None,
             days_left={role: end.days_left(today) for role, end in ends.items() if end},
-            ratios=tuple(_ratios((*before.looks, *([look] if is_new else ())))),
+            ratios=tuple(round(one, 4) for one in ratios if one is not None)[-_SHOWN:],
             why=why if ready.is_ready else ready.message,
             is_new=is_new,
             findings=found,

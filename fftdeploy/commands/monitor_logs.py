@@ -23,17 +23,18 @@ from fftdeploy.monitoring.logs.compared import (
     WRONG,
     MeasureShift,
     compare,
-    is_enough,
 )
 from fftdeploy.monitoring.logs.moved import moved
 from fftdeploy.monitoring.logs.trial import CanaryTrial, TrialCounter
 from fftdeploy.monitoring.logs.window import LiveRelease, LogWindow, RequestCounter
 from fftdeploy.monitoring.logs.wording import called, levels, meaning
 from fftdeploy.names import not_one_of, plural
-from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.finding import Finding, Severity
+from fftdeploy.planning.findings import FindingFacts, about
 from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import Workspace
 
+CANARY_WORSE = "canary-worse"
 NEW = "new"
 """Stands for the log itself, in the place of a log to hold it against."""
 
@@ -124,7 +125,7 @@ class TargetLogs:
                 source.left_out[why] += 1
             else:
                 counter.add(request)
-        if not is_enough(window):
+        if window.requests < MIN_REQUESTS:
             raise _too_few(shown, window.requests, source.left_out)
         return counter, source.left_out
 
@@ -168,43 +169,27 @@ def wrong(fail_on: str) -> frozenset[str]:
 def findings(
     context: Context, target: Target, found: LogWatch, path: Path, wrong: Collection[str]
 ) -> Iterator[Finding]:
-    """Yield what was found in a log, each with what to type next."""
-    workspace = context.workspace
+    """Yield what was found in a log, each with what to type next; `wrong` are codes of errors."""
+    work = context.workspace
+    facts = FindingFacts(work.deployments, work.policy, work.sha, context.now(), context.place)
     for shift in found.measures:
         if shift.code is None:
             continue
         then, now = levels(shift)
-        yield Finding(
-            code=shift.code,
-            severity="error" if shift.code in wrong else "notice",
-            subject=found.target,
-            message=f"{found.target} {called(shift)}: {then} then, {now} now: {meaning(shift)}",
-            path=context.place,
-            line=workspace.deployments.line(target),
-            hint=_next(found, path) if shift.code != "service-moved" else "",
+        message = f"{target} {called(shift)}: {then} then, {now} now: {meaning(shift)}"
+        hint = _next(found, path) if shift.code != "service-moved" else ""
+        severity: Severity = "error" if shift.code in wrong else "notice"
+        yield about(facts, target, shift.code, message, severity, hint)
+    trial = found.canary
+    if trial is not None and trial.is_worse:
+        canary, live = trial.canary, trial.live
+        message = (
+            f"the canary fails {canary.rate:.1%} of {plural(canary.requests, 'request')}, what is "
+            f"live {live.rate:.1%} of {live.requests:,}: worse by {trial.lower:.1%} at least"
         )
-
-
-def canary_finding(
-    context: Context, target: Target, trial: CanaryTrial, *, aborts: bool
-) -> Finding | None:
-    """Find that a canary is worse than what is live; it is an error where that `aborts` it."""
-    if not trial.is_worse:
-        return None
-    canary, live = trial.canary, trial.live
-    message = (
-        f"the canary fails {canary.rate:.1%} of {plural(canary.requests, 'request')}, what is live "
-        f"{live.rate:.1%} of {live.requests:,}: worse by {trial.lower:.1%} at least"
-    )
-    return Finding(
-        code="canary-worse",
-        severity="error" if aborts else "notice",
-        subject=str(target),
-        message=message,
-        path=context.place,
-        line=context.workspace.deployments.line(target, "canary"),
-        hint=f"fftdeploy rollback {target}",
-    )
+        severity = "error" if CANARY_WORSE in wrong else "notice"
+        hint = f"fftdeploy rollback {target}"
+        yield about(facts, target, CANARY_WORSE, message, severity, hint, ("canary",))
 
 
 def _next(found: LogWatch, path: Path) -> str:

@@ -127,11 +127,10 @@ class WatchedPasses(Evaluation):
     def watched(self) -> WatchedExamples:
         """What the look at the target has to know of them."""
         examples, must_pass = self.examples, set(self.rules.must_pass)
-        bundle = self.bundle
         return WatchedExamples(
             WatchedSet(
-                bundle,
-                self.bar.host(bundle).address,
+                self.bundle,
+                self.bar.host(self.bundle).address,
                 content_sha([rule.content for rule in self.rules.graders]),
                 tuple(map(watched_examples.example_sha, examples)),
                 tuple(examples.ids),

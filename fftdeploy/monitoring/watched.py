@@ -117,11 +117,3 @@ class Watched:
     def state(self) -> WatchState:
         """Its state."""
         return self.look.state
-
-    @property
-    def has_changed(self) -> bool:
-        """Whether a state is settled now that is another than the one before; trouble is no change.
-
-        The first settled state is a change only where it is `drift`.
-        """
-        return self.state in SETTLED and self.state != (self.previous or "fine")

@@ -70,7 +70,13 @@ def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
     passed = usual["passed"]
     assert (code, usual["state"], usual["p"], usual["previous"]) == (0, "fine", 1.0, "fine")
     assert gated.paid(sandbox) == 11 * WATCHED
+    sandbox.change(V8, fingerprint="fp_new")
+    sandbox.fault("/v1/chat/completions", delay_s=0.3)
+    code, noted = monitor(39, "--fresh")
+    assert (code, noted["state"]) == (0, "fine")  # what makes no answer worse is a note
+    assert {*noted["found"]} - {"slower"} == {*_USUAL, "fingerprint"}
 
+    sandbox.clear_faults()
     sandbox.change(V8, like=V7)
     before = gated.paid(sandbox)
     code, found = monitor(40)
@@ -84,7 +90,7 @@ def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
     code, again = monitor(40, "-o", "page.html")
     assert (code, again["state"], again["is_new"]) == (12, "drift", False)
     page = Path("page.html").read_text()
-    assert (page.count('<li class="fine"'), page.count('<li class="drift"')) == (2, 1)
+    assert (page.count('<li class="fine"'), page.count('<li class="drift"')) == (3, 1)
     assert page.count("<td>10/10</td><td>0/5</td>") == len(fell)
     assert page.count("{&quot;urgency&quot;") == 2 * len(fell)  # what was said then, and now
     shutil.rmtree(".fftdeploy/runs")
@@ -111,18 +117,6 @@ def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
     text = path_of(Path(), TARGET).read_text()
     assert [look.state for look in kept.looks].count("drift") == 2
     assert not any(word in text for word in ("urgency", "lock account", "question"))
-
-
-def test_slower_or_another_fingerprint_is_a_note_and_no_drift(
-    sandbox: Sandbox, monitor: Monitor
-) -> None:
-    monitor(0)
-    sandbox.change(V8, fingerprint="fp_new")
-    sandbox.fault("/v1/chat/completions", delay_s=0.3)
-    code, found = monitor(1)
-
-    assert (code, found["state"]) == (0, "fine")
-    assert {*found["found"]} - {"slower"} == {*_USUAL, "fingerprint"}
 
 
 def fail(sandbox: Sandbox, status: int, of_ten: int) -> None:
@@ -153,20 +147,20 @@ def test_a_storm_is_no_drift_and_no_part_of_what_is_compared(
     assert refused - gated.paid(sandbox) < 10 < gated.paid(sandbox) - 12 * WATCHED
 
 
-def _key_is_revoked(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
+def _key_is_revoked(sandbox: Sandbox) -> None:
     body = {"error": {"message": "Incorrect API key", "code": "invalid_api_key"}}
     sandbox.fault("/v1/chat/completions", status=401, body=body, after=6)
 
 
-def _model_is_deleted(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
+def _model_is_deleted(sandbox: Sandbox) -> None:
     sandbox.remove(V8, after=6)
 
 
-def _host_falls_silent(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
+def _host_falls_silent(sandbox: Sandbox) -> None:
     sandbox.fault("/v1/chat/completions", reset=True, after=6)
 
 
-def _another_model_answers(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
+def _another_model_answers(sandbox: Sandbox) -> None:
     answer = {
         "object": "chat.completion",
         "model": "gpt-6-luna",
@@ -175,54 +169,47 @@ def _another_model_answers(sandbox: Sandbox, _: pytest.MonkeyPatch) -> None:
     sandbox.fault("/v1/chat/completions", status=200, body=answer, after=6)
 
 
-TROUBLES: dict[str, tuple[Callable[..., None], int, str]] = {
-    "D44 the key is revoked midway": (_key_is_revoked, 10, ""),
-    "D44 the host falls silent midway": (_host_falls_silent, 9, ""),
-    "the model is deleted midway": (_model_is_deleted, 12, "missing"),
-    "J4 another model answers midway": (_another_model_answers, 12, "other-model"),
-}
+TROUBLES: tuple[tuple[Callable[[Sandbox], None], int, str], ...] = (
+    (_key_is_revoked, 10, ""),
+    (_host_falls_silent, 9, ""),
+    (_model_is_deleted, 12, "missing"),
+    (_another_model_answers, 12, "other-model"),
+)
 
 
 @pytest.mark.usefixtures("haste")
-@pytest.mark.parametrize("name", TROUBLES)
-def test_trouble_on_the_way_is_told_as_what_it_is_and_nothing_is_lost(
-    sandbox: Sandbox, monitor: Monitor, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    trouble, exit_code, finding = TROUBLES[name]
-    monitor(0)
-    before = gated.paid(sandbox)
-    trouble(sandbox, monkeypatch)
-    code, found = monitor(1)
-
-    assert (code, found["state"], found["previous"]) == (exit_code, "unverified", "fine")
-    assert ([one for one in found["found"] if one not in _USUAL] or [""])[0] == finding
-    assert found["last_success"].startswith("2026-11-21")
-    assert found["why"]
-    answered = gated.paid(sandbox) - before
-    sandbox.clear_faults()
-    sandbox.restore(V8)
-    code, later = monitor(1)
-    assert (code, later["state"]) == (0, "fine")
-    assert gated.paid(sandbox) - before < WATCHED + answered  # it went on
-
-
-def test_a_model_that_is_missing_from_the_start_is_no_calibration(
+def test_D44_J4_trouble_on_the_way_is_told_as_what_it_is_and_nothing_is_lost(
     sandbox: Sandbox, monitor: Monitor
 ) -> None:
-    sandbox.remove(V8)
-    code, found = monitor(0)
+    monitor(0)
+    for day, (trouble, exit_code, finding) in enumerate(TROUBLES, 1):
+        before = gated.paid(sandbox)
+        trouble(sandbox)
+        code, found = monitor(day)
 
-    assert (code, found["state"]) == (12, "unverified")
-    assert gated.paid(sandbox) == 0
-    assert state_file.read_state(Path(), TARGET).calibration is None
+        assert (code, found["state"], found["previous"]) == (exit_code, "unverified", "fine")
+        assert ([one for one in found["found"] if one not in _USUAL] or [""])[0] == finding
+        assert found["last_success"].startswith(f"2026-11-{20 + day}")
+        assert found["why"]
+        answered = gated.paid(sandbox) - before
+        sandbox.clear_faults()
+        sandbox.restore(V8)
+        code, later = monitor(day)
+        assert (code, later["state"]) == (0, "fine")
+        assert gated.paid(sandbox) - before < WATCHED + answered  # it went on
 
 
-def test_a_limit_refuses_before_it_is_passed_and_a_batch_asks_by_the_queue(
+def test_what_is_missing_is_not_asked_a_limit_refuses_and_a_batch_asks_by_the_queue(
     sandbox: Sandbox, monitor: Monitor
 ) -> None:
     def batches() -> int:
         return sum(r.method == "POST" and r.path == "/v1/batches" for r in sandbox.requests)
 
+    sandbox.remove(V8)
+    code, found = monitor(0)
+    assert (code, found["state"], gated.paid(sandbox)) == (12, "unverified", 0)
+    assert state_file.read_state(Path(), TARGET).calibration is None
+    sandbox.restore(V8)
     code, refused = monitor(0, "--max-requests", f"{10 * WATCHED - 1}")
     assert (code, refused["state"], gated.paid(sandbox)) == (6, "not-calibrated", 0)
     code, done = monitor(0, "--max-requests", f"{10 * WATCHED}", "--batch")
@@ -289,17 +276,19 @@ def test_of_two_at_once_one_looks_and_a_damaged_past_is_not_taken_for_none(
     assert gated.paid(sandbox) == asked + WATCHED
 
 
-def test_status_shows_the_newest_look_and_fails_on_drift(
+def test_status_shows_the_newest_look_which_counts_for_what_it_was_made_of_alone(
     sandbox: Sandbox, monitor: Monitor, command: Command
 ) -> None:
+    def status() -> int:
+        return command("status", "--offline", "--fail-on", "drift", TARGET).code
+
     assert command("status", "--offline", "--fail-on", "drift").code == 9  # nobody has looked
     monitor(0)
-    assert command("status", "--offline", "--fail-on", "drift", TARGET).code == 0
+    assert status() == 0
     sandbox.change(V8, like=V7)
-    monitor(1)
+    assert monitor(1)[0] == 12
     failed = command("status", "--offline", "--fail-on", "drift", TARGET)
     shown = command("status", "--offline", TARGET, "--json")
-
     assert (failed.code, "drift, found 2026-11-22" in failed.out) == (12, True)
     (target,) = json.loads(shown.out)["targets"]
     assert target["watched"] == {
@@ -309,16 +298,6 @@ def test_status_shows_the_newest_look_and_fails_on_drift(
         "settled_at": "2026-11-22T08:30:00Z",
     }
 
-
-def test_a_look_counts_for_what_it_was_made_of_alone(
-    sandbox: Sandbox, monitor: Monitor, command: Command
-) -> None:
-    def status() -> int:
-        return command("status", "--offline", "--fail-on", "drift", TARGET).code
-
-    monitor(0)
-    sandbox.change(V8, like=V7)
-    assert (monitor(1)[0], status()) == (12, 12)
     live = Path("deployments.toml").read_text()
     write(past("triage/staging", V7, V9), past(TARGET, V8, V9), policy=POLICY)
     assert status() == 9  # nobody has looked at the one that is live by now

@@ -8,7 +8,7 @@ import pytest
 from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.monitoring import state_file
 from fftdeploy.monitoring.last_look import path_of
-from fftdeploy.monitoring.watched import Look, MovedExample, Noticed, Watched, WatchState
+from fftdeploy.monitoring.watched import Look, MovedExample, Noticed, WatchState
 
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 TARGET = "triage/production"
@@ -72,28 +72,3 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         state_file.opened(tmp_path, TARGET).__enter__()
     with state_file.opened(tmp_path, TARGET):
         pass
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "changed"),
-    [
-        (None, "fine", False),
-        (None, "drift", True),
-        ("fine", "drift", True),
-        ("drift", "fine", True),
-        ("drift", "drift", False),
-        ("fine", "unverified", False),
-        ("drift", "unverified", False),
-        ("drift", "suspected", False),
-    ],
-)
-def test_trouble_is_no_change(before: WatchState | None, now: WatchState, changed: bool) -> None:
-    watched = Watched(
-        target=TARGET,
-        look=look(now),
-        previous=before,
-        last_success=None,
-        calibrated_at=None,
-        days_left={},
-    )
-    assert watched.has_changed is changed

@@ -46,8 +46,8 @@ class AnswerForm:
             if rule.type == "json_fields"
             for path in rule.options.get("required", rule.fields)
         ]
-        self._closed = tuple(dict.fromkeys(path for rule in rules for path in _closed(rule)))
-        self._closed = self._closed[:MAX_CLOSED]
+        closed = dict.fromkeys(path for rule in rules for path in _closed(rule))
+        self._closed = tuple(closed)[:MAX_CLOSED]
 
     def is_valid(self, text: str, schema: Mapping[str, Any] | None) -> bool:
         """Tell whether every grader that can tell so finds the form right; none is never right."""

@@ -2,17 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from fftdeploy import files
 from fftdeploy.errors import ConfigError
 from fftdeploy.files import disk, journal
-from fftdeploy.files.folders import FOLDER, MONITOR
+from fftdeploy.files.folders import MONITOR, keep_out_of_git
 from fftdeploy.formats import json_shapes, strict_json
+from fftdeploy.monitoring.last_look import path_of
 from fftdeploy.monitoring.logs.window import LogWindow
-
-_FOLDER = MONITOR / "logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +34,11 @@ def read_baseline(root: Path, target: str) -> LogBaseline | None:
     if path.name not in journal.listing(path.parent, root=root):
         return None
     with journal.open_reader(path, root=root) as file:
-        last = next(iter([line for line in file if line.endswith(b"\n")][-1:]), None)
-    if last is None:
+        whole = [line for line in file if line.endswith(b"\n")]
+    if not whole:
         return None
     try:
-        found: LogBaseline = json_shapes.read(LogBaseline, strict_json.loads(last.decode()))
+        found: LogBaseline = json_shapes.read(LogBaseline, strict_json.loads(whole[-1].decode()))
     except (TypeError, ValueError):
         where = disk.shown(path)
         hint = f"remove {where}: the next log begins a new baseline"
@@ -51,8 +48,7 @@ def read_baseline(root: Path, target: str) -> LogBaseline | None:
 
 def keep_baseline(root: Path, target: str, baseline: LogBaseline) -> None:
     """Append what is normal from now on; DiskError where the disk refuses."""
-    template = resources.files("fftdeploy") / "templates" / "gitignore"
-    files.create(root / FOLDER / ".gitignore", template.read_bytes(), root=root)
+    keep_out_of_git(root)
     with journal.open_journal(_path(root, target), root=root) as log:
         log.drop_torn()
         line = json.dumps(json_shapes.written(baseline), separators=(",", ":"))
@@ -60,4 +56,4 @@ def keep_baseline(root: Path, target: str, baseline: LogBaseline) -> None:
 
 
 def _path(root: Path, target: str) -> Path:
-    return root / _FOLDER / f"{target.replace('/', '.')}.jsonl"
+    return root / MONITOR / "logs" / path_of(root, target).name

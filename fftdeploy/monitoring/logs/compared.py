@@ -70,11 +70,6 @@ class MeasureShift:
     """How many more of these moved as the measure has than the other way."""
 
 
-def is_enough(window: LogWindow) -> bool:
-    """Whether a window has enough requests to say anything."""
-    return window.requests >= MIN_REQUESTS
-
-
 def compare(
     then: LogWindow, now: LogWindow, shown: Mapping[str, str] | None = None
 ) -> tuple[MeasureShift, ...]:
@@ -88,12 +83,8 @@ def compare(
     )
 
 
-def grown(shift: MeasureShift, then: LogWindow, now: LogWindow) -> frozenset[str]:
+def grown(then: Mapping[str, int], now: Mapping[str, int]) -> frozenset[str]:
     """Return the values of a rate or a mix whose share has grown."""
-    return _grown(then.counts[shift.measure], now.counts[shift.measure])
-
-
-def _grown(then: Mapping[str, int], now: Mapping[str, int]) -> frozenset[str]:
     n, m = sum(then.values()), sum(now.values())
     return frozenset(value for value in now if now[value] * n > then.get(value, 0) * m)
 
@@ -134,8 +125,7 @@ def _shift(
     now: LogWindow,
     shown: Mapping[str, str],
 ) -> MeasureShift:
-    effect = difference.effect
-    ours, theirs = then.counts[name], now.counts[name]
+    effect, ours, theirs = difference.effect, then.counts[name], now.counts[name]
     least = _LEAST_RATE if name in RATES else _LEAST_SIZE if name in SIZES else _LEAST_MIX
     is_found = difference.p <= MOST_CHANCE and abs(effect) >= least
     value = None if name in RATES or name in SIZES else _grown_most(ours, theirs)
@@ -196,7 +186,7 @@ class _Again:
         if measure in SIZES:
             signs = [int(after) - int(before) for before, after in both]
         else:
-            up = _grown(then.counts[measure], now.counts[measure])
+            up = grown(then.counts[measure], now.counts[measure])
             signs = [(after in up) - (before in up) for before, after in both]
         return cls(len(both), sum(sign > 0 for sign in signs), sum(sign < 0 for sign in signs))
 

@@ -7,8 +7,6 @@ from fftdeploy.monitoring.logs.compared import compare, grown
 from fftdeploy.monitoring.logs.window import MODEL, SIZES, LogWindow, RequestCounter
 from fftdeploy.monitoring.logs.wording import called
 
-OTHERWISE = "another answer than before"
-
 
 def moved(
     then: LogWindow, counter: RequestCounter
@@ -19,9 +17,9 @@ def moved(
     """
     now = counter.window
     shifts = [
-        (shift.measure, grown(shift, then, now), called(shift))
-        for shift in compare(then, now, counter.shown)
-        if shift.code and shift.measure not in {*SIZES, MODEL}
+        (one.measure, grown(then.counts[one.measure], now.counts[one.measure]), called(one))
+        for one in compare(then, now, counter.shown)
+        if one.code and one.measure not in {*SIZES, MODEL}
     ]
 
     def ranked(request: ProductionRequest) -> tuple[int, str]:
@@ -29,14 +27,10 @@ def moved(
         before = then.inputs.get(counter.input_of(request), {})
         told = before.keys() & cells.keys() - {*SIZES}
         if any(before[measure] != cells[measure] for measure in told):
-            return 2, OTHERWISE
-        return next(
-            (
-                (1, f"{name} moved")
-                for measure, values, name in shifts
-                if cells.get(measure) in values
-            ),
-            (0, ""),
-        )
+            return 2, "another answer than before"
+        for measure, values, name in shifts:
+            if cells.get(measure) in values:
+                return 1, f"{name} moved"
+        return 0, ""
 
     return ranked
