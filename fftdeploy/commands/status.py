@@ -214,11 +214,9 @@ class _Survey:
         deadline = prover.deadline()
         going_on = [(search, filter(_is_open, search.candidates)) for search in searches]
         asked = [(search.target, search.live) for search in searches]
-        tried = [
-            (one.target, bundles.tried_bundle(one.target, self.workspace.sha)) for one in searches
-        ]
-        asked += [(target, bundle) for target, bundle in tried if bundle]
         for search in searches:
+            if tried := bundles.tried_bundle(search.target, self.workspace.sha):
+                asked.append((search.target, tried))
             if fallback := self.workspace.fallback(search.target.task):
                 asked.append((search.target, fallback))
             ways = islice(search.open_bundles(), self.asked_at_once)
@@ -253,8 +251,7 @@ class _Survey:
         return self.proofs.get(self._questions.about(target, bundle)) if self.proofs else None
 
     def _shutdown(self, target: Target, bundle: Bundle) -> Shutdown | None:
-        known = self._readiness(target, bundle)
-        return self.context.shutdown(bundle, known)
+        return self.context.shutdown(bundle, self._readiness(target, bundle))
 
     def _failures(self, search: WayBackSearch) -> Iterator[Finding]:
         """Find what `fail_on` asks for in one target."""
@@ -333,11 +330,13 @@ class _Survey:
         )
 
     def _canary(self, target: Target) -> CanaryView | None:
-        tried = bundles.tried_bundle(target, self.workspace.sha)
-        if tried is None:
+        tried, line = bundles.tried_bundle(target, self.workspace.sha), target.canary
+        if tried is None or line is None:
             return None
+        row, known = target.canary_release, self._view(target, tried)
+        recorded = row is not None and row.bundle == tried
         ends = ShutdownView.of(self._shutdown(target, tried), self.context.now().date())
-        return CanaryView.of(target, tried, self._view(target, tried), ends)
+        return CanaryView(tried, line.weight, line.since, recorded, known, ends)
 
     def _fallback(self, search: WayBackSearch) -> Fallback | None:
         if (bundle := self.workspace.fallback(search.target.task)) is None:

@@ -103,17 +103,6 @@ class CanaryView:
     readiness: ReadinessView | None
     shutdown: ShutdownView = field(metadata=FLAT)
 
-    @classmethod
-    def of(
-        cls, target: Target, tried: Bundle, readiness: ReadinessView | None, ends: ShutdownView
-    ) -> Self | None:
-        """Take it from a target, and what was proved about its canary; None without one."""
-        line, row = target.canary, target.canary_release
-        if line is None:
-            return None
-        is_recorded = row is not None and row.bundle == tried
-        return cls(tried, line.weight, line.since, is_recorded, readiness, ends)
-
 
 @dataclass(frozen=True, slots=True)
 class CandidateView:

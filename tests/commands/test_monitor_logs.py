@@ -26,7 +26,7 @@ def _scene(repo: Path) -> None:
     Path("evals/triage.jsonl").write_text("")
 
 
-def log(name: str, traffic: Traffic, count: int = 1200, seed: int = 7) -> str:
+def log(name: str, traffic: Traffic, count: int = 800, seed: int = 7) -> str:
     Path(name).write_text(lines(traffic.requests(count, seed)))
     return name
 
@@ -49,7 +49,7 @@ def test_a_model_that_changed_is_told_from_what_it_is_asked(command: Command) ->
     assert KEPT.stat().st_mode & 0o777 == 0o600
 
     code, same = logs_of(command, log("same.jsonl", BASELINE))
-    assert (code, codes(same), same["logs"]["then"]["requests"]) == (0, {}, 1200)
+    assert (code, codes(same), same["logs"]["then"]["requests"]) == (0, {}, 800)
 
     other_data = changed(release=2, asked=more_of("refund", 0.12))
     code, found = logs_of(command, log("data.jsonl", other_data))
@@ -80,11 +80,11 @@ def test_a_promotion_in_the_middle_of_a_log_is_no_drift(command: Command) -> Non
     before, after = Traffic(release=2), changed(release=3, model=V9, confuses=0.9)
     log("first.jsonl", before)
     assert command("monitor", TARGET, "--logs", "first.jsonl").code == 0
-    mixed = lines(before.requests(600, 3)) + lines(after.requests(700, 4))
+    mixed = lines(before.requests(300, 3)) + lines(after.requests(350, 4))
     Path("mixed.jsonl").write_text(mixed)
     code, found = logs_of(command, "mixed.jsonl")
     assert (code, codes(found)) == (0, {})
-    assert found["logs"]["left_out"] == {"of another release: live is 2": 700}
+    assert found["logs"]["left_out"] == {"of another release: live is 2": 350}
 
     write(past(TARGET, V7, V8, V9), past("triage/staging", V7), policy=POLICY)
     code, found = logs_of(command, "mixed.jsonl")
@@ -94,8 +94,8 @@ def test_a_promotion_in_the_middle_of_a_log_is_no_drift(command: Command) -> Non
         del request["release"]
     Path("mixed.jsonl").write_text(lines(iter(unnumbered)))
     code, found = logs_of(command, "mixed.jsonl")
-    assert (code, found["logs"]["now"]["requests"]) == (0, 700)
-    assert found["logs"]["left_out"] == {"answered by the model of another release": 600}
+    assert (code, found["logs"]["now"]["requests"]) == (0, 350)
+    assert found["logs"]["left_out"] == {"answered by the model of another release": 300}
     assert len(KEPT.read_bytes().splitlines()) == 2
 
 
@@ -154,8 +154,8 @@ def test_what_is_piped_in_is_read_as_a_file_is(indent: int | None, command: Comm
 
 
 def test_review_asks_first_about_what_moved(command: Command) -> None:
-    log("first.jsonl", BASELINE, seed=1)
-    log("model.jsonl", changed(release=2, confuses=0.6, wavers=0.0))
+    log("first.jsonl", BASELINE, 400, seed=1)
+    log("model.jsonl", changed(release=2, confuses=0.6, wavers=0.0), 400)
     words = ["triage", "--from", "model.jsonl", "--pick", "4", "--moved"]
     assert "monitor triage/" in command("review", *words, "--dry-run").err
     assert command("monitor", TARGET, "--logs", "first.jsonl").code == 0

@@ -39,19 +39,17 @@ def meaning(shift: MeasureShift) -> str:
         return "no change"
     if shift.code is None:
         return "better" if shift.cause else "too small to matter"
+    what = _LARGER.get(shift.measure, ("more", "fewer"))[shift.effect < 0]
     if shift.code == "service-moved":
-        return _LARGER.get(shift.measure, ("more", "fewer"))[shift.effect < 0]
+        return what
     if shift.measure == MODEL:
         return "another model answers"
-    what = _LARGER.get(shift.measure, ("more", "fewer"))[shift.effect < 0]
     what = "worse" if shift.code == "answers-worse" else what
     return f"{what}; {_whose(shift)}"
 
 
 def _whose(shift: MeasureShift) -> str:
     asked = f"of {shift.again:,} inputs asked again {abs(shift.moved):,} moved too"
-    if shift.cause == "model":
-        return f"the model: {asked}"
-    if shift.cause == "data":
-        return f"the data: {asked}"
+    if shift.cause in {"model", "data"}:
+        return f"the {shift.cause}: {asked}"
     return "model or data, can't tell" + (f": {asked}" if shift.again else "")
