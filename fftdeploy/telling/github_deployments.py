@@ -55,11 +55,8 @@ def _record(
 ) -> None:
     mine = {"sha": sha, "environment": one.target, "task": _TASK, "per_page": 1}
     there = send(HttpRequest(path, urlencode(mine)))
-    statuses = (
-        *path,
-        _number(there[0] if there else send(_deployment(path, sha, one))),
-        "statuses",
-    )
+    number = _number(there[0] if there else send(_deployment(path, sha, one)))
+    statuses = (*path, number, "statuses")
     # One that has a status has had this one, and may be out of service by now.
     if not there or not send(HttpRequest(statuses, "per_page=1")):
         send(HttpRequest(statuses, body=_status(environ, sha, one)))
@@ -80,8 +77,7 @@ def _deployment(path: tuple[str, ...], sha: str, one: MadeLive) -> HttpRequest:
 
 
 def _status(environ: Mapping[str, str], sha: str, one: MadeLive) -> dict[str, str]:
-    server, name = environ.get("GITHUB_SERVER_URL", ""), environ["GITHUB_REPOSITORY"]
-    page = f"{server}/{name}"
+    page = f"{environ.get('GITHUB_SERVER_URL', '')}/{environ['GITHUB_REPOSITORY']}"
     body = {
         "state": "success",
         "description": one.description[:_LONGEST],

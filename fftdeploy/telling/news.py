@@ -16,7 +16,6 @@ _QUIET = timedelta(hours=20)
 _NO_WAY_BACK = frozenset({"no-rollback", "rollback-profile"})
 _STEP_CODES = {"live": "runway", "way-back": "rollback-runway"}
 
-
 Memory = Mapping[str, Sequence[str]]
 """What people were told last, by what it is about: a target's codes, a step of a model's end."""
 
@@ -66,9 +65,8 @@ def state_news(one: Watched, codes: Sequence[str], told: Memory, at: datetime) -
     look = one.look
     said = ", ".join(codes) or ("calibrated anew" if look.is_anew else "fine again")
     passed = "" if look.passed is None else f", {look.passed} of {look.answered} examples pass"
-    since = (
-        f" since {moment(one.last_success)}" if codes == [UNVERIFIED] and one.last_success else ""
-    )
+    last = one.last_success if codes == [UNVERIFIED] else None
+    since = f" since {moment(last)}" if last else ""
     line = f"{one.target}: {said}{since}{passed} ({look.model})"
     return [News(line, ToldBefore(one.target, tuple(codes), at))]
 

@@ -52,7 +52,7 @@ def test_a_model_that_changed_is_told_from_what_it_is_asked(command: Command) ->
     assert (code, codes(same), same["logs"]["then"]["requests"]) == (0, {}, 800)
 
     other_data = changed(release=2, asked=more_of("refund", 0.12))
-    code, found = logs_of(command, log("data.jsonl", other_data))
+    code, found = logs_of(command, log("data.jsonl", other_data, 1200))
     assert (code, codes(found)) == (0, {"field category": ("data-moved", "data")})
     assert logs_of(command, "data.jsonl", "--fail-on", "data-moved")[0] == 12
 
