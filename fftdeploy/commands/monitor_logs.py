@@ -50,11 +50,9 @@ class WindowView:
     @classmethod
     def of(cls, window: LogWindow) -> Self:
         """Take it from a window."""
-        first, last = (
-            None if at is None else datetime.fromtimestamp(at, UTC)
-            for at in (window.first_at, window.last_at)
-        )
-        return cls(window.requests, first, last)
+        ends = (window.first_at, window.last_at)
+        known = (None if at is None else datetime.fromtimestamp(at, UTC) for at in ends)
+        return cls(window.requests, *known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +175,9 @@ def findings(
             continue
         then, now = levels(shift)
         message = f"{target} {called(shift)}: {then} then, {now} now: {meaning(shift)}"
-        hint = _next(found, path) if shift.code != "service-moved" else ""
+        hint = f"fftdeploy review {target.task} --from {shlex.quote(str(path))} --moved"
+        if shift.code == "service-moved" or path == STDIN:  # which can't be read again
+            hint = ""
         severity: Severity = "error" if shift.code in wrong else "notice"
         yield about(facts, target, shift.code, message, severity, hint)
     trial = found.canary
@@ -190,14 +190,6 @@ def findings(
         severity = "error" if CANARY_WORSE in wrong else "notice"
         hint = f"fftdeploy rollback {target}"
         yield about(facts, target, CANARY_WORSE, message, severity, hint, ("canary",))
-
-
-def _next(found: LogWatch, path: Path) -> str:
-    """Return what to type next: what was piped in can't be read again."""
-    task = found.target.partition("/")[0]
-    if path == STDIN or found.then is None:
-        return ""
-    return f"fftdeploy review {task} --from {shlex.quote(str(path))} --moved"
 
 
 def moved_since(
