@@ -211,25 +211,20 @@ def _all(result: "Migrated", state: str) -> bool:
 
 def _records(result: "Migrated", names: "Names") -> Iterator[Block]:
     """Show whose answers are on record, and whose are not."""
+    from fftdeploy.cli.cells import brief_shutdown_cell
+
     told = {"recorded": "on record", "no-gate": _NO_GATE}
     rows = tuple(
         (
             Cell(one.target, "strong"),
             Cell(names.bundle(one.live)),
-            Cell(_ending(one)),
+            Cell(brief_shutdown_cell(one.shutdown).text),
             Cell(one.record[:12] if one.record else ""),
             Cell(told.get(one.state, one.problem.message if one.problem else one.state)),
         )
         for one in result.targets
     )
     yield Table(("target", "model", "shuts down", "evidence", "answers"), rows, "wrapped")
-
-
-def _ending(one: "Migration") -> str:
-    day, days = one.shutdown.shutdown_date, one.shutdown.runway_days
-    if day is None or days is None:
-        return "-"
-    return f"{day} {days}d" if days > 0 else f"{day} past"
 
 
 def _target(session: Session, one: "Migration", names: "Names") -> Iterator[Block]:

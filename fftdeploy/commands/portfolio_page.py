@@ -9,12 +9,10 @@ from fftdeploy.commands.migration import (
     Migrated,
     Migration,
     Successor,
-    candidate_arm,
     verdict_words,
 )
-from fftdeploy.evaluation.arms import LIVE, label
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE, label
 from fftdeploy.evaluation.gate.wording import listed
-from fftdeploy.evaluation.verdict import ArmResult
 from fftdeploy.model_ids.short_names import shown_names
 from fftdeploy.names import plural
 from fftdeploy.output.page.portfolio import portfolio_page
@@ -67,8 +65,8 @@ def _row(one: Migration, place: str, names: Mapping[str, str]) -> dict[str, Any]
         "ends": one.shutdown.words(),
         "examples": one.examples,
         "successor": label(best.bundle, names[best.bundle.model]) if best else "",
-        "before": _measures(_live(found)),
-        "after": _measures(candidate_arm(found.verdict) if found else None),
+        "before": _measures(found, LIVE),
+        "after": _measures(found, CANDIDATE),
         **_changes(found),
         "verdict": verdict_words(found.verdict) if found else verdict,
         "kind": found.verdict.ruling if found else "record",
@@ -87,19 +85,16 @@ def _successor(each: Successor) -> dict[str, Any]:
     why = f"ends {each.ends}" if each.ends else why
     return {
         "name": label(each.bundle),
-        **_measures(candidate_arm(found.verdict) if found else None),
+        **_measures(found, CANDIDATE),
         **_changes(found),
         "verdict": verdict_words(found.verdict) if found else why,
         "evidence": found.stored.short if found else "",
     }
 
 
-def _live(found: Evaluated | None) -> ArmResult | None:
+def _measures(found: Evaluated | None, name: str) -> dict[str, str]:
     arms = found.verdict.arms if found else ()
-    return next((arm for arm in arms if arm.arm == LIVE), None)
-
-
-def _measures(arm: ArmResult | None) -> dict[str, str]:
+    arm = next((arm for arm in arms if arm.arm == name), None)
     if arm is None:
         return _NONE
     usd, p95 = arm.usd_per_1k_requests, arm.p95_latency_ms
