@@ -10,6 +10,7 @@ from fftdeploy.commands.door import Limits, Options, door
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.judging import JudgeAsking
 from fftdeploy.commands.narrator import Narrator
+from fftdeploy.commands.own_runs import require_own_runs
 from fftdeploy.commands.run_cost import guess_of
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, ConfigError, Outcome
 from fftdeploy.evaluation.arms import JUDGE
@@ -70,7 +71,8 @@ def run(context: Context, options: CalibrateOptions) -> Calibrated:
     `inconclusive`.
 
     Raises:
-        ConfigError: The task has no judge, or its labels are missing or damaged.
+        ConfigError: The task has no judge, its labels are missing or damaged, or answers came
+            with a commit.
         DiskError: The calibration or the log could not be written.
         NotReadyError: The judge can't be asked.
         PolicyError: The budget does not allow it; what was paid for is kept.
@@ -80,6 +82,7 @@ def run(context: Context, options: CalibrateOptions) -> Calibrated:
     bar = context.quality_bar(context.workspace, target)
     judge = _judge(bar)
     labelled, sha, where = _labels(bar, judge, options.labels)
+    require_own_runs(bar.workspace.folder, context.environ)
     asked_as = EvaluateOptions(
         bar.target, fresh=options.fresh, concurrency=options.concurrency, **options.within()
     )

@@ -12,7 +12,8 @@ def require_own_runs(folder: Path, environ: Mapping[str, str]) -> None:
     """Refuse the answers of others, which would decide as if they had been given here.
 
     Raises:
-        ConfigError: git tracks a log of a run, of whatever task or judge, or one is a link.
+        ConfigError: git tracks a log of a run, of whatever task or judge, or one is a link, or
+            another repository's.
     """
     _require_own(folder, RUNS, environ, "its answers would count as this machine's own")
 
@@ -21,7 +22,8 @@ def require_own_looks(folder: Path, environ: Mapping[str, str]) -> None:
     """Refuse what others say of earlier looks: it decides what counts as changed, and is told.
 
     Raises:
-        ConfigError: git tracks a file of what was watched, or one is a link.
+        ConfigError: git tracks a file of what was watched, or one is a link, or another
+            repository's.
     """
     _require_own(folder, MONITOR, environ, "its looks would count as this machine's own")
 
@@ -40,9 +42,10 @@ def has_own_looks(folder: Path, environ: Mapping[str, str], *, is_needed: bool) 
 def _require_own(folder: Path, below: Path, environ: Mapping[str, str], why: str) -> None:
     if not (folder / below).is_dir() and not (folder / below).is_symlink():
         return
-    if link := next(_links(folder, below), None):
+    if place := next(_led_away(folder, below), None):
+        what = "a link" if (folder / place).is_symlink() else "another repository"
         hint = "put the folder itself there"
-        raise ConfigError(f"{link} is a link: {why}", hint=hint, code="linked-state")
+        raise ConfigError(f"{place} is {what}: {why}", hint=hint, code="linked-state")
     try:
         committed = index.tracked(folder, [str(below)], environ)
     except UsageError:  # no repository: nobody has committed anything
@@ -50,13 +53,17 @@ def _require_own(folder: Path, below: Path, environ: Mapping[str, str], why: str
     if committed:
         raise ConfigError(
             f"{committed[0]} is committed: {why}",
-            hint=f"git rm -r --cached -- {below}",
+            hint=f"git rm -rf -- {below}",  # from the disk, too: there they would count
             code="committed-run" if below == RUNS else "committed-looks",
         )
 
 
-def _links(folder: Path, below: Path) -> Iterator[Path]:
-    """Yield what of the folder's own way there, or in it, is a link."""
+def _led_away(folder: Path, below: Path) -> Iterator[Path]:
+    """Yield what of the folder's own way there, or in it, is a link, or a submodule's."""
     inside = sorted((folder / below).rglob("*"))
-    places = [FOLDER, below, *(path.relative_to(folder) for path in inside)]
-    yield from (place for place in places if (folder / place).is_symlink())
+    places = [FOLDER, FOLDER / ".git", below, *(path.relative_to(folder) for path in inside)]
+    for place in places:
+        if (folder / place).is_symlink():
+            yield place
+        elif place.name == ".git" and (folder / place).exists():
+            yield place.parent

@@ -21,6 +21,10 @@ MONITOR = FOLDER / "monitor"
 """What the looks at each target have found, counts and IDs without outputs; git ignores it."""
 
 
+OF_ONE_MACHINE = (RUNS, MONITOR, PAGES)
+"""What is never committed: it would count, or be read, where nobody has asked for it."""
+
+
 def keep_out_of_git(root: Path) -> None:
     """Have git ignore what is for this machine alone; a file of the user's own is left as it is.
 

@@ -17,7 +17,7 @@ from fftdeploy import files, git
 from fftdeploy.errors import ConfigError, FftdeployError, UnansweredError, UsageError
 from fftdeploy.evaluation.examples.raw_lines import lfs_oid, meaning
 from fftdeploy.files import disk
-from fftdeploy.files.folders import EVIDENCE_FOLDER, MONITOR, RUNS
+from fftdeploy.files.folders import EVIDENCE_FOLDER, OF_ONE_MACHINE
 from fftdeploy.policy import policy, profiles
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.pull_request import second_files
@@ -74,17 +74,24 @@ class BaseRef:
         return held is None or not held.is_file or not _has_id(data, held.content)
 
     def brought(self) -> list[str]:
-        """List what HEAD has new or changed of what is for one machine alone, from the top."""
-        mine = tuple(f"{self._tree.prefix}{folder}/" for folder in (MONITOR, RUNS))
+        """List what HEAD has new or changed of what is for one machine alone, from the top.
+
+        A link or a submodule may be in the place of a folder that it lies in.
+        """
+        folders = [f"{self._tree.prefix}{folder}/" for folder in OF_ONE_MACHINE]
+
+        def is_mine(name: str) -> bool:
+            return any(name.startswith(one) or one.startswith(f"{name}/") for one in folders)
+
         changed = self._committed.items()
-        return sorted(name for name, (_, now) in changed if now.mode and name.startswith(mine))
+        return sorted(name for name, (_, now) in changed if now.mode and is_mine(name))
 
     def links(self) -> list[str]:
         """List the paths that something is judged by and that lead through a link, from the top."""
         folder, tree = self._tree.workspace.folder, self._tree
         names = [tree.file, policy.FILE_NAME, *_examples(self.tip, tree.workspace)]
         names += [f"{profiles.FOLDER}/{path.name}" for path in (folder / profiles.FOLDER).glob("*")]
-        names += [str(EVIDENCE_FOLDER), str(RUNS), str(MONITOR)]
+        names += map(str, (EVIDENCE_FOLDER, *OF_ONE_MACHINE))
         return sorted({found for name in names if (found := tree.link_on_the_way(folder / name))})
 
     def elsewhere(self) -> Elsewhere:

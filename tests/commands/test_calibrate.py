@@ -114,6 +114,33 @@ def test_a_judge_below_the_bar_never_gates(sandbox: Sandbox, command: Command, r
     assert read(TARGET).model == V8
 
 
+def test_verdicts_that_came_with_a_commit_are_not_this_machines(
+    sandbox: Sandbox, command: Command, repo: Path
+) -> None:
+    judged_scene()
+    assert command("calibrate", "triage").code == 0
+    (log,) = Path(".fftdeploy/runs").glob("triage~judge-*.jsonl")
+    forged = log.read_bytes()
+    git("add", "--force", str(log))
+    committed = [command(*line) for line in (("calibrate", "triage"), ("eval", TARGET))]
+    git("rm", "-rf", "--", ".fftdeploy/runs")
+    other = repo.parent / "theirs"
+    other.mkdir()
+    (other / log.name).write_bytes(forged)
+    log.parent.symlink_to(other)
+    linked = command("calibrate", "triage")
+    log.parent.unlink()
+    other.rename(log.parent)
+    git("init", "-q", str(log.parent))  # as the checkout of a submodule
+    nested = command("calibrate", "triage")
+    asked_for = len(verdicts_asked(sandbox))
+
+    for ended, what in (*((each, "committed") for each in committed), (linked, "a link")):
+        assert (ended.code, f"is {what}: its answers would count" in ended.err) == (3, True)
+    assert (nested.code, ".fftdeploy/runs is another repository" in nested.err) == (3, True)
+    assert asked_for == 60  # once, before there was anything to refuse
+
+
 def test_trouble_of_the_judge_is_no_verdict_and_no_failure(
     sandbox: Sandbox, command: Command, repo: Path
 ) -> None:

@@ -67,11 +67,13 @@ def test_answers_that_came_with_a_commit_are_not_this_machines(
     assert (ended.code, at_once.code) == (3, 3)
     assert ended.err.splitlines()[-2:] == [
         f"error: {log} is committed: its answers would count as this machine's own",
-        "hint: git rm -r --cached -- .fftdeploy/runs",
+        "hint: git rm -rf -- .fftdeploy/runs",
     ]
     assert evidence() == []
-    git("rm", "-r", "--cached", "--", ".fftdeploy/runs")
+    before = asked(sandbox)
+    git("rm", "-rf", "--", ".fftdeploy/runs")
     assert command("eval", TARGET).code == 0
+    assert asked(sandbox) - before >= 134  # none of those answers counted
 
 
 def test_what_is_better_passes_and_the_release_names_its_evidence(

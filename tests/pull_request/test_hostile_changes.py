@@ -89,6 +89,14 @@ def bring_own(name: str) -> None:
     git("add", "--force", str(path))
 
 
+def bring_repository() -> None:
+    """Have another repository where the answers of this machine are."""
+    path = ".fftdeploy/runs"
+    git("init", "-q", path)
+    git("-C", path, "commit", "-q", "--allow-empty", "-m", "theirs")
+    git("add", "--force", path)
+
+
 def linked_log(change: Change) -> None:
     """Have something that git does not track stand for the log of a run."""
 
@@ -291,6 +299,7 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
         lambda _: bring_own("monitor/logs/triage.production"),
         "committed-state",
     ),
+    "answers of another repository": (lambda _: bring_repository(), "committed-state"),
     "answers of a judge": (lambda _: bring_own("runs/triage~judge-1"), "committed-state"),
     # The record.
     "a git revert": (
