@@ -13,8 +13,8 @@ _PIPE_CLOSED = 141
 def resolve_quickly(argv: Sequence[str]) -> int | None:
     """Print the model of `resolve TARGET [--file PATH]` and return the exit code.
 
-    Returns None, with nothing printed, for any other command line and for any failure: the
-    full command line then says what is wrong.
+    Returns None, with nothing printed, for any other command line and for any failure or
+    problem: the full command line then says what is wrong.
     """
     if len(argv) == 2:
         name, target, file = *argv, None
@@ -26,6 +26,8 @@ def resolve_quickly(argv: Sequence[str]) -> int | None:
         return None
     try:
         model = resolve(target, file=file)
+        if model.problem:
+            return None
         stdio.write_whole(1, f"{model}\n".encode())
     except BrokenPipeError:
         return _PIPE_CLOSED

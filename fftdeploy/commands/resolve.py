@@ -44,6 +44,8 @@ def run(context: Context, options: ResolveOptions) -> Resolved:
         ConfigError: The file, the target in it or its profile is not valid.
     """
     found = resolve(options.target, key=options.key, file=context.file, environ=context.environ)
+    if found.problem:
+        context.console.note(f"warning: {found.problem}")
     return Resolved(
         target=found.target,
         model=found.model,

@@ -53,6 +53,8 @@ def run(context: Context, options: RunOptions) -> Launch:
     environ = context.environ
     file = os.path.abspath(find_file(context.file, environ))  # noqa: PTH100  as it is found
     found = resolve(options.target, key=options.key, file=file, environ=environ)
+    if found.problem:
+        context.console.note(f"warning: {found.problem}")
     profile = os.path.join(os.path.dirname(file), "profiles", f"{found.profile_name}.toml")  # noqa: PTH118, PTH120  as above
     said = {
         "TARGET": found.target,

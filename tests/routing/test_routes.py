@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import Command
 from scenes import V8, V9
 
 import fftdeploy
 from fftdeploy import Route, resolve, route
+from fftdeploy.errors import UsageError
 from fftdeploy.routing import kept_files, routes, runtime
 from fftdeploy.routing.routes import FRESH_S
 from fftdeploy.routing.split import in_canary
@@ -89,6 +91,16 @@ def test_it_says_what_to_ask_and_what_if_that_is_gone(file: Path) -> None:
     assert (second.model, second.provider, second.release) == ("qwen/qwen3-8b", "local", None)
     for same in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301  its own
         assert (type(same), same.fallback, same.release) == (Route, found.fallback, 9)
+
+
+def test_a_wrong_target_is_told_with_its_hint_apart(file: Path) -> None:
+    for ask in (route, resolve, fftdeploy.client):
+        with pytest.raises(UsageError) as raised:
+            ask("triage/prod")
+        said = raised.value
+        assert (str(said), said.hint) == (
+            "there is no target 'triage/prod'", "did you mean triage/production?",
+        )  # fmt: skip
 
 
 def test_the_arguments_are_those_of_the_endpoint(file: Path) -> None:
@@ -180,7 +192,9 @@ BROAD = (
     [('"long"', '"gone"'), ('"long"', '"odd"'), ("50", "0"), ("50", '"50"'), ('"gpt-6-luna"', "7"),
      (BROAD, "canary = 5"), ("weight = 50, ", ""), ("50", "51")],
 )  # fmt: skip
-def test_a_broken_canary_takes_what_is_live_from_nobody(file: Path, was: str, broken: str) -> None:
+def test_a_broken_canary_takes_what_is_live_from_nobody(
+    file: Path, command: Command, was: str, broken: str
+) -> None:
     file.with_name("profiles").joinpath("odd.toml").write_text("shots = 1\n")
     put(file, V8, BROAD.replace(was, broken) + "\n")
 
@@ -189,6 +203,10 @@ def test_a_broken_canary_takes_what_is_live_from_nobody(file: Path, was: str, br
     assert (found, found.canary) == (V8, None)
     assert "canary" in found.problem or "odd.toml" in found.problem
     assert resolve("production", key="user-42") == V8
+    for more in ((), ("--key", "ben")):
+        said = command("resolve", "triage/production", *more)
+        assert (said.code, said.out) == (0, f"{V8}\n")
+        assert said.err == f"warning: {found.problem}\n"
     put(file, V8, BROAD + "\n")  # the control
     assert resolve("triage/production", key="ben") == "gpt-6-luna"
 
