@@ -19,7 +19,7 @@ def bench(_folder: Path, _runs: int, size: Size) -> list[Row]:
     worse = [_trial(random, FAILING, 4 * FAILING)[0] for _ in range(size(200))]
     found = sorted(day or DAYS + 1 for day in worse)
     called, naive = (sum(bool(day) for day in rule) / runs for rule in zip(*equal, strict=True))
-    what = f"{DAYS} daily looks at equal arms ({WEIGHT} % of {A_DAY:,} requests a day)"
+    what = f"{DAYS} daily looks at equal arms ({WEIGHT} % of {A_DAY:,} callers a day)"
     note = f"{runs:,} trials; with the interval of one look: {naive:.1%}"
     late = f"{sum(bool(day) for day in worse)} of {len(worse)} found within {DAYS} days"
     return [

@@ -118,6 +118,9 @@ def rollback(
     unverified: Annotated[
         bool, typer.Option("--unverified", help="Go back even if the API gives no usable answer.")
     ] = False,
+    canary: Annotated[
+        bool, typer.Option("--canary", help="Only take off the canary, if one runs.")
+    ] = False,
 ) -> Report:
     """Go back to the last good release, and hold what it removes.
 
@@ -140,6 +143,7 @@ def rollback(
         profile=profile,
         wait_s=parse_wait(wait),
         unverified=unverified,
+        canary=canary,
     )
     try:
         result = rolling_back.run(session, options)

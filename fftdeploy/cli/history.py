@@ -115,6 +115,8 @@ def _notes(one: "PastRelease") -> list[str]:
     notes = ["live"] if one.is_live else []
     if release.canary is not None:
         notes = [f"canary, {release.canary} %{' now' if one.is_live else ''}"]
+        if one.taken_off:
+            notes[0] += f", taken off {one.taken_off:%Y-%m-%d}"
     if one.undone_by is not None:
         notes.append(f"undone by {one.undone_by}")
     if not release.verified:

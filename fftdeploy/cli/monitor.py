@@ -55,7 +55,8 @@ def monitor(
     baseline: Baseline = None,
     fail_on: FailOn = None,
     canary_abort: Annotated[
-        bool, typer.Option("--canary-abort", help="With --logs, exit 12 on a canary that is worse.")
+        bool,
+        typer.Option("--canary-abort", help="With --logs: exit 12 only on a canary that is worse."),
     ] = False,
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", help="Stop before this is spent.")
@@ -110,6 +111,10 @@ def monitor(
         from fftdeploy.cli import monitor_logs
 
         return monitor_logs.report(session, result, result.logs)
+    if canary_abort:
+        from fftdeploy.cli import monitor_logs
+
+        return monitor_logs.report_canary(session, result)
     body = tuple(_blocks(session, result))
     if out is not None:
         body += (line(f"wrote {out}"),)

@@ -38,16 +38,27 @@ def _blocks(names: Names, found: LogWatch) -> Iterator[Block]:
         yield line(Cell(f"left out: {count:,} ({why})", "dim"))
 
 
+def report_canary(session: Session, result: Monitored) -> Report:
+    """Return the screen of a canary that was looked at alone."""
+    names = Names(session.workspace.deployments.models())
+    shown = _trial(names, result.canary) if result.canary else line("no canary runs")
+    following = next((one.hint for one in result.findings), "")
+    return Report(result.outcome, result, (shown,), result.findings, following)
+
+
 def _trial(names: Names, found: CanaryTrial) -> Block:
     """Say how often each of the two fails, and between what and what the difference lies."""
     canary, live = found.canary, found.live
-    if not canary.requests:
+    if not canary.callers:
         return line("canary", f"  {names.model(canary.model)}: no requests of it yet")
+    counted = "caller" if found.names_callers else "request"
     said = (
         f"  {names.model(canary.model)} ({found.weight} %) fails {canary.rate:.1%} of "
-        f"{plural(canary.requests, 'request')}, live {live.rate:.1%} of {live.requests:,}: "
+        f"{plural(canary.callers, counted)}, live {live.rate:.1%} of {live.callers:,}: "
     )
     verdict = "worse" if found.is_worse else "better" if found.upper < 0 else "not settled"
+    if not found.names_callers:
+        verdict = "not settled, for the log names no callers"
     tone: Tone = "bad" if found.is_worse else ""
     between = f" ({found.lower:+.1%} to {found.upper:+.1%})"
     return line("canary", said, Cell(verdict, tone), between)

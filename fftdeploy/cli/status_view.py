@@ -230,7 +230,9 @@ def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
     yield "shuts down", shutdown_cell(one.shutdown)
     if tried := one.canary:
         mark = state_cell(tried.readiness)
+        ends = shutdown_cell(tried.shutdown).text
         said = f"{tried.weight} % {tried.bundle}, since {moment(tried.since)} {mark.text}".rstrip()
+        said += f", shuts down {ends}" if tried.shutdown.shutdown_date else ""
         yield "canary", Cell(said, mark.tone)
     if one.fallback:
         yield "fallback", Cell(_fallback_words(one) or str(one.fallback.bundle))

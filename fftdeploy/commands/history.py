@@ -29,6 +29,8 @@ class PastRelease:
 
     release: Release = field(metadata=FLAT)
     undone_by: int | None
+    taken_off: datetime | None
+    """When it was put on hold, of a canary that was and does not run."""
     is_live: bool = field(metadata=UNPRINTED)
 
 
@@ -99,5 +101,16 @@ def _releases(target: Target) -> tuple[PastRelease, ...]:
             is_live, undone_by = release == target.canary_release, None
         else:
             above = release
-        found.append(PastRelease(release, undone_by, is_live))
+        ended = None if is_live else _taken_off(target, release)
+        found.append(PastRelease(release, undone_by, ended, is_live))
     return tuple(found)
+
+
+def _taken_off(target: Target, release: Release) -> datetime | None:
+    """Return when a canary was put on hold first after its step; None of what was live."""
+    tried = release.bundle
+    same = (tried.model, tried.provider)
+    if release.canary is None:
+        return None
+    ends = [hold.since for hold in target.holds if (hold.model, hold.provider) == same]
+    return min((end for end in ends if end >= release.at), default=None)

@@ -28,6 +28,7 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.monitoring import state_file, watch
+from fftdeploy.monitoring.logs.trial import CanaryTrial
 from fftdeploy.monitoring.state_file import KeptState, StateFile
 from fftdeploy.monitoring.watch import Looked
 from fftdeploy.monitoring.watched import SETTLED, Look, Noticed, Role, Watched
@@ -73,7 +74,7 @@ class MonitorOptions(Options, Limits, Listeners):
     fail_on: str = ""
     """What of a log is a failure too, with commas between: codes of what is only due."""
     canary_abort: bool = False
-    """Whether a canary that a log shows to be worse than what is live is a failure."""
+    """Look at the canary alone: it is a failure where a log shows it to be worse than live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,8 @@ class Monitored:
     outcome: Outcome = field(metadata=UNPRINTED)
     logs: LogWatch | None = field(default=None, metadata=OMITTED)
     """What a log says, where one was to be looked at."""
+    canary: CanaryTrial | None = field(default=None, metadata=OMITTED)
+    """What a log says of the canary, where it was to be looked at alone."""
 
 
 def run(context: Context, options: MonitorOptions) -> Monitored:
@@ -152,12 +155,14 @@ def _of_logs(context: Context, options: MonitorOptions, path: Path) -> Monitored
     if len(targets) != 1:
         listed = ", ".join(map(str, targets[:8])) or "none yet"
         raise UsageError("--logs is about one target", hint=f"the file has: {listed}")
-    wrong = monitor_logs.wrong(options.fail_on)
     if options.canary_abort:
-        wrong |= {monitor_logs.CANARY_WORSE}
+        return _of_canary(context, targets[0], path)
+    wrong = monitor_logs.wrong(options.fail_on)
     before = None if options.baseline is None else str(options.baseline)
     found = monitor_logs.watch(context.workspace, targets[0], path, before)
     findings = tuple(monitor_logs.findings(context, targets[0], found, path, wrong))
+    if found.canary is not None:
+        findings += monitor_logs.of_canary(context, targets[0], found.canary, "notice")
     is_wrong = any(one.severity == "error" for one in findings)
     return Monitored(
         targets=(),
@@ -166,6 +171,16 @@ def _of_logs(context: Context, options: MonitorOptions, path: Path) -> Monitored
         findings=findings,
         outcome=FINDING if is_wrong else OK,
         logs=found,
+    )
+
+
+def _of_canary(context: Context, target: Target, path: Path) -> Monitored:
+    """Look at nothing but the canary: 12 means that it is worse, and nothing else does."""
+    trial = monitor_logs.watch_canary(context.workspace, target, path)
+    findings = monitor_logs.of_canary(context, target, trial, "error") if trial else ()
+    outcome = FINDING if findings else OK
+    return Monitored(
+        targets=(), requests=0, usd=0.0, findings=findings, outcome=outcome, canary=trial
     )
 
 

@@ -34,7 +34,6 @@ from fftdeploy.planning.findings import FindingFacts, about
 from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import Workspace
 
-CANARY_WORSE = "canary-worse"
 NEW = "new"
 """Stands for the log itself, in the place of a log to hold it against."""
 
@@ -102,6 +101,11 @@ class TargetLogs:
         baseline = LogBaseline(live.number, live.model, self._graders, window)
         keep_baseline(self.root, live.target, baseline)
 
+    def count_trial(self, request: ProductionRequest) -> None:
+        """Count a request where a canary runs, and it is one of this target."""
+        if self.trial and request.served.target in {"", self.live.target}:
+            self.trial.add(request)
+
     def read(self, path: Path, then: LogWindow | None) -> tuple[RequestCounter, Counter[str]]:
         """Count the requests of a log that what is live has answered; and the others, by reason.
 
@@ -109,13 +113,12 @@ class TargetLogs:
             ConfigError: It is not there, or has lines of no known format, located.
             InconclusiveError: Too few of its requests are answers of what is live.
         """
-        shown = "stdin" if path == STDIN else str(path)
+        shown = shown_log(path)
         source = ImportFile(path if path == STDIN else Path.cwd() / path, shown)
         window = LogWindow(then.key if then else secrets.token_hex(16))
         counter = RequestCounter(AnswerForm(self._rules), window, then)
         for request in source.rows():
-            if self.trial and request.served.target in {"", self.live.target}:
-                self.trial.add(request)
+            self.count_trial(request)
             why = self.live.why_not(request.served)
             if not why and not (request.output or request.mark):
                 why = "no answer is known"
@@ -126,6 +129,11 @@ class TargetLogs:
         if window.requests < MIN_REQUESTS:
             raise _too_few(shown, window.requests, source.left_out)
         return counter, source.left_out
+
+
+def shown_log(path: Path) -> str:
+    """Name a log in messages."""
+    return "stdin" if path == STDIN else str(path)
 
 
 def watch(workspace: Workspace, target: Target, path: Path, baseline: str | None) -> LogWatch:
@@ -180,16 +188,35 @@ def findings(
             hint = ""
         severity: Severity = "error" if shift.code in wrong else "notice"
         yield about(facts, target, shift.code, message, severity, hint)
-    trial = found.canary
-    if trial is not None and trial.is_worse:
-        canary, live = trial.canary, trial.live
-        message = (
-            f"the canary fails {canary.rate:.1%} of {plural(canary.requests, 'request')}, what is "
-            f"live {live.rate:.1%} of {live.requests:,}: worse by {trial.lower:.1%} at least"
-        )
-        severity = "error" if CANARY_WORSE in wrong else "notice"
-        hint = f"fftdeploy rollback {target}"
-        yield about(facts, target, CANARY_WORSE, message, severity, hint, ("canary",))
+
+
+def watch_canary(workspace: Workspace, target: Target, path: Path) -> CanaryTrial | None:
+    """Hold the canary of a target against what is live; None where none runs.
+
+    Raises:
+        ConfigError: A file is missing, or a line of it is of no known format.
+    """
+    logs = TargetLogs(workspace, target)
+    source = ImportFile(path if path == STDIN else Path.cwd() / path, shown_log(path))
+    for request in source.rows():
+        logs.count_trial(request)
+    return logs.trial.result() if logs.trial else None
+
+
+def of_canary(
+    context: Context, target: Target, trial: CanaryTrial, severity: Severity
+) -> tuple[Finding, ...]:
+    """Find that a canary is worse than what is live."""
+    if not trial.is_worse:
+        return ()
+    canary, live = trial.canary, trial.live
+    message = (
+        f"the canary fails {canary.rate:.1%} of {plural(canary.callers, 'caller')}, what is live "
+        f"{live.rate:.1%} of {live.callers:,}: worse by {trial.lower:.1%} at least"
+    )
+    work, hint = context.workspace, f"fftdeploy rollback {target} --canary"
+    facts = FindingFacts(work.deployments, work.policy, work.sha, context.now(), context.place)
+    return (about(facts, target, "canary-worse", message, severity, hint, ("canary",)),)
 
 
 def moved_since(

@@ -7,7 +7,7 @@ from functools import partial
 from fftdeploy import git, names
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
-from fftdeploy.commands.context import Context
+from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
 from fftdeploy.commands.typed_models import TypedModels
 from fftdeploy.commands.views import CandidateView, ReadinessView
@@ -45,6 +45,8 @@ class RollbackOptions(ChangeOptions):
     wait_s: float = 60.0
     unverified: bool = False
     """Go back even if the API gives no usable answer."""
+    canary: bool = False
+    """Only take off the canary; where none runs there is nothing to do."""
 
 
 def run(context: Context, options: RollbackOptions) -> Changed:
@@ -74,7 +76,10 @@ class _Rollback:
         """Roll back, or say why not; the file is as it was unless this says it WAS changed."""
         if self.options.profile is not None:
             self.change.workspace.require_profile(self.options.profile)
-        if self.target.canary is not None and self.to is None and self.options.profile is None:
+        only = self.options.canary
+        one_of({"--canary": only, "--to": self.to is not None, "--profile": self.options.profile})
+        is_running = self.target.canary is not None and self.to is None
+        if only or (is_running and self.options.profile is None):
             shas = self.change.workspace.sha
             return self.change.make_unasked(
                 partial(canary.plan_removal, self.target, self.live, shas)

@@ -272,7 +272,7 @@ class _Survey:
             if look and look.has_drifted
             else "",
             findings.STALE: due or "",
-            "dead": f"the live model is dead: {known.message}" if known and known.dead else "",
+            "dead": self._dead(target, known),
             "no-rollback": search.problem,
         }
         edited = findings.hand_edit(facts, target)
@@ -328,6 +328,14 @@ class _Survey:
             ways_back=self._ways_back(target, search.candidates) if self.asked_at_once else (),
             releases_on_hold=sum(candidate.fate == "held" for candidate in search.candidates),
         )
+
+    def _dead(self, target: Target, live: Readiness | None) -> str:
+        """Say that what is live is dead, or else its canary; "" where neither is."""
+        if live and live.dead:
+            return f"the live model is dead: {live.message}"
+        tried = bundles.tried_bundle(target, self.workspace.sha)
+        known = self._readiness(target, tried) if tried else None
+        return f"the canary is dead: {known.message}" if known and known.dead else ""
 
     def _canary(self, target: Target) -> CanaryView | None:
         tried, line = bundles.tried_bundle(target, self.workspace.sha), target.canary

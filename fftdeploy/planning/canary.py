@@ -67,7 +67,7 @@ def plan_removal(target: Target, live: Bundle, shas: Shas, actor: Actor) -> Plan
     """Take the canary off and put it on hold, once; what is live stays as it is."""
     tried = tried_bundle(target, shas)
     if tried is None:
-        return Plan(target, target)
+        return Plan(target, target, ("no canary runs",))
     hold = _hold_on(target, tried, live, actor)
     holds = (hold, *target.holds) if hold else target.holds
     return Plan(target, replace(target, canary=None, holds=holds))

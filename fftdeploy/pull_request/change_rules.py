@@ -264,8 +264,8 @@ def _rollback(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
     yield from _row(facts, change, release)
     to = release.to or 0
     back = old.by_number.get(to, target.by_number.get(to)) if old else None
-    if old is None or back is None:
-        message = f"release {release.n} goes back to release {to}, which the base has not"
+    if old is None or back is None or back.canary is not None:
+        message = f"release {release.n} goes back to release {to}, which was not live in the base"
         yield facts.about(change, "rollback", message, _LEAVE_OUT)
         return
     if release.bundle != back.bundle and not _is_known(old, release.bundle, back.bundle):

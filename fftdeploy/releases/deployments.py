@@ -173,6 +173,12 @@ def _check_order(doc: Document, target: Target) -> None:
                 f"release {release.n} stands below release {above}: numbers go down, newest first",
             )
         above = release.n
+        back = target.by_number.get(release.to) if release.to is not None else None
+        if back is not None and back.canary is not None:
+            raise doc.error(
+                (*path, "releases", index, "to"),
+                f"release {back.n} was a canary: release {release.n} can't go back to it",
+            )
     for index, hold in enumerate(target.holds):
         held = target.by_number.get(hold.release) if hold.release is not None else None
         if held and (held.bundle.model, held.bundle.provider) != (hold.model, hold.provider):

@@ -170,12 +170,42 @@ def test_one_that_died_is_found_and_shown(sandbox: Sandbox, command: Command) ->
     assert (shown["model"], shown["weight"], shown["recorded"]) == (V9, 5, True)
     assert shown["readiness"]["state"] == "ready"
     sandbox.remove(V9)
+    assert command("status", NAME, "--fail-on", "dead").code == 12
 
     done = command("check", "--json")
 
     found = [(f["code"], f["message"][:11]) for f in json.loads(done.out)["findings"]]
     assert done.code == 12
     assert ("missing", "the canary:") in found
+
+
+def test_only_the_canary_is_taken_off_where_that_is_asked(
+    sandbox: Sandbox, command: Command
+) -> None:
+    before = write(*TABLES, policy=POLICY)
+    nothing = command("rollback", NAME, "--canary", "--yes")
+    assert (nothing.code, FILE.read_bytes(), "no canary runs" in nothing.out) == (0, before, True)
+    assert command("rollback", NAME, "--canary", "--to", "1", "--yes").code == 2
+    begin(command, "--canary", "5")
+    assert command("rollback", NAME, "--canary", "--yes").code == 0
+    assert (read(NAME).model, read(NAME).canary) == (V8, None)
+    shown = command("history", NAME)
+    assert "canary, 5 %, taken off 2026-11-21" in shown.out
+
+
+def test_nothing_goes_back_to_a_canary(sandbox: Sandbox, command: Command) -> None:
+    write(*TABLES, policy=POLICY)
+    begin(command, "--canary", "5")
+    row = FILE.read_text().replace('via = "staging", why = "try it", canary = 5', "ROW", 1)
+    FILE.write_text(
+        row.replace("ROW", 'via = "staging", why = "try it", canary = 5').replace(
+            "releases = [\n  { n = 3",
+            f'releases = [\n  {{ n = 4, model = "{V9}", at = {SINCE}, by = "a", '
+            'via = "rollback", to = 3 },\n  { n = 3',
+        )
+    )
+    done = command("check", "--offline")
+    assert (done.code, "release 3 was a canary: release 4 can't go back" in done.err) == (3, True)
 
 
 def test_a_row_says_no_rollback(command: Command) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,12 @@ def test_review_asks_first_about_what_moved(command: Command) -> None:
     assert (code, "another answer" in screen) == (0, False)
 
 
+def called(requests: Iterator[dict[str, Any]], arm: str) -> Iterator[dict[str, Any]]:
+    """Have each caller ask twice."""
+    for number, each in enumerate(requests):
+        yield {**each, "caller": f"{arm}{number // 2}"}
+
+
 def test_a_canary_is_held_against_what_is_live(command: Command) -> None:
     since = 1_795_000_000
     began = datetime.fromtimestamp(since, UTC)
@@ -175,25 +182,33 @@ def test_a_canary_is_held_against_what_is_live(command: Command) -> None:
     tried = f'canary = {{ model = "{V9}", weight = 25, since = {began:%Y-%m-%dT%H:%M:%SZ} }}\n'
     text = table(TARGET, V8, rows).replace("releases = [", f"{tried}releases = [", 1)
     write(text, policy=POLICY)
-    live = lines(changed(release=2).requests(900, 1, since))
+    live = lines(called(changed(release=2).requests(900, 1, since), "a"))
     before = lines(changed(release=3, invalid=0.9).requests(300, 3, since - 10_000_000))
 
     def seen(canary: Traffic, *more: str) -> tuple[int, dict[str, Any]]:
-        Path("log.jsonl").write_text(live + before + lines(canary.requests(300, 2, since)))
-        code, document = logs_of(command, "log.jsonl", "--baseline", "new", *more)
+        tried = lines(called(canary.requests(300, 2, since), "b"))
+        Path("log.jsonl").write_text(live + before + tried)
+        code, document = logs_of(command, "log.jsonl", *more)
         return code, document
 
     code, found = seen(changed(release=3, model=V9), "--canary-abort")
-    trial = found["logs"]["canary"]
-    assert (code, trial["weight"], trial["canary"]["requests"]) == (0, 25, 300)
-    assert (trial["live"]["model"], trial["live"]["requests"]) == (V8, 900)
+    trial = found["canary"]
+    assert (code, trial["weight"], trial["canary"]["callers"]) == (0, 25, 150)
+    assert (trial["live"]["model"], trial["live"]["callers"]) == (V8, 450)
     assert trial["lower"] < 0 < trial["upper"]
 
     worse = changed(release=3, model=V9, invalid=0.2)
-    assert seen(worse)[0] == 0  # said, and no failure unless it is asked for
+    code, found = seen(worse, "--baseline", "new")  # said, and no failure unless it is asked for
+    assert (code, found["logs"]["canary"]["names_callers"]) == (0, True)
     code, found = seen(worse, "--canary-abort")
     assert (code, [one["code"] for one in found["findings"]]) == (12, ["canary-worse"])
-    assert found["findings"][0]["hint"] == f"fftdeploy rollback {TARGET}"
+    assert found["findings"][0]["hint"] == f"fftdeploy rollback {TARGET} --canary"
+    unnamed = Path("log.jsonl").read_text().replace('"caller"', '"who"')
+    Path("unnamed.jsonl").write_text(unnamed)
+    code, found = logs_of(command, "unnamed.jsonl", "--canary-abort")
+    assert (code, found["canary"]["lower"] > 0) == (0, True)  # one caller's requests are alike
+    said = command("monitor", TARGET, "--logs", "unnamed.jsonl", "--canary-abort").out
+    assert "names no callers" in said
     screen = command("monitor", TARGET, "--logs", "log.jsonl", "--baseline", "new").out
     assert "triage-v9" in screen
     assert "worse (+" in screen

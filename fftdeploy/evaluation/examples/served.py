@@ -28,6 +28,8 @@ class Served(NamedTuple):
     latency_ms: float | None = None
     tokens_in: float | None = None
     tokens_out: float | None = None
+    caller: str = ""
+    """Who has asked: as much of it as the log says, to tell callers apart."""
 
 
 UNSAID = Served()
@@ -47,6 +49,7 @@ def read_served(said: Mapping[str, Any], response: Any = None) -> Served:
         latency_ms=_number(said.get("latency_ms")),
         tokens_in=_number(usage.get("prompt_tokens", usage.get("input_tokens"))),
         tokens_out=_number(usage.get("completion_tokens", usage.get("output_tokens"))),
+        caller=_short(said.get("caller")),
     )
 
 

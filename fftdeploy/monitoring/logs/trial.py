@@ -1,35 +1,40 @@
-"""A canary and what is live, by the requests that each has answered since the canary began.
+"""A canary and what is live, by those whom each has answered since the canary began.
 
-Whoever asks with a key of the canary's part is answered by it, and not by choice, so that the two
-are alike but for the model.  The interval of the difference stays valid while people look daily.
+Whose key is of the canary's part is answered by it, and not by choice, so that the callers of both
+are alike but for the model.  One caller's requests are not: each caller counts once.  The interval
+of the difference stays valid while people look daily.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 
 from fftdeploy.evaluation.examples.production import ProductionRequest
 from fftdeploy.evaluation.examples.served import Served
 from fftdeploy.evaluation.graders.form import AnswerForm
 from fftdeploy.monitoring.sequences import difference_sequence
-from fftdeploy.releases.deployments import Bundle, Release, Target
+from fftdeploy.releases.deployments import Release, Target
 
+MAX_CALLERS = 1_000_000
+"""Callers that are told apart, at most; later ones are not counted."""
 _UNUSABLE = frozenset({"refused", "filtered", "truncated", "empty"})
 
 
 @dataclass(slots=True)
 class AnsweredArm:
-    """The requests that one of the two has answered."""
+    """Whom one of the two has answered: each caller once, by the first request in the log."""
 
     model: str
-    requests: int = 0
+    callers: int = 0
+    """Requests instead where the log names no callers."""
     failed: int = 0
     """Refused, cut off, empty, or not of the form that the task's graders ask for."""
 
     @property
     def rate(self) -> float:
         """The share that failed; 0 of none."""
-        return self.failed / self.requests if self.requests else 0.0
+        return self.failed / self.callers if self.callers else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,69 +46,90 @@ class CanaryTrial:
     """When it first got a part of the keys."""
     live: AnsweredArm
     canary: AnsweredArm
+    names_callers: bool
+    """Whether the log says who has called: the requests of one caller are alike, so that without
+    it nothing is settled, however many they are."""
     lower: float
-    """The least that the canary fails more often by, as a share of requests."""
+    """The least that the canary fails more often by, as a share."""
     upper: float
 
     @property
     def is_worse(self) -> bool:
         """Whether the canary is shown to fail more often."""
-        return self.lower > 0
+        return self.names_callers and self.lower > 0
 
 
 class TrialCounter:
-    """Counts the requests of both as a log is read."""
+    """Counts those whom both have answered as a log is read."""
 
     def __init__(self, target: Target, row: Release, form: AnswerForm) -> None:
         """Take the canary of a target, which `row` says that it runs."""
         self._row, self._form = row, form
-        rows = list(_rows_of(target, row.bundle))
-        self.since, self._numbers = rows[-1].at, {str(one.n) for one in rows}
+        rows = list(_rows_of(target, row))
+        self._since, self._numbers = rows[-1].at, {str(one.n) for one in rows}
         self._live_number = str(target.newest.n) if target.newest else ""
         self._tells_models = target.model != row.bundle.model
-        self.live, self.canary = AnsweredArm(target.model), AnsweredArm(row.bundle.model)
+        models = target.model, row.bundle.model
+        self._named = (AnsweredArm(models[0]), AnsweredArm(models[1]))
+        self._all = (AnsweredArm(models[0]), AnsweredArm(models[1]))
+        self._seen: set[bytes] = set()
 
     def add(self, request: ProductionRequest) -> None:
         """Count a request of this target that one of the two has answered, and no other."""
-        arm = self._arm(request.served)
-        if arm is None or not (request.output or request.mark):
+        place, caller = self._arm(request.served), request.served.caller
+        if place is None or not (request.output or request.mark):
             return
         schema = request.content.get("response_schema")
         failed = request.mark in _UNUSABLE or not self._form.is_valid(request.output, schema)
-        arm.requests += 1
-        arm.failed += failed
+        arms = [self._all[place]]
+        if caller:
+            digest = blake2b(caller.encode(), digest_size=8).digest()
+            if digest not in self._seen and len(self._seen) < MAX_CALLERS:
+                self._seen.add(digest)
+                arms.append(self._named[place])
+        for arm in arms:
+            arm.callers += 1
+            arm.failed += failed
 
     def result(self) -> CanaryTrial:
         """Return what the requests so far say."""
-        live, canary = self.live, self.canary
-        found = difference_sequence((live.failed, canary.failed), (live.requests, canary.requests))
+        live, canary = self._named if self._seen else self._all
+        found = difference_sequence((live.failed, canary.failed), (live.callers, canary.callers))
         return CanaryTrial(
             weight=self._row.canary or 0,
-            since=self.since,
+            since=self._since,
             live=live,
             canary=canary,
+            names_callers=bool(self._seen),
             lower=found.lower,
             upper=found.upper,
         )
 
-    def _arm(self, served: Served) -> AnsweredArm | None:
-        if served.at is not None and served.at < self.since.timestamp():
+    def _arm(self, served: Served) -> int | None:
+        """Return 0 for what is live, 1 for the canary, None for a request of neither."""
+        if served.at is not None and served.at < self._since.timestamp():
             return None
         if served.release:
-            arms = {self._live_number: self.live, **dict.fromkeys(self._numbers, self.canary)}
+            arms = {self._live_number: 0, **dict.fromkeys(self._numbers, 1)}
             return arms.get(served.release)
         if not self._tells_models:  # the same model with another prompt: the log does not say
             return None
+        models = [arm.model for arm in self._all]
         named = served.model.rpartition("/")[2]
-        return next((arm for arm in (self.canary, self.live) if arm.model == named), None)
+        return models.index(named) if named in models else None
 
 
-def _rows_of(target: Target, tried: Bundle) -> Iterator[Release]:
-    """Yield the steps of the canary that runs, newest first."""
-    for row in target.releases:
-        if row.canary is not None:
-            if row.bundle != tried:
-                return
-            yield row
-        elif row.bundle == tried:  # it was live since
+def _rows_of(target: Target, newest: Release) -> Iterator[Release]:
+    """Yield the steps of the canary that runs, newest first, since it last began.
+
+    It began anew where something else was made live since, or where it was on hold.
+    """
+    tried = newest.bundle
+    same = (tried.model, tried.provider)
+    ended = [hold.since for hold in target.holds if (hold.model, hold.provider) == same]
+    yield newest
+    for row in target.releases[target.place(newest.n) + 1 :]:
+        is_step = row.canary is not None and row.bundle == tried
+        if not is_step or any(row.at <= end for end in ended):
             return
+        yield row
