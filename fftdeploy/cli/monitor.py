@@ -33,6 +33,10 @@ FailOn = Annotated[
     str | None,
     typer.Option("--fail-on", help="With --logs, exit 12 also on: data-moved,answers-moved."),
 ]
+CanaryAbort = Annotated[
+    bool,
+    typer.Option("--canary-abort", help="With --logs: exit 12 only on a canary that is worse."),
+]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write a page.", metavar="FILE.html")]
 Wait = Annotated[
     str | None,
@@ -54,10 +58,7 @@ def monitor(
     logs: Logs = None,
     baseline: Baseline = None,
     fail_on: FailOn = None,
-    canary_abort: Annotated[
-        bool,
-        typer.Option("--canary-abort", help="With --logs: exit 12 only on a canary that is worse."),
-    ] = False,
+    canary_abort: CanaryAbort = False,
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", help="Stop before this is spent.")
     ] = None,
