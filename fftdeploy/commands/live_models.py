@@ -103,3 +103,10 @@ def another_model(context: Context, target: Target) -> str:
 
 def _is_missing(readiness: Readiness) -> bool:
     return readiness.code == "missing" and not readiness.dead
+
+
+def what_is_dead(live: Readiness | None, canary: Readiness | None) -> str:
+    """Say that what is live is dead, or else its canary; "" where neither is, or nobody knows."""
+    if live and live.dead:
+        return f"the live model is dead: {live.message}"
+    return f"the canary is dead: {canary.message}" if canary and canary.dead else ""

@@ -16,7 +16,7 @@ from fftdeploy.commands.checked_tasks import evaluation_due
 from fftdeploy.commands.conditions import parse_conditions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.live_models import another_model
+from fftdeploy.commands.live_models import another_model, what_is_dead
 from fftdeploy.commands.own_runs import has_own_looks
 from fftdeploy.commands.views import (
     CanaryView,
@@ -267,12 +267,13 @@ class _Survey:
         )
         due = findings.STALE in self.conditions and self._evaluation_due(target)
         look = self._last_look(target) if "drift" in self.conditions else None
+        tried = bundles.tried_bundle(target, work.sha)
         failures = {
             "drift": f"drift, found {look.settled_at:%Y-%m-%d}"
             if look and look.has_drifted
             else "",
             findings.STALE: due or "",
-            "dead": self._dead(target, known),
+            "dead": what_is_dead(known, self._readiness(target, tried) if tried else None),
             "no-rollback": search.problem,
         }
         edited = findings.hand_edit(facts, target)
@@ -328,14 +329,6 @@ class _Survey:
             ways_back=self._ways_back(target, search.candidates) if self.asked_at_once else (),
             releases_on_hold=sum(candidate.fate == "held" for candidate in search.candidates),
         )
-
-    def _dead(self, target: Target, live: Readiness | None) -> str:
-        """Say that what is live is dead, or else its canary; "" where neither is."""
-        if live and live.dead:
-            return f"the live model is dead: {live.message}"
-        tried = bundles.tried_bundle(target, self.workspace.sha)
-        known = self._readiness(target, tried) if tried else None
-        return f"the canary is dead: {known.message}" if known and known.dead else ""
 
     def _canary(self, target: Target) -> CanaryView | None:
         tried, line = bundles.tried_bundle(target, self.workspace.sha), target.canary
