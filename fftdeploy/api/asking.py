@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.verdicts import explain
+from fftdeploy.names import plural
 from fftdeploy.times import CLOCK_SKEW
 
 if TYPE_CHECKING:
@@ -143,12 +144,11 @@ class Asker:
             is_first = self._skew is None
             self._skew = min(skew, self._skew or skew, key=abs)
         if abs(skew) > CLOCK_SKEW and is_first:
-            minutes = abs(skew).total_seconds() / 60
+            minutes, days = abs(skew).total_seconds() / 60, abs(skew).days
+            away = plural(days, "day") if days else f"{minutes:.0f} minutes"
+            whose = "this machine, or FFTDEPLOY_NOW," if days else "this machine"
             way = "behind" if skew > timedelta(0) else "ahead of"
-            self.say(
-                f"warning: the clock of this machine is {minutes:.0f} minutes {way} the API's, "
-                "whose time is used"
-            )
+            self.say(f"warning: the clock of {whose} is {away} {way} the API's, whose time is used")
 
     def wait(self, pause: float, progress: str) -> bool:
         """Sleep for `pause`, or as long as is left; False where the waiting is over."""

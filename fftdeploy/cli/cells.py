@@ -162,3 +162,10 @@ def watched_cell(look: "LastLook | None", now: "datetime") -> Cell:
         return Cell(when, "bad" if look.has_drifted else "good", look.state)
     settled = f", {look.settled} {age(now - look.settled_at)}" if look.settled_at else ""
     return Cell(f"{when}{settled}", "bad" if look.has_drifted else "warn", look.state)
+
+
+def unwatched_words(look: "LastLook | None", now: "datetime") -> str:
+    """Say since when nobody knows whether a target has drifted, and what finds it out."""
+    known = look.settled_at if look else None
+    since = f"the last look was {age(now - known)} ago" if known else "nobody has looked at it"
+    return f"{since}: fftdeploy monitor"

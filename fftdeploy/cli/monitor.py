@@ -12,6 +12,7 @@ from fftdeploy.cli.check import Targets
 from fftdeploy.cli.findings_view import about_targets, hint_lines
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
+from fftdeploy.output.words import age
 
 if TYPE_CHECKING:
     from fftdeploy.commands.monitor import Monitored
@@ -131,9 +132,18 @@ def _blocks(session: Session, result: "Monitored") -> Iterator[Block]:
     for one in result.targets:
         if one.why and not any(one.why in found.message for found in one.findings):
             yield line(Cell(f"{one.target}: {one.why}", "warn"))
+        if not one.is_new:
+            when = f"looked at {age(session.now() - one.look.at)} ago"
+            yield line(
+                Cell(f"{one.target}: {when}, nobody was asked now; --fresh asks again", "dim")
+            )
     names = Names(session.workspace.deployments.models())
     yield from about_targets(result.findings, names, session.place)
     yield from hint_lines(result.findings)
+    for one in result.targets:
+        if one.state == "drift":
+            shown = f" fftdeploy monitor {one.target} -o watched.html"
+            yield line(Cell("hint:", "hint"), shown)
 
 
 def _row(one: "Watched") -> tuple[Cell, ...]:

@@ -36,6 +36,7 @@ def _blocks(names: Names, found: LogWatch) -> Iterator[Block]:
         yield _trial(names, found.canary)
     for why, count in found.left_out.items():
         yield line(Cell(f"left out: {count:,} ({why})", "dim"))
+    yield line("")
 
 
 def report_canary(session: Session, result: Monitored) -> Report:
@@ -79,5 +80,5 @@ def _row(names: Names, shift: MeasureShift) -> tuple[Cell, ...]:
         Cell(then),
         Cell(now),
         Cell(p_cell(shift.p)),
-        Cell(meaning(shift), tone),
+        Cell(meaning(shift), tone, meaning(shift).partition(":")[0]),
     )

@@ -14,6 +14,7 @@ from fftdeploy.cli.cells import (
     remark_lines,
     shutdown_cell,
     state_cell,
+    unwatched_words,
     watched_cell,
 )
 from fftdeploy.commands.status import Status, TargetStatus
@@ -47,8 +48,7 @@ def screen(result: Status) -> Iterator[Block]:
     holds = Table(("",), tuple((Cell(text),) for text in asides), "wrapped")
     kinds = remark_lines((one._replace(text=names.text(one.text)) for one in told), "target")
     yield from (table for table in (holds, kinds) if table.rows)
-    if not result.verified or result.unverified_because:
-        yield _unverified(result)
+    yield from _unknown(result)
     shutdowns = [one.shutdown for one in result.targets]
     yield one_liners([dates_line(shutdowns, "fftdeploy status TARGET")])
 
@@ -197,10 +197,19 @@ def _is_told_by_another(remark: Remark, others: list[Remark]) -> bool:
     )
 
 
-def _unverified(result: Status) -> Line:
-    what = "not all verified" if result.verified else "not verified"
-    why = f": {result.lacking}" if result.lacking else ""
-    return line(Cell(f"{what} with the API{why}", "warn"))
+def _unknown(result: Status) -> Iterator[Line]:
+    """Say what could not be found out."""
+    if not result.verified or result.unverified_because:
+        what = "not all verified" if result.verified else "not verified"
+        why = f": {result.lacking}" if result.lacking else ""
+        yield line(Cell(f"{what} with the API{why}", "warn"))
+    for one in result.targets:
+        if one.target in result.unwatched:
+            yield line(
+                Cell(
+                    f"{one.target}: {unwatched_words(one.watched, result.at)} {one.target}", "warn"
+                )
+            )
 
 
 def card(one: TargetStatus, result: Status) -> Iterator[Block]:
@@ -215,8 +224,7 @@ def card(one: TargetStatus, result: Status) -> Iterator[Block]:
         if cell.text
     )
     yield Table(("", ""), rows, "wrapped")
-    if not result.verified or result.unverified_because:
-        yield _unverified(result)
+    yield from _unknown(result)
 
 
 def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
@@ -325,8 +333,7 @@ def everything(result: Status) -> Iterator[Block]:
     for task, owner in owners.items():
         if owner:
             yield line(Cell(f"{task}: owned by {owner}", "dim"))
-    if not result.verified or result.unverified_because:
-        yield _unverified(result)
+    yield from _unknown(result)
 
 
 def _without_empty_columns(columns: tuple[str, ...], rows: list[tuple[Cell, ...]]) -> Table:

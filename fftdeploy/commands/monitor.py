@@ -38,6 +38,7 @@ from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.findings import STALE, FindingFacts, about, evaluating, runway_of
+from fftdeploy.planning.runway import RECORDING
 from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import select
 
@@ -128,6 +129,8 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     targets = select(context.workspace.deployments, options.targets)
     watched = tuple(map(looking.watched, targets))
     own = [one for each in watched for one in each.findings if one not in found]
+    drifted = {one.target for one in watched if one.state == "drift"}
+    found = tuple(_without_record(one) if one.subject in drifted else one for one in found)
     is_wrong = any(one.severity == "error" for one in (*found, *own))
     ends = [checked.outcome, FINDING if is_wrong else OK, *looking.troubles]
     options.tell(context, watched)
@@ -137,7 +140,7 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
         targets=watched,
         requests=looking.budget.requests,
         usd=looking.budget.usd,
-        findings=(*found, *own),
+        findings=tuple(sorted((*own, *found), key=lambda one: one.severity)),
         outcome=min(ends, key=_GRAVEST.index),
     )
 
@@ -148,6 +151,11 @@ monitor = door(run, MonitorOptions)
 def _is_due(finding: Finding) -> bool:
     """Leave out what only a change of the files could have brought, and `check` says of it."""
     return finding.severity == "error" or finding.code in _DUE
+
+
+def _without_record(finding: Finding) -> Finding:
+    """Take back that what has drifted should put its answers on record as those to keep."""
+    return replace(finding, hint="") if finding.hint == RECORDING else finding
 
 
 def _of_logs(context: Context, options: MonitorOptions, path: Path) -> Monitored:
@@ -288,8 +296,9 @@ class _Monitor:
         """
         has_way_back = runway_of(self.facts, target).release
         remedy = f"fftdeploy rollback {target}" if has_way_back else evaluating(str(target))
+        hints = {"drift": remedy, watch.CHANGED: f"fftdeploy monitor {target} --calibrate"}
         for one in seen.look.noticed:
-            hint = remedy if one.code == "drift" else ""
+            hint = hints.get(one.code, "")
             yield about(self.facts, target, one.code, one.message, one.severity, hint)
         trouble = seen.trouble
         if trouble is None or not self.facts.readiness[str(target)].is_ready:

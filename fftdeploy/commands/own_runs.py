@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from fftdeploy.commands.context import Context
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.files.folders import FOLDER, MONITOR, RUNS
 from fftdeploy.git import index
@@ -28,10 +29,10 @@ def require_own_looks(folder: Path, environ: Mapping[str, str]) -> None:
     _require_own(folder, MONITOR, environ, "its looks would count as this machine's own")
 
 
-def has_own_looks(folder: Path, environ: Mapping[str, str], *, is_needed: bool) -> bool:
+def has_own_looks(context: Context, *, is_needed: bool) -> bool:
     """Tell whether looks are this machine's own; ConfigError where that `is_needed`."""
     try:
-        require_own_looks(folder, environ)
+        require_own_looks(context.workspace.folder, context.environ)
     except ConfigError:
         if is_needed:
             raise

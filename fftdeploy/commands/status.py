@@ -115,6 +115,7 @@ class Status:
     targets: tuple[TargetStatus, ...]
     findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
     outcome: Outcome = field(metadata=UNPRINTED)
+    unwatched: tuple[str, ...] = field(metadata=UNPRINTED)
     at: datetime = field(metadata=UNPRINTED)
     calendar: str | None = field(default=None, metadata=OMITTED)
     """The file that the days of all shutdowns were written to."""
@@ -163,8 +164,7 @@ class _Survey:
         self.proofs: dict[Question, Readiness] = {}
         """Empty where nobody was asked."""
         self.bars: dict[str, QualityBar] = {}
-        needs_looks, folder = "drift" in self.conditions, self.workspace.folder
-        self.has_own_looks = has_own_looks(folder, context.environ, is_needed=needs_looks)
+        self.has_own_looks = has_own_looks(context, is_needed="drift" in self.conditions)
 
     def run(self) -> Status:
         _ = self.workspace.policy  # a policy that is not valid is worth knowing here, too
@@ -183,19 +183,22 @@ class _Survey:
             targets=tuple(map(self._target, searches)),
             findings=failed,
             outcome=FINDING if failed else self._unproved(),
+            unwatched=tuple(str(one) for one in self.targets if self._is_unwatched(one)),
             at=self.context.now(),
         )
 
     def _unproved(self) -> Outcome:
         """Return 10 or 9 where `--fail-on` was to find out something and the API did not tell."""
         unverified = [known for known in self.proofs.values() if known.state == "unverified"]
-        watched = filter(self._bar, self.targets) if "drift" in self.conditions else ()
-        looks = map(self._last_look, watched)
-        if any(not look or look.is_unknown(self.context.now()) for look in looks):
+        if any(map(self._is_unwatched, self.targets)):
             return UNVERIFIED
         if not self.conditions or not unverified:
             return OK
         return AUTH if any(known.is_auth for known in unverified) else UNVERIFIED
+
+    def _is_unwatched(self, target: Target) -> bool:
+        is_asked, look = "drift" in self.conditions and self._bar(target), self._last_look(target)
+        return bool(is_asked) and (look is None or look.is_unknown(self.context.now()))
 
     def _search(self, target: Target) -> WayBackSearch:
         live = bundles.live_bundle(target, self.workspace.sha)

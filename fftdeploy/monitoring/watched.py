@@ -117,3 +117,8 @@ class Watched:
     def state(self) -> WatchState:
         """Its state."""
         return self.look.state
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether something kept it from being found out how the target is."""
+        return self.state == "unverified" or (self.state == "not-calibrated" and bool(self.why))

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _FULL, _LINE, _OUTSIDE, _ZERO, _LIMIT, _POINT = "█─·┼┊●"
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_LEAST_RANGE = 0.2
-"""What the blocks span at least: less than that is not to look like a fall."""
 WIDTH = 20
 """Columns of a whole, and of an interval."""
 
@@ -18,11 +16,8 @@ def bar(share: float, width: int = WIDTH) -> str:
 
 
 def spark(shares: Iterable[float]) -> str:
-    """Return a block for each share from 0 to 1, the highest block being the greatest of them."""
-    known = [*shares]
-    most = max(known, default=1.0)
-    span = max(_LEAST_RANGE, most - min(known, default=0.0))
-    return "".join(_BLOCKS[7 - round(7 * (most - each) / span)] for each in known)
+    """Return a block for each share from 0 to 1; only a whole one is the highest."""
+    return "".join(_BLOCKS[int(7 * each)] for each in shares)
 
 
 def interval(lower: float, point: float, upper: float, marks: Iterable[tuple[str, float]]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fftdeploy.api.settings import WEBHOOK
-from fftdeploy.errors import ConfigError, ConflictError, FftdeployError
+from fftdeploy.errors import AuthError, ConfigError, ConflictError, FftdeployError
 from fftdeploy.formats import json_shapes
 from fftdeploy.monitoring import state_file
 from fftdeploy.monitoring.state_file import StateFile
@@ -36,17 +36,17 @@ class Telling:
 
     def tell(self, watched: Sequence[Watched]) -> None:
         """Tell what has changed; nothing that goes wrong with it is raised."""
-        wanted: list[Callable[[StateFile, Sequence[Watched]], None]] = []
+        wanted: list[tuple[Callable[[StateFile, Sequence[Watched]], None], str]] = []
         if self.environ.get(WEBHOOK):
-            wanted.append(self._tell_channel)
+            wanted.append((self._tell_channel, ""))
         if self.forge:
-            wanted.append(self._keep_issues)
-        for way in wanted:
+            wanted.append((self._keep_issues, "no issue was kept: "))
+        for way, lost in wanted:
             try:
                 with ExitStack() as stack:
                     way(self._memory(stack), watched)
             except FftdeployError as error:
-                self.note(f"note: {error.message}")
+                self.note(f"note: {lost if isinstance(error, AuthError) else ''}{error.message}")
 
     def _memory(self, stack: ExitStack) -> StateFile:
         """Open what was told, ours alone while `stack` is open: another run waits for its turn."""
@@ -74,8 +74,7 @@ class Telling:
     def _codes(self, one: Watched, told: Sequence[str]) -> list[str]:
         """Return what an issue tells; dates stay as they were while a host says nothing."""
         wrong = self._wrong(one, told)
-        is_silent = one.state == news.UNVERIFIED
-        return wrong if is_silent else sorted({*wrong, *news.due(one)})
+        return wrong if one.is_silent else sorted({*wrong, *news.due(one)})
 
     def _wrong(self, one: Watched, told: Sequence[str]) -> list[str]:
         looks = state_file.read_state(self.root, one.target).looks

@@ -44,9 +44,10 @@ def wrong(one: Watched, told: Sequence[str], looks: Sequence[Look], now: datetim
     until `now`, the oldest first.
     """
     found = {finding.code for finding in one.findings if finding.severity == "error"}
-    if one.state == _DRIFT or (one.state == "suspected" and one.previous == _DRIFT):
+    is_open = one.state in {"suspected", "not-calibrated"}
+    if one.state == _DRIFT or (is_open and one.previous == _DRIFT):
         found.add(_DRIFT)
-    if one.state == UNVERIFIED:
+    if one.is_silent:
         silent = not found and now - _silent_since(looks, now) >= _QUIET
         found.update(told, {UNVERIFIED} if silent else ())
     return sorted(found)
@@ -98,7 +99,7 @@ def _steps(one: Watched) -> Iterator[tuple[str, int, int]]:
 def _silent_since(looks: Sequence[Look], now: datetime) -> datetime:
     since = now
     for look in reversed(looks):
-        if look.state != UNVERIFIED:
+        if look.state != looks[-1].state:
             break
         since = look.at
     return since

@@ -14,9 +14,11 @@ def exposition(watched: Sequence[Watched], at: datetime) -> str:
 
     A share or a state that is not known has no sample; drift stays 1 while nothing is found out.
     A run that never found anything out in some target has succeeded at 0; one that can't be
-    calibrated is ready, and there is no more to find out.
+    calibrated is ready, and there is no more to find out, unless something has stopped it.
     """
-    times = [one.look.at if one.state == "not-calibrated" else one.last_success for one in watched]
+    ready = [one.state == "not-calibrated" and not one.is_silent for one in watched]
+    pairs = zip(watched, ready, strict=True)
+    times = [one.look.at if is_ready else one.last_success for one, is_ready in pairs]
     success = min((time.timestamp() for time in times if time), default=0) if all(times) else 0
     metrics: tuple[tuple[str, str, Iterable[_Sample]], ...] = (
         ("monitor_last_run_timestamp_seconds", "When monitor last ran.", [({}, at.timestamp())]),

@@ -87,6 +87,13 @@ def test_a_model_that_changes_behind_its_id_is_found_confirmed_and_found_again(
     fell = {one["id"] for one in found["moved"]}
     assert len(fell) == passed - found["passed"] > 0
     assert all(one["passed_then"] == 10 and one["passed"] == 0 for one in found["moved"])
+    said = "\n".join(one["message"] for one in found["document"]["findings"])
+    assert f"drift: {found['passed']} of 14 examples pass, and {passed} did on 2026-11-21" in said
+    hints = [one["hint"] for one in found["document"]["findings"] if one.get("hint")]
+    assert (hints[0], [hint for hint in hints if "--record" in hint]) == (
+        f"fftdeploy eval {TARGET} live",
+        [],
+    )
     code, again = monitor(40, "-o", "page.html")
     assert (code, again["state"], again["is_new"]) == (12, "drift", False)
     page = Path("page.html").read_text()
@@ -282,7 +289,8 @@ def test_status_shows_the_newest_look_which_counts_for_what_it_was_made_of_alone
     def status() -> int:
         return command("status", "--offline", "--fail-on", "drift", TARGET).code
 
-    assert command("status", "--offline", "--fail-on", "drift").code == 9  # nobody has looked
+    unknown = command("status", "--offline", "--fail-on", "drift", TARGET)  # nobody has looked
+    assert (unknown.code, f"looked at it: fftdeploy monitor {TARGET}" in unknown.out) == (9, True)
     monitor(0)
     assert status() == 0
     sandbox.change(V8, like=V7)

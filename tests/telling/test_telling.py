@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from forge import Forge, serve
 
 from fftdeploy.monitoring import state_file
-from fftdeploy.monitoring.watched import Look, Watched, WatchState
+from fftdeploy.monitoring.watched import Look, Noticed, Watched, WatchState
 from fftdeploy.planning.finding import Finding
 from fftdeploy.telling import posting
 from fftdeploy.telling.everybody import Telling
@@ -336,7 +337,7 @@ def test_no_job_of_a_proposed_change_and_no_refusal_costs_more_than_a_note(
 
     environ = forge.environ("github")
     for lacking, said in (
-        ("GITHUB_TOKEN", "GITHUB_TOKEN has no token"),
+        ("GITHUB_TOKEN", "no issue was kept: GITHUB_TOKEN has no token"),
         ("GITHUB_API_URL", "GITHUB_API_URL is not set"),
         (
             "GITHUB_REPOSITORY",
@@ -441,3 +442,23 @@ def test_a_target_that_was_never_looked_at_with_success_is_a_success_at_0() -> N
         days_left={},
     )
     assert "monitor_last_success_timestamp_seconds 0\n" in exposition([watched(), never], START)
+
+
+def test_what_is_calibrated_anew_is_not_fine_again(tmp_path: Path, forge: Forge) -> None:
+    days = Days(tmp_path, forge.environ("github") | {HOOK: forge.hook}, "github")
+    days.run(watched("drift"))
+    days.run(watched("not-calibrated", previous="drift"))  # its gate is gone: nobody knows better
+    assert len(texts(forge)) == 1
+    fine = watched(previous="drift")
+    noticed = (Noticed("calibrated-anew", "notice", "calibrated anew: --calibrate"),)
+    days.run(replace(fine, look=replace(fine.look, noticed=noticed)))
+
+    assert "calibrated anew" in texts(forge)[1]
+    assert "fine again" not in texts(forge)[1]
+    assert forge.comments[-1][1].startswith("Calibrated anew")
+
+
+def test_a_calibration_that_was_stopped_is_no_success() -> None:
+    stopped = replace(watched("not-calibrated", previous=None), why="no requests are left")
+    stopped = replace(stopped, last_success=None)
+    assert "\nfftdeploy_monitor_last_success_timestamp_seconds 0\n" in exposition([stopped], START)

@@ -102,6 +102,7 @@ class Requests(ReviewSource):
         for request in chosen:  # an input that has moved may also be there as one that has not
             example = self._example(request)
             every.setdefault(example.input_key, self._item(request, example))
+        self.left_out["the same input as another"] += len(chosen) - len(every)
         self._note(source, [*every.values()])
         return [*every.values()]
 

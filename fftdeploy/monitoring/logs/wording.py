@@ -39,13 +39,20 @@ def meaning(shift: MeasureShift) -> str:
         return "no change"
     if shift.code is None:
         return "better" if shift.cause else "too small to matter"
-    what = _LARGER.get(shift.measure, ("more", "fewer"))[shift.effect < 0]
+    what = _direction(shift)
     if shift.code == "service-moved":
         return what
     if shift.measure == MODEL:
         return "another model answers"
     what = "worse" if shift.code == "answers-worse" else what
     return f"{what}; {_whose(shift)}"
+
+
+def _direction(shift: MeasureShift) -> str:
+    """Say which way it went; what is shown of a size is its middle, which may stay where it is."""
+    word = _LARGER.get(shift.measure, ("more", "fewer"))[shift.effect < 0]
+    stays = shift.measure in SIZES and shift.then == shift.now
+    return f"often {word}, the middle is the same" if stays else word
 
 
 def _whose(shift: MeasureShift) -> str:
