@@ -158,7 +158,9 @@ def watched_cell(look: "LastLook | None", now: "datetime") -> Cell:
     if look is None:
         return Cell("")
     when = f"{look.state} {age(now - look.at)}"
-    if look.state in {look.settled, "not-calibrated"}:
+    if look.state == "not-calibrated":
+        return Cell(when, "bad" if look.has_drifted else "warn", look.state)
+    if look.state == look.settled:
         return Cell(when, "bad" if look.has_drifted else "good", look.state)
     settled = f", {look.settled} {age(now - look.settled_at)}" if look.settled_at else ""
     return Cell(f"{when}{settled}", "bad" if look.has_drifted else "warn", look.state)

@@ -135,15 +135,14 @@ def _labels(
         raise ConfigError(
             f"labels are kept with the policy, in {folder}, and {said} is not",
             hint=f"copy them to {usual}: a judge gates while they stay the same",
-            where=str(said),
             code="labels",
         )
     path = folder / named
     if not path.exists():
         raise ConfigError(
             f"there are no labels: {named} is missing",
-            hint="write it by hand: a line is an example with `output`, what a model has said, and "
-            f"`label`, what a person says of that: {' or '.join(judge.known)}",
+            hint="write it by hand: a line is an example with `output`, what a model has said, "
+            f"`label`, what a person says of that ({', '.join(judge.known)}), and `reviewed_by`",
             where=named,
             code="no-labels",
         )

@@ -297,7 +297,7 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     assert said == dict.fromkeys(faults, (3, True, True))
     assert (missing.code, "there are no labels" in missing.err) == (3, True)
     assert "write it by hand" in missing.err
-    assert "good or bad or pass or fail" in missing.err
+    assert "(good, bad, pass, fail), and `reviewed_by`" in missing.err
     assert (outside.code, "kept with the policy" in outside.err) == (3, True)
     assert proposed.code == 12, proposed
     assert "comes with this change" in proposed.out
