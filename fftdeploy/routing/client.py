@@ -84,7 +84,7 @@ class _Way:
     def answered(self, said: Mapping[str, Any], answer: Any, took_s: float) -> None:
         self._calls.count(self.route.model)
         if self._calls.log is not None:
-            self._calls.log.note(self.route, said, answer, took_s)
+            self._calls.log.note(self.route, said, answer, took_s, self._calls.key)
 
 
 def _input(profile: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:

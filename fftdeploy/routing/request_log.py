@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ _log = logging.getLogger("fftdeploy")
 class RequestLog:
     """Keeps answered requests in a file of JSON lines, as spans of OpenTelemetry, or both.
 
-    Each line has `at`, `target`, `release`, `model` (the one that answered), `latency_ms`,
+    Each line has `at`, `target`, `release`, `model` (the one that answered), `latency_ms`, for a
+    client with a key `caller` (a hash of it, by which a canary's callers are told apart),
     `request` and `response`; they may be personal data, so the file is made for its owner alone.
     `request` is what the caller said: prompt and parameters of the `profile` are git's.  What
     can't be written, or could not be read again, is told to the logger `fftdeploy`, once, and
@@ -71,8 +73,18 @@ class RequestLog:
             except ImportError:
                 _log.warning("requests are not traced: opentelemetry-api is not installed")
 
-    def note(self, live: Resolution, said: Mapping[str, Any], answer: Any, took_s: float) -> None:
-        """Keep one call; whatever goes wrong with that is told, and raised to nobody."""
+    def note(
+        self,
+        live: Resolution,
+        said: Mapping[str, Any],
+        answer: Any,
+        took_s: float,
+        key: object = None,
+    ) -> None:
+        """Keep one call; whatever goes wrong with that is told, and raised to nobody.
+
+        Of the caller's `key` no more than a hash is kept, by which callers are told apart.
+        """
         if not hasattr(answer, "model_dump"):
             return
         if self._tracer is not None:
@@ -81,7 +93,7 @@ class RequestLog:
         if self._path is None or self._chance() >= self._sample:
             return
         with self._told():
-            self._write(self._path, live, said, _plain(answer), took_s)
+            self._write(self._path, live, said, _plain(answer), took_s, key)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -99,6 +111,7 @@ class RequestLog:
         said: Mapping[str, Any],
         response: dict[str, Any],
         took_s: float,
+        key: object,
     ) -> None:
         asked = {key: said[key] for key in said if not key.startswith("extra_")}
         line: dict[str, Any] | None = {
@@ -106,6 +119,7 @@ class RequestLog:
             "target": live.target,
             "release": live.release,
             "profile": live.profile_name,
+            **({} if key is None else {"caller": _hash(live.target, key)}),
             "model": response.get("model"),
             "latency_ms": round(took_s * 1000),
             "request": _plain({**asked, "model": live.model}),
@@ -182,3 +196,8 @@ def _require_readable(text: str) -> None:
     found = production.request(json_values.read(text), "")
     content = found.example("-", example_lines.REFERENCE_KEYS[0])
     example_lines.parse_line(strict_json.dumps(content), "", "", None)
+
+
+def _hash(target: str, key: object) -> str:
+    raw = f"{target}\n{key}".encode("utf-8", "surrogatepass")
+    return blake2b(raw, digest_size=8).hexdigest()

@@ -44,13 +44,15 @@ def test_each_line_says_who_answered_what_and_is_read_as_a_request(
     call(None)
     assert not Path("log.jsonl").exists()
     call(RequestLog("log.jsonl"), 2)
-    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl")) as client:
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl"), key="user-42") as client:
         client.responses.create(model=TARGET, input="hi")
 
     lines = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
     assert stat.S_IMODE(Path("log.jsonl").stat().st_mode) == 0o600
     assert len(lines) == 3
     assert lines[0]["request"] == {"model": V9, "messages": HI}
+    callers = [request(line, "log.jsonl:1").served.caller for line in lines]
+    assert (callers[:2], len(callers[2]), "user-42" in str(lines)) == (["", ""], 16, False)
     for line in lines:
         served = request(line, "log.jsonl:1").served
         assert (served.target, served.release, served.model) == (TARGET, "2", V9)
