@@ -14,7 +14,7 @@ from fftdeploy.errors import OK, ConflictError, InconclusiveError
 from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples.examples import Example
-from fftdeploy.evaluation.examples.overlap import same_inputs
+from fftdeploy.evaluation.examples.overlap import shown_in
 from fftdeploy.evaluation.graders.answer_shape import AnswerShape, is_strict, shape_of
 from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import plural
@@ -154,7 +154,8 @@ class _Draft:
 
     def _can_spare(self, chosen: Sequence[Example]) -> bool:
         examples = self.bar.examples
-        places = same_inputs(examples, [_question(one) for one in chosen])
+        asked = [_question(one) for one in chosen]
+        places = shown_in(examples, "\n".join(asked), asked)
         must_pass = {*self.bar.rules.must_pass}
         if any(not must_pass.isdisjoint(examples.tags(place)) for place in places):
             return False  # another one of its group

@@ -75,6 +75,12 @@ class Profile:
         """Its worked examples, each `user` and `assistant`."""
         return tuple(self.content.get("shots", ()))
 
+    @property
+    def text(self) -> str:
+        """All words that a model is shown with it, the names and notes of a schema among them."""
+        every = (word for path, at in everything_in(self.content, ()) for word in (*path[-1:], at))
+        return "\n".join(word for word in every if isinstance(word, str))
+
 
 def parse(raw: bytes, name: str, source: str) -> Profile:
     """Read a profile.

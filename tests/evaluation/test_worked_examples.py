@@ -221,7 +221,45 @@ def test_what_a_prompt_shows_and_its_model_still_fails_counts(
     document = found("worked")
 
     after = document["verdict"]
-    assert (made.code, sorted(after["broke"]), document["left_out"]) == (plain.code, broke, broke)
+    assert (made.code, sorted(after["broke"])) == (plain.code, broke)
+    assert document["left_out"] == sorted([*broke, "t-017"])  # which quotes one of them
     assert after["comparison"]["broke"] == before["comparison"]["broke"] == len(broke) > 3
     assert f"{len(broke)} examples of its own prompt it still fails: they count" in made.out
     assert command("verify").code == 0
+
+
+def write_prompt(name: str, system: str, extra: str = "") -> None:
+    Path("profiles").mkdir(exist_ok=True)
+    Path(f"profiles/{name}.toml").write_text(f"system = {json.dumps(system)}\n{extra}")
+
+
+def test_an_example_is_found_wherever_a_prompt_shows_it(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    """In the instructions, with words around it, cut, in a schema; not for the same subject."""
+    scene(V8, V8)
+    said = {name: turns[-2]["content"] for name, turns in lines().items()}
+    pairs = [f"Q: {turns[-2]['content']}\nA: {turns[-1]['content']}" for turns in lines().values()]
+    write_prompt("all", "\n".join([LONG, *pairs]))
+    greeted = [
+        f"[[shots]]\nuser = {json.dumps('Hi! ' + said[one])}\nassistant = '{{}}'\n" for one in SHOWN
+    ]
+    write_prompt("greeted", LONG, "".join(greeted))
+    form = "[response_format]\ntype = 'json_schema'\n[response_format.json_schema]\nname = 'a'\n"
+    noted = json.dumps(f"as for: {said['t-008'].upper()} it is low")
+    form += f"schema = {{ type = 'object', description = {noted} }}\n"
+    write_prompt("schema", LONG, form)
+    words = said["t-010"].split()
+    write_prompt("cut", f"{LONG} {' '.join(words[: 3 * len(words) // 4])} and so on.")
+    own = Path(__file__).parents[2] / "profiles/triage-long.toml"
+    Path("profiles/control.toml").write_bytes(own.read_bytes())
+
+    refused = command("eval", TARGET, f"{LUNA}@all")
+
+    assert (refused.code, paid(sandbox)) == (7, 0), refused
+    assert "0 examples in evals/triage.jsonl" in refused.err
+    shown = {"greeted": SHOWN, "schema": ["t-008"], "cut": ["t-010"]}
+    made = command("eval", TARGET, *(f"{LUNA}@{name}" for name in (*shown, "control")), "--quiet")
+    assert made.code in {0, 7, 12}, made
+    assert {name: found(name)["left_out"] for name in shown} == shown
+    assert "left_out" not in found("control")

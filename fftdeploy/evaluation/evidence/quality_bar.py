@@ -16,7 +16,7 @@ from fftdeploy.evaluation.evidence.calibration import CalibrationFolder
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Baseline, Evidence, content_sha
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
-from fftdeploy.evaluation.examples.overlap import same_inputs
+from fftdeploy.evaluation.examples.overlap import shown_in
 from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.wording import listed
 from fftdeploy.evaluation.graders import graders
@@ -189,8 +189,9 @@ class QualityBar:
         return self.examples.without({*chain(*shown)})
 
     def fewest(self, candidates: Iterable[Bundle]) -> ExampleSet:
-        """Return the examples of the candidate that the fewest judge."""
-        return min((self.judged(one, self.baseline) for one in candidates), key=len)
+        """Return the examples of the candidate that the fewest judge; of none, all."""
+        judged = [self.judged(one, self.baseline) for one in candidates]
+        return min(judged, key=len, default=self.examples)
 
     def _shown(self, bundle: Bundle) -> tuple[str, ...]:
         """Name the examples that a bundle's prompt shows: it would be asked what it was told.
@@ -200,16 +201,16 @@ class QualityBar:
         """
         found = [place.profile(bundle.profile) for place in self.prompts if bundle.profile]
         profiles = sorted(filter(None, found), key=lambda one: one.sha != bundle.profile_sha)
-        if not profiles or not profiles[0].shots:
+        if not profiles:
             return ()
-        examples, name = self.examples, f"{FOLDER}/{profiles[0].name}.toml"
-        places = same_inputs(examples, [shot["user"] for shot in profiles[0].shots])
+        prompt, examples = profiles[0], self.examples
+        places = shown_in(examples, prompt.text, [shot["user"] for shot in prompt.shots])
         for place in places:
             if not {*self.rules.must_pass}.isdisjoint(examples.tags(place)):
+                name, shown = f"{FOLDER}/{prompt.name}.toml", examples.ids[place]
                 raise ConfigError(
-                    f"{name} shows {examples.ids[place]!a}, which must pass: nobody would see "
-                    "whether it does",
-                    hint="take it out of `shots`",
+                    f"{name} shows {shown!a}, which must pass: nobody would see whether it does",
+                    hint="take it out of the prompt",
                     where=name,
                     code="shots",
                 )
@@ -225,7 +226,7 @@ class QualityBar:
 
         `candidates` share the risk; without any it is about one, `judged` by those examples.
         """
-        units = _units(judged or (self.fewest(candidates) if candidates else self.examples))
+        units = _units(self.fewest(candidates) if judged is None else judged)
         least, who = sizing.smallest(sizing.one_of(self.rules, max(1, len(candidates))))
         if least is None or units.tested >= least:
             return ""
@@ -272,7 +273,7 @@ class QualityBar:
 
     def shortage(self, judged: ExampleSet | None = None) -> InconclusiveError | GateError | None:
         """Return what `require_enough` raises; None where the examples are enough."""
-        found = judged or self.examples
+        found = self.examples if judged is None else judged
         n, reviewed = len(found), found.reviewed
         shown = ", ".join(self.rules.examples)
         if n < self.rules.min_examples:

@@ -1,4 +1,4 @@
-"""Examples that a training file has too: what a model has seen says little about what it can.
+"""Examples that a training file or a prompt has: what a model has seen says little of what it can.
 
 Only what users say is compared: instructions are often the same for all.  Two inputs are the same
 if their words are, and near if at least `NEAR` of their runs of three words (Jaccard: those in
@@ -24,6 +24,8 @@ from fftdeploy.formats.strict_json import StrictError
 
 NEAR = 0.5
 RUN = 3
+LEAST = 4
+"""Words of an example that is looked for in a longer text: fewer may stand there by chance."""
 _BUCKETS = 1 << 18
 SPARED = 20
 """A run that so few examples have is no boilerplate, however small the set."""
@@ -81,23 +83,61 @@ def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = ""
     )
 
 
-def same_inputs(examples: ExampleSet, said: Collection[str]) -> list[int]:
-    """Return the places of the examples in which users say one of these texts, by their words.
+def shown_in(examples: ExampleSet, prompt: str, questions: Collection[str]) -> list[int]:
+    """Return the places of the examples that a prompt shows, wherever it does.
 
-    The others of an example's group are the same question, and so among them.
+    Users say one of its `questions`, by their words; or their words stand in the prompt, or at
+    least `NEAR` of their runs do, which with fewer than `LEAST` words says nothing.  The others
+    of an example's group are the same question, and so among them.
     """
-    known = {_spoken(text) for text in said}
-    every = range(len(examples)) if known else range(0)
-    found = [at for at in every if _spoken(users_say(examples.read(at).messages)) in known]
+    known = {tuple(first_words(text)) or (text.strip(),) for text in questions}
+    theirs = word_runs(first_words(prompt, len(prompt)))
+    if not known and len(theirs) <= LEAST - RUN:
+        return []
+    counted, found, some = _RunCounts(examples), set[int](), list[int]()
+    for at in range(len(examples)):
+        said = first_words(text := users_say(examples.read(at).messages))
+        if (tuple(said) or (text.strip(),)) in known:
+            found.add(at)
+        if not theirs.isdisjoint(counted.add(said)):
+            some.append(at)
+    found.update(at for at in some if counted.is_within(at, theirs))
     groups = {examples.group(at) for at in found} - {""}
-    return [at for at in every if at in {*found} or examples.group(at) in groups]
+    return [at for at in range(len(examples)) if at in found or examples.group(at) in groups]
 
 
-def _spoken(text: str) -> tuple[str, ...]:
-    return tuple(first_words(text)) or (text.strip(),)
+class _RunCounts:
+    """Which runs of words so many examples have that they are boilerplate."""
+
+    def __init__(self, examples: ExampleSet) -> None:
+        self.examples = examples
+        self._often = array("I", bytes(4 * _BUCKETS))
+
+    def add(self, said: list[str]) -> set[int]:
+        """Count the runs of one more example, and return them."""
+        runs = word_runs(said)
+        for run in runs:
+            self._often[run % _BUCKETS] += 1
+        return runs
+
+    def is_within(self, at: int, theirs: set[int]) -> bool:
+        """Tell whether an example stands in a longer text with these runs, or most of it does."""
+        said = self._words(at)
+        if len(said) < LEAST:
+            return False
+        rare = self._runs(said)
+        shared = len(rare & theirs)
+        return word_runs(said) <= theirs or shared >= max(LEAST - 1, NEAR * len(rare))
+
+    def _words(self, at: int) -> list[str]:
+        return first_words(users_say(self.examples.read(at).messages))
+
+    def _runs(self, said: list[str]) -> set[int]:
+        most = max(SPARED, len(self.examples) // 100)
+        return {run for run in word_runs(said) if self._often[run % _BUCKETS] <= most}
 
 
-class _RareRuns:
+class _RareRuns(_RunCounts):
     """Where the rarest runs of words of each example stand.
 
     If two sets share `NEAR` of what they have, they also share one of the first few of each, in
@@ -106,17 +146,15 @@ class _RareRuns:
     """
 
     def __init__(self, examples: ExampleSet) -> None:
-        self.examples = examples
+        super().__init__(examples)
         self.exact: set[int] = set()
         self.near: set[int] = set()
         self._whole: dict[int, list[int]] = {}
-        self._often = array("I", bytes(4 * _BUCKETS))
         self._first: dict[int, list[int]] = {}
         for at in range(len(examples)):
             said = self._words(at)
             self._whole.setdefault(_number(said), []).append(at)
-            for run in word_runs(said):
-                self._often[run % _BUCKETS] += 1
+            self.add(said)
         for at in range(len(examples)):
             for run in self._rarest(self._runs(self._words(at))):
                 self._first.setdefault(run, []).append(at)
@@ -134,13 +172,6 @@ class _RareRuns:
     def _rarest(self, runs: set[int]) -> list[int]:
         ranked = sorted(runs, key=lambda run: (self._often[run % _BUCKETS], run))
         return ranked[: len(runs) - ceil(NEAR * len(runs)) + 1] if runs else []
-
-    def _words(self, at: int) -> list[str]:
-        return first_words(users_say(self.examples.read(at).messages))
-
-    def _runs(self, said: list[str]) -> set[int]:
-        most = max(SPARED, len(self.examples) // 100)
-        return {run for run in word_runs(said) if self._often[run % _BUCKETS] <= most}
 
 
 def word_runs(said: list[str]) -> set[int]:

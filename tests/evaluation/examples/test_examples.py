@@ -23,7 +23,7 @@ from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.evaluation.examples.example_lines import LineError, parse_line
 from fftdeploy.evaluation.examples.examples import MAX_FAULTS, Example, open_examples
 from fftdeploy.evaluation.examples.json_places import position
-from fftdeploy.evaluation.examples.overlap import overlap
+from fftdeploy.evaluation.examples.overlap import overlap, shown_in
 from fftdeploy.evaluation.examples.raw_lines import meaning
 from fftdeploy.evaluation.graders.graders import Grade, build
 from fftdeploy.evaluation.outputs import ModelOutput, read_output
@@ -997,6 +997,22 @@ def test_a_few_examples_are_compared_word_by_word(tmp_path: Path) -> None:
     )
 
     assert (found.exact, found.near) == ((), ("suite:1",))
+
+
+def test_a_prompt_shows_neither_a_short_example_nor_boilerplate(tmp_path: Path) -> None:
+    frame = words(0, 60)
+    asked = [
+        "hi",
+        "Refund, please",
+        *(f"{frame} {words(1000 * at, 1000 * at + 8)}" for at in range(1, 50)),
+    ]
+    examples = opened(put(tmp_path, [chat(text) for text in asked]))
+    prompt = f"Say hi. For 'refund please' be brief. {frame}"
+
+    assert shown_in(examples, prompt, []) == []
+    assert shown_in(examples, prompt, ["HI!"]) == [0]
+    assert shown_in(examples, f"{prompt} {words(3000, 3008)}", []) == [4]
+    assert shown_in(examples, words(3000, 3008), []) == [4]
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
