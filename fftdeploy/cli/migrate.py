@@ -297,6 +297,8 @@ def _row(each: "Successor", names: "Names") -> tuple[Cell, ...]:
         why = state_cell(each.readiness) if each.readiness else Cell("")
         if each.hold or each.ends:
             why = Cell("on hold" if each.hold else f"ends {each.ends}", "warn")
+        elif each.barred:
+            why = Cell("not yet", "warn")
         return (Cell(""), bundle, *_measures(None), why)
     verdict = each.evaluation.verdict
     tone = TONES[verdict.ruling]

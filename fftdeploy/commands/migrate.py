@@ -39,6 +39,7 @@ from fftdeploy.errors import (
 from fftdeploy.evaluation.running.spending import MAX_REQUESTS, Estimate
 from fftdeploy.names import plural
 from fftdeploy.planning import plan
+from fftdeploy.planning.breaches import SourceRules, freeze_breach
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Target
@@ -49,6 +50,9 @@ FIRST = (
     OK,
 )
 """Outcomes of targets: that of the whole is the first of these that one of them has."""
+
+_UNTOLD = "TEXT"
+"""Stands in the diff of a dry run, which changes nothing, where a change needs a reason."""
 
 
 def run(context: Context, options: MigrateOptions) -> Migrated:
@@ -197,9 +201,8 @@ class _Portfolio:
         )
         for case in self.cases:
             rules = self.workspace.policy.rules(case.target.environment)
-            if rules.protected and case.candidates:
-                if not options.dry_run:
-                    change.ask_why(f"{case.name} is protected: why?")
+            if rules.protected and case.candidates and not options.dry_run:
+                change.ask_why(f"{case.name} is protected: why?")
                 plan.require_why(rules, case.target, change.actor)
         self.why = change.why
 
@@ -229,6 +232,29 @@ class _Portfolio:
             if ends and case.shutdown and ends.date <= case.shutdown.date:
                 case.ends[bundle] = ends.date
 
+    def _bar(self, case: Case) -> None:
+        """Keep out what the policy will refuse, by what is known before anything is paid.
+
+        What is not in a source yet may be on its way there with a target before this one.
+        """
+        rules, now = self.workspace.policy.rules(case.target.environment), self.context.now()
+        if case.is_dead:
+            return
+        sources = {f"{case.target.task}/{name}" for name in rules.sources}
+        before = [one for one in self.cases if one.name in sources and one.error is None]
+        coming = {bundle for one in before for bundle in one.usable}
+        known = SourceRules(
+            *(rules, case.target.task, self.workspace.deployments),
+            lambda target: live_bundle(target, self.workspace.sha),
+            self.workspace.policy,
+        )
+        for bundle in case.candidates:
+            breach = freeze_breach(rules, now)
+            if bundle not in coming:
+                breach = breach or known.order_breach(bundle, now)
+            if breach and breach.code not in self.options.overrides:
+                case.barred[bundle] = breach
+
     def _prepare(self, case: Case) -> None:
         """Refuse what can't be compared, and count what a comparison takes."""
         if case.error is not None or not (case.records or case.candidates):
@@ -237,6 +263,8 @@ class _Portfolio:
             case.state = "no-gate"
             return
         self._rule_out(case)
+        if self.changes_file:
+            self._bar(case)
         case.require_usable()
         if case.bar is None:
             raise no_gate(case)
@@ -341,11 +369,13 @@ class _Portfolio:
 
     def _promotion(self, case: Case, *, dry_run: bool) -> promote.PromoteOptions:
         best, options = case.best[0], self.options
+        is_protected = self.workspace.policy.rules(case.target.environment).protected
+        untold = _UNTOLD if options.dry_run and is_protected else None
         return promote.PromoteOptions(
             case.name,
             file=options.file,
             dry_run=dry_run,
-            why=self.why,
+            why=self.why or untold,
             by=options.by,
             commit=options.commit,
             model=best.model,

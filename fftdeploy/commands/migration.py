@@ -26,6 +26,7 @@ from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import successors
+from fftdeploy.planning.breaches import Breach, on_hold
 from fftdeploy.planning.successors import Score
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle, Hold, Target
@@ -56,6 +57,8 @@ class Successor:
     ends: date | None
     """The day of its own end, for which it was not compared: it does not outlive what is live."""
     evaluation: Evaluated | None
+    barred: str | None = field(default=None, metadata=OMITTED)
+    """Why the policy keeps it out today, for which it was not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ class Case:
     holds: dict[Bundle, Hold] = field(default_factory=dict)
     ends: dict[Bundle, date] = field(default_factory=dict)
     """The successors that end no later than what is live."""
+    barred: dict[Bundle, Breach] = field(default_factory=dict)
+    """The successors that the policy keeps out today."""
     found: dict[Bundle, Evaluated] = field(default_factory=dict)
     best: list[Bundle] = field(default_factory=list)
     cost: Estimate | None = None
@@ -176,11 +181,11 @@ class Case:
 
     @property
     def usable(self) -> list[Bundle]:
-        """What is asked: the successors that are ready, not on hold, and outlive what is live."""
+        """What is asked: the successors that are ready, may come, and outlive what is live."""
         if self.records:
             return [self.live]
         unready = {bundle for bundle, known in self.proofs.items() if not known.is_ready}
-        unfit = {*unready, *self.holds, *self.ends}
+        unfit = {*unready, *self.holds, *self.ends, *self.barred}
         return [one for one in self.candidates if one not in unfit]
 
     def require_usable(self) -> None:
@@ -192,14 +197,16 @@ class Case:
         if self.candidates and not self.usable:
             first = self.candidates[0]
             if hold := self.holds.get(first):
-                from fftdeploy.planning.breaches import on_hold
-
                 raise on_hold(first, self.target, hold)
             if day := self.ends.get(first):
                 raise PolicyError(
                     f"no successor outlives {self.live.model}: {first.model} ends {day}",
                     hint="name one that does: --to MODEL[@PROFILE]",
                     code="runway",
+                )
+            if breach := self.barred.get(first):
+                raise PolicyError(
+                    f"{self.name}: {breach.message}", hint=breach.way, code=breach.code
                 )
             raise self.proofs[first].error()
 
@@ -261,6 +268,7 @@ class Case:
             hold=self.holds.get(bundle),
             ends=self.ends.get(bundle),
             evaluation=self.found.get(bundle),
+            barred=self.barred[bundle].message if bundle in self.barred else None,
         )
 
 

@@ -10,6 +10,7 @@ from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.evaluation import Evaluation, JointPart
 from fftdeploy.commands.migration import UNDER_WAY, Case
 from fftdeploy.commands.narrator import JointNarrator
+from fftdeploy.errors import FftdeployError
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.running.batches.batch_rules import going_on
 from fftdeploy.evaluation.running.online import JointLoop
@@ -63,7 +64,9 @@ class SideBySide:
         for place, case in enumerate(cases):
             before = cases[place - 1].error if place else None
             if before and before.code == UNDER_WAY:  # it is on its way to the same answers
-                case.stop(before)
+                case.stop(_waiting(before, cases[place - 1]))
+                with case.stopped_by_errors():  # but its own batches are others
+                    ahead.get(case.name, lambda: None)()
                 continue
             with case.stopped_by_errors():
                 if case.name in ahead:
@@ -110,3 +113,8 @@ class SideBySide:
             return evaluation, evaluation.run(candidates)
         finally:
             case.batches += evaluation.under_way
+
+
+def _waiting(error: FftdeployError, other: Case) -> FftdeployError:
+    message = f"the answers to its successors are asked for {other.name}"
+    return type(error)(message, hint=error.hint, code=error.code)

@@ -168,6 +168,22 @@ def test_three_targets_go_to_the_cheapest_that_is_no_worse_one_commit_each(
     assert paid(portfolio) == RUN, "what is live now lasts"
 
 
+def test_a_dry_run_needs_no_reason_and_what_is_known_to_be_refused_is_not_paid_for(
+    portfolio: Sandbox, command: Command
+) -> None:
+    refused = found(command, TARGET, "--dry-run", code=6)["targets"][0]
+    assert (refused["problem"]["code"], paid(portfolio)) == ("order", 0)
+    assert refused["problem"]["hint"] == f"fftdeploy promote {STAGING} --model {TERRA}"
+    assert "was not live in triage/staging" in refused["successors"][0]["barred"]
+    text = command("migrate", TARGET, "--dry-run").out
+    assert (text.count("not yet"), text.count("hint        fftdeploy promote")) == (3, 1)
+
+    planned = command("migrate", "--plan").err.removeprefix("next: fftdeploy ").split()
+    both = command(*planned)
+    assert (both.code, 'why = "TEXT"' in both.out) == (7, True), "labels has no gate"
+    assert paid(portfolio) == RUN
+
+
 def _rows(patch: str) -> list[str]:
     rows = [row for row in patch.splitlines() if re.match(r"[-+](?![-+])", row)]
     return [re.sub(r" at = \S+", "", row) for row in rows]
@@ -451,6 +467,8 @@ def test_batches_of_all_targets_are_sent_and_then_waited_for_and_say_the_same(
     states = {one["target"]: one["state"] for one in sent["targets"]}
     assert states == dict.fromkeys((STAGING, TARGET, LABELS), "under-way")
     made = _made(two_tasks)
+    for one in sent["targets"][:2]:
+        assert sorted(re.findall(r"batch_\w+", one["problem"]["message"])) == sorted(one["batches"])
     # V7 and three successors for staging, V8 of production beside it, V8 and one for labels.
     assert made.count("made") == 4 + 1 + 2
     shutil.rmtree(".fftdeploy/runs")  # another machine
