@@ -43,7 +43,7 @@ COMMANDS = (
     "mcp",
     "migrate",
     *("history", "diff", "adopt", "hold", "unhold", "eval", "size", "verify", "report", "review"),
-    *("resolve", "scan", "schema"),
+    *("calibrate", "resolve", "run", "export", "scan", "schema"),
 )
 EXAMPLE = ("deployments.toml", "fftdeploy.toml", "evals", "profiles")
 """What at the top of this repository is an example of a repository."""
