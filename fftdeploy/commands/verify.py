@@ -161,6 +161,10 @@ def _changes(context: Context, bars: Callable[[str], QualityBar], stored: Stored
     judge = evidence.judge
     if judge and judge.calibration not in {None, bar.calibrations.newest(evidence.task, judge.sha)}:
         yield "judge calibrated anew, or not at all"
+    elif judge and (
+        lacks := bar.calibrations.shortage(bar.task, bar.grading.judge, bar.rules.mode)
+    ):
+        yield lacks.message
     if evidence.graders_sha != question.graders_sha:
         yield "graders changed"
     if evidence.gate_sha != question.gate_sha:

@@ -283,7 +283,7 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     lines = LABELS.read_text().splitlines(keepends=True)
     LABELS.write_text("".join(lines[:-1]))
     watched.write_text(watched.read_text().partition("\n")[0])
-    relabelled = command("eval", TARGET, "--fresh")
+    relabelled, verified = command("eval", TARGET, "--fresh"), command("verify", "--json")
     changed = command("check", "--base", "main", "--accept-claimed")
     allowed = command("check", "--base", "main", "--accept-claimed", "--allow-policy-change")
     fewer = command("calibrate", "triage")
@@ -305,6 +305,7 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     since = "the labels have changed since"
     assert [(one.code, since in one.err) for one in (relabelled, gone)] == [(7, True)] * 2
     assert "fftdeploy calibrate triage" in relabelled.err
+    assert since in verified.out
     assert (changed.code, allowed.code) == (12, 0), (changed, allowed)
     for path in (LABELS, watched):
         assert f"{path} changes what models are judged by" in changed.out
