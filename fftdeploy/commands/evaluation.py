@@ -1,6 +1,7 @@
 """Evaluate: ask every arm the reviewed examples, judge the candidates, keep the evidence."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -155,15 +156,19 @@ class Evaluation:
         """Estimate what `run` takes where nothing was asked before."""
         return self._costs(self._rehearsal(candidates)).estimate()
 
-    def rehearse(self, candidates: Sequence[Bundle]) -> Estimate:
-        """Refuse what `run` refuses before it asks; return what it would, if nothing is known."""
+    def rehearse(self, candidates: Sequence[Bundle], *, live_is_dead: bool = False) -> Estimate:
+        """Refuse what `run` refuses before it asks; return what it would, by what is kept."""
         self._require_usable(candidates)
-        costs = self._costs(self._rehearsal(candidates))
-        costs.spending().require_allowed(costs.run.size)
-        return costs.estimate()
+        run = self._rehearsal(candidates, live_is_dead=live_is_dead)
+        costs, known = self._costs(run), Counter[str]()
+        if not self.options.fresh:
+            root, now = self.workspace.folder, self.context.now()
+            known = run_log.known_answers(root, run, now=now, max_age=self.reuse)
+        costs.spending().require_allowed(run.size - known.total())
+        return costs.estimate(known)
 
-    def _rehearsal(self, candidates: Sequence[Bundle]) -> Run:
-        live = self._compared(candidates)
+    def _rehearsal(self, candidates: Sequence[Bundle], *, live_is_dead: bool = False) -> Run:
+        live = None if live_is_dead else self._compared(candidates)
         return self._run(self._arms(candidates, live, self._beside(candidates)))
 
     def _require_usable(self, candidates: Sequence[Bundle]) -> TrainingFacts | None:

@@ -36,7 +36,7 @@ from fftdeploy.errors import (
     PolicyError,
     UsageError,
 )
-from fftdeploy.evaluation.running.spending import MAX_REQUESTS, Estimate
+from fftdeploy.evaluation.running.spending import MAX_REQUESTS
 from fftdeploy.names import plural
 from fftdeploy.planning import plan
 from fftdeploy.planning.breaches import SourceRules, freeze_breach
@@ -124,7 +124,7 @@ class _Portfolio:
         if self.options.plan:
             return result
         self._require_allowed(result)
-        self._compare(result.cost)
+        self._compare()
         if self.changes_file:
             self._change()
         return self._result()
@@ -278,7 +278,7 @@ class _Portfolio:
             )
         asking = self._asking(case.name)
         evaluation = Evaluation(self.context, self.workspace, case.name, asking, bar=case.bar)
-        case.cost = evaluation.rehearse(case.usable)
+        case.cost = evaluation.rehearse(case.usable, live_is_dead=case.is_dead)
         case.state = "estimated"
 
     def _require_allowed(self, known: Migrated) -> None:
@@ -310,15 +310,15 @@ class _Portfolio:
             part_of=options.again,
         )
 
-    def _compare(self, cost: Estimate | None) -> None:
+    def _compare(self) -> None:
         """Ask the models of all targets, once it is proved that they answer."""
         cases = [case for case in self.cases if case.is_open]
-        if not cases or cost is None:
+        if not cases:
             return
         from fftdeploy.commands.side_by_side import SideBySide  # it brings in the HTTP client
 
         self._prove_again([(case, one) for case in cases for one in (case.live, *case.usable)])
-        SideBySide(self.context, self._asking, cost.requests).run(cases)
+        SideBySide(self.context, self._asking, cases).run()
 
     def _prove_again(self, asked: Iterable[tuple[Case, Bundle]]) -> None:
         """Prove at once what else would be proved one by one, as far as it was not just now."""

@@ -1,5 +1,8 @@
 """What a run is going to take: by the answers on record, or else by a guess."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.evaluation.arms import JUDGE
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
@@ -59,9 +62,10 @@ class RunCosts:
             beside=self.beside,
         )
 
-    def estimate(self) -> Estimate:
-        """Estimate what all of it takes."""
-        counts = dict.fromkeys(self.run.arms, self.run.size // len(self.run.arms))
+    def estimate(self, known: Mapping[str, int] = MappingProxyType({})) -> Estimate:
+        """Estimate what all of it takes, but for the answers of each arm that are `known`."""
+        each = self.run.size // len(self.run.arms)
+        counts = {name: each - known.get(name, 0) for name in self.run.arms}
         prices = {name: self._price(name, model) for name, model in self._models.items()}
         judged = {JUDGE: self._judged}
         return estimate(counts | judged, self.means, prices, self.options.concurrency)

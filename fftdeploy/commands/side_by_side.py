@@ -28,21 +28,22 @@ class SideBySide:
     """
 
     def __init__(
-        self, context: Context, asking: Callable[[str], EvaluateOptions], answers: int
+        self, context: Context, asking: Callable[[str], EvaluateOptions], cases: Sequence[Case]
     ) -> None:
-        """Take how a target, by its name, is asked, and how many answers all of them want."""
+        """Take how a target, by its name, is asked, and what is to be compared."""
         self.context = context
         self.asking = asking
-        self.answers = answers
-        self.narrator = JointNarrator(context, answers)
+        self.cases = cases
+        self.answers = sum(map(_wanted, cases))
+        self.narrator = JointNarrator(context, self.answers)
         self.spendings: list[Spending] = []
         self.together = JointLoop(asking("").concurrency)
         self.is_batch = asking("").batch
 
-    def run(self, cases: Sequence[Case]) -> None:
+    def run(self) -> None:
         """Compare, and say in each case what came of it or what stopped it."""
         tasks: dict[str, list[Case]] = {}
-        for case in cases:
+        for case in self.cases:
             tasks.setdefault(case.target.task, []).append(case)
         works = [partial(self._compare_all, same) for same in tasks.values()]
         # Batches wait for a day, and all of them for the same one.
@@ -52,7 +53,7 @@ class SideBySide:
         except Exception:
             raise
         except BaseException:  # a signal
-            batches = [batch for case in cases for batch in case.batches]
+            batches = [batch for case in self.cases for batch in case.batches]
             kept = f"{self.narrator.done:,} of {self.answers:,} answers are kept"
             again = f"{kept}; run it again to go on from there"
             self.context.changed = going_on(batches, self.asking("").again) if batches else again
@@ -113,6 +114,15 @@ class SideBySide:
             return evaluation, evaluation.run(candidates)
         finally:
             case.batches += evaluation.under_way
+
+
+def _wanted(case: Case) -> int:
+    """Return how many answers a target wants, those that are known and the judge's among them."""
+    if case.bar is None:
+        return 0
+    arms = len(case.usable) + (not case.records and not case.is_dead)
+    each = case.bar.rules.repeats * (2 if case.bar.grading.judge else 1)
+    return len(case.bar.examples) * each * arms
 
 
 def _waiting(error: FftdeployError, other: Case) -> FftdeployError:

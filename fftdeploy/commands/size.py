@@ -141,6 +141,6 @@ def _at(rate: float, rules: GateRules, units: Units) -> SizeAt:
 
 
 def _last(bar: QualityBar) -> Stored | None:
-    sha = bar.examples.sha
-    found = bar.folder.of_task(bar.task, lambda evidence: evidence.examples.sha == sha)
+    about = bar.target, bar.examples.sha
+    found = bar.folder.of_task(bar.task, lambda one: (one.target, one.examples.sha) == about)
     return next((stored for stored in found if stored.verdict.comparison), None)

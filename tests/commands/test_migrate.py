@@ -183,6 +183,17 @@ def test_a_dry_run_needs_no_reason_and_what_is_known_to_be_refused_is_not_paid_f
     assert (both.code, 'why = "TEXT"' in both.out) == (7, True), "labels has no gate"
     assert paid(portfolio) == RUN
 
+    again = found(command, "--dry-run", "--max-requests", "1", "--report", "page.html", code=7)
+    assert (again["cost"]["requests"], paid(portfolio)) == (0, RUN)
+    assert "Asked for" not in Path("page.html").read_text()
+    assert found(command, "--plan", code=7)["cost"]["requests"] == 0
+    fresh = found(command, "--dry-run", "--fresh", "--max-requests", "1", code=6)
+    assert f"{2 * RUN} requests are more than the 1" in json.dumps(fresh)
+    for name in (STAGING, TARGET):
+        (short,) = re.findall(r"of them differed \((\w+)\)", command("size", name, SMALL).out)
+        (path,) = [path for path in evidence() if path.stem.startswith(short)]
+        assert json.loads(path.read_bytes())["target"] == name
+
 
 def _rows(patch: str) -> list[str]:
     rows = [row for row in patch.splitlines() if re.match(r"[-+](?![-+])", row)]

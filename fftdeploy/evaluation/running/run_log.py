@@ -5,7 +5,9 @@ logs of earlier runs are the cache.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -164,6 +166,23 @@ def open_log(
         raise
     unlike = _unlike(stopped[0], header) if stopped and ours is None else ""
     return RunLog(log, cache, header.run, resumed=ours is not None, unlike=unlike)
+
+
+def known_answers(
+    root: Path, run: Run, *, now: datetime, max_age: timedelta = MAX_AGE
+) -> Counter[str]:
+    """Count the answers to `run` that are kept and may be taken, by arm, and begin nothing.
+
+    Raises:
+        ConfigError: A log is damaged.
+    """
+    kept = [log.path for log in headers(root, run.task) if log.made_at >= now - max_age]
+    with closing(AnswerCache(kept, root, now - max_age, now + log_lines.CLOCK_SKEW)) as cache:
+        return Counter(
+            ask.arm
+            for ask in (run.pending() if len(cache) else ())
+            if (found := cache.find(ask.id)) and run.can_use(ask.arm, found.output)
+        )
 
 
 def _going_on(
