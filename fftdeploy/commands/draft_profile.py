@@ -93,7 +93,7 @@ class _Draft:
         bare = [Bundle(one.model, one.provider) for one in self.task.successors if not one.profile]
         usual = Bundle(replacement_for(self.target.model) or "MODEL")
         word = label(replace(next(iter(bare), usual), profile=self.name))
-        return f"fftdeploy migrate {self.target} --to {word} --dry-run"
+        return f"fftdeploy migrate {self.bar.task} --to {word} --dry-run"
 
     def taken(self) -> ConflictError:
         message = f"{self.shown} is there already"

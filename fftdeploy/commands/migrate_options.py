@@ -57,6 +57,7 @@ class MigrateOptions(Options, Limits):
         words += ["--why", self.why] if self.why else []
         said = {"record": self.record, "dry-run": self.dry_run, "fresh": self.fresh}
         said |= {"batch": self.batch, "commit": self.commit, "yes": self.approve is None}
+        words += ["--override", ",".join(self.overrides)] if self.overrides else []
         words += ["--report", str(self.report)] if self.report else []
         words += [f"--{flag}" for flag, value in said.items() if value]
         return shlex.join(words) + (f" --file {shlex.quote(str(self.file))}" if self.file else "")

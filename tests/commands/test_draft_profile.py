@@ -86,7 +86,7 @@ def test_a_draft_says_what_the_examples_show_and_the_gate_judges_it(
     assert "@triage-draft --dry-run\n" in told.err
 
     words = ("migrate", TARGET, "--to", f"{LUNA}@triage-draft,{LUNA}@", "--dry-run", "--why", "x")
-    compared = json.loads(command(*words, "--json").out)
+    compared = json.loads(command(*words, "--override", "order", "--json").out)
     successors = compared["targets"][0]["successors"]
     ranked = [(one["profile"], one["rank"]) for one in successors]
     assert ranked == [("triage-draft", 1), (None, None)]

@@ -124,7 +124,15 @@ def test_each_host_has_its_own_price(
     """The same model at two hosts: what it costs, what may be spent and which is best differ."""
     Path("profiles").mkdir()
     Path("profiles/long.toml").write_text((ROOT / "profiles/triage-long.toml").read_text())
-    to = ("--to", f"second={LUNA}@long,openai={LUNA}@long", "--dry-run", "--why", "x")
+    to = (
+        "--to",
+        f"second={LUNA}@long,openai={LUNA}@long",
+        "--dry-run",
+        "--why",
+        "x",
+        "--override",
+        "order",
+    )
     best, times_openais = [], []
     for usd in ("0.5", "2"):
         scene(V7, V8, policy=POLICY + TWO_PRICES.replace("USD", usd))
