@@ -193,7 +193,7 @@ def test_only_the_canary_is_taken_off_where_that_is_asked(
     assert "canary, 5 %, taken off 2026-11-21" in shown.out
 
 
-def test_nothing_goes_back_to_a_canary(sandbox: Sandbox, command: Command) -> None:
+def test_J25_nothing_goes_back_to_a_canary(sandbox: Sandbox, command: Command) -> None:
     write(*TABLES, policy=POLICY)
     begin(command, "--canary", "5")
     row = FILE.read_text().replace('via = "staging", why = "try it", canary = 5', "ROW", 1)

@@ -135,7 +135,7 @@ def fail(sandbox: Sandbox, status: int, of_ten: int) -> None:
 
 @pytest.mark.usefixtures("haste")
 @pytest.mark.parametrize(("status", "of_ten"), [(429, 7), (500, 2)])
-def test_a_storm_is_no_drift_and_no_part_of_what_is_compared(
+def test_J28_a_storm_is_no_drift_and_no_part_of_what_is_compared(
     sandbox: Sandbox, monitor: Monitor, status: int, of_ten: int
 ) -> None:
     fail(sandbox, status, of_ten)
@@ -318,7 +318,7 @@ def test_status_shows_the_newest_look_which_counts_for_what_it_was_made_of_alone
     assert status() == 9
 
 
-def test_a_typo_that_is_mended_a_grader_or_no_gate_end_no_drift(
+def test_J29_a_typo_that_is_mended_a_grader_or_no_gate_end_no_drift(
     sandbox: Sandbox, monitor: Monitor, command: Command
 ) -> None:
     monitor(0)

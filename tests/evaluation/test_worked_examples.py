@@ -206,7 +206,7 @@ def test_a_record_of_live_lacks_what_its_own_prompt_shows_and_counts(
     assert command("verify").code == 0
 
 
-def test_what_a_prompt_shows_and_its_model_still_fails_counts(
+def test_J26_what_a_prompt_shows_and_its_model_still_fails_counts(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     """Who writes a prompt does not choose by it which failures are seen."""

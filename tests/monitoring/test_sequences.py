@@ -34,7 +34,7 @@ def trial(random: Random, live: float, canary: float) -> tuple[bool, bool, int]:
     return found > 0, naive, found
 
 
-def test_equal_arms_are_not_called_worse_by_looking_often() -> None:
+def test_J30_equal_arms_are_not_called_worse_by_looking_often() -> None:
     random = Random(20261128)
     seen = [trial(random, 0.1, 0.1) for _ in range(RUNS)]
     assert sum(found for found, _, _ in seen) <= 0.05 * RUNS

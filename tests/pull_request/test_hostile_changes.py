@@ -299,8 +299,8 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
         lambda _: bring_own("monitor/logs/triage.production"),
         "committed-state",
     ),
-    "answers of another repository": (lambda _: bring_repository(), "committed-state"),
-    "answers of a judge": (lambda _: bring_own("runs/triage~judge-1"), "committed-state"),
+    "J27 answers of another repository": (lambda _: bring_repository(), "committed-state"),
+    "J27 answers of a judge": (lambda _: bring_own("runs/triage~judge-1"), "committed-state"),
     # The record.
     "a git revert": (
         lambda c: c.edit(f"  {row(3, V8)},\n", ""),
