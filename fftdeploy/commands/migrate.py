@@ -238,7 +238,7 @@ class _Portfolio:
         What is not in a source yet may be on its way there with a target before this one.
         """
         rules, now = self.workspace.policy.rules(case.target.environment), self.context.now()
-        if case.is_dead:
+        if case.is_dead or not self.changes_file:
             return
         sources = {f"{case.target.task}/{name}" for name in rules.sources}
         before = [one for one in self.cases if one.name in sources and one.error is None]
@@ -263,8 +263,7 @@ class _Portfolio:
             case.state = "no-gate"
             return
         self._rule_out(case)
-        if self.changes_file:
-            self._bar(case)
+        self._bar(case)
         case.require_usable()
         if case.bar is None:
             raise no_gate(case)
@@ -350,6 +349,8 @@ class _Portfolio:
         """Plan the change of a target in the file as the changes before it make that."""
         with case.stopped_by_errors():
             before = self.planned_in
+            self._bar(case)
+            case.refuse_barred(case.best[0])
             planned = promote.run(self.context.again(before), self._promotion(case, dry_run=True))
             made, case.change = planned.plan, planned
             text = edit.rewrite(before.deployments.document, made.before, made.after)

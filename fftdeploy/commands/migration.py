@@ -58,7 +58,7 @@ class Successor:
     """The day of its own end, for which it was not compared: it does not outlive what is live."""
     evaluation: Evaluated | None
     barred: str | None = field(default=None, metadata=OMITTED)
-    """Why the policy keeps it out today, for which it was not compared."""
+    """Why the policy keeps it out today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +204,13 @@ class Case:
                     hint="name one that does: --to MODEL[@PROFILE]",
                     code="runway",
                 )
-            if breach := self.barred.get(first):
-                raise PolicyError(
-                    f"{self.name}: {breach.message}", hint=breach.way, code=breach.code
-                )
+            self.refuse_barred(first)
             raise self.proofs[first].error()
+
+    def refuse_barred(self, bundle: Bundle) -> None:
+        """Refuse what the policy keeps out today."""
+        if breach := self.barred.get(bundle):
+            raise PolicyError(f"{self.name}: {breach.message}", hint=breach.way, code=breach.code)
 
     def choose(self) -> None:
         """Rank the successors that are good enough.
