@@ -119,7 +119,8 @@ def hints_typed(hints_collected: None) -> Iterator[None]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if (output := getattr(session.config, "workeroutput", None)) is not None:
-        output["hints"] = sorted(hints.listed())
+        # A worker can send no half of a surrogate pair, and a hint may quote one.
+        output["hints"] = sorted(ascii(hint) for hint in hints.listed())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -128,7 +129,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    lines = sorted(LISTED | hints.listed())
+    lines = sorted(LISTED | {*map(ascii, hints.listed())})
     terminalreporter.write_line(f"{len(lines)} hints and next lines were typed (-vv lists them)")
     if terminalreporter.verbosity > 1:
         terminalreporter.write_line("\n".join(lines))

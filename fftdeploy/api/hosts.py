@@ -43,8 +43,7 @@ _LIMIT_FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
 _NOT_IN_ADDRESS = frozenset(' \\"<>^`{|}')
 _OCTET = r"(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 _LOOPBACK = re.compile(rf"127(?:\.{_OCTET}){{3}}|localhost|::1")
-_LIKE_A_KEY = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16}|\bsk-\w")
-"""Letters and digits without an end; a name has hyphens, and digits alone are no secret."""
+_LONG_RUN, _OPENAIS = re.compile(r"[A-Za-z0-9]{16,}"), re.compile(r"\bsk-\w")
 _AROUND = " \t\r\n\"'`<>"
 """What is pasted around an address."""
 _ADDRESS = re.compile(
@@ -71,7 +70,15 @@ def is_local(address: str) -> bool:
 
 def secret_parts(address: str) -> list[str]:
     """Return what looks like a key in the path of an address: some gateways have it there."""
-    return [part for part in address.split("/")[3:] if _LIKE_A_KEY.search(part)]
+    return [part for part in address.split("/")[3:] if _is_like_a_key(part)]
+
+
+def _is_like_a_key(part: str) -> bool:
+    """Find letters and digits without an end: a name has hyphens, and digits are no secret."""
+    runs = _LONG_RUN.findall(part)
+    return bool(_OPENAIS.search(part)) or any(
+        not run.isalpha() and not run.isdigit() for run in runs
+    )
 
 
 def without_secrets(address: str) -> str:
