@@ -9,7 +9,7 @@ from fftdeploy import names
 from fftdeploy.errors import ConfigError, PolicyError, UsageError
 from fftdeploy.names import OPENAI
 from fftdeploy.policy.policy import Policy, Rules
-from fftdeploy.releases.deployments import Bundle, Deployments, Release, Target
+from fftdeploy.releases.deployments import Bundle, Canary, Deployments, Release, Target
 
 _AROUND = " \t\r\n\"'`\u201c\u201d"
 _DASHES = re.compile("[ \u2010-\u2015\u2212]")
@@ -31,17 +31,17 @@ class BundleSource:
 
 def live_bundle(target: Target, shas: Shas) -> Bundle:
     """Return what is live: the target's lines, and its profile's content as it is now."""
-    sha = shas(target.profile) if target.profile else None
-    return Bundle(target.model, target.provider, target.profile, sha)
+    return _bundle_now(target, shas)
 
 
 def tried_bundle(target: Target, shas: Shas) -> Bundle | None:
     """Return the canary's model and prompt, as its profile is now; None without a canary."""
-    tried = target.canary
-    if tried is None:
-        return None
-    sha = shas(tried.profile) if tried.profile else None
-    return Bundle(tried.model, tried.provider, tried.profile, sha)
+    return _bundle_now(target.canary, shas) if target.canary else None
+
+
+def _bundle_now(line: Target | Canary, shas: Shas) -> Bundle:
+    sha = shas(line.profile) if line.profile else None
+    return Bundle(line.model, line.provider, line.profile, sha)
 
 
 def canary_of(target: Target | str) -> str:

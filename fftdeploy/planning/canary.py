@@ -49,8 +49,9 @@ def require_beside(target: Target | None, live: Bundle | None, bundle: Bundle) -
 def is_tried(target: Target, bundle: Bundle, shas: Shas, weight: int) -> bool:
     """Tell whether `bundle` is the canary of `target`, on record, with this weight."""
     row = target.canary_release
-    same = row is not None and row.bundle == bundle == tried_bundle(target, shas)
-    return same and row is not None and row.canary == weight
+    if row is None or row.canary != weight:
+        return False
+    return row.bundle == bundle == tried_bundle(target, shas)
 
 
 def with_canary(made: Plan, weight: int) -> Plan:

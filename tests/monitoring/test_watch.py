@@ -123,13 +123,13 @@ def test_trouble_at_a_confirmation_leaves_a_suspicion_that_the_next_look_settles
             raise UnverifiedError("no answer")
         return ask(kind, repeats)
 
-    host.ask = silent  # type: ignore[method-assign]
+    host.ask = silent  # type: ignore[method-assign]  # the host of this test
     first = host.look(tmp_path, 1)
     second = host.look(tmp_path, 1)
     assert (first.look.state, second.look.state) == ("suspected", "suspected")
     assert first.trouble is not None
     host.world.chances[:4] = [1.0] * 4
-    host.ask = ask  # type: ignore[method-assign]
+    host.ask = ask  # type: ignore[method-assign]  # the host of this test
     host.asked.clear()
     settled = host.look(tmp_path, 2)
 

@@ -94,7 +94,7 @@ def test_what_cannot_be_written_costs_no_call(
     assert [r.levelno for r in caplog.records if r.name == "fftdeploy"] == [logging.WARNING]
     for sample in (2, -0.1, math.nan, "10%"):
         with pytest.raises(UsageError, match="sample is a share from 0 to 1"):
-            RequestLog("log.jsonl", sample=sample)  # type: ignore[arg-type]
+            RequestLog("log.jsonl", sample=sample)  # type: ignore[arg-type]  # one is a text
 
 
 def test_a_full_disk_leaves_no_half_line(sandbox: Sandbox, command: Command) -> None:
