@@ -37,7 +37,7 @@ class Names:
     """What the models on one screen are called there: by their IDs, where there are none."""
 
     def __init__(self, models: Iterable[str]) -> None:
-        from fftdeploy.model_ids.short_names import shown_names
+        from fftdeploy.model_ids.model_names import shown_names
 
         self._shown = shown_names(dict.fromkeys(models))
 

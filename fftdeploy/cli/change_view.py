@@ -11,7 +11,7 @@ from fftdeploy.commands.next_step import next_step
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
 from fftdeploy.errors import FftdeployError
-from fftdeploy.model_ids.short_names import shown_names
+from fftdeploy.model_ids.model_names import shown_names
 from fftdeploy.names import OPENAI, plural
 from fftdeploy.output.report import Block, Cell, Line, Patch, Report, Tone, line
 from fftdeploy.output.words import moment

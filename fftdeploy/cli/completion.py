@@ -85,7 +85,7 @@ def _names(words: Iterable[object]) -> list[str]:
 
 def _models(found: Iterable[object], incomplete: str) -> list[str]:
     """Return what models are called, and their IDs once something of one is typed."""
-    from fftdeploy.model_ids.short_names import shown_names
+    from fftdeploy.model_ids.model_names import shown_names
 
     models = {model for model in found if isinstance(model, str) and not model_problem(model)}
     return [*shown_names(sorted(models)).values(), *(sorted(models) if incomplete else ())]

@@ -10,7 +10,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.gate import Gate
 from fftdeploy.errors import InconclusiveError, UsageError
-from fftdeploy.model_ids.short_names import fitting
+from fftdeploy.model_ids.model_names import fitting
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.releases.deployments import Bundle, Target

@@ -8,7 +8,7 @@ from fftdeploy.commands import typed_models
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.arms import LIVE
-from fftdeploy.model_ids.short_names import fitting
+from fftdeploy.model_ids.model_names import fitting
 from fftdeploy.planning import bundles
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.workspace import Workspace

@@ -183,7 +183,6 @@ class Context:
         if not self.environ.get(retirement.VARIABLE):
             return
         from fftdeploy import files
-        from fftdeploy.model_ids import shutdown_table
 
         path = Path(self.environ[retirement.VARIABLE]).absolute()
         named = self.file or self.environ.get(FILE_VARIABLE)
@@ -191,7 +190,7 @@ class Context:
         files.refuse_checkout(path, [*checkouts, Path.cwd()], "move it out of the repository")
         hint = f"set {retirement.VARIABLE} again, or unset it"
         snapshot = files.read(path, root=Path(path.anchor), hint=hint)
-        given = shutdown_table.parse(snapshot.data, str(path))
+        given = retirement.parse(snapshot.data, str(path))
         if given.as_of >= retirement.table().as_of:
             retirement.use(given)
             return

@@ -1,13 +1,14 @@
-"""Proves what is live in several targets, canaries among it."""
+"""Proves what is live in several targets, canaries among it, and finds their ways back."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.verdicts import LIST_HINT
 from fftdeploy.commands.context import Context
 from fftdeploy.planning.bundles import canary_of, live_bundle, tried_bundle
+from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Questions, Workspace
 
@@ -110,3 +111,25 @@ def what_is_dead(live: Readiness | None, canary: Readiness | None) -> str:
     if live and live.dead:
         return f"the live model is dead: {live.message}"
     return f"the canary is dead: {canary.message}" if canary and canary.dead else ""
+
+
+@dataclass
+class WayBackSearch:
+    """One target, and how far the search for the release that a rollback goes to has come."""
+
+    target: Target
+    live: Bundle
+    candidates: tuple[Candidate, ...]
+    skipped: list[Candidate] = field(default_factory=list)
+    chosen: Candidate | None = None
+
+    def open_bundles(self) -> Iterable[Bundle]:
+        """Return what the API has to be asked about, each bundle once, newest first."""
+        return dict.fromkeys(one.bundle for one in self.candidates if one.fate == "ask")
+
+    @property
+    def problem(self) -> str:
+        """Say why a rollback would fail; "" where nothing speaks against it."""
+        if self.chosen is None:
+            return "nothing to roll back to"
+        return self.chosen.reason if self.chosen.fate == "profile" else ""

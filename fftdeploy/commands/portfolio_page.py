@@ -13,7 +13,7 @@ from fftdeploy.commands.migration import (
 )
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, label
 from fftdeploy.evaluation.gate.wording import listed
-from fftdeploy.model_ids.short_names import shown_names
+from fftdeploy.model_ids.model_names import shown_names
 from fftdeploy.names import plural
 from fftdeploy.output.page.portfolio import portfolio_page
 

@@ -14,7 +14,7 @@ from fftdeploy.commands.door import Limits, door
 from fftdeploy.commands.gate import Gate
 from fftdeploy.commands.typed_models import MODEL_FLAG
 from fftdeploy.errors import ConflictError, FftdeployError, UsageError
-from fftdeploy.model_ids.short_names import fitting
+from fftdeploy.model_ids.model_names import fitting
 from fftdeploy.planning import breaches, bundles, canary, plan
 from fftdeploy.planning.breaches import Breach, SourceRules
 from fftdeploy.planning.bundles import BundleSource

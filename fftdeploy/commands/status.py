@@ -16,7 +16,7 @@ from fftdeploy.commands.checked_tasks import evaluation_due
 from fftdeploy.commands.conditions import parse_conditions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.live_models import another_model, what_is_dead
+from fftdeploy.commands.live_models import WayBackSearch, another_model, what_is_dead
 from fftdeploy.commands.own_runs import has_own_looks
 from fftdeploy.commands.views import (
     CanaryView,
@@ -26,7 +26,6 @@ from fftdeploy.commands.views import (
     TargetName,
     WayBack,
 )
-from fftdeploy.commands.way_back_search import WayBackSearch
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
 from fftdeploy.monitoring.last_look import LastLook, last_look
 from fftdeploy.names import FLAT

@@ -10,7 +10,7 @@ from fftdeploy import names
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import FftdeployError, UsageError
-from fftdeploy.model_ids.short_names import fitting, is_full_id, short_name, shown_names
+from fftdeploy.model_ids.model_names import fitting, is_full_id, short_name, shown_names
 from fftdeploy.planning import bundles
 
 if TYPE_CHECKING:

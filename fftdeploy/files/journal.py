@@ -18,7 +18,6 @@ from typing import BinaryIO, Self, cast
 from fftdeploy import files
 from fftdeploy.errors import ConfigError, DiskError
 from fftdeploy.files import disk
-from fftdeploy.files.lock_owner import lock_owner
 
 MODE = 0o600
 """Lines may hold personal data: they are for their owner alone."""
@@ -60,7 +59,7 @@ class Journal:
 
     def holder(self) -> str:
         """Describe the process that has the file; for a message only."""
-        return lock_owner(os.fstat(self._file))
+        return disk.lock_owner(os.fstat(self._file))
 
     def append(self, line: bytes) -> None:
         """Write one line, which ends in its only line break; on the disk within `SYNC_S`."""

@@ -8,8 +8,8 @@ only: applications pay for this import.
 import tomllib
 from typing import Any
 
-from fftdeploy.formats.depth import MAX_DEPTH, is_deep
-
+MAX_DEPTH = 100
+"""Most arrays and tables, or objects, inside each other."""
 MAX_DIGITS = 4_000
 """Decimal digits of a number, however it is written: Python prints no more than 4,300."""
 MAX_PARTS = 16
@@ -82,3 +82,18 @@ def _too_deep(text: str) -> BoundError:
 
     said = f"arrays or tables are nested deeper than {MAX_DEPTH} levels"
     return BoundError(said, "flatten them", positions.deepest(text))
+
+
+def is_deep(value: Any) -> bool:
+    """Tell whether `value` is nested deeper than `MAX_DEPTH`; linear, without recursion."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            below
+            for above in level
+            for below in (above.values() if type(above) is dict else above)
+            if type(below) is dict or type(below) is list
+        ]
+        if not level:
+            return False
+    return True

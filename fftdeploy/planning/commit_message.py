@@ -1,6 +1,6 @@
 """Writes the commit of a change as a person would, with trailers for programs."""
 
-from fftdeploy.model_ids.short_names import short_name
+from fftdeploy.model_ids.model_names import short_name
 from fftdeploy.names import OPENAI
 from fftdeploy.planning.plan import Plan
 from fftdeploy.releases.deployments import Hold

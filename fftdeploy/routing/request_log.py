@@ -189,11 +189,11 @@ def _require_readable(text: str) -> None:
         ValueError: It is no answered request to them, or its messages can't be an example's.
     """
     from fftdeploy.evaluation.examples import example_lines, production, raw_lines
-    from fftdeploy.formats import json_values
+    from fftdeploy.formats import strict_json
 
     if len(text) > raw_lines.MAX_LINE:
         raise ValueError("a line of more than 1 MiB")
-    found = production.request(json_values.read(text), "")
+    found = production.request(strict_json.read(text), "")
     content = found.example("-", example_lines.REFERENCE_KEYS[0])
     example_lines.parse_line(strict_json.dumps(content), "", "", None)
 

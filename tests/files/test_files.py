@@ -21,7 +21,7 @@ import fftdeploy
 from fftdeploy import files, names
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, FftdeployError
 from fftdeploy.files import disk
-from fftdeploy.files.lock_owner import lock_owner
+from fftdeploy.files.disk import lock_owner
 
 OLD = b'version = 1\n\n[triage.production]\nmodel = "ft:old"\n'
 NEW = OLD.replace(b"ft:old", b"ft:new")

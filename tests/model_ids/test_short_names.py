@@ -2,7 +2,7 @@
 
 import pytest
 
-from fftdeploy.model_ids.short_names import fitting, is_full_id, short_name, shown_names
+from fftdeploy.model_ids.model_names import fitting, is_full_id, short_name, shown_names
 
 BASE = "ft:gpt-4.1-mini-2025-04-14:acme"
 V9 = f"{BASE}:triage-v9:CdEf9"

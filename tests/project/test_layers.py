@@ -61,7 +61,7 @@ DOORS = {
     "tomllib": {"formats"},
     "yaml": {"evaluation.review.promptfoo_tests"},
     "subprocess": {"git"},
-    "socket": {"sandbox", "files.lock_owner", "api.client"},
+    "socket": {"sandbox", "api.client"},
     "http": {"sandbox"},
 }
 # The demo runs the commands that it shows, as a person would; a reviewer has an editor; what

@@ -23,9 +23,8 @@ from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.graders.graders import Grading
 from fftdeploy.evaluation.graders.proposed import field_paths
 from fftdeploy.evaluation.results import Column
-from fftdeploy.formats import json_values
-from fftdeploy.formats.json_values import MISSING, lookup
-from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.formats import strict_json
+from fftdeploy.formats.strict_json import MISSING, StrictError, lookup
 from fftdeploy.model_ids import identity
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
@@ -384,7 +383,7 @@ def _units(examples: ExampleSet) -> sizing.Units:
 
 def _read(text: str) -> Any:
     try:
-        return json_values.read(text)
+        return strict_json.read(text)
     except StrictError:
         return None
 

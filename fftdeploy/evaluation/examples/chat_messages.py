@@ -12,7 +12,7 @@ from fftdeploy.evaluation.examples.shapes import (
     json_object,
     type_name,
 )
-from fftdeploy.formats import json_values, strict_json
+from fftdeploy.formats import strict_json
 from fftdeploy.formats.strict_json import StrictError
 
 MESSAGE_KEYS = (
@@ -132,14 +132,14 @@ def agreed_text(value: Any, path: Place) -> str:
     for each in value if isinstance(value, list) else [value]:
         if isinstance(each, dict):
             _require_sayable(each, path)
-    return json_values.canonical(value)
+    return strict_json.canonical(value)
 
 
 def _refuse_message(text: str, path: Place) -> None:
     """Refuse a text that is a whole message as JSON; what is no JSON is a text like any other."""
     if text.lstrip().startswith("{") and '"assistant"' in text:
         with suppress(StrictError):
-            value = json_values.read(text)
+            value = strict_json.read(text)
             if isinstance(value, dict):
                 _require_no_message(value, path)
 
@@ -169,7 +169,7 @@ def _require_no_message(value: Table, path: Place) -> None:
 def _call(function: Table, path: Place) -> Table:
     place = (*path, "arguments")
     try:
-        arguments = json_values.read(function["arguments"])
+        arguments = strict_json.read(function["arguments"])
     except StrictError as error:
         raise PlaceError(place, f"the arguments of the agreed tool call: {error}") from None
     if isinstance(arguments, dict):
@@ -177,7 +177,7 @@ def _call(function: Table, path: Place) -> Table:
     what = type_name(arguments)
     if isinstance(arguments, str):
         with suppress(StrictError):
-            json_values.read(arguments)
+            strict_json.read(arguments)
             what = "a text with JSON in it, encoded twice"
     raise PlaceError(
         place,

@@ -21,7 +21,7 @@ from fftdeploy.evaluation.examples.shapes import (
     text_line,
     type_name,
 )
-from fftdeploy.formats import json_values
+from fftdeploy.formats import strict_json
 from fftdeploy.formats.document import text_problem
 from fftdeploy.formats.strict_json import StrictError
 
@@ -73,7 +73,7 @@ class Example:
     @property
     def input_key(self) -> str:
         """What is asked, as one text: equal for equal requests."""
-        return json_values.canonical(
+        return strict_json.canonical(
             [list(self.messages), self.tools, self.parallel_tool_calls, self.response_schema]
         )
 
@@ -105,7 +105,7 @@ def parse_line(text: str, name: str, place: str, item: Mapping[str, str] | None)
         LineError: It is no example.
     """
     try:
-        value = json_values.read(text)
+        value = strict_json.read(text)
     except StrictError:
         at, message = json_places.fault(text)
         raise LineError(
@@ -120,7 +120,7 @@ def parse_line(text: str, name: str, place: str, item: Mapping[str, str] | None)
 
 def reference_column(text: str) -> int:
     """Return the column of the agreed answer in a line that is an example."""
-    value = json_values.read(text)
+    value = strict_json.read(text)
     path: Place = ("item",)
     if "messages" in value:
         path = ("messages", len(value["messages"]) - 1, "content")
@@ -130,7 +130,7 @@ def reference_column(text: str) -> int:
 def review_column(text: str) -> int:
     """Return the column of `reviewed_at` in a line that is an example and has it."""
     path: Place = ("reviewed_at",)
-    if "reviewed_at" not in json_values.read(text):
+    if "reviewed_at" not in strict_json.read(text):
         path = ("item", "reviewed_at")
     return json_places.position(text, path) + 1
 

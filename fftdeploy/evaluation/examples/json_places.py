@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 
 from fftdeploy.api.answers import plain
-from fftdeploy.formats.depth import MAX_DEPTH
+from fftdeploy.formats.toml_reader import MAX_DEPTH
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+|"', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -19,7 +19,7 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.examples.raw_lines import HeldFile, RawLine
 from fftdeploy.evaluation.similarity import first_words
-from fftdeploy.formats import json_values
+from fftdeploy.formats import strict_json
 from fftdeploy.formats.strict_json import StrictError
 
 NEAR = 0.5
@@ -207,7 +207,7 @@ def _training_text(line: RawLine, shown: str) -> str:
     if line.is_too_long:
         raise ConfigError("this line is too long to be a training example", where=where)
     try:
-        value = json_values.read(line.raw.decode())
+        value = strict_json.read(line.raw.decode())
     except (StrictError, UnicodeDecodeError):
         raise ConfigError(
             "this line is no JSON", hint="a training file is JSONL", where=where
@@ -220,7 +220,7 @@ def _training_text(line: RawLine, shown: str) -> str:
 
 def _messages(value: Any) -> list[Any] | None:
     for path in ("messages", "input.messages", "item.messages", "item.input"):
-        found = json_values.lookup(value, path) if isinstance(value, Mapping) else None
+        found = strict_json.lookup(value, path) if isinstance(value, Mapping) else None
         if isinstance(found, list):
             return found
         if isinstance(found, str):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fftdeploy.evaluation.graders.proposed import NUMBER, as_json, is_calls, is_closed
-from fftdeploy.formats import json_values
-from fftdeploy.formats.json_values import MISSING, lookup
+from fftdeploy.formats import strict_json
+from fftdeploy.formats.strict_json import MISSING, lookup
 
 Schema = dict[str, Any]
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
@@ -111,4 +111,4 @@ def _object_rules(schema: Schema) -> Iterator[str]:
 
 
 def _listed(values: Sequence[str]) -> str:
-    return ", ".join(map(json_values.canonical, values))
+    return ", ".join(map(strict_json.canonical, values))

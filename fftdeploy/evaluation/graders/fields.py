@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from fftdeploy.evaluation import similarity
-from fftdeploy.formats.json_values import MISSING, canonical
+from fftdeploy.formats.strict_json import MISSING, canonical
 from fftdeploy.policy.gate_rules import exactly
 
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].{1,30})?")

@@ -7,9 +7,8 @@ from typing import Any
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.graders.grade import Grade
-from fftdeploy.formats import json_values
-from fftdeploy.formats.json_values import MISSING, lookup
-from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.formats import strict_json
+from fftdeploy.formats.strict_json import MISSING, StrictError, lookup
 from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.grader_types import EXACT, LOOKUP
 
@@ -114,9 +113,9 @@ def _enumerated(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 def _json(text: str) -> Any:
     with suppress(StrictError):
-        return json_values.read(text)
+        return strict_json.read(text)
     return None
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json_values.canonical(value)
+    return value if isinstance(value, str) else strict_json.canonical(value)

@@ -11,9 +11,8 @@ from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders import fields
 from fftdeploy.evaluation.graders.grade import PASSED, Grade, failed
 from fftdeploy.evaluation.graders.timebox import within
-from fftdeploy.formats import json_values, strict_json
-from fftdeploy.formats.json_values import MISSING, lookup
-from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.formats import strict_json
+from fftdeploy.formats.strict_json import MISSING, StrictError, lookup
 from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.grader_types import EXACT, REFERENCES
 
@@ -59,7 +58,7 @@ class JsonSchema:
         if schema is None:
             return failed("invalid", "there is no schema to validate against")
         try:
-            value = json_values.read(text)
+            value = strict_json.read(text)
         except StrictError as error:
             return failed("unparsable", str(error))
         try:
@@ -155,7 +154,7 @@ class JsonFields:
         """
         every = tuple(range(len(self.fields)))
         try:
-            value, agreed = json_values.read(text), json_values.read(example.reference)
+            value, agreed = strict_json.read(text), strict_json.read(example.reference)
         except StrictError as error:
             return failed("unparsable", str(error), fields=every)
         if not isinstance(value, dict | list):
@@ -180,7 +179,7 @@ class JsonFields:
     def reference_problem(self, example: Example) -> str:
         """Say what of the agreed answer can't be compared."""
         try:
-            agreed = json_values.read(example.reference)
+            agreed = strict_json.read(example.reference)
         except StrictError as error:
             return f"no JSON to compare fields of: {error}"
         if not isinstance(agreed, dict | list):
@@ -210,5 +209,5 @@ class JsonFields:
     def _rest(self, value: Any) -> str:
         """Write what no path names of a value that nobody else has, which loses the others."""
         for path in self._kinds:
-            json_values.blank(value, path)
-        return json_values.canonical(value)
+            strict_json.blank(value, path)
+        return strict_json.canonical(value)

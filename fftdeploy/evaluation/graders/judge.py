@@ -10,7 +10,7 @@ from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.examples.overlap import users_say
 from fftdeploy.evaluation.graders.grade import PASSED, Grade, failed
 from fftdeploy.evaluation.results import MISSING
-from fftdeploy.formats import json_values, strict_json
+from fftdeploy.formats import strict_json
 from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.grader_types import LOOKUP
 from fftdeploy.policy.judges import FAILS, PASSES, PLACEHOLDER, bundle_of, texts
@@ -74,7 +74,7 @@ class Judge:
 
         def said(found: str) -> str:
             asked = LOOKUP.fullmatch(found)
-            return _as_text(json_values.lookup(item, asked[1])) if asked else text
+            return _as_text(strict_json.lookup(item, asked[1])) if asked else text
 
         return tuple(
             {**turn, "content": PLACEHOLDER.sub(lambda found: said(found[0]), turn["content"])}
@@ -84,7 +84,7 @@ class Judge:
     def grade(self, said: str, _: Example) -> Grade:
         """Read a verdict; what is none of those that it may give is none at all."""
         with suppress(strict_json.StrictError):
-            given = json_values.read(said)
+            given = strict_json.read(said)
             if isinstance(given, dict) and given.keys() == {self._says}:
                 return self._read(given[self._says])
         return _NO_VERDICT
@@ -116,7 +116,7 @@ class Judge:
         for message in texts(self.rules.options):
             for found in PLACEHOLDER.findall(message["content"]):
                 asked = LOOKUP.fullmatch(found)
-                if asked and json_values.lookup(item, asked[1]) is json_values.MISSING:
+                if asked and strict_json.lookup(item, asked[1]) is strict_json.MISSING:
                     return f"the judge {self.name} is shown item.{asked[1]}, which it has not"
         return ""
 
@@ -141,6 +141,6 @@ def _item(example: Example) -> Mapping[str, Any]:
 
 
 def _as_text(value: Any) -> str:
-    if value is json_values.MISSING:
+    if value is strict_json.MISSING:
         return ""
     return value if isinstance(value, str) else strict_json.dumps(value)

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from fftdeploy.api.answers import plain
 from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.examples.examples import ExampleSet
-from fftdeploy.formats import json_values
+from fftdeploy.formats import strict_json
 from fftdeploy.formats.document import text_problem
-from fftdeploy.formats.json_values import MISSING, lookup
-from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.formats.strict_json import MISSING, StrictError, lookup
 from fftdeploy.names import plural
 from fftdeploy.policy.grader_rules import MAX_FIELDS
 from fftdeploy.policy.grader_types import EXACT
@@ -205,7 +204,7 @@ def _kind(values: Sequence[Any]) -> tuple[Any, str]:
         return "number", "numbers"
     if all(isinstance(value, list) for value in values):
         return "list", "lists in their order"
-    distinct = len({*map(json_values.canonical, values)})
+    distinct = len({*map(strict_json.canonical, values)})
     return EXACT, plural(distinct, "value")
 
 
@@ -250,7 +249,7 @@ def is_calls(value: Any) -> bool:
 def as_json(text: str) -> Any:
     """Return what an agreed answer is as JSON; None where it is none."""
     with suppress(StrictError):
-        return json_values.read(text)
+        return strict_json.read(text)
     return None
 
 

@@ -14,7 +14,7 @@ from fftdeploy.evaluation.graders.grade import PASSED, Grade, failed
 from fftdeploy.evaluation.graders.timebox import within
 from fftdeploy.evaluation.similarity import TooLongError
 from fftdeploy.formats import strict_json
-from fftdeploy.formats.json_values import MISSING, lookup
+from fftdeploy.formats.strict_json import MISSING, lookup
 from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.grader_types import LOOKUP
 

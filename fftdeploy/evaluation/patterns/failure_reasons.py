@@ -8,7 +8,7 @@ from typing import Any
 
 from fftdeploy.evaluation.gate.wording import REASONS
 from fftdeploy.evaluation.results import PASS
-from fftdeploy.formats import json_values, strict_json
+from fftdeploy.formats import strict_json
 
 _LONGEST_VALUE = 60
 """Characters; longer texts are hardly ever the same twice."""
@@ -47,7 +47,7 @@ def _no_json(said: str) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json_values.read(text.strip())
+        strict_json.read(text.strip())
     except strict_json.StrictError:
         return False
     return True
@@ -90,7 +90,7 @@ def parsed(text: str) -> Any:
     if not text.lstrip().startswith(("{", "[")):
         return text
     try:
-        return json_values.read(text)
+        return strict_json.read(text)
     except strict_json.StrictError:
         return text
 

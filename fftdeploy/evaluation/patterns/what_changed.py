@@ -15,8 +15,8 @@ from fftdeploy.evaluation.gate.wording import REASONS
 from fftdeploy.evaluation.patterns.failure_reasons import is_long, parsed, reason, tool_calls
 from fftdeploy.evaluation.results import MARKS, PASS, Results, Sample
 from fftdeploy.evaluation.texts import ExampleText
-from fftdeploy.formats import json_values, strict_json
-from fftdeploy.formats.json_values import lookup
+from fftdeploy.formats import strict_json
+from fftdeploy.formats.strict_json import lookup
 
 WHOLE = ""
 """The field that is the whole answer, where what was agreed is a label or a text and not JSON."""
@@ -135,7 +135,7 @@ def value_of(parsed: Any, field: ComparedField) -> str:
 
 
 def _text(value: Any, field: ComparedField) -> str:
-    if value is json_values.MISSING or value is None or value == "":
+    if value is strict_json.MISSING or value is None or value == "":
         return NO_VALUE
     text = value.strip() if isinstance(value, str) else strict_json.dumps(value)
     return text.casefold() if field.kind == "casefold" else text

@@ -18,7 +18,7 @@ from fftdeploy.evaluation.review import (
     promptfoo_tests,
     telemetry_spans,
 )
-from fftdeploy.formats import json_values
+from fftdeploy.formats import strict_json
 from fftdeploy.formats.strict_json import StrictError, SurrogateError
 
 STDIN = Path("-")
@@ -182,7 +182,7 @@ class ImportFile:
         if len(data) > MAX_DOCUMENT:
             return None
         try:
-            value = json_values.read(data.removeprefix(_BOM).decode())
+            value = strict_json.read(data.removeprefix(_BOM).decode())
         except (UnicodeDecodeError, StrictError):
             return None  # its first line says what is wrong
         return _Listed(value) if isinstance(value, list) else value
@@ -207,7 +207,7 @@ def _loader(line: RawLine) -> Callable[[], Any]:
         if line.is_too_long:
             raise RequestShapeError("a line of more than 8 MiB")
         try:
-            value = json_values.read(line.raw.decode())
+            value = strict_json.read(line.raw.decode())
         except UnicodeDecodeError:
             raise RequestShapeError("a line that is not UTF-8") from None
         is_known = any(_is(form, value) for form in _FORMATS)

@@ -15,9 +15,9 @@ from fftdeploy.evaluation.examples.production import (
     as_objects,
     as_text,
 )
-from fftdeploy.formats import json_values, strict_json
-from fftdeploy.formats.depth import MAX_DEPTH
+from fftdeploy.formats import strict_json
 from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.formats.toml_reader import MAX_DEPTH
 
 NAME = "promptfoo's tests"
 YAML_KEY = re.compile(rb"^(prompts|tests|providers|defaultTest|description)[ \t]*:", re.MULTILINE)
@@ -164,7 +164,7 @@ def _messages(prompt: str) -> list[dict[str, Any]]:
     """Return a prompt as the messages that its JSON lists, or as the user's one."""
     if prompt.lstrip().startswith("["):
         try:
-            return as_objects(json_values.read(prompt), "a prompt")
+            return as_objects(strict_json.read(prompt), "a prompt")
         except StrictError:
             pass
     return [{"role": "user", "content": prompt.strip()}]

@@ -18,7 +18,7 @@ from fftdeploy.evaluation.examples.production import (
     chat_tool,
 )
 from fftdeploy.evaluation.examples.served import Served, elapsed_ms, moment, read_served
-from fftdeploy.formats import json_values, strict_json
+from fftdeploy.formats import strict_json
 from fftdeploy.formats.strict_json import StrictError
 
 NAME = "OpenTelemetry's spans"
@@ -154,7 +154,7 @@ def _read(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json_values.read(value)
+        return strict_json.read(value)
     except StrictError:
         raise RequestShapeError("its texts were cut off when they were recorded") from None
 
