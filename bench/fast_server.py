@@ -15,7 +15,7 @@ import sys
 import time
 from random import Random
 
-from fftdeploy.api.client.stopwatch import silence_s
+from fftdeploy.api.client.plain import silence_s
 
 ANSWER = '{"urgency": "high", "category": "refund", "next_step": "check refund eligibility"}'
 COMPLETION = {

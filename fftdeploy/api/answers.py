@@ -174,21 +174,6 @@ class Answer:
         return found[1] if found else ""
 
 
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """A fine-tuning job that succeeded, and the model that it made."""
-
-    job: str
-    model: str
-    finished_at: datetime | None
-
-    def is_fresh(self, now: datetime) -> bool:
-        """Whether it finished less than an hour before `now`: its model may not be everywhere."""
-        if self.finished_at is None:
-            return False
-        return (now - self.finished_at).total_seconds() < 3600
-
-
 def plain(text: str, limit: int = 200) -> str:
     r"""Return untrusted text as one printable line of at most `limit` characters.
 

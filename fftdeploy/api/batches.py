@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import Answer, error_fields, plain
-from fftdeploy.api.client.response_parts import may_quote, scrub_all
+from fftdeploy.api.client.incoming import may_quote, scrub_all
 from fftdeploy.api.jobs import moment
 from fftdeploy.formats import strict_json
 

@@ -1,4 +1,4 @@
-"""Reads fine-tuning jobs as the API describes them: a finished model, or why there is none.
+"""Asks about fine-tuning jobs: which run, and the model that one has made, or why there is none.
 
 A job is believed only as far as it is read: an unknown status is no success, and a success that was
 blocked by the safety checks, or names no model, is not ready.
@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fftdeploy.api.answers import Answer, JobResult, plain
+from fftdeploy.api.answers import Answer, plain
+from fftdeploy.api.asking import LONGEST_PAUSE_S
+from fftdeploy.api.hosts import COMPATIBLE
 from fftdeploy.api.verdicts import AnswerProof, explain, not_proved
-from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
+from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError, UsageError
 from fftdeploy.names import OPENAI, model_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fftdeploy.api.proof import Prover
 
 RUNNING = frozenset({"validating_files", "queued", "running"})
 JOB_ID = re.compile(r"ftjob-[A-Za-z0-9_-]{1,128}")
@@ -50,6 +54,75 @@ class Job:
     def is_running(self) -> bool:
         """Whether waiting can change its status."""
         return self.status in RUNNING
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it finished less than an hour before `now`: its model may not be everywhere."""
+        return self.finished_at is not None and (now - self.finished_at).total_seconds() < 3600
+
+
+def follow(prover: Prover, job_id: str) -> Job:
+    """Wait until a job is over and return it with its model, which is yet to be proved.
+
+    Raises:
+        NotReadyError: It failed, was blocked, or still runs when the waiting is over.
+        UnverifiedError: Nothing can be said about it.
+        UsageError: It is the ID of no job.
+    """
+    if not JOB_ID.fullmatch(job_id):
+        raise UsageError(
+            f"{job_id[:80]!a} is not a fine-tuning job",
+            hint="a job's ID is like ftjob-abc123; a model's goes to --model",
+        )
+    job = _finished(prover, job_id)
+    require_success(job, prover.where)
+    asker = prover.asker
+    events = asker.ask(lambda t: prover.connection.job_events(job_id, t), asker.deadline())
+    require_model(job, events, prover.where)
+    return job
+
+
+def running(prover: Prover) -> list[Job] | None:
+    """List the jobs that are not over, as the API orders them; None on a host without jobs.
+
+    Raises:
+        FftdeployError: The host does not say whether there are any.
+    """
+    answer = prover.asker.ask(prover.connection.jobs, prover.asker.deadline())
+    # So LiteLLM fails at a route which it does not have: in plain text.
+    is_text = answer.fault == "not-json" and answer.content_type.startswith("text/plain")
+    is_lost_route = answer.status == 500 and is_text and answer.kind == COMPATIBLE
+    if answer.is_elsewhere or is_lost_route:
+        return None
+    data = answer.body.get("data") if isinstance(answer.body, dict) else None
+    if answer.status != 200 or answer.problem or not isinstance(data, list):
+        raise explain(answer).error("jobs: not known", prover.where, answer.request_id)
+    read = (parse_job(entry) for entry in data)
+    return [job for job in read if job and (job.is_running or job.status == "paused")]
+
+
+def _finished(prover: Prover, job_id: str) -> Job:
+    asker = prover.asker
+    status = ""
+    pause = 1.0
+    while True:
+        answer = asker.ask(lambda t: prover.connection.job(job_id, t), asker.deadline())
+        if answer.is_elsewhere and (wrong_address := prover.no_api()):
+            raise wrong_address
+        lost = answer.is_transient or answer.fault == "timeout"
+        job = None if lost else read_job(job_id, answer, prover.where)
+        if job and not job.is_running:
+            return job
+        now = job.shown if job else "no answer, asking again"
+        if now != status:
+            asker.say(f"{job_id}: {now}")
+        status = now
+        if not asker.wait(pause, f"{job_id}: {status}"):
+            raise (
+                still_running(job, prover.where)
+                if job
+                else explain(answer).error(job_id, prover.where, answer.request_id)
+            )
+        pause = min(pause * 1.5, LONGEST_PAUSE_S)
 
 
 def read_job(job_id: str, answer: Answer, where: str) -> Job:
@@ -118,8 +191,8 @@ def require_success(job: Job, where: str) -> None:
     )
 
 
-def require_model(job: Job, events: Answer, where: str) -> JobResult:
-    """Return the model of a job that succeeded, unless the safety checks blocked it."""
+def require_model(job: Job, events: Answer, where: str) -> None:
+    """Raise why a job that succeeded has no model, or one that the safety checks blocked."""
     if events.status != 200 or events.problem:
         raise explain(events).error(job.id, where, events.request_id)
     entries = events.body.get("data") if isinstance(events.body, dict) else None
@@ -138,7 +211,6 @@ def require_model(job: Job, events: Answer, where: str) -> JobResult:
         raise _not_ready(job, "it succeeded but names no model", "look at the job", where)
     if problem := model_problem(job.model, OPENAI):
         raise not_proved(f"the model it names is none: {problem}").error(job.id, where)
-    return JobResult(job.id, job.model, job.finished_at)
 
 
 def still_running(job: Job, where: str) -> FftdeployError:

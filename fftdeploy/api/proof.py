@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy import names
-from fftdeploy.api import job_asking
-from fftdeploy.api.answers import Answer, JobResult
+from fftdeploy.api import jobs
+from fftdeploy.api.answers import Answer
 from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
 from fftdeploy.api.listing import ListedModel, Listing, listed_model, read_listing
@@ -236,11 +236,11 @@ class Prover:
 
         Raises where the host does not say whether there are any.
         """
-        return job_asking.running(self)
+        return jobs.running(self)
 
-    def follow_job(self, job_id: str) -> JobResult:
-        """Wait until a job is over and return its model, as `job_asking.follow` does."""
-        return job_asking.follow(self, job_id)
+    def follow_job(self, job_id: str) -> Job:
+        """Wait until a job is over and return it with its model, as `jobs.follow` does."""
+        return jobs.follow(self, job_id)
 
     def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
         known = self._proofs.get(question)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fftdeploy.api.batches import Batch, read_batch, read_line, request_line
-from fftdeploy.api.client.response_parts import scrubber
+from fftdeploy.api.client.incoming import scrubber
 from fftdeploy.api.hosts import OPENAI
 
 KEY = "sk-verysecret-0123456789"

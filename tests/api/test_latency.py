@@ -13,8 +13,8 @@ import pytest
 from evaluating import arm, evaluate, make_run, model, numbered
 from fault_server import KEY, FaultServer, Reply, reply
 
-from fftdeploy.api.client import stopwatch
-from fftdeploy.api.client.stopwatch import Stopwatch, silence_s
+from fftdeploy.api.client import plain
+from fftdeploy.api.client.plain import Stopwatch, silence_s
 from fftdeploy.evaluation.gate.arm_summary import summarize
 
 TAKES_S = 0.1
@@ -76,7 +76,7 @@ def test_J24_a_busy_event_loop_is_not_the_models_latency(tmp_path: Path) -> None
 
 def test_J24_the_time_of_reading_would_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The control: without the kernel's word the loop's own load is told.
-    monkeypatch.setattr(stopwatch, "silence_s", lambda _: 0.0)
+    monkeypatch.setattr(plain, "silence_s", lambda _: 0.0)
 
     # How many answers wait in it at a time is chance: one run of some shows it.
     def excess_ms(number: int) -> float:

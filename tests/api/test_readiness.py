@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fftdeploy.api.answers import Answer, error_fields, plain
-from fftdeploy.api.client.response_parts import retry_after, scrub_all, scrubber
+from fftdeploy.api.client.incoming import retry_after, scrub_all, scrubber
 from fftdeploy.api.end_dates import parse_date
 from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, judge
 from fftdeploy.api.settings import settings

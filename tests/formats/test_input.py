@@ -12,7 +12,7 @@ from evaluated import evidence_of, graded, story
 from fault_server import KEY, FaultServer, chat_body, model_body, reply
 from scenes import V8, V9, V10, past, row, table, write
 
-from fftdeploy.api.client.response_parts import parse_body
+from fftdeploy.api.client.incoming import parse_body
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence import evidence
 from fftdeploy.formats import positions, strict_json, toml_reader

@@ -1,8 +1,17 @@
-"""The plain client: what a model is asked many times, over aiohttp and without the SDK."""
+"""The plain client: what a model is asked many times, over aiohttp and without the SDK.
+
+It measures how long an API took: from when a request's body goes out to when its answer is in.
+Both moments are those of the socket.  A body goes out in the moment in which it is begun, but a
+busy event loop reads an answer up to a tenth of a second after it came, and would tell its own
+load as the model's latency.  Linux knows how long ago a connection received its last bytes (to
+4 ms, on most machines).  Elsewhere an answer counts as come when it was read.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
@@ -12,11 +21,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
-from fftdeploy.api.client import incoming, outgoing, reading
-from fftdeploy.api.client.incoming import Intake, Received
+from fftdeploy.api.client import incoming, outgoing
+from fftdeploy.api.client.incoming import Intake, scrubber
 from fftdeploy.api.client.outgoing import ENDPOINTS, HttpRequest
-from fftdeploy.api.client.response_parts import scrubber
-from fftdeploy.api.client.stopwatch import Stopwatch
 from fftdeploy.api.threads import begin
 from fftdeploy.errors import ConfigError
 
@@ -30,6 +37,38 @@ if TYPE_CHECKING:
 
 _FIELD_BYTES = 64 << 10
 """Most bytes of one header."""
+
+_LAST_DATA_RECEIVED = slice(52, 56)
+"""`tcpi_last_data_recv` in the kernel's `struct tcp_info`: milliseconds, 32 bits."""
+
+
+class Stopwatch:
+    """Times one exchange; `seconds` is None until a whole answer to what went out is in."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds: float | None = None
+        self._clock = clock
+        self._sent_at: float | None = None
+
+    def start(self) -> None:
+        """Note that the body goes out now."""
+        self._sent_at = self._clock()
+
+    def stop(self, sock: socket.socket | None) -> None:
+        """Note that the answer has been read to its end, from `sock`."""
+        if self._sent_at is not None and sock is not None:
+            self.seconds = max(0.0, self._clock() - self._sent_at - silence_s(sock))
+
+
+def silence_s(sock: socket.socket | None) -> float:
+    """Return how long ago the last bytes came in on `sock`; 0 where the system does not say."""
+    if sys.platform != "linux" or sock is None:
+        return 0.0
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED.stop)
+    except OSError:  # closed by the other side in this moment
+        return 0.0
+    return int.from_bytes(info[_LAST_DATA_RECEIVED], sys.byteorder) / 1000
 
 
 class _BrokenOffError(aiohttp.ClientError):
@@ -133,22 +172,25 @@ class PlainClient:
         """Send `request`; `most_bytes` is 0 for as many as its path asks for."""
         try:
             async with asyncio.timeout(timeout_s):
-                received = await self._exchange(request, time.monotonic() + timeout_s, most_bytes)
-            return reading.read(received, self._scrub, self.settings)
+                intake = await self._exchange(request, time.monotonic() + timeout_s, most_bytes)
+            return incoming.read(intake, self._scrub, self.settings)
         except aiohttp.ConnectionTimeoutError:
-            return reading.late(min(timeout_s, outgoing.CONNECT_S))
+            return incoming.late(min(timeout_s, outgoing.CONNECT_S))
         except TimeoutError:
-            return reading.late(timeout_s)
+            return incoming.late(timeout_s)
+        except aiohttp.ClientConnectorError as error:
+            return incoming.unreached(error, self.settings)
         except aiohttp.ClientError as error:
-            return reading.unreached(error, self.settings, _is_refused, _is_dropped)
+            refused = aiohttp.ClientHttpProxyError
+            return incoming.unreached(error, self.settings, refused, aiohttp.ClientError)
         except Exception as error:  # noqa: BLE001  a traceback may hold the key
-            return reading.failed("aiohttp", error)
+            return incoming.failed("aiohttp", error)
 
     async def close(self) -> None:
         """Close the kept connections."""
         await self._session.close()
 
-    async def _exchange(self, request: HttpRequest, deadline: float, most_bytes: int) -> Received:
+    async def _exchange(self, request: HttpRequest, deadline: float, most_bytes: int) -> Intake:
         url = URL(self.settings.base_url + outgoing.path(request, self.settings), encoded=True)
         exchange = _Exchange(b"" if request.body is None else request.content)
         _EXCHANGE.set(exchange)
@@ -171,7 +213,8 @@ class PlainClient:
         except BaseException:
             exchange.cut()
             raise
-        return intake.received(exchange.stopwatch.seconds)
+        intake.latency_s = exchange.stopwatch.seconds
+        return intake
 
 
 class ThreadedClient:
@@ -202,18 +245,9 @@ class ThreadedClient:
         try:
             return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout_s)
         except TimeoutError:
-            return reading.late(timeout_s)
+            return incoming.late(timeout_s)
 
     def close(self) -> None:
         """Cut what is under way, and close the kept connections."""
         self._loop.call_soon_threadsafe(self._is_over.set)
         self._life.result()
-
-
-def _is_refused(error: BaseException) -> bool:
-    return isinstance(error, aiohttp.ClientHttpProxyError)
-
-
-def _is_dropped(error: BaseException) -> bool:
-    is_ours = isinstance(error, aiohttp.ClientError)
-    return is_ours and not isinstance(error, aiohttp.ClientConnectorError)

@@ -9,9 +9,8 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-from fftdeploy.api.client import incoming, outgoing, reading
-from fftdeploy.api.client.incoming import Intake
-from fftdeploy.api.client.response_parts import scrubber
+from fftdeploy.api.client import incoming, outgoing
+from fftdeploy.api.client.incoming import Intake, scrubber
 from fftdeploy.api.threads import begin
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ _SINK: ContextVar[BinaryIO | None] = ContextVar("sink", default=None)
 class Transport:
     """Sends a request of the SDK, and hands it a response that has nothing to look into.
 
-    What was let in of the true one is in its extensions, as `received`.  Of the headers only those
+    What was let in of the true one is in its extensions, as `intake`.  Of the headers only those
     that are `said` go out: the SDK adds what it finds in the environment, which may be for another
     host.
     """
@@ -87,7 +86,7 @@ class Transport:
                 intake.take(chunk)
         finally:
             response.close()
-        return httpx2.Response(response.status_code, extensions={"received": intake.received()})
+        return httpx2.Response(response.status_code, extensions={"intake": intake})
 
     def close(self) -> None:
         """Close the pool of connections."""
@@ -142,7 +141,7 @@ class SdkClient:
         try:
             return begin(self._exchange, request, timeout_s).result(timeout_s)
         except TimeoutError:
-            return reading.late(timeout_s)
+            return incoming.late(timeout_s)
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -161,11 +160,12 @@ class SdkClient:
             return self._read(error.response)
         except openai.APITimeoutError as error:
             is_unconnected = isinstance(error.__cause__, httpx2.ConnectTimeout)
-            return reading.late(connect_s if is_unconnected else timeout_s)
+            return incoming.late(connect_s if is_unconnected else timeout_s)
         except openai.APIConnectionError as error:
-            return reading.unreached(error, self._settings, _is_refused, _is_dropped)
+            dropped = (httpx2.ReadError, httpx2.WriteError, httpx2.ProtocolError)
+            return incoming.unreached(error, self._settings, httpx2.ProxyError, dropped)
         except Exception as error:  # noqa: BLE001  a thread's traceback may hold the key
-            return reading.failed("openai", error)
+            return incoming.failed("openai", error)
 
     def _send(self, request: HttpRequest, timeout: httpx2.Timeout) -> httpx2.Response:
         import httpx2
@@ -185,7 +185,7 @@ class SdkClient:
         return response
 
     def _read(self, response: httpx2.Response) -> Answer:
-        return reading.read(response.extensions["received"], self._scrub, self._settings)
+        return incoming.read(response.extensions["intake"], self._scrub, self._settings)
 
 
 def sdk(settings: Settings, *, is_async: bool = False, **more: Any) -> Any:
@@ -214,15 +214,3 @@ def proxy(settings: Settings, trusted: ssl.SSLContext) -> httpx2.Proxy | None:
     address = settings.proxy.reveal()
     is_encrypted = address.lower().startswith("https:")
     return httpx2.Proxy(address, ssl_context=trusted if is_encrypted else None)
-
-
-def _is_refused(error: BaseException) -> bool:
-    import httpx2
-
-    return isinstance(error, httpx2.ProxyError)
-
-
-def _is_dropped(error: BaseException) -> bool:
-    import httpx2
-
-    return isinstance(error, (httpx2.ReadError, httpx2.WriteError, httpx2.ProtocolError))

@@ -10,8 +10,8 @@ from evaluating import PROFILE, arm, make_run, profile, spending
 from fault_server import KEY, FaultServer, Reply, close_at_once, error, hang, reply
 
 from fftdeploy.api.answers import Answer
+from fftdeploy.api.client.incoming import duration_s, rate_limits
 from fftdeploy.api.client.plain import PlainClient
-from fftdeploy.api.client.response_parts import duration_s, rate_limits
 from fftdeploy.api.settings import settings
 from fftdeploy.errors import ConfigError, PolicyError
 from fftdeploy.evaluation.arms import Arm

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
-from fftdeploy.api.client.batches import BatchConnection
+from fftdeploy.api.client.connection import BatchConnection
 from fftdeploy.api.settings import Settings
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import stopping

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol
 from fftdeploy.api import verdicts
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.batches import Batch, file_id, read_batch
-from fftdeploy.api.client.response_parts import scrubber
+from fftdeploy.api.client.incoming import scrubber
 from fftdeploy.api.hosts import COMPATIBLE, Kind
 from fftdeploy.api.settings import Settings
 from fftdeploy.api.threads import begin
