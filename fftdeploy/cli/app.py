@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import pairwise
@@ -142,7 +143,7 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
             _invoke(name, function, common, values)
 
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        parameters = [completion.completed(name, parameter) for parameter in (*own, *added)]
+        parameters = [*own, *added]
         options = [p.name for p in parameters if _is_option(p)]  # a `--` may stand before others
         cast("Any", invoke).__signature__ = inspect.Signature(parameters)
         invoke.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -270,7 +271,8 @@ def run(argv: Sequence[str]) -> int:
         try:
             _require_text(argv)
             _register(argv)
-            with completion.in_bash():
+            is_completing = completion.VARIABLE in os.environ
+            with completion.offered(app) if is_completing else nullcontext():
                 return int(app(args=list(argv), prog_name="fftdeploy", standalone_mode=False) or 0)
         except typer.TyperException as error:
             return _usage(argv, error)

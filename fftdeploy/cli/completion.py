@@ -21,7 +21,7 @@ from fftdeploy.names import model_problem, name_problem
 FORMATS = ("text", "json", "markdown", "github")
 _Completion = Callable[[typer.Context, str], list[str]]
 _BASH = "complete_bash"
-_VARIABLE = "_FFTDEPLOY_COMPLETE"
+VARIABLE = "_FFTDEPLOY_COMPLETE"
 
 
 class _Files:
@@ -253,25 +253,21 @@ _FINDS: dict[str, _Find] = {
 """What a parameter takes, by its name, or by those of its command and its own."""
 
 
-def completed(command: str, parameter: inspect.Parameter) -> inspect.Parameter:
-    """Return a command's parameter with the completion of its kind, where it is of one."""
-    find = _FINDS.get(f"{command} {parameter.name}") or _FINDS.get(parameter.name)
-    if find is None:
-        return parameter
-    kind, info = get_args(parameter.annotation)
-    info = copy(info)
-    info.autocompletion = _completion(find)
-    return parameter.replace(annotation=Annotated[kind, info])
-
-
 @contextlib.contextmanager
-def in_bash() -> Iterator[None]:
-    """Have a model ID completed in bash, for which each `:` is a word of its own.
+def offered(app: typer.Typer) -> Iterator[None]:
+    """Have the parameters of all commands of `app` completed, where they are of a known kind.
 
-    The words are put together again, and what is said goes on from the last `:`.
+    In bash each `:` of a model ID is a word of its own.  The words are put together again, and
+    what is said goes on from the last `:`.
     """
+    for registered in app.registered_commands:
+        callback: Any = registered.callback
+        known = inspect.signature(callback).parameters.values()
+        parameters = [_completed(str(registered.name), parameter) for parameter in known]
+        callback.__signature__ = inspect.Signature(parameters)
+        callback.__annotations__ = {p.name: p.annotation for p in parameters}
     words = os.environ.get("COMP_WORDS", "").split("\n")
-    if os.environ.get(_VARIABLE) != _BASH or not any(map(_is_colons, words)):
+    if os.environ.get(VARIABLE) != _BASH or not any(map(_is_colons, words)):
         yield
         return
     joined: list[str] = []
@@ -290,6 +286,16 @@ def in_bash() -> Iterator[None]:
     finally:
         for line in said.getvalue().splitlines():
             typer.echo(line.removeprefix("".join(typed[:2])))
+
+
+def _completed(command: str, parameter: inspect.Parameter) -> inspect.Parameter:
+    find = _FINDS.get(f"{command} {parameter.name}") or _FINDS.get(parameter.name)
+    if find is None:
+        return parameter
+    kind, info = get_args(parameter.annotation)
+    info = copy(info)
+    info.autocompletion = _completion(find)
+    return parameter.replace(annotation=Annotated[kind, info])
 
 
 def _is_colons(word: str) -> bool:

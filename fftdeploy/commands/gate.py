@@ -29,7 +29,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The gate of one change.
+    """The gate of one change of a target whose task has one.
 
     `live_is_dead` proves that what is live is dead, for evidence that rests on it.
     """
@@ -50,7 +50,8 @@ class Gate:
         Raises:
             ConfigError: Located at the first fault.
         """
-        if self.is_protected and (bar := self._bar()):
+        if self.is_protected:
+            bar = self._bar()
             _ = bar.examples
             bar.require_enough()
 
@@ -63,8 +64,6 @@ class Gate:
             InconclusiveError: The examples do not settle it, or there is no evidence.
         """
         bar = self._bar()
-        if bar is None:
-            return Passed()
         if not self.is_protected:
             return self._recorded(bar, candidate)
         stored = self._look(bar, candidate)
@@ -86,12 +85,8 @@ class Gate:
                 code="no-evidence",
             )
 
-    def _bar(self) -> "QualityBar | None":
-        work = self.change
-        task = work.name.partition("/")[0]
-        if work.workspace.policy.gate(task) is None:
-            return None
-        return work.context.quality_bar(work.workspace, work.name)
+    def _bar(self) -> "QualityBar":
+        return self.change.context.quality_bar(self.change.workspace, self.change.name)
 
     def _recorded(self, bar: "QualityBar", candidate: Bundle) -> Passed:
         """Record evidence that fits where none is asked for; nothing about it stops anything."""

@@ -11,10 +11,10 @@ from fftdeploy.commands import typed_models
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, door
-from fftdeploy.commands.gate import Gate
+from fftdeploy.commands.gate import Gate, Passed
 from fftdeploy.commands.typed_models import MODEL_FLAG
 from fftdeploy.errors import ConflictError, FftdeployError, UsageError
-from fftdeploy.model_ids.model_names import fitting
+from fftdeploy.model_ids.model_names import fitting, is_whole_id
 from fftdeploy.planning import breaches, bundles, canary, plan
 from fftdeploy.planning.breaches import Breach, SourceRules
 from fftdeploy.planning.bundles import BundleSource
@@ -59,15 +59,6 @@ def run(context: Context, options: PromoteOptions) -> Changed:
     """
     one_of({"--from": options.source, "--model": options.model, "--job": options.job})
     one_of({"--profile": options.profile, "--no-profile": options.no_profile})
-    _require_limit(options)
-    return _Promotion(Change(context, options), options).run()
-
-
-promote = door(run, PromoteOptions)
-
-
-def _require_limit(options: PromoteOptions) -> None:
-    """Refuse limits of nothing, and an evaluation without one that nobody is asked about."""
     options.require_sane()
     if options.given and not options.evaluate:
         raise UsageError(f"{max(options.given)} is for --eval", hint="add --eval")
@@ -77,6 +68,10 @@ def _require_limit(options: PromoteOptions) -> None:
             hint="add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
             code="limit",
         )
+    return _Promotion(Change(context, options), options).run()
+
+
+promote = door(run, PromoteOptions)
 
 
 class _Promotion:
@@ -85,14 +80,13 @@ class _Promotion:
     def __init__(self, change: Change, options: PromoteOptions) -> None:
         self.change = change
         self.options = options
-        self.workspace = change.workspace
+        self.workspace = work = change.workspace
         task, _, environment = change.name.partition("/")
         self.key = (task, environment)
-        self.rules = self.workspace.policy.rules(environment)
-        self.target = self.workspace.deployments.find(change.name)
+        self.rules = work.policy.rules(environment)
+        self.target = work.deployments.find(change.name)
         sources = {*self.rules.sources, options.source or environment}
         change.made_from = tuple(f"{task}/{source}" for source in sources)
-        work = self.workspace
         self.sources = SourceRules(self.rules, task, work.deployments, self._live, work.policy)
         self.fresh = False
         self.lifted: set[str] = set()
@@ -114,7 +108,8 @@ class _Promotion:
                 "it is live already" if self.options.canary is None else "it has that part already"
             )
             return self.change.unchanged(Plan(self.target, self.target, (said,)))
-        canary.require_alone(self.target, source.bundle, self.workspace.sha)
+        if self.target is not None and self.target.canary is not None:
+            canary.require_alone(self.target, self.target.canary, source.bundle, self.workspace.sha)
         self._require_why()
         made = self._plan(source, (), self.change.actor)
         self.change.preflight()
@@ -122,14 +117,15 @@ class _Promotion:
         self.sources.refuse_held(source.bundle, self.change.actor.now)
         self._pass(self._offline_breaches(source, self.change.actor.now))
         self._expect_current()
-        gate = self._gate()
-        gate.check_examples()
+        gate = self._gate() if self.workspace.policy.gate(self.key[0]) else None
+        if gate:
+            gate.check_examples()
         question = self.change.question(source.bundle, probe=self.options.probe, fresh=self.fresh)
         readiness = self._prover().prove(question)
         if not readiness.is_ready:
             raise self._not_ready(readiness, source.bundle.provider)
         used = self._pass(self._breaches(source, readiness))
-        passed = gate.ask(source.bundle)
+        passed = gate.ask(source.bundle) if gate else Passed()
         used = tuple(code for code in OVERRIDES if code in {*used, *passed.overrides})
 
         def replan(actor: Actor) -> Plan:
@@ -152,17 +148,14 @@ class _Promotion:
             self.change,
             is_protected=self.rules.protected,
             is_default=self.options.model is None and self.options.job is None,
-            live_is_dead=self._baseline_is_dead,
+            live_is_dead=lambda: self.target is not None and self._prove_live(self.target).dead,
             overrides=self.options.overrides,
             evaluate=self.options.evaluate,
             limits=self.options,
         )
 
-    def _baseline_is_dead(self) -> bool:
-        if self.target is None:
-            return False
-        found = self._prover().prove(self.change.question(self._live(self.target), probe=False))
-        return bool(found.dead)
+    def _prove_live(self, target: Target) -> "Readiness":
+        return self._prover().prove(self.change.question(self._live(target), probe=False))
 
     def _prover(self) -> "AskedHosts":
         return self.change.context.prover(wait_s=self.options.wait_s)
@@ -210,7 +203,8 @@ class _Promotion:
 
     def _source(self) -> BundleSource:
         model, options = self.options.model, self.options
-        if model is not None:
+        known = self.workspace.deployments.models(options.provider)
+        if model is not None and not is_whole_id(model, known):
             typed = typed_models.in_file(self.change.context, options.provider, MODEL_FLAG)
             provider = options.provider or (self.target.provider if self.target else names.OPENAI)
             can_ask = self.change.context.can_ask(provider, self.key[1])
@@ -311,11 +305,11 @@ class _Promotion:
         if self.target is None or not context.can_ask_about(self.target):
             return False
         try:
-            found = self._prover().prove(self.change.question(self._live(self.target), probe=False))
+            found = self._prove_live(self.target)
         except FftdeployError:  # the policy's answer stands, whatever the API is up to
             return False
         if found.dead and codes - self.lifted:
             lifted = ", ".join(sorted(codes - self.lifted))
             context.console.note(f"note: {self.target.model} is dead: no {lifted} protects it")
             self.lifted |= codes
-        return bool(found.dead)
+        return found.dead

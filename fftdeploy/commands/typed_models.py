@@ -10,15 +10,13 @@ from fftdeploy import names
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import FftdeployError, UsageError
-from fftdeploy.model_ids.model_names import fitting, is_full_id, short_name, shown_names
+from fftdeploy.model_ids.model_names import fitting, is_whole_id, short_name, shown_names
 from fftdeploy.planning import bundles
 
 if TYPE_CHECKING:
     from fftdeploy.api.proof import Prover
 
 MODEL_FLAG = "--model"
-_BEGUN = "ft:BASE:ORG:SUFFIX".count(":")
-"""Colons of an ID that lacks its last part, which could be that of one without a suffix."""
 
 
 class TypedModels:
@@ -51,7 +49,8 @@ class TypedModels:
         Raises:
             UsageError: It is no ID in form, and no such model is known, or several are.
         """
-        if self._is_whole(word):
+        bundles.require_model_id(word)
+        if is_whole_id(word, self.in_file):
             return word
         if fits := fitting(word, self.in_file):
             return self._only(word, fits)
@@ -70,9 +69,8 @@ class TypedModels:
             AuthError: The key is missing, and no such model is known without one.
             UnverifiedError: The API gives no usable answer.
         """
-        if word not in self.in_file:
-            bundles.require_model_id(word, provider)
-        if self._is_whole(word):
+        bundles.require_model_id(word, "" if word in self.in_file else provider)
+        if is_whole_id(word, self.in_file):
             return word
         if not can_ask and (fits := fitting(word, self.in_file)):
             return self._only(word, fits)
@@ -86,13 +84,6 @@ class TypedModels:
         if listed is None or prover.connection.kind != names.OPENAI:
             return word
         raise self.unknown(word, listed)
-
-    def _is_whole(self, word: str) -> bool:
-        bundles.require_model_id(word)
-        if word in self.in_file:
-            return True
-        is_begun = word.count(":") == _BEGUN and any(m.startswith(f"{word}:") for m in self.in_file)
-        return is_full_id(word) and not is_begun
 
     @property
     def _needs_whole(self) -> bool:

@@ -21,6 +21,8 @@ _SNAPSHOT = re.compile(r"-(20[0-9]{2})-([0-9]{2})-([0-9]{2})|-([01][0-9])([0-3][
 _FAMILY = re.compile("[a-z]+")
 _DATED_BASES = re.compile(r"(ft:)?(gpt-|chatgpt-|o[0-9]|babbage|davinci)")
 """Names whose dated snapshots are the same model: OpenAI's bases."""
+_BEGUN = "ft:BASE:ORG:SUFFIX".count(":")
+"""Colons of an ID that lacks its last part, which could be that of one without a suffix."""
 _WORDS = frozenset({"live", "base"})
 """What commands take for something else where a model is typed."""
 
@@ -122,6 +124,12 @@ def fitting(word: str, known: Iterable[str]) -> list[str]:
     """
     models = set(known)
     return [word] if word in models else sorted(model for model in models if word in _forms(model))
+
+
+def is_whole_id(word: str, known: Collection[str]) -> bool:
+    """Whether a word is an ID as it is: one of `known`, or one in form that begins none of them."""
+    is_begun = word.count(":") == _BEGUN and any(each.startswith(f"{word}:") for each in known)
+    return word in known or (is_full_id(word) and not is_begun)
 
 
 def is_full_id(model: str) -> bool:

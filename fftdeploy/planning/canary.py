@@ -17,21 +17,20 @@ from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.releases.deployments import Bundle, Canary, Hold, Target
 
 
-def require_alone(target: Target | None, bundle: Bundle, shas: Shas) -> None:
-    """Refuse a promotion of anything else than the canary while one runs.
+def require_alone(target: Target, runs: Canary, bundle: Bundle, shas: Shas) -> None:
+    """Refuse a promotion of anything else than the canary that `runs`.
 
     Raises:
         PolicyError: With the commands that end the trial.
     """
-    if target is None or target.canary is None or bundle == tried_bundle(target, shas):
-        return
-    raise PolicyError(
-        f"a canary runs in {target}: {target.canary.model}, {target.canary.weight} %",
-        hint=f"make it live: fftdeploy promote {target}; "
-        f"or take it off: fftdeploy rollback {target}",
-        where=str(target),
-        code="canary",
-    )
+    if bundle != tried_bundle(target, shas):
+        raise PolicyError(
+            f"a canary runs in {target}: {runs.model}, {runs.weight} %",
+            hint=f"make it live: fftdeploy promote {target}; "
+            f"or take it off: fftdeploy rollback {target}",
+            where=str(target),
+            code="canary",
+        )
 
 
 def require_beside(target: Target | None, live: Bundle | None, bundle: Bundle) -> None:
