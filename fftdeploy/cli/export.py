@@ -13,15 +13,22 @@ from fftdeploy.output.report import Cell, Raw, Report, line
 @command("export")
 def export(
     session: Session,
-    kind: Annotated[str, typer.Argument(help="litellm, flagd, dotenv, configmap, tfvars or json.")],
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="litellm, flagd, dotenv, configmap, tfvars or json; none for what is declared."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write this file.", metavar="FILE")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether the file is current; 12 if not.")
+        bool, typer.Option("--check", help="Only say whether files are current; 12 if not.")
     ] = False,
 ) -> Report:
     """Write what is live for gateways, flags and infrastructure.
+
+    Without a format: all files that [exports] of fftdeploy.toml declares.
 
     \b
     Examples:
@@ -32,12 +39,14 @@ def export(
     from fftdeploy.commands.export import ExportOptions, run
 
     result = run(session, ExportOptions(kind, output=out, check=check))
-    if result.path is None:
-        return Report(data=result, body=(Raw(result.text),))
-    said = Cell(f"written: {result.path}")
-    if result.current is not None:
-        said = Cell(f"{result.path} is current")
-    if result.current is False:
-        found = result.findings[0]
-        said = Cell(f"{found.message}: {found.hint}", "bad")
-    return Report(result.outcome, result, (line(said),), result.findings)
+    if result.files[0].path is None:
+        return Report(data=result, body=(Raw(result.files[0].text),))
+    stale = {found.path: found for found in result.findings}
+    said = []
+    for each in result.files:
+        cell = Cell(f"{each.path} is current" if each.current else f"written: {each.path}")
+        if each.current is False:
+            found = stale[str(each.path)]
+            cell = Cell(f"{found.message}: {found.hint}", "bad")
+        said.append(line(cell))
+    return Report(result.outcome, result, tuple(said), result.findings)

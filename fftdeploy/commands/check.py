@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy.api.readiness import Readiness, Shutdown
+from fftdeploy.commands import export
 from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks, evaluation_due, is_recorded
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Limits, Options, door
@@ -230,15 +231,21 @@ class _Check:
             facts = findings.of_a_change(facts, proposal.base.tip.policy)
             against = self._judge_proposal(proposal, readiness, shutdowns)
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
+        if not self.options.targets:
+            found += export.stale(self.context, proposal.base if proposal else None)
         outcome = _outcome(found, readiness)
         if not self.is_second:
             second, ends = self._second_files(proposal)
             found = [*found, *second]
             outcome = min(outcome, _outcome(found, {}), *ends, key=_GRAVEST.index)
+        states = {name: known.state for name, known in readiness.items()}
         result = Checked(
             verified=not self._unasked,
             unverified_because=self._unasked or None,
-            targets=tuple(self._target(target, readiness) for target in self.targets),
+            targets=tuple(
+                CheckedTarget(str(one), one.model, states.get(str(one), "not-asked"))
+                for one in self.targets
+            ),
             tasks=self.tasks,
             findings=tuple(found),
             outcome=outcome,
@@ -254,11 +261,6 @@ class _Check:
             elsewhere=None if self.is_second else tuple(self.elsewhere),
             shutdowns={n: shutdowns[n] for n in proposal.made_live if n in shutdowns},
         )
-
-    @staticmethod
-    def _target(target: Target, readiness: Mapping[str, Readiness]) -> CheckedTarget:
-        known = readiness.get(str(target))
-        return CheckedTarget(str(target), target.model, known.state if known else "not-asked")
 
     def _judge_proposal(
         self,

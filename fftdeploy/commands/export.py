@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fftdeploy import files
 from fftdeploy.api.readiness import ModelFacts, find_shutdown
@@ -18,6 +20,7 @@ from fftdeploy.names import OPENAI, not_one_of
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles
 from fftdeploy.planning.finding import Finding
+from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.routing.exports import (
     EXPORTS,
@@ -28,7 +31,9 @@ from fftdeploy.routing.exports import (
 )
 from fftdeploy.workspace import Workspace, shown_path
 
-KINDS = tuple(WRITERS)
+if TYPE_CHECKING:  # most exports are compared with no base
+    from fftdeploy.pull_request.base_ref import BaseRef
+
 _OLDER = 10
 """Most releases of a target, beside what is live, that a flag has as variants."""
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -39,16 +44,17 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 class ExportOptions(Options):
     """What may be said to `export`."""
 
-    kind: str = field(kw_only=False)
-    """`litellm`, `flagd`, `dotenv`, `configmap`, `tfvars` or `json`."""
+    kind: str | None = field(default=None, kw_only=False)
+    """`litellm`, `flagd`, `dotenv`, `configmap`, `tfvars` or `json`; None for all files that the
+    policy declares."""
     output: str | Path | None = None
     """Write to this file, for those who read it whole or not at all."""
     check: bool = False
-    """Only find out whether `output` is what would be written."""
+    """Only find out whether the files are what would be written."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedFile:
     """What is live, as a program reads it that is not ours."""
 
     kind: str
@@ -57,81 +63,153 @@ class Exported:
     text: str
     current: bool | None = field(default=None, metadata=OMITTED)
     """With `check`: whether the file is what would be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, or looked at."""
+
+    files: tuple[ExportedFile, ...]
     findings: tuple[Finding, ...] = field(default=(), metadata=UNPRINTED)
 
     @property
     def outcome(self) -> Outcome:
         """A file that is not current is exit code 12."""
-        return FINDING if self.current is False else OK
+        return FINDING if any(each.current is False for each in self.files) else OK
 
 
 def run(context: Context, options: ExportOptions) -> Exported:
     """Write what is live in one of the formats; the two files and the profiles decide it alone.
 
     Raises:
-        UsageError: There is no such format, nothing to check, or the file is no such export.
+        UsageError: There is no such format, nothing to write or check, or a file is no such export.
         ConfigError: A file is not valid, or two targets would have the same variables.
-        DiskError: The file could not be read or written.
+        DiskError: A file could not be read or written.
     """
-    kind, check = options.kind, options.check
-    if kind not in WRITERS:
-        raise UsageError(**not_one_of("format", kind, KINDS))
-    if check and options.output is None:
-        raise UsageError("--check needs the file", hint=f"fftdeploy export {kind} -o FILE --check")
-    targets = _targets(context.workspace)
-    text, found = WRITERS[kind](targets), tuple(_left_out(kind, targets))
+    places, workspace = _places(context, options), context.workspace
+    targets = _targets(workspace)
+    kinds = [*dict.fromkeys(one.kind for one in places)] or [str(options.kind)]
+    found = [
+        Finding("export-left-out", "notice", *said)
+        for kind in kinds
+        for said in left_out(kind, targets)
+    ]
     for each in found:
         context.console.note(f"warning: {each.subject}: {each.message}")
-    if options.output is None:
-        return Exported(kind, None, text, findings=found)
-    path = Path.cwd() / options.output
-    shown = shown_path(path)
-    if check:
-        is_current = path.exists() and files.read(path, root=path.parent).data == text.encode()
-        stale = () if is_current else (_stale(kind, shown),)
-        return Exported(kind, shown, text, is_current, (*stale, *found))
-    _require_export(kind, path, context.workspace.folder)
-    files.put(path, text.encode())
-    return Exported(kind, shown, text, findings=found)
+    texts = {kind: WRITERS[kind](targets) for kind in kinds}
+    if not places:
+        made = [ExportedFile(kind, None, text) for kind, text in texts.items()]
+        return Exported(tuple(made), tuple(found))
+    if options.check:
+        wrong = {one.path: one.stale(texts[one.kind]) for one in places}
+        made = [
+            ExportedFile(one.kind, one.shown, texts[one.kind], wrong[one.path] is None)
+            for one in places
+        ]
+        return Exported(tuple(made), (*filter(None, wrong.values()), *found))
+    for one in places:
+        one.require(workspace.folder)
+    for one in places:
+        files.put(one.path, texts[one.kind].encode())
+    made = [ExportedFile(one.kind, one.shown, texts[one.kind]) for one in places]
+    return Exported(tuple(made), tuple(found))
 
 
 export = door(run, ExportOptions)
 
 
-def _left_out(kind: str, targets: list[ExportedTarget]) -> Iterator[Finding]:
-    for subject, message in left_out(kind, targets):
-        yield Finding("export-left-out", "notice", subject, message)
-
-
-def _require_export(kind: str, path: Path, folder: Path) -> None:
-    """Refuse to write over, or among, what is no export of this format.
+def stale(context: Context, base: "BaseRef | None") -> list[Finding]:
+    """List which declared exports are not current; a policy that is changed takes none away.
 
     Raises:
-        UsageError: It is that.
+        ConfigError: A file is not valid, or two targets would have the same variables.
     """
-    shown, real = shown_path(path), path.resolve()
-    is_ours = {".git", ".fftdeploy"} & {*map(str.lower, real.parts)} or (
-        (folder / "profiles").resolve() in real.parents or real.suffix in {".toml", ".jsonl"}
-    )
-    if is_ours:
-        raise UsageError(f"{shown} is no place for an export", hint="--output names another file")
-    if os.path.lexists(path) and not _is_export(kind, path):
-        problem = f"{shown} is there, and is no export of {kind}"
-        raise UsageError(problem, hint="remove it, or name another file with --output")
+    named = context.workspace.policy.exports
+    if base is not None and FILE_NAME in base.changed:
+        named = {**named, **base.tip.policy.exports}
+    targets = _targets(context.workspace) if named else []
+    found = (one.stale(WRITERS[one.kind](targets)) for one in _declared(context, named))
+    return [*filter(None, found)]
 
 
-def _is_export(kind: str, path: Path) -> bool:
-    try:
-        text = files.read(path, root=path.parent).data.decode()
-    except ValueError:
-        return False
-    return not text or bool(re.fullmatch(EXPORTS[kind], text))
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an export is, or will be; no link leads out of `root`."""
+
+    kind: str
+    path: Path
+    root: Path
+    shown: str
+    """How findings name it."""
+
+    def stale(self, text: str) -> Finding | None:
+        """Say why the file is not what would be written."""
+        path = shlex.quote(shown_path(self.path))
+        hint, why = f"fftdeploy export {self.kind} -o {path}", "is missing"
+        if os.path.lexists(self.path):
+            data = files.read(self.path, root=self.root).data
+            if data == text.encode():
+                return None
+            why = "is not what the files say"
+            if not self._is_export(data):
+                hint, why = f"remove it, and: {hint}", f"is no export of {self.kind}"
+        message = f"{self.shown} {why}"
+        return Finding("export-stale", "error", self.shown, message, self.shown, 1, hint)
+
+    def require(self, folder: Path) -> None:
+        """Refuse to write over, or among, what is no export of this format.
+
+        Raises:
+            UsageError: It is that.
+        """
+        shown, real = shown_path(self.path), self.path.resolve()
+        is_ours = {".git", ".fftdeploy"} & {*map(str.lower, real.parts)} or (
+            (folder / "profiles").resolve() in real.parents or real.suffix in {".toml", ".jsonl"}
+        )
+        if is_ours or not real.is_relative_to(self.root.resolve()):
+            raise UsageError(
+                f"{shown} is no place for an export", hint="--output names another file"
+            )
+        if os.path.lexists(self.path) and not self._is_export(
+            files.read(self.path, root=self.root).data
+        ):
+            problem = f"{shown} is there, and is no export of {self.kind}"
+            raise UsageError(problem, hint="remove it, or name another file with --output")
+
+    def _is_export(self, data: bytes) -> bool:
+        try:
+            return not data or bool(re.fullmatch(EXPORTS[self.kind], data.decode()))
+        except ValueError:
+            return False
 
 
-def _stale(kind: str, path: str) -> Finding:
-    hint = f"fftdeploy export {kind} -o {path}"
-    message = f"{path} is not what the files say"
-    return Finding("export-stale", "error", path, message, path, hint=hint)
+def _places(context: Context, options: ExportOptions) -> list[_Place]:
+    """Return where to write, or what to look at; none where it is only printed.
+
+    Raises:
+        UsageError: There is no such format, or nothing to write or check.
+    """
+    kind, output = options.kind, options.output
+    if kind is not None and kind not in WRITERS:
+        raise UsageError(**not_one_of("format", kind, list(WRITERS)))
+    if kind is None:
+        named, why = context.workspace.policy.exports, "--output needs a format"
+        if output is None and named:
+            return _declared(context, named)
+        why = why if output else f"no format is said, and {FILE_NAME} declares no [exports]"
+        raise UsageError(why, hint="fftdeploy export flagd -o FILE")
+    if output is None:
+        if options.check:
+            hint = f"fftdeploy export {kind} -o FILE --check"
+            raise UsageError("--check needs the file", hint=hint)
+        return []
+    path = Path.cwd() / output
+    return [_Place(kind, path, path.parent, shown_path(path))]
+
+
+def _declared(context: Context, named: Mapping[str, str]) -> list[_Place]:
+    folder, beside = context.workspace.folder, Path(context.place).parent
+    return [_Place(kind, folder / name, folder, str(beside / name)) for name, kind in named.items()]
 
 
 def _targets(workspace: Workspace) -> list[ExportedTarget]:

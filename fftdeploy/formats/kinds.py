@@ -226,17 +226,17 @@ def many(
     return Kind(read, schema | ({"uniqueItems": True} if unique else {}))
 
 
-def by_name(each: Kind, means: str) -> Kind:
-    """Return the kind of tables whose keys are names, and whose values are all of one kind."""
+def by_name(each: Kind, means: str, named: Kind = NAME) -> Kind:
+    """Return the kind of tables whose keys are `named`, and whose values are all of one kind."""
 
     def read(doc: Document, path: Path, value: Any) -> dict[str, Any]:
-        rows = doc.table(value, path).items()
         return {
-            doc.name(name, (*path, name)): each.read(doc, (*path, name), row) for name, row in rows
+            named.read(doc, (*path, name), name): each.read(doc, (*path, name), row)
+            for name, row in doc.table(value, path).items()
         }
 
     described = {**each.schema, "description": means}
-    schema = {"type": "object", "patternProperties": {NAMES: described}}
+    schema = {"type": "object", "patternProperties": {named.schema["pattern"]: described}}
     return Kind(read, {**schema, "additionalProperties": False})
 
 

@@ -47,8 +47,9 @@ def _words(each: str) -> Kind:
 
 
 _ADD_EXAMPLES = 'add examples = ["evals/TASK.jsonl"]'
+PATH = text(_path_problem, "value", hint="name a file below here", pattern=r"^[^/~\\][^\\]*$")
 EXAMPLES = many(
-    text(_path_problem, "value", hint="name a file below here"),
+    PATH,
     "A path below the folder of this file.",
     "an array of paths",
     unique="a file",

@@ -19,18 +19,21 @@ from fftdeploy.formats.kinds import (
     NAME,
     VERSION,
     by_name,
+    choice,
     many,
     require_hosted,
     span,
 )
 from fftdeploy.names import OPENAI
-from fftdeploy.policy.gate_rules import EXAMPLES, GATE, GateRules
+from fftdeploy.policy.gate_rules import EXAMPLES, GATE, PATH, GateRules
 from fftdeploy.policy.globs import Scan
 from fftdeploy.policy.prices import PRICES, Prices
 from fftdeploy.releases.deployments import Deployments
 from fftdeploy.releases.records import HOST
 
 FILE_NAME = "fftdeploy.toml"
+EXPORT_FORMATS = ("litellm", "flagd", "dotenv", "configmap", "tfvars", "json")
+"""What `fftdeploy export` writes."""
 
 
 _DURATION = span("24h", "30d")
@@ -204,6 +207,12 @@ class Policy:
         "The workflow that `check --base` believes about evidence, if `gh` proves that it made it.",
         table(Attestation),
         None,
+    )
+    exports: Mapping[str, str] = key(
+        "Files that `export` writes and `check` holds to what is live: the format, by the path "
+        "below the folder of this file.",
+        by_name(choice(EXPORT_FORMATS), "The format of one file.", PATH),
+        {},
     )
     scan: Scan = key("What `fftdeploy scan` looks at.", table(Scan), Scan())
     exists: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.planning.bundles import canary_of, live_bundle
 from fftdeploy.planning.finding import Finding
+from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.pull_request import change_rules, changes, second_files
 from fftdeploy.pull_request.base_ref import BaseRef
 from fftdeploy.pull_request.change_rules import ChangeFacts
@@ -131,6 +132,12 @@ class Proposal:
             message = f"{name} changes what models are judged by"
             hint = f"{self.base.ref}'s judges this one; a maintainer may --allow-policy-change"
             yield Finding("policy-change", "error", name, message, path, 1, hint)
+            if name == FILE_NAME:
+                now = self.workspace.policy.exports
+                for file, kind in self.base.tip.policy.exports.items():
+                    if now.get(file) != kind:
+                        message = f"{name} no longer says that {file} is an export of {kind}"
+                        yield Finding("policy-change", "error", file, message, path, 1, hint)
 
     def _stale(self, facts: ChangeFacts) -> Iterator[Finding]:
         """Say what was merged into the base meanwhile, under a change of the same target."""

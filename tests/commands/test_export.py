@@ -150,14 +150,57 @@ def test_check_tells_a_file_that_is_not_current(command: Command) -> None:
     whole = Path("out.yaml").read_text()
 
     assert command("export", "litellm", *output, "--check").out == "out.yaml is current\n"
-    Path("out.yaml").write_text(whole + "#")
-    stale = command("export", "litellm", *output, "--check")
-    assert (stale.code, stale.out) == (
-        12, "out.yaml is not what the files say: fftdeploy export litellm -o out.yaml\n",
-    )  # fmt: skip
-    assert Path("out.yaml").read_text() == whole + "#"
+    write_it = "fftdeploy export litellm -o out.yaml\n"
+    for text, said in (
+        (whole.replace(V9, V8), f"out.yaml is not what the files say: {write_it}"),
+        (whole + "#", f"out.yaml is no export of litellm: remove it, and: {write_it}"),
+    ):
+        Path("out.yaml").write_text(text)
+        stale = command("export", "litellm", *output, "--check")
+        assert (stale.code, stale.out, Path("out.yaml").read_text()) == (12, said, text)
     assert command("export", "litellm", "--check").code == 2
     assert "did you mean litellm?" in command("export", "litelm").err
+
+
+def test_what_the_policy_declares_is_written_and_checked_together(command: Command) -> None:
+    assert command("export").code == command("export", "-o", "x").code == 2
+    declared = '[exports]\n"deploy/flags.json" = "flagd"\n"my env" = "dotenv"\n'
+    Path("fftdeploy.toml").write_text(POLICY + declared)
+    Path("deploy").mkdir()
+    assert command("export", "-o", "x").code == 2
+    assert [found["hint"] for found in stale(command)] == [
+        "fftdeploy export flagd -o deploy/flags.json", "fftdeploy export dotenv -o 'my env'",
+    ]  # fmt: skip
+
+    assert command("export").out == "written: deploy/flags.json\nwritten: my env\n"
+
+    assert stale(command) == []
+    assert Path("my env").read_text() == command("export", "dotenv").out
+    assert command("export", "--check").code == 0
+    Path("my env").write_text("mine = 1\n")
+    files = Path("deployments.toml").read_text()
+    Path("deployments.toml").write_text(files.replace(V9, V8))
+    assert [found["message"] for found in stale(command)] == [
+        "deploy/flags.json is not what the files say", "my env is no export of dotenv",
+    ]  # fmt: skip
+    before = Path("deploy/flags.json").read_bytes()
+    assert command("export", "--check").code == 12
+    assert command("export").code == 2
+    assert Path("deploy/flags.json").read_bytes() == before, "all of them, or none"
+    Path("out").mkdir()
+    for folder, name in (("..", "x.json"), ("out/..", "x"), ("/x", "y"), (".git", "x")):
+        Path("fftdeploy.toml").write_text(f'version = 1\n[exports]\n"{folder}/{name}" = "json"\n')
+        assert command("check", "--offline").code == 3
+    Path("fftdeploy.toml").write_text('version = 1\n[exports]\n"link/x" = "json"\n')
+    Path("link").symlink_to("..")
+    assert (command("export").code, Path("../x").exists()) == (2, False)
+
+
+def stale(command: Command) -> list[Any]:
+    done = command("check", "--offline", "--json")
+    found = [one for one in json.loads(done.out)["findings"] if one["code"] == "export-stale"]
+    assert not found or done.code == 12
+    return found
 
 
 def test_what_a_format_cannot_carry_is_said_and_not_served(command: Command) -> None:

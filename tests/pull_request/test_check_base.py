@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Result, counted_git, git
-from proposals import EXAMPLES, TARGET, UNSETTLED, Change, bring, commit
+from proposals import EXAMPLES, POLICY, TARGET, UNSETTLED, Change, bring, commit
 from scenes import EVAL, FILE, POLICY_FILE, SOON, V6, V7, V8, V9, V10, hold, newest, read, row
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox, State
@@ -587,3 +587,37 @@ def test_a_canary_that_a_hand_moves_is_not_explained(
     assert change.command("rollback", TARGET, "--yes").code == 0
     done = change.command(*BASE, "--json")
     assert (done.code, kinds(done)) == (0, [(TARGET, "hold")]), done.out
+
+
+def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) -> None:
+    flags, declared = Path("flags.json"), '\n[exports]\n"flags.json" = "flagd"\n'
+
+    def exported(_: Change) -> None:
+        POLICY_FILE.write_text(POLICY + declared)
+        assert change.command("export").code == 0
+
+    change.base(exported)
+    change.good()
+    commit("promote")
+    forgot = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+    change.edit(declared, "", POLICY_FILE)
+    dropped = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+    leave = change.command(
+        *BASE, "--offline", "--accept-claimed", "--allow-policy-change", "--json"
+    )
+    change.restore()
+    before = json.loads(flags.read_text())["flags"][TARGET]["defaultVariant"]
+    assert change.command("export").code == 0
+    after = json.loads(flags.read_text())["flags"][TARGET]["defaultVariant"]
+    commit("export")
+    green = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+
+    assert (forgot.code, errors(forgot)) == (12, ["export-stale"])
+    (stale,) = [f for f in json.loads(forgot.out)["findings"] if f["code"] == "export-stale"]
+    assert stale["hint"] == "fftdeploy export flagd -o flags.json"
+    assert (before, after) == ("r3", "r4")
+    assert (green.code, errors(green)) == (0, [])
+    said = "fftdeploy.toml no longer says that flags.json is an export of flagd"
+    assert said in [f["message"] for f in json.loads(dropped.out)["findings"]]
+    assert errors(dropped) == ["policy-change", "policy-change", "export-stale"]
+    assert errors(leave) == ["export-stale"], "it is still judged by main's"
