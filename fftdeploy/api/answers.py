@@ -49,6 +49,7 @@ _PASSING = re.compile(
 )
 """Words of a host that means to serve the model in a while, whatever else it says."""
 
+_LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "output limit")
 _LOADING = re.compile(r"\b(loading|being loaded)\b", re.IGNORECASE)
 _SCOPES = re.compile(r"missing scopes:? *([a-z_.]+(?:, *[a-z_.]+)*[a-z_])", re.IGNORECASE)
 
@@ -120,6 +121,23 @@ class Answer:
     def is_elsewhere(self) -> bool:
         """Whether it is what an address answers at which there is no such API."""
         return self.status in {404, 405, 501} and not self.is_unknown_model
+
+    @property
+    def leaves_open(self) -> bool:
+        """Whether a retrieve leaves it to the list and the probe whether there is such a model.
+
+        So it is where a key may not read models or a host has no such endpoint, and, whatever it
+        says, with a host that is not believed about missing models.
+        """
+        if self.kind not in PROVE_MISSING:
+            return self.status != 0
+        return self.lacks_scope or self.is_elsewhere
+
+    @property
+    def refuses_limit(self) -> bool:
+        """Whether it is about the token limit's name or size, and not about the model."""
+        is_about = any(name in self.param or name in self.message for name in _LIMIT_NAMES)
+        return self.status in {400, 422} and is_about
 
     def is_about(self, model: str) -> bool:
         """Whether it names `model`, whatever it says of it."""

@@ -174,7 +174,8 @@ class AskedHosts:
             try:
                 prover = self.of(question)
             except AuthError as error:
-                found[question] = _unasked(question, error)
+                said = error.code, error.message, error.hint
+                found[question] = Readiness("unverified", *said, True, question.model)
             else:
                 same[question] = self._once(question)
                 by_host.setdefault(prover, {})[same[question]] = None
@@ -183,14 +184,3 @@ class AskedHosts:
         for answered in answers.values():
             known |= answered
         return found | {question: known[one] for question, one in same.items()}
-
-
-def _unasked(question: Question, error: AuthError) -> Readiness:
-    return Readiness(
-        model=question.model,
-        state="unverified",
-        code=error.code,
-        message=error.message,
-        hint=error.hint,
-        is_auth=True,
-    )

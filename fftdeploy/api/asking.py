@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fftdeploy.api.answers import Answer
-from fftdeploy.api.verdicts import explain
+from fftdeploy.api.readiness import explain
 from fftdeploy.names import plural
 from fftdeploy.times import CLOCK_SKEW
 

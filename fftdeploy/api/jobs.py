@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fftdeploy.api.answers import Answer, plain
 from fftdeploy.api.asking import LONGEST_PAUSE_S
 from fftdeploy.api.hosts import COMPATIBLE
-from fftdeploy.api.verdicts import AnswerProof, explain, not_proved
+from fftdeploy.api.readiness import Readiness, explain, not_proved
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError, UsageError
 from fftdeploy.names import OPENAI, model_problem
 
@@ -201,7 +201,7 @@ def require_model(job: Job, events: Answer, where: str) -> None:
     if blocked := next((entry for entry in entries if is_block(entry)), None):
         said = blocked.get("message")
         words = f": {plain(said)}" if isinstance(said, str) and said else ""
-        raise AnswerProof(
+        raise Readiness(
             "not-ready",
             "blocked",
             f"OpenAI's safety checks blocked its model from deployment{words}",

@@ -9,7 +9,8 @@ from fftdeploy.api import jobs
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.end_dates import deprecations
 from fftdeploy.api.hosts import PROVE_MISSING, has_openais_dates
-from fftdeploy.api.readiness import ModelFacts, Shutdown, find_shutdown
+from fftdeploy.api.readiness import Shutdown
+from fftdeploy.api.verdicts import find_shutdown
 from fftdeploy.model_ids import retirement
 from fftdeploy.model_ids.model_names import names_of, own_names
 
@@ -99,14 +100,12 @@ class ListedModel:
 def listed_model(name: str, listing: Listing, provider: str) -> ListedModel:
     """Read what the list of a provider has of a model and its base; nothing more is asked."""
     entry, base = listing.models[name], retirement.base_of(name)
-    answer = Answer(200, body=dict(listing.models[base])) if base in listing.models else None
-    facts = ModelFacts(name, listed=entry, base=answer)
-    owner = entry.get("owned_by")
+    owner, by_table = entry.get("owned_by"), has_openais_dates(listing.answer.kind, provider)
     return ListedModel(
         id=name,
         base=base,
         created_at=jobs.moment(entry.get("created")),
         owned_by=owner if isinstance(owner, str) else "",
-        shutdown=find_shutdown(facts, entry, has_openais_dates(listing.answer.kind, provider)),
+        shutdown=find_shutdown(name, entry, by_table, listing.models.get(base)),
         notices=tuple(deprecations(entry, {})),
     )

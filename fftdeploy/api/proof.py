@@ -17,23 +17,15 @@ from fftdeploy.api.answers import Answer
 from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
 from fftdeploy.api.listing import ListedModel, Listing, listed_model, read_listing
-from fftdeploy.api.readiness import (
-    ModelFacts,
-    Readiness,
-    from_verdict,
-    judge,
-    waited,
-    wants_base,
-)
+from fftdeploy.api.readiness import NO_API, OTHER_MODEL, Readiness, explain
 from fftdeploy.api.threads import each
 from fftdeploy.api.verdicts import (
-    NO_API,
     NO_LIST,
-    OTHER_MODEL,
-    explain,
+    ModelFacts,
     explain_unprobed,
-    leaves_open,
-    limit_refused,
+    judge,
+    names_of,
+    wants_base,
 )
 from fftdeploy.errors import FftdeployError
 from fftdeploy.model_ids import retirement
@@ -90,7 +82,7 @@ class Prover:
         self.asker = asker or Asker()
         self._list_lock = threading.Lock()
         self._known_listing: Listing | None = None
-        self._bases: dict[str, Answer] = {}
+        self._bases: dict[str, Mapping[str, Any] | None] = {}
         self._proofs: dict[Question, _Proof] = {}
 
     @property
@@ -148,8 +140,8 @@ class Prover:
         listing = self._listing(deadline)
         answer = listing.answer
         if not listing.models and not _retrieve_may_work(answer):
-            verdict = explain(answer)
-            return {name: from_verdict(name, verdict, answer, self.where) for name in wanted}
+            said = replace(explain(answer), where=self.where, request_id=answer.request_id)
+            return {name: replace(said, model=name) for name in wanted}
         known = {name: self._listed_facts(name, listing.models) for name in wanted}
         found = {name: self._judge(facts) for name, facts in known.items() if facts}
         project_models = project_models or {}
@@ -165,9 +157,7 @@ class Prover:
 
     def known_as(self, question: Question) -> frozenset[str]:
         """Return the names that answers of the question's model may have, as far as was asked."""
-        allowed = self.connection.settings.provider.answers_as.get(question.model, frozenset())
-        listing = self._known_listing
-        return allowed | listing.known_as(question.model) if listing else allowed
+        return names_of(question.model, self.connection.settings, self._known_listing)
 
     def identity(self, model: str) -> Mapping[str, str]:
         """Return what the list says of the model behind a name; nothing of what others host."""
@@ -255,7 +245,9 @@ class Prover:
                 break
             said = f"{question.model}: not answering yet, asking again"
             if not self.asker.wait(max(pause, facts.asked_pause_s), said):
-                readiness = waited(readiness, self.asker.clock.monotonic() - begun)
+                if (seconds := self.asker.clock.monotonic() - begun) >= 1:
+                    message = f"{readiness.message}, after {seconds:.0f} s of waiting"
+                    readiness = replace(readiness, message=message)
                 break
             if pause == 1.0:
                 self.asker.say(said)
@@ -280,7 +272,7 @@ class Prover:
         if self._retrieve_settles:
             retrieved = self._retrieve(model, deadline)
             facts = ModelFacts(model, retrieved=retrieved)
-            if not leaves_open(retrieved) or self._judge(facts).is_ready:
+            if not retrieved.leaves_open or self._judge(facts).is_ready:
                 return facts
             if retrieved.status != 404 and retrieved.kind in PROVE_MISSING:
                 return facts  # a key that may not read models may not list them, either
@@ -313,7 +305,7 @@ class Prover:
         for name in self._limit_fields(question):
             answer = self._probe_with(question, name, deadline)
             facts = replace(facts, probed=answer, limit_field=name)
-            if not limit_refused(answer):
+            if not answer.refuses_limit:
                 break
         return facts
 
@@ -323,9 +315,10 @@ class Prover:
             lambda timeout: probe(question.model, question.endpoint, limit_field, timeout), deadline
         )
 
-    def _base(self, base: str, deadline: float) -> Answer:
+    def _base(self, base: str, deadline: float) -> Mapping[str, Any] | None:
         if base not in self._bases:
-            self._bases[base] = self._retrieve(base, deadline)
+            body = self._retrieve(base, deadline).body
+            self._bases[base] = body if isinstance(body, dict) else None
         return self._bases[base]
 
     def _listing(self, deadline: float) -> Listing:
@@ -344,8 +337,7 @@ class Prover:
         if model not in entries:
             return None
         base = entries.get(retirement.base_of(model))
-        answer = Answer(200, body=dict(base)) if base else None
-        return ModelFacts(model, listing=self._known_listing, listed=entries[model], base=answer)
+        return ModelFacts(model, listing=self._known_listing, listed=entries[model], base=base)
 
     def no_api(self) -> FftdeployError | None:
         """Say that the address is not one of an API; None where it may be."""
@@ -360,7 +352,7 @@ class Prover:
             hint = "`fftdeploy check --probe` asks the models themselves"
             if not self.where.endswith("/v1"):
                 hint += "; is the address right? Most end in /v1"
-            verdict = verdict._replace(hint=hint)
+            verdict = replace(verdict, hint=hint)
         return verdict.error(_LIST, self.where, answer.request_id)
 
     def _judge(self, facts: ModelFacts) -> Readiness:
@@ -383,6 +375,6 @@ def _is_open(facts: ModelFacts, first: Readiness) -> bool:
         return True
     if first.state == "not-ready" or facts.listed is not None:
         return False
-    if facts.retrieved is not None and not leaves_open(facts.retrieved):
+    if facts.retrieved is not None and not facts.retrieved.leaves_open:
         return False
     return facts.listing is None or facts.listing.answer.status != 0

@@ -1,49 +1,51 @@
-"""Judges API facts as ready, not-ready or unverified, each with its own words and next step.
+"""Says what an answer of a host proves about a model, in words of its own and with a next step.
 
 Only a proof makes a model ready and only a proof makes it not-ready; whatever else the network, a
-proxy or the server says is `unverified`, and never a missing model.
+proxy or the server says is `unverified`, and never a missing model.  `verdicts` puts all that was
+answered about one model together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fftdeploy.api.end_dates import deprecations, retirement_day
-from fftdeploy.api.hosts import OPENAI, PROVE_MISSING, Kind, has_openais_dates
-from fftdeploy.api.verdicts import (
-    AGAIN,
-    NO_PROBE_HINT,
-    AnswerProof,
-    State,
-    explain,
-    explain_unprobed,
-    hint_at,
-    judge_probe,
-    leaves_open,
-    limit_refused,
-    missing,
-    no_api,
-    not_served,
-    object_problem,
-    replace_hint,
-)
+from fftdeploy.api import hosts
+from fftdeploy.api.answers import Answer, plain
+from fftdeploy.api.hosts import PROVE_MISSING
+from fftdeploy.api.providers import FILE_NAME, OPENAI_KEY
+from fftdeploy.errors import AuthError, FftdeployError, NotReadyError, UnverifiedError
 from fftdeploy.model_ids import retirement
-from fftdeploy.names import plural
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
     from datetime import date
 
-    from fftdeploy.api.answers import Answer
-    from fftdeploy.api.listing import Listing
-    from fftdeploy.api.settings import Settings
-    from fftdeploy.errors import FftdeployError
+State = Literal["ready", "not-ready", "unverified"]
 
-_OPENAIS = "shutdown_date"
-WARN_DAYS = 30
-"""A shutdown nearer than this is a warning of its own."""
+LIST_HINT = "`fftdeploy models` lists what this key can see"
+AGAIN = "ask again later; nothing is known about the model"
+NO_API = "address"
+GONE = frozenset({"missing", "retired"})
+"""Codes of verdicts that rest on a 404 `model_not_found` of a host that is believed."""
+OTHER_MODEL = "other-model"
+WAIT_HINT = "ask again later; `fftdeploy promote TARGET --model ID --wait 10m` waits for it"
+
+_WHO = {hosts.OPENAI: "OpenAI", "azure": "Azure"}
+_FAULTS = {
+    "client": "no-answer",
+    "clock": "clock",
+    "dropped": "no-answer",
+    "redirect": "redirect",
+    "timeout": "timeout",
+    "tls": "tls",
+    "unreachable": "unreachable",
+}
+_KEY_HINTS = {
+    OPENAI_KEY: f"check {OPENAI_KEY}, OPENAI_ORG_ID and OPENAI_PROJECT_ID",
+    "": f"none was sent: name its variable with `api_key_env` in {FILE_NAME}",
+}
+"""By the variable that has the key, "" where there is none."""
 
 
 class Shutdown(NamedTuple):
@@ -68,14 +70,19 @@ class Shutdown(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What the API proved about a model, and what the proof rests on."""
+    """What is proved about a model, and what the proof rests on.
 
-    model: str
+    What one answer proves has its first fields only, until a date and a second answer are seen.
+    """
+
     state: State
     code: str
     """Stable, finer than `state`: `ready`, `missing`, `retired`, `loading`, `forbidden`, ..."""
     message: str = ""
     hint: str = ""
+    is_auth: bool = False
+    """Whether the key is at fault: no other model will fare better with it."""
+    model: str = ""
     basis: tuple[str, ...] = ()
     """`retrieved`, `listed`, `probed`: what the API was asked and confirmed."""
     shutdown: Shutdown | None = None
@@ -85,8 +92,6 @@ class Readiness:
     notices: tuple[str, ...] = ()
     """What the host says of a deprecation, each with its source; that proves nothing."""
     request_id: str = ""
-    is_auth: bool = False
-    """Whether the key is at fault: no other model will fare better with it."""
     where: str = ""
 
     @property
@@ -98,258 +103,129 @@ class Readiness:
         """Return the days from `today` (UTC) to the shutdown, negative once past; None: unknown."""
         return self.shutdown.days_left(today) if self.shutdown else None
 
-    def error(self) -> FftdeployError:
-        """Return the failure that a command raises which needed this model to be ready."""
-        verdict = AnswerProof(self.state, self.code, self.message, self.hint, self.is_auth)
-        return verdict.error(self.model, self.where, self.request_id)
+    def error(self, subject: str = "", where: str = "", request_id: str = "") -> FftdeployError:
+        """Return the failure of a command that needed `subject`, else the model, to be proved."""
+        kind: type[FftdeployError] = UnverifiedError
+        if self.is_auth:
+            kind = AuthError
+        elif self.state == "not-ready":
+            kind = NotReadyError
+        request_id = request_id or self.request_id
+        request = f" (request {request_id})" if request_id else ""
+        message, where = f"{subject or self.model}: {self.message}", where or self.where
+        if self.code == NO_API:  # it is about the address, and no one's fault but that
+            message, where = self.message, ""
+        return kind(f"{message}{request}", hint=self.hint, where=where, code=self.code)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """Everything that was asked about one model; None where it was not asked."""
-
-    model: str
-    retrieved: Answer | None = None
-    listing: Listing | None = None
-    """The list of models, which may lack this one."""
-    listed: Mapping[str, Any] | None = None
-    """The model's entry in the list; it stands for a retrieve."""
-    probed: Answer | None = None
-    limit_field: str = ""
-    """The name under which the probe sent its token limit; "" for none."""
-    endpoint: str = "chat"
-    base: Answer | None = None
-    """The retrieve of a fine-tune's base, for its shutdown date alone."""
-    kin_seen: bool = False
-    """Whether the list of this key has another fine-tune of the target or of the organisation."""
-    fresh: bool = False
-    """Whether the model was made less than an hour ago, so that a 404 may be about to end."""
-
-    @property
-    def asked(self) -> tuple[Answer, ...]:
-        """The answers that there are to questions about this model, or all of them."""
-        listing = self.listing.answer if self.listing else None
-        answers = (self.retrieved, listing, self.probed)
-        return tuple(answer for answer in answers if answer is not None)
-
-    @property
-    def kind(self) -> Kind | None:
-        """The kind of the host that has answered; None where none has."""
-        return next((answer.kind for answer in self.asked if answer.status), None)
-
-    @property
-    def is_believed(self) -> bool:
-        """Whether the host is of a kind that is believed about what does not exist."""
-        return self.kind in PROVE_MISSING
-
-    @property
-    def asked_pause_s(self) -> float:
-        """How long the API asked to wait before the next question."""
-        answers = (self.probed, self.retrieved)
-        return max((answer.retry_after_s or 0.0 for answer in answers if answer), default=0.0)
+def explain(answer: Answer) -> Readiness:
+    """Say what an answer that proves nothing means, and what to do about it."""
+    if answer.refuses_key or answer.status == 403:
+        return _refused(answer)
+    if answer.status == 429 or answer.is_billing or answer.is_loading:
+        return _limited(answer)
+    if answer.status >= 500 or answer.status in {408, 409}:
+        said = f": {plain(answer.code, 60)}" if answer.code else ""
+        message = f"the API could not answer (HTTP {answer.status}{said})"
+        return Readiness("unverified", "no-answer", message, _later(answer))
+    if answer.problem:
+        return _no_answer(answer)
+    if answer.status == 200:
+        return not_proved("the API's answer is not the object that was asked for")
+    said = answer.code or answer.message
+    words = f": {plain(said)}" if said else ""
+    message = f"the API refused the question (HTTP {answer.status}{words})"
+    return Readiness("unverified", "refused", message, "nothing is known about the model")
 
 
-def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
-    """Decide what the facts prove on `today` (UTC); `settings` say whom they are from."""
-    own = _own_object(facts)
-    verdict = _own_verdict(facts, own, settings)
-    kind, provider = facts.kind or settings.kind, settings.provider.name
-    shutdown = find_shutdown(facts, own, has_openais_dates(kind, provider))
-    passed = shutdown is not None and shutdown.date <= today
-    if verdict.state == "ready" and passed and shutdown and shutdown.is_own:
-        verdict = AnswerProof(
-            "not-ready",
-            "shutdown",
-            f"it was shut down on {shutdown.date}, says the API",
-            replace_hint(facts.model, kind),
-        )
-    elif verdict.state == "ready" and facts.probed is not None:
-        verdict = _probe_verdict(facts, settings, can_be_fresh=True)
-    elif verdict.state == "ready" and passed and shutdown:
-        verdict = AnswerProof(
+def _limited(answer: Answer) -> Readiness:
+    if answer.is_billing:
+        said = answer.code or answer.type or answer.status
+        message = f"the account is out of credit or over its limit ({said})"
+        hint = "asking again does not help; see the organisation's billing and limits"
+        return Readiness("unverified", "billing", message, hint, is_auth=True)
+    if answer.is_loading:
+        message = f"it is still being loaded by the API ({answer.status})"
+        return Readiness("unverified", "loading", message, WAIT_HINT)
+    return Readiness("unverified", "rate-limited", "too many requests (429)", _later(answer))
+
+
+def _no_answer(answer: Answer) -> Readiness:
+    code = _FAULTS.get(answer.fault, "not-an-answer")
+    status = f" (HTTP {answer.status})" if answer.status not in {0, 200} else ""
+    hint = AGAIN
+    if answer.fault == "redirect":
+        hint = f"a redirect is never followed; {answer.address_source} must be the final address"
+    elif code == "not-an-answer":
+        hint = "look at the address and at any proxy or login page on the way to it"
+    elif code == "clock":
+        hint = "set the clock of this machine, or find out what answers at that address"
+    elif answer.problem.endswith("connection refused"):
+        hint = "look at the address: nothing listens there now"
+    elif answer.problem.endswith("does not speak TLS"):
+        hint = "look at the address: it says https://, and the host speaks http://"
+    elif code == "tls":
+        hint = "where a company proxy signs traffic, set SSL_CERT_FILE to its certificate"
+    prefix = "" if code in {"clock", "unreachable", "timeout", "tls"} else "no usable answer: "
+    return Readiness("unverified", code, f"{prefix}{answer.problem}{status}", hint)
+
+
+def _refused(answer: Answer) -> Readiness:
+    # Our own words only: a 401 quotes part of the key.
+    if answer.problem:
+        return not_proved(f"something on the way refused the request (HTTP {answer.status})")
+    said = answer.message.lower()  # how OpenAI words that it blocked the model is not published
+    is_block = answer.code == "model_blocked" or "blocked from deployment" in said
+    if is_block and answer.kind in PROVE_MISSING:
+        message = "OpenAI's safety checks blocked it from deployment"
+        hint = "its job's moderation_checks events say why: https://platform.openai.com/finetune"
+        return Readiness("not-ready", "blocked", message, hint)
+    if answer.lacks_scope:
+        message = "the key lacks the permission to ask about it"
+        is_other = answer.scopes and "model." not in answer.scopes
+        scopes = answer.scopes if is_other else "api.model.read and model.request"  # always both
+        hint = f"give the key the scopes {scopes}"
+        return Readiness("unverified", "key-scope", message, hint, is_auth=True)
+    if answer.refuses_key:
+        message = f"the API refused the key ({answer.status})"
+        hint = _KEY_HINTS.get(answer.key_source, f"check {answer.key_source}")
+        return Readiness("unverified", "key-refused", message, hint, is_auth=True)
+    message = "the key's project may not use it, or the model is in another project (403)"
+    hint = "allow the model in the project's limits, or use a key of the model's own project"
+    return Readiness("unverified", "forbidden", message, hint, is_auth=True)
+
+
+def _later(answer: Answer) -> str:
+    if answer.retry_after_s is None:
+        return AGAIN
+    return f"retry after {min(answer.retry_after_s, 10**9):.0f} s, says the API"
+
+
+def not_proved(message: str) -> Readiness:
+    """Return the verdict on a 200 that is not what was asked for."""
+    hint = "look at the address and at any proxy on the way to it"
+    return Readiness("unverified", "not-an-answer", message, hint)
+
+
+def missing(model: str, answer: Answer, *, can_be_fresh: bool) -> Readiness:
+    """Judge a 404 that the API itself sent; fresh ones are worth asking again."""
+    if "has been deprecated" in answer.message:
+        message = f"{_WHO.get(answer.kind, 'the host')} has retired it and no longer serves it"
+        return Readiness("not-ready", "retired", message, replace_hint(model, answer.kind))
+    if can_be_fresh:
+        return Readiness(
             "unverified",
-            "shutdown-unproved",
-            f"its shutdown date {shutdown.date} ({shutdown.source}) has passed, and without a "
-            "probe nothing proves that it still answers",
-            NO_PROBE_HINT,
+            "loading",
+            "the API knows it, but it does not answer yet (404): it may still be loading",
+            WAIT_HINT,
         )
-    return Readiness(
-        model=facts.model,
-        state=verdict.state,
-        code=verdict.code,
-        message=verdict.message,
-        hint=hint_at(provider, verdict.hint),
-        basis=_basis(facts, own, verdict),
-        shutdown=shutdown,
-        dead=_is_dead(facts, verdict, passed),
-        warnings=_warnings(shutdown, today) if verdict.state == "ready" else (),
-        notices=_notices(facts, own),
-        request_id=_request_id(facts) if verdict.state != "ready" else "",
-        is_auth=verdict.is_auth,
-        where=settings.base_url,
-    )
+    message = "this key cannot use it: deleted, retired, or another project"
+    return Readiness("not-ready", "missing", message, LIST_HINT)
 
 
-def _own_object(facts: ModelFacts) -> Mapping[str, Any] | None:
-    """Return what the host says of the model; nothing, where that is of no use to judge it."""
-    own, answer = facts.listed, facts.retrieved
-    if own is None and answer is not None and answer.status == 200:
-        own = answer.body if isinstance(answer.body, dict) else None
-    if own is None or facts.is_believed:
-        return own
-    return own if own.get("id") == facts.model else None
-
-
-def _own_verdict(
-    facts: ModelFacts, own: Mapping[str, Any] | None, settings: Settings
-) -> AnswerProof:
-    """Judge the retrieve or the list entry; "ready" means that nothing speaks against it."""
-    if own is not None:
-        problem = object_problem(facts.model, own) if facts.is_believed else None
-        return problem or AnswerProof("ready", "ready", "")
-    answer = facts.retrieved
-    if answer is not None and answer.is_unknown_model:
-        return missing(facts.model, answer, can_be_fresh=facts.fresh)
-    if answer is not None and not leaves_open(answer):
-        return explain(answer)
-    if facts.probed is not None:
-        return _probe_verdict(facts, settings, can_be_fresh=facts.fresh)
-    return _unprobed_verdict(facts, settings)
-
-
-def _unprobed_verdict(facts: ModelFacts, settings: Settings) -> AnswerProof:
-    """Judge what has not been probed and is not known to be there."""
-    if not facts.asked:
-        return AnswerProof("unverified", "not-asked", "it was not asked about", AGAIN)
-    if facts.listing is None or not facts.listing.is_list:
-        return explain_unprobed(facts.asked[-1], settings)
-    message = "the host does not list it, which proves nothing without a probe"
-    return AnswerProof("unverified", "unlisted", message, NO_PROBE_HINT)
-
-
-def _is_no_api(facts: ModelFacts, probed: Answer) -> bool:
-    """Whether the list, the probe and all else is answered as where there is no API."""
-    if facts.listing is None or probed.is_about(facts.model):
-        return False
-    return all(answer.is_elsewhere for answer in facts.asked)
-
-
-def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool) -> AnswerProof:
-    """Judge the probe, in the light of what the list says."""
-    probed, model = facts.probed, facts.model
-    assert probed is not None  # noqa: S101  the callers have looked
-    known_as = settings.provider.answers_as.get(model, frozenset())
-    if facts.listing is not None:
-        known_as |= facts.listing.known_as(model)
-    verdict = judge_probe(
-        model,
-        facts.endpoint,
-        probed,
-        can_be_fresh=can_be_fresh,
-        known_as=known_as,
-        provider=settings.provider.name,
-    )
-    if verdict.code != "refused":
-        return verdict
-    if _is_no_api(facts, probed):
-        return no_api(settings, probed)
-    is_refused = probed.denies(model) and not limit_refused(probed)
-    is_unlisted = facts.listing is not None and facts.listing.lacks(model)
-    if is_refused and is_unlisted and not facts.is_believed:
-        return not_served(probed)
-    return verdict
-
-
-def find_shutdown(
-    facts: ModelFacts, own: Mapping[str, Any] | None, by_table: bool
-) -> Shutdown | None:
-    """Return the first date of: its own, the table's for it, its base's own, the table's base.
-
-    Whether the table counts, which is OpenAI's, is for `has_openais_dates` to say.
-    """
-    stated = retirement_day(own) if own else None
-    if stated:
-        return Shutdown(stated[0], "model" if stated[1] == _OPENAIS else f"model, {stated[1]}")
-    tabled = retirement.table_date(facts.model) if by_table else None
-    if tabled and retirement.has_fine_tune_row(facts.model):
-        return Shutdown(*tabled)
-    base = facts.base.body if facts.base and facts.base.status == 200 else None
-    if isinstance(base, dict) and base.get("id") == retirement.base_of(facts.model):
-        stated = retirement_day(base)
-        if stated:
-            return Shutdown(stated[0], "base model")
-    return Shutdown(*tabled) if tabled else None
-
-
-def wants_base(facts: ModelFacts) -> bool:
-    """Whether the shutdown date of the base would say something that is not known already."""
-    own = _own_object(facts)
-    if own is None or own.get(_OPENAIS) is not None or retirement_day(own):
-        return False
-    is_tabled = facts.kind == OPENAI and retirement.has_fine_tune_row(facts.model)
-    return facts.is_believed and bool(retirement.base_of(facts.model)) and not is_tabled
-
-
-def _basis(
-    facts: ModelFacts, own: Mapping[str, Any] | None, verdict: AnswerProof
-) -> tuple[str, ...]:
-    basis = []
-    if own is not None and not (facts.is_believed and object_problem(facts.model, own)):
-        basis.append("listed" if facts.listed is not None else "retrieved")
-    if facts.probed is not None and verdict.state == "ready":
-        basis.append("probed")
-    return tuple(basis)
-
-
-def _is_dead(facts: ModelFacts, verdict: AnswerProof, passed: bool) -> bool:
-    if verdict.code == "shutdown":
-        return facts.is_believed
-    answers = (facts.retrieved, facts.probed)
-    unknown = any(answer is not None and answer.is_unknown_model for answer in answers)
-    return unknown and verdict.state == "not-ready" and (passed or facts.kin_seen)
-
-
-def _warnings(shutdown: Shutdown | None, today: date) -> tuple[str, ...]:
-    if shutdown is None:
-        return ()
-    days = shutdown.days_left(today)
-    if days <= 0:
-        said = f"its shutdown date {shutdown.date} ({shutdown.source}) has passed; it answers still"
-    elif days <= WARN_DAYS:
-        said = f"it shuts down on {shutdown.date}, in {plural(days, 'day')} ({shutdown.source})"
-    else:
-        return ()
-    return (said,)
-
-
-def _notices(facts: ModelFacts, own: Mapping[str, Any] | None) -> tuple[str, ...]:
-    said = [*deprecations(own or {}, {})]
-    for answer in facts.asked:
-        said += deprecations({}, answer.deprecation)
-    return tuple(dict.fromkeys(said))
-
-
-def _request_id(facts: ModelFacts) -> str:
-    answers = (facts.probed, facts.retrieved)
-    return next((answer.request_id for answer in answers if answer and answer.request_id), "")
-
-
-def from_verdict(model: str, verdict: AnswerProof, answer: Answer, where: str) -> Readiness:
-    """Return what an answer that was about no model in particular leaves known about `model`."""
-    return Readiness(
-        model=model,
-        state=verdict.state,
-        code=verdict.code,
-        message=verdict.message,
-        hint=verdict.hint,
-        request_id=answer.request_id,
-        is_auth=verdict.is_auth,
-        where=where,
-    )
-
-
-def waited(readiness: Readiness, seconds: float) -> Readiness:
-    """Say how long it was waited for in vain."""
-    if seconds < 1:
-        return readiness
-    return replace(readiness, message=f"{readiness.message}, after {seconds:.0f} s of waiting")
+def replace_hint(model: str, kind: hosts.Kind | None) -> str:
+    """Return the next step after a retirement; the table's, where OpenAI is the host."""
+    replacement = retirement.replacement_for(model)
+    if not replacement or kind != hosts.OPENAI:
+        return LIST_HINT
+    return f"OpenAI's {retirement.table().dated} names {replacement} as its replacement"

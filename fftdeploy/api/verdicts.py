@@ -1,89 +1,255 @@
-"""Judges what one answer proves about a model, in words of its own and with a next step.
-
-`readiness` puts the answers about one model together.
-"""
+"""Judges all that was answered about one model as ready, not-ready or unverified."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api import hosts
 from fftdeploy.api.answers import Answer, plain
-from fftdeploy.api.end_dates import parse_date
-from fftdeploy.api.hosts import PROVE_MISSING
+from fftdeploy.api.end_dates import deprecations, parse_date, retirement_day
+from fftdeploy.api.hosts import PROVE_MISSING, Kind, has_openais_dates
 from fftdeploy.api.providers import FILE_NAME as PROVIDERS_FILE
-from fftdeploy.api.providers import OPENAI_KEY
+from fftdeploy.api.readiness import (
+    AGAIN,
+    LIST_HINT,
+    NO_API,
+    OTHER_MODEL,
+    Readiness,
+    Shutdown,
+    explain,
+    missing,
+    not_proved,
+    replace_hint,
+)
 from fftdeploy.api.settings import ADDRESS
-from fftdeploy.errors import AuthError, FftdeployError, NotReadyError, UnverifiedError
 from fftdeploy.model_ids import retirement
 from fftdeploy.model_ids.model_names import is_answer_of
-from fftdeploy.names import OPENAI
+from fftdeploy.names import OPENAI, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
+    from datetime import date
 
+    from fftdeploy.api.listing import Listing
     from fftdeploy.api.settings import Settings
 
-State = Literal["ready", "not-ready", "unverified"]
-
-LIST_HINT = "`fftdeploy models` lists what this key can see"
-AGAIN = "ask again later; nothing is known about the model"
-NO_PROBE_HINT = "only a probe would prove it: leave out --no-probe, or `fftdeploy check --probe`"
-NO_API = "address"
 NO_LIST = "no-list"
-GONE = frozenset({"missing", "retired"})
-"""Codes of verdicts that rest on a 404 `model_not_found` of a host that is believed."""
-OTHER_MODEL = "other-model"
-WAIT_HINT = "ask again later; `fftdeploy promote TARGET --model ID --wait 10m` waits for it"
-
+_NO_PROBE_HINT = "only a probe would prove it: leave out --no-probe, or `fftdeploy check --probe`"
+_OPENAIS = "shutdown_date"
+_WARN_DAYS = 30
+"""A shutdown nearer than this is a warning of its own."""
+_READY = Readiness("ready", "ready")
 _SHAPES = {"chat": ("chat.completion", "choices"), "responses": ("response", "output")}
-_WHO = {hosts.OPENAI: "OpenAI", "azure": "Azure"}
-_LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "output limit")
 
 
-def hint_at(provider: str, hint: str) -> str:
-    """Return a hint as it is to be typed about a provider."""
-    if provider == OPENAI:
-        return hint
-    return hint.replace("`fftdeploy models`", f"`fftdeploy models --provider {provider}`")
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Everything that was asked about one model; None where it was not asked."""
+
+    model: str
+    retrieved: Answer | None = None
+    listing: Listing | None = None
+    """The list of models, which may lack this one."""
+    listed: Mapping[str, Any] | None = None
+    """The model's entry in the list; it stands for a retrieve."""
+    probed: Answer | None = None
+    limit_field: str = ""
+    """The name under which the probe sent its token limit; "" for none."""
+    endpoint: str = "chat"
+    base: Mapping[str, Any] | None = None
+    """What the host says of a fine-tune's base, for its shutdown date alone."""
+    kin_seen: bool = False
+    """Whether the list of this key has another fine-tune of the target or of the organisation."""
+    fresh: bool = False
+    """Whether the model was made less than an hour ago, so that a 404 may be about to end."""
+
+    @property
+    def asked(self) -> tuple[Answer, ...]:
+        """The answers that there are to questions about this model, or all of them."""
+        listing = self.listing.answer if self.listing else None
+        answers = (self.retrieved, listing, self.probed)
+        return tuple(answer for answer in answers if answer is not None)
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of the host that has answered; None where none has."""
+        return next((answer.kind for answer in self.asked if answer.status), None)
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether the host is of a kind that is believed about what does not exist."""
+        return self.kind in PROVE_MISSING
+
+    @property
+    def asked_pause_s(self) -> float:
+        """How long the API asked to wait before the next question."""
+        answers = (self.probed, self.retrieved)
+        return max((answer.retry_after_s or 0.0 for answer in answers if answer), default=0.0)
 
 
-class AnswerProof(NamedTuple):
-    """What one answer proves, before dates and a second answer are looked at."""
+def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
+    """Decide what the facts prove on `today` (UTC); `settings` say whom they are from."""
+    own = _own_object(facts)
+    problem = object_problem(facts.model, own) if own is not None and facts.is_believed else None
+    verdict = problem or (_READY if own is not None else _unseen_verdict(facts, settings))
+    kind, provider = facts.kind or settings.kind, settings.provider.name
+    by_table = has_openais_dates(kind, provider)
+    shutdown = find_shutdown(facts.model, own, by_table, facts.base)
+    passed = shutdown is not None and shutdown.date <= today
+    if verdict.is_ready and passed and shutdown and shutdown.is_own:
+        verdict = Readiness(
+            "not-ready",
+            "shutdown",
+            f"it was shut down on {shutdown.date}, says the API",
+            replace_hint(facts.model, kind),
+        )
+    elif verdict.is_ready and facts.probed is not None:
+        verdict = _probe_verdict(facts, settings, can_be_fresh=True)
+    elif verdict.is_ready and passed and shutdown:
+        verdict = Readiness(
+            "unverified",
+            "shutdown-unproved",
+            f"its shutdown date {shutdown.date} ({shutdown.source}) has passed, and without a "
+            "probe nothing proves that it still answers",
+            _NO_PROBE_HINT,
+        )
+    basis = ["listed" if facts.listed is not None else "retrieved"] if own and not problem else []
+    if facts.probed is not None and verdict.is_ready:
+        basis.append("probed")
+    hint, ids = verdict.hint, [a.request_id for a in (facts.probed, facts.retrieved) if a]
+    if provider != OPENAI:
+        hint = hint.replace("`fftdeploy models`", f"`fftdeploy models --provider {provider}`")
+    return replace(
+        verdict,
+        model=facts.model,
+        hint=hint,
+        basis=tuple(basis),
+        shutdown=shutdown,
+        dead=_is_dead(facts, verdict, passed),
+        warnings=_warnings(shutdown, today) if verdict.is_ready else (),
+        notices=_notices(facts, own),
+        request_id="" if verdict.is_ready else next(filter(None, ids), ""),
+        where=settings.base_url,
+    )
 
-    state: State
-    code: str
-    message: str
-    hint: str = ""
-    is_auth: bool = False
 
-    def error(self, subject: str, where: str, request_id: str = "") -> FftdeployError:
-        """Return the failure of a command that needed `subject` to be proved."""
-        kind: type[FftdeployError] = UnverifiedError
-        if self.is_auth:
-            kind = AuthError
-        elif self.state == "not-ready":
-            kind = NotReadyError
-        request = f" (request {request_id})" if request_id else ""
-        message = f"{subject}: {self.message}"
-        if self.code == NO_API:  # it is about the address, and no one's fault but that
-            message, where = self.message, ""
-        return kind(f"{message}{request}", hint=self.hint, where=where, code=self.code)
+def _own_object(facts: ModelFacts) -> Mapping[str, Any] | None:
+    """Return what the host says of the model; nothing, where that is of no use to judge it."""
+    own, answer = facts.listed, facts.retrieved
+    if own is None and answer is not None and answer.status == 200:
+        own = answer.body if isinstance(answer.body, dict) else None
+    if own is None or facts.is_believed:
+        return own
+    return own if own.get("id") == facts.model else None
 
 
-def leaves_open(retrieved: Answer) -> bool:
-    """Whether a retrieve leaves it to the list and the probe whether there is such a model.
+def _unseen_verdict(facts: ModelFacts, settings: Settings) -> Readiness:
+    """Judge a model that neither a retrieve nor a list describes."""
+    answer = facts.retrieved
+    if answer is not None and answer.is_unknown_model:
+        return missing(facts.model, answer, can_be_fresh=facts.fresh)
+    if answer is not None and not answer.leaves_open:
+        return explain(answer)
+    if facts.probed is not None:
+        return _probe_verdict(facts, settings, can_be_fresh=facts.fresh)
+    if not facts.asked:
+        return Readiness("unverified", "not-asked", "it was not asked about", AGAIN)
+    if facts.listing is None or not facts.listing.is_list:
+        return explain_unprobed(facts.asked[-1], settings)
+    message = "the host does not list it, which proves nothing without a probe"
+    return Readiness("unverified", "unlisted", message, _NO_PROBE_HINT)
 
-    So it is where a key may not read models or a host has no such endpoint, and, whatever it
-    says, with a host that is not believed about missing models.
+
+def _probe_verdict(facts: ModelFacts, settings: Settings, *, can_be_fresh: bool) -> Readiness:
+    """Judge the probe, in the light of what the list says."""
+    probed, model = facts.probed, facts.model
+    assert probed is not None  # noqa: S101  the callers have looked
+    verdict = judge_probe(
+        model,
+        facts.endpoint,
+        probed,
+        can_be_fresh=can_be_fresh,
+        known_as=names_of(model, settings, facts.listing),
+        provider=settings.provider.name,
+    )
+    if verdict.code != "refused":
+        return verdict
+    is_asked = facts.listing is not None and not probed.is_about(model)
+    if is_asked and all(answer.is_elsewhere for answer in facts.asked):
+        return _no_api(settings, probed)
+    is_refused = probed.denies(model) and not probed.refuses_limit
+    is_unlisted = facts.listing is not None and facts.listing.lacks(model)
+    if is_refused and is_unlisted and not facts.is_believed:
+        said = f": {plain(probed.message)}" if probed.message else ""
+        message = f"the host neither lists nor serves it (HTTP {probed.status}{said})"
+        return Readiness("not-ready", "not-served", message, LIST_HINT)
+    return verdict
+
+
+def names_of(model: str, settings: Settings, listing: Listing | None) -> frozenset[str]:
+    """Return the names by which a model may answer, as far as the user and the host have said."""
+    allowed = settings.provider.answers_as.get(model, frozenset())
+    return allowed | listing.known_as(model) if listing else allowed
+
+
+def find_shutdown(
+    model: str,
+    own: Mapping[str, Any] | None,
+    by_table: bool,
+    base: Mapping[str, Any] | None = None,
+) -> Shutdown | None:
+    """Return the first date of: its own, the table's for it, its base's own, the table's base.
+
+    `own` and `base` are what the host says of the model and of its base.  Whether the table counts,
+    which is OpenAI's, is for `has_openais_dates` to say.
     """
-    if retrieved.kind not in PROVE_MISSING:
-        return retrieved.status != 0
-    return retrieved.lacks_scope or retrieved.is_elsewhere
+    stated = retirement_day(own) if own else None
+    if stated:
+        return Shutdown(stated[0], "model" if stated[1] == _OPENAIS else f"model, {stated[1]}")
+    tabled = retirement.table_date(model) if by_table else None
+    if tabled and retirement.has_fine_tune_row(model):
+        return Shutdown(*tabled)
+    if base and base.get("id") == retirement.base_of(model) and (stated := retirement_day(base)):
+        return Shutdown(stated[0], "base model")
+    return Shutdown(*tabled) if tabled else None
 
 
-def object_problem(model: str, body: Mapping[str, Any]) -> AnswerProof | None:
+def wants_base(facts: ModelFacts) -> bool:
+    """Whether the shutdown date of the base would say something that is not known already."""
+    own = _own_object(facts)
+    if own is None or own.get(_OPENAIS) is not None or retirement_day(own):
+        return False
+    is_tabled = facts.kind == OPENAI and retirement.has_fine_tune_row(facts.model)
+    return facts.is_believed and bool(retirement.base_of(facts.model)) and not is_tabled
+
+
+def _is_dead(facts: ModelFacts, verdict: Readiness, passed: bool) -> bool:
+    if verdict.code == "shutdown":
+        return facts.is_believed
+    answers = (facts.retrieved, facts.probed)
+    unknown = any(answer is not None and answer.is_unknown_model for answer in answers)
+    return unknown and verdict.state == "not-ready" and (passed or facts.kin_seen)
+
+
+def _warnings(shutdown: Shutdown | None, today: date) -> tuple[str, ...]:
+    if shutdown is None or (days := shutdown.days_left(today)) > _WARN_DAYS:
+        return ()
+    if days <= 0:
+        said = f"its shutdown date {shutdown.date} ({shutdown.source}) has passed; it answers still"
+        return (said,)
+    return (f"it shuts down on {shutdown.date}, in {plural(days, 'day')} ({shutdown.source})",)
+
+
+def _notices(facts: ModelFacts, own: Mapping[str, Any] | None) -> tuple[str, ...]:
+    said = [*deprecations(own or {}, {})]
+    for answer in facts.asked:
+        said += deprecations({}, answer.deprecation)
+    return tuple(dict.fromkeys(said))
+
+
+def object_problem(model: str, body: Mapping[str, Any]) -> Readiness | None:
     """Say why a 200 is no proof about `model`; None where it is."""
     name, created, stated = body.get("id"), body.get("created"), body.get("shutdown_date")
     owner = body.get("owned_by")
@@ -91,7 +257,10 @@ def object_problem(model: str, body: Mapping[str, Any]) -> AnswerProof | None:
         (body.get("object") != "model", "is not about a model"),
         (not isinstance(name, str), "has no model ID"),
         (name != model, f"is about another model, {plain(str(name), 100)!r}"),
-        (not _is_time(created), "has a `created` that is no time"),
+        (
+            isinstance(created, bool) or not isinstance(created, (int, float, type(None))),
+            "has a `created` that is no time",
+        ),
         (not isinstance(owner, (str, type(None))), "has an `owned_by` that is no name"),
         (
             stated is not None and parse_date(stated) is None,
@@ -102,16 +271,6 @@ def object_problem(model: str, body: Mapping[str, Any]) -> AnswerProof | None:
     return not_proved(f"the API's answer {problem}") if problem else None
 
 
-def _is_time(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, float, type(None)))
-
-
-def not_proved(message: str) -> AnswerProof:
-    """Return the verdict on a 200 that is not what was asked for."""
-    hint = "look at the address and at any proxy on the way to it"
-    return AnswerProof("unverified", "not-an-answer", message, hint)
-
-
 def judge_probe(
     model: str,
     endpoint: str,
@@ -120,7 +279,7 @@ def judge_probe(
     can_be_fresh: bool,
     known_as: Collection[str] = (),
     provider: str = OPENAI,
-) -> AnswerProof:
+) -> Readiness:
     """Judge the answer to the fixed message.
 
     `can_be_fresh`: a retrieve has just proved the model, or it was made a moment ago.  `known_as`
@@ -137,33 +296,28 @@ def judge_probe(
 
 def _probe_proof(
     model: str, endpoint: str, body: Any, known_as: Collection[str], provider: str
-) -> AnswerProof:
+) -> Readiness:
     kind, member = _SHAPES[endpoint]
     if not isinstance(body, dict) or body.get("object") != kind:
         return not_proved(f"the answer to the probe is not a {kind}")
     parts = body.get(member)
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
         return not_proved(f"the answer to the probe has no {member}")
-    if _says_it_failed(body, parts):
+    # So gateways tell of a failure of the host behind them.
+    is_failed = bool(body.get("error")) or body.get("status") in {"failed", "cancelled"}
+    if is_failed or any(
+        not p or p.get("error") or p.get("finish_reason") == "error" for p in parts
+    ):
         return not_proved("the answer to the probe carries an error")
     answered = body.get("model")
     said = answered if isinstance(answered, str) else ""
     wrong = other_model(model, said, known_as, provider)
-    return wrong or AnswerProof("ready", "ready", "")
-
-
-def _says_it_failed(body: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether an answer of 200 tells of a failure, as gateways do for the host behind them."""
-    return (
-        bool(body.get("error"))
-        or body.get("status") in {"failed", "cancelled"}
-        or any(not p or p.get("error") or p.get("finish_reason") == "error" for p in parts)
-    )
+    return wrong or _READY
 
 
 def other_model(
     model: str, answered: str, known_as: Collection[str], provider: str = OPENAI
-) -> AnswerProof | None:
+) -> Readiness | None:
     """Return the verdict on an answer that calls itself `answered`; None where that is `model`."""
     if is_answer_of(model, answered, known_as):
         return None
@@ -171,7 +325,7 @@ def other_model(
         return not_proved("an answer does not say which model it is of")
     shown = plain(answered, 100)
     allowed = f"answers_as = {{ {json.dumps(model)} = [{json.dumps(shown)}] }}"
-    return AnswerProof(
+    return Readiness(
         "unverified",
         OTHER_MODEL,
         f"it was answered by another model, {shown!r}",
@@ -179,14 +333,7 @@ def other_model(
     )
 
 
-def not_served(answer: Answer) -> AnswerProof:
-    """Return the verdict on a model that a list lacks, and whose probe is refused by its name."""
-    said = f": {plain(answer.message)}" if answer.message else ""
-    message = f"the host neither lists nor serves it (HTTP {answer.status}{said})"
-    return AnswerProof("not-ready", "not-served", message, LIST_HINT)
-
-
-def no_api(settings: Settings, answer: Answer) -> AnswerProof:
+def _no_api(settings: Settings, answer: Answer) -> Readiness:
     """Return the verdict where all that was asked is answered like a wrong address."""
     source, address = settings.base_url_source, settings.base_url
     hint = "look at any proxy or login page on the way to it"
@@ -200,10 +347,10 @@ def no_api(settings: Settings, answer: Answer) -> AnswerProof:
     message = f"{address} is no OpenAI-compatible API ({said})"
     if not address.endswith("/v1"):
         message += ": the address usually ends in /v1"
-    return AnswerProof("unverified", NO_API, message, hint)
+    return Readiness("unverified", NO_API, message, hint)
 
 
-def explain_unprobed(answer: Answer, settings: Settings) -> AnswerProof:
+def explain_unprobed(answer: Answer, settings: Settings) -> Readiness:
     """Say what it means that a list or a record is not to be had, before anything was probed.
 
     A probe may be answered where there is neither, unless it is plain that the address is wrong.
@@ -211,172 +358,27 @@ def explain_unprobed(answer: Answer, settings: Settings) -> AnswerProof:
     if not answer.is_elsewhere:
         return explain(answer)
     if hosts.better_address(settings.base_url):
-        return no_api(settings, answer)
+        return _no_api(settings, answer)
     message = f"the host has no list of models (HTTP {answer.status}), and nothing was probed"
-    return AnswerProof("unverified", NO_LIST, message, NO_PROBE_HINT)
+    return Readiness("unverified", NO_LIST, message, _NO_PROBE_HINT)
 
 
-def limit_refused(answer: Answer) -> bool:
-    """Whether a refusal is about the token limit's name or size, and not about the model."""
-    if answer.status not in {400, 422}:
-        return False
-    return any(name in answer.param or name in answer.message for name in _LIMIT_NAMES)
-
-
-def _wrong_endpoint(answer: Answer, endpoint: str) -> AnswerProof | None:
+def _wrong_endpoint(answer: Answer, endpoint: str) -> Readiness | None:
     said = answer.message.lower()
     if answer.status not in {400, 403, 404} or not answer.has_error:
         return None
     if endpoint == "chat" and "only supported in v1/responses" in said:
-        return AnswerProof(
+        return Readiness(
             "not-ready",
             "not-chat",
             "it answers only the Responses endpoint, not chat completions",
             'use a profile with endpoint = "responses"',
         )
     if "not a chat model" in said or "not allowed to sample" in said:
-        return AnswerProof(
+        return Readiness(
             "not-ready",
             "not-chat",
             "it is not a chat or Responses model; others are out of scope",
             LIST_HINT,
         )
     return None
-
-
-def missing(model: str, answer: Answer, *, can_be_fresh: bool) -> AnswerProof:
-    """Judge a 404 that the API itself sent; fresh ones are worth asking again."""
-    if "has been deprecated" in answer.message:
-        message = f"{_WHO.get(answer.kind, 'the host')} has retired it and no longer serves it"
-        return AnswerProof("not-ready", "retired", message, replace_hint(model, answer.kind))
-    if can_be_fresh:
-        return AnswerProof(
-            "unverified",
-            "loading",
-            "the API knows it, but it does not answer yet (404): it may still be loading",
-            WAIT_HINT,
-        )
-    message = "this key cannot use it: deleted, retired, or another project"
-    return AnswerProof("not-ready", "missing", message, LIST_HINT)
-
-
-def replace_hint(model: str, kind: hosts.Kind | None) -> str:
-    """Return the next step after a retirement; the table's, where OpenAI is the host."""
-    replacement = retirement.replacement_for(model)
-    if not replacement or kind != hosts.OPENAI:
-        return LIST_HINT
-    return f"OpenAI's {retirement.table().dated} names {replacement} as its replacement"
-
-
-def explain(answer: Answer) -> AnswerProof:
-    """Say what an answer that proves nothing means, and what to do about it."""
-    if answer.refuses_key or answer.status == 403:
-        return _refused(answer)
-    if answer.status == 429 or answer.is_billing or answer.is_loading:
-        return _limited(answer)
-    if answer.status >= 500 or answer.status in {408, 409}:
-        said = f": {plain(answer.code, 60)}" if answer.code else ""
-        message = f"the API could not answer (HTTP {answer.status}{said})"
-        return AnswerProof("unverified", "no-answer", message, _later(answer))
-    if answer.problem:
-        return _no_answer(answer)
-    if answer.status == 200:
-        return not_proved("the API's answer is not the object that was asked for")
-    said = answer.code or answer.message
-    words = f": {plain(said)}" if said else ""
-    message = f"the API refused the question (HTTP {answer.status}{words})"
-    return AnswerProof("unverified", "refused", message, "nothing is known about the model")
-
-
-def _limited(answer: Answer) -> AnswerProof:
-    if answer.is_billing:
-        said = answer.code or answer.type or answer.status
-        message = f"the account is out of credit or over its limit ({said})"
-        hint = "asking again does not help; see the organisation's billing and limits"
-        return AnswerProof("unverified", "billing", message, hint, is_auth=True)
-    if answer.is_loading:
-        message = f"it is still being loaded by the API ({answer.status})"
-        return AnswerProof("unverified", "loading", message, WAIT_HINT)
-    return AnswerProof("unverified", "rate-limited", "too many requests (429)", _later(answer))
-
-
-def _no_answer(answer: Answer) -> AnswerProof:
-    code = _FAULTS.get(answer.fault, "not-an-answer")
-    status = f" (HTTP {answer.status})" if answer.status not in {0, 200} else ""
-    hint = AGAIN
-    if answer.fault == "redirect":
-        hint = f"a redirect is never followed; {answer.address_source} must be the final address"
-    elif code == "not-an-answer":
-        hint = "look at the address and at any proxy or login page on the way to it"
-    elif code == "clock":
-        hint = "set the clock of this machine, or find out what answers at that address"
-    elif answer.problem.endswith("connection refused"):
-        hint = "look at the address: nothing listens there now"
-    elif answer.problem.endswith("does not speak TLS"):
-        hint = "look at the address: it says https://, and the host speaks http://"
-    elif code == "tls":
-        hint = "where a company proxy signs traffic, set SSL_CERT_FILE to its certificate"
-    prefix = "" if code in {"clock", "unreachable", "timeout", "tls"} else "no usable answer: "
-    return AnswerProof("unverified", code, f"{prefix}{answer.problem}{status}", hint)
-
-
-_FAULTS = {
-    "client": "no-answer",
-    "clock": "clock",
-    "dropped": "no-answer",
-    "redirect": "redirect",
-    "timeout": "timeout",
-    "tls": "tls",
-    "unreachable": "unreachable",
-}
-
-
-def _is_safety_block(answer: Answer) -> bool:
-    """Whether OpenAI says that the model, and not the request or who asks, was blocked.
-
-    How it words that is not published.
-    """
-    if answer.kind not in PROVE_MISSING:
-        return False
-    said = answer.message.lower()
-    return answer.code == "model_blocked" or "blocked from deployment" in said
-
-
-def _refused(answer: Answer) -> AnswerProof:
-    # Our own words only: a 401 quotes part of the key.
-    if answer.problem:
-        return not_proved(f"something on the way refused the request (HTTP {answer.status})")
-    if _is_safety_block(answer):
-        message = "OpenAI's safety checks blocked it from deployment"
-        hint = "its job's moderation_checks events say why: https://platform.openai.com/finetune"
-        return AnswerProof("not-ready", "blocked", message, hint)
-    if answer.lacks_scope:
-        message = "the key lacks the permission to ask about it"
-        hint = f"give the key the scopes {_wanted_scopes(answer)}"
-        return AnswerProof("unverified", "key-scope", message, hint, is_auth=True)
-    if answer.refuses_key:
-        message = f"the API refused the key ({answer.status})"
-        hint = _KEY_HINTS.get(answer.key_source, f"check {answer.key_source}")
-        return AnswerProof("unverified", "key-refused", message, hint, is_auth=True)
-    message = "the key's project may not use it, or the model is in another project (403)"
-    hint = "allow the model in the project's limits, or use a key of the model's own project"
-    return AnswerProof("unverified", "forbidden", message, hint, is_auth=True)
-
-
-_KEY_HINTS = {
-    OPENAI_KEY: f"check {OPENAI_KEY}, OPENAI_ORG_ID and OPENAI_PROJECT_ID",
-    "": f"none was sent: name its variable with `api_key_env` in {PROVIDERS_FILE}",
-}
-"""By the variable that has the key, "" where there is none."""
-
-
-def _wanted_scopes(answer: Answer) -> str:
-    """Return the scopes that it names, and of those for models always both that are needed."""
-    is_other = answer.scopes and "model." not in answer.scopes
-    return answer.scopes if is_other else "api.model.read and model.request"
-
-
-def _later(answer: Answer) -> str:
-    if answer.retry_after_s is None:
-        return AGAIN
-    return f"retry after {min(answer.retry_after_s, 10**9):.0f} s, says the API"

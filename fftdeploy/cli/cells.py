@@ -13,7 +13,7 @@ from fftdeploy.output.words import age
 if TYPE_CHECKING:  # a command's help is shown without what it does
     from datetime import datetime
 
-    from fftdeploy.api.verdicts import State
+    from fftdeploy.api.readiness import State
     from fftdeploy.commands.views import ReadinessView, ShutdownView
     from fftdeploy.monitoring.last_look import LastLook
     from fftdeploy.releases.deployments import Bundle

@@ -16,8 +16,9 @@ from fftdeploy.api.asked_hosts import AskedHosts, Manner
 from fftdeploy.api.asking import Asker, Clock, system_clock
 from fftdeploy.api.hosts import has_openais_dates, is_local, secret_parts, without_secrets
 from fftdeploy.api.providers import Providers
-from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, find_shutdown
+from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.settings import Settings, kind_at, lack, secrets_of, settings
+from fftdeploy.api.verdicts import find_shutdown
 from fftdeploy.commands.console import Console, Silence
 from fftdeploy.errors import AuthError, ConfigError, FftdeployError, UsageError
 from fftdeploy.formats.document import text_problem
@@ -272,7 +273,7 @@ class Context:
         with suppress(FftdeployError):  # what is wrong with them is told where they are needed
             kind = kind_at(self.environ, self.providers.get(what.provider))
         by_table = has_openais_dates(kind, what.provider)
-        return find_shutdown(ModelFacts(what.model), None, by_table)
+        return find_shutdown(what.model, None, by_table)
 
     def close(self) -> None:
         """Let go of the connections and the progress line."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fftdeploy import files
-from fftdeploy.api.readiness import ModelFacts, find_shutdown
+from fftdeploy.api.verdicts import find_shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.errors import FINDING, OK, ConfigError, Outcome, UsageError
@@ -271,7 +271,7 @@ class _Export:
         if bundle.profile:
             self._workspace.require_profile(bundle.profile)
         profile = self._workspace.profile(bundle.profile) if bundle.profile else None
-        ends = find_shutdown(ModelFacts(bundle.model), None, bundle.provider == OPENAI)
+        ends = find_shutdown(bundle.model, None, bundle.provider == OPENAI)
         named = [one.model for one in (self._task.successors if self._task else ())]
         named += [replacement_for(bundle.model)] if bundle.provider == OPENAI else []
         return ExportedModel(

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from fftdeploy.api.asked_hosts import AskedHosts
-from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.api.verdicts import LIST_HINT
+from fftdeploy.api.readiness import LIST_HINT, Readiness, Shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.planning.bundles import canary_of, live_bundle, tried_bundle
 from fftdeploy.planning.rollback import Candidate

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fftdeploy.api.readiness import Shutdown
-from fftdeploy.api.verdicts import OTHER_MODEL
+from fftdeploy.api.readiness import OTHER_MODEL, Shutdown
 from fftdeploy.commands import check, monitor_logs
 from fftdeploy.commands.check import CheckOptions
 from fftdeploy.commands.context import Context, one_of

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from fftdeploy import files
 from fftdeploy.api.proof import Question
-from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.api.verdicts import OTHER_MODEL
+from fftdeploy.api.readiness import OTHER_MODEL, Readiness, Shutdown
 from fftdeploy.commands.checked_tasks import evaluation_due
 from fftdeploy.commands.conditions import parse_conditions
 from fftdeploy.commands.context import Context

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated, Self
 
-from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.api.verdicts import GONE, State
+from fftdeploy.api.readiness import GONE, Readiness, Shutdown, State
 from fftdeploy.names import FLAT, plural
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.rollback import Candidate

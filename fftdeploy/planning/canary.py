@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from fftdeploy.api.readiness import Readiness
-from fftdeploy.api.verdicts import OTHER_MODEL
+from fftdeploy.api.readiness import OTHER_MODEL, Readiness
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.planning.bundles import Shas, tried_bundle
 from fftdeploy.planning.finding import Severity

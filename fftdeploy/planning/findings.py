@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from fftdeploy import names
-from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.api.verdicts import OTHER_MODEL
+from fftdeploy.api.readiness import OTHER_MODEL, Readiness, Shutdown
 from fftdeploy.errors import ConfigError, FftdeployError
 from fftdeploy.planning import bundles, canary, plan
 from fftdeploy.planning.breaches import SourceRules

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fftdeploy.api.hosts import OPENAI
-from fftdeploy.api.readiness import ModelFacts, find_shutdown
+from fftdeploy.api.verdicts import find_shutdown
 from fftdeploy.errors import FftdeployError
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.rollback import rollback_candidates
@@ -47,7 +47,7 @@ class ComparedFiles:
             profile.content if profile else {},
             job=self._jobs.get(live.model, ""),
             way_back=next((c for c in candidates if c.fate in {"ask", "profile"}), None),
-            shutdown=find_shutdown(ModelFacts(live.model), None, live.provider == OPENAI),
+            shutdown=find_shutdown(live.model, None, live.provider == OPENAI),
             price=self.prices.price(live.hosted),
             hold=target.hold_on(live, self.now),
         )

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 from fftdeploy import names
 from fftdeploy.api import hosts, providers
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING
+from fftdeploy.api.readiness import GONE
 from fftdeploy.api.settings import Settings, settings
-from fftdeploy.api.verdicts import GONE
 from fftdeploy.errors import UsageError
 from fftdeploy.policy.parameters import LIMIT, arguments, turns
 from fftdeploy.routing.request_log import RequestLog

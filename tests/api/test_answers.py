@@ -7,7 +7,8 @@ from scenes import V8
 
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.end_dates import deprecations, retirement_day
-from fftdeploy.api.verdicts import explain, judge_probe
+from fftdeploy.api.readiness import explain
+from fftdeploy.api.verdicts import judge_probe
 from fftdeploy.evaluation.running.attempts import Attempt
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.model_ids.model_names import is_answer_of, own_names

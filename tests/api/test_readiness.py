@@ -8,8 +8,9 @@ import pytest
 from fftdeploy.api.answers import Answer, error_fields, plain
 from fftdeploy.api.client.incoming import retry_after, scrub_all, scrubber
 from fftdeploy.api.end_dates import parse_date
-from fftdeploy.api.readiness import ModelFacts, Readiness, Shutdown, judge
+from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.settings import settings
+from fftdeploy.api.verdicts import ModelFacts, judge
 from fftdeploy.errors import AuthError, NotReadyError, UnverifiedError
 from fftdeploy.model_ids import retirement
 
@@ -172,9 +173,9 @@ def test_nothing_asked_is_nothing_proved() -> None:
 
 def test_ready_rests_on_what_was_asked() -> None:
     assert judge(ModelFacts(MODEL, retrieved=GOOD, probed=PROBED), TODAY, SETTINGS) == Readiness(
-        MODEL,
         "ready",
         "ready",
+        model=MODEL,
         basis=("retrieved", "probed"),
         shutdown=Shutdown(date(2027, 1, 14), "table of 2026-11-28 (fine-tunes)"),
         where=WHERE,

@@ -10,7 +10,7 @@ import pytest
 from command_line import Command
 from scenes import POLICY, V8, V9, past, write
 
-from fftdeploy.api.verdicts import replace_hint
+from fftdeploy.api.readiness import replace_hint
 from fftdeploy.model_ids import retirement
 from fftdeploy.sandbox import Sandbox
 

@@ -16,7 +16,7 @@ from random import Random
 
 from fftdeploy import __version__
 from fftdeploy.api import verdicts
-from fftdeploy.api.verdicts import AnswerProof
+from fftdeploy.api.readiness import Readiness
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.graders.graders import Grading
@@ -182,7 +182,7 @@ class Run:
             return False
         return not output.model or self._other_model(arm, output) is None
 
-    def _other_model(self, arm: str, output: ModelOutput) -> AnswerProof | None:
+    def _other_model(self, arm: str, output: ModelOutput) -> Readiness | None:
         asked = self.arms[arm]
         bundle = asked.bundle
         return verdicts.other_model(bundle.model, output.model, asked.known_as, bundle.provider)

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, BinaryIO, Protocol
 
-from fftdeploy.api import verdicts
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.batches import Batch, file_id, read_batch
 from fftdeploy.api.client.incoming import scrubber
 from fftdeploy.api.hosts import COMPATIBLE, Kind
+from fftdeploy.api.readiness import explain
 from fftdeploy.api.settings import Settings
 from fftdeploy.api.threads import begin
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
@@ -191,7 +191,7 @@ class HostQueue:
         )
 
     def _failure(self, answer: Answer, what: str) -> FftdeployError:
-        found = verdicts.explain(answer)
+        found = explain(answer)
         if found.code == REFUSED:
             said = answer.message or answer.code
             return UnverifiedError(
