@@ -34,6 +34,7 @@ from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.batches import batched
 from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_answers import RunAnswers
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.policy.gate_rules import GateRules
@@ -64,7 +65,8 @@ def ours(url: str, path: Path, concurrency: int) -> dict[str, float]:
     """Evaluate, as `fftdeploy eval` does, but for proofs and the gate."""
 
     def at_once(run: Run, known: Settings, log: RunLog, spending: Spending) -> Results:
-        return online.evaluate(run, {"live": known}, log, spending, concurrency=concurrency)
+        answers = RunAnswers(run, log, spending)
+        return online.evaluate(answers, {"live": known}, concurrency=concurrency)
 
     told = summarize(_evaluated(url, path, at_once), "live", None)
     return {"p50": told.p50_latency_ms or 0, "p95": told.p95_latency_ms or 0}
@@ -75,9 +77,8 @@ def batch(url: str, path: Path, _: int) -> None:
     options = BatchOptions(wait_s=None, since=None, again="")
 
     def by_batches(run: Run, known: Settings, log: RunLog, spending: Spending) -> Results:
-        return batched.evaluate(
-            run, {"live": known}, log, spending, options, now=_now, monotonic=time.monotonic
-        )
+        answers = RunAnswers(run, log, spending)
+        return batched.evaluate(answers, {"live": known}, options, monotonic=time.monotonic)
 
     _evaluated(url, path, by_batches)
 

@@ -37,6 +37,7 @@ from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.batches.batch_rules import going_on, require_batch
 from fftdeploy.evaluation.running.finished_run import FinishedRun
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_answers import RunAnswers
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Estimate, Spending
 from fftdeploy.names import plural
@@ -355,33 +356,25 @@ class Evaluation:
         from fftdeploy.evaluation.running import online  # it brings in the HTTP client
 
         log.require_no_batch(self.options.again)
+        narrator, now = self.narrator, self.context.clock.now
         return online.evaluate(
-            run,
+            RunAnswers(run, log, spending, narrator, narrator.tell, now),
             self._settings(run),
-            log,
-            spending,
             concurrency=self.options.concurrency,
             together=self.part.together if self.part else None,
-            on_progress=self.narrator,
-            on_note=self.narrator.tell,
-            now=self.context.clock.now,
         )
 
     def _ask_batches(self, run: Run, log: RunLog, spending: Spending) -> Results:
         from fftdeploy.evaluation.running.batches import batched
         from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
 
-        since = None if self.options.fresh else self.context.clock.now() - self.reuse
+        narrator, now = self.narrator, self.context.clock.now
+        since = None if self.options.fresh else now() - self.reuse
         return batched.evaluate(
-            run,
+            RunAnswers(run, log, spending, narrator.count, narrator.tell, now),
             self._settings(run),
-            log,
-            spending,
             BatchOptions(wait_s=self.options.wait_s, since=since, again=self.options.again),
             together=self.part.together if self.part else None,
-            on_progress=self.narrator.count,
-            on_waiting=self.narrator.wait,
-            on_note=self.narrator.tell,
-            now=self.context.clock.now,
+            on_waiting=narrator.wait,
             monotonic=self.context.clock.monotonic,
         )

@@ -22,6 +22,7 @@ from fftdeploy.evaluation.judging.questions import (
 )
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.run import Run
+from fftdeploy.evaluation.running.run_answers import RunAnswers
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.names import plural
@@ -95,16 +96,12 @@ class JudgeAsking:
             ) as log,
             self.narrator.waiting("waiting for the first verdict"),
         ):
+            narrator, now = self.narrator, self.context.clock.now
             online.evaluate(
-                run,
+                RunAnswers(run, log, spending, narrator, narrator.tell, now),
                 {JUDGE: hosts.of(self.question).connection.settings},
-                log,
-                spending,
                 concurrency=self.options.concurrency,
                 together=self.together,
-                on_progress=self.narrator,
-                on_note=self.narrator.tell,
-                now=self.context.clock.now,
             )
         return run
 

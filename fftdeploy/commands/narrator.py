@@ -2,14 +2,10 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fftdeploy.commands.context import Context
-from fftdeploy.evaluation.running.run_answers import Progress
+from fftdeploy.evaluation.running.run_answers import Progress, Waiting
 from fftdeploy.output.words import progress_words, waiting_words
-
-if TYPE_CHECKING:
-    from fftdeploy.evaluation.running.batches.batch_execution import Waiting
 
 _REFRESH_S = 0.1
 _SILENCE_S = 600.0
@@ -48,7 +44,7 @@ class Narrator:
         if self._console.shows_progress and self._is_due(_REFRESH_S):
             self._console.progress(f"{progress.done:,}/{progress.total:,} answers read")
 
-    def wait(self, waiting: "Waiting") -> None:
+    def wait(self, waiting: Waiting) -> None:
         """Tell how far the batches are that are waited for."""
         if self._console.shows_progress:
             self._console.progress(waiting_words(waiting))
@@ -112,7 +108,7 @@ class JointNarrator(Narrator):
             usd=sum(usds) if len(usds) == len(runs) else None,
         )
 
-    def add_wait(self, part: Narrator, waiting: "Waiting") -> None:
+    def add_wait(self, part: Narrator, waiting: Waiting) -> None:
         """Take how far the batches of a part are."""
         self._waits[part] = waiting
         waits = self._waits.values()
@@ -138,7 +134,7 @@ class _Part(Narrator):
     def count(self, progress: Progress) -> None:
         self._whole.count(progress)
 
-    def wait(self, waiting: "Waiting") -> None:
+    def wait(self, waiting: Waiting) -> None:
         self._whole.add_wait(self, waiting)
 
     def tell(self, what: str) -> None:

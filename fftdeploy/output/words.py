@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from fftdeploy.names import plural
 
 if TYPE_CHECKING:  # half of the commands never evaluate
-    from fftdeploy.evaluation.running.batches.batch_execution import Waiting
-    from fftdeploy.evaluation.running.run_answers import Progress
+    from fftdeploy.evaluation.running.run_answers import Progress, Waiting
     from fftdeploy.evaluation.running.spending import Estimate
 
 _SMALL_USD = 0.1

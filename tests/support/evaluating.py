@@ -21,10 +21,10 @@ from fftdeploy.evaluation.graders.graders import build
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.batches import batched
-from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions, Waiting
-from fftdeploy.evaluation.running.execution import Execution
+from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
+from fftdeploy.evaluation.running.online import Execution
 from fftdeploy.evaluation.running.run import Run
-from fftdeploy.evaluation.running.run_answers import Progress
+from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers, Waiting
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.policy.gate_rules import GateRules
@@ -153,15 +153,12 @@ def evaluate(
         connection = PlainClient(known, max_connections=concurrency)
         throttle = Throttle(concurrency, random=lambda: 0.5, clock=time.clock, sleep=time.sleep)
         execution = Execution(
-            run,
+            RunAnswers(
+                run, log, budget or spending(run, **(limits or {})), on_progress, on_note, now
+            ),
             dict.fromkeys(run.arms, connection),
-            log,
-            budget or spending(run, **(limits or {})),
             throttle,
             timeout_s=timeout_s,
-            on_progress=on_progress,
-            on_note=on_note,
-            now=now,
             sleep=time.sleep,
         )
         try:
@@ -196,21 +193,12 @@ def evaluate_batched(
     with run_log.open_log(
         root, run, now=now, token=f"{Random().getrandbits(24):06x}", **log_options
     ) as log:
+        budget = spending(run, is_batch=True, **(limits or {}))
         return batched.evaluate(
-            run,
+            RunAnswers(run, log, budget, on_progress, on_note, now),
             {**dict.fromkeys(run.arms, known), **(hosts or {})},
-            log,
-            Spending(
-                {name: arm.bundle.model for name, arm in run.arms.items()},
-                PRICES,
-                is_batch=True,
-                **(limits or {}),
-            ),
             BatchOptions(wait_s=wait_s, since=since, again="fftdeploy eval --batch"),
-            on_progress=on_progress,
             on_waiting=on_waiting,
-            on_note=on_note,
-            now=now,
             monotonic=haste.clock,
             sleep=haste.sleep,
         )

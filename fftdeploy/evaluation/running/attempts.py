@@ -20,6 +20,15 @@ LIMITED_TRIES = 30
 LONGEST_WAIT_S = 120.0
 """A server that asks for more patience than this ends the run; it can go on later."""
 
+OUTAGE = 20
+"""So many failed requests in a row, and no good one between them, end the run."""
+
+ROUNDS_IN_VAIN = 2
+"""What was lost is asked again until so many rounds on end have brought nothing."""
+
+AGAIN = "run the same command again later: it goes on from there"
+"""What helps where the host gives no answers."""
+
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 """Of the pauses that we choose; what the API asks for is kept."""
 

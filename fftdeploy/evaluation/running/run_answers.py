@@ -5,8 +5,8 @@ Every answer is in the log before it is graded, and none that is known is asked 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fftdeploy.api import verdicts
 from fftdeploy.api.answers import Answer
@@ -37,32 +37,37 @@ class Progress:
     usd: float | None
 
 
-class RunAnswers:
-    """The answers of one run, as one command takes them in."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How far the batches are that a run waits for."""
 
-    def __init__(
-        self,
-        run: Run,
-        log: RunLog,
-        spending: Spending,
-        *,
-        on_progress: Callable[[Progress], None],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._run = run
-        self._log = log
-        self._spending = spending
-        self._on_progress = on_progress
-        self._now = now
-        self._reused = 0
-        self._proved: set[str] = set()
-        """Arms that have given an answer."""
-        self._started = time.monotonic()
+    batches: int
+    answered: int
+    requests: int
+    seconds: float
+    """For how long this command has waited."""
+
+
+@dataclass(slots=True)
+class RunAnswers:
+    """The answers of one run, as one command takes them in, and whom it tells of them."""
+
+    run: Run
+    log: RunLog
+    spending: Spending
+    on_progress: Callable[[Progress], None] = lambda _: None
+    on_note: Callable[[str], None] = lambda _: None
+    """Told in a line what is done beside asking."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _reused: int = field(default=0, init=False)
+    _proved: set[str] = field(default_factory=set, init=False)
+    """Arms that have given an answer."""
+    _started: float = field(default_factory=time.monotonic, init=False)
 
     @property
     def kept(self) -> str:
         """How many of the answers need not be asked for again, in words."""
-        return f"{self._run.kept:,} of {self._run.size:,} answers are kept"
+        return f"{self.run.kept:,} of {self.run.size:,} answers are kept"
 
     async def begin(self) -> None:
         """Take the answers that the log has already; an outage is asked again.
@@ -71,32 +76,29 @@ class RunAnswers:
             ConfigError: The log is of another run.
             PolicyError: What is left is more than may be asked.
         """
-        self._require_possible()
-        newest = self._now() + CLOCK_SKEW
-        for record in self._log.records():
-            if not self._run.expects(record.arm, record.index, record.repeat):
-                where = f"{self._log.path.name}: {record.example}"
+        # Far too many requests are refused before anything is made for each of them.
+        at_least = self.run.size - self.spending.allowed - len(self.log.cache)
+        if at_least > 0 and not self.log.resumed:
+            self.spending.require_allowed(self.run.size - len(self.log.cache))
+        newest = self.now() + CLOCK_SKEW
+        for record in self.log.records():
+            place = record.arm, record.index, record.repeat
+            if not self.run.expects(*place):
+                where = f"{self.log.path.name}: {record.example}"
                 raise ConfigError("the log of the run has an answer of another run", where=where)
-            if record.at > newest or not self._run.can_use(record.arm, record.output):
+            if record.at > newest or not self.run.can_use(record.arm, record.output):
                 continue
             latency_ms = NOT_MEASURED if record.cached else record.latency_ms
-            await self._run.accept(
-                record.arm,
-                record.index,
-                record.repeat,
-                record.output,
-                latency_ms,
-                at=record.at,
-            )
+            await self.run.accept(*place, record.output, latency_ms, at=record.at)
             self._reused += 1
             self._proved.add(record.arm)
-        self._spending.require_allowed(self._to_ask())
+        self.spending.require_allowed(self._to_ask())
         self._started = time.monotonic()
 
     def known(self, ask: Ask) -> Record | None:
         """Return the answer to a request that an earlier run has kept, if it may be used."""
-        record = self._log.cache.find(ask.id)
-        return record if record and self._run.can_use(ask.arm, record.output) else None
+        record = self.log.cache.find(ask.id)
+        return record if record and self.run.can_use(ask.arm, record.output) else None
 
     async def reuse(self, ask: Ask, record: Record) -> None:
         """Take an answer of an earlier run."""
@@ -107,14 +109,14 @@ class RunAnswers:
         self, ask: Ask, output: ModelOutput, latency_ms: int, at: datetime, *, cached: bool = False
     ) -> None:
         """Log, then grade: what a grader does cannot cost a paid answer."""
-        example = self._run.examples.ids[ask.index]
-        self._log.add(
+        example = self.run.examples.ids[ask.index]
+        self.log.add(
             Record(ask.id, ask.arm, ask.index, ask.repeat, example, at, output, latency_ms, cached)
         )
-        await self._run.accept(ask.arm, ask.index, ask.repeat, output, latency_ms, at=at)
+        await self.run.accept(ask.arm, ask.index, ask.repeat, output, latency_ms, at=at)
         if output.mark != MISSING and not cached:
             self._proved.add(ask.arm)
-        self._on_progress(self._progress())
+        self.on_progress(self._progress())
 
     def require_useful(self, ask: Ask, answer: Answer) -> None:
         """Raise where the answer says that asking on is in vain.
@@ -125,7 +127,7 @@ class RunAnswers:
         """
         if answer.status not in {400, 401, 403, 404} and not answer.is_billing:
             return
-        arm = self._run.arms[ask.arm]
+        arm = self.run.arms[ask.arm]
         model = arm.bundle.model
         verdict = verdicts.judge_probe(model, ask.endpoint, answer, can_be_fresh=False)
         if verdict.is_auth or verdict.state == "not-ready":
@@ -149,34 +151,28 @@ class RunAnswers:
         Raises:
             ConflictError: The examples changed while it ran.
         """
-        self._run.examples.require_unchanged()
-        self._log.finish(self._run.done, self._now())
-
-    def _require_possible(self) -> None:
-        """Refuse far too many requests before anything is made for each of them."""
-        at_least = self._run.size - self._spending.allowed - len(self._log.cache)
-        if at_least > 0 and not self._log.resumed:
-            self._spending.require_allowed(self._run.size - len(self._log.cache))
+        self.run.examples.require_unchanged()
+        self.log.finish(self.run.done, self.now())
 
     def _to_ask(self) -> int:
         """Count what has to be asked, exactly only where the cache may decide about the limit."""
-        left = self._run.size - self._run.done
-        if left <= self._spending.allowed or not len(self._log.cache):
+        left = self.run.size - self.run.done
+        if left <= self.spending.allowed or not len(self.log.cache):
             return left
-        return sum(self.known(ask) is None for ask in self._run.pending())
+        return sum(self.known(ask) is None for ask in self.run.pending())
 
     def _progress(self) -> Progress:
         elapsed = time.monotonic() - self._started
-        fresh = self._run.done - self._reused
+        fresh = self.run.done - self._reused
         rate = fresh / elapsed if elapsed > 0 else 0.0
-        left = self._run.size - self._run.done
+        left = self.run.size - self.run.done
         return Progress(
-            done=self._run.done,
-            total=self._run.size,
+            done=self.run.done,
+            total=self.run.size,
             cached=self._reused,
             rate=rate,
             eta_s=left / rate if rate else None,
-            tokens_in=self._spending.tokens_in,
-            tokens_out=self._spending.tokens_out,
-            usd=self._spending.usd,
+            tokens_in=self.spending.tokens_in,
+            tokens_out=self.spending.tokens_out,
+            usd=self.spending.usd,
         )

@@ -31,8 +31,8 @@ from evaluating import (
 from fftdeploy.api.settings import settings
 from fftdeploy.cli import signals
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.running import execution, online, run_log
-from fftdeploy.evaluation.running.run_answers import Progress
+from fftdeploy.evaluation.running import online, run_log
+from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers
 from fftdeploy.sandbox import Sandbox
 
 ALL = ("v6", "v7", "v8", "v9", "v10")
@@ -117,12 +117,11 @@ def test_J15_E19_stopped_at_each_of_10_points_and_run_again(
             pytest.raises(signals.Stopped, match=number.name),
         ):
             online.evaluate(
-                stopped,
+                RunAnswers(
+                    stopped, log, spending(stopped), on_progress=partial(stop_at, point, number)
+                ),
                 dict.fromkeys(stopped.arms, known),
-                log,
-                spending(stopped),
                 concurrency=4,
-                on_progress=partial(stop_at, point, number),
             )
         kept = {record.id for record in run_log.read_records(log.path, root)}
         again = make_run(api.url, arms, path, seed=point + 1)
@@ -166,13 +165,9 @@ def test_J15_one_signal_waits_for_what_is_under_way(
         pytest.raises(signals.Stopped, match="SIGTERM"),
     ):
         online.evaluate(
-            run,
+            RunAnswers(run, log, spending(run), on_progress=told, on_note=notes.append),
             dict.fromkeys(run.arms, known),
-            log,
-            spending(run),
             concurrency=4,
-            on_progress=told,
-            on_note=notes.append,
         )
 
     assert run.kept == len(list(run_log.read_records(log.path, tmp_path))) == kept
@@ -191,7 +186,7 @@ def test_J15_one_signal_waits_for_what_is_under_way(
 def test_J15_what_does_not_come_in_time_is_left(
     api: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "GRACE_S", 0.1)
+    monkeypatch.setattr(online, "GRACE_S", 0.1)
     path = numbered(tmp_path / "examples.jsonl", 20)
     api.fault(delay_s=30, after=5)
     run = make_run(api.url, [arm("v8")], path)
@@ -202,12 +197,9 @@ def test_J15_what_does_not_come_in_time_is_left(
         pytest.raises(signals.Stopped, match="SIGINT"),
     ):
         online.evaluate(
-            run,
+            RunAnswers(run, log, spending(run), on_progress=partial(stop_at, 5, signal.SIGINT)),
             dict.fromkeys(run.arms, known),
-            log,
-            spending(run),
             concurrency=4,
-            on_progress=partial(stop_at, 5, signal.SIGINT),
         )
     assert run.kept == 5
 
@@ -223,11 +215,10 @@ def test_J15_a_signal_ends_the_wait_for_the_lost(api: Sandbox, tmp_path: Path) -
         pytest.raises(signals.Stopped, match="SIGINT"),
     ):
         online.evaluate(
-            run,
+            RunAnswers(
+                run, log, spending(run), on_note=lambda _: signal.raise_signal(signal.SIGINT)
+            ),
             dict.fromkeys(run.arms, known),
-            log,
-            spending(run),
-            on_note=lambda _: signal.raise_signal(signal.SIGINT),
         )
     assert (run.kept, len(api.requests)) == (4, 5)
     assert not run_log.is_finished(log.path, tmp_path)
@@ -354,7 +345,9 @@ def test_E19_any_signal_ends_waits_at_once_and_only_the_first_counts(
         pytest.raises(signals.Stopped) as caught,
     ):
         online.evaluate(
-            run, dict.fromkeys(run.arms, known), log, spending(run), concurrency=4, on_progress=told
+            RunAnswers(run, log, spending(run), on_progress=told),
+            dict.fromkeys(run.arms, known),
+            concurrency=4,
         )
 
     assert caught.value.number == number
@@ -369,11 +362,13 @@ def test_an_ignored_signal_stays_ignored(api: Sandbox, tmp_path: Path) -> None:
     try:
         with run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log:
             online.evaluate(
-                run,
+                RunAnswers(
+                    run,
+                    log,
+                    spending(run),
+                    on_progress=lambda _: signal.raise_signal(signal.SIGHUP),
+                ),
                 dict.fromkeys(run.arms, known),
-                log,
-                spending(run),
-                on_progress=lambda _: signal.raise_signal(signal.SIGHUP),
             )
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:

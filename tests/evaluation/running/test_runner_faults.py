@@ -34,7 +34,7 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.evaluation.outputs import MAX_CHARS
-from fftdeploy.evaluation.running import execution, run_log
+from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.policy.prices import Prices
 from fftdeploy.sandbox import Sandbox
@@ -220,7 +220,7 @@ def test_J13_without_rounds_they_are_not(
     box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The control: a runner that gives up after its tries could not pass the test above.
-    monkeypatch.setattr(execution, "ROUNDS_IN_VAIN", 0)
+    monkeypatch.setattr(online, "ROUNDS_IN_VAIN", 0)
     run = make_run(box.url, [arm("v10")], numbered(tmp_path / "examples.jsonl", 20))
     box.fault(status=500, times=4 * run.size)  # as many as all of its tries
     results = evaluate(run, tmp_path, box.url, time=Haste())

@@ -1,7 +1,6 @@
 """Takes in what a host has made of a batch: its answers, or why it was not begun."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import BinaryIO
@@ -15,9 +14,8 @@ from fftdeploy.evaluation.running.batches.host_queue import HostQueue
 from fftdeploy.evaluation.running.batches.parcel import ask_for
 from fftdeploy.evaluation.running.log_lines import BatchNote
 from fftdeploy.evaluation.running.requests import Ask
-from fftdeploy.evaluation.running.run import Place, Run
+from fftdeploy.evaluation.running.run import Place
 from fftdeploy.evaluation.running.run_answers import RunAnswers
-from fftdeploy.evaluation.running.spending import Spending
 
 BREATH = 256
 """So many lines are read or written before signals are looked at."""
@@ -34,21 +32,17 @@ class BatchAnswers:
     An answer after which asking is in vain does not keep the others from being taken.
     """
 
-    def __init__(
-        self, run: Run, answers: RunAnswers, spending: Spending, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, answers: RunAnswers) -> None:
         self.failure: FftdeployError | None = None
         """Why asking on is in vain."""
         self.problems: dict[str, str] = {}
         """Why the last answer of an arm did not come."""
-        self._run = run
         self._answers = answers
-        self._spending = spending
-        self._now = now
+        self._run = answers.run
 
     async def take(self, file: BinaryIO, note: BatchNote, batch: Batch, queue: HostQueue) -> int:
         """Keep the answers in a file that has come; return how many there were."""
-        given_at = min(batch.created_at, self._now())
+        given_at = min(batch.created_at, self._answers.now())
         came = count = 0
         file.seek(0)
         while line := file.readline(LINE_BYTES):
@@ -74,7 +68,7 @@ class BatchAnswers:
         if output.mark == MISSING and answer.may_differ:
             self.problems[ask.arm] = output.problem
             return False
-        self._spending.settle(ask.arm, output)
+        self._answers.spending.settle(ask.arm, output)
         await self._answers.keep(ask, output, BATCHED, given_at)
         return True
 

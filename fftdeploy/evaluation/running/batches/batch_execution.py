@@ -18,16 +18,13 @@ from fftdeploy.api.batches import LINE_BYTES, Batch
 from fftdeploy.errors import UnverifiedError
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
+from fftdeploy.evaluation.running.attempts import OUTAGE, ROUNDS_IN_VAIN
 from fftdeploy.evaluation.running.batches.batch_answers import BREATH, FULL, BatchAnswers
 from fftdeploy.evaluation.running.batches.host_queue import NAME, REFUSED, HostQueue
 from fftdeploy.evaluation.running.batches.parcel import Packer, Parcel, is_as_sent
-from fftdeploy.evaluation.running.execution import OUTAGE, ROUNDS_IN_VAIN
 from fftdeploy.evaluation.running.log_lines import BatchNote
 from fftdeploy.evaluation.running.requests import endpoint_of
-from fftdeploy.evaluation.running.run import Run
-from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers
-from fftdeploy.evaluation.running.run_log import RunLog
-from fftdeploy.evaluation.running.spending import Spending
+from fftdeploy.evaluation.running.run_answers import RunAnswers, Waiting
 from fftdeploy.files import journal
 from fftdeploy.names import plural
 
@@ -38,17 +35,6 @@ _RUN, _ARM, _PLACES, _REQUESTS = (
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How far the batches are that a run waits for."""
-
-    batches: int
-    answered: int
-    requests: int
-    seconds: float
-    """For how long this command has waited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,30 +54,21 @@ class BatchExecution:
 
     def __init__(
         self,
-        run: Run,
+        answers: RunAnswers,
         queues: Mapping[str, HostQueue],
-        log: RunLog,
-        spending: Spending,
         options: BatchOptions,
         *,
-        on_progress: Callable[[Progress], None],
         on_waiting: Callable[[Waiting], None],
-        on_note: Callable[[str], None],
-        now: Callable[[], datetime],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
-        self._run = run
-        self._answers = RunAnswers(run, log, spending, on_progress=on_progress, now=now)
-        self._taken = BatchAnswers(run, self._answers, spending, now)
+        self._answers = answers
+        self._run, self._log, self._spending = answers.run, answers.log, answers.spending
+        self._taken = BatchAnswers(answers)
         self._queues = queues
         """By arm; arms of one host have the same."""
-        self._log = log
-        self._spending = spending
         self._options = options
         self._on_waiting = on_waiting
-        self._on_note = on_note
-        self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
         self._notes: dict[str, BatchNote] = {}
@@ -126,7 +103,7 @@ class BatchExecution:
             for ask in self._run.rest(arm, lambda _: True):
                 problem = self._taken.problems.get(arm, "no answer")
                 output = ModelOutput(mark=MISSING, problem=problem)
-                await self._answers.keep(ask, output, NOT_MEASURED, self._now())
+                await self._answers.keep(ask, output, NOT_MEASURED, self._answers.now())
         self._answers.finish()
 
     async def _reuse(self) -> None:
@@ -142,7 +119,7 @@ class BatchExecution:
         unsure = [note for note in self._open if not note.id]
         oldest = [note.at for note in unsure]
         oldest += [self._options.since] if self._options.since else []
-        since = min(oldest, default=self._now())
+        since = min(oldest, default=self._answers.now())
         for queue in dict.fromkeys(self._queues.values()):
             made = await queue.made(since)
             for note in unsure:
@@ -157,7 +134,7 @@ class BatchExecution:
         found = next((each for each in made if each.input_file == note.file), None)
         found = found or await self._queues[note.arm].find(note.file, note.at)
         if found:
-            self._on_note(f"found batch {found.id} again")
+            self._answers.on_note(f"found batch {found.id} again")
             self._note(replace(note, id=found.id))
             return
         try:
@@ -187,10 +164,12 @@ class BatchExecution:
         if not (is_wanted and self._run.lacking(arm, note.first, note.end)):
             return
         if await self._asks_the_same(note, batch, queue):
-            self._on_note(f"batch {batch.id} asks the same: its answers are taken")
+            self._answers.on_note(f"batch {batch.id} asks the same: its answers are taken")
             self._note(note)
         else:
-            self._on_note(f"batch {batch.id} says that it asks the same, and does not: passed over")
+            self._answers.on_note(
+                f"batch {batch.id} says that it asks the same, and does not: passed over"
+            )
 
     async def _asks_the_same(self, note: BatchNote, batch: Batch, queue: HostQueue) -> bool:
         """Whether each request of the batch that concerns us is the one that we would send."""
@@ -240,7 +219,7 @@ class BatchExecution:
         name = f"{self._log.path.stem}-{len(self._notes) + 1}"
         file = await self._queues[parcel.arm].upload(parcel.file, f"{name}.jsonl")
         note = BatchNote(
-            name, self._now(), parcel.arm, parcel.first, parcel.end, parcel.requests, file
+            name, self._answers.now(), parcel.arm, parcel.first, parcel.end, parcel.requests, file
         )
         self._note(note)
         await self._create(note)
@@ -256,7 +235,7 @@ class BatchExecution:
         endpoint = endpoint_of(self._run.arms[note.arm])
         batch = await self._queues[note.arm].create(note.file, endpoint, said, note.at)
         self._note(replace(note, id=batch.id))
-        self._on_note(f"batch {batch.id}: {plural(note.requests, 'request')} of {note.arm}")
+        self._answers.on_note(f"batch {batch.id}: {plural(note.requests, 'request')} of {note.arm}")
 
     def _note(self, note: BatchNote) -> None:
         self._log.note_batch(note)
@@ -275,7 +254,9 @@ class BatchExecution:
                 outages += 1
                 if outages >= OUTAGE or self._left_s <= 0:
                     raise
-                self._on_note(f"the batches go on, and are asked about again: {error.message}")
+                self._answers.on_note(
+                    f"the batches go on, and are asked about again: {error.message}"
+                )
             else:
                 outages = 0
                 answered = await self._take_all(seen)
@@ -324,13 +305,13 @@ class BatchExecution:
             if broken and broken.code != REFUSED:
                 raise broken
             if broken:  # it is kept for a while only
-                self._on_note(f"batch {batch.id}: a file of it is gone: {broken.message}")
+                self._answers.on_note(f"batch {batch.id}: a file of it is gone: {broken.message}")
         self._note(replace(note, status=batch.status))
         self._spending.expect(note.arm, came - wanted)
         if batch.status != "failed" and note.file:
             self._in_vain[note.arm] = 0 if came else self._in_vain[note.arm] + 1
         said = f"{came:,} of {plural(note.requests, 'answer')} of {note.arm}"
-        self._on_note(f"batch {batch.id} {batch.status}: {said}")
+        self._answers.on_note(f"batch {batch.id} {batch.status}: {said}")
         if self._taken.failure is not None:
             raise self._taken.failure
         if batch.status == "failed":
@@ -350,4 +331,4 @@ class BatchExecution:
         self._is_full = error.code == FULL
         if not (self._is_full and self._open):
             raise error
-        self._on_note(f"waiting for a batch to end: {error.message}")
+        self._answers.on_note(f"waiting for a batch to end: {error.message}")

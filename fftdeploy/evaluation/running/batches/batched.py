@@ -1,39 +1,24 @@
 """Carry a run out by batches, the provider's own queue, as `online` does over one connection."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 
-from fftdeploy.api.client.connection import BatchConnection
 from fftdeploy.api.settings import Settings
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import stopping
-from fftdeploy.evaluation.running.batches.batch_execution import (
-    BatchExecution,
-    BatchOptions,
-    Waiting,
-)
+from fftdeploy.evaluation.running.batches.batch_execution import BatchExecution, BatchOptions
 from fftdeploy.evaluation.running.batches.host_queue import HostQueue
-from fftdeploy.evaluation.running.run import Run
-from fftdeploy.evaluation.running.run_answers import Progress
-from fftdeploy.evaluation.running.run_log import RunLog
-from fftdeploy.evaluation.running.spending import Spending
+from fftdeploy.evaluation.running.run_answers import RunAnswers, Waiting
 from fftdeploy.evaluation.running.stopping import SharedLoop, Stop
 
 
 def evaluate(
-    run: Run,
+    answers: RunAnswers,
     hosts: Mapping[str, Settings],
-    log: RunLog,
-    spending: Spending,
     options: BatchOptions,
     *,
     together: SharedLoop | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
     on_waiting: Callable[[Waiting], None] = lambda _: None,
-    on_note: Callable[[str], None] = lambda _: None,
-    now: Callable[[], datetime],
     monotonic: Callable[[], float],
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> Results:
@@ -47,32 +32,20 @@ def evaluate(
         ConflictError: The examples changed while it ran.
         DiskError: The disk refused the log or a file of requests.
         NotReadyError: There is no Batch API, or it refuses the requests.
-        PolicyError: A limit of `spending`; nothing was sent.
+        PolicyError: A limit of the spending; nothing was sent.
         UnverifiedError: The time is over and batches are under way, or the host does not answer.
 
     A signal ends it at once as its handler wants: batches go on at the host.
     """
 
     async def main(stop: Stop) -> None:
-        queues = {
-            id(settings): HostQueue(
-                BatchConnection(settings),
-                settings,
-                sleep=sleep,
-                jitter=lambda seconds: seconds * (0.5 + random.random() / 2),  # noqa: S311  no secret
-            )
-            for settings in {id(each): each for each in hosts.values()}.values()
-        }
+        each_once = {id(settings): settings for settings in hosts.values()}
+        queues = {key: HostQueue(settings, sleep) for key, settings in each_once.items()}
         execution = BatchExecution(
-            run,
+            answers,
             {arm: queues[id(settings)] for arm, settings in hosts.items()},
-            log,
-            spending,
             options,
-            on_progress=on_progress,
             on_waiting=on_waiting,
-            on_note=on_note,
-            now=now,
             monotonic=monotonic,
             sleep=sleep,
         )
@@ -85,4 +58,4 @@ def evaluate(
                 queue.close()
 
     (together or stopping).run(main)
-    return run.results
+    return answers.run.results

@@ -1,20 +1,22 @@
 """Hands files of requests to a host's queue, each of them once, and fetches what came of them."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.batches import Batch, file_id, read_batch
+from fftdeploy.api.client.connection import BatchConnection
 from fftdeploy.api.client.incoming import scrubber
 from fftdeploy.api.hosts import COMPATIBLE, Kind
 from fftdeploy.api.readiness import explain
 from fftdeploy.api.settings import Settings
 from fftdeploy.api.threads import begin
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError
-from fftdeploy.evaluation.running.attempts import Retries
+from fftdeploy.evaluation.running.attempts import AGAIN, Retries
 
 PAGES = 100
 """Most pages of a list of batches that are asked for."""
@@ -29,32 +31,6 @@ _LATE_S = 5.0
 """What was made a moment ago may be missing in a list."""
 
 _CLOCK_SKEW = timedelta(days=1)
-_AGAIN = "run the same command again later: it goes on from there"
-
-
-class Batches(Protocol):
-    """Whatever is asked about batches: a `BatchConnection`."""
-
-    def upload(self, file: BinaryIO, name: str) -> Answer:
-        """Send a file."""
-
-    def create(self, file_id: str, endpoint: str, metadata: Mapping[str, str]) -> Answer:
-        """Make a batch of it."""
-
-    def path_of(self, endpoint: str) -> str:
-        """Return what a request in it calls an endpoint."""
-
-    def retrieve(self, batch_id: str) -> Answer:
-        """Ask for one batch."""
-
-    def page(self, after: str) -> Answer:
-        """Ask for some batches."""
-
-    def download(self, file_id: str, sink: BinaryIO) -> Answer:
-        """Write a file to `sink`."""
-
-    def close(self) -> None:
-        """Let go of it."""
 
 
 class HostQueue:
@@ -67,26 +43,16 @@ class HostQueue:
     """
 
     def __init__(
-        self,
-        connection: Batches,
-        settings: Settings,
-        *,
-        sleep: Callable[[float], Awaitable[object]],
-        jitter: Callable[[float], float],
+        self, settings: Settings, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     ) -> None:
         self.address = settings.base_url
         self.scrub = scrubber(settings.key.reveal())
         """Strikes the key out of what the host says."""
         self.kind: Kind = COMPATIBLE
         """The kind of the host, as its last answer has it."""
-        self.path_of = connection.path_of
-        self._connection = connection
+        self._connection = BatchConnection(settings)
+        self.path_of, self.close = self._connection.path_of, self._connection.close
         self._sleep = sleep
-        self._jitter = jitter
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._connection.close()
 
     async def made(self, since: datetime) -> list[Batch]:
         """Return the batches that were made since then, newest first, whoever has made them."""
@@ -96,7 +62,12 @@ class HostQueue:
             answer = await self._asked(partial(self._connection.page, after))
             entries = _entries(answer)
             if entries is None and answer.is_elsewhere:
-                raise self._no_batches(answer)
+                raise NotReadyError(
+                    f"there is no Batch API at {self.address}: it answers {answer.status} to "
+                    "/batches",
+                    hint="leave out --batch: the same evaluation is made at once",
+                    code="no-batch",
+                )
             if entries is None:
                 raise self._failure(answer, "the list of batches")
             read = [batch for entry in entries if (batch := read_batch(entry)) is not None]
@@ -141,7 +112,7 @@ class HostQueue:
             is_refused = 400 <= answer.status < 500 and answer.status not in {408, 409}
             if not is_refused and (batch := await self.find(file, since)):
                 return batch
-            pause_s = retries.pause_s(answer, self._jitter)
+            pause_s = retries.pause_s(answer, _jittered)
             if pause_s is None:
                 raise self._failure(answer, "the batch")
             await self._sleep(pause_s)
@@ -172,7 +143,7 @@ class HostQueue:
         retries = Retries()
         while True:
             answer = await self._once(question)
-            pause_s = retries.pause_s(answer, self._jitter)
+            pause_s = retries.pause_s(answer, _jittered)
             if pause_s is None:
                 return answer
             await self._sleep(pause_s)
@@ -183,20 +154,13 @@ class HostQueue:
             self.kind = answer.kind
         return answer
 
-    def _no_batches(self, answer: Answer) -> NotReadyError:
-        return NotReadyError(
-            f"there is no Batch API at {self.address}: it answers {answer.status} to /batches",
-            hint="leave out --batch: the same evaluation is made at once",
-            code="no-batch",
-        )
-
     def _failure(self, answer: Answer, what: str) -> FftdeployError:
         found = explain(answer)
         if found.code == REFUSED:
             said = answer.message or answer.code
             return UnverifiedError(
                 f"{what}: the host refused the question (HTTP {answer.status}): {said}",
-                hint=_AGAIN,
+                hint=AGAIN,
                 where=self.address,
                 code=REFUSED,
             )
@@ -209,3 +173,7 @@ def _entries(answer: Answer) -> list[Any] | None:
         return None
     body = answer.body.get("data") if isinstance(answer.body, dict) else answer.body
     return body if isinstance(body, list) else None
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * (0.5 + random.random() / 2)  # noqa: S311  no secret
