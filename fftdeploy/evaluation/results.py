@@ -7,6 +7,7 @@ they stay in the log of the run.
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
@@ -42,6 +43,10 @@ USABLE = frozenset({PASS, "wrong", REJECTED})
 NOT_MEASURED = -1
 BATCHED = -2
 """In a latency's place: asked for in a batch, which says nothing of how long an answer takes."""
+
+TOKENS = ("tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning")
+tokens_of = attrgetter(*TOKENS)
+"""Returns the four counts, in that order, of whatever has them."""
 
 _CODES = {mark: code for code, mark in enumerate(MARKS)}
 
@@ -92,10 +97,8 @@ class Column:
         self.marks[place] = _CODES[sample.mark]
         self.failed[place] = sum(1 << index for index in sample.failed)
         self.latency_ms[place] = sample.latency_ms
-        self.tokens_in[place] = sample.tokens_in
-        self.tokens_cached[place] = sample.tokens_cached
-        self.tokens_out[place] = sample.tokens_out
-        self.tokens_reasoning[place] = sample.tokens_reasoning
+        for column, count in zip(tokens_of(self), tokens_of(sample), strict=True):
+            column[place] = count
 
     def get(self, place: int) -> Sample:
         """Return one graded answer."""
@@ -104,10 +107,7 @@ class Column:
             MARKS[self.marks[place]],
             tuple(index for index in range(bits.bit_length()) if bits >> index & 1),
             self.latency_ms[place],
-            self.tokens_in[place],
-            self.tokens_cached[place],
-            self.tokens_out[place],
-            self.tokens_reasoning[place],
+            *(column[place] for column in tokens_of(self)),
         )
 
     def recorded(self, fields: Sequence[str], now: Sequence[str]) -> "Column":

@@ -2,6 +2,7 @@
 
 import json
 import math
+from hashlib import sha256
 from typing import Any
 
 from fftdeploy.formats.toml_reader import MAX_DEPTH, is_deep
@@ -66,6 +67,11 @@ def read(text: str) -> Any:
 def dumps(value: Any) -> str:
     """Write `value` the one canonical way: sorted keys, no spaces, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha_of(value: Any) -> str:
+    """Return 64 hex digits over the canonical form of `value`."""
+    return sha256(dumps(value).encode()).hexdigest()
 
 
 def canonical(value: Any) -> str:

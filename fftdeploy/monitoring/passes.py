@@ -1,6 +1,5 @@
 """Answers to the watched examples, as they are kept: marks and counts, without what was said."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -91,8 +90,7 @@ class WatchedSet:
     @property
     def sha(self) -> str:
         """32 hex digits over all of it."""
-        content = strict_json.dumps(json_shapes.written(self))
-        return hashlib.sha256(content.encode()).hexdigest()[:32]
+        return strict_json.sha_of(json_shapes.written(self))[:32]
 
     def has_most(self, count: int) -> bool:
         """Tell whether so many are enough of these examples to stand for them."""

@@ -36,8 +36,5 @@ def find(examples: ExampleSet, ids: Sequence[str], shas: Sequence[str]) -> Examp
 
 def example_sha(example: Example) -> str:
     """Return 32 hex digits over what is asked and agreed in an example."""
-    return hashlib.sha256(strict_json.dumps(_content(example)).encode()).hexdigest()[:32]
-
-
-def _content(example: Example) -> list[object]:
-    return [example.id, example.input_key, example.reference, list(example.others)]
+    said = [example.id, example.input_key, example.reference, list(example.others)]
+    return strict_json.sha_of(said)[:32]

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from datetime import UTC
 
 from fftdeploy.evaluation.arms import CANDIDATE
-from fftdeploy.evaluation.evidence.evidence import Evidence
-from fftdeploy.evaluation.evidence.stored_verdict import read_verdict
+from fftdeploy.evaluation.evidence.evidence import Evidence, read_verdict
 from fftdeploy.evaluation.results import LOST, PASS, Sample
 from fftdeploy.output.clean import clean
 

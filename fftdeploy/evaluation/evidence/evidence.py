@@ -5,11 +5,10 @@ the SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from hashlib import sha256
 from pathlib import PurePath
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from fftdeploy.errors import ConfigError, InconclusiveError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, AskedHost
@@ -19,7 +18,7 @@ from fftdeploy.evaluation.examples.examples import sha_of
 from fftdeploy.evaluation.gate.judge_facts import JudgeFacts
 from fftdeploy.evaluation.gate.statistics import wilson
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.verdict import NEVER_ALLOWED, ArmResult, Verdict
+from fftdeploy.evaluation.verdict import NEVER_ALLOWED, Verdict
 from fftdeploy.formats import json_shapes, strict_json
 from fftdeploy.model_ids.identity import FACTS
 from fftdeploy.releases.deployments import Bundle
@@ -208,7 +207,7 @@ class Evidence:
 
 def content_sha(content: Any) -> str:
     """Return the first 32 hex digits of the SHA-256 of a JSON value's canonical form."""
-    return sha256(strict_json.dumps(content).encode()).hexdigest()[:32]
+    return strict_json.sha_of(content)[:32]
 
 
 def with_id(evidence: Evidence) -> tuple[str, bytes]:
@@ -216,23 +215,19 @@ def with_id(evidence: Evidence) -> tuple[str, bytes]:
     return file_of(_document(evidence))
 
 
-_OPTIONAL = ("hosts", "identities", "left_out")
+_OPTIONAL = frozenset({"concurrency", "hosts", "identities", "left_out"})
 """Fields that the file has only where there is something in them."""
-_APART = frozenset({"graders", "gate", "results", "concurrency", *_OPTIONAL})
-"""Fields that the file has otherwise than they are."""
+_HASHED = ("graders", "gate")
+"""Fields that the file has beside their hashes."""
 
 
 def _document(evidence: Evidence) -> dict[str, Any]:
-    names = [item.name for item in fields(evidence) if item.name not in _APART]
-    known = evidence.concurrency is not None
-    filled = {name: found for name in _OPTIONAL if (found := getattr(evidence, name))}
+    names = [item.name for item in fields(evidence) if item.name != "results"]
+    said = {name: json_shapes.written(getattr(evidence, name)) for name in names}
     return {
         "schema": SCHEMA,
-        **{name: json_shapes.written(getattr(evidence, name)) for name in names},
-        "graders": {"sha": evidence.graders_sha, "content": list(evidence.graders)},
-        "gate": {"sha": evidence.gate_sha, "content": evidence.gate},
-        **({"concurrency": evidence.concurrency} if known else {}),
-        **filled,
+        **{name: value for name, value in said.items() if value or name not in _OPTIONAL},
+        **{name: {"sha": content_sha(said[name]), "content": said[name]} for name in _HASHED},
         **columns(evidence.results),
     }
 
@@ -247,7 +242,13 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
     try:
         document = strict_json.loads(raw.decode())
         if document["schema"] in _OLDER:
-            raise _older(source)
+            raise InconclusiveError(
+                f"evidence {PurePath(source).stem[:SHOWN_DIGITS]} was made under an older rule of "
+                "the gate, and can't be compared any more",
+                hint="evaluate again: fftdeploy eval TASK/ENVIRONMENT",
+                where=source,
+                code="older-evidence",
+            )
         if document["schema"] != SCHEMA:
             what = f"{source} is of the schema {str(document['schema'])[:60]!a}"
             raise ConfigError(what, where=source, code="evidence")
@@ -262,23 +263,28 @@ def parse(raw: bytes, source: str) -> tuple[str, Evidence]:
         ) from None
 
 
-def _older(source: str) -> InconclusiveError:
-    return InconclusiveError(
-        f"evidence {PurePath(source).stem[:SHOWN_DIGITS]} was made under an older rule of the "
-        "gate, and can't be compared any more",
-        hint="evaluate again: fftdeploy eval TASK/ENVIRONMENT",
-        where=source,
-        code="older-evidence",
-    )
+def read_verdict(stored: Mapping[str, Any]) -> Verdict:
+    """Return the verdict that evidence has stored: what `Verdict.as_json` has written.
+
+    Raises:
+        ConfigError: It is not that: a key too many or too few, or a value of another kind.
+    """
+    try:
+        return cast("Verdict", json_shapes.read(Verdict, stored))
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(
+            "the verdict in this evidence has another shape than fftdeploy gives it",
+            hint="check it: fftdeploy verify",
+            code="evidence",
+        ) from None
 
 
 def _evidence(document: Mapping[str, Any]) -> Evidence:
     json_shapes.read(Verdict, document["verdict"])
     kinds = {item.name: item.type for item in fields(Evidence)}
-    said = {name: document[name] for name in kinds if name not in _APART}
-    said |= {name: document[name]["content"] for name in ("graders", "gate")}
-    said["concurrency"] = document.get("concurrency")
-    said |= {name: document[name] for name in _OPTIONAL if name in document}
+    said = {name: document[name] for name in kinds.keys() - _OPTIONAL - {"results", *_HASHED}}
+    said |= {name: document[name] for name in _OPTIONAL & document.keys()}
+    said |= {name: document[name]["content"] for name in _HASHED}
     made = {name: json_shapes.read(kinds[name], value) for name, value in said.items()}
     found = Evidence(**made, results=read_columns(document))
     _require_sense(found)
@@ -349,16 +355,12 @@ def same_verdict(stored: Mapping[str, Any], computed: Verdict) -> str:
     groups may also have its interval as it once was, of the examples and not of effective units:
     nothing is decided by it.
     """
-    place = next(_differences(dict(stored), computed.as_json(), "verdict"), "")
-    once = replace(computed, arms=tuple(_of_examples(arm) for arm in computed.arms))
-    if place and not any(_differences(dict(stored), once.as_json(), "verdict")):
+    said = computed.as_json()
+    if not (place := next(_differences(dict(stored), said, "verdict"), "")):
         return ""
-    return place
-
-
-def _of_examples(arm: ArmResult) -> ArmResult:
-    low, high = wilson(arm.rate * arm.n, arm.n)
-    return replace(arm, low=low, high=high)
+    for arm in said["arms"]:
+        arm["low"], arm["high"] = wilson(arm["rate"] * arm["n"], arm["n"])
+    return place if any(_differences(dict(stored), said, "verdict")) else ""
 
 
 _WORDS = frozenset({"headline", "detail", "message", "settling"})

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonprefix
 from typing import Any, TypedDict
 
-from fftdeploy.evaluation.results import BATCHED, LETTERS, NOT_MEASURED, Column, Results
+from fftdeploy.evaluation.results import BATCHED, LETTERS, NOT_MEASURED, TOKENS, Column, Results
 from fftdeploy.formats import json_shapes
 
-COUNTS = ("tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning")
 _BITS = 4
 """Fields in a hex digit."""
 
@@ -178,7 +177,7 @@ def _answers(results: Results) -> Iterator[dict[str, Any]]:
     before: dict[str, dict[str, Any]] = {}
     for arm, column in results.arms.items():
         measured = [None if value == NOT_MEASURED else value for value in column.latency_ms]
-        numbers = {"latency_ms": measured} | {name: list(getattr(column, name)) for name in COUNTS}
+        numbers = {"latency_ms": measured} | {name: list(getattr(column, name)) for name in TOKENS}
         packed = {name: _packed(values) for name, values in numbers.items()}
         yield {
             "arm": arm,
@@ -211,7 +210,7 @@ def _column(arm: Mapping[str, Any], size: int, before: Results) -> Column:
     return Column(
         bytearray(codes[letter] for letter in arm["marks"]),
         _bits(arm["failed"], size, len(before.fields)),
-        *map(numbers, ("latency_ms", *COUNTS)),
+        *map(numbers, ("latency_ms", *TOKENS)),
     )
 
 

@@ -61,29 +61,25 @@ class EvidenceQuestion:
 
 
 class EvidenceFolder:
-    """The evidence of one repository folder; every file is read and judged at most once.
+    """The evidence of one repository folder; what can be compared is read and judged once.
 
     To judge is what takes its time, so that only what is asked for is judged.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._unjudged: dict[Path, Evidence | ConfigError | InconclusiveError] = {}
-        self._judged: dict[Path, Stored | ConfigError] = {}
+        self._unjudged: dict[Path, Evidence] = {}
+        self._judged: dict[Path, Stored] = {}
 
     def tasks(self) -> list[str]:
         """Name the tasks that have evidence."""
-        return sorted(
-            path.name for path in _entries(self.folder / EVIDENCE_FOLDER) if path.is_dir()
-        )
+        entries = _entries(self.folder / EVIDENCE_FOLDER)
+        return sorted(path.name for path in entries if path.is_dir())
 
     def paths(self, task: str) -> list[Path]:
         """List the evidence files of `task`."""
-        return sorted(
-            path
-            for path in _entries(self.folder / EVIDENCE_FOLDER / task)
-            if path.suffix == ".json"
-        )
+        entries = _entries(self.folder / EVIDENCE_FOLDER / task)
+        return sorted(path for path in entries if path.suffix == ".json")
 
     def read(self, path: Path) -> Stored:
         """Read and verify one file.
@@ -94,15 +90,8 @@ class EvidenceFolder:
             InconclusiveError: It was made under an older rule.
         """
         if path not in self._judged:
-            evidence = self.read_unjudged(path)
-            try:
-                self._judged[path] = _judged(path, evidence)
-            except ConfigError as error:
-                self._judged[path] = error
-        found = self._judged[path]
-        if isinstance(found, Stored):
-            return found
-        raise found
+            self._judged[path] = _judged(path, self.read_unjudged(path))
+        return self._judged[path]
 
     def read_unjudged(self, path: Path) -> Evidence:
         """Read one file: its name is its hash, and its verdict is what it states itself.
@@ -112,14 +101,8 @@ class EvidenceFolder:
             InconclusiveError: It was made under an older rule.
         """
         if path not in self._unjudged:
-            try:
-                self._unjudged[path] = _parsed(path, self.folder)
-            except (ConfigError, InconclusiveError) as error:
-                self._unjudged[path] = error
-        found = self._unjudged[path]
-        if isinstance(found, Evidence):
-            return found
-        raise found
+            self._unjudged[path] = _parsed(path, self.folder)
+        return self._unjudged[path]
 
     def problem_of(self, task: str, evidence: str) -> FftdeployError | None:
         """Return what is wrong with a piece of evidence; None where it can be read."""
@@ -220,9 +203,8 @@ class EvidenceFolder:
         if len(found) == 1:
             return found[0]
         what = "several evidence files start" if found else "no evidence file starts"
-        near = (
-            "" if found else nearest(name, [path.stem[: max(len(name), 4)] for path in every], 0.75)
-        )
+        starts = [] if found else [path.stem[: max(len(name), 4)] for path in every]
+        near = nearest(name, starts, 0.75)
         raise UsageError(
             f"{what} with {name!a}",
             hint=f"did you mean {near}?" if near else "`fftdeploy verify` lists them",

@@ -1,13 +1,21 @@
 """Sums one model up on its own: rates, latency, tokens and cost."""
 
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate import statistics
 from fftdeploy.evaluation.gate.paired import passes
 from fftdeploy.evaluation.gate.sizing import units_of
-from fftdeploy.evaluation.results import LOST, MARKS, MISSING, PASS, USABLE, Column, Results
+from fftdeploy.evaluation.results import (
+    LOST,
+    MARKS,
+    MISSING,
+    PASS,
+    USABLE,
+    Column,
+    Results,
+    tokens_of,
+)
 from fftdeploy.evaluation.verdict import ArmResult
 from fftdeploy.policy.prices import Price
 
@@ -35,9 +43,14 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
     low, high = statistics.wilson(share if tested == n else share * tested / n, tested)
     marks = {mark: count for mark in MARKS[1:] if (count := column.count(mark))}
     latencies = sorted(value for value in column.latency_ms if value >= 0)
-    latency = _ranked(latencies)
-    tokens_in, cached, out, reasoning = _mean_tokens(column)
-    usd = None if price is None else 1000 * price.usd(tokens_in, cached, out)
+    came = len(column.marks) - column.count(MISSING, "")
+    tokens_in, cached, out, reasoning = (
+        sum(kind) / came if came else 0.0 for kind in tokens_of(column)
+    )
+
+    def latency(rank: int) -> int | None:
+        return latencies[rank - 1] if 1 <= rank <= len(latencies) else None
+
     return ArmResult(
         arm,
         n,
@@ -56,7 +69,7 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         cached,
         out,
         reasoning,
-        usd,
+        None if price is None else 1000 * price.usd(tokens_in, cached, out),
     )
 
 
@@ -67,22 +80,3 @@ def _answered(column: Column, repeats: int) -> Iterator[int]:
     for place in range(len(marks) // repeats):
         if lost.isdisjoint(marks[place * repeats : (place + 1) * repeats]):
             yield place
-
-
-def _ranked(ordered: list[int]) -> Callable[[int], int | None]:
-    def at(rank: int) -> int | None:
-        return ordered[rank - 1] if 1 <= rank <= len(ordered) else None
-
-    return at
-
-
-def _mean_tokens(column: Column) -> tuple[float, ...]:
-    """Return the mean tokens of the answers that came."""
-    came = len(column.marks) - column.count(MISSING, "")
-    kinds: tuple[array[int], ...] = (
-        column.tokens_in,
-        column.tokens_cached,
-        column.tokens_out,
-        column.tokens_reasoning,
-    )
-    return tuple(sum(kind) / came if came else 0.0 for kind in kinds)

@@ -13,9 +13,16 @@ that the p-value will be held against, between 0 and 0.5.
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from math import ceil, exp, floor, gcd, inf, lgamma, log, log1p, sqrt
+from math import ceil, exp, floor, gcd, inf, log, log1p, sqrt
 
-from fftdeploy.evaluation.gate.statistics import Interval, normal_tail, root, tango, tango_score
+from fftdeploy.evaluation.gate.statistics import (
+    Interval,
+    log_ways,
+    normal_tail,
+    root,
+    tango,
+    tango_score,
+)
 
 LARGEST = 20_000
 """Units up to which the test is exact; above, the normal tail of Tango's score stands in."""
@@ -233,5 +240,4 @@ def binomial(k: int, n: int, p: float) -> float:
         return 0.0
     if p <= 0 or p >= 1:
         return float(k == (n if p >= 1 else 0))
-    ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
-    return exp(ways + k * log(p) + (n - k) * log1p(-p))
+    return exp(log_ways(n, k) + k * log(p) + (n - k) * log1p(-p))

@@ -204,9 +204,12 @@ def _verdict(
             headline = f"{alone}: {headline}"
         else:
             further.append(alone)
+    label: Label = "inconclusive" if has_baseline else "no-baseline"
+    if compared.comparison:
+        label = compared.comparison.label
     return Verdict(
         ruling,
-        compared.comparison.label if compared.comparison else _label(has_baseline),
+        label,
         headline,
         (*detail, *failures, *further, *last),
         tuple(found),
@@ -220,10 +223,6 @@ def _verdict(
         settling,
         rules.mode == "report-only",
     )
-
-
-def _label(has_baseline: bool) -> Label:
-    return "inconclusive" if has_baseline else "no-baseline"
 
 
 def _gravity(reason: Reason) -> tuple[int, int]:

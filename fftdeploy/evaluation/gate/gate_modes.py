@@ -1,6 +1,6 @@
 """Decides the one rule that a gate's mode asks of the sample: not worse, better, a threshold."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.gate import paired, sizing, statistics, wording
@@ -28,11 +28,11 @@ class Decision(NamedTuple):
 
 def hold_comparison(rules: GateRules, pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
     """Decide the modes `not-worse`, `better` and `report-only`."""
-    decision = _compared(rules, pairs, found, bar)
+    units = Units(found.n, found.groups, found.units)
+    decision = _compared(rules, pairs, units, found, bar)
     if rules.on_inconclusive != "allow":
         return decision
     worse = wording.points(sizing.much_worse(rules.margin))
-    units = Units(found.n, found.groups, found.units)
     share = sizing.let_through(units.tested, rules.margin, bar.confidence)
     what, noun = f"a model {worse} points worse", "groups" if units.groups else "pairs"
     return decision._replace(
@@ -40,8 +40,9 @@ def hold_comparison(rules: GateRules, pairs: Pairs, found: Comparison, bar: Bar)
     )
 
 
-def _compared(rules: GateRules, pairs: Pairs, found: Comparison, bar: Bar) -> Decision:
-    units = Units(found.n, found.groups, found.units)
+def _compared(
+    rules: GateRules, pairs: Pairs, units: Units, found: Comparison, bar: Bar
+) -> Decision:
     if units.are_few:
         return _few_units(units)
     if found.label == "worse":
@@ -156,8 +157,8 @@ def _few_units(units: Units) -> Decision:
     return _stop("units", "inconclusive", message)
 
 
-def _stop(code: ReasonCode, ruling: str, message: str) -> Decision:
-    return Decision(message, Reason(code, "fail" if ruling == "fail" else "inconclusive", message))
+def _stop(code: ReasonCode, rules: Literal["fail", "inconclusive"], message: str) -> Decision:
+    return Decision(message, Reason(code, rules, message))
 
 
 def _allowed(n: int, noun: str, what: str, share: float) -> str:

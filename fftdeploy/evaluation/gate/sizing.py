@@ -20,6 +20,7 @@ from fftdeploy.evaluation.gate.paired import (
 )
 from fftdeploy.evaluation.gate.statistics import (
     binomial_tail,
+    first,
     mcnemar,
     normal_quantile,
     tango_score,
@@ -205,11 +206,7 @@ def let_through_threshold(n: int, threshold: float, confidence: float = 0.95) ->
     def may_reach(passed: int) -> bool:  # Clopper and Pearson's upper bound does
         return 1 - binomial_tail(passed + 1, n, threshold) > 1 - confidence
 
-    low, high = -1, n
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if may_reach(middle) else (middle, high)
-    return binomial_tail(high, n, max(0.0, threshold - 0.1))
+    return binomial_tail(first(may_reach, -1, n), n, max(0.0, threshold - 0.1))
 
 
 def much_worse(margin: float) -> float:
@@ -242,7 +239,7 @@ def usual_size(
         low, high, step = high, high + step, 2 * step
     while low == high or suffices(low):
         low, high, step = low - step, low, 2 * step
-    return Size(_first_size(low, high, suffices))
+    return Size(first(suffices, low, high))
 
 
 @lru_cache(maxsize=256)
@@ -324,15 +321,7 @@ def _usual(least: int, guess: int, suffices: Callable[[int], bool]) -> Size:
     low, high = least - 1, least + guess + 10
     while not suffices(high):
         low, high = high, 2 * high
-    return Size(_first_size(low, high, suffices))
-
-
-def _first_size(low: int, high: int, suffices: Callable[[int], bool]) -> int:
-    """Return the end of the bisection between a size that does not suffice and one that does."""
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if suffices(middle) else (middle, high)
-    return high
+    return Size(first(suffices, low, high))
 
 
 def _chance(

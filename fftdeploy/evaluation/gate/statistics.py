@@ -88,6 +88,11 @@ def mcnemar(broke: int, fixed: int, alternative: Alternative = "two-sided") -> f
     return min(1.0, 2 * _half_tail(max(broke, fixed), broke + fixed))
 
 
+def log_ways(n: int, k: int) -> float:
+    """Return the logarithm of the number of ways to choose k of n."""
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+
+
 def _half_tail(k: int, n: int) -> float:
     if n > _EXACT_UP_TO:
         return binomial_tail(k, n, 0.5)
@@ -165,21 +170,17 @@ def quantile_ranks(
     number of values below the true quantile is Binomial(n, share).
     """
     risk = (1 - confidence) / sides
-    lower = _first(lambda k: 1 - binomial_tail(k + 1, n, share) > risk, n + 1)
-    upper = _first(lambda k: binomial_tail(k, n, share) <= risk, n + 1)
+    lower = first(lambda k: 1 - binomial_tail(k + 1, n, share) > risk, -1, n + 1)
+    upper = first(lambda k: binomial_tail(k, n, share) <= risk, -1, n + 1)
     return lower, upper
 
 
-def _first(is_true: Callable[[int], bool], top: int) -> int:
-    """Return the least k in 0..top from which on `is_true` holds, `top` if nowhere before."""
-    low, high = 0, top
-    while low < high:
+def first(holds: Callable[[int], bool], low: int, high: int) -> int:
+    """Return the end of the bisection between `low`, where `holds` is false, and `high`."""
+    while high - low > 1:
         middle = (low + high) // 2
-        if is_true(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
 
 
 def root(rising: Callable[[float], float], low: float, high: float) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 import fftdeploy
@@ -178,26 +179,17 @@ def _as_before(evidence: Evidence, tried: Sequence[Stored]) -> Stored | None:
     return next((one for one in tried if _essence(one.evidence) == _essence(evidence)), None)
 
 
+_ESSENCE = attrgetter(
+    *("target", "address", "kind", "hosts", "identities", "arms", "baseline", "examples"),
+    *("graders_sha", "gate_sha", "prices", "judge", "candidates"),
+)
+
+
 def _essence(evidence: Evidence) -> tuple[Any, ...]:
     """Return what makes evidence say what it says, apart from when and how often."""
-    results = evidence.results
-    return (
-        evidence.target,
-        evidence.address,
-        evidence.kind,
-        evidence.hosts,
-        evidence.identities,
-        evidence.arms,
-        evidence.baseline,
-        evidence.examples,
-        evidence.graders_sha,
-        evidence.gate_sha,
-        evidence.prices,
-        evidence.judge,
-        evidence.candidates,
-        results.repeats,
-        {arm: (bytes(column.marks), column.failed) for arm, column in results.arms.items()},
-    )
+    arms = evidence.results.arms.items()
+    graded = {arm: (bytes(column.marks), column.failed) for arm, column in arms}
+    return *_ESSENCE(evidence), evidence.results.repeats, graded
 
 
 def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> PricesFacts | None:

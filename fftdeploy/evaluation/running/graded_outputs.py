@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.evidence import Evidence
-from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Sample
+from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Sample, tokens_of
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.log_lines import Header, Record
 from fftdeploy.files.folders import RUNS
@@ -57,11 +57,6 @@ def _is_graded(record: Record, sample: Sample) -> bool:
     """Whether the answer is the one that was graded, by all that both say of it."""
     output = record.output
     is_measured = not record.cached and output.mark != MISSING
-    known = (
-        record.latency_ms if is_measured else NOT_MEASURED,
-        output.tokens_in,
-        output.tokens_cached,
-        output.tokens_out,
-        output.tokens_reasoning,
-    )
-    return output.mark in {"", sample.mark} and known == tuple(sample[2:])
+    latency_ms = record.latency_ms if is_measured else NOT_MEASURED
+    same = (latency_ms, *tokens_of(output)) == (sample.latency_ms, *tokens_of(sample))
+    return same and output.mark in {"", sample.mark}

@@ -7,14 +7,14 @@ last may be broken: that one is what a kill leaves, and it has no line break.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.outputs import ModelOutput, output_from
-from fftdeploy.evaluation.results import BATCHED, MARKS, NOT_MEASURED
+from fftdeploy.evaluation.results import BATCHED, MARKS, NOT_MEASURED, tokens_of
 from fftdeploy.files import disk
 from fftdeploy.formats import json_shapes, strict_json
 
@@ -23,9 +23,6 @@ END_PREFIX = b'{"done":'
 BATCH_PREFIX = b'{"batch":'
 KEY_DIGITS = 16
 """So many digits of an id tell nearly all answers apart."""
-
-CLOCK_SKEW = timedelta(minutes=5)
-"""An answer further ahead of the clock is from no run that took place."""
 
 _VERSION = 1
 _ID_DIGITS = 64
@@ -212,10 +209,7 @@ def read_record(line: bytes, path: Path, number: int) -> Record:
 def _is_sound(record: Record) -> bool:
     output = record.output
     texts = (record.id, record.arm, record.example, output.text, output.problem, output.model)
-    counts: tuple[Any, ...] = (
-        *(output.tokens_in, output.tokens_cached, output.tokens_out, output.tokens_reasoning),
-        *(record.index, record.repeat, record.latency_ms),
-    )
+    counts = (*tokens_of(output), record.index, record.repeat, record.latency_ms)
     return (
         all(isinstance(text, str) for text in texts)
         and len(record.id) == _ID_DIGITS
@@ -255,14 +249,6 @@ def _shown(moment: datetime) -> str:
     return _whole_second(moment.replace(microsecond=0))
 
 
-@lru_cache(maxsize=16)  # a second has many answers
-def _whole_second(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-@lru_cache(maxsize=64)
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment
+# A second has many answers.
+_whole_second = lru_cache(maxsize=16)(json_shapes.time_text)
+_moment = lru_cache(maxsize=64)(partial(json_shapes.read, datetime))

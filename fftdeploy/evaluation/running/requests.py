@@ -4,7 +4,6 @@ Parameters go out only as the profile sets them; what it does not say is left to
 limit has the name that the host knows: some ignore any other, and would generate for minutes.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,8 +42,7 @@ def ask(arm: Arm, example: Example, index: int, repeat: int, address: str) -> As
         "repeat": repeat,
         **({"identity": arm.identity} if arm.identity else {}),
     }
-    digest = hashlib.sha256(strict_json.dumps(facts).encode()).hexdigest()
-    return Ask(digest, arm.name, index, repeat, endpoint, content)
+    return Ask(strict_json.sha_of(facts), arm.name, index, repeat, endpoint, content)
 
 
 def endpoint_of(arm: Arm) -> Endpoint:

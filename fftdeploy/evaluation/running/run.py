@@ -5,7 +5,6 @@ in any order, late, in part, or in another process than the one that asked.  Wha
 answer is a few numbers; requests are made when they are wanted and examples read again for it.
 """
 
-import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.graders.graders import Grading
 from fftdeploy.evaluation.outputs import ModelOutput
-from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, PASS, Results, Sample
+from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, PASS, Results, Sample, tokens_of
 from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.formats import strict_json
@@ -215,15 +214,8 @@ class Run:
             graded = self._grading.grade(output.text, self._example(index))
             grade = await graded if isawaitable(graded) else graded
             mark, failed = PASS if grade.passed else grade.reason or "wrong", grade.failed
-        sample = Sample(
-            mark,
-            failed,
-            NOT_MEASURED if mark == MISSING else latency_ms,
-            output.tokens_in,
-            output.tokens_cached,
-            output.tokens_out,
-            output.tokens_reasoning,
-        )
+        measured = NOT_MEASURED if mark == MISSING else latency_ms
+        sample = Sample(mark, failed, measured, *tokens_of(output))
         self.done += not self.has(arm, index, repeat)
         self.results.arms[arm].put(index * self.rules.repeats + repeat, sample)
 
@@ -236,4 +228,4 @@ class Run:
 
 
 def _sha(content: object) -> str:
-    return hashlib.sha256(strict_json.dumps(content).encode()).hexdigest()[:16]
+    return strict_json.sha_of(content)[:16]

@@ -14,11 +14,12 @@ from fftdeploy.errors import ConfigError, NotReadyError
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED
 from fftdeploy.evaluation.running import requests
-from fftdeploy.evaluation.running.log_lines import CLOCK_SKEW, Record
+from fftdeploy.evaluation.running.log_lines import Record
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_log import RunLog
 from fftdeploy.evaluation.running.spending import Spending
+from fftdeploy.times import CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ There is no other state: a run that was stopped, however it was, goes on from it
 logs of earlier runs are the cache.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -146,7 +145,11 @@ def open_log(
     """
     keep_out_of_git(root)
     moment = now()
-    header = _header(root, run, moment, token, {**run.parts, "fresh": str(fresh).lower()})
+    parts = {**run.parts, "fresh": str(fresh).lower()}
+    name = f"{run.task}-{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}-{token}.jsonl"
+    arms = {key: asdict(arm.bundle) for key, arm in run.arms.items()}
+    sha = strict_json.sha_of(parts)[:32]
+    header = Header(root / RUNS / name, sha, run.task, moment, parts, arms)
     with journal.locked(root / FOLDER, root=root):  # two that begin at once must see each other
         logs = [log for log in headers(root, run.task) if log.made_at >= moment - max_age]
         logs = [log for log in logs if log.parts.get("purpose", "") == run.purpose]
@@ -160,11 +163,16 @@ def open_log(
     # The newest whole run first: what others have changes while they run.
     others = [] if fresh else [other.path for other in (*whole, *stopped)]
     try:
-        cache = AnswerCache(others, root, moment - max_age, moment + log_lines.CLOCK_SKEW)
+        cache = AnswerCache(others, root, moment, max_age)
     except BaseException:
         log.close()
         raise
-    unlike = _unlike(stopped[0], header) if stopped and ours is None else ""
+    unlike = ""
+    if stopped and ours is None:
+        theirs = stopped[0].parts
+        keys = sorted(theirs.keys() | parts.keys())
+        changed = ", ".join(key for key in keys if parts.get(key) != theirs.get(key))
+        unlike = f"{stopped[0].path.name} is unfinished and another run: its {changed} differ"
     return RunLog(log, cache, header.run, resumed=ours is not None, unlike=unlike)
 
 
@@ -177,7 +185,7 @@ def known_answers(
         ConfigError: A log is damaged.
     """
     kept = [log.path for log in headers(root, run.task) if log.made_at >= now - max_age]
-    with closing(AnswerCache(kept, root, now - max_age, now + log_lines.CLOCK_SKEW)) as cache:
+    with closing(AnswerCache(kept, root, now, max_age)) as cache:
         return Counter(
             ask.arm
             for ask in (run.pending() if len(cache) else ())
@@ -257,17 +265,3 @@ def outputs(path: Path, root: Path) -> dict[str, dict[str, dict[int, ModelOutput
         if record.output.mark != MISSING or record.repeat not in repeats:
             repeats[record.repeat] = record.output
     return found
-
-
-def _header(root: Path, run: Run, at: datetime, token: str, parts: Mapping[str, str]) -> Header:
-    digest = hashlib.sha256(strict_json.dumps(dict(parts)).encode()).hexdigest()
-    name = f"{run.task}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{token}.jsonl"
-    arms = {key: asdict(arm.bundle) for key, arm in run.arms.items()}
-    return Header(root / RUNS / name, digest[:32], run.task, at, parts, arms)
-
-
-def _unlike(other: Header, ours: Header) -> str:
-    """Say what makes an unfinished run another one than ours."""
-    keys = sorted(ours.parts.keys() | other.parts.keys())
-    changed = [key for key in keys if ours.parts.get(key) != other.parts.get(key)]
-    return f"{other.path.name} is unfinished and another run: its {', '.join(changed)} differ"

@@ -6,11 +6,11 @@ a mix deals at random, and that of ranks takes the normal limit.
 """
 
 from collections.abc import Mapping, Sequence
-from math import exp, lgamma, sqrt
+from math import exp, sqrt
 from random import Random
 from typing import NamedTuple
 
-from fftdeploy.evaluation.gate.statistics import normal_tail
+from fftdeploy.evaluation.gate.statistics import log_ways, normal_tail
 
 DEALS = 4999
 """So often requests are dealt out anew, at most: the least p-value of a mix is 0.0002."""
@@ -103,7 +103,7 @@ def _hypergeometric(chance: float, drawn: int, marked: int, total: int) -> int:
     mode = (drawn + 1) * (marked + 1) // (total + 2)
     rest = total - marked - drawn
     up = down = exp(
-        _log_ways(marked, mode) + _log_ways(total - marked, drawn - mode) - _log_ways(total, drawn)
+        log_ways(marked, mode) + log_ways(total - marked, drawn - mode) - log_ways(total, drawn)
     )
     low = high = mode
     chance -= up
@@ -119,10 +119,6 @@ def _hypergeometric(chance: float, drawn: int, marked: int, total: int) -> int:
         if chance <= 0:
             return low
     return mode
-
-
-def _log_ways(n: int, k: int) -> float:
-    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
 def _weights(drawn: int, marked: int, total: int) -> tuple[int, list[float]]:

@@ -10,8 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
-from fftdeploy.evaluation.evidence.evidence import Evidence
-from fftdeploy.evaluation.evidence.stored_verdict import read_verdict
+from fftdeploy.evaluation.evidence.evidence import Evidence, read_verdict
 from fftdeploy.evaluation.gate.wording import p_cell, sureness
 from fftdeploy.evaluation.patterns.weak_spots import WeakSpots
 from fftdeploy.evaluation.patterns.what_changed import (

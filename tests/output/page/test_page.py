@@ -17,8 +17,7 @@ from hostile_text import FORBIDDEN, HOSTILE, MARKUP, Unescaped
 
 from fftdeploy.cli.verdict_tables import slice_table
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.evidence.evidence import Evidence
-from fftdeploy.evaluation.evidence.stored_verdict import read_verdict
+from fftdeploy.evaluation.evidence.evidence import Evidence, read_verdict
 from fftdeploy.evaluation.patterns.what_changed import ComparedField, compared_fields
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.evaluation.texts import ExampleText
