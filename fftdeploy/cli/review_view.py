@@ -12,8 +12,7 @@ from fftdeploy.cli.session import Session
 from fftdeploy.commands.review import Reviewed, tally
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.review.fidelity import Fidelity
-from fftdeploy.evaluation.review.queue import DECISIONS, Decision, ReviewQueue
-from fftdeploy.evaluation.review.source import ReviewItem
+from fftdeploy.evaluation.review.queue import DECISIONS, Decision, ReviewItem, ReviewQueue
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Report, Tone, line
 from fftdeploy.output.streams import Output
@@ -49,7 +48,7 @@ class Review:
         """Show one answer and take one decision about it; False to leave."""
         output = self.session.output
         output.say(*blocks(item, place, output))
-        prompt = _PROMPT if self.queue.source.rejects else _PROMPT.replace(_REJECT, "")
+        prompt = _PROMPT if self.queue.rejects else _PROMPT.replace(_REJECT, "")
         while True:
             key = output.answer(prompt)
             if key is None or key.lower() in {"q", "quit"}:
@@ -66,7 +65,7 @@ class Review:
             case "s" | "skip":
                 self.queue.decide(item, "skipped")
                 return True
-            case "r" | "reject" if self.queue.source.rejects:
+            case "r" | "reject" if self.queue.rejects:
                 return self._decide(item, "rejected")
             case "a" | "accept" if item.output:
                 return self._decide(item, "accepted", item.output)
@@ -123,7 +122,7 @@ class Review:
 
     def _say_help(self) -> None:
         self.session.output.say(
-            *(line(f"  {text}") for text in self.queue.source.help),
+            *(line(f"  {text}") for text in self.queue.help),
             line("  s  skip: it comes again next time"),
             line("  q  quit: what was decided is kept; so it is after Ctrl-C"),
         )

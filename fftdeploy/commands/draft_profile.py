@@ -15,7 +15,7 @@ from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples.examples import Example
 from fftdeploy.evaluation.examples.overlap import shown_in
-from fftdeploy.evaluation.graders.answer_shape import AnswerShape, is_strict, shape_of
+from fftdeploy.evaluation.graders.proposed import AnswerShape, is_strict, shape_of
 from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import plural
 from fftdeploy.policy import profiles

@@ -11,9 +11,8 @@ from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.review import in_place
 from fftdeploy.evaluation.review.differing import MAX_KEPT
 from fftdeploy.evaluation.review.fidelity import Fidelity
-from fftdeploy.evaluation.review.queue import ReviewQueue
+from fftdeploy.evaluation.review.queue import DECISIONS, Reviewer, ReviewQueue
 from fftdeploy.evaluation.review.requests import Requests
-from fftdeploy.evaluation.review.source import Reviewer, ReviewSource
 from fftdeploy.names import plural
 from fftdeploy.output.results import OMITTED
 
@@ -103,17 +102,16 @@ def open_queue(context: Context, options: ReviewOptions) -> ReviewQueue:
     """
     bar = context.quality_bar(context.workspace, options.task)
     reviewer = Reviewer(actor_name(context, options.by), context.now)
-    source: ReviewSource
+    queue: ReviewQueue
     if options.requests is not None:
-        source = Requests(bar, reviewer, options.requests, options.to, _picked(options))
-        if options.moved:
-            source.ranked = moved_since(context.workspace, options.task, options.requests)
+        path, moved = options.requests, options.moved
+        ranked = moved_since(context.workspace, options.task, path) if moved else None
+        queue = Requests(bar, reviewer, path, options.to, _picked(options), ranked)
     elif options.unreviewed:
-        source = in_place.unreviewed(bar, reviewer)
+        queue = in_place.unreviewed(bar, reviewer)
     else:
-        source = in_place.failures(bar, reviewer, options.run)
-    queue = ReviewQueue(source)
-    for text in source.notes:
+        queue = in_place.failures(bar, reviewer, options.run)
+    for text in queue.notes:
         context.console.note(text)
     return queue
 
@@ -128,30 +126,21 @@ def bring_in(context: Context, options: ReviewOptions) -> Reviewed:
         DiskError: The disk refused.
     """
     queue = open_queue(context, options)
-    source = queue.source
-    assert isinstance(source, Requests)  # noqa: S101  `check` has seen to it
-    added = source.add_unreviewed(queue.items, is_rehearsal=options.dry_run)
+    assert isinstance(queue, Requests)  # noqa: S101  `check` has seen to it
+    added = queue.add_unreviewed(is_rehearsal=options.dry_run)
     if added and not options.dry_run:
-        context.changed = f"{plural(added, 'example')} added to {source.where}"
-    return replace(tally(context, queue), added=added, left_out=+source.left_out, left=0)
+        context.changed = f"{plural(added, 'example')} added to {queue.where}"
+    return replace(tally(context, queue), added=added, left_out=+queue.left_out, left=0)
 
 
 def tally(context: Context, queue: ReviewQueue) -> Reviewed:
     """Say what was decided by now, which every end of the command then says."""
     context.changed = queue.changed or context.changed
-    source, counts = queue.source, queue.counts
-    result = Reviewed(
-        task=source.bar.task,
-        file=source.where,
-        accepted=counts["accepted"],
-        edited=counts["edited"],
-        rejected=counts["rejected"],
-        skipped=counts["skipped"],
-        left=queue.left,
-    )
-    if isinstance(source, Requests):
-        result = replace(
-            result, read=source.read, left_out=dict(source.left_out), fidelity=source.fidelity
-        )
+    accepted, edited, rejected, skipped = (queue.counts[name] for name in DECISIONS)
+    decided = accepted, edited, rejected, skipped, queue.left
+    result = Reviewed(queue.bar.task, queue.where, *decided)
+    if isinstance(queue, Requests):
+        left_out = dict(queue.left_out)
+        result = replace(result, read=queue.read, left_out=left_out, fidelity=queue.fidelity)
     context.known = result
     return result

@@ -166,6 +166,14 @@ def _mark(*, refused: bool, filtered: bool, truncated: bool, empty: bool) -> str
     return "empty" if empty else ""
 
 
+def tool_calls(value: Any) -> list[dict[str, Any]] | None:
+    """Return the tool calls that the JSON of an answer is; None where it is something else."""
+    is_calls = isinstance(value, list) and all(
+        isinstance(call, dict) and call.keys() == {"name", "arguments"} for call in value
+    )
+    return value if is_calls else None
+
+
 def _said(content: str, calls: list[dict[str, Any]]) -> str:
     return strict_json.dumps(calls) if calls else content
 

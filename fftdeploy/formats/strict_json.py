@@ -64,6 +64,19 @@ def read(text: str) -> Any:
     return value
 
 
+def read_or(text: str, otherwise: Any = None) -> Any:
+    """Read one JSON value as `read` does; return `otherwise` where the text is none."""
+    try:
+        return read(text)
+    except StrictError:
+        return otherwise
+
+
+def text_of(value: Any) -> str:
+    """Return a text as it is, and any other value as JSON."""
+    return value if isinstance(value, str) else dumps(value)
+
+
 def dumps(value: Any) -> str:
     """Write `value` the one canonical way: sorted keys, no spaces, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

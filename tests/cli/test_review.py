@@ -33,6 +33,7 @@ from terminal import Step
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples import reviewed
 from fftdeploy.evaluation.examples.production import ProductionRequest
+from fftdeploy.evaluation.examples.raw_lines import BOM
 from fftdeploy.evaluation.examples.reviewed import ReviewDecision
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.review.import_file import ImportFile
@@ -159,7 +160,7 @@ def test_a_line_keeps_what_was_not_decided(
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["lf", "crlf"])
 @pytest.mark.parametrize("last", [True, False], ids=["final-newline", "no-final-newline"])
-@pytest.mark.parametrize("bom", [b"", reviewed.BOM], ids=["plain", "bom"])
+@pytest.mark.parametrize("bom", [b"", BOM], ids=["plain", "bom"])
 def test_E6_every_other_byte_of_a_file_stays(end: bytes, last: bool, bom: bytes) -> None:
     rows = [b'{"a": "1\xe2\x80\xa82"}', b"", b'{"b": 2}', b'{"c": 3}']
     data = bom + end.join(rows) + end * last
@@ -179,7 +180,7 @@ def test_a_line_that_moved_is_found_and_one_that_changed_is_not() -> None:
     assert reviewed.replaced(b"b\nb\n", 3, b"b", b"NEW") is None
     assert reviewed.replaced(b"a\nB\n", 2, b"b", b"NEW") is None
     assert reviewed.appended(b"", {}) == b"{}\n"
-    assert reviewed.appended(reviewed.BOM, {}) == reviewed.BOM + b"{}\n"
+    assert reviewed.appended(BOM, {}) == BOM + b"{}\n"
 
 
 TEXTS = some.text(some.characters(exclude_categories=["Cs"]), max_size=8)
@@ -448,8 +449,8 @@ def test_a_rejection_that_a_kill_has_cut_short_is_asked_again() -> None:
         "empty": (b"", b"%s\n"),
         "no-final-newline": (OLD[:-1], OLD + b"%s\n"),
         "E6-bom-crlf": (
-            reviewed.BOM + OLD.replace(b"\n", b"\r\n"),
-            reviewed.BOM + OLD.replace(b"\n", b"\r\n") + b"%s\r\n",
+            BOM + OLD.replace(b"\n", b"\r\n"),
+            BOM + OLD.replace(b"\n", b"\r\n") + b"%s\r\n",
         ),
     }.values(),
     ids=["missing", "empty", "no-final-newline", "E6-bom-crlf"],
@@ -494,12 +495,12 @@ LATE = [
     "-c",
     "import sys\n"
     "from fftdeploy.cli import app\n"
-    "from fftdeploy.evaluation.review.source import ReviewSource\n"
-    "real, late = ReviewSource.change, []\n"
+    "from fftdeploy.evaluation.review.queue import ReviewQueue\n"
+    "real, late = ReviewQueue.change, []\n"
     "def change(self, *args, **more):\n"
     "    late.append((self, args, more))\n"
     "    self.has_written = True\n"
-    "ReviewSource.change = change\n"
+    "ReviewQueue.change = change\n"
     "code = app.run(sys.argv[1:])\n"
     "if code == 0:\n"
     "    [real(self, *args, **more) for self, args, more in late]\n"
@@ -740,7 +741,7 @@ ANSWERS = [("e1", answer("high")), ("e2", answer("high")), ("e3", answer("HIGH")
 def test_failures_are_rewritten_where_they_are(end: bytes) -> None:
     def as_file(*values: Any) -> bytes:
         data = jsonl(*values)
-        return data if end == b"\n" else reviewed.BOM + data.replace(b"\n", end)[:-2]
+        return data if end == b"\n" else BOM + data.replace(b"\n", end)[:-2]
 
     scene(as_file(*THREE))
     write_run(*ANSWERS)

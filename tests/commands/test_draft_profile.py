@@ -13,7 +13,7 @@ from gated import EXAMPLES, POLICY, TARGET, evidence, paid, scene
 from scenes import LUNA, POLICY_FILE, V8, V9, past, write, write_profile
 
 from fftdeploy.commands.schema import output_schema
-from fftdeploy.evaluation.graders.answer_shape import is_strict, shape_of
+from fftdeploy.evaluation.graders.proposed import is_strict, shape_of
 from fftdeploy.sandbox import Sandbox
 
 DRAFT = Path("profiles/triage-draft.toml")

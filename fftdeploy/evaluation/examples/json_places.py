@@ -3,8 +3,9 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
+from typing import NamedTuple
 
 from fftdeploy.api.answers import plain
 from fftdeploy.formats.toml_reader import MAX_DEPTH
@@ -17,15 +18,50 @@ _DECODER = json.JSONDecoder()
 _MAX_DIGITS = 4300
 
 
+class JsonEntry(NamedTuple):
+    """A member of an object, or an element of an array, by where it stands in the text."""
+
+    key: str | int
+    named: int
+    """Where it begins: at its key, if it has one."""
+    start: int
+    """Where its value begins."""
+    end: int
+
+
+def entries(text: str, at: int) -> Iterator[JsonEntry]:
+    """Yield what is in the object or array that begins at an index of valid JSON."""
+    is_object, number = text[at] == "{", 0
+    at = skip_blanks(text, at + 1)
+    while text[at] not in "}]":
+        key: str | int = number
+        named = at
+        if is_object:
+            key, at = scanstring(text, at + 1)
+            at = skip_blanks(text, skip_blanks(text, at) + 1)
+        _, end = _DECODER.raw_decode(text, at)
+        yield JsonEntry(key, named, at, end)
+        at, number = skip_blanks(text, end), number + 1
+        if text[at] == ",":
+            at = skip_blanks(text, at + 1)
+
+
 def position(text: str, path: Sequence[str | int]) -> int:
     """Return the index of the key or element at `path` in valid JSON; the nearest there is."""
-    at = _skip(text, 0)
+    named = at = skip_blanks(text, 0)
     for part in path:
-        found = _member(text, at, part) if text[at] == "{" else _element(text, at, part)
+        inside = entries(text, at) if text[at] in "{[" else ()
+        found = next((entry for entry in inside if entry.key == part), None)
         if found is None:
             return at
-        named, at = found
-    return named if path else at
+        named, at = found.named, found.start
+    return named
+
+
+def skip_blanks(text: str, at: int) -> int:
+    """Return the index of what is not blank, from `at` on."""
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
 
 
 def fault(text: str) -> tuple[int, str]:
@@ -70,38 +106,3 @@ def _token_problem(text: str, token: re.Match[str], keys: list[set[str]]) -> str
         if is_long or math.isinf(float(said)):
             return "a number out of range"
     return ""
-
-
-def _member(text: str, at: int, wanted: str | int) -> tuple[int, int] | None:
-    at = _skip(text, at + 1)
-    while text[at] == '"':
-        named = at
-        key, at = scanstring(text, at + 1)
-        at = _skip(text, _skip(text, at) + 1)
-        if key == wanted:
-            return named, at
-        at = _next(text, at)
-    return None
-
-
-def _element(text: str, at: int, wanted: str | int) -> tuple[int, int] | None:
-    if text[at] != "[":
-        return None
-    at = _skip(text, at + 1)
-    index = 0
-    while text[at] != "]":
-        if index == wanted:
-            return at, at
-        at, index = _next(text, at), index + 1
-    return None
-
-
-def _next(text: str, at: int) -> int:
-    """Skip a value and the comma after it; at the end of the array or object stop there."""
-    at = _skip(text, _DECODER.raw_decode(text, at)[1])
-    return _skip(text, at + 1) if text[at] == "," else at
-
-
-def _skip(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at

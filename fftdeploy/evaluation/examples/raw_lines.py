@@ -23,7 +23,7 @@ MAX_LINE = 1024 * 1024
 
 _CHUNK = 256 * 1024
 _HEAD = 4096
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r"
 _LFS_BYTES = 1024
 """A pointer is shorter than this, by its specification."""
@@ -62,7 +62,7 @@ def meaning_sha(data: bytes) -> str:
 
 def meaning(data: bytes) -> bytes:
     """Return the lines of a file as its hash is over them."""
-    lines = data.removeprefix(_BOM).split(b"\n")
+    lines = data.removeprefix(BOM).split(b"\n")
     return b"".join(_meant(line) for line in lines if line.strip(_BLANK))
 
 
@@ -217,6 +217,6 @@ def _meant(raw: bytes) -> bytes:
 def _line(number: int, offset: int, raw: bytes, dropped: int, longest: int) -> RawLine | None:
     if dropped or len(raw) > longest:
         return RawLine(number, offset, b"", is_too_long=True)
-    if number == 1 and raw.startswith(_BOM):
-        raw, offset = raw[len(_BOM) :], offset + len(_BOM)
+    if number == 1 and raw.startswith(BOM):
+        raw, offset = raw[len(BOM) :], offset + len(BOM)
     return RawLine(number, offset, raw) if raw.strip(_BLANK) else None

@@ -5,17 +5,16 @@ the review has decided are replaced, in place.
 """
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from fftdeploy.evaluation.examples.example_lines import ANY_OF, REFERENCE_KEYS
-from fftdeploy.formats import strict_json
+from fftdeploy.evaluation.examples.json_places import JsonEntry, entries, skip_blanks
+from fftdeploy.evaluation.examples.raw_lines import BOM
+from fftdeploy.formats.strict_json import read_or
 
-BOM = b"\xef\xbb\xbf"
-_BLANKS = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
+_Members = Mapping[str | int, JsonEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def revised(row: bytes, review: ReviewDecision, *, item_reference: str | None) -
     """
     text = row.decode()
     writer = _Writer(text)
-    top = writer.members(_BLANKS.match(text).end())  # type: ignore[union-attr]  # may be empty
+    top = writer.members(skip_blanks(text, 0))
     if review.reference is not None:
         _put_reference(writer, top, review.reference, item_reference)
     item = writer.members(top["item"].start) if "item" in top else {}
@@ -92,19 +91,26 @@ def assistant(reference: str, like: Mapping[str, Any] | None = None) -> dict[str
     Other members of `like`, such as `weight`, are kept.
     """
     before = dict(like or {"role": "assistant"})
-    calls = _calls(reference) if before.get("tool_calls") else None
-    if calls is None:
+    calls = read_or(reference) if before.get("tool_calls") else None
+    is_call = isinstance(calls, list) and all(
+        isinstance(call, dict) and isinstance(call.get("name"), str) for call in calls
+    )
+    if not calls or not is_call:
         kept = {key: value for key, value in before.items() if key not in _SAYING}
         return {**kept, "content": reference}
-    return {**before, "tool_calls": _with_ids(calls, before["tool_calls"])}
+    made = []
+    for place, call in enumerate(calls):
+        old = before["tool_calls"][place] if place < len(before["tool_calls"]) else {}
+        arguments = call.get("arguments", {})
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        function = {"name": call["name"], "arguments": written}
+        # The IDs are those that were there, by place.
+        called = {"id": old.get("id", f"call_{place + 1}"), "type": "function"}
+        made.append({**called, "function": function})
+    return {**before, "tool_calls": made}
 
 
 _SAYING = frozenset({"content", "tool_calls", "refusal", "function_call", "audio"})
-
-
-class _Span(NamedTuple):
-    start: int
-    end: int
 
 
 class _Writer:
@@ -112,60 +118,39 @@ class _Writer:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._changes: list[tuple[_Span, str]] = []
+        self._changes: list[tuple[int, int, str]] = []
         self._is_ascii = text.isascii() and "\\u" in text
-        _, end = _DECODER.raw_decode(text, text.index('"'))  # the first key
-        self._is_tight = not text[text.index(":", end) + 1].isspace()
+        first = next(entries(text, skip_blanks(text, 0)))
+        self._is_tight = text[first.start - 1] == ":"
 
-    def members(self, start: int) -> dict[str, _Span]:
-        """Return where the values of the object at `start` are, by key."""
-        return dict(self._entries(start, "}"))
+    def members(self, start: int) -> dict[str | int, JsonEntry]:
+        """Return where the values of the object or array at `start` are."""
+        return {entry.key: entry for entry in entries(self._text, start)}
 
-    def elements(self, start: int) -> list[_Span]:
-        """Return where the values of the array at `start` are."""
-        return [span for _, span in self._entries(start, "]")]
+    def value(self, entry: JsonEntry) -> Any:
+        return json.loads(self._text[entry.start : entry.end])
 
-    def value(self, span: _Span) -> Any:
-        return json.loads(self._text[span.start : span.end])
-
-    def set(self, span: _Span, value: Any) -> None:
+    def set(self, entry: JsonEntry, value: Any) -> None:
         """Write another value where one is; an equal one stays as it is spelt."""
-        if self.value(span) != value or type(self.value(span)) is not type(value):
-            self._changes.append((span, self._dumped(value)))
+        if self.value(entry) != value or type(self.value(entry)) is not type(value):
+            self._changes.append((entry.start, entry.end, self._dumped(value)))
 
-    def put(self, members: Mapping[str, _Span], key: str, value: Any) -> None:
+    def put(self, members: _Members, key: str, value: Any) -> None:
         """Write a member of an object that has some: in its place, or after the last one."""
         if key in members:
             self.set(members[key], value)
             return
-        end = max(span.end for span in members.values())
+        end = max(entry.end for entry in members.values())
         comma, colon = (",", ":") if self._is_tight else (", ", ": ")
-        self._changes.append((_Span(end, end), f'{comma}"{key}"{colon}{self._dumped(value)}'))
+        self._changes.append((end, end, f'{comma}"{key}"{colon}{self._dumped(value)}'))
 
     def result(self) -> str:
         """Return the line with every change in it."""
         parts, done = [], 0
-        for span, new in sorted(self._changes, key=lambda change: change[0]):
-            parts += [self._text[done : span.start], new]
-            done = span.end
+        for start, end, new in sorted(self._changes, key=lambda change: change[:2]):
+            parts += [self._text[done:start], new]
+            done = end
         return "".join([*parts, self._text[done:]])
-
-    def _entries(self, start: int, closing: str) -> Iterator[tuple[str, _Span]]:
-        text, place = self._text, self._skip(start + 1)
-        while text[place] != closing:
-            key = ""
-            if closing == "}":
-                key, place = _DECODER.raw_decode(text, place)
-                place = self._skip(self._skip(place) + 1)
-            _, end = _DECODER.raw_decode(text, place)
-            yield key, _Span(place, end)
-            place = self._skip(end)
-            if text[place] == ",":
-                place = self._skip(place + 1)
-
-    def _skip(self, place: int) -> int:
-        found = _BLANKS.match(self._text, place)
-        return found.end() if found else place
 
     def _dumped(self, value: Any) -> str:
         separators = (",", ":") if self._is_tight else (", ", ": ")
@@ -173,7 +158,7 @@ class _Writer:
 
 
 def _put_reference(
-    writer: _Writer, top: Mapping[str, _Span], reference: str, item_reference: str | None
+    writer: _Writer, top: _Members, reference: str, item_reference: str | None
 ) -> None:
     if "item" in top:
         item = writer.members(top["item"].start)
@@ -184,50 +169,17 @@ def _put_reference(
         else:
             writer.put(item, key, _as_item(reference, before))
         return
-    turns = writer.elements(top["messages"].start)
-    last = next(span for span in reversed(turns) if writer.value(span).get("role") == "assistant")
+    turns = reversed(writer.members(top["messages"].start).values())
+    last = next(turn for turn in turns if writer.value(turn).get("role") == "assistant")
     before = writer.value(last)
     after = assistant(reference, before)
     if before.keys() != after.keys():
         writer.set(last, after)
         return
-    members = writer.members(last.start)
-    for key, value in after.items():
-        writer.set(members[key], value)
+    for name, entry in writer.members(last.start).items():
+        writer.set(entry, after[str(name)])
 
 
 def _as_item(reference: str, before: Any) -> Any:
     """Return a reference as the JSON value that it replaces was: a text, or something else."""
-    if isinstance(before, str):
-        return reference
-    try:
-        return strict_json.loads(reference)
-    except strict_json.StrictError:
-        return reference
-
-
-def _calls(reference: str) -> list[Mapping[str, Any]] | None:
-    """Read the calls that a reference lists; None where it is something else."""
-    try:
-        calls = strict_json.loads(reference)
-    except strict_json.StrictError:
-        return None
-    if not isinstance(calls, list) or not calls:
-        return None
-    is_call = all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in calls)
-    return calls if is_call else None
-
-
-def _with_ids(
-    calls: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return calls as a message has them; the IDs are those that were there, by place."""
-    made = []
-    for place, call in enumerate(calls):
-        old = before[place] if place < len(before) else {}
-        arguments = call.get("arguments", {})
-        written = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        function = {"name": call["name"], "arguments": written}
-        made.append({"id": old.get("id", f"call_{place + 1}"), "type": "function"})
-        made[-1]["function"] = function
-    return made
+    return reference if isinstance(before, str) else read_or(reference, reference)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from fftdeploy.evaluation import similarity
 from fftdeploy.formats.strict_json import MISSING, canonical
@@ -19,18 +19,20 @@ def matches(kind: Kind, reference: Any, value: Any) -> bool:
     """Say whether `value` is what was agreed on; both may be `MISSING`."""
     if reference is MISSING or value is MISSING:
         return reference is value
-    return _COMPARE[kind["kind"]](kind, reference, value)
+    way = _WAYS[kind["kind"]]
+    return way.takes(reference) and way.takes(value) and way.is_same(kind, reference, value)
 
 
 def reference_problem(kind: Kind, reference: Any) -> str:
     """Say why nothing could match `reference`; "" if something can."""
-    wanted, has_type = _WANTED.get(kind["kind"], ("", _any))
-    if reference is not MISSING and not has_type(reference):
-        return f"must be {wanted}"
-    if kind["kind"] != "text" or reference is MISSING:
+    if reference is MISSING:
         return ""
+    way = _WAYS[kind["kind"]]
+    if not way.takes(reference):
+        return f"must be {way.wanted}"
     try:
-        similarity.words(reference)
+        if kind["kind"] == "text":
+            similarity.words(reference)
     except similarity.TooLongError as error:
         return str(error)
     return ""
@@ -45,16 +47,8 @@ def is_close(reference: Fraction, value: Fraction, tolerance: float, *, relative
     return abs(reference - value) <= allowed
 
 
-def _any(_value: Any) -> bool:
-    return True
-
-
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in {int, float}
 
 
 def _is_array(value: Any) -> bool:
@@ -77,57 +71,44 @@ def _exact(_kind: Kind, reference: Any, value: Any) -> bool:
     return canonical(reference) == canonical(value)
 
 
-def _casefold(_kind: Kind, reference: Any, value: Any) -> bool:
-    if not (_is_text(reference) and _is_text(value)):
-        return False
-    return str(reference).strip().casefold() == str(value).strip().casefold()
+def _casefold(_kind: Kind, reference: str, value: str) -> bool:
+    return reference.strip().casefold() == value.strip().casefold()
 
 
-def _number(kind: Kind, reference: Any, value: Any) -> bool:
-    if not (_is_number(reference) and _is_number(value)):
-        return False
+def _number(kind: Kind, reference: float, value: float) -> bool:
     relative, tolerance = kind.get("relative", False), kind.get("tolerance", 0.0)
     return is_close(exactly(reference), exactly(value), tolerance, relative=relative)
 
 
-def _date(_kind: Kind, reference: Any, value: Any) -> bool:
-    day = _day(reference)
-    return day is not None and day == _day(value)
+def _date(_kind: Kind, reference: str, value: str) -> bool:
+    return _day(reference) == _day(value)
 
 
-def _set(_kind: Kind, reference: Any, value: Any) -> bool:
-    if not (_is_array(reference) and _is_array(value)):
-        return False
-    return {canonical(each) for each in reference} == {canonical(each) for each in value}
+def _set(_kind: Kind, reference: list[Any], value: list[Any]) -> bool:
+    return {*map(canonical, reference)} == {*map(canonical, value)}
 
 
-def _list(kind: Kind, reference: Any, value: Any) -> bool:
-    return _is_array(reference) and _exact(kind, reference, value)
-
-
-def _text(kind: Kind, reference: Any, value: Any) -> bool:
-    if not (_is_text(reference) and _is_text(value)):
-        return False
+def _text(kind: Kind, reference: str, value: str) -> bool:
     try:
         return bool(similarity.rouge_l(reference, value) >= kind["threshold"])
     except similarity.TooLongError:
         return False
 
 
-_COMPARE: dict[str, Callable[[Kind, Any, Any], bool]] = {
-    "exact": _exact,
-    "casefold": _casefold,
-    "number": _number,
-    "date": _date,
-    "set": _set,
-    "list": _list,
-    "text": _text,
-}
-_WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "casefold": ("a text", _is_text),
-    "number": ("a number", _is_number),
-    "date": ("an ISO date, 2026-11-21", lambda value: _day(value) is not None),
-    "set": ("an array", _is_array),
-    "list": ("an array", _is_array),
-    "text": ("a text", _is_text),
+class _Way(NamedTuple):
+    """How values of a kind are compared, and which values can be."""
+
+    is_same: Callable[[Kind, Any, Any], bool]
+    wanted: str = ""
+    takes: Callable[[Any], bool] = lambda _: True
+
+
+_WAYS = {
+    "exact": _Way(_exact),
+    "casefold": _Way(_casefold, "a text", _is_text),
+    "number": _Way(_number, "a number", lambda value: type(value) in {int, float}),
+    "date": _Way(_date, "an ISO date, 2026-11-21", lambda value: _day(value) is not None),
+    "set": _Way(_set, "an array", _is_array),
+    "list": _Way(_exact, "an array", _is_array),
+    "text": _Way(_text, "a text", _is_text),
 }

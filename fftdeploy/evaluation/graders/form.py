@@ -1,14 +1,12 @@
 """What a task's graders know of an answer without an agreed one: its form, its closed values."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders import graders
-from fftdeploy.evaluation.graders.grade import Grade
-from fftdeploy.formats import strict_json
-from fftdeploy.formats.strict_json import MISSING, StrictError, lookup
+from fftdeploy.evaluation.graders.proposed import schema_fields
+from fftdeploy.formats.strict_json import MISSING, canonical, lookup, read_or
 from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.grader_types import EXACT, LOOKUP
 
@@ -19,7 +17,6 @@ MAX_CLOSED = 16
 """Fields whose values are told apart."""
 
 _SHAPED = frozenset({"json_schema", "regex", "length"})
-_STAND_INS = {"number": "0"}
 _CLOSED = frozenset({EXACT, "casefold"})
 _MALFORMED = frozenset({"invalid", "unparsable"})
 
@@ -35,7 +32,7 @@ class AnswerForm:
     def __init__(self, rules: Sequence[GraderRules]) -> None:
         """Take the graders of a task; ConfigError where one needs what is not installed."""
         self._judges = [
-            (graders.build((rule,)).graders[0], compares(rule), _stand_in(rule))
+            (graders.build((rule,)), compares(rule), _stand_in(rule))
             for rule in rules
             if _knows_form(rule)
         ]
@@ -53,30 +50,27 @@ class AnswerForm:
         if not text:
             return False
         if self._required:
-            value = _json(text)
+            value = read_or(text)
             if any(lookup(value, path) is MISSING for path in self._required):
                 return False
-        grades = (
-            (judge.grade(text, Example("", (), agreed, response_schema=schema)), is_compared)
-            for judge, is_compared, agreed in self._judges
-        )
-        return all(
-            not isinstance(grade, Grade)
-            or grade.passed
-            or (is_compared and grade.reason not in _MALFORMED)
-            for grade, is_compared in grades
-        )
+        for judge, is_compared, agreed in self._judges:
+            grade = judge.grade(text, Example("", (), agreed, response_schema=schema))
+            if not grade.passed and (not is_compared or grade.reason in _MALFORMED):
+                return False
+        return True
 
     def values(self, text: str) -> Iterator[tuple[str, str]]:
         """Yield the name of each closed set and the value of it that an answer has."""
         paths = [path for path in self._closed if path != ANSWER]
         if len(paths) < len(self._closed):
             yield ANSWER, text.strip()
-        value = _json(text) if paths else None
+        value = read_or(text) if paths else None
         if isinstance(value, dict | list):
             for path in paths:
                 found = lookup(value, path)
-                yield path, "(none)" if found is MISSING else _shown(found)
+                if found is MISSING:
+                    found = "(none)"
+                yield path, found if isinstance(found, str) else canonical(found)
 
 
 def _knows_form(rule: GraderRules) -> bool:
@@ -88,7 +82,7 @@ def _knows_form(rule: GraderRules) -> bool:
 def _stand_in(rule: GraderRules) -> str:
     """Return what a grader may compare with where nothing was agreed on: of the right form."""
     labels = rule.options.get("labels")
-    return labels[0] if labels else _STAND_INS.get(rule.type, "")
+    return labels[0] if labels else "0" if rule.type == "number" else ""
 
 
 def _closed(rule: GraderRules) -> Iterator[str]:
@@ -98,24 +92,6 @@ def _closed(rule: GraderRules) -> Iterator[str]:
         yield ANSWER
     kinds: Mapping[str, Any] = rule.options.get("fields", {})
     yield from (path for path, kind in kinds.items() if kind["kind"] in _CLOSED)
-    yield from _enumerated(rule.options.get("schema", {}))
-
-
-def _enumerated(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    properties = schema.get("properties")
-    for name, below in properties.items() if isinstance(properties, dict) else ():
-        if not isinstance(below, dict):
-            continue
+    for path, below in schema_fields(rule.options.get("schema", {})):
         if "enum" in below or below.get("type") == "boolean":
-            yield above + name
-        yield from _enumerated(below, f"{above}{name}.")
-
-
-def _json(text: str) -> Any:
-    with suppress(StrictError):
-        return strict_json.read(text)
-    return None
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else strict_json.canonical(value)
+            yield path

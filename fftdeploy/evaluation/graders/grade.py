@@ -1,10 +1,11 @@
 """The grade of one answer, and what every grader can do."""
 
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.policy.grader_rules import GraderRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +26,31 @@ class Grade:
 PASSED = Grade(passed=True, score=1.0)
 
 
-class Grader(Protocol):
-    """Output and example in, grade out; one that has to ask somebody returns an awaitable."""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """What it tells apart in an answer, at most `grader_rules.MAX_FIELDS`."""
-
-    def grade(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
-        """Compare an answer with the example's; what has to ask somebody returns an awaitable."""
-
-    def reference_problem(self, example: Example) -> str:
-        """Say why no answer, or not the agreed one, could pass; "" if it can."""
-
-
 def failed(reason: str, detail: str, score: float = 0.0, fields: tuple[int, ...] = ()) -> Grade:
     """Return the grade of an answer that does not pass."""
     return Grade(passed=False, score=score, reason=reason, failed=fields, detail=detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """Output and example in, grade out, by the rules of the policy."""
+
+    rules: GraderRules
+
+    @property
+    def name(self) -> str:
+        """What the policy calls it."""
+        return self.rules.name
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The keys of its type, as the policy has them."""
+        return self.rules.options
+
+    def grade(self, text: str, example: Example) -> Grade:
+        """Compare an answer with the example's."""
+        raise NotImplementedError
+
+    def reference_problem(self, example: Example) -> str:
+        """Say why no answer, or not the agreed one, could pass; "" if it can."""
+        return self.grade(example.reference, example).detail

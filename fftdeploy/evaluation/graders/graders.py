@@ -1,6 +1,6 @@
 """Answers against agreed ones: every grader of a task, and the one grade that comes of them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fftdeploy.evaluation.examples.example_lines import Example
@@ -19,7 +19,7 @@ from fftdeploy.evaluation.graders.text_graders import (
 from fftdeploy.evaluation.outputs import MAX_CHARS
 from fftdeploy.policy.grader_rules import GraderRules, field_names
 
-__all__ = ["Grade", "Grader", "Grading", "build"]
+__all__ = ["Grade", "Grading", "build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Grading:
     judge: Judge | None = None
     """Who is asked about what passes all of them; whoever carries out the run asks."""
 
-    def grade(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
-        """Grade an answer; the result is to be awaited only where some grader's is.
+    def grade(self, text: str, example: Example) -> Grade:
+        """Grade an answer.
 
         The score is the mean; the reason is that of the first grader it does not pass.  Where
         several answers were agreed on, the grade is the best that one of them gives.
@@ -42,18 +42,12 @@ class Grading:
             every = tuple(range(len(self.fields)))
             detail = f"{len(text):,} characters are more than are graded"
             return failed("invalid", detail, fields=every)
-        given = [self._one(text, each) for each in _each_agreed(example)]
-        grades = [grade for grade in given if isinstance(grade, Grade)]
-        return _best(grades) if len(grades) == len(given) else _best_awaited(given)
+        grades = [self._combined(text, each) for each in _each_agreed(example)]
+        return max(grades, key=lambda grade: (grade.passed, grade.score))
 
     def reference_problem(self, example: Example) -> str:
         """Say why no answer, or not one of the agreed ones, could pass; "" if it can."""
         return next(filter(None, map(self._reference_problem, _each_agreed(example))), "")
-
-    def _one(self, text: str, example: Example) -> Grade | Awaitable[Grade]:
-        given = [grader.grade(text, example) for grader in self.graders]
-        grades = [grade for grade in given if isinstance(grade, Grade)]
-        return self._combined(grades) if len(grades) == len(given) else self._awaited(given)
 
     def _reference_problem(self, example: Example) -> str:
         if len(example.reference) > MAX_CHARS:
@@ -63,25 +57,19 @@ class Grading:
                 return self._named(grader, problem)
         return self.judge.reference_problem(example) if self.judge else ""
 
-    async def _awaited(self, given: Sequence[Grade | Awaitable[Grade]]) -> Grade:
-        return self._combined(
-            [grade if isinstance(grade, Grade) else await grade for grade in given]
-        )
-
-    def _combined(self, grades: Sequence[Grade]) -> Grade:
+    def _combined(self, text: str, example: Example) -> Grade:
+        grades = [grader.grade(text, example) for grader in self.graders]
         score = sum(grade.score for grade in grades) / len(grades)
         places: list[int] = []
         offset = 0
-        first: tuple[Grader, Grade] | None = None
         for grader, grade in zip(self.graders, grades, strict=True):
             places += (offset + index for index in grade.failed)
-            offset += len(grader.fields)
-            if first is None and not grade.passed:
-                first = grader, grade
-        if first is None:
-            return Grade(passed=True, score=score, failed=tuple(places))
-        grader, grade = first
-        return failed(grade.reason, self._named(grader, grade.detail), score, tuple(places))
+            offset += len(grader.rules.fields)
+        for grader, grade in zip(self.graders, grades, strict=True):
+            if not grade.passed:
+                detail = self._named(grader, grade.detail)
+                return failed(grade.reason, detail, score, tuple(places))
+        return Grade(passed=True, score=score, failed=tuple(places))
 
     def _named(self, grader: Grader, detail: str) -> str:
         return f"{grader.name}: {detail}" if len(self.graders) > 1 else detail
@@ -93,14 +81,6 @@ def _each_agreed(example: Example) -> list[Example]:
         return [example]
     every = (example.reference, *example.others)
     return [replace(example, reference=agreed, others=()) for agreed in every]
-
-
-def _best(grades: Sequence[Grade]) -> Grade:
-    return max(grades, key=lambda grade: (grade.passed, grade.score))
-
-
-async def _best_awaited(given: Sequence[Grade | Awaitable[Grade]]) -> Grade:
-    return _best([grade if isinstance(grade, Grade) else await grade for grade in given])
 
 
 def build(rules: Sequence[GraderRules]) -> Grading:
@@ -116,7 +96,7 @@ def build(rules: Sequence[GraderRules]) -> Grading:
     return Grading(graders, field_names(rules), judge)
 
 
-_TYPES: dict[str, Callable[[GraderRules], Grader]] = {
+_TYPES: dict[str, type[Grader]] = {
     "string_check": StringCheck,
     "text_similarity": TextSimilarity,
     "json_schema": JsonSchema,

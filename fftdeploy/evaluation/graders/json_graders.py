@@ -1,25 +1,25 @@
 """Graders that read an answer as JSON.  `jsonschema` is imported when a schema is there."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fftdeploy.api.answers import plain
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders import fields
-from fftdeploy.evaluation.graders.grade import PASSED, Grade, failed
+from fftdeploy.evaluation.graders.grade import PASSED, Grade, Grader, failed
 from fftdeploy.evaluation.graders.timebox import within
 from fftdeploy.formats import strict_json
 from fftdeploy.formats.strict_json import MISSING, StrictError, lookup
-from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.grader_types import EXACT, REFERENCES
 
 MAX_SECONDS = 1.0
 """CPU time for one answer against one schema: its patterns are regular expressions."""
 
-_MAX_SCHEMAS = 256
 _REST = "what no field names"
 
 
@@ -28,33 +28,20 @@ class _SchemaError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class JsonSchema:
+class JsonSchema(Grader):
     """`json_schema`: JSON of the agreed shape, whatever it says."""
 
-    rules: GraderRules
-    _validators: dict[str, Any] = field(default_factory=dict, repr=False)
-
     def __post_init__(self) -> None:
-        if "schema" in self.rules.options:
+        if "schema" in self.options:
             try:
-                self._validator(self.rules.options["schema"])
+                _validator(json.dumps(self.options["schema"]))
             except _SchemaError as error:
                 what = f"grader '{plain(self.name, 60)}': its schema {error}"
                 raise ConfigError(what, where=self.rules.where, code="schema") from None
 
-    @property
-    def name(self) -> str:
-        """What the policy calls it."""
-        return self.rules.name
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """None: it is the shape of the whole that counts."""
-        return ()
-
     def grade(self, text: str, example: Example) -> Grade:
         """Validate against the grader's schema, or else that of the example."""
-        schema = self.rules.options.get("schema", example.response_schema)
+        schema = self.options.get("schema", example.response_schema)
         if schema is None:
             return failed("invalid", "there is no schema to validate against")
         try:
@@ -62,7 +49,7 @@ class JsonSchema:
         except StrictError as error:
             return failed("unparsable", str(error))
         try:
-            validator = self._validator(schema)
+            validator = _validator(json.dumps(schema))
             fault = within(MAX_SECONDS, lambda: next(_faults(validator, value), ""))
         except (_SchemaError, TimeoutError) as error:
             return failed("invalid", f"the schema {error}")
@@ -70,32 +57,26 @@ class JsonSchema:
 
     def reference_problem(self, example: Example) -> str:
         """Say why the agreed answer does not have the shape, or what is wrong with the schema."""
-        if "schema" not in self.rules.options and example.response_schema is None:
+        if "schema" not in self.options and example.response_schema is None:
             return "'response_schema' is missing, and the grader has no schema"
         return self.grade(example.reference, example).detail
 
-    def _validator(self, schema: Mapping[str, Any]) -> Any:
-        key = strict_json.dumps(schema)
-        if key not in self._validators:
-            if len(self._validators) >= _MAX_SCHEMAS:
-                self._validators.clear()
-            self._validators[key] = _validator(schema)
-        return self._validators[key]
 
-
-def _validator(schema: Mapping[str, Any]) -> Any:
+@lru_cache(maxsize=256)
+def _validator(text: str) -> Any:
     """Return a validator that fetches nothing, for a schema that is one."""
     from jsonschema import Draft202012Validator, SchemaError
     from jsonschema.validators import validator_for
     from referencing import Registry
 
+    schema = json.loads(text)
     if any(not name.startswith("#") for name in _references(schema)):
         raise _SchemaError("refers to another document, and nothing is fetched")
     if not isinstance(schema.get("$schema", ""), str):
         raise _SchemaError("has a '$schema' that is no text")
     kind = validator_for(schema, default=Draft202012Validator)
     try:
-        within(MAX_SECONDS, lambda: kind.check_schema(dict(schema)))
+        within(MAX_SECONDS, lambda: kind.check_schema(schema))
     except SchemaError as error:
         raise _SchemaError(f"is not valid at {plain(error.json_path, 100)}") from None
     except TimeoutError as error:
@@ -130,21 +111,10 @@ def _faults(validator: Any, value: Any) -> Iterator[str]:
         raise _SchemaError(f"can't be applied: {type(error).__name__}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class JsonFields:
+class JsonFields(Grader):
     """`json_fields`: each field as agreed, each in its own way, and with `rest` all else too."""
 
-    rules: GraderRules
-
-    @property
-    def name(self) -> str:
-        """What the policy calls it."""
-        return self.rules.name
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Paths of the fields that are compared."""
-        return self.rules.fields
+    __slots__ = ()
 
     def grade(self, text: str, example: Example) -> Grade:
         """Compare field by field; the score is the share of them that are as agreed.
@@ -152,7 +122,8 @@ class JsonFields:
         The rest counts as one more of them.  JSON without a required field that the reference has
         is of another shape: invalid.
         """
-        every = tuple(range(len(self.fields)))
+        paths = self.rules.fields
+        every = tuple(range(len(paths)))
         try:
             value, agreed = strict_json.read(text), strict_json.read(example.reference)
         except StrictError as error:
@@ -160,7 +131,7 @@ class JsonFields:
         if not isinstance(value, dict | list):
             return failed("invalid", "JSON, but no object", fields=every)
         wrong, absent = [], []
-        for index, path in enumerate(self.fields):
+        for index, path in enumerate(paths):
             ours, theirs = lookup(agreed, path), lookup(value, path)
             if not fields.matches(self._kinds[path], ours, theirs):
                 wrong.append(index)
@@ -169,11 +140,11 @@ class JsonFields:
         compared = len(every) + self._has_rest
         is_other = self._has_rest and self._rest(value) != self._rest(agreed)
         score = (compared - len(wrong) - is_other) / compared
-        broken = [index for index in wrong if self.fields[index] in self._required]
+        broken = [index for index in wrong if paths[index] in self._required]
         if not broken and not is_other:
             return Grade(passed=True, score=score, failed=tuple(wrong))
         reason = "invalid" if set(broken) & set(absent) else "wrong"
-        named = [plain(self.fields[index], 60) for index in broken] + [_REST] * is_other
+        named = [plain(paths[index], 60) for index in broken] + [_REST] * is_other
         return failed(reason, f"not as agreed: {', '.join(named)}", score, tuple(wrong))
 
     def reference_problem(self, example: Example) -> str:
@@ -184,7 +155,7 @@ class JsonFields:
             return f"no JSON to compare fields of: {error}"
         if not isinstance(agreed, dict | list):
             return "JSON, but no object with fields"
-        for path in self.fields:
+        for path in self.rules.fields:
             found = lookup(agreed, path)
             if found is MISSING and path in self._required:
                 return f"the field '{plain(path, 60)}' is missing"
@@ -194,17 +165,17 @@ class JsonFields:
 
     @property
     def _required(self) -> tuple[str, ...]:
-        return tuple(self.rules.options.get("required", self.fields))
+        return tuple(self.options.get("required", self.rules.fields))
 
     @property
     def _kinds(self) -> Mapping[str, Mapping[str, Any]]:
         """How each path is compared, those that are ignored too."""
-        kinds: Mapping[str, Mapping[str, Any]] = self.rules.options["fields"]
+        kinds: Mapping[str, Mapping[str, Any]] = self.options["fields"]
         return kinds
 
     @property
     def _has_rest(self) -> bool:
-        return self.rules.options.get("rest") == EXACT
+        return self.options.get("rest") == EXACT
 
     def _rest(self, value: Any) -> str:
         """Write what no path names of a value that nobody else has, which loses the others."""

@@ -1,17 +1,14 @@
 """The model judge of a task: what it is asked about an answer, and what its word means."""
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from fftdeploy.evaluation.arms import JUDGE, Arm
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.examples.overlap import users_say
-from fftdeploy.evaluation.graders.grade import PASSED, Grade, failed
+from fftdeploy.evaluation.graders.grade import PASSED, Grade, Grader, failed
 from fftdeploy.evaluation.results import MISSING
 from fftdeploy.formats import strict_json
-from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.grader_types import LOOKUP
 from fftdeploy.policy.judges import FAILS, PASSES, PLACEHOLDER, bundle_of, texts
 from fftdeploy.policy.profiles import Profile, content_sha
@@ -20,26 +17,15 @@ from fftdeploy.releases.deployments import Bundle
 _SENT_AS = {"max_completions_tokens": "max_completion_tokens"}
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(Grader):
     """One `label_model` or `score_model`, as its rules say."""
 
-    rules: GraderRules
-
-    @property
-    def name(self) -> str:
-        """What the policy calls it."""
-        return self.rules.name
+    __slots__ = ()
 
     @property
     def bundle(self) -> Bundle:
         """The model that judges, and who hosts it."""
-        return bundle_of(self.rules.options)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """None: it says one thing of the whole."""
-        return ()
+        return bundle_of(self.options)
 
     @property
     def sha(self) -> str:
@@ -49,7 +35,7 @@ class Judge:
     @property
     def profile(self) -> Profile:
         """What goes out with each question; the shape of the verdict is enforced by the API."""
-        sampling = self.rules.options.get("sampling_params", {})
+        sampling = self.options.get("sampling_params", {})
         content = {_SENT_AS.get(key, key): value for key, value in sampling.items()}
         enum = {"type": "string", "enum": self._labels}
         schema = {
@@ -74,27 +60,25 @@ class Judge:
 
         def said(found: str) -> str:
             asked = LOOKUP.fullmatch(found)
-            return _as_text(strict_json.lookup(item, asked[1])) if asked else text
+            there = strict_json.lookup(item, asked[1]) if asked else text
+            return "" if there is strict_json.MISSING else strict_json.text_of(there)
 
         return tuple(
             {**turn, "content": PLACEHOLDER.sub(lambda found: said(found[0]), turn["content"])}
-            for turn in texts(self.rules.options)
+            for turn in texts(self.options)
         )
 
     def grade(self, said: str, _: Example) -> Grade:
         """Read a verdict; what is none of those that it may give is none at all."""
-        with suppress(strict_json.StrictError):
-            given = strict_json.read(said)
-            if isinstance(given, dict) and given.keys() == {self._says}:
-                return self._read(given[self._says])
-        return _NO_VERDICT
-
-    def _read(self, given: Any) -> Grade:
-        least, most = self.rules.options.get("range", (0.0, 1.0))
+        verdict = strict_json.read_or(said)
+        if not isinstance(verdict, dict) or verdict.keys() != {self._says}:
+            return _NO_VERDICT
+        given = verdict[self._says]
+        least, most = self.options.get("range", (0.0, 1.0))
         if self._says == "label" and given in self._labels:
             is_good = self.passes(given)
         elif self._says == "score" and type(given) in {int, float} and least <= given <= most:
-            is_good = given >= self.rules.options["pass_threshold"]
+            is_good = given >= self.options["pass_threshold"]
         else:
             return _NO_VERDICT
         return PASSED if is_good else _REJECTED
@@ -102,7 +86,7 @@ class Judge:
     def passes(self, label: str) -> bool:
         """Whether a label is a good one: the judge's own, or `pass`."""
         if label in self._labels:
-            return label in self.rules.options["passing_labels"]
+            return label in self.options["passing_labels"]
         return label == PASSES
 
     @property
@@ -113,7 +97,7 @@ class Judge:
     def reference_problem(self, example: Example) -> str:
         """Say what of the example it is to be shown and that has none; "" where it has all."""
         item = _item(example)
-        for message in texts(self.rules.options):
+        for message in texts(self.options):
             for found in PLACEHOLDER.findall(message["content"]):
                 asked = LOOKUP.fullmatch(found)
                 if asked and strict_json.lookup(item, asked[1]) is strict_json.MISSING:
@@ -122,7 +106,7 @@ class Judge:
 
     @property
     def _labels(self) -> list[str]:
-        return list(self.rules.options.get("labels", ()))
+        return list(self.options.get("labels", ()))
 
     @property
     def _says(self) -> str:
@@ -138,9 +122,3 @@ def _item(example: Example) -> Mapping[str, Any]:
     """Return what `item` means: of a chat, what the users say and the agreed answer."""
     usual = {"input": users_say(example.messages), "reference": example.reference}
     return {**usual, **example.item}
-
-
-def _as_text(value: Any) -> str:
-    if value is strict_json.MISSING:
-        return ""
-    return value if isinstance(value, str) else strict_json.dumps(value)

@@ -1,4 +1,4 @@
-"""Proposes graders, slices and tags for examples, from what their agreed answers have in common.
+"""What agreed answers have in common: graders that a gate may have, and rules for a prompt.
 
 Graders come as the tables of the policy, each with what was seen; somebody reads them before they
 judge anything.
@@ -7,21 +7,21 @@ judge anything.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fftdeploy.api.answers import plain
 from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.examples.examples import ExampleSet
-from fftdeploy.formats import strict_json
+from fftdeploy.evaluation.outputs import tool_calls
 from fftdeploy.formats.document import text_problem
-from fftdeploy.formats.strict_json import MISSING, StrictError, lookup
+from fftdeploy.formats.strict_json import MISSING, canonical, lookup, read_or
 from fftdeploy.names import plural
 from fftdeploy.policy.grader_rules import MAX_FIELDS
 from fftdeploy.policy.grader_types import EXACT
 
 Table = Mapping[str, Any]
+Schema = Mapping[str, Any]
 
 _MUST_PASS = {
     *("edge-case", "edge_case", "must-pass", "must_pass", "critical", "regression", "golden"),
@@ -40,8 +40,9 @@ _SAID = 20
 """Fields that are named."""
 _SLICES = (2, 12)
 """Values that a key of `meta` may have to be worth a look at each of them."""
-NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
 """One that has no other spelling: 007 and 1.10 may be names, which 7 and 1.1 are not."""
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,21 @@ def propose(examples: ExampleSet) -> ProposedBar:
     """
     agreed = [each for example in examples for each in (example.reference, *example.others)]
     found = _graders(agreed)
-    meta, tags = _counted(examples)
-    fit = [key for key, values in meta.items() if _is_slice(values, len(examples))]
+    tags = Counter(tag for index in range(len(examples)) for tag in examples.tags(index))
+    meta: dict[str, Counter[str]] = {}
+    for index in range(len(examples)):
+        for key, value in examples.meta(index).items():
+            meta.setdefault(key, Counter())[value] += 1
+    least, most = _SLICES
+    fit = [
+        key
+        for key, values in meta.items()
+        if least <= len(values) <= most and 2 * values.total() >= len(examples)
+    ]
     slices = tuple(sorted(fit, key=lambda key: -len(meta[key]))[:1])
     must_pass = tuple(tag for tag in tags if tag in _MUST_PASS)
     seen = [f"{plural(len(examples), 'example')}: {found.said}"]
-    seen += [f"slices by {key}: {_listed(meta[key])}" for key in slices]
+    seen += [f"slices by {key}: {_counted(meta[key])}" for key in slices]
     seen += [f"for slices: {key}, {len(meta[key])} values" for key in fit if key not in slices]
     seen += [f"for must_pass: {tag}, {plural(tags[tag], 'example')}" for tag in must_pass]
     return ProposedBar((found.table,), slices, must_pass, tuple(seen), _not_judged(found.texts))
@@ -97,40 +107,24 @@ def _not_judged(texts: Sequence[str]) -> tuple[str, ...]:
     return (f"{what}: {passes}; what is right in other words fails",)
 
 
-def _counted(examples: ExampleSet) -> tuple[dict[str, Counter[str]], Counter[str]]:
-    """Return how often each value of each key of `meta` is there, and each tag."""
-    meta: dict[str, Counter[str]] = {}
-    tags: Counter[str] = Counter()
-    for index in range(len(examples)):
-        tags.update(examples.tags(index))
-        for key, value in examples.meta(index).items():
-            meta.setdefault(key, Counter())[value] += 1
-    return meta, tags
-
-
-def _is_slice(values: Counter[str], examples: int) -> bool:
-    least, most = _SLICES
-    return least <= len(values) <= most and 2 * values.total() >= examples
-
-
 def _graders(agreed: Sequence[str]) -> _Found:
     """Return the grader for such answers, and what these have in common."""
-    values = [as_json(text) for text in agreed]
-    if all(is_calls(value) for value in values):
+    values = [read_or(text) for text in agreed]
+    if all(map(_is_calls, values)):
         return _of_calls(values)
+    if all(isinstance(value, dict) for value in values):
+        return _of_fields(values, "JSON objects ")
     if all(isinstance(value, dict | list) for value in values):
-        if all(isinstance(value, dict) for value in values):
-            return _of_fields(values, "JSON objects ")
         return _Found(_fields_table({}), "JSON, to be given exactly, lists in their order")
     return _of_texts(agreed)
 
 
 def _of_texts(agreed: Sequence[str]) -> _Found:
-    distinct = list(dict.fromkeys(agreed))
-    if all(map(NUMBER.fullmatch, agreed)):
+    if all(map(_NUMBER.fullmatch, agreed)):
         return _Found({"type": "number"}, "numbers")
-    if is_closed(distinct, len(agreed)):
-        return _Found({"type": "label", "labels": sorted(distinct)}, f"{len(distinct)} labels")
+    distinct = sorted({*agreed})
+    if _is_closed(distinct, len(agreed)):
+        return _Found({"type": "label", "labels": distinct}, f"{len(distinct)} labels")
     if all(map(_is_short, agreed)) or not all(map(_has_likeness, agreed)):
         return _Found({"type": "string_check", "operation": "eq"}, "texts, to be given exactly")
     similar = {"evaluation_metric": "rouge_l", "pass_threshold": _ALIKE}
@@ -140,7 +134,7 @@ def _of_texts(agreed: Sequence[str]) -> _Found:
 def _of_calls(values: Sequence[Any]) -> _Found:
     """Compare single calls of one function argument by argument, and others as a whole."""
     names = Counter(call["name"] for value in values for call in value)
-    said = f"tool calls: {_listed(names)}"
+    said = f"tool calls: {_counted(names)}"
     arguments = [value[0]["arguments"] for value in values]
     if len(names) > 1 or any(len(value) > 1 for value in values):
         return _Found(_fields_table({}), f"{said}; to be given exactly")
@@ -198,25 +192,18 @@ def field_paths(values: Sequence[Table], above: str = "") -> Iterator[str]:
 
 def _kind(values: Sequence[Any]) -> tuple[Any, str]:
     """Return how a field of such values is compared, and what they are."""
-    if all(isinstance(value, str) for value in values):
-        return _kind_of_texts(values)
     if all(type(value) in {int, float} for value in values):
         return "number", "numbers"
     if all(isinstance(value, list) for value in values):
         return "list", "lists in their order"
-    distinct = len({*map(strict_json.canonical, values)})
-    return EXACT, plural(distinct, "value")
-
-
-def _kind_of_texts(values: Sequence[str]) -> tuple[Any, str]:
-    distinct = list(dict.fromkeys(values))
-    if is_closed(distinct, len(values)):
+    distinct = {*map(canonical, values)}
+    if not all(isinstance(value, str) for value in values):
+        return EXACT, plural(len(distinct), "value")
+    if _is_closed([*{*values}], len(values)):
         return EXACT, f"{len(distinct)} values"
-    if all(map(_is_short, distinct)):
+    if all(map(_is_short, values)):
         return EXACT, "short texts"
-    if all(map(_has_likeness, distinct)):
-        return {"text": _ALIKE}, _FREE
-    return EXACT, "long texts"
+    return ({"text": _ALIKE}, _FREE) if all(map(_has_likeness, values)) else (EXACT, "long texts")
 
 
 def _has_likeness(text: str) -> bool:
@@ -227,7 +214,7 @@ def _has_likeness(text: str) -> bool:
         return False
 
 
-def is_closed(distinct: Sequence[str], count: int) -> bool:
+def _is_closed(distinct: Sequence[str], count: int) -> bool:
     """Tell whether a few short texts stand for all: each is there three times on average."""
     few = 2 <= len(distinct) <= _MOST_LABELS and _SEEN_THRICE * len(distinct) <= count
     return few and all(map(_is_short, distinct))
@@ -237,23 +224,112 @@ def _is_short(text: str) -> bool:
     return len(text) <= _SHORT and not text_problem(text) and text == text.strip()
 
 
-def is_calls(value: Any) -> bool:
+def _is_calls(value: Any) -> bool:
     """Tell whether an agreed answer is calls of tools."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(call, dict) and call.keys() == {"name", "arguments"} for call in value)
-    )
+    return bool(value) and tool_calls(value) is not None
 
 
-def as_json(text: str) -> Any:
-    """Return what an agreed answer is as JSON; None where it is none."""
-    with suppress(StrictError):
-        return strict_json.read(text)
-    return None
-
-
-def _listed(counts: Counter[str]) -> str:
+def _counted(counts: Counter[str]) -> str:
     shown = ", ".join(f"{plain(name, 40)} {count}" for name, count in counts.most_common(_NAMED))
     more = len(counts) - _NAMED
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerShape:
+    """The shape that all agreed answers of a task have."""
+
+    schema: Schema | None = None
+    """Of JSON objects; None for answers of another kind."""
+    labels: tuple[str, ...] = ()
+    """The paths of the fields that have one of a closed set; "" for the whole answer."""
+    rules: tuple[str, ...] = ()
+    """Sentences that say how to answer, a line each."""
+
+    def labels_in(self, answer: str) -> Iterator[tuple[str, str]]:
+        """Yield the values of closed sets that an answer has, each with its path."""
+        value = read_or(answer) if self.schema else None
+        for path in self.labels:
+            found = lookup(value, path) if path else answer
+            if found is not MISSING:
+                yield path, str(found)
+
+
+def shape_of(agreed: Sequence[str]) -> AnswerShape:
+    """Infer the shape of agreed answers, as the graders of a new gate are inferred."""
+    values = [read_or(text) for text in agreed]
+    if all(map(_is_calls, values)):
+        return AnswerShape()  # every request has their shape with it
+    if all(isinstance(value, dict) for value in values):
+        schema = _schema(values)
+        fields = [each for each in schema_fields(schema) if each[1].get("type") != "object"]
+        labels = tuple(path for path, one in fields if "enum" in one)
+        alone = "nothing else: no text around it, no Markdown fence."
+        said = [f"Answer with one raw JSON object and {alone}", "Its fields:"]
+        for path, one in fields:
+            kinds = (each.get("type", "any value") for each in one.get("anyOf", [one]))
+            what = f"one of {_spelt(one['enum'])}" if "enum" in one else " or ".join(kinds)
+            said.append(f"- {path}: {what}")
+        return AnswerShape(schema, labels, tuple(said))
+    distinct = sorted({*agreed})
+    if all(map(_NUMBER.fullmatch, agreed)):
+        return AnswerShape(rules=("Answer with one number and nothing else.",))
+    if _is_closed(distinct, len(agreed)):
+        rule = f"Answer with one of these, word for word, and nothing else: {_spelt(distinct)}."
+        return AnswerShape(labels=("",), rules=(rule,))
+    if all(isinstance(value, list) for value in values):
+        return AnswerShape(rules=("Answer with one JSON array and nothing else: no fence.",))
+    return AnswerShape()
+
+
+def _spelt(values: Sequence[str]) -> str:
+    return ", ".join(map(canonical, values))
+
+
+def is_strict(schema: Any) -> bool:
+    """Tell whether OpenAI takes a schema as strict: every key is required, every type known."""
+    if not schema:
+        return False
+    if "anyOf" in schema:
+        return all(map(is_strict, schema["anyOf"]))
+    if "items" in schema:
+        return is_strict(schema["items"])
+    fields = schema.get("properties", {})
+    return len(fields) == len(schema.get("required", ())) and all(map(is_strict, fields.values()))
+
+
+def schema_fields(schema: Schema, above: str = "") -> Iterator[tuple[str, Schema]]:
+    """Yield the fields of a schema by their paths, each before those that are in it."""
+    properties = schema.get("properties")
+    for key, below in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(below, dict):
+            yield above + key, below
+            yield from schema_fields(below, f"{above}{key}.")
+
+
+def _schema(values: Sequence[Any]) -> Schema:
+    """Return the schema of such values; {} where there are none to tell."""
+    kinds: dict[type, list[Any]] = {}
+    for value in values:
+        kinds.setdefault(type(value), []).append(value)
+    if {*kinds} == {int, float}:
+        return {"type": "number"}
+    made = [_schema_of(kind, found) for kind, found in kinds.items()]
+    return made[0] if len(made) == 1 else {"anyOf": made} if made else {}
+
+
+def _schema_of(kind: type, values: Sequence[Any]) -> Schema:
+    if kind is dict:
+        keys = dict.fromkeys(key for value in values for key in value)
+        there = {key: [value[key] for value in values if key in value] for key in keys}
+        return {
+            "type": "object",
+            "properties": {key: _schema(found) for key, found in there.items()},
+            "required": [key for key, found in there.items() if len(found) == len(values)],
+            "additionalProperties": False,
+        }
+    if kind is list:
+        return {"type": "array", "items": _schema([each for value in values for each in value])}
+    made: Schema = {"type": _TYPES[kind]}
+    distinct = sorted({*values}) if kind is str else []
+    return {**made, "enum": distinct} if _is_closed(distinct, len(values)) else made

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -10,12 +9,10 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.graders.fields import is_close
-from fftdeploy.evaluation.graders.grade import PASSED, Grade, failed
+from fftdeploy.evaluation.graders.grade import PASSED, Grade, Grader, failed
 from fftdeploy.evaluation.graders.timebox import within
 from fftdeploy.evaluation.similarity import TooLongError
-from fftdeploy.formats import strict_json
-from fftdeploy.formats.strict_json import MISSING, lookup
-from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.formats.strict_json import MISSING, lookup, text_of
 from fftdeploy.policy.grader_types import LOOKUP
 
 MAX_SECONDS = 1.0
@@ -24,37 +21,7 @@ MAX_SECONDS = 1.0
 _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?")
 
 
-@dataclass(frozen=True, slots=True)
-class TextGrader:
-    """Holds rules and an agreed answer, which has to pass itself, for every grader of texts."""
-
-    rules: GraderRules
-
-    @property
-    def name(self) -> str:
-        """What the policy calls it."""
-        return self.rules.name
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """None: a text is one piece."""
-        return ()
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The keys of its type, as the policy has them."""
-        return self.rules.options
-
-    def grade(self, text: str, example: Example) -> Grade:
-        """Compare the whole text with what the example has agreed on."""
-        raise NotImplementedError
-
-    def reference_problem(self, example: Example) -> str:
-        """Say why the agreed answer itself would not pass."""
-        return self.grade(example.reference, example).detail
-
-
-def expected(options: Mapping[str, Any], example: Example) -> str | None:
+def _expected(options: Mapping[str, Any], example: Example) -> str | None:
     """Return what an answer is compared with; None where the item has no such key."""
     said = options.get("reference")
     if said is None:
@@ -63,19 +30,17 @@ def expected(options: Mapping[str, Any], example: Example) -> str | None:
     if asked is None:
         return str(said)
     found = lookup(example.item, asked[1])
-    if found is MISSING or found is None:
-        return None
-    return found if isinstance(found, str) else strict_json.dumps(found)
+    return None if found is MISSING or found is None else text_of(found)
 
 
-class StringCheck(TextGrader):
+class StringCheck(Grader):
     """`string_check`: equal, not equal, contained, contained whatever the case."""
 
     __slots__ = ()
 
     def grade(self, text: str, example: Example) -> Grade:
         """Compare as OpenAI does: `like` passes an answer that contains the reference."""
-        wanted = expected(self.options, example)
+        wanted = _expected(self.options, example)
         if wanted is None:
             return failed("invalid", _no_key(self.options))
         says, is_so = _OPERATIONS[self.options["operation"]]
@@ -83,10 +48,10 @@ class StringCheck(TextGrader):
 
     def reference_problem(self, example: Example) -> str:
         """Say why the agreed answer itself would not pass, except for being equal to itself."""
-        if expected(self.options, example) is None:
+        if _expected(self.options, example) is None:
             return _no_key(self.options)
         is_own = self.options["operation"] == "ne" and "reference" not in self.options
-        return "" if is_own else TextGrader.reference_problem(self, example)
+        return "" if is_own else super().reference_problem(example)
 
 
 _OPERATIONS: dict[str, tuple[str, Callable[[str, str], bool]]] = {
@@ -104,14 +69,14 @@ def _no_key(options: Mapping[str, Any]) -> str:
     return f"the item has nothing at {options['reference']}"
 
 
-class TextSimilarity(TextGrader):
+class TextSimilarity(Grader):
     """`text_similarity`: alike enough."""
 
     __slots__ = ()
 
     def grade(self, text: str, example: Example) -> Grade:
         """Compare; a text that is too long to be compared is invalid."""
-        wanted = expected(self.options, example)
+        wanted = _expected(self.options, example)
         if wanted is None:
             return failed("invalid", _no_key(self.options))
         metric, threshold = self.options["evaluation_metric"], self.options["pass_threshold"]
@@ -155,7 +120,7 @@ _METRICS: dict[str, Callable[[str, str], float]] = {
 }
 
 
-class Regex(TextGrader):
+class Regex(Grader):
     """`regex`: matches as a whole, or somewhere."""
 
     __slots__ = ()
@@ -174,25 +139,27 @@ class Regex(TextGrader):
         return PASSED if found else failed("wrong", "does not match the regular expression")
 
 
-class Number(TextGrader):
+class Number(Grader):
     """`number`: one number, near enough."""
 
     __slots__ = ()
 
     def grade(self, text: str, example: Example) -> Grade:
         """Compare in exact decimals."""
-        said, agreed = number(text), number(example.reference)
+        said, agreed = _number(text), _number(example.reference)
         if said is None:
             return failed("unparsable", "not one number")
         if agreed is None:
             return failed("invalid", "the reference is not one number")
-        relative = self.options.get("relative", False)
-        tolerance = self.options.get("tolerance", 0.0)
+        relative, tolerance = (
+            self.options.get("relative", False),
+            self.options.get("tolerance", 0.0),
+        )
         close = is_close(agreed, said, tolerance, relative=relative)
         return PASSED if close else failed("wrong", "another number")
 
 
-class Length(TextGrader):
+class Length(Grader):
     """`length`: within limits of characters and words."""
 
     __slots__ = ()
@@ -209,7 +176,7 @@ class Length(TextGrader):
         return PASSED
 
 
-class Label(TextGrader):
+class Label(Grader):
     """`label`: the right one of a closed set."""
 
     __slots__ = ()
@@ -229,7 +196,7 @@ class Label(TextGrader):
         return folded if folded in map(str.casefold, self.options["labels"]) else None
 
 
-def number(text: str) -> Fraction | None:
-    """Read a text that is one decimal number and nothing else; None if it is not."""
+def _number(text: str) -> Fraction | None:
+    """Read a text that is one decimal number and nothing else."""
     plain = text.strip()
     return Fraction(plain) if _NUMBER.fullmatch(plain) else None

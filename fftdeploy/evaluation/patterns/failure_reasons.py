@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 from fftdeploy.evaluation.gate.wording import REASONS
+from fftdeploy.evaluation.outputs import tool_calls
 from fftdeploy.evaluation.results import PASS
-from fftdeploy.formats import strict_json
+from fftdeploy.formats.strict_json import MISSING, read_or
 
 _LONGEST_VALUE = 60
 """Characters; longer texts are hardly ever the same twice."""
@@ -19,9 +20,7 @@ _BLANKS = re.compile(r"[\W_]+")
 
 def reason(mark: str, said: str | None, reference: str, agreed: Any) -> str:
     """Say why an answer failed; "" where a value says it, or nothing more is known."""
-    if mark in {"", PASS}:
-        return ""
-    if mark == "wrong" and said is None:
+    if mark in {"", PASS} or (mark == "wrong" and said is None):
         return ""
     if said is None or mark not in {"wrong", "unparsable", "invalid"}:
         return REASONS[mark]
@@ -33,6 +32,15 @@ def reason(mark: str, said: str | None, reference: str, agreed: Any) -> str:
     return _other_shape(answer, agreed) if mark == "invalid" else ""
 
 
+def _other_shape(answer: Any, agreed: Any) -> str:
+    if isinstance(agreed, dict) and isinstance(answer, dict):
+        if lacks := [key for key in agreed if key not in answer]:
+            return f"lacks {', '.join(lacks)}"
+        if more := [key for key in answer if key not in agreed]:
+            return f"has {', '.join(more)}, too"
+    return "JSON of another shape"
+
+
 def _no_json(said: str) -> str:
     if (fenced := _FENCE.search(said)) and _is_json(fenced[1]):
         return "in a code fence"
@@ -42,28 +50,12 @@ def _no_json(said: str) -> str:
     end = max(map(said.rfind, "}]")) + 1
     if _is_json(said[start:end]):
         return "text around the JSON"
-    return "JSON without its end" if _is_open(said) else "broken JSON"
+    is_open = any(said.count(opening) > said.count(closing) for opening, closing in ("{}", "[]"))
+    return "JSON without its end" if is_open else "broken JSON"
 
 
 def _is_json(text: str) -> bool:
-    try:
-        strict_json.read(text.strip())
-    except strict_json.StrictError:
-        return False
-    return True
-
-
-def _is_open(text: str) -> bool:
-    return any(text.count(opening) > text.count(closing) for opening, closing in ("{}", "[]"))
-
-
-def _other_shape(answer: Any, agreed: Any) -> str:
-    if isinstance(agreed, dict) and isinstance(answer, dict):
-        if lacks := [key for key in agreed if key not in answer]:
-            return f"lacks {', '.join(lacks)}"
-        if more := [key for key in answer if key not in agreed]:
-            return f"has {', '.join(more)}, too"
-    return "JSON of another shape"
+    return read_or(text.strip(), MISSING) is not MISSING
 
 
 def _otherwise(said: str, agreed: str, mark: str) -> str:
@@ -87,20 +79,7 @@ def _otherwise(said: str, agreed: str, mark: str) -> str:
 
 def parsed(text: str) -> Any:
     """Return the JSON object or array that `text` is, or the text."""
-    if not text.lstrip().startswith(("{", "[")):
-        return text
-    try:
-        return strict_json.read(text)
-    except strict_json.StrictError:
-        return text
-
-
-def tool_calls(value: Any) -> list[dict[str, Any]] | None:
-    """Return the tool calls that a parsed answer is; None where it is something else."""
-    is_calls = isinstance(value, list) and all(
-        isinstance(call, dict) and call.keys() == {"name", "arguments"} for call in value
-    )
-    return value if is_calls else None
+    return read_or(text, text) if text.lstrip().startswith(("{", "[")) else text
 
 
 def is_long(*values: str) -> bool:

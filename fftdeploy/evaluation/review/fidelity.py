@@ -1,9 +1,8 @@
 """Grades recorded outputs again, and counts how often the verdict is the recorded one."""
 
-import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from inspect import isawaitable
+from dataclasses import dataclass
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.example_lines import Example
@@ -40,19 +39,6 @@ class Fidelity:
     """The converted graders as the policy has them; "" where those of the gate were taken."""
 
 
-@dataclass(slots=True)
-class _Count:
-    compared: int = 0
-    agreed: int = 0
-    differs_at: list[str] = field(default_factory=list)
-
-    def add(self, place: str, *, is_same: bool) -> None:
-        self.compared += 1
-        self.agreed += is_same
-        if not is_same and len(self.differs_at) < MAX_PLACES:
-            self.differs_at.append(place)
-
-
 class FidelityCount:
     """Counts, row by row, how the verdicts of graders compare with recorded ones."""
 
@@ -69,7 +55,8 @@ class FidelityCount:
                 self._gradings[rule.name] = graders.build((rule,))
             except ConfigError as error:  # a package is not installed
                 self.why_not[rule.name] = error.message
-        self._counts: dict[str, _Count] = {}
+        self._compared, self._agreed = Counter[str](), Counter[str]()
+        self._differs_at: defaultdict[str, list[str]] = defaultdict(list)
         self._has_verdicts = False
 
     def add(
@@ -98,31 +85,23 @@ class FidelityCount:
     def result(self, policy: str) -> Fidelity | None:
         """Return what was counted; None where nothing was recorded."""
         why_not = self.why_not
-        if not self._counts:
+        if not self._compared:
             lacking = "no row has an answer that was agreed on"
             unknown = lacking if self._has_verdicts else "no verdict is recorded"
             why_not = dict.fromkeys(self._gradings, unknown) | why_not
-        if not self._counts and not why_not:
+        if not self._compared and not why_not:
             return None
         counted = (
-            GraderFidelity(name, count.compared, count.agreed, tuple(count.differs_at))
-            for name, count in sorted(self._counts.items())
+            GraderFidelity(name, count, self._agreed[name], tuple(self._differs_at[name]))
+            for name, count in sorted(self._compared.items())
         )
         return Fidelity(tuple(counted), dict(sorted(why_not.items())), policy)
 
     def _count(
         self, name: str, example: Example, output: str, by: Iterable[Grading], recorded: bool
     ) -> None:
-        passed = all(_passes(grading, example, output) for grading in by)
-        self._counts.setdefault(name, _Count()).add(example.place, is_same=passed == recorded)
-
-
-def _passes(grading: Grading, example: Example, output: str) -> bool:
-    grade = grading.grade(output, example)
-    if isawaitable(grade):
-
-        async def awaited() -> bool:
-            return (await grade).passed
-
-        return asyncio.run(awaited())
-    return grade.passed
+        is_same = recorded == all(grading.grade(output, example).passed for grading in by)
+        self._compared[name] += 1
+        self._agreed[name] += is_same
+        if not is_same and len(self._differs_at[name]) < MAX_PLACES:
+            self._differs_at[name].append(example.place)

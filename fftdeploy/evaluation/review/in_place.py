@@ -3,12 +3,11 @@
 Both are the examples of a task about which there is a doubt; they differ in what that is.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from inspect import isawaitable
 from pathlib import Path
 
 from fftdeploy import files
@@ -21,7 +20,7 @@ from fftdeploy.evaluation.examples.reviewed import ReviewDecision
 from fftdeploy.evaluation.graders.grade import Grade
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING
-from fftdeploy.evaluation.review.source import MAX_BYTES, Reviewer, ReviewItem, ReviewSource
+from fftdeploy.evaluation.review.queue import MAX_BYTES, Reviewer, ReviewItem, ReviewQueue
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.log_lines import Header
 
@@ -41,7 +40,7 @@ class _Line:
     row: bytes
 
 
-class InPlace(ReviewSource):
+class InPlace(ReviewQueue):
     """Answers to examples that are there already."""
 
     def __init__(
@@ -54,54 +53,53 @@ class InPlace(ReviewSource):
         called: str = "output",
         rejects: bool = True,
     ) -> None:
+        """Take the examples about which there is a doubt; raises what their files raise."""
         super().__init__(bar, reviewer)
-        self._doubt, self._called = doubt, called
         self.help, self.rejects = help_, rejects
         self.where = ", ".join(shown for _, shown in self.paths)
+        self.items = list(self._doubted(doubt, called))
 
-    def pending(self) -> Sequence[ReviewItem]:
-        """Return the examples about which there is a doubt.
-
-        The tags and slices of the gate need not be there: they may be what is to be added.
-        """
+    def _doubted(self, doubt: Doubt, called: str) -> Iterator[ReviewItem]:
+        # The tags and slices of the gate need not be there: they may be what is to be added.
         examples = self.bar.checked_examples
-        held = {name: (path, self._rows(path)) for path, name in self.paths}
+        held = {}
+        for path, name in self.paths:
+            data = files.read(path, root=self.root, max_bytes=MAX_BYTES).data
+            held[name] = path, [*reviewed.lines(data)]
         examples.require_unchanged()  # the lines are those that were checked
-        twice = self._twice(held) if examples.duplicates else frozenset()
-        items: list[ReviewItem] = []
+        inputs = Counter[str]()
+        for _, every in held.values() if examples.duplicates else ():
+            rows = (row.decode() for row in every if row.strip())
+            inputs.update(parse_line(row, "", "", self.item).input_key for row in rows)
         for example in examples:
-            found = self._doubt(example)
+            found = doubt(example)
             if found is None:
                 continue
-            if example.input_key in twice:  # its other lines would contradict it
+            if inputs[example.input_key] > 1:  # its other lines would contradict it
                 note = f"note: {example.id} is left out: keep one of the lines with its input"
                 self.notes.append(note)
                 continue
             name, _, number = example.place.rpartition(":")
-            path, rows = held[name]
-            line = _Line(path, int(number), rows[int(number) - 1])
-            items.append(ReviewItem(example, *found, home=line, called=self._called))
-        return items
+            path, lines = held[name]
+            line = _Line(path, int(number), lines[int(number) - 1])
+            yield ReviewItem(example, *found, home=line, called=called)
 
-    def problem(self, item: ReviewItem, reference: str) -> str:
-        """Say why `reference` can't be the agreed answer; "" if it can."""
-        row = self._revised(_line(item).row, ReviewDecision(reference=reference))
+    def _problem(self, item: ReviewItem, reference: str) -> str:
+        row = self._revised(item.home.row, ReviewDecision(reference=reference))
         try:
             example = parse_line(row.decode(), item.example.id, item.example.place, self.item)
         except LineError as error:
             return error.message
         return self.bar.grading.reference_problem(example)
 
-    def keep(self, item: ReviewItem, reference: str) -> None:
-        """Replace the agreed answer; one that is agreed on already stays as it is spelt."""
+    def _keep(self, item: ReviewItem, reference: str) -> None:
         self._decide(item, None if reference == item.example.reference else reference)
 
-    def reject(self, item: ReviewItem) -> None:
+    def _reject(self, item: ReviewItem) -> None:
         """Confirm what was agreed on before."""
         self._decide(item, None)
 
-    def tag(self, item: ReviewItem) -> bool:
-        """Add the tags to the example."""
+    def _tag(self, item: ReviewItem) -> bool:
         self._write(item, ReviewDecision(tags=tuple(item.tags)))
         return True
 
@@ -110,7 +108,7 @@ class InPlace(ReviewSource):
         self._write(item, ReviewDecision(reference, tuple(item.tags), self.reviewer.name, at))
 
     def _write(self, item: ReviewItem, review: ReviewDecision) -> None:
-        line = _line(item)
+        line: _Line = item.home
         old, new = line.row, self._revised(line.row, review)
         self.change(
             line.path,
@@ -121,20 +119,6 @@ class InPlace(ReviewSource):
 
     def _revised(self, row: bytes, review: ReviewDecision) -> bytes:
         return reviewed.revised(row, review, item_reference=(self.item or {}).get("reference"))
-
-    def _rows(self, path: Path) -> list[bytes]:
-        return list(reviewed.lines(files.read(path, root=self.root, max_bytes=MAX_BYTES).data))
-
-    def _twice(self, held: Mapping[str, tuple[Path, list[bytes]]]) -> frozenset[str]:
-        """Return the inputs that more than one line has."""
-        rows = (row for _, every in held.values() for row in every if row.strip())
-        keys = Counter(parse_line(row.decode(), "", "", self.item).input_key for row in rows)
-        return frozenset(key for key, count in keys.items() if count > 1)
-
-
-def _line(item: ReviewItem) -> _Line:
-    assert isinstance(item.home, _Line)  # noqa: S101  they come from `pending`
-    return item.home
 
 
 def unreviewed(bar: QualityBar, reviewer: Reviewer) -> InPlace:
@@ -189,25 +173,15 @@ def _failure(
     for repeat, output in sorted(outputs.items()):
         if output.mark == MISSING:  # nothing was answered: no judgement of the model
             continue
-        grade = _grade(bar, example, output)
+        grade = Grade(passed=False, score=0.0, reason=output.mark)
+        if not output.mark:
+            grade = bar.grading.grade(output.text, example)
         if not grade.passed:
             fields = ", ".join(bar.grading.fields[index] for index in grade.failed)
             which = f"answer {repeat + 1} of {len(outputs)}" if len(outputs) > 1 else ""
-            detail = grade.detail if not fields else ""
-            said = [grade.reason or "wrong", fields, detail, which]
-            return output.text, "; ".join(part for part in said if part)
+            said = [grade.reason or "wrong", fields or grade.detail, which]
+            return output.text, "; ".join(filter(None, said))
     return None
-
-
-def _grade(bar: QualityBar, example: Example, output: ModelOutput) -> Grade:
-    if output.mark:
-        return Grade(passed=False, score=0.0, reason=output.mark)
-    grade = bar.grading.grade(output.text, example)
-    return asyncio.run(_awaited(grade)) if isawaitable(grade) else grade
-
-
-async def _awaited(grade: Awaitable[Grade]) -> Grade:
-    return await grade
 
 
 def _run(bar: QualityBar, name: str | None) -> Header:
@@ -223,7 +197,9 @@ def _run(bar: QualityBar, name: str | None) -> Header:
         )
     if name is None:
         return runs[0]
-    wanted = {Path(name).name, f"{name}.jsonl", _log_of(bar, name)}
+    wanted = {Path(name).name, f"{name}.jsonl"}
+    with suppress(FftdeployError):  # it names no evidence
+        wanted.add(bar.folder.find(name).evidence.run)
     found = [run for run in runs if run.path.name in wanted]
     found = found or [run for run in runs if len(name) >= _LEAST and name in run.path.name]
     if len(found) == 1:
@@ -232,10 +208,3 @@ def _run(bar: QualityBar, name: str | None) -> Header:
     raise UsageError(
         f"{what} called {name!a}", hint=f"the newest is {runs[0].path.stem}", code="unknown-run"
     )
-
-
-def _log_of(bar: QualityBar, name: str) -> str:
-    try:
-        return bar.folder.find(name).evidence.run
-    except FftdeployError:
-        return ""

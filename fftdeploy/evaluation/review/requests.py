@@ -4,7 +4,6 @@ import hashlib
 import json
 import secrets
 import sys
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,9 +29,8 @@ from fftdeploy.evaluation.review.differing import MAX_CHARS, MAX_KEPT, InputSamp
 from fftdeploy.evaluation.review.fidelity import Fidelity, FidelityCount
 from fftdeploy.evaluation.review.import_file import ImportFile
 from fftdeploy.evaluation.review.key_traces import has_key
-from fftdeploy.evaluation.review.source import Reviewer, ReviewItem, ReviewSource
+from fftdeploy.evaluation.review.queue import Reviewer, ReviewItem, ReviewQueue
 from fftdeploy.names import plural
-from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.grader_types import LOOKUP
 from fftdeploy.workspace import shown_path
 
@@ -43,7 +41,7 @@ MAX_ALL = 256 * 1024 * 1024
 """Characters of all requests together where none is to be passed over."""
 
 
-class Requests(ReviewSource):
+class Requests(ReviewQueue):
     """Answers of production, which become examples at the end of a file."""
 
     help: Sequence[str] = (
@@ -54,76 +52,71 @@ class Requests(ReviewSource):
     )
 
     def __init__(
-        self, bar: QualityBar, reviewer: Reviewer, source: Path, to: Path | None, most: int | None
+        self,
+        bar: QualityBar,
+        reviewer: Reviewer,
+        source: Path,
+        to: Path | None,
+        most: int | None,
+        ranked: Callable[[ProductionRequest], tuple[int, str]] | None = None,
     ) -> None:
-        """Open what there is of examples; `most` inputs that differ are picked, None for all.
+        """Take the requests that are no examples and were not rejected, each input once.
 
-        Raises:
-            ConfigError: One of the files is missing or damaged, located.
-            DiskError: The disk refused.
-        """
-        super().__init__(bar, reviewer)
-        first = bar.rules.examples[0]
-        self._path = Path.cwd() / to if to else self.root / first
-        self.where = shown_path(self._path)
-        self._rejected = Rejected(self.root, bar.task, secrets.token_hex(32))
-        self._source, self._most = source, most
-        self.ranked: Callable[[ProductionRequest], tuple[int, str]] = lambda _: (0, "")
-        """Ranks a request, those of the highest rank come first, and says why."""
-        self._ids: set[str] = set()
-        self._known = ""  # hash of the file whose inputs are known
-        self.read = 0
-        """How many requests the source has."""
-        self.left_out: Counter[str] = Counter()
-        """How many of them are not asked about, by reason."""
-        self.fidelity: Fidelity | None = None
-        """How recorded verdicts compare with those of graders here; None where there are none."""
-
-    def pending(self) -> Sequence[ReviewItem]:
-        """Return the requests that are no examples and were not rejected, each input once.
+        `most` inputs that differ are picked, None for all.  `ranked` ranks a request, those of the
+        highest rank come first, and says why.
 
         Raises:
             ConfigError: The source, or the examples, are missing or damaged, located.
             DiskError: The disk refused.
         """
+        super().__init__(bar, reviewer)
+        self._path = Path.cwd() / to if to else self.root / bar.rules.examples[0]
+        self.where = shown_path(self._path)
+        self._rejected = Rejected(self.root, bar.task, secrets.token_hex(32))
+        self._source, self._most = source, most
+        self._ranked = ranked or (lambda _: (0, ""))
+        self.fidelity: Fidelity | None = None
+        """How recorded verdicts compare with those of graders here; None where there are none."""
         examples = self._examples()
         self._ids = set(examples.ids)
-        self._known = dict(examples.files).get(dict(self.paths).get(self._path, self.where), "")
-        source = self._opened()
-        self.left_out = source.left_out
-        samples = self._samples(source, {example.input_key for example in examples})
-        self.read = source.read
+        shown = dict(self.paths).get(self._path, self.where)
+        self._known = dict(examples.files).get(shown, "")  # hash of a file whose inputs are known
+        opened = self._opened()
+        self.left_out = opened.left_out
+        """How many requests are not asked about, by reason."""
+        self.items = self._chosen(opened, {example.input_key for example in examples})
+        self.read = opened.read
+        """How many requests the source has."""
+        self._note(opened)
+
+    def _opened(self) -> ImportFile:
+        return ImportFile(Path.cwd() / self._source, str(self._source))
+
+    def _chosen(self, source: ImportFile, known: Collection[str]) -> list[ReviewItem]:
+        """Read the source through; return what is asked about of it."""
         chosen: list[ProductionRequest] = []
-        for _, sample in sorted(samples.items(), reverse=True):
-            chosen += self._picked(sample, len(chosen))
-            self.left_out["the same input as another"] += sample.repeated
+        same = "the same input as another"
+        for _, sample in sorted(self._samples(source, known).items(), reverse=True):
+            if self._most is None:
+                chosen += sample.all()
+            else:
+                picked, like, spare = sample.pick(self._most - len(chosen))
+                chosen += picked
+                self.left_out["nearly like another that is asked about"] += like
+                self.left_out[f"not among the {self._most} that differ most"] += spare
+            self.left_out[same] += sample.repeated
             self.left_out["not drawn: there are more than are compared"] += sample.undrawn
         every: dict[str, ReviewItem] = {}
         for request in chosen:  # an input that has moved may also be there as one that has not
             example = self._example(request)
             every.setdefault(example.input_key, self._item(request, example))
-        self.left_out["the same input as another"] += len(chosen) - len(every)
-        self._note(source, [*every.values()])
+        self.left_out[same] += len(chosen) - len(every)
         return [*every.values()]
-
-    def _picked(
-        self, sample: InputSample[ProductionRequest], already: int
-    ) -> list[ProductionRequest]:
-        """Return what is asked about of a sample, where there are so many already."""
-        if self._most is None:
-            return sample.all()
-        chosen, like, spare = sample.pick(self._most - already)
-        self.left_out["nearly like another that is asked about"] += like
-        self.left_out[f"not among the {self._most} that differ most"] += spare
-        return chosen
-
-    def _opened(self) -> ImportFile:
-        return ImportFile(Path.cwd() / self._source, str(self._source))
 
     def _samples(
         self, source: ImportFile, known: Collection[str]
     ) -> dict[int, InputSample[ProductionRequest]]:
-        """Read the source through; keep, by rank, what is neither an example nor was rejected."""
+        """Keep, by rank, what is neither an example nor was rejected."""
         limits = (sys.maxsize, MAX_ALL) if self._most is None else (MAX_KEPT, MAX_CHARS)
         samples: dict[int, InputSample[ProductionRequest]] = {}
         has_verdicts = False
@@ -145,7 +138,7 @@ class Requests(ReviewSource):
                 self.left_out["rejected before"] += 1
             else:
                 size = len(key) + len(request.output)
-                sample = samples.setdefault(self.ranked(request)[0], InputSample(*limits))
+                sample = samples.setdefault(self._ranked(request)[0], InputSample(*limits))
                 sample.add(key, users_say(example.messages), request, size)
         if has_verdicts or source.criteria:
             self.fidelity = self._compared(source.criteria)
@@ -164,7 +157,14 @@ class Requests(ReviewSource):
                 else:
                     rules.append(rule)
                     policy.append(text)
-            self._note_reference(rules)
+            # Where the answers are that the graders of the source compare with.
+            found = (LOOKUP.fullmatch(str(rule.options.get("reference"))) for rule in rules)
+            keys = {match[1] for match in found if match} - {*REFERENCE_KEYS}
+            if len(keys) == 1 and "reference" not in (self.item or {}):
+                (key,) = keys
+                setting = f'item = {{ reference = "{key}" }} in the gate'
+                told = f"say {setting}, and it is the agreed answer"
+                self.notes.append(f"its graders compare with item.{key}: {told}")
         count = FidelityCount(rules, why_not)
         for request in self._opened().rows():
             if request.verdicts and request.output:
@@ -174,16 +174,7 @@ class Requests(ReviewSource):
                     count.add(example, request.output, request.verdicts, is_agreed=is_agreed)
         return count.result("\n\n".join(policy))
 
-    def _note_reference(self, rules: Sequence[GraderRules]) -> None:
-        """Say where the answers are that the graders of the source compare with."""
-        found = (LOOKUP.fullmatch(str(rule.options.get("reference"))) for rule in rules)
-        keys = {match[1] for match in found if match} - {*REFERENCE_KEYS}
-        if len(keys) == 1 and "reference" not in (self.item or {}):
-            (key,) = keys
-            said = f'say item = {{ reference = "{key}" }} in the gate, and it is the agreed answer'
-            self.notes.append(f"its graders compare with item.{key}: {said}")
-
-    def _note(self, source: ImportFile, items: Sequence[ReviewItem]) -> None:
+    def _note(self, source: ImportFile) -> None:
         """Say what was read, what of it was left out, and of which a key may be a part."""
         self.left_out = +self.left_out  # what was never counted is no reason
         rows = plural(source.read, "row")
@@ -192,13 +183,13 @@ class Requests(ReviewSource):
         if self.left_out:
             reasons = "; ".join(f"{count} ({why})" for why, count in self.left_out.most_common())
             self.notes.append(f"left out: {reasons}")
-        if with_keys := sum(has_key(_all_text(item)) for item in items):
+        if with_keys := sum(has_key(_all_text(item)) for item in self.items):
             self.notes.append(
-                f"{with_keys} of {len(items)} have something in them that looks like a key or a "
-                "password: what is accepted is committed"
+                f"{with_keys} of {len(self.items)} have something in them that looks like a key or "
+                "a password: what is accepted is committed"
             )
 
-    def add_unreviewed(self, items: Sequence[ReviewItem], *, is_rehearsal: bool = False) -> int:
+    def add_unreviewed(self, *, is_rehearsal: bool) -> int:
         """Append what can be an example as it stands, reviewed by nobody; return how many.
 
         What is left out joins `left_out`: an answer is not known or can't be the agreed one, or
@@ -210,22 +201,20 @@ class Requests(ReviewSource):
         """
         _, day = self.reviewer.stamp()
         added: list[tuple[str, dict[str, Any]]] = []
-        for item in items:
+        for item in self.items:
             if why := self._why_not(item):
                 self.left_out[why] += 1
                 continue
-            content = self._with_id(self._as_it_stands(_request(item)), day)
+            content = self._with_id(self._as_it_stands(item.home), day)
             added.append((item.example.input_key, content))
         if added and not is_rehearsal:
-            files.create(self._path, b"", root=self.root)
-            self.change(
-                self._path, lambda data: self._appended(data, added), lost="all of it was added to"
-            )
+            self._append(added, "all of it was added to")
         return len(added)
 
     def _why_not(self, item: ReviewItem) -> str:
         """Say why a request can't be an example as it stands; "" if it can."""
-        request, agreed = _request(item), item.example.reference
+        request: ProductionRequest = item.home
+        agreed = item.example.reference
         if not (agreed or request.output):
             return "no answer is known"
         if request.mark and not agreed:
@@ -240,28 +229,23 @@ class Requests(ReviewSource):
             return "its answer can't pass the task's graders"
         return ""
 
-    def problem(self, item: ReviewItem, reference: str) -> str:
-        """Say why `reference` can't be the agreed answer; "" if it can."""
+    def _problem(self, item: ReviewItem, reference: str) -> str:
         try:
-            example = self._example(_request(item), reference)
+            example = self._example(item.home, reference)
         except ConfigError as error:
             return error.message
         return self.bar.grading.reference_problem(example)
 
-    def keep(self, item: ReviewItem, reference: str) -> None:
+    def _keep(self, item: ReviewItem, reference: str) -> None:
         """Append the example."""
-        request, (at, day) = _request(item), self.reviewer.stamp()
+        request: ProductionRequest = item.home
+        at, day = self.reviewer.stamp()
         content = request.example(reference, self._item_key(request))
         if reference == self._agreed(request):
             content = self._as_it_stands(request)
         content = self._with_id(content, day, item.tags)
         content |= {"reviewed_by": self.reviewer.name, "reviewed_at": at}
-        files.create(self._path, b"", root=self.root)
-        self.change(
-            self._path,
-            lambda data: self._appended(data, [(item.example.input_key, content)]),
-            lost="this input was added to",
-        )
+        self._append([(item.example.input_key, content)], "this input was added to")
 
     def _with_id(
         self, content: dict[str, Any], day: str, tags: Sequence[str] = ()
@@ -272,32 +256,40 @@ class Requests(ReviewSource):
         }
         if every := list(dict.fromkeys([*(said.get("tags") or []), *tags])):
             said["tags"] = every
-        made = self._new_id(day)
+        while True:  # no colleague makes it on another branch on the same day
+            made = f"r-{day}-{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
+            if made not in self._ids:
+                break
         self._ids.add(made)
         return {**content, "id": made, **said}
 
-    def reject(self, item: ReviewItem) -> None:
+    def _reject(self, item: ReviewItem) -> None:
         """Remember the input."""
         self._rejected.add(item.example.input_key, self.reviewer.name, self.reviewer.stamp()[0])
         self.has_written = True
 
-    def tag(self, item: ReviewItem) -> bool:
+    def _tag(self, item: ReviewItem) -> bool:
         """Leave the tags for the decision: there is no example yet."""
         del item
         return False
 
-    def _appended(self, data: bytes, added: Sequence[tuple[str, dict[str, Any]]]) -> bytes | None:
-        """Add examples, but for inputs that a colleague has added; None where those are all."""
-        taken: set[str] = set()
-        if hashlib.sha256(data).hexdigest() != self._known:
-            rows = (row.decode() for row in reviewed.lines(data) if row.strip())
-            taken = {parse_line(row, "", "", self.item).input_key for row in rows}
-        new = [content for key, content in added if key not in taken]
-        if not new:
-            return None
-        data = reviewed.appended(data, *new)
-        self._known = hashlib.sha256(data).hexdigest()
-        return data
+    def _append(self, added: Sequence[tuple[str, dict[str, Any]]], lost: str) -> None:
+        """Add examples, each with its input, but for inputs that a colleague has added."""
+
+        def appended(data: bytes) -> bytes | None:
+            taken: set[str] = set()
+            if hashlib.sha256(data).hexdigest() != self._known:
+                rows = (row.decode() for row in reviewed.lines(data) if row.strip())
+                taken = {parse_line(row, "", "", self.item).input_key for row in rows}
+            new = [content for key, content in added if key not in taken]
+            if not new:
+                return None
+            data = reviewed.appended(data, *new)
+            self._known = hashlib.sha256(data).hexdigest()
+            return data
+
+        files.create(self._path, b"", root=self.root)
+        self.change(self._path, appended, lost)
 
     def _examples(self) -> ExampleSet:
         """Open the examples that there are: a first review may be what makes the file."""
@@ -334,7 +326,7 @@ class Requests(ReviewSource):
 
     def _item(self, request: ProductionRequest, example: Example) -> ReviewItem:
         asked = replace(example, reference=self._agreed(request))
-        reason = "; ".join(filter(None, [request.mark, self.ranked(request)[1]]))
+        reason = "; ".join(filter(None, [request.mark, self._ranked(request)[1]]))
         item = ReviewItem(asked, request.output, reason, home=request)
         if not request.output and asked.reference:  # a test says what is right, and has no output
             item.output, item.called = asked.reference, "answer"
@@ -356,18 +348,6 @@ class Requests(ReviewSource):
             return self.item["reference"]
         return next((key for key in REFERENCE_KEYS if key in item), REFERENCE_KEYS[0])
 
-    def _new_id(self, day: str) -> str:
-        """Make an ID that no colleague makes on another branch on the same day."""
-        while True:
-            made = f"r-{day}-{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
-            if made not in self._ids:
-                return made
-
-
-def _request(item: ReviewItem) -> ProductionRequest:
-    assert isinstance(item.home, ProductionRequest)  # noqa: S101  they come from `pending`
-    return item.home
-
 
 def _all_text(item: ReviewItem) -> str:
-    return json.dumps([_request(item).content, item.output], ensure_ascii=False)
+    return json.dumps([item.home.content, item.output], ensure_ascii=False)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from inspect import isawaitable
 from random import Random
 
 from fftdeploy import __version__
@@ -211,8 +210,7 @@ class Run:
         mark = output.mark
         failed: tuple[int, ...] = ()
         if not mark:
-            graded = self._grading.grade(output.text, self._example(index))
-            grade = await graded if isawaitable(graded) else graded
+            grade = self._grading.grade(output.text, self._example(index))
             mark, failed = PASS if grade.passed else grade.reason or "wrong", grade.failed
         measured = NOT_MEASURED if mark == MISSING else latency_ms
         sample = Sample(mark, failed, measured, *tokens_of(output))
