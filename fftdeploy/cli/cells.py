@@ -1,7 +1,7 @@
 """Models, readiness, shutdown dates and remarks in the few words that fit a cell or a line."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -56,11 +56,12 @@ class Names:
 
     def text(self, said: str) -> str:
         """Return a sentence with the names of the models that it speaks of."""
-        return _TOKEN.sub(lambda found: self._renamed(found[0]), said)
 
-    def _renamed(self, token: str) -> str:
-        word = token.rstrip(".:")
-        return f"{self.model(word)}{token[len(word) :]}"
+        def renamed(found: re.Match[str]) -> str:
+            word = found[0].rstrip(".:")
+            return f"{self.model(word)}{found[0][len(word) :]}"
+
+        return _TOKEN.sub(renamed, said)
 
 
 class Remark(NamedTuple):
@@ -72,24 +73,24 @@ class Remark(NamedTuple):
     tone: Tone = ""
 
 
-def remark_lines(remarks: Iterable[Remark], noun: str) -> Table:
-    """Say each kind of remark once, in one line: about whom, or about how many."""
+def remark_lines(remarks: Iterable[Remark], noun: str, *, is_short: bool) -> Iterator[Line]:
+    """Say each remark in one line; on a short screen each kind once, about how many."""
     kinds: dict[Remark, list[str]] = {}
     for remark in remarks:
-        kinds.setdefault(remark._replace(subject=""), []).append(remark.subject)
-    return one_liners(
-        Cell(f"{kind.mark} {_subjects(subjects, noun)}: {kind.text}", kind.tone)
-        for kind, subjects in kinds.items()
-    )
+        kind = remark._replace(subject="") if is_short else remark
+        kinds.setdefault(kind, []).append(remark.subject)
+    for kind, subjects in kinds.items():
+        whom = subjects[0] if len(subjects) == 1 else plural(len(subjects), noun)
+        mark = f"{kind.mark} " if is_short else ""
+        yield line(Cell(f"{mark}{whom}: {kind.text}", kind.tone), is_cut=True)
 
 
-def one_liners(cells: Iterable[Cell]) -> Table:
-    """Return lines of which each is cut where it does not fit the terminal."""
-    return Table(("",), tuple((cell,) for cell in cells), "cut")
-
-
-def _subjects(subjects: list[str], noun: str) -> str:
-    return subjects[0] if len(subjects) == 1 else plural(len(subjects), noun)
+def used_columns(columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> Table:
+    """Return a table without the columns in which nothing is said."""
+    rows = list(rows)
+    used = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
+    shown = tuple(tuple(row[place] for place in used) for row in rows)
+    return Table(tuple(columns[place] for place in used), shown)
 
 
 def no_targets(workspace: "Workspace") -> Line:
@@ -109,14 +110,14 @@ def state_cell(readiness: "ReadinessView | None", *, word: bool = True) -> Cell:
 
 
 def readiness_cell(readiness: "ReadinessView | None") -> Cell:
-    """Say what was proved, and what the proof rests on."""
+    """Say in words what was proved, and what the proof rests on."""
     if readiness is None:
-        return Cell("not verified", "dim")
-    basis = f" ({', '.join(readiness.basis)})" if readiness.basis else ""
+        return Cell("")
     if readiness.state == "ready":
+        basis = f" ({', '.join(readiness.basis)})" if readiness.basis else ""
         return Cell(f"ready{basis}", "good")
-    text = f"{readiness.state}: {readiness.message}"
-    return Cell(text, "bad" if readiness.state == "not-ready" else "warn")
+    _, tone = _MARKS[readiness.state]
+    return Cell(f"{readiness.state}: {readiness.message}", tone)
 
 
 def shutdown_cell(shutdown: "ShutdownView") -> Cell:
@@ -145,12 +146,12 @@ def _urgency(days: int) -> Tone:
     return "warn" if days <= SOON_DAYS else ""
 
 
-def dates_line(shutdowns: Iterable["ShutdownView"], more: str) -> Cell:
+def dates_line(shutdowns: Iterable["ShutdownView"], more: str) -> Line:
     """Say where the dates on a screen come from, and what to type for more."""
     sources = {one.shutdown_source.partition(" (")[0] for one in shutdowns if one.shutdown_source}
     named = {f"OpenAI's {one}" if one.startswith("table") else "the API" for one in sources}
     dates = f"dates: {', '.join(sorted(named))}    " if sources else ""
-    return Cell(f"{dates}more: {more}", "dim")
+    return line(Cell(f"{dates}more: {more}", "dim"), is_cut=True)
 
 
 def watched_cell(look: "LastLook | None", now: "datetime") -> Cell:

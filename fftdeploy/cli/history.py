@@ -10,15 +10,13 @@ from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names, Wide, no_targets
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.context import parse_time
-from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
+from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
 
 if TYPE_CHECKING:
     from fftdeploy.commands.history import LiveThen, PastRelease, TargetHistory
-    from fftdeploy.releases.deployments import Release
 
-_COLUMNS = ("#", "model", "live since", "by", "via", "why/notes")
-_ALL_COLUMNS = ("release", "live since", "model", "via", "by", "why", "notes")
+_COLUMNS = ("#", "model", "since", "by", "via", "why/notes")
 
 
 @command("history")
@@ -72,42 +70,23 @@ def _past(found: "list[TargetHistory]", *, is_short: bool) -> Iterator[Block]:
         yield line(Cell(one.target, "strong"))
         if not one.releases:
             yield line(f'no releases yet: fftdeploy adopt {one.target} --why "TEXT"')
-        elif is_short:
-            yield Table(_COLUMNS, tuple(_short_row(past, names) for past in one.releases), "cut")
-        else:
-            yield Table(_ALL_COLUMNS, tuple(map(_row, one.releases)))
+            continue
+        rows = tuple(_row(past, names, is_short=is_short) for past in one.releases)
+        yield Table(_COLUMNS, rows, "cut" if is_short else "whole")
 
 
-def _short_row(one: "PastRelease", names: Names) -> tuple[Cell, ...]:
-    release = one.release
-    via = f"{release.via} #{release.to}" if release.to else "job" if release.job else release.via
-    notes = _notes(one)
+def _row(one: "PastRelease", names: Names, *, is_short: bool) -> tuple[Cell, ...]:
+    release, notes = one.release, _notes(one)
+    source = "job" if is_short and release.job else release.job or release.via
     said = [*notes, *([release.why] if release.why else [])]
     return (
         Cell(str(release.n)),
         Cell(names.bundle(release.bundle), "strong" if one.is_live else ""),
         Cell(moment(release.at), brief=f"{release.at:%Y-%m-%d}"),
-        Cell(release.by.partition("@")[0] or release.by),
-        Cell(via),
-        Cell("; ".join(said), _tone(one, notes)),
+        Cell((is_short and release.by.partition("@")[0]) or release.by),
+        Cell(f"{release.via} #{release.to}" if release.to else source),
+        Cell("; ".join(said), "good" if one.is_live else "warn" if notes else ""),
     )
-
-
-def _row(one: "PastRelease") -> tuple[Cell, ...]:
-    release, notes = one.release, _notes(one)
-    return (
-        Cell(str(release.n)),
-        Cell(moment(release.at)),
-        Cell(str(release.bundle)),
-        Cell(_via(release)),
-        Cell(release.by),
-        Cell(release.why or ""),
-        Cell(", ".join(notes), _tone(one, notes)),
-    )
-
-
-def _via(release: "Release") -> str:
-    return f"{release.via} to {release.to}" if release.to else release.job or release.via
 
 
 def _notes(one: "PastRelease") -> list[str]:
@@ -124,9 +103,3 @@ def _notes(one: "PastRelease") -> list[str]:
     if release.overrides:
         notes.append(f"overrode {', '.join(release.overrides)}")
     return notes
-
-
-def _tone(one: "PastRelease", notes: list[str]) -> Tone:
-    if one.is_live:
-        return "good"
-    return "warn" if notes else ""

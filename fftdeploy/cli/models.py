@@ -13,7 +13,6 @@ from fftdeploy.cli.cells import (
     Wide,
     brief_shutdown_cell,
     dates_line,
-    one_liners,
     remark_lines,
     shutdown_cell,
 )
@@ -54,29 +53,32 @@ def models(
     from fftdeploy.commands.models import ModelsOptions, run
 
     result = run(session, ModelsOptions(provider=provider, retiring=retiring))
-    if session.output.at_terminal and not wide:
-        return Report(result.outcome, result, tuple(_screen(result, session.now())))
-    return Report(result.outcome, result, tuple(_everything(result)))
+    is_short = session.output.at_terminal and not wide
+    body = tuple(_screen(result, session.now(), is_short=is_short))
+    return Report(result.outcome, result, body)
 
 
-def _screen(result: "Models", now: "datetime") -> Iterator[Block]:
-    """Show one line a model, and below them one line a kind of remark."""
-    names = Names(model.id for model in result.models)
-    yield Table(_COLUMNS, tuple(_row(model, names, now) for model in result.models), "cut")
+def _screen(result: "Models", now: "datetime", *, is_short: bool) -> Iterator[Block]:
+    """Show one line a model, and below them what else is known; `is_short` in a few words."""
+    names = Names(model.id for model in result.models if is_short)
+    rows = (_short_row(m, names, now) if is_short else _row(m) for m in result.models)
+    yield Table(_COLUMNS, tuple(rows), "cut" if is_short else "whole")
     notices = (Remark(names.model(m.id), "·", text) for m in result.models for text in m.notices)
-    yield remark_lines(notices, "model")
+    yield from remark_lines(notices, "model", is_short=is_short)
     if result.jobs_unknown:
         yield line(Cell(f"jobs: {result.jobs_unknown}", "warn"))
         if result.hint:
             yield line(Cell("hint:", "hint"), f" {result.hint}")
     elif result.jobs:
         jobs = ", ".join(f"{job.id} ({job.status})" for job in result.jobs)
-        yield one_liners([Cell(f"{plural(len(result.jobs), 'job')} running: {jobs}")])
-    shutdowns = [model.shutdown for model in result.models]
-    yield one_liners([dates_line(shutdowns, "fftdeploy models --wide")])
+        yield line(f"{plural(len(result.jobs), 'job')} running: {jobs}", is_cut=is_short)
+    elif result.jobs is None and not is_short:
+        yield line("jobs: none here")
+    if is_short:
+        yield dates_line((m.shutdown for m in result.models), "fftdeploy models --wide")
 
 
-def _row(model: "VisibleModel", names: Names, now: "datetime") -> tuple[Cell, ...]:
+def _short_row(model: "VisibleModel", names: Names, now: "datetime") -> tuple[Cell, ...]:
     live = ", ".join(model.live_in)
     return (
         Cell(names.model(model.id)),
@@ -94,35 +96,19 @@ def _known_base(base: str) -> str:
     return next((alias for alias, snapshot in table().aliases.items() if snapshot == base), base)
 
 
+def _row(model: "VisibleModel") -> tuple[Cell, ...]:
+    return (
+        Cell(model.id),
+        Cell(model.base),
+        Cell(moment(model.created_at) if model.created_at else ""),
+        shutdown_cell(model.shutdown),
+        Cell(", ".join(model.live_in), "good"),
+    )
+
+
 def _date_cell(shutdown: "ShutdownView") -> Cell:
     """Say the date, or the days left where they are few, in no more columns than the heading."""
     cell, days = brief_shutdown_cell(shutdown), shutdown.runway_days
     if days is not None and 0 < days <= URGENT_DAYS:
         return Cell(f"in {plural(days, 'day')}", cell.tone)
     return Cell(cell.brief or cell.text, cell.tone)
-
-
-def _everything(result: "Models") -> Iterator[Block]:
-    rows = tuple(
-        (
-            Cell(model.id),
-            Cell(model.base),
-            Cell(moment(model.created_at) if model.created_at else ""),
-            shutdown_cell(model.shutdown),
-            Cell(", ".join(model.live_in), "good"),
-        )
-        for model in result.models
-    )
-    yield Table(("model", "base", "created", "shuts down", "live in"), rows)
-    for model in result.models:
-        yield from (line(f"{model.id}: {notice}") for notice in model.notices)
-    if result.jobs_unknown:
-        yield line(result.jobs_unknown)
-        if result.hint:
-            yield line(f"hint: {result.hint}")
-    elif result.jobs is None:
-        yield line("jobs: none here")
-    elif result.jobs:
-        yield line("")
-        jobs = tuple((Cell(job.id), Cell(job.base), Cell(job.status)) for job in result.jobs)
-        yield Table(("job", "base", "status"), jobs)

@@ -80,19 +80,17 @@ def status(
 
 
 def _report(session: Session, options: "StatusOptions", *, is_short: bool) -> Report:
-    from fftdeploy.cli.status_view import card, everything, screen
+    from fftdeploy.cli.status_view import card, screen
     from fftdeploy.commands.status import run
 
     result = run(session, options)
     body: tuple[Block, ...]
     if not result.targets:
         body = (no_targets(session.workspace),)
-    elif not is_short:
-        body = tuple(everything(result))
     elif options.every_way_back and len(result.targets) == 1:
         body = tuple(card(result.targets[0], result))
     else:
-        body = tuple(screen(result))
+        body = tuple(screen(result, is_short=is_short))
     if result.calendar:
         body += (line(f"written: {result.calendar}"),)
     return Report(result.outcome, result, body, result.findings)

@@ -1,4 +1,4 @@
-"""Shows what is live: a line a target on a terminal, one target as a card, off it all of it."""
+"""Shows what is live: a line a target, in full off a terminal, or one target as a card."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,12 +9,12 @@ from fftdeploy.cli.cells import (
     Remark,
     brief_shutdown_cell,
     dates_line,
-    one_liners,
     readiness_cell,
     remark_lines,
     shutdown_cell,
     state_cell,
     unwatched_words,
+    used_columns,
     watched_cell,
 )
 from fftdeploy.commands.status import Status, TargetStatus
@@ -22,35 +22,39 @@ from fftdeploy.commands.views import WayBack
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Table, line
 from fftdeploy.output.words import age, moment
-from fftdeploy.planning.findings import STALE, evaluating
+from fftdeploy.planning.findings import NO_WAY_BACK, STALE, evaluating
 from fftdeploy.planning.runway import RECORDING, UNRECORDED
 from fftdeploy.releases.deployments import Hold
 
 _COLUMNS = ("target", "model", "state", "live", "shuts down", "back to", "watched")
-_ALL_COLUMNS = (
-    *("target", "model", "since", "by", "evidence", "ready", "shuts down"),
-    *("rollback", "rollback ready", "watched"),
-)
+_ALL_COLUMNS = (*_COLUMNS, "by", "evidence")
 _EVIDENCE_SHOWN = 12
 _WAYS_SHOWN = 10
 
 
-def screen(result: Status) -> Iterator[Block]:
-    """Show one line a target, and below them one line a kind of remark."""
-    names = Names(model for one in result.targets for model in _models(one))
-    rows = [_row(one, names, result.at) for one in result.targets]
-    yield _without_empty_columns(_COLUMNS, rows)
-    remarks = [*_unrecorded(result)]
-    remarks += [remark for one in result.targets for remark in _remarks(one, result)]
-    remarks += _stale(result)
-    told = [remark for remark in remarks if not _is_told_by_another(remark, remarks)]
-    asides = [*_canaries(result, names), *_holds(result, names)]
-    holds = Table(("",), tuple((Cell(text),) for text in asides), "wrapped")
-    kinds = remark_lines((one._replace(text=names.text(one.text)) for one in told), "target")
-    yield from (table for table in (holds, kinds) if table.rows)
+def screen(result: Status, *, is_short: bool) -> Iterator[Block]:
+    """Show one line a target, and below them what does not fit it; `is_short` in a few words."""
+    targets = result.targets
+    names = Names(model for one in targets if is_short for model in _models(one))
+    if is_short:
+        yield used_columns(_COLUMNS, (_short_row(one, names, result.at) for one in targets))
+    else:
+        yield used_columns(_ALL_COLUMNS, (_row(one, names, result.at) for one in targets))
+    yield from map(line, _canaries(result, names, is_short=is_short))
+    yield from map(line, _holds(result, names, is_short=is_short))
+    remarks = [*_unrecorded(result, is_short=is_short)]
+    remarks += [remark for one in targets for remark in _remarks(one, result, is_short=is_short)]
+    remarks += _stale(result, is_short=is_short)
+    told = [one._replace(text=names.text(one.text)) for one in _longest(remarks)]
+    yield from remark_lines(told, "target", is_short=is_short)
     yield from _unknown(result)
-    shutdowns = [one.shutdown for one in result.targets]
-    yield one_liners([dates_line(shutdowns, "fftdeploy status TARGET")])
+    if is_short:
+        yield dates_line((one.shutdown for one in targets), "fftdeploy status TARGET")
+        return
+    owners = {one.target.partition("/")[0]: one.owner for one in targets}
+    for task, owner in owners.items():
+        if owner:
+            yield line(Cell(f"{task}: owned by {owner}", "dim"))
 
 
 def _models(one: TargetStatus) -> Iterator[str]:
@@ -64,53 +68,72 @@ def _models(one: TargetStatus) -> Iterator[str]:
         yield one.fallback.bundle.model
 
 
-def _row(one: TargetStatus, names: Names, now: datetime) -> tuple[Cell, ...]:
+def _short_row(one: TargetStatus, names: Names, now: datetime) -> tuple[Cell, ...]:
+    back = Cell("none", "bad")
+    if way := one.rollback:
+        mark = Cell("✗", "bad") if way.problem else state_cell(way.readiness, word=False)
+        back = Cell(f"#{way.n} {mark.text}".rstrip(), mark.tone)
     return (
         Cell(one.target, "strong"),
         Cell(names.bundle(one.live)),
         state_cell(one.readiness) if one.readiness else Cell(""),
-        _live_cell(one, now),
+        _live_cell(one, age(now - one.release.at) if one.release else ""),
         brief_shutdown_cell(one.shutdown),
-        _back_cell(one.rollback),
+        back,
         watched_cell(one.watched, now),
     )
 
 
-def _live_cell(one: TargetStatus, now: datetime) -> Cell:
+def _row(one: TargetStatus, names: Names, now: datetime) -> tuple[Cell, ...]:
+    held, recorded = one.releases_on_hold, one.release if one.recorded else None
+    back = Cell(f"none ({plural(held, 'older release')} on hold)" if held else "none", "bad")
+    if way := one.rollback:
+        proof = Cell(way.problem, "bad") if way.problem else readiness_cell(way.readiness)
+        back = Cell(": ".join(filter(None, (f"#{way.n} {way.bundle}", proof.text))), proof.tone)
+    return (
+        Cell(one.target, "strong"),
+        Cell(names.bundle(one.live)),
+        readiness_cell(one.readiness),
+        _live_cell(one, moment(one.release.at) if one.release else ""),
+        shutdown_cell(one.shutdown),
+        back,
+        watched_cell(one.watched, now),
+        Cell(recorded.by if recorded else ""),
+        Cell((recorded.evidence or "")[:_EVIDENCE_SHOWN] if recorded else ""),
+    )
+
+
+def _live_cell(one: TargetStatus, live: str) -> Cell:
+    """Say of which release what is live is; `live` says since when."""
     if one.release is None:
         return Cell("not recorded", "warn")
     if not one.recorded:
         return Cell(f"hand edit #{one.release.n}", "bad", "hand edit")
-    live = age(now - one.release.at)
     return Cell(f"{live} #{one.release.n}", brief=live)
 
 
-def _back_cell(back: WayBack | None) -> Cell:
-    if back is None:
-        return Cell("none", "bad")
-    mark = Cell("✗", "bad") if back.problem else state_cell(back.readiness, word=False)
-    return Cell(f"#{back.n} {mark.text}".rstrip(), mark.tone)
-
-
-def _canaries(result: Status, names: Names) -> Iterator[str]:
+def _canaries(result: Status, names: Names, *, is_short: bool) -> Iterator[str]:
     """Say which models are tried where, on how much, and whether they answer."""
     for one in result.targets:
         if tried := one.canary:
-            state = f" {state_cell(tried.readiness).text}" if tried.readiness else ""
+            known = state_cell(tried.readiness) if is_short else readiness_cell(tried.readiness)
+            state = f" {known.text}" if tried.readiness else ""
             by_hand = "" if tried.recorded else ", by hand edit"
             named = f"{tried.weight} % {names.bundle(tried.bundle)}"
             yield f"canary: {one.target} {named}{state}, {age(result.at - tried.since)}{by_hand}"
 
 
-def _holds(result: Status, names: Names) -> Iterator[str]:
-    """Say what is on hold where, and why if there is one hold."""
+def _holds(result: Status, names: Names, *, is_short: bool) -> Iterator[str]:
+    """Say what is on hold where, and why; of several on a short screen where alone."""
     held = [
         (one.target, hold)
         for one in result.targets
         for hold in one.holds
         if hold.is_active(result.at)
     ]
-    if held:
+    if not is_short:
+        yield from (f"{target}: on hold: {_hold_words(hold)}" for target, hold in held)
+    elif held:
         named = ", ".join(f"{target} {_held(hold, names)}" for target, hold in held)
         why = f" ({held[0][1].why})" if len(held) == 1 else ""
         yield f"{plural(len(held), 'hold')}: {named}{why}"
@@ -121,22 +144,23 @@ def _held(hold: Hold, names: Names) -> str:
     return f"{names.model(hold.model)}{release}"
 
 
-def _unrecorded(result: Status) -> Iterator[Remark]:
+def _unrecorded(result: Status, *, is_short: bool) -> Iterator[Remark]:
     """Say what records the targets of which no release says what is live."""
     found = [one for one in result.targets if not one.recorded]
     for one in found:
-        name = one.target if len(found) == 1 else "TARGET"
+        name = one.target if len(found) == 1 or not is_short else "TARGET"
         edited = one.release is not None
         said = f"{'hand edit' if edited else 'not recorded'}: {_recording(name)}"
+        said += ", or undo the edit" if edited and not is_short else ""
         yield Remark(one.target, "!", said, "bad" if edited else "warn")
 
 
-def _stale(result: Status) -> Iterator[Remark]:
+def _stale(result: Status, *, is_short: bool) -> Iterator[Remark]:
     """Say of which targets what is live should be evaluated again, and how."""
     due = [one for one in result.targets if one.evaluation_due]
     failed = {found.subject for found in result.findings if found.code == STALE}
     for one in due:
-        name = one.target if len(due) == 1 else "TARGET"
+        name = one.target if len(due) == 1 or not is_short else "TARGET"
         mark = Cell("✗", "bad") if one.target in failed else Cell("!", "warn")
         yield _remark(one.target, mark, f"{one.evaluation_due}: {evaluating(name)}")
 
@@ -145,27 +169,35 @@ def _recording(target: str) -> str:
     return f'fftdeploy adopt {target} --why "TEXT"'
 
 
-def _remarks(one: TargetStatus, result: Status) -> Iterator[Remark]:
+def _remarks(one: TargetStatus, result: Status, *, is_short: bool) -> Iterator[Remark]:
     """Say of one target what its row does not, the gravest first."""
     for found in result.findings:
         if found.subject == one.target:
             yield Remark(one.target, "✗", found.message, "bad")
-    if one.readiness and one.readiness.state != "ready":
-        yield _remark(one.target, state_cell(one.readiness, word=False), one.readiness.message)
-    if (back := one.rollback) and (problem := back.problem or _open_question(back)):
-        yield Remark(one.target, "!", f"the way back is not proved: {problem}", "warn")
+    if is_short:
+        yield from _unproved(one)
     if not one.rollback_outlives:
-        yield Remark(one.target, "!", "no rollback target outlives the live model", "bad")
-    if said := _fallback_words(one):
-        yield Remark(one.target, "!", said, "warn")
+        said = "no rollback target outlives the live model" if one.rollback else NO_WAY_BACK
+        yield Remark(one.target, "!", said, "bad")
+    if fallback := _fallback_words(one):
+        yield Remark(one.target, "!", fallback, "warn")
     if one.answers_recorded is False:
         yield Remark(one.target, "!", f"{UNRECORDED}: {RECORDING}", "warn")
     for passed in one.passed_over:
         why = passed.readiness.message if passed.readiness else ""
         yield Remark(one.target, "!", f"passed over release {passed.n}: {why}", "warn")
-    if one.readiness:
-        yield from (Remark(one.target, "!", text, "warn") for text in one.readiness.warnings)
-        yield from (Remark(one.target, "·", text, "dim") for text in one.readiness.notices)
+    if known := one.readiness:
+        yield from (Remark(one.target, "!", text, "warn") for text in known.warnings)
+        yield from (Remark(one.target, "·", text, "dim") for text in known.notices)
+
+
+def _unproved(one: TargetStatus) -> Iterator[Remark]:
+    """Say why what is live, or its way back, is not proved: a short row has the marks alone."""
+    known, back = one.readiness, one.rollback
+    if known and known.state != "ready":
+        yield _remark(one.target, state_cell(known, word=False), known.message)
+    if back and (problem := back.problem or _open_question(back)):
+        yield Remark(one.target, "!", f"the way back is not proved: {problem}", "warn")
 
 
 def _fallback_words(one: TargetStatus) -> str:
@@ -189,12 +221,15 @@ def _open_question(back: WayBack) -> str | None:
     return known.message if known and known.state != "ready" else None
 
 
-def _is_told_by_another(remark: Remark, others: list[Remark]) -> bool:
-    """Tell whether another remark about the same target says this and more."""
-    return any(
-        other.subject == remark.subject and remark.text in other.text and other.text != remark.text
-        for other in others
-    )
+def _longest(remarks: list[Remark]) -> Iterator[Remark]:
+    """Yield each remark about a target once, and none of which another says this and more."""
+    said: set[tuple[str, str]] = set()
+    for one in remarks:
+        others = (other.text for other in remarks if other.subject == one.subject)
+        is_part = any(one.text in text and one.text != text for text in others)
+        if not is_part and (one.subject, one.text) not in said:
+            said.add((one.subject, one.text))
+            yield one
 
 
 def _unknown(result: Status) -> Iterator[Line]:
@@ -205,18 +240,15 @@ def _unknown(result: Status) -> Iterator[Line]:
         yield line(Cell(f"{what} with the API{why}", "warn"))
     for one in result.targets:
         if one.target in result.unwatched:
-            yield line(
-                Cell(
-                    f"{one.target}: {unwatched_words(one.watched, result.at)} {one.target}", "warn"
-                )
-            )
+            words = unwatched_words(one.watched, result.at)
+            yield line(Cell(f"{one.target}: {words} {one.target}", "warn"))
 
 
 def card(one: TargetStatus, result: Status) -> Iterator[Block]:
     """Show everything about one target: who, why, on what proof, and each way back."""
     owner = f"   owned by {one.owner}" if one.owner else ""
     about = f"   {one.description}" if one.description else ""
-    yield one_liners([Cell(f"{one.target}{about}{owner}", "strong")])
+    yield line(Cell(f"{one.target}{about}{owner}", "strong"), is_cut=True)
     names = Names([*_models(one), *(back.bundle.model for back in one.ways_back)])
     rows = tuple(
         (Cell(f"  {name}", "dim"), replace(cell, brief=names.text(cell.text)))
@@ -313,88 +345,3 @@ def _hold_words(hold: Hold) -> str:
     release = f" (release {hold.release})" if hold.release else ""
     until = f" until {moment(hold.until)}" if hold.until else ""
     return f"{hold.model}{release} since {moment(hold.since)}{until}, by {hold.by}: {hold.why}"
-
-
-def everything(result: Status) -> Iterator[Block]:
-    """Show one row a target in which nothing is shortened, and a line for each remark."""
-    yield _without_empty_columns(_ALL_COLUMNS, [_cells(one, result.at) for one in result.targets])
-    yield line("")
-    for one in result.targets:
-        if not one.rollback_outlives:
-            said = f"no rollback target outlives the live model ({one.shutdown.shutdown_date})"
-            yield line(Cell(f"{one.target}: {said}", "bad"))
-    for one in result.targets:
-        yield from (line(f"{one.target}: {text}") for text in _asides(one, result))
-    if unrecorded := [one.target for one in result.targets if one.answers_recorded is False]:
-        yield line(Cell(f"{', '.join(unrecorded)}: {UNRECORDED}: {RECORDING}", "warn"))
-    for failure in result.findings:
-        yield line(Cell(f"{failure.subject}: {failure.message}", "bad"))
-    owners = {one.target.partition("/")[0]: one.owner for one in result.targets}
-    for task, owner in owners.items():
-        if owner:
-            yield line(Cell(f"{task}: owned by {owner}", "dim"))
-    yield from _unknown(result)
-
-
-def _without_empty_columns(columns: tuple[str, ...], rows: list[tuple[Cell, ...]]) -> Table:
-    kept = [index for index in range(len(columns)) if any(row[index].text for row in rows)]
-    return Table(
-        tuple(columns[index] for index in kept),
-        tuple(tuple(row[index] for index in kept) for row in rows),
-    )
-
-
-def _cells(one: TargetStatus, now: datetime) -> tuple[Cell, ...]:
-    newest = one.release
-    recorded = newest if one.recorded else None
-    if recorded:
-        since = Cell(f"{moment(recorded.at)} (release {recorded.n})")
-    elif newest:
-        since = Cell(f"hand edit after release {newest.n}", "bad")
-    else:
-        since = Cell("not recorded", "warn")
-    return (
-        Cell(one.target, "strong"),
-        Cell(str(one.live)),
-        since,
-        Cell(recorded.by if recorded else ""),
-        Cell((recorded.evidence or "")[:_EVIDENCE_SHOWN] if recorded else ""),
-        readiness_cell(one.readiness),
-        shutdown_cell(one.shutdown),
-        *_rollback_cells(one),
-        watched_cell(one.watched, now),
-    )
-
-
-def _rollback_cells(one: TargetStatus) -> tuple[Cell, Cell]:
-    """Return the way back, and whether it would answer today."""
-    back, held = one.rollback, one.releases_on_hold
-    if back is None:
-        aside = f" ({plural(held, 'older release')} on hold)" if held else ""
-        return Cell(f"nothing to roll back to{aside}", "bad"), Cell("")
-    ready = Cell(back.problem, "bad") if back.problem else readiness_cell(back.readiness)
-    return Cell(f"release {back.n}: {back.bundle}"), ready
-
-
-def _asides(one: TargetStatus, result: Status) -> Iterator[str]:
-    """Say what does not fit a row: what records it, holds, skipped releases, warnings."""
-    if not one.recorded:
-        undo = ", or undo the edit" if one.release else ""
-        yield f"{_recording(one.target)}{undo}"
-    if tried := one.canary:
-        ready = f", {state_cell(tried.readiness).text}" if tried.readiness else ""
-        yield f"canary: {tried.weight} % {tried.bundle}, since {moment(tried.since)}{ready}"
-    if one.evaluation_due:
-        yield f"{one.evaluation_due}: {evaluating(one.target)}"
-    for hold in one.holds:
-        if hold.is_active(result.at):
-            release = f" (release {hold.release})" if hold.release else ""
-            yield f"on hold: {hold.model}{release}, by {hold.by}: {hold.why}"
-    for passed in one.passed_over:
-        reason = passed.readiness.message if passed.readiness else ""
-        yield f"passed over release {passed.n}: {reason}"
-    if said := _fallback_words(one):
-        yield said
-    if one.readiness:
-        yield from (f"warning: {warning}" for warning in one.readiness.warnings)
-        yield from (f"notice: {notice}" for notice in one.readiness.notices)

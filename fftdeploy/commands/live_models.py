@@ -7,6 +7,7 @@ from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.readiness import LIST_HINT, Readiness, Shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.planning.bundles import canary_of, live_bundle, tried_bundle
+from fftdeploy.planning.findings import NO_WAY_BACK
 from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Questions, Workspace
@@ -130,5 +131,5 @@ class WayBackSearch:
     def problem(self) -> str:
         """Say why a rollback would fail; "" where nothing speaks against it."""
         if self.chosen is None:
-            return "nothing to roll back to"
+            return NO_WAY_BACK
         return self.chosen.reason if self.chosen.fate == "profile" else ""

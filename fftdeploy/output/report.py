@@ -29,9 +29,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line, in pieces; never wrapped."""
+    """One line, in pieces; a terminal breaks it between words where it does not fit."""
 
     cells: tuple[Cell, ...]
+    is_cut: bool = False
+    """Whether it is cut there instead: its beginning says enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,6 @@ class Report:
     """What a comment on a pull request says, the verdict first; empty where `body` will do."""
 
 
-def line(*parts: str | Cell) -> Line:
+def line(*parts: str | Cell, is_cut: bool = False) -> Line:
     """Build a line of plain strings and cells."""
-    return Line(tuple(part if isinstance(part, Cell) else Cell(part) for part in parts))
+    return Line(tuple(part if isinstance(part, Cell) else Cell(part) for part in parts), is_cut)

@@ -27,9 +27,9 @@ _HEADER = _STYLES["strong"]
 _GAP = "  "
 _HANGING = 2
 _LEAST = 24
+"""Columns for a text of several lines."""
 _LEAST_CUT = 60
 """Columns from which on the beginning of a sentence says enough."""
-"""Columns for a text of several lines."""
 _TAB = 8
 _WORD = re.compile(r"\S+")
 _ID_DIGITS = 12  # a hash may happen to have no letter
@@ -55,11 +55,13 @@ def render(
 
 
 def _line(pieces: Iterable[Piece], *, color: bool) -> str:
-    return "".join(_styled(*piece) if color else piece[0] for piece in pieces) + "\n"
-
-
-def _styled(text: str, style: str) -> str:
-    return f"\x1b[{style}m{text}\x1b[0m" if style and text else text
+    return (
+        "".join(
+            f"\x1b[{style}m{text}\x1b[0m" if color and style and text else text
+            for text, style in pieces
+        )
+        + "\n"
+    )
 
 
 def _rows_of(
@@ -69,9 +71,11 @@ def _rows_of(
     match block:
         case Raw(text):
             yield text
-        case Line(cells):
+        case Line(cells, is_cut):
             pieces = [(one_line(clean(cell.text)), _STYLES[cell.tone]) for cell in cells]
             plain = "".join(text for text, _ in pieces)
+            if is_cut and width is not None and width >= _LEAST_CUT:
+                pieces = [(_shortened(plain, width, clean("…")), pieces[0][1])]
             indent = len(plain) - len(plain.lstrip(" ")) + _HANGING
             yield from _fitted(pieces, width, indent)
         case Patch(text):
@@ -116,19 +120,18 @@ def _cut(pieces: list[Piece], start: int, end: int, indent: int) -> list[Piece]:
 
 def _table(table: Table, width: int | None, clean: Callable[[str], str]) -> Iterator[list[Piece]]:
     rows = [[_cleaned(cell, clean) for cell in row] for row in table.rows]
-    if width is None:
-        yield from _lines(table, rows, _Grid(table, rows, None), clean)
-        return
     grid = _Grid(table, rows, width)
     if len(grid.fitting) < len(rows):
         briefly = [[replace(cell, text=cell.brief or cell.text) for cell in row] for row in rows]
         shorter = _Grid(table, briefly, width)
         if len(shorter.fitting) > len(grid.fitting):
             rows, grid = briefly, shorter
-    if any(table.columns) and 2 * len(grid.fitting) < len(rows):
-        yield from _cards(table.columns, rows, width)
-    else:
+    if not any(table.columns) or 2 * len(grid.fitting) >= len(rows):
         yield from _lines(table, rows, grid, clean)
+        return
+    for index, row in enumerate(rows):
+        yield from ([],) if index else ()
+        yield from _card(table.columns, row, width)
 
 
 def _cleaned(cell: Cell, clean: Callable[[str], str]) -> Cell:
@@ -141,17 +144,16 @@ def _lines(
 ) -> Iterator[list[Piece]]:
     """Yield one line a row; a row that does not fit is a card."""
     has_headings, width = any(table.columns), grid.width
-    cuts = table.last == "cut" and (has_headings or (width or 0) >= _LEAST_CUT)
     if has_headings:
         yield grid.line([Cell(heading.upper(), "strong") for heading in table.columns])
     for index, row in enumerate(rows):
         if has_headings and index not in grid.fitting:
-            yield from _card(table.columns, row, grid.width)
-        elif cuts and width is not None:
+            yield from _card(table.columns, row, width)
+        elif table.last == "cut" and width is not None:
             text = _shortened(row[-1].text, width - grid.start, clean("…"))
             yield grid.line([*row[:-1], Cell(text, row[-1].tone)])
-        elif table.last in {"cut", "wrapped"}:
-            yield from _fitted(grid.line(row), grid.width, grid.start)
+        elif table.last == "wrapped":
+            yield from _fitted(grid.line(row), width, grid.start)
         else:
             yield grid.line(row)
 
@@ -162,7 +164,10 @@ class _Grid:
     def __init__(self, table: Table, rows: list[list[Cell]], width: int | None) -> None:
         self.width = width
         last = table.last if width is not None else "whole"
-        needed = [[*map(_width, row[:-1]), _least_width(row[-1], last)] for row in rows]
+        needed = [
+            [*(cell_len(cell.text) for cell in row[:-1]), _least_width(row[-1], last)]
+            for row in rows
+        ]
         headings = [cell_len(heading) for heading in table.columns]
         self.lengths = [max(column) for column in zip(headings, *needed, strict=True)]
         self.fitting: Collection[int] = range(len(rows))
@@ -197,10 +202,6 @@ class _Grid:
         return sum(lengths) + len(_GAP) * (len(lengths) - 1)
 
 
-def _width(cell: Cell) -> int:
-    return cell_len(cell.text)
-
-
 def _least_width(cell: Cell, last: Last) -> int:
     """Return the least columns for the last cell of a row."""
     whole = cell_len(cell.text)
@@ -222,14 +223,6 @@ def _shortened(text: str, room: int, mark: str) -> str:
             break
         shown = longer
     return shown + mark
-
-
-def _cards(columns: tuple[str, ...], rows: list[list[Cell]], width: int) -> Iterator[list[Piece]]:
-    """Yield one card a row, with a blank line between them."""
-    for index, row in enumerate(rows):
-        if index:
-            yield []
-        yield from _card(columns, row, width)
 
 
 def _card(columns: tuple[str, ...], row: list[Cell], width: int | None) -> Iterator[list[Piece]]:

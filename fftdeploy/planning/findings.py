@@ -24,6 +24,7 @@ from fftdeploy.releases.deployments import Bundle, Deployments, Target
 
 STALE = "stale"
 """The code of what is live and should be evaluated again."""
+NO_WAY_BACK = "there is no release to go back to"
 _CLOCK_SKEW = timedelta(minutes=5)
 EvidenceProblem = Callable[[str, str], FftdeployError | None]
 """Task and ID of evidence -> why it can't be read or does not give its verdict, if so."""
@@ -291,7 +292,7 @@ def _way_back_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         return
     usable = _usable_ways_back(facts, target)
     if not usable:
-        yield about(facts, target, "no-rollback", "there is no release to go back to")
+        yield about(facts, target, "no-rollback", NO_WAY_BACK)
     elif usable[0].fate == "profile":
         message = f"release {usable[0].release.n}, the way back: {usable[0].reason}"
         yield about(facts, target, "rollback-profile", message)

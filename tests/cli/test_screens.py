@@ -117,7 +117,8 @@ def test_three_targets_are_three_lines_in_the_order_of_the_policy(
         "triage/production    triage-v8   ✓ ready  38 days #2  2027-01-14 54d  none",
         "invoices/production  gpt-6-luna  ✓ ready  38 days #2  -               #1 ✓",
         f"1 hold: triage/production triage-v9 ({WHY})",
-        "! 2 targets: no rollback target outlives the live model",
+        "! triage/staging: no rollback target outlives the live model",
+        "! triage/production: there is no release to go back to",
         MORE,
     ]
 
@@ -192,8 +193,9 @@ def test_what_is_wrong_is_said_once_for_all_who_have_it(api: Sandbox) -> None:
         "invoices/production  triage-cold   ?      39 days    2027-01-14  none",
         '! triage/production: hand edit: fftdeploy adopt triage/production --why "TEXT"',
         "? triage/production: the API knows it, but it does not answer yet (404): it …",
-        "! 4 targets: no rollback target outlives the live model",
+        "! triage/production: no rollback target outlives the live model",
         "✗ tone/staging: the live model is dead: this key cannot use it: deleted, …",
+        "! 3 targets: there is no release to go back to",
         "✗ tone/production: the live model is dead: OpenAI has retired it and no longer …",
         "? invoices/production: it is still being loaded by the API (429)",
         MORE,
@@ -239,7 +241,7 @@ def test_a_history_of_twelve_is_a_screen(api: Sandbox) -> None:
     assert len(lines) == 14
     assert lines[:3] + lines[7:10] == [
         "triage/production",
-        "#   MODEL       LIVE SINCE         BY   VIA          WHY/NOTES",
+        "#   MODEL       SINCE              BY   VIA          WHY/NOTES",
         "12  triage-v9   2026-10-24 08:30Z  ana  model        live; PR #212: better on …",
         "7   triage-v9   2026-10-19 08:30Z  ana  model        PR #207: better on refunds",
         "6   triage-v8   2026-10-18 08:30Z  ana  rollback #4  refund tickets misrouted, …",

@@ -24,14 +24,13 @@ def test_history_says_what_undid_what(repo: Path, command: Command) -> None:
 
     result = command("history")
 
+    wide = len(V8)
     assert result.out.splitlines() == [
         "triage/production",
-        "RELEASE  LIVE SINCE         MODEL                                            "
-        "VIA            BY  WHY      NOTES",
-        f"5        2026-11-05 09:00Z  {V8}  rollback to 1  ci  refunds  live, unverified",
-        f"3        2026-11-03 09:00Z  {V9}  "
-        "staging        ci  PR #212  undone by 5, overrode freeze",
-        f"1        2026-11-01 09:00Z  {V8}  model          ci",
+        f"#  {'MODEL':{wide}}  SINCE              BY  VIA          WHY/NOTES",
+        f"5  {V8}  2026-11-05 09:00Z  ci  rollback #1  live; unverified; refunds",
+        f"3  {V9}  2026-11-03 09:00Z  ci  staging      undone by 5; overrode freeze; PR #212",
+        f"1  {V8}  2026-11-01 09:00Z  ci  model",
     ]
     assert (result.code, result.err) == (0, "")
 

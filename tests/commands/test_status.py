@@ -11,6 +11,7 @@ from scenes import GHOST, LUNA, V8, V9, V10
 
 from fftdeploy.api.asking import Clock
 from fftdeploy.commands import context
+from fftdeploy.planning.findings import NO_WAY_BACK
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 ENDS = "2027-01-14, table of 2026-11-28 (fine-tunes)"
@@ -24,13 +25,12 @@ def test_a_pipe_gets_one_line_a_target(repo: Path, sandbox: Sandbox, command: Co
     assert result.code == 0
     assert result.out.splitlines() == [
         "TARGET          MODEL                                            "
-        "SINCE                          BY  READY                      "
+        "STATE                      LIVE                  "
         "SHUTS DOWN                                                 "
-        "ROLLBACK                                                    ROLLBACK READY",
-        f"triage/staging  {V9}  2026-11-02 09:00Z (release 2)  ci  ready (retrieved, probed)  "
-        f"in 54 days ({ENDS})  release 1: {V8}  ready (retrieved, probed)",
-        "",
-        "triage/staging: no rollback target outlives the live model (2027-01-14)",
+        f"{'BACK TO':{len(V8) + 30}}  BY",
+        f"triage/staging  {V9}  ready (retrieved, probed)  2026-11-02 09:00Z #2  "
+        f"in 54 days ({ENDS})  #1 {V8}: ready (retrieved, probed)  ci",
+        "triage/staging: no rollback target outlives the live model",
     ]
     assert result.err == f"API: {sandbox.url} (from OPENAI_BASE_URL)\n"
 
@@ -49,15 +49,17 @@ def test_a_dead_way_back_is_passed_over_and_the_next_is_proved(
     assert "passed over release 2" in command("status").out
 
 
-def test_with_nothing_to_go_back_to_nothing_outlives_the_live_model(
+def test_that_there_is_nothing_to_go_back_to_is_said_as_check_says_it(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     write(repo, target("staging", V9))
 
     lines = command("status").out.splitlines()
 
-    assert lines[1].endswith("nothing to roll back to")
-    assert lines[3] == "triage/staging: no rollback target outlives the live model (2027-01-14)"
+    assert lines[1].split()[-2:] == ["none", "ci"]
+    assert lines[2] == f"triage/staging: {NO_WAY_BACK}"
+    assert NO_WAY_BACK in command("check").out
+    assert command("status", "--fail-on", "no-rollback").out.count(NO_WAY_BACK) == 1
 
 
 def test_each_model_is_probed_once(repo: Path, sandbox: Sandbox, command: Command) -> None:
@@ -162,8 +164,8 @@ def test_holds_hand_edits_and_owners_are_said(
 
     result = command("status")
 
-    assert "hand edit after release 2" in result.out
-    assert f"triage/staging: on hold: {V10}, by ana: slow" in result.out
+    assert "hand edit #2" in result.out
+    assert f"triage/staging: on hold: {V10} since 2026-11-01 09:00Z, by ana: slow" in result.out
     assert "triage: owned by support-ml" in result.out
 
 
