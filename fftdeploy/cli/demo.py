@@ -147,7 +147,9 @@ class Demonstration:
                     self._change(step, repository, self._environ(step.at, sandbox))
                 self._wait(step)
         if count := self.story.patches:
-            patches = git.patches(repository, self.file, context=0, most=count)
+            shown = ("--patch", "--oneline", "--unified=0", "--no-color", "--no-textconv")
+            asked = ("log", *shown, f"--max-count={count}", "--", files.NAME)
+            patches = repository.ask(*asked).decode(errors="replace")
             log = f"git log -p --oneline -U0 -n {count} {files.NAME}"
             self._type("What the reviewers saw, newest first:", log, patches)
         self._check_end()

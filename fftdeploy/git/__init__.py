@@ -16,7 +16,7 @@ from fftdeploy.git.committing import (
 )
 from fftdeploy.git.index import Tracked, restoring_line, tracked, tracked_by_head_too
 from fftdeploy.git.objects import Changes
-from fftdeploy.git.repository import Repository, find_version, open_repository, patches, user_email
+from fftdeploy.git.repository import Repository, find_version, open_repository, user_email
 from fftdeploy.git.unanswered import Held, blob_id
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "create_repository",
     "find_version",
     "open_repository",
-    "patches",
     "pushing_line",
     "restoring_line",
     "tracked",

@@ -26,7 +26,6 @@ def check_committable(
     environ: Mapping[str, str],
     *,
     secrets: Collection[str] = (),
-    timeout_s: float = TIMEOUT_S,
 ) -> Repository:
     """Find everything that would make `commit` fail, before anything is written.
 
@@ -35,12 +34,11 @@ def check_committable(
         others: Further files that go into the commit; they may be new, modified or yet to come.
         environ: The user's environment.
         secrets: Values that no child may see.
-        timeout_s: For each question to git, seconds.
 
     Raises:
         UsageError: Why it cannot be committed.
     """
-    repository = open_repository(file.parent, environ, timeout_s=timeout_s)
+    repository = open_repository(file.parent, environ)
     name = ascii(file.name)[1:-1]
     problem, hint = "", "finish that first, or leave out --commit"
     if under_way := repository.under_way():
@@ -49,7 +47,11 @@ def check_committable(
         problem = f"another git process is at work in {repository.toplevel} (index.lock)"
     elif repository.is_modified(file):
         problem, hint = f"{name} has uncommitted changes", "commit or discard them first"
-    elif ignored := [path for path in (file, *others) if _is_kept_out(repository, path)]:
+    elif ignored := [
+        path
+        for path in (file, *others)
+        if not repository.is_tracked(path) and repository.is_ignored(path)
+    ]:
         problem = f"{str(ignored[0])!a} is ignored by git"
         hint = f"git check-ignore -v {shlex.quote(str(ignored[0]))}"
     elif not repository.has_identity(commit_environ(environ, secrets)):
@@ -122,7 +124,7 @@ def commit_environ(environ: Mapping[str, str], secrets: Collection[str]) -> dict
 
 
 def create_repository(
-    folder: Path, name: str, email: str, environ: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
+    folder: Path, name: str, email: str, environ: Mapping[str, str]
 ) -> Repository:
     """Make `folder` a repository with an identity of its own and a branch called `main`.
 
@@ -132,14 +134,10 @@ def create_repository(
     """
     executable(environ)
     child = commit_environ(environ, ())
-    must(folder, ("init", "--quiet", "--initial-branch=main"), child, timeout_s)
+    must(folder, ("init", "--quiet", "--initial-branch=main"), child, TIMEOUT_S)
     for key, value in (("name", name), ("email", email)):
-        must(folder, ("config", f"user.{key}", value), child, timeout_s)
-    return open_repository(folder, environ, timeout_s=timeout_s)
-
-
-def _is_kept_out(repository: Repository, path: Path) -> bool:
-    return not repository.is_tracked(path) and repository.is_ignored(path)
+        must(folder, ("config", f"user.{key}", value), child, TIMEOUT_S)
+    return open_repository(folder, environ)
 
 
 def _names_a_key(name: str) -> bool:

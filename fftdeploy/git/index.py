@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fftdeploy.errors import UnansweredError, UsageError
-from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, last_line, question_environ, run
+from fftdeploy.git.objects import listed
+from fftdeploy.git.process import LITERAL, TIMEOUT_S, ask, last_line
 from fftdeploy.git.repository import Repository, open_repository
 from fftdeploy.git.unanswered import Held
 
-_LEFT_OUT = b"S"  # by a sparse checkout; `ls-files -t` calls it skip-worktree
+_LEFT_OUT = "S"  # by a sparse checkout; `ls-files -t` calls it skip-worktree
 
 
 class Tracked(NamedTuple):
@@ -24,18 +25,16 @@ class Tracked(NamedTuple):
     """The index has it, not only HEAD."""
 
 
-def tracked(
-    folder: Path, names: Sequence[str], environ: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
-) -> list[str]:
+def tracked(folder: Path, names: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """List the regular files that git tracks at or below `names`, in its order, by one process.
 
     Names are spelled from `folder`, which is in a work tree, without `.` and `..`; "" is all of it.
     A file that conflicts is named once, one that is not on the disk too.
 
     Raises:
-        UsageError: There is no git, no work tree, or no answer within `timeout_s`.
+        UsageError: There is no git, no work tree, or no answer.
     """
-    return list(_entries(folder, names, environ, timeout_s))
+    return list(_entries(folder, names, environ))
 
 
 def tracked_by_head_too(repository: Repository, names: Sequence[str]) -> list[Tracked]:
@@ -47,7 +46,7 @@ def tracked_by_head_too(repository: Repository, names: Sequence[str]) -> list[Tr
     about = (repository.environ, repository.timeout_s)
     found = _entries(repository.toplevel, names, *about)
     is_empty = not found and not _entries(repository.toplevel, [""], *about)
-    below = _common(names)
+    below = os.path.commonpath(names)
     try:
         changed = repository.changed_since("HEAD", f":(top,literal){below}" if below else ":/")
     except UnansweredError:
@@ -85,34 +84,24 @@ def restoring_line(folder: Path, path: Path, environ: Mapping[str, str]) -> str:
 
 
 def _entries(
-    folder: Path, names: Sequence[str], environ: Mapping[str, str], timeout_s: float
+    folder: Path, names: Sequence[str], environ: Mapping[str, str], timeout_s: float = TIMEOUT_S
 ) -> dict[str, Tracked]:
     # One pathspec whatever the number of names: git compares each file with each of them.
-    common = _common(names) or "."
-    command = (*QUIET, *INERT, LITERAL, "ls-files", "-z", "-t", "--stage", "--", common)
-    answer = run(folder, command, question_environ(environ), timeout_s)
+    common = os.path.commonpath(names) or "."
+    command = (LITERAL, "ls-files", "-z", "-t", "--stage", "--", common)
+    answer = ask(folder, command, environ, timeout_s)
     if answer.returncode:
         raise UsageError(f"git ls-files failed: {last_line(answer.stderr)}")
     found: dict[str, Tracked] = {}
     wanted = frozenset(names)
-    for entry in answer.stdout.split(b"\0"):
-        words, _, path = entry.partition(b"\t")
-        tag, mode, content, *_ = [*words.split(b" "), b"", b"", b""]
-        held = Held("", os.fsdecode(path), mode.decode(), content.decode())
+    for (tag, mode, content, _), path in listed(answer.stdout):
+        held = Held("", path, mode, content)
         if held.is_file and _is_wanted(held.path, wanted):
             found.setdefault(held.path, Tracked(held, tag == _LEFT_OUT))
     return found
 
 
-def _common(names: Sequence[str]) -> str:
-    return os.path.commonpath(names)
-
-
 def _is_wanted(name: str, wanted: frozenset[str]) -> bool:
-    return "" in wanted or not wanted.isdisjoint(_at_or_above(name))
-
-
-def _at_or_above(name: str) -> list[str]:
-    """Return `name` and the folders that it is in."""
-    slashes = [place for place, char in enumerate(name) if char == "/"]
-    return [name, *(name[:place] for place in slashes)]
+    """Tell whether a file, or a folder that it is in, is `wanted`."""
+    folders = (name[:place] for place, char in enumerate(name) if char == "/")
+    return "" in wanted or not wanted.isdisjoint([name, *folders])

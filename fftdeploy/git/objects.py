@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import NamedTuple
 
 from fftdeploy.errors import UnansweredError, UsageError
-from fftdeploy.git.process import INERT, LITERAL, QUIET, question_environ, run
+from fftdeploy.git.process import LITERAL, ask
 from fftdeploy.git.unanswered import Clone, Held, object_id
 
 _NO_MODE = "000000"
@@ -23,23 +22,6 @@ _FULL_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 Changes = Mapping[str, tuple[Held, Held]]
 """What differs, by its path: as it was, and as it is; without a mode where there is nothing."""
-
-
-class CommitFiles(NamedTuple):
-    """What a commit has, as its folders say that nobody has compared with their IDs yet."""
-
-    files: dict[str, Held]
-    """All that is no folder, by its path."""
-    folders: list[Held]
-    """Those that were read for it; `contents` compares them."""
-
-
-class Difference(NamedTuple):
-    """What one commit has otherwise than another, as folders say; see `CommitFiles`."""
-
-    files: Changes
-    """Of all that is no folder."""
-    folders: list[Held]
 
 
 class Objects(Clone):
@@ -82,10 +64,10 @@ class Objects(Clone):
         """
         verify = ("rev-parse", "--verify", "--quiet", "--end-of-options")
         aloud = [word for word in verify if word != "--quiet"]  # of a name of several refs it warns
-        plain = question_environ(self.environ) | {"LC_ALL": "C"}  # in English
+        english = {**self.environ, "LC_ALL": "C"}
         commit = ref if ref.startswith(":/") else f"{ref}^{{commit}}"  # that finds nothing else
         peel = ("-c", "core.warnAmbiguousRefs=true", *aloud, commit)
-        answer = self._run(*peel, environ=plain)
+        answer = self._run(*peel, environ=english)
         if b"is ambiguous" in answer.stderr and ref != "HEAD" and not _FULL_ID.fullmatch(ref):
             raise self.several(ref, is_id=b"short object ID" in answer.stderr)
         found = answer.stdout.decode().strip()
@@ -150,12 +132,12 @@ class Objects(Clone):
         Raises:
             UnansweredError: This clone does not have all of its folders, or a damaged one.
         """
-        listing = self.listing(commit, *places)
-        self.contents((), listing.folders)
-        return listing.files
+        files, folders = self.listing(commit, *places)
+        self.contents((), folders)
+        return files
 
-    def listing(self, commit: str, *places: str) -> CommitFiles:
-        """List what `held` returns, and leave it to `contents` to compare the folders.
+    def listing(self, commit: str, *places: str) -> tuple[dict[str, Held], list[Held]]:
+        """List what `held` returns, and the folders read for it, which `contents` is to compare.
 
         Raises:
             UnansweredError: This clone does not have all of its folders.
@@ -164,23 +146,23 @@ class Objects(Clone):
         answer = self._run(*command)
         if answer.returncode:
             raise self.no_folder(commit, ", ".join(places), answer.stderr)
-        listed = _listed(answer.stdout)
-        every = [Held(commit, path, mode, content) for mode, _, content, path in listed]
+        found = listed(answer.stdout)
+        every = [Held(commit, path, mode, content) for (mode, _, content), path in found]
         files = {held.path: held for held in every if not held.is_folder}
-        return CommitFiles(files, [held for held in every if held.is_folder])
+        return files, [held for held in every if held.is_folder]
 
     def staged(self, path: Path) -> dict[int, Held]:
         """Return the versions of `path` that could not be merged, by stage: base, ours, theirs."""
         found = self.ask(LITERAL, "ls-files", "-u", "-z", "--", self.spell(path))
         return {
             int(stage): Held("", name, mode, content)
-            for mode, content, stage, name in _listed(found)
+            for (mode, content, stage), name in listed(found)
         }
 
     def tracked(self, *patterns: str) -> list[Held]:
         """List what the index has that any of `patterns` matches, which are git's, links too."""
-        listed = _listed(self.ask("ls-files", "-z", "--stage", "--", *patterns))
-        return [Held("", path, mode, content) for mode, content, _, path in listed]
+        found = listed(self.ask("ls-files", "-z", "--stage", "--", *patterns))
+        return [Held("", path, mode, content) for (mode, content, _), path in found]
 
     def changed_since(self, commit: str, *patterns: str) -> Changes:
         """Return what the index has otherwise than `commit`.
@@ -196,8 +178,10 @@ class Objects(Clone):
         answer = self.ask(*command, commit=commit)
         return {before.path: (before, after) for before, after in _changes(answer, commit)}
 
-    def committed_since(self, commit: str) -> Difference:
-        """Return what HEAD has otherwise than `commit`; its cost is that of the difference.
+    def committed_since(self, commit: str) -> tuple[Changes, list[Held]]:
+        """Return what HEAD has otherwise than `commit`, and the folders as `listing` does.
+
+        Its cost is that of the difference.
 
         Raises:
             UnansweredError: This clone lacks a folder of either that may differ.
@@ -215,7 +199,7 @@ class Objects(Clone):
         every = list(_changes(answer.stdout, commit))
         files = [pair for pair in every if not any(held.is_folder for held in pair)]
         folders = [held for pair in every for held in pair if held.is_folder]
-        return Difference({before.path: (before, after) for before, after in files}, folders)
+        return {before.path: (before, after) for before, after in files}, folders
 
     def ask(self, *arguments: str, commit: str = "") -> bytes:
         """Return git's answer to a question that has one, about `commit` where it is about one.
@@ -228,13 +212,13 @@ class Objects(Clone):
             raise self._failed(arguments, answer, commit)
         return answer.stdout
 
-    def ask_if_any(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str | None:
+    def ask_if_any(self, *arguments: str) -> str | None:
         """Return git's answer; None where it says no, which is a status of 1.
 
         Raises:
             UnansweredError: It said neither.
         """
-        answer = self._run(*arguments, environ=environ)
+        answer = self._run(*arguments)
         if answer.returncode > 1 or answer.returncode < 0:
             raise self._failed(arguments, answer)
         return os.fsdecode(answer.stdout) if answer.returncode == 0 else None
@@ -248,18 +232,15 @@ class Objects(Clone):
     def _run(
         self, *arguments: str, environ: Mapping[str, str] | None = None, stdin: bytes = b""
     ) -> CompletedProcess[bytes]:
-        environ = question_environ(self.environ) if environ is None else environ
-        command = (*QUIET, *INERT, *arguments)
-        return run(self.toplevel, command, environ, self.timeout_s, stdin=stdin)
+        return ask(self.toplevel, arguments, environ or self.environ, self.timeout_s, stdin)
 
 
-def _listed(answer: bytes) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the three words of each entry of `ls-tree` or `ls-files --stage`, and its path."""
+def listed(answer: bytes) -> Iterator[tuple[list[str], str]]:
+    """Yield the words of each entry of `ls-tree` or `ls-files --stage`, and its path."""
     for entry in answer.split(b"\0"):
         words, _, name = entry.partition(b"\t")
         if name:
-            first, second, third = words.decode().split(" ")
-            yield first, second, third, os.fsdecode(name)
+            yield words.decode().split(" "), os.fsdecode(name)
 
 
 def _changes(answer: bytes, commit: str) -> Iterator[tuple[Held, Held]]:

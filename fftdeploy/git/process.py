@@ -82,6 +82,18 @@ def ended(
     return subprocess.CompletedProcess(command, child.returncode, out, err)
 
 
+def ask(
+    folder: Path,
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    timeout_s: float = TIMEOUT_S,
+    stdin: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
+    """Put a question to git, which starts nothing that the repository's configuration names."""
+    command = (*QUIET, *INERT, *arguments)
+    return run(folder, command, question_environ(environ), timeout_s, stdin=stdin)
+
+
 def must(folder: Path, arguments: Sequence[str], environ: Mapping[str, str], limit: float) -> None:
     """Run git where it has to succeed, within `limit` seconds.
 

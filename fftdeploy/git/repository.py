@@ -4,9 +4,9 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fftdeploy.errors import DiskError, UsageError
+from fftdeploy.errors import UsageError
 from fftdeploy.git.objects import Objects
-from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, last_line, question_environ, run
+from fftdeploy.git.process import INERT, LITERAL, QUIET, TIMEOUT_S, ask, last_line, run
 from fftdeploy.git.unanswered import Held, blob_id
 
 _VERSIONS = 200
@@ -30,10 +30,10 @@ class Repository(Objects):
             UnansweredError: This clone does not have `ref`, or not what it holds there.
         """
         commit, spelled = self.commit_id(ref), self.spell(path)
-        listing = self.listing(commit, spelled)
-        held = listing.files.get(spelled)
+        files, folders = self.listing(commit, spelled)
+        held = files.get(spelled)
         wanted = [held] if held is not None and held.is_file else []
-        return next(iter(self.contents(wanted, listing.folders)), None)
+        return next(iter(self.contents(wanted, folders)), None)
 
     def short_head(self) -> str:
         """Return the abbreviated ID of the last commit; "" without one."""
@@ -90,8 +90,11 @@ class Repository(Objects):
 
     def has_identity(self, environ: Mapping[str, str]) -> bool:
         """Say whether git would know whom to write down as author and committer."""
-        kinds = ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")
-        return all(self._run("var", kind, environ=environ).returncode == 0 for kind in kinds)
+        answers = (
+            run(self.toplevel, (*QUIET, *INERT, "var", kind), environ, self.timeout_s)
+            for kind in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")
+        )
+        return all(answer.returncode == 0 for answer in answers)
 
     def _held(self, commit: str, path: Path) -> Held:
         spelled = self.spell(path)
@@ -108,8 +111,7 @@ def open_repository(
             message.  Whoever can do without git makes that one warning.
     """
     arguments = ("rev-parse", "--is-inside-work-tree", "--absolute-git-dir", "--show-toplevel")
-    quiet = question_environ(environ)
-    answer = run(folder, (*QUIET, *INERT, *arguments), quiet, timeout_s)
+    answer = ask(folder, arguments, environ, timeout_s)
     lines = os.fsdecode(answer.stdout).splitlines()
     if answer.returncode or len(lines) != 3 or lines[0] != "true":
         raise _not_opened(folder, answer.stderr)
@@ -133,13 +135,10 @@ def _not_opened(folder: Path, said: bytes) -> UsageError:
     return UsageError(f"{what}: {reason}" if reason else what, hint=hint)
 
 
-def user_email(
-    folder: Path, environ: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
-) -> str | None:
+def user_email(folder: Path, environ: Mapping[str, str]) -> str | None:
     """Return git's `user.email`, inside of a repository or not; None if there is none to be had."""
-    arguments = (*QUIET, *INERT, "config", "--get", "user.email")
     try:
-        answer = run(folder, arguments, question_environ(environ), timeout_s)
+        answer = ask(folder, ("config", "--get", "user.email"), environ)
     except UsageError:
         return None
     return (os.fsdecode(answer.stdout).strip() or None) if answer.returncode == 0 else None
@@ -169,18 +168,6 @@ def find_version(
     if repository.is_shallow:
         raise repository.too_short(f"a version of {repository.spell(path)} that is asked for")
     return None
-
-
-def patches(repository: Repository, path: Path, *, context: int, most: int) -> str:
-    """Return the newest `most` commits that touched `path`, each with its subject and patch."""
-    arguments = ("log", "--patch", "--oneline", "--no-color", "--no-ext-diff", "--no-textconv")
-    counts = (f"--unified={context}", f"--max-count={most}")
-    command = (*QUIET, *INERT, *arguments, *counts, "--", repository.spell(path))
-    quiet = question_environ(repository.environ)
-    answer = run(repository.toplevel, command, quiet, repository.timeout_s)
-    if answer.returncode:
-        raise DiskError(f"git log failed: {last_line(answer.stderr)}")
-    return answer.stdout.decode(errors="replace")
 
 
 def _unix(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fftdeploy.errors import UnansweredError, UsageError
-from fftdeploy.git.process import INERT, QUIET, TIMEOUT_S, last_line, question_environ, run
+from fftdeploy.git.process import TIMEOUT_S, ask, last_line
 
 _REGULAR = ("100644", "100755")  # and neither links, 120000, nor submodules, 160000
 
@@ -215,8 +215,7 @@ class Clone(NamedTuple):
         return {name: keys for name, keys in found.items() if "url" in keys}
 
     def _lines(self, *command: str) -> list[str]:
-        environ = question_environ(self.environ)
-        answer = run(self.toplevel, (*QUIET, *INERT, *command), environ, self.timeout_s)
+        answer = ask(self.toplevel, command, self.environ, self.timeout_s)
         return os.fsdecode(answer.stdout).splitlines()
 
     def _damaged(self, name: str) -> Path | None:

@@ -438,14 +438,14 @@ def test_G15_nothing_is_asked_and_git_seldom(
     release(V9, evidence=measure(V9, V8))
     commit("second")
     asked: list[tuple[str, ...]] = []
-    run = process.run
+    ask = process.ask
 
-    def counted(*arguments: Any, **more: Any) -> Any:
+    def counted(*arguments: Any) -> Any:
         asked.append(tuple(arguments[1]))
-        return run(*arguments, **more)
+        return ask(*arguments)
 
     for module in ("objects", "repository"):
-        monkeypatch.setattr(f"fftdeploy.git.{module}.run", counted)
+        monkeypatch.setattr(f"fftdeploy.git.{module}.ask", counted)
     counts = []
     for words in ([], ["HEAD~1", "HEAD"], ["staging", "production"]):
         assert command("diff", *words).code == 0

@@ -20,7 +20,6 @@ from scenes import FILE, POLICY_FILE, V6, V8, V9, row, table, write, write_profi
 
 from fftdeploy.errors import UnansweredError
 from fftdeploy.git import Held, Repository
-from fftdeploy.git.objects import CommitFiles
 from fftdeploy.sandbox import STORY_NOW
 
 BASE = ("check", "--base", "origin/main", "--offline", "--json")
@@ -322,11 +321,13 @@ def test_J1_control_a_failed_question_is_no_file(
                 found.append(None)
         return found
 
-    def careless_listing(self: Repository, commit: str, *places: str) -> CommitFiles:
+    def careless_listing(
+        self: Repository, commit: str, *places: str
+    ) -> tuple[dict[str, Held], list[Held]]:
         try:
             return listing(self, commit, *places)
         except UnansweredError:
-            return CommitFiles({}, [])
+            return {}, []
 
     monkeypatch.setattr(Repository, "contents", careless_contents)
     monkeypatch.setattr(Repository, "listing", careless_listing)
