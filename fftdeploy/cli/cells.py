@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # a command's help is shown without what it does
     from fftdeploy.workspace import Workspace
 
 Wide = Annotated[bool, typer.Option("--wide", help="Full IDs and all columns, as off a terminal.")]
+NOTICE = "·"
+"""The mark of a remark that asks for nothing."""
 URGENT_DAYS = 30
 SOON_DAYS = 90
 _TOKEN = re.compile(r"[^\s,;()'\"`]+")
@@ -81,8 +83,12 @@ def remark_lines(remarks: Iterable[Remark], noun: str, *, is_short: bool) -> Ite
         kinds.setdefault(kind, []).append(remark.subject)
     for kind, subjects in kinds.items():
         whom = subjects[0] if len(subjects) == 1 else plural(len(subjects), noun)
-        mark = f"{kind.mark} " if is_short else ""
-        yield line(Cell(f"{mark}{whom}: {kind.text}", kind.tone), is_cut=True)
+        said = f"{whom}: {kind.text}"
+        if is_short:
+            said = f"{kind.mark} {said}"
+        elif kind.mark == NOTICE:
+            said = f"{whom}: notice: {kind.text}"
+        yield line(Cell(said, kind.tone), is_cut=is_short)
 
 
 def used_columns(columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> Table:

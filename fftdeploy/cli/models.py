@@ -7,6 +7,7 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import (
+    NOTICE,
     URGENT_DAYS,
     Names,
     Remark,
@@ -63,7 +64,7 @@ def _screen(result: "Models", now: "datetime", *, is_short: bool) -> Iterator[Bl
     names = Names(model.id for model in result.models if is_short)
     rows = (_short_row(m, names, now) if is_short else _row(m) for m in result.models)
     yield Table(_COLUMNS, tuple(rows), "cut" if is_short else "whole")
-    notices = (Remark(names.model(m.id), "·", text) for m in result.models for text in m.notices)
+    notices = (Remark(names.model(m.id), NOTICE, text) for m in result.models for text in m.notices)
     yield from remark_lines(notices, "model", is_short=is_short)
     if result.jobs_unknown:
         yield line(Cell(f"jobs: {result.jobs_unknown}", "warn"))

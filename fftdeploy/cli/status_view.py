@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from fftdeploy.cli.cells import (
+    NOTICE,
     Names,
     Remark,
     brief_shutdown_cell,
@@ -188,7 +189,7 @@ def _remarks(one: TargetStatus, result: Status, *, is_short: bool) -> Iterator[R
         yield Remark(one.target, "!", f"passed over release {passed.n}: {why}", "warn")
     if known := one.readiness:
         yield from (Remark(one.target, "!", text, "warn") for text in known.warnings)
-        yield from (Remark(one.target, "·", text, "dim") for text in known.notices)
+        yield from (Remark(one.target, NOTICE, text, "dim") for text in known.notices)
 
 
 def _unproved(one: TargetStatus) -> Iterator[Remark]:

@@ -34,9 +34,7 @@ from fftdeploy.commands.door import Options, flag_of
 from fftdeploy.commands.schema import RESULTS
 from fftdeploy.errors import UsageError
 from fftdeploy.names import not_one_of
-from fftdeploy.output.results import schema
-from fftdeploy.output.schema import results
-from fftdeploy.output.schema.parts import Schema, about, closed, text
+from fftdeploy.output.results import Schema, about, closed, output, schema, text
 
 INSTRUCTIONS = """\
 fftdeploy says which model serves each task, and until when; these tools read and plan only.
@@ -127,7 +125,7 @@ TOOLS = {
 
 def output_schema(name: str) -> Schema:
     """Describe the result of a tool: the command's JSON, and of a plan the line to type."""
-    found = results.output({name: RESULTS[name]})
+    found = output({name: RESULTS[name]})
     found["$defs"][name]["properties"] |= {TO_APPLY: text()} if TOOLS[name].plans else {}
     return {"type": "object", **found}
 

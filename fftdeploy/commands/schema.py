@@ -29,9 +29,7 @@ from fftdeploy.commands.status import Status
 from fftdeploy.commands.verify import Verified
 from fftdeploy.errors import UsageError
 from fftdeploy.names import not_one_of
-from fftdeploy.output.results import OMITTED, UNPRINTED
-from fftdeploy.output.schema import results
-from fftdeploy.output.schema.parts import Schema
+from fftdeploy.output.results import OMITTED, UNPRINTED, Schema, output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +85,7 @@ RESULTS: dict[str, type] = {
 
 def output_schema() -> Schema:
     """Describe the one document that a command prints with `--json`."""
-    return results.output(RESULTS)
+    return output(RESULTS)
 
 
 def run(context: Context, options: SchemaOptions) -> Schemas:

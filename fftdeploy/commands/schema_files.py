@@ -9,14 +9,14 @@ from fftdeploy import files
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import ConfigError, FftdeployError
 from fftdeploy.files.folders import FOLDER
-from fftdeploy.output.schema import toml_files
-from fftdeploy.output.schema.parts import Schema
+from fftdeploy.output import toml_schemas
+from fftdeploy.output.results import Schema
 from fftdeploy.policy import policy
 from fftdeploy.routing.runtime import FILE_VARIABLE
 
 MAKERS: dict[str, Callable[[], Schema]] = {
-    "deployments": toml_files.deployments,
-    "policy": toml_files.policy,
+    "deployments": toml_schemas.deployments,
+    "policy": toml_schemas.policy,
 }
 NAMES = tuple(MAKERS)
 

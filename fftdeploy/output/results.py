@@ -1,4 +1,4 @@
-"""The JSON of a result, and the JSON Schema of that JSON, both from the result's own types.
+"""The JSON of a result, and its JSON Schema (draft 2020-12), both from the result's own types.
 
 A result is a frozen dataclass.  Its fields are the keys, in their order; a field made by `omitted`
 is left out where it is None, one made by `unprinted` always is, and the keys of one with the
@@ -14,7 +14,38 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from fftdeploy.output.schema.parts import DAY, Schema, closed, many, text
+from fftdeploy.errors import OUTCOMES
+from fftdeploy.formats.keys import Schema as Schema  # noqa: PLC0414  its users take it from here
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_DAY = r"^\d{4}-\d{2}-\d{2}$"
+_STOPPED = "stopped"
+
+
+def text(pattern: str = "") -> Schema:
+    """Describe a string."""
+    return {"type": "string"} | ({"pattern": pattern} if pattern else {})
+
+
+def closed(properties: Mapping[str, Schema], required: tuple[str, ...] = ()) -> Schema:
+    """Describe an object that has these properties and no others."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def many(items: Schema) -> Schema:
+    """Describe an array."""
+    return {"type": "array", "items": items}
+
+
+def about(description: str, schema: Schema) -> Schema:
+    """Describe `schema` in words too, as an editor shows them."""
+    return {**schema, "description": description}
+
 
 _SIMPLE: dict[Any, Schema] = {
     str: text(),
@@ -22,7 +53,7 @@ _SIMPLE: dict[Any, Schema] = {
     float: {"type": "number"},
     bool: {"type": "boolean"},
     datetime: text(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"),
-    date: text(DAY),
+    date: text(_DAY),
     Path: text(),
     NoneType: {"type": "null"},
     Any: {},
@@ -141,3 +172,80 @@ def _known(kind: Any) -> Any:
     """Return a type without None, for a key that is left out instead."""
     parts = tuple(part for part in get_args(kind) if part is not NoneType)
     return parts[0] if len(parts) == 1 else Union[parts]  # noqa: UP007  counted at run time
+
+
+def output(results: Mapping[str, Any]) -> Schema:
+    """Describe the one document that a command prints with `--json`, told apart by its `schema`.
+
+    A failure has `error`, and whatever was known by then of what a success has; `results` are the
+    types of the commands' results.
+    """
+    parts = _parts()
+    commands = {}
+    for name, kind in results.items():
+        described, always = properties(kind, parts)
+        finds = any(item.name == "findings" for item in fields(kind))
+        commands[name] = _command(name, described, (*always, "findings") if finds else always)
+    commands["usage"] = _command("usage", {}, ("error",))
+    return {
+        "$schema": DIALECT,
+        "title": "What fftdeploy prints with --json",
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in commands],
+        "$defs": {**parts, **commands},
+    }
+
+
+def _command(name: str, properties: dict[str, Schema], required: tuple[str, ...]) -> Schema:
+    """Describe one command's document: complete, or with an error and what was known by then."""
+    base: dict[str, Schema] = {
+        "schema": {"const": f"fftdeploy.{name}/1"},
+        "outcome": {"enum": [*(outcome.name for outcome in OUTCOMES), _STOPPED]},
+        "exit_code": _SIMPLE[int],
+        "retry": {"enum": ["no", "later", "replan"]},
+        "error": _ref("error"),
+        "api": _ref("api"),
+        "hosts": many(_ref("host")),
+        "findings": many(_ref("finding")),
+    }
+    return {
+        **closed(base | properties, ("schema", "outcome", "exit_code", "retry")),
+        "if": {"required": ["error"]},
+        "then": {"properties": {"exit_code": {"not": {"const": 0}}}},
+        "else": {"required": list(required)},
+    }
+
+
+def _parts() -> dict[str, Schema]:
+    return {
+        "api": _whole({"address": text(), "from": text()}),
+        "host": _whole(
+            {"provider": text(), "address": text(), "from": text(), "key": _or_null(text())}
+        ),
+        "error": _whole(
+            {"code": text(), "message": text(), "details": many(text())}
+            | {key: _or_null(text()) for key in ("where", "hint", "changed")}
+        ),
+        "finding": _whole(
+            {
+                "code": text(),
+                "severity": {"enum": ["error", "notice"]},
+                "subject": text(),
+                "message": text(),
+                "path": _or_null(text()),
+                "line": _or_null(_SIMPLE[int]),
+                "hint": _or_null(text()),
+            }
+        ),
+    }
+
+
+def _whole(properties: dict[str, Schema]) -> Schema:
+    return closed(properties, tuple(properties))
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _or_null(schema: dict[str, Any]) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}

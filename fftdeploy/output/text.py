@@ -24,7 +24,7 @@ _STYLES: dict[Tone, str] = {
     "hint": "36",
 }
 _HEADER = _STYLES["strong"]
-_GAP = "  "
+_GAP, _LEAST_GAP = "  ", " "
 _HANGING = 2
 _LEAST = 24
 """Columns for a text of several lines."""
@@ -55,13 +55,11 @@ def render(
 
 
 def _line(pieces: Iterable[Piece], *, color: bool) -> str:
-    return (
-        "".join(
-            f"\x1b[{style}m{text}\x1b[0m" if color and style and text else text
-            for text, style in pieces
-        )
-        + "\n"
-    )
+    return "".join(_styled(*piece) if color else piece[0] for piece in pieces) + "\n"
+
+
+def _styled(text: str, style: str) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if style and text else text
 
 
 def _rows_of(
@@ -123,9 +121,10 @@ def _table(table: Table, width: int | None, clean: Callable[[str], str]) -> Iter
     grid = _Grid(table, rows, width)
     if len(grid.fitting) < len(rows):
         briefly = [[replace(cell, text=cell.brief or cell.text) for cell in row] for row in rows]
-        shorter = _Grid(table, briefly, width)
-        if len(shorter.fitting) > len(grid.fitting):
-            rows, grid = briefly, shorter
+        tried = (_Grid(table, briefly, width, gap) for gap in (_GAP, _LEAST_GAP))
+        for shorter in tried:
+            if len(shorter.fitting) > len(grid.fitting):
+                rows, grid = briefly, shorter
     if not any(table.columns) or 2 * len(grid.fitting) >= len(rows):
         yield from _lines(table, rows, grid, clean)
         return
@@ -161,8 +160,10 @@ def _lines(
 class _Grid:
     """The columns of a table, as wide as the rows in them need, and which rows fit."""
 
-    def __init__(self, table: Table, rows: list[list[Cell]], width: int | None) -> None:
-        self.width = width
+    def __init__(
+        self, table: Table, rows: list[list[Cell]], width: int | None, gap: str = _GAP
+    ) -> None:
+        self.width, self.gap = width, gap
         last = table.last if width is not None else "whole"
         needed = [
             [*(cell_len(cell.text) for cell in row[:-1]), _least_width(row[-1], last)]
@@ -173,7 +174,7 @@ class _Grid:
         self.fitting: Collection[int] = range(len(rows))
         if width is not None and self._total(self.lengths) > width:
             self.lengths, self.fitting = self._those_that_fit(headings, needed, width)
-        self.start = sum(self.lengths[:-1]) + len(_GAP) * (len(self.lengths) - 1)
+        self.start = self._total(self.lengths) - self.lengths[-1]
         """Where the last column begins."""
 
     def line(self, cells: Sequence[Cell]) -> list[Piece]:
@@ -181,7 +182,7 @@ class _Grid:
         pieces = []
         for cell, length in zip(cells, self.lengths, strict=True):
             style = _STYLES[cell.tone]
-            pieces += [(cell.text, style), (" " * (length - cell_len(cell.text)) + _GAP, "")]
+            pieces += [(cell.text, style), (" " * (length - cell_len(cell.text)) + self.gap, "")]
         return pieces[:-1]
 
     def _those_that_fit(
@@ -197,9 +198,8 @@ class _Grid:
             fitting.add(index)
         return lengths, fitting
 
-    @staticmethod
-    def _total(lengths: list[int]) -> int:
-        return sum(lengths) + len(_GAP) * (len(lengths) - 1)
+    def _total(self, lengths: list[int]) -> int:
+        return sum(lengths) + len(self.gap) * (len(lengths) - 1)
 
 
 def _least_width(cell: Cell, last: Last) -> int:

@@ -83,3 +83,14 @@ def test_text_is_what_rich_would_print(color: bool) -> None:
                 shown += "\n"  # the end of a diff's last line is no line
             shown = "\n".join(row.rstrip() for row in unstyled_blanks(shown).split("\n"))
             assert shown == by_rich(block, color=color)
+
+
+def test_a_row_that_lacks_few_columns_stays_a_row() -> None:
+    columns = ("", "model", "passed", "fixed", "broke", "tokens", "usd/1k", "p95", "verdict")
+    said = ("1", "gpt-6-luna@triage-long", "91.0%", "12", "3", "1,234/38", "0.21", "71 ms")
+    row = tuple(map(Cell, (*said, "not worse")))
+
+    shown = text.render([Table(columns, (row,))], width=80, color=False, clean=str).splitlines()
+
+    assert [line.split() for line in shown[1:]] == [" ".join(cell.text for cell in row).split()]
+    assert max(map(len, shown)) == 75

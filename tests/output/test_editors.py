@@ -21,13 +21,13 @@ from scenes import FILE, POLICY, POLICY_FILE, V7, V8, V9, hold, past, write
 from toml_texts import AT, HOLD, RELEASE, SHA, held, release, rules, target
 from toml_texts import WHOLE as WHOLE_GATE
 
-from fftdeploy.output.schema import toml_files
-from fftdeploy.output.schema.parts import Schema
+from fftdeploy.output import toml_schemas
+from fftdeploy.output.results import Schema
 from fftdeploy.sandbox import Sandbox
 
 PATHS = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
 TOMBI = os.environ.get("TOMBI") or shutil.which("tombi", path=PATHS) or ""
-BOTH = {"deployments": toml_files.deployments(), "policy": toml_files.policy()}
+BOTH = {"deployments": toml_schemas.deployments(), "policy": toml_schemas.policy()}
 PLACES = {name: f".fftdeploy/schemas/{name}.json" for name in BOTH}
 SITES = ("properties", "patternProperties")
 

@@ -23,8 +23,8 @@ from fftdeploy.commands.setup_facts import EXAMPLE
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.graders.proposed import propose
-from fftdeploy.output.schema import toml_files
-from fftdeploy.output.schema.parts import Schema
+from fftdeploy.output import toml_schemas
+from fftdeploy.output.results import Schema
 from fftdeploy.planning.plan import Actor
 from fftdeploy.policy import policy
 from fftdeploy.releases import deployments
@@ -162,22 +162,22 @@ POLICIES = {
 
 @pytest.mark.parametrize(("text", "valid"), DEPLOYMENTS.values(), ids=DEPLOYMENTS)
 def test_the_deployments_schema_and_the_parser_agree(text: str, valid: bool) -> None:
-    verdicts = accepts(toml_files.deployments(), text), parses(deployments.parse, text)
+    verdicts = accepts(toml_schemas.deployments(), text), parses(deployments.parse, text)
 
     assert verdicts == (valid, valid)
 
 
 @pytest.mark.parametrize(("text", "valid"), POLICIES.values(), ids=POLICIES)
 def test_the_policy_schema_and_the_parser_agree(text: str, valid: bool) -> None:
-    verdicts = accepts(toml_files.policy(), text), parses(policy.parse, text)
+    verdicts = accepts(toml_schemas.policy(), text), parses(policy.parse, text)
 
     assert verdicts == (valid, valid)
 
 
 def test_schema_prints_each_and_all(command: Command) -> None:
     made = {
-        "deployments": toml_files.deployments(),
-        "policy": toml_files.policy(),
+        "deployments": toml_schemas.deployments(),
+        "policy": toml_schemas.policy(),
         "output": output_schema(),
     }
 

@@ -7,7 +7,7 @@ dates are strings with a `format`, which editors take for dates and other checke
 
 from fftdeploy.formats.keys import Schema, table
 from fftdeploy.formats.kinds import HOSTED, NAMES, VERSION, by_name
-from fftdeploy.output.schema.parts import DIALECT, about
+from fftdeploy.output.results import DIALECT, about
 from fftdeploy.policy.policy import POLICY
 from fftdeploy.releases.records import Target
 

@@ -1,1 +1,0 @@
-"""JSON Schemas (draft 2020-12) of the two TOML files and of what commands print."""
