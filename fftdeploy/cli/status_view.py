@@ -23,7 +23,7 @@ from fftdeploy.commands.views import WayBack
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Table, line
 from fftdeploy.output.words import age, moment
-from fftdeploy.planning.findings import NO_WAY_BACK, STALE, evaluating
+from fftdeploy.planning.findings import STALE, evaluating
 from fftdeploy.planning.runway import RECORDING, UNRECORDED
 from fftdeploy.releases.deployments import Hold
 
@@ -177,9 +177,8 @@ def _remarks(one: TargetStatus, result: Status, *, is_short: bool) -> Iterator[R
             yield Remark(one.target, "✗", found.message, "bad")
     if is_short:
         yield from _unproved(one)
-    if not one.rollback_outlives:
-        said = "no rollback target outlives the live model" if one.rollback else NO_WAY_BACK
-        yield Remark(one.target, "!", said, "bad")
+    if one.rollback and not one.rollback_outlives:
+        yield Remark(one.target, "!", "no rollback target outlives the live model", "bad")
     if fallback := _fallback_words(one):
         yield Remark(one.target, "!", fallback, "warn")
     if one.answers_recorded is False:

@@ -57,7 +57,7 @@ def test_that_there_is_nothing_to_go_back_to_is_said_as_check_says_it(
     lines = command("status").out.splitlines()
 
     assert lines[1].split()[-2:] == ["none", "ci"]
-    assert lines[2] == f"triage/staging: {NO_WAY_BACK}"
+    assert len(lines) == 2, "the row says it"
     assert NO_WAY_BACK in command("check").out
     assert command("status", "--fail-on", "no-rollback").out.count(NO_WAY_BACK) == 1
 
