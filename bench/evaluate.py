@@ -29,6 +29,7 @@ from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.gate.arm_summary import summarize
 from fftdeploy.evaluation.graders.graders import build
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.batches import batched
@@ -96,7 +97,7 @@ def _evaluated(
     examples = open_examples([(path, path.name)], root=path.parent, check=grading.reference_problem)
     run = Run("bench", [arm], examples, rules, grading, random=Random(1))  # noqa: S311  an order
     known = settings({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": url})
-    spending = Spending({"live": "bench"}, Prices(), max_requests=10**6)
+    spending = Spending({"live": "bench"}, Prices(), Limits(max_requests=10**6))
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         root = Path(folder)
         with run_log.open_log(root, run, now=_now, token="000000") as log:  # noqa: S106  no secret

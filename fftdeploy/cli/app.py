@@ -59,6 +59,29 @@ class ChangeFlags:
     commit: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LimitFlags:
+    """`--max-usd` and `--max-requests` of a command, each with its own help.
+
+    A command's parameter `limits` that is annotated with it is both of them, as options.
+    """
+
+    usd: str
+    requests: str
+    least_usd: float | None = 0.0
+    most_requests: int | None = None
+    """Where the command line says nothing."""
+
+    def declared(self) -> "_Declared":
+        """Return them by their names."""
+        usd = typer.Option("--max-usd", min=self.least_usd, help=self.usd)
+        requests = typer.Option("--max-requests", min=1, help=self.requests)
+        return {
+            "max_usd": (Annotated[float | None, usd], None),
+            "max_requests": (Annotated[int | None, requests], self.most_requests),
+        }
+
+
 def _format(value: str | None) -> str | None:
     if value is not None and value not in FORMATS:
         wrong = not_one_of("", value, FORMATS)
@@ -66,7 +89,9 @@ def _format(value: str | None) -> str | None:
     return value
 
 
-_COMMON: dict[str, tuple[Any, Any]] = {
+_Declared = dict[str, tuple[Any, Any]]
+"""Flags by the names of their parameters: the annotation, and the default."""
+_COMMON: _Declared = {
     "file": (
         Annotated[
             Path | None,
@@ -95,7 +120,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     ),
     "no_color": (Annotated[bool, typer.Option("--no-color", help="No colours.")], False),
 }
-_CHANGE: dict[str, tuple[Any, Any]] = {
+_CHANGE: _Declared = {
     "dry_run": (
         Annotated[bool, typer.Option("--dry-run", help="Do everything but the write.")],
         False,
@@ -118,21 +143,21 @@ _CHANGE: dict[str, tuple[Any, Any]] = {
 
 
 def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Report]], None]:
-    """Register a command that takes a `Session`, maybe `ChangeFlags`, and its own flags.
+    """Register a command that takes a `Session`, maybe `ChangeFlags` and limits, and its own flags.
 
     The common flags are added to its signature, so that no command can lack one.
     """
 
     def register(function: Callable[..., Report]) -> None:
-        own = [
-            parameter
-            for parameter in inspect.signature(function, eval_str=True).parameters.values()
-            if parameter.name not in {"session", "change"}
-        ]
-        added = [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-            for key, (kind, default) in {**(_CHANGE if changes else {}), **_COMMON}.items()
-        ]
+        own: list[inspect.Parameter] = []
+        limits: _Declared = {}
+        for parameter in inspect.signature(function, eval_str=True).parameters.values():
+            if parameter.name == "limits":
+                limits = get_args(parameter.annotation)[1].declared()
+                own += _parameters(limits)
+            elif parameter.name not in {"session", "change"}:
+                own.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        added = _parameters({**(_CHANGE if changes else {}), **_COMMON})
 
         def invoke(**values: Any) -> None:
             _refuse_flags_as_values(name, (values[option] for option in options))
@@ -140,9 +165,10 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
             if changes:
                 flags = {key: values.pop(key) for key in _CHANGE}
                 values["change"] = ChangeFlags(**flags)
+            if limits:
+                values["limits"] = {key: values.pop(key) for key in limits}
             _invoke(name, function, common, values)
 
-        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters = [*own, *added]
         options = [p.name for p in parameters if _is_option(p)]  # a `--` may stand before others
         cast("Any", invoke).__signature__ = inspect.Signature(parameters)
@@ -151,6 +177,13 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
         app.command(name)(invoke)
 
     return register
+
+
+def _parameters(declared: _Declared) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for key, (kind, default) in declared.items()
+    ]
 
 
 def _is_option(parameter: inspect.Parameter) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.evaluate import Concurrency, Fresh, MaxRequests, MaxUsd
+from fftdeploy.cli.evaluate import Concurrency, Fresh, Spends
 from fftdeploy.cli.session import Session
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 @command("calibrate")
 def calibrate(
     session: Session,
+    *,
     task: Annotated[str, typer.Argument(help="A task with a model judge, or TASK/ENVIRONMENT.")],
     labels: Annotated[
         Path | None,
         typer.Option("--labels", help="Labelled outputs; default: evals/TASK.judged.jsonl."),
     ] = None,
-    max_usd: MaxUsd = None,
-    max_requests: MaxRequests = 50_000,
+    limits: Spends,
     fresh: Fresh = False,
     concurrency: Concurrency = 16,
 ) -> Report:
@@ -40,8 +40,7 @@ def calibrate(
     options = CalibrateOptions(
         task,
         labels=labels,
-        max_usd=max_usd,
-        max_requests=max_requests,
+        **limits,
         fresh=fresh,
         concurrency=concurrency,
     )

@@ -1,10 +1,10 @@
 """The commands that change `deployments.toml`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from fftdeploy.cli.app import ChangeFlags, command
+from fftdeploy.cli.app import ChangeFlags, LimitFlags, command
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.commands.context import parse_time
 from fftdeploy.errors import DeclinedError, FftdeployError
@@ -17,9 +17,6 @@ Canary = Annotated[
     int | None,
     typer.Option("--canary", help="Percent of the keys it answers, 1 to 50; live the rest."),
 ]
-Limit = Annotated[
-    int | None, typer.Option("--max-requests", min=1, help="With --eval: refuse to send more.")
-]
 Create = Annotated[
     bool, typer.Option("--create", help="Create the target where no policy knows it.")
 ]
@@ -29,6 +26,7 @@ Create = Annotated[
 def promote(
     session: Session,
     change: ChangeFlags,
+    *,
     target: Target,
     origin: Annotated[
         str | None,
@@ -62,10 +60,10 @@ def promote(
     evaluate: Annotated[
         bool, typer.Option("--eval", help="Evaluate now where there is no evidence yet.")
     ] = False,
-    max_usd: Annotated[
-        float | None, typer.Option("--max-usd", min=0.0, help="With --eval: spend no more.")
-    ] = None,
-    max_requests: Limit = None,
+    limits: Annotated[
+        dict[str, Any],
+        LimitFlags("With --eval: spend no more.", "With --eval: refuse to send more."),
+    ],
     canary: Canary = None,
 ) -> Report:
     """Make a model live in a target, once it answers and is no worse.
@@ -95,8 +93,7 @@ def promote(
         overrides=tuple(override.split(",")) if override else (),
         probe=not no_probe,
         evaluate=evaluate,
-        max_usd=max_usd,
-        max_requests=max_requests,
+        **limits,
         canary=canary,
     )
     with showing_verdicts(session):

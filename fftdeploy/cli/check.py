@@ -1,11 +1,11 @@
 """Check: its flags."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from fftdeploy.cli.app import command
+from fftdeploy.cli.app import LimitFlags, command
 from fftdeploy.cli.cells import Wide
 from fftdeploy.cli.session import Session
 from fftdeploy.errors import FftdeployError, UsageError
@@ -21,6 +21,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Do not ask the API.")]
 @command("check")
 def check(
     session: Session,
+    *,
     targets: Targets = None,
     offline: Offline = False,
     probe: Annotated[
@@ -43,13 +44,14 @@ def check(
         bool,
         typer.Option("--accept-claimed", help="With --base: trust evidence that came along."),
     ] = False,
-    max_usd: Annotated[
-        float | None, typer.Option("--max-usd", help="With --rerun: stop before this is spent.")
-    ] = None,
-    max_requests: Annotated[
-        int | None,
-        typer.Option("--max-requests", min=1, help="With --rerun: refuse to send more."),
-    ] = None,
+    limits: Annotated[
+        dict[str, Any],
+        LimitFlags(
+            "With --rerun: stop before this is spent.",
+            "With --rerun: refuse to send more.",
+            least_usd=None,
+        ),
+    ],
     comment: Annotated[
         Path | None,
         typer.Option("--comment", help="With --base: write a comment in Markdown.", metavar="FILE"),
@@ -75,8 +77,7 @@ def check(
         allow_policy_change=allow_policy_change,
         rerun=rerun,
         accept_claimed=accept_claimed,
-        max_usd=max_usd,
-        max_requests=max_requests,
+        **limits,
     )
     if comment is not None and base is None:
         raise UsageError("--comment goes with --base", hint="fftdeploy check --base origin/main")

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fftdeploy.cli.app import command
+from fftdeploy.cli.app import LimitFlags, command
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import OK
 from fftdeploy.evaluation.arms import CANDIDATE
+from fftdeploy.evaluation.limits import MAX_REQUESTS
 from fftdeploy.names import OPENAI
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 
@@ -38,10 +39,10 @@ Wait = Annotated[
     str | None,
     typer.Option("--wait", help="How long to wait for the batch: 10m, or 0; default: its end."),
 ]
-MaxUsd = Annotated[
-    float | None, typer.Option("--max-usd", min=0.0, help="Stop before spending more.")
+Spends = Annotated[
+    dict[str, Any],
+    LimitFlags("Stop before spending more.", "Refuse to send more.", most_requests=MAX_REQUESTS),
 ]
-MaxRequests = Annotated[int, typer.Option("--max-requests", min=1, help="Refuse to send more.")]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Ask everything again; counts as another attempt.")
 ]
@@ -53,6 +54,7 @@ All = Annotated[
 @command("eval")
 def evaluate(
     session: Session,
+    *,
     target: Target,
     candidates: Candidates = None,
     against: Annotated[
@@ -63,8 +65,7 @@ def evaluate(
         ),
     ] = "live",
     repeats: Repeats = None,
-    max_usd: MaxUsd = None,
-    max_requests: MaxRequests = 50_000,
+    limits: Spends,
     training: Annotated[
         Path | None,
         typer.Option("--training", help="Training file: say which examples are in it too."),
@@ -93,8 +94,7 @@ def evaluate(
         candidates or (),
         against=tuple(word for word in against.split(",") if word),
         repeats=repeats,
-        max_usd=max_usd,
-        max_requests=max_requests,
+        **limits,
         training=training,
         fresh=fresh,
         concurrency=concurrency,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fftdeploy.cli.app import ChangeFlags, command
+from fftdeploy.cli.app import ChangeFlags, LimitFlags, command
 from fftdeploy.cli.evaluate import Batch, Concurrency, Fresh, Wait
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import UsageError
+from fftdeploy.evaluation.limits import MAX_REQUESTS
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Patch, Report, Table, Tone, line
 
@@ -39,6 +40,14 @@ Successors = Annotated[
 Recording = Annotated[
     bool, typer.Option("--record", help="Only ask what is live, to compare with when it is gone.")
 ]
+Spends = Annotated[
+    dict[str, Any],
+    LimitFlags(
+        "Stop before spending more in all.",
+        "Refuse to send more in all.",
+        most_requests=MAX_REQUESTS,
+    ),
+]
 Page = Annotated[
     Path | None, typer.Option("--report", help="Also write a page about all of it.", metavar="HTML")
 ]
@@ -48,6 +57,7 @@ Page = Annotated[
 def migrate(
     session: Session,
     change: ChangeFlags,
+    *,
     targets: Targets = None,
     to: Successors = None,
     within: Annotated[
@@ -65,12 +75,7 @@ def migrate(
         str | None,
         typer.Option("--override", help="Policies to set aside, as for promote."),
     ] = None,
-    max_usd: Annotated[
-        float | None, typer.Option("--max-usd", min=0.0, help="Stop before spending more in all.")
-    ] = None,
-    max_requests: Annotated[
-        int, typer.Option("--max-requests", min=1, help="Refuse to send more in all.")
-    ] = 50_000,
+    limits: Spends,
     concurrency: Concurrency = 16,
     fresh: Fresh = False,
     batch: Batch = False,
@@ -106,8 +111,7 @@ def migrate(
         by=change.by,
         commit=change.commit,
         overrides=tuple(override.split(",")) if override else (),
-        max_usd=max_usd,
-        max_requests=max_requests,
+        **limits,
         concurrency=concurrency,
         fresh=fresh,
         batch=batch,

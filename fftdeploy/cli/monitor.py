@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fftdeploy.cli.app import command
+from fftdeploy.cli.app import LimitFlags, command
 from fftdeploy.cli.cells import Names, no_targets
 from fftdeploy.cli.check import Targets
 from fftdeploy.cli.findings_view import about_targets, hint_lines
@@ -49,6 +49,7 @@ _TONES: dict[str, Tone] = {"fine": "good", "drift": "bad"}
 @command("monitor")
 def monitor(
     session: Session,
+    *,
     targets: Targets = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Look again where there is a look of today.")
@@ -60,12 +61,10 @@ def monitor(
     baseline: Baseline = None,
     fail_on: FailOn = None,
     canary_abort: CanaryAbort = False,
-    max_usd: Annotated[
-        float | None, typer.Option("--max-usd", help="Stop before this is spent.")
-    ] = None,
-    max_requests: Annotated[
-        int | None, typer.Option("--max-requests", min=1, help="Refuse to send more.")
-    ] = None,
+    limits: Annotated[
+        dict[str, Any],
+        LimitFlags("Stop before this is spent.", "Refuse to send more.", least_usd=None),
+    ],
     out: Out = None,
     prom_file: Annotated[
         Path | None,
@@ -102,8 +101,7 @@ def monitor(
         baseline=baseline,
         fail_on=fail_on or "",
         canary_abort=canary_abort,
-        max_usd=max_usd,
-        max_requests=max_requests,
+        **limits,
         out=out,
         prom_file=prom_file,
         issues=issues or "",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fftdeploy import __version__
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Limits, Options, door
-from fftdeploy.commands.evaluate_options import EvaluateOptions
-from fftdeploy.commands.judging import JudgeAsking
+from fftdeploy.commands.door import door
+from fftdeploy.commands.evaluate_options import AskOptions
+from fftdeploy.commands.judging import JudgeAsking, ModelAsking
 from fftdeploy.commands.narrator import Narrator
 from fftdeploy.commands.own_runs import require_own_runs
 from fftdeploy.commands.run_cost import guess_of
@@ -24,8 +24,7 @@ from fftdeploy.evaluation.judging.labels import Labelled
 from fftdeploy.evaluation.judging.questions import JudgeQuestions, answered_by, verdicts
 from fftdeploy.evaluation.results import NO_VERDICT, PASS, REJECTED
 from fftdeploy.evaluation.running import run_log
-from fftdeploy.evaluation.running.spending import Spending, estimate
-from fftdeploy.evaluation.running.throttle import CONCURRENCY
+from fftdeploy.evaluation.running.spending import Spending
 from fftdeploy.names import plural
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.output.words import cost_words
@@ -35,16 +34,13 @@ _LETTERS = {PASS: PASSED, REJECTED: FAILED, NO_VERDICT: SILENT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrateOptions(Options, Limits):
+class CalibrateOptions(AskOptions):
     """What may be said to `calibrate`."""
 
     task: str = field(kw_only=False)
     """A task, or a target of it, whose environment's key is then taken."""
     labels: str | Path | None = None
     """The file of labelled outputs; None for the one beside the first file of examples."""
-    fresh: bool = False
-    """Ask everything again."""
-    concurrency: int = CONCURRENCY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +79,16 @@ def run(context: Context, options: CalibrateOptions) -> Calibrated:
     judge = _judge(bar)
     labelled, sha, where = _labels(bar, judge, options.labels)
     require_own_runs(bar.workspace.folder, context.environ)
-    asked_as = EvaluateOptions(
-        bar.target, fresh=options.fresh, concurrency=options.concurrency, **options.within()
-    )
-    asked_as.require_ranges()
-    asking = JudgeAsking(context, bar, judge, asked_as, run_log.MAX_AGE, Narrator(context))
+    options.require_ranges()
+    told = Narrator(context)
+    asking = JudgeAsking(ModelAsking(context, bar, options, run_log.MAX_AGE, told), judge)
     questions = JudgeQuestions(judge)
     places = [questions.add(one.output, one.example) for one in labelled]
-    spending = _spending(asking, questions)
+    prices = bar.workspace.policy.prices
+    means, models = guess_of(questions), {JUDGE: judge.bundle.hosted}
+    spending = Spending(models, prices, options, means=means)
+    cost = spending.estimate({JUDGE: len(questions)}, options.concurrency)
+    told.tell(f"{plural(len(questions), 'labelled output')}: at most {cost_words(cost, prices.on)}")
     asking.prove()
     asked = asking.ask(questions, spending)
     marks = verdicts(asked)
@@ -147,17 +145,6 @@ def _labels(
             code="no-labels",
         )
     return *labels.read_labels(path, named, bar.rules, judge, folder), named
-
-
-def _spending(asking: JudgeAsking, questions: JudgeQuestions) -> Spending:
-    """Say what it takes, and refuse more than is allowed."""
-    prices, means = asking.bar.workspace.policy.prices, guess_of(questions)
-    model = asking.judge.bundle.hosted
-    price = {JUDGE: prices.price(model)}
-    cost = estimate({JUDGE: len(questions)}, means, price, asking.options.concurrency)
-    count = plural(len(questions), "labelled output")
-    asking.narrator.tell(f"{count}: at most {cost_words(cost, prices.on)}")
-    return Spending({JUDGE: model}, prices, **asking.options.within(), means=means)
 
 
 def _calibrated(made: JudgeCalibration, asking: JudgeAsking) -> Calibrated:

@@ -9,7 +9,7 @@ from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.commands import export
 from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks, evaluation_due, is_recorded
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.door import Limits, Options, door
+from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.live_models import LiveModels, another_model, shutdowns_of
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import (
@@ -22,6 +22,7 @@ from fftdeploy.errors import (
     Outcome,
     UsageError,
 )
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import findings
 from fftdeploy.planning.bundles import live_bundle
@@ -140,12 +141,9 @@ def run(context: Context, options: CheckOptions) -> Checked:
     one_of({"--offline": options.offline, "--probe": options.probe})
     trusted = {"--rerun": options.rerun, "--accept-claimed": options.accept_claimed}
     one_of({**trusted, "--offline": options.offline and options.rerun})
-    beside = {
-        "--allow-policy-change": options.allow_policy_change,
-        **trusted,
-        **dict.fromkeys(options.given, True),
-    }
-    if options.base is None and (given := [flag for flag, value in beside.items() if value]):
+    beside = {"--allow-policy-change": options.allow_policy_change, **trusted}
+    given = [*(flag for flag, value in beside.items() if value), *options.given]
+    if options.base is None and given:
         raise UsageError(f"{given[0]} goes with --base", hint="fftdeploy check --base origin/main")
     return _Check(context, options).run()
 

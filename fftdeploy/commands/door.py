@@ -1,6 +1,5 @@
 """Each command as a function of Python: the same options, result and errors; nothing is said."""
 
-import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from fftdeploy.commands.context import Context
-from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.errors import FftdeployError
 
 _FLAG = re.compile(
     r"fftdeploy [^,;`]*|--(?P<flag>[a-z-]+)(?: (?P<value>\"[^\"]*\"|[A-Z]+\b|[\d.]+))?"
@@ -28,36 +27,6 @@ class Options:
 
     file: str | Path | None = None
     """The deployments file; None for the nearest one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How much an evaluation may take; without a limit it is stopped by none."""
-
-    max_usd: float | None = None
-    max_requests: int | None = None
-
-    @property
-    def given(self) -> dict[str, float]:
-        """The limits there are, by their flags."""
-        found = {"--max-usd": self.max_usd, "--max-requests": self.max_requests}
-        return {flag: value for flag, value in found.items() if value is not None}
-
-    def require_sane(self) -> None:
-        """Refuse limits that limit nothing.
-
-        Raises:
-            UsageError: One is no number, infinite, or below what may be asked.
-        """
-        usd, requests = self.max_usd, self.max_requests
-        if usd is not None and not 0 <= usd < math.inf:
-            raise UsageError(f"--max-usd {usd} is not 0 or more")
-        if requests is not None and (not requests >= 1 or requests % 1):
-            raise UsageError(f"--max-requests {requests} is not 1 or more")
-
-    def within(self) -> dict[str, Any]:
-        """Return them as options of another command."""
-        return {"max_usd": self.max_usd, "max_requests": self.max_requests}
 
 
 def several(words: str | Sequence[str]) -> list[str]:

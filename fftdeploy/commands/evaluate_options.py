@@ -1,18 +1,66 @@
-"""What may be said to an evaluation."""
+"""What may be said to an evaluation, and to whatever else asks models about examples."""
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from fftdeploy.commands.door import Limits, Options, several
+from fftdeploy.commands.door import Options, several
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.arms import LIVE
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.running.throttle import CONCURRENCY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateOptions(Options, Limits):
+class AskOptions(Options, Limits):
+    """How models are asked, and how much that may take."""
+
+    fresh: bool = False
+    """Ask everything again, for latency too; counts as another attempt."""
+    concurrency: int = CONCURRENCY
+    """Requests under way at a time, at most 500."""
+
+    def require_ranges(self) -> None:
+        """Refuse what limits nothing, and numbers out of their range.
+
+        Raises:
+            UsageError: One is.
+        """
+        self.require_sane()
+        for name, most in {"repeats": 100, "concurrency": 500}.items():
+            value = getattr(self, name, None)
+            if value is not None and not 1 <= value <= most:
+                raise UsageError(f"--{name} {value} is not 1 to {most}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueOptions(AskOptions):
+    """How models are asked that may be asked by a batch, too."""
+
+    batch: bool = False
+    """Have the provider's own queue answer, within a day."""
+    wait_s: float | None = None
+    """How long to wait for the batches; None until they are over, 0 not at all."""
+
+    def asking(self) -> dict[str, Any]:
+        """Return them as options of another command that asks."""
+        return {item.name: getattr(self, item.name) for item in fields(QueueOptions)}
+
+    def require_ranges(self) -> None:
+        """Refuse waiting for no batch, too.
+
+        Raises:
+            UsageError: An option is out of its range.
+        """
+        AskOptions.require_ranges(self)
+        if self.wait_s is not None and not self.batch:
+            raise UsageError("--wait is for a batch", hint="add --batch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions(QueueOptions):
     """What may be said to `eval`."""
 
     target: str = field(kw_only=False)
@@ -25,14 +73,6 @@ class EvaluateOptions(Options, Limits):
     """Answers to each example, at most 100; None for what the gate says."""
     training: str | Path | None = None
     """Training file: say which examples are in it too."""
-    fresh: bool = False
-    """Ask everything again; counts as another attempt."""
-    concurrency: int = CONCURRENCY
-    """Requests under way at a time, at most 500."""
-    batch: bool = False
-    """Have the provider's own queue answer, within a day."""
-    wait_s: float | None = None
-    """How long to wait for a batch; None until it is over, 0 not at all."""
     part_of: str = ""
     """The command line that this is a part of, which comes back to a batch; "" for that below."""
 
@@ -52,17 +92,3 @@ class EvaluateOptions(Options, Limits):
         if self.file is not None:
             words += ["--file", f"{self.file}"]
         return shlex.join([*words, *(["--fresh"] if self.fresh else []), "--batch"])
-
-    def require_ranges(self) -> None:
-        """Refuse what limits nothing, and numbers out of their range.
-
-        Raises:
-            UsageError: One is.
-        """
-        self.require_sane()
-        if self.wait_s is not None and not self.batch:
-            raise UsageError("--wait is for a batch", hint="add --batch")
-        for name, most in {"repeats": 100, "concurrency": 500}.items():
-            value = getattr(self, name)
-            if value is not None and not 1 <= value <= most:
-                raise UsageError(f"--{name} {value} is not 1 to {most}")

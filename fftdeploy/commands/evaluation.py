@@ -1,13 +1,13 @@
 """Evaluate: ask every arm the reviewed examples, judge the candidates, keep the evidence."""
 
-import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fftdeploy.api.proof import Question
@@ -17,12 +17,12 @@ from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import several
 from fftdeploy.commands.evaluate_options import EvaluateOptions
-from fftdeploy.commands.judging import JudgeAsking
+from fftdeploy.commands.judging import JudgeAsking, ModelAsking
 from fftdeploy.commands.narrator import Narrator
 from fftdeploy.commands.own_runs import require_own_runs
-from fftdeploy.commands.run_cost import RunCosts
+from fftdeploy.commands.run_cost import guess_of_judge, means_of
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE, Arm, AskedHost, label
+from fftdeploy.evaluation.arms import BASE, CANDIDATE, JUDGE, LIVE, Arm, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (
     DEAD,
     LIVE_ITSELF,
@@ -101,8 +101,13 @@ class Evaluation:
             self.rules = replace(self.rules, repeats=options.repeats)
         self.judging: JudgeAsking | None = None
         if judge := self.bar.grading.judge:
-            told, joint = narrator(), part.together if part else None
-            self.judging = JudgeAsking(context, self.bar, judge, options, self.reuse, told, joint)
+            self.judging = JudgeAsking(replace(self.asking, narrator=narrator()), judge)
+
+    @property
+    def asking(self) -> ModelAsking:
+        """How the models are asked."""
+        joint = self.part.together if self.part else None
+        return ModelAsking(self.context, self.bar, self.options, self.reuse, self.narrator, joint)
 
     @property
     def reuse(self) -> timedelta:
@@ -155,18 +160,19 @@ class Evaluation:
 
     def estimate(self, candidates: Sequence[Bundle]) -> Estimate:
         """Estimate what `run` takes where nothing was asked before."""
-        return self._costs(self._rehearsal(candidates)).estimate()
+        run = self._rehearsal(candidates)
+        return self._estimate(run, self._spending(run))
 
     def rehearse(self, candidates: Sequence[Bundle], *, live_is_dead: bool = False) -> Estimate:
         """Refuse what `run` refuses before it asks; return what it would, by what is kept."""
         self._require_usable(candidates)
         run = self._rehearsal(candidates, live_is_dead=live_is_dead)
-        costs, known = self._costs(run), Counter[str]()
+        spending, known = self._spending(run), Counter[str]()
         if not self.options.fresh:
             root, now = self.workspace.folder, self.context.now()
             known = run_log.known_answers(root, run, now=now, max_age=self.reuse)
-        costs.spending().require_allowed(run.size - known.total())
-        return costs.estimate(known)
+        spending.require_allowed(run.size - known.total())
+        return self._estimate(run, spending, known)
 
     def _rehearsal(self, candidates: Sequence[Bundle], *, live_is_dead: bool = False) -> Run:
         live = None if live_is_dead else self._compared(candidates)
@@ -284,14 +290,32 @@ class Evaluation:
         return Arm(name, bundle, profile, address=host.address, identity=host.identity)
 
     def _as_proved(self, arm: Arm) -> Arm:
-        """Add what the proof of the arm's model found out about how it is asked and answers."""
-        hosts, question = self.context.prover(), self._question(arm.bundle)
-        return replace(
-            arm, known_as=hosts.known_as(question), limit_field=hosts.limit_field(question)
+        return self.asking.as_proved(arm, self._question(arm.bundle))
+
+    def _spending(self, run: Run) -> Spending:
+        """Return who counts what is spent, on the judge too, and says when it is enough."""
+        models = {name: arm.bundle.hosted for name, arm in run.arms.items()}
+        means, judge = means_of(run, self.bar.folder), self.bar.grading.judge
+        if judge is not None:
+            models[JUDGE] = judge.bundle.hosted
+            means |= guess_of_judge(judge, run)
+        return Spending(
+            models,
+            self.workspace.policy.prices,
+            self.options,
+            means=means,
+            is_batch=self.options.batch,
+            later=run.size if judge else 0,
+            beside=self.part.spendings if self.part else None,
         )
 
-    def _costs(self, run: Run) -> RunCosts:
-        return RunCosts(self.bar, self.options, run, self.part.spendings if self.part else None)
+    def _estimate(
+        self, run: Run, spending: Spending, known: Mapping[str, int] = MappingProxyType({})
+    ) -> Estimate:
+        """Estimate what all of it takes, but for the answers of each arm that are `known`."""
+        each = run.size // len(run.arms)
+        counts = {name: each - known.get(name, 0) for name in run.arms}
+        return spending.estimate(counts, self.options.concurrency)
 
     def _run(self, arms: Sequence[Arm]) -> Run:
         return Run(
@@ -304,14 +328,7 @@ class Evaluation:
         )
 
     def _log(self, run: Run) -> RunLog:
-        log = run_log.open_log(
-            self.workspace.folder,
-            run,
-            now=self.context.clock.now,
-            token=secrets.token_hex(3),
-            fresh=self.options.fresh,
-            max_age=self.reuse,
-        )
+        log = self.asking.open_log(run)
         if log.resumed:
             self.narrator.tell("note: going on with the run that was stopped")
         if log.unlike:
@@ -319,11 +336,11 @@ class Evaluation:
         return log
 
     def _ask(self, run: Run, log: RunLog) -> Results:
-        prices, costs = self.workspace.policy.prices, self._costs(run)
-        spending = self.spent = costs.spending()
+        prices = self.workspace.policy.prices
+        spending = self.spent = self._spending(run)
         models, asked = plural(len(run.arms), "model"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
-        cost = cost_words(costs.estimate(), prices.on, is_batch=self.options.batch)
+        cost = cost_words(self._estimate(run, spending), prices.on, is_batch=self.options.batch)
         self.narrator.tell(f"{models} x {asked}{repeats}: at most {cost}")
         ask, until = self._ask_now, "waiting for the first answer"
         if self.options.batch:
@@ -353,16 +370,8 @@ class Evaluation:
         }
 
     def _ask_now(self, run: Run, log: RunLog, spending: Spending) -> Results:
-        from fftdeploy.evaluation.running import online  # it brings in the HTTP client
-
         log.require_no_batch(self.options.again)
-        narrator, now = self.narrator, self.context.clock.now
-        return online.evaluate(
-            RunAnswers(run, log, spending, narrator, narrator.tell, now),
-            self._settings(run),
-            concurrency=self.options.concurrency,
-            together=self.part.together if self.part else None,
-        )
+        return self.asking.ask(run, self._settings(run), log, spending)
 
     def _ask_batches(self, run: Run, log: RunLog, spending: Spending) -> Results:
         from fftdeploy.evaluation.running.batches import batched

@@ -1,13 +1,13 @@
 """The gate of a promotion: evidence that is about exactly this, or the offer to get it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fftdeploy.commands.change import Change, CountedEvidence
-from fftdeploy.commands.door import Limits
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
 from fftdeploy.evaluation.arms import label
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.output.words import cost_words
 from fftdeploy.releases.deployments import Bundle
 
@@ -42,7 +42,7 @@ class Gate:
     overrides: tuple[str, ...] = ()
     evaluate: bool = False
     """Evaluate where there is no evidence, without asking (`--eval`)."""
-    limits: Limits | None = None
+    limits: Limits = field(default_factory=Limits)
 
     def check_examples(self) -> None:
         """Refuse, before the API is asked anything, examples and graders that are not usable.
@@ -124,7 +124,7 @@ class Gate:
 
         change = self.change
         console = change.context.console
-        options = EvaluateOptions(change.name, **(self.limits or Limits()).within())
+        options = EvaluateOptions(change.name, **self.limits.within())
         evaluation = Evaluation(change.context, change.workspace, change.name, options)
         is_dry, wanted = change.options.dry_run, self.evaluate
         said = f"{change.name} is protected, and {why}"

@@ -1,16 +1,18 @@
-"""Ask a model judge: about the answers of an evaluation, or about outputs that people labelled."""
+"""Ask models, and a judge about their answers, or about outputs that people labelled."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
 from fftdeploy.api.proof import Question
+from fftdeploy.api.settings import Settings
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.evaluate_options import AskOptions
 from fftdeploy.commands.narrator import Narrator
-from fftdeploy.evaluation.arms import JUDGE, AskedHost
+from fftdeploy.evaluation.arms import JUDGE, Arm, AskedHost
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.gate.judge_facts import JudgeFacts
 from fftdeploy.evaluation.graders.judge import Judge
@@ -20,6 +22,7 @@ from fftdeploy.evaluation.judging.questions import (
     answered_by,
     run_of,
 )
+from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import RunAnswers
@@ -32,28 +35,70 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeAsking:
-    """The judge of one task, and how one command asks it: with its own host's key."""
+class ModelAsking:
+    """How one command asks models, and whom it tells how far that is."""
 
     context: Context
     bar: QualityBar
-    judge: Judge
-    options: EvaluateOptions
+    options: AskOptions
     reuse: timedelta
-    """How old a verdict may be to be taken again."""
+    """How old an answer may be to be taken again."""
     narrator: Narrator
     together: "JointLoop | None" = None
     """The loop of evaluations that are made together."""
 
+    def open_log(self, run: Run) -> RunLog:
+        """Open the log of a run, or go on with that of one that was stopped."""
+        return run_log.open_log(
+            self.bar.workspace.folder,
+            run,
+            now=self.context.clock.now,
+            token=secrets.token_hex(3),
+            fresh=self.options.fresh,
+            max_age=self.reuse,
+        )
+
+    def ask(
+        self, run: Run, hosts: Mapping[str, Settings], log: RunLog, spending: Spending
+    ) -> Results:
+        """Ask what nobody has asked before, now and not by a batch.
+
+        Raises:
+            FftdeployError: The API, the disk or a limit stops it; the answers that came are kept.
+        """
+        from fftdeploy.evaluation.running import online  # it brings in the HTTP client
+
+        narrator, now = self.narrator, self.context.clock.now
+        return online.evaluate(
+            RunAnswers(run, log, spending, narrator, narrator.tell, now),
+            hosts,
+            concurrency=self.options.concurrency,
+            together=self.together,
+        )
+
+    def as_proved(self, arm: Arm, question: Question) -> Arm:
+        """Add what the proof of the arm's model found out about how it is asked and answers."""
+        hosts = self.context.prover(is_plain=True)
+        known_as, limit_field = hosts.known_as(question), hosts.limit_field(question)
+        return replace(arm, known_as=known_as, limit_field=limit_field)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAsking:
+    """The judge of one task, and how one command asks it: with its own host's key."""
+
+    asking: ModelAsking
+    judge: Judge
+
     @property
     def host(self) -> AskedHost:
         """Who is asked, and what that says of the model once it was."""
-        return self.bar.host(self.judge.bundle)
+        return self.asking.bar.host(self.judge.bundle)
 
     @property
     def question(self) -> Question:
         """The question whether it can be asked."""
-        bundle, environment = self.judge.bundle, self.bar.target.partition("/")[2]
+        bundle, environment = self.judge.bundle, self.asking.bar.target.partition("/")[2]
         return Question(bundle.model, provider=bundle.provider, environment=environment)
 
     def prove(self) -> None:
@@ -62,7 +107,7 @@ class JudgeAsking:
         Raises:
             FftdeployError: As its host has it.
         """
-        found = self.context.prover(is_plain=True).prove(self.question)
+        found = self.asking.context.prover(is_plain=True).prove(self.question)
         if not found.is_ready:
             error = found.error()
             error.message = f"the judge {self.judge.name}: {error.message}"
@@ -74,35 +119,14 @@ class JudgeAsking:
         Raises:
             FftdeployError: As an evaluation does; the verdicts that came are kept.
         """
-        from fftdeploy.evaluation.running import online  # it brings in the HTTP client
-
-        hosts = self.context.prover(is_plain=True)
-        arm = replace(
-            self.judge.arm(self.host.address),
-            identity=self.host.identity,
-            known_as=hosts.known_as(self.question),
-            limit_field=hosts.limit_field(self.question),
-        )
+        asking, host = self.asking, self.host
+        arm = replace(self.judge.arm(host.address), identity=host.identity)
         random = Random()  # noqa: S311  the order of the requests is no secret
-        run = run_of(self.bar.task, arm, questions, random)
-        with (
-            run_log.open_log(
-                self.bar.workspace.folder,
-                run,
-                now=self.context.clock.now,
-                token=secrets.token_hex(3),
-                fresh=self.options.fresh,
-                max_age=self.reuse,
-            ) as log,
-            self.narrator.waiting("waiting for the first verdict"),
-        ):
-            narrator, now = self.narrator, self.context.clock.now
-            online.evaluate(
-                RunAnswers(run, log, spending, narrator, narrator.tell, now),
-                {JUDGE: hosts.of(self.question).connection.settings},
-                concurrency=self.options.concurrency,
-                together=self.together,
-            )
+        run = run_of(asking.bar.task, asking.as_proved(arm, self.question), questions, random)
+        known = asking.context.prover(is_plain=True).of(self.question)
+        waiting = asking.narrator.waiting("waiting for the first verdict")
+        with asking.open_log(run) as log, waiting:
+            asking.ask(run, {JUDGE: known.connection.settings}, log, spending)
         return run
 
     def judge_answers(self, run: Run, log: RunLog, spending: Spending) -> JudgeFacts:
@@ -113,7 +137,7 @@ class JudgeAsking:
         """
         answers = JudgedAnswers(run, log, self.judge)
         count = plural(len(answers.questions), "different answer")
-        self.narrator.tell(f"judge {self.judge.name}: {count} that passed the other graders")
+        self.asking.narrator.tell(f"judge {self.judge.name}: {count} that passed the other graders")
         spending.go_on()
         asked = self.ask(answers.questions, spending)
         answers.take(asked)
@@ -122,6 +146,7 @@ class JudgeAsking:
 
     def facts(self, names: tuple[str, ...]) -> JudgeFacts:
         """Return what evidence has of the judge, who has answered by these names."""
+        bar = self.asking.bar
         return JudgeFacts(
             self.judge.name,
             self.judge.bundle.model,
@@ -130,5 +155,5 @@ class JudgeAsking:
             self.host.address,
             self.host.kind,
             names,
-            self.bar.calibrations.newest(self.bar.task, self.judge.sha),
+            bar.calibrations.newest(bar.task, self.judge.sha),
         )

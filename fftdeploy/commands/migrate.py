@@ -33,10 +33,8 @@ from fftdeploy.errors import (
     ConfigError,
     DeclinedError,
     NotReadyError,
-    PolicyError,
     UsageError,
 )
-from fftdeploy.evaluation.running.spending import MAX_REQUESTS
 from fftdeploy.names import plural
 from fftdeploy.planning import plan
 from fftdeploy.planning.breaches import SourceRules, freeze_breach
@@ -123,7 +121,8 @@ class _Portfolio:
         result = self.context.known = self._result()
         if self.options.plan:
             return result
-        self._require_allowed(result)
+        if result.cost:
+            self.options.require_requests(result.cost.requests)  # for all of it
         self._compare()
         if self.changes_file:
             self._change()
@@ -280,34 +279,10 @@ class _Portfolio:
         case.cost = evaluation.rehearse(case.usable, live_is_dead=case.is_dead)
         case.state = "estimated"
 
-    def _require_allowed(self, known: Migrated) -> None:
-        """Refuse, before the first one, more requests than are allowed for all of it.
-
-        Raises:
-            PolicyError: They are too many.
-        """
-        most = self.options.max_requests or MAX_REQUESTS
-        if known.cost and known.cost.requests > most:
-            raise PolicyError(
-                f"{known.cost.requests:,} requests are more than the {most:,} that are allowed",
-                hint=f"--max-requests {known.cost.requests} allows them",
-                code="max-requests",
-            )
-
     def _asking(self, name: str) -> EvaluateOptions:
         """Return how a target is asked; how many requests are allowed is seen for all of them."""
-        options = self.options
-        return EvaluateOptions(
-            name,
-            file=options.file,
-            concurrency=options.concurrency,
-            max_usd=options.max_usd,
-            max_requests=maxsize,
-            fresh=options.fresh,
-            batch=options.batch,
-            wait_s=options.wait_s,
-            part_of=options.again,
-        )
+        asking = self.options.asking() | {"max_requests": maxsize}
+        return EvaluateOptions(name, **asking, part_of=self.options.again)
 
     def _compare(self) -> None:
         """Ask the models of all targets, once it is proved that they answer."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fftdeploy.commands.door import Limits, Options, several
-from fftdeploy.evaluation.running.spending import MAX_REQUESTS
-from fftdeploy.evaluation.running.throttle import CONCURRENCY
+from fftdeploy.commands.door import several
+from fftdeploy.commands.evaluate_options import QueueOptions
+from fftdeploy.evaluation.limits import MAX_REQUESTS
 from fftdeploy.planning.runway import STEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MigrateOptions(Options, Limits):
+class MigrateOptions(QueueOptions):
     """What may be said to `migrate`; its limits are for all targets together."""
 
     targets: str | Sequence[str] = field(default=(), kw_only=False)
@@ -34,13 +34,6 @@ class MigrateOptions(Options, Limits):
     commit: bool = False
     """Commit each target's change on its own."""
     overrides: tuple[str, ...] = ()
-    fresh: bool = False
-    """Ask everything again, for latency too; counts as another attempt."""
-    concurrency: int = CONCURRENCY
-    batch: bool = False
-    """Have the providers' own queues answer, within a day."""
-    wait_s: float | None = None
-    """How long to wait for all batches; None until they are over, 0 not at all."""
     report: str | Path | None = None
     """Where to write a page about it (`.html`)."""
     approve: Callable[[Any], bool] | None = None

@@ -8,7 +8,7 @@ from fftdeploy.api.readiness import OTHER_MODEL, Shutdown
 from fftdeploy.commands import check, monitor_logs
 from fftdeploy.commands.check import CheckOptions
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.door import Limits, Options, door
+from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.listeners import Listeners
 from fftdeploy.commands.monitor_logs import LogWatch
 from fftdeploy.commands.own_runs import require_own_looks
@@ -26,6 +26,7 @@ from fftdeploy.errors import (
     Outcome,
     UsageError,
 )
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.monitoring import state_file, watch
 from fftdeploy.monitoring.logs.trial import CanaryTrial
 from fftdeploy.monitoring.state_file import KeptState, StateFile

@@ -5,17 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from random import Random
-from typing import Any
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Limits
 from fftdeploy.commands.evaluate_options import EvaluateOptions
 from fftdeploy.commands.evaluation import Evaluation
 from fftdeploy.commands.own_runs import require_own_runs
-from fftdeploy.errors import NotReadyError, PolicyError
+from fftdeploy.errors import NotReadyError
 from fftdeploy.evaluation.arms import LIVE, Arm
 from fftdeploy.evaluation.evidence.evidence import content_sha
 from fftdeploy.evaluation.examples.examples import ExampleSet
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.running.batches.batch_rules import require_batch
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.spending import Spending
@@ -64,21 +63,9 @@ class Budget:
         known = [each.usd for each in self.spent]
         return None if None in known else round(sum(filter(None, known)), 6)
 
-    def left(self) -> dict[str, Any]:
-        """Return the limits of the next pass.
-
-        Raises:
-            PolicyError: There is nothing left.
-        """
-        usd, requests = self._limits.max_usd, self._limits.max_requests
-        if requests is not None:
-            requests -= self.requests
-            if requests < 1:
-                hint = "give a higher --max-requests: what was asked is kept"
-                raise PolicyError("no requests are left", hint=hint, code="max-requests")
-        if usd is not None:
-            usd = max(0.0, usd - (self.usd or 0.0))
-        return {"max_usd": usd, "max_requests": requests}
+    def left(self) -> Limits:
+        """Return the limits of the next pass; PolicyError where nothing is left."""
+        return self._limits.after(self.usd or 0.0, self.requests)
 
 
 class WatchedPasses(Evaluation):
@@ -152,7 +139,7 @@ class WatchedPasses(Evaluation):
             self.asked,
             batch=is_batch,
             wait_s=self.asked.wait_s if is_batch else None,
-            **self.budget.left(),
+            **self.budget.left().within(),
         )
         try:
             run = self._pass(repeats)

@@ -18,6 +18,7 @@ from fftdeploy.api.settings import Settings, settings
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.graders.graders import build
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.batches import batched
@@ -25,7 +26,7 @@ from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
 from fftdeploy.evaluation.running.online import Execution
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers, Waiting
-from fftdeploy.evaluation.running.spending import Spending
+from fftdeploy.evaluation.running.spending import Mean, Spending
 from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.grader_rules import GraderRules
@@ -102,9 +103,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def spending(run: Run, **limits: Any) -> Spending:
+def spending(
+    run: Run, *, means: Mapping[str, Mean] | None = None, is_batch: bool = False, **limits: Any
+) -> Spending:
     models = {name: arm.bundle.model for name, arm in run.arms.items()}
-    return Spending(models, PRICES, **limits)
+    return Spending(models, PRICES, Limits(**limits), means=means, is_batch=is_batch)
 
 
 class Haste:

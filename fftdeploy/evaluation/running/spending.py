@@ -11,14 +11,12 @@ from typing import NamedTuple
 
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.evaluation.arms import JUDGE
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, Column
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.formats import strict_json
-from fftdeploy.policy.prices import Price, Prices
-
-MAX_REQUESTS = 50_000
-"""Most requests of a run where nobody has said otherwise."""
+from fftdeploy.policy.prices import Prices
 
 CHARS_PER_TOKEN = 4.0
 """Rule of thumb for English; only for what has not been asked before."""
@@ -65,33 +63,30 @@ class Spending:
     Args:
         models: The model of each arm, as `[PROVIDER=]MODEL`.
         prices: What their tokens cost.
-        max_usd: Most USD to spend; None where there is no limit.
-        max_requests: Most requests to send; None for `MAX_REQUESTS`.
+        limits: How much that may be.
         means: What is known of the arms before the first answer, for the limit in USD.
         is_batch: Whether the prices of batches count, for all but a judge, who is in none.
-        beside: The evaluations that `max_usd` is for, too; this one is added to them.
+        beside: The evaluations that the limit in USD is for, too; this one is added to them.
         later: Most requests that follow once all of these are answered: those to a judge.
 
     Raises:
-        UsageError: `max_usd` is given, and a model has no price.
+        UsageError: There is a limit in USD, and a model has no price.
     """
 
     def __init__(
         self,
         models: Mapping[str, str],
         prices: Prices,
+        limits: Limits | None = None,
         *,
-        max_usd: float | None = None,
-        max_requests: int | None = None,
         means: Mapping[str, Mean] | None = None,
         is_batch: bool = False,
         beside: "list[Spending] | None" = None,
         later: int = 0,
     ) -> None:
-        self.max_usd = max_usd
+        self._limits = limits or Limits()
         self._all = [] if beside is None else beside
         self._all.append(self)
-        self.max_requests = max_requests or MAX_REQUESTS
         self.later = later
         self.begun = 0
         """Requests that were allowed last."""
@@ -111,7 +106,7 @@ class Spending:
         self._answers: Counter[str] = Counter()
         self._in_flight: Counter[str] = Counter()
         unpriced = sorted({models[arm] for arm, price in self._prices.items() if price is None})
-        if max_usd is not None and unpriced:
+        if self._limits.max_usd is not None and unpriced:
             of_batch = " in a batch" if is_batch else ""
             added = f"{'`batch`' if is_batch else 'it'} to [prices] in fftdeploy.toml"
             raise UsageError(
@@ -139,17 +134,12 @@ class Spending:
     @property
     def allowed(self) -> int:
         """How many requests may be sent now, so that those that follow may be, too."""
-        return self.max_requests - self.earlier - self.later
+        return self._limits.most_requests - self.earlier - self.later
 
     def require_allowed(self, count: int) -> None:
         """Refuse `count` requests before the first one; PolicyError where they are too many."""
-        if count > max(0, self.allowed):
-            every = count + self.earlier + self.later
-            raise PolicyError(
-                f"{every:,} requests are more than the {self.max_requests:,} that are allowed",
-                hint=f"--max-requests {every} allows them",
-                code="max-requests",
-            )
+        if count:
+            self._limits.require_requests(count + self.earlier + self.later)
         self.begun = count
 
     def admit(self, arm: str) -> bool:
@@ -157,9 +147,10 @@ class Spending:
 
         What is under way, or was lost, is taken to cost what the answers before it did.
         """
-        if self.max_usd is not None:
+        most = self._limits.max_usd
+        if most is not None:
             taken = sum(each.taken for each in self._all)
-            if taken + self._expected(arm) > self.max_usd * 1e6:
+            if taken + self._expected(arm) > most * 1e6:
                 return False
         self._in_flight[arm] += 1
         self.sent += 1
@@ -188,7 +179,7 @@ class Spending:
     def stopped(self, kept: int, wanted: int) -> PolicyError:
         """Return the failure of a run that has reached its limit in USD."""
         return PolicyError(
-            f"stopped before spending more than {self.max_usd:g} USD: "
+            f"stopped before spending more than {self._limits.max_usd:g} USD: "
             f"{kept:,} of {wanted:,} answers are kept, {self.usd or 0:.4f} USD spent",
             hint="run it again with a higher --max-usd: it goes on from there",
             code="max-usd",
@@ -198,38 +189,31 @@ class Spending:
         """Return the millionths of a USD that the next answer of an arm may cost."""
         if count := self._answers[arm]:
             return self._spent[arm] / count
-        price, mean = self._prices[arm], self._means.get(arm)
-        if price is None or mean is None:
-            return 0.0
-        return price.usd(mean.tokens_in, mean.tokens_cached, mean.tokens_out) * 1e6
+        return 1e6 * (self._mean_usd(arm) or 0.0) if arm in self._means else 0.0
 
+    def _mean_usd(self, arm: str) -> float | None:
+        price, mean = self._prices[arm], self._means[arm]
+        if price is None:
+            return None
+        return price.usd(mean.tokens_in, mean.tokens_cached, mean.tokens_out)
 
-def estimate(
-    counts: Mapping[str, int],
-    means: Mapping[str, Mean],
-    prices: Mapping[str, Price | None],
-    concurrency: int,
-) -> Estimate:
-    """Estimate what `counts[arm]` answers of each arm take, all of them asked for.
+    def estimate(self, counts: Mapping[str, int], concurrency: int) -> Estimate:
+        """Estimate what `counts[arm]` answers of each arm take, and those that follow them.
 
-    An arm that is asked nothing needs no mean.
-    """
-    counts = {arm: count for arm, count in counts.items() if count}
-    usd: float | None = 0.0
-    for arm, count in counts.items():
-        price, mean = prices[arm], means[arm]
-        if price is None or usd is None:
-            usd = None
-        else:
-            usd += count * price.usd(mean.tokens_in, mean.tokens_cached, mean.tokens_out)
-    return Estimate(
-        requests=sum(counts.values()),
-        tokens_in=round(sum(count * means[arm].tokens_in for arm, count in counts.items())),
-        tokens_out=round(sum(count * means[arm].tokens_out for arm, count in counts.items())),
-        usd=usd,
-        seconds=sum(count * means[arm].latency_s for arm, count in counts.items()) / concurrency,
-        is_guess=any(means[arm].is_guess for arm in counts),
-    )
+        An arm that is asked nothing needs no mean.
+        """
+        asked = Counter(counts) + Counter({JUDGE: self.later})
+        means = [(count, self._means[arm]) for arm, count in asked.items()]
+        usds = [(count, self._mean_usd(arm)) for arm, count in asked.items()]
+        known = [count * usd for count, usd in usds if usd is not None]
+        return Estimate(
+            requests=asked.total(),
+            tokens_in=round(sum(count * mean.tokens_in for count, mean in means)),
+            tokens_out=round(sum(count * mean.tokens_out for count, mean in means)),
+            usd=sum(known, 0.0) if len(known) == len(usds) else None,
+            seconds=sum(count * mean.latency_s for count, mean in means) / concurrency,
+            is_guess=any(mean.is_guess for _, mean in means),
+        )
 
 
 def guess(asks: Iterable[tuple[Ask, str]], *, tokens_out: float = 0.0) -> dict[str, Mean]:

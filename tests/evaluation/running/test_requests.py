@@ -20,9 +20,9 @@ from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.evaluation.running import requests
 from fftdeploy.evaluation.running.attempts import Attempt
 from fftdeploy.evaluation.running.requests import Ask
-from fftdeploy.evaluation.running.spending import Mean, estimate, guess
+from fftdeploy.evaluation.running.spending import Mean, Spending, guess
 from fftdeploy.evaluation.running.throttle import Throttle
-from fftdeploy.policy.prices import Price
+from fftdeploy.policy.prices import Price, Prices
 from fftdeploy.releases.deployments import Bundle
 
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
@@ -471,12 +471,13 @@ def test_rate_limits_and_request_ids_come_along() -> None:
 
 def test_estimates() -> None:
     known = Mean(100, 0, 50, 0.5)
-    prices = {"a": Price(1, 1, 2), "b": None}
-    one = estimate({"a": 1000}, {"a": known}, prices, 10)
+    means = {"a": known, "b": known._replace(is_guess=True)}
+    wanted = Spending({"a": "m", "b": "n"}, Prices(models={"m": Price(1, 1, 2)}), means=means)
+    one = wanted.estimate({"a": 1000}, 10)
     assert (one.requests, one.tokens_in, one.tokens_out) == (1000, 100_000, 50_000)
     assert one.usd == pytest.approx(0.2)
     assert (one.seconds, one.is_guess) == (50, False)
-    both = estimate({"a": 1, "b": 1}, {"a": known, "b": known._replace(is_guess=True)}, prices, 1)
+    both = wanted.estimate({"a": 1, "b": 1}, 1)
     assert (both.usd, both.is_guess) == (None, True)
 
 

@@ -33,6 +33,7 @@ from fftdeploy.errors import (
     UnverifiedError,
     UsageError,
 )
+from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.outputs import MAX_CHARS
 from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.spending import Spending
@@ -394,8 +395,8 @@ def test_the_limit_in_usd_stops_in_the_middle_and_the_run_goes_on(
 
 def test_a_limit_in_usd_needs_prices() -> None:
     with pytest.raises(UsageError, match=f"--max-usd needs the price of {model('v8')}"):
-        Spending({"v8": model("v8")}, Prices(), max_usd=1)
-    assert Spending({"v8": model("v8")}, PRICES, max_usd=1).usd == 0
+        Spending({"v8": model("v8")}, Prices(), Limits(max_usd=1))
+    assert Spending({"v8": model("v8")}, PRICES, Limits(max_usd=1)).usd == 0
 
 
 def test_workers_that_wait_for_hours_do_not_hold_the_end_up(
