@@ -51,6 +51,13 @@ def test_a_page_can_be_followed_by_copy_and_paste(path: str) -> None:
     assert pages.pasted(before) == before
 
 
+@pytest.mark.parametrize("path", pages.NOTEBOOKS)
+def test_a_notebook_shows_what_its_cells_print_and_is_two_clicks_from_the_index(path: str) -> None:
+    assert pages.notebook(path) == (ROOT / path).read_text(encoding="utf-8")
+    pages_of_index = pages_linked_from(ROOT / "docs/index.md")
+    assert any(f"]({path.removeprefix('docs/')})" in page.read_text() for page in pages_of_index)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pty
 import re
@@ -241,6 +242,43 @@ def pasted(page: str) -> str:
         return _PASTED.sub(block, page)
 
 
+_CELLS = """
+import contextlib, io, json, os, sys
+
+names = {"__name__": "__main__"}
+try:
+    for cell in json.load(sys.stdin):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec("".join(cell["source"]), names)
+        print(json.dumps(printed.getvalue()), flush=True)
+except BaseException as error:
+    sys.excepthook(type(error), error, error.__traceback__)
+    os._exit(1)
+"""
+
+
+def notebook(path: str) -> str:
+    """Return a notebook with what its cells print, one after the other, in a fresh process."""
+    shown = json.loads(Path(ROOT, path).read_text(encoding="utf-8"))
+    cells = [cell for cell in shown["cells"] if cell["cell_type"] == "code"]
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(
+            [sys.executable, "-c", _CELLS],
+            cwd=Path(ROOT, path).parent,
+            env=_person(Path(home)),
+            input=json.dumps(cells).encode(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    for count, (cell, line) in enumerate(zip(cells, done.stdout.splitlines(), strict=True), 1):
+        before = "".join(text for output in cell["outputs"] for text in output["text"])
+        if steady(before) != steady(json.loads(line)):
+            text = json.loads(line).splitlines(keepends=True)
+            cell["outputs"] = [{"name": "stdout", "output_type": "stream", "text": text}]
+        cell["execution_count"] = count
+    return json.dumps(shown, indent=1, ensure_ascii=False) + "\n"
+
+
 def steady(output: str) -> str:
     """Return `output` without what is volatile in it."""
     for pattern, instead in _VOLATILE:
@@ -388,6 +426,7 @@ PASTED = ("docs/tour.md",)
 """The pages of `pasted`."""
 TOURS = {"README.md": "..", "docs/pull-requests.md": ".", "docs/refresh.md": "."}
 """The pages of `tour`, and where each begins: in an empty repository, or beside `EXAMPLE`."""
+NOTEBOOKS = ("docs/notebooks/promotion.ipynb",)
 REFERENCES = ("docs/reference/policy.md", "docs/reference/deployments.md", "docs/providers.md")
 PAGES = {"docs/reference/cli.md": cli_page, "docs/reference/exit-codes.md": exit_codes_page}
 
@@ -403,5 +442,7 @@ if __name__ == "__main__":
     for name in PASTED:
         path = Path(ROOT, name)
         path.write_text(pasted(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in NOTEBOOKS:
+        Path(ROOT, name).write_text(notebook(name), encoding="utf-8")
     evidence = Path(ROOT, "docs/evidence.md")
     evidence.write_text(evidence_page(evidence.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,8 +1,8 @@
 """A canary and what is live, by those whom each has answered since the canary began.
 
 Whose key is of the canary's part is answered by it, and not by choice, so that the callers of both
-are alike but for the model.  One caller's requests are not: each caller counts once.  The interval
-of the difference stays valid while people look daily.
+are alike but for the model.  One caller's requests are not: each caller counts once of each of the
+two.  The interval of the difference stays valid while people look daily.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from fftdeploy.monitoring.sequences import difference_sequence
 from fftdeploy.releases.deployments import Release, Target
 
 MAX_CALLERS = 1_000_000
-"""Callers that are told apart, at most; later ones are not counted."""
+"""Callers of the two that are told apart, at most; later ones are not counted."""
 _UNUSABLE = frozenset({"refused", "filtered", "truncated", "empty"})
 
 
 @dataclass(slots=True)
 class AnsweredArm:
-    """Whom one of the two has answered: each caller once, by the first request in the log."""
+    """Whom one of the two has answered: each caller once, by the first request it has answered."""
 
     model: str
     callers: int = 0
@@ -83,7 +83,8 @@ class TrialCounter:
         failed = request.mark in _UNUSABLE or not self._form.is_valid(request.output, schema)
         arms = [self._all[place]]
         if caller:
-            digest = blake2b(caller.encode(), digest_size=8).digest()
+            # What is live answers all until the canary's line is merged and has reached them.
+            digest = blake2b(caller.encode(), digest_size=8, salt=b"%d" % place).digest()
             if digest not in self._seen and len(self._seen) < MAX_CALLERS:
                 self._seen.add(digest)
                 arms.append(self._named[place])
