@@ -27,7 +27,7 @@ from measure import most_mb
 from fftdeploy.api.settings import Settings, settings
 from fftdeploy.evaluation.arms import Arm
 from fftdeploy.evaluation.examples.examples import open_examples
-from fftdeploy.evaluation.gate.arm_summary import summarize
+from fftdeploy.evaluation.gate.gate import summarize
 from fftdeploy.evaluation.graders.graders import build
 from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.results import Results

@@ -104,18 +104,16 @@ class Gate:
     def _look(self, bar: "QualityBar", candidate: Bundle) -> "Stored | str":
         """Return the evidence that counts, or why there is none."""
         found = bar.look(candidate, bar.baseline)
-        if found.stored is None:
-            return found.why
+        if isinstance(found, str):
+            return found
         from fftdeploy.evaluation.evidence.evidence import DEAD
 
-        baseline = found.stored.evidence.baseline
+        baseline = found.evidence.baseline
         rests_on_death = baseline.how == "recorded" or baseline.why == DEAD
         if rests_on_death and not self.live_is_dead():
-            return (
-                f"evidence {found.stored.short} does not count: what is live was dead for it, "
-                "and is not"
-            )
-        return found.stored
+            wrong = "what is live was dead for it, and is not"
+            return f"evidence {found.short} does not count: {wrong}"
+        return found
 
     def _evaluate(self, candidate: Bundle, why: str) -> "Stored":
         """Evaluate now, if that is asked for on the command line or by the person who is here."""

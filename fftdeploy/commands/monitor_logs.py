@@ -16,7 +16,6 @@ from fftdeploy.evaluation.evidence.evidence import content_sha
 from fftdeploy.evaluation.examples.production import ProductionRequest
 from fftdeploy.evaluation.graders.form import AnswerForm
 from fftdeploy.evaluation.review.import_file import STDIN, ImportFile
-from fftdeploy.monitoring.logs.baseline import LogBaseline, keep_baseline, read_baseline
 from fftdeploy.monitoring.logs.compared import (
     MIN_REQUESTS,
     SHIFT_CODES,
@@ -24,10 +23,16 @@ from fftdeploy.monitoring.logs.compared import (
     MeasureShift,
     compare,
 )
-from fftdeploy.monitoring.logs.moved import moved
 from fftdeploy.monitoring.logs.trial import CanaryTrial, TrialCounter
-from fftdeploy.monitoring.logs.window import LiveRelease, LogWindow, RequestCounter
-from fftdeploy.monitoring.logs.wording import called, levels, meaning
+from fftdeploy.monitoring.logs.window import (
+    LiveRelease,
+    LogBaseline,
+    LogWindow,
+    RequestCounter,
+    keep_baseline,
+    read_baseline,
+)
+from fftdeploy.monitoring.logs.wording import called, levels, meaning, moved
 from fftdeploy.names import not_one_of, plural
 from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.planning.findings import FindingFacts, about

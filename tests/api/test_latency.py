@@ -15,7 +15,7 @@ from fault_server import KEY, FaultServer, Reply, reply
 
 from fftdeploy.api.client import plain
 from fftdeploy.api.client.plain import Stopwatch, silence_s
-from fftdeploy.evaluation.gate.arm_summary import summarize
+from fftdeploy.evaluation.gate.gate import summarize
 
 TAKES_S = 0.1
 STALL_S = 0.05

@@ -5,8 +5,7 @@ from random import Random
 
 import pytest
 
-from fftdeploy.evaluation.gate.statistics import wilson
-from fftdeploy.monitoring.sequences import difference_sequence, rate_sequence
+from fftdeploy.evaluation.gate.statistics import difference_sequence, rate_sequence, wilson
 
 DAYS, A_DAY, RUNS = 60, 60, 120
 

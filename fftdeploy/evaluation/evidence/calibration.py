@@ -15,8 +15,7 @@ from typing import Any
 
 from fftdeploy import files
 from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError
-from fftdeploy.evaluation.evidence.canonical import file_of
-from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence
+from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence, file_of
 from fftdeploy.evaluation.examples.raw_lines import meaning_sha
 from fftdeploy.evaluation.gate.agreement import Agreement
 from fftdeploy.evaluation.gate.judge_facts import CalibrationFacts, unfit

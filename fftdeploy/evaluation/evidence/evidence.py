@@ -7,12 +7,12 @@ the SHA-256 of the same object in canonical form: sorted keys, no spaces, ASCII.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from hashlib import sha256
 from pathlib import PurePath
 from typing import Any, Literal, TypedDict, cast
 
 from fftdeploy.errors import ConfigError, InconclusiveError
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE, AskedHost
-from fftdeploy.evaluation.evidence.canonical import file_of
 from fftdeploy.evaluation.evidence.evidence_columns import columns, read_columns
 from fftdeploy.evaluation.examples.examples import sha_of
 from fftdeploy.evaluation.gate.judge_facts import JudgeFacts
@@ -35,6 +35,9 @@ JUDGED = {CANDIDATE, LIVE}
 
 SHOWN_DIGITS = 12
 MAX_BYTES = 256 * 1024 * 1024
+
+_SHORT = 120
+"""Characters that an object, or a list of some, may have and stand on one line."""
 
 
 class TrainingFacts(TypedDict):
@@ -210,6 +213,27 @@ def content_sha(content: Any) -> str:
     return strict_json.sha_of(content)[:32]
 
 
+def file_of(document: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Return the ID of a JSON object, which is its `content_sha`, and the bytes of its file."""
+    text = f"{_laid_out(document)}\n"
+    return sha256(text.replace("\n", "").encode()).hexdigest()[:32], text.encode()
+
+
+def _laid_out(value: Any) -> str:
+    """Return the canonical form on several lines: their ends change nothing but the looks."""
+    if isinstance(value, Mapping):
+        parts = [f"{strict_json.dumps(key)}:{_laid_out(value[key])}" for key in sorted(value)]
+        opening, closing = "{", "}"
+    elif isinstance(value, list) and any(isinstance(below, Mapping) for below in value):
+        parts = [_laid_out(below) for below in value]
+        opening, closing = "[", "]"
+    else:
+        return strict_json.dumps(value)
+    if sum(map(len, parts)) <= _SHORT:
+        return opening + ",".join(parts) + closing
+    return f"{opening}\n" + ",\n".join(parts) + f"\n{closing}"
+
+
 def with_id(evidence: Evidence) -> tuple[str, bytes]:
     """Return the ID of `evidence` and the bytes of its file."""
     return file_of(_document(evidence))
@@ -295,57 +319,39 @@ def _evidence(document: Mapping[str, Any]) -> Evidence:
 
 
 def _require_sense(found: Evidence) -> None:
-    """Refuse what no evaluation can have come to; ValueError, TypeError."""
-    examples, cache = found.examples, found.cache
-    counts = (found.candidates, found.attempt, found.used, found.results.repeats)
-    if min(*counts, 1 if found.concurrency is None else found.concurrency) < 1:
-        raise ValueError("a number out of its range")
-    if min(examples.duplicates, cache["max_age_s"], *cache["answers"].values()) < 0:
-        raise ValueError("a number out of its range")
-    if not 0 <= examples.reviewed <= examples.n:
-        raise ValueError("more reviewed examples than there are")
-    if found.target.partition("/")[0] != found.task or PurePath(found.run).name != found.run:
-        raise ValueError("a name that is none")
-    if "" in {found.baseline.evidence, found.baseline.why}:
-        raise ValueError("null is written in another way")
-    asked = sorted(found.results.arms)
-    answering = found.answered_by.keys() <= found.arms.keys()
-    if not found.hosts.keys() <= found.arms.keys() - {"candidate"}:
-        raise ValueError("a host of no other model")
-    facts = [facts for arm, facts in found.identities.items() if arm in found.arms]
-    if len(facts) < len(found.identities) or not all(one and one.keys() <= FACTS for one in facts):
-        raise ValueError("an identity of no model")
-    if not answering or not asked == sorted(found.arms) == sorted(cache["answers"]):
-        raise ValueError("answers of other models")
-    if any(usd < 0 for usd in _usd(found.prices)):
-        raise ValueError("a price below nothing")
-    _require_types(found.graders)
-    _require_whole(found)
-
-
-def _require_whole(found: Evidence) -> None:
-    """Refuse other examples left out than the hash says, and answers of the two that lack."""
-    examples = found.examples
-    shas = (sha for _, sha in examples.files)
-    if found.left_out and examples.sha != sha_of(shas, found.left_out):
-        raise ValueError("other examples left out")
-    own = {*found.left_out}.intersection(found.results.ids)
-    if own and own != {*found.results.broken(own)}:
-        raise ValueError("an example that is left out, and was answered right")
-    if any(column.count("") for name, column in found.results.arms.items() if name in JUDGED):
-        raise ValueError("an answer that has not come")
-
-
-def _usd(prices: PricesFacts | None) -> Iterator[float]:
-    for price in prices["models"].values() if prices else ():
-        yield from (price["input"], price["cached_input"], price["output"])
-
-
-def _require_types(graders: Sequence[Mapping[str, Any]]) -> None:
-    for grader in graders:
-        kinds = [kind["kind"] for kind in grader.get("fields", {}).values()]
-        if not all(isinstance(word, str) for word in (grader["type"], grader["name"], *kinds)):
-            raise TypeError("a grader without its type")
+    """Refuse what no evaluation can have come to; a ValueError, or what a wrong type raises."""
+    examples, cache, results, arms = found.examples, found.cache, found.results, found.arms
+    counts = [found.candidates, found.attempt, found.used, results.repeats]
+    counts += [] if found.concurrency is None else [found.concurrency]
+    sizes = examples.duplicates, cache["max_age_s"], *cache["answers"].values()
+    facts = [facts for arm, facts in found.identities.items() if arm in arms]
+    prices = found.prices["models"].values() if found.prices else ()
+    usd = [price for one in prices for price in (one["input"], one["cached_input"], one["output"])]
+    named = [word for grader in found.graders for word in (grader["type"], grader["name"])]
+    for grader in found.graders:
+        named += [compared["kind"] for compared in grader.get("fields", {}).values()]
+    shas, left_out = (sha for _, sha in examples.files), found.left_out
+    own = {*left_out}.intersection(results.ids)
+    judged = [column for name, column in results.arms.items() if name in JUDGED]
+    wrong = {
+        "a number out of its range": min(counts) < 1 or min(sizes) < 0,
+        "more reviewed examples than there are": not 0 <= examples.reviewed <= examples.n,
+        "a target of another task": found.target.partition("/")[0] != found.task,
+        "a path": PurePath(found.run).name != found.run,
+        "null in another spelling": "" in {found.baseline.evidence, found.baseline.why},
+        "a host of no other model": not found.hosts.keys() <= arms.keys() - {CANDIDATE},
+        "an identity of no model": len(facts) < len(found.identities),
+        "an unknown identity": not all(one and one.keys() <= FACTS for one in facts),
+        "names of no model": not found.answered_by.keys() <= arms.keys(),
+        "answers of others": not sorted(results.arms) == sorted(arms) == sorted(cache["answers"]),
+        "a price below nothing": min(usd, default=0) < 0,
+        "a grader without its type": not all(isinstance(word, str) for word in named),
+        "others left out": bool(left_out) and examples.sha != sha_of(shas, left_out),
+        "one left out that was right": bool(own) and own != {*results.broken(own)},
+        "an answer that has not come": any(column.count("") for column in judged),
+    }
+    if any(wrong.values()):
+        raise ValueError(", ".join(what for what, is_so in wrong.items() if is_so))
 
 
 def same_verdict(stored: Mapping[str, Any], computed: Verdict) -> str:

@@ -8,11 +8,11 @@ beginning of all IDs, and a column that an earlier model has too.
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from os.path import commonprefix
-from typing import Any, TypedDict
+from typing import Any
 
 from fftdeploy.evaluation.results import BATCHED, LETTERS, NOT_MEASURED, TOKENS, Column, Results
-from fftdeploy.formats import json_shapes
 
 _BITS = 4
 """Fields in a hex digit."""
@@ -21,38 +21,6 @@ _SHORTEST_RUN = 3
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,15})", re.DOTALL)
 _DIGITS = "0123456789"
 _PLACES = f"{_DIGITS}abcdefghijklmnopqrstuvwxyz"
-
-
-class _Ids(TypedDict):
-    all: str
-    each: Any
-
-
-class _Slice(TypedDict):
-    key: str
-    values: tuple[str, ...]
-    of: Any
-
-
-class _Answers(TypedDict):
-    arm: str
-    marks: str
-    failed: str
-    latency_ms: Any
-    tokens_in: Any
-    tokens_cached: Any
-    tokens_out: Any
-    tokens_reasoning: Any
-
-
-class _Columns(TypedDict):
-    repeats: int
-    fields: tuple[str, ...]
-    ids: _Ids
-    groups: Any
-    must_pass: tuple[int, ...]
-    slices: tuple[_Slice, ...]
-    answers: tuple[_Answers, ...]
 
 
 def columns(results: Results) -> dict[str, Any]:
@@ -80,8 +48,11 @@ def read_columns(document: Mapping[str, Any]) -> Results:
     Raises:
         TypeError, ValueError, LookupError, OverflowError: It is none.
     """
-    json_shapes.read(_Columns, {key: document[key] for key in _Columns.__annotations__})
-    n, repeats = document["examples"]["n"], document["repeats"]
+    n, repeats = document["examples"]["n"], _count(document["repeats"])
+    texts = [document["fields"], *(part["values"] for part in document["slices"])]
+    texts.append([part["key"] for part in document["slices"]])
+    if not all(isinstance(text, str) for text in chain(*texts)):
+        raise TypeError("a name that is no text")
     size = n * repeats
     if not all(len(arm["marks"]) == size for arm in document["answers"]):
         raise ValueError("another number of answers than of examples")

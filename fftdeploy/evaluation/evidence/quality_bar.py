@@ -1,7 +1,7 @@
 """The quality bar of one target: its examples, its graders, and the evidence there is."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache, cached_property
 from itertools import chain
@@ -36,16 +36,6 @@ from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
 
 _CALLED = {"must_pass": "tag", "slices": "key in its meta"}
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Evidence that is about exactly this, or why there is none."""
-
-    stored: Stored | None
-    why: str = ""
-    is_stale: bool = False
-    """Whether there is evidence about this candidate that does not count."""
 
 
 class QualityBar:
@@ -318,8 +308,8 @@ class QualityBar:
             live_host=UNKNOWN_HOST if baseline is None else self.host(baseline),
         )
 
-    def look(self, candidate: Bundle, baseline: Bundle | None) -> Found:
-        """Find the newest evidence about exactly this.
+    def look(self, candidate: Bundle, baseline: Bundle | None) -> Stored | str:
+        """Return the newest evidence about exactly this, or why there is none.
 
         Raises:
             ConfigError: The evidence that would count was edited.
@@ -333,12 +323,12 @@ class QualityBar:
             problem = evidence_folder.problem(question, evidence, now)
             problem = problem or self.calibrations.changed_since(evidence)
             if not problem:
-                return Found(self.folder.read(path))
+                return self.folder.read(path)
             why = why or f"evidence {path.stem[:SHOWN_DIGITS]} does not count: {problem}"
         if not why and (older := self.folder.older(self.task)):
             made = f"made under an older rule: {plural(len(older), 'file')}"
-            return Found(None, f"there is no evidence about {candidate} ({made})")
-        return Found(None, why or f"there is no evidence about {candidate}", bool(why))
+            return f"there is no evidence about {candidate} ({made})"
+        return why or f"there is no evidence about {candidate}"
 
     def has_record(self, target: Target) -> bool:
         """Tell whether the answers of what is live in a target of the task are on record."""

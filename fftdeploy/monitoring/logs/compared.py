@@ -96,13 +96,10 @@ def _measures(then: LogWindow, now: LogWindow) -> Iterator[str]:
         ours, theirs = then.counts.get(name, {}), now.counts.get(name, {})
         if min(sum(ours.values()), sum(theirs.values())) < MIN_REQUESTS:
             continue
-        if not name.startswith(FIELD) or _is_closed(ours):
+        # Of a closed set a few values stand for all, each there three times on average.
+        is_closed = OTHER not in ours and 3 * len(ours) <= sum(ours.values())
+        if not name.startswith(FIELD) or is_closed:
             yield name
-
-
-def _is_closed(counts: Mapping[str, int]) -> bool:
-    """Whether a few values stand for all, each there three times on average."""
-    return OTHER not in counts and 3 * len(counts) <= sum(counts.values())
 
 
 def _difference(measure: str, then: Mapping[str, int], now: Mapping[str, int]) -> WindowDifference:

@@ -12,8 +12,8 @@ from hashlib import blake2b
 
 from fftdeploy.evaluation.examples.production import ProductionRequest
 from fftdeploy.evaluation.examples.served import Served
+from fftdeploy.evaluation.gate.statistics import difference_sequence
 from fftdeploy.evaluation.graders.form import AnswerForm
-from fftdeploy.monitoring.sequences import difference_sequence
 from fftdeploy.releases.deployments import Release, Target
 
 MAX_CALLERS = 1_000_000

@@ -1,8 +1,11 @@
-"""Says in words what differs between two windows of a log."""
+"""Says what differs between two windows of a log, and which requests it is about."""
 
+from collections.abc import Callable
+
+from fftdeploy.evaluation.examples.production import ProductionRequest
 from fftdeploy.evaluation.graders.form import ANSWER
-from fftdeploy.monitoring.logs.compared import MOST_CHANCE, MeasureShift
-from fftdeploy.monitoring.logs.window import FIELD, MODEL, SIZES
+from fftdeploy.monitoring.logs.compared import MOST_CHANCE, MeasureShift, compare, grown
+from fftdeploy.monitoring.logs.window import FIELD, MODEL, SIZES, LogWindow, RequestCounter
 
 _CALLED = {
     "valid": "valid answers",
@@ -39,7 +42,10 @@ def meaning(shift: MeasureShift) -> str:
         return "no change"
     if shift.code is None:
         return "better" if shift.cause else "too small to matter"
-    what = _direction(shift)
+    word = _LARGER.get(shift.measure, ("more", "fewer"))[shift.effect < 0]
+    # What is shown of a size is its middle, which may stay where it is.
+    stays = shift.measure in SIZES and shift.then == shift.now
+    what = f"often {word}, the middle is the same" if stays else word
     if shift.code == "service-moved":
         return what
     if shift.measure == MODEL:
@@ -48,15 +54,36 @@ def meaning(shift: MeasureShift) -> str:
     return f"{what}; {_whose(shift)}"
 
 
-def _direction(shift: MeasureShift) -> str:
-    """Say which way it went; what is shown of a size is its middle, which may stay where it is."""
-    word = _LARGER.get(shift.measure, ("more", "fewer"))[shift.effect < 0]
-    stays = shift.measure in SIZES and shift.then == shift.now
-    return f"often {word}, the middle is the same" if stays else word
-
-
 def _whose(shift: MeasureShift) -> str:
     asked = f"of {shift.again:,} inputs asked again {abs(shift.moved):,} moved too"
     if shift.cause in {"model", "data"}:
         return f"the {shift.cause}: {asked}"
     return "model or data, can't tell" + (f": {asked}" if shift.again else "")
+
+
+def moved(
+    then: LogWindow, counter: RequestCounter
+) -> Callable[[ProductionRequest], tuple[int, str]]:
+    """Return what ranks a request that `counter` has counted, 2 the highest, and says why.
+
+    The rank is 0 and the reason "" where nothing of it has moved.
+    """
+    now = counter.window
+    shifts = [
+        (one.measure, grown(then.counts[one.measure], now.counts[one.measure]), called(one))
+        for one in compare(then, now, counter.shown)
+        if one.code and one.measure not in {*SIZES, MODEL}
+    ]
+
+    def ranked(request: ProductionRequest) -> tuple[int, str]:
+        cells = counter.cells(request)
+        before = then.inputs.get(counter.input_of(request), {})
+        told = before.keys() & cells.keys() - {*SIZES}
+        if any(before[measure] != cells[measure] for measure in told):
+            return 2, "another answer than before"
+        for measure, values, name in shifts:
+            if cells.get(measure) in values:
+                return 1, f"{name} moved"
+        return 0, ""
+
+    return ranked
