@@ -81,10 +81,11 @@ class _Way:
             filled[name] = filled.pop(LIMIT)
         return {**filled, "messages": turns(profile, said.get("messages", ()))}
 
-    def answered(self, said: Mapping[str, Any], answer: Any, took_s: float) -> None:
-        self._calls.count(self.route.model)
+    def ended(self, said: Mapping[str, Any], answer: Any, began: float) -> None:
+        if not isinstance(answer, Exception):
+            self._calls.count(self.route.model)
         if self._calls.log is not None:
-            self._calls.log.note(self.route, said, answer, took_s, self._calls.key)
+            self._calls.log.note(self.route, said, answer, began, self._calls.key)
 
 
 def _input(profile: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:

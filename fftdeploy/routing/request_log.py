@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fftdeploy.errors import UsageError
 from fftdeploy.files import journal
 from fftdeploy.formats import strict_json
+from fftdeploy.routing.endings import hear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,15 +30,34 @@ if TYPE_CHECKING:
 _log = logging.getLogger("fftdeploy")
 
 
+class _Call(NamedTuple):
+    """One call of an application."""
+
+    live: Resolution
+    request: Mapping[str, Any] | None
+    """What the caller said; None where it is not to be kept."""
+    began: float
+    key: object
+
+    def facts(self) -> dict[str, Any]:
+        """Return what tells which release was asked, and by whom."""
+        live = self.live
+        facts: dict[str, Any] = {"target": live.target, "release": live.release}
+        facts |= {} if self.key is None else {"caller": _hash(live.target, self.key)}
+        return facts | ({"weight": live.weight} if live.weight else {})
+
+
 class RequestLog:
-    """Keeps answered requests in a file of JSON lines, as spans of OpenTelemetry, or both.
+    """Keeps requests in a file of JSON lines, as spans of OpenTelemetry, or both.
 
     Each line has `at`, `target`, `release`, `model` (the one that answered), `latency_ms`, for a
-    client with a key `caller` (a hash of it, by which a canary's callers are told apart),
-    `request` and `response`; they may be personal data, so the file is made for its owner alone.
-    `request` is what the caller said: prompt and parameters of the `profile` are git's.  What
-    can't be written, or could not be read again, is told to the logger `fftdeploy`, once, and
-    costs no call.  Streamed and raw answers, and calls that fail, are not in it.
+    client with a key `caller` (a hash of it, by which a canary's callers are told apart), while a
+    canary runs its `weight`, `request` and `response`; they may be personal data, so the file is
+    made for its owner alone.  `request` is what the caller said: prompt and parameters of the
+    `profile` are git's.  A stream is kept when it ends, as if it had been answered whole.  What
+    failed has `error` (its `type`, and the `status`) and no response, and so has a stream that was
+    not read to its end: `abandoned`.  What can't be written, or could not be read again, is told
+    to the logger `fftdeploy`, once, and costs no call.
 
     Args:
         path: The file, which is appended to; None for none.
@@ -67,6 +90,8 @@ class RequestLog:
         self._chance = chance
         self._tracer: Any = None
         self._has_told = False
+        self._waiting: deque[tuple[Any, ...]] = deque()
+        atexit.register(self._flush)
         if trace:
             try:
                 self._tracer = import_module("opentelemetry.trace").get_tracer("fftdeploy")
@@ -74,26 +99,44 @@ class RequestLog:
                 _log.warning("requests are not traced: opentelemetry-api is not installed")
 
     def note(
-        self,
-        live: Resolution,
-        said: Mapping[str, Any],
-        answer: Any,
-        took_s: float,
-        key: object = None,
+        self, live: Resolution, said: Mapping[str, Any], answer: Any, began: float, key: object
     ) -> None:
-        """Keep one call; whatever goes wrong with that is told, and raised to nobody.
+        """Keep one call, once it has ended; what goes wrong with that is told, and not raised.
 
-        Of the caller's `key` no more than a hash is kept, by which callers are told apart.
+        Args:
+            live: What was asked.
+            said: What the caller has said.
+            answer: What the SDK has returned, or the error that it raised.
+            began: When, by the clock of `time.monotonic`.
+            key: Who has asked: no more than a hash is kept, by which callers are told apart.
         """
-        if not hasattr(answer, "model_dump"):
-            return
-        if self._tracer is not None:
-            with self._told():
-                self._span(live, _plain(answer), took_s)
-        if self._path is None or self._chance() >= self._sample:
-            return
         with self._told():
-            self._write(self._path, live, said, _plain(answer), took_s, key)
+            request = None
+            if self._path is not None and self._chance() < self._sample:
+                asked = {key: said[key] for key in said if not key.startswith("extra_")}
+                request = _plain({**asked, "model": live.model})
+            if request is not None or self._tracer is not None:
+                hear(answer, partial(self._ended, _Call(live, request, began, key)))
+
+    def _ended(
+        self, call: _Call, read: Callable[[], Mapping[str, Any]], is_collected: bool
+    ) -> None:
+        """Keep a call that has ended; one that was collected with the garbage at the next call."""
+        self._waiting.append((call, read, time.time(), time.monotonic() - call.began))
+        if not is_collected:
+            self._flush()
+
+    def _flush(self) -> None:
+        with suppress(IndexError):
+            while True:
+                call, read, at, took_s = self._waiting.popleft()
+                with self._told():
+                    ending = _plain(read())
+                    if self._tracer is not None:
+                        with self._told():
+                            self._span(call, ending, at, took_s)
+                    if call.request is not None and self._path is not None:
+                        self._write(self._path, call, ending, at, took_s)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -105,25 +148,17 @@ class RequestLog:
             self._has_told = True
 
     def _write(
-        self,
-        path: Path,
-        live: Resolution,
-        said: Mapping[str, Any],
-        response: dict[str, Any],
-        took_s: float,
-        key: object,
+        self, path: Path, call: _Call, ending: Mapping[str, Any], at: float, took_s: float
     ) -> None:
-        asked = {key: said[key] for key in said if not key.startswith("extra_")}
+        model = (ending.get("response") or {}).get("model")
         line: dict[str, Any] | None = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "target": live.target,
-            "release": live.release,
-            "profile": live.profile_name,
-            **({} if key is None else {"caller": _hash(live.target, key)}),
-            "model": response.get("model"),
+            "at": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
+            **call.facts(),
+            "profile": call.live.profile_name,
+            **({} if model is None else {"model": model}),
             "latency_ms": round(took_s * 1000),
-            "request": _plain({**asked, "model": live.model}),
-            "response": response,
+            "request": call.request,
+            **ending,
         }
         if self._redact is not None:
             line = self._redact(line or {})
@@ -132,14 +167,16 @@ class RequestLog:
             _require_readable(text)
             journal.append_text(path, f"{text}\n", make=True)
 
-    def _span(self, live: Resolution, response: Mapping[str, Any], took_s: float) -> None:
+    def _span(self, call: _Call, ending: Mapping[str, Any], at: float, took_s: float) -> None:
         """Make a span of the conventions for generative models, which are still in development."""
+        trace, live = import_module("opentelemetry.trace"), call.live
+        response, failed = ending.get("response") or {}, ending.get("error") or {}
         usage = response.get("usage") or {}
         said = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": live.provider,
             "gen_ai.request.model": live.model,
-            "gen_ai.response.model": response.get("model"),
+            "gen_ai.response.model": response.get("model", ending.get("model")),
             "gen_ai.response.id": response.get("id"),
             "gen_ai.response.finish_reasons": [
                 choice["finish_reason"]
@@ -150,17 +187,19 @@ class RequestLog:
             "gen_ai.usage.output_tokens": usage.get(
                 "completion_tokens", usage.get("output_tokens")
             ),
-            "fftdeploy.target": live.target,
-            "fftdeploy.release": live.release,
+            "error.type": failed.get("type"),
+            "http.response.status_code": failed.get("status"),
+            **{f"fftdeploy.{name}": value for name, value in call.facts().items()},
         }
-        ended = time.time_ns()
         span = self._tracer.start_span(
             f"chat {live.model}",
-            kind=import_module("opentelemetry.trace").SpanKind.CLIENT,
+            kind=trace.SpanKind.CLIENT,
             attributes={name: value for name, value in said.items() if value not in (None, [])},
-            start_time=ended - int(took_s * 1e9),
+            start_time=int((at - took_s) * 1e9),
         )
-        span.end(ended)
+        if failed:
+            span.set_status(trace.StatusCode.ERROR)
+        span.end(int(at * 1e9))
 
 
 def _plain(value: Any) -> Any:

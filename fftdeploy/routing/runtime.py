@@ -32,7 +32,7 @@ class Resolution(str):
         problem: "" or why the file could not be read now; the answer is then the last good
             one of this process, or what is live where it is the canary that can't be read.
         canary: What answers a part of the keys; None where none runs.
-        weight: Percent of the keys that `canary` answers.
+        weight: Percent of the keys that `canary`, or this where it is one, answers.
     """
 
     __slots__ = (
@@ -193,7 +193,9 @@ def resolve(
     if not override:
         return answer.for_key(key)
     _require_model(override, environ, answer.provider)
-    return answer.changed(model=environ[override], newest={}, source=override, canary=None)
+    return answer.changed(
+        model=environ[override], newest={}, source=override, canary=None, weight=0
+    )
 
 
 def find_file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> str:
@@ -305,7 +307,8 @@ def _resolve(path: str, target: str) -> Resolution:
         canary = _answer(path, place, tried, of_canaries, "canary")
     except FftdeployError as error:  # what is live answers all: a trial takes it from nobody
         return live.changed(problem=told(error))
-    return live.changed(canary=canary, weight=tried["weight"])
+    weight = tried["weight"]
+    return live.changed(canary=canary.changed(weight=weight), weight=weight)
 
 
 def _answer(

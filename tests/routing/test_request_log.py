@@ -1,17 +1,22 @@
 """The request log: off by default, and read by what reads logs."""
 
+import asyncio
+import gc
 import json
 import logging
 import math
 import resource
 import signal
+import socket
 import stat
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from command_line import Command
-from fault_server import FaultServer, chat_body, reply
+from fault_server import FaultServer, Reply, chat_body, close_at_once, error, hang, reply
 from pydantic import BaseModel
 from scenes import LUNA, V8, V9, past, write
 
@@ -235,19 +240,39 @@ class Tracer:
         self.spans.append({"name": name, **said})
         return self
 
+    class StatusCode:
+        ERROR = "error"
+
+    def set_status(self, status: str) -> None:
+        self.spans[-1]["status"] = status
+
     def end(self, at: int) -> None:
         self.spans[-1]["ended"] = at
 
 
 def test_a_span_has_the_names_of_the_conventions_and_no_text(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hosted: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    answer = reply(body=chat_body(model=V9, usage=USAGE))
+    hosted.probe(answer, streamed(CHUNKS), error(400, "x"))
     tracer = Tracer()
     with monkeypatch.context() as patch:
         patch.setattr(request_log, "import_module", lambda _: tracer)
-        call(RequestLog(trace=True))
+        log = RequestLog(trace=True)
+        call(log)
+        with fftdeploy.client(TARGET, log=log, max_retries=0, key="user-42") as client:
+            for _ in client.chat.completions.create(model=TARGET, messages=HI, stream=True):
+                pass
+            with pytest.raises(openai.BadRequestError):
+                client.chat.completions.create(model=TARGET, messages=HI)
 
-    (span,) = tracer.spans
+    span, of_stream, failed = tracer.spans
+    assert of_stream["attributes"]["gen_ai.usage.output_tokens"] == 5
+    assert of_stream["attributes"]["gen_ai.response.finish_reasons"] == ["stop"]
+    assert len(of_stream["attributes"]["fftdeploy.caller"]) == 16
+    assert (failed["status"], failed["attributes"]["error.type"]) == ("error", "BadRequestError")
+    assert failed["attributes"]["http.response.status_code"] == 400
+    assert "gen_ai.response.model" not in failed["attributes"]
     said = span["attributes"]
     assert (span["name"], span["kind"]) == (f"chat {V9}", "client")
     assert span["start_time"] <= span["ended"]
@@ -256,3 +281,255 @@ def test_a_span_has_the_names_of_the_conventions_and_no_text(
     assert said["gen_ai.usage.input_tokens"] > 0
     assert (said["fftdeploy.target"], said["fftdeploy.release"]) == (TARGET, 2)
     assert "charged twice" not in json.dumps(said)
+
+
+def chunk(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": V9,
+            "choices": list(choices), **more}  # fmt: skip
+
+
+def delta(finish: str | None = None, **said: Any) -> dict[str, Any]:
+    return {"index": 0, "delta": said, "finish_reason": finish}
+
+
+USAGE = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
+CHUNKS = (
+    chunk(delta(role="assistant", content="")),
+    chunk(delta(content="It is ")),
+    chunk(delta(content="billing.")),
+    chunk(delta("stop")),
+    chunk(usage=USAGE),
+)
+CALLED = (
+    chunk(delta(tool_calls=[{"index": 0, "id": "t", "type": "function",
+                             "function": {"name": "look", "arguments": ""}}])),
+    chunk(delta(tool_calls=[{"index": 0, "function": {"arguments": '{"id":'}}])),
+    chunk(delta(tool_calls=[{"index": 0, "function": {"arguments": "7}"}}])),
+    chunk(delta("tool_calls")),
+)  # fmt: skip
+PART: dict[str, Any] = {"type": "output_text", "text": "It is billing.", "annotations": []}
+MESSAGE = {"type": "message", "id": "m", "role": "assistant", "status": "completed"}
+RESPONSE: dict[str, Any] = {
+    "id": "r", "object": "response", "created_at": 1, "model": V9, "status": "completed",
+    "output": [{**MESSAGE, "content": [PART]}], "parallel_tool_calls": True, "tools": [],
+    "tool_choice": "auto",
+    "usage": {"input_tokens": 9, "output_tokens": 5, "total_tokens": 14,
+              "input_tokens_details": {"cached_tokens": 0},
+              "output_tokens_details": {"reasoning_tokens": 0}},
+}  # fmt: skip
+EVENTS: tuple[dict[str, Any], ...] = (
+    {"type": "response.created", "sequence_number": 0,
+     "response": {**RESPONSE, "status": "in_progress", "output": [], "usage": None}},
+    {"type": "response.completed", "sequence_number": 1, "response": RESPONSE},
+)  # fmt: skip
+
+
+def streamed(events: Iterable[dict[str, Any]], end: bytes = b"data: [DONE]\n\n") -> Reply:
+    raw = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    return reply(raw=raw + end, content_type="text/event-stream", name="good")
+
+
+BEGUN = streamed(CHUNKS[:2], b" " * 99).data[:-50]
+"""The beginning of a stream."""
+
+
+def stall(server: FaultServer, sock: socket.socket) -> None:
+    sock.sendall(BEGUN)
+    hang(server, sock)
+
+
+STALLED = Reply("stalled", act=stall)
+
+
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+        server.probe(streamed(CHUNKS))
+        server.script("POST", "/v1/responses", streamed(EVENTS, b""))
+        yield server
+
+
+def written() -> list[dict[str, Any]]:
+    path = Path("log.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+SAID: dict[str, Any] = {"model": TARGET, "messages": HI}
+OF_RESPONSES: dict[str, Any] = {"model": TARGET, "input": "hi"}
+
+
+def iterated(client: Any) -> None:
+    for _ in client.chat.completions.create(**SAID, stream=True):
+        assert written() == []
+
+
+def in_a_block(client: Any) -> None:
+    with client.chat.completions.create(**SAID, stream=True) as stream:
+        list(stream)
+
+
+def by_the_helper(client: Any) -> None:
+    with client.chat.completions.stream(**SAID) as stream:
+        final = stream.get_final_completion()
+    assert final.choices[0].message.content == "It is billing."
+
+
+def raw_stream(client: Any) -> None:
+    raw = client.chat.completions.with_raw_response.create(**SAID, stream=True)
+    list(raw.parse())
+
+
+def raw_lines(client: Any) -> None:
+    with client.chat.completions.with_streaming_response.create(**SAID, stream=True) as raw:
+        list(raw.iter_lines())
+
+
+def responses_stream(client: Any) -> None:
+    list(client.responses.create(**OF_RESPONSES, stream=True))
+
+
+def responses_helper(client: Any) -> None:
+    with client.responses.stream(**OF_RESPONSES) as stream:
+        stream.until_done()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [iterated, in_a_block, by_the_helper, raw_stream, raw_lines, responses_stream,
+     responses_helper],
+)  # fmt: skip
+def test_a_stream_is_kept_once_when_it_ends(
+    hosted: FaultServer, ask: Callable[[Any], None]
+) -> None:
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl"), key="user-42") as client:
+        ask(client)
+
+    (line,) = written()
+    found = request(line, "log.jsonl:1")
+    assert (found.output, found.mark) == ("It is billing.", "")
+    served = found.served
+    assert (served.target, served.release, served.model) == (TARGET, "2", V9)
+    assert (served.tokens_in, served.tokens_out, len(served.caller)) == (9, 5, 16)
+    assert "stream" in line["request"]
+
+
+def test_asynchronous_streams_and_raw_answers_are_kept(hosted: FaultServer) -> None:
+    async def ask() -> None:
+        log = RequestLog("log.jsonl")
+        async with fftdeploy.client(TARGET, asynchronous=True, log=log, max_retries=0) as client:
+            chat = client.chat.completions
+            async for _ in await chat.create(**SAID, stream=True):
+                pass
+            async with chat.stream(**SAID) as stream:
+                await stream.until_done()
+            async with chat.with_streaming_response.create(**SAID, stream=True) as raw:
+                assert await raw.read()
+            hosted.probe(STALLED)
+            async with await chat.create(**SAID, stream=True) as stream:
+                async for _ in stream:
+                    break
+            hosted.probe(reply(body=chat_body(model=V9)), error(429, "slow_down"))
+            whole = await chat.with_raw_response.create(**SAID)
+            assert whole.parse().model == V9
+            with pytest.raises(openai.RateLimitError):
+                await chat.create(**SAID)
+
+    asyncio.run(ask())
+    *streams, abandoned, whole, failed = written()
+    assert [request(line, "").output for line in streams] == ["It is billing."] * 3
+    assert abandoned["error"] == {"type": "abandoned"}
+    assert whole["response"]["model"] == V9
+    assert failed["error"] == {"type": "RateLimitError", "status": 429}
+
+
+def test_calls_of_tools_are_put_together(hosted: FaultServer) -> None:
+    hosted.probe(streamed(CALLED))
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl")) as client:
+        iterated(client)
+
+    (line,) = written()
+    function = {"name": "look", "arguments": '{"id":7}'}
+    (choice,) = line["response"]["choices"]
+    assert choice["message"]["tool_calls"] == [
+        {"type": "function", "function": function, "id": "t"}
+    ]
+    assert request(line, "").output == '[{"arguments":{"id":7},"name":"look"}]'
+
+
+def test_what_failed_or_was_given_up_is_kept_once_and_is_nobodys_answer(
+    hosted: FaultServer, command: Command
+) -> None:
+    cut = Reply("cut", act=lambda _, sock: sock.sendall(BEGUN))
+    hosted.probe(
+        error(429, "slow_down"), Reply("gone", act=close_at_once),
+        STALLED, STALLED, STALLED, STALLED, cut,
+        streamed([*CHUNKS[:2], {"error": {"message": "overloaded"}}]),
+    )  # fmt: skip
+    log = RequestLog("log.jsonl")
+    with fftdeploy.client(TARGET, log=log, max_retries=0) as client:
+        chat = client.chat.completions
+        for wrong in (openai.RateLimitError, openai.APIConnectionError):
+            with pytest.raises(wrong):
+                chat.create(**SAID)
+        with chat.create(**SAID, stream=True) as stream:
+            next(stream)
+        chat.create(**SAID, stream=True).close()
+        dropped = chat.create(**SAID, stream=True)
+        next(dropped)
+        del dropped, stream
+        chat.create(**SAID, stream=True)
+        gc.collect()
+        for broken in (openai.APIConnectionError, openai.APIError):
+            with pytest.raises(broken):
+                list(chat.create(**SAID, stream=True))
+
+    errors = [line["error"] for line in written()]
+    assert errors == [
+        {"type": "RateLimitError", "status": 429}, {"type": "APIConnectionError"},
+        *([{"type": "abandoned"}] * 4), {"type": "RemoteProtocolError"}, {"type": "APIError"},
+    ]  # fmt: skip
+    assert {"model": V9}.items() <= written()[2].items()
+    assert "model" not in written()[0]
+    for line in written():
+        assert "response" not in line
+        assert (request(line, "").output, request(line, "").mark) == ("", "")
+    assert readable(command, "--unreviewed")
+
+
+def test_a_log_that_fails_costs_no_stream(
+    hosted: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wrong(line: dict[str, Any]) -> None:
+        raise RuntimeError(line["at"])
+
+    chances = iter([0.5, 0.05])
+    odd = [chunk(), {**chunk(), "choices": [{"delta": {"tool_calls": [{"function": {"a": 1}}]}}]}]
+    hosted.probe(streamed(CHUNKS), streamed(CHUNKS), streamed(odd), streamed(CHUNKS))
+    for log in (
+        RequestLog("log.jsonl", redact=wrong),
+        RequestLog("no/folder.jsonl"),
+        RequestLog("log.jsonl"),
+        RequestLog("log.jsonl", sample=0.1, chance=lambda: next(chances)),
+    ):
+        with fftdeploy.client(TARGET, log=log) as client:
+            said = list(client.chat.completions.create(**SAID, stream=True))
+        assert len(said) in {2, 5}
+    assert written() == []
+    with fftdeploy.client(TARGET, log=log) as client:
+        iterated(client)
+    assert len(written()) == 1
+    assert [r.levelno for r in caplog.records if r.name == "fftdeploy"] == [logging.WARNING] * 3
+
+
+def test_while_a_canary_runs_its_weight_is_kept(sandbox: Sandbox) -> None:
+    canary = f'canary = {{ model = "{V8}", weight = 50, since = 2026-11-22T09:00:00Z }}\n'
+    text = Path("deployments.toml").read_text()
+    Path("deployments.toml").write_text(text.replace("releases", f"{canary}releases", 1))
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl"), max_retries=0) as client:
+        any_key: Any = client.with_options  # which is not the SDK's
+        for key in ("ana", "ben"):  # at 80 and 28 of 100
+            any_key(key=key).chat.completions.create(**SAID)
+
+    assert [(line["weight"], line["model"]) for line in written()] == [(50, V9), (50, V8)]

@@ -35,8 +35,8 @@ class Way(Protocol):
     def filled(self, endpoint: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call to `endpoint`, of which a caller has `said` some."""
 
-    def answered(self, said: Mapping[str, Any], answer: Any, took_s: float) -> None:
-        """Hear that it has answered what a caller has `said`."""
+    def ended(self, said: Mapping[str, Any], answer: Any, began: float) -> None:
+        """Hear what it has answered to what a caller has `said`, or the error of the SDK."""
 
 
 class Calls(Protocol):
@@ -200,9 +200,15 @@ def _call(method: Any, name: str, endpoint: str) -> Any:
 
 
 def _sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
+    import openai
+
     asked, began = way.filled(endpoint, said), time.monotonic()
-    answer = getattr(_resource(way, endpoint), name)(**asked)
-    way.answered(said, answer, time.monotonic() - began)
+    try:
+        answer = getattr(_resource(way, endpoint), name)(**asked)
+    except openai.OpenAIError as error:
+        way.ended(said, error, began)
+        raise
+    way.ended(said, answer, began)
     return answer
 
 
@@ -228,9 +234,15 @@ def _async_call(method: Any, name: str, endpoint: str) -> Any:
 
 
 async def _async_sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
+    import openai
+
     asked, began = way.filled(endpoint, said), time.monotonic()
-    answer = await getattr(_resource(way, endpoint), name)(**asked)
-    way.answered(said, answer, time.monotonic() - began)
+    try:
+        answer = await getattr(_resource(way, endpoint), name)(**asked)
+    except openai.OpenAIError as error:
+        way.ended(said, error, began)
+        raise
+    way.ended(said, answer, began)
     return answer
 
 

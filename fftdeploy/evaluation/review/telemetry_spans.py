@@ -88,7 +88,7 @@ def _served(part: Mapping[str, Any], said: Mapping[str, Any]) -> Served:
         to: said.get(f"gen_ai.usage.{to}", said.get(f"gen_ai.usage.{before}"))
         for to, before in _TOKENS.items()
     }
-    own = {key: said.get(f"fftdeploy.{key}") for key in ("target", "release")}
+    own = {key: said.get(f"fftdeploy.{key}") for key in ("target", "release", "caller")}
     model = said.get("gen_ai.response.model") or said.get("gen_ai.request.model")
     times = {"at": start, "latency_ms": elapsed_ms(start, end)}
     return read_served({**own, **times, "model": model, "usage": usage})
