@@ -1,11 +1,12 @@
 """The addresses under `/v1`: one request -> one reply, from the world and its ledger."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from fftdeploy.sandbox import completions, refusals
-from fftdeploy.sandbox.batches import BatchFault, BatchQueue
+from fftdeploy.sandbox.batches import BatchFault
 from fftdeploy.sandbox.ledger import Ledger, Request
 from fftdeploy.sandbox.refusals import RefusedError, Reply
 from fftdeploy.sandbox.world import ORGANISATION, PROJECT, Model, Phase, SandboxJob, State
@@ -20,82 +21,54 @@ def answer(ledger: Ledger, request: Request, batch_fault: BatchFault = _NO_FAULT
 
     `batch_fault` is of the batch that the request makes.
     """
+    bare, _, raw_query = request.path.partition("?")
+    parts = [unquote(part) for part in bare.split("/")[2:]]
     try:
-        parts, query = _split(request.path)
-        if parts[0] == "files":
-            return Reply(200, _files(ledger.batches, request, parts[1:], query))
-        if parts[0] == "batches":
-            return Reply(200, _batches(ledger, request, parts[1:], query, batch_fault))
-        return Reply(200, _route(ledger, request, parts, query))
+        return Reply(200, _route(ledger, request, parts, parse_qs(raw_query), batch_fault))
     except RefusedError as refused:
         return refused.reply
 
 
-def _split(path: str) -> tuple[list[str], _Query]:
-    bare, _, raw_query = path.partition("?")
-    return [unquote(part) for part in bare.split("/")[2:]], parse_qs(raw_query)
-
-
-def _route(ledger: Ledger, request: Request, parts: list[str], query: _Query) -> dict[str, Any]:
-    match parts:
-        case ["models"]:
-            _only("GET", request)
-            return {"object": "list", "data": [_model_body(m) for m in ledger.models()]}
-        case ["models", model]:
-            _only("GET", request)
-            return _retrieve(ledger, model)
-        case ["fine_tuning", "jobs", *rest]:
-            _only("GET", request)
-            return _jobs(ledger, rest, query, request)
-        case ["chat", "completions"]:
-            _only("POST", request)
-            return _complete(ledger, request, completions.chat)
-        case ["responses"]:
-            _only("POST", request)
-            return _complete(ledger, request, completions.respond)
-    raise refusals.unknown_url(request.method, request.path.partition("?")[0])
-
-
-def _files(queue: BatchQueue, request: Request, parts: list[str], query: _Query) -> Any:
-    match request.method, parts:
-        case "POST", []:
-            form = request.body if isinstance(request.body, dict) else {}
-            return queue.upload(form, request.content)
-        case "GET", []:
-            return _page_with_ends(queue.files(), query)
-        case "GET", [file]:
-            return queue.file(file)
-        case "DELETE", [file]:
-            return queue.delete(file)
-        case "GET", [file, "content"]:
-            return queue.content(file)
-    raise refusals.unknown_url(request.method, request.path.partition("?")[0])
-
-
-def _batches(
+def _route(
     ledger: Ledger, request: Request, parts: list[str], query: _Query, fault: BatchFault
 ) -> Any:
-    """Answer what is about batches; their requests are in the log too, once they are answered."""
+    """Answer; the requests of batches are in the log too, once they are answered."""
 
     def answered(path: str, body: Any) -> Reply:
         return answer(ledger, ledger.record("POST", path, {}, body, is_authorised=True))
 
-    queue = ledger.batches
-    match request.method, parts:
-        case "POST", []:
-            return queue.create(request.body, fault)
-        case "GET", []:
-            return _page_with_ends(queue.batches(), query)
-        case "GET", [batch]:
-            return queue.retrieve(batch, answered)
-        case "POST", [batch, "cancel"]:
-            return queue.cancel(batch, answered)
-    raise refusals.unknown_url(request.method, request.path.partition("?")[0])
-
-
-def _only(method: str, request: Request) -> None:
-    if request.method != method:
-        raise refusals.wrong_method(request.method, request.path)
+    queue, form = ledger.batches, request.body if isinstance(request.body, dict) else {}
+    pages = partial(_page_with_ends, query=query)
+    jobs = partial(_job, ledger)
+    routes: Mapping[tuple[str, str], Callable[..., Any]] = {
+        ("GET", "models"): lambda: {"object": "list", "data": [*map(_model_body, ledger.models())]},
+        ("GET", "models/*"): partial(_retrieve, ledger),
+        ("GET", "fine_tuning/jobs"): lambda: _page([*map(_job_body, ledger.jobs())], query),
+        ("GET", "fine_tuning/jobs/*"): lambda job: _job_body(jobs(job, is_retrieve=True)),
+        ("GET", "fine_tuning/jobs/*/events"): lambda job: _page(_events(jobs(job)), query),
+        ("GET", "fine_tuning/jobs/*/checkpoints"): lambda job: pages(_checkpoints(jobs(job))),
+        ("POST", "chat/completions"): lambda: _complete(ledger, request, completions.chat),
+        ("POST", "responses"): lambda: _complete(ledger, request, completions.respond),
+        ("POST", "files"): lambda: queue.upload(form, request.content),
+        ("GET", "files"): lambda: pages(queue.files()),
+        ("GET", "files/*"): queue.file,
+        ("DELETE", "files/*"): queue.delete,
+        ("GET", "files/*/content"): queue.content,
+        ("POST", "batches"): lambda: queue.create(request.body, fault),
+        ("GET", "batches"): lambda: pages(queue.batches()),
+        ("GET", "batches/*"): lambda batch: queue.retrieve(batch, answered),
+        ("POST", "batches/*/cancel"): lambda batch: queue.cancel(batch, answered),
+    }
+    refused = refusals.unknown_url
+    for (method, route), reply in routes.items():
+        pairs = list(zip(route.split("/"), parts, strict=False))
+        is_meant = len(pairs) == len(parts) == route.count("/") + 1
+        if not is_meant or not all(known in {"*", part} for known, part in pairs):
+            continue
+        if method == request.method:
+            return reply(*(part for known, part in pairs if known == "*"))
+        refused = refusals.wrong_method
+    raise refused(request.method, request.path.partition("?")[0])
 
 
 def _retrieve(ledger: Ledger, model_id: str) -> dict[str, Any]:
@@ -129,7 +102,7 @@ def _complete(ledger: Ledger, request: Request, complete: _Completer) -> dict[st
 def _require_usable(ledger: Ledger, model: Model, path: str) -> None:
     _require_visible(model)
     if model.state is State.NOT_CHAT:
-        raise refusals.not_chat_model(path)
+        raise refusals.not_chat_model(path.removeprefix("/").split("?")[0])
     if model.shutdown_date and model.shutdown_date <= ledger.now().date().isoformat():
         raise refusals.retired_model(model.id)
     if model.state is State.GHOST:
@@ -140,26 +113,12 @@ def _require_usable(ledger: Ledger, model: Model, path: str) -> None:
         raise refusals.loading_model(model.id)
 
 
-def _jobs(ledger: Ledger, rest: list[str], query: _Query, request: Request) -> dict[str, Any]:
-    if not rest:
-        return _page([_job_body(job) for job in ledger.jobs()], query)
-    job = ledger.find_job(rest[0], is_retrieve=len(rest) == 1)
+def _job(ledger: Ledger, job_id: str, *, is_retrieve: bool = False) -> SandboxJob:
+    job = ledger.find_job(job_id, is_retrieve=is_retrieve)
     if job is None:
-        raise refusals.refusal(
-            404,
-            f"Could not find fine tune: {rest[0]}",
-            code="fine_tune_not_found",
-            param="fine_tune_id",
-        )
-    match rest[1:]:
-        case []:
-            return _job_body(job)
-        case ["events"]:
-            return _page(_events(job), query)
-        case ["checkpoints"]:
-            checkpoints = [_checkpoint_body(job, place) for place in range(len(job.checkpoints))]
-            return _page_with_ends(checkpoints, query)
-    raise refusals.unknown_url(request.method, request.path)
+        message, code = f"Could not find fine tune: {job_id}", "fine_tune_not_found"
+        raise refusals.refusal(404, message, code=code, param="fine_tune_id")
+    return job
 
 
 def _page(items: list[dict[str, Any]], query: _Query) -> dict[str, Any]:
@@ -232,6 +191,12 @@ _PHASE_MESSAGES = {
 }
 
 
+_BLOCKED = (
+    "Moderation checks failed: this fine-tuned model is blocked from deployment "
+    "(category: illicit/violent)."
+)
+
+
 def _events(job: SandboxJob) -> list[dict[str, Any]]:
     """Return what happened to the job, newest first as the API does."""
     level = "error" if job.phase is Phase.FAILED else "info"
@@ -240,18 +205,8 @@ def _events(job: SandboxJob) -> list[dict[str, Any]]:
         (level, _PHASE_MESSAGES[job.phase], "message", {}),
     ]
     if job.is_blocked:
-        message = (
-            "Moderation checks failed: this fine-tuned model is blocked from deployment "
-            "(category: illicit/violent)."
-        )
-        told.append(
-            (
-                "error",
-                message,
-                "moderation_checks",
-                {"blocked": True, "category": "illicit/violent"},
-            )
-        )
+        data = {"blocked": True, "category": "illicit/violent"}
+        told.append(("error", _BLOCKED, "moderation_checks", data))
     at = int((job.finished or job.created).timestamp())
     events = [
         {
@@ -268,14 +223,17 @@ def _events(job: SandboxJob) -> list[dict[str, Any]]:
     return events[::-1]
 
 
-def _checkpoint_body(job: SandboxJob, place: int) -> dict[str, Any]:
-    checkpoint = job.checkpoints[place]
-    return {
-        "object": "fine_tuning.job.checkpoint",
-        "id": checkpoint.id,
-        "created_at": int((job.finished or job.created).timestamp()),
-        "fine_tuned_model_checkpoint": checkpoint.model,
-        "fine_tuning_job_id": job.id,
-        "step_number": checkpoint.step,
-        "metrics": {"step": checkpoint.step, "train_loss": 0.31, "valid_loss": 0.35},
-    }
+def _checkpoints(job: SandboxJob) -> list[dict[str, Any]]:
+    created = int((job.finished or job.created).timestamp())
+    return [
+        {
+            "object": "fine_tuning.job.checkpoint",
+            "id": checkpoint.id,
+            "created_at": created,
+            "fine_tuned_model_checkpoint": checkpoint.model,
+            "fine_tuning_job_id": job.id,
+            "step_number": checkpoint.step,
+            "metrics": {"step": checkpoint.step, "train_loss": 0.31, "valid_loss": 0.35},
+        }
+        for checkpoint in job.checkpoints
+    ]

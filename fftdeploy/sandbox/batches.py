@@ -69,14 +69,18 @@ class _Batch:
     total: int = 0
     answered: int = 0
     failed: int = 0
-    at: dict[str, datetime] = field(default_factory=dict)
-    """When it came into a state."""
+    at: dict[str, int] = field(default_factory=dict)
+    """When it came into a state, by its name."""
     errors: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
         return self.status in {"completed", "expired", "cancelled", "failed"}
+
+    def enter(self, status: str, now: datetime) -> None:
+        self.status = status
+        self.at[status] = int(now.timestamp())
 
 
 class BatchQueue:
@@ -166,8 +170,9 @@ class BatchQueue:
             return
         batch.retrieves += 1
         if batch.status == "validating":
-            batch.errors = list(_errors(batch)) if batch.fault.ends != "failed" else [_error(batch)]
-            self._enter(batch, "failed" if batch.errors else "in_progress")
+            told = {"code": batch.fault.code, "message": "The sandbox was told so.", "line": 1}
+            batch.errors = [told] if batch.fault.ends == "failed" else list(_errors(batch))
+            batch.enter("failed" if batch.errors else "in_progress", self._now())
             batch.total = batch.file.content.count(b"\n") if not batch.errors else 0
             if batch.errors:
                 return
@@ -175,10 +180,6 @@ class BatchQueue:
             self._end(batch, "expired", answer)
         elif batch.retrieves >= batch.fault.polls:
             self._end(batch, batch.fault.ends, answer)
-
-    def _enter(self, batch: _Batch, status: str) -> None:
-        batch.status = status
-        batch.at[status] = self._now()
 
     def _end(self, batch: _Batch, status: str, answer: Answerer) -> None:
         """Answer what is to be answered, and write both files."""
@@ -206,7 +207,7 @@ class BatchQueue:
             if lines:
                 text = "".join(f"{json.dumps(line)}\n" for line in lines)
                 batch.files[name] = self._keep(f"{batch.id}_{name}.jsonl", text.encode()).id
-        self._enter(batch, status)
+        batch.enter(status, self._now())
 
     def _keep(self, name: str, content: bytes, purpose: str = "batch_output") -> _File:
         file = _File(f"file-{len(self._files) + 1:022d}", name, content, self._now(), purpose)
@@ -242,10 +243,6 @@ def _line(
         response = {"status_code": reply.status, "request_id": request_id, "body": reply.body}
     named = {"id": f"batch_req_{place:024d}", "custom_id": request["custom_id"]}
     return {**named, "response": response, "error": error}
-
-
-def _error(batch: _Batch) -> dict[str, Any]:
-    return {"code": batch.fault.code, "message": "The sandbox was told so.", "line": 1}
 
 
 def _errors(batch: _Batch) -> Iterator[dict[str, Any]]:
@@ -295,10 +292,6 @@ def _file_body(file: _File) -> dict[str, Any]:
 
 
 def _batch_body(batch: _Batch) -> dict[str, Any]:
-    def at(status: str) -> int | None:
-        moment = batch.at.get(status)
-        return int(moment.timestamp()) if moment else None
-
     states = ("in_progress", "completed", "failed", "expired", "cancelled")
     return {
         "id": batch.id,
@@ -312,7 +305,7 @@ def _batch_body(batch: _Batch) -> dict[str, Any]:
         "error_file_id": batch.files.get("error"),
         "created_at": int(batch.created.timestamp()),
         "expires_at": int((batch.created + WINDOW).timestamp()),
-        **{f"{state}_at": at(state) for state in states},
+        **{f"{state}_at": batch.at.get(state) for state in states},
         "request_counts": {
             "total": batch.total,
             "completed": batch.answered,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fftdeploy.sandbox import refusals, triage, verdicts
+from fftdeploy.sandbox import refusals, triage
 from fftdeploy.sandbox.world import Model
 
 _TOKEN = re.compile(r"\s*\w{1,6}|\s*[^\w\s]|\s+")
@@ -70,9 +70,9 @@ def chat(model: Model, body: Mapping[str, Any], number: int, now: datetime) -> d
     system, message = _conversation(body["messages"], "messages")
     system += _format_names(_table(body, "response_format"))
     wanted = _table(_table(body, "response_format"), "json_schema")
-    if model.judges and verdicts.is_asked(_table(wanted, "schema")):
+    if model.judges and triage.asks_verdict(_table(wanted, "schema")):
         prompt = f"{system}\n{message}"
-        full = tokens(verdicts.verdict(model.judges, prompt, _table(wanted, "schema")))
+        full = tokens(triage.verdict(model.judges, prompt, _table(wanted, "schema")))
         said = _Answer("".join(full), False, len(tokens(prompt)) + 8, len(full), 0)
     else:
         said = _say(model, system, message, limit, body.get("reasoning_effort"))

@@ -24,149 +24,97 @@ class RefusedError(Exception):
         self.reply = reply
 
 
-def refusal(
-    status: int,
-    message: str,
-    *,
-    code: str | None = None,
-    param: str | None = None,
-    kind: str = "invalid_request_error",
-) -> RefusedError:
-    """Return the error that answers with OpenAI's error object."""
-    error = {"message": message, "type": kind, "param": param, "code": code}
-    return RefusedError(Reply(status, {"error": error}))
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """OpenAI's error object, with places in it for words of the request."""
+
+    status: int
+    message: str
+    code: str | None = None
+    param: str | None = None
+    kind: str = "invalid_request_error"
+
+    def __call__(self, *words: object) -> RefusedError:
+        """Return the error that answers with it."""
+        param = self.param and self.param.format(*words)
+        error = {
+            "message": self.message.format(*words),
+            "type": self.kind,
+            "param": param,
+            "code": self.code,
+        }
+        return RefusedError(Reply(self.status, {"error": error}))
 
 
-def missing_key() -> RefusedError:
-    """Refuse a request without an `Authorization` header."""
-    return refusal(
-        401,
-        "You didn't provide an API key. You need to provide your API key in an Authorization "
-        "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
-    )
+missing_key = Refusal(
+    401,
+    "You didn't provide an API key. You need to provide your API key in an Authorization "
+    "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+)
+missing_model = Refusal(
+    404,
+    "The model `{}` does not exist or you do not have access to it.",
+    "model_not_found",
+)
+retired_model = Refusal(
+    404,
+    "The model `{}` has been deprecated, learn more here: "
+    "https://platform.openai.com/docs/deprecations",
+    "model_not_found",
+)
+other_project = Refusal(403, "Project `{1}` does not have access to model `{0}`", "model_not_found")
+loading_model = Refusal(
+    429,
+    "The model is still being loaded. Please try again later. (model: {})",
+    kind="server_error",
+)
+blocked_model = Refusal(
+    403,
+    "The model `{}` is blocked from deployment: it failed the safety evaluations.",
+    "model_blocked",
+)
+not_chat_model = Refusal(
+    404,
+    "This is not a chat model and thus not supported in the {} endpoint. "
+    "Did you mean to use v1/completions?",
+    param="model",
+)
+unsupported_parameter = Refusal(
+    400,
+    "Unsupported parameter: '{0}' is not supported with this model. Use '{1}' instead.",
+    "unsupported_parameter",
+    "{0}",
+)
+unknown_parameter = Refusal(400, "Unknown parameter: '{0}'.", "unknown_parameter", "{0}")
+missing_parameter = Refusal(
+    400, "Missing required parameter: '{0}'.", "missing_required_parameter", "{0}"
+)
+invalid_type = Refusal(400, "Invalid type for '{0}': expected {1}.", "invalid_type", "{0}")
+too_small = Refusal(
+    400,
+    "Invalid '{0}': integer below minimum value. Expected a value >= {1}, but got {2} instead.",
+    "integer_below_min_value",
+    "{0}",
+)
+unknown_url = Refusal(404, "Invalid URL ({} {})")
+wrong_method = Refusal(405, "Not allowed to {} on {}.")
+unreadable_body = Refusal(
+    400, "We could not parse the JSON body of your request: expected an object."
+)
 
 
 def wrong_key(key: str) -> RefusedError:
     """Refuse `key`, echoing its ends as the real API does."""
     ends = f"{key[:4]}{'*' * (len(key) - 8)}{key[-4:]}" if len(key) > 12 else f"{key[:3]}****"
-    return refusal(
-        401,
+    message = (
         f"Incorrect API key provided: {ends}. You can find your API key at "
-        "https://platform.openai.com/account/api-keys.",
-        code="invalid_api_key",
+        "https://platform.openai.com/account/api-keys."
     )
+    return refusal(401, message, code="invalid_api_key")
 
 
-def missing_model(model: str) -> RefusedError:
-    """Refuse a model that is deleted, was never there, or belongs to somebody else."""
-    return refusal(
-        404,
-        f"The model `{model}` does not exist or you do not have access to it.",
-        code="model_not_found",
-    )
-
-
-def retired_model(model: str) -> RefusedError:
-    """Refuse a model that was shut down."""
-    return refusal(
-        404,
-        f"The model `{model}` has been deprecated, learn more here: {DEPRECATIONS}",
-        code="model_not_found",
-    )
-
-
-def other_project(model: str, project: str) -> RefusedError:
-    """Refuse a model that exists in another project of the organisation."""
-    return refusal(
-        403,
-        f"Project `{project}` does not have access to model `{model}`",
-        code="model_not_found",
-    )
-
-
-def loading_model(model: str) -> RefusedError:
-    """Ask for patience with a model that is not in memory yet."""
-    return refusal(
-        429,
-        f"The model is still being loaded. Please try again later. (model: {model})",
-        kind="server_error",
-    )
-
-
-def blocked_model(model: str) -> RefusedError:
-    """Refuse a model that failed the safety evaluation after its training."""
-    return refusal(
-        403,
-        f"The model `{model}` is blocked from deployment: it failed the safety evaluations.",
-        code="model_blocked",
-    )
-
-
-def not_chat_model(path: str) -> RefusedError:
-    """Refuse a model that makes embeddings."""
-    endpoint = path.removeprefix("/").split("?")[0]
-    return refusal(
-        404,
-        f"This is not a chat model and thus not supported in the {endpoint} endpoint. "
-        "Did you mean to use v1/completions?",
-        param="model",
-    )
-
-
-def unsupported_parameter(name: str, instead: str) -> RefusedError:
-    """Refuse a limit that this model does not know, naming the one it does."""
-    return refusal(
-        400,
-        f"Unsupported parameter: '{name}' is not supported with this model. "
-        f"Use '{instead}' instead.",
-        code="unsupported_parameter",
-        param=name,
-    )
-
-
-def unknown_parameter(name: str) -> RefusedError:
-    """Refuse a key that the endpoint does not have."""
-    return refusal(400, f"Unknown parameter: '{name}'.", code="unknown_parameter", param=name)
-
-
-def missing_parameter(name: str) -> RefusedError:
-    """Refuse a body without a required key."""
-    return refusal(
-        400,
-        f"Missing required parameter: '{name}'.",
-        code="missing_required_parameter",
-        param=name,
-    )
-
-
-def invalid_type(name: str, expected: str) -> RefusedError:
-    """Refuse a value of the wrong type."""
-    return refusal(
-        400, f"Invalid type for '{name}': expected {expected}.", code="invalid_type", param=name
-    )
-
-
-def too_small(name: str, least: int, got: int) -> RefusedError:
-    """Refuse a number below its minimum."""
-    return refusal(
-        400,
-        f"Invalid '{name}': integer below minimum value. Expected a value >= {least}, "
-        f"but got {got} instead.",
-        code="integer_below_min_value",
-        param=name,
-    )
-
-
-def unknown_url(method: str, path: str) -> RefusedError:
-    """Refuse an address that the API does not have."""
-    return refusal(404, f"Invalid URL ({method} {path})")
-
-
-def wrong_method(method: str, path: str) -> RefusedError:
-    """Refuse a method that the address does not have."""
-    return refusal(405, f"Not allowed to {method} on {path}.")
-
-
-def unreadable_body() -> RefusedError:
-    """Refuse a body that is not a JSON object."""
-    return refusal(400, "We could not parse the JSON body of your request: expected an object.")
+def refusal(
+    status: int, message: str, *, code: str | None = None, param: str | None = None
+) -> RefusedError:
+    """Refuse with a message that is whole."""
+    return Refusal(status, "{}", code, param)(message)

@@ -27,10 +27,6 @@ _MAX_FILE_BYTES = 512 * 1024 * 1024
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST
 
 
-def _system_clock() -> datetime:
-    return datetime.now(UTC)
-
-
 class Sandbox:
     """A local server that speaks OpenAI's API and knows `world`; a context manager.
 
@@ -44,7 +40,7 @@ class Sandbox:
         world: World | None = None,
         *,
         port: int = 0,
-        now: Clock = _system_clock,
+        now: Clock = lambda: datetime.now(UTC),
         key: str = "sk-sandbox",
     ) -> None:
         self._ledger = Ledger(world or ACME, now)

@@ -10,8 +10,19 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from fftdeploy.sandbox.triage import BASE, LUNA, V6, V7, V8, V9, V10, Skill
-from fftdeploy.sandbox.verdicts import GOOD_JUDGE, POOR_JUDGE, Accuracy
+from fftdeploy.sandbox.triage import (
+    BASE,
+    GOOD_JUDGE,
+    LUNA,
+    POOR_JUDGE,
+    V6,
+    V7,
+    V8,
+    V9,
+    V10,
+    Accuracy,
+    Skill,
+)
 
 ORGANISATION = "acme"
 PROJECT = "proj_acme"
