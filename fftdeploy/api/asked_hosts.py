@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fftdeploy.api.asking import Asker
-    from fftdeploy.api.hosts import Kind
     from fftdeploy.api.proof import Prover, Question
     from fftdeploy.api.providers import Providers
 
@@ -24,20 +23,12 @@ _Host = tuple[str, str]
 """A provider, and the variable with the key for it: two environments may have the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How hosts are asked."""
-
-    concurrency: int = 16
-    is_plain: bool = False
-    """Whether it goes without the SDK."""
-
-
 class AskedHosts:
     """The conversations of one command, one with each host and key, begun when it is needed.
 
     They share one waiting, one deadline for each question, and one idea of the time.  `on_begin` is
-    told whom is asked before anything is sent there.
+    told whom is asked before anything is sent there.  `is_plain` is whether it goes without the
+    SDK.
     """
 
     def __init__(
@@ -45,14 +36,17 @@ class AskedHosts:
         environ: Mapping[str, str],
         providers: Providers,
         asker: Asker,
-        manner: Manner,
         on_begin: Callable[[Settings], None],
+        *,
+        concurrency: int = 16,
+        is_plain: bool = False,
     ) -> None:
         self._environ = environ
         self._providers = providers
         self._asker = asker
-        self._manner = manner
         self._on_begin = on_begin
+        self._concurrency = concurrency
+        self._is_plain = is_plain
         self._provers: dict[_Host, Prover] = {}
 
     def at(self, provider: str = names.OPENAI, environment: str = "") -> Prover:
@@ -62,24 +56,25 @@ class AskedHosts:
             AuthError: The key is missing or malformed, or nothing says where the provider is.
             ConfigError: The address may not be used.
         """
-        said = self._providers.get(provider)
-        host = (provider, said.key_variable(environment))
-        if host not in self._provers:
-            from fftdeploy.api.client.connection import Connection
-            from fftdeploy.api.proof import Prover
+        if (found := self.asked(provider, environment)) is not None:
+            return found
+        from fftdeploy.api.client.connection import Connection
+        from fftdeploy.api.proof import Prover
 
-            config = settings(self._environ, said, environment)
-            self._on_begin(config)
-            with self._asker.waiting():  # its client takes half a second to import
-                connection = Connection(
-                    config,
-                    max_connections=max(self._manner.concurrency, 4),
-                    is_plain=self._manner.is_plain,
-                )
-            self._provers[host] = Prover(
-                connection, self._asker, concurrency=self._manner.concurrency
-            )
-        return self._provers[host]
+        said, at_once = self._providers.get(provider), self._concurrency
+        config = settings(self._environ, said, environment)
+        self._on_begin(config)
+        with self._asker.waiting():  # its client takes half a second to import
+            most = max(at_once, 4)
+            connection = Connection(config, max_connections=most, is_plain=self._is_plain)
+        made = Prover(connection, self._asker, concurrency=at_once)
+        self._provers[provider, said.key_variable(environment)] = made
+        return made
+
+    def asked(self, provider: str, environment: str) -> Prover | None:
+        """Return the conversation with a provider that has begun; None where none has."""
+        variable = self._providers.get(provider).key_variable(environment)
+        return self._provers.get((provider, variable))
 
     def of(self, question: Question) -> Prover:
         """Return the conversation with the host of a question; raises as `at` does."""
@@ -101,22 +96,14 @@ class AskedHosts:
         What is asked of a host that cannot be asked, for want of a key, is unverified.
         """
         deadline = self.deadline() if deadline is None else deadline
-
-        def ask(prover: Prover, asked: list[Question]) -> dict[Question, Readiness]:
-            return prover.prove_all(asked, listed=listed, deadline=deadline)
-
-        return self._ask_each_host(questions, ask)
+        return self._ask_each_host(
+            questions,
+            lambda prover, asked: prover.prove_all(asked, listed=listed, deadline=deadline),
+        )
 
     def check_listed(self, questions: Iterable[Question]) -> dict[Question, Readiness]:
         """Look models up in the lists of their hosts, as `Prover` does; nothing is probed."""
-
-        def ask(prover: Prover, asked: list[Question]) -> dict[Question, Readiness]:
-            found = prover.check_listed(
-                [one.model for one in asked], {one.model: one.project_models for one in asked}
-            )
-            return {one: found[one.model] for one in asked}
-
-        return self._ask_each_host(questions, ask)
+        return self._ask_each_host(questions, lambda prover, asked: prover.check_listed(asked))
 
     def confirm(self, question: Question) -> Readiness:
         """Prove a ready model a second time, as `Prover` does."""
@@ -133,16 +120,6 @@ class AskedHosts:
     def limit_field(self, question: Question) -> str:
         """Return the name of the token limit that the model takes, as far as it was tried."""
         return self.of(question).limit_field(self._once(question))
-
-    def kind(self, provider: str, environment: str) -> Kind | None:
-        """Return what kind of host a provider is, as far as it was asked."""
-        host = (provider, self._providers.get(provider).key_variable(environment))
-        return self._provers[host].connection.kind if host in self._provers else None
-
-    def identity(self, provider: str, environment: str, model: str) -> Mapping[str, str]:
-        """Return what a host's list says of a model, as `Prover` does, if that host was asked."""
-        host = (provider, self._providers.get(provider).key_variable(environment))
-        return self._provers[host].identity(model) if host in self._provers else {}
 
     def now(self) -> datetime:
         """Return the time: the servers', where their clocks differ by more than 5 minutes."""

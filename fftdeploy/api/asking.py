@@ -100,25 +100,21 @@ class Asker:
 
     def ask(self, send: Callable[[float], Answer], deadline: float) -> Answer:
         """Send until there is an answer that asking again would not change."""
-        with self.waiting():
-            return self._ask(send, deadline)
-
-    def _ask(self, send: Callable[[float], Answer], deadline: float) -> Answer:
         answer = Answer(fault="timeout", problem="no time was left to ask")
-        for attempt in range(TRIES):
-            left = deadline - self.clock.monotonic()
-            if left <= 0:
-                break
-            answer = self._with_time(send(left))
-            pause = _BACKOFF_S * 2**attempt
-            if answer.retry_after_s is not None:
+        with self.waiting():
+            for attempt in range(TRIES):
+                left = deadline - self.clock.monotonic()
+                if left <= 0:
+                    break
+                answer = self._with_time(send(left))
                 pause = answer.retry_after_s
-            over = pause >= deadline - self.clock.monotonic()
-            if not answer.is_transient or over or attempt == TRIES - 1:
-                break
-            if pause >= _SAID_PAUSE_S:
-                self.say(f"{explain(answer).message}; asking again in {pause:.0f} s")
-            self.clock.sleep(pause)
+                pause = _BACKOFF_S * 2**attempt if pause is None else pause
+                over = pause >= deadline - self.clock.monotonic()
+                if not answer.is_transient or over or attempt == TRIES - 1:
+                    break
+                if pause >= _SAID_PAUSE_S:
+                    self.say(f"{explain(answer).message}; asking again in {pause:.0f} s")
+                self.clock.sleep(pause)
         return answer
 
     def _with_time(self, answer: Answer) -> Answer:
@@ -136,10 +132,6 @@ class Asker:
                 f"{now:%Y-%m-%d %H:%MZ}: one of them is wrong"
             )
             return Answer(fault="clock", problem=problem, request_id=answer.request_id)
-        self._learn_time(skew)
-        return answer
-
-    def _learn_time(self, skew: timedelta) -> None:
         with self._lock:
             is_first = self._skew is None
             self._skew = min(skew, self._skew or skew, key=abs)
@@ -149,6 +141,7 @@ class Asker:
             whose = "this machine, or FFTDEPLOY_NOW," if days else "this machine"
             way = "behind" if skew > timedelta(0) else "ahead of"
             self.say(f"warning: the clock of {whose} is {away} {way} the API's, whose time is used")
+        return answer
 
     def wait(self, pause: float, progress: str) -> bool:
         """Sleep for `pause`, or as long as is left; False where the waiting is over."""

@@ -27,16 +27,11 @@ RETIRES = (
 Of a moment that is the next day, in UTC: until then it still answers for some of the day.
 """
 
-_FROM = (
-    ("deprecation",),  # Mistral
-)
 _FLAGS = {
     "is_deprecated": "deprecated",  # Cohere
     "deprecated": "deprecated",
     "archived": "archived, which is no longer to be served",  # Mistral
 }
-_STATUSES = ("lifecycle_status",)  # Azure
-_REPLACEMENTS = ("deprecation_replacement_model",)  # Mistral
 _HEADERS = {
     "deprecation": "deprecated from {}",
     "x-model-deprecation-timestamp": "deprecated from {}",
@@ -64,8 +59,14 @@ def parse_date(value: object) -> date | None:
 def retirement_day(entry: Mapping[str, Any]) -> tuple[date, str] | None:
     """Return the day from which `entry` says that its model is gone, and the field that says so."""
     for path in RETIRES:
-        value = _at(entry, path)
-        found = parse_date(value) if path == ("shutdown_date",) else _first_whole_day(value)
+        value: Any = entry
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        if path == ("shutdown_date",):
+            found = parse_date(value)
+        else:  # the first day that is wholly at or after it
+            moment = _moment(value)
+            found = (moment + _NEARLY_A_DAY).date() if moment else None
         if found is not None:
             return found, ".".join(path)
     return None
@@ -73,44 +74,21 @@ def retirement_day(entry: Mapping[str, Any]) -> tuple[date, str] | None:
 
 def deprecations(entry: Mapping[str, Any], headers: Mapping[str, str]) -> Iterator[str]:
     """Yield what is said of a deprecation, one line each, with the field or header that says it."""
-    for path in _FROM:
-        value = _at(entry, path)
-        if isinstance(value, str) and value:
-            yield f"deprecated from {_shown(value)} ({'.'.join(path)})"
+    mistrals, azures = entry.get("deprecation"), entry.get("lifecycle_status")
+    if isinstance(mistrals, str) and mistrals:
+        yield f"deprecated from {_shown(mistrals)} (deprecation)"
     yield from (f"{words} ({name})" for name, words in _FLAGS.items() if entry.get(name) is True)
-    for name in _STATUSES:
-        value = entry.get(name)
-        if isinstance(value, str) and "deprecat" in value.lower():
-            yield f"{plain(value, 40)} ({name})"
-    for name in _REPLACEMENTS:
-        value = entry.get(name)
-        if isinstance(value, str) and value:
-            yield f"the host names {plain(value, 100)} as its replacement ({name})"
+    if isinstance(azures, str) and "deprecat" in azures.lower():
+        yield f"{plain(azures, 40)} (lifecycle_status)"
+    name = "deprecation_replacement_model"
+    if isinstance(instead := entry.get(name), str) and instead:  # Mistral's
+        yield f"the host names {plain(instead, 100)} as its replacement ({name})"
     for name, words in _HEADERS.items():
         value = headers.get(name, "")
         if value.lower() in _YES:
             yield f"deprecated (header {name})"
         elif value.lower() not in _NO:
             yield f"{words.format(_shown(value))} (header {name})"
-
-
-def _at(entry: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    value: Any = entry
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _first_whole_day(value: Any) -> date | None:
-    """Return the first UTC day that is wholly at or after `value`."""
-    found = _moment(value)
-    return found if found is None else (found + _NEARLY_A_DAY).date()
-
-
-def _day(value: Any) -> date | None:
-    """Return the UTC day in which `value` is."""
-    found = _moment(value)
-    return found if found is None else found.date()
 
 
 def _moment(value: Any) -> datetime | None:
@@ -133,10 +111,7 @@ def _shown(value: str) -> str:
     """Write a moment as a day where it is read as one, else as it came."""
     from email.utils import parsedate_to_datetime
 
-    found = _day(value)
-    if found is None:
-        try:
-            found = parsedate_to_datetime(value).date()
-        except (ValueError, TypeError, IndexError):
-            return plain(value, 40)
-    return str(found)
+    try:
+        return str((_moment(value) or parsedate_to_datetime(value)).date())
+    except (ValueError, TypeError, IndexError):
+        return plain(value, 40)

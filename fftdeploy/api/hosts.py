@@ -35,11 +35,6 @@ which never makes one live; and the user has sent them the key.
 CHAT_LIMITS = ("max_tokens", "max_completion_tokens")
 """What a limit of a chat's tokens may be called."""
 
-_LIMIT_FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
-    (OPENAI, "chat"): (*reversed(CHAT_LIMITS), ""),
-    (OPENAI, "responses"): ("max_output_tokens", ""),
-}
-
 _NOT_IN_ADDRESS = frozenset(' \\"<>^`{|}')
 _OCTET = r"(?:[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 _LOOPBACK = re.compile(rf"127(?:\.{_OCTET}){{3}}|localhost|::1")
@@ -70,15 +65,13 @@ def is_local(address: str) -> bool:
 
 def secret_parts(address: str) -> list[str]:
     """Return what looks like a key in the path of an address: some gateways have it there."""
-    return [part for part in address.split("/")[3:] if _is_like_a_key(part)]
-
-
-def _is_like_a_key(part: str) -> bool:
-    """Find letters and digits without an end: a name has hyphens, and digits are no secret."""
-    runs = _LONG_RUN.findall(part)
-    return bool(_OPENAIS.search(part)) or any(
-        not run.isalpha() and not run.isdigit() for run in runs
-    )
+    found = []
+    for part in address.split("/")[3:]:
+        # Letters and digits without an end: a name has hyphens, and digits are no secret.
+        is_long = any(not (run.isalpha() or run.isdigit()) for run in _LONG_RUN.findall(part))
+        if is_long or _OPENAIS.search(part):
+            found.append(part)
+    return found
 
 
 def without_secrets(address: str) -> str:
@@ -116,8 +109,9 @@ def limit_fields(kind: Kind, endpoint: str, known: str = "") -> tuple[str, ...]:
     where a model refuses both: some servers ignore a name that they do not know, and would
     generate for minutes.
     """
-    other = CHAT_LIMITS if endpoint == "chat" else ("max_output_tokens",)
-    found = _LIMIT_FIELDS.get((kind, endpoint), other)
+    found: tuple[str, ...] = CHAT_LIMITS if endpoint == "chat" else ("max_output_tokens",)
+    if kind == OPENAI:
+        found = (*reversed(found), "")
     first = (known,) if known and endpoint == "chat" else ()
     return (*first, *(name for name in found if name not in first))
 

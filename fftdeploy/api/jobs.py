@@ -39,7 +39,6 @@ class Job:
     model: str
     """The fine-tuned model; "" while there is none."""
     base: str
-    created_at: datetime | None
     finished_at: datetime | None
     expected_at: datetime | None
     reason: str
@@ -165,7 +164,6 @@ def parse_job(body: Any) -> Job | None:
         status=status,
         model=_string(body, "fine_tuned_model"),
         base=_string(body, "model"),
-        created_at=moment(body.get("created_at")),
         finished_at=moment(body.get("finished_at")),
         expected_at=moment(body.get("estimated_finish")),
         reason=_reason(body.get("error")),

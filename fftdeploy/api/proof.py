@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy import names
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _NONE: _Entries = {}
 _LIST = "the list of models"
+_FRESH_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,6 @@ class Prover:
         """Return the time: the server's, where the clocks differ by more than 5 minutes."""
         return self.asker.now()
 
-    def deadline(self) -> float:
-        """Return the monotonic time at which what is asked from now on is given up."""
-        return self.asker.deadline()
-
     def prove(self, question: Question) -> Readiness:
         """Ask about one model, waiting while it loads; that it was ready a moment ago will do."""
         return self._prove(question, self.asker.deadline())
@@ -119,7 +117,7 @@ class Prover:
         With `listed`, one list stands for the retrieves of all the models that it has.  The
         deadline is `deadline`, which several calls may share, or one of this call's own.
         """
-        deadline = self.deadline() if deadline is None else deadline
+        deadline = self.asker.deadline() if deadline is None else deadline
         entries = self._listing(deadline).models if listed else _NONE
         return each(
             dict.fromkeys(questions),
@@ -127,33 +125,30 @@ class Prover:
             self.concurrency,
         )
 
-    def check_listed(
-        self, models: Iterable[str], project_models: Mapping[str, frozenset[str]] | None = None
-    ) -> dict[str, Readiness]:
+    def check_listed(self, questions: Iterable[Question]) -> dict[Question, Readiness]:
         """Look models up in one list, and retrieve only those that it lacks; nothing is probed.
 
         Where the list is not to be had for a reason that a retrieve may not share, every model
         is retrieved; otherwise that reason is every model's.
         """
         deadline = self.asker.deadline()
-        wanted = list(dict.fromkeys(models))
+        asked = list(questions)
         listing = self._listing(deadline)
         answer = listing.answer
         if not listing.models and not _retrieve_may_work(answer):
             said = replace(explain(answer), where=self.where, request_id=answer.request_id)
-            return {name: replace(said, model=name) for name in wanted}
-        known = {name: self._listed_facts(name, listing.models) for name in wanted}
-        found = {name: self._judge(facts) for name, facts in known.items() if facts}
-        project_models = project_models or {}
-        none = frozenset[str]()
-        unseen = [
-            Question(n, probe=False, project_models=project_models.get(n, none))
-            for n in wanted
-            if n not in found
-        ]
-        asked = each(unseen, lambda question: self._prove(question, deadline), self.concurrency)
-        found |= {question.model: readiness for question, readiness in asked.items()}
-        return {name: found[name] for name in wanted}
+            return {one: replace(said, model=one.model) for one in asked}
+        projects = {one.model: one.project_models for one in asked}
+        found: dict[str, Readiness] = {}
+        unseen = []
+        for name, project_models in projects.items():
+            if facts := self._listed_facts(name, listing.models):
+                found[name] = self._judge(facts)
+            else:
+                unseen.append(Question(name, probe=False, project_models=project_models))
+        proved = each(unseen, lambda question: self._prove(question, deadline), self.concurrency)
+        found |= {question.model: readiness for question, readiness in proved.items()}
+        return {one: found[one.model] for one in asked}
 
     def known_as(self, question: Question) -> frozenset[str]:
         """Return the names that answers of the question's model may have, as far as was asked."""
@@ -161,7 +156,7 @@ class Prover:
 
     def identity(self, model: str) -> Mapping[str, str]:
         """Return what the list says of the model behind a name; nothing of what others host."""
-        if (self.connection.kind or OPENAI) in PROVE_MISSING:
+        if self._retrieve_settles:
             return {}
         entry = self._listing(self.asker.deadline()).models.get(model)
         return identity_of(entry) if entry else {}
@@ -175,10 +170,10 @@ class Prover:
         kind, known = self.connection.kind or COMPATIBLE, self.connection.settings.provider
         return limit_fields(kind, question.endpoint, known.limit_field)
 
-    def is_stale(self, question: Question, max_age_s: float = 60.0) -> bool:
-        """Whether the proof is older than `max_age_s`, or there is none."""
+    def is_stale(self, question: Question) -> bool:
+        """Whether there is no proof of the last minute."""
         proof = self._proofs.get(question)
-        return proof is None or self.asker.clock.monotonic() - proof.at_s > max_age_s
+        return proof is None or self.asker.clock.monotonic() - proof.at_s > _FRESH_S
 
     def confirm(self, question: Question) -> Readiness:
         """Prove a ready model a second time: by a retrieve, or the probe where there is none.
@@ -298,27 +293,23 @@ class Prover:
         return facts
 
     def _retrieve(self, model: str, deadline: float) -> Answer:
-        return self.asker.ask(lambda timeout: self.connection.retrieve(model, timeout), deadline)
+        return self.asker.ask(partial(self.connection.retrieve, model), deadline)
 
     def _probe(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
         """Probe under each name of the token limit until one is not what is refused."""
         for name in self._limit_fields(question):
-            answer = self._probe_with(question, name, deadline)
+            send = partial(self.connection.probe, question.model, question.endpoint, name)
+            answer = self.asker.ask(send, deadline)
             facts = replace(facts, probed=answer, limit_field=name)
             if not answer.refuses_limit:
                 break
         return facts
 
-    def _probe_with(self, question: Question, limit_field: str, deadline: float) -> Answer:
-        probe = self.connection.probe
-        return self.asker.ask(
-            lambda timeout: probe(question.model, question.endpoint, limit_field, timeout), deadline
-        )
-
     def _base(self, base: str, deadline: float) -> Mapping[str, Any] | None:
         if base not in self._bases:
-            body = self._retrieve(base, deadline).body
-            self._bases[base] = body if isinstance(body, dict) else None
+            answer = self._retrieve(base, deadline)
+            is_object = answer.status == 200 and isinstance(answer.body, dict)
+            self._bases[base] = answer.body if is_object else None
         return self._bases[base]
 
     def _listing(self, deadline: float) -> Listing:
@@ -341,9 +332,8 @@ class Prover:
 
     def no_api(self) -> FftdeployError | None:
         """Say that the address is not one of an API; None where it may be."""
-        answer = self._listing(self.asker.deadline()).answer
-        verdict = explain_unprobed(answer, self.connection.settings)
-        return verdict.error(_LIST, self.where) if verdict.code == NO_API else None
+        error = self._no_list(replace(self._listing(self.asker.deadline()).answer, request_id=""))
+        return error if error.code == NO_API else None
 
     def _no_list(self, answer: Answer) -> FftdeployError:
         """Say why there is no list of models to be had."""

@@ -236,10 +236,14 @@ def read(environ: Mapping[str, str], checkouts: Iterable[Path]) -> Providers:
         DiskError: The disk or the permissions refused.
     """
     named = environ.get(VARIABLE, "")
-    path = Path(named).absolute() if named else _usual_path(environ)
+    # The specification says to pass over a relative one.
+    folders = Path(environ.get("XDG_CONFIG_HOME", "")), Path(environ.get("HOME", "")) / ".config"
+    usual_paths = [one / "fftdeploy" / FILE_NAME for one in folders if one.is_absolute()]
+    path = Path(named).absolute() if named else next(iter(usual_paths), None)
     if path is None or not (named or os.path.lexists(path)):
         return Providers()
-    _refuse_checkout(path, checkouts)
+    usual = f"move it to ~/.config/fftdeploy/{FILE_NAME}, where it is found by itself"
+    files.refuse_checkout(path, checkouts, usual)
     hint = f"set {VARIABLE} again, or unset it" if named else ""
     return parse(files.read(path, root=Path(path.anchor), hint=hint).data, str(path))
 
@@ -265,15 +269,3 @@ def _refuse_setting(doc: Document, name: str, said: Any) -> None:
         if _KEY_ITSELF.fullmatch(word.lower()):
             hint = 'api_key_env = "NAME" names its variable; if this is a real key, revoke it'
             raise doc.error((name, word), f"{word!a}: a key can't be set in a file", hint)
-
-
-def _usual_path(environ: Mapping[str, str]) -> Path | None:
-    # The specification says to pass over a relative one.
-    folders = Path(environ.get("XDG_CONFIG_HOME", "")), Path(environ.get("HOME", "")) / ".config"
-    folder = next((folder for folder in folders if folder.is_absolute()), None)
-    return folder / "fftdeploy" / FILE_NAME if folder else None
-
-
-def _refuse_checkout(path: Path, checkouts: Iterable[Path]) -> None:
-    usual = f"move it to ~/.config/fftdeploy/{FILE_NAME}, where it is found by itself"
-    files.refuse_checkout(path, checkouts, usual)

@@ -64,8 +64,6 @@ class Settings:
     organization: str | None
     project: str | None
     proxy: Secret | None
-    proxy_shown: str
-    """The proxy's address without its password."""
     proxy_source: str
     certificates: Mapping[str, str]
     """What to believe instead of the machine's certificates, by the variable that says so."""
@@ -91,8 +89,12 @@ class Settings:
 
     @property
     def through(self) -> str:
-        """Say through which proxy it is asked; "" where there is none."""
-        return f"through proxy {self.proxy_shown} (from {self.proxy_source})" if self.proxy else ""
+        """Say through which proxy it is asked, without its password; "" where there is none."""
+        if not self.proxy:
+            return ""
+        parts = urlsplit(self.proxy.reveal())
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return f"through proxy {shown} (from {self.proxy_source})"
 
     @property
     def origin(self) -> str:
@@ -154,7 +156,6 @@ def settings(
         organization=_identifier(environ, "OPENAI_ORG_ID") if is_openai else None,
         project=_identifier(environ, "OPENAI_PROJECT_ID") if is_openai else None,
         proxy=Secret(proxy) if proxy else None,
-        proxy_shown=_without_password(proxy),
         proxy_source=proxy_source,
         certificates={name: environ[name] for name in CERTIFICATES if environ.get(name)},
         headers=_headers(environ) if is_openai else (),
@@ -166,6 +167,15 @@ def secrets_of(environ: Mapping[str, str], variable: str = OPENAI_KEY) -> list[s
     """Return a variable's key in every form in which something might quote it, the longest first.
 
     What looks like a key in `OPENAI_BASE_URL` is one, too, and so is the address of a webhook.
+    """
+    others = hosts.secret_parts(environ.get(ADDRESS, ""))
+    webhook = environ.get(WEBHOOK, "").strip().partition("://")[2]
+    return forms_of(environ.get(variable, "").strip(), *others, webhook)
+
+
+def forms_of(key: str, *others: str) -> list[str]:
+    """Return `others` and what of a key may be quoted: itself, its encodings, its beginning.
+
     A short one, such as a sandbox's "test", may be part of an honest model ID.
     """
     import json
@@ -173,14 +183,11 @@ def secrets_of(environ: Mapping[str, str], variable: str = OPENAI_KEY) -> list[s
     from os import fsencode
     from urllib.parse import quote
 
-    key = environ.get(variable, "").strip()
     raw = fsencode(key)
     forms = {key, json.dumps(key)[1:-1], quote(raw, safe=""), b64encode(raw).decode().rstrip("=")}
     if len(key) >= 20:
         forms.add(key[:12])
-    forms.update(hosts.secret_parts(environ.get(ADDRESS, "")))
-    forms.add(environ.get(WEBHOOK, "").strip().partition("://")[2])
-    return sorted((form for form in forms if len(form) >= 8), key=len, reverse=True)
+    return sorted((one for one in forms.union(others) if len(one) >= 8), key=len, reverse=True)
 
 
 def _address(environ: Mapping[str, str], provider: Provider) -> tuple[str, str]:
@@ -259,29 +266,18 @@ def _require_address(base_url: str, source: str) -> None:
 def _proxy(environ: Mapping[str, str], base_url: str) -> tuple[str, str]:
     """Return the proxy for `base_url` and the variable that names it; loopback never has one."""
     parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    if hosts.is_loopback(host):
+    host, own = parts.hostname or "", f"{parts.scheme}_proxy"
+    variables = own, own.upper(), "all_proxy", "ALL_PROXY"
+    name = next((each for each in variables if environ.get(each, "").strip()), "")
+    if hosts.is_loopback(host) or not name:
         return "", ""
-    for name in (
-        f"{parts.scheme}_proxy",
-        f"{parts.scheme}_proxy".upper(),
-        "all_proxy",
-        "ALL_PROXY",
-    ):
-        value = environ.get(name, "").strip()
-        if value:
-            return ("", "") if _is_bypassed(environ, host) else (_proxy_address(value, name), name)
-    return "", ""
+    if excluded := environ.get("no_proxy", environ.get("NO_PROXY", "")):
+        from urllib import request  # 30 ms, paid only behind a proxy
 
-
-def _is_bypassed(environ: Mapping[str, str], host: str) -> bool:
-    excluded = environ.get("no_proxy", environ.get("NO_PROXY", ""))
-    if not excluded:
-        return False
-    from urllib import request  # 30 ms, paid only behind a proxy
-
-    # typeshed knows this function only where the platform has no other one.
-    return bool(request.proxy_bypass_environment(host, {"no": excluded}))  # type: ignore[attr-defined]  # as said
+        # typeshed knows this function only where the platform has no other one.
+        if request.proxy_bypass_environment(host, {"no": excluded}):  # type: ignore[attr-defined]  # as said
+            return "", ""
+    return _proxy_address(environ[name].strip(), name), name
 
 
 def _proxy_address(value: str, name: str) -> str:
@@ -292,25 +288,16 @@ def _proxy_address(value: str, name: str) -> str:
     except ValueError:
         valid = False
     if not valid or not address.isascii() or not address.isprintable():
+        scheme, separator, rest = value.rpartition("://")
+        host, colon, port = rest.rpartition("@")[2].partition(":")
+        port = f":{port if port.rstrip('/').isdecimal() else '***'}" if colon else ""
         raise ConfigError(
-            f"{name} is not an address: {_masked(value)}",
+            # What can be no password.
+            f"{name} is not an address: {plain(scheme, 20)}{separator}{plain(host, 100)}{port}",
             hint=f"set {name} to one such as http://proxy.example:8080, or unset it",
             where=name,
         )
     return address
-
-
-def _masked(value: str) -> str:
-    """Show of a proxy that is no address what can be no password."""
-    scheme, separator, rest = value.rpartition("://")
-    host, colon, port = rest.rpartition("@")[2].partition(":")
-    hidden = port if port.rstrip("/").isdecimal() else "***"
-    return f"{plain(scheme, 20)}{separator}{plain(host, 100)}{colon}{hidden if colon else ''}"
-
-
-def _without_password(address: str) -> str:
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if address else ""
 
 
 def _headers(environ: Mapping[str, str]) -> tuple[tuple[str, Secret], ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fftdeploy.api import providers
-from fftdeploy.api.asked_hosts import AskedHosts, Manner
+from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.asking import Asker, Clock, system_clock
 from fftdeploy.api.hosts import has_openais_dates, is_local, secret_parts, without_secrets
 from fftdeploy.api.providers import Providers
@@ -223,10 +223,14 @@ class Context:
                 progress=self.console.progress,
                 waiting=partial(self.console.waiting, "asking the API"),
             )
-            manner = Manner(concurrency, is_plain)
             _ = self.secrets
             self.__dict__["_hosts"] = AskedHosts(
-                self.environ, self.providers, asker, manner, self._tell
+                self.environ,
+                self.providers,
+                asker,
+                self._tell,
+                concurrency=concurrency,
+                is_plain=is_plain,
             )
         hosts: AskedHosts = self.__dict__["_hosts"]
         return hosts
@@ -245,10 +249,12 @@ class Context:
         if not self.can_ask(bundle.provider, environment):
             return UNKNOWN_HOST
         config = settings(self.environ, self.providers.get(bundle.provider), environment)
-        kind, identity = config.kind, dict[str, str]()
-        if hosts := self.__dict__.get("_hosts"):
-            kind = kind or hosts.kind(bundle.provider, environment)
-            identity = hosts.identity(bundle.provider, environment, bundle.model)
+        kind = config.kind
+        identity: Mapping[str, str] = {}
+        hosts: AskedHosts | None = self.__dict__.get("_hosts")
+        if hosts and (asked := hosts.asked(bundle.provider, environment)):
+            kind = kind or asked.connection.kind
+            identity = asked.identity(bundle.model)
         return AskedHost(without_secrets(config.base_url), str(kind or ""), identity)
 
     def quality_bar(self, workspace: Workspace, target: str) -> "QualityBar":

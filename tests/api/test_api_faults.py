@@ -335,7 +335,7 @@ def test_list_that_lacks_the_model(api: FaultServer, row: str, present: bool) ->
     api.retrieve(good_model() if present else missing())
 
     with connected(api) as connection:
-        found = Prover(connection, Asker(FakeTime().clock())).check_listed([MODEL])[MODEL]
+        found = Prover(connection, Asker(FakeTime().clock())).check_listed([Q])[Q]
 
     assert (found.state, found.dead) == ("ready" if present else "not-ready", False)
     assert found.basis == (("retrieved",) if present else ())
@@ -354,7 +354,7 @@ def test_D25_a_hundred_pages_are_the_end(api: FaultServer) -> None:
 def test_D26_ten_thousand_models_in_one_list(api: FaultServer) -> None:
     api.listing(*[model_body(id=f"m{n}") for n in range(12_000)], model_body())
     with connected(api) as connection:
-        found = Prover(connection, Asker(FakeTime().clock())).check_listed([MODEL, "m77"])
+        found = Prover(connection, Asker(FakeTime().clock())).check_listed([Q, Question("m77")])
 
     assert [(item.state, item.basis) for item in found.values()] == [("ready", ("listed",))] * 2
     assert api.asked() == ["/v1/models"]

@@ -239,7 +239,7 @@ def test_J3_no_model_that_answers_is_called_missing(api: FaultServer, row: str) 
 
     found = prove(api, kind)
     with asking(api, Provider(kind=kind)) as prover:
-        looked = prover.check_listed([MODEL])[MODEL]
+        looked = prover.check_listed([Q])[Q]
 
     assert (found.state, found.dead, found.basis[-1]) == ("ready", False, "probed")
     assert (looked.state in {"ready", "unverified"}, looked.dead) == (True, False)
@@ -285,7 +285,7 @@ def test_J3_a_model_that_is_loaded_at_the_start_is_waited_for(api: FaultServer) 
     api.script("GET", "/v1/models", loads)
     api.probe(loads)
     with asking(api) as prover:
-        (looked,) = prover.check_listed([MODEL]).values()
+        (looked,) = prover.check_listed([Q]).values()
     for lost in (prove(api), looked):
         assert (lost.state, lost.code) == ("unverified", "loading")
         assert "still being loaded by the API (503)" in lost.message
@@ -301,7 +301,7 @@ def test_J3_a_wrong_key_is_one_whatever_the_status(api: FaultServer) -> None:
 
     found = prove(api)
     with asking(api) as prover:
-        (looked,) = prover.check_listed([MODEL]).values()
+        (looked,) = prover.check_listed([Q]).values()
 
     assert {(one.code, one.is_auth) for one in (found, looked)} == {("key-refused", True)}
     assert found.message == "the API refused the key (400)"
@@ -480,7 +480,7 @@ def test_J3_what_is_no_list_is_not_told_as_one_that_lacks_the_model(
     api.script("GET", "/v1/models", reply(body=said))
 
     with asking(api) as prover:
-        looked = prover.check_listed([MODEL])[MODEL]
+        looked = prover.check_listed([Q])[Q]
 
     assert (looked.state, looked.code) == ("unverified", "not-an-answer")
     assert "does not list it" not in looked.message
@@ -621,7 +621,7 @@ def test_J3_an_alias_is_listed_as_much_as_the_id(api: FaultServer) -> None:
     api.probe(good_chat(model="tiny"))
 
     with asking(api) as prover:
-        looked = prover.check_listed([MODEL, "a"])
+        looked = prover.check_listed([Q, Question("a")])
 
     assert [(found.state, found.basis) for found in looked.values()] == [
         ("ready", ("listed",)),
@@ -632,7 +632,7 @@ def test_J3_an_alias_is_listed_as_much_as_the_id(api: FaultServer) -> None:
     assert prove(api).code == "refused"
     api.listing(listed("tiny", aliases=[MODEL]), listed("b", aliases=[MODEL]))
     with asking(api) as prover:  # which of the two it is, with whose dates, is not known
-        assert prover.check_listed([MODEL])[MODEL].code == "unlisted"
+        assert prover.check_listed([Q])[Q].code == "unlisted"
     assert prove(api).code == "refused"
 
 

@@ -298,7 +298,7 @@ def test_200_listed_models_cost_one_request(on: Scene) -> None:
     names = [f"ft:gpt-4.1-mini-2025-04-14:acme::m{n}" for n in range(200)]
     on.api.listing(*[model_body(id=name) for name in names])
 
-    found = on.prover().check_listed(names)
+    found = on.prover().check_listed(map(Question, names))
 
     assert {(item.state, item.basis) for item in found.values()} == {("ready", ("listed",))}
     assert on.api.asked() == ["/v1/models"]
@@ -306,9 +306,9 @@ def test_200_listed_models_cost_one_request(on: Scene) -> None:
 
 def test_what_the_list_lacks_is_retrieved(on: Scene) -> None:
     on.api.listing(model_body(id=OLDER), model_body(id="gpt-4.1", shutdown_date="2026-11-01"))
-    names = [OLDER, MODEL, OTHER_TASK, "gpt-4.1"]
+    other = Question(OTHER_TASK, project_models=frozenset({OLDER}))
 
-    found = on.prover().check_listed(names, {OTHER_TASK: frozenset({OLDER})})
+    found = on.prover().check_listed([Question(OLDER), Q, other, Question("gpt-4.1")])
 
     assert [(item.model, item.state, item.basis, item.dead) for item in found.values()] == [
         (OLDER, "ready", ("listed",), False),
@@ -338,7 +338,7 @@ def test_without_a_list(on: Scene, row: str) -> None:
     on.api.script("GET", "/v1/models", answer)
     on.api.retrieve(good_model(id=OLDER), model=OLDER)
 
-    found = on.prover().check_listed([MODEL, OLDER])
+    found = on.prover().check_listed([Q, Question(OLDER)])
 
     assert [item.code for item in found.values()] == [code] * 2
     assert len(on.api.log) == requests

@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from base64 import b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from fftdeploy.api.answers import DEPRECATION_HEADERS, Answer, error_fields, plain
 from fftdeploy.api.hosts import COMPATIBLE, DEFAULT, OPENAI, SANDBOX_HEADER
-from fftdeploy.api.settings import ADDRESS
+from fftdeploy.api.settings import ADDRESS, forms_of
 from fftdeploy.formats import strict_json
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def failed(package: str, error: Exception) -> Answer:
 
     The text of its error may hold the key.
     """
-    return Answer(fault="client", problem=f"the {package} package failed: {_kind(error)}")
+    return Answer(fault="client", problem=f"the {package} package failed: {type(error).__name__}")
 
 
 def late(timeout_s: float) -> Answer:
@@ -202,7 +201,7 @@ def unreached(
         if getattr(cause, "reason", "") == "WRONG_VERSION_NUMBER":
             problem = f"cannot reach {host}{way}: it does not speak TLS"
             return Answer(fault="unreachable", problem=problem)
-        if (reason := getattr(cause, "verify_message", "")) or _kind(cause) == "SSLError":
+        if (reason := getattr(cause, "verify_message", "")) or type(cause).__name__ == "SSLError":
             said = f": {plain(str(reason))}" if reason else ""
             whose = settings.certificates.items()
             by = "".join(f", by {plain(path)} (from {source})" for source, path in whose)
@@ -230,10 +229,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             return
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _kind(error: BaseException) -> str:
-    return type(error).__name__
 
 
 def parse_body(content_type: str, content: bytes) -> tuple[str, Any]:
@@ -313,11 +308,7 @@ def http_date(value: str) -> datetime | None:
 
 def scrubber(key: str) -> Callable[[str], str]:
     """Return what strikes the key, its encodings and its first 12 characters out of a text."""
-    forms = [key, b64encode(key.encode()).decode().rstrip("="), quote(key, safe="")]
-    if len(key) >= 20:
-        forms.append(key[:12])
-    # A short key, such as a sandbox's "test", may be part of an honest model ID.
-    needles = [form for form in forms if len(form) >= 8]
+    needles = forms_of(key)
 
     def scrub(text: str) -> str:
         for needle in needles:

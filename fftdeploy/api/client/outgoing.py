@@ -88,9 +88,13 @@ def headers(settings: Settings) -> dict[str, str]:
 
     A body that is packed is refused, so that none may be asked for, and the length is the body's.
     """
+    key = settings.key.reveal()
+    credentials = {"Authorization": f"Bearer {key}"} if key else {}
+    if settings.kind == AZURE and not is_token(key):  # it has a header of its own for them
+        credentials = {"api-key": key}
     ours = {
         "Accept": "application/json",
-        **_credentials(settings),
+        **credentials,
         "Content-Type": "application/json",
         "OpenAI-Organization": settings.organization,
         "OpenAI-Project": settings.project,
@@ -101,14 +105,6 @@ def headers(settings: Settings) -> dict[str, str]:
     said = {name: value for name, value in ours.items() if value and name.lower() not in replaced}
     said |= {name: value for name, value in theirs.items() if name.lower() not in _OURS_ALONE}
     return said | {"Accept-Encoding": "identity"}
-
-
-def _credentials(settings: Settings) -> dict[str, str]:
-    """Return the header with the key: Azure has one of its own for keys that are no tokens."""
-    key = settings.key.reveal()
-    if settings.kind == AZURE and not is_token(key):
-        return {"api-key": key}
-    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def is_token(key: str) -> bool:

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from fftdeploy.api.client import incoming, outgoing
 from fftdeploy.api.client.incoming import Intake, scrubber
@@ -91,12 +91,6 @@ class Transport:
     def close(self) -> None:
         """Close the pool of connections."""
         self._inner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class SdkClient:
