@@ -13,7 +13,7 @@ from browser import Browser, browser, find_chromium
 from evaluated import evidence_of, graded, identified, story
 
 from fftdeploy.evaluation.evidence.evidence import Evidence
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import ExampleText
 from fftdeploy.output.page.page import report_page
 
 EXAMPLES = 5_000

@@ -10,8 +10,8 @@ from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.patterns.weak_spots import WeakSpots
 from fftdeploy.evaluation.patterns.what_changed import Patterns, WhatChanged, by_marks
+from fftdeploy.evaluation.results import ExampleText
 from fftdeploy.evaluation.running.finished_run import GradedOutputs, graded_outputs
-from fftdeploy.evaluation.texts import ExampleText
 from fftdeploy.files.folders import RUNS
 from fftdeploy.policy.parameters import is_instruction
 

@@ -118,8 +118,7 @@ class TargetLogs:
             ConfigError: It is not there, or has lines of no known format, located.
             InconclusiveError: Too few of its requests are answers of what is live.
         """
-        shown = shown_log(path)
-        source = ImportFile(path if path == STDIN else Path.cwd() / path, shown)
+        source = _opened(path)
         window = LogWindow(then.key if then else secrets.token_hex(16))
         counter = RequestCounter(AnswerForm(self._rules), window, then)
         for request in source.rows():
@@ -132,13 +131,25 @@ class TargetLogs:
             else:
                 counter.add(request)
         if window.requests < MIN_REQUESTS:
-            raise _too_few(shown, window.requests, source.left_out)
+            few = f"{window.requests} requests of what is live are too few to say anything"
+            error = InconclusiveError(
+                f"{shown_log(path)}: {few}",
+                hint=f"{MIN_REQUESTS} are needed: take a log of a longer time",
+                code="too-few-requests",
+            )
+            left_out = source.left_out.most_common()
+            error.details = tuple(f"left out: {count:,} ({why})" for why, count in left_out)
+            raise error
         return counter, source.left_out
 
 
 def shown_log(path: Path) -> str:
     """Name a log in messages."""
     return "stdin" if path == STDIN else str(path)
+
+
+def _opened(path: Path) -> ImportFile:
+    return ImportFile(path if path == STDIN else Path.cwd() / path, shown_log(path))
 
 
 def watch(workspace: Workspace, target: Target, path: Path, baseline: str | None) -> LogWatch:
@@ -181,8 +192,7 @@ def findings(
     context: Context, target: Target, found: LogWatch, path: Path, wrong: Collection[str]
 ) -> Iterator[Finding]:
     """Yield what was found in a log, each with what to type next; `wrong` are codes of errors."""
-    work = context.workspace
-    facts = FindingFacts(work.deployments, work.policy, work.sha, context.now(), context.place)
+    facts = _facts(context)
     for shift in found.measures:
         if shift.code is None:
             continue
@@ -202,8 +212,7 @@ def watch_canary(workspace: Workspace, target: Target, path: Path) -> CanaryTria
         ConfigError: A file is missing, or a line of it is of no known format.
     """
     logs = TargetLogs(workspace, target)
-    source = ImportFile(path if path == STDIN else Path.cwd() / path, shown_log(path))
-    for request in source.rows():
+    for request in _opened(path).rows():
         logs.count_trial(request)
     return logs.trial.result() if logs.trial else None
 
@@ -219,9 +228,13 @@ def of_canary(
         f"the canary fails {canary.rate:.1%} of {plural(canary.callers, 'caller')}, what is live "
         f"{live.rate:.1%} of {live.callers:,}: worse by {trial.lower:.1%} at least"
     )
-    work, hint = context.workspace, f"fftdeploy rollback {target} --canary"
-    facts = FindingFacts(work.deployments, work.policy, work.sha, context.now(), context.place)
-    return (about(facts, target, "canary-worse", message, severity, hint, ("canary",)),)
+    hint = f"fftdeploy rollback {target} --canary"
+    return (about(_facts(context), target, "canary-worse", message, severity, hint, ("canary",)),)
+
+
+def _facts(context: Context) -> FindingFacts:
+    work = context.workspace
+    return FindingFacts(work.deployments, work.policy, work.sha, context.now(), context.place)
 
 
 def moved_since(
@@ -244,13 +257,3 @@ def moved_since(
         f"no log of {task} was looked at before: nothing is known to have moved",
         hint=f"fftdeploy monitor {targets[-1] if targets else task} --logs FILE",
     )
-
-
-def _too_few(shown: str, requests: int, left_out: Counter[str]) -> InconclusiveError:
-    error = InconclusiveError(
-        f"{shown}: {requests} requests of what is live are too few to say anything",
-        hint=f"{MIN_REQUESTS} are needed: take a log of a longer time",
-        code="too-few-requests",
-    )
-    error.details = tuple(f"left out: {count:,} ({why})" for why, count in left_out.most_common())
-    return error

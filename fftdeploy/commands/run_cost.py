@@ -25,7 +25,7 @@ def guess_of_judge(judge: Judge, run: Run) -> dict[str, Mean]:
 def guess_of(questions: JudgeQuestions) -> dict[str, Mean]:
     """Guess what a verdict takes, from what is asked."""
     arm = questions.judge.arm()
-    asks = (requests.ask(arm, questions.read(n), n, 0, "") for n in range(len(questions)))
+    asks = (requests.ask(arm, questions.read(n), n, 0) for n in range(len(questions)))
     return guess((ask, _VERDICT) for ask in asks)
 
 

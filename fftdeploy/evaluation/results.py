@@ -240,3 +240,18 @@ class Results:
     def with_arms(self, named: Mapping[str, str]) -> "Results":
         """Return the same examples with the arms of `named`, new name -> present name."""
         return replace(self, arms={new: self.arms[old] for new, old in named.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleText:
+    """What was asked, what was agreed on, and what every arm answered.  Untrusted."""
+
+    id: str
+    input: str
+    reference: str
+    tags: tuple[str, ...]
+    meta: Mapping[str, str]
+    outputs: Mapping[str, tuple[str, ...]]
+    """Arm -> its answers, one a repeat; "" where there was no text."""
+    others: tuple[str, ...] = ()
+    """Further answers that were agreed on."""

@@ -45,10 +45,9 @@ class Pass:
 
     def counts(self) -> list[tuple[int, int]]:
         """Return how often each example passed, and was answered: an outage is no answer."""
-        return [
-            (sum(mark == PASS for mark in given), sum(mark != MISSING for mark in given))
-            for given in self._by_example()
-        ]
+        marks = [_MARK_OF[letter] for letter in self.marks]
+        given = [marks[at : at + self.repeats] for at in range(0, len(marks), self.repeats)]
+        return [(each.count(PASS), len(each) - each.count(MISSING)) for each in given]
 
     def count(self, marks: Iterable[str]) -> int:
         """Count the answers with one of these marks."""
@@ -69,10 +68,6 @@ class Pass:
     def valid(self) -> int:
         """The answers of the right shape."""
         return self.count(USABLE)
-
-    def _by_example(self) -> list[list[str]]:
-        marks = [_MARK_OF[letter] for letter in self.marks]
-        return [marks[at : at + self.repeats] for at in range(0, len(marks), self.repeats)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ from scenes import V8, V9
 from fftdeploy.evaluation.evidence import evidence as evidence_module
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts
 from fftdeploy.evaluation.gate.gate import judge
-from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import ExampleText, Results, Sample
 from fftdeploy.evaluation.verdict import Reason, SliceResult, Verdict
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.grader_rules import GraderRules

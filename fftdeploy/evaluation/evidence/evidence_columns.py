@@ -56,7 +56,9 @@ def read_columns(document: Mapping[str, Any]) -> Results:
     size = n * repeats
     if not all(len(arm["marks"]) == size for arm in document["answers"]):
         raise ValueError("another number of answers than of examples")
-    slices = [_texts(part["values"], part["of"], n) for part in document["slices"]]
+    slices = [
+        map(part["values"].__getitem__, _unplaced(part["of"], n)) for part in document["slices"]
+    ]
     results = Results(
         repeats,
         tuple(part["key"] for part in document["slices"]),
@@ -123,10 +125,6 @@ def _slice(results: Results, place: int) -> dict[str, Any]:
 def _numbers(names: Sequence[str], numbers: dict[str, int]) -> list[int]:
     """Return a number for each name; `numbers` gets those of new names, as they come."""
     return [numbers.setdefault(name, len(numbers)) for name in names]
-
-
-def _texts(values: Sequence[str], of: Any, n: int) -> list[str]:
-    return [values[place] for place in _unplaced(of, n)]
 
 
 def _places(numbers: list[int]) -> Any:

@@ -233,9 +233,7 @@ class QualityBar:
                 yield self.workspace.policy.document.error(
                     ("tasks", self.task, "gate", rule, place),
                     f"{rule!r} names {word!a}: no example has such a {_CALLED[rule]}",
-                    names.meant(
-                        word, sorted(known), f"they have: {listed(sorted(known)) or 'none'}"
-                    ),
+                    names.meant(word, known, f"they have: {listed(known) or 'none'}"),
                     "no-example",
                 )
 

@@ -6,10 +6,14 @@ from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.gate import paired, sizing, statistics, wording
 from fftdeploy.evaluation.gate.paired import MIN_UNITS, Bar, Pairs
 from fftdeploy.evaluation.gate.sizing import Units
+from fftdeploy.evaluation.gate.wording import p_value, points
 from fftdeploy.evaluation.results import PASS, USABLE, Results
 from fftdeploy.evaluation.verdict import ArmResult, Comparison, Reason, ReasonCode
 from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import MAX_REPEATS, GateRules
+
+_MARGINS = (0.02, 0.03, 0.05, 0.1, 0.15, 0.2)
+"""Usual ones."""
 
 
 class Decision(NamedTuple):
@@ -32,7 +36,7 @@ def hold_comparison(rules: GateRules, pairs: Pairs, found: Comparison, bar: Bar)
     decision = _compared(rules, pairs, units, found, bar)
     if rules.on_inconclusive != "allow":
         return decision
-    worse = wording.points(sizing.much_worse(rules.margin))
+    worse = points(sizing.much_worse(rules.margin))
     share = sizing.let_through(units.tested, rules.margin, bar.confidence)
     what, noun = f"a model {worse} points worse", "groups" if units.groups else "pairs"
     return decision._replace(
@@ -46,35 +50,51 @@ def _compared(
     if units.are_few:
         return _few_units(units)
     if found.label == "worse":
-        return _stop("worse", "fail", wording.worse(found))
+        counts = f"{found.broke} broke, {found.fixed} fixed (exact p {p_value(found.p_worse)})"
+        could = f"could be up to {points(-found.lower)} points worse"
+        return _stop("worse", "fail", f"worse: {counts}; {could}")
+    limit, sure = points(rules.margin), wording.sure(bar.confidence)
+    bound = f"at most {points(-found.lower, rules.margin)} points below live"
+    if found.lower > 0:
+        bound = f"at least {points(found.lower)} points above live"
     if found.label == "better":
-        return Decision(wording.better(found, rules.margin, bar.confidence))
+        return Decision(f"better (p {p_value(found.p_better)}): {sure} it is {bound}")
     if rules.mode == "better":
         return _not_better(pairs, units, found, bar)
     if found.label == "not-worse":
-        return Decision(wording.not_worse(found, rules.margin, bar.confidence))
+        return Decision(f"not worse: {sure} it is {bound} (limit {limit})")
     tested = pairs.effective()
     size = sizing.settling_size(
         tested.disagreement, found.difference, rules.margin, bar.confidence, tested.n
     )
     needed = units.needed(size.n)
-    ways = [wording.more(needed, found, "settle it at this disagreement rate")]
+    ways = [_more(needed, found, "settle it at this disagreement rate")]
     if pairs.live_wavers and 2 * pairs.repeats <= MAX_REPEATS:
         ways.append(f"--repeats {2 * pairs.repeats}")
-    ways += wording.wider(found, rules.margin, pairs.live_rate)
-    decision = _stop("margin", "inconclusive", wording.unsettled(found, rules.margin))
+    # The next usual margin that the bound is within, and that the pass rate of live is above.
+    least = max(rules.margin, -found.lower)
+    wider = next((width for width in _MARGINS if least < width < pairs.live_rate), None)
+    ways += [f"margin = {wider:.2f}"] if wider else []
+    could = f"could be {points(-found.lower, rules.margin)} points worse (limit {limit})"
+    message = f"{plural(found.n, 'pair')} can't settle it: {could}"
+    decision = _stop("margin", "inconclusive", message)
     return decision._replace(settling="; or ".join(ways), needed=needed)
 
 
 def _not_better(pairs: Pairs, units: Units, found: Comparison, bar: Bar) -> Decision:
-    decision = _stop("better", "inconclusive", wording.not_better(found))
+    counts = f"{found.fixed} fixed, {found.broke} broke (exact p {p_value(found.p_better)})"
+    decision = _stop("better", "inconclusive", f"not shown to be better: {counts}")
     rate = pairs.effective().disagreement
     size = sizing.usual_size_to_be_better(rate, found.difference, bar.confidence)
     if size is None:
         return decision
     needed = units.needed(size.n)
-    settling = wording.more(needed, found, "show it at this difference")
+    settling = _more(needed, found, "show it at this difference")
     return decision._replace(settling=settling, needed=needed)
+
+
+def _more(needed: int, found: Comparison, what: str) -> str:
+    return f"~{needed} {'groups' if found.groups else 'pairs'} would usually {what}"
 
 
 def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> Decision:
@@ -90,14 +110,14 @@ def hold_threshold(rules: GateRules, name: str, results: Results, bar: Bar) -> D
     upper = statistics.clopper_pearson(rate * tested, tested, 1 - bar.risk, 1).upper
     limit = f"(threshold {wording.percent(threshold)})"
     if lower >= threshold:
-        least, sure = wording.points(lower, threshold), wording.sure(bar.confidence)
+        least, sure = points(lower, threshold), wording.sure(bar.confidence)
         decision = Decision(f"above the threshold: {sure} {name} passes {least}% or more {limit}")
     elif upper < threshold:
-        most, sure = wording.points(upper, threshold), wording.sure(1 - bar.risk)
+        most, sure = points(upper, threshold), wording.sure(1 - bar.risk)
         message = f"under the threshold: {sure} {name} passes {most}% or less {limit}"
         decision = _stop("threshold", "fail", message)
     else:
-        could = f"{name} passes {wording.points(rate)}%, maybe only {wording.points(lower)}%"
+        could = f"{name} passes {points(rate)}%, maybe only {points(lower)}%"
         message = f"{plural(n, 'example')} can't settle it: {could} {limit}"
         decision = _stop("threshold", "inconclusive", message)
         size = sizing.usual_size_for_threshold(rate, threshold, bar.confidence)
@@ -129,7 +149,7 @@ def hold_nothing(
         return _stop("nothing", "inconclusive", f"{said}: {wording.commonest(candidate)}")
     if live is None or live.marks.get(PASS, 0) > rules.margin * sum(live.marks.values()):
         return None
-    limit = f"nothing can be {wording.points(rules.margin)} points worse than live"
+    limit = f"nothing can be {points(rules.margin)} points worse than live"
     said = f"{limit}, which passes {live.passed} of {plural(n, 'example')}"
     return _stop("nothing", "inconclusive", f"{said}: {wording.commonest(live)}")
 

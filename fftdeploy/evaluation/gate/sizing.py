@@ -28,6 +28,9 @@ from fftdeploy.evaluation.gate.statistics import (
 from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import GateRules
 
+POWER = 0.8
+"""What is usual: a candidate as good as live passes 4 times in 5."""
+
 _DEVIATIONS = 6
 _EXACT = 500
 """Sizes up to which the exact test is enumerated."""
@@ -215,23 +218,21 @@ def much_worse(margin: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def usual_size(
-    disagreement: float, margin: float, confidence: float = 0.95, power: float = 0.8
-) -> Size:
-    """Return an n at which a candidate as good as live passes with the chance `power`.
+def usual_size(disagreement: float, margin: float, confidence: float = 0.95) -> Size:
+    """Return an n at which a candidate as good as live passes with the chance `POWER`.
 
     With one example fewer the chance is lower.  It climbs in saw teeth of a point or so, and
-    where several sizes reach `power` the search finds one of them: it starts where the normal
+    where several sizes reach it the search finds one of them: it starts where the normal
     tail of the score would have it.  The formula alone is far too low where few examples disagree.
     """
-    near = _near_size(disagreement, margin, confidence, power)
+    near = _near_size(disagreement, margin, confidence)
     if disagreement <= 0:
         return near
     if near.n > _EXACT:
         return Size(near.n, is_approximate=True)
 
     def suffices(n: int) -> bool:
-        return pass_probability(n, disagreement, margin, confidence) >= power
+        return pass_probability(n, disagreement, margin, confidence) >= POWER
 
     low = high = near.n
     step = 1
@@ -243,20 +244,20 @@ def usual_size(
 
 
 @lru_cache(maxsize=256)
-def _near_size(disagreement: float, margin: float, confidence: float, power: float = 0.8) -> Size:
+def _near_size(disagreement: float, margin: float, confidence: float) -> Size:
     """Return the same by the normal tail of the score: a few examples less, in no time."""
     least = smallest_that_can_pass(margin, confidence)
     if disagreement <= 0:
         return Size(least)
     return _usual(
         least,
-        formula(disagreement, margin, confidence, power),
-        lambda n: _tango_probability(n, disagreement, margin, confidence) >= power,
+        formula(disagreement, margin, confidence),
+        lambda n: _tango_probability(n, disagreement, margin, confidence) >= POWER,
     )
 
 
 def usual_size_to_be_better(
-    disagreement: float, difference: float, confidence: float = 0.95, power: float = 0.8
+    disagreement: float, difference: float, confidence: float = 0.95
 ) -> Size | None:
     """Return an n at which a candidate better by `difference` is proved better, as `usual_size`.
 
@@ -266,13 +267,13 @@ def usual_size_to_be_better(
         return None
     return _usual(
         smallest_that_can_be_better(confidence),
-        formula(disagreement, difference, confidence, power),
-        lambda n: better_probability(n, disagreement, difference, confidence) >= power,
+        formula(disagreement, difference, confidence),
+        lambda n: better_probability(n, disagreement, difference, confidence) >= POWER,
     )
 
 
 def usual_size_for_threshold(
-    rate: float, threshold: float, confidence: float = 0.95, power: float = 0.8
+    rate: float, threshold: float, confidence: float = 0.95
 ) -> Size | None:
     """Return an n at which a candidate with the pass rate `rate` is proved to reach `threshold`.
 
@@ -286,10 +287,10 @@ def usual_size_for_threshold(
         passed = ceil(n * threshold)
         while passed <= n and not reaches(passed, n, threshold, confidence):
             passed += 1
-        return binomial_tail(passed, n, rate) >= power
+        return binomial_tail(passed, n, rate) >= POWER
 
     spread = normal_quantile(confidence) * sqrt(threshold * (1 - threshold))
-    spread += normal_quantile(power) * sqrt(rate * (1 - rate))
+    spread += normal_quantile(POWER) * sqrt(rate * (1 - rate))
     return _usual(least, ceil((spread / (rate - threshold)) ** 2), suffices)
 
 
@@ -309,9 +310,9 @@ def settling_size(
     return Size(max(n + 1, formula(disagreement, gap, confidence)), is_approximate=True)
 
 
-def formula(disagreement: float, gap: float, confidence: float = 0.95, power: float = 0.8) -> int:
+def formula(disagreement: float, gap: float, confidence: float = 0.95) -> int:
     """Return disagreement * (z_confidence + z_power)^2 / gap^2, the usual approximation."""
-    reach = normal_quantile(confidence) + normal_quantile(power)
+    reach = normal_quantile(confidence) + normal_quantile(POWER)
     return ceil(disagreement * (reach / gap) ** 2)
 
 

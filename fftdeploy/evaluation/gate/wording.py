@@ -4,14 +4,12 @@ Differences are said in points, hundredths of the examples.
 """
 
 from collections.abc import Sequence
-from itertools import islice
 
 from fftdeploy.evaluation.results import LOST, MISSING, NO_VERDICT, PASS, REJECTED
 from fftdeploy.evaluation.verdict import ArmResult, Comparison
 from fftdeploy.names import plural
 
 _SHOWN = 3
-_MARGINS = (0.02, 0.03, 0.05, 0.1, 0.15, 0.2)
 
 
 def points(share: float, limit: float | None = None) -> str:
@@ -53,56 +51,6 @@ def listed(ids: Sequence[str]) -> str:
     """Return the first few IDs and how many more there are."""
     more = len(ids) - _SHOWN
     return ", ".join(ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def not_worse(found: Comparison, margin: float, confidence: float) -> str:
-    """Say that the candidate passes, and how sure that is."""
-    limit = f"(limit {points(margin)})"
-    if found.lower > 0:
-        return f"not worse: {sure(confidence)} it is {_above(found.lower)} {limit}"
-    bound = points(-found.lower, margin)
-    return f"not worse: {sure(confidence)} it is at most {bound} points below live {limit}"
-
-
-def better(found: Comparison, margin: float, confidence: float) -> str:
-    """Say that the candidate is better than live."""
-    below = f"at most {points(-found.lower, margin)} points below live"
-    is_so = _above(found.lower) if found.lower > 0 else below
-    return f"better (p {p_value(found.p_better)}): {sure(confidence)} it is {is_so}"
-
-
-def _above(lower: float) -> str:
-    return f"at least {points(lower)} points above live"
-
-
-def worse(found: Comparison) -> str:
-    """Say that the candidate is worse than live."""
-    p = p_value(found.p_worse)
-    could = f"could be up to {points(-found.lower)} points worse"
-    return f"worse: {found.broke} broke, {found.fixed} fixed (exact p {p}); {could}"
-
-
-def unsettled(found: Comparison, margin: float) -> str:
-    """Say that the examples are too few to tell."""
-    could = f"could be {points(-found.lower, margin)} points worse (limit {points(margin)})"
-    return f"{plural(found.n, 'pair')} can't settle it: {could}"
-
-
-def not_better(found: Comparison) -> str:
-    """Say that the candidate is not shown to be better."""
-    p = p_value(found.p_better)
-    return f"not shown to be better: {found.fixed} fixed, {found.broke} broke (exact p {p})"
-
-
-def more(needed: int, found: Comparison, what: str) -> str:
-    """Say how many pairs, or groups of them, would usually do `what`."""
-    return f"~{needed} {'groups' if found.groups else 'pairs'} would usually {what}"
-
-
-def wider(found: Comparison, margin: float, live: float) -> list[str]:
-    """Return the next usual margin that the bound is within and `live`, a pass rate, is above."""
-    widths = (width for width in _MARGINS if max(margin, -found.lower) < width < live)
-    return [f"margin = {width:.2f}" for width in islice(widths, 1)]
 
 
 MARKS = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.patterns.failure_reasons import is_long, parsed
 from fftdeploy.evaluation.patterns.what_changed import NO_VALUE, WHOLE, compared_fields, value_of
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import ExampleText
 
 FEW_OF_A_LABEL = 10
 _LEAST_A_LABEL = 4

@@ -14,8 +14,7 @@ from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate.wording import REASONS
 from fftdeploy.evaluation.outputs import tool_calls
 from fftdeploy.evaluation.patterns.failure_reasons import is_long, parsed, reason
-from fftdeploy.evaluation.results import MARKS, PASS, Results, Sample
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import MARKS, PASS, ExampleText, Results, Sample
 from fftdeploy.formats import strict_json
 from fftdeploy.formats.strict_json import lookup
 

@@ -24,6 +24,9 @@ BATCH_PREFIX = b'{"batch":'
 KEY_DIGITS = 16
 """So many digits of an id tell nearly all answers apart."""
 
+_WHICH = ("id", "arm", "index", "repeat", "example")
+"""What says which answer a record is, in a line's order."""
+
 _VERSION = 1
 _ID_DIGITS = 64
 _MOST = 1 << 40
@@ -106,28 +109,14 @@ def read_batches(lines: Iterable[bytes], path: Path) -> Iterator[BatchNote]:
 
 def header_line(header: Header) -> bytes:
     """Return the first line of a log."""
-    return _line(
-        {
-            "v": _VERSION,
-            "run": header.run,
-            "task": header.task,
-            "made_at": _shown(header.made_at),
-            "parts": dict(header.parts),
-            "arms": dict(header.arms),
-        }
-    )
+    said = json_shapes.written(header)
+    del said["path"]
+    return _line({"v": _VERSION, **said})
 
 
 def record_line(record: Record) -> bytes:
     """Write an answer."""
-    facts: dict[str, Any] = {
-        "id": record.id,
-        "arm": record.arm,
-        "index": record.index,
-        "repeat": record.repeat,
-        "example": record.example,
-        "at": _shown(record.at),
-    }
+    facts = {name: getattr(record, name) for name in _WHICH} | {"at": _shown(record.at)}
     if record.latency_ms != NOT_MEASURED:
         facts["latency_ms"] = record.latency_ms
     if record.cached:
@@ -189,11 +178,7 @@ def read_record(line: bytes, path: Path, number: int) -> Record:
     value = _loaded(line, path, number)
     try:
         record = Record(
-            id=value["id"],
-            arm=value["arm"],
-            index=value["index"],
-            repeat=value["repeat"],
-            example=value["example"],
+            **{name: value[name] for name in _WHICH},
             at=_moment(value["at"]),
             output=output_from(value),
             latency_ms=value.get("latency_ms", NOT_MEASURED),

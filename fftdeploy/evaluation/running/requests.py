@@ -31,12 +31,12 @@ class Ask:
     body: Mapping[str, Any]
 
 
-def ask(arm: Arm, example: Example, index: int, repeat: int, address: str) -> Ask:
-    """Make the request for answer `repeat` of `arm` to an example, to the API at `address`."""
+def ask(arm: Arm, example: Example, index: int, repeat: int) -> Ask:
+    """Make the request for answer `repeat` of `arm` to an example."""
     endpoint, content = endpoint_of(arm), body(arm, example)
     facts = {
         "v": _ID_VERSION,
-        "address": address,
+        "address": arm.address,
         "endpoint": endpoint,
         "body": content,
         "repeat": repeat,

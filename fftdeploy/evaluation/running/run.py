@@ -132,7 +132,7 @@ class Run:
                 arms = [arm for arm in self.arms.values() if not self.has(arm.name, index, repeat)]
                 self._random.shuffle(arms)
                 for arm in arms:
-                    yield requests.ask(arm, self._example(index), index, repeat, arm.address)
+                    yield requests.ask(arm, self._example(index), index, repeat)
 
     def rest(self, arm: str, is_wanted: Callable[[int], bool]) -> Iterator[Ask]:
         """Yield the same of one arm in order, for those places `index * repeats + repeat`."""
@@ -148,8 +148,8 @@ class Run:
     def asks(self, places: Iterable[Place]) -> Iterator[Ask]:
         """Yield the requests for these answers, come or not."""
         for place in places:
-            arm, example = self.arms[place.arm], self._example(place.index)
-            yield requests.ask(arm, example, place.index, place.repeat, arm.address)
+            example = self._example(place.index)
+            yield requests.ask(self.arms[place.arm], example, place.index, place.repeat)
 
     def sample(self, count: int) -> Iterator[tuple[Ask, str]]:
         """Yield requests of every arm for `count` examples, spread evenly, with what was agreed."""
@@ -157,7 +157,7 @@ class Run:
         for index in range(0, len(self.examples), step):
             example = self._example(index)
             for arm in self.arms.values():
-                yield requests.ask(arm, example, index, 0, arm.address), example.reference
+                yield requests.ask(arm, example, index, 0), example.reference
 
     def has(self, arm: str, index: int, repeat: int) -> bool:
         """Whether that answer has come."""

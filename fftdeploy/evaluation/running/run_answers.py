@@ -93,7 +93,10 @@ class RunAnswers:
             await self.run.accept(*place, record.output, latency_ms, at=record.at)
             self._reused += 1
             self._proved.add(record.arm)
-        self.spending.require_allowed(self._to_ask())
+        to_ask = self.run.size - self.run.done
+        if to_ask > self.spending.allowed and len(self.log.cache):
+            to_ask = sum(self.known(ask) is None for ask in self.run.pending())
+        self.spending.require_allowed(to_ask)
         self._started = time.monotonic()
 
     def known(self, ask: Ask) -> Record | None:
@@ -154,13 +157,6 @@ class RunAnswers:
         """
         self.run.examples.require_unchanged()
         self.log.finish(self.run.done, self.now())
-
-    def _to_ask(self) -> int:
-        """Count what has to be asked, exactly only where the cache may decide about the limit."""
-        left = self.run.size - self.run.done
-        if left <= self.spending.allowed or not len(self.log.cache):
-            return left
-        return sum(self.known(ask) is None for ask in self.run.pending())
 
     def _progress(self) -> Progress:
         elapsed = time.monotonic() - self._started

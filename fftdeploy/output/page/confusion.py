@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fftdeploy.evaluation.patterns.failure_reasons import is_long, parsed
 from fftdeploy.evaluation.patterns.what_changed import NO_VALUE, ComparedField, value_of
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import ExampleText
 
 OTHER = "other"
 _MOST_VALUES = 12

@@ -21,7 +21,7 @@ from fftdeploy.evaluation.patterns.what_changed import (
     by_marks,
     compared_fields,
 )
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import ExampleText
 from fftdeploy.evaluation.verdict import Comparison, Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.names import plural

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.gate.paired import passes
 from fftdeploy.evaluation.gate.wording import MARKS
-from fftdeploy.evaluation.results import PASS, Results
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import PASS, ExampleText, Results
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.names import plural
 from fftdeploy.output.page.template import Say, Seen

@@ -15,8 +15,7 @@ from fftdeploy.evaluation.patterns.what_changed import (
     WhatChanged,
     by_marks,
 )
-from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import ExampleText, Results, Sample
 
 FENCED = '```json\n{"urgency": "high"}\n```'
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -48,8 +49,9 @@ def example(**more: Any) -> Example:
     return Example("e", MESSAGES, "ref", **more)
 
 
-def bare(text: str | None = None) -> Arm:
-    return Arm("a", Bundle("m"), None if text is None else profile(text))
+def bare(text: str | None = None, model: str = "m", address: str = "https://a.example") -> Arm:
+    known = None if text is None else profile(text)
+    return Arm("a", Bundle(model), known, address=address)
 
 
 def test_a_bare_model_is_sent_the_example_and_nothing_else() -> None:
@@ -174,17 +176,15 @@ def test_without_instructions_in_the_profile_the_example_has_its_own() -> None:
 
 
 def test_an_id_is_made_of_what_is_sent() -> None:
-    usual = requests.ask(bare(FULL), example(), 3, 0, "https://a.example")
-    same = requests.ask(
-        Arm("b", Bundle("m"), profile(f"# the same\n{FULL}")), example(), 7, 0, "https://a.example"
-    )
+    usual = requests.ask(bare(FULL), example(), 3, 0)
+    same = requests.ask(replace(bare(f"# the same\n{FULL}"), name="b"), example(), 7, 0)
     others = [
-        requests.ask(bare(FULL), example(), 3, 1, "https://a.example"),
-        requests.ask(bare(FULL), example(), 3, 0, "https://b.example"),
-        requests.ask(bare(PROFILE), example(), 3, 0, "https://a.example"),
-        requests.ask(Arm("a", Bundle("n"), profile(FULL)), example(), 3, 0, "https://a.example"),
-        requests.ask(bare(FULL), example(tools=[TOOL]), 3, 0, "https://a.example"),
-        requests.ask(bare(f'{FULL}endpoint = "responses"'), example(), 3, 0, "https://a.example"),
+        requests.ask(bare(FULL), example(), 3, 1),
+        requests.ask(bare(FULL, address="https://b.example"), example(), 3, 0),
+        requests.ask(bare(PROFILE), example(), 3, 0),
+        requests.ask(bare(FULL, "n"), example(), 3, 0),
+        requests.ask(bare(FULL), example(tools=[TOOL]), 3, 0),
+        requests.ask(bare(f'{FULL}endpoint = "responses"'), example(), 3, 0),
     ]
     assert same.id == usual.id
     assert len({usual.id, *(ask.id for ask in others)}) == 7

@@ -19,8 +19,7 @@ from fftdeploy.cli.verdict_tables import slice_table
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence.evidence import Evidence, read_verdict
 from fftdeploy.evaluation.patterns.what_changed import ComparedField, compared_fields
-from fftdeploy.evaluation.results import Results, Sample
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import ExampleText, Results, Sample
 from fftdeploy.formats import strict_json
 from fftdeploy.output.page import page as page_module
 from fftdeploy.output.page.confusion import Confusion, Confusions

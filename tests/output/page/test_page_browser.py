@@ -8,7 +8,7 @@ from browser import Browser, Page, browser, find_chromium
 from evaluated import evidence_of, graded, hostile, identified, story
 from hostile_text import HOSTILE, Unescaped
 
-from fftdeploy.evaluation.texts import ExampleText
+from fftdeploy.evaluation.results import ExampleText
 from fftdeploy.output.page import page as page_module
 from fftdeploy.output.page.page import report_page
 

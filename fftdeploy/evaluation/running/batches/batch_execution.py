@@ -86,7 +86,10 @@ class BatchExecution:
         """Have every answer that is wanted, or say what is under way when the time is over."""
         await self._answers.begin()
         self._notes = self._log.batches()
-        await self._reuse()
+        for ask in self._run.pending() if len(self._log.cache) else ():
+            if record := self._answers.known(ask):
+                await self._answers.reuse(ask, record)
+            await asyncio.sleep(0)
         if self._run.done < self._run.size:
             await self._find_batches()
         for note in self._open:
@@ -105,14 +108,6 @@ class BatchExecution:
                 output = ModelOutput(mark=MISSING, problem=problem)
                 await self._answers.keep(ask, output, NOT_MEASURED, self._answers.now())
         self._answers.finish()
-
-    async def _reuse(self) -> None:
-        """Take what earlier runs have been answered."""
-        if len(self._log.cache):
-            for ask in self._run.pending():
-                if record := self._answers.known(ask):
-                    await self._answers.reuse(ask, record)
-                await asyncio.sleep(0)
 
     async def _find_batches(self) -> None:
         """Find the batches that were made and not written down, and those of others."""
@@ -259,7 +254,11 @@ class BatchExecution:
                 )
             else:
                 outages = 0
-                answered = await self._take_all(seen)
+                for name, batch in seen.items():
+                    if batch.is_over:
+                        await self._take(self._notes[name], batch)
+                open_ones = [each for each in seen.values() if not each.is_over]
+                answered = sum(each.completed + each.failed for each in open_ones)
                 if len(self._open) < count:
                     return
                 requests = sum(note.requests for note in self._open)
@@ -276,13 +275,6 @@ class BatchExecution:
         if self._options.wait_s is None:
             return float("inf")
         return self._started + self._options.wait_s - self._monotonic()
-
-    async def _take_all(self, seen: Mapping[str, Batch]) -> int:
-        """Take what is over, and return how many answers there are of what is not."""
-        for name, batch in seen.items():
-            if batch.is_over:
-                await self._take(self._notes[name], batch)
-        return sum(each.completed + each.failed for each in seen.values() if not each.is_over)
 
     def _still_going(self, answered: int, requests: int) -> UnverifiedError:
         named = ", ".join(note.id for note in self._open)
@@ -315,7 +307,12 @@ class BatchExecution:
         if self._taken.failure is not None:
             raise self._taken.failure
         if batch.status == "failed":
-            self._refuse(note, batch)
+            # Nobody has begun it; it may be begun once another one is over.
+            error = self._taken.refusal(note, batch, self._queues[note.arm])
+            self._is_full = error.code == FULL
+            if not (self._is_full and self._open):
+                raise error
+            self._answers.on_note(f"waiting for a batch to end: {error.message}")
         if batch.status == "cancelled":
             raise UnverifiedError(
                 f"batch {batch.id} was cancelled; {self._answers.kept}",
@@ -323,12 +320,3 @@ class BatchExecution:
                 where=self._queues[note.arm].address,
                 code="batch-cancelled",
             )
-
-    def _refuse(self, note: BatchNote, batch: Batch) -> None:
-        """Raise what keeps a batch from being begun, unless it may be begun after another one."""
-        queue = self._queues[note.arm]
-        error = self._taken.refusal(note, batch, queue)
-        self._is_full = error.code == FULL
-        if not (self._is_full and self._open):
-            raise error
-        self._answers.on_note(f"waiting for a batch to end: {error.message}")

@@ -32,10 +32,6 @@ class Parcel:
         self.requests += 1
         self.size += len(line)
 
-    def has_room(self, line: bytes) -> bool:
-        """Whether one more request goes into the same batch."""
-        return self.requests < MAX_REQUESTS and self.size + len(line) <= MAX_BYTES
-
 
 class Packer:
     """Packs requests of one run into parcels; `scratch` makes their files.
@@ -57,7 +53,8 @@ class Packer:
         path = self._path_of(ask.arm, ask.endpoint)
         line = request_line(custom_id(ask, place), path, ask.body)
         last = self.parcels[-1] if self.parcels else None
-        if last is None or last.arm != ask.arm or not last.has_room(line):
+        is_full = last and (last.requests == MAX_REQUESTS or last.size + len(line) > MAX_BYTES)
+        if last is None or last.arm != ask.arm or is_full:
             last = Parcel(ask.arm, ask.endpoint, self._scratch(), place, place)
             self.parcels.append(last)
         last.add(place, line)
