@@ -42,12 +42,14 @@ class Review:
             if not self._is_decided(item, place):
                 break
         result = tally(self.session, self.queue)
-        return Report(data=result, body=(self._summary(result),), next=self._next())
+        counts = [f"{getattr(result, name)} {name}" for name in (*DECISIONS, "left")]
+        said = ", ".join(counts) if self.queue.items else "nothing to review"
+        return Report(data=result, body=(line(f"{self.task}: {said}"),), next=self._next())
 
     def _is_decided(self, item: ReviewItem, place: str) -> bool:
         """Show one answer and take one decision about it; False to leave."""
         output = self.session.output
-        output.say(*blocks(item, place, output))
+        output.say(*_blocks(item, place, output))
         prompt = _PROMPT if self.queue.rejects else _PROMPT.replace(_REJECT, "")
         while True:
             key = output.answer(prompt)
@@ -76,7 +78,11 @@ class Review:
             case "t" | "tags":
                 self._tag(item)
             case _:
-                self._say_help()
+                self._say(
+                    *(f"  {text}" for text in self.queue.help),
+                    "  s  skip: it comes again next time",
+                    "  q  quit: what was decided is kept; so it is after Ctrl-C",
+                )
         return False
 
     def _edit(self, item: ReviewItem) -> bool:
@@ -103,12 +109,6 @@ class Review:
         if why := self.queue.tag(item, said or ""):
             self._say(why)
 
-    def _summary(self, result: Reviewed) -> Line:
-        if not self.queue.items:
-            return line(f"{self.task}: nothing to review")
-        counts = [f"{getattr(result, name)} {name}" for name in (*DECISIONS, "left")]
-        return line(f"{self.task}: {', '.join(counts)}")
-
     def _next(self) -> str:
         if not any(self.queue.counts[name] for name in ("accepted", "edited", "tagged")):
             return ""
@@ -117,15 +117,8 @@ class Review:
         targets = workspace.in_order([target for target in every if target.task == self.task])
         return f"fftdeploy eval {targets[-1] if targets else f'{self.task}/ENVIRONMENT'}"
 
-    def _say(self, text: str) -> None:
-        self.session.output.say(line(text))
-
-    def _say_help(self) -> None:
-        self.session.output.say(
-            *(line(f"  {text}") for text in self.queue.help),
-            line("  s  skip: it comes again next time"),
-            line("  q  quit: what was decided is kept; so it is after Ctrl-C"),
-        )
+    def _say(self, *texts: str) -> None:
+        self.session.output.say(*map(line, texts))
 
 
 def brought_in(result: Reviewed, *, is_rehearsal: bool) -> Report:
@@ -166,7 +159,7 @@ def require_terminal(session: Session) -> None:
     )
 
 
-def blocks(item: ReviewItem, place: str, output: Output) -> Iterator[Block]:
+def _blocks(item: ReviewItem, place: str, output: Output) -> Iterator[Block]:
     """Show one answer: what was asked, what was said and what was agreed on.
 
     Every row of untrusted text has a bar before it, also where the terminal would break a line.
@@ -177,18 +170,18 @@ def blocks(item: ReviewItem, place: str, output: Output) -> Iterator[Block]:
     yield line(Cell(place, "strong"), f"  {example.id}{tags}")
     for turn in example.messages:
         yield line(Cell(f"{turn.get('role')}", "dim"))
-        yield from quoted([Cell(said(turn))], output)
+        yield from _quoted([Cell(_said(turn))], output)
     said_, agreed = _compared(item, output)
     if agreed:
         yield line(Cell("reference", "strong"))
-        yield from quoted(agreed, output)
+        yield from _quoted(agreed, output)
     yield line(Cell(item.called, "strong"), Cell(f"  {item.reason}" if item.reason else "", "warn"))
-    yield from quoted(said_, output)
+    yield from _quoted(said_, output)
     yield line("")
 
 
-def quoted(cells: Iterable[Cell], output: Output) -> Iterator[Line]:
-    """Return untrusted text as lines that fit the terminal, each with a bar before it."""
+def _quoted(cells: Iterable[Cell], output: Output) -> Iterator[Line]:
+    """Yield untrusted text as lines that fit the terminal, each with a bar before it."""
     width = max(shutil.get_terminal_size().columns - 3, _LEAST_WIDTH)
     row: list[Cell] = []
     taken = 0
@@ -209,7 +202,7 @@ def _barred(row: Iterable[Cell]) -> Line:
     return line(Cell("│ ", "dim"), *(Cell("".join(map(str, run)), tone) for tone, run in runs))
 
 
-def said(turn: Mapping[str, Any]) -> str:
+def _said(turn: Mapping[str, Any]) -> str:
     """Return what a message says: its text, or what there is instead as JSON."""
     content = turn.get("content")
     others = {key: turn[key] for key in turn if key not in {"role", "content"} and turn[key]}

@@ -11,7 +11,6 @@ from fftdeploy.output.words import cost_words
 
 if TYPE_CHECKING:
     from fftdeploy.commands.size import SizeAt, Sized
-    from fftdeploy.evaluation.evidence.evidence_folder import Stored
     from fftdeploy.policy.gate_rules import GateRules
 
 
@@ -43,6 +42,7 @@ def _body(result: "Sized") -> Iterator[Block]:
     from fftdeploy.evaluation.gate.wording import shared_risk
 
     units = result.counted
+    have = units.groups or units.examples
     yield line(Cell(result.target, "strong"), f"  {units.many}, {_asked(result.rules)}")
     if result.candidates > 1:
         yield line(shared_risk(result.candidates))
@@ -50,14 +50,21 @@ def _body(result: "Sized") -> Iterator[Block]:
         alike = units.effective == units.groups
         as_many = "" if alike else f": of these sizes they count as {units.effective:.1f}"
         yield line(f"groups are counted, not the examples in them{as_many}")
-    yield _smallest(result)
+    if not result.smallest_passes:
+        yield line("nothing is live to compare with: floors and must-pass examples decide")
+    elif result.smallest is None:
+        yield line(Cell("no number of examples can prove that", "bad"))
+    else:
+        shown = Cell(f"{result.smallest}", "good" if have >= result.smallest else "bad")
+        yield line("fewer than ", shown, f" {units.noun} can't pass {result.smallest_passes}")
     if result.sizes:
         yield line("to let a candidate through that is as good as live, 4 times in 5:")
-        have = units.groups or units.examples
         columns = ("answers that differ", f"{units.noun} needed", f"chance with {have}")
         yield Table(columns, tuple(map(_row, result.sizes)))
-    if result.last is not None:
-        yield line(_seen(result.last))
+    if result.last is not None:  # how much the last evaluation on these examples disagreed
+        compared = result.last.verdict.comparison
+        differ = (compared.broke + compared.fixed) / compared.n if compared else 0.0
+        yield line(f"in the last evaluation {differ:.0%} of them differed ({result.last.short})")
     yield line(f"a run takes {cost_words(result.cost, result.prices_on)}")
     if result.refused:
         yield line(Cell("eval refuses these: ", "bad"), result.refused)
@@ -74,17 +81,6 @@ def _asked(rules: "GateRules") -> str:
     return f"{surely} that it is at most {rules.margin * 100:g} points worse"
 
 
-def _smallest(result: "Sized") -> Block:
-    if not result.smallest_passes:
-        return line("nothing is live to compare with: floors and must-pass examples decide")
-    if result.smallest is None:
-        return line(Cell("no number of examples can prove that", "bad"))
-    units = result.counted
-    is_enough = (units.groups or units.examples) >= result.smallest
-    shown = Cell(f"{result.smallest}", "good" if is_enough else "bad")
-    return line("fewer than ", shown, f" {units.noun} can't pass {result.smallest_passes}")
-
-
 def _row(one: "SizeAt") -> tuple[Cell, ...]:
     about = "~" if one.is_approximate else ""
     return (
@@ -92,10 +88,3 @@ def _row(one: "SizeAt") -> tuple[Cell, ...]:
         Cell(f"{about}{one.needed:,}", "good" if one.is_reached else ""),
         Cell(f"{one.chance:.0%}"),
     )
-
-
-def _seen(last: "Stored") -> str:
-    """Say how much the last evaluation on these examples disagreed."""
-    compared = last.verdict.comparison
-    differ = (compared.broke + compared.fixed) / compared.n if compared else 0.0
-    return f"in the last evaluation {differ:.0%} of them differed ({last.short})"

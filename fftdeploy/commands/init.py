@@ -2,12 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import fftdeploy
 from fftdeploy import files
@@ -16,8 +15,7 @@ from fftdeploy.commands.context import Context, actor_name
 from fftdeploy.commands.door import door
 from fftdeploy.commands.setup_facts import InitOptions, SetupFacts, WrittenModel
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
-from fftdeploy.evaluation.examples.examples import open_examples
-from fftdeploy.evaluation.graders.proposed import ProposedBar, propose
+from fftdeploy.evaluation.graders.proposed import propose
 from fftdeploy.formats import document
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning.plan import Actor
@@ -27,15 +25,6 @@ from fftdeploy.releases.deployments import Deployments
 from fftdeploy.workspace import shown_path
 
 _PLAIN = re.compile(r"( --file [A-Za-z0-9._/][A-Za-z0-9._/-]*)?")
-
-
-class _Wanted(NamedTuple):
-    """One file to write; `to_add` is what a person adds by hand where there is one already."""
-
-    path: Path
-    template: str
-    """A file of `templates/`, or the name of a schema."""
-    to_add: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +82,13 @@ class _Init:
         self.context, self.options = context, options
         self.path = schema_files.deployments_path(context)
         self.folder, self.root = self.path.parent, files.root_of(self.path.parent)
-        self.option = _file_option(self.path, self.root)
+        # The ` --file` that commands started at the root need, if they need one.
+        is_inside = self.path.is_relative_to(self.root)
+        place = self.path.relative_to(self.root).as_posix() if is_inside else ""
+        self.option = f" --file {place}" if place not in {"", files.NAME} else ""
         if options.ci is not None and not _PLAIN.fullmatch(self.option):
-            name = self.option.removeprefix(" --file ")
             raise UsageError(
-                f"--ci: {name!a} can't stand in a workflow unquoted",
+                f"--ci: {place!a} can't stand in a workflow unquoted",
                 hint="leave out --ci, and write the workflow by hand",
             )
         self.result = Initialized(str(self.folder))
@@ -110,20 +101,15 @@ class _Init:
         facts = setup_facts.decide(self.context, self.options, known, tasks)
         actor = Actor(actor_name(self.context, None, self.folder), self.context.now())
         path = self._examples(facts)
-        bar = self._proposed(path)
+        now = self.context.now()
+        bar = propose(setup_facts.examples_at(path, shown_path(path), self.folder, now))
         examples = path.relative_to(self.folder).as_posix()
         policy_text = setup_texts.policy_text(self._template, facts, bar, examples)
         task_text = setup_texts.task_text(self._template, facts, bar, examples)
-        self._write(
-            _Wanted(self.path, ""), setup_texts.deployments_text(self._template, facts, actor)
-        )
-        self._write(_Wanted(self.folder / policy.FILE_NAME, ""), policy_text)
+        self._write(self.path, setup_texts.deployments_text(self._template, facts, actor))
+        self._write(self.folder / policy.FILE_NAME, policy_text)
         self._add_missing(facts, known, task_text, examples)
-        for wanted in self._wanted(facts):
-            is_schema = wanted.path.suffix == ".json"
-            name = wanted.template
-            text = schema_files.content(name) if is_schema else self._template(name)
-            self._write(wanted, text.replace("@WATCHED@", self._watched()))
+        self._write_others(facts)
         return replace(
             self.result,
             task=facts.task,
@@ -136,13 +122,26 @@ class _Init:
         )
 
     def _next(self, facts: SetupFacts) -> str:
-        """Return the first step, by what the file says is live; none before the policy is whole."""
+        """Return the first step that is left, by what the file says is live.
+
+        None before the policy is whole.
+        """
         if any(each.path == policy.FILE_NAME for each in self.result.to_add):
             return ""
         written = deployments.parse(files.read(self.path, root=self.root).data)
         found = {name: written.find(f"{facts.task}/{name}") for name in facts.environments}
         live = {name: target.model for name, target in found.items() if target and target.model}
-        return _next(facts, live)
+        *before, last = facts.environments
+        evaluation = f"fftdeploy eval {facts.task}/{last}"
+        if not before:
+            return f"{evaluation} ID"  # nothing is promoted into it without evidence
+        first = f"fftdeploy promote {facts.task}/{before[0]} --model ID"
+        for above, environment in pairwise(facts.environments):
+            if above in live and environment not in live:
+                is_last = environment == last
+                return evaluation if is_last else f"fftdeploy promote {facts.task}/{environment}"
+        is_ahead = before[-1] in live and live[before[-1]] != live[last]
+        return evaluation if is_ahead else first
 
     def _known(self) -> Deployments | None:
         """Return the deployments file that is there; None for none.
@@ -185,62 +184,71 @@ class _Init:
             ConfigError: The file that was named is not there.
         """
         ours = self.folder / "evals" / f"{facts.task}.jsonl"
-        gate = self.rules.gate(facts.task) if self.rules else None
-        there = self.folder / gate.examples[0] if gate else ours
-        if facts.examples is None and there != ours and there.is_file():
-            return there
         if facts.examples is None:
+            gate = self.rules.gate(facts.task) if self.rules else None
+            there = self.folder / gate.examples[0] if gate else ours
+            if there != ours and there.is_file():
+                return there
             template = "triage.jsonl" if facts.is_example else "example.jsonl"
-            self._write(_Wanted(ours, template), self._template(template))
+            self._write(ours, self._template(template))
             return ours
         named = (Path.cwd() / facts.examples).resolve()
         if named.is_relative_to(self.folder.resolve()):
             return self.folder / named.relative_to(self.folder.resolve())
         found = files.read(named, root=named.parent, hint="--examples names a file")
-        self._write(_Wanted(ours, ""), found.data.decode(errors="surrogateescape"))
+        self._write(ours, found.data.decode(errors="surrogateescape"))
         return ours
 
-    def _proposed(self, path: Path) -> ProposedBar:
-        found = open_examples([(path, shown_path(path))], root=self.folder, now=self.context.now())
-        if not len(found):
-            raise ConfigError("there is no example", where=shown_path(path), code="examples")
-        return propose(found)
-
-    def _wanted(self, facts: SetupFacts) -> Iterator[_Wanted]:
-        """Yield the files that are the same whatever they are about."""
+    def _write_others(self, facts: SetupFacts) -> None:
+        """Write the files that are the same whatever they are about."""
+        wanted = {self.folder / ".fftdeploy" / ".gitignore": "gitignore"}
         if facts.is_example:
             profile = f"{setup_texts.EXAMPLE_PROFILE}.toml"
-            yield _Wanted(self.folder / "profiles" / profile, profile)
-        yield _Wanted(self.folder / ".fftdeploy" / ".gitignore", "gitignore")
+            wanted = {self.folder / "profiles" / profile: profile, **wanted}
+        for path, name in wanted.items():
+            self._write(path, self._template(name))
         for name in schema_files.NAMES:
-            yield _Wanted(schema_files.path_of(self.folder, name), name)
+            self._write(schema_files.path_of(self.folder, name), schema_files.content(name))
         if self.options.ci == "github":
-            yield _Wanted(self.root / ".github" / "workflows" / "fftdeploy.yml", "github.yml")
+            path = self.root / ".github" / "workflows" / "fftdeploy.yml"
+            self._write(path, self._template("github.yml"))
         if self.options.ci == "gitlab":
-            yield _Wanted(self.root / ".gitlab" / "fftdeploy.yml", "gitlab.yml")
-            yield _Wanted(self.root / ".gitlab-ci.yml", "gitlab-root.yml", to_add=True)
+            self._write(self.root / ".gitlab" / "fftdeploy.yml", self._template("gitlab.yml"))
+            self._write_or_add(".gitlab-ci.yml", "gitlab-root.yml")
         if self.options.ci is not None:
-            yield _Wanted(self.root / ".pre-commit-config.yaml", "pre-commit.yaml", to_add=True)
-
-    def _watched(self) -> str:
-        names = _watched(self.path)
-        return "".join(f"|{re.escape(name)}" for name in names).replace("'", "''")
+            self._write_or_add(".pre-commit-config.yaml", "pre-commit.yaml")
 
     def _template(self, name: str) -> str:
         text = resources.files(fftdeploy).joinpath("templates", name).read_text(encoding="utf-8")
+        if "@WATCHED@" in text:
+            watched = "".join(f"|{re.escape(each)}" for each in _watched(self.path))
+            text = text.replace("@WATCHED@", watched.replace("'", "''"))
         return text.replace("@VERSION@", fftdeploy.__version__).replace("@FILE@", self.option)
 
-    def _write(self, wanted: _Wanted, text: str) -> None:
-        shown = _shown(wanted.path, self.folder, self.root)
-        inside = self.folder if wanted.path.is_relative_to(self.folder) else self.root
+    def _write(self, path: Path, text: str) -> bool:
+        """Write a file unless it is there; tell whether it was written."""
+        shown = _shown(path, self.folder, self.root)
+        inside = self.folder if path.is_relative_to(self.folder) else self.root
         result = replace(self.result, all=(*self.result.all, shown))
-        if files.create(wanted.path, text.encode(errors="surrogateescape"), root=inside):
+        is_new = files.create(path, text.encode(errors="surrogateescape"), root=inside)
+        if is_new:
             result = replace(result, wrote=(*result.wrote, shown))
         else:
             result = replace(result, kept=(*result.kept, shown))
-            if wanted.to_add and not _says(wanted.path, text, inside):
-                result = replace(result, to_add=(*result.to_add, ToAdd(shown, text)))
         self.context.known = self.result = result
+        return is_new
+
+    def _write_or_add(self, name: str, template: str) -> None:
+        """Write a file of the root, or say what a person adds to the one that is there."""
+        path, text = self.root / name, self._template(template)
+        if self._write(path, text):
+            return
+        telling = max((row.strip() for row in text.splitlines() if "fftdeploy" in row), key=len)
+        with suppress(FftdeployError):
+            if telling.encode() in files.read(path, root=self.root).data:
+                return  # somebody has added it already
+        added = ToAdd(_shown(path, self.folder, self.root), text)
+        self.context.known = self.result = replace(self.result, to_add=(*self.result.to_add, added))
 
     def _add_missing(
         self, facts: SetupFacts, known: Deployments | None, task: str, examples: str
@@ -252,40 +260,17 @@ class _Init:
             if known is not None and known.find(target) is None:
                 line = f'fftdeploy adopt {target} --model {model} --why "TEXT"\n'
                 lacks.append(ToAdd(files.NAME, line))
-        if policy.FILE_NAME in self.result.kept:
-            rules = self.rules
-            gate = rules.gate(facts.task) if rules else None
-            missing = [each for each in facts.environments if rules and each not in rules.order]
-            if rules and rules.order and missing:
+        if (rules := self.rules) and policy.FILE_NAME in self.result.kept:
+            missing = [each for each in facts.environments if each not in rules.order]
+            if rules.order and missing:
                 order = rendering.value([*dict.fromkeys((*facts.environments, *rules.order))])
                 lacks.append(ToAdd(policy.FILE_NAME, f"order = {order}\n"))
-            if rules and (gate is None or examples not in gate.examples):
+            gate = rules.gate(facts.task)
+            if gate is None or examples not in gate.examples:
                 is_there = facts.task in rules.tasks
                 instead = f"# in place of every table of tasks.{facts.task}:\n" * is_there
                 lacks.append(ToAdd(policy.FILE_NAME, instead + task))
         self.result = replace(self.result, to_add=(*self.result.to_add, *lacks))
-
-
-def _next(facts: SetupFacts, live: Mapping[str, str]) -> str:
-    """Return the first step that is left: the gate of the last, or a model where there is none."""
-    *before, last = facts.environments
-    evaluation = f"fftdeploy eval {facts.task}/{last}"
-    if not before:
-        return f"{evaluation} ID"  # nothing is promoted into it without evidence
-    first = f"fftdeploy promote {facts.task}/{before[0]} --model ID"
-    for above, environment in pairwise(facts.environments):
-        if above in live and environment not in live:
-            is_last = environment == last
-            return evaluation if is_last else f"fftdeploy promote {facts.task}/{environment}"
-    if before[-1] not in live:
-        return first
-    return evaluation if live[before[-1]] != live[last] else first
-
-
-def _file_option(deployments: Path, root: Path) -> str:
-    """Return the ` --file` that commands started at `root` need, if they need one."""
-    place = deployments.relative_to(root).as_posix() if deployments.is_relative_to(root) else ""
-    return f" --file {place}" if place not in {"", files.NAME} else ""
 
 
 def _watched(deployments: Path) -> list[str]:
@@ -308,15 +293,6 @@ def _policy(folder: Path) -> policy.Policy | None:
     if not os.path.lexists(path):
         return None
     return policy.parse(files.read(path, root=folder).data, shown_path(path))
-
-
-def _says(path: Path, text: str, root: Path) -> bool:
-    """Tell whether somebody has added `text` already, as far as its telling line says."""
-    telling = max((row.strip() for row in text.splitlines() if "fftdeploy" in row), key=len)
-    try:
-        return telling.encode() in files.read(path, root=root).data
-    except FftdeployError:
-        return False
 
 
 def _shown(path: Path, folder: Path, root: Path) -> str:

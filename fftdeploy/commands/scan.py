@@ -91,13 +91,18 @@ class _Scan:
         paths: Sequence[Path],
         say: Callable[[str], None],
     ) -> None:
-        self.context = context
-        self.workspace = workspace
-        self.ignored = [compile_glob(g) for g in workspace.policy.scan.ignore] if workspace else []
+        self.context, self.workspace = context, workspace
         self.uses = uses(workspace.deployments, context.now()) if workspace else {}
         home = workspace.snapshot.root if workspace else files.root_of(Path.cwd())
         self.asked_and_told = (context.environ, say)
-        self.sources = scanned_files.find(paths or [home], home, *self.asked_and_told)
+        ignored = [compile_glob(g) for g in workspace.policy.scan.ignore] if workspace else []
+        ours = workspace.snapshot.real if workspace else None
+        self.sources = [
+            source
+            for source in scanned_files.find(paths or [home], home, *self.asked_and_told)
+            if source.path != ours
+            and not any(glob.matches(source.name.split("/")) for glob in ignored)
+        ]
         self.files = self.bytes = 0
         self.unread: list[tuple[ScannedFile, str]] = []
 
@@ -107,17 +112,23 @@ class _Scan:
         return Scanned(self.files, self.bytes, len(found) <= _MOST, tuple(shown))
 
     def _findings(self) -> Iterator[Finding]:
-        for source in filter(lambda source: second_files.is_named(source.name), self._wanted()):
-            yield from self._second_file(source)
+        if self.workspace is not None:  # else a file of such a name is no second one
+            own = {self.workspace.folder, self.workspace.snapshot.real.parent}
+            policies = {folder / policy.FILE_NAME for folder in own}
+            for source in self.sources:
+                if second_files.is_named(source.name) and source.path not in policies:
+                    shown = {source.name: self._place(source)}
+                    yield from second_files.notices([source.name], shown)
         for source, hit in self.hits():
             yield self._finding(source, hit)
         for source, problem in self.unread:
-            yield self._unread(source, problem)
+            place = self._place(source)
+            yield Finding("unread", "notice", place, f"not looked at: {problem}", place)
 
     def hits(self) -> Iterator[tuple[ScannedFile, Hit]]:
         """Yield each ID that is written down; what can't be looked at goes to `unread`."""
         search = Search(self.uses)
-        others = (source for source in self._wanted() if not scanned_files.is_own(source))
+        others = (source for source in self.sources if not scanned_files.is_own(source))
         for source, content in scanned_files.contents(others, *self.asked_and_told):
             if content.problem:
                 self.unread.append((source, content.problem))
@@ -128,42 +139,25 @@ class _Scan:
                 yield source, hit
             del content  # before the next one is read
 
-    def _wanted(self) -> list[ScannedFile]:
-        return [source for source in self.sources if not self._is_passed_over(source)]
-
-    def _is_passed_over(self, source: ScannedFile) -> bool:
-        parts = source.name.split("/")
-        is_ours = self.workspace is not None and source.path == self.workspace.snapshot.real
-        return is_ours or any(glob.matches(parts) for glob in self.ignored)
-
     def _finding(self, source: ScannedFile, hit: Hit) -> Finding:
         used = self.uses.get(hit.model, ())
         place = self._place(source)
+        code, subject = "literal-model", place
         if self.workspace is None:
             message = f"{hit.model} is written down, and there is no {files.NAME} yet"
             hint = f"fftdeploy init --live {hit.model}"
-            return Finding("literal-model", "error", place, message, place, hit.line, hint)
-        if not used:
+        elif used:
+            subject = str(used[0].target)
+            message = f"{hit.model} is {_told(used)}"
+            is_python = source.name.endswith(_PYTHON)
+            hint = (
+                f'fftdeploy.resolve("{subject}")' if is_python else f"fftdeploy resolve {subject}"
+            )
+        else:
+            code = "unknown-model"
             message = f"{hit.model} is not in {self.workspace.snapshot.real.name}"
             hint = f"promote it, or write '{ESCAPE.decode()}' on the line"
-            return Finding("unknown-model", "error", place, message, place, hit.line, hint)
-        target = str(used[0].target)
-        is_python = source.name.endswith(_PYTHON)
-        hint = f'fftdeploy.resolve("{target}")' if is_python else f"fftdeploy resolve {target}"
-        message = f"{hit.model} is {_told(used)}"
-        return Finding("literal-model", "error", target, message, place, hit.line, hint)
-
-    def _second_file(self, source: ScannedFile) -> Iterator[Finding]:
-        """Yield a notice about a deployments file or policy that is not of what is scanned for."""
-        if self.workspace is None:
-            return  # it is no second one
-        folders = (self.workspace.folder, self.workspace.snapshot.real.parent)
-        if source.path not in [folder / policy.FILE_NAME for folder in folders]:
-            yield from second_files.notices([source.name], {source.name: self._place(source)})
-
-    def _unread(self, source: ScannedFile, problem: str) -> Finding:
-        place = self._place(source)
-        return Finding("unread", "notice", place, f"not looked at: {problem}", place)
+        return Finding(code, "error", subject, message, place, hit.line, hint)
 
     def _place(self, source: ScannedFile) -> str:
         """Name a file as a person here would, or from the root for GitHub's sake."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,9 +13,9 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, several
 from fftdeploy.commands.scan import written_models
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
-from fftdeploy.evaluation.examples.examples import open_examples
+from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.planning import bundles
-from fftdeploy.releases.deployments import Deployments, Target
+from fftdeploy.releases.deployments import Deployments
 from fftdeploy.releases.guessed_shapes import USUAL_TASK, task_of
 
 CI = ("github", "gitlab")
@@ -141,7 +142,10 @@ class _Deciding:
         self.context, self.options, self.known, self.tasks = context, options, known, tasks
         self.asks = options.ask and context.console.is_interactive
         self.said = [_pair(each) for each in several(options.live)]
-        self.found = {} if known or options.live else _written(context)
+        self.found: dict[str, list[str]] = {}
+        if not (known or options.live):
+            with suppress(UsageError):  # git that can't say which files there are is no obstacle
+                self.found = written_models(context)
 
     def facts(self) -> SetupFacts:
         task = self._task()
@@ -171,24 +175,15 @@ class _Deciding:
                 console.note(f"  {place}{error.message}" + f" ({error.hint})" * bool(error.hint))
 
     def _readable(self, path: str) -> str:
-        """Return the path of a file of examples, "" for none.
-
-        Raises:
-            ConfigError: It can't be read, or is none.
-        """
+        """Return the path of a file of examples, "" for none; ConfigError where it is none."""
         if path:
             where = (Path.cwd() / path).resolve()
-            found = open_examples([(where, path)], root=where.parent, now=self.context.now())
-            if not len(found):
-                raise ConfigError("there is no example", where=path, code="examples")
+            examples_at(where, path, where.parent, self.context.now())
         return path
 
     def _task(self) -> str:
         if self.options.task:
             return _of_flag("--task", _name, self.options.task)
-        return self._ask("the task?", _name, self._usual_task())
-
-    def _usual_task(self) -> str:
         named = [target.partition("/")[0] for target, _ in self.said if "/" in target]
         named += self.known.tasks() if self.known else []
         if self.options.examples is not None:
@@ -196,26 +191,23 @@ class _Deciding:
             named += [] if stem in _SAYS_NO_TASK or names.name_problem(stem) else [stem]
         named += self.tasks
         models = [*(model for _, model in self.said), *self.found]
-        return (named or [task_of(models)])[0]
+        return self._ask("the task?", _name, (named or [task_of(models)])[0])
 
     def _environments(self) -> tuple[str, ...]:
         if self.options.env:
             return _of_flag("--env", _names, self.options.env)
-        usual = ",".join(self._usual_environments())
-        return self._ask("its environments, in the order of promotion?", _names, usual)
-
-    def _usual_environments(self) -> list[str]:
-        """Return those of the file and of `--live`, in the order in which they usually are."""
         named = [target.rpartition("/")[2] for target, _ in self.said if target]
         named += (
             [target.environment for target in self.known.targets.values()] if self.known else []
         )
-        there = sorted(dict.fromkeys(named), key=_stage)
-        if len(there) > 1:
-            return there
-        if not there:
-            return [_FIRST, _LAST]
-        return [_FIRST, *there] if _stage(there[0]) > _stage(_FIRST) else [*there, _LAST]
+        usual = sorted(dict.fromkeys(named), key=_stage)  # the order in which they usually are
+        if not usual:
+            usual = [_FIRST, _LAST]
+        elif len(usual) == 1:
+            is_late = _stage(usual[0]) > _stage(_FIRST)
+            usual = [_FIRST, *usual] if is_late else [*usual, _LAST]
+        question = "its environments, in the order of promotion?"
+        return self._ask(question, _names, ",".join(usual))
 
     def _live(self, task: str, environments: tuple[str, ...]) -> dict[str, str]:
         if not self.said and not self.known:
@@ -266,14 +258,16 @@ class _Deciding:
         return [("", model)] if model else []
 
 
-def _targets(known: Deployments | None) -> list[Target]:
-    return [*known.targets.values()] if known else []
+def examples_at(path: Path, shown: str, root: Path, now: datetime) -> ExampleSet:
+    """Open a file of examples.
 
-
-def _written(context: Context) -> dict[str, list[str]]:
-    with suppress(UsageError):  # git that can't say which files there are keeps nobody from it
-        return written_models(context)
-    return {}
+    Raises:
+        ConfigError: It can't be read, or has none.
+    """
+    found = open_examples([(path, shown)], root=root, now=now)
+    if not len(found):
+        raise ConfigError("there is no example", where=shown, code="examples")
+    return found
 
 
 def _pair(said: str) -> tuple[str, str]:

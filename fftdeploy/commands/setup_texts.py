@@ -52,21 +52,33 @@ def policy_text(template: Template, facts: SetupFacts, bar: ProposedBar, example
 
 def task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples: str) -> str:
     """Return the tables of the task: what it is, its gate and its graders."""
-    gate = f"tasks.{facts.task}.gate"
-    size = f"fftdeploy size {facts.task}/{facts.last}{_candidate(facts)}"
+    gate, is_example = f"tasks.{facts.task}.gate", facts.is_example
     seen = [f"Inferred from {examples}, {bar.seen[0]}.", *(f"- {each}." for each in bar.seen[1:])]
-    if facts.examples is None and not facts.is_example:
+    if facts.examples is None and not is_example:
         seen = [
             f"{examples} has {bar.seen[0].partition(':')[0]} to start with: replace them by yours,",
             "and what is below with what `fftdeploy init --examples FILE` infers from those.",
         ]
     seen += [f"NOT JUDGED: {each}." for each in bar.not_judged]
+    # What `size` needs to be told: a candidate, where none comes from elsewhere.
+    candidate = " live" if facts.last in facts.live else " MODEL"
+    if any(environment in facts.live for environment in facts.environments[-2:-1]):
+        candidate = ""
+    described = '# description = "what goes in, and what comes out"'
+    if is_example:
+        described = 'description = "Customer message in; urgency, category and next step out"'
+    profile = EXAMPLE_PROFILE if is_example else f"{facts.task}-long"
+    successors = f'successors = [{{ model = "gpt-6-luna", profile = "{profile}" }}]'
+    commented = "" if is_example else "# "
     words = {
         "TASK": facts.task,
-        "SIZE": size,
-        "DESCRIPTION": _description(facts),
-        "SUCCESSORS": _successors(facts),
-        "SEEN": "\n".join(_commented(line) for line in seen),
+        "SIZE": f"fftdeploy size {facts.task}/{facts.last}{candidate}",
+        "DESCRIPTION": described,
+        "SUCCESSORS": f"{commented}{successors}   # for `migrate`, once a model ends",
+        "SEEN": "\n".join(
+            textwrap.fill(line, _WIDTH, initial_indent="# ", subsequent_indent="#   ")
+            for line in seen
+        ),
         "EXAMPLES": value([examples]),
         "MUST_PASS": f"must_pass = {value(bar.must_pass or ['edge-case'])}",
         "SLICES": _slices(bar.slices),
@@ -75,34 +87,10 @@ def task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples:
     return _filled(template("task.toml"), words)
 
 
-def _candidate(facts: SetupFacts) -> str:
-    """Return what `size` needs to be told: a candidate, where none comes from elsewhere."""
-    if any(environment in facts.live for environment in facts.environments[-2:-1]):
-        return ""
-    return " live" if facts.last in facts.live else " MODEL"
-
-
-def _description(facts: SetupFacts) -> str:
-    if facts.is_example:
-        return 'description = "Customer message in; urgency, category and next step out"'
-    return '# description = "what goes in, and what comes out"'
-
-
-def _successors(facts: SetupFacts) -> str:
-    """Return the line of what may replace a model that ends, commented out but in the example."""
-    profile = EXAMPLE_PROFILE if facts.is_example else f"{facts.task}-long"
-    line = f'successors = [{{ model = "gpt-6-luna", profile = "{profile}" }}]'
-    return f"{'' if facts.is_example else '# '}{line}   # for `migrate`, once a model ends"
-
-
 def _slices(keys: Sequence[str]) -> str:
     """Return the line of the slices, commented out where there are none."""
     line = f"slices = {value(keys or ['language'])}"
     return f"{(line if keys else f'# {line}'):<27} # keys of `meta`, each value watched on its own"
-
-
-def _commented(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent="# ", subsequent_indent="#   ")
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:

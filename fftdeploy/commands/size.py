@@ -12,7 +12,6 @@ from fftdeploy.commands.evaluation import Evaluation
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import GateError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
-from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.sizing import Units
 from fftdeploy.evaluation.running.spending import Estimate
@@ -102,6 +101,9 @@ def run(context: Context, options: SizeOptions) -> Sized:
     is_compared = bar.baseline is not None or rules.mode == "threshold"
     least, passes = sizing.smallest(rules) if is_compared else (None, "")
     has_margin = is_compared and rules.mode not in {"threshold", "better"}
+    about = bar.target, bar.examples.sha
+    past = bar.folder.of_task(bar.task, lambda one: (one.target, one.examples.sha) == about)
+    compared = (stored for stored in past if stored.verdict.comparison)
     return Sized(
         target=target,
         examples=units.examples,
@@ -122,7 +124,7 @@ def run(context: Context, options: SizeOptions) -> Sized:
         candidates=len(candidates),
         prices_on=workspace.policy.prices.on,
         shortage=shortage,
-        last=_last(bar) if has_margin else None,
+        last=next(compared, None) if has_margin else None,
     )
 
 
@@ -138,9 +140,3 @@ def _at(rate: float, rules: GateRules, units: Units) -> SizeAt:
         is_approximate=usual.is_approximate,
         is_reached=units.tested >= usual.n,
     )
-
-
-def _last(bar: QualityBar) -> Stored | None:
-    about = bar.target, bar.examples.sha
-    found = bar.folder.of_task(bar.task, lambda one: (one.target, one.examples.sha) == about)
-    return next((stored for stored in found if stored.verdict.comparison), None)

@@ -1,9 +1,8 @@
 """Checks messages of a chat: as they are sent, and what the last one has agreed on."""
 
-from contextlib import suppress
 from typing import Any
 
-from fftdeploy.evaluation.examples.shapes import (
+from fftdeploy.evaluation.examples.json_places import (
     Place,
     PlaceError,
     Table,
@@ -13,7 +12,7 @@ from fftdeploy.evaluation.examples.shapes import (
     type_name,
 )
 from fftdeploy.formats import strict_json
-from fftdeploy.formats.strict_json import StrictError
+from fftdeploy.formats.strict_json import MISSING, StrictError
 
 MESSAGE_KEYS = (
     *("role", "content", "name", "weight", "tool_calls", "tool_call_id"),
@@ -43,24 +42,28 @@ def checked(value: Any, path: Place) -> list[Table]:
 
 def _check_message(message: Table, path: Place) -> None:
     closed(message, path, MESSAGE_KEYS)
-    role = message.get("role")
+    role, weight = message.get("role"), message.get("weight")
+    is_assistant = role == "assistant"
     if role not in _ROLES:
         problem = "'role' is missing" if role is None else "there is no such role"
         raise PlaceError((*path, "role"), problem, f"known here: {', '.join(_ROLES)}")
-    if "weight" in message and message["weight"] is not None:
-        weight = message["weight"]
-        if role != "assistant" or type(weight) is not int or weight not in {0, 1}:
-            raise PlaceError((*path, "weight"), "'weight' is 0 or 1, for the assistant alone")
+    if weight is not None and not (is_assistant and type(weight) is int and weight in {0, 1}):
+        raise PlaceError((*path, "weight"), "'weight' is 0 or 1, for the assistant alone")
     if message.get("tool_calls") is not None:
-        if role != "assistant":
-            raise PlaceError((*path, "tool_calls"), "only the assistant calls tools")
-        for index, call in enumerate(json_array(message["tool_calls"], (*path, "tool_calls"))):
-            _check_call(call, (*path, "tool_calls", index))
-    _check_content(message, path)
+        place = (*path, "tool_calls")
+        if not is_assistant:
+            raise PlaceError(place, "only the assistant calls tools")
+        for index, call in enumerate(json_array(message["tool_calls"], place)):
+            at = (*place, index, "function")
+            function = json_object(json_object(call, at[:-1]).get("function"), at)
+            for key in ("name", "arguments"):
+                if not isinstance(function.get(key), str):
+                    raise PlaceError((*at, key), f"{key!r} of a tool call is a text")
+    _check_content(message, (*path, "content"))
 
 
-def _check_content(message: Table, path: Place) -> None:
-    content, place = message.get("content"), (*path, "content")
+def _check_content(message: Table, place: Place) -> None:
+    content = message.get("content")
     if content is None:
         said = ("tool_calls", "function_call", "refusal")
         if message["role"] != "assistant" or not any(message.get(key) for key in said):
@@ -70,16 +73,8 @@ def _check_content(message: Table, path: Place) -> None:
             if not isinstance(json_object(part, (*place, index)).get("type"), str):
                 raise PlaceError((*place, index), "a part of 'content' has a 'type'")
     elif not isinstance(content, str):
-        raise PlaceError(
-            place, f"'content' is a text or an array of parts, not {type_name(content)}"
-        )
-
-
-def _check_call(call: Any, path: Place) -> None:
-    function = json_object(json_object(call, path).get("function"), (*path, "function"))
-    for key in ("name", "arguments"):
-        if not isinstance(function.get(key), str):
-            raise PlaceError((*path, "function", key), f"{key!r} of a tool call is a text")
+        what = type_name(content)
+        raise PlaceError(place, f"'content' is a text or an array of parts, not {what}")
 
 
 def sent(message: Table) -> Table:
@@ -127,38 +122,32 @@ def agreed_text(value: Any, path: Place) -> str:
     if value is None or value == "":
         raise PlaceError(path, "the agreed answer is empty")
     if isinstance(value, str):
-        _refuse_message(value, path)
+        if value.lstrip().startswith("{") and '"assistant"' in value:
+            _require_no_message(strict_json.read_or(value), path)
         return value
     for each in value if isinstance(value, list) else [value]:
-        if isinstance(each, dict):
-            _require_sayable(each, path)
+        _require_no_message(each, path)
+        if isinstance(each, dict) and _is_call_of_the_api(each):
+            raise PlaceError(
+                path,
+                "the agreed tool calls have another shape than answers: nothing can pass",
+                'write [{"name": "NAME", "arguments": {...}}], the arguments as an object',
+            )
     return strict_json.canonical(value)
 
 
-def _refuse_message(text: str, path: Place) -> None:
-    """Refuse a text that is a whole message as JSON; what is no JSON is a text like any other."""
-    if text.lstrip().startswith("{") and '"assistant"' in text:
-        with suppress(StrictError):
-            value = strict_json.read(text)
-            if isinstance(value, dict):
-                _require_no_message(value, path)
-
-
-def _require_sayable(value: Table, path: Place) -> None:
-    _require_no_message(value, path)
+def _is_call_of_the_api(value: Table) -> bool:
     is_wrapped = value.get("type") == "function" and isinstance(value.get("function"), dict)
     is_encoded = isinstance(value.get("arguments"), str) and isinstance(value.get("name"), str)
-    if is_wrapped or is_encoded:
-        raise PlaceError(
-            path,
-            "the agreed tool calls have another shape than answers: nothing can pass",
-            'write [{"name": "NAME", "arguments": {...}}], the arguments as an object',
-        )
+    return is_wrapped or is_encoded
 
 
-def _require_no_message(value: Table, path: Place) -> None:
+def _require_no_message(value: Any, path: Place) -> None:
+    """Refuse a whole message; what is no object is a text like any other."""
+    if not isinstance(value, dict) or value.get("role") != "assistant":
+        return
     says = {"content", "tool_calls"} & value.keys()
-    if value.get("role") == "assistant" and says and value.keys() <= {*MESSAGE_KEYS, "id", "type"}:
+    if says and value.keys() <= {*MESSAGE_KEYS, "id", "type"}:
         raise PlaceError(
             path,
             "the agreed answer is a whole message where a text is meant: nothing can pass",
@@ -175,10 +164,8 @@ def _call(function: Table, path: Place) -> Table:
     if isinstance(arguments, dict):
         return {"name": function["name"], "arguments": arguments}
     what = type_name(arguments)
-    if isinstance(arguments, str):
-        with suppress(StrictError):
-            strict_json.read(arguments)
-            what = "a text with JSON in it, encoded twice"
+    if isinstance(arguments, str) and strict_json.read_or(arguments, MISSING) is not MISSING:
+        what = "a text with JSON in it, encoded twice"
     raise PlaceError(
         place,
         f"the arguments of the agreed tool call are {what}: nothing can pass",

@@ -4,14 +4,14 @@ Two shapes are read: OpenAI's fine-tuning chat format, whose last assistant mess
 answer, and the item of its evals.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from fftdeploy.evaluation.examples import chat_messages as chat
 from fftdeploy.evaluation.examples import json_places
-from fftdeploy.evaluation.examples.shapes import (
+from fftdeploy.evaluation.examples.json_places import (
     Place,
     PlaceError,
     Table,
@@ -108,9 +108,8 @@ def parse_line(text: str, name: str, place: str, item: Mapping[str, str] | None)
         value = strict_json.read(text)
     except StrictError:
         at, message = json_places.fault(text)
-        raise LineError(
-            message or "not valid JSON", "each line is one JSON object", at + 1
-        ) from None
+        message = message or "not valid JSON"
+        raise LineError(message, "each line is one JSON object", at + 1) from None
     try:
         return _example(value, name, place, item or {})
     except PlaceError as error:
@@ -121,18 +120,14 @@ def parse_line(text: str, name: str, place: str, item: Mapping[str, str] | None)
 def reference_column(text: str) -> int:
     """Return the column of the agreed answer in a line that is an example."""
     value = strict_json.read(text)
-    path: Place = ("item",)
-    if "messages" in value:
-        path = ("messages", len(value["messages"]) - 1, "content")
-    return json_places.position(text, path) + 1
+    path = ("messages", len(value.get("messages", ())) - 1, "content")
+    return json_places.position(text, path if "messages" in value else ("item",)) + 1
 
 
 def review_column(text: str) -> int:
     """Return the column of `reviewed_at` in a line that is an example and has it."""
-    path: Place = ("reviewed_at",)
-    if "reviewed_at" not in strict_json.read(text):
-        path = ("item", "reviewed_at")
-    return json_places.position(text, path) + 1
+    above = () if "reviewed_at" in strict_json.read(text) else ("item",)
+    return json_places.position(text, (*above, "reviewed_at")) + 1
 
 
 def _example(value: Any, name: str, place: str, keys: Mapping[str, str]) -> Example:
@@ -142,16 +137,14 @@ def _example(value: Any, name: str, place: str, keys: Mapping[str, str]) -> Exam
         if others <= value.keys():
             hint = 'write {"messages": [..., {"role": "assistant", "content": "the answer"}]}'
             raise PlaceError((), f"this is {what}", hint)
-    is_item = "item" in value
+    item, is_item = {}, "item" in value
     if not is_item:
-        _refuse_old_tools(value)
-        _refuse_reinforcement(value)
+        _refuse_old_shapes(value)
     closed(value, (), _ITEM if is_item else _CHAT)
     if is_item:
         item = json_object(value["item"], ("item",))
         messages, references = _of_item(item, keys)
     elif "messages" in value:
-        item = {}
         messages, references = _of_chat(value["messages"])
     else:
         raise PlaceError((), "'messages' is missing", "an evals line has 'item' instead")
@@ -168,14 +161,11 @@ def _example(value: Any, name: str, place: str, keys: Mapping[str, str]) -> Exam
     )
 
 
-def _refuse_old_tools(value: Table) -> None:
+def _refuse_old_shapes(value: Table) -> None:
+    """Refuse old function calling, and data whose answer is beside the messages."""
     if "functions" in value:
         message = "'functions' was replaced by 'tools': this is data of the old function calling"
         raise PlaceError(("functions",), message, chat.TOOLS_HINT)
-
-
-def _refuse_reinforcement(value: Table) -> None:
-    """Refuse data whose answer is beside messages that end with the user's."""
     messages = value.get("messages")
     last = messages[-1] if isinstance(messages, list) and messages else None
     beside = next((key for key in value if key not in _CHAT), "")
@@ -190,18 +180,17 @@ def _refuse_reinforcement(value: Table) -> None:
 
 
 def _of_chat(value: Any) -> tuple[tuple[Table, ...], tuple[str, ...]]:
-    messages = chat.checked(value, ("messages",))
-    last = len(messages) - 1
-    path: Place = ("messages", last)
-    if messages[last]["role"] != "assistant":
+    *before, last = chat.checked(value, ("messages",))
+    path: Place = ("messages", len(before))
+    if last["role"] != "assistant":
         raise PlaceError(
             path,
             "the last message is not the assistant's: there is no agreed answer",
             'end with {"role": "assistant", "content": "the answer"}',
         )
-    if not last:
+    if not before:
         raise PlaceError(path, "there is nothing before the answer", "add the user's message")
-    return tuple(map(chat.sent, messages[:last])), (chat.agreed(messages[last], path),)
+    return tuple(map(chat.sent, before)), (chat.agreed(last, path),)
 
 
 def _of_item(item: Table, keys: Mapping[str, str]) -> tuple[tuple[Table, ...], tuple[str, ...]]:
@@ -248,19 +237,14 @@ def _beside(value: Table, item: Table) -> dict[str, Any]:
     for key in _BESIDE:
         if key in value and key in item:
             raise PlaceError((key,), f"{key!r} is said twice: inside of 'item' too")
-        if key in value or key in item:
-            path: Place = (key,) if key in value else ("item", key)
-            said = value[key] if key in value else item[key]
-            if said is not None:
-                found[key] = _READ[key](said, path)
+        above: Place = ("item",) if key in item else ()
+        said = value.get(key, item.get(key))
+        if said is not None:
+            found[key] = _READ[key](said, (*above, key))
     if "reviewed_at" in found and "reviewed_by" not in found:
         path = ("reviewed_at",) if "reviewed_at" in value else ("item", "reviewed_at")
         raise PlaceError(path, "'reviewed_at' without 'reviewed_by'", "say who")
     return found
-
-
-def _id(value: Any, path: Place) -> str:
-    return text_line(str(value) if type(value) is int else value, path)
 
 
 def _tags(value: Any, path: Place) -> tuple[str, ...]:
@@ -283,14 +267,13 @@ def _time(value: Any, path: Place) -> str:
     except ValueError:
         is_aware = False
     if not is_aware:
-        raise PlaceError(
-            path, f"{path[-1]!r} is no time with an offset", 'write "2026-11-21T08:30:00Z"'
-        )
+        problem = f"{path[-1]!r} is no time with an offset"
+        raise PlaceError(path, problem, 'write "2026-11-21T08:30:00Z"')
     return said
 
 
-_READ = {
-    "id": _id,
+_READ: Mapping[str, Callable[[Any, Place], Any]] = {
+    "id": lambda value, path: text_line(str(value) if type(value) is int else value, path),
     "tags": _tags,
     "meta": _meta,
     "group": text_line,

@@ -5,10 +5,13 @@ it is read from its place in the file when it is its turn.
 """
 
 import hashlib
+import json
+from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from fftdeploy import files
 from fftdeploy.api.answers import plain
@@ -20,7 +23,6 @@ from fftdeploy.evaluation.examples.example_lines import (
     reference_column,
     review_column,
 )
-from fftdeploy.evaluation.examples.example_rows import ExampleRows, Spot
 from fftdeploy.evaluation.examples.raw_lines import MAX_LINE, HeldFile, RawLine
 
 __all__ = ["Example", "ExampleSet", "open_examples"]
@@ -30,6 +32,52 @@ MAX_FAULTS = 20
 
 _CLOCK_SKEW = timedelta(days=1)
 """A reviewer's clock may be wrong, and their offset too."""
+
+
+class Spot(NamedTuple):
+    """Where a line stands: the number of its file, its own, and its bytes."""
+
+    file: int
+    line: int
+    offset: int
+    length: int
+
+
+class ExampleRows:
+    """What is asked of all examples at once, in compact memory: 100,000 are some arrays."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._spots = array("Q")
+        self._facts = bytearray()  # of all rows, one after the other, as JSON
+        self._facts_end = array("Q")
+
+    def append(
+        self,
+        example_id: str,
+        spot: Spot,
+        group: str,
+        tags: tuple[str, ...],
+        meta: Mapping[str, str],
+    ) -> None:
+        """Keep an example by its ID and its place; group, tags and meta only where it has some."""
+        self.ids.append(example_id)
+        self._spots.extend(spot)
+        if group or tags or meta:
+            self._facts += json.dumps([group, tags, dict(meta)], separators=(",", ":")).encode()
+        self._facts_end.append(len(self._facts))
+
+    def spot(self, index: int) -> Spot:
+        """Return where the line of a row stands."""
+        start = len(Spot._fields) * index
+        return Spot(*self._spots[start : start + len(Spot._fields)])
+
+    def facts(self, index: int) -> tuple[str, tuple[str, ...], dict[str, str]]:
+        """Return group, tags and meta."""
+        start = self._facts_end[index - 1] if index else 0
+        kept = self._facts[start : self._facts_end[index]]
+        group, tags, meta = json.loads(kept or '["", [], {}]')
+        return group, tuple(tags), meta
 
 
 class ExampleSet:
@@ -47,7 +95,7 @@ class ExampleSet:
         self._rows, self._held, self._item = rows, held, item
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows.ids)
 
     def __iter__(self) -> Iterator[Example]:
         return (self.read(index) for index in range(len(self)))
@@ -159,8 +207,7 @@ def open_examples(
     """
     opening = _Opening(item, check, now)
     stems = [Path(shown).stem for _, shown in paths]
-    for path, shown in paths:
-        stem = Path(shown).stem
+    for (path, shown), stem in zip(paths, stems, strict=True):
         name = stem if stems.count(stem) == 1 else str(Path(shown).with_suffix(""))
         try:
             with files.opened(path, root=root) as (file, _, _):
@@ -199,7 +246,13 @@ class _Opening:
             try:
                 self._add(line, held, f"{name}:{place}")
             except LineError as error:
-                self._fault(f"{held.shown}:{line.number}:{error.column}", error)
+                where = f"{held.shown}:{line.number}:{error.column}"
+                fault = ConfigError(error.message, hint=error.hint, where=where, code="examples")
+                is_shown = error.message in self.faults or len(self.faults) < MAX_FAULTS
+                self.more += not is_shown
+                if is_shown:
+                    self.faults.setdefault(error.message, fault)
+                    self.lines_with[error.message] += 1
 
     def require_no_fault(self) -> None:
         """Raise the first fault, with the others as its details."""
@@ -213,12 +266,18 @@ class _Opening:
     def _add(self, line: RawLine, held: HeldFile, name: str) -> None:
         if line.is_too_long:
             raise LineError(f"this line is longer than the {MAX_LINE:,} bytes allowed")
-        text = _decoded(line.raw)
+        try:
+            text = line.raw.decode()
+        except UnicodeDecodeError as error:
+            column = len(line.raw[: error.start].decode()) + 1
+            message = f"not UTF-8: byte 0x{line.raw[error.start]:02x}"
+            raise LineError(message, "save it as UTF-8", column) from None
         example = parse_line(text, name, f"{held.shown}:{line.number}", self.item)
         self._require_new_id(example, line)
         digest = hashlib.blake2b(example.input_key.encode(), digest_size=8).digest()
-        earlier = self.inputs.setdefault(int.from_bytes(digest), len(self.rows))
-        if earlier != len(self.rows):
+        count = len(self.rows.ids)
+        earlier = self.inputs.setdefault(int.from_bytes(digest), count)
+        if earlier != count:
             self._require_same(example, earlier, text)
             self.examples.duplicates += 1
             return
@@ -227,12 +286,8 @@ class _Opening:
         self.rows.append(example.id, spot, example.group, example.tags, example.meta)
         if self.check and (problem := self.check(example)):
             raise LineError(f"the agreed answer: {problem}", column=reference_column(text))
-        self._require_past(example, text)
-
-    def _require_past(self, example: Example, text: str) -> None:
-        if self.latest is None or not example.reviewed_at:
-            return
-        if datetime.fromisoformat(example.reviewed_at) > self.latest:
+        at = example.reviewed_at
+        if at and self.latest and datetime.fromisoformat(at) > self.latest:
             raise LineError("'reviewed_at' is in the future", column=review_column(text))
 
     def _require_new_id(self, example: Example, line: RawLine) -> None:
@@ -248,38 +303,11 @@ class _Opening:
     def _require_same(self, example: Example, index: int, text: str) -> None:
         """Refuse a line that contradicts an earlier one with the same input."""
         earlier = self.examples.read(index)
-        what = ""
+        what, column = "", 1
         if (example.reference, example.others) != (earlier.reference, earlier.others):
-            what = "another answer"
-        elif (example.tags, example.meta, example.group) != (
-            earlier.tags,
-            earlier.meta,
-            earlier.group,
-        ):
+            what, column = "another answer", reference_column(text)
+        elif (example.group, example.tags, example.meta) != self.rows.facts(index):
             what = "other tags, meta or group"
         if what:
-            raise LineError(
-                f"the same input as at {earlier.place}, with {what}",
-                "keep one of the two",
-                reference_column(text) if what == "another answer" else 1,
-            )
-
-    def _fault(self, where: str, error: LineError) -> None:
-        message = error.message
-        if message not in self.faults:
-            if len(self.faults) == MAX_FAULTS:
-                self.more += 1
-                return
-            self.faults[message] = ConfigError(
-                message, hint=error.hint, where=where, code="examples"
-            )
-        self.lines_with[message] += 1
-
-
-def _decoded(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        column = len(raw[: error.start].decode()) + 1
-        message = f"not UTF-8: byte 0x{raw[error.start]:02x}"
-        raise LineError(message, "save it as UTF-8", column) from None
+            same = f"the same input as at {earlier.place}, with {what}"
+            raise LineError(same, "keep one of the two", column)

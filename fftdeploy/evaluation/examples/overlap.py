@@ -7,7 +7,7 @@ boilerplate and left out.
 """
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
@@ -72,15 +72,9 @@ def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = ""
             silent += 1
     if not lines:
         raise ConfigError("the training file is empty", where=held.shown, code="empty")
-    exact = sorted(index.exact)
-    near = sorted(index.near - index.exact)
-    return Overlap(
-        held.sha256,
-        tuple(examples.ids[at] for at in exact),
-        tuple(examples.ids[at] for at in near),
-        lines,
-        silent,
-    )
+    exact = tuple(examples.ids[at] for at in sorted(index.exact))
+    near = tuple(examples.ids[at] for at in sorted(index.near - index.exact))
+    return Overlap(held.sha256, exact, near, lines, silent)
 
 
 def shown_in(examples: ExampleSet, prompt: str, questions: Collection[str]) -> list[int]:
@@ -186,43 +180,29 @@ def _number(said: Iterable[str]) -> int:
 
 def users_say(messages: Iterable[Any]) -> str:
     """Return all that users say in a chat, as one text."""
-    return "\n".join(text for message in messages for text in _texts(message))
-
-
-def _texts(message: Any) -> Iterator[str]:
-    """Yield what a message of a user says."""
-    if not isinstance(message, dict) or message.get("role") != "user":
-        return
-    content = message.get("content")
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, list):
-        for part in content:
-            if isinstance(part, dict) and isinstance(part.get("text"), str):
-                yield part["text"]
+    said = []
+    for message in messages:
+        if isinstance(message, dict) and message.get("role") == "user":
+            content = message.get("content")
+            parts = content if isinstance(content, list) else [{"text": content}]
+            texts = [part.get("text") for part in parts if isinstance(part, dict)]
+            said += [text for text in texts if isinstance(text, str)]
+    return "\n".join(said)
 
 
 def _training_text(line: RawLine, shown: str) -> str:
     where = f"{shown}:{line.number}:1"
     if line.is_too_long:
         raise ConfigError("this line is too long to be a training example", where=where)
+    problem = "this line has no messages"
     try:
         value = strict_json.read(line.raw.decode())
     except (StrictError, UnicodeDecodeError):
-        raise ConfigError(
-            "this line is no JSON", hint="a training file is JSONL", where=where
-        ) from None
-    messages = _messages(value)
-    if messages is None:
-        raise ConfigError("this line has no messages", hint="a training file is JSONL", where=where)
-    return users_say(messages)
-
-
-def _messages(value: Any) -> list[Any] | None:
+        value, problem = None, "this line is no JSON"
     for path in ("messages", "input.messages", "item.messages", "item.input"):
-        found = strict_json.lookup(value, path) if isinstance(value, Mapping) else None
+        found = strict_json.lookup(value, path) if isinstance(value, dict) else None
         if isinstance(found, list):
-            return found
+            return users_say(found)
         if isinstance(found, str):
-            return [{"role": "user", "content": found}]
-    return None
+            return found
+    raise ConfigError(problem, hint="a training file is JSONL", where=where)

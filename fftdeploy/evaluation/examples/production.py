@@ -6,18 +6,41 @@ logged pair of request and response of either endpoint.  What others log is brou
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from fftdeploy.api.answers import Answer
+from fftdeploy.api.answers import Answer, plain
 from fftdeploy.evaluation.examples.reviewed import assistant
-from fftdeploy.evaluation.examples.served import UNSAID, Served, read_served
 from fftdeploy.evaluation.outputs import read_output
 from fftdeploy.evaluation.results import MISSING
 
 _KEPT = ("tags", "meta", "group", "response_schema", "tools", "parallel_tool_calls")
 _REPLACED = frozenset({"id", "reviewed_by", "reviewed_at"})
 _SHAPES = frozenset({"request", "item", "messages"})
-_PARTS = {"input_text": "text", "output_text": "text", "text": "text"}
+_MOST = 1 << 53
+_LAST = datetime.max.replace(tzinfo=UTC).timestamp()
+_TEXTS = frozenset({"input_text", "output_text", "text"})
+
+
+class Served(NamedTuple):
+    """How a request was served; "" and None are what the log does not say."""
+
+    target: str = ""
+    """`TASK/ENVIRONMENT`."""
+    release: str = ""
+    """Its number."""
+    model: str = ""
+    """The one that has answered."""
+    at: float | None = None
+    """Seconds since 1970."""
+    latency_ms: float | None = None
+    tokens_in: float | None = None
+    tokens_out: float | None = None
+    caller: str = ""
+    """Who has asked: as much of it as the log says, to tell callers apart."""
+
+
+UNSAID = Served()
 
 
 class RequestShapeError(ValueError):
@@ -132,20 +155,17 @@ def logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> Produc
     body = as_object(value.get("response") or {}, "'response'")
     if not body:
         return ProductionRequest(place, content)
-    output = read_output(
-        Answer(status=200, body=body), "responses" if body.get("object") == "response" else "chat"
-    )
+    is_response = body.get("object") == "response"
+    output = read_output(Answer(status=200, body=body), "responses" if is_response else "chat")
     if output.mark == MISSING:
         raise RequestShapeError(f"'response' is no answer: {output.problem}")
+    if is_response:
+        has_calls = any(entry.get("type") == "function_call" for entry in body["output"])
+    else:
+        has_calls = bool(body["choices"][0]["message"].get("tool_calls"))
     # Calls are known by their text: the same from both endpoints.
-    like = {"role": "assistant", "tool_calls": [{}]} if _has_calls(body) else {}
+    like = {"role": "assistant", "tool_calls": [{}]} if has_calls else {}
     return ProductionRequest(place, content, output.text, output.mark, like)
-
-
-def _has_calls(body: Mapping[str, Any]) -> bool:
-    if body.get("object") == "response":
-        return any(entry.get("type") == "function_call" for entry in body["output"])
-    return bool(body["choices"][0]["message"].get("tool_calls"))
 
 
 def _turns(request: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -171,15 +191,11 @@ def _turn(entry: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "message":
         return {"role": entry.get("role"), "content": _content(entry.get("content"))}
     if kind == "function_call":
-        function = {"name": entry.get("name"), "arguments": entry.get("arguments")}
-        call = {"id": entry.get("call_id"), "type": "function", "function": function}
+        call = chat_call(entry.get("call_id"), entry.get("name"), entry.get("arguments"))
         return {"role": "assistant", "tool_calls": [call]}
     if kind == "function_call_output":
-        return {
-            "role": "tool",
-            "tool_call_id": entry.get("call_id"),
-            "content": entry.get("output"),
-        }
+        said = {"tool_call_id": entry.get("call_id"), "content": entry.get("output")}
+        return {"role": "tool", **said}
     if kind == "reasoning":  # what a model has thought is no input
         return {}
     raise RequestShapeError("an input that is neither a message nor a function call")
@@ -188,29 +204,30 @@ def _turn(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _content(content: Any) -> Any:
     if not isinstance(content, list):
         return content
-    parts = [_part(part) for part in as_objects(content, "'content'")]
+    parts: list[dict[str, Any]] = []
+    for part in as_objects(content, "'content'"):
+        if part.get("type") in _TEXTS:
+            parts.append({"type": "text", "text": as_text(part.get("text"), "a text")})
+        elif part.get("type") == "input_image" and isinstance(part.get("image_url"), str):
+            parts.append({"type": "image_url", "image_url": {"url": part["image_url"]}})
+        else:
+            raise RequestShapeError("a part of an input that is neither text nor an image")
     if all(part["type"] == "text" for part in parts):
         return "".join(part["text"] for part in parts)
     return parts
 
 
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
-    kind = part.get("type")
-    if kind in _PARTS:
-        return {"type": "text", "text": as_text(part.get("text"), "a text")}
-    if kind == "input_image" and isinstance(part.get("image_url"), str):
-        return {"type": "image_url", "image_url": {"url": part["image_url"]}}
-    raise RequestShapeError("a part of an input that is neither text nor an image")
+def chat_call(call_id: Any, name: Any, arguments: Any) -> dict[str, Any]:
+    """Return a call of a tool as a chat has it."""
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def chat_tool(tool: dict[str, Any]) -> dict[str, Any]:
     """Return a tool as a chat has it: the Responses endpoint has its members one level up."""
     if tool.get("type") != "function" or "function" in tool:
         return tool
-    return {
-        "type": "function",
-        "function": {key: value for key, value in tool.items() if key != "type"},
-    }
+    function = {key: value for key, value in tool.items() if key != "type"}
+    return {"type": "function", "function": function}
 
 
 def as_object(value: Any, what: str) -> Mapping[str, Any]:
@@ -227,8 +244,64 @@ def as_objects(value: Any, what: str) -> list[dict[str, Any]]:
     return value
 
 
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list; what is something else is as good as not there."""
+    listed = value if isinstance(value, list) else ()
+    return [each for each in listed if isinstance(each, dict)]
+
+
 def as_text(value: Any, what: str) -> str:
     """Refuse what is no text."""
     if not isinstance(value, str):
         raise RequestShapeError(f"{what} is no text")
     return value
+
+
+def read_served(said: Mapping[str, Any], response: Any = None) -> Served:
+    """Read the keys of a plain line; what those don't say of model and tokens, the response may.
+
+    Whatever is not of its kind is as good as not said: a log is no reason to stop over that.
+    """
+    body: Mapping[str, Any] = response if isinstance(response, dict) else {}
+    usage = said.get("usage") or body.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    release = said.get("release")
+    return Served(
+        target=_short(said.get("target")),
+        release=str(release) if type(release) is int else _short(release),
+        model=_short(body.get("model")) or _short(said.get("model")),
+        at=moment(said.get("at")),
+        latency_ms=_number(said.get("latency_ms")),
+        tokens_in=_number(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        tokens_out=_number(usage.get("completion_tokens", usage.get("output_tokens"))),
+        caller=_short(said.get("caller")),
+    )
+
+
+def moment(value: Any) -> float | None:
+    """Read an ISO time, in UTC where it says nothing else, or seconds since 1970.
+
+    It is None outside of the years 1970 to 9999.
+    """
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value)
+            value = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    seconds = _number(value)
+    return seconds if seconds is not None and seconds < _LAST else None
+
+
+def elapsed_ms(start: Any, end: Any) -> float | None:
+    """Return the milliseconds between two moments."""
+    began, ended = moment(start), moment(end)
+    return None if began is None or ended is None else (ended - began) * 1000
+
+
+def _number(value: Any) -> float | None:
+    return value if type(value) in {int, float} and 0 <= value <= _MOST else None
+
+
+def _short(value: Any) -> str:
+    return plain(value, 256) if isinstance(value, str) else ""

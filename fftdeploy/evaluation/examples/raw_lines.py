@@ -11,6 +11,7 @@ import shlex
 import stat
 import weakref
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,7 +123,12 @@ class HeldFile:
         Raises:
             ConfigError: The file is something else than lines of JSON.
         """
-        self._refuse_binary(self.head(_HEAD))
+        head = self.head(_HEAD)
+        for magic, what, hint in _MAGIC:
+            if head.startswith(magic):
+                raise self._other(what, hint)
+        if b"\0" in head:
+            raise self._other("a binary file, or UTF-16", "save it as UTF-8")
         meant = hashlib.sha256()
         is_first = True
         for line in self._lines():
@@ -137,7 +143,9 @@ class HeldFile:
     def _lines(self) -> Iterator[RawLine]:
         sha = hashlib.sha256()
         number, offset, dropped, rest = 1, 0, 0, b""
-        for chunk in self._chunks():
+        if self._is_regular:
+            os.lseek(self._file, 0, os.SEEK_SET)
+        for chunk in chain([self._piped], iter(lambda: os.read(self._file, _CHUNK), b"")):
             sha.update(chunk)
             *ended, rest = (rest + chunk).split(b"\n")
             for raw in ended:
@@ -149,13 +157,6 @@ class HeldFile:
         if line := _line(number, offset, rest, dropped, self._longest):
             yield line
         self._bytes = sha.digest()
-
-    def _chunks(self) -> Iterator[bytes]:
-        if self._is_regular:
-            os.lseek(self._file, 0, os.SEEK_SET)
-        yield self._piped
-        while chunk := os.read(self._file, _CHUNK):
-            yield chunk
 
     def read(self, offset: int, length: int) -> bytes:
         """Read a part again; fewer bytes where the file has become shorter."""
@@ -183,31 +184,23 @@ class HeldFile:
             f"{self.shown} changed while it was in use", hint="run it again", where=self.shown
         )
 
-    def _refuse_binary(self, head: bytes) -> None:
-        for magic, what, hint in _MAGIC:
-            if head.startswith(magic):
-                raise self._other(what, hint)
-        if b"\0" in head:
-            raise self._other("a binary file, or UTF-16", "save it as UTF-8")
-
     def _refuse_other(self, line: RawLine) -> None:
         """Refuse what the first line shows not to be lines of JSON objects."""
         text = line.raw.strip()
         if line.is_too_long or (text.startswith(b"{") and text != b"{"):
             return
+        what, hint = "something else than JSON Lines", _LINES_WANTED
         if text.startswith(b"["):
-            raise self._other("one JSON array", "jq -c '.[]' FILE writes an object a line", line)
-        if text == b"{":
-            raise self._other("JSON over several lines", "jq -c . FILE writes it on one", line)
-        if any(mark in text for mark in (b",", b"\t", b";")):
-            raise self._other("CSV", _LINES_WANTED, line)
-        raise self._other("something else than JSON Lines", _LINES_WANTED, line)
+            what, hint = "one JSON array", "jq -c '.[]' FILE writes an object a line"
+        elif text == b"{":
+            what, hint = "JSON over several lines", "jq -c . FILE writes it on one"
+        elif any(mark in text for mark in (b",", b"\t", b";")):
+            what = "CSV"
+        raise self._other(what, hint, line.number)
 
-    def _other(self, what: str, hint: str, line: RawLine | None = None) -> ConfigError:
-        number = line.number if line else 1
-        return ConfigError(
-            f"this looks like {what}", hint=hint, where=f"{self.shown}:{number}:1", code="examples"
-        )
+    def _other(self, what: str, hint: str, number: int = 1) -> ConfigError:
+        where = f"{self.shown}:{number}:1"
+        return ConfigError(f"this looks like {what}", hint=hint, where=where, code="examples")
 
 
 def _meant(raw: bytes) -> bytes:

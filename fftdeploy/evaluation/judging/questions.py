@@ -5,8 +5,7 @@ from random import Random
 
 from fftdeploy.evaluation.arms import JUDGE, Arm
 from fftdeploy.evaluation.examples.example_lines import Example
-from fftdeploy.evaluation.examples.example_rows import ExampleRows, Spot
-from fftdeploy.evaluation.examples.examples import ExampleSet
+from fftdeploy.evaluation.examples.examples import ExampleRows, ExampleSet, Spot
 from fftdeploy.evaluation.graders.graders import Grading
 from fftdeploy.evaluation.graders.judge import Judge
 from fftdeploy.evaluation.results import NO_VERDICT, PASS, REJECTED

@@ -171,32 +171,29 @@ class Patterns:
         passes_some = results.arms[CANDIDATE].count(PASS) > 0
         self._against = LIVE if LIVE in self._arms and passes_some else AGREED
 
-    def _is_telling(self, example_id: str) -> bool:
-        """Whether not all is as agreed in an example."""
-        place = self._place.get(example_id)
-        return place is not None and any(
-            sample.mark != PASS or sample.failed
-            for arm in self._arms
-            for sample in self._results.samples(arm, place)
-        )
-
     def add(self, text: ExampleText) -> None:
         """Count one example, unless all of it is as agreed."""
-        if not self._is_telling(text.id):
+        place = self._place.get(text.id)
+        if place is None:
             return
-        agreed, is_paired = parsed(text.reference), self._against == LIVE
-        samples = {arm: self._results.samples(arm, self._place[text.id]) for arm in self._arms}
+        samples = {arm: [*self._results.samples(arm, place)] for arm in self._arms}
+        every = [sample for each in samples.values() for sample in each]
+        if all(sample.mark == PASS and not sample.failed for sample in every):
+            return
+        agreed = parsed(text.reference)
         shifts: dict[_Key, _Tally] = {}
         for repeat, grades in enumerate(zip(*samples.values(), strict=True)):
             graded = dict(zip(self._arms, grades, strict=True))
             answers = {arm: text.outputs.get(arm, ()) for arm in self._arms}
             said = {arm: each[repeat] for arm, each in answers.items() if len(each) > repeat}
-            example = _example(text, said)
+            texts = (text.input, text.reference, said.get(LIVE, ""), said.get(CANDIDATE, ""))
+            example = ChangedExample(text.id, *map(_cut, texts))
             for arm in self._arms:
                 if why := reason(graded[arm].mark, said.get(arm), text.reference, agreed):
                     _count(self._causes, (arm, graded[arm].mark, why), example)
             if len(said) == len(self._arms):
-                all_broke = is_paired and _broke(graded)
+                all_broke = self._against == LIVE and graded[LIVE].mark == PASS
+                all_broke = all_broke and graded[CANDIDATE].mark != PASS
                 for key, was, now in self._compared(graded, said, agreed):
                     broke, fixed = was and not now, now and not was
                     _count(shifts, key, example, broke=broke, fixed=fixed, all_broke=all_broke)
@@ -207,12 +204,12 @@ class Patterns:
 
     def found(self) -> WhatChanged:
         """Return what was counted."""
-        return WhatChanged(
-            tuple(_shifts(self._shifts)),
-            tuple(_causes(self._causes, self._results)),
-            self._against,
-            "",
-        )
+        answers = len(self._results) * self._results.repeats
+        causes = [
+            FailureCause(*key, found.count, answers, found.example)
+            for key, found in self._causes.items()
+        ]
+        return WhatChanged(tuple(_shifts(self._shifts)), _ordered(causes), self._against, "")
 
     def _compared(
         self, graded: Mapping[str, Sample], said: Mapping[str, str], agreed: Any
@@ -258,10 +255,6 @@ class Patterns:
         return value == agreed.get(name, NO_VALUE)
 
 
-def _broke(graded: Mapping[str, Sample]) -> bool:
-    return graded[LIVE].mark == PASS and graded[CANDIDATE].mark != PASS
-
-
 def _count(
     tallies: dict[_Key, _Tally],
     key: _Key,
@@ -288,11 +281,8 @@ def _shifts(tallies: Mapping[_Key, _Tally]) -> Iterator[Shift]:
         shift = Shift(name, old, new, found.count, found.broke, found.fixed, found.example)
         fields.setdefault(name, []).append(shift)
     for shifts in sorted(fields.values(), key=lambda each: -sum(one.broke for one in each)):
-        yield from sorted(_merged(shifts), key=_order)
-
-
-def _order(one: Shift) -> tuple[bool, int, int]:
-    return one.new == ANOTHER, -one.broke, -one.count
+        merged = _merged(shifts)
+        yield from sorted(merged, key=lambda one: (one.new == ANOTHER, -one.broke, -one.count))
 
 
 def _merged(shifts: Sequence[Shift]) -> list[Shift]:
@@ -301,20 +291,15 @@ def _merged(shifts: Sequence[Shift]) -> list[Shift]:
     rest = [one for one in shifts if one.count > 1]
     if len(single) <= _MOST_SINGLE:
         return [*rest, *single]
-    count, broke, fixed = (
-        sum(numbers)
-        for numbers in zip(*((one.count, one.broke, one.fixed) for one in single), strict=True)
-    )
+    broke, fixed = sum(one.broke for one in single), sum(one.fixed for one in single)
     shown = next((one for one in single if one.broke), single[0])
-    return [*rest, replace(shown, old="", new=ANOTHER, count=count, broke=broke, fixed=fixed)]
+    merged = replace(shown, old="", new=ANOTHER, count=len(single), broke=broke, fixed=fixed)
+    return [*rest, merged]
 
 
-def _causes(tallies: Mapping[_Key, _Tally], results: Results) -> Iterator[FailureCause]:
-    """Yield why answers failed, those of the candidate first, the commonest first."""
-    order = sorted(tallies.items(), key=lambda each: (each[0][0] != CANDIDATE, -each[1].count))
-    for (arm, mark, why), found in order:
-        answers = len(results) * results.repeats
-        yield FailureCause(arm, mark, why, found.count, answers, found.example)
+def _ordered(causes: Iterable[FailureCause]) -> tuple[FailureCause, ...]:
+    """Return why answers failed, those of the candidate first, the commonest first."""
+    return tuple(sorted(causes, key=lambda cause: (cause.arm != CANDIDATE, -cause.count)))
 
 
 def by_marks(results: Results, outputs_gone: str) -> WhatChanged:
@@ -327,8 +312,8 @@ def by_marks(results: Results, outputs_gone: str) -> WhatChanged:
                 shown = ChangedExample(results.first(arm, mark), "", "", "", "")
                 answers = len(column.marks)
                 causes.append(FailureCause(arm, mark, REASONS[mark], count, answers, shown))
-    causes.sort(key=lambda cause: (cause.arm != CANDIDATE, -cause.count))
-    return WhatChanged((), tuple(causes), LIVE if LIVE in results.arms else AGREED, outputs_gone)
+    against = LIVE if LIVE in results.arms else AGREED
+    return WhatChanged((), _ordered(causes), against, outputs_gone)
 
 
 def _arguments(answer: Any) -> dict[str, str] | None:
@@ -345,11 +330,6 @@ def _arguments(answer: Any) -> dict[str, str] | None:
 
 
 _ARGUMENT = ComparedField("", "argument")
-
-
-def _example(text: ExampleText, said: Mapping[str, str]) -> ChangedExample:
-    texts = (text.input, text.reference, said.get(LIVE, ""), said.get(CANDIDATE, ""))
-    return ChangedExample(text.id, *map(_cut, texts))
 
 
 def _cut(text: str) -> str:

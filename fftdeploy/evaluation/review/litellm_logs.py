@@ -11,17 +11,18 @@ from fftdeploy.evaluation.examples.chat_messages import MESSAGE_KEYS
 from fftdeploy.evaluation.examples.production import (
     ProductionRequest,
     RequestShapeError,
+    Served,
     as_objects,
+    elapsed_ms,
     logged,
+    read_served,
 )
-from fftdeploy.evaluation.examples.served import Served, elapsed_ms, read_served
 from fftdeploy.formats import strict_json
 
 NAME = "LiteLLM's log"
 _CHATS = frozenset({"completion", "acompletion", "responses", "aresponses"})
 _REDACTED = "redacted-by-litellm"
 _WRAPPED = "standard_logging_object"
-_ASKED = ("messages", "input")
 _SENT = ("spend_logs_metadata", "requester_metadata")
 
 
@@ -53,7 +54,12 @@ def request(part: Mapping[str, Any], place: str) -> ProductionRequest:
     settings = part.get("model_parameters")
     if isinstance(settings, dict):
         asked = {"tools": settings.get("tools"), **asked}
-    answer = _answer(part.get("response"))
+    answer = _read(part.get("response"))
+    if isinstance(answer, str) and answer:
+        answer = {"choices": [{"message": {"role": "assistant", "content": answer}}]}
+    if isinstance(answer, dict) and "choices" in answer:
+        # A stream's last piece says otherwise.
+        answer = {**answer, "object": "chat.completion"}
     found = logged({"request": asked, "response": answer}, place, {})
     return replace(found, served=_served(part, answer))
 
@@ -80,30 +86,11 @@ def _asked(part: Mapping[str, Any]) -> Mapping[str, Any]:
         turns = as_objects(messages, "'messages'")
         return {"messages": [{k: turn[k] for k in MESSAGE_KEYS if k in turn} for turn in turns]}
     received = _read(part.get("proxy_server_request"))
-    if isinstance(received, dict) and any(received.get(key) for key in _ASKED):
+    if isinstance(received, dict) and (received.get("messages") or received.get("input")):
         return received
     raise RequestShapeError("its texts were not logged")
 
 
-def _answer(response: Any) -> Any:
-    """Return an answer as the API gives it, from the text alone or from JSON in a text too."""
-    found = _read(response)
-    if isinstance(found, str) and found:
-        return _chat({"choices": [{"message": {"role": "assistant", "content": found}}]})
-    if isinstance(found, dict) and "choices" in found:
-        return _chat(found)
-    return found
-
-
-def _chat(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**body, "object": "chat.completion"}  # a stream's last piece says otherwise
-
-
 def _read(value: Any) -> Any:
     """Read JSON that is in a text; return anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return strict_json.loads(value)
-    except strict_json.StrictError:
-        return value
+    return strict_json.read_or(value, value) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ OpenAI ended the platform on 2026-11-30.  Source: openai 3.57, `types/evals/runs
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fftdeploy.api.answers import plain
@@ -15,6 +16,7 @@ from fftdeploy.evaluation.examples.production import (
     RequestShapeError,
     as_object,
     as_objects,
+    objects_in,
     of_item,
 )
 from fftdeploy.formats import document
@@ -50,8 +52,8 @@ def parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def criteria(value: Mapping[str, Any]) -> list[Any]:
     """Return the graders of an eval, as it has them."""
-    rows = value["data"] if value.get("object") == "list" else [value]
-    evals = (row for row in rows if isinstance(row, dict) and row.get("object") == "eval")
+    rows = objects_in(value["data"]) if value.get("object") == "list" else [value]
+    evals = (row for row in rows if row.get("object") == "eval")
     return [each for found in evals for each in found.get("testing_criteria") or []]
 
 
@@ -67,26 +69,17 @@ def request(part: Mapping[str, Any], place: str) -> ProductionRequest:
     sample = as_object(part.get("sample") or {}, "'sample'")
     if not {"input", "messages"} & item.keys() and isinstance(sample.get("input"), list):
         item = {**item, "input": as_objects(sample["input"], "'input'")}
-    found = of_item(item, _output(sample), place, {})
-    return ProductionRequest(found.place, found.content, found.output, verdicts=_verdicts(part))
-
-
-def _output(sample: Mapping[str, Any]) -> str:
     said = sample.get("output_text")
-    turns = sample.get("output")
-    if said is None and isinstance(turns, list):
-        texts = [turn.get("content") for turn in turns if isinstance(turn, dict)]
-        said = next((text for text in reversed(texts) if isinstance(text, str)), "")
-    return said if isinstance(said, str) else ""
-
-
-def _verdicts(part: Mapping[str, Any]) -> dict[str, bool]:
-    verdicts = {}
-    results = part.get("results")
-    for each in results if isinstance(results, list) else []:
-        if isinstance(each, dict) and type(each.get("passed")) is bool:
-            verdicts[_ID.sub("", str(each.get("name", "")))] = each["passed"]
-    return verdicts
+    if said is None:
+        texts = [turn.get("content") for turn in reversed(objects_in(sample.get("output")))]
+        said = next((text for text in texts if isinstance(text, str)), "")
+    found = of_item(item, said if isinstance(said, str) else "", place, {})
+    verdicts = {
+        _ID.sub("", str(each.get("name", ""))): each["passed"]
+        for each in objects_in(part.get("results"))
+        if type(each.get("passed")) is bool
+    }
+    return replace(found, verdicts=verdicts)
 
 
 def converted(criterion: Any, task: str) -> tuple[GraderRules, str]:
@@ -99,7 +92,13 @@ def converted(criterion: Any, task: str) -> tuple[GraderRules, str]:
     if table.get("type") in JUDGES:
         raise RequestShapeError("model judges are not converted: one is calibrated here first")
     path = ("tasks", task, "gate", "graders")
-    text = "\n".join([f"[[{'.'.join(path)}]]", *_lines(table)])
+    rows = [f"[[{'.'.join(path)}]]"]
+    for key in _KEPT:
+        value = table.get(key)
+        if isinstance(value, str | int | float) and type(value) is not bool:
+            written = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+            rows.append(f"{key} = {written}")
+    text = "\n".join(rows)
     try:
         doc = document.parse(text.encode(), "testing_criteria")
         (rules,) = parse_graders(doc, path, doc.data["tasks"][task]["gate"]["graders"])
@@ -112,11 +111,3 @@ def name_of(criterion: Any) -> str:
     """Return what a grader of an eval is called."""
     name = criterion.get("name", criterion.get("type")) if isinstance(criterion, dict) else None
     return plain(str(name), 60)
-
-
-def _lines(table: Mapping[str, Any]) -> Iterator[str]:
-    for key in _KEPT:
-        value = table.get(key)
-        if isinstance(value, str | int | float) and type(value) is not bool:
-            written = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-            yield f"{key} = {written}"

@@ -16,7 +16,6 @@ from fftdeploy.evaluation.examples.production import (
     as_text,
 )
 from fftdeploy.formats import strict_json
-from fftdeploy.formats.strict_json import StrictError
 from fftdeploy.formats.toml_reader import MAX_DEPTH
 
 NAME = "promptfoo's tests"
@@ -53,12 +52,15 @@ def parts(value: Mapping[str, Any]) -> Iterator[PromptfooTest]:
     """Yield the tests of a configuration, each with the first prompt that is a text here."""
     prompts = value["prompts"] if isinstance(value["prompts"], list) else [value["prompts"]]
     tests = value["tests"] if isinstance(value["tests"], list) else [value["tests"]]
-    texts = [text for prompt in prompts if (text := _prompt_text(prompt))]
+    first = None
+    for prompt in prompts:
+        text = prompt.get("raw") if isinstance(prompt, dict) else prompt
+        if isinstance(text, str) and text and not _FILE.match(text.strip()):
+            first = text
+            break
     shared = value.get("defaultTest")
     for test in tests:
-        yield PromptfooTest(
-            next(iter(texts), None), shared if isinstance(shared, dict) else {}, test
-        )
+        yield PromptfooTest(first, shared if isinstance(shared, dict) else {}, test)
 
 
 def request(part: PromptfooTest, place: str) -> ProductionRequest:
@@ -74,19 +76,19 @@ def request(part: PromptfooTest, place: str) -> ProductionRequest:
         raise RequestShapeError("a test is in a file, which is not opened")
     test = as_object(part.test, "a test")
     values = _values(part.shared.get("vars")) | _values(test.get("vars"))
-    messages = _filled(_messages(part.prompt), values)
-    stated = [*_assertions(part.shared), *_assertions(test)]
+    messages = [
+        {**turn, "content": fill(as_text(turn.get("content"), "a prompt's message"), values)}
+        for turn in _messages(part.prompt)
+    ]
+    stated = [each for each in _assertions(part) if _is_read(each)]
     agreed, schema = _agreed(stated, values)
-    content: dict[str, Any] = {"messages": messages}
-    if schema is not None:
-        content["response_schema"] = schema
-    return ProductionRequest(place, content, agreed=agreed)
+    shape = {} if schema is None else {"response_schema": schema}
+    return ProductionRequest(place, {"messages": messages, **shape}, agreed=agreed)
 
 
 def unread(part: PromptfooTest) -> Iterator[str]:
     """Yield a reason for each assertion of a test that is left out, though the test is not."""
-    tests = (part.shared, part.test if isinstance(part.test, dict) else {})
-    for stated in (each for test in tests for each in _listed(test.get("assert"))):
+    for stated in _assertions(part):
         if not _is_read(stated):
             yield "an assertion of a kind that is not read, not its test"
 
@@ -154,27 +156,12 @@ def _is_bounded(value: Any) -> bool:
     return False
 
 
-def _prompt_text(prompt: Any) -> str:
-    """Return a prompt that is there as a text; "" for one in a file, or in code."""
-    text = prompt.get("raw") if isinstance(prompt, dict) else prompt
-    return "" if not isinstance(text, str) or _FILE.match(text.strip()) else text
-
-
 def _messages(prompt: str) -> list[dict[str, Any]]:
     """Return a prompt as the messages that its JSON lists, or as the user's one."""
-    if prompt.lstrip().startswith("["):
-        try:
-            return as_objects(strict_json.read(prompt), "a prompt")
-        except StrictError:
-            pass
+    listed = strict_json.read_or(prompt) if prompt.lstrip().startswith("[") else None
+    if listed is not None:
+        return as_objects(listed, "a prompt")
     return [{"role": "user", "content": prompt.strip()}]
-
-
-def _filled(messages: list[dict[str, Any]], values: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [
-        {**turn, "content": fill(as_text(turn.get("content"), "a prompt's message"), values)}
-        for turn in messages
-    ]
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -212,12 +199,10 @@ def _value(value: Any) -> str:
     return value
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _assertions(test: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [each for each in _listed(test.get("assert")) if _is_read(each)]
+def _assertions(part: PromptfooTest) -> list[Any]:
+    tests = (part.shared, part.test if isinstance(part.test, dict) else {})
+    listed = (test.get("assert") for test in tests)
+    return [each for stated in listed if isinstance(stated, list) for each in stated]
 
 
 def _is_read(stated: Any) -> bool:

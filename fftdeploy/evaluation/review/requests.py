@@ -23,13 +23,13 @@ from fftdeploy.evaluation.examples.example_lines import (
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.evaluation.examples.overlap import users_say
 from fftdeploy.evaluation.examples.production import ProductionRequest, RequestShapeError
-from fftdeploy.evaluation.examples.rejected import Rejected
 from fftdeploy.evaluation.review import openai_evals
 from fftdeploy.evaluation.review.differing import MAX_CHARS, MAX_KEPT, InputSample
 from fftdeploy.evaluation.review.fidelity import Fidelity, FidelityCount
 from fftdeploy.evaluation.review.import_file import ImportFile
 from fftdeploy.evaluation.review.key_traces import has_key
 from fftdeploy.evaluation.review.queue import Reviewer, ReviewItem, ReviewQueue
+from fftdeploy.evaluation.review.rejected import Rejected
 from fftdeploy.names import plural
 from fftdeploy.policy.grader_types import LOOKUP
 from fftdeploy.workspace import shown_path

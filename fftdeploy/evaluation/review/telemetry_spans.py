@@ -12,12 +12,17 @@ from typing import Any
 from fftdeploy.evaluation.examples.production import (
     ProductionRequest,
     RequestShapeError,
+    Served,
     answered,
     as_objects,
     as_text,
+    chat_call,
     chat_tool,
+    elapsed_ms,
+    moment,
+    objects_in,
+    read_served,
 )
-from fftdeploy.evaluation.examples.served import Served, elapsed_ms, moment, read_served
 from fftdeploy.formats import strict_json
 from fftdeploy.formats.strict_json import StrictError
 
@@ -45,9 +50,9 @@ def parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if "resourceSpans" not in value:
         yield value
         return
-    for resource in _listed(value, "resourceSpans"):
-        for scope in _listed(resource, "scopeSpans"):
-            yield from _listed(scope, "spans")
+    for resource in objects_in(value.get("resourceSpans")):
+        for scope in objects_in(resource.get("scopeSpans")):
+            yield from objects_in(scope.get("spans"))
 
 
 def request(part: Mapping[str, Any], place: str) -> ProductionRequest:
@@ -56,10 +61,11 @@ def request(part: Mapping[str, Any], place: str) -> ProductionRequest:
     Raises:
         RequestShapeError: It asks no model, failed, or its texts were not recorded.
     """
-    said = _said(part)
-    if not any(key.startswith("gen_ai.") for key in said):
-        raise RequestShapeError("a span that asks no model")
-    if str(said.get("gen_ai.operation.name", "")) not in _ASKING:
+    said: dict[str, Any] = {}
+    for told in (*objects_in(part.get("events")), part):  # its texts may be in one of its events
+        said |= _attributes(told.get("attributes"))
+    operation = str(said.get("gen_ai.operation.name", ""))
+    if operation not in _ASKING or not any(key.startswith("gen_ai.") for key in said):
         raise RequestShapeError("a span that asks no model")
     status = part.get("status")
     code = (status.get("code") or status.get("status_code")) if isinstance(status, dict) else None
@@ -76,60 +82,37 @@ def request(part: Mapping[str, Any], place: str) -> ProductionRequest:
     served = _served(part, said)
     if not answers:
         return ProductionRequest(place, {"messages": asked, **kept}, served=served)
-    said_last = answers[0].pop("finish_reason", "") or _first(said, "finish_reasons")
+    finish = said.get("gen_ai.response.finish_reasons")
+    first = str(finish[0]) if isinstance(finish, list) and finish else ""
+    said_last = answers[0].pop("finish_reason", "") or first
     found = answered(asked, answers[0], place, kept, _FINISH.get(said_last, "stop"))
     return replace(found, served=served)
 
 
 def _served(part: Mapping[str, Any], said: Mapping[str, Any]) -> Served:
     """Read how it was served; OTLP has nanoseconds, an SDK prints ISO times."""
-    start, end = (_seconds(part, side) for side in ("start", "end"))
+    moments: list[float | None] = []
+    for side in ("start", "end"):
+        nanoseconds = str(part.get(f"{side}TimeUnixNano", ""))
+        if re.fullmatch("[0-9]{1,20}", nanoseconds):
+            moments.append(int(nanoseconds) / 1_000_000_000)
+        else:
+            moments.append(moment(part.get(f"{side}_time")))
     usage = {
         to: said.get(f"gen_ai.usage.{to}", said.get(f"gen_ai.usage.{before}"))
         for to, before in _TOKENS.items()
     }
     own = {key: said.get(f"fftdeploy.{key}") for key in ("target", "release", "caller")}
     model = said.get("gen_ai.response.model") or said.get("gen_ai.request.model")
-    times = {"at": start, "latency_ms": elapsed_ms(start, end)}
+    times = {"at": moments[0], "latency_ms": elapsed_ms(*moments)}
     return read_served({**own, **times, "model": model, "usage": usage})
-
-
-def _seconds(part: Mapping[str, Any], side: str) -> float | None:
-    nanoseconds = str(part.get(f"{side}TimeUnixNano", ""))
-    if re.fullmatch("[0-9]{1,20}", nanoseconds):
-        return int(nanoseconds) / 1_000_000_000
-    return moment(part.get(f"{side}_time"))
-
-
-def _first(said: Mapping[str, Any], name: str) -> str:
-    """Return the first of what the response says of itself as a list."""
-    every = said.get(f"gen_ai.response.{name}")
-    return str(every[0]) if isinstance(every, list) and every else ""
-
-
-def _listed(value: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    found = value.get(key)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def _said(span: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a span says, its events included: its texts may be in one of these."""
-    said: dict[str, Any] = {}
-    for event in _listed(span, "events"):
-        said |= _attributes(event.get("attributes"))
-    return said | _attributes(span.get("attributes"))
 
 
 def _attributes(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    entries = value if isinstance(value, list) else []
-    pairs = (entry for entry in entries if isinstance(entry, dict))
-    return {
-        entry["key"]: _any_value(entry.get("value"))
-        for entry in pairs
-        if isinstance(entry.get("key"), str)
-    }
+    named = [entry for entry in objects_in(value) if isinstance(entry.get("key"), str)]
+    return {entry["key"]: _any_value(entry.get("value")) for entry in named}
 
 
 def _any_value(value: Any) -> Any:
@@ -143,7 +126,7 @@ def _any_value(value: Any) -> Any:
         found = str(value["intValue"])
         return int(found) if re.fullmatch("-?[0-9]{1,20}", found) else None
     if isinstance(inner := value.get("arrayValue"), dict):
-        return [_any_value(each) for each in _listed(inner, "values")]
+        return [_any_value(each) for each in objects_in(inner.get("values"))]
     if isinstance(inner := value.get("kvlistValue"), dict):
         return _attributes(inner.get("values"))
     return None
@@ -167,13 +150,11 @@ def _messages(said: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[
         asked.append({"role": "system", "content": "".join(texts)})
     for entry in as_objects(_read(said["gen_ai.input.messages"]), "its messages"):
         asked += _turns(entry)
-    answers = as_objects(_read(said.get("gen_ai.output.messages")) or [], "its answers")
-    found = [
-        turn | {"finish_reason": str(entry.get("finish_reason", ""))}
-        for entry in answers
-        for turn in _turns(entry)
-    ]
-    return asked, found
+    answers = []
+    for entry in as_objects(_read(said.get("gen_ai.output.messages")) or [], "its answers"):
+        finish = str(entry.get("finish_reason", ""))
+        answers += [turn | {"finish_reason": finish} for turn in _turns(entry)]
+    return asked, answers
 
 
 def _turns(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -188,8 +169,7 @@ def _turns(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if kind == "tool_call":
             calls.append(_call(part.get("id"), part.get("name"), part.get("arguments")))
         elif kind == "tool_call_response":
-            result = part.get("response", part.get("result"))
-            text = result if isinstance(result, str) else strict_json.dumps(result)
+            text = strict_json.text_of(part.get("response", part.get("result")))
             yield {"role": "tool", "tool_call_id": part.get("id"), "content": text}
         elif kind != "reasoning":  # what a model has thought is no input
             texts.append(_part_text(part))
@@ -207,8 +187,7 @@ def _part_text(part: Mapping[str, Any]) -> str:
 
 def _call(name_of_call: Any, name: Any, arguments: Any) -> dict[str, Any]:
     text = arguments if isinstance(arguments, str) else strict_json.dumps(arguments or {})
-    function = {"name": name, "arguments": text}
-    return {"id": name_of_call or "call_1", "type": "function", "function": function}
+    return chat_call(name_of_call or "call_1", name, text)
 
 
 def _numbered(said: Mapping[str, Any], which: str) -> list[dict[str, Any]]:
@@ -229,8 +208,7 @@ def _numbered_turn(table: Mapping[str, Any]) -> dict[str, Any]:
     if "tool_call_id" in table:
         turn["tool_call_id"] = table["tool_call_id"]
     calls: list[dict[str, Any]] = []
-    while f"tool_calls.{len(calls)}.name" in table:
-        prefix = f"tool_calls.{len(calls)}."
-        own = {key.removeprefix(prefix): table[key] for key in table if key.startswith(prefix)}
-        calls.append(_call(own.get("id"), own["name"], own.get("arguments")))
+    while (name := f"tool_calls.{len(calls)}.name") in table:
+        above = name.removesuffix("name")
+        calls.append(_call(table.get(f"{above}id"), table[name], table.get(f"{above}arguments")))
     return turn | ({"tool_calls": calls} if calls else {})

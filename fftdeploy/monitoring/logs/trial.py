@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from fftdeploy.evaluation.examples.production import ProductionRequest
-from fftdeploy.evaluation.examples.served import Served
+from fftdeploy.evaluation.examples.production import ProductionRequest, Served
 from fftdeploy.evaluation.gate.statistics import difference_sequence
 from fftdeploy.evaluation.graders.form import AnswerForm
 from fftdeploy.releases.deployments import Release, Target

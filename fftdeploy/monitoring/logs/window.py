@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fftdeploy.errors import ConfigError
-from fftdeploy.evaluation.examples.production import ProductionRequest
-from fftdeploy.evaluation.examples.served import Served
+from fftdeploy.evaluation.examples.production import ProductionRequest, Served
 from fftdeploy.evaluation.graders.form import AnswerForm
 from fftdeploy.files import disk, journal
 from fftdeploy.files.folders import MONITOR, keep_out_of_git

@@ -12,8 +12,7 @@ import pytest
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.examples.example_lines import Example
-from fftdeploy.evaluation.examples.production import ProductionRequest, RequestShapeError
-from fftdeploy.evaluation.examples.served import Served
+from fftdeploy.evaluation.examples.production import ProductionRequest, RequestShapeError, Served
 from fftdeploy.evaluation.review import openai_evals
 from fftdeploy.evaluation.review.differing import InputSample
 from fftdeploy.evaluation.review.fidelity import Fidelity, FidelityCount
