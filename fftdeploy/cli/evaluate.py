@@ -9,7 +9,6 @@ import typer
 from fftdeploy.cli.app import LimitFlags, command
 from fftdeploy.cli.session import Session, parse_wait
 from fftdeploy.errors import OK
-from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.limits import MAX_REQUESTS
 from fftdeploy.names import OPENAI
 from fftdeploy.output.report import Block, Cell, Report, Table, line
@@ -128,7 +127,7 @@ def _overview(result: "Evaluations", names: "Names") -> Table:
     rows = []
     for one in result.evaluations:
         verdict, compared = one.verdict, one.verdict.comparison
-        candidate = next(arm for arm in verdict.arms if arm.arm == CANDIDATE)
+        candidate = verdict.candidate
         flips = (f"{compared.fixed}", f"{compared.broke}") if compared else ("-", "-")
         rows.append(
             (

@@ -262,14 +262,13 @@ def _table(one: "Migration", names: "Names") -> Table:
 
 def _live_row(one: "Migration", names: "Names") -> tuple[Cell, ...]:
     evaluation = next(each.evaluation for each in one.successors if each.evaluation)
-    arms = {arm.arm: arm for arm in evaluation.verdict.arms}
     said = {"fresh": "live", "none": "live: no answers"}
     baseline = evaluation.stored.evidence.baseline
     word = said.get(baseline.how) or f"recorded {baseline.at:%Y-%m-%d}"
     return (
         Cell("-", "dim"),
         Cell(names.bundle(one.live)),
-        *_measures(arms.get("live")),
+        *_measures(evaluation.verdict.arm("live")),
         Cell(word),
     )
 
@@ -278,15 +277,16 @@ def _measures(arm: "ArmResult | None", verdict: "Verdict | None" = None) -> tupl
     if arm is None:
         return (Cell(""),) * 6
     from fftdeploy.cli.verdict_blocks import tokens_words
+    from fftdeploy.cli.verdict_tables import cost_cell
 
     compared = verdict.comparison if verdict else None
-    usd, p95 = arm.usd_per_1k_requests, arm.p95_latency_ms
+    p95 = arm.p95_latency_ms
     return (
         Cell(f"{arm.rate:.1%}"),
         Cell(f"{compared.fixed}" if compared else ""),
         Cell(f"{compared.broke}" if compared else ""),
         Cell(tokens_words(arm), brief=f"{arm.tokens_in:,.0f}/{arm.tokens_out:,.0f}"),
-        Cell(f"{usd:.2f}") if usd is not None else Cell("no price", "dim"),
+        cost_cell(arm),
         Cell(f"{p95:,} ms") if p95 is not None else Cell("-", "dim"),
     )
 
@@ -294,7 +294,7 @@ def _measures(arm: "ArmResult | None", verdict: "Verdict | None" = None) -> tupl
 def _row(each: "Successor", names: "Names") -> tuple[Cell, ...]:
     from fftdeploy.cli.cells import state_cell
     from fftdeploy.cli.verdict_blocks import TONES
-    from fftdeploy.commands.migration import candidate_arm, verdict_words
+    from fftdeploy.commands.migration import verdict_words
 
     bundle = Cell(names.bundle(each.bundle))
     if each.evaluation is None:
@@ -310,7 +310,7 @@ def _row(each: "Successor", names: "Names") -> tuple[Cell, ...]:
     return (
         Cell(mark, tone),
         bundle,
-        *_measures(candidate_arm(verdict), verdict),
+        *_measures(verdict.candidate, verdict),
         Cell(verdict_words(verdict), tone),
     )
 

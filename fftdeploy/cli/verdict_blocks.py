@@ -10,7 +10,6 @@ from fftdeploy.cli.verdict_tables import (
     cost_blocks,
     example_lists,
     notices,
-    slice_name,
     slice_table,
     verdict_word,
 )
@@ -220,7 +219,7 @@ def _drawing(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
         said = f"{low} {drawn} {high} points  limit {100 * limit:g}".replace("-", "\N{MINUS SIGN}")
         yield labelled("difference", said)
         return
-    candidate = next(arm for arm in verdict.arms if arm.arm == CANDIDATE)
+    candidate = verdict.candidate
     least = float(gate.get("threshold") or gate.get("floors", {}).get("pass_rate") or 0)
     if not least or not candidate.n:
         return
@@ -245,13 +244,13 @@ def _news(evidence: Evidence, verdict: Verdict, found: WhatChanged) -> Iterator[
         more = " …" if len(ids) > _NAMED else ""
         counts = f"{one.broke} broke, {one.fixed} fixed of {one.n}  p {p_cell(one.p_adjusted)}"
         tone: Tone = "bad" if one.is_harmed else "warn"
-        yield labelled(slice_name(one), Cell(counts, tone), f"  {' '.join(ids[:_NAMED])}{more}")
+        yield labelled(one.name, Cell(counts, tone), f"  {' '.join(ids[:_NAMED])}{more}")
     if len(news) > _NAMED:
         yield labelled("", f"and {len(news) - _NAMED} more: --all")
 
 
 def _is_about(message: str, part: SliceResult) -> bool:
-    return message.startswith((f"{slice_name(part)} ", f"{slice_name(part)}:"))
+    return message.startswith((f"{part.name} ", f"{part.name}:"))
 
 
 def _broke_in(evidence: Evidence, verdict: Verdict, part: SliceResult) -> list[str]:
@@ -363,9 +362,7 @@ def _whole(example: ChangedExample) -> Iterator[Line]:
 
 def _costs(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
     """Say what 1,000 requests cost, how long they take, and what they read and write."""
-    by_name = {arm.arm: arm for arm in verdict.arms}
-    candidate, live = by_name[CANDIDATE], by_name.get(LIVE)
-    yield labelled("cost/1,000", _cost(evidence, live, candidate))
+    yield labelled("cost/1,000", _cost(evidence, verdict.arm(LIVE), verdict.candidate))
     for arm in verdict.arms:
         if arm.arm not in {CANDIDATE, LIVE}:
             yield labelled(f"of {arm.arm}", _cost(evidence, None, arm))
@@ -375,8 +372,8 @@ def _costs(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
 
 def _cost(evidence: Evidence, old: ArmResult | None, new: ArmResult) -> str:
     both = [arm for arm in (old, new) if arm is not None]
-    usd = [f"{arm.usd_per_1k_requests:.2f}" for arm in both if arm.usd_per_1k_requests is not None]
-    money = f"{' → '.join(usd)} USD" if len(usd) == len(both) else "no price"
+    is_known = all(arm.cost.is_known for arm in both)
+    money = f"{' → '.join(str(arm.cost) for arm in both)} USD" if is_known else "no price"
     p95 = [f"{arm.p95_latency_ms:,}" for arm in both if arm.p95_latency_ms is not None]
     at_once = f" ({evidence.concurrency} at once)" if evidence.concurrency else ""
     speed = f"p95 {' → '.join(p95)} ms{at_once}"

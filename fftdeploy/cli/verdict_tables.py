@@ -76,7 +76,7 @@ def arm_table(evidence: Evidence, arms: Iterable[ArmResult]) -> Table:
 
 def _arm(bundle: Bundle, arm: ArmResult) -> tuple[Cell, ...]:
     cached = f" ({arm.tokens_cached:.0f} cached)" if arm.tokens_cached >= 1 else ""
-    latency, usd = arm.p95_latency_ms, arm.usd_per_1k_requests
+    latency = arm.p95_latency_ms
     return (
         Cell(arm.arm, "strong"),
         Cell(label(bundle)),
@@ -85,8 +85,13 @@ def _arm(bundle: Bundle, arm: ArmResult) -> tuple[Cell, ...]:
         Cell(f"{arm.valid:.1%}"),
         Cell(f"{arm.tokens_in:.0f}{cached}/{arm.tokens_out:.0f}"),
         Cell(f"{latency:,} ms") if latency is not None else Cell("not measured", "dim"),
-        Cell(f"{usd:.2f}") if usd is not None else Cell("no price", "dim"),
+        cost_cell(arm),
     )
+
+
+def cost_cell(arm: ArmResult) -> Cell:
+    """Say what 1,000 requests of a model cost."""
+    return Cell(str(arm.cost), "" if arm.cost.is_known else "dim")
 
 
 def cost_blocks(verdict: Verdict) -> Iterator[Block]:
@@ -108,11 +113,6 @@ def _figure(figure: Mapping[str, str]) -> str:
     return figure["shown"].replace("\N{NO-BREAK SPACE}", " ") or "-"
 
 
-def slice_name(one: SliceResult) -> str:
-    """Name a slice as the gate's reasons do."""
-    return f"{one.key}={one.value}" if one.kind == "slice" else f"field {one.key}"
-
-
 def slice_table(slices: Iterable[SliceResult]) -> Table:
     """Return what broke and was fixed in each slice and field."""
     return Table(
@@ -123,7 +123,7 @@ def slice_table(slices: Iterable[SliceResult]) -> Table:
 
 def _slice(one: SliceResult) -> tuple[Cell, ...]:
     tone: Tone = "bad" if one.is_harmed else ("dim" if one.is_small else "")
-    texts = (slice_name(one), str(one.n), str(one.broke), str(one.fixed), p_cell(one.p_adjusted))
+    texts = (one.name, str(one.n), str(one.broke), str(one.fixed), p_cell(one.p_adjusted))
     return tuple(Cell(text, tone) for text in texts)
 
 

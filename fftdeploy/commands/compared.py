@@ -9,7 +9,7 @@ from fftdeploy.errors import Outcome
 from fftdeploy.model_ids.retirement import FineTune, parse_fine_tune
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
-from fftdeploy.policy.prices import Price
+from fftdeploy.policy.prices import Price, RequestCost
 from fftdeploy.pull_request.comparison import Measured, Named, Side, TargetComparison, Together
 from fftdeploy.releases.deployments import Bundle, Hold, Release
 
@@ -33,7 +33,7 @@ class MeasuredSide:
     low: float
     high: float
     p95_latency_ms: int | None
-    usd_per_1k_requests: float | None
+    cost: RequestCost = field(metadata=FLAT)
 
     @classmethod
     def of(cls, found: Measured) -> Self:
@@ -47,7 +47,7 @@ class MeasuredSide:
             low=round(arm.low, 6),
             high=round(arm.high, 6),
             p95_latency_ms=arm.p95_latency_ms,
-            usd_per_1k_requests=arm.usd_per_1k_requests,
+            cost=arm.cost,
         )
 
 

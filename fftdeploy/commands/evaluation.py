@@ -186,7 +186,7 @@ class Evaluation:
         training = self._training()
         prices = self.workspace.policy.prices
         unpriced = [bundle.hosted for bundle in candidates if prices.price(bundle.hosted) is None]
-        if self.rules.budgets.usd_per_1k_requests is not None and unpriced:
+        if self.rules.budgets.needs_price and unpriced:
             raise ConfigError(
                 f"the gate has a budget in USD, and {unpriced[0]} has no price",
                 hint=f'add [prices."{unpriced[0]}"] with input and output, USD per million tokens',

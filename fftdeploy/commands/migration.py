@@ -19,9 +19,8 @@ from fftdeploy.errors import (
     PolicyError,
     UsageError,
 )
-from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.running.spending import Estimate
-from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
+from fftdeploy.evaluation.verdict import SliceResult, Verdict
 from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
@@ -338,11 +337,6 @@ def in_all(costs: list[Estimate]) -> Estimate | None:
     )
 
 
-def candidate_arm(verdict: Verdict) -> ArmResult:
-    """Return what the candidate of a verdict passed, took and cost."""
-    return next(arm for arm in verdict.arms if arm.arm == CANDIDATE)
-
-
 def verdict_words(verdict: Verdict) -> str:
     """Say in a word or three how a successor was judged."""
     return "not good enough" if verdict.ruling == "fail" else verdict.label.replace("-", " ")
@@ -350,10 +344,10 @@ def verdict_words(verdict: Verdict) -> str:
 
 def _score(verdict: Verdict) -> Score:
     """Score a successor: only what met the bar counts, whatever else the gate lets through."""
-    arm, compared = candidate_arm(verdict), verdict.comparison
+    arm, compared = verdict.candidate, verdict.comparison
     return Score(
         is_good_enough=verdict.ruling == "pass",
-        usd=arm.usd_per_1k_requests,
+        cost=arm.cost,
         p95_ms=arm.p95_latency_ms,
         lower=compared.lower if compared else arm.rate - 1,
     )
@@ -368,8 +362,7 @@ def _shortfall(bundle: Bundle, verdict: Verdict) -> Shortfall:
 
 
 def _part(one: SliceResult) -> str:
-    name = f"{one.key}={one.value}" if one.kind == "slice" else f"field {one.key}"
-    return f"{name}: {one.broke} broke, {one.fixed} fixed of {one.n}"
+    return f"{one.name}: {one.broke} broke, {one.fixed} fixed of {one.n}"
 
 
 def _problem(error: FftdeployError) -> MigrationProblem:

@@ -93,14 +93,13 @@ def _successor(each: Successor) -> dict[str, Any]:
 
 
 def _measures(found: Evaluated | None, name: str) -> dict[str, str]:
-    arms = found.verdict.arms if found else ()
-    arm = next((arm for arm in arms if arm.arm == name), None)
+    arm = found.verdict.arm(name) if found else None
     if arm is None:
         return _NONE
-    usd, p95 = arm.usd_per_1k_requests, arm.p95_latency_ms
+    p95 = arm.p95_latency_ms
     return {
         "rate": f"{arm.rate:.1%}",
-        "usd": "no price" if usd is None else f"{usd:.2f}",
+        "usd": str(arm.cost),
         "p95": "" if p95 is None else f"{p95:,}",
     }
 

@@ -4,8 +4,13 @@ Shares and differences are fractions (0.05 is five points), a difference is cand
 and bounds are one-sided at the gate's confidence.
 """
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
+
+from fftdeploy.evaluation.arms import CANDIDATE
+from fftdeploy.formats import json_shapes
+from fftdeploy.names import FLAT
+from fftdeploy.policy.prices import RequestCost
 
 Ruling = Literal["pass", "fail", "inconclusive"]
 Label = Literal["better", "not-worse", "worse", "inconclusive", "no-baseline"]
@@ -84,6 +89,11 @@ class SliceResult:
     is_small: bool
     """Fewer than 20 examples: too few to say much."""
 
+    @property
+    def name(self) -> str:
+        """What it is called in reasons and tables: `language=fr`, `field route`."""
+        return f"{self.key}={self.value}" if self.kind == "slice" else f"field {self.key}"
+
 
 @dataclass(frozen=True, slots=True)
 class ArmResult:
@@ -114,8 +124,7 @@ class ArmResult:
     tokens_cached: float
     tokens_out: float
     tokens_reasoning: float
-    usd_per_1k_requests: float | None
-    """None without a price."""
+    cost: RequestCost = field(metadata=FLAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +153,18 @@ class Verdict:
     reports_only: bool = False
     """The gate's mode is `report-only`: the ruling stops nothing."""
 
+    def arm(self, name: str) -> ArmResult | None:
+        """Return one of the models, by the name of its arm; None where it was not asked."""
+        return next((arm for arm in self.arms if arm.arm == name), None)
+
+    @property
+    def candidate(self) -> ArmResult:
+        """What the candidate passed, took and cost; ValueError where a damaged file has none."""
+        found = self.arm(CANDIDATE)
+        if found is None:
+            raise ValueError("a verdict is about a candidate")
+        return found
+
     @property
     def may_be_allowed(self) -> bool:
         """Whether `on_inconclusive = "allow"` may let it through: not what nothing was seen of."""
@@ -151,14 +172,4 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict as JSON output and evidence have it; floats to 6 digits."""
-        return cast("dict[str, Any]", _plain(self))
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return round(value, 6) if isinstance(value, float) else value
+        return cast("dict[str, Any]", json_shapes.written(self, digits=6))

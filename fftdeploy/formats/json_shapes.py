@@ -7,6 +7,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
 
+from fftdeploy.names import FLAT
+
 _hints = cache(get_type_hints)
 
 
@@ -36,14 +38,20 @@ def read(kind: Any, value: Any) -> Any:  # noqa: PLR0911  one for each kind of k
     return value if kind is Any else _plain(kind, value)
 
 
-def written(value: Any) -> Any:
-    """Return a value that `read` has made, or could have, as JSON has it."""
+def written(value: Any, digits: int | None = None) -> Any:
+    """Return a value that `read` has made, or could have, as JSON has it; floats to `digits`."""
     if is_dataclass(value):
-        return {item.name: written(getattr(value, item.name)) for item in fields(value)}
+        found: dict[str, Any] = {}
+        for item in fields(value):
+            each = written(getattr(value, item.name), digits)
+            found |= each if item.metadata == FLAT else {item.name: each}
+        return found
     if isinstance(value, Mapping):
-        return {key: written(item) for key, item in value.items()}
+        return {key: written(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [written(item) for item in value]
+        return [written(item, digits) for item in value]
+    if isinstance(value, float) and digits is not None:
+        return round(value, digits)
     return time_text(value) if isinstance(value, datetime) else value
 
 
@@ -61,9 +69,21 @@ def _moment(text: str) -> datetime:
 
 def _members(kind: Any, value: Any) -> dict[str, Any]:
     hints = _hints(kind)
-    if not isinstance(value, Mapping) or value.keys() != hints.keys():
+    if not isinstance(value, Mapping):
         raise TypeError(kind)
-    return {key: read(hints[key], value[key]) for key in hints}
+    members = dict(value)
+    for name in _flat(kind):
+        members[name] = {key: members.pop(key) for key in _hints(hints[name]) if key in members}
+    if members.keys() != hints.keys():
+        raise TypeError(kind)
+    return {key: read(hints[key], members[key]) for key in hints}
+
+
+@cache
+def _flat(kind: Any) -> list[str]:
+    """Name the members whose own keys, in JSON, stand beside the others."""
+    members = fields(kind) if is_dataclass(kind) else ()
+    return [item.name for item in members if item.metadata == FLAT]
 
 
 def _items(kinds: tuple[Any, ...], value: Sequence[Any]) -> tuple[Any, ...]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import TypeVar
 
+from fftdeploy.policy.prices import RequestCost
+
 _Name = TypeVar("_Name")
 
 
@@ -14,8 +16,7 @@ class Score:
 
     is_good_enough: bool
     """Whether it met the quality bar: with the usual one, that it is not worse than live."""
-    usd: float | None
-    """USD per 1,000 requests; None without a price."""
+    cost: RequestCost
     p95_ms: int | None
     """None where no latency was measured."""
     lower: float
@@ -29,10 +30,9 @@ def ranked(scores: Mapping[_Name, Score]) -> list[_Name]:
     equals the one that was named first.
     """
 
-    def by_cost(name: _Name) -> tuple[float, float]:
+    def by_cost(name: _Name) -> tuple[RequestCost, float]:
         score = scores[name]
-        usd, p95_ms = score.usd, score.p95_ms
-        return (inf if usd is None else usd, inf if p95_ms is None else p95_ms)
+        return (score.cost, inf if score.p95_ms is None else score.p95_ms)
 
     return sorted((name for name, score in scores.items() if score.is_good_enough), key=by_cost)
 

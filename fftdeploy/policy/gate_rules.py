@@ -14,6 +14,7 @@ from fftdeploy.formats.keys import Key, Kind, key, read_keys, table_schema
 from fftdeploy.formats.kinds import FLAG, LINE, choice, many, number, span, text, whole
 from fftdeploy.policy.grader_rules import GRADERS, GraderRules
 from fftdeploy.policy.judges import bundle_of
+from fftdeploy.policy.prices import RequestCost
 from fftdeploy.releases.deployments import Bundle
 
 Mode = Literal["not-worse", "better", "threshold", "report-only"]
@@ -86,6 +87,22 @@ class Budgets:
         "Milliseconds within which 95 % of its answers come.", _LIMIT, None
     )
     usd_per_1k_requests: float | None = key("USD for a thousand requests.", _LIMIT, None)
+
+    @property
+    def needs_price(self) -> bool:
+        """Tell whether it limits what a request costs."""
+        return self.usd_per_1k_requests is not None
+
+    def excess(self, cost: RequestCost) -> str:
+        """Say that a cost is over its limit; "" where it is not; ValueError without a price."""
+        usd, most = cost.usd_per_1k_requests, self.usd_per_1k_requests
+        if most is None:
+            return ""
+        if usd is None:
+            raise ValueError("a budget in USD needs the candidate's price")
+        if usd <= most:
+            return ""
+        return f"costs ${usd:.6g} per 1,000 requests, over the budget of ${most:.6g}"
 
 
 @dataclass(frozen=True, slots=True)

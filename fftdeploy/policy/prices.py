@@ -34,6 +34,26 @@ class Price:
         return cost / 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class RequestCost:
+    """What a thousand requests of a model cost; of two the cheaper is less, no price is more."""
+
+    usd_per_1k_requests: float | None
+    """None without a price."""
+
+    def __str__(self) -> str:
+        return f"{self.usd_per_1k_requests:.2f}" if self.is_known else "no price"
+
+    def __lt__(self, other: "RequestCost") -> bool:
+        mine, its = self.usd_per_1k_requests, other.usd_per_1k_requests
+        return mine is not None and (its is None or mine < its)
+
+    @property
+    def is_known(self) -> bool:
+        """Tell whether there is a price."""
+        return self.usd_per_1k_requests is not None
+
+
 def _fill_cached(_: Document, __: Path, said: dict[str, Any]) -> None:
     said.setdefault("cached_input", said["input"])
 

@@ -148,7 +148,7 @@ def words(side: Side, today: date) -> dict[str, str]:
         "evidence": _evidence(side.named) if side.named else "",
         "passed": _passed(arm) if arm else "",
         "p95 latency": _latency(arm) if arm else "",
-        "cost": _cost(arm) if arm else "",
+        "cost": f"{arm.cost} USD per 1,000 requests" if arm and arm.cost.is_known else "",
         "price": f"{side.price.input:g} in, {side.price.output:g} out, USD per million tokens"
         if side.price
         else "",
@@ -202,11 +202,6 @@ def _passed(arm: ArmResult) -> str:
 
 def _latency(arm: ArmResult) -> str:
     return f"{arm.p95_latency_ms:,} ms" if arm.p95_latency_ms is not None else "not measured"
-
-
-def _cost(arm: ArmResult) -> str:
-    usd = arm.usd_per_1k_requests
-    return f"{usd:.2f} USD per 1,000 requests" if usd is not None else ""
 
 
 def _runway(shutdown: Shutdown | None, today: date) -> str:

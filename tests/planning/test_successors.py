@@ -10,6 +10,7 @@ from fftdeploy.evaluation.gate.gate import judge
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.planning.successors import Score, closest, ranked
 from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.policy.prices import RequestCost
 
 RULES = replace(GateRules((), ()), margin=0.1)
 EXAMPLES = 200
@@ -43,7 +44,8 @@ def verdict(dice: Random, *, is_good: bool, candidates: int) -> Score:
     )
     assert found.comparison is not None
     is_good_enough = found.ruling == "pass"
-    return Score(is_good_enough, dice.choice([0.1, 0.2, 0.3, None]), dice.randrange(9), 0.0)
+    cost = RequestCost(dice.choice([0.1, 0.2, 0.3, None]))
+    return Score(is_good_enough, cost, dice.randrange(9), 0.0)
 
 
 def test_the_cheapest_of_those_truly_within_the_margin_is_chosen_in_200_portfolios() -> None:
@@ -60,7 +62,7 @@ def test_the_cheapest_of_those_truly_within_the_margin_is_chosen_in_200_portfoli
             for name, is_good in truth.items()
         }
         cost = {
-            name: (score.usd is None, score.usd or 0, score.p95_ms or 0)
+            name: (not score.cost.is_known, f"{score.cost}", score.p95_ms or 0)
             for name, score in scores.items()
         }
         best = min(filter(truth.get, truth), key=cost.__getitem__, default=None)
@@ -80,13 +82,13 @@ def test_any_of_many_that_are_worse_by_the_margin_ships_in_at_most_5_percent() -
 
 def test_an_unknown_price_and_an_unknown_latency_come_last() -> None:
     scores = {
-        "unpriced": Score(True, None, 1, 0.0),
-        "slow": Score(True, 0.2, 900, 0.0),
-        "unmeasured": Score(True, 0.2, None, 0.0),
-        "free": Score(True, 0.0, None, 0.0),
-        "bad": Score(False, 0.0, 1, -0.06),
-        "worse": Score(False, 0.0, 1, -0.3),
-        "named later": Score(True, 0.2, 900, 0.0),
+        "unpriced": Score(True, RequestCost(None), 1, 0.0),
+        "slow": Score(True, RequestCost(0.2), 900, 0.0),
+        "unmeasured": Score(True, RequestCost(0.2), None, 0.0),
+        "free": Score(True, RequestCost(0.0), None, 0.0),
+        "bad": Score(False, RequestCost(0.0), 1, -0.06),
+        "worse": Score(False, RequestCost(0.0), 1, -0.3),
+        "named later": Score(True, RequestCost(0.2), 900, 0.0),
     }
     assert ranked(scores) == ["free", "slow", "named later", "unmeasured", "unpriced"]
     assert closest({name: scores[name] for name in ("worse", "bad")}) == "bad"

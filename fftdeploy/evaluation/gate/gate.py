@@ -45,7 +45,7 @@ from fftdeploy.evaluation.verdict import (
     Verdict,
 )
 from fftdeploy.policy.gate_rules import GateRules
-from fftdeploy.policy.prices import Price
+from fftdeploy.policy.prices import Price, RequestCost
 
 _GRAVITY: tuple[ReasonCode, ...] = (
     "too-few", "unreviewed", "must-pass", "worse", "slice", "floor", "threshold", "budget",
@@ -207,7 +207,7 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         cached,
         out,
         reasoning,
-        None if price is None else 1000 * price.usd(tokens_in, cached, out),
+        RequestCost(None if price is None else 1000 * price.usd(tokens_in, cached, out)),
     )
 
 

@@ -128,14 +128,8 @@ def budgets(rules: GateRules, candidate: ArmResult, answers: Column) -> Iterator
     limit = rules.budgets.p95_latency_ms
     if limit is not None:
         yield from _latency(limit, candidate, is_batch=BATCHED in answers.latency_ms)
-    most = rules.budgets.usd_per_1k_requests
-    if most is not None:
-        usd = candidate.usd_per_1k_requests
-        if usd is None:
-            raise ValueError("a budget in USD needs the candidate's price")
-        if usd > most:
-            message = f"costs ${usd:.6g} per 1,000 requests, over the budget of ${most:.6g}"
-            yield Reason("budget", "fail", message)
+    if excess := rules.budgets.excess(candidate.cost):
+        yield Reason("budget", "fail", excess)
 
 
 def _latency(limit: float, candidate: ArmResult, *, is_batch: bool) -> Iterator[Reason]:
@@ -169,22 +163,21 @@ def slices(
     """
     for part, result in found:
         is_slice = result.kind == "slice"
-        title = f"{result.key}={result.value}" if is_slice else f"field {result.key}"
         counts = f"{result.broke} broke, {result.fixed} fixed of {result.n}"
         ids = tuple(results.ids[place] for place in broke_in(part))
         harms: Literal["fail", ""] = "" if rules.mode == "threshold" else "fail"
         if rules.slice_rule == "no-harm" or not is_slice or not harms:
             if result.is_harmed:
                 p = wording.p_value(result.p_adjusted)
-                message = f"{title} is worse: {counts} (p {p} after Holm over {len(found)})"
+                message = f"{result.name} is worse: {counts} (p {p} after Holm over {len(found)})"
                 yield Reason("slice", harms, message, ids)
         elif result.lower < -rules.margin or part.pairs.effective().is_few:
             could = f"could be up to {wording.points(-result.lower, rules.margin)} points worse"
             limit = f"(limit {wording.points(rules.margin)})"
             if result.p <= bar.risk:
                 p = wording.p_value(result.p)
-                message = f"{title} is worse: {counts} (exact p {p}); {could}"
+                message = f"{result.name} is worse: {counts} (exact p {p}); {could}"
                 yield Reason("slice", "fail", message, ids)
             else:
-                message = f"{title}: {counts} can't settle it: {could} {limit}"
+                message = f"{result.name}: {counts} can't settle it: {could} {limit}"
                 yield Reason("slice", "inconclusive", message, ids)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
@@ -11,6 +12,7 @@ from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import ArmResult, Verdict
 from fftdeploy.output.page.confusion import OTHER, Confusion
 from fftdeploy.output.words import signed
+from fftdeploy.policy.prices import RequestCost
 
 _MUCH_CACHED = 0.2
 """From this share of a prompt on, what the provider's cache takes off is worth a sentence."""
@@ -80,7 +82,7 @@ _MEANS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("of them reasoning", "tokens_reasoning", _tokens),
     ("latency, median", "p50_latency_ms", _milliseconds),
     ("latency, 95th percentile", "p95_latency_ms", _milliseconds),
-    ("USD per 1,000 requests", "usd_per_1k_requests", _dollars),
+    ("USD per 1,000 requests", "cost.usd_per_1k_requests", _dollars),
 )
 """Name, attribute of an arm, and how it is written."""
 _PARTS = frozenset({"tokens_cached", "tokens_reasoning"})
@@ -91,7 +93,7 @@ def costs(verdict: Verdict) -> dict[str, Any] | None:
     """Return every arm beside the others, and in words whether tuning saved."""
     order = {CANDIDATE: 0, LIVE: 1, BASE: 2}
     arms = sorted(verdict.arms, key=lambda arm: order.get(arm.arm, len(order)))
-    candidate = next((arm for arm in arms if arm.arm == CANDIDATE), None)
+    candidate = verdict.arm(CANDIDATE)
     if candidate is None:
         return None
     others = [arm for arm in arms if arm.arm in {LIVE, BASE}]
@@ -118,25 +120,23 @@ def costs(verdict: Verdict) -> dict[str, Any] | None:
 
 def changes(verdict: Verdict) -> dict[str, dict[str, float]]:
     """Return by how much the candidate's means differ from another arm's, as shares of those."""
-    by_name = {arm.arm: arm for arm in verdict.arms}
-    ours = by_name.pop(CANDIDATE, None)
-    pairs = {
-        name: {key: (getattr(ours, key), getattr(arm, key)) for _, key, _ in _MEANS}
-        for name, arm in by_name.items()
-    }
-    return {
-        name: {key: new / old - 1 for key, (new, old) in found.items() if old and new is not None}
-        for name, found in pairs.items()
-    }
+    found: dict[str, dict[str, float]] = {}
+    for arm in verdict.arms:
+        if arm.arm != CANDIDATE:
+            changed = found[arm.arm] = {}
+            for _, path, _ in _MEANS:
+                new, old = map(attrgetter(path), (verdict.candidate, arm))
+                if old and new is not None:
+                    changed[path.rpartition(".")[2]] = new / old - 1
+    return found
 
 
 def dearer(verdict: Verdict) -> Iterator[str]:
     """Say of each arm against which the candidate's fewer tokens cost more money."""
-    by_name = {arm.arm: arm for arm in verdict.arms}
-    for name, found in changes(verdict).items():
-        ours, other = by_name[CANDIDATE], by_name[name]
+    ours = verdict.candidate
+    for other in verdict.arms:
         fewer = ours.tokens_in + ours.tokens_out < other.tokens_in + other.tokens_out
-        if fewer and found.get("usd_per_1k_requests", 0) > 0:
+        if fewer and ours.cost.is_known and RequestCost(0.0) < other.cost < ours.cost:
             yield _saving(ours, other)
 
 
@@ -144,11 +144,12 @@ def _means(
     arms: Sequence[ArmResult], candidate: ArmResult, others: Sequence[ArmResult]
 ) -> Iterator[dict[str, Any]]:
     for name, key, show in _MEANS:
-        found: list[float | None] = [getattr(arm, key) for arm in arms]
+        mean: Callable[[ArmResult], float | None] = attrgetter(key)
+        found = [mean(arm) for arm in arms]
         most = max(number or 0 for number in found)
         if all(number == 0 for number in found):
             continue
-        ours = None if key in _PARTS else getattr(candidate, key)
+        ours = None if key in _PARTS else mean(candidate)
         yield {
             "name": name,
             "figures": [
@@ -157,7 +158,7 @@ def _means(
                 else {"shown": "", "bar": ""}
                 for number in found
             ],
-            "changes": [_change(ours, getattr(other, key)) for other in others],
+            "changes": [_change(ours, mean(other)) for other in others],
         }
 
 
@@ -175,7 +176,7 @@ def _saving(candidate: ArmResult, other: ArmResult) -> str:
         f"Against {other.arm} the candidate reads and writes {_ratio(read, instead, 'tokens')} per "
         f"request ({_tokens(read)} instead of {_tokens(instead)})"
     )
-    ours, theirs = candidate.usd_per_1k_requests, other.usd_per_1k_requests
+    ours, theirs = (arm.cost.usd_per_1k_requests for arm in (candidate, other))
     if ours is None or theirs is None:
         return f"{prompt}; what that costs is not known without prices of both."
     joint = "and" if (ours <= theirs) == (read <= instead) else "but"

@@ -52,7 +52,7 @@ def test_fewer_tokens_are_not_less_money_beside_a_cached_prompt() -> None:
     """The tuned model reads 77 % less: 23 % less money, or 57 % more where the cache serves."""
     fresh, cached = verdict(TUNED, UNCACHED), verdict(TUNED, CACHED)
 
-    usd = [arm.usd_per_1k_requests for one in (fresh, cached) for arm in one.arms]
+    usd = [arm.cost.usd_per_1k_requests for one in (fresh, cached) for arm in one.arms]
     assert usd == pytest.approx([0.744, 0.972, 0.744, 0.4728])
     against = changes(fresh)["live"]
     assert against["tokens_in"] == pytest.approx(-0.77, abs=0.005)
