@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
@@ -82,7 +81,7 @@ class AskedHosts:
 
     def prove(self, question: Question) -> Readiness:
         """Ask about one model, waiting while it loads; raises as `at` does."""
-        return self.of(question).prove(self._once(question))
+        return self.of(question).prove(question)
 
     def prove_all(
         self,
@@ -105,22 +104,6 @@ class AskedHosts:
         """Look models up in the lists of their hosts, as `Prover` does; nothing is probed."""
         return self._ask_each_host(questions, lambda prover, asked: prover.check_listed(asked))
 
-    def confirm(self, question: Question) -> Readiness:
-        """Prove a ready model a second time, as `Prover` does."""
-        return self.of(question).confirm(self._once(question))
-
-    def is_stale(self, question: Question) -> bool:
-        """Whether there is no proof of the last minute."""
-        return self.of(question).is_stale(self._once(question))
-
-    def known_as(self, question: Question) -> frozenset[str]:
-        """Return the names that answers of the question's model may have, as far as was asked."""
-        return self.of(question).known_as(self._once(question))
-
-    def limit_field(self, question: Question) -> str:
-        """Return the name of the token limit that the model takes, as far as it was tried."""
-        return self.of(question).limit_field(self._once(question))
-
     def now(self) -> datetime:
         """Return the time: the servers', where their clocks differ by more than 5 minutes."""
         return self._asker.now()
@@ -134,30 +117,20 @@ class AskedHosts:
         for prover in self._provers.values():
             prover.connection.close()
 
-    def _once(self, question: Question) -> Question:
-        """Return the question as it is for all environments that have the same key."""
-        environment = self._providers.keyed(question.provider, question.environment)
-        return replace(question, environment=environment)
-
     def _ask_each_host(
         self,
         questions: Iterable[Question],
         ask: Callable[[Prover, list[Question]], dict[Question, Readiness]],
     ) -> dict[Question, Readiness]:
         found: dict[Question, Readiness] = {}
-        same: dict[Question, Question] = {}
-        by_host: dict[Prover, dict[Question, None]] = {}
+        by_host: dict[Prover, list[Question]] = {}
         for question in questions:
             try:
-                prover = self.of(question)
+                by_host.setdefault(self.of(question), []).append(question)
             except AuthError as error:
                 said = error.code, error.message, error.hint
                 found[question] = Readiness("unverified", *said, True, question.model)
-            else:
-                same[question] = self._once(question)
-                by_host.setdefault(prover, {})[same[question]] = None
-        answers = each(by_host, lambda prover: ask(prover, [*by_host[prover]]), len(by_host))
-        known: dict[Question, Readiness] = {}
+        answers = each(by_host, lambda prover: ask(prover, by_host[prover]), len(by_host))
         for answered in answers.values():
-            known |= answered
-        return found | {question: known[one] for question, one in same.items()}
+            found |= answered
+        return found

@@ -61,6 +61,11 @@ class Question:
     fresh: bool = False
     """Whether its job finished less than an hour ago, so that a 404 is asked about again."""
 
+    @property
+    def once(self) -> Question:
+        """The question as it is for all environments that have the same key."""
+        return replace(self, environment="")
+
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
@@ -119,11 +124,13 @@ class Prover:
         """
         deadline = self.asker.deadline() if deadline is None else deadline
         entries = self._listing(deadline).models if listed else _NONE
-        return each(
-            dict.fromkeys(questions),
+        same = {question: question.once for question in questions}
+        proved = each(
+            dict.fromkeys(same.values()),
             lambda asked: self._prove(asked, deadline, entries),
             self.concurrency,
         )
+        return {question: proved[once] for question, once in same.items()}
 
     def check_listed(self, questions: Iterable[Question]) -> dict[Question, Readiness]:
         """Look models up in one list, and retrieve only those that it lacks; nothing is probed.
@@ -163,7 +170,7 @@ class Prover:
 
     def limit_field(self, question: Question) -> str:
         """Return the name of the token limit that the model takes, as far as it was tried."""
-        proof = self._proofs.get(question)
+        proof = self._proofs.get(question.once)
         return (proof.facts.limit_field if proof else "") or self._limit_fields(question)[0]
 
     def _limit_fields(self, question: Question) -> tuple[str, ...]:
@@ -172,7 +179,7 @@ class Prover:
 
     def is_stale(self, question: Question) -> bool:
         """Whether there is no proof of the last minute."""
-        proof = self._proofs.get(question)
+        proof = self._proofs.get(question.once)
         return proof is None or self.asker.clock.monotonic() - proof.at_s > _FRESH_S
 
     def confirm(self, question: Question) -> Readiness:
@@ -181,7 +188,7 @@ class Prover:
         Raises the matching error where it is no longer ready, or not proved.  Never waits.
         """
         deadline = self.asker.deadline()
-        proof = self._proofs.get(question)
+        proof = self._proofs.get(question.once)
         if proof is None or not proof.readiness.is_ready:
             facts = self._gather(question, deadline)
         elif "retrieved" in proof.readiness.basis:
@@ -228,7 +235,7 @@ class Prover:
         return jobs.follow(self, job_id)
 
     def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
-        known = self._proofs.get(question)
+        known = self._proofs.get(question.once)
         if known and known.readiness.is_ready and not self.is_stale(question):
             return known.readiness
         pause = 1.0
@@ -349,7 +356,7 @@ class Prover:
         return judge(facts, self.now().date(), self.connection.settings)
 
     def _remember(self, question: Question, facts: ModelFacts, readiness: Readiness) -> None:
-        self._proofs[question] = _Proof(facts, readiness, self.asker.clock.monotonic())
+        self._proofs[question.once] = _Proof(facts, readiness, self.asker.clock.monotonic())
 
 
 def _retrieve_may_work(listing: Answer) -> bool:

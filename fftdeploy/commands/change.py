@@ -357,11 +357,9 @@ class Change:
         """Prove the model again if the proof is older than a minute by now."""
         if question is None:
             return
-        prover = self.context.prover()
+        prover = self.context.prover().of(question)
         if prover.is_stale(question):
-            found = prover.confirm(question)
-            if not found.is_ready:
-                raise found.error()
+            prover.confirm(question)
 
     def _check_commit(self, made: Plan) -> None:
         """Refuse what `--commit` would refuse after the write, now that its files are known."""

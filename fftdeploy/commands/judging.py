@@ -78,8 +78,8 @@ class ModelAsking:
 
     def as_proved(self, arm: Arm, question: Question) -> Arm:
         """Add what the proof of the arm's model found out about how it is asked and answers."""
-        hosts = self.context.prover(is_plain=True)
-        known_as, limit_field = hosts.known_as(question), hosts.limit_field(question)
+        host = self.context.prover(is_plain=True).of(question)
+        known_as, limit_field = host.known_as(question), host.limit_field(question)
         return replace(arm, known_as=known_as, limit_field=limit_field)
 
 
