@@ -122,10 +122,13 @@ def as_litellm(targets: Targets) -> str:
     document: dict[str, Any] = {
         "model_list": models,
         "router_settings": {"routing_strategy": "simple-shuffle"},
+        "litellm_settings": {**_UNSET, **({"fallbacks": fallbacks} if fallbacks else {})},
     }
-    if fallbacks:
-        document["litellm_settings"] = {"fallbacks": fallbacks}
     return "".join(_yaml(document))
+
+
+_UNSET = {"api_base": "not-set", "api_key": "not-set"}
+"""What LiteLLM takes for a variable that is not set, in the place of OpenAI's host and key."""
 
 
 def _of_one_prompt(one: ExportedTarget) -> ExportedTarget:

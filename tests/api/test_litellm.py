@@ -1,4 +1,4 @@
-"""LiteLLM's proxy, for real, in front of a real llama.cpp, through every command.
+"""LiteLLM's proxy, for real: in front of a real llama.cpp, through every command; and as exported.
 
 It takes 750 MB and has to be apart from what we need: `.ci/run --slow` installs it and runs this.
 """
@@ -13,7 +13,9 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ import pytest
 from command_line import Command
 from fault_server import FaultServer, error
 from llama_scenes import COUNT, POLICY, SHA, answers, passed, write_examples
-from scenes import FILE, read, row, table, write
+from scenes import FILE, LUNA, V8, V9, V10, read, row, table, write
+
+from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 PROGRAM = os.environ.get("LITELLM", "")
 pytestmark = [
@@ -116,9 +120,10 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 
 
 @contextlib.contextmanager
-def started(folder: Path, port: int) -> Iterator[None]:
+def started(folder: Path, port: int, **more: str) -> Iterator[None]:
     """Start the proxy with the configuration in `folder`, and end it."""
     environ = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+    environ |= more
     command = [PROGRAM, "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
     log = folder / "log"
     with log.open("w") as said:
@@ -268,3 +273,75 @@ def test_a_wrong_key_is_said_to_be_one(
     assert "the API refused the key (400)" in ended["promote"].err
     assert "check LITE_KEY" in ended["promote"].err
     assert FILE.read_bytes() == before
+
+
+EXPORTED = f"""version = 1
+[triage.production]
+model = "{V8}"
+canary = {{ model = "{V9}", weight = 25, since = 2026-11-20T09:00:00Z }}
+[triage.staging]
+model = "{V10}"
+[no-url.dev]
+model = "org/a"
+provider = "no-url"
+[no-key.dev]
+model = "org/b"
+provider = "no-key"
+"""
+CALLS, AT_RANDOM = 400, range(67, 135)
+"""So many of 400 calls that go to one of four by chance: all but 1 in 10,000 of the times."""
+
+
+def test_the_exported_file_splits_falls_back_and_asks_no_other_host(
+    repo: Path, command: Command, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its hosts are variables, and OpenAI's own point at a host that nothing may reach."""
+    policy = f'version = 1\n[tasks.triage]\nfallback = [{{ model = "{LUNA}" }}]\n'
+    (repo / "fftdeploy.toml").write_text(policy)
+    (repo / "deployments.toml").write_text(EXPORTED)
+    folder = tmp_path_factory.mktemp("exported")
+    assert command("export", "litellm", "-o", str(folder / "config.yaml")).code == 0
+    chances = [comb(CALLS, n) * 0.25**n * 0.75 ** (CALLS - n) for n in AT_RANDOM]
+    assert sum(chances[1:-1]) < 0.9999 < sum(chances)
+    with (
+        Sandbox(now=lambda: STORY_NOW) as host,
+        FaultServer() as other,
+        FaultServer() as keyless,
+        socket.create_server(("127.0.0.1", 0)) as taken,
+    ):
+        port = taken.getsockname()[1]
+        taken.close()
+        proxy = Proxy(f"http://127.0.0.1:{port}", [], 0)
+        theirs = dict.fromkeys(("OPENAI_BASE_URL", "OPENAI_API_BASE"), other.url)
+        said = {
+            "FFTDEPLOY_OPENAI_BASE_URL": host.url, "FFTDEPLOY_OPENAI_API_KEY": host.key,
+            "FFTDEPLOY_NO_URL_API_KEY": "sk-url", "FFTDEPLOY_NO_KEY_BASE_URL": keyless.url,
+            "LITELLM_MASTER_KEY": KEY, "OPENAI_API_KEY": host.key,
+        }  # fmt: skip
+        with started(folder, port, **theirs, **said):
+            with ThreadPoolExecutor(8) as pool:
+                answers = Counter(pool.map(proxy.probe, [PRODUCTION] * CALLS))
+            counted = asked(host)
+            print(f"{CALLS} calls, canary 25 %: {counted}")
+            assert answers == {200: CALLS}
+            assert counted.keys() == {V8, V9}
+            assert counted[V9] in AT_RANDOM
+
+            assert proxy.probe(STAGING) == 200
+            host.remove(V10)
+            assert [proxy.probe(STAGING) for _ in range(3)] == [200] * 3
+            assert asked(host)[LUNA] == 3
+
+            keyless.probe(error(401, "invalid_api_key"))
+            before, *refused = asked(host), proxy.probe("no-url/dev"), proxy.probe("no-key/dev")
+            print(f"without an address: {refused[0]}; without a key: {refused[1]}")
+            assert min(refused) >= 400
+            assert (asked(host), other.log) == (before, [])
+            sent = {one.headers.get("authorization") for one in keyless.log}
+            assert {"Bearer not-set"} <= sent <= {"Bearer not-set", None}
+
+
+def asked(host: Sandbox) -> Counter[str]:
+    """Count the chats that a host has let in, by model."""
+    bodies = (one.body for one in host.requests if one.path.endswith("/completions"))
+    return Counter(body["model"] for body in bodies)

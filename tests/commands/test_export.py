@@ -80,7 +80,9 @@ def test_litellm_reads_hosts_by_variables_weights_dates_and_fallbacks(command: C
             "model_info": {},
         },
     ]
-    assert found["litellm_settings"]["fallbacks"] == [{TARGET: [f"{TARGET}/fallback-1"]}]
+    unset = {"api_base": "not-set", "api_key": "not-set"}
+    fallbacks = [{TARGET: [f"{TARGET}/fallback-1"]}]
+    assert found["litellm_settings"] == {**unset, "fallbacks": fallbacks}
     assert odd["litellm_params"] == {
         "model": f"openai/{LUNA}",
         **openai,
