@@ -38,7 +38,7 @@ def promote(path: Path, task: str, model: str) -> None:
         target, key, source, policy.rules("production"), workspace.sha, actor
     )
     document = workspace.deployments.document
-    assert not edit.layout_problem(document, target)
+    assert not edit.layout_error(document, target)
     files.check_writable(workspace.snapshot)
     text = edit.rewrite(document, made.before, made.after)
     assert text_diff.unified(document.text, text, workspace.patched)

@@ -15,7 +15,6 @@ MOST_WEIGHT = 50
 """Most percent of the keys that a canary answers: of more than half it is no trial."""
 MAX_FILE_BYTES = 8 * 1024 * 1024
 """The largest file of the repository that is read whole, examples and evidence aside."""
-LATER = "not in this version of fftdeploy"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})

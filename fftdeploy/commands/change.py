@@ -45,9 +45,9 @@ class BegunChange:
     target: TargetName
     dry_run: bool
     verdict: Verdict | None = field(default=None, metadata=OMITTED)
+    """The gate's, where it was asked."""
     judged: Any = field(default=None, metadata=UNPRINTED)
     """The evidence of that verdict (`Stored`), where it was made now or stops the change."""
-    """The gate's, where it was asked."""
     candidates: tuple[CandidateView, ...] | None = field(default=None, metadata=OMITTED)
     """Of a rollback: every release that it could go back to, and what became of it."""
 
@@ -140,7 +140,10 @@ class Change:
             )
         if context.command in _WITHOUT_POLICY:
             self.workspace = self.workspace.tolerating(context.console.note)
-            self._warn_of_policy()
+            try:
+                _ = self.workspace.policy
+            except (ConfigError, DiskError) as error:  # it has no say, and stops no rescue
+                context.console.note(f"warning: {error.message} ({error.where})")
         self.by = actor_name(context, options.by)
         self.repository = None
         if options.commit:
@@ -152,13 +155,6 @@ class Change:
         """Take in what was found on the way, for the result, and for the error if there is one."""
         self.begun = replace(self.begun, **found)
         self.context.known = self.begun
-
-    def _warn_of_policy(self) -> None:
-        """Say that the policy is not valid where it has no say, so that it stops no rescue."""
-        try:
-            _ = self.workspace.policy
-        except (ConfigError, DiskError) as error:
-            self.context.console.note(f"warning: {error.message} ({error.where})")
 
     @property
     def actor(self) -> Actor:
@@ -215,9 +211,8 @@ class Change:
         """
         target = self.workspace.deployments.find(self.name)
         document = self.workspace.deployments.document
-        if target is not None and (problem := edit.layout_problem(document, target)):
-            path = (target.task, target.environment)
-            raise document.error(path, problem, edit.layout_hint(target), "layout")
+        if target is not None and (wrong := edit.layout_error(document, target)):
+            raise wrong
         if not self.options.dry_run:
             files.check_writable(self.workspace.snapshot)
 
@@ -260,7 +255,10 @@ class Change:
             today = self.context.now().date()
             result = replace(result, readiness=ReadinessView.of(readiness, today))
         self.context.known = result
-        self._check_commit(made)
+        file, *others = self.workspace.files_of(made)
+        if self.repository and others:  # what `--commit` would refuse after the write
+            secrets = self.context.secrets
+            git.check_committable(file, others, self.context.environ, secrets=secrets)
         if self.options.dry_run:
             return result
         if (approve := self.options.approve) is not None and not approve(result):
@@ -307,15 +305,12 @@ class Change:
             )
         finally:
             if state.done:
-                self.context.changed = self._changed_words(result)
+                sides = f"{result.before or 'nothing'} -> {result.after}"
+                self.context.changed = f"{self.workspace.shown} WAS changed ({self.name}: {sides})"
                 self.context.known = result
         for warning in state.warnings:
             self.context.console.note(f"warning: {warning}")
         return result
-
-    def _changed_words(self, result: Changed) -> str:
-        sides = f"{result.before or 'nothing'} -> {result.after}"
-        return f"{self.workspace.shown} WAS changed ({self.name}: {sides})"
 
     def _rebase(self, made: Plan, fresh: bytes) -> bytes | None:
         """Make the change in a file that others changed meanwhile, if the plan still stands.
@@ -360,13 +355,6 @@ class Change:
         prover = self.context.prover().of(question)
         if prover.is_stale(question):
             prover.confirm(question)
-
-    def _check_commit(self, made: Plan) -> None:
-        """Refuse what `--commit` would refuse after the write, now that its files are known."""
-        file, *others = self.workspace.files_of(made)
-        if self.repository and others:
-            secrets = self.context.secrets
-            git.check_committable(file, others, self.context.environ, secrets=secrets)
 
     def _commit(self, made: Plan) -> str:
         assert self.repository is not None  # noqa: S101 - asked for by `finish` only with one

@@ -242,11 +242,8 @@ class _Portfolio:
         sources = {f"{case.target.task}/{name}" for name in rules.sources}
         before = [one for one in self.cases if one.name in sources and one.error is None]
         coming = {bundle for one in before for bundle in one.usable}
-        known = SourceRules(
-            *(rules, case.target.task, self.workspace.deployments),
-            lambda target: live_bundle(target, self.workspace.sha),
-            self.workspace.policy,
-        )
+        work = self.workspace
+        known = SourceRules(rules, case.target.task, work.deployments, work.sha, work.policy)
         for bundle in case.candidates:
             breach = freeze_breach(rules, now)
             if bundle not in coming:

@@ -88,7 +88,7 @@ class _Promotion:
         self.target = work.deployments.find(change.name)
         sources = {*self.rules.sources, options.source or environment}
         change.made_from = tuple(f"{task}/{source}" for source in sources)
-        self.sources = SourceRules(self.rules, task, work.deployments, self._live, work.policy)
+        self.sources = SourceRules(self.rules, task, work.deployments, work.sha, work.policy)
         self.fresh = False
         self.lifted: set[str] = set()
         """Rules that do not apply because what is live is dead, and that was said."""
@@ -115,7 +115,8 @@ class _Promotion:
         made = self._plan(source, (), self.change.actor)
         self.change.preflight()
         drafted = self.change.draft(made)
-        self.sources.refuse_held(source.bundle, self.change.actor.now)
+        if held := self.sources.hold(source.bundle, self.change.actor.now):
+            raise breaches.on_hold(source.bundle, *held)
         self._pass(self._offline_breaches(source, self.change.actor.now))
         self._expect_current()
         gate = self._gate() if self.workspace.policy.gate(self.key[0]) else None

@@ -3,7 +3,6 @@
 The only writers.  It may import the ground: `errors`, `names`, `times`.
 """
 
-from fftdeploy.files.checkouts import refuse_checkout
 from fftdeploy.files.whole_files import (
     INIT_HINT,
     NAME,
@@ -14,6 +13,7 @@ from fftdeploy.files.whole_files import (
     opened,
     put,
     read,
+    refuse_checkout,
     replace,
     root_of,
 )

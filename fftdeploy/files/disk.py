@@ -41,8 +41,11 @@ def opened_folder(root: Path, parts: Sequence[str], *, make: bool = False) -> It
     folder = os.open(root, _FOLDER)
     try:
         for part in parts:
-            inner = _step(folder, part, make)
-            folder, outer = inner, folder
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=folder)
+                    flush(folder)
+            folder, outer = os.open(part, _FOLDER, dir_fd=folder), folder
             _close(outer)
         yield folder
     finally:
@@ -264,14 +267,6 @@ def shown(path: Path) -> str:
     """Spell a path for a message: a name may hold line breaks, escapes or stray bytes."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
-
-
-def _step(folder: int, part: str, make: bool) -> int:
-    if make:
-        with suppress(FileExistsError):
-            os.mkdir(part, dir_fd=folder)
-            flush(folder)
-    return os.open(part, _FOLDER, dir_fd=folder)
 
 
 def _write(file: int, data: bytes) -> None:

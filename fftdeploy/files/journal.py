@@ -80,8 +80,13 @@ class Journal:
     def drop_torn(self) -> bool:
         """Cut off a last line without an end, which a kill has left; say whether there was one."""
         with self._guarded(), self._locked():
-            size = os.fstat(self._file).st_size
-            whole = self._whole_bytes(size)
+            size = end = os.fstat(self._file).st_size
+            place = -1
+            while end > 0 and place < 0:  # the last line break, from the end of the file
+                start = max(0, end - _CHUNK)
+                place = os.pread(self._file, end - start, start).rfind(b"\n")
+                end = start
+            whole = end + place + 1
             if whole < size:
                 os.ftruncate(self._file, whole)
             return whole < size
@@ -108,16 +113,6 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _whole_bytes(self, size: int) -> int:
-        end = size
-        while end > 0:
-            start = max(0, end - _CHUNK)
-            place = os.pread(self._file, end - start, start).rfind(b"\n")
-            if place >= 0:
-                return start + place + 1
-            end = start
-        return 0
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

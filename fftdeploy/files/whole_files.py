@@ -1,6 +1,6 @@
-"""Read and replace files so that a kill, a full disk or a colleague never costs a byte.
+"""Reads, makes and replaces whole files.
 
-This is the only module that writes.  A file is either as it was or complete and new, whenever
+A file is either as it was or complete and new, whenever
 the process or the machine stops: lock the folder, read again and compare, write a temporary
 beside it, fsync, rename, fsync the folder.  There is no fallback that writes in place.
 """
@@ -8,7 +8,7 @@ beside it, fsync, rename, fsync the folder.  There is no fallback that writes in
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +55,25 @@ def root_of(folder: Path) -> Path:
     absolute = _absolute(folder)
     above = (place for place in (absolute, *absolute.parents) if _is_there(place / ".git"))
     return next(above, absolute)
+
+
+def refuse_checkout(path: Path, checkouts: Iterable[Path], hint: str) -> None:
+    """Refuse a file of the user's own that lies in one of `checkouts`, itself or what it links to.
+
+    Raises:
+        ConfigError: It does.
+    """
+    for root in map(root_of, checkouts):
+        if not os.path.lexists(root / ".git"):
+            continue
+        real = Path(os.path.realpath(path)), Path(os.path.realpath(root))
+        if path.is_relative_to(root) or real[0].is_relative_to(real[1]):
+            raise ConfigError(
+                f"it lies in the checkout {root}, where any change could bring another along",
+                hint=hint,
+                where=str(path),
+                code="in-checkout",
+            )
 
 
 def read(path: Path, *, root: Path, hint: str = "", max_bytes: int = MAX_FILE_BYTES) -> Snapshot:
@@ -145,14 +164,14 @@ def replace(
     """
     state = Replaced() if state is None else state
     name = snapshot.real.name
-    with _blamed(snapshot, state), _locked(snapshot, lock_wait_s) as folder:
+    parts = snapshot.real.relative_to(snapshot.root).parts[:-1]
+    with _blamed(snapshot, state), disk.opened_folder(snapshot.root, parts) as folder:
+        disk.lock(folder, snapshot.real.parent, lock_wait_s)
         ours: tuple[int, int] | None = None
         try:
             with disk.opened_file(folder, name) as current:
                 entry = disk.identity(disk.again(os.fstat, current))
-                fresh = _content_now(snapshot, folder, current, max_bytes)
-                if fresh != snapshot.data:
-                    new = _rebased(snapshot, fresh, rebase)
+                new = _new_content(snapshot, folder, current, new, rebase, max_bytes)
                 ours = disk.stage(folder, current, new, state.warnings)
             if confirm is not None:
                 confirm()
@@ -279,34 +298,28 @@ def _content(file: int, path: Path, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-@contextmanager
-def _locked(snapshot: Snapshot, wait_s: float) -> Iterator[int]:
-    """Hold the lock of the folder that the real file is in, and yield its descriptor."""
-    parts = snapshot.real.relative_to(snapshot.root).parts[:-1]
-    with disk.opened_folder(snapshot.root, parts) as folder:
-        disk.lock(folder, snapshot.real.parent, wait_s)
-        yield folder
-
-
-def _content_now(snapshot: Snapshot, folder: int, current: int, max_bytes: int) -> bytes:
-    """Read the file again under the lock: the plan may be an hour old."""
+def _new_content(
+    snapshot: Snapshot,
+    folder: int,
+    current: int,
+    new: bytes,
+    rebase: Callable[[bytes], bytes | None] | None,
+    max_bytes: int,
+) -> bytes:
+    """Read the file again under the lock, and return what is to be in it: a plan may be old."""
     there = disk.again(os.stat, snapshot.real.parent)
     moved = disk.real_path(snapshot.path) != snapshot.real or not os.path.samestat(
         there, disk.again(os.fstat, folder)
     )
+    fresh = None
     with suppress(ConfigError):  # no longer a regular file, or grown out of bounds
-        if not moved:
-            return _content(current, snapshot.path, max_bytes)
-    raise _conflict(snapshot)
-
-
-def _rebased(
-    snapshot: Snapshot, fresh: bytes, rebase: Callable[[bytes], bytes | None] | None
-) -> bytes:
-    new = rebase(fresh) if rebase is not None else None
-    if new is None:
+        fresh = None if moved else _content(current, snapshot.path, max_bytes)
+    if fresh == snapshot.data:
+        return new
+    made = rebase(fresh) if rebase and fresh is not None else None
+    if made is None:
         raise _conflict(snapshot)
-    return new
+    return made
 
 
 def _require_same(snapshot: Snapshot, folder: int, entry: tuple[int, int, int, int]) -> None:
@@ -339,15 +352,21 @@ def _is_there(path: Path) -> bool:
 @contextmanager
 def _blamed(snapshot: Snapshot, state: Replaced) -> Iterator[None]:
     """Say of every failure whether the file was changed."""
-    shown = disk.shown(snapshot.path)
+    shown, name = disk.shown(snapshot.path), disk.shown(Path(snapshot.path.name))
     try:
         yield
     except OSError as error:
         if state.done:
             failure = DiskError(f"{disk.reason(error)} after replacing {shown}", where=shown)
-            failure.changed = f"{_name(snapshot)} WAS changed; it may not survive a power cut"
+            failure.changed = f"{name} WAS changed; it may not survive a power cut"
             raise failure from error
-        raise _refusal(error, snapshot) from error
+        if error.errno in _GONE:
+            raise _conflict(snapshot) from error
+        said, hint = f"{disk.reason(error)} writing {shown}; {name} unchanged", ""
+        if error.errno == errno.EBUSY:
+            said = f"{shown} is a mount point and cannot be replaced; it is unchanged"
+            hint = "mount its directory instead"
+        raise DiskError(said, hint=hint, where=shown) from error
 
 
 def _unmade(error: OSError, path: Path, made: bool) -> FftdeployError:
@@ -361,21 +380,6 @@ def _unmade(error: OSError, path: Path, made: bool) -> FftdeployError:
     return failure
 
 
-def _refusal(error: OSError, snapshot: Snapshot) -> FftdeployError:
-    if error.errno in _GONE:
-        return _conflict(snapshot)
-    shown = disk.shown(snapshot.path)
-    if error.errno == errno.EBUSY:
-        return DiskError(
-            f"{shown} is a mount point and cannot be replaced; it is unchanged",
-            hint="mount its directory instead",
-            where=shown,
-        )
-    return DiskError(
-        f"{disk.reason(error)} writing {shown}; {_name(snapshot)} unchanged", where=shown
-    )
-
-
 def _conflict(snapshot: Snapshot) -> ConflictError:
     return ConflictError(
         f"{disk.shown(snapshot.path)} changed underneath; nothing was written over it",
@@ -387,7 +391,3 @@ def _conflict(snapshot: Snapshot) -> ConflictError:
 def _irregular(path: Path) -> ConfigError:
     what, hint = ("a folder", "name a file in it") if path.is_dir() else ("not a regular file", "")
     return ConfigError(f"{disk.shown(path)} is {what}", hint=hint, where=disk.shown(path))
-
-
-def _name(snapshot: Snapshot) -> str:
-    return disk.shown(Path(snapshot.path.name))

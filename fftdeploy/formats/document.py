@@ -95,27 +95,14 @@ class Document:
         """Return the 1-based line of the key or element at `path`."""
         return positions.position(self.text, path)[0]
 
-    def closed(
-        self, table: Mapping[str, Any], path: Path, known: Iterable[str], later: Iterable[str] = ()
-    ) -> None:
-        """Refuse the first key of `table` that is not `known`.
-
-        Raises:
-            ConfigError: Located at the key; a key of `later` is named as one this version
-                does not have yet.
-        """
-        known = frozenset(known)
+    def closed(self, table: Mapping[str, Any], path: Path, known: Iterable[str]) -> None:
+        """Refuse the first key of `table` that is not `known`, at its place."""
+        known = sorted(known)
         for key in table:
-            if key in known:
-                continue
-            place = (*path, key)
-            if key in later:
-                raise self.error(
-                    place, f"{key!r} is {names.LATER}", "remove it, or upgrade", "later"
-                )
-            self.refuse_setting(key, place)
-            hint = names.meant(key, sorted(known), f"known here: {', '.join(sorted(known))}")
-            raise self.error(place, f"unknown key {key!a}", hint)
+            if key not in known:
+                self.refuse_setting(key, (*path, key))
+                hint = names.meant(key, known, f"known here: {', '.join(known)}")
+                raise self.error((*path, key), f"unknown key {key!a}", hint)
 
     def refuse_setting(self, key: str, path: Path) -> None:
         """Refuse a key that would say where requests or secrets go, in words of its own."""
@@ -153,8 +140,12 @@ class Document:
     def wrong_type(self, path: Path, value: Any, wanted: str) -> ConfigError:
         """Build the error for a value of another type than the one `wanted`."""
         key = next((part for part in reversed(path) if isinstance(part, str)), self.source)
-        message = f"{key!a} must be {wanted}, not {toml_type(value)}"
-        return self.error(path, message, _instead(value, wanted))
+        message, hint = f"{key!a} must be {wanted}, not {toml_type(value)}", ""
+        if isinstance(value, str) and wanted.startswith("an array"):
+            hint = f"write [{json.dumps(value)}]"
+        elif isinstance(value, str) and wanted in {"true or false", "an integer", "a number"}:
+            hint = "write it without quotes"
+        return self.error(path, message, hint)
 
     def version(self) -> None:
         """Refuse a document that is not of `version = 1`."""
@@ -238,16 +229,6 @@ def text_problem(value: str) -> str:
     return "must be UTF-8" if undecoded([value]) else ""
 
 
-def _instead(value: object, wanted: str) -> str:
-    """Say how a value would be written as what is `wanted`; "" where that can't be told."""
-    is_text = isinstance(value, str)
-    if is_text and wanted.startswith("an array"):
-        return f"write [{json.dumps(value)}]"
-    if is_text and wanted in {"true or false", "an integer", "a number"}:
-        return "write it without quotes"
-    return ""
-
-
 def toml_type(value: object) -> str:
     """Name the TOML type of `value` the way its specification does, with an article."""
     types = {
@@ -288,14 +269,10 @@ def _syntax_error(text: str, source: str, error: tomllib.TOMLDecodeError) -> Con
         )
     if is_lfs_pointer(text):
         return lfs_pointer(source)
-    message = str(error)
-    place = _TOML_PLACE.search(message)
-    message = _TOML_PLACE.sub("", message)
-    if place is None or place[1] is None:
-        line, column = positions.line_column(text, len(text))
-    else:
+    message, also = _TOML_PLACE.sub("", str(error)), ""
+    line, column = positions.line_column(text, len(text))
+    if (place := _TOML_PLACE.search(str(error))) and place[1]:
         line, column = int(place[1]), int(place[2])
-    also = ""
     exists = message.startswith(("Cannot ", "Duplicate "))  # a key or table a second time
     if exists and (twice := positions.redefinition(text, line)):
         first = positions.line_column(text, twice[0])[0]

@@ -30,12 +30,19 @@ def read(kind: Any, value: Any) -> Any:  # noqa: PLR0911  one for each kind of k
         present = next(each for each in arguments if each is not NoneType)
         return None if value is None else read(present, value)
     if origin in {tuple, Sequence} and isinstance(value, list | tuple):
-        return _items(arguments, value)
+        if len(arguments) == 1 or arguments[1] is ...:  # of any length
+            return tuple(read(arguments[0], item) for item in value)
+        return tuple(read(each, item) for each, item in zip(arguments, value, strict=True))
     if origin in {dict, Mapping} and isinstance(value, Mapping):
         return {read(str, key): read(arguments[1], item) for key, item in value.items()}
     if kind is datetime:
         return _moment(read(str, value))
-    return value if kind is Any else _plain(kind, value)
+    if kind is float and type(value) in {int, float}:
+        return float(value)
+    is_one = value in arguments if origin is Literal else type(value) is kind
+    if kind is Any or is_one:
+        return value
+    raise TypeError(kind)
 
 
 def written(value: Any, digits: int | None = None) -> Any:
@@ -84,18 +91,3 @@ def _flat(kind: Any) -> list[str]:
     """Name the members whose own keys, in JSON, stand beside the others."""
     members = fields(kind) if is_dataclass(kind) else ()
     return [item.name for item in members if item.metadata == FLAT]
-
-
-def _items(kinds: tuple[Any, ...], value: Sequence[Any]) -> tuple[Any, ...]:
-    """Read an array: of any length where one kind is followed by `...`, or by nothing."""
-    if len(kinds) == 1 or kinds[1] is ...:
-        return tuple(read(kinds[0], item) for item in value)
-    return tuple(read(kind, item) for kind, item in zip(kinds, value, strict=True))
-
-
-def _plain(kind: Any, value: Any) -> Any:
-    if kind is float and type(value) in {int, float}:
-        return float(value)
-    if value in get_args(kind) if get_origin(kind) is Literal else type(value) is kind:
-        return value
-    raise TypeError(kind)

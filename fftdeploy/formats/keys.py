@@ -101,7 +101,6 @@ def read_keys(
     value: Any,
     keys: Mapping[str, Key],
     what: str = "a table",
-    later: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Return what a table says, by attribute; only what is written.
 
@@ -110,7 +109,7 @@ def read_keys(
     """
     table = doc.table(value, path, what)
     if not table.keys() <= keys.keys():
-        doc.closed(table, path, keys, later)
+        doc.closed(table, path, keys)
     said = {}
     for name, key in keys.items():
         if name in table:
@@ -122,26 +121,26 @@ def read_keys(
     return said
 
 
-def table(
-    declared: type,
-    what: str = "a table",
-    later: tuple[str, ...] = (),
-    check: Check | None = None,
-    **schema: Any,
-) -> Kind:
+def table(declared: type, what: str = "a table", check: Check | None = None, **schema: Any) -> Kind:
     """Return the kind of a table that is declared by a dataclass, which it is read into.
 
     Args:
         declared: The dataclass.
         what: What it must be, for the message where it is no table.
-        later: Keys of a later version.
         check: Raises for what its values don't say together.
         schema: How JSON Schema says that.
     """
-    keys, groups, inner = keys_of(declared), _groups(keys_of(declared)), _inlined(declared)
+    keys = keys_of(declared)
+    named = dict.fromkeys(key.group for key in keys.values() if key.group)
+    groups = [[name for name, key in keys.items() if key.group == group] for group in named]
+    inner = [
+        (each.name, kind, [key.attribute for key in keys_of(kind).values()])
+        for each in fields(declared)
+        if (kind := each.metadata.get("inline"))
+    ]
 
     def read(doc: Document, path: Path, value: Any) -> Any:
-        said = read_keys(doc, path, value, keys, what, later)
+        said = read_keys(doc, path, value, keys, what)
         for group in groups:
             there = [name for name in group if name in value]
             if there and len(there) != len(group):
@@ -159,21 +158,6 @@ def table(
     return Kind(read, {**table_schema(keys), **schema})
 
 
-def _groups(keys: Mapping[str, Key]) -> list[list[str]]:
-    groups = dict.fromkeys(key.group for key in keys.values() if key.group)
-    return [[name for name, key in keys.items() if key.group == group] for group in groups]
-
-
-def _inlined(declared: type) -> list[tuple[str, type, list[str]]]:
-    inner = {
-        each.name: each.metadata["inline"] for each in fields(declared) if "inline" in each.metadata
-    }
-    return [
-        (name, kind, [key.attribute for key in keys_of(kind).values()])
-        for name, kind in inner.items()
-    ]
-
-
 def written(value: Any) -> dict[str, Any]:
     """Return what a file says of a declared value: its keys in order, without their defaults."""
     said = {}
@@ -187,20 +171,18 @@ def written(value: Any) -> dict[str, Any]:
 
 def table_schema(keys: Mapping[str, Key]) -> Schema:
     """Describe a table that has these keys and no others."""
+    described = {}
+    for name, key in keys.items():
+        described[name] = {**key.kind.schema, "description": key.means}
+        has_default = not key.shown and isinstance(key.default, int | float | str | timedelta)
+        if has_default and key.default != "":
+            described[name]["default"] = content(key.default)
     return {
         "type": "object",
-        "properties": {name: _key_schema(key) for name, key in keys.items()},
+        "properties": described,
         "required": [name for name, key in keys.items() if key.required],
         "additionalProperties": False,
     }
-
-
-def _key_schema(key: Key) -> Schema:
-    described = {**key.kind.schema, "description": key.means}
-    has_default = not key.shown and isinstance(key.default, int | float | str | timedelta)
-    return described | (
-        {"default": content(key.default)} if has_default and key.default != "" else {}
-    )
 
 
 def content(value: Any) -> Any:
@@ -237,8 +219,5 @@ def _default(key: Key) -> str:
         return "required"
     if is_dataclass(key.default) or key.default == {}:
         return "`{}`"
-    return (
-        "none"
-        if key.default in {None, "", _NO_DEFAULT}
-        else f"`{json.dumps(content(key.default))}`"
-    )
+    is_none = key.default in {None, "", _NO_DEFAULT}
+    return "none" if is_none else f"`{json.dumps(content(key.default))}`"

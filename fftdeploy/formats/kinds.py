@@ -39,6 +39,7 @@ def of_type(*types: type, wanted: str) -> Callable[[Document, Path, Any], Any]:
 
 
 _text, _whole = of_type(str, wanted="a string"), of_type(int, wanted="an integer")
+_moment = of_type(datetime, wanted="a time")
 FLAG = Kind(of_type(bool, wanted="true or false"), {"type": "boolean"})
 DAY = Kind(
     of_type(date, wanted="a day such as 2026-12-20"),
@@ -58,7 +59,6 @@ def _read_time(doc: Document, path: Path, value: Any) -> datetime:
         raise doc.error(path, f"{path[-1]!r} is outside the calendar in UTC") from None
 
 
-_moment = of_type(datetime, wanted="a time")
 TIME = Kind(
     _read_time,
     {
@@ -180,7 +180,6 @@ def whole(least: int, most: int, said: str = "") -> Kind:
 def span(*examples: str) -> Kind:
     """Return the kind of durations, such as `examples`."""
     such = " or ".join(f'"{each}"' for each in examples)
-
     is_text = of_type(str, wanted=f"a duration such as {such}")
 
     def read(doc: Document, path: Path, value: Any) -> timedelta:
@@ -235,9 +234,9 @@ def by_name(each: Kind, means: str, named: Kind = NAME) -> Kind:
             for name, row in doc.table(value, path).items()
         }
 
-    described = {**each.schema, "description": means}
-    schema = {"type": "object", "patternProperties": {named.schema["pattern"]: described}}
-    return Kind(read, {**schema, "additionalProperties": False})
+    described = {named.schema["pattern"]: {**each.schema, "description": means}}
+    schema = {"type": "object", "patternProperties": described, "additionalProperties": False}
+    return Kind(read, schema)
 
 
 def _version(doc: Document, _: Path, value: Any) -> int:

@@ -10,6 +10,7 @@ import re
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]++|\\[^\n])*+"?|'[^'\n]*+'?)"""
 _PARTS = re.compile(_PART)
 _BLANK = re.compile(r"[ \t]*+")
 _FILLER = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
+_COMMAS = re.compile(r"(?:[ \t\r\n,]++|#[^\n]*+)*+")
+"""What may stand before an element of an array, or a pair of an inline table."""
 
 
 class Statement(NamedTuple):
@@ -153,34 +156,24 @@ def statements(text: str, start: int = 0) -> Iterator[Statement]:
 def array(text: str, start: int) -> Array:
     """Find the elements of the array whose `[` is at `start`."""
     elements: list[tuple[int, int]] = []
-    offset = start + 1
-    while True:
-        offset = _skip(_FILLER, text, offset)
-        if text[offset : offset + 1] in {"]", ""}:
-            return Array(start, elements, offset)
-        if text[offset] == ",":
-            offset += 1
-            continue
+    offset = _skip(_COMMAS, text, start + 1)
+    while text[offset : offset + 1] not in {"]", ""}:
         end = max(end_of_value(text, offset), offset + 1)
         elements.append((offset, end))
-        offset = end
+        offset = _skip(_COMMAS, text, end)
+    return Array(start, elements, offset)
 
 
 def inline_table(text: str, start: int) -> list[Statement]:
     """Find the keys and values of the inline table whose `{` is at `start`."""
     pairs: list[Statement] = []
-    offset = start + 1
-    while True:
-        offset = _skip(_FILLER, text, offset)
-        if text[offset : offset + 1] in {"}", ""}:
-            return pairs
-        if text[offset] == ",":
-            offset += 1
-            continue
+    offset = _skip(_COMMAS, text, start + 1)
+    while text[offset : offset + 1] not in {"}", ""}:
         pair = _pair(text, offset)
         if pair.path:
             pairs.append(pair)
-        offset = max(pair.end, offset + 1)
+        offset = _skip(_COMMAS, text, max(pair.end, offset + 1))
+    return pairs
 
 
 def end_of_value(text: str, start: int) -> int:
@@ -240,10 +233,8 @@ def _unquoted(key: str) -> str:
     if key[0] not in "\"'":
         return key
     if key[0] == '"' and "\\" in key:
-        try:
+        with suppress(ValueError):
             return str(tomllib.loads(f"key = {key}")["key"])  # no number, no key, no depth
-        except ValueError:
-            pass
     return key[1:-1]
 
 

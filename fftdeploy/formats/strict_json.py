@@ -46,8 +46,6 @@ def loads(text: str) -> Any:
         raise SurrogateError("JSON with half of a surrogate pair") from None
     except RecursionError:
         raise StrictError("JSON nested too deep") from None
-    except StrictError:
-        raise
     return value
 
 

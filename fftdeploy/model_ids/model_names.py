@@ -35,18 +35,13 @@ def is_answer_of(asked: str, answered: str, known_as: Collection[str] = ()) -> b
     """
     if answered == asked or answered in known_as:
         return True
-    base = asked
-    if tuned := parse_fine_tune(asked):
-        base = f"ft:{tuned.base}"
+    tuned = parse_fine_tune(asked)
+    base = f"ft:{tuned.base}" if tuned else asked
     rest = asked.removeprefix(base)
     if not (_DATED_BASES.match(base) and answered.startswith(base) and answered.endswith(rest)):
         return False
-    return _is_snapshot(answered[len(base) : len(answered) - len(rest)])
-
-
-def _is_snapshot(suffix: str) -> bool:
-    """Whether a suffix is a day: `-2025-04-14`, or `-0613` of a year that is not said."""
-    found = _SNAPSHOT.fullmatch(suffix)
+    # A day: `-2025-04-14`, or `-0613` of a year that is not said.
+    found = _SNAPSHOT.fullmatch(answered[len(base) : len(answered) - len(rest)])
     if not found:
         return False
     year, month, day = found[1] or "2024", found[2] or found[4], found[3] or found[5]
@@ -143,32 +138,17 @@ def _forms(model: str) -> tuple[str, ...]:
     A number is a release, a base's name that base, and `live` what is live: no other model is
     called so.
     """
-    shorter = _parts_of_fine_tune(model) or _parts_of_path(model)
-    return (*(form for form in shorter if form and not _is_taken(form)), model)
-
-
-def _is_taken(form: str) -> bool:
-    return form.isdecimal() or form in _WORDS or _is_base(form)
-
-
-def _parts_of_fine_tune(model: str) -> tuple[str, ...]:
-    tuned = parse_fine_tune(model)
-    if not tuned:
-        return ()
-    checkpoint = "" if tuned.step is None else f":ckpt-step-{tuned.step}"
-    last = f"{tuned.id}{checkpoint}"
-    if not tuned.suffix:
-        return (last,)
-    return f"{tuned.suffix}{checkpoint}", f"{tuned.suffix}:{last}"
-
-
-def _parts_of_path(model: str) -> tuple[str, ...]:
-    """Return the last part of `accounts/ORG/models/NAME`, then its last two, and so on."""
-    path, sharp, deployment = model.partition("#")
-    parts = path.split("/")
-    end = sharp + deployment.rpartition("/")[2]
-    forms = ("/".join(parts[start:]) + end for start in range(len(parts) - 1, 0, -1))
-    return tuple(forms)
+    if tuned := parse_fine_tune(model):
+        checkpoint = "" if tuned.step is None else f":ckpt-step-{tuned.step}"
+        shorter = [f"{tuned.id}{checkpoint}"]
+        if tuned.suffix:
+            shorter = [f"{tuned.suffix}{checkpoint}", f"{tuned.suffix}:{shorter[0]}"]
+    else:  # the last part of `accounts/ORG/models/NAME`, then its last two, and so on
+        path, sharp, deployment = model.partition("#")
+        parts, end = path.split("/"), sharp + deployment.rpartition("/")[2]
+        shorter = ["/".join(parts[at:]) + end for at in range(len(parts) - 1, 0, -1)]
+    taken = {form for form in shorter if form.isdecimal() or form in _WORDS or _is_base(form)}
+    return (*(form for form in shorter if form and form not in taken), model)
 
 
 def _is_base(name: str) -> bool:

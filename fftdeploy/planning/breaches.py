@@ -1,13 +1,13 @@
 """Finds what the team's rules have against a promotion, and when they let it pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from fftdeploy import names
 from fftdeploy.errors import PolicyError, UsageError
-from fftdeploy.planning.bundles import next_environment
+from fftdeploy.planning.bundles import Shas, live_bundle, next_environment, sources_of
 from fftdeploy.policy.policy import Policy, Rules
 from fftdeploy.releases.deployments import OVERRIDES, Bundle, Deployments, Hold, Target
 from fftdeploy.times import short_duration
@@ -32,7 +32,7 @@ class SourceRules:
     rules: Rules
     task: str
     deployments: Deployments
-    live: Callable[[Target], Bundle]
+    shas: Shas
     policy: Policy = field(default_factory=Policy)
     """For the way to a source, where that has sources of its own."""
 
@@ -49,7 +49,7 @@ class SourceRules:
         if not soak or not self.rules.sources:
             return None
         met = self._met(bundle, now)
-        best = max((t.soaked(bundle, self.live(t), now) for t in met), default=None)
+        best = max((t.soaked(bundle, live_bundle(t, self.shas), now) for t in met), default=None)
         if best is not None and best >= soak:
             return None
         had = f"was live for {short_duration(best)}" if best is not None else "was not live"
@@ -64,15 +64,10 @@ class SourceRules:
         """
         if self.order_breach(bundle, now) is None:
             return None
-        for target in self._sources():
+        for target in sources_of(self.deployments, self.rules, self.task):
             if hold := target.hold_on(bundle, now):
                 return target, hold
         return None
-
-    def refuse_held(self, bundle: Bundle, now: datetime) -> None:
-        """Refuse what every source that has it holds; no override lifts a hold."""
-        if held := self.hold(bundle, now):
-            raise on_hold(bundle, *held)
 
     @property
     def _places(self) -> str:
@@ -89,16 +84,13 @@ class SourceRules:
         why = ' --why "TEXT"' if self.policy.rules(name).protected else ""
         return f"fftdeploy promote {self.task}/{name} --model {bundle.model}{profile}{host}{why}"
 
-    def _sources(self) -> list[Target]:
-        found = (self.deployments.targets.get((self.task, name)) for name in self.rules.sources)
-        return [target for target in found if target is not None]
-
     def _met(self, bundle: Bundle, now: datetime) -> list[Target]:
         """Return the source targets where `bundle` is or was live and is not on hold."""
-        return [target for target in self._sources() if self._has(target, bundle, now)]
+        sources = sources_of(self.deployments, self.rules, self.task)
+        return [target for target in sources if self._has(target, bundle, now)]
 
     def _has(self, target: Target, bundle: Bundle, now: datetime) -> bool:
-        is_known = self.live(target) == bundle or target.was_live(bundle)
+        is_known = live_bundle(target, self.shas) == bundle or target.was_live(bundle)
         return is_known and target.hold_on(bundle, now) is None
 
 

@@ -9,7 +9,7 @@ from fftdeploy import names
 from fftdeploy.errors import ConfigError, PolicyError, UsageError
 from fftdeploy.names import OPENAI
 from fftdeploy.policy.policy import Policy, Rules
-from fftdeploy.releases.deployments import Bundle, Canary, Deployments, Release, Target
+from fftdeploy.releases.deployments import Bundle, Canary, Deployments, Target
 
 _AROUND = " \t\r\n\"'`\u201c\u201d"
 _DASHES = re.compile("[ \u2010-\u2015\u2212]")
@@ -29,19 +29,15 @@ class BundleSource:
     """What was decided for the user, to print in the plan."""
 
 
-def live_bundle(target: Target, shas: Shas) -> Bundle:
+def live_bundle(line: Target | Canary, shas: Shas) -> Bundle:
     """Return what is live: the target's lines, and its profile's content as it is now."""
-    return _bundle_now(target, shas)
+    sha = shas(line.profile) if line.profile else None
+    return Bundle(line.model, line.provider, line.profile, sha)
 
 
 def tried_bundle(target: Target, shas: Shas) -> Bundle | None:
     """Return the canary's model and prompt, as its profile is now; None without a canary."""
-    return _bundle_now(target.canary, shas) if target.canary else None
-
-
-def _bundle_now(line: Target | Canary, shas: Shas) -> Bundle:
-    sha = shas(line.profile) if line.profile else None
-    return Bundle(line.model, line.provider, line.profile, sha)
+    return live_bundle(target.canary, shas) if target.canary else None
 
 
 def canary_of(target: Target | str) -> str:
@@ -157,18 +153,16 @@ def choose_source(
             model's ID is none of its host's.
         ConfigError: A profile that has no file.
     """
-    task, environment = name
-    rules = policy.rules(environment)
-    running = _running(deployments.targets.get(name), shas) if from_environment is None else None
+    live = deployments.targets.get(name)
     if model is not None:
-        source = _from_model(deployments, name, rules, shas, now, model, job, provider)
-    elif running is not None:
-        source = running
+        before = sources_of(deployments, policy.rules(name[1]), name[0])
+        source = _from_model(live, before, shas, now, model, job, provider)
+    elif from_environment is None and live is not None and live.canary is not None:
+        row = live.canary_release  # a promotion without a source is about the canary that runs
+        tried = live_bundle(live.canary, shas)
+        source = BundleSource(tried, row.via if row else "model", row.job if row else None)
     else:
-        asked = _from(rules, environment, from_environment)
-        first = next_promotion(deployments, policy, (task, asked), lambda _: True)
-        first = first if asked in rules.sources else ""
-        source = _from_environment(deployments, task, asked, shas, first)
+        source = _from_environment(deployments, policy, name, shas, from_environment)
     bundle = source.bundle
     if provider is not None:
         bundle = replace(bundle, provider=provider)
@@ -183,85 +177,71 @@ def choose_source(
     return BundleSource(bundle, "job" if job else "model", job)
 
 
-def _from(rules: Rules, environment: str, asked: str | None) -> str:
-    if asked is not None:
-        return asked
-    if len(rules.sources) == 1:
-        return rules.sources[0]
-    several = f"one of {', '.join(rules.sources)} with --from, or " if rules.sources else ""
-    raise UsageError(
-        f"nothing says what to promote into {environment!r}",
-        hint=f"name {several}--model ID or --job ftjob-...",
-        code="no-source",
-    )
-
-
-def _running(target: Target | None, shas: Shas) -> BundleSource | None:
-    """Return the canary that runs in a target, which a promotion without a source is about."""
-    bundle = tried_bundle(target, shas) if target else None
-    if target is None or bundle is None:
-        return None
-    row = target.canary_release
-    return BundleSource(bundle, row.via if row else "model", row.job if row else None)
+def sources_of(deployments: Deployments, rules: Rules, task: str) -> list[Target]:
+    """Return the targets of a task that `rules` let a model come from, as far as there are any."""
+    found = (deployments.targets.get((task, name)) for name in rules.sources)
+    return [target for target in found if target is not None]
 
 
 def _from_environment(
-    deployments: Deployments, task: str, environment: str, shas: Shas, first: str
+    deployments: Deployments, policy: Policy, name: tuple[str, str], shas: Shas, asked: str | None
 ) -> BundleSource:
-    source = deployments.targets.get((task, environment))
-    if source is None:
-        hint = f"promote into it first: {first}"
-        own = [name for its, name in deployments.targets if its == task]
-        if near := names.nearest(environment, own):
-            hint = f"did you mean --from {near}?"
-        elif own and not first:
-            hint = f"{task} is live in {', '.join(own)}"
+    """Take what is live in the environment `asked` for, or in the only source that there is."""
+    task, into = name
+    sources = policy.rules(into).sources
+    if asked is None and len(sources) != 1:
+        several = f"one of {', '.join(sources)} with --from, or " if sources else ""
         raise UsageError(
-            f"there is no target {task}/{environment} to promote from",
-            hint=hint,
-            code="unknown-target",
+            f"nothing says what to promote into {into!r}",
+            hint=f"name {several}--model ID or --job ftjob-...",
+            code="no-source",
         )
-    return BundleSource(live_bundle(source, shas), environment)
+    environment = sources[0] if asked is None else asked
+    source = deployments.targets.get((task, environment))
+    if source is not None:
+        return BundleSource(live_bundle(source, shas), environment)
+    own = [name for its, name in deployments.targets if its == task]
+    first = next_promotion(deployments, policy, (task, environment), lambda _: True)
+    hint = f"promote into it first: {first}"
+    if near := names.nearest(environment, own):
+        hint = f"did you mean --from {near}?"
+    elif own and environment not in sources:
+        hint = f"{task} is live in {', '.join(own)}"
+    raise UsageError(
+        f"there is no target {task}/{environment} to promote from",
+        hint=hint,
+        code="unknown-target",
+    )
 
 
 def _from_model(
-    deployments: Deployments,
-    name: tuple[str, str],
-    rules: Rules,
+    live: Target | None,
+    sources: list[Target],
     shas: Shas,
     now: datetime,
     model: str,
     job: str | None,
     provider: str | None,
 ) -> BundleSource:
-    """Take the whole bundle of a source environment that has `model`, else build one."""
-    task, _ = name
-    sources = [deployments.targets.get((task, source)) for source in rules.sources]
+    """Take the whole bundle of a source that has `model`, else build one beside what is `live`."""
     for source in sources:
-        if source is not None and source.model == model and provider in {None, source.provider}:
+        if source.model == model and provider in {None, source.provider}:
             return _with_job(live_bundle(source, shas), source.environment, job)
     for source in sources:
-        for release in source.made_live if source else ():
-            found = release.bundle
+        for found in (release.bundle for release in source.made_live):
             is_asked = found.model == model and provider in {None, found.provider}
-            if is_asked and not source_holds(source, release, now):
-                return _with_job(found, str(source and source.environment), job)
-    live = deployments.targets.get(name)
-    kept = [] if live is None or live.profile is None else [f"profile {live.profile}"]
-    bundle = Bundle(model, provider or OPENAI)
+            if is_asked and source.hold_on(found, now) is None:
+                return _with_job(found, source.environment, job)
+    bundle, kept = Bundle(model, provider or OPENAI), list[str]()
+    if live is not None and live.profile is not None:
+        bundle = replace(bundle, profile=live.profile, profile_sha=shas(live.profile))
+        kept.append(f"profile {live.profile}")
     if live is not None and provider is None and job is None and live.provider != OPENAI:
         bundle = replace(bundle, provider=live.provider)
         kept.append(f"provider {live.provider}")
-    if live is not None and live.profile is not None:
-        bundle = replace(bundle, profile=live.profile, profile_sha=shas(live.profile))
     verb = "is" if len(kept) == 1 else "are"
     note = f"{' and '.join(kept)} {verb} kept from what is live" if kept else ""
     return BundleSource(bundle, "job" if job else "model", job, note)
-
-
-def source_holds(source: Target | None, release: Release, now: datetime) -> bool:
-    """Tell whether `source` has put the bundle of its `release` on hold."""
-    return source is not None and source.hold_on(release.bundle, now) is not None
 
 
 def _with_job(bundle: Bundle, environment: str, job: str | None) -> BundleSource:

@@ -4,16 +4,12 @@ Its releases are records of a trial: they are no way back, give no soak, and are
 Taking one off is a line less and a hold; making it live is a promotion like any other.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 
-from fftdeploy.api.readiness import OTHER_MODEL, Readiness
 from fftdeploy.errors import PolicyError, UsageError
-from fftdeploy.planning.bundles import Shas, tried_bundle
-from fftdeploy.planning.finding import Severity
-from fftdeploy.planning.plan import Actor, Plan
-from fftdeploy.releases.deployments import Bundle, Canary, Hold, Target
+from fftdeploy.planning.bundles import Shas, live_bundle, tried_bundle
+from fftdeploy.planning.plan import Actor, Plan, hold_on_removed
+from fftdeploy.releases.deployments import Bundle, Canary, Target
 
 
 def require_alone(target: Target, runs: Canary, bundle: Bundle, shas: Shas) -> None:
@@ -64,44 +60,10 @@ def with_canary(made: Plan, weight: int) -> Plan:
 
 def plan_removal(target: Target, live: Bundle, shas: Shas, actor: Actor) -> Plan:
     """Take the canary off and put it on hold, once; what is live stays as it is."""
-    tried = tried_bundle(target, shas)
-    if tried is None:
+    if target.canary is None:
         return Plan(target, target, ("no canary runs",))
-    hold = _hold_on(target, tried, live, actor)
+    tried = live_bundle(target.canary, shas)
+    why = f"canary of {target.canary.weight} % taken off"
+    hold = hold_on_removed(target, tried, target.canary_release, live, actor, why)
     holds = (hold, *target.holds) if hold else target.holds
     return Plan(target, replace(target, canary=None, holds=holds))
-
-
-def _hold_on(target: Target, tried: Bundle, live: Bundle, actor: Actor) -> Hold | None:
-    """Build the hold on a canary that is taken off; None where there is one, or none can be."""
-    row = target.canary_release
-    same_model = (tried.model, tried.provider) == (live.model, live.provider)
-    if target.hold_on(tried, actor.now) or (same_model and row is None):
-        return None
-    return Hold(
-        model=tried.model,
-        provider=tried.provider,
-        # Same model, other prompt: a hold on the model would be one on what is live.
-        release=row.n if row and same_model else None,
-        since=actor.now,
-        by=actor.by,
-        why=actor.why or f"canary of {target.canary.weight if target.canary else 0} % taken off",
-    )
-
-
-def problems(
-    target: Target, tried: Bundle, now: datetime, known: Readiness | None
-) -> Iterator[tuple[str, str, Severity]]:
-    """Yield what is wrong with a canary: its code, what it is, and how grave.
-
-    `known` is what the API proved about it; None where nobody was asked.
-    """
-    row = target.canary_release
-    if row is None or row.bundle != tried:
-        yield "canary-edit", f"hand edit: the canary says {tried}, and no release does", "error"
-    if hold := target.hold_on(tried, now):
-        yield "held-live", f"the canary is on hold since {hold.since:%Y-%m-%d}: {hold.why}", "error"
-    if known is not None and not known.is_ready:
-        is_proved = known.dead or known.code == OTHER_MODEL
-        code = known.code if is_proved else known.state
-        yield code, f"the canary: {known.message}", "error" if is_proved else "notice"

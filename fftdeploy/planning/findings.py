@@ -7,15 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from fftdeploy import names
 from fftdeploy.api.readiness import OTHER_MODEL, Readiness, Shutdown
 from fftdeploy.errors import ConfigError, FftdeployError
-from fftdeploy.planning import bundles, canary, plan
+from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.planning.bundles import Shas
-from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
 from fftdeploy.planning.runway import NO_RECORD, RECORDING, STEPS, UNRECORDED, Runway, lasts
 from fftdeploy.policy import policy
@@ -59,6 +58,10 @@ class FindingFacts:
     evaluation_due: Callable[[Target], str] = lambda _: ""
     """Why what is live in a target should be evaluated again; "" where it need not."""
 
+    def live(self, target: Target) -> Bundle:
+        """Return what is live in a target."""
+        return bundles.live_bundle(target, self.shas)
+
 
 def of_a_change(facts: FindingFacts, policy: Policy) -> FindingFacts:
     """Return facts about a change, by the policy of its base; when it ends is said beside it."""
@@ -80,7 +83,7 @@ def find(facts: FindingFacts, targets: Iterable[Target]) -> list[Finding]:
 def hand_edit(facts: FindingFacts, target: Target) -> Finding | None:
     """Find that the live bundle is not what the newest release says."""
     newest = target.newest
-    live = bundles.live_bundle(target, facts.shas)
+    live = facts.live(target)
     if newest is None or newest.bundle == live:
         return None
     same = (live.model, live.profile) == (newest.bundle.model, newest.bundle.profile)
@@ -92,8 +95,7 @@ def hand_edit(facts: FindingFacts, target: Target) -> Finding | None:
         message = f"hand edit: {live} is live, release {newest.n} says {newest.bundle}"
     key = "model" if live.model != newest.bundle.model else "profile"
     hint = f'fftdeploy adopt {target} --why "TEXT", or undo the edit'
-    line = facts.deployments.line(target, key)
-    return Finding("hand-edit", "error", str(target), message, facts.shown, line, hint)
+    return about(facts, target, "hand-edit", message, "error", hint, (key,))
 
 
 def without_twins(first: list[Finding], others: list[Finding]) -> list[Finding]:
@@ -114,7 +116,7 @@ def about(
     target: Target,
     code: str,
     message: str,
-    severity: Literal["error", "notice"] = "notice",
+    severity: Severity = "notice",
     hint: str = "",
     below: tuple[str | int, ...] = (),
 ) -> Finding:
@@ -148,9 +150,9 @@ def _without_policy(facts: FindingFacts) -> Iterator[Finding]:
 def _in_target(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     from fftdeploy.releases import edit  # it brings tomlkit, which `status` has no use for
 
-    live = bundles.live_bundle(target, facts.shas)
-    if problem := edit.layout_problem(facts.deployments.document, target):
-        yield about(facts, target, "layout", problem, "error", edit.layout_hint(target))
+    live = facts.live(target)
+    if wrong := edit.layout_error(facts.deployments.document, target):
+        yield about(facts, target, "layout", wrong.message, "error", wrong.hint)
     if target.newest is None and bundles.lacks_file(live):
         message = f"profiles/{live.profile}.toml is missing: no application can resolve this"
         yield about(facts, target, "profile-missing", message, "error")
@@ -182,12 +184,24 @@ def another_model(facts: FindingFacts, target: Target) -> Finding | None:
 
 def _canary(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     """Find a canary that nothing records, that is on hold, or that does not answer."""
-    tried = bundles.tried_bundle(target, facts.shas)
-    if tried is not None:
-        known = facts.readiness.get(bundles.canary_of(target))
-        for code, message, severity in canary.problems(target, tried, facts.now, known):
-            hint = f"fftdeploy rollback {target}"
-            yield about(facts, target, code, message, severity, hint, ("canary",))
+    tried, row = bundles.tried_bundle(target, facts.shas), target.canary_release
+    if tried is None:
+        return
+    known = facts.readiness.get(bundles.canary_of(target))
+    said: list[tuple[str, str, Severity]] = []
+    if row is None or row.bundle != tried:
+        message = f"hand edit: the canary says {tried}, and no release does"
+        said.append(("canary-edit", message, "error"))
+    if hold := target.hold_on(tried, facts.now):
+        message = f"the canary is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        said.append(("held-live", message, "error"))
+    if known is not None and not known.is_ready:
+        is_proved = known.dead or known.code == OTHER_MODEL
+        code = known.code if is_proved else known.state
+        said.append((code, f"the canary: {known.message}", "error" if is_proved else "notice"))
+    for code, message, severity in said:
+        hint = f"fftdeploy rollback {target}"
+        yield about(facts, target, code, message, severity, hint, ("canary",))
 
 
 def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -230,7 +244,7 @@ def _later(facts: FindingFacts, target: Target) -> str:
     end = facts.shutdowns.get(str(target))
 
     def is_wanted(source: Target) -> bool:
-        live, known = bundles.live_bundle(source, facts.shas), facts.readiness.get(str(source))
+        live, known = facts.live(source), facts.readiness.get(str(source))
         if known is not None and known.state == "not-ready":
             return False
         its = facts.shutdowns.get(str(source)) or facts.shutdown_of(live)
@@ -300,20 +314,14 @@ def _way_back_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
 
 def _usable_ways_back(facts: FindingFacts, target: Target) -> list[Candidate]:
     """Return the releases that a rollback would stop at, the first one first."""
-    live = bundles.live_bundle(target, facts.shas)
     actor = plan.Actor("check", facts.now)
-    candidates = rollback_candidates(target, live, facts.shas, actor)
+    candidates = rollback_candidates(target, facts.live(target), facts.shas, actor)
     return [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
 
 
 def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
-    live = bundles.live_bundle(target, facts.shas)
+    live, newest = facts.live(target), target.newest
     rules = facts.policy.rules(target.environment)
-
-    def bundle_of(other: Target) -> Bundle:
-        return bundles.live_bundle(other, facts.shas)
-
-    newest = target.newest
     source = facts.deployments.targets.get((target.task, newest.via)) if newest else None
     hold = source.hold_on(newest.bundle, facts.now) if newest and source else None
     if newest is not None and hold is not None:
@@ -326,9 +334,8 @@ def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         return  # a hand edit, or nothing recorded, is its own finding
     if newest.via in {"rollback", "adopt"} or "order" in newest.overrides:
         return
-    sources = SourceRules(rules, target.task, facts.deployments, bundle_of)
-    breach = sources.order_breach(live, facts.now)
-    if breach:
+    sources = SourceRules(rules, target.task, facts.deployments, facts.shas)
+    if breach := sources.order_breach(live, facts.now):
         yield about(facts, target, "policy-order", breach.message)
 
 
@@ -339,7 +346,7 @@ def _evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     is_protected = facts.policy.rules(target.environment).protected
     if is_protected:
         yield from _lack_of_evidence(facts, target)
-    live = bundles.live_bundle(target, facts.shas)
+    live = facts.live(target)
     for row, release in enumerate(target.releases):
         if release.evidence and release.bundle == live:
             error = facts.evidence_problem(target.task, release.evidence)
@@ -363,7 +370,7 @@ def _evidence_finding(
     is_missing = error.code == "missing"
     wrong = "there is no such file" if is_missing else error.message
     message = f"evidence {str(release.evidence)[:12]} of release {release.n}: {wrong}"
-    severity: Literal["error", "notice"] = "notice" if is_missing else "error"
+    severity: Severity = "notice" if is_missing else "error"
     return about(facts, target, "evidence", message, severity, "fftdeploy verify", place)
 
 
@@ -376,7 +383,7 @@ def _lack_of_evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         newest
         and newest.evidence is None
         and newest.via not in {"rollback", "adopt"}
-        and not facts.is_judged(target.task, bundles.live_bundle(target, facts.shas))
+        and not facts.is_judged(target.task, facts.live(target))
     ):
         message = f"release {newest.n} was promoted without evidence"
         yield about(facts, target, "no-evidence", message, hint=evaluating(str(target)))

@@ -65,30 +65,32 @@ class Plan:
         return replace(self, after=replace(self.after, releases=releases))
 
 
-def record_hand_edit(target: Target, live: Bundle, actor: Actor) -> Release:
-    """Build the release that records an unrecorded live bundle, so that it is a way back.
+def recorded(
+    target: Target,
+    live: Bundle,
+    actor: Actor,
+    *,
+    verified: bool = False,
+    overrides: tuple[str, ...] = (),
+) -> Target:
+    """Return `target` with a hand edit recorded on top, or as it is if there is none to record.
 
-    Where an older release has the bundle, the new one shares its origin.  Nobody asked the
-    API about it, so it is not verified.
+    So it is a way back.  Where an older release has the bundle, the new one shares its origin.
     """
+    if is_recorded(target, live) or lacks_file(live):
+        return target
     same = next((release for release in target.made_live if release.bundle == live), None)
-    return Release(
-        n=next_number(target),
+    release = Release(
+        n=target.top + 1,
         bundle=live,
         at=actor.now,
         by=actor.by,
         via="adopt",
         why=actor.why,
         to=same.n if same else None,
-        verified=False,
+        verified=verified,
+        overrides=overrides,
     )
-
-
-def recorded(target: Target, live: Bundle, actor: Actor) -> Target:
-    """Return `target` with a hand edit recorded on top, or as it is if there is none to record."""
-    if is_recorded(target, live) or lacks_file(live):
-        return target
-    release = record_hand_edit(target, live, actor)
     return replace(target, releases=(release, *target.releases))
 
 
@@ -158,9 +160,7 @@ def plan_adoption(
         return Plan(target, target, ("the newest release records it already",))
     refuse_without_file(live, "put the right name into the target")
     _refuse_held(target, live, actor.now)
-    found = record_hand_edit(target, live, actor)
-    release = replace(found, verified=verified, overrides=overrides)
-    return Plan(target, replace(target, releases=(release, *target.releases)))
+    return Plan(target, recorded(target, live, actor, verified=verified, overrides=overrides))
 
 
 def plan_hold(
@@ -180,33 +180,21 @@ def plan_hold(
     """
     if until is not None and until <= actor.now:
         raise UsageError("--until has passed already", hint="name a later time")
-    provider = provider or _host_of(target, model)
+    if provider is None:
+        releases = (release.bundle for release in target.releases)
+        had = next((each.provider for each in releases if each.model == model), OPENAI)
+        provider = target.provider if target.model == model else had
     blocked = (model, provider)
     active = [h for h in target.holds if (h.model, h.provider) == blocked and h.release is None]
     if any(hold.is_active(actor.now) and hold.until == until for hold in active):
         return Plan(target, target, (f"{model} is on hold already",))
-    hold = Hold(
-        model=model,
-        since=actor.now,
-        by=actor.by,
-        why=actor.why or "",
-        provider=provider,
-        until=until,
-    )
+    hold = Hold(model, actor.now, actor.by, actor.why or "", provider=provider, until=until)
     live = ("it is live here: a rollback takes it out of service",)
     return Plan(
         target,
         replace(target, holds=(hold, *target.holds)),
         live if (target.model, target.provider) == blocked else (),
     )
-
-
-def _host_of(target: Target, model: str) -> str:
-    """Return the provider at which `target` has, or last had, a model; else `openai`."""
-    if target.model == model:
-        return target.provider
-    releases = (release.bundle for release in target.releases)
-    return next((each.provider for each in releases if each.model == model), OPENAI)
 
 
 def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:
@@ -271,7 +259,7 @@ def _released(
     target: Target, source: BundleSource, actor: Actor, overrides: tuple[str, ...]
 ) -> Target:
     release = Release(
-        n=next_number(target),
+        n=target.top + 1,
         bundle=source.bundle,
         at=actor.now,
         by=actor.by,
@@ -290,6 +278,22 @@ def pointed(target: Target, bundle: Bundle) -> Target:
     )
 
 
-def next_number(target: Target) -> int:
-    """Return the number of the release that comes next."""
-    return target.top + 1
+def hold_on_removed(
+    target: Target, removed: Bundle, row: Release | None, stays: Bundle, actor: Actor, why: str
+) -> Hold | None:
+    """Build the hold that keeps `removed`, which release `row` records, from coming back.
+
+    None if there is one already, and where only one on the model can be, which `stays` is of, too.
+    """
+    same_model = (removed.model, removed.provider) == (stays.model, stays.provider)
+    if target.hold_on(removed, actor.now) or (same_model and row is None):
+        return None
+    return Hold(
+        model=removed.model,
+        provider=removed.provider,
+        # Same model, other prompt: only the bundle may be blocked, or what stays would be.
+        release=row.n if same_model and row else None,
+        since=actor.now,
+        by=actor.by,
+        why=actor.why or why,
+    )

@@ -15,8 +15,8 @@ from fftdeploy.planning.bundles import (
     replaced_bundle,
     require_profile,
 )
-from fftdeploy.planning.plan import Actor, Plan, hand_edit_notes, next_number, pointed, recorded
-from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
+from fftdeploy.planning.plan import Actor, Plan, hand_edit_notes, hold_on_removed, pointed, recorded
+from fftdeploy.releases.deployments import Bundle, Release, Target
 
 Fate = Literal["ask", "live", "held", "profile"]
 
@@ -113,7 +113,7 @@ def plan_rollback(
     notes = hand_edit_notes(target, base, live)
     chosen, back = candidate.release, candidate.bundle
     release = Release(
-        n=next_number(base),
+        n=base.top + 1,
         bundle=back,
         at=actor.now,
         by=actor.by,
@@ -122,7 +122,9 @@ def plan_rollback(
         why=actor.why,
         verified=verified,
     )
-    hold = _hold_on_removed(base, live, back, chosen, actor)
+    newest, row = base.newest, base.newest if is_recorded(base, live) else None
+    said = f"rolled back from release {newest.n if newest else 0} to release {chosen.n}"
+    hold = hold_on_removed(base, live, row, back, actor, said)
     if base.origin(chosen) > _live_origin(base, live):
         notes.append(f"release {chosen.n} is newer than what is live: nothing is put on hold")
         hold = None
@@ -134,24 +136,4 @@ def plan_rollback(
 def _live_origin(base: Target, live: Bundle) -> int:
     """Return the origin of what is live in `base`; a number of its own where it has no release."""
     newest = base.newest
-    return base.origin(newest) if newest and is_recorded(base, live) else next_number(base)
-
-
-def _hold_on_removed(
-    base: Target, live: Bundle, back: Bundle, chosen: Release, actor: Actor
-) -> Hold | None:
-    """Build the hold that keeps what was live from coming back; None if there is one already."""
-    same_model = (live.model, live.provider) == (back.model, back.provider)
-    newest = base.newest
-    if base.hold_on(live, actor.now) or (same_model and not is_recorded(base, live)):
-        return None
-    return Hold(
-        model=live.model,
-        provider=live.provider,
-        # Same model, other prompt: only the bundle may be blocked, or the way back would be.
-        release=newest.n if same_model and newest else None,
-        since=actor.now,
-        by=actor.by,
-        why=actor.why
-        or f"rolled back from release {newest.n if newest else 0} to release {chosen.n}",
-    )
+    return base.origin(newest) if newest and is_recorded(base, live) else base.top + 1

@@ -208,7 +208,7 @@ def _breaches(
     target = change.target
     if str(target) in facts.dead:
         return
-    sources = SourceRules(rules, target.task, facts.base, facts.live)
+    sources = SourceRules(rules, target.task, facts.base, facts.shas)
     name = canary_of(target) if release.canary is not None else str(target)
     shutdown = facts.shutdowns.get(name) if target.is_in_force(release) else None
     days = shutdown.days_left(facts.now.date()) if shutdown else None

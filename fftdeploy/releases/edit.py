@@ -61,17 +61,9 @@ class _Fragment:
         return self.below(list(self.statements.values())[-1])
 
 
-def layout_problem(document: Document, target: Target) -> str:
-    """Say why `target` is written in a way that can't be edited safely; "" if it can."""
-    if next(_fragments(document, target), None):
-        return ""
-    return f"{target}: this layout can't be edited safely"
-
-
-def layout_hint(target: Target) -> str:
-    """Say how `target` must be written to be editable."""
-    name = f"[{target.task}.{target.environment}]"
-    return f"write it as one table, {name}, with model = ... and releases = [...] below"
+def layout_error(document: Document, target: Target) -> ConfigError | None:
+    """Build the error for a target that is written so that it can't be edited safely, if it is."""
+    return None if next(_fragments(document, target), None) else _layout_error(document, target)
 
 
 def rewrite(document: Document, before: Target | None, after: Target) -> str:
@@ -130,7 +122,8 @@ def _is_statement(fragment: _Fragment) -> bool:
 def _layout_error(document: Document, target: Target) -> ConfigError:
     path = (target.task, target.environment)
     problem = f"{target}: this layout can't be edited safely"
-    return document.error(path, problem, layout_hint(target), "layout")
+    hint = f"write it as one table, [{'.'.join(path)}], with model = ... and releases = [...] below"
+    return document.error(path, problem, hint, "layout")
 
 
 def _fragments(document: Document, target: Target) -> Iterator[_Fragment]:

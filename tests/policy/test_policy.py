@@ -13,7 +13,7 @@ from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Freeze, Policy, Rules, Task
 from fftdeploy.releases import deployments
-from fftdeploy.releases.deployments import Bundle, Deployments, Target
+from fftdeploy.releases.deployments import Bundle, Deployments
 from fftdeploy.sandbox import STORY_NOW
 
 DAY = timedelta(days=1)
@@ -27,8 +27,8 @@ def file(*tables: str) -> Deployments:
     return deployments.parse("\n".join(["version = 1\n", *tables]).encode())
 
 
-def live(target: Target) -> Bundle:
-    return bundles.live_bundle(target, lambda _: None)
+def no_file(_: str) -> None:
+    """Say of each profile that there is none."""
 
 
 def test_the_contracts_example_without_what_comes_later() -> None:
@@ -149,10 +149,11 @@ ORDER = [
 )
 def test_order(text: str, model: str, met: bool) -> None:
     rules = Rules(("staging",))
-    breach = SourceRules(rules, "t", file(text), live).order_breach(Bundle(model), STORY_NOW)
+    breach = SourceRules(rules, "t", file(text), no_file).order_breach(Bundle(model), STORY_NOW)
     assert (breach is None) == met
     assert (
-        SourceRules(Rules(), "t", file(text), live).order_breach(Bundle(model), STORY_NOW) is None
+        SourceRules(Rules(), "t", file(text), no_file).order_breach(Bundle(model), STORY_NOW)
+        is None
     )
 
 
@@ -176,10 +177,10 @@ SOAKED = [
 def test_soak_is_the_newest_unbroken_stretch(text: str, model: str, span: timedelta) -> None:
     found = file(text)
     target = found.targets["t", "staging"]
-    assert target.soaked(Bundle(model), live(target), STORY_NOW) == span
+    assert target.soaked(Bundle(model), bundles.live_bundle(target, no_file), STORY_NOW) == span
     for asked, met in ((span, True), (span + timedelta(seconds=1), False)):
         rules = Rules(("staging",), soak=asked)
-        breach = SourceRules(rules, "t", found, live).soak_breach(Bundle(model), STORY_NOW)
+        breach = SourceRules(rules, "t", found, no_file).soak_breach(Bundle(model), STORY_NOW)
         was_there = model in text and (span or not asked)
         assert (breach is None) == ((met and bool(was_there)) or not asked)
 
@@ -260,7 +261,7 @@ def test_allow_overrides_is_inherited() -> None:
 def test_a_breach_is_what_override_names() -> None:
     rules = Rules(("staging",), soak=DAY, min_runway_days=30)
     found = file(past("t/dev", V7))
-    sources = SourceRules(rules, "t", found, live)
+    sources = SourceRules(rules, "t", found, no_file)
     every = [
         sources.order_breach(Bundle(V7), STORY_NOW),
         sources.soak_breach(Bundle(V7), STORY_NOW),

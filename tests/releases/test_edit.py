@@ -315,7 +315,7 @@ EDITED = {
 )
 def test_layouts_that_are_edited(table: str, after: str) -> None:
     parsed = deployments.parse((HEAD + table).encode())
-    assert edit.layout_problem(parsed.document, target(HEAD + table)) == ""
+    assert edit.layout_error(parsed.document, target(HEAD + table)) is None
     assert promoted(HEAD + table) == HEAD + after
 
 
@@ -351,7 +351,9 @@ def test_layouts_that_are_refused(table: str, line: int) -> None:
     parsed = deployments.parse(text.encode())
     words = "triage/production: this layout can't be edited safely"
 
-    assert edit.layout_problem(parsed.document, target(text)) == words
+    wrong = edit.layout_error(parsed.document, target(text))
+    assert wrong
+    assert wrong.message == words
     with pytest.raises(ConfigError) as refused:
         promoted(text)
     assert refused.value.message == words
