@@ -100,11 +100,7 @@ class Workspace:
         return Bundle(first.model, first.provider, first.profile, sha)
 
     def require_profile(self, name: str) -> None:
-        """Refuse the name of a profile that has no file.
-
-        Raises:
-            ConfigError: With the nearest one that has.
-        """
+        """Refuse the name of a profile that has no file."""
         try:
             bundle = Bundle("", profile=name, profile_sha=self.sha(name))
             refuse_without_file(bundle, "name another one")
@@ -165,11 +161,7 @@ class Workspace:
         ]
 
     def require_planned(self, name: str) -> None:
-        """Refuse a target that is not in the file and that nobody has planned for.
-
-        Raises:
-            UsageError: The policy knows no such task or environment, with the nearest as a hint.
-        """
+        """Refuse a target that is not in the file and that nobody has planned for."""
         task, _, environment = name.partition("/")
         if self.deployments.find(name) is not None or self.policy.knows(task, environment):
             return

@@ -43,7 +43,7 @@ def run(context: Context, options: AdoptOptions) -> Changed:
     if bundles.is_recorded(found, live):
         return change.unchanged(plan.plan_adoption(found, live, change.actor))
     rules = change.workspace.policy.rules(found.environment)
-    _require_why(change, found)
+    change.require_reason(rules, found, is_first=not found.releases)
     plan.plan_adoption(found, live, change.actor)  # a hold refuses before the API is asked
     change.preflight()
     readiness, question = None, None
@@ -110,7 +110,9 @@ def _live(change: Change, options: AdoptOptions) -> Target:
         change.require_planned(create=options.create)
         task, _, environment = change.name.partition("/")
         found = Target(task, environment, model="")
-        _require_why(change, found)  # before the API is asked what a name is short for
+        # Before the API is asked what a name is short for.
+        rules = change.workspace.policy.rules(environment)
+        change.require_reason(rules, found, is_first=True)
         return replace(found, model=_named(change, options.model, provider), provider=provider)
     is_other = options.provider not in {None, found.provider}
     if is_other or not fitting(options.model, [found.model]):
@@ -134,11 +136,3 @@ def _named(change: Change, word: str, provider: str) -> str:
         at = partial(change.context.prover().at, provider, environment)
         return typed.asked(word, at, provider=provider, can_ask=True)
     return typed.known(word) if fitting(word, typed.in_file) else word
-
-
-def _require_why(change: Change, found: Target) -> None:
-    rules = change.workspace.policy.rules(found.environment)
-    if rules.protected or not found.releases:
-        state = "protected" if rules.protected else "not recorded yet"
-        change.ask_why(f"{found} is {state}: why?")
-    plan.require_why(rules, found, change.actor, always=not found.releases)

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -24,13 +23,14 @@ from fftdeploy.errors import (
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.formats.document import text_problem
 from fftdeploy.output.results import OMITTED, UNPRINTED
-from fftdeploy.planning import commit_message
+from fftdeploy.planning import commit_message, plan
 from fftdeploy.planning.plan import Actor, Plan
+from fftdeploy.policy.policy import Rules
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases import edit, text_diff
-from fftdeploy.releases.deployments import Bundle, Release
+from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.times import CLOCK_SKEW
-from fftdeploy.workspace import Workspace, shown_path
+from fftdeploy.workspace import shown_path
 
 Replan = Callable[[Actor], Plan]
 """Makes the plan again for another moment: the server's, where the clocks disagree."""
@@ -113,12 +113,7 @@ class Change:
     """One change of one target, from the options to the result."""
 
     def __init__(self, context: Context, options: ChangeOptions) -> None:
-        """Refuse early what would be refused late: options, the terminal, the repository.
-
-        Raises:
-            UsageError: Nobody can be asked and it is not approved, `why` is not one line, or
-                a commit can't be made here.
-        """
+        """Refuse early what would be refused late: options, the terminal, the repository."""
         self.context = context
         self.options = options
         self.workspace = context.workspace
@@ -162,11 +157,7 @@ class Change:
         return Actor(self.by, self.context.now(), self.why)
 
     def require_planned(self, *, create: bool) -> None:
-        """Refuse to create a target that nobody has planned for, unless told to where none can be.
-
-        Raises:
-            UsageError: The policy does not know it, or there is none and `create` is not set.
-        """
+        """Refuse to create a target that nobody has planned for, or told to where none can be."""
         is_open = not self.workspace.policy.exists
         if is_open and create:
             return
@@ -181,22 +172,22 @@ class Change:
         """Tell whether there is a person, who has not approved of whatever comes."""
         return self.options.approve is not None and self.context.console.is_interactive
 
-    def ask_why(self, question: str) -> None:
-        """Ask a person for a missing `--why`.
+    def require_reason(self, rules: Rules, target: Target, *, is_first: bool = False) -> None:
+        """Ask a person for a missing `--why` that the policy, or a first record, wants.
 
         Raises:
             UsageError: The answer is not one line of text.
+            PolicyError: Nobody can be asked.
         """
+        if (rules.protected or is_first) and self.may_ask:
+            state = "protected" if rules.protected else "not recorded yet"
+            self.require_why(f"{target} is {state}: why?")
+        plan.require_why(rules, target, self.actor, always=is_first)
+
+    def require_why(self, question: str = "") -> None:
+        """Refuse to go on without a reason; a person is asked the `question` before."""
         if self.why is None and self.may_ask:
             self.why = self.context.console.ask(question)
-            self.require_why()
-
-    def require_why(self) -> None:
-        """Refuse to go on without a reason.
-
-        Raises:
-            UsageError: There is none, or it is not one line of text.
-        """
         if not self.why:
             raise UsageError("--why is needed", hint='add --why "TEXT"', code="why")
         if problem := text_problem(self.why):
@@ -237,17 +228,14 @@ class Change:
         question: Question | None = None,
         counted: CountedEvidence | None = None,
     ) -> Changed:
-        """Show the plan, ask, write and commit.
+        """Show the plan that was proved and the text it makes, ask, write and commit.
 
-        Args:
-            replan: Makes the plan for another moment.
-            planned: The plan that was proved, and the text it makes.
-            readiness: What the API proved about the bundle.
-            question: Asked again under the lock if the proof is older than 60 s then.
-            counted: The evidence that let it through.
+        The `question` is asked again under the lock if its proof is older than 60 s then.
         """
         made, text = planned
-        if abs(self.context.now() - _moment(made, self.context.now())) > CLOCK_SKEW:
+        release, holds = made.new_release, made.touched_holds
+        moments = [release.at] if release else [hold.lifted or hold.since for hold in holds]
+        if moments and abs(self.context.now() - moments[0]) > CLOCK_SKEW:
             made = replan(self.actor)  # the server's clock is the one that counts
             text = self.draft(made)
         result = replace(self._result(made, text), counted=counted)
@@ -328,25 +316,21 @@ class Change:
         moved = conflict.changed(before, now)
         own = [name for name in moved if name in {self.name, *self.made_from}]
         if own or (moved and self.repository):
-            raise self._stale((own or moved)[0], workspace)
+            name = (own or moved)[0]
+            raise ConflictError(
+                f"{name} has changed since this was planned: "
+                f"{conflict.summary(before.find(name), now.find(name))}; "
+                "nothing was written over it",
+                hint="run it again: it will plan from the new file",
+                where=self.workspace.shown,
+                code="stale",
+            )
         if self.repository:
             return None
         has_say = self.context.command not in _WITHOUT_POLICY
         if has_say and workspace.policy != self.workspace.policy:
             return None
         return workspace.bytes_of(edit.rewrite(now.document, made.before, made.after))
-
-    def _stale(self, name: str, workspace: Workspace) -> ConflictError:
-        """Build the error for a plan that another change of the file has overtaken."""
-        what = conflict.summary(
-            self.workspace.deployments.find(name), workspace.deployments.find(name)
-        )
-        return ConflictError(
-            f"{name} has changed since this was planned: {what}; nothing was written over it",
-            hint="run it again: it will plan from the new file",
-            where=self.workspace.shown,
-            code="stale",
-        )
 
     def _confirm(self, question: Question | None) -> None:
         """Prove the model again if the proof is older than a minute by now."""
@@ -375,11 +359,3 @@ class Change:
                 f"git commit -m {shlex.quote(commit_message.subject(made))} -- {names}",
                 code="commit",
             ) from None
-
-
-def _moment(made: Plan, now: datetime) -> datetime:
-    """Return what a plan says when it is made; `now` where it says no time."""
-    newest = made.new_release
-    if newest is not None:
-        return newest.at
-    return next((hold.lifted or hold.since for hold in made.touched_holds), now)

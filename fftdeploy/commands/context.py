@@ -119,8 +119,18 @@ class Context:
 
     @cached_property
     def clock(self) -> Clock:
-        """The system's clock, or a rehearsal's."""
-        return rehearsal_clock(self.environ) or system_clock()
+        """The system's clock, or one that `FFTDEPLOY_NOW` sets to rehearse at a local server.
+
+        Raises:
+            UsageError: It is not a time, or the API address is not on this machine: a date that
+                can be chosen would open freezes and hide retirements.
+        """
+        system, text = system_clock(), self.environ.get(NOW_VARIABLE)
+        if not text:
+            return system
+        _require_rehearsal(self.environ, self.environ.get("OPENAI_BASE_URL", ""))
+        moment = parse_time(text, NOW_VARIABLE)
+        return Clock(now=lambda: moment, monotonic=system.monotonic, sleep=system.sleep)
 
     def now(self) -> datetime:
         """Return the moment in UTC, whole seconds: the server's once it was asked."""
@@ -149,11 +159,7 @@ class Context:
         return providers.read(self.environ, checkouts)
 
     def require_provider(self, name: str) -> None:
-        """Refuse a provider that is named on the command line, and that nothing is known of.
-
-        Raises:
-            UsageError: With the nearest one that is known.
-        """
+        """Refuse a provider that is named on the command line, and that nothing is known of."""
         try:
             self.providers.get(name)
         except AuthError as error:
@@ -288,22 +294,6 @@ class Context:
             hosts.close()
 
 
-def rehearsal_clock(environ: Mapping[str, str]) -> Clock | None:
-    """Return the clock that `FFTDEPLOY_NOW` sets, for a rehearsal against a local server.
-
-    Raises:
-        UsageError: It is not a time, or the API address is not on this machine: a date that
-            can be chosen would open freezes and hide retirements.
-    """
-    text = environ.get(NOW_VARIABLE)
-    if not text:
-        return None
-    _require_rehearsal(environ, environ.get("OPENAI_BASE_URL", ""))
-    moment = parse_time(text, NOW_VARIABLE)
-    system = system_clock()
-    return Clock(now=lambda: moment, monotonic=system.monotonic, sleep=system.sleep)
-
-
 def _require_rehearsal(environ: Mapping[str, str], address: str) -> None:
     """Refuse a date of one's own where what is asked is not on this machine."""
     if environ.get(NOW_VARIABLE) and not is_local(address):
@@ -362,17 +352,8 @@ def actor_name(context: Context, asked: str | None, folder: Path | None = None) 
             return _actor(variable, name)
     from fftdeploy import git
 
-    email = git.user_email(folder or context.workspace.folder, environ)
-    return _actor("git's user.email", email) if email else _os_user()
-
-
-def _actor(source: str, name: str) -> str:
-    if problem := text_problem(name):
-        raise UsageError(f"{source} {problem}", hint="add --by NAME", code="by")
-    return name
-
-
-def _os_user() -> str:
+    if email := git.user_email(folder or context.workspace.folder, environ):
+        return _actor("git's user.email", email)
     import pwd
 
     try:
@@ -381,12 +362,14 @@ def _os_user() -> str:
         return f"uid-{os.getuid()}"
 
 
-def one_of(flags: Mapping[str, object]) -> None:
-    """Refuse flags that exclude each other.
+def _actor(source: str, name: str) -> str:
+    if problem := text_problem(name):
+        raise UsageError(f"{source} {problem}", hint="add --by NAME", code="by")
+    return name
 
-    Raises:
-        UsageError: More than one of them is given.
-    """
+
+def one_of(flags: Mapping[str, object]) -> None:
+    """Refuse flags that exclude each other."""
     given = [name for name, value in flags.items() if value]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other", hint="give one of them")

@@ -45,11 +45,7 @@ class Gate:
     limits: Limits = field(default_factory=Limits)
 
     def check_examples(self) -> None:
-        """Refuse, before the API is asked anything, examples and graders that are not usable.
-
-        Raises:
-            ConfigError: Located at the first fault.
-        """
+        """Refuse, before the API is asked anything, examples and graders that are not usable."""
         if self.is_protected:
             bar = self._bar()
             _ = bar.examples
@@ -68,22 +64,19 @@ class Gate:
             return self._recorded(bar, candidate)
         stored = self._look(bar, candidate)
         if isinstance(stored, str):
+            from fftdeploy.evaluation.evidence.evidence_folder import problem
+
             stored = self._evaluate(candidate, stored)
             self.change.learn(judged=stored)
-            self._require_counting(bar, candidate, stored)
+            question, now = bar.question(candidate, bar.baseline), self.change.context.now()
+            # What was just made is held against the question, too: clocks and files move.
+            if wrong := problem(question, stored.evidence, now):
+                raise InconclusiveError(
+                    f"evidence {stored.short} does not count: {wrong}",
+                    hint=f"fftdeploy eval {self.change.name} --fresh",
+                    code="no-evidence",
+                )
         return self._judged(bar, stored)
-
-    def _require_counting(self, bar: "QualityBar", candidate: Bundle, stored: "Stored") -> None:
-        """Hold what was just made against the question, too: clocks and files move."""
-        from fftdeploy.evaluation.evidence.evidence_folder import problem
-
-        question = bar.question(candidate, bar.baseline)
-        if wrong := problem(question, stored.evidence, self.change.context.now()):
-            raise InconclusiveError(
-                f"evidence {stored.short} does not count: {wrong}",
-                hint=f"fftdeploy eval {self.change.name} --fresh",
-                code="no-evidence",
-            )
 
     def _bar(self) -> "QualityBar":
         return self.change.context.quality_bar(self.change.workspace, self.change.name)

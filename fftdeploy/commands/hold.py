@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from fftdeploy.commands import typed_models
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, require_offset
 from fftdeploy.commands.door import door
-from fftdeploy.planning.plan import Actor, Plan, plan_hold
+from fftdeploy.planning.plan import plan_hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +36,10 @@ def run(context: Context, options: HoldOptions) -> Changed:
     model = typed_models.in_file(context, options.provider).known(options.model)
     if model not in change.workspace.deployments.models():
         context.console.note(f"note: no target has {model} yet")
-    change.ask_why(f"hold {model} in {target}: why?")
-    change.require_why()
-
-    def planned(actor: Actor) -> Plan:
-        return plan_hold(target, model, actor, provider=options.provider, until=until)
-
-    return change.make_unasked(planned)
+    change.require_why(f"hold {model} in {target}: why?")
+    return change.make_unasked(
+        partial(plan_hold, target, model, provider=options.provider, until=until)
+    )
 
 
 hold = door(run, HoldOptions)

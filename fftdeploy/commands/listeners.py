@@ -21,11 +21,7 @@ class Listeners:
     """Keep an issue for each target on a forge, `github` or `gitlab`, from a job of its own."""
 
     def require_there(self) -> None:
-        """Refuse, before anything is asked, whom nobody could tell anything.
-
-        Raises:
-            UsageError: There is no such forge or folder, or the file has another ending.
-        """
+        """Refuse, before anything is asked, whom nobody could tell anything."""
         from fftdeploy.telling.issues import FORGES
 
         if self.issues and self.issues not in FORGES:

@@ -36,7 +36,6 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.names import plural
-from fftdeploy.planning import plan
 from fftdeploy.planning.breaches import SourceRules, freeze_breach
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.releases import edit, text_diff
@@ -201,8 +200,7 @@ class _Portfolio:
         for case in self.cases:
             rules = self.workspace.policy.rules(case.target.environment)
             if rules.protected and case.candidates and not options.dry_run:
-                change.ask_why(f"{case.name} is protected: why?")
-                plan.require_why(rules, case.target, change.actor)
+                change.require_reason(rules, case.target)
         self.why = change.why
 
     def _prove(self) -> None:

@@ -192,9 +192,8 @@ class _Promotion:
             )
 
     def _require_why(self) -> None:
-        if self.rules.protected:
-            self.change.ask_why(f"{self.change.name} is protected: why?")
-        plan.require_why(self.rules, self.target or Target(*self.key, model=""), self.change.actor)
+        target = self.target or Target(*self.key, model="")
+        self.change.require_reason(self.rules, target)
 
     def _is_live(self, target: Target, source: BundleSource) -> bool:
         """Tell whether it is live already, or has that part of the keys."""
@@ -264,9 +263,13 @@ class _Promotion:
         )
 
     def _offline_breaches(self, source: BundleSource, now: datetime) -> list[Breach]:
+        order = self.sources.order_breach(source.bundle, now)
+        known, model = self.workspace.deployments.models(), source.bundle.model
+        if order and model not in known and (near := names.nearest(model, known, names.MISTYPED)):
+            order = replace(order, way=f"did you mean {near}?")
         found = [
             breaches.freeze_breach(self.rules, now),
-            self._order_breach(source.bundle, now),
+            order,
             self.sources.soak_breach(source.bundle, now),
         ]
         named, sources = self.options.source, self.rules.sources
@@ -274,14 +277,6 @@ class _Promotion:
             message = f"{named} is not a source of {self.change.name}"
             found.append(Breach("order", message, f"name one: --from {sources[0]}"))
         return [breach for breach in found if breach]
-
-    def _order_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
-        """Say why a model may not come here yet, or which one was meant by one that is new."""
-        found = self.sources.order_breach(bundle, now)
-        if found is None or bundle.model in (known := self.workspace.deployments.models()):
-            return found
-        near = names.nearest(bundle.model, known, names.MISTYPED)
-        return replace(found, way=f"did you mean {near}?") if near else found
 
     def _breaches(self, source: BundleSource, readiness: "Readiness") -> list[Breach]:
         """List every breach at the moment that the API says it is, which may not be ours."""

@@ -128,11 +128,8 @@ class _Rollback:
             return int(number)
         hint = f"`fftdeploy history {self.target}` lists them"
         if names.model_problem(word):
-            raise UsageError(
-                f"{self.target} has no release {word[:_LONGEST_NUMBER]!a}",
-                hint=hint,
-                code="unknown-release",
-            )
+            said = f"{self.target} has no release {word[:_LONGEST_NUMBER]!a}"
+            raise UsageError(said, hint=hint, code="unknown-release")
         typed = TypedModels(
             self.change.context,
             frozenset[str]().union(*self.target.models.values()),
@@ -176,34 +173,30 @@ class _Rollback:
     def _is_chosen(self, candidate: Candidate) -> bool:
         """Tell whether `candidate` is the one, or raise if the search must stop at it."""
         try:
-            readiness = self._prove(candidate)
+            if candidate.bundle not in self.proofs:
+                prover = self.change.context.prover(wait_s=self.options.wait_s)
+                question = self.change.question(candidate.bundle)
+                self.proofs[candidate.bundle] = prover.prove(question)
+            readiness = self.proofs[candidate.bundle]
         except AuthError as error:
             if not self.options.unverified:
                 error.hint += _OTHERS if self.to is None else ""
                 raise
-            self.change.context.console.note(f"warning: not verified: {error.message}")
-            self._see(candidate, "unverified", f"taken unverified: {error.message}")
-            return True
-        if readiness.is_ready:
-            self._see(candidate, "ready", "ready: taken")
-            return True
-        if readiness.state == "not-ready":
-            self._see(candidate, readiness.code, readiness.message)
-            return False
-        if self.options.unverified:
-            self.change.context.console.note(f"warning: not verified: {readiness.message}")
-            text = f"taken unverified: {readiness.message}"
-            self._see(candidate, "unverified", text)
-            return True
-        self._see(candidate, readiness.code, f"unverified: {readiness.message}")
-        raise self._stopped(candidate, readiness)
-
-    def _prove(self, candidate: Candidate) -> Readiness:
-        if candidate.bundle not in self.proofs:
-            prover = self.change.context.prover(wait_s=self.options.wait_s)
-            question = self.change.question(candidate.bundle)
-            self.proofs[candidate.bundle] = prover.prove(question)
-        return self.proofs[candidate.bundle]
+            unverified = error.message
+        else:
+            if readiness.is_ready:
+                self._see(candidate, "ready", "ready: taken")
+                return True
+            if readiness.state == "not-ready":
+                self._see(candidate, readiness.code, readiness.message)
+                return False
+            if not self.options.unverified:
+                self._see(candidate, readiness.code, f"unverified: {readiness.message}")
+                raise self._stopped(candidate, readiness)
+            unverified = readiness.message
+        self.change.context.console.note(f"warning: not verified: {unverified}")
+        self._see(candidate, "unverified", f"taken unverified: {unverified}")
+        return True
 
     def _see(self, candidate: Candidate, fate: str, reason: str) -> None:
         known = self.proofs.get(candidate.bundle)
@@ -238,9 +231,8 @@ class _Rollback:
                 self.change.context.environ,
             )
             why += "" if commit else "; no commit here has that prompt"
-            hint = (
-                f"git checkout {commit} -- {shown}" if commit else f"git log --oneline -- {shown}"
-            )
+            ask = f"checkout {commit}" if commit else "log --oneline"
+            hint = f"git {ask} -- {shown}"
         except UnansweredError as error:
             why += f"; which commit has it is not known: {error.message}"
             hint = error.hint
@@ -284,20 +276,15 @@ class _Rollback:
                 )
         if self.to is not None and asked:
             return asked[0].error()
+        lifting = ""
+        if held := next((one.bundle.model for one in self.seen if one.fate == "held"), None):
+            lifting = f'lift a hold: fftdeploy unhold {self.target} {held} --why "TEXT"; or '
         return NotReadyError(
             f"nothing to roll back to in {self.target}",
-            hint=f"{self._lifting()}promote something that answers: "
-            f"fftdeploy models; {self._forward()}",
+            hint=f"{lifting}promote something that answers: fftdeploy models; {self._forward()}",
             where=str(self.target),
             code="no-rollback",
         )
-
-    def _lifting(self) -> str:
-        """Say which hold keeps the newest release away that is on hold; "" without one."""
-        held = next((one.bundle.model for one in self.seen if one.fate == "held"), None)
-        if held is None:
-            return ""
-        return f'lift a hold: fftdeploy unhold {self.target} {held} --why "TEXT"; or '
 
     def _forward(self) -> str:
         """Return the command that makes another model live, as the policy lets one come here."""

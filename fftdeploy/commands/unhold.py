@@ -1,12 +1,13 @@
 """Unhold: lift a hold, with the reason on record."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.typed_models import TypedModels
-from fftdeploy.planning.plan import Actor, Plan, plan_unhold
+from fftdeploy.planning.plan import plan_unhold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +38,8 @@ def run(context: Context, options: UnholdOptions) -> Changed:
         )
         model = typed.known(model)
     plan_unhold(target, model, change.actor)
-    change.ask_why(f"lift the hold in {target}: why?")
-    change.require_why()
-
-    def planned(actor: Actor) -> Plan:
-        return plan_unhold(target, model, actor)
-
-    return change.make_unasked(planned)
+    change.require_why(f"lift the hold in {target}: why?")
+    return change.make_unasked(partial(plan_unhold, target, model))
 
 
 unhold = door(run, UnholdOptions)

@@ -74,6 +74,11 @@ def key(means: str, kind: Kind, default: Any = _NO_DEFAULT, **more: Any) -> Any:
     return field(metadata={"declared": declared}, **only)
 
 
+def needed(means: str, kind: Kind, example: str = "") -> Key:
+    """Return a key that a table must have; `example` is how its value may be written."""
+    return Key(means, replace(kind, example=example or kind.example), required=True)
+
+
 def inline(declared: type[Any]) -> Any:
     """Declare a field whose own keys stand beside the others."""
     return field(metadata={**FLAT, "inline": declared})

@@ -124,11 +124,7 @@ def runway_breach(rules: Rules, days: int | None) -> Breach | None:
 
 
 def require_known(overrides: Sequence[str], why: str | None) -> None:
-    """Refuse overrides that there are not, or that nobody has given a reason for.
-
-    Raises:
-        UsageError: It does.
-    """
+    """Refuse overrides that there are not, or that nobody has given a reason for."""
     for given in overrides:
         if given not in OVERRIDES:
             raise UsageError(**names.not_one_of("--override", given, OVERRIDES))
@@ -137,11 +133,7 @@ def require_known(overrides: Sequence[str], why: str | None) -> None:
 
 
 def require_allowed(overrides: Sequence[str], rules: Rules, environment: str) -> None:
-    """Refuse overrides where the policy takes none.
-
-    Raises:
-        PolicyError: It does.
-    """
+    """Refuse overrides where the policy takes none."""
     if overrides and not rules.allow_overrides:
         raise PolicyError(
             f"overrides are forbidden in {environment}",

@@ -132,21 +132,10 @@ def choose_source(
     profile: str | None = None,
     no_profile: bool = False,
 ) -> BundleSource:
-    """Find the bundle that `promote` is asked to make live.
+    """Find the bundle that `promote` is asked to make live in the target called `name`.
 
-    Args:
-        deployments: The file.
-        name: Task and environment to promote into.
-        policy: What the environments ask.
-        shas: Hashes of the profiles on disk.
-        now: The moment, for holds.
-        from_environment: The environment to promote from (`--from`).
-        model: The model asked for (`--model`, or what `--job` became).
-        job: The fine-tuning job that `model` came from.
-        provider: The host asked for (`--provider`); without it, that of what it comes from, or
-            of what is live.
-        profile: The profile asked for (`--profile`).
-        no_profile: Deploy without a profile (`--no-profile`).
+    With a `job` the `model` is what it became.  Without a `provider` the host is that of what the
+    bundle comes from, or of what is live.
 
     Raises:
         UsageError: Nothing says where the bundle comes from, that place has no target, or the
@@ -265,11 +254,7 @@ def require_profile(bundle: Bundle, shas: Shas, instead: str = "name another one
 
 
 def refuse_without_file(bundle: Bundle, instead: str) -> None:
-    """Refuse a bundle whose profile has no file; `instead` ends the hint.
-
-    Raises:
-        ConfigError: There is no file to take the prompt from.
-    """
+    """Refuse a bundle whose profile has no file; `instead` ends the hint."""
     if lacks_file(bundle):
         raise ConfigError(
             f"profile {bundle.profile!r} has no file",
@@ -293,11 +278,7 @@ def profile_problem(bundle: Bundle, shas: Shas) -> str:
 
 
 def require_model_id(model: str, provider: str = "") -> None:
-    """Raise for a `--model` that can't be one, of `provider` or, without one, of any host.
-
-    Raises:
-        UsageError: With the reason and, for a job or file ID, the right flag.
-    """
+    """Raise for a `--model` that can't be one, of `provider` or, without one, of any host."""
     if problem := names.model_problem(model, provider):
         bare = _DASHES.sub("-", model.strip(_AROUND))
         hint = "`fftdeploy models` lists what this key can see"

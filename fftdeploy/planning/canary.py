@@ -13,11 +13,7 @@ from fftdeploy.releases.deployments import Bundle, Canary, Target
 
 
 def require_alone(target: Target, runs: Canary, bundle: Bundle, shas: Shas) -> None:
-    """Refuse a promotion of anything else than the canary that `runs`.
-
-    Raises:
-        PolicyError: With the commands that end the trial.
-    """
+    """Refuse a promotion of anything else than the canary that `runs`."""
     if bundle != tried_bundle(target, shas):
         raise PolicyError(
             f"a canary runs in {target}: {runs.model}, {runs.weight} %",
@@ -29,11 +25,7 @@ def require_alone(target: Target, runs: Canary, bundle: Bundle, shas: Shas) -> N
 
 
 def require_beside(target: Target | None, live: Bundle | None, bundle: Bundle) -> None:
-    """Refuse a canary of what is live, or where nothing is.
-
-    Raises:
-        UsageError: There is nothing that it could be tried beside.
-    """
+    """Refuse a canary of what is live, or where nothing is."""
     if target is None:
         raise UsageError("--canary needs something live to be tried beside", hint="leave it out")
     if bundle == live:

@@ -223,11 +223,7 @@ def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:
 
 
 def refuse_hand_edit(rules: Rules, target: Target, live: Bundle) -> None:
-    """Refuse to promote over a hand edit of a protected target that has releases.
-
-    Raises:
-        PolicyError: With the `adopt` that puts it right.
-    """
+    """Refuse to promote over a hand edit of a protected target that has releases."""
     if rules.protected and target.newest and not is_recorded(target, live):
         raise PolicyError(
             f"{target} was edited by hand: its newest release is not what is live",
@@ -238,11 +234,7 @@ def refuse_hand_edit(rules: Rules, target: Target, live: Bundle) -> None:
 
 
 def require_why(rules: Rules, target: Target, actor: Actor, *, always: bool = False) -> None:
-    """Refuse a change of a protected target that gives no reason.
-
-    Raises:
-        PolicyError: `--why` is missing, and the target is protected or `always` is set.
-    """
+    """Refuse a change of a protected target, or with `always` of any, that gives no reason."""
     if (rules.protected or always) and not actor.why:
         reason = "is protected" if rules.protected else "has no releases yet"
         raise PolicyError(

@@ -100,14 +100,7 @@ def plan_rollback(
     """Go back to a candidate, and put what was live on hold, once.
 
     Going to a newer origin than that of what is live corrects an overshoot: it warns and
-    holds nothing.
-
-    Args:
-        target: The target before.
-        live: Its live bundle.
-        candidate: The release to go back to, and the bundle to make live.
-        actor: Who, when and why.
-        verified: Whether the API proved the bundle ready.
+    holds nothing.  `verified` says whether the API proved the candidate ready.
     """
     base = recorded(target, live, replace(actor, why=None))
     notes = hand_edit_notes(target, base, live)

@@ -13,7 +13,7 @@ from typing import Any
 
 from fftdeploy import names
 from fftdeploy.formats.document import Document, Path, text_problem, toml_type
-from fftdeploy.formats.keys import Key, Kind, Schema, read_keys, table_schema
+from fftdeploy.formats.keys import Key, Kind, Schema, needed, read_keys, table_schema
 from fftdeploy.formats.kinds import (
     FLAG,
     LINE,
@@ -105,10 +105,6 @@ def _read_fields(doc: Document, path: Path, value: Any) -> dict[str, Any]:
     return {name: _field(doc, (*path, name), name, row) for name, row in rows.items()}
 
 
-def _compared(fields: Mapping[str, Any]) -> list[str]:
-    return [path for path, kind in fields.items() if kind["kind"] != "ignore"]
-
-
 def _field(doc: Document, place: Path, path: str, value: Any) -> dict[str, Any]:
     if text_problem(path) or "" in path.split("."):
         raise doc.error(place, f"{path[:80]!a} is not a path: write a.b.c")
@@ -159,7 +155,7 @@ def _any(_: Document, __: Path, ___: dict[str, Any]) -> None:
 
 
 def _check_fields(doc: Document, path: Path, said: dict[str, Any]) -> None:
-    compared = _compared(said["fields"])
+    compared = [path for path, kind in said["fields"].items() if kind["kind"] != "ignore"]
     if not compared and said.get("rest") != EXACT:
         at = (*path, "fields")
         raise doc.error(at, "'fields' compares nothing", 'add fields = { name = "exact" }')
@@ -202,14 +198,25 @@ _text = of_type(str, wanted="a string")
 _OPERATION, _METRIC = choice(tuple(_OPERATIONS)), choice(_METRICS)
 _THRESHOLD = number(minimum=0, maximum=1)
 _DISTANCE = number(minimum=0, maximum=1e15)
+_PATTERN = text(
+    _pattern_problem,
+    "key",
+    hint="Python's syntax, in '...' quotes",
+    minLength=1,
+    maxLength=_MAX_PATTERN,
+)
+_LABELS = many(
+    text(_label_problem, **LINE.schema),
+    "A label.",
+    "an array of strings",
+    least=(2, "must name at least two"),
+)
 _IS_RELATIVE = Key("Whether that is a share of the agreed number.", FLAG, default=False)
 _IGNORE_CASE = {
     "ignore_case": Key("Whether upper and lower case are the same.", FLAG, default=False)
 }
-_NEAR = {"number": Key("How far off is right.", _DISTANCE, required=True), "relative": _IS_RELATIVE}
-_ALIKE = {
-    "text": Key("How alike is enough (ROUGE-L).", number(minimum=0.01, maximum=1), required=True)
-}
+_NEAR = {"number": needed("How far off is right.", _DISTANCE), "relative": _IS_RELATIVE}
+_ALIKE = {"text": needed("How alike is enough (ROUGE-L).", number(minimum=0.01, maximum=1))}
 _FIELD: Schema = {
     "oneOf": [
         {"enum": [kind for kind in KINDS if kind != "text"]},
@@ -250,9 +257,7 @@ class GraderType:
     def every_key(self) -> Mapping[str, Key]:
         """Its keys and those that all graders have."""
         name = "What reports call it; two graders of one type need one each."
-        return {"type": Key(self.means, STRING, required=True), "name": Key(name, LINE)} | {
-            **self.keys
-        }
+        return {"type": needed(self.means, STRING), "name": Key(name, LINE), **self.keys}
 
     def schema(self, name: str) -> Schema:
         """Describe the table of the grader called `name`."""
@@ -265,11 +270,8 @@ TYPES: Mapping[str, GraderType] = {
     "string_check": GraderType(
         "The answer as one text.",
         {
-            "operation": Key(
-                "How they are compared.",
-                Kind(_read_operation, _OPERATION.schema),
-                required=True,
-                hint='add operation = "..."',
+            "operation": needed(
+                "How they are compared.", Kind(_read_operation, _OPERATION.schema), '"..."'
             ),
             **_TEXTS,
         },
@@ -277,17 +279,13 @@ TYPES: Mapping[str, GraderType] = {
     "text_similarity": GraderType(
         "How alike two texts are.",
         {
-            "evaluation_metric": Key(
-                "How that is measured.",
-                Kind(_read_metric, _METRIC.schema),
-                required=True,
-                hint='add evaluation_metric = "..."',
+            "evaluation_metric": needed(
+                "How that is measured.", Kind(_read_metric, _METRIC.schema), '"..."'
             ),
-            "pass_threshold": Key(
+            "pass_threshold": needed(
                 "How alike is enough, up to 1.",
                 Kind(_read_threshold, {"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
-                required=True,
-                hint="add pass_threshold = 0.8",
+                "0.8",
             ),
             **_TEXTS,
         },
@@ -304,14 +302,10 @@ TYPES: Mapping[str, GraderType] = {
     "json_fields": GraderType(
         "The answer is JSON; field by field.",
         {
-            "fields": Key(
+            "fields": needed(
                 'How each field is compared; a path is one key, "a.b".',
-                Kind(
-                    _read_fields,
-                    {"type": "object", "additionalProperties": _FIELD},
-                ),
-                required=True,
-                hint='add fields = { name = "exact" }',
+                Kind(_read_fields, {"type": "object", "additionalProperties": _FIELD}),
+                '{ name = "exact" }',
             ),
             "required": Key(
                 "The fields that an answer passes by; default: all.",
@@ -333,17 +327,7 @@ TYPES: Mapping[str, GraderType] = {
     "regex": GraderType(
         "The answer matches a pattern.",
         {
-            "pattern": Key(
-                "A regular expression of Python.",
-                text(
-                    _pattern_problem,
-                    "key",
-                    hint="Python's syntax, in '...' quotes",
-                    minLength=1,
-                    maxLength=_MAX_PATTERN,
-                ),
-                required=True,
-            ),
+            "pattern": needed("A regular expression of Python.", _PATTERN),
             "match": Key(
                 "The whole answer or any part of it.", choice(("full", "search")), default="full"
             ),
@@ -362,17 +346,7 @@ TYPES: Mapping[str, GraderType] = {
     "label": GraderType(
         "The answer is one of some labels.",
         {
-            "labels": Key(
-                "All of them.",
-                many(
-                    text(_label_problem, **LINE.schema),
-                    "A label.",
-                    "an array of strings",
-                    least=(2, "must name at least two"),
-                ),
-                required=True,
-                hint='add labels = ["yes", "no"]',
-            ),
+            "labels": needed("All of them.", _LABELS, '["yes", "no"]'),
             **_IGNORE_CASE,
         },
         _check_labels,

@@ -5,10 +5,11 @@ A text of theirs is sent as it is written, but for `{{item.KEY}}` and `{{sample.
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fftdeploy.formats.document import Document, Path
-from fftdeploy.formats.keys import Key, Kind, read_keys, table_schema
+from fftdeploy.formats.keys import Key, Kind, needed, read_keys, table_schema
 from fftdeploy.formats.kinds import (
     LINE,
     MODEL,
@@ -52,8 +53,8 @@ def _table(keys: Mapping[str, Key]) -> Kind:
 
 _ROLES = choice(("system", "developer", "user", "assistant"))
 _MESSAGE = {
-    "role": Key("Who says it.", _ROLES, required=True),
-    "content": Key("What is said.", _TEMPLATE, required=True),
+    "role": needed("Who says it.", _ROLES),
+    "content": needed("What is said.", _TEMPLATE),
 }
 _MESSAGES = many(
     _table(_MESSAGE), "A message.", "an array of { role, content }", least=(1, "asks nothing")
@@ -74,9 +75,11 @@ def _read_range(doc: Document, path: Path, value: Any) -> tuple[float, ...]:
     return tuple(ends)
 
 
-_ENDS = many(number(minimum=-1e9, maximum=1e9), "An end.", "an array of two numbers")
+_SCORE = number(minimum=-1e9, maximum=1e9)
+_ENDS = many(_SCORE, "An end.", "an array of two numbers")
+_labels = partial(many, LINE, "A label.", "an array of strings")
 _ASKING = {
-    "model": Key("The model that judges.", MODEL, required=True),
+    "model": needed("The model that judges.", MODEL),
     "provider": Key(HOST, NAME, default=OPENAI),
     "prompt": Key(
         "What it is asked, in one message; `{{sample.output_text}}` is the answer, `{{item.KEY}}` "
@@ -133,23 +136,13 @@ JUDGES: Mapping[str, GraderType] = {
         "A model puts one of some labels on the answer.",
         {
             **_ASKING,
-            "labels": Key(
+            "labels": needed(
                 "The labels it may give.",
-                many(
-                    LINE,
-                    "A label.",
-                    "an array of strings",
-                    unique="a label",
-                    least=(2, "must name at least two"),
-                ),
-                required=True,
-                hint='add labels = ["good", "bad"]',
+                _labels(least=(2, "must name at least two"), unique="a label"),
+                '["good", "bad"]',
             ),
-            "passing_labels": Key(
-                "Those that pass.",
-                many(LINE, "A label.", "an array of strings", least=(1, "is empty: none passes")),
-                required=True,
-                hint='add passing_labels = ["good"]',
+            "passing_labels": needed(
+                "Those that pass.", _labels(least=(1, "is empty: none passes")), '["good"]'
             ),
         },
         _check_label_model,
@@ -164,12 +157,7 @@ JUDGES: Mapping[str, GraderType] = {
                 default=(0.0, 1.0),
                 shown="`[0, 1]`",
             ),
-            "pass_threshold": Key(
-                "The least that passes.",
-                number(minimum=-1e9, maximum=1e9),
-                required=True,
-                hint="add pass_threshold = 0.7",
-            ),
+            "pass_threshold": needed("The least that passes.", _SCORE, "0.7"),
         },
         _check_score_model,
     ),

@@ -232,7 +232,8 @@ class Policy:
     @cached_property
     def default_sources(self) -> Mapping[str, tuple[str, ...]]:
         """The source that each environment of `order` has by default: the one before it."""
-        return _default_sources(self.order)
+        before = [(), *((environment,) for environment in self.order)]
+        return dict(zip(self.order, before, strict=False))
 
     def knows(self, task: str, environment: str) -> bool:
         """Tell whether a target may be created here without `--create`."""
@@ -247,11 +248,7 @@ class Policy:
         return [f"{task}/{name}" for task in self.tasks for name in environments]
 
     def check_environments(self, deployments: Deployments) -> None:
-        """Refuse a target in an environment that `order` does not name.
-
-        Raises:
-            ConfigError: At the target's line in the deployments file.
-        """
+        """Refuse a target in an environment that `order` does not name."""
         if not self.order:
             return
         for target in deployments.targets.values():
@@ -270,18 +267,12 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
     """Read a policy file.
 
     Raises:
-        ConfigError: Anything that is not understood, with line and column; keys of later
-            versions are named as such.
+        ConfigError: Anything that is not understood, with line and column.
     """
     doc = document.parse(raw, source)
     found: Policy = replace(POLICY.read(doc, (), doc.data), exists=True, document=doc)
     environments = {name: _inherited(found, name) for name in found.environments}
     return replace(found, environments=environments)
-
-
-def _default_sources(order: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    before = [(), *((environment,) for environment in order)]
-    return dict(zip(order, before, strict=False))
 
 
 def _inherited(policy: Policy, environment: str) -> Rules:

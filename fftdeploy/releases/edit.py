@@ -7,7 +7,7 @@ was meant.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -270,8 +270,8 @@ def _changes(fragment: _Fragment, before: Target, after: Target) -> list[Splice]
             for key in _LINES
             for splice in _set(fragment, key, _lines(after, fragment.table).get(key))
         ),
-        *_prepend(fragment, "releases", _rows(map(_row, _new_releases(before, after)))),
-        *_prepend(fragment, "holds", _rows(map(_row, new))),
+        *_prepend(fragment, "releases", _rows(_new_releases(before, after))),
+        *_prepend(fragment, "holds", _rows(new)),
         *_extend(fragment, "holds", kept),
     ]
 
@@ -353,10 +353,7 @@ def _new_table(text: str, target: Target) -> Splice:
     """Write a new target at the end of the file."""
     lines = [f"[{target.task}.{target.environment}]"]
     lines += [f"{key} = {rendered(value)}" for key, value in _lines(target).items()]
-    for key, rows in (
-        ("releases", _rows(map(_row, target.releases))),
-        ("holds", _rows(map(_row, target.holds))),
-    ):
+    for key, rows in (("releases", _rows(target.releases)), ("holds", _rows(target.holds))):
         if rows:
             lines += [f"{key} = [", *(_INDENT + row for row in rows), "]"]
     if not text.endswith(("\n\n", "\n\r\n")):
@@ -390,8 +387,8 @@ def _line_ending(text: str, offset: int) -> str:
     return "\r\n" if end > 0 and text[end - 1] == "\r" else "\n"
 
 
-def _rows(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [f"{{ {pairs(row)} }}," for row in rows]
+def _rows(records: Sequence[Release | Hold]) -> list[str]:
+    return [f"{rendered(_row(record))}," for record in records]
 
 
 def _quoted(value: str, old: str) -> str:

@@ -73,11 +73,7 @@ def guess(document: Document, task: str = "") -> GuessedShape | None:
 
 
 def refuse(document: Document) -> None:
-    """Refuse a file in such a shape.
-
-    Raises:
-        ConfigError: With the lines that make the very content right.
-    """
+    """Refuse a file in such a shape."""
     if meant := guess(document):
         error = document.error(
             meant.first,

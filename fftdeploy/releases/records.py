@@ -174,10 +174,6 @@ class Hold:
 
 def _check_release(doc: Document, path: Path, said: dict[str, Any]) -> None:
     require_hosted(doc, path, said)
-    _check_via(doc, path, said)
-
-
-def _check_via(doc: Document, path: Path, said: dict[str, Any]) -> None:
     via, to = said["via"], said.get("to")
     if via == "rollback" and to is None:
         raise doc.error(path, "a release by rollback needs 'to'", "add the release it went back to")

@@ -31,7 +31,7 @@ class Dial:
     made_by_hand: str = "no key"
 
 
-DIAL = keys.table(Dial, "a table { label }", later=("echo",))
+DIAL = keys.table(Dial, "a table { label }")
 
 
 def read(text: str) -> Dial:
@@ -76,7 +76,6 @@ def test_one_declaration_is_reader_schema_page_and_content() -> None:
 
 REFUSED: dict[str, tuple[str, Any, str, str]] = {
     "unknown": ('label = "a"\ntrun = 1', ("trun", 1), "3:1", "did you mean 'turn'?"),
-    "later": ('label = "a"\necho = 1', ("echo", 1), "3:1", "not in this version"),
     "missing": ("turn = 0.5", None, "1:1", 'add label = "..."'),
     "range": ('label = "a"\nturn = 1.0', ("turn", 1.0), "3:1", "at least 0 and below 1"),
     "nan": ('label = "a"\nturn = nan', None, "3:1", "at least 0"),
