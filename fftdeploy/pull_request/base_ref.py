@@ -56,12 +56,8 @@ class BaseRef:
         return [
             name
             for name, content in self._tree.evidence.items()
-            if not self._is_kept(name, content)
+            if (data := self._tree.present(name)) is None or not _has_id(data, content)
         ]
-
-    def _is_kept(self, name: str, content: str) -> bool:
-        data = self._tree.present(name)
-        return data is not None and _has_id(data, content)
 
     def differs(self, path: str) -> bool:
         """Tell whether `path`, from the top, is not the regular file that it was at the parting."""
@@ -240,11 +236,6 @@ def _has_id(data: bytes, content: str) -> bool:
     return content in {git.blob_id(data, content), git.blob_id(unix, content)}
 
 
-def _is_setting(name: str) -> bool:
-    folder, _, rest = name.rpartition("/")
-    return folder == profiles.FOLDER and rest.endswith(".toml")
-
-
 def _examples(*workspaces: Workspace) -> list[str]:
     """Name the files of examples, and of people's labels, of every task, from the folder."""
     found: dict[str, None] = {}
@@ -303,7 +294,8 @@ class _Tree:
 
     def settings(self, commit: str) -> list[str]:
         """List the profiles of `commit`."""
-        return [name for name in self.held(commit) if _is_setting(name)]
+        files_in = [name for name in self.held(commit) if name.endswith(".toml")]
+        return [name for name in files_in if name.rpartition("/")[0] == profiles.FOLDER]
 
     def evidence_at(self, commit: str) -> dict[str, str]:
         """Return the evidence of `commit`, with "" for the ID of what is no regular file."""
@@ -343,24 +335,22 @@ class _Tree:
         Raises:
             UnansweredError: A commit has one whose content is not in this clone.
         """
-        places = {(c, n): held for c, names in wanted for n in names if (held := self._file(c, n))}
+        places = {
+            (commit, name): held
+            for commit, names in wanted
+            for name in names
+            if (held := self.held(commit).get(name)) and held.is_file
+        }
         found = self.repository.contents(list(places.values()), self.unread)
         self.unread = []
         contents = dict(zip(places, found, strict=True))
         for place, data in contents.items():
-            if data and (oid := lfs_oid(data)):
-                contents[place] = self._large(places[place], oid)
+            if data and (oid := lfs_oid(data)):  # a pointer of Git LFS, which stands for a file
+                present = self.present(place[1]) or b""
+                is_same = hashlib.sha256(present).hexdigest() == oid
+                large = present if is_same else self.repository.large_file(places[place], oid)
+                contents[place] = large
         return [{name: contents.get((commit, name)) for name in names} for commit, names in wanted]
-
-    def _large(self, held: git.Held, oid: str) -> bytes:
-        """Return the file that a pointer of Git LFS stands for."""
-        present = self.present(held.path.removeprefix(self.prefix)) or b""
-        is_same = hashlib.sha256(present).hexdigest() == oid
-        return present if is_same else self.repository.large_file(held, oid)
-
-    def _file(self, commit: str, name: str) -> git.Held | None:
-        held = self.held(commit).get(name)
-        return held if held is not None and held.is_file else None
 
     def present(self, name: str) -> bytes | None:
         """Return a file of the working tree; None where there is none to be read."""

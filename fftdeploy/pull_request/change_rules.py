@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.planning import breaches
 from fftdeploy.planning.breaches import Breach, SourceRules
 from fftdeploy.planning.bundles import Shas, canary_of, live_bundle
-from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.policy.policy import FILE_NAME, Policy, Rules
 from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
@@ -67,7 +67,7 @@ class ChangeFacts:
         code: str,
         message: str,
         hint: str = "",
-        severity: Literal["error", "notice"] = "error",
+        severity: Severity = "error",
     ) -> Finding:
         """Build a finding at the place of `change`."""
         target = change.target
@@ -100,7 +100,7 @@ def _promotion(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
         message = f"release {release.n} is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
         yield facts.about(change, "hold", message, _way_out(facts, target, release, hold))
     yield from _overrides(facts, change, release, rules)
-    if not _is_record(facts, change):
+    if not is_record(facts, change):
         yield from _breaches(facts, change, release, rules)
 
 
@@ -151,7 +151,7 @@ def _way_out(facts: ChangeFacts, target: Target, release: Release, hold: Hold) -
     return f"fftdeploy unhold {target} --why TEXT" if is_of_base else f"fftdeploy rollback {target}"
 
 
-def _is_record(facts: ChangeFacts, change: TargetChange) -> bool:
+def is_record(facts: ChangeFacts, change: TargetChange) -> bool:
     """Tell whether a row only records what the base has live: an edit by hand, adopted."""
     old = facts.old(change.target)
     if old is None or change.release is None or change.kind != "adopt":
@@ -161,7 +161,7 @@ def _is_record(facts: ChangeFacts, change: TargetChange) -> bool:
 
 def is_record_below(facts: ChangeFacts, change: TargetChange) -> bool:
     """Tell whether a row records what the base has live so that the next row may replace it."""
-    return _is_record(facts, change) and change.release != change.target.newest
+    return is_record(facts, change) and change.release != change.target.newest
 
 
 def _environment(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
@@ -298,19 +298,16 @@ def _unexplained(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
     if is_first and not facts.policy.rules(target.environment).protected:
         return  # a beginner's file: `unrecorded` says what to do
     hint = "undo it"
-    if change.below in {("model",), ("profile",)}:  # `adopt` records what is live, and nothing else
+    if change.kind == "removed-release":
+        hint = f"undo the revert, and: fftdeploy rollback {target}"
+    elif change.below in {("model",), ("profile",)}:  # `adopt` records nothing else
         hint += f', or record it on this branch: fftdeploy adopt {target} --why "TEXT"'
-    yield facts.about(change, "unexplained", change.message, hint)
-
-
-def _removed_release(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
-    hint = f"undo the revert, and: fftdeploy rollback {change.target}"
-    yield facts.about(change, "removed-release", change.message, hint)
+    yield facts.about(change, change.kind, change.message, hint)
 
 
 def _removed_target(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
     protected = facts.policy.rules(change.target.environment).protected
-    severity: Literal["error", "notice"] = "error" if protected else "notice"
+    severity: Severity = "error" if protected else "notice"
     message = f"{change.target} is gone: applications that ask for it will fail"
     yield facts.about(change, "removed-target", message, severity=severity)
 
@@ -318,7 +315,7 @@ def _removed_target(facts: ChangeFacts, change: TargetChange) -> Iterator[Findin
 _JUDGES = {
     "rollback": _rollback,
     "unexplained": _unexplained,
-    "removed-release": _removed_release,
+    "removed-release": _unexplained,
     "removed-target": _removed_target,
     "new-target": _environment,
 }

@@ -44,11 +44,6 @@ class TargetChange:
     before: Bundle | None = None
     """What was live before that row; None where nothing was."""
 
-    @property
-    def makes_live(self) -> bool:
-        """Tell whether the change adds a release."""
-        return self.release is not None
-
 
 def between(
     before: Deployments, after: Deployments, shas_before: Shas, shas_after: Shas
@@ -59,13 +54,10 @@ def between(
         old = before.targets.get(key)
         if old is None:
             found.append(TargetChange("new-target", target, "it is new"))
-        found += _in_target(old or _empty(target), target, shas_before, shas_after)
+            old = Target(*key, model="")
+        found += _in_target(old, target, shas_before, shas_after)
     gone = [target for key, target in before.targets.items() if key not in after.targets]
     return found + [TargetChange("removed-target", target, "it is gone") for target in gone]
-
-
-def _empty(target: Target) -> Target:
-    return Target(target.task, target.environment, model="")
 
 
 def _in_target(

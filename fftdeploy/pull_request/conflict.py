@@ -7,7 +7,6 @@ commands that made them: so each is checked against what is live now, evidence i
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -72,26 +71,22 @@ def explain(error: ConfigError, path: Path, environ: Mapping[str, str], option: 
         environ: The user's environment.
         option: ` --file PATH` where the commands of the hint need it, or "".
     """
-    with suppress(UsageError, ConfigError), _saying_so(error):
-        repository = git.open_repository(path.parent, environ)
-        if (found := _read(repository, path)) is not None:
-            met = found.both_changed()
-            if met:
-                error.message += f": both sides changed {_listed(met)}"
-            elif new := _new(found):
-                error.message += f": {_listed(new)} are new: keep both"
-            error.details = tuple(_sides(found, met))
-            error.hint = " && ".join(_settling(found, shown_path(path.absolute()), option))
-
-
-@contextmanager
-def _saying_so(error: ConfigError) -> Iterator[None]:
     try:
-        yield
+        found = _read(git.open_repository(path.parent, environ), path)
     except UnansweredError as unanswered:
         error.details = (f"which changes met is not known: {unanswered.message}",)
         error.hint = unanswered.hint
-        raise
+        return
+    except (UsageError, ConfigError):
+        return
+    if found is not None:
+        met = found.both_changed()
+        if met:
+            error.message += f": both sides changed {_listed(met)}"
+        elif new := _new(found):
+            error.message += f": {_listed(new)} are new: keep both"
+        error.details = tuple(_sides(found, met))
+        error.hint = " && ".join(_settling(found, shown_path(path.absolute()), option))
 
 
 def changed(before: Deployments, after: Deployments) -> list[str]:

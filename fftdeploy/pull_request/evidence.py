@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy import git
 from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError, UsageError
 from fftdeploy.files.folders import RUNS
-from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.pull_request import change_rules
 from fftdeploy.pull_request.change_rules import ChangeFacts
 from fftdeploy.pull_request.changes import TargetChange
@@ -18,7 +19,7 @@ from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:  # a change that no gate asks about pays for none of it
     from fftdeploy.evaluation.evidence.evidence import Evidence
-    from fftdeploy.evaluation.evidence.evidence_folder import Stored
+    from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
     from fftdeploy.pull_request.base_ref import BaseRef
 
@@ -58,6 +59,13 @@ class ProposedEvidence:
     unanswered: str = ""
     """Why nobody is asked about signatures any more."""
 
+    @cached_property
+    def folder(self) -> "EvidenceFolder":
+        """The evidence of the working tree."""
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
+
+        return EvidenceFolder(self.workspace.folder)
+
     def judge(self, change: TargetChange, *, rerun: bool) -> Iterator[Finding]:
         """List what the evidence of `change` lacks; nothing where none is asked for.
 
@@ -71,9 +79,11 @@ class ProposedEvidence:
         rules = self.facts.policy.rules(target.environment)
         if release is None or change.kind == "rollback" or not rules.protected:
             return
-        if self.facts.policy.gate(target.task) is None or self._is_first_record(change, release):
+        if self.facts.policy.gate(target.task) is None:
             return
-        if change_rules.is_record_below(self.facts, change):
+        old = self.facts.old(target)
+        is_first = old is not None and not old.releases  # of what the base has live already
+        if change_rules.is_record(self.facts, change) and (is_first or release != target.newest):
             return
         bar = self.bar(self.base.tip, str(target))
         bar.prompts.append(self.workspace)  # it may propose them
@@ -86,32 +96,24 @@ class ProposedEvidence:
             yield from self._rerun(change, release, bar)
         elif release.evidence is None:
             message = f"release {release.n} has no evidence, and {target} is protected"
-            yield self._about(change, "no-evidence", message, f"fftdeploy eval {target}")
+            yield self.facts.about(change, "no-evidence", message, f"fftdeploy eval {target}")
         else:
             yield from self._stored(change, release, bar, release.evidence)
-
-    def _is_first_record(self, change: TargetChange, release: Release) -> bool:
-        """Tell whether what the base has live gets its first release: nothing is made live."""
-        old = self.facts.old(change.target)
-        if old is None or old.releases or change.kind != "adopt":
-            return False
-        return release.bundle == self.facts.live(old)
 
     def _stored(
         self, change: TargetChange, release: Release, bar: "QualityBar", evidence: str
     ) -> Iterator[Finding]:
-        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, problem
+        from fftdeploy.evaluation.evidence.evidence_folder import problem
 
-        folder = EvidenceFolder(self.workspace.folder)
         try:
-            stored = folder.read(folder.path_of(evidence, change.target.task))
+            stored = self.folder.read(self.folder.path_of(evidence, change.target.task))
         except InconclusiveError as error:
             hint = f"fftdeploy eval {change.target}"
-            yield self._about(change, "evidence", error.message, hint)
+            yield self.facts.about(change, "evidence", error.message, hint)
             return
         except FftdeployError as error:
             wrong = "there is no such file" if error.code == "missing" else error.message
-            yield self._about(change, "evidence", f"evidence {evidence[:12]}: {wrong}")
+            yield self.facts.about(change, "evidence", f"evidence {evidence[:12]}: {wrong}")
             return
         standing = self._seen_by(stored)
         self.found[str(change.target), release.n] = stored, standing
@@ -120,7 +122,7 @@ class ProposedEvidence:
         wrong = problem(question, stored.evidence, self.facts.now)
         if wrong := wrong or self._death(change, stored):
             message = f"evidence {stored.short} does not count: {wrong}"
-            yield self._about(change, "evidence", message, f"fftdeploy eval {change.target}")
+            yield self.facts.about(change, "evidence", message, f"fftdeploy eval {change.target}")
             return
         yield from self._verdict(change, release, bar, stored)
 
@@ -128,9 +130,9 @@ class ProposedEvidence:
             is_newer = other.made_at > stored.evidence.made_at and other.ruling != "pass"
             return is_newer and not problem(question, other, self.facts.now)
 
-        for newer in folder.of_task(change.target.task, speaks_against):
+        for newer in self.folder.of_task(change.target.task, speaks_against):
             message = f"newer evidence {newer.short} says {newer.verdict.ruling}"
-            yield self._about(change, "evidence", message, f"fftdeploy report {newer.short}")
+            yield self.facts.about(change, "evidence", message, f"fftdeploy report {newer.short}")
         if standing == "claimed":
             yield self._claimed(change, stored)
 
@@ -139,13 +141,10 @@ class ProposedEvidence:
 
         Once it is merged, it is believed: what may let something through needs the same trust now.
         """
-        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
-
         yield from self._new_calibrations()
-        folder = EvidenceFolder(self.workspace.folder)
         judged = {(stored.evidence.task, stored.id) for stored, _ in self.found.values()}
         judged |= self.made_again
-        every = [path for task in folder.tasks() for path in folder.paths(task)]
+        every = [path for task in self.folder.tasks() for path in self.folder.paths(task)]
         new = [
             path
             for path in every
@@ -156,7 +155,7 @@ class ProposedEvidence:
             yield self._beside(path, "evidence", "evidence that is a link is none", "error")
         for path in self._committed(new):
             try:
-                stored = folder.read(path)
+                stored = self.folder.read(path)
             except InconclusiveError as error:  # it lets nothing through, now or later
                 yield self._beside(path, "evidence", error.message, "notice")
                 continue
@@ -166,7 +165,7 @@ class ProposedEvidence:
             if self._seen_by(stored) == "claimed":
                 is_harmless = stored.verdict.ruling == "fail" or self.trust.accept_claimed
                 said = f"evidence {stored.short} ({stored.verdict.ruling}) comes with this change"
-                severity: Literal["error", "notice"] = "notice" if is_harmless else "error"
+                severity: Severity = "notice" if is_harmless else "error"
                 yield self._beside(path, "claimed", said, severity)
 
     def _new_calibrations(self) -> Iterator[Finding]:
@@ -179,7 +178,7 @@ class ProposedEvidence:
             for path in every
             if not self.base.has_evidence(path.parts[-3], f"calibrations/{path.stem}")
         ]
-        severity: Literal["error", "notice"] = "notice" if self.trust.accept_claimed else "error"
+        severity: Severity = "notice" if self.trust.accept_claimed else "error"
         for path in self._committed(new):
             said = f"calibration {path.stem[:12]} comes with this change"
             yield self._beside(path, "claimed", said, severity)
@@ -191,9 +190,7 @@ class ProposedEvidence:
         known = git.tracked(folder, names, self.environ) if names else []
         return [path for path, name in zip(paths, names, strict=True) if name in known]
 
-    def _beside(
-        self, path: Path, code: str, message: str, severity: Literal["error", "notice"]
-    ) -> Finding:
+    def _beside(self, path: Path, code: str, message: str, severity: Severity) -> Finding:
         shown = Path(self.facts.shown).parent / path.relative_to(self.workspace.folder)
         trust = f"fftdeploy check --base {self.base.ref} --accept-claimed, or leave it out"
         hint = trust if severity == "error" else ""
@@ -216,13 +213,13 @@ class ProposedEvidence:
             return
         said = f"evidence {stored.short}: {verdict.headline}"
         if verdict.ruling == "fail":
-            yield self._about(change, "gate", said, f"fftdeploy report {stored.short}")
+            yield self.facts.about(change, "gate", said, f"fftdeploy report {stored.short}")
             return
         rules = self.facts.policy.rules(change.target.environment)
         is_let_through = bar.rules.on_inconclusive == "allow" and verdict.may_be_allowed
         is_let_through |= "inconclusive" in release.overrides and rules.allow_overrides
         is_let_through &= all(reason.code != "too-few" for reason in verdict.reasons)
-        severity: Literal["error", "notice"] = "notice" if is_let_through else "error"
+        severity: Severity = "notice" if is_let_through else "error"
         hint = f"fftdeploy size {change.target}"
         yield self.facts.about(change, "inconclusive", said, hint, severity)
 
@@ -233,7 +230,7 @@ class ProposedEvidence:
         if self.trust.accept_claimed:
             return self.facts.about(change, "claimed", message, severity="notice")
         hint = f"fftdeploy check --base {self.base.ref} --rerun, or --accept-claimed"
-        return self._about(change, "claimed", message, hint)
+        return self.facts.about(change, "claimed", message, hint)
 
     def _seen_by(self, stored: "Stored") -> SeenBy:
         """Say who saw the run: whoever merged the base, this job, or nobody that we know."""
@@ -245,7 +242,8 @@ class ProposedEvidence:
         header = None
         with suppress(OSError, FftdeployError):
             header = read_header(run, self.workspace.folder)
-        if header is None or header.task != stored.evidence.task or _is_linked(run):
+        is_linked = any(step.is_symlink() for step in (run, *run.parents[:2]))
+        if header is None or header.task != stored.evidence.task or is_linked:
             return self._signed(stored)
         repository = git.open_repository(self.workspace.folder, self.environ)
         # The log of a run is never committed: one that is came with the change.
@@ -269,33 +267,17 @@ class ProposedEvidence:
         self, change: TargetChange, release: Release, bar: "QualityBar"
     ) -> Iterator[Finding]:
         """Evaluate again, by the base's examples and gate; what that finds is what counts."""
-        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
-
         target = change.target
         self.base.lay_out_evidence(target.task)
         if release.bundle.profile is not None:
             self.base.lay_out_profile(release.bundle.profile)
         assert self.trust.evaluate is not None  # noqa: S101 - `rerun` is asked for only with it
         stored = self.trust.evaluate(target, release.bundle)
-        EvidenceFolder(self.workspace.folder).write(stored.evidence, stored.verdict)
+        self.folder.write(stored.evidence, stored.verdict)
         self.found[str(target), release.n] = stored, "re-run"
-        self._excuse_claimed(target.task, release)
-        yield from self._verdict(change, release, bar, stored)
-
-    def _excuse_claimed(self, task: str, release: Release) -> None:
-        """Let evidence that was made again stand, if it is about what was evaluated here."""
-        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
-
-        folder = EvidenceFolder(self.workspace.folder)
-        with suppress(FftdeployError):
-            claimed = folder.read(folder.path_of(release.evidence or "", task))
+        with suppress(FftdeployError):  # what is claimed stands, if it is about the same candidate
+            path = self.folder.path_of(release.evidence or "", target.task)
+            claimed = self.folder.read(path)
             if claimed.evidence.candidate == release.bundle:
-                self.made_again.add((task, claimed.id))
-
-    def _about(self, change: TargetChange, code: str, message: str, hint: str = "") -> Finding:
-        return self.facts.about(change, code, message, hint)
-
-
-def _is_linked(path: Path) -> bool:
-    """Tell whether the way to a log leads anywhere else than it says."""
-    return any(step.is_symlink() for step in (path, path.parent, path.parent.parent))
+                self.made_again.add((target.task, claimed.id))
+        yield from self._verdict(change, release, bar, stored)

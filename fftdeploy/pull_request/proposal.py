@@ -1,21 +1,22 @@
 """A proposed change: what it does, what speaks against it, and whose word that is."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.planning.bundles import canary_of, live_bundle
 from fftdeploy.planning.finding import Finding
+from fftdeploy.policy import profiles
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.pull_request import change_rules, changes, second_files
 from fftdeploy.pull_request.base_ref import BaseRef
 from fftdeploy.pull_request.change_rules import ChangeFacts
 from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.pull_request.evidence import ProposedEvidence, SeenBy
-from fftdeploy.pull_request.removed import removed_records
 from fftdeploy.pull_request.second_files import Elsewhere
 from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.workspace import Workspace
@@ -55,7 +56,7 @@ class Proposal:
     @property
     def made_live(self) -> list[str]:
         """Name the targets in which a release is added."""
-        return list(dict.fromkeys(str(c.target) for c in self.changes if c.makes_live))
+        return list(dict.fromkeys(str(c.target) for c in self.changes if c.release))
 
     def dead(self, hosts: "AskedHosts") -> frozenset[str]:
         """Ask the hosts which of the models that the changes replace are dead."""
@@ -97,13 +98,16 @@ class Proposal:
         if not self.is_second:
             names = (*self.elsewhere.added, *self.elsewhere.removed)
             found += second_files.errors(self.elsewhere, {n: shown(n) for n in names})
-        found += removed_records(self.workspace, self.base, self.place)
+        found += self._removed_records()
         found += change_rules.judge(facts, self.changes)
         found += self._unseen_soak()
         found += self._not_ready(facts, readiness)
         self.evidence = evidence(facts)
         blocked = {f.subject for f in found if f.severity == "error"}
-        found += self._judge_evidence(self.evidence, blocked)
+        for change in self.changes:  # made again, if that was asked for and all else is well
+            rerun = self.evidence.trust.evaluate is not None and str(change.target) not in blocked
+            found += self.evidence.judge(change, rerun=rerun)
+        found += self.evidence.others()
         if allow_policy_change:
             found = [
                 replace(f, severity="notice") if f.code in _NEEDS_APPROVAL else f for f in found
@@ -139,9 +143,31 @@ class Proposal:
                         message = f"{name} no longer says that {file} is an export of {kind}"
                         yield Finding("policy-change", "error", file, message, path, 1, hint)
 
+    def _removed_records(self) -> Iterator[Finding]:
+        """List evidence that is gone, and prompts that are not any more as a release had them."""
+        for name in sorted(self.base.lost_evidence()):
+            what = f"evidence {Path(name).stem[:12]} is gone or another: records are only added to"
+            yield Finding("record-removed", "error", name, what, hint="bring it back")
+        beside, sha = Path(self.place).parent, self.base.tip.sha
+        live: dict[str, str] = {}
+        for target in self.base.tip.deployments.targets.values():
+            for release in target.releases:
+                profile = release.bundle.profile
+                if profile is not None and sha(profile) == release.bundle.profile_sha:
+                    live.setdefault(profile, f"release {release.n} of {target}")
+        for profile, user in sorted(live.items()):
+            if self.workspace.sha(profile) != sha(profile):
+                name = f"{profiles.FOLDER}/{profile}.toml"
+                what = f"profile {profile} was changed in place: {user} was live with it"
+                hint = "a prompt is changed by a new file and a promotion"
+                yield Finding("profile-changed", "error", name, what, str(beside / name), 1, hint)
+
     def _stale(self, facts: ChangeFacts) -> Iterator[Finding]:
         """Say what was merged into the base meanwhile, under a change of the same target."""
-        for change in _first_of_each(self.changes):
+        firsts: dict[str, TargetChange] = {}
+        for change in self.changes:
+            firsts.setdefault(str(change.target), change)
+        for change in firsts.values():
             target = change.target
             fork = self.base.fork.deployments.find(str(target))
             tip = self.base.tip.deployments.find(str(target))
@@ -159,17 +185,8 @@ class Proposal:
             if release is None or not target.is_in_force(release):
                 continue
             known = readiness.get(canary_of(target) if release.canary else str(target))
-            if known is None:
-                continue
-            if known.state == "not-ready":
+            if known is not None and known.state == "not-ready":
                 yield facts.about(change, "not-ready", known.message, known.hint)
-
-    def _judge_evidence(self, evidence: ProposedEvidence, blocked: set[str]) -> Iterator[Finding]:
-        """Judge the evidence; where all else is well it is made again, if that was asked for."""
-        for change in self.changes:
-            rerun = evidence.trust.evaluate is not None and str(change.target) not in blocked
-            yield from evidence.judge(change, rerun=rerun)
-        yield from evidence.others()
 
     def _was_live(self, target: Target, bundle: Bundle, moment: datetime) -> bool:
         """Tell whether the base had `bundle` live then; where nobody can say, it is believed."""
@@ -195,14 +212,6 @@ class Proposal:
         known = self.workspace.deployments
         is_there = known.find(str(target)) is not None
         return str(target), known.line(target, *change.below) if is_there else 0
-
-
-def _first_of_each(found: Iterable[TargetChange]) -> Iterator[TargetChange]:
-    seen = set()
-    for change in found:
-        if str(change.target) not in seen:
-            seen.add(str(change.target))
-            yield change
 
 
 def _moved(newest: Release | None) -> str:
