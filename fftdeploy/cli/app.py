@@ -82,6 +82,11 @@ class LimitFlags:
         }
 
 
+def _option(kind: Any, default: Any, *names: str, **about: Any) -> tuple[Any, Any]:
+    """Return the annotation and the default of a flag."""
+    return Annotated[kind, typer.Option(*names, **about)], default
+
+
 def _format(value: str | None) -> str | None:
     if value is not None and value not in FORMATS:
         wrong = not_one_of("", value, FORMATS)
@@ -92,53 +97,32 @@ def _format(value: str | None) -> str | None:
 _Declared = dict[str, tuple[Any, Any]]
 """Flags by the names of their parameters: the annotation, and the default."""
 _COMMON: _Declared = {
-    "file": (
-        Annotated[
-            Path | None,
-            typer.Option(
-                "--file", help="Deployments file; default: the nearest one.", metavar="PATH"
-            ),
-        ],
+    "file": _option(
+        Path | None,
         None,
+        "--file",
+        help="Deployments file; default: the nearest one.",
+        metavar="PATH",
     ),
-    "form": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--format",
-                help="text, json, markdown or github; default: text, in GitHub Actions github.",
-                callback=_format,
-                metavar="FORMAT",
-            ),
-        ],
+    "form": _option(
+        str | None,
         None,
+        "--format",
+        help="text, json, markdown or github; default: text, in GitHub Actions github.",
+        callback=_format,
+        metavar="FORMAT",
     ),
-    "as_json": (Annotated[bool, typer.Option("--json", help="The same as --format json.")], False),
-    "quiet": (
-        Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.")],
-        False,
-    ),
-    "no_color": (Annotated[bool, typer.Option("--no-color", help="No colours.")], False),
+    "as_json": _option(bool, False, "--json", help="The same as --format json."),
+    "quiet": _option(bool, False, "--quiet", "-q", help="Results and errors only."),
+    "no_color": _option(bool, False, "--no-color", help="No colours."),
 }
 _CHANGE: _Declared = {
-    "dry_run": (
-        Annotated[bool, typer.Option("--dry-run", help="Do everything but the write.")],
-        False,
-    ),
-    "diff": (Annotated[bool, typer.Option("--diff", help="Show the file's diff, too.")], False),
-    "why": (
-        Annotated[str | None, typer.Option("--why", help="The reason, one line.", metavar="TEXT")],
-        None,
-    ),
-    "by": (
-        Annotated[str | None, typer.Option("--by", help="Who makes the change.", metavar="NAME")],
-        None,
-    ),
-    "yes": (Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")], False),
-    "commit": (
-        Annotated[bool, typer.Option("--commit", help="Commit the change, and nothing else.")],
-        False,
-    ),
+    "dry_run": _option(bool, False, "--dry-run", help="Do everything but the write."),
+    "diff": _option(bool, False, "--diff", help="Show the file's diff, too."),
+    "why": _option(str | None, None, "--why", help="The reason, one line.", metavar="TEXT"),
+    "by": _option(str | None, None, "--by", help="Who makes the change.", metavar="NAME"),
+    "yes": _option(bool, False, "--yes", "-y", help="Do not ask."),
+    "commit": _option(bool, False, "--commit", help="Commit the change, and nothing else."),
 }
 
 
@@ -170,7 +154,9 @@ def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Repo
             _invoke(name, function, common, values)
 
         parameters = [*own, *added]
-        options = [p.name for p in parameters if _is_option(p)]  # a `--` may stand before others
+        options = [  # a `--` may stand before others
+            p.name for p in parameters if isinstance(get_args(p.annotation)[1], OptionInfo)
+        ]
         cast("Any", invoke).__signature__ = inspect.Signature(parameters)
         invoke.__annotations__ = {p.name: p.annotation for p in parameters}
         invoke.__doc__ = function.__doc__
@@ -186,10 +172,6 @@ def _parameters(declared: _Declared) -> list[inspect.Parameter]:
     ]
 
 
-def _is_option(parameter: inspect.Parameter) -> bool:
-    return isinstance(get_args(parameter.annotation)[1], OptionInfo)
-
-
 def _refuse_flags_as_values(name: str, values: Iterable[object]) -> None:
     """Refuse a line that lacks a value: Typer takes the next flag for it, `--why --yes`."""
     flag = next((one for one in values if isinstance(one, str) and one.startswith("--")), "")
@@ -200,11 +182,13 @@ def _refuse_flags_as_values(name: str, values: Iterable[object]) -> None:
 def _invoke(
     name: str, function: Callable[..., Report], common: Mapping[str, Any], values: dict[str, Any]
 ) -> None:
+    is_read = name in {"resolve", "schema"}  # by a program, which reads the same everywhere
+    usual: Format = "github" if _is_github_job() and not is_read else "text"
     session = open_session(
         name,
         os.environ,
         file=common["file"],
-        form="json" if common["as_json"] else common["form"] or _usual_format(name),
+        form="json" if common["as_json"] else common["form"] or usual,
         quiet=common["quiet"],
         no_color=common["no_color"],
     )
@@ -213,12 +197,6 @@ def _invoke(
     finally:
         session.close()
     raise typer.Exit(code)
-
-
-def _usual_format(name: str) -> Format:
-    """Return the format where none is asked for; what a program reads is the same everywhere."""
-    is_read = name in {"resolve", "schema"}
-    return "github" if _is_github_job() and not is_read else "text"
 
 
 def _is_github_job() -> bool:
@@ -338,11 +316,7 @@ def _register(argv: Sequence[str]) -> None:
 
 def _name(argv: Sequence[str]) -> str:
     """Return the command's name for the JSON document's schema."""
-    return next(iter(_called(argv)), "usage")
-
-
-def _called(argv: Sequence[str]) -> list[str]:
-    return [argv[0]] if argv and argv[0] in COMMANDS else []
+    return argv[0] if argv and argv[0] in COMMANDS else "usage"
 
 
 def _usage(argv: Sequence[str], error: typer.TyperException) -> int:

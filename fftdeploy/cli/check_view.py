@@ -19,7 +19,6 @@ from fftdeploy.planning.finding import Finding
 if TYPE_CHECKING:  # most changes bring no evidence
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
 
-"""Most examples that are named in one list."""
 _SEEN = {
     "claimed": "claimed in this change",
     "base": "merged already",

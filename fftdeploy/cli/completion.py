@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -129,28 +130,15 @@ def _providers(_: _Files, __: str) -> Iterable[str]:
     return read(os.environ, ()).known
 
 
-def _overrides(_: _Files, __: str) -> Iterable[str]:
-    from fftdeploy.releases.records import OVERRIDES
-
-    return OVERRIDES
-
-
-def _conditions(_: _Files, __: str) -> Iterable[str]:
-    from fftdeploy.commands.conditions import CONDITIONS
-
-    return CONDITIONS
+def _constant(module: str, name: str) -> _Find:
+    """Find the words of a constant, which is imported once they are asked for."""
+    return lambda _, __: getattr(import_module(f"fftdeploy.{module}"), name)
 
 
 def _schemas(_: _Files, __: str) -> Iterable[str]:
     from fftdeploy.commands.schema_files import MAKERS
 
     return (*MAKERS, "output")
-
-
-def _exports(_: _Files, __: str) -> Iterable[str]:
-    from fftdeploy.routing.exports import WRITERS
-
-    return WRITERS
 
 
 def _tasks(files: _Files) -> list[str]:
@@ -236,10 +224,10 @@ _FINDS: dict[str, _Find] = {
     "profile": lambda files, _: _profiles(files),
     "evidence": _evidence,
     "run": _runs,
-    "override": _one_after_another(_overrides),
-    "fail_on": _one_after_another(_conditions),
+    "override": _one_after_another(_constant("releases.records", "OVERRIDES")),
+    "fail_on": _one_after_another(_constant("commands.conditions", "CONDITIONS")),
     "which": _schemas,
-    "export kind": _exports,
+    "export kind": _constant("routing.exports", "WRITERS"),
     "ci": lambda _, __: ("github", "gitlab"),
     "issues": lambda _, __: ("github", "gitlab"),
     "form": lambda _, __: FORMATS,

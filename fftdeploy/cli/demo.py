@@ -71,7 +71,7 @@ class Story(NamedTuple):
     held: frozenset[str]
     patches: int = 0
     """Commits of the file that are shown in the end."""
-    following: str = ""
+    following: str = "fftdeploy sandbox"
     """The command that tells what comes next."""
 
 
@@ -83,15 +83,8 @@ def read_story(name: str = "whole") -> Story:
     steps = tuple(Step(**step) for step in story["steps"])
     end = story["end"]
     held = frozenset(end.get("held", ()))
-    return Story(
-        story["opening"],
-        told["author"],
-        steps,
-        end["live"],
-        held,
-        story.get("patches", 0),
-        story.get("following", "fftdeploy sandbox"),
-    )
+    more = {name: story[name] for name in ("patches", "following") if name in story}
+    return Story(story["opening"], told["author"], steps, end["live"], held, **more)
 
 
 def _template(name: str) -> str:
@@ -136,7 +129,13 @@ class Demonstration:
             self.providers = Path(folder) / providers.FILE_NAME
             self._say(line(Cell(self.story.opening, "strong")))
             self._say(line(f"repository {self.folder}, all on this machine"))
-            repository = self._repository(self._environ(self.story.steps[0].at, sandbox))
+            environ = self._environ(self.story.steps[0].at, sandbox)
+            try:
+                repository = git.create_repository(self.folder, *self.story.author, environ)
+            except UsageError as error:
+                raise UsageError(
+                    f"the demo needs git: {error.message}", hint="install git", code="no-git"
+                ) from None
             for step in self.story.steps:
                 if not step.hidden:
                     says = f"{step.at:%Y-%m-%d}  {step.says}" if step.says else ""
@@ -145,7 +144,8 @@ class Demonstration:
                     self._play(step, sandbox)
                 else:
                     self._change(step, repository, self._environ(step.at, sandbox))
-                self._wait(step)
+                if self.waits and not step.hidden:  # without words of its own it goes with another
+                    self.session.output.ask("-- Enter --")
         if count := self.story.patches:
             shown = ("--patch", "--oneline", "--unified=0", "--no-color", "--no-textconv")
             asked = ("log", *shown, f"--max-count={count}", "--", files.NAME)
@@ -164,21 +164,8 @@ class Demonstration:
         following = f"cd {shlex.quote(str(self.folder))} && fftdeploy status --offline"
         return Report(data=self._result(), body=tuple(self.body), next=following)
 
-    def _wait(self, step: Step) -> None:
-        """Go on at Enter, where a person said so; a step without words of its own goes with it."""
-        if self.waits and not step.hidden:
-            self.session.output.ask("-- Enter --")
-
     def _result(self) -> Demonstrated:
         return Demonstrated(str(self.folder), tuple(self.steps))
-
-    def _repository(self, environ: Mapping[str, str]) -> git.Repository:
-        try:
-            return git.create_repository(self.folder, *self.story.author, environ)
-        except UsageError as error:
-            raise UsageError(
-                f"the demo needs git: {error.message}", hint="install git", code="no-git"
-            ) from None
 
     def _change(self, step: Step, repository: git.Repository, environ: Mapping[str, str]) -> None:
         """Do what somebody does by hand."""

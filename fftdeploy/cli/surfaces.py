@@ -22,8 +22,10 @@ def publish(session: Session, outcome: Outcome, end: Report | FftdeployError) ->
     """
     environ = session.environ
     data = end.data if isinstance(end, Report) else session.document()
+    # What goes to a program has no place in a summary, which a person reads.
+    is_read = isinstance(end, Report) and all(isinstance(block, Raw) for block in end.body)
     texts = {
-        "GITHUB_STEP_SUMMARY": session.output.summary(end) if _is_shown(end) else "",
+        "GITHUB_STEP_SUMMARY": "" if is_read else session.output.summary(end),
         "GITHUB_OUTPUT": _outputs(outcome, data),
     }
     for variable, text in texts.items():
@@ -32,13 +34,6 @@ def publish(session: Session, outcome: Outcome, end: Report | FftdeployError) ->
                 journal.append_text(Path(path), text)
             except FftdeployError as error:
                 session.output.note(f"warning: {variable}: {error.message}")
-
-
-def _is_shown(end: Report | FftdeployError) -> bool:
-    """Tell whether a person reads the end: what goes to a program has no place in a summary."""
-    if isinstance(end, FftdeployError):
-        return True
-    return not all(isinstance(block, Raw) for block in end.body)
 
 
 def _outputs(outcome: Outcome, data: Mapping[str, Any]) -> str:

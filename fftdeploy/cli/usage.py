@@ -105,15 +105,12 @@ class _CommandLine:
             near = _OTHERS.get(first) or names.nearest(first, self.commands)
             message = f"fftdeploy has no command {first!a}"
             return _error(message, self._meant(first, near) if near else self.help)
-        extra = self._extra(said)
-        if not extra:
-            return _error(said, self.help)
-        message = f"{self.path} does not know what to do with {extra[0]!a}"
-        return _error(message, self._joined() or self._quoted(extra[0]) or self._example())
-
-    def _extra(self, said: str) -> list[str]:
         found = re.search(r"unexpected extra arguments?(?:\(s\))? \((.*)\)", said, re.DOTALL)
-        return found[1].split(" ") if found else []
+        if not found:
+            return _error(said, self.help)
+        extra = found[1].split(" ")[0]
+        message = f"{self.path} does not know what to do with {extra!a}"
+        return _error(message, self._joined() or self._quoted(extra) or self._example())
 
     def _joined(self) -> str:
         """Return the line with a target of two words as one, where that is what they can be."""

@@ -12,7 +12,7 @@ from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
 
 if TYPE_CHECKING:
-    from fftdeploy.commands.verify import ConsistentEvidence, UnusableEvidence, Verified
+    from fftdeploy.commands.verify import ConsistentEvidence, UnusableEvidence
 
     Verification = ConsistentEvidence | UnusableEvidence
 
@@ -37,7 +37,11 @@ def verify(
     from fftdeploy.commands.verify import VerifyOptions, run
 
     result = run(session, VerifyOptions(evidence or ()))
-    _say_errors(session, result)
+    wrong = [one for one in result.evidence if one.consistent is False]
+    for one in wrong:
+        session.output.message(f"error: {one.problem}")
+    if wrong and wrong[0].hint:
+        session.output.message(f"hint: {wrong[0].hint}")
     body: tuple[Block, ...] = (line("no evidence yet"),)
     if result.evidence:
         body = (_table(session, result.evidence), line(_SAID))
@@ -55,11 +59,9 @@ def _table(session: Session, found: "Sequence[Verification]") -> Table:
     left_out = {_COLUMNS.index("task")} if len({one.task for one in found}) == 1 else set()
     if all(one.consistent is True for one in found):
         left_out.add(_COLUMNS.index("recomputed"))
-    kept = [
-        place
-        for place in range(len(_COLUMNS))
-        if place not in left_out or not session.output.at_terminal
-    ]
+    if not session.output.at_terminal:
+        left_out.clear()
+    kept = [place for place in range(len(_COLUMNS)) if place not in left_out]
     columns = tuple(_COLUMNS[place] for place in kept)
     return Table(columns, tuple(tuple(row[place] for place in kept) for row in rows))
 
@@ -71,15 +73,6 @@ def _verdict(session: Session, one: "Verification") -> Iterator[Block]:
     if one.consistent is True:
         made = one.stored.evidence
         yield from verdict_blocks(one.stored, told_of(session, made), names_of(session, made))
-
-
-def _say_errors(session: Session, result: "Verified") -> None:
-    """Say what is wrong on stderr, too, and what to do about the first."""
-    wrong = [one for one in result.evidence if one.consistent is False]
-    for one in wrong:
-        session.output.message(f"error: {one.problem}")
-    if wrong and wrong[0].hint:
-        session.output.message(f"hint: {wrong[0].hint}")
 
 
 def _row(one: "Verification", names: Names) -> tuple[Cell, ...]:

@@ -1,7 +1,7 @@
 """Diff: two environments, two targets or two git refs, by what is live and not by lines."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy import names
-from fftdeploy.commands.compared import Compared, ComparedEnd, ComparedTarget
+from fftdeploy.commands.compared import Compared, ComparedEnd, ComparedSide, ComparedTarget, Sides
+from fftdeploy.commands.compared_files import ComparedFiles, evidence_named, with_evidence
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
@@ -17,8 +18,6 @@ from fftdeploy.output.results import as_json
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.pull_request import changes
 from fftdeploy.pull_request.base_ref import RefFiles, open_ref, refs_called
-from fftdeploy.pull_request.compared_files import ComparedFiles, evidence_named, with_evidence
-from fftdeploy.pull_request.comparison import Side, TargetComparison
 from fftdeploy.releases.deployments import Bundle, Target
 
 if TYPE_CHECKING:
@@ -133,10 +132,11 @@ class _Diff:
         known = self.workspace.deployments.targets
         found = []
         for one, other in self._pairs():
-            pair = self.source.side(known.get(one)), self.source.side(known.get(other))
-            if any(pair):
-                both = TargetComparison(("/".join(one), "/".join(other)), *pair)
-                found.append(with_evidence(both, self.source, self.source))
+            sides = self.source.side(known.get(one)), self.source.side(known.get(other))
+            if any(sides):
+                told = with_evidence(sides, self.source, self.source)
+                both = ("/".join(one), "/".join(other))
+                found.append(ComparedTarget.of(both, *told, (), self.now))
         if not found:
             raise UsageError(
                 f"{self.workspace.shown} has no two targets to compare for {' '.join(self.words)}",
@@ -167,10 +167,13 @@ class _Diff:
             second = self._open(stack, b) if b is not None else None
             before, after = self._source_of(first), self._source_of(second)
             ends = [ComparedEnd(a, first.commit), ComparedEnd(b, second.commit if second else None)]
-            found = list(self._changed(before, after))
-            _lay_out_evidence(first, [one.before for one in found])
-            _lay_out_evidence(second, [one.after for one in found])
-            found = [with_evidence(one, before, after) for one in found]
+            changed = list(self._changed(before, after))
+            _lay_out_evidence(first, [sides[0] for _, sides, _ in changed])
+            _lay_out_evidence(second, [sides[1] for _, sides, _ in changed])
+            found = []
+            for name, sides, steps in changed:
+                told = with_evidence(sides, before, after)
+                found.append(ComparedTarget.of((name, name), *told, steps, self.now))
             count = len(
                 {*before.workspace.deployments.targets, *after.workspace.deployments.targets}
             )
@@ -215,7 +218,10 @@ class _Diff:
         workspace = files.workspace.tolerating(lambda text: note(f"{files.ref}: {text}"))
         return ComparedFiles(workspace, self.source.prices, self.now)
 
-    def _changed(self, before: ComparedFiles, after: ComparedFiles) -> Iterator[TargetComparison]:
+    def _changed(
+        self, before: ComparedFiles, after: ComparedFiles
+    ) -> Iterator[tuple[str, Sides, Sequence[changes.TargetChange]]]:
+        """Yield each target in which something has happened, or another bundle is live."""
         old, new = before.workspace.deployments, after.workspace.deployments
         happened: dict[tuple[str, str], list[changes.TargetChange]] = {}
         shas = before.workspace.sha, after.workspace.sha
@@ -225,22 +231,20 @@ class _Diff:
         for key in dict.fromkeys((*new.targets, *old.targets)):
             sides = old.targets.get(key), new.targets.get(key)
             if key in happened or _live(sides[0], before) != _live(sides[1], after):
-                pair = before.side(sides[0]), after.side(sides[1])
-                steps = tuple(happened.get(key, ()))
-                yield TargetComparison(("/".join(key), "/".join(key)), *pair, steps)
+                both = before.side(sides[0]), after.side(sides[1])
+                yield "/".join(key), both, happened.get(key, ())
 
     def _result(
         self,
         kind: Literal["targets", "refs"],
         ends: Iterable[ComparedEnd],
-        found: list[TargetComparison],
+        found: list[ComparedTarget],
         count: int,
     ) -> Compared:
         a, b, *_ = (*ends, ComparedEnd())
         differing = sum(one.differs for one in found)
         outcome = FINDING if self.exit_code and differing else OK
-        compared = tuple(ComparedTarget.of(one, self.now) for one in found)
-        return Compared(kind, a, b, differing, count, compared, outcome)
+        return Compared(kind, a, b, differing, count, tuple(found), outcome)
 
 
 def _made_live(context: Context, one: ComparedTarget) -> "MadeLive":
@@ -268,7 +272,7 @@ def _live(target: Target | None, source: ComparedFiles) -> Bundle | None:
     return live_bundle(target, source.workspace.sha) if target else None
 
 
-def _lay_out_evidence(files: RefFiles | None, sides: Iterable[Side | None]) -> None:
+def _lay_out_evidence(files: RefFiles | None, sides: Iterable[ComparedSide | None]) -> None:
     if files is not None:
-        named = ((side.target.task, evidence_named(side)) for side in sides if side is not None)
+        named = ((side.of.task, evidence_named(side)) for side in sides if side is not None)
         files.lay_out_evidence((task, evidence) for task, evidence in named if evidence)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from fftdeploy.api.hosts import OPENAI
 from fftdeploy.api.verdicts import find_shutdown
+from fftdeploy.commands.compared import ComparedSide, MeasuredSide, Named, Sides, Together
+from fftdeploy.commands.views import ShutdownView, WayBack
 from fftdeploy.errors import FftdeployError
+from fftdeploy.model_ids.retirement import parse_fine_tune
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.rollback import rollback_candidates
 from fftdeploy.policy.prices import Prices
-from fftdeploy.pull_request.comparison import Measured, Named, Side, TargetComparison, Together
-from fftdeploy.releases.deployments import Bundle, Target
+from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:  # what was never evaluated pays for none of it
@@ -29,7 +31,7 @@ class ComparedFiles:
         self.prices = prices
         self.now = now
 
-    def side(self, target: Target | None) -> Side | None:
+    def side(self, target: Target | None) -> ComparedSide | None:
         """Return what the files say of `target`, without its evidence; None where there is none.
 
         Raises:
@@ -41,15 +43,21 @@ class ComparedFiles:
         profile = self.workspace.profile(live.profile) if live.profile else None
         actor = plan.Actor("diff", self.now)
         candidates = rollback_candidates(target, live, self.workspace.sha, actor)
-        return Side(
-            target,
-            live,
-            profile.content if profile else {},
-            job=self._jobs.get(live.model, ""),
-            way_back=next((c for c in candidates if c.fate in {"ask", "profile"}), None),
-            shutdown=find_shutdown(live.model, None, live.provider == OPENAI),
-            price=self.prices.price(live.hosted),
+        back = next((one for one in candidates if one.fate in {"ask", "profile"}), None)
+        shutdown = find_shutdown(live.model, None, live.provider == OPENAI)
+        return ComparedSide(
+            target=str(target),
+            live=live,
+            tuned=parse_fine_tune(live.model),
+            job=self._jobs.get(live.model),
+            recorded=bundles.is_recorded(target, live),
+            release=target.newest,
             hold=target.hold_on(live, self.now),
+            price=self.prices.price(live.hosted),
+            shutdown=ShutdownView.of(shutdown, self.now.date()),
+            rollback=WayBack.of(back) if back else None,
+            of=target,
+            content=profile.content if profile else {},
         )
 
     @cached_property
@@ -68,36 +76,39 @@ class ComparedFiles:
         return {release.bundle.model: release.job for release in releases if release.job}
 
 
-def evidence_named(side: Side | None) -> str:
+def evidence_named(side: ComparedSide | None) -> str:
     """Return the evidence that let the live bundle through, by the newest release that has it."""
-    releases = side.target.releases if side else ()
+    releases = side.of.releases if side else ()
     named = (r.evidence for r in releases if side and r.bundle == side.live and r.evidence)
     return next(named, "")
 
 
 def with_evidence(
-    found: TargetComparison, before: ComparedFiles, after: ComparedFiles
-) -> TargetComparison:
-    """Return a comparison with what evidence says of both sides.
+    sides: Sides, before: ComparedFiles, after: ComparedFiles
+) -> tuple[Sides, Together | None]:
+    """Return both sides with what evidence says of them.
 
     An evaluation that asked both bundles the same examples is worth more than one for each: it
     is looked for in what the releases name, and where both sides are of one folder in all of it.
     """
-    old, old_stored = _named(found.before, before)
-    new, new_stored = _named(found.after, after)
+    old, old_stored = _named(sides[0], before)
+    new, new_stored = _named(sides[1], after)
     if old and new and old.live != new.live:
         for stored in _stored(old, new, [new_stored, old_stored], before, after):
             said = stored.verdict.ruling, stored.verdict.headline
             together = Together(stored.id, stored.evidence.candidate, *said)
-            old, new = _measured(old, stored), _measured(new, stored)
-            return replace(found, before=old, after=new, together=together)
+            return (_measured(old, stored), _measured(new, stored)), together
     old = _measured(old, old_stored) if old else None
     new = _measured(new, new_stored) if new else None
-    return replace(found, before=old, after=new)
+    return (old, new), None
 
 
 def _stored(
-    old: Side, new: Side, named: "list[Stored | None]", before: ComparedFiles, after: ComparedFiles
+    old: ComparedSide,
+    new: ComparedSide,
+    named: "list[Stored | None]",
+    before: ComparedFiles,
+    after: ComparedFiles,
 ) -> "Iterator[Stored]":
     """Yield evidence that asked both bundles."""
 
@@ -106,32 +117,42 @@ def _stored(
 
     yield from (stored for stored in named if stored is not None and is_of_both(stored.evidence))
     if before is after:
-        yield from before.folder.of_task(old.target.task, is_of_both)
+        yield from before.folder.of_task(old.of.task, is_of_both)
 
 
-def _named(side: Side | None, source: ComparedFiles) -> "tuple[Side | None, Stored | None]":
+def _named(
+    side: ComparedSide | None, source: ComparedFiles
+) -> "tuple[ComparedSide | None, Stored | None]":
     """Return the side with the evidence that it names, and that evidence where it can be read."""
     evidence = evidence_named(side)
     if side is None or not evidence:
         return side, None
     try:
-        stored = source.folder.read(source.folder.path_of(evidence, side.target.task))
+        stored = source.folder.read(source.folder.path_of(evidence, side.of.task))
     except FftdeployError as error:
         wrong = "there is no such file" if error.code == "missing" else error.message
-        return replace(side, named=Named(evidence, problem=wrong)), None
-    return replace(side, named=Named(evidence, _ruling(side.live, stored))), stored
+        return replace(side, evidence=Named(evidence, problem=wrong)), None
+    is_about = stored.evidence.candidate == side.live
+    ruling = stored.verdict.ruling if is_about else "about another candidate"
+    return replace(side, evidence=Named(evidence, ruling)), stored
 
 
-def _ruling(live: Bundle, stored: "Stored") -> str:
-    is_about = stored.evidence.candidate == live
-    return stored.verdict.ruling if is_about else "about another candidate"
-
-
-def _measured(side: Side, stored: "Stored | None") -> Side:
+def _measured(side: ComparedSide, stored: "Stored | None") -> ComparedSide:
     if stored is None:
         return side
     arms = stored.evidence.arms
     arm = next((arm for arm in stored.verdict.arms if arms[arm.arm] == side.live), None)
     if arm is None:
         return side
-    return replace(side, measured=Measured(stored.id, stored.evidence.examples.sha, arm))
+    measured = MeasuredSide(
+        evidence=stored.id,
+        n=arm.n,
+        passed=arm.passed,
+        rate=arm.rate,
+        low=arm.low,
+        high=arm.high,
+        p95_latency_ms=arm.p95_latency_ms,
+        cost=arm.cost,
+        examples_sha=stored.evidence.examples.sha,
+    )
+    return replace(side, measured=measured)
