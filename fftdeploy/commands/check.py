@@ -10,7 +10,7 @@ from fftdeploy.commands import export
 from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks, evaluation_due, is_recorded
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.live_models import LiveModels, another_model, shutdowns_of
+from fftdeploy.commands.live_models import LiveModels, facts_of, shutdowns_of
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import (
     AUTH,
@@ -209,20 +209,15 @@ class _Check:
         readiness = self._ask(changed) if self.asked else {}
         shutdowns = shutdowns_of(self.context, self.targets, readiness)
         self.context.note_old_table(found.source for found in shutdowns.values() if found)
-        facts = FindingFacts(
-            self.workspace.deployments,
-            self.workspace.policy,
-            self.workspace.sha,
-            self.context.now(),
-            self.context.place,
-            readiness,
-            shutdowns,
-            lambda bundle: self.context.shutdown(bundle, None),
+        facts = replace(
+            facts_of(self.context),
+            readiness=readiness,
+            shutdowns=shutdowns,
+            shutdown_of=lambda bundle: self.context.shutdown(bundle, None),
             evidence_problem=lambda task, evidence: self._evidence().problem_of(task, evidence),
             is_judged=lambda task, bundle: self._evidence().is_judged(task, bundle),
             is_recorded=partial(is_recorded, self.bars),
             evaluation_due=partial(evaluation_due, self.bars),
-            another_model=partial(another_model, self.context),
         )
         against: list[Finding] = []
         if proposal is not None:

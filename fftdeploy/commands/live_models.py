@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.readiness import LIST_HINT, Readiness, Shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.planning.bundles import canary_of, live_bundle, tried_bundle
-from fftdeploy.planning.findings import NO_WAY_BACK
+from fftdeploy.planning.findings import NO_WAY_BACK, FindingFacts
 from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Questions, Workspace
@@ -89,6 +90,19 @@ class LiveModels:
                     hint=f"is this the key of another project? {LIST_HINT}",
                 )
         return found
+
+
+def facts_of(context: Context) -> FindingFacts:
+    """Return what findings about the files rest on, before anything was proved."""
+    work = context.workspace
+    return FindingFacts(
+        work.deployments,
+        work.policy,
+        work.sha,
+        context.now(),
+        context.place,
+        another_model=partial(another_model, context),
+    )
 
 
 def another_model(context: Context, target: Target) -> str:

@@ -46,7 +46,7 @@ _DUE = frozenset(
     "runway rollback-runway deprecated no-rollback rollback-profile expired-hold no-record "
     f"{STALE} identity unverified not-ready".split()
 )
-"""Codes of the notices that time brings, or a host."""
+"""Codes of the notices that time brings, or a host; `check` says what a change has brought."""
 _SHOWN = 30
 """Looks whose pass ratios are shown."""
 _GRAVEST = (FINDING, AUTH, UNVERIFIED, CONFLICT, POLICY, OK)
@@ -124,13 +124,19 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     PassOptions("", batch=options.batch, wait_s=options.wait_s, **options.within()).require_ranges()
     context.prover(is_plain=True)
     checked = check.run(context, CheckOptions(options.targets, probe=True))
-    found = tuple(map(_graver, filter(_is_due, checked.findings)))
+    due = (one for one in checked.findings if one.severity == "error" or one.code in _DUE)
+    # Nobody can be served by a live model that is proved not to be there: that is wrong.
+    found = tuple(replace(f, severity="error") if f.code == "not-ready" else f for f in due)
     looking = _Monitor(context, options, checked.facts, found)
     targets = select(context.workspace.deployments, options.targets)
     watched = tuple(map(looking.watched, targets))
     own = [one for each in watched for one in each.findings if one not in found]
     drifted = {one.target for one in watched if one.state == "drift"}
-    found = tuple(_without_record(one) if one.subject in drifted else one for one in found)
+    # What has drifted should not put its answers on record as those to keep.
+    found = tuple(
+        replace(one, hint="") if one.subject in drifted and one.hint == RECORDING else one
+        for one in found
+    )
     is_wrong = any(one.severity == "error" for one in (*found, *own))
     ends = [checked.outcome, FINDING if is_wrong else OK, *looking.troubles]
     options.tell(context, watched)
@@ -146,16 +152,6 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
 
 
 monitor = door(run, MonitorOptions)
-
-
-def _is_due(finding: Finding) -> bool:
-    """Leave out what only a change of the files could have brought, and `check` says of it."""
-    return finding.severity == "error" or finding.code in _DUE
-
-
-def _without_record(finding: Finding) -> Finding:
-    """Take back that what has drifted should put its answers on record as those to keep."""
-    return replace(finding, hint="") if finding.hint == RECORDING else finding
 
 
 def _of_logs(context: Context, options: MonitorOptions, path: Path) -> Monitored:
@@ -190,11 +186,6 @@ def _of_canary(context: Context, target: Target, path: Path) -> Monitored:
     return Monitored(
         targets=(), requests=0, usd=0.0, findings=findings, outcome=outcome, canary=trial
     )
-
-
-def _graver(finding: Finding) -> Finding:
-    """Call it wrong that a live model is proved not to be there: nobody can be served by it."""
-    return replace(finding, severity="error") if finding.code == "not-ready" else finding
 
 
 _NO_GATE = Noticed("no-gate", "notice", "the task has no gate: nothing says what a good answer is")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from fftdeploy.commands.context import Context
+from fftdeploy.commands.live_models import facts_of
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.evaluation.evidence.evidence import content_sha
@@ -35,7 +36,7 @@ from fftdeploy.monitoring.logs.window import (
 from fftdeploy.monitoring.logs.wording import called, levels, meaning, moved
 from fftdeploy.names import not_one_of, plural
 from fftdeploy.planning.finding import Finding, Severity
-from fftdeploy.planning.findings import FindingFacts, about
+from fftdeploy.planning.findings import about
 from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import Workspace
 
@@ -192,7 +193,7 @@ def findings(
     context: Context, target: Target, found: LogWatch, path: Path, wrong: Collection[str]
 ) -> Iterator[Finding]:
     """Yield what was found in a log, each with what to type next; `wrong` are codes of errors."""
-    facts = _facts(context)
+    facts = facts_of(context)
     for shift in found.measures:
         if shift.code is None:
             continue
@@ -229,12 +230,7 @@ def of_canary(
         f"{live.rate:.1%} of {live.callers:,}: worse by {trial.lower:.1%} at least"
     )
     hint = f"fftdeploy rollback {target} --canary"
-    return (about(_facts(context), target, "canary-worse", message, severity, hint, ("canary",)),)
-
-
-def _facts(context: Context) -> FindingFacts:
-    work = context.workspace
-    return FindingFacts(work.deployments, work.policy, work.sha, context.now(), context.place)
+    return (about(facts_of(context), target, "canary-worse", message, severity, hint, ("canary",)),)
 
 
 def moved_since(

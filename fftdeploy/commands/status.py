@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from fftdeploy.commands.checked_tasks import evaluation_due
 from fftdeploy.commands.conditions import parse_conditions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.live_models import WayBackSearch, another_model, what_is_dead
+from fftdeploy.commands.live_models import WayBackSearch, facts_of, what_is_dead
 from fftdeploy.commands.own_runs import has_own_looks
 from fftdeploy.commands.views import (
     CanaryView,
@@ -166,7 +166,12 @@ class _Survey:
 
     def run(self) -> Status:
         _ = self.workspace.policy  # a policy that is not valid is worth knowing here, too
-        searches = [self._search(target) for target in self.targets]
+        actor, sha = plan.Actor("status", self.context.now()), self.workspace.sha
+        searches = []
+        for target in self.targets:
+            live = bundles.live_bundle(target, sha)
+            candidates = rollback_candidates(target, live, sha, actor)
+            searches.append(WayBackSearch(target, live, candidates))
         if self.is_online:
             self._ask(searches)
         else:
@@ -197,12 +202,6 @@ class _Survey:
     def _is_unwatched(self, target: Target) -> bool:
         is_asked, look = "drift" in self.conditions and self._bar(target), self._last_look(target)
         return bool(is_asked) and (look is None or look.is_unknown(self.context.now()))
-
-    def _search(self, target: Target) -> WayBackSearch:
-        live = bundles.live_bundle(target, self.workspace.sha)
-        actor = plan.Actor("status", self.context.now())
-        candidates = rollback_candidates(target, live, self.workspace.sha, actor)
-        return WayBackSearch(target, live, candidates)
 
     def _ask(self, searches: list[WayBackSearch]) -> None:
         """Prove what is live and, for each target, candidates until one answers.
@@ -257,18 +256,10 @@ class _Survey:
     def _failures(self, search: WayBackSearch) -> Iterator[Finding]:
         """Find what `fail_on` asks for in one target."""
         target, known = search.target, self._readiness(search.target, search.live)
-        work, context = self.workspace, self.context
-        facts = findings.FindingFacts(
-            work.deployments,
-            work.policy,
-            work.sha,
-            context.now(),
-            context.place,
-            another_model=partial(another_model, context),
-        )
+        facts = facts_of(self.context)
         due = findings.STALE in self.conditions and self._evaluation_due(target)
         look = self._last_look(target) if "drift" in self.conditions else None
-        tried = bundles.tried_bundle(target, work.sha)
+        tried = bundles.tried_bundle(target, facts.shas)
         failures = {
             "drift": f"drift, found {look.settled_at:%Y-%m-%d}"
             if look and look.has_drifted
