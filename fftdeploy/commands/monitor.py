@@ -32,7 +32,6 @@ from fftdeploy.monitoring.logs.trial import CanaryTrial
 from fftdeploy.monitoring.state_file import KeptState, StateFile
 from fftdeploy.monitoring.watch import Looked
 from fftdeploy.monitoring.watched import SETTLED, Look, Noticed, Role, Watched
-from fftdeploy.monitoring.watched_examples import FEW
 from fftdeploy.names import plural
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.bundles import live_bundle
@@ -274,9 +273,10 @@ class _Monitor:
             kept = watch.still_drift(state.kept, live, now, "there is nothing left to ask")
             return Looked(kept or Look(now, "not-calibrated", target.model, (lacks,)))
         seen = watch.look(state, passes.watched, now, anew=self.options.calibrate)
-        if count >= FEW:
+        if count >= watch.FEW:
             return seen
-        few = f"{plural(count, 'watched example')}: with fewer than {FEW}, small changes show late"
+        few = f"with fewer than {watch.FEW}, small changes show late"
+        few = f"{plural(count, 'watched example')}: {few}"
         noticed = (*seen.look.noticed, Noticed("few-watched-examples", "notice", few))
         return replace(seen, look=replace(seen.look, noticed=noticed))
 

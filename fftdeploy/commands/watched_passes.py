@@ -18,10 +18,9 @@ from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.running.batches.batch_rules import require_batch
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.spending import Spending
-from fftdeploy.monitoring import watched_examples
+from fftdeploy.monitoring import watch
 from fftdeploy.monitoring.passes import Pass, PassKind, WatchedSet, pass_of
 from fftdeploy.monitoring.state_file import KeptState
-from fftdeploy.monitoring.watch import WatchedExamples
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.releases.deployments import Target
 
@@ -104,22 +103,22 @@ class WatchedPasses(Evaluation):
         known, every = self.kept.calibration, self.bar.checked_examples
         if known is not None:
             of = known.of
-            found = watched_examples.find(every, of.ids, of.examples)
+            found = watch.find(every, of.ids, of.examples)
             goes_on = of.bundle == self.bundle and not self.asked.calibrate
             if tuple(found.ids) == of.ids or (goes_on and of.has_most(len(found))):
                 return found
-        return watched_examples.choose(every, self.rules.must_pass)
+        return watch.choose(every, self.rules.must_pass)
 
     @property
-    def watched(self) -> WatchedExamples:
+    def watched(self) -> watch.WatchedExamples:
         """What the look at the target has to know of them."""
         examples, must_pass = self.examples, set(self.rules.must_pass)
-        return WatchedExamples(
+        return watch.WatchedExamples(
             WatchedSet(
                 self.bundle,
                 self.bar.host(self.bundle).address,
                 content_sha([rule.content for rule in self.rules.graders]),
-                tuple(map(watched_examples.example_sha, examples)),
+                tuple(map(watch.example_sha, examples)),
                 tuple(examples.ids),
             ),
             {name for n, name in enumerate(examples.ids) if must_pass & {*examples.tags(n)}},

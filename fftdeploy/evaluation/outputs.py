@@ -66,7 +66,7 @@ def read_output(answer: Answer, endpoint: str) -> ModelOutput:
         return ModelOutput(mark=MISSING, problem=_failure(answer), request_id=answer.request_id)
     try:
         read = _chat if endpoint == "chat" else _response
-        return _capped(read(answer.body, answer.request_id))
+        return replace(read(answer.body), request_id=answer.request_id)
     except _ShapeError as error:
         return ModelOutput(mark=MISSING, problem=str(error), request_id=answer.request_id)
 
@@ -78,13 +78,7 @@ def _failure(answer: Answer) -> str:
     return plain(f"HTTP {answer.status}: {said}" if said else f"HTTP {answer.status}", 300)
 
 
-def _capped(output: ModelOutput) -> ModelOutput:
-    if len(output.text) <= MAX_CHARS:
-        return output
-    return replace(output, text=output.text[:MAX_CHARS], mark=output.mark or "truncated")
-
-
-def _chat(body: Any, request_id: str) -> ModelOutput:
+def _chat(body: Any) -> ModelOutput:
     root = _object(body, "the answer")
     _require(root.get("object") == "chat.completion", "the answer is no chat.completion")
     choices = _list(root.get("choices"), "its choices")
@@ -97,22 +91,14 @@ def _chat(body: Any, request_id: str) -> ModelOutput:
         for call in _list(message.get("tool_calls"), "its tool_calls")
     ]
     refusal = _text(message.get("refusal"), "its refusal")
-    return ModelOutput(
-        text=_said(content, calls) or refusal,
-        mark=_mark(
-            refused=bool(refusal),
-            filtered=choice.get("finish_reason") == "content_filter",
-            truncated=choice.get("finish_reason") == "length",
-            empty=not (content or calls),
-        ),
-        fingerprint=_short(root, "system_fingerprint"),
-        model=_short(root, "model"),
-        request_id=request_id,
-        **_usage(root, "prompt", "completion"),
-    )
+    ends = {"content_filter": "filtered", "length": "truncated"}
+    end = ends.get(str(choice.get("finish_reason")), "")
+    made = _made(root, content, calls, refusal, end)
+    usage = _usage(root, "prompt", "completion")
+    return replace(made, fingerprint=_short(root, "system_fingerprint"), **usage)
 
 
-def _response(body: Any, request_id: str) -> ModelOutput:
+def _response(body: Any) -> ModelOutput:
     root = _object(body, "the answer")
     _require(root.get("object") == "response", "the answer is no response")
     status = root.get("status")
@@ -121,19 +107,31 @@ def _response(body: Any, request_id: str) -> ModelOutput:
     details = root.get("incomplete_details")
     reason = _object(details, "its incomplete_details").get("reason") if details else None
     texts, refusals, calls = _items(root)
-    content, refusal = "".join(texts), "".join(refusals)
-    return ModelOutput(
-        text=_said(content, calls) or refusal,
-        mark=_mark(
-            refused=bool(refusal),
-            filtered=reason == "content_filter",
-            truncated=status == "incomplete" and reason != "content_filter",
-            empty=not (content or calls),
-        ),
-        model=_short(root, "model"),
-        request_id=request_id,
-        **_usage(root, "input", "output"),
+    end = "truncated" if status == "incomplete" else ""
+    end = "filtered" if reason == "content_filter" else end
+    made = _made(root, "".join(texts), calls, "".join(refusals), end)
+    return replace(made, **_usage(root, "input", "output"))
+
+
+def _made(
+    root: Mapping[str, Any], content: str, calls: list[Any], refusal: str, end: str
+) -> ModelOutput:
+    """Make an output of what was said, in whichever shape; `end` marks one that was cut off."""
+    text = (strict_json.dumps(calls) if calls else content) or refusal
+    mark = end or ("" if content or calls else "empty")
+    if refusal and end != "filtered":
+        mark = "refused"
+    if len(text) > MAX_CHARS:
+        text, mark = text[:MAX_CHARS], mark or "truncated"
+    return ModelOutput(text, mark, model=_short(root, "model"))
+
+
+def tool_calls(value: Any) -> list[dict[str, Any]] | None:
+    """Return the tool calls that the JSON of an answer is; None where it is something else."""
+    is_calls = isinstance(value, list) and all(
+        isinstance(call, dict) and call.keys() == {"name", "arguments"} for call in value
     )
+    return value if is_calls else None
 
 
 def _items(root: Mapping[str, Any]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
@@ -154,28 +152,6 @@ def _items(root: Mapping[str, Any]) -> tuple[list[str], list[str], list[dict[str
             elif part.get("type") == "refusal":
                 refusals.append(_text(part.get("refusal"), "its refusal"))
     return texts, refusals, calls
-
-
-def _mark(*, refused: bool, filtered: bool, truncated: bool, empty: bool) -> str:
-    if filtered:
-        return "filtered"
-    if refused:
-        return "refused"
-    if truncated:
-        return "truncated"
-    return "empty" if empty else ""
-
-
-def tool_calls(value: Any) -> list[dict[str, Any]] | None:
-    """Return the tool calls that the JSON of an answer is; None where it is something else."""
-    is_calls = isinstance(value, list) and all(
-        isinstance(call, dict) and call.keys() == {"name", "arguments"} for call in value
-    )
-    return value if is_calls else None
-
-
-def _said(content: str, calls: list[dict[str, Any]]) -> str:
-    return strict_json.dumps(calls) if calls else content
 
 
 def _call(function: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ spaces between them, each character is one.
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 
 MAX_WORDS = 10_000
@@ -45,19 +46,19 @@ def rouge_l(reference: str, text: str) -> float:
 
     Source: Lin 2004, with beta = 1.  Texts without a word are alike if they are equal.
     """
-    ours, theirs = words(reference), words(text)
-    if not ours or not theirs:
-        return float(reference.strip() == text.strip())
-    return 2 * _common_subsequence(ours, theirs) / (len(ours) + len(theirs))
+    return _f1(reference, text, _common_subsequence)
 
 
 def token_f1(reference: str, text: str) -> float:
     """Return the F1 of the words that both have, repeats counted, in whatever order."""
+    return _f1(reference, text, lambda ours, theirs: (Counter(ours) & Counter(theirs)).total())
+
+
+def _f1(reference: str, text: str, common: Callable[[list[str], list[str]], int]) -> float:
     ours, theirs = words(reference), words(text)
     if not ours or not theirs:
         return float(reference.strip() == text.strip())
-    both = sum((Counter(ours) & Counter(theirs)).values())
-    return 2 * both / (len(ours) + len(theirs))
+    return 2 * common(ours, theirs) / (len(ours) + len(theirs))
 
 
 def _common_subsequence(ours: list[str], theirs: list[str]) -> int:

@@ -80,6 +80,11 @@ def dumps(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def line(value: Any) -> bytes:
+    """Write `value` as one line of a file, its keys in their order."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
 def sha_of(value: Any) -> str:
     """Return 64 hex digits over the canonical form of `value`."""
     return sha256(dumps(value).encode()).hexdigest()

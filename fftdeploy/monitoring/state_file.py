@@ -4,8 +4,7 @@ A line is an object with one key, its kind.  Kinds that are not known here are s
 are kept for them.  No line but the last may be broken: that one is what a kill leaves.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -60,18 +59,21 @@ class KeptState:
     @property
     def last(self) -> Look | None:
         """The newest look since the calibration that settled something."""
-        since = reversed(self.looks[self.since :])
-        return next((look for look in since if look.state in SETTLED), None)
+        return _settled(self.looks[self.since :])
 
     def settled(self) -> tuple[WatchState | None, datetime | None]:
         """Return the last state that was settled, and when; None where none was."""
-        last = next((look for look in reversed(self.looks) if look.state in SETTLED), None)
+        last = _settled(self.looks)
         return (last.state, last.at) if last else (None, None)
 
     def look_of(self, day: date) -> Look | None:
         """Return the newest look of a day that settled something."""
-        of_day = [look for look in self.looks if look.day == day and look.state in SETTLED]
-        return of_day[-1] if of_day else None
+        return _settled([look for look in self.looks if look.day == day])
+
+
+def _settled(looks: Sequence[Look]) -> Look | None:
+    """Return the newest of `looks` that settled something."""
+    return next((look for look in reversed(looks) if look.state in SETTLED), None)
 
 
 class StateFile:
@@ -84,8 +86,7 @@ class StateFile:
     def add(self, kind: str, value: Any) -> None:
         """Append one line, on the disk before anything follows from it; `value` is a dataclass."""
         written = json_shapes.written(value)
-        line = json.dumps({kind: written}, separators=(",", ":"), allow_nan=False)
-        self._journal.append(line.encode() + b"\n")
+        self._journal.append(strict_json.line({kind: written}))
         self._journal.sync()
         self.kept.add(kind, written)
 

@@ -147,11 +147,13 @@ def _answers(results: Results) -> Iterator[dict[str, Any]]:
     for arm, column in results.arms.items():
         measured = [None if value == NOT_MEASURED else value for value in column.latency_ms]
         numbers = {"latency_ms": measured} | {name: list(getattr(column, name)) for name in TOKENS}
+        # A few hex digits an answer, bit `f` for field `f`; none where no field failed.
+        failed = (f"{bits:0{_digits(len(results.fields))}x}" for bits in column.failed)
         packed = {name: _packed(values) for name, values in numbers.items()}
         yield {
             "arm": arm,
             "marks": "".join(LETTERS[code] for code in column.marks),
-            "failed": _hex(column.failed, len(results.fields)),
+            "failed": "".join(failed) if any(column.failed) else "",
             **{name: _shared(name, values, before) for name, values in packed.items()},
         }
         before[arm] = packed
@@ -181,12 +183,6 @@ def _column(arm: Mapping[str, Any], size: int, before: Results) -> Column:
         _bits(arm["failed"], size, len(before.fields)),
         *map(numbers, ("latency_ms", *TOKENS)),
     )
-
-
-def _hex(failed: "array[int]", fields: int) -> str:
-    """Return a few hex digits an answer, bit `f` for field `f`; "" where no field failed."""
-    digits = _digits(fields)
-    return "".join(f"{bits:0{digits}x}" for bits in failed) if any(failed) else ""
 
 
 def _bits(written: str, size: int, fields: int) -> "array[int]":

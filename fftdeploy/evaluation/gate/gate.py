@@ -268,7 +268,10 @@ def _verdict(
     failures: Sequence[str] = (),
 ) -> Verdict:
     own = decision or Decision("")
-    found = sorted([*reasons, *([own.reason] if own.reason else [])], key=_gravity)
+    found = sorted(
+        [*reasons, *([own.reason] if own.reason else [])],
+        key=lambda one: (_RULES.index(one.rules), _GRAVITY.index(one.code)),
+    )
     ruling = found[0].rules or "pass" if found else "pass"
     headline = own.statement if ruling == "pass" else found[0].message
     further = [own.statement] if own.statement and own.statement != headline else []
@@ -301,7 +304,3 @@ def _verdict(
         settling,
         rules.mode == "report-only",
     )
-
-
-def _gravity(reason: Reason) -> tuple[int, int]:
-    return _RULES.index(reason.rules), _GRAVITY.index(reason.code)

@@ -4,7 +4,6 @@ An answer's line begins with its id, so that a search need not read the rest.  N
 last may be broken: that one is what a kill leaves, and it has no line break.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,7 +92,7 @@ class BatchNote:
 
 def batch_line(note: BatchNote) -> bytes:
     """Write how far a batch is."""
-    return _line(json_shapes.written(note))
+    return strict_json.line(json_shapes.written(note))
 
 
 def read_batches(lines: Iterable[bytes], path: Path) -> Iterator[BatchNote]:
@@ -111,7 +110,7 @@ def header_line(header: Header) -> bytes:
     """Return the first line of a log."""
     said = json_shapes.written(header)
     del said["path"]
-    return _line({"v": _VERSION, **said})
+    return strict_json.line({"v": _VERSION, **said})
 
 
 def record_line(record: Record) -> bytes:
@@ -121,12 +120,12 @@ def record_line(record: Record) -> bytes:
         facts["latency_ms"] = record.latency_ms
     if record.cached:
         facts["cached"] = True
-    return _line(facts | record.output.as_json())
+    return strict_json.line(facts | record.output.as_json())
 
 
 def end_line(count: int, at: datetime) -> bytes:
     """Write the line that says that nothing is missing."""
-    return _line({"done": count, "at": _shown(at)})
+    return strict_json.line({"done": count, "at": _shown(at)})
 
 
 def read_header(line: bytes, path: Path) -> Header:
@@ -203,11 +202,6 @@ def _is_sound(record: Record) -> bool:
         and record.latency_ms >= BATCHED
         and output.mark in MARKS
     )
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    # Not sorted: the id has to be first.
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def _loaded(line: bytes, path: Path, number: int) -> dict[str, Any]:

@@ -134,18 +134,15 @@ class Pace:
 
     def _learn(self, window: _Window, lasted: float) -> None:
         share = window.refused / window.sent
+        # How much more than the background is no sign: chance alone does so much.
+        chance = sqrt(self._background * (1 - self._background) / window.sent)
         let_in = self._let_in = (window.sent - window.refused) / lasted
         if self._trial is not None:
             self._judge(self._trial, share, let_in)
-        elif share > self._background + self._tolerated(window.sent):
+        elif share > self._background + max(TOLERATED, 2.5 * chance):
             self._retreat(share, let_in)
         elif self.rate is not None:
             self._feel(self.rate, window.sent / lasted)
-
-    def _tolerated(self, sent: int) -> float:
-        """Return how much more than the background is no sign: chance alone does so much."""
-        chance = self._background * (1 - self._background) / sent
-        return max(TOLERATED, 2.5 * sqrt(chance))
 
     def _retreat(self, share: float, let_in: float) -> None:
         """Begin a trial at the last rate that was good, or else at what was let in."""

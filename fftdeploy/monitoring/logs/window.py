@@ -5,7 +5,6 @@ number of its bucket, each 5 % wider than the one before; of a mix a digest of t
 """
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from math import expm1, log1p
 from pathlib import Path
@@ -225,8 +224,7 @@ def keep_baseline(root: Path, target: str, baseline: LogBaseline) -> None:
     keep_out_of_git(root)
     with journal.open_journal(_path(root, target), root=root) as log:
         log.drop_torn()
-        line = json.dumps(json_shapes.written(baseline), separators=(",", ":"))
-        log.append(line.encode() + b"\n")
+        log.append(strict_json.line(json_shapes.written(baseline)))
 
 
 def _path(root: Path, target: str) -> Path:

@@ -51,14 +51,10 @@ def meaning(shift: MeasureShift) -> str:
     if shift.measure == MODEL:
         return "another model answers"
     what = "worse" if shift.code == "answers-worse" else what
-    return f"{what}; {_whose(shift)}"
-
-
-def _whose(shift: MeasureShift) -> str:
     asked = f"of {shift.again:,} inputs asked again {abs(shift.moved):,} moved too"
     if shift.cause in {"model", "data"}:
-        return f"the {shift.cause}: {asked}"
-    return "model or data, can't tell" + (f": {asked}" if shift.again else "")
+        return f"{what}; the {shift.cause}: {asked}"
+    return f"{what}; model or data, can't tell" + (f": {asked}" if shift.again else "")
 
 
 def moved(
