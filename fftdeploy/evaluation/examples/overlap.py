@@ -95,7 +95,12 @@ def shown_in(examples: ExampleSet, prompt: str, questions: Collection[str]) -> l
             found.add(at)
         if not theirs.isdisjoint(counted.add(said)):
             some.append(at)
-    found.update(at for at in some if counted.is_within(at, theirs))
+    for at in some:
+        said = counted.words(at)
+        rare = counted.rare(said)
+        is_most = len(rare & theirs) >= max(LEAST - 1, NEAR * len(rare))
+        if len(said) >= LEAST and (is_most or word_runs(said) <= theirs):
+            found.add(at)
     groups = {examples.group(at) for at in found} - {""}
     return [at for at in range(len(examples)) if at in found or examples.group(at) in groups]
 
@@ -114,19 +119,12 @@ class _RunCounts:
             self._often[run % _BUCKETS] += 1
         return runs
 
-    def is_within(self, at: int, theirs: set[int]) -> bool:
-        """Tell whether an example stands in a longer text with these runs, or most of it does."""
-        said = self._words(at)
-        if len(said) < LEAST:
-            return False
-        rare = self._runs(said)
-        shared = len(rare & theirs)
-        return word_runs(said) <= theirs or shared >= max(LEAST - 1, NEAR * len(rare))
-
-    def _words(self, at: int) -> list[str]:
+    def words(self, at: int) -> list[str]:
+        """Return what users say in an example."""
         return first_words(users_say(self.examples.read(at).messages))
 
-    def _runs(self, said: list[str]) -> set[int]:
+    def rare(self, said: list[str]) -> set[int]:
+        """Return the runs that are no boilerplate."""
         most = max(SPARED, len(self.examples) // 100)
         return {run for run in word_runs(said) if self._often[run % _BUCKETS] <= most}
 
@@ -146,20 +144,20 @@ class _RareRuns(_RunCounts):
         self._whole: dict[int, list[int]] = {}
         self._first: dict[int, list[int]] = {}
         for at in range(len(examples)):
-            said = self._words(at)
+            said = self.words(at)
             self._whole.setdefault(_number(said), []).append(at)
             self.add(said)
         for at in range(len(examples)):
-            for run in self._rarest(self._runs(self._words(at))):
+            for run in self._rarest(self.rare(self.words(at))):
                 self._first.setdefault(run, []).append(at)
 
     def look_for(self, said: list[str]) -> None:
         """Note the examples that are the same as this input, or alike."""
         self.exact.update(self._whole.get(_number(said), ()))
-        runs = self._runs(said)
+        runs = self.rare(said)
         found = {at for run in self._rarest(runs) for at in self._first.get(run, ())}
         for at in found - self.near - self.exact:
-            ours = self._runs(self._words(at))
+            ours = self.rare(self.words(at))
             if len(ours & runs) >= NEAR * len(ours | runs):
                 self.near.add(at)
 

@@ -67,25 +67,14 @@ def _day(value: Any) -> date | None:
         return None
 
 
-def _exact(_kind: Kind, reference: Any, value: Any) -> bool:
-    return canonical(reference) == canonical(value)
-
-
-def _casefold(_kind: Kind, reference: str, value: str) -> bool:
-    return reference.strip().casefold() == value.strip().casefold()
+def _same(made: Callable[[Any], object]) -> Callable[[Kind, Any, Any], bool]:
+    """Compare what is made of the two."""
+    return lambda _kind, reference, value: made(reference) == made(value)
 
 
 def _number(kind: Kind, reference: float, value: float) -> bool:
     relative, tolerance = kind.get("relative", False), kind.get("tolerance", 0.0)
     return is_close(exactly(reference), exactly(value), tolerance, relative=relative)
-
-
-def _date(_kind: Kind, reference: str, value: str) -> bool:
-    return _day(reference) == _day(value)
-
-
-def _set(_kind: Kind, reference: list[Any], value: list[Any]) -> bool:
-    return {*map(canonical, reference)} == {*map(canonical, value)}
 
 
 def _text(kind: Kind, reference: str, value: str) -> bool:
@@ -104,11 +93,11 @@ class _Way(NamedTuple):
 
 
 _WAYS = {
-    "exact": _Way(_exact),
-    "casefold": _Way(_casefold, "a text", _is_text),
+    "exact": _Way(_same(canonical)),
+    "casefold": _Way(_same(lambda text: text.strip().casefold()), "a text", _is_text),
     "number": _Way(_number, "a number", lambda value: type(value) in {int, float}),
-    "date": _Way(_date, "an ISO date, 2026-11-21", lambda value: _day(value) is not None),
-    "set": _Way(_set, "an array", _is_array),
-    "list": _Way(_exact, "an array", _is_array),
+    "date": _Way(_same(_day), "an ISO date, 2026-11-21", lambda value: _day(value) is not None),
+    "set": _Way(_same(lambda each: {*map(canonical, each)}), "an array", _is_array),
+    "list": _Way(_same(canonical), "an array", _is_array),
     "text": _Way(_text, "a text", _is_text),
 }

@@ -8,12 +8,8 @@ from fftdeploy.evaluation.graders.grade import Grade, Grader, failed
 from fftdeploy.evaluation.graders.json_graders import JsonFields, JsonSchema
 from fftdeploy.evaluation.graders.judge import Judge
 from fftdeploy.evaluation.graders.text_graders import (
-    Label,
-    Length,
-    Number,
-    Regex,
-    StringCheck,
-    TextSimilarity,
+    TEXT_TYPES,
+    TextGrader,
     require_rapidfuzz,
 )
 from fftdeploy.evaluation.outputs import MAX_CHARS
@@ -97,12 +93,7 @@ def build(rules: Sequence[GraderRules]) -> Grading:
 
 
 _TYPES: dict[str, type[Grader]] = {
-    "string_check": StringCheck,
-    "text_similarity": TextSimilarity,
+    **dict.fromkeys(TEXT_TYPES, TextGrader),
     "json_schema": JsonSchema,
     "json_fields": JsonFields,
-    "regex": Regex,
-    "number": Number,
-    "length": Length,
-    "label": Label,
 }

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -122,7 +122,7 @@ class JsonFields(Grader):
         The rest counts as one more of them.  JSON without a required field that the reference has
         is of another shape: invalid.
         """
-        paths = self.rules.fields
+        paths, kinds = self.rules.fields, self.options["fields"]
         every = tuple(range(len(paths)))
         try:
             value, agreed = strict_json.read(text), strict_json.read(example.reference)
@@ -130,22 +130,23 @@ class JsonFields(Grader):
             return failed("unparsable", str(error), fields=every)
         if not isinstance(value, dict | list):
             return failed("invalid", "JSON, but no object", fields=every)
-        wrong, absent = [], []
-        for index, path in enumerate(paths):
-            ours, theirs = lookup(agreed, path), lookup(value, path)
-            if not fields.matches(self._kinds[path], ours, theirs):
-                wrong.append(index)
-                if theirs is MISSING:
-                    absent.append(index)
-        compared = len(every) + self._has_rest
-        is_other = self._has_rest and self._rest(value) != self._rest(agreed)
+        found = [lookup(value, path) for path in paths]
+        wrong = [
+            index
+            for index, path in enumerate(paths)
+            if not fields.matches(kinds[path], lookup(agreed, path), found[index])
+        ]
+        has_rest = self.options.get("rest") == EXACT
+        is_other = has_rest and self._rest(value) != self._rest(agreed)
+        compared = len(every) + has_rest
         score = (compared - len(wrong) - is_other) / compared
         broken = [index for index in wrong if paths[index] in self._required]
         if not broken and not is_other:
             return Grade(passed=True, score=score, failed=tuple(wrong))
-        reason = "invalid" if set(broken) & set(absent) else "wrong"
+        lacks = any(found[index] is MISSING for index in broken)
         named = [plain(paths[index], 60) for index in broken] + [_REST] * is_other
-        return failed(reason, f"not as agreed: {', '.join(named)}", score, tuple(wrong))
+        detail = f"not as agreed: {', '.join(named)}"
+        return failed("invalid" if lacks else "wrong", detail, score, tuple(wrong))
 
     def reference_problem(self, example: Example) -> str:
         """Say what of the agreed answer can't be compared."""
@@ -159,7 +160,7 @@ class JsonFields(Grader):
             found = lookup(agreed, path)
             if found is MISSING and path in self._required:
                 return f"the field '{plain(path, 60)}' is missing"
-            if problem := fields.reference_problem(self._kinds[path], found):
+            if problem := fields.reference_problem(self.options["fields"][path], found):
                 return f"the field '{plain(path, 60)}' {problem}"
         return ""
 
@@ -167,18 +168,8 @@ class JsonFields(Grader):
     def _required(self) -> tuple[str, ...]:
         return tuple(self.options.get("required", self.rules.fields))
 
-    @property
-    def _kinds(self) -> Mapping[str, Mapping[str, Any]]:
-        """How each path is compared, those that are ignored too."""
-        kinds: Mapping[str, Mapping[str, Any]] = self.options["fields"]
-        return kinds
-
-    @property
-    def _has_rest(self) -> bool:
-        return self.options.get("rest") == EXACT
-
     def _rest(self, value: Any) -> str:
         """Write what no path names of a value that nobody else has, which loses the others."""
-        for path in self._kinds:
+        for path in self.options["fields"]:
             strict_json.blank(value, path)
         return strict_json.canonical(value)

@@ -100,9 +100,8 @@ def _not_judged(texts: Sequence[str]) -> tuple[str, ...]:
     """Return what no grader of free texts can say, for those that are called so."""
     if not texts:
         return ()
-    listed = ", ".join(plain(name, 60) for name in texts[:_NAMED])
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    what = f"whether {listed}{more} says what was agreed"
+    named = _several([plain(name, 60) for name in texts], _NAMED)
+    what = f"whether {named} says what was agreed"
     passes = f'{_ALIKE:.0%} of the words alike pass, also with a "not" that turns it round'
     return (f"{what}: {passes}; what is right in other words fails",)
 
@@ -161,8 +160,9 @@ def _of_fields(
             found[path + place], words = _kind(there)
             common.append(f"{place} ({words})")
             texts += [place] if words == _FREE else []
-    parts = [f"with {_several(common)}"] if common else ["without a field that all have"]
-    parts += [f"as agreed, there or not: {_several(rare)}"] if rare else []
+    with_all, with_some = (plain(_several(each, _SAID), 60 * _SAID) for each in (common, rare))
+    parts = [f"with {with_all}" if common else "without a field that all have"]
+    parts += [f"as agreed, there or not: {with_some}"] if rare else []
     parts.append("all else as agreed")
     return _Found(_fields_table(found), said + "; ".join(parts), tuple(texts))
 
@@ -172,10 +172,10 @@ def _fields_table(kinds: Table) -> Table:
     return {"type": "json_fields", "fields": kinds, "rest": EXACT}
 
 
-def _several(words: Sequence[str]) -> str:
+def _several(words: Sequence[str], most: int) -> str:
     """Name the first of them, and say how many there are beside."""
-    shown = plain(", ".join(words[:_SAID]), 60 * _SAID)
-    return f"{shown} and {len(words) - _SAID} more" if len(words) > _SAID else shown
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def field_paths(values: Sequence[Table], above: str = "") -> Iterator[str]:
@@ -230,9 +230,8 @@ def _is_calls(value: Any) -> bool:
 
 
 def _counted(counts: Counter[str]) -> str:
-    shown = ", ".join(f"{plain(name, 40)} {count}" for name, count in counts.most_common(_NAMED))
-    more = len(counts) - _NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+    said = [f"{plain(name, 40)} {count}" for name, count in counts.most_common()]
+    return _several(said, _NAMED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,27 +49,21 @@ def read_labels(
         if not row.strip():
             continue
         where = f"{shown}:{number}"
-        one = _labelled(row, where, rules, judge)
-        key = one.example.input_key, one.output
+        try:
+            content = strict_json.loads(row.decode())
+            output, label = content.pop("output"), content.pop("label")
+            example = parse_line(json.dumps(content), where, where, rules.item)
+        except LineError as error:
+            raise ConfigError(error.message, hint=error.hint, where=where, code="labels") from None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise _fault(where, "a line is one of examples, with `output` and `label`") from None
+        if problem := next(_problems(example, output, label, judge), ""):
+            raise _fault(where, problem)
+        key = example.input_key, output
         if key in found:
             raise _fault(where, f"{found[key].example.place} has labelled the same output")
-        found[key] = one
+        found[key] = Labelled(example, output, judge.passes(label))
     return [*found.values()], meaning_sha(data)
-
-
-def _labelled(row: bytes, where: str, rules: GateRules, judge: Judge) -> Labelled:
-    try:
-        content = strict_json.loads(row.decode())
-        output, label = content.pop("output"), content.pop("label")
-        example = parse_line(json.dumps(content), where, where, rules.item)
-    except (AttributeError, KeyError, TypeError, UnicodeDecodeError, strict_json.StrictError):
-        raise _fault(where, "a line is one of examples, with `output` and `label`") from None
-    except LineError as error:
-        raise ConfigError(error.message, hint=error.hint, where=where, code="labels") from None
-    problem = next(_problems(example, output, label, judge), "")
-    if problem:
-        raise _fault(where, problem)
-    return Labelled(example, output, judge.passes(label))
 
 
 def _problems(example: Example, output: Any, label: Any, judge: Judge) -> Iterator[str]:

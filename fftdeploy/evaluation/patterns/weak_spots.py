@@ -1,7 +1,6 @@
 """Says what a set of examples could not have shown, whatever was answered to it."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.patterns.failure_reasons import is_long, parsed
@@ -36,21 +35,18 @@ class WeakSpots:
 
     def found(self) -> tuple[str, ...]:
         """Return each weak spot in a few words."""
-        return tuple(self._each())
-
-    def _each(self) -> Iterator[str]:
         results, examples = self._evidence.results, self._evidence.examples
-        if not any(results.must_pass):
-            yield "no must-pass"
-        if not results.slice_keys:
-            yield "no slices"
-        if unreviewed := examples.n - examples.reviewed:
-            yield f"{unreviewed:,} of {examples.n:,} unreviewed"
-        if len(self._languages) == 1 and (language := next(iter(self._languages))):
-            yield f"one language ({language})"
-        count, said = max(self._rare(field.name, each) for field, each in self._labels.items())
-        if count:
-            yield said
+        rare = max(self._rare(field.name, each) for field, each in self._labels.items())
+        language, *others = self._languages or ("",)
+        unreviewed = examples.n - examples.reviewed
+        spots = {
+            "no must-pass": not any(results.must_pass),
+            "no slices": not results.slice_keys,
+            f"{unreviewed:,} of {examples.n:,} unreviewed": unreviewed,
+            f"one language ({language})": language and not others,
+            rare[1]: rare[0],
+        }
+        return tuple(said for said, is_so in spots.items() if is_so)
 
     def _rare(self, name: str, values: Counter[str]) -> tuple[int, str]:
         """Say how many values of a field hardly an example has."""

@@ -7,7 +7,7 @@ left, which evidence keeps.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
@@ -275,26 +275,23 @@ def _count(
 
 
 def _shifts(tallies: Mapping[_Key, _Tally]) -> Iterator[Shift]:
-    """Yield the pairs of each field, those of the field that broke most often first."""
+    """Yield the pairs of each field, those of the field that broke most often first.
+
+    Those that came once are one, where they are many.
+    """
     fields: dict[str, list[Shift]] = {}
     for (name, old, new), found in tallies.items():
         shift = Shift(name, old, new, found.count, found.broke, found.fixed, found.example)
         fields.setdefault(name, []).append(shift)
     for shifts in sorted(fields.values(), key=lambda each: -sum(one.broke for one in each)):
-        merged = _merged(shifts)
-        yield from sorted(merged, key=lambda one: (one.new == ANOTHER, -one.broke, -one.count))
-
-
-def _merged(shifts: Sequence[Shift]) -> list[Shift]:
-    """Make one of the pairs that came once, where they are many."""
-    single = [one for one in shifts if one.count == 1]
-    rest = [one for one in shifts if one.count > 1]
-    if len(single) <= _MOST_SINGLE:
-        return [*rest, *single]
-    broke, fixed = sum(one.broke for one in single), sum(one.fixed for one in single)
-    shown = next((one for one in single if one.broke), single[0])
-    merged = replace(shown, old="", new=ANOTHER, count=len(single), broke=broke, fixed=fixed)
-    return [*rest, merged]
+        shown, single = shifts, [one for one in shifts if one.count == 1]
+        if len(single) > _MOST_SINGLE:
+            quoted = next((one for one in single if one.broke), single[0]).example
+            broke, fixed = sum(one.broke for one in single), sum(one.fixed for one in single)
+            name, count = single[0].field, len(single)
+            merged = Shift(name, "", ANOTHER, count, broke, fixed, quoted)
+            shown = [*(one for one in shifts if one.count > 1), merged]
+        yield from sorted(shown, key=lambda one: (one.new == ANOTHER, -one.broke, -one.count))
 
 
 def _ordered(causes: Iterable[FailureCause]) -> tuple[FailureCause, ...]:

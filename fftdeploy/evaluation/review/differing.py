@@ -6,7 +6,6 @@ From that those are picked, one by one, which are least like what is picked alre
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Generic, TypeVar
@@ -77,12 +76,9 @@ class InputSample(Generic[Row]):
         while len(self._kept) > self._most or (
             self._chars > self._max_chars and len(self._kept) > 1
         ):
-            self._drop()
-
-    def _drop(self) -> None:
-        self._limit = -heapq.heappop(self._largest)
-        self._chars -= self._kept.pop(self._limit).size
-        self.undrawn += 1
+            self._limit = -heapq.heappop(self._largest)
+            self._chars -= self._kept.pop(self._limit).size
+            self.undrawn += 1
 
     def pick(self, most: int) -> tuple[list[Row], int, int]:
         """Return at most so many that differ, in the order of the file, and why the rest is not.
@@ -91,7 +87,11 @@ class InputSample(Generic[Row]):
         of those that were not needed.
         """
         every = sorted(self._kept.values(), key=lambda kept: kept.number)
-        runs = _telling_runs(every)
+        often = Counter(run for kept in every for run in kept.runs)
+        # Those that tell it from others: what many share is boilerplate.
+        share = min(max(SPARED, len(every) // 100), max(2, len(every) // 2))
+        telling = ((run for run in kept.runs if often[run] <= share) for kept in every)
+        runs = [frozenset(heapq.nsmallest(_MAX_RUNS, few)) for few in telling]
         chosen: list[Kept[Row]] = []
         nearest = [0.0] * len(every)
         left = list(range(len(every)))
@@ -110,14 +110,6 @@ class InputSample(Generic[Row]):
     def all(self) -> list[Row]:
         """Return all that are kept, in the order of the file."""
         return [kept.row for kept in sorted(self._kept.values(), key=lambda kept: kept.place)]
-
-
-def _telling_runs(every: Sequence[Kept[Row]]) -> list[frozenset[int]]:
-    """Return of each input the runs that tell it from others: what many share is boilerplate."""
-    often = Counter(run for kept in every for run in kept.runs)
-    share = min(max(SPARED, len(every) // 100), max(2, len(every) // 2))
-    telling = ((run for run in kept.runs if often[run] <= share) for kept in every)
-    return [frozenset(heapq.nsmallest(_MAX_RUNS, runs)) for runs in telling]
 
 
 def _shared(ours: frozenset[int], theirs: frozenset[int]) -> float:

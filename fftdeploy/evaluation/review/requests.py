@@ -20,7 +20,7 @@ from fftdeploy.evaluation.examples.example_lines import (
     LineError,
     parse_line,
 )
-from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
+from fftdeploy.evaluation.examples.examples import open_examples
 from fftdeploy.evaluation.examples.overlap import users_say
 from fftdeploy.evaluation.examples.production import ProductionRequest, RequestShapeError
 from fftdeploy.evaluation.review import openai_evals
@@ -77,7 +77,13 @@ class Requests(ReviewQueue):
         self._ranked = ranked or (lambda _: (0, ""))
         self.fidelity: Fidelity | None = None
         """How recorded verdicts compare with those of graders here; None where there are none."""
-        examples = self._examples()
+        named = [*self.paths]
+        if self._path not in dict(named):
+            named.append((self._path, self.where))
+        # A first review may be what makes the file.
+        there = [(path, name) for path, name in named if path.exists() or path.is_symlink()]
+        check = bar.grading.reference_problem
+        examples = open_examples(there, root=self.root, item=self.item, check=check)
         self._ids = set(examples.ids)
         shown = dict(self.paths).get(self._path, self.where)
         self._known = dict(examples.files).get(shown, "")  # hash of a file whose inputs are known
@@ -241,7 +247,7 @@ class Requests(ReviewQueue):
         request: ProductionRequest = item.home
         at, day = self.reviewer.stamp()
         content = request.example(reference, self._item_key(request))
-        if reference == self._agreed(request):
+        if reference == item.example.reference:
             content = self._as_it_stands(request)
         content = self._with_id(content, day, item.tags)
         content |= {"reviewed_by": self.reviewer.name, "reviewed_at": at}
@@ -290,16 +296,6 @@ class Requests(ReviewQueue):
 
         files.create(self._path, b"", root=self.root)
         self.change(self._path, appended, lost)
-
-    def _examples(self) -> ExampleSet:
-        """Open the examples that there are: a first review may be what makes the file."""
-        paths = [*self.paths]
-        if all(path != self._path for path, _ in paths):
-            paths.append((self._path, self.where))
-        there = [(path, name) for path, name in paths if path.exists() or path.is_symlink()]
-        return open_examples(
-            there, root=self.root, item=self.item, check=self.bar.grading.reference_problem
-        )
 
     def _example(self, request: ProductionRequest, reference: str = "") -> Example:
         """Return the example that a request would be; its input is what counts without a reference.
