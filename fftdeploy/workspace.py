@@ -11,7 +11,7 @@ from fftdeploy.api.proof import Question
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.files.folders import EVIDENCE_FOLDER
 from fftdeploy.formats.document import BOM
-from fftdeploy.planning.bundles import refuse_without_file
+from fftdeploy.planning.bundles import live_bundle, refuse_without_file
 from fftdeploy.planning.plan import Plan
 from fftdeploy.policy import policy, profiles
 from fftdeploy.policy.policy import Policy
@@ -71,9 +71,19 @@ class Workspace:
         Raises:
             ConfigError: The file is there and not valid.
         """
-        if name not in self._profiles:
-            self._profiles[name] = self._read_profile(name)
-        return self._profiles[name]
+        if name in self._profiles:
+            return self._profiles[name]
+        path, found = self.profile_path(name), None
+        if _exists(path):
+            shown = _beside(self.shown, f"{profiles.FOLDER}/{name}.toml")
+            try:
+                found = profiles.parse(files.read(path, root=self.folder).data, name, shown)
+            except ConfigError as error:
+                if self._warn is None:
+                    raise
+                self._warn(f"warning: {error.message} ({error.where})")
+        self._profiles[name] = found
+        return found
 
     def sha(self, name: str) -> str | None:
         """Return the hash of a profile's content now; None where its file is missing."""
@@ -93,11 +103,7 @@ class Workspace:
     def fallback(self, task: str) -> Bundle | None:
         """Return what applications go on with first, by the policy; its profile may lack a file."""
         known = self.policy.tasks.get(task)
-        if known is None or not known.fallback:
-            return None
-        first = known.fallback[0]
-        sha = self.sha(first.profile) if first.profile else None
-        return Bundle(first.model, first.provider, first.profile, sha)
+        return live_bundle(known.fallback[0], self.sha) if known and known.fallback else None
 
     def require_profile(self, name: str) -> None:
         """Refuse the name of a profile that has no file."""
@@ -118,16 +124,15 @@ class Workspace:
         self, name: str, bundle: Bundle, *, probe: bool = True, fresh: bool = False
     ) -> Question:
         """Ask about `bundle`, in the target called `name` or to be, the way it will be called."""
-        target, environment = self.deployments.find(name), name.partition("/")[2]
-        none = frozenset[str]()
+        target = self.deployments.find(name)
         return Question(
             bundle.model,
             self.endpoint(bundle.profile),
             probe,
-            target.models.get(bundle.provider, none) if target else none,
+            target.models.get(bundle.provider, frozenset()) if target else frozenset(),
             bundle.provider,
-            environment,
-            fresh,
+            environment=name.partition("/")[2],
+            fresh=fresh,
         )
 
     def target(self, name: str) -> Target:
@@ -205,19 +210,6 @@ class Workspace:
     def evidence_path(self, task: str, evidence: str) -> Path:
         """Return where evidence about `task` is, or would be."""
         return self.folder / EVIDENCE_FOLDER / task / f"{evidence}.json"
-
-    def _read_profile(self, name: str) -> Profile | None:
-        path = self.profile_path(name)
-        if not _exists(path):
-            return None
-        shown = _beside(self.shown, f"{profiles.FOLDER}/{name}.toml")
-        try:
-            return profiles.parse(files.read(path, root=self.folder).data, name, shown)
-        except ConfigError as error:
-            if self._warn is None:
-                raise
-            self._warn(f"warning: {error.message} ({error.where})")
-            return None
 
 
 class Questions:

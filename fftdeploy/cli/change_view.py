@@ -6,8 +6,7 @@ from typing import Any
 
 from fftdeploy.cli.app import ChangeFlags
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.change import BegunChange, Changed, nobody
-from fftdeploy.commands.next_step import next_step
+from fftdeploy.commands.change import BegunChange, Changed, next_step, nobody
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
 from fftdeploy.errors import FftdeployError

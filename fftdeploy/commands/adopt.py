@@ -71,7 +71,7 @@ def run(context: Context, options: AdoptOptions) -> Changed:
     def planned(actor: Actor) -> Plan:
         made = plan.plan_adoption(found, live, actor, verified=verified)
         made = replace(made, before=None) if is_new else made
-        return made.with_evidence(passed.evidence) if passed.evidence else made
+        return made.with_evidence(passed.evidence)
 
     made = planned(change.actor)
     return change.finish(

@@ -1,9 +1,11 @@
-"""From a plan to the changed file: show, ask, prove once more, replace, commit."""
+"""From a plan to the changed file: show, ask, prove once more, replace, commit; what is next."""
 
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fftdeploy import files, git
@@ -11,7 +13,13 @@ from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.context import Context, actor_name
 from fftdeploy.commands.door import Options
-from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, TargetName
+from fftdeploy.commands.views import (
+    CandidateView,
+    CountedEvidence,
+    PointedBundle,
+    ReadinessView,
+    TargetName,
+)
 from fftdeploy.errors import (
     ConfigError,
     ConflictError,
@@ -21,6 +29,7 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.evaluation.verdict import Verdict
+from fftdeploy.files.folders import FOLDER
 from fftdeploy.formats.document import text_problem
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import commit_message, plan
@@ -50,18 +59,6 @@ class BegunChange:
     """The evidence of that verdict (`Stored`), where it was made now or stops the change."""
     candidates: tuple[CandidateView, ...] | None = field(default=None, metadata=OMITTED)
     """Of a rollback: every release that it could go back to, and what became of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CountedEvidence:
-    """What the evidence that counted for a change says, in a line."""
-
-    passed: bool
-    label: str
-    """The verdict in a word or two."""
-    said: str
-    short: str
-    """The evidence's ID as it is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,3 +356,35 @@ class Change:
                 f"git commit -m {shlex.quote(commit_message.subject(made))} -- {names}",
                 code="commit",
             ) from None
+
+
+def next_step(context: Context, result: Changed, *more: Changed) -> str:
+    """Return the line to type after a change that was made, or after several in one go."""
+    made, name = result.plan, f"{result.target}{context.file_option}"
+    holds_live = result.release is None and any(
+        hold.is_active(hold.since) and hold.model == made.after.model for hold in made.touched_holds
+    )
+    if holds_live:
+        return f"fftdeploy rollback {name}"
+    step = ""
+    with suppress(UsageError):  # without git, or an answer of it, there is nothing to commit
+        repository = git.open_repository(context.workspace.folder, context.environ)
+        file, *others = context.workspace.files_of(made)
+        others += [path for one in more for path in context.workspace.files_of(one.plan)]
+        step = (
+            git.pushing_line(repository) if result.commit else _committing(repository, file, others)
+        )
+    return step or f"fftdeploy status {name}"
+
+
+def _committing(repository: git.Repository, file: Path, others: list[Path]) -> str:
+    """Return the line that commits a change: its file, and what the last commit lacks of others."""
+    paths = [file, *(path for path in others if not repository.is_committed(path))]
+    # Of evidence, whose names are long, its folder is named.
+    inner = [next((up for up in path.parents if up.name == FOLDER.name), path) for path in paths]
+    shown = [*dict.fromkeys(map(shown_path, inner))]
+    options_end = ["--"] if any(name.startswith("-") for name in shown) else []
+    names = shlex.join([*options_end, *shown])
+    if all(repository.is_tracked(path) for path in paths):
+        return f"git commit {names}"
+    return f"git add {names} && git commit"

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fftdeploy.commands.change import Change, CountedEvidence
+from fftdeploy.commands.change import Change
+from fftdeploy.commands.views import CountedEvidence
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
 from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.limits import Limits

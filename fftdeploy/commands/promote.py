@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,10 +59,12 @@ def run(context: Context, options: PromoteOptions) -> Changed:
     """
     one_of({"--from": options.source, "--model": options.model, "--job": options.job})
     one_of({"--profile": options.profile, "--no-profile": options.no_profile})
-    options.require_sane()
-    if options.given and not options.evaluate:
+    is_limited = (options.max_usd, options.max_requests) != (None, None)
+    if is_limited:
+        options.require_sane()
+    if is_limited and not options.evaluate:
         raise UsageError(f"{max(options.given)} is for --eval", hint="add --eval")
-    if options.evaluate and not options.given and options.approve is None and not options.dry_run:
+    if options.evaluate and not is_limited and options.approve is None and not options.dry_run:
         raise UsageError(
             "--eval needs a limit: nobody is asked before it spends",
             hint="add --max-requests N or --max-usd X; with --dry-run it says what it would ask",
@@ -117,7 +118,7 @@ class _Promotion:
         drafted = self.change.draft(made)
         if held := self.sources.hold(source.bundle, self.change.actor.now):
             raise breaches.on_hold(source.bundle, *held)
-        self._pass(self._offline_breaches(source, self.change.actor.now))
+        self._pass(self._breaches(source))
         self._expect_current()
         gate = self._gate() if self.workspace.policy.gate(self.key[0]) else None
         if gate:
@@ -131,8 +132,7 @@ class _Promotion:
         used = tuple(code for code in OVERRIDES if code in {*used, *passed.overrides})
 
         def replan(actor: Actor) -> Plan:
-            made = self._plan(source, used, actor)
-            return made.with_evidence(passed.evidence) if passed.evidence else made
+            return self._plan(source, used, actor).with_evidence(passed.evidence)
 
         if used or passed.evidence:
             made = replan(self.change.actor)
@@ -262,7 +262,9 @@ class _Promotion:
             code="expect-current",
         )
 
-    def _offline_breaches(self, source: BundleSource, now: datetime) -> list[Breach]:
+    def _breaches(self, source: BundleSource, proved: "Readiness | None" = None) -> list[Breach]:
+        """List every breach at the moment that the API, once asked, says it is: not always ours."""
+        now = self.change.context.now()
         order = self.sources.order_breach(source.bundle, now)
         known, model = self.workspace.deployments.models(), source.bundle.model
         if order and model not in known and (near := names.nearest(model, known, names.MISTYPED)):
@@ -276,13 +278,10 @@ class _Promotion:
         if named and sources and named not in sources:
             message = f"{named} is not a source of {self.change.name}"
             found.append(Breach("order", message, f"name one: --from {sources[0]}"))
+        if proved:
+            days = proved.runway_days(now.date())
+            found.append(breaches.runway_breach(self.rules, days))
         return [breach for breach in found if breach]
-
-    def _breaches(self, source: BundleSource, readiness: "Readiness") -> list[Breach]:
-        """List every breach at the moment that the API says it is, which may not be ours."""
-        now = self.change.context.now()
-        short = breaches.runway_breach(self.rules, readiness.runway_days(now.date()))
-        return [*self._offline_breaches(source, now), *([short] if short else [])]
 
     def _pass(self, found: list[Breach]) -> tuple[str, ...]:
         """Return the overrides that the breaches `found` used up.

@@ -148,3 +148,15 @@ class WayBack:
         """Take it from a candidate and what was proved about it."""
         problem, is_held = candidate.reason or None, candidate.fate == "held"
         return cls(candidate.release.n, candidate.bundle, readiness, problem, is_held)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedEvidence:
+    """What the evidence that counted for a change says, in a line."""
+
+    passed: bool
+    label: str
+    """The verdict in a word or two."""
+    said: str
+    short: str
+    """The evidence's ID as it is shown."""

@@ -49,7 +49,7 @@ class Journal:
 
         The kernel drops the lock when a process ends, however it ends.
         """
-        with self._guarded():
+        with _guarded(self.path):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -63,7 +63,7 @@ class Journal:
 
     def append(self, line: bytes) -> None:
         """Write one line, which ends in its only line break; on the disk within `SYNC_S`."""
-        with self._guarded(), self._locked():
+        with _guarded(self.path), self._locked():
             _write(self._file, line)
         self._is_dirty = True
         if self._clock() - self._synced_at >= SYNC_S:
@@ -74,12 +74,12 @@ class Journal:
         if self._is_dirty:
             self._is_dirty = False
             self._synced_at = self._clock()
-            with self._guarded():
+            with _guarded(self.path):
                 disk.flush(self._file)
 
     def drop_torn(self) -> bool:
         """Cut off a last line without an end, which a kill has left; say whether there was one."""
-        with self._guarded(), self._locked():
+        with _guarded(self.path), self._locked():
             size = end = os.fstat(self._file).st_size
             place = -1
             while end > 0 and place < 0:  # the last line break, from the end of the file
@@ -125,13 +125,6 @@ class Journal:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise _refused(error, self.path) from error
-
 
 def open_journal(path: Path, *, root: Path, clock: Callable[[], float] = time.monotonic) -> Journal:
     """Open the file at `path` for appending, made with mode 0600 and its folders where missing.
@@ -140,13 +133,11 @@ def open_journal(path: Path, *, root: Path, clock: Callable[[], float] = time.mo
         ConfigError: `path` leaves `root`, or a link, a folder or a device is in the way.
         DiskError: The disk refused.
     """
-    try:
+    with _guarded(path):
         files.create(path, b"", root=root, mode=MODE)
         with _folder(path.parent, root) as folder:
             file = os.open(path.name, _APPEND, dir_fd=folder)
         return Journal(path, _regular(file, path), clock)
-    except OSError as error:
-        raise _refused(error, path) from error
 
 
 @contextmanager
@@ -158,11 +149,8 @@ def locked(folder: Path, *, root: Path, wait_s: float = 10.0) -> Iterator[None]:
         ConfigError, DiskError: As `open_journal` does.
     """
     with ExitStack() as stack:
-        try:
-            opened = stack.enter_context(_folder(folder, root))
-            disk.lock(opened, folder, wait_s)
-        except OSError as error:
-            raise _refused(error, folder) from error
+        with _guarded(folder):
+            disk.lock(stack.enter_context(_folder(folder, root)), folder, wait_s)
         yield
 
 
@@ -175,13 +163,11 @@ def append_text(path: Path, text: str, *, make: bool = False) -> None:
         ConfigError: It is no regular file.
         DiskError: It is not there, or the disk refused.
     """
-    try:
+    with _guarded(path):
         file = os.open(path, _APPEND | (os.O_CREAT if make else 0), MODE)
         with os.fdopen(_regular(file, path), "ab"):
             fcntl.flock(file, fcntl.LOCK_EX)
             _write(file, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise _refused(error, path) from error
 
 
 def _write(file: int, data: bytes) -> None:
@@ -198,15 +184,20 @@ def _write(file: int, data: bytes) -> None:
         raise
 
 
-def _refused(error: OSError, path: Path) -> ConfigError | DiskError:
-    if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}:
-        return _in_the_way(path)
-    where = disk.shown(path)
-    return DiskError(
-        f"{disk.reason(error)} writing {where}; what it holds already is kept",
-        hint="make room, and run the same command again: it goes on from there",
-        where=where,
-    )
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    """Say what the disk has refused, and what became of the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}:
+            raise _in_the_way(path) from error
+        where = disk.shown(path)
+        raise DiskError(
+            f"{disk.reason(error)} writing {where}; what it holds already is kept",
+            hint="make room, and run the same command again: it goes on from there",
+            where=where,
+        ) from error
 
 
 def _in_the_way(path: Path) -> ConfigError:
@@ -216,12 +207,10 @@ def _in_the_way(path: Path) -> ConfigError:
 
 def open_reader(path: Path, *, root: Path) -> BinaryIO:
     """Open an append-only file for reading; it fails as `open_journal` does."""
-    try:
+    with _guarded(path):
         with _folder(path.parent, root) as folder:
             file = os.open(path.name, _READ, dir_fd=folder)
         return os.fdopen(_regular(file, path), "rb")
-    except OSError as error:
-        raise _refused(error, path) from error
 
 
 def scratch(folder: Path) -> BinaryIO:
@@ -230,21 +219,15 @@ def scratch(folder: Path) -> BinaryIO:
     Raises:
         DiskError: The disk refused.
     """
-    try:
+    with _guarded(folder):
         return cast("BinaryIO", TemporaryFile(dir=folder))
-    except OSError as error:
-        raise _refused(error, folder) from error
 
 
 def listing(folder: Path, *, root: Path) -> list[str]:
     """Return the names in a folder below `root`, sorted; none where there is no such folder."""
-    try:
-        with _folder(folder, root) as opened:
-            return sorted(os.listdir(opened))  # noqa: PTH208  a path could have been swapped
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise _refused(error, folder) from error
+    with _guarded(folder), suppress(FileNotFoundError), _folder(folder, root) as opened:
+        return sorted(os.listdir(opened))  # noqa: PTH208  a path could have been swapped
+    return []
 
 
 def _folder(folder: Path, root: Path) -> AbstractContextManager[int]:

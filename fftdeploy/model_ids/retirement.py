@@ -17,7 +17,7 @@ from typing import Any
 from fftdeploy.formats import document, keys
 from fftdeploy.formats.document import Document
 from fftdeploy.formats.keys import key
-from fftdeploy.formats.kinds import DAY, LINE, MODEL, VERSION
+from fftdeploy.formats.kinds import DAY, LINE, MODEL, VERSION, by_name
 
 VARIABLE = "FFTDEPLOY_SHUTDOWNS"
 """Names a newer table than the one that is bundled, outside of every checkout."""
@@ -41,15 +41,7 @@ def _check_row(doc: Document, path: document.Path, said: dict[str, Any]) -> None
         raise doc.error(path, "a model without a day", "add shuts_down = 2027-01-14")
 
 
-def _by_model(each: keys.Kind) -> keys.Kind:
-    def read(doc: Document, path: document.Path, value: Any) -> dict[str, Any]:
-        rows = {}
-        for model, row in doc.table(value, path).items():
-            MODEL.read(doc, (*path, model), model)
-            rows[model] = each.read(doc, (*path, model), row)
-        return rows
-
-    return keys.Kind(read, {"type": "object", "additionalProperties": each.schema})
+_ROW = keys.table(Retirement, check=_check_row)
 
 
 @dataclass(frozen=True)
@@ -60,9 +52,12 @@ class ShutdownTable:
     as_of: date = key("When it was last compared with its source.", DAY)
     source: str = key("Where it is from.", LINE)
     models: Mapping[str, Retirement] = key(
-        "The rows, by model.", _by_model(keys.table(Retirement, check=_check_row))
+        "The rows, by model.",
+        by_name(keys.table(Retirement, check=_check_row), "One model.", MODEL),
     )
-    aliases: Mapping[str, str] = key("Undated names and their snapshots.", _by_model(MODEL), {})
+    aliases: Mapping[str, str] = key(
+        "Undated names and their snapshots.", by_name(MODEL, "Its snapshot.", MODEL), {}
+    )
 
     @cached_property
     def dated(self) -> str:

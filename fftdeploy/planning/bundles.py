@@ -8,7 +8,7 @@ from datetime import datetime
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, PolicyError, UsageError
 from fftdeploy.names import OPENAI
-from fftdeploy.policy.policy import Policy, Rules
+from fftdeploy.policy.policy import NamedModel, Policy, Rules
 from fftdeploy.releases.deployments import Bundle, Canary, Deployments, Target
 
 _AROUND = " \t\r\n\"'`\u201c\u201d"
@@ -29,7 +29,7 @@ class BundleSource:
     """What was decided for the user, to print in the plan."""
 
 
-def live_bundle(line: Target | Canary, shas: Shas) -> Bundle:
+def live_bundle(line: Target | Canary | NamedModel, shas: Shas) -> Bundle:
     """Return what is live: the target's lines, and its profile's content as it is now."""
     sha = shas(line.profile) if line.profile else None
     return Bundle(line.model, line.provider, line.profile, sha)

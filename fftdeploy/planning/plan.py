@@ -58,8 +58,10 @@ class Plan:
         kept = zip(old, self.after.holds[added:], strict=True)
         return (*self.after.holds[:added], *(now for was, now in kept if now != was))
 
-    def with_evidence(self, evidence: str) -> "Plan":
-        """Return this plan with the evidence that let its new release through."""
+    def with_evidence(self, evidence: str | None) -> "Plan":
+        """Return this plan with the evidence that let its new release through, if any did."""
+        if evidence is None:
+            return self
         newest, *older = self.after.releases
         releases = (replace(newest, evidence=evidence), *older)
         return replace(self, after=replace(self.after, releases=releases))

@@ -21,8 +21,7 @@ def unified(old: str, new: str, name: str) -> str:
     before, after = _lines(old), _lines(new)
     if before == after:
         return ""
-    head = _common(zip(before, after, strict=False))
-    tail = _common(zip(reversed(before[head:]), reversed(after[head:]), strict=False))
+    head, tail = _common_ends(before, after)
     start = max(0, head - _CONTEXT)
     end_before = min(len(before), len(before) - tail + _CONTEXT)
     end_after = min(len(after), len(after) - tail + _CONTEXT)
@@ -40,8 +39,7 @@ def by_word(old: str, new: str) -> str | None:
     """
     for pattern in _TOKENS:
         before, after = pattern.findall(old), pattern.findall(new)
-        head = _common(zip(before, after, strict=False))
-        tail = _common(zip(reversed(before[head:]), reversed(after[head:]), strict=False))
+        head, tail = _common_ends(before, after)
         changed = max(len(before), len(after)) - head - tail
         if changed <= _MOST_TOKENS:
             start, end = max(0, head - _WORDS_AROUND), max(0, tail - _WORDS_AROUND)
@@ -59,12 +57,9 @@ def _places(a: Sequence[str], b: Sequence[str], start: int, total: int) -> Itera
         yield f"@@ {start + first[1] + 1} @@\n"
         for mark, words in (("-", a[first[1] : last[2]]), ("+", b[first[3] : last[4]])):
             text = "".join(words).removesuffix("\n")
+            shown = f"{opening}{text.rstrip(' ') if closing else text}{closing}"
             if words:
-                yield "".join(f"{mark}{line}\n" for line in _edged(opening, text, closing))
-
-
-def _edged(opening: str, text: str, closing: str) -> list[str]:
-    return f"{opening}{text.rstrip(' ') if closing else text}{closing}".split("\n")
+                yield "".join(f"{mark}{line}\n" for line in shown.split("\n"))
 
 
 def _lines(text: str) -> list[str]:
@@ -72,13 +67,12 @@ def _lines(text: str) -> list[str]:
     return list(io.StringIO(text, newline="\n"))
 
 
-def _common(pairs: Iterator[tuple[str, str]]) -> int:
-    count = 0
-    for left, right in pairs:
-        if left != right:
-            break
-        count += 1
-    return count
+def _common_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+    """Count what two sequences have in common at their beginning, and at the end of the rest."""
+    shorter = min(len(before), len(after))
+    head = next((at for at in range(shorter) if before[at] != after[at]), shorter)
+    rest = shorter - head
+    return head, next((at for at in range(rest) if before[-1 - at] != after[-1 - at]), rest)
 
 
 def _hunk(
