@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fftdeploy import files
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.cli.cells import Names
-from fftdeploy.cli.findings_view import about_targets, hint_lines
+from fftdeploy.cli.findings_view import about_targets, hint_lines, in_full
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.check import Checked, CheckedFile, ProposedChange
 from fftdeploy.commands.checked_tasks import CheckedTask
@@ -42,7 +42,7 @@ def report(session: Session, result: Checked, *, wide: bool) -> Report:
         table = (*about, *_counts(result), *hint_lines(result.findings))
     else:
         names = None
-        table = (*_findings_table(result), *_counts(result))
+        table = (*in_full(result.findings), *_counts(result))
     if result.base is None:
         return Report(result.outcome, result, table, result.findings)
     said = tuple(_told(session, result, _all_changes(result)))
@@ -56,21 +56,6 @@ def _all_changes(result: Checked, names: Names | None = None) -> tuple[Block, ..
     for other in result.elsewhere or ():
         changes += (line(Cell(other.file, "strong")), *_changes(other, result.findings, names))
     return changes
-
-
-def _findings_table(result: Checked) -> Iterator[Block]:
-    rows = tuple(
-        (
-            Cell(finding.severity, "bad" if finding.severity == "error" else "warn"),
-            Cell(f"{finding.path}:{finding.line}" if finding.line else finding.subject),
-            Cell(finding.subject),
-            Cell(finding.message),
-            Cell(finding.hint, "dim"),
-        )
-        for finding in sorted(result.findings, key=lambda finding: finding.severity)
-    )
-    if rows:
-        yield Table(("severity", "place", "target", "finding", "hint"), rows)
 
 
 def _counts(result: Checked) -> Iterator[Block]:

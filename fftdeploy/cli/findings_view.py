@@ -32,6 +32,19 @@ def by_place(findings: Iterable[Finding], names: Names) -> Iterator[Block]:
         yield Table(("", "place", "finding"), rows, "wrapped")
 
 
+def in_full(findings: Iterable[Finding], *, subjects: bool = True) -> Iterator[Block]:
+    """Show every part of each finding, the gravest first, as off a terminal."""
+    rows = []
+    for one in sorted(findings, key=lambda finding: finding.severity):
+        severity = Cell(one.severity, "bad" if one.severity == "error" else "warn")
+        place = Cell(f"{one.path}:{one.line}" if one.line else one.subject)
+        subject = (Cell(one.subject),) * subjects
+        rows.append((severity, place, *subject, Cell(one.message), Cell(one.hint, "dim")))
+    if rows:
+        target = ("target",) * subjects
+        yield Table(("severity", "place", *target, "finding", "hint"), tuple(rows))
+
+
 def hint_lines(findings: Iterable[Finding]) -> Iterator[Block]:
     """Say what to do, each thing once."""
     for hint in dict.fromkeys(one.hint for one in findings if one.hint):

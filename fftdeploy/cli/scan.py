@@ -10,7 +10,7 @@ from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names, Wide
 from fftdeploy.cli.session import Session
 from fftdeploy.names import plural
-from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.output.report import Block, Cell, Report, line
 
 if TYPE_CHECKING:
     from fftdeploy.commands.scan import Scanned
@@ -45,21 +45,12 @@ def scan(
 
 
 def _body(result: "Scanned", *, is_short: bool, is_annotated: bool) -> Iterator[Block]:
-    if is_short:
-        from fftdeploy.cli.findings_view import by_place
+    from fftdeploy.cli.findings_view import by_place, hint_lines, in_full
 
+    if is_short:
         yield from by_place(result.findings, Names(_written(result)))
-    elif result.findings:
-        rows = tuple(
-            (
-                Cell(finding.severity, "bad" if finding.severity == "error" else "warn"),
-                Cell(f"{finding.path}:{finding.line}" if finding.line else finding.path),
-                Cell(finding.message),
-                Cell(finding.hint, "dim"),
-            )
-            for finding in result.findings
-        )
-        yield Table(("severity", "place", "finding", "hint"), rows)
+    else:
+        yield from in_full(result.findings, subjects=False)
     if not result.complete:
         said = f"stopped at {len(result.findings):,} findings: there are more"
         yield line(Cell(said, "warn"))
@@ -68,8 +59,6 @@ def _body(result: "Scanned", *, is_short: bool, is_annotated: bool) -> Iterator[
     size = f"{plural(result.files, 'file')}, {result.bytes / 1e6:.1f} MB"
     yield line(f"{size}: {plural(result.errors, 'model ID')} written down")
     if is_short:
-        from fftdeploy.cli.findings_view import hint_lines
-
         yield from hint_lines(result.findings)
 
 

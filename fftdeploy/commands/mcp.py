@@ -139,21 +139,18 @@ def call(context: Context, name: str, arguments: Mapping[str, Any]) -> tuple[Any
     """
     if name not in TOOLS:
         raise UsageError(**not_one_of("tool", name, list(TOOLS)))
-    tool = TOOLS[name]
-    _require_valid(name, tool.input_schema(), arguments)
-    made = tool.made(arguments)
-    result = tool.run(context, made)
-    is_plan = isinstance(result, Changed) and bool(result.diff)
-    return result, {TO_APPLY: _line(context, name, tool, made)} if is_plan else {}
-
-
-def _require_valid(name: str, wanted: Schema, arguments: Mapping[str, Any]) -> None:
     from jsonschema import Draft202012Validator
 
+    tool = TOOLS[name]
+    wanted = tool.input_schema()
     for fault in Draft202012Validator(wanted).iter_errors(arguments):
         where = "".join(f"{part}: " for part in fault.absolute_path)
         takes = ", ".join(wanted["properties"])
         raise UsageError(f"{name}: {where}{fault.message}", hint=f"{name} takes {takes}")
+    made = tool.made(arguments)
+    result = tool.run(context, made)
+    is_plan = isinstance(result, Changed) and bool(result.diff)
+    return result, {TO_APPLY: _line(context, name, tool, made)} if is_plan else {}
 
 
 def _value(name: str, kind: Any, said: Any) -> Any:

@@ -45,8 +45,9 @@ def markdown(
     for block in blocks:
         text = _block(block, plain, escape)
         if left is not None and len(text) > left:
-            if isinstance(block, Table):
-                parts.append(_cut_table(text, left))
+            if isinstance(block, Table):  # the rows that fit, where its head does
+                rows = text[:left].split("\n")[:-1]
+                parts.append("\n".join(rows) + "\n" if len(rows) > _HEAD_ROWS else "")
             return "\n".join([*parts, _CUT])
         parts.append(text)
         left = left - len(text) - 1 if left is not None else None
@@ -62,7 +63,8 @@ def _block(block: Block, plain: Callable[[str], str], escape: Callable[[str], st
             text = "".join(_cell(cell, escape) for cell in cells).lstrip()
             return _AT_START.sub(r"\1\\", text) + "\n"
         case Patch(text):
-            fence = "`" * max(3, _longest_run(text) + 1)
+            longest = max(map(len, re.findall("`+", text)), default=0)
+            fence = "`" * max(3, longest + 1)
             shown = plain(text.replace("\r\n", "\n"))
             return f"{fence}diff\n{shown}{fence}\n"
         case Table(columns, rows):
@@ -94,12 +96,6 @@ def _filled(text: str, width: int) -> str:
     return text + " " * (width - cell_len(text))
 
 
-def _cut_table(text: str, limit: int) -> str:
-    """Return the rows of a table that fit; nothing where its head does not."""
-    rows = text[:limit].split("\n")[:-1]
-    return "\n".join(rows) + "\n" if len(rows) > _HEAD_ROWS else ""
-
-
 def annotations(report: Report) -> list[str]:
     """Return the findings of `report` as GitHub workflow commands, the gravest first."""
     ordered = sorted(report.findings, key=lambda finding: finding.severity != "error")
@@ -116,11 +112,3 @@ def _command(finding: Finding) -> str:
     message = f"{finding.subject}: {finding.message}"
     text = error_annotation(finding.code, message, finding.path, finding.line)
     return text if finding.severity == "error" else text.replace("::error", "::notice", 1)
-
-
-def _longest_run(text: str) -> int:
-    longest = run = 0
-    for char in text:
-        run = run + 1 if char == "`" else 0
-        longest = max(longest, run)
-    return longest

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from fftdeploy.api.client.outgoing import HttpRequest
 from fftdeploy.errors import UnverifiedError, UsageError
 from fftdeploy.telling.issues import FORGES
-from fftdeploy.telling.posting import Send, conversation
+from fftdeploy.telling.posting import conversation
 
 _TASK = "fftdeploy"
 """What GitHub calls the kind of a deployment; ours are told from others' by it."""
@@ -47,19 +47,13 @@ def record(environ: Mapping[str, str], sha: str, made: Sequence[MadeLive]) -> No
     path = github.segments(environ, "deployments")
     with conversation(environ, github.address, github.token) as send:
         for one in made:
-            _record(send, path, environ, sha, one)
-
-
-def _record(
-    send: Send, path: tuple[str, ...], environ: Mapping[str, str], sha: str, one: MadeLive
-) -> None:
-    mine = {"sha": sha, "environment": one.target, "task": _TASK, "per_page": 1}
-    there = send(HttpRequest(path, urlencode(mine)))
-    number = _number(there[0] if there else send(_deployment(path, sha, one)))
-    statuses = (*path, number, "statuses")
-    # One that has a status has had this one, and may be out of service by now.
-    if not there or not send(HttpRequest(statuses, "per_page=1")):
-        send(HttpRequest(statuses, body=_status(environ, sha, one)))
+            mine = {"sha": sha, "environment": one.target, "task": _TASK, "per_page": 1}
+            there = send(HttpRequest(path, urlencode(mine)))
+            number = _number(there[0] if there else send(_deployment(path, sha, one)))
+            statuses = (*path, number, "statuses")
+            # One that has a status has had this one, and may be out of service by now.
+            if not there or not send(HttpRequest(statuses, "per_page=1")):
+                send(HttpRequest(statuses, body=_status(environ, sha, one)))
 
 
 def _deployment(path: tuple[str, ...], sha: str, one: MadeLive) -> HttpRequest:

@@ -25,9 +25,8 @@ from fftdeploy.evaluation.results import ExampleText
 from fftdeploy.evaluation.verdict import Comparison, Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.names import plural
-from fftdeploy.output.page.confusion import Confusions
 from fftdeploy.output.page.rows import MOST_ROWS, Rows
-from fftdeploy.output.page.tables import costs, fields, percent
+from fftdeploy.output.page.tables import Confusions, costs, fields, percent
 from fftdeploy.output.page.template import MOST_CHARACTERS, Say, Template, load
 from fftdeploy.output.words import apart, signed
 

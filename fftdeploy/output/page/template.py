@@ -31,10 +31,11 @@ _HOLE = re.compile(r"\{\{([#^/&]?)([\w.]*)(?:\|(\w+))?\}\}")
 def load(name: str, formats: Mapping[str, Callable[[Any], object]]) -> "tuple[Template, str]":
     """Return a template of the package, and the policy of its pages, which names what may run.
 
-    The style of the report is that of each template that wants one.
+    The head of the report, and its style, are those of each template that wants them.
     """
-    text, style = _text(name), _elements("style", _text("report.html"))[0]
-    text = text.replace("@STYLE@", style)
+    report = _text("report.html")
+    text = _text(name).replace("@HEAD@", report.partition("<title>")[0])
+    text = text.replace("@STYLE@", _elements("style", report)[0])
     policy = ["default-src 'none'"]
     for tag in ("style", "script"):
         hashes = [hashlib.sha256(found.encode()).digest() for found in _elements(tag, text)]

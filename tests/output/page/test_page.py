@@ -22,8 +22,8 @@ from fftdeploy.evaluation.patterns.what_changed import ComparedField, compared_f
 from fftdeploy.evaluation.results import ExampleText, Results, Sample
 from fftdeploy.formats import strict_json
 from fftdeploy.output.page import page as page_module
-from fftdeploy.output.page.confusion import Confusion, Confusions
 from fftdeploy.output.page.page import report_page
+from fftdeploy.output.page.tables import Confusion, Confusions
 from fftdeploy.output.page.template import Say, Template
 from fftdeploy.output.text_difference import Piece, compare
 
