@@ -29,7 +29,9 @@ def edit(text: str, environ: Mapping[str, str]) -> str:
     program = _program(environ)
     with tempfile.TemporaryDirectory(prefix="fftdeploy-") as folder:
         path = Path(folder, _NAME)
-        _write(path, text if text.endswith("\n") or not text else f"{text}\n")
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text if text.endswith("\n") or not text else f"{text}\n")
         _run([*program, str(path)])
         try:
             edited = path.read_bytes().decode()
@@ -54,12 +56,6 @@ def _program(environ: Mapping[str, str]) -> list[str]:
             except ValueError:
                 raise EditorError(f"{variable} is no command line: {named!a}") from None
     raise EditorError("no editor is named: set VISUAL or EDITOR")
-
-
-def _write(path: Path, text: str) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8", newline="") as stream:
-        stream.write(text)
 
 
 def _run(argv: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ def about_targets(findings: Iterable[Finding], names: Names, file: str) -> Itera
     """Show whom each finding is about and where that is written, in `file` by the line alone."""
     kinds: dict[tuple[str, str, str], list[Finding]] = {}
     for one in sorted(findings, key=lambda finding: finding.severity):
-        kinds.setdefault((one.severity, one.code, _message(one)), []).append(one)
+        message = one.message.removeprefix(f"{one.subject} ")  # which has a column of its own
+        kinds.setdefault((one.severity, one.code, message), []).append(one)
     rows = tuple(
         (_mark(severity), *_whom_and_where(same, file), Cell(names.text(message)))
         for (severity, _, message), same in kinds.items()
@@ -55,23 +56,14 @@ def _mark(severity: str) -> Cell:
     return Cell(*_MARKS[severity])
 
 
-def _message(finding: Finding) -> str:
-    """Return what is said of the subject, which has a column of its own."""
-    return finding.message.removeprefix(f"{finding.subject} ")
-
-
 def _whom_and_where(same: list[Finding], file: str) -> tuple[Cell, Cell]:
-    if len(same) > 1:
-        return Cell(_counted(same)), Cell("")
     one = same[0]
+    if len(same) > 1:
+        noun = "target" if all("/" in each.subject for each in same) else "place"
+        return Cell(plural(len(same), noun)), Cell("")
     if one.path == file and one.line:
         return Cell(one.subject), Cell(f"line {one.line}")
     return Cell(one.subject), Cell("" if one.path == one.subject else _place(one))
-
-
-def _counted(same: list[Finding]) -> str:
-    noun = "target" if all("/" in one.subject for one in same) else "place"
-    return plural(len(same), noun)
 
 
 def _place(finding: Finding) -> str:

@@ -188,7 +188,7 @@ def _docstrings(kind: type) -> dict[str, str]:
     for one in reversed(kind.__mro__[:-1]):
         tree = ast.parse(textwrap.dedent(inspect.getsource(one)))
         for node in ast.walk(tree):
-            for pair in pairwise(getattr(node, "body", ())):
+            for pair in pairwise(node.body if isinstance(node, ast.ClassDef) else ()):
                 match pair:
                     case (
                         ast.AnnAssign(target=ast.Name(id=name)),

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
@@ -12,9 +11,6 @@ from fftdeploy.commands.views import ShutdownView, TargetName
 from fftdeploy.errors import OK, ConfigError, FftdeployError, Outcome
 from fftdeploy.names import FLAT, OPENAI
 from fftdeploy.output.results import UNPRINTED
-
-if TYPE_CHECKING:
-    from fftdeploy.api.proof import Prover
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,11 @@ def run(context: Context, options: ModelsOptions) -> Models:
     context.require_provider(options.provider)
     prover = context.prover().at(options.provider)
     listed = prover.models()
-    jobs, unknown = _running_jobs(prover)
+    running, unknown = None, None
+    try:
+        running = prover.running_jobs()
+    except FftdeployError as error:
+        unknown = error
     today = context.now().date()
     context.note_old_table(model.shutdown.source for model in listed if model.shutdown)
     found = [
@@ -91,9 +91,10 @@ def run(context: Context, options: ModelsOptions) -> Models:
         )
         for model in listed
     ]
+    jobs = tuple(RunningJob(job.id, job.base, job.status) for job in running or ())
     return Models(
         models=_retiring(found) if options.retiring else tuple(found),
-        jobs=jobs,
+        jobs=jobs if running is not None else None,
         jobs_unknown=unknown.message if unknown else None,
         hint=unknown.hint if unknown else "",
         outcome=unknown.outcome if unknown else OK,
@@ -107,19 +108,6 @@ def _retiring(found: Iterable[VisibleModel]) -> tuple[VisibleModel, ...]:
     dated = [(model.shutdown.shutdown_date, model) for model in found]
     ends = [(day, model) for day, model in dated if day is not None]
     return tuple(model for _, model in sorted(ends, key=lambda each: (each[0], each[1].id)))
-
-
-def _running_jobs(
-    prover: "Prover",
-) -> tuple[tuple[RunningJob, ...] | None, FftdeployError | None]:
-    """Return the jobs, and why they are not known where they are not."""
-    try:
-        jobs = prover.running_jobs()
-    except FftdeployError as error:
-        return None, error
-    if jobs is None:
-        return None, None
-    return tuple(RunningJob(job.id, job.base, job.status) for job in jobs), None
 
 
 def _live(context: Context, provider: str) -> defaultdict[str, list[str]]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from fftdeploy.errors import UnansweredError, UsageError
-from fftdeploy.git.process import LITERAL, ask
-from fftdeploy.git.unanswered import Clone, Held, object_id
+from fftdeploy.git.process import LITERAL, ask, last_line
+from fftdeploy.git.unanswered import SHORT, Clone, Held, object_id
 
 _NO_MODE = "000000"
 _TREE = b"tree"
 _MISSING = (b"", b"")
 _RAW = ("--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
+_ROOTS = "git log --oneline --max-parents=0 HEAD {}"
 _FULL_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 """Git takes it for the commit, whatever else is called so."""
 
@@ -52,7 +53,10 @@ class Objects(Clone):
         if answer.returncode not in {0, 1}:
             raise self.failed("merge-base", answer.stderr, f"{commit} {head}")
         if answer.returncode:
-            raise self.no_merge_base(commit)
+            if self.is_shallow:
+                raise self.too_short(f"where HEAD and {commit[:SHORT]} parted")
+            what = f"HEAD and {commit[:SHORT]} have no commit in common"
+            raise UnansweredError(what, hint=_ROOTS.format(commit), code="no-base")
         return answer.stdout.decode().strip()
 
     def commit_or_none(self, ref: str) -> str | None:
@@ -81,7 +85,8 @@ class Objects(Clone):
             raise self.no_commit(ref, kind)
         if named == ref:  # git takes any ID for one that is here
             return None
-        raise self.lost_commit(ref, named, answer.stderr)
+        what = f"the commit of {ref!a}, {named[:SHORT]}, is not in this clone, or damaged"
+        raise UnansweredError(what, hint=self.line(named, answer.stderr), code="no-commit")
 
     def spell(self, path: Path) -> str:
         """Write `path` as git does, from the top of the work tree."""
@@ -145,7 +150,10 @@ class Objects(Clone):
         command = (LITERAL, "ls-tree", "-r", "-t", "-z", "--full-tree", commit, "--", *places)
         answer = self._run(*command)
         if answer.returncode:
-            raise self.no_folder(commit, ", ".join(places), answer.stderr)
+            what = f"{ascii(', '.join(places))[1:-1] or 'the tree'} of {commit[:SHORT]}"
+            problem = f"{what} is not in this clone, or not all of it ({last_line(answer.stderr)})"
+            hint = self.line(commit, answer.stderr)
+            raise UnansweredError(problem, hint=hint, code="not-here")
         found = listed(answer.stdout)
         every = [Held(commit, path, mode, content) for (mode, _, content), path in found]
         files = {held.path: held for held in every if not held.is_folder}

@@ -114,25 +114,21 @@ def open_repository(
     answer = ask(folder, arguments, environ, timeout_s)
     lines = os.fsdecode(answer.stdout).splitlines()
     if answer.returncode or len(lines) != 3 or lines[0] != "true":
-        raise _not_opened(folder, answer.stderr)
+        # Where the way out is a command, git writes it on the last line, below the reason.
+        said = answer.stderr
+        reason, command = (last_line(part) for part in (said.strip().partition(b"\n")[0], said))
+        hint = "git init"
+        if command.startswith("git config "):
+            hint = command
+        elif any((place / ".git").exists() for place in (folder, *folder.parents)):
+            hint = "put .git right, or clone it again"
+        what = f"{str(folder)!a} is not in a git work tree"
+        raise UsageError(f"{what}: {reason}" if reason else what, hint=hint)
     top = Path(lines[2])
     if not (top / ".git").exists():  # no question could be put there
         problem = f"git takes {lines[2]!a} for the work tree of {str(folder)!a}"
         raise UsageError(problem, hint="git config --unset core.worktree")
     return Repository(top, Path(lines[1]), environ, timeout_s)
-
-
-def _not_opened(folder: Path, said: bytes) -> UsageError:
-    """Build the error for a `folder` without a work tree, or with one that git does not take."""
-    # Where the way out is a command, git writes it on the last line, below the reason.
-    reason, command = (last_line(lines) for lines in (said.strip().partition(b"\n")[0], said))
-    hint = "git init"
-    if command.startswith("git config "):
-        hint = command
-    elif any((place / ".git").exists() for place in (folder, *folder.parents)):
-        hint = "put .git right, or clone it again"
-    what = f"{str(folder)!a} is not in a git work tree"
-    return UsageError(f"{what}: {reason}" if reason else what, hint=hint)
 
 
 def user_email(folder: Path, environ: Mapping[str, str]) -> str | None:

@@ -24,9 +24,8 @@ _PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PART_OF_ID = re.compile(r"(?=[a-f]*[0-9])[0-9a-f]{7,}")
 _NOTHING = re.compile("0{40}(?:0{24})?")
-_ROOTS = "git log --oneline --max-parents=0 HEAD {}"
 _NO_REMOTE = "git fsck --full"
-_SHORT = 12
+SHORT = 12
 _SHA1_DIGITS = 40
 
 
@@ -65,12 +64,12 @@ class Clone(NamedTuple):
 
     def not_here(self, held: Held, said: bytes) -> UnansweredError:
         """Build the error for a file that a commit has, and whose content cannot be read."""
-        what = f"{ascii(held.path)[1:-1]} of {held.commit[:_SHORT] or 'the index'}"
+        what = f"{ascii(held.path)[1:-1]} of {held.commit[:SHORT] or 'the index'}"
         if self._damaged(held.content) or b".pack" in said:
             problem = f"{what} cannot be read: git's copy of it, {held.content}, is damaged"
         else:
             problem = f"{what} is not in this clone: it is in the tree, and its content is not here"
-        hint = self._line(held.commit, said + held.content.encode())
+        hint = self.line(held.commit, said + held.content.encode())
         return UnansweredError(problem, hint=hint, code="not-here")
 
     def large_file(self, held: Held, oid: str) -> bytes:
@@ -83,24 +82,18 @@ class Clone(NamedTuple):
         data = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(data).hexdigest() == oid:
             return data
-        what = f"{ascii(held.path)[1:-1]} of {held.commit[:_SHORT]}"
+        what = f"{ascii(held.path)[1:-1]} of {held.commit[:SHORT]}"
         raise UnansweredError(
             f"{what} is a Git LFS pointer: the file itself is not here",
             hint=f"git lfs fetch {self._remote() or 'origin'} {held.commit}, or git lfs pull",
             code="lfs-pointer",
         )
 
-    def no_folder(self, commit: str, place: str, said: bytes) -> UnansweredError:
-        """Build the error for a `commit` whose folders cannot be listed, at `place` or at all."""
-        what = f"{ascii(place)[1:-1] or 'the tree'} of {commit[:_SHORT]}"
-        problem = f"{what} is not in this clone, or not all of it ({last_line(said)})"
-        return UnansweredError(problem, hint=self._line(commit, said), code="not-here")
-
     def failed(self, question: str, said: bytes, commit: str) -> UnansweredError:
         """Build the error for a question that failed; `commit` is what it was about, or ""."""
-        about = f" about {commit[:_SHORT]}" if commit else ""
+        about = f" about {commit[:SHORT]}" if commit else ""
         why = last_line(said) or "no reason given"
-        hint = self._line(commit, said) if commit else _NO_REMOTE
+        hint = self.line(commit, said) if commit else _NO_REMOTE
         return UnansweredError(f"git {question} failed{about}: {why}", hint=hint, code="git-failed")
 
     def no_commit(self, ref: str, kind: str = "") -> UnansweredError:
@@ -133,22 +126,10 @@ class Clone(NamedTuple):
         hint = f"write the whole name, such as {shlex.quote(_shown(found[0]))}"
         return UsageError(what, hint=hint, code="ambiguous-ref")
 
-    def lost_commit(self, ref: str, commit: str, said: bytes) -> UnansweredError:
-        """Build the error for a `ref` that names a commit which cannot be read."""
-        what = f"the commit of {ref!a}, {commit[:_SHORT]}, is not in this clone, or damaged"
-        return UnansweredError(what, hint=self._line(commit, said), code="no-commit")
-
     def too_short(self, where: str) -> UnansweredError:
         """Build the error for what lies before the first commit of a shallow clone."""
         what = f"this clone does not reach back to {where} (it is shallow; fetch-depth: 0 in CI)"
         return UnansweredError(what, hint=self.unshallow_line(), code="no-base")
-
-    def no_merge_base(self, commit: str) -> UnansweredError:
-        """Build the error for a `commit` that shares none with HEAD as far as this clone goes."""
-        if self.is_shallow:
-            return self.too_short(f"where HEAD and {commit[:_SHORT]} parted")
-        what = f"HEAD and {commit[:_SHORT]} have no commit in common"
-        return UnansweredError(what, hint=_ROOTS.format(commit), code="no-base")
 
     def unshallow_line(self) -> str:
         """Return the line that fetches the rest of the history; "" where none is missing."""
@@ -159,7 +140,7 @@ class Clone(NamedTuple):
         """Tell whether the clone ends before the first commit."""
         return (self._common_dir / "shallow").exists()
 
-    def _line(self, commit: str, said: bytes) -> str:
+    def line(self, commit: str, said: bytes) -> str:
         """Return the line that brings the objects of `commit`, or of all that is damaged here.
 
         An object that is there and cannot be read is in the way of one that is fetched.
@@ -186,7 +167,7 @@ class Clone(NamedTuple):
         if not _PLAIN_REF.fullmatch(branch) or branch == "HEAD":
             return fetch
         if _COMMIT.fullmatch(branch):  # it may be a lost one, which git believes to have
-            return fetch if self.is_shallow else self._line(branch, b"")
+            return fetch if self.is_shallow else self.line(branch, b"")
         if _PART_OF_ID.fullmatch(branch):  # which no server can be asked for
             return fetch
         place = f"refs/remotes/{remote}/{branch}" if branch != ref else branch

@@ -49,22 +49,6 @@ class ProgressLine:
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """Show, while it is entered on some thread, what is waited for, unless progress is."""
-        self._begin(what)
-        try:
-            yield
-        finally:
-            self._end(what)
-
-    def stop(self) -> None:
-        """Take the line away: no thread moves it when this returns, nor ever again."""
-        with self.lock:
-            thread, self._thread = self._thread, None
-            self._over.set()
-        if thread is not None:
-            thread.join()
-        self.erase()
-
-    def _begin(self, what: str) -> None:
         with self.lock:
             now = time.monotonic()
             if not self._waits and now - self._ended > _PAUSE_S:
@@ -75,14 +59,24 @@ class ProgressLine:
                     target=self._move, daemon=True, name="fftdeploy-waiting"
                 )
                 self._thread.start()
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._waits.remove(what)
+                if not self._waits:
+                    self._ended = time.monotonic()
+                    if self._is_moving:
+                        self.erase()
 
-    def _end(self, what: str) -> None:
+    def stop(self) -> None:
+        """Take the line away: no thread moves it when this returns, nor ever again."""
         with self.lock:
-            self._waits.remove(what)
-            if not self._waits:
-                self._ended = time.monotonic()
-                if self._is_moving:
-                    self.erase()
+            thread, self._thread = self._thread, None
+            self._over.set()
+        if thread is not None:
+            thread.join()
+        self.erase()
 
     def _move(self) -> None:
         frame = 0

@@ -161,7 +161,15 @@ class Output:
     ) -> str:
         """Return what stdout says of a failure; nothing in text, where stderr says it all."""
         if self.form == "json":
-            return self._json(command, outcome, {"error": _error_json(error), **data}, ())
+            said = {
+                "code": error.code,
+                "message": error.message,
+                "where": error.where or None,
+                "hint": error.hint or None,
+                "changed": error.changed or None,
+                "details": list(error.details),
+            }
+            return self._json(command, outcome, {"error": said, **data}, ())
         if self.form == "github":
             from fftdeploy.output.markup import error_annotation
 
@@ -335,17 +343,6 @@ class Output:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, stream.fileno())
             os.close(null)
-
-
-def _error_json(error: FftdeployError) -> dict[str, Any]:
-    return {
-        "code": error.code,
-        "message": error.message,
-        "where": error.where or None,
-        "hint": error.hint or None,
-        "changed": error.changed or None,
-        "details": list(error.details),
-    }
 
 
 def _placed(error: FftdeployError) -> str:

@@ -191,18 +191,13 @@ def _read(repository: Repository, path: Path) -> Conflict | None:
     under_way = repository.under_way()
     # A merge is usually of the published branch into one's own; on that branch it is the reverse.
     # All other operations bring a change to what is there.
-    takes_ours = under_way != "a merge" or _is_on_mainline(repository)
+    takes_ours = under_way != "a merge"
+    if not takes_ours and (mainline := repository.commit_or_none(_MAINLINE)) is not None:
+        is_published = ("merge-base", "--is-ancestor", "HEAD", mainline)
+        takes_ours = repository.ask_if_any(*is_published) is not None
     stages = (read.get(_BASE, _EMPTY), read[_OURS], read[_THEIRS])
     sides = [deployments.parse(side) for side in stages]
     return Conflict(sides[0], sides[1], sides[2], takes_ours, under_way)
-
-
-def _is_on_mainline(repository: Repository) -> bool:
-    """Tell whether HEAD is a commit of the published branch."""
-    mainline = repository.commit_or_none(_MAINLINE)
-    if mainline is None:
-        return False
-    return repository.ask_if_any("merge-base", "--is-ancestor", "HEAD", mainline) is not None
 
 
 def _new(found: Conflict) -> list[str]:

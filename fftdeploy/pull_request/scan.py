@@ -79,7 +79,7 @@ class Search:
 
     def __init__(self, models: Iterable[str]) -> None:
         self._known = {model.encode(): model for model in models}
-        self._patterns = [_pattern(stem) for stem in _stems(self._known.values())]
+        self._patterns = list(_patterns(self._known.values()))
 
     def hits(self, data: bytes) -> Iterator[Hit]:
         """Yield the IDs in `data` in the order of their lines, each once a line.
@@ -117,16 +117,13 @@ def _by_line(data: bytes, found: Iterable[tuple[int, str]]) -> Iterator[Hit]:
             yield Hit(number, model)
 
 
-def _stems(known: Iterable[str]) -> list[bytes]:
-    """Return what IDs begin with: a handful, for each costs a pass over the text."""
+def _patterns(known: Iterable[str]) -> Iterator[re.Pattern[bytes]]:
+    """Yield what looks for IDs by what they begin with: a handful, for each costs a pass."""
     groups: dict[str, list[str]] = {TUNED.decode(): [TUNED.decode()]}
     for model in known:
         groups.setdefault(model[:_STEM], []).append(model)
-    stems = map(os.path.commonprefix, groups.values())
-    return [stem.encode() for stem in stems]
-
-
-def _pattern(stem: bytes) -> re.Pattern[bytes]:
-    # It begins with plain letters, which `re` looks for fast; what is before them is asked after.
-    before = _BEFORE_TUNED if stem == TUNED else _ID
-    return re.compile(re.escape(stem) + rb"(?<!" + before + re.escape(stem) + rb")" + _ID + rb"*+")
+    for common in map(os.path.commonprefix, groups.values()):
+        # It begins with plain letters, which `re` looks for fast; what is before is asked after.
+        stem = re.escape(common.encode())
+        before = _BEFORE_TUNED if common.encode() == TUNED else _ID
+        yield re.compile(stem + rb"(?<!" + before + stem + rb")" + _ID + rb"*+")
