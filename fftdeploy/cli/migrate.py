@@ -120,7 +120,8 @@ def migrate(
         approve=_approval(session, change),
     )
     result = run(session, options)
-    was_shown = output.is_interactive and not change.yes and _is_changed(result)
+    is_changed = any(one.state == "changed" for one in result.targets)
+    was_shown = output.is_interactive and not change.yes and is_changed
     shows_diff = change.diff or change.dry_run or output.form != "text"
     body = _ends(result) if was_shown else _body(session, result, shows_diff=shows_diff)
     return Report(result.outcome, result, tuple(body), next=_next(session, result, options))
@@ -148,10 +149,6 @@ def _days(text: str) -> int:
     if span is None or not span.days:
         raise UsageError(f"--within: {text!a} is no number of days", hint="write 90d")
     return span.days
-
-
-def _is_changed(result: "Migrated") -> bool:
-    return any(one.state == "changed" for one in result.targets)
 
 
 def _next(session: Session, result: "Migrated", options: "MigrateOptions") -> str:
@@ -182,7 +179,8 @@ def _body(session: Session, result: "Migrated", *, shows_diff: bool) -> Iterator
         return
     if not result.targets:
         yield line(f"no model ends within {plural(result.within_days, 'day')}: nothing to do")
-    if any(one.state == "recorded" for one in result.targets) or _all(result, "no-gate"):
+    states = {one.state for one in result.targets}
+    if "recorded" in states or states == {"no-gate"}:
         yield from _records(result, names)
         return
     for place, one in enumerate(result.targets):
@@ -209,10 +207,6 @@ def _drafts(session: Session, drafts: "Sequence[DraftedProfile]") -> Iterator[Bl
         yield line("every successor has a prompt: nothing to draft")
 
 
-def _all(result: "Migrated", state: str) -> bool:
-    return bool(result.targets) and all(one.state == state for one in result.targets)
-
-
 def _records(result: "Migrated", names: "Names") -> Iterator[Block]:
     """Show whose answers are on record, and whose are not."""
     from fftdeploy.cli.cells import brief_shutdown_cell
@@ -234,7 +228,10 @@ def _records(result: "Migrated", names: "Names") -> Iterator[Block]:
 def _target(session: Session, one: "Migration", names: "Names") -> Iterator[Block]:
     from fftdeploy.output.words import cost_words
 
-    yield line(Cell(one.target, "strong"), f"  {names.bundle(one.live)}  ", _end_of(one))
+    end = Cell(one.shutdown.words(), "dim" if one.shutdown.runway_days is None else "warn")
+    if one.readiness is not None and one.readiness.dead:
+        end = Cell("is dead", "bad")
+    yield line(Cell(one.target, "strong"), f"  {names.bundle(one.live)}  ", end)
     if one.successors:
         yield _table(one, names)
     if one.cost and one.state == "estimated":
@@ -244,33 +241,19 @@ def _target(session: Session, one: "Migration", names: "Names") -> Iterator[Bloc
     yield from _ending_of(session, one, names)
 
 
-def _end_of(one: "Migration") -> Cell:
-    if one.readiness is not None and one.readiness.dead:
-        return Cell("is dead", "bad")
-    return Cell(one.shutdown.words(), "dim" if one.shutdown.runway_days is None else "warn")
-
-
 def _table(one: "Migration", names: "Names") -> Table:
     """Return what live and its successors passed, took and cost; those to take first on top."""
     columns = ("", "model", "passed", "fixed", "broke", "tokens", "usd/1k", "p95", "verdict")
-    rows = [_live_row(one, names)] if any(each.evaluation for each in one.successors) else []
-    rows += [_row(each, names) for each in one.successors]
+    rows = [_row(each, names) for each in one.successors]
+    if evaluation := next((each.evaluation for each in one.successors if each.evaluation), None):
+        said = {"fresh": "live", "none": "live: no answers"}
+        baseline = evaluation.stored.evidence.baseline
+        word = said.get(baseline.how) or f"recorded {baseline.at:%Y-%m-%d}"
+        measures = _measures(evaluation.verdict.arm("live"))
+        rows.insert(0, (Cell("-", "dim"), Cell(names.bundle(one.live)), *measures, Cell(word)))
     used = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
     shown = tuple(tuple(row[place] for place in used) for row in rows)
     return Table(tuple(columns[place] for place in used), shown)
-
-
-def _live_row(one: "Migration", names: "Names") -> tuple[Cell, ...]:
-    evaluation = next(each.evaluation for each in one.successors if each.evaluation)
-    said = {"fresh": "live", "none": "live: no answers"}
-    baseline = evaluation.stored.evidence.baseline
-    word = said.get(baseline.how) or f"recorded {baseline.at:%Y-%m-%d}"
-    return (
-        Cell("-", "dim"),
-        Cell(names.bundle(one.live)),
-        *_measures(evaluation.verdict.arm("live")),
-        Cell(word),
-    )
 
 
 def _measures(arm: "ArmResult | None", verdict: "Verdict | None" = None) -> tuple[Cell, ...]:

@@ -1,17 +1,16 @@
 """What stands behind a verdict as tables and lists: models, slices, what changed, examples."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from fftdeploy.commands.graded_texts import Told
 from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.gate.wording import p_cell
-from fftdeploy.evaluation.patterns.what_changed import FailureCause, Shift, WhatChanged
+from fftdeploy.evaluation.patterns.what_changed import Shift, WhatChanged
 from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Details, Table, Tone, line
-from fftdeploy.releases.deployments import Bundle
 
 _NAMED = 200
 _PATTERNS = 12
@@ -68,25 +67,24 @@ def notices(evidence: Evidence, verdict: Verdict, *, shows_all: bool = True) -> 
 
 def arm_table(evidence: Evidence, arms: Iterable[ArmResult]) -> Table:
     """Return what each model passed, took and cost."""
-    rows = tuple(_arm(evidence.arms[arm.arm], arm) for arm in arms)
+    rows = []
+    for arm in arms:
+        cached = f" ({arm.tokens_cached:.0f} cached)" if arm.tokens_cached >= 1 else ""
+        latency = arm.p95_latency_ms
+        row = (
+            Cell(arm.arm, "strong"),
+            Cell(label(evidence.arms[arm.arm])),
+            Cell(f"{arm.passed}/{arm.n} {arm.rate:.1%}"),
+            Cell(f"{arm.low:.1%}-{arm.high:.1%}"),
+            Cell(f"{arm.valid:.1%}"),
+            Cell(f"{arm.tokens_in:.0f}{cached}/{arm.tokens_out:.0f}"),
+            Cell(f"{latency:,} ms") if latency is not None else Cell("not measured", "dim"),
+            cost_cell(arm),
+        )
+        rows.append(row)
     p95 = f"p95 ({evidence.concurrency} at once)" if evidence.concurrency else "p95"
     columns = ("model", "id", "passed", "95% interval", "valid", "tokens in/out", p95, "usd/1k")
-    return Table(columns, rows)
-
-
-def _arm(bundle: Bundle, arm: ArmResult) -> tuple[Cell, ...]:
-    cached = f" ({arm.tokens_cached:.0f} cached)" if arm.tokens_cached >= 1 else ""
-    latency = arm.p95_latency_ms
-    return (
-        Cell(arm.arm, "strong"),
-        Cell(label(bundle)),
-        Cell(f"{arm.passed}/{arm.n} {arm.rate:.1%}"),
-        Cell(f"{arm.low:.1%}-{arm.high:.1%}"),
-        Cell(f"{arm.valid:.1%}"),
-        Cell(f"{arm.tokens_in:.0f}{cached}/{arm.tokens_out:.0f}"),
-        Cell(f"{latency:,} ms") if latency is not None else Cell("not measured", "dim"),
-        cost_cell(arm),
-    )
+    return Table(columns, tuple(rows))
 
 
 def cost_cell(arm: ArmResult) -> Cell:
@@ -101,30 +99,23 @@ def cost_blocks(verdict: Verdict) -> Iterator[Block]:
     if found := costs(verdict):
         against = (f"against {other['other']}" for other in found["others"])
         columns = ("a request", *(arm.arm for arm in found["arms"]), *against)
-        rows = [
-            (mean["name"], *map(_figure, mean["figures"]), *mean["changes"])
-            for mean in found["means"]
-        ]
-        yield Table(columns, tuple(tuple(map(Cell, row)) for row in rows))
+        rows = []
+        for mean in found["means"]:
+            figures = (one["shown"].replace("\N{NO-BREAK SPACE}", " ") for one in mean["figures"])
+            texts = (mean["name"], *(shown or "-" for shown in figures), *mean["changes"])
+            rows.append(tuple(map(Cell, texts)))
+        yield Table(columns, tuple(rows))
         yield from map(line, found["savings"])
-
-
-def _figure(figure: Mapping[str, str]) -> str:
-    return figure["shown"].replace("\N{NO-BREAK SPACE}", " ") or "-"
 
 
 def slice_table(slices: Iterable[SliceResult]) -> Table:
     """Return what broke and was fixed in each slice and field."""
-    return Table(
-        ("slice", "examples", "broke", "fixed", "p (Holm)"),
-        tuple(_slice(one) for one in slices),
-    )
-
-
-def _slice(one: SliceResult) -> tuple[Cell, ...]:
-    tone: Tone = "bad" if one.is_harmed else ("dim" if one.is_small else "")
-    texts = (one.name, str(one.n), str(one.broke), str(one.fixed), p_cell(one.p_adjusted))
-    return tuple(Cell(text, tone) for text in texts)
+    rows = []
+    for one in slices:
+        tone: Tone = "bad" if one.is_harmed else ("dim" if one.is_small else "")
+        texts = (one.name, str(one.n), str(one.broke), str(one.fixed), p_cell(one.p_adjusted))
+        rows.append(tuple(Cell(text, tone) for text in texts))
+    return Table(("slice", "examples", "broke", "fixed", "p (Holm)"), tuple(rows))
 
 
 def example_lists(verdict: Verdict, most: int | None = None) -> Iterator[Block]:
@@ -174,18 +165,17 @@ def change_blocks(found: WhatChanged) -> Iterator[Block]:
         yield line(f"What was answered is not known here: {found.outputs_gone}")
     if found.causes:
         columns = ("model", "why answers fail", "answers", "for example")
-        yield Table(columns, tuple(_cause(one) for one in found.causes))
+        causes = (
+            (one.arm, one.why, f"{one.count:,} of {one.answers:,}", one.example.id)
+            for one in found.causes
+        )
+        yield Table(columns, tuple(tuple(map(Cell, row)) for row in causes))
     if found.shifts:
         columns = ("field", "was" if found.against == "live" else "agreed", "is", "examples")
         rows = tuple(_shift(one) for one in found.shifts)
         yield Table((*columns, "now wrong", "now right", "for example"), rows)
     if examples := [*_examples(found)]:
         yield Details("An example of each", tuple(examples))
-
-
-def _cause(one: FailureCause) -> tuple[Cell, ...]:
-    texts = (one.arm, one.why, f"{one.count:,} of {one.answers:,}", one.example.id)
-    return tuple(map(Cell, texts))
 
 
 def _shift(one: Shift) -> tuple[Cell, ...]:

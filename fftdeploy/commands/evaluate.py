@@ -109,7 +109,7 @@ evaluate = door(run, EvaluateOptions)
 
 def evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Evaluated:
     """Return what a run of `evaluation` found out about one candidate, and what else is known."""
-    evidence = stored.evidence
+    evidence, judge = stored.evidence, stored.evidence.judge
     target = context.workspace.deployments.find(evaluation.bar.target)
     return Evaluated(
         evidence=stored.id,
@@ -119,18 +119,12 @@ def evaluated(context: Context, evaluation: Evaluation, stored: Stored) -> Evalu
         attempt=evidence.attempt,
         verdict=stored.verdict,
         changes=changes(stored.verdict),
-        judge=_judging(evidence),
+        judge=Judging(judge, judge_facts.rates(judge, evidence.results)) if judge else None,
         told=told_of(context, evidence, evaluation.bar),
         stored=stored,
         creep=_creep(evaluation.bar.folder, evidence),
         hold=target.hold_on(evidence.candidate, context.now()) if target else None,
     )
-
-
-def _judging(evidence: Evidence) -> Judging | None:
-    if evidence.judge is None:
-        return None
-    return Judging(evidence.judge, judge_facts.rates(evidence.judge, evidence.results))
 
 
 def _creep(folder: EvidenceFolder, mine: Evidence) -> tuple[str, ...]:
@@ -146,8 +140,7 @@ def _creep(folder: EvidenceFolder, mine: Evidence) -> tuple[str, ...]:
     if not past:
         return ()
     best = max(past, key=lambda one: one.results.arms[CANDIDATE].count(PASS))
-    against = Best(str(best.candidate), best.results.arms[CANDIDATE])
-    found = recompute(mine, against).reasons
+    found = recompute(mine, Best(str(best.candidate), best.results.arms[CANDIDATE])).reasons
     return tuple(reason.message for reason in found if reason.code == "creep")
 
 

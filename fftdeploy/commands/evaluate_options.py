@@ -49,11 +49,7 @@ class QueueOptions(AskOptions):
         return {item.name: getattr(self, item.name) for item in fields(QueueOptions)}
 
     def require_ranges(self) -> None:
-        """Refuse waiting for no batch, too.
-
-        Raises:
-            UsageError: An option is out of its range.
-        """
+        """Refuse waiting for no batch, too."""
         AskOptions.require_ranges(self)
         if self.wait_s is not None and not self.batch:
             raise UsageError("--wait is for a batch", hint="add --batch")

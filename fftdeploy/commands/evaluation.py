@@ -17,10 +17,9 @@ from fftdeploy.commands.candidates import named_bundle
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import several
 from fftdeploy.commands.evaluate_options import EvaluateOptions
-from fftdeploy.commands.judging import JudgeAsking, ModelAsking
+from fftdeploy.commands.judging import JudgeAsking, ModelAsking, guess_of_judge
 from fftdeploy.commands.narrator import Narrator
 from fftdeploy.commands.own_runs import require_own_runs
-from fftdeploy.commands.run_cost import guess_of_judge, means_of
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, JUDGE, LIVE, Arm, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (
@@ -39,7 +38,7 @@ from fftdeploy.evaluation.running.finished_run import FinishedRun
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import RunAnswers
 from fftdeploy.evaluation.running.run_log import RunLog
-from fftdeploy.evaluation.running.spending import Estimate, Spending
+from fftdeploy.evaluation.running.spending import Estimate, Spending, means_of
 from fftdeploy.names import plural
 from fftdeploy.output.words import cost_words
 from fftdeploy.policy.policy import FILE_NAME
@@ -342,12 +341,13 @@ class Evaluation:
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run, spending), prices.on, is_batch=self.options.batch)
         self.narrator.tell(f"{models} x {asked}{repeats}: at most {cost}")
-        ask, until = self._ask_now, "waiting for the first answer"
-        if self.options.batch:
-            ask, until = self._ask_batches, "sending the requests"
+        until = "sending the requests" if self.options.batch else "waiting for the first answer"
         try:
             with self.narrator.waiting(until):
-                return ask(run, log, spending)
+                if self.options.batch:
+                    return self._ask_batches(run, log, spending)
+                log.require_no_batch(self.options.again)
+                return self.asking.ask(run, self._settings(run), log, spending)
         except Exception:
             raise
         except BaseException:  # a signal
@@ -368,10 +368,6 @@ class Evaluation:
             name: hosts.of(self._question(arm.bundle)).connection.settings
             for name, arm in run.arms.items()
         }
-
-    def _ask_now(self, run: Run, log: RunLog, spending: Spending) -> Results:
-        log.require_no_batch(self.options.again)
-        return self.asking.ask(run, self._settings(run), log, spending)
 
     def _ask_batches(self, run: Run, log: RunLog, spending: Spending) -> Results:
         from fftdeploy.evaluation.running.batches import batched

@@ -23,15 +23,18 @@ from fftdeploy.evaluation.judging.questions import (
     run_of,
 )
 from fftdeploy.evaluation.results import Results
-from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running import requests, run_log
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import RunAnswers
 from fftdeploy.evaluation.running.run_log import RunLog
-from fftdeploy.evaluation.running.spending import Spending
+from fftdeploy.evaluation.running.spending import SAMPLED, Mean, Spending, guess
 from fftdeploy.names import plural
 
 if TYPE_CHECKING:
     from fftdeploy.evaluation.running.online import JointLoop
+
+
+_VERDICT = '{"label": "as long as a label"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,7 @@ class JudgeAsking:
         return Question(bundle.model, provider=bundle.provider, environment=environment)
 
     def prove(self) -> None:
-        """Refuse, before anything is spent, a judge that cannot be asked.
-
-        Raises:
-            FftdeployError: As its host has it.
-        """
+        """Refuse, before anything is spent, a judge that cannot be asked."""
         found = self.asking.context.prover(is_plain=True).prove(self.question)
         if not found.is_ready:
             error = found.error()
@@ -130,11 +129,7 @@ class JudgeAsking:
         return run
 
     def judge_answers(self, run: Run, log: RunLog, spending: Spending) -> JudgeFacts:
-        """Mark the answers of a run as the judge has them; return what evidence has of it.
-
-        Raises:
-            FftdeployError: As `ask` does.
-        """
+        """Mark the answers of a run as the judge has them; return what evidence has of it."""
         answers = JudgedAnswers(run, log, self.judge)
         count = plural(len(answers.questions), "different answer")
         self.asking.narrator.tell(f"judge {self.judge.name}: {count} that passed the other graders")
@@ -157,3 +152,19 @@ class JudgeAsking:
             names,
             bar.calibrations.newest(bar.task, self.judge.sha),
         )
+
+
+def guess_of_judge(judge: Judge, run: Run) -> dict[str, Mean]:
+    """Guess what a verdict takes, on answers as long as the agreed ones."""
+    questions, examples = JudgeQuestions(judge), run.examples
+    for index in range(0, len(examples), max(1, len(examples) // SAMPLED)):
+        example = examples.read(index)
+        questions.add(example.reference, example)
+    return guess_of(questions)
+
+
+def guess_of(questions: JudgeQuestions) -> dict[str, Mean]:
+    """Guess what a verdict takes, from what is asked."""
+    arm = questions.judge.arm()
+    asks = (requests.ask(arm, questions.read(n), n, 0) for n in range(len(questions)))
+    return guess((ask, _VERDICT) for ask in asks)

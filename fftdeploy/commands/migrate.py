@@ -147,8 +147,8 @@ class _Portfolio:
         return case.is_dead or (left is not None and left < self.options.within_days)
 
     def _look_up(self, case: Case) -> None:
-        found = self._looked_up[case.name]
-        case.known, case.shutdown = found, self.context.shutdown(case.live, found)
+        case.known = found = self._looked_up[case.name]
+        case.shutdown = self.context.shutdown(case.live, found)
 
     @cached_property
     def _looked_up(self) -> Mapping[str, Readiness]:
@@ -158,12 +158,7 @@ class _Portfolio:
         return LiveModels(self.workspace, self.targets, hosts, keyed).look_up(set())
 
     def _successors(self, case: Case) -> list[Bundle]:
-        """Return what may replace what is live, which is none of it.
-
-        Raises:
-            UsageError: A typed model is not known.
-            ConfigError: A profile has no file.
-        """
+        """Return what may replace what is live, which is none of it."""
         place = case.bar or Ungated(self.workspace, case.target, case.live)
         words = several(self.options.to)
         found = [one for word in words for one in candidates_of(self.context, place, [word])]
@@ -178,7 +173,7 @@ class _Portfolio:
             if hold := case.target.hold_on(bundle, now):
                 case.holds[bundle] = hold
         if not found:
-            case.error, case.state = no_successor(case), "failed"
+            case.stop(no_successor(case))
         return [one for one in dict.fromkeys(found) if one != case.live]
 
     # ---- what can be refused before anything is paid ----------------------------------------
@@ -209,25 +204,16 @@ class _Portfolio:
         for case in self.cases:
             self._look_up(case)
         questions = {
-            (case.name, bundle): self.workspace.question(case.name, bundle)
-            for case in self.cases
-            for bundle in case.candidates
-            if bundle not in case.holds
-        }
-        proved = hosts.prove_all(questions.values())
-        for case in self.cases:
-            case.proofs = {
-                bundle: proved[question]
-                for (name, bundle), question in questions.items()
-                if name == case.name
+            case.name: {
+                bundle: self.workspace.question(case.name, bundle)
+                for bundle in case.candidates
+                if bundle not in case.holds
             }
-
-    def _rule_out(self, case: Case) -> None:
-        """Rule out the successors that end no later than what is live, by what is known."""
-        for bundle in case.candidates:
-            ends = self.context.shutdown(bundle, case.proofs.get(bundle))
-            if ends and case.shutdown and ends.date <= case.shutdown.date:
-                case.ends[bundle] = ends.date
+            for case in self.cases
+        }
+        proved = hosts.prove_all(one for each in questions.values() for one in each.values())
+        for case in self.cases:
+            case.proofs = {one: proved[asked] for one, asked in questions[case.name].items()}
 
     def _bar(self, case: Case) -> None:
         """Keep out what the policy will refuse, by what is known before anything is paid.
@@ -256,7 +242,10 @@ class _Portfolio:
         if case.bar is None and case.records:
             case.state = "no-gate"
             return
-        self._rule_out(case)
+        for bundle in case.candidates:
+            ends = self.context.shutdown(bundle, case.proofs.get(bundle))
+            if ends and case.shutdown and ends.date <= case.shutdown.date:
+                case.ends[bundle] = ends.date
         self._bar(case)
         case.require_usable()
         if case.bar is None:
@@ -297,11 +286,7 @@ class _Portfolio:
     # ---- the change -------------------------------------------------------------------------
 
     def _change(self) -> None:
-        """Plan one change after the other, ask whether to make them, and make them.
-
-        Raises:
-            DeclinedError: A person said no.
-        """
+        """Plan one change after the other, ask whether to make them, and make them."""
         self._prove_again([(case, case.best[0]) for case in self.cases if case.best])
         planned = [case for case in self.cases if case.best and self._is_planned(case)]
         if not planned or self.options.dry_run:
@@ -310,8 +295,13 @@ class _Portfolio:
         if approve is not None and not approve(self._result()):
             raise DeclinedError("not confirmed; nothing was changed", code="declined")
         for case in planned:
+            context, before = self.context.again(), self.context.changed
             with case.stopped_by_errors():
-                self._make(case)
+                try:
+                    case.change = promote.run(context, self._promotion(case, dry_run=False))
+                    case.state = "changed"
+                finally:
+                    self.context.changed = "; ".join(filter(None, (before, context.changed)))
             if case.outcome is IO:  # the next one would meet the same disk, or no clean file
                 return
 
@@ -329,14 +319,6 @@ class _Portfolio:
             old = self.workspace.deployments.document.text
             self.diff = text_diff.unified(old, text, self.workspace.patched)
         return case.state == "planned"
-
-    def _make(self, case: Case) -> None:
-        context, before = self.context.again(), self.context.changed
-        try:
-            case.change = promote.run(context, self._promotion(case, dry_run=False))
-            case.state = "changed"
-        finally:
-            self.context.changed = "; ".join(filter(None, (before, context.changed)))
 
     def _promotion(self, case: Case, *, dry_run: bool) -> promote.PromoteOptions:
         best, options = case.best[0], self.options

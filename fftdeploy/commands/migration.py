@@ -20,7 +20,7 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.evaluation.running.spending import Estimate
-from fftdeploy.evaluation.verdict import SliceResult, Verdict
+from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
@@ -188,11 +188,7 @@ class Case:
         return [one for one in self.candidates if one not in unfit]
 
     def require_usable(self) -> None:
-        """Refuse to go on where no successor is left.
-
-        Raises:
-            FftdeployError: The reason of the first of them.
-        """
+        """Refuse to go on where no successor is left, for the reason of the first of them."""
         if self.candidates and not self.usable:
             first = self.candidates[0]
             if hold := self.holds.get(first):
@@ -243,6 +239,10 @@ class Case:
         """Return what is known of it by now."""
         ranked = [*self.best, *(one for one in self.candidates if one not in self.best)]
         few = self.bar.too_few(self.usable) if self.bar else ""
+        problem = None
+        if error := self.error:
+            said = error.message, error.hint or None, error.details
+            problem = MigrationProblem(error.outcome.name, error.code, *said)
         return Migration(
             target=self.name,
             live=self.live,
@@ -257,7 +257,7 @@ class Case:
             shortfall=self.shortfall,
             batches=self.batches,
             change=self.change,
-            problem=_problem(self.error) if self.error else None,
+            problem=problem,
         )
 
     def _successor(self, bundle: Bundle, today: date) -> Successor:
@@ -355,19 +355,11 @@ def _score(verdict: Verdict) -> Score:
 
 def _shortfall(bundle: Bundle, verdict: Verdict) -> Shortfall:
     lost = [one for one in verdict.slices if one.broke > one.fixed]
-    parts = sorted(lost, key=lambda one: (not one.is_harmed, one.p, one.lower))[:_NAMED]
+    lost.sort(key=lambda one: (not one.is_harmed, one.p, one.lower))
+    parts = [f"{one.name}: {one.broke} broke, {one.fixed} fixed of {one.n}" for one in lost]
     examples = dict.fromkeys((*verdict.must_pass_failed, *verdict.broke))
     settling = verdict.settling or None
-    return Shortfall(bundle, verdict.headline, tuple(map(_part, parts)), (*examples,), settling)
-
-
-def _part(one: SliceResult) -> str:
-    return f"{one.name}: {one.broke} broke, {one.fixed} fixed of {one.n}"
-
-
-def _problem(error: FftdeployError) -> MigrationProblem:
-    outcome, hint = error.outcome.name, error.hint or None
-    return MigrationProblem(outcome, error.code, error.message, hint, error.details)
+    return Shortfall(bundle, verdict.headline, tuple(parts[:_NAMED]), (*examples,), settling)
 
 
 def no_successor(case: Case) -> UsageError:

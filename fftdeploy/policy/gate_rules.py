@@ -61,10 +61,7 @@ _ITEM = {
     "input": Key("The key of the input.", LINE),
     "reference": Key("The key of the agreed answer.", LINE),
 }
-
-
-def _read_item(doc: Document, path: Path, value: Any) -> dict[str, str] | None:
-    return read_keys(doc, path, value, _ITEM, "a table { input, reference }") or None
+_ITEM_SAID = "a table { input, reference }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +190,10 @@ class GateRules:
     )
     item: Mapping[str, str] | None = key(
         "For evals lines: which keys of an item are its `input` and its `reference`.",
-        Kind(_read_item, table_schema(_ITEM)),
+        Kind(
+            lambda doc, path, value: read_keys(doc, path, value, _ITEM, _ITEM_SAID) or None,
+            table_schema(_ITEM),
+        ),
         None,
         shown="usual names",
     )

@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.evaluation.arms import JUDGE
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
 from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.results import MISSING, Column
 from fftdeploy.evaluation.running.requests import Ask
+from fftdeploy.evaluation.running.run import Run
 from fftdeploy.formats import strict_json
 from fftdeploy.policy.prices import Prices
+from fftdeploy.releases.deployments import Bundle
 
 CHARS_PER_TOKEN = 4.0
 """Rule of thumb for English; only for what has not been asked before."""
@@ -28,6 +31,8 @@ error about money."""
 _LEAST_TOKENS_OUT = 8.0
 """A single letter is not a quarter of a token: an answer has an end, and more around it."""
 
+SAMPLED = 50
+"""Examples from which the cost of all of them is estimated."""
 _GUESSED_LATENCY_S = 1.0
 _GUESSED_TOKENS_PER_S = 60.0
 
@@ -237,13 +242,37 @@ def guess(asks: Iterable[tuple[Ask, str]], *, tokens_out: float = 0.0) -> dict[s
     return means
 
 
-def measured(column: Column) -> Mean | None:
+def means_of(run: Run, folder: EvidenceFolder) -> dict[str, Mean]:
+    """Return what an answer of each arm takes: what is on record, or else a guess."""
+    known: dict[Bundle, Mean] = {}
+    timed: dict[Bundle, float] = {}  # of the newest of its answers that were asked anew
+    for _, evidence in folder.unjudged(run.task):  # the newest first
+        for name, column in evidence.results.arms.items():
+            bundle = evidence.arms[name]
+            if bundle not in known and (mean := _measured(column)):
+                known[bundle] = mean
+            if bundle not in timed and (seconds := _latency_s(column)) is not None:
+                timed[bundle] = seconds
+    most = max((mean.tokens_out for mean in known.values()), default=0.0)
+    guessed = guess(run.sample(SAMPLED), tokens_out=most)
+    means = guessed | {
+        name: known[arm.bundle] for name, arm in run.arms.items() if arm.bundle in known
+    }
+    slowest = max(timed.values(), default=None)  # the host is likelier so than as guessed
+    latencies = {name: timed.get(run.arms[name].bundle, slowest) for name in means}
+    return {
+        name: mean._replace(latency_s=found) if (found := latencies[name]) else mean
+        for name, mean in means.items()
+    }
+
+
+def _measured(column: Column) -> Mean | None:
     """Return the mean of the answers that came; None where nothing says what they took."""
     came = len(column.marks) - column.count(MISSING)
     if not came or not sum(column.tokens_in):
         return None
     tokens_out = sum(column.tokens_out) / came
-    seconds = latency_s(column)
+    seconds = _latency_s(column)
     return Mean(
         sum(column.tokens_in) / came,
         sum(column.tokens_cached) / came,
@@ -252,7 +281,7 @@ def measured(column: Column) -> Mean | None:
     )
 
 
-def latency_s(column: Column) -> float | None:
+def _latency_s(column: Column) -> float | None:
     """Return how long an answer took on average; None where none was measured."""
     latencies = [each for each in column.latency_ms if each >= 0]
     return sum(latencies) / len(latencies) / 1000 if latencies else None
