@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import forked
 import yaml
 from checkout import ROOT
 
@@ -60,6 +61,7 @@ class Runner:
         names = [self.bin / "python3", self.bin / "gh", self.folder / "venv/pip"]
         if self.is_real:
             _executable(self.folder / "venv/fftdeploy", _FFTDEPLOY)
+            self.environ["PYTHONPATH"] = forked.path()
         else:
             names.append(self.folder / "venv/fftdeploy")
         for name in names:
