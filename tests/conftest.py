@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import forked
 import hints
 import pytest
 import typer
@@ -163,6 +164,12 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
         return Result(code, *capfd.readouterr())
 
     return run_command
+
+
+@pytest.fixture
+def forked_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the console scripts of a test begin with everything imported; see `forked`."""
+    monkeypatch.setenv("PYTHONPATH", forked.path())
 
 
 @pytest.fixture(scope="session")

@@ -177,6 +177,7 @@ def shell(script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.usefixtures("forked_commands")
 def test_F9_a_reader_that_goes_away(repo: Path, api: FaultServer) -> None:
     """A read-only command is quiet and exits 141, however its reader went."""
     for argv in ("status --offline", "history --json", "--help", "resolve production"):
@@ -188,6 +189,7 @@ def test_F9_a_reader_that_goes_away(repo: Path, api: FaultServer) -> None:
             assert done.stderr == "", (argv, end)
 
 
+@pytest.mark.usefixtures("forked_commands")
 def test_F9_F10_promote_has_changed_the_file_and_says_so(repo: Path, api: FaultServer) -> None:
     text = production(MODEL, V8)
     for end, code in (("| true", 141), (">&-", 141), (">/dev/full", 11)):
@@ -201,6 +203,7 @@ def test_F9_F10_promote_has_changed_the_file_and_says_so(repo: Path, api: FaultS
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("forked_commands")
 def test_F10_a_full_disk_under_stdout(repo: Path, api: FaultServer) -> None:
     for argv in ("history", "history --json", "--help", "--version", "resolve production"):
         done = shell(f'"$F" {argv} > /dev/full; echo "code $?"')
@@ -211,6 +214,7 @@ def test_F10_a_full_disk_under_stdout(repo: Path, api: FaultServer) -> None:
     assert done.stdout == "code 3\n"
 
 
+@pytest.mark.usefixtures("forked_commands")
 def test_F12_without_a_terminal_nothing_is_asked_or_coloured(repo: Path, api: FaultServer) -> None:
     done = subprocess.run(
         [PROGRAM, "promote", "production", "--model", MODEL, "--why", "x"],
@@ -268,6 +272,7 @@ def read_until(controller: int, wanted: bytes) -> bytes:
     return shown
 
 
+@pytest.mark.usefixtures("forked_commands")
 def test_a_declined_plan_changes_nothing(repo: Path, api: FaultServer) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(

@@ -120,7 +120,7 @@ def test_the_story_comes_true_on_any_day(tmp_path: Path) -> None:
 
 
 def test_the_short_story_is_one_screen_and_waits_for_enter(tmp_path: Path) -> None:
-    code, told = demo("--short", "--step", tmp=tmp_path, steps=3)
+    code, told = demo("--short", "--step", tmp=tmp_path, steps=3, path=forked.path())
 
     assert code == 0, told
     assert len(told) - told.count("-- Enter -- ") <= 34, "the folder's name takes some"

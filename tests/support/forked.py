@@ -3,8 +3,8 @@
 Importing the command line and the SDK is most of what a command costs, half a second of a core and
 more; pages and stories run a hundred of them.  A `sitecustomize` on PYTHONPATH hands arguments,
 folder, environment and the three streams of each `fftdeploy` over to a process that has the
-imports, and ends as the command there did.  Signals are not passed on, and `sandbox` stays a
-process of its own.
+imports, and ends as the command there did.  Signals are not passed on; `sandbox`, and a command that
+lacks a stream, stay processes of their own.
 """
 
 import atexit
@@ -19,10 +19,17 @@ from pathlib import Path
 _CLIENT = """
 import os, sys
 
+def has_streams():
+    try:
+        return [os.fstat(number) for number in (0, 1, 2)]
+    except OSError:
+        return False
+
 words = sys.orig_argv[1:]
 if words[:3] == ["-P", "-m", "fftdeploy"]:
     words = words[2:]
-if words and os.path.basename(words[0]) == "fftdeploy" and words[1:2] != ["sandbox"]:
+is_ours = words and os.path.basename(words[0]) == "fftdeploy" and words[1:2] != ["sandbox"]
+if is_ours and has_streams():
     import marshal, socket
 
     asked = socket.socket(socket.AF_UNIX)
