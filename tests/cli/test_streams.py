@@ -16,6 +16,7 @@ from functools import cache
 from io import FileIO
 from pathlib import Path
 
+import forked
 import pytest
 from command_line import PROGRAM
 from scenes import V8, V9, past, write
@@ -31,9 +32,7 @@ WAYS = [
         (("history", "--json"), UNBUFFERED, False),
         (("history", "--json"), BUFFERED, False),
         (("history",), UNBUFFERED, False),
-        (("history", "--format", "markdown"), UNBUFFERED, False),
         (("history", "--format", "github"), UNBUFFERED, False),
-        (("schema",), UNBUFFERED, False),
     )
 ]
 
@@ -79,16 +78,17 @@ def is_full(reader: FileIO) -> bool:
 
 
 @cache
-def whole(argv: tuple[str, ...], folder: Path) -> bytes:
-    """Return all that a command prints in `folder`."""
-    done = subprocess.run([PROGRAM, *argv], cwd=folder, capture_output=True, check=True)
+def whole(argv: tuple[str, ...]) -> bytes:
+    """Return all that a command prints."""
+    environ = {**os.environ, "PYTHONPATH": forked.path()}
+    done = subprocess.run([PROGRAM, *argv], capture_output=True, env=environ, check=True)
     assert len(done.stdout) > PAGE
     return done.stdout
 
 
 @pytest.mark.parametrize(("argv", "environ", "blocks"), WAYS)
 def test_J9_a_slow_reader_gets_all_of_it(
-    repo: Path, argv: tuple[str, ...], environ: dict[str, str], blocks: bool
+    argv: tuple[str, ...], environ: dict[str, str], blocks: bool
 ) -> None:
     with started(argv, environ, blocks=blocks) as (process, reader):
         assert is_full(reader)
@@ -97,7 +97,7 @@ def test_J9_a_slow_reader_gets_all_of_it(
         got = reader.readall()
         code = process.wait(30)
 
-    assert (code, got == whole(argv, repo)) == (0, True), len(got)
+    assert (code, got == whole(argv)) == (0, True), len(got)
 
 
 @pytest.mark.parametrize(("argv", "environ", "blocks"), WAYS)
@@ -119,10 +119,7 @@ def test_J9_a_reader_that_leaves_in_mid_document(
         (("history", "--json"), UNBUFFERED),
         (("history",), BUFFERED),
         (("resolve", TARGET), UNBUFFERED),
-        (("resolve", TARGET, "--json"), UNBUFFERED),
-        (("schema",), UNBUFFERED),
         (("--help",), UNBUFFERED),
-        (("promote", "--help"), BUFFERED),
         (("--version",), BUFFERED),
     ],
 )
@@ -214,7 +211,7 @@ def test_J22_a_signal_during_the_imports_is_one_line(full_pipe: int) -> None:
     names = [text.rpartition("|")[2].strip() for text in done.stderr.splitlines() if "|" in text]
     # Before this module Python itself starts, which nobody else can look after.
     first = names.index("fftdeploy.cli.signals") + 2
-    moments = [first + at * (len(names) - first) // 19 for at in range(20)]
+    moments = [first + at * (len(names) - first) // 8 for at in range(9)]
     ends: Counter[int] = Counter()
 
     for at, moment in enumerate(moments):
