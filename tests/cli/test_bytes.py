@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import pytest
 from command_line import PROGRAM, Command, git
 from scenes import V8, V9, V10, past, read, write
@@ -96,6 +97,7 @@ def test_J8_the_process_refuses_bytes(
     before = file.read_bytes()
     Path(os.fsdecode(b"\xff.toml")).write_bytes(before)
 
+    environ = environ or {"PYTHONPATH": forked.path()}
     done = subprocess.run(
         [PROGRAM, *argv], capture_output=True, env={**os.environ, **environ}, check=False
     )

@@ -120,7 +120,7 @@ def test_the_story_comes_true_on_any_day(tmp_path: Path) -> None:
 
 
 def test_the_short_story_is_one_screen_and_waits_for_enter(tmp_path: Path) -> None:
-    code, told = demo("--short", "--step", tmp=tmp_path, steps=3, path=forked.path())
+    code, told = demo("--short", "--step", tmp=tmp_path, steps=3)
 
     assert code == 0, told
     assert len(told) - told.count("-- Enter -- ") <= 34, "the folder's name takes some"
@@ -134,7 +134,7 @@ def test_the_second_act_moves_off_the_fine_tunes_to_a_newer_model_and_to_an_own_
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "new"
-    code, told = demo("--act", "2", "--dir", str(folder), tmp=tmp_path, path=forked.path())
+    code, told = demo("--act", "2", "--dir", str(folder), tmp=tmp_path)
 
     assert code == 0, told
     begun = next(number for number, row in enumerate(told) if row.startswith("# "))
@@ -229,7 +229,7 @@ def test_the_third_act_watches_a_month_and_finds_what_changed_behind_the_id(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "new"
-    code, told = demo("--act", "3", "--dir", str(folder), tmp=tmp_path, path=forked.path())
+    code, told = demo("--act", "3", "--dir", str(folder), tmp=tmp_path)
 
     assert code == 0, told
     begun = next(number for number, row in enumerate(told) if row.startswith("# "))

@@ -136,6 +136,7 @@ def test_too_few_requests_odd_lines_and_odd_calls(command: Command) -> None:
     assert command("monitor", TARGET, "--logs", "first.jsonl").code == 3
 
 
+@pytest.mark.usefixtures("forked_commands")
 @pytest.mark.parametrize("indent", [None, 1])
 def test_what_is_piped_in_is_read_as_a_file_is(indent: int | None, command: Command) -> None:
     requests = [*BASELINE.requests(400, 1)]

@@ -690,6 +690,7 @@ def test_D34_a_model_deleted_meanwhile_is_not_promoted(
     assert not any(Path().glob(".fft*"))
 
 
+@pytest.mark.usefixtures("forked_commands")
 def test_C1_C2_processes_at_once_lose_nothing(sandbox: Sandbox, repo: Path) -> None:
     """Those that asked while another wrote are refused or build upon it; 0 means recorded."""
     write(past("triage/staging", V7), past("chat/staging", V7))

@@ -3,8 +3,8 @@
 Importing the command line and the SDK is most of what a command costs, half a second of a core and
 more; pages and stories run a hundred of them.  A `sitecustomize` on PYTHONPATH hands arguments,
 folder, environment and the three streams of each `fftdeploy` over to a process that has the
-imports, and ends as the command there did.  Signals are not passed on; `sandbox`, and a command that
-lacks a stream, stay processes of their own.
+imports, and ends as the command there did.  Signals are not passed on; `sandbox`, and a command
+that lacks a stream, stay processes of their own.
 """
 
 import atexit

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import forked
 import terminal
 from command_line import PROGRAM
 from terminal import Step
@@ -86,8 +85,6 @@ def at_terminal(
 ) -> tuple[int, str]:
     """Review at a terminal; see `terminal.run`."""
     words = [*(program or [str(PROGRAM)]), "review", *map(str, argv)]
-    if not program and all(isinstance(act, str) and act != "^C" for _, act in steps):
-        more = {"PYTHONPATH": forked.path(), **more}
     return terminal.run(words, environ(**more), *steps)
 
 

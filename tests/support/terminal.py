@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import forked
 import hints
 import pytest
 
@@ -42,8 +43,11 @@ def run(
     """Run a command, and whenever the screen says the first of a step do the second.
 
     Each step looks only at what was printed since the one before.  A text is typed; "^C" and "^D"
-    are those keys.  Returns the exit code and all that was shown.
+    are those keys.  Returns the exit code and all that was shown.  A console script of ours is
+    forked (see `forked`) unless Ctrl-C, or a variable of Python's, is for its own process.
     """
+    if not any(act == "^C" for _, act in steps) and not any("PYTHON" in name for name in environ):
+        environ = {"PYTHONPATH": forked.path(), **environ}
     master, slave = os.openpty()
     child = subprocess.Popen(
         [sys.executable, "-c", _LEADER, *words],
