@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import pytest
 from command_line import PROGRAM, Command
 from others import meanwhile
@@ -304,9 +305,8 @@ def on_a_terminal(argv: list[str], *answers: tuple[str, str], pasted: str = "") 
     """
     master, slave = os.openpty()
     os.write(master, pasted.encode())
-    child = subprocess.Popen(
-        [PROGRAM, *argv], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-    )
+    environ = {**os.environ, "PYTHONPATH": forked.path()}
+    child = subprocess.Popen([PROGRAM, *argv], stdin=slave, stdout=slave, stderr=slave, env=environ)
     os.close(slave)
     screen, waiting = "", list(answers)
     while data := _read(master):
