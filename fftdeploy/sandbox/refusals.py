@@ -1,7 +1,6 @@
 """The API's refusals, word for word where its words are known."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 DEPRECATIONS = "https://platform.openai.com/docs/deprecations"
@@ -13,7 +12,6 @@ class Reply:
 
     status: int
     body: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class RefusedError(Exception):

@@ -24,6 +24,7 @@ from fftdeploy.sandbox.world import ACME, ORGANISATION, PROJECT, State, World
 
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 _MAX_FILE_BYTES = 512 * 1024 * 1024
+_NO_FAULT = Fault()
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST
 
 
@@ -49,6 +50,11 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._is_serving = False
         self.key = key
+        self.set_now = self._ledger.set_now
+        self.set_state = self._ledger.set_state
+        self.change = self._ledger.change
+        self.restore = self._ledger.restore
+        self.clear_faults = self._faults.clear
 
     @property
     def port(self) -> int:
@@ -97,35 +103,15 @@ class Sandbox:
             self._thread.join()
             self._thread = None
 
-    def set_now(self, now: datetime | None) -> None:
-        """Stop the sandbox's clock at `now`; None lets it run again."""
-        self._ledger.set_now(now)
-
-    def set_state(self, model: str, state: State) -> None:
-        """Give `model` another state; KeyError for one the world does not know."""
-        self._ledger.set_state(model, state)
-
     def remove(self, model: str, *, after: int = 0) -> None:
         """Make `model` disappear, at once or after `after` more requests that name it."""
         self._ledger.set_state(model, State.GONE, after=after)
-
-    def change(self, model: str, *, like: str = "", fingerprint: str = "") -> None:
-        """Have a model answer as another one does behind its ID, or with another fingerprint."""
-        self._ledger.change(model, like=like, fingerprint=fingerprint)
-
-    def restore(self, model: str) -> None:
-        """Give `model` the state it had in the beginning."""
-        self._ledger.restore(model)
 
     def fault(self, match: str = "", **what: Any) -> Fault:
         """Spoil the requests that match, with the fields of `Fault`; ValueError for a wrong one."""
         fault = Fault(match, **what)
         self._faults.add(fault)
         return fault
-
-    def clear_faults(self) -> None:
-        """Answer truly again."""
-        self._faults.clear()
 
 
 class _Server(ThreadingHTTPServer):
@@ -197,12 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/control/"):
             server = self.server
             reply = control(server.ledger, server.faults, self.command, path, _parsed(body))
-            self._send(reply, _encoded(reply), started)
+            self._send(reply, started)
         elif path.startswith("/v1/"):
             self._answer(body, started)
         else:
-            reply = refusals.unknown_url(self.command, path).reply
-            self._send(reply, _encoded(reply), started)
+            self._send(refusals.unknown_url(self.command, path).reply, started)
 
     do_POST = do_DELETE = do_PUT = do_PATCH = do_OPTIONS = do_GET  # noqa: N815 - as above
 
@@ -224,16 +209,14 @@ class _Handler(BaseHTTPRequestHandler):
             is_authorised=refused is None,
             content=content,
         )
-        fault = self.server.faults.hit(request)
-        if fault and not self._suffer(fault):
+        fault = self.server.faults.hit(request) or _NO_FAULT
+        if not self._suffer(fault):
             return
-        if fault and (fault.status is not None or fault.body is not None):
-            reply, payload = Reply(fault.status or 200, None), fault.payload()
+        if fault.status is not None or fault.body is not None:
+            reply = Reply(fault.status or 200, fault.payload())
         else:
-            made = BatchFault(**fault.batch) if fault else BatchFault()
-            reply = refused or api.answer(ledger, request, made)
-            payload = _encoded(reply)
-        self._send(reply, payload, started, fault, request)
+            reply = refused or api.answer(ledger, request, BatchFault(**fault.batch))
+        self._send(reply, started, fault, request)
 
     def _suffer(self, fault: Fault) -> bool:
         """Wait and reset as `fault` says; false where no answer follows."""
@@ -273,24 +256,22 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(
         self,
         reply: Reply,
-        payload: bytes,
         started: float,
-        fault: Fault | None = None,
+        fault: Fault = _NO_FAULT,
         request: Request | None = None,
     ) -> None:
-        status = HTTPStatus(reply.status)
-        headers = self._usual_headers(started, request) | dict(reply.headers)
-        if fault:
-            given = {name.lower(): value for name, value in fault.headers.items()}
-            if fault.content_type is not None:
-                given["content-type"] = fault.content_type
-            headers |= given
+        status, body = HTTPStatus(reply.status), reply.body
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = self._usual_headers(started, request)
+        headers |= {name.lower(): value for name, value in fault.headers.items()}
+        if fault.content_type is not None:
+            headers["content-type"] = fault.content_type
         if status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
             payload = b""
         else:
             headers.setdefault("content-length", str(len(payload)))
         is_short = headers.get("content-length", str(len(payload))) != str(len(payload))
-        if self.close_connection or is_short or (fault and fault.truncate is not None):
+        if self.close_connection or is_short or fault.truncate is not None:
             # Without the hang-up a client would wait for bytes that never come.
             self.close_connection = True
             headers["connection"] = "close"
@@ -299,10 +280,9 @@ class _Handler(BaseHTTPRequestHandler):
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         self._write(head, b"" if self.command == "HEAD" else payload, fault)
 
-    def _write(self, head: bytes, payload: bytes, fault: Fault | None) -> None:
-        if fault and fault.truncate is not None:
-            payload = payload[: fault.truncate]
-        if not (fault and fault.drip_s):
+    def _write(self, head: bytes, payload: bytes, fault: Fault) -> None:
+        payload = payload[: fault.truncate]
+        if not fault.drip_s:
             self.wfile.write(head + payload)  # one segment: no wait for a delayed ACK
             return
         self.wfile.write(head)
@@ -328,17 +308,10 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - the base class's signature
         """Answer a request that is not even HTTP with the API's error object, and hang up."""
         self.close_connection = True
-        reply = refusals.refusal(code, message or HTTPStatus(code).phrase).reply
-        self._send(reply, _encoded(reply), monotonic())
+        self._send(refusals.refusal(code, message or HTTPStatus(code).phrase).reply, monotonic())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing: the requests are in the ledger."""
-
-
-def _encoded(reply: Reply) -> bytes:
-    if isinstance(reply.body, bytes):  # a file
-        return reply.body
-    return json.dumps(reply.body).encode()
 
 
 def _parsed(body: bytes) -> Any:
