@@ -95,6 +95,13 @@ class Answer:
     """From when the request's body went out to when the answer was in; None if not measured."""
 
     @property
+    def entries(self) -> list[Any] | None:
+        """What is in the list that it is; None where it is none."""
+        data = self.body.get("data") if isinstance(self.body, dict) else None
+        is_list = self.status == 200 and not self.problem and isinstance(data, list)
+        return data if is_list else None
+
+    @property
     def is_billing(self) -> bool:
         """Whether it is about money: no amount of asking again helps."""
         if self.status == 402:

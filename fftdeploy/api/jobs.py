@@ -92,10 +92,9 @@ def running(prover: Prover) -> list[Job] | None:
     is_lost_route = answer.status == 500 and is_text and answer.kind == COMPATIBLE
     if answer.is_elsewhere or is_lost_route:
         return None
-    data = answer.body.get("data") if isinstance(answer.body, dict) else None
-    if answer.status != 200 or answer.problem or not isinstance(data, list):
+    if answer.entries is None:
         raise explain(answer).error("jobs: not known", prover.where, answer.request_id)
-    read = (parse_job(entry) for entry in data)
+    read = (parse_job(entry) for entry in answer.entries)
     return [job for job in read if job and (job.is_running or job.status == "paused")]
 
 
@@ -116,11 +115,12 @@ def _finished(prover: Prover, job_id: str) -> Job:
             asker.say(f"{job_id}: {now}")
         status = now
         if not asker.wait(pause, f"{job_id}: {status}"):
-            raise (
-                still_running(job, prover.where)
-                if job
-                else explain(answer).error(job_id, prover.where, answer.request_id)
-            )
+            if job is None:
+                raise explain(answer).error(job_id, prover.where, answer.request_id)
+            expected = job.expected_at
+            until = f", expected until {expected:%Y-%m-%d %H:%M} UTC" if expected else ""
+            hint = "wait for it: --wait 2h, or ask again when it is done"
+            raise _not_ready(job, f"it is {job.shown}{until}", hint, prover.where)
         pause = min(pause * 1.5, LONGEST_PAUSE_S)
 
 
@@ -177,7 +177,8 @@ def require_success(job: Job, where: str) -> None:
     if job.status in {"failed", "cancelled"}:
         said = f": {job.reason}" if job.reason else ""
         hint = f"train again; see https://platform.openai.com/finetune/{job.id}"
-        raise _not_ready(job, f"it {_PAST[job.status]}{said}", hint, where)
+        past = "failed" if job.status == "failed" else "was cancelled"
+        raise _not_ready(job, f"it {past}{said}", hint, where)
     if job.status == "paused":
         hint = f"resume it first; see https://platform.openai.com/finetune/{job.id}"
         raise _not_ready(job, "it is paused", hint, where)
@@ -193,10 +194,9 @@ def require_model(job: Job, events: Answer, where: str) -> None:
     """Raise why a job that succeeded has no model, or one that the safety checks blocked."""
     if events.status != 200 or events.problem:
         raise explain(events).error(job.id, where, events.request_id)
-    entries = events.body.get("data") if isinstance(events.body, dict) else None
-    if not isinstance(entries, list):
+    if events.entries is None:
         raise not_proved("the API's list of its events is not a list").error(job.id, where)
-    if blocked := next((entry for entry in entries if is_block(entry)), None):
+    if blocked := next((entry for entry in events.entries if is_block(entry)), None):
         said = blocked.get("message")
         words = f": {plain(said)}" if isinstance(said, str) and said else ""
         raise Readiness(
@@ -209,13 +209,6 @@ def require_model(job: Job, events: Answer, where: str) -> None:
         raise _not_ready(job, "it succeeded but names no model", "look at the job", where)
     if problem := model_problem(job.model, OPENAI):
         raise not_proved(f"the model it names is none: {problem}").error(job.id, where)
-
-
-def still_running(job: Job, where: str) -> FftdeployError:
-    """Return the failure of having waited for `job` in vain."""
-    until = f", expected until {job.expected_at:%Y-%m-%d %H:%M} UTC" if job.expected_at else ""
-    hint = "wait for it: --wait 2h, or ask again when it is done"
-    return _not_ready(job, f"it is {job.shown}{until}", hint, where)
 
 
 def is_block(entry: Any) -> bool:
@@ -234,9 +227,6 @@ def is_block(entry: Any) -> bool:
         return True
     said = str(entry.get("message", "")).lower()
     return bool(_BLOCKED.search(said)) and not _NOT_BLOCKED.search(said)
-
-
-_PAST = {"failed": "failed", "cancelled": "was cancelled"}
 
 
 def _not_ready(job: Job, message: str, hint: str, where: str) -> FftdeployError:

@@ -61,10 +61,9 @@ def read_listing(answer: Answer) -> Listing:
     Entries that contradict each other about one ID are kept out: what it says is then unknown.  A
     host other than OpenAI may give a model further names, each of which is as good as an ID.
     """
-    data = answer.body.get("data") if isinstance(answer.body, dict) else None
-    if answer.status != 200 or answer.problem or not isinstance(data, list):
+    if answer.entries is None:
         return Listing(answer, False, {}, {})
-    given: list[Mapping[str, Any]] = [entry for entry in data if isinstance(entry, dict)]
+    given: list[Mapping[str, Any]] = [one for one in answer.entries if isinstance(one, dict)]
     own = own_names(given)
     models = _by_id(given)
     if answer.kind not in PROVE_MISSING:

@@ -39,7 +39,8 @@ class Fault:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if not _CHECKS[each.name](getattr(self, each.name)):
+            value = getattr(self, each.name)
+            if value is not each.default and not _CHECKS[each.name](value):
                 raise ValueError(f"`{each.name}` is not what a fault takes")
 
     def matches(self, request: Request) -> bool:
@@ -86,7 +87,7 @@ def _is_headers(value: object) -> bool:
 
 def _is_status(value: object) -> bool:
     # 1xx would announce a second answer, which never comes.
-    return value is None or (_is_count(value) and value in set(HTTPStatus) and value >= 200)  # type: ignore[operator] # a count is an int
+    return _is_count(value) and value in set(HTTPStatus) and value >= 200  # type: ignore[operator] # a count is an int
 
 
 def _is_batch_fault(value: object) -> bool:
@@ -100,16 +101,16 @@ def _is_batch_fault(value: object) -> bool:
 _BATCH = fields(BatchFault)
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "match": _is_text,
-    "method": lambda value: value is None or _is_text(value),
+    "method": _is_text,
     "status": _is_status,
     "headers": _is_headers,
     "body": lambda _: True,
-    "content_type": lambda value: value is None or _is_text(value),
+    "content_type": _is_text,
     "delay_s": _is_seconds,
     "drip_s": _is_seconds,
-    "truncate": lambda value: value is None or _is_count(value),
+    "truncate": _is_count,
     "reset": lambda value: isinstance(value, bool),
-    "times": lambda value: value is None or (_is_count(value) and value > 0),
+    "times": lambda value: _is_count(value) and value > 0,
     "after": _is_count,
     "batch": _is_batch_fault,
 }

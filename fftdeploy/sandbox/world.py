@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from fftdeploy.sandbox.triage import (
     BASE,
@@ -138,32 +139,21 @@ def _triage(suffix: str, base: str = MINI) -> str:
     return f"ft:{base}:{ORGANISATION}:triage-{suffix}"
 
 
+def _base(name: str, skill: Skill, created: datetime, **more: Any) -> Model:
+    return Model(name, skill, created, owned_by="system", **more)
+
+
 _BASES = (
-    Model(MINI, BASE, _day(4, 14, year=2025), shutdown_date="2027-01-14", owned_by="system"),
-    Model(
+    _base(MINI, BASE, _day(4, 14, year=2025), shutdown_date="2027-01-14"),
+    _base(
         "gpt-4o-mini-2024-07-18",
         BASE,
         _day(7, 18, year=2024),
         shutdown_date="2027-01-14",
-        owned_by="system",
         judges=POOR_JUDGE,
     ),
-    Model(
-        "gpt-6-luna",
-        LUNA,
-        _day(10, 14),
-        owned_by="system",
-        refuses="max_tokens",
-        reasons=True,
-        judges=GOOD_JUDGE,
-    ),
-    Model(
-        "text-embedding-3-small",
-        BASE,
-        _day(1, 22, year=2024),
-        State.NOT_CHAT,
-        owned_by="system",
-    ),
+    _base("gpt-6-luna", LUNA, _day(10, 14), refuses="max_tokens", reasons=True, judges=GOOD_JUDGE),
+    _base("text-embedding-3-small", BASE, _day(1, 22, year=2024), state=State.NOT_CHAT),
 )
 
 _FINE_TUNES = (
@@ -201,6 +191,21 @@ _CHECKPOINTS = (
 
 _RUNNING = SandboxJob("ftjob-soon", Phase.RUNNING, _day(11, 21, 7), suffix="triage-soon")
 
+_NO_ANSWER = (
+    "invalid_training_file",
+    "Line 17 of the training file has no assistant message.",
+)
+
+
+def _ended(
+    name: str, phase: Phase, month: int, day: int, model: str = "", **more: Any
+) -> SandboxJob:
+    """Return a job that took two hours."""
+    times = _day(month, day, 7), _day(month, day)
+    made = _triage(model) if model else None
+    return SandboxJob(name, phase, *times, fine_tuned_model=made, **more)
+
+
 _JOBS = (
     replace(
         _RUNNING,
@@ -211,45 +216,13 @@ _JOBS = (
     SandboxJob("ftjob-queued", Phase.QUEUED, _day(11, 21, 8)),
     SandboxJob("ftjob-running", Phase.RUNNING, _day(11, 21, 7)),
     SandboxJob("ftjob-paused", Phase.PAUSED, _day(11, 20, 17)),
-    SandboxJob(
-        "ftjob-v10",
-        Phase.SUCCEEDED,
-        _day(11, 20, 7),
-        _day(11, 20),
-        fine_tuned_model=_triage("v10:DeFg0"),
-        checkpoints=_CHECKPOINTS,
-    ),
-    SandboxJob(
-        "ftjob-v9",
-        Phase.SUCCEEDED,
-        _day(11, 18, 7),
-        _day(11, 18),
-        fine_tuned_model=_triage("v9:CdEf9"),
-    ),
-    SandboxJob(
-        "ftjob-blocked",
-        Phase.SUCCEEDED,
-        _day(11, 12, 7),
-        _day(11, 12),
-        fine_tuned_model=_triage("blocked:Bl0ck"),
-        is_blocked=True,
-    ),
-    SandboxJob("ftjob-null", Phase.SUCCEEDED, _day(11, 11, 7), _day(11, 11)),
-    SandboxJob(
-        "ftjob-failed",
-        Phase.FAILED,
-        _day(11, 10, 7),
-        _day(11, 10),
-        error=("invalid_training_file", "Line 17 of the training file has no assistant message."),
-    ),
-    SandboxJob("ftjob-cancelled", Phase.CANCELLED, _day(11, 9, 7), _day(11, 9)),
-    SandboxJob(
-        "ftjob-v8",
-        Phase.SUCCEEDED,
-        _day(10, 2, 7),
-        _day(10, 2),
-        fine_tuned_model=_triage("v8:BbCc8"),
-    ),
+    _ended("ftjob-v10", Phase.SUCCEEDED, 11, 20, "v10:DeFg0", checkpoints=_CHECKPOINTS),
+    _ended("ftjob-v9", Phase.SUCCEEDED, 11, 18, "v9:CdEf9"),
+    _ended("ftjob-blocked", Phase.SUCCEEDED, 11, 12, "blocked:Bl0ck", is_blocked=True),
+    _ended("ftjob-null", Phase.SUCCEEDED, 11, 11),
+    _ended("ftjob-failed", Phase.FAILED, 11, 10, error=_NO_ANSWER),
+    _ended("ftjob-cancelled", Phase.CANCELLED, 11, 9),
+    _ended("ftjob-v8", Phase.SUCCEEDED, 10, 2, "v8:BbCc8"),
 )
 
 ACME = World(

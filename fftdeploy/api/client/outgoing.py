@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -61,18 +61,6 @@ class HttpRequest:
     """The method that changes something, where that is no POST; over the plain client only."""
 
     @property
-    def path(self) -> str:
-        """The path and query below the address.
-
-        Raises:
-            ValueError: A segment is empty or would lead elsewhere.
-        """
-        if not {"", ".", ".."}.isdisjoint(self.segments):
-            raise ValueError("no path has such a segment")
-        path = "".join(f"/{quote(segment, safe=_SEGMENT)}" for segment in self.segments)
-        return f"{path}?{self.query}" if self.query else path
-
-    @property
     def content(self) -> bytes:
         """The body as it is sent.
 
@@ -118,13 +106,16 @@ def path(request: HttpRequest, settings: Settings) -> str:
     Raises:
         ValueError: A segment is empty or would lead elsewhere.
     """
+    segments, query = request.segments, request.query
     if version := settings.provider.api_version:
         said = urlencode({"api-version": version})
-        request = replace(request, query=f"{request.query}&{said}" if request.query else said)
-    if settings.is_classic_azure and request.body and request.segments == ENDPOINTS["chat"]:
-        deployment = str(request.body["model"])
-        request = replace(request, segments=("deployments", deployment, *request.segments))
-    return request.path
+        query = f"{query}&{said}" if query else said
+    if settings.is_classic_azure and request.body and segments == ENDPOINTS["chat"]:
+        segments = ("deployments", str(request.body["model"]), *segments)
+    if not {"", ".", ".."}.isdisjoint(segments):
+        raise ValueError("no path has such a segment")
+    path = "".join(f"/{quote(segment, safe=_SEGMENT)}" for segment in segments)
+    return f"{path}?{query}" if query else path
 
 
 def trust(settings: Settings) -> ssl.SSLContext:
