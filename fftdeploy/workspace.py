@@ -52,11 +52,7 @@ class Workspace:
 
     @cached_property
     def policy(self) -> Policy:
-        """The policy file's content; an absent file asks nothing.
-
-        Raises:
-            ConfigError: It is not valid, or does not name an environment in use.
-        """
+        """The policy file's content; an absent file asks nothing, a broken one is an error."""
         path = self.folder / policy.FILE_NAME
         if not _exists(path):
             return Policy()
@@ -66,11 +62,7 @@ class Workspace:
         return found
 
     def profile(self, name: str) -> Profile | None:
-        """Return a profile as it is on disk now; None where its file is missing.
-
-        Raises:
-            ConfigError: The file is there and not valid.
-        """
+        """Return a profile as it is on disk now; None without a file, or ConfigError."""
         if name in self._profiles:
             return self._profiles[name]
         path, found = self.profile_path(name), None
@@ -91,11 +83,7 @@ class Workspace:
         return found.sha if found else None
 
     def bundle(self, model: str, provider: str, profile: str | None) -> Bundle:
-        """Return the bundle of a model at a provider and a profile as it is on disk now.
-
-        Raises:
-            ConfigError: The profile has no file.
-        """
+        """Return a bundle, its profile as it is on disk now; ConfigError where that has no file."""
         if profile:
             self.require_profile(profile)
         return Bundle(model, provider, profile, self.sha(profile) if profile else None)
@@ -136,11 +124,7 @@ class Workspace:
         )
 
     def target(self, name: str) -> Target:
-        """Return the target called `name`.
-
-        Raises:
-            UsageError: The file has none, with the nearest one as a hint.
-        """
+        """Return the target called `name`; UsageError with the nearest one without it."""
         full = self.deployments.full_name(name)
         found = self.deployments.find(full)
         if found is None:
@@ -190,11 +174,7 @@ class Workspace:
         return [self.snapshot.real, *also]
 
     def with_data(self, data: bytes) -> "Workspace":
-        """Return this workspace with other bytes in the deployments file.
-
-        Raises:
-            ConfigError: They are not valid.
-        """
+        """Return this workspace with other bytes in the deployments file; or ConfigError."""
         snapshot = self.snapshot._replace(data=data)
         return replace(self, snapshot=snapshot, deployments=deployments.parse(data, self.shown))
 
@@ -259,11 +239,7 @@ class Questions:
 
 
 def open_workspace(path: Path) -> Workspace:
-    """Read the deployments file at `path`.
-
-    Raises:
-        ConfigError: It is missing, is no regular file, leaves its folder or is not valid.
-    """
+    """Read the deployments file at `path`; ConfigError where that is none."""
     try:
         absolute = Path.cwd() / path
     except OSError:  # the working directory is gone, which matters to a relative path only

@@ -62,11 +62,7 @@ def open_session(
 
 
 def parse_wait(text: str, flag: str = "--wait") -> float:
-    """Read a duration in seconds from `60s`, `10m` or `0`.
-
-    Raises:
-        UsageError: It is none of them.
-    """
+    """Read a duration in seconds from `60s`, `10m` or `0`, or raise UsageError."""
     from fftdeploy.times import duration
 
     if text in {"0", "0s"}:

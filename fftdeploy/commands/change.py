@@ -1,4 +1,4 @@
-"""From a plan to the changed file: show, ask, prove once more, replace, commit; what is next."""
+"""From a plan to the changed file: show, ask, prove once more, replace, commit."""
 
 import shlex
 from collections.abc import Callable
@@ -205,11 +205,7 @@ class Change:
             files.check_writable(self.workspace.snapshot)
 
     def draft(self, made: Plan) -> str:
-        """Return the new text of the file, proved to say what was planned.
-
-        Raises:
-            ConfigError: The target's layout can't be edited.
-        """
+        """Return the new text of the file, proved to say what was planned."""
         return edit.rewrite(self.workspace.deployments.document, made.before, made.after)
 
     def question(self, bundle: Bundle, *, probe: bool = True, fresh: bool = False) -> Question:
@@ -301,9 +297,6 @@ class Change:
         """Make the change in a file that others changed meanwhile, if the plan still stands.
 
         A commit would take what somebody else has changed along, so it is none.
-
-        Raises:
-            ConflictError: It does not, because of a change that can be named.
         """
         try:
             workspace = self.workspace.with_data(fresh)

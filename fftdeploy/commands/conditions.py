@@ -10,11 +10,7 @@ CONDITIONS = ("runway:30d", "dead", "hand-edit", "no-rollback", STALE, "drift")
 
 
 def parse_conditions(text: str) -> dict[str, int]:
-    """Read `--fail-on`: condition -> days, which only `runway` uses.
-
-    Raises:
-        UsageError: A condition that does not exist, or a runway without a duration.
-    """
+    """Read `--fail-on`: condition -> days, which only `runway` uses; or raise UsageError."""
     conditions = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition(":")

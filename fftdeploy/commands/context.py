@@ -264,11 +264,7 @@ class Context:
         return AskedHost(without_secrets(config.base_url), str(kind or ""), identity)
 
     def quality_bar(self, workspace: Workspace, target: str) -> "QualityBar":
-        """Return what the policy of `workspace` asks of the candidates of `target`.
-
-        Raises:
-            ConfigError: The task has no gate.
-        """
+        """Return what the gate of a target asks of candidates, by the policy of `workspace`."""
         from fftdeploy import git
         from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 
@@ -304,11 +300,7 @@ def _require_rehearsal(environ: Mapping[str, str], address: str) -> None:
 
 
 def parse_time(text: str, flag: str, *, day: time = time.min) -> datetime:
-    """Read a time with an offset, or a day in UTC, which stands for its time `day`.
-
-    Raises:
-        UsageError: It is neither.
-    """
+    """Read a time with an offset, or a day in UTC for its time `day`; or UsageError."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -326,11 +318,7 @@ def parse_time(text: str, flag: str, *, day: time = time.min) -> datetime:
 
 
 def require_offset(moment: datetime, flag: str) -> datetime:
-    """Return a moment that says of which zone it is.
-
-    Raises:
-        UsageError: It does not.
-    """
+    """Return a moment that says of which zone it is; UsageError where it does not."""
     if moment.tzinfo is None:
         raise UsageError(f"{flag}: {moment} has no offset", hint="give it a time zone, such as UTC")
     return moment

@@ -263,7 +263,7 @@ class _Promotion:
         )
 
     def _breaches(self, source: BundleSource, proved: "Readiness | None" = None) -> list[Breach]:
-        """List every breach at the moment that the API, once asked, says it is: not always ours."""
+        """List every breach, at the moment that the API says it is once it was asked."""
         now = self.change.context.now()
         order = self.sources.order_breach(source.bundle, now)
         known, model = self.workspace.deployments.models(), source.bundle.model
@@ -286,8 +286,7 @@ class _Promotion:
     def _pass(self, found: list[Breach]) -> tuple[str, ...]:
         """Return the overrides that the breaches `found` used up.
 
-        Raises:
-            PolicyError: A breach that no override names, and what is live is not dead.
+        PolicyError for one that no override names, unless what is live is dead.
         """
         left = [breach for breach in found if breach.code not in self.options.overrides]
         if left and not self._live_is_dead({breach.code for breach in left}):

@@ -98,7 +98,12 @@ class _Rollback:
                 plan.Plan(self.target, self.target, (f"release {self.to} is what is live",))
             )
         if self.to is not None and candidates[0].fate == "held":
-            raise self._held(candidates[0])
+            model = candidates[0].bundle.model
+            raise PolicyError(
+                f"release {self.to} of {self.target} is {candidates[0].reason}",
+                hint=f"lift it first: fftdeploy unhold {self.target} {model} --why TEXT",
+                code="hold",
+            )
         self.change.preflight()
         try:
             chosen = self._choose(candidates)
@@ -118,11 +123,7 @@ class _Rollback:
         )
 
     def _release(self, word: str) -> int:
-        """Return the number that `--to` means: itself, or that of a model's newest release.
-
-        Raises:
-            UsageError: No release is of such a model, or those of several are.
-        """
+        """Return the number that `--to` means: itself, or that of a model's newest release."""
         number = word.removeprefix("#")
         if number.isdecimal() and len(number) <= _LONGEST_NUMBER:
             return int(number)
@@ -209,14 +210,6 @@ class _Rollback:
         for candidate in candidates[len(self.seen) :]:
             self._see(candidate, PASSED_OVER, candidate.reason or otherwise)
         self.change.learn(candidates=tuple(self.seen))
-
-    def _held(self, candidate: Candidate) -> PolicyError:
-        return PolicyError(
-            f"release {candidate.release.n} of {self.target} is {candidate.reason}",
-            hint=f"lift it first: fftdeploy unhold {self.target} {candidate.bundle.model} "
-            "--why TEXT",
-            code="hold",
-        )
 
     def _profile_gone(self, candidate: Candidate) -> PolicyError:
         """Name the git line that brings the prompt back; `--profile P` goes on without it."""

@@ -4,6 +4,7 @@ Evidence is not asked: whoever opens a pull request can write it.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
@@ -19,35 +20,23 @@ if TYPE_CHECKING:
 MODEL_FLAG = "--model"
 
 
+@dataclass(frozen=True)
 class TypedModels:
     """What words mean in one command; the whole ID is said before anything happens."""
 
-    def __init__(
-        self,
-        context: Context,
-        known: Collection[str],
-        *,
-        where: str,
-        what: str = "model",
-        hint: str = "`fftdeploy models` lists what this key can see",
-        flag: str = "",
-    ) -> None:
-        """Take the models that are `known`, and where and as what.
-
-        `flag` is set where the model is made live: off a terminal its whole ID is wanted there.
-        """
-        self.context = context
-        self.in_file = known
-        self.where = where
-        self.what = what
-        self.hint = hint
-        self.flag = flag
+    context: Context
+    in_file: Collection[str]
+    """The models that are known, `where`, and as `what`."""
+    where: str
+    what: str = "model"
+    hint: str = "`fftdeploy models` lists what this key can see"
+    flag: str = ""
+    """Set where the model is made live: off a terminal its whole ID is wanted there."""
 
     def known(self, word: str) -> str:
         """Return the model that a word means, which may be any where it is an ID in form.
 
-        Raises:
-            UsageError: It is no ID in form, and no such model is known, or several are.
+        UsageError where it is none, and no such model is known, or several are.
         """
         bundles.require_model_id(word)
         if is_whole_id(word, self.in_file):

@@ -214,11 +214,7 @@ def open_reader(path: Path, *, root: Path) -> BinaryIO:
 
 
 def scratch(folder: Path) -> BinaryIO:
-    """Return a file in `folder` that has no name and ends with the process, however it ends.
-
-    Raises:
-        DiskError: The disk refused.
-    """
+    """Return a file in `folder` that has no name and ends with the process, however it ends."""
     with _guarded(folder):
         return cast("BinaryIO", TemporaryFile(dir=folder))
 

@@ -123,8 +123,18 @@ def check_writable(snapshot: Snapshot) -> None:
         DiskError: The file system, the folder or the file cannot be written.
         ConflictError: It is gone.
     """
+    folder, problem = snapshot.real.parent, ""
+    name, who = disk.shown(snapshot.path), f"uid {os.geteuid()}"
     with _blamed(snapshot, Replaced()):
-        problem = _write_problem(snapshot, snapshot.real.parent)
+        if (os.statvfs(snapshot.real).f_flag | os.statvfs(folder).f_flag) & os.ST_RDONLY:
+            problem = f"{name} is on a read-only file system"
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            problem = f"the folder {disk.shown(folder)} is not writable by {who}"
+        elif not snapshot.status.st_mode & 0o222:
+            # A rename would replace it all the same, and so undo what somebody did on purpose.
+            problem = f"{name} is read-only (mode {stat.S_IMODE(snapshot.status.st_mode):04o})"
+        elif not os.access(snapshot.real, os.W_OK):
+            problem = f"{name} is not writable by {who}"
     if problem:
         raise DiskError(f"{problem}; nothing was changed", where=disk.shown(snapshot.path))
 
@@ -237,18 +247,6 @@ def put(path: Path, data: bytes, *, mode: int = 0o644, lock_wait_s: float = 10.0
         raise DiskError(f"{disk.reason(error)} writing {where}", where=where) from error
 
 
-def _write_problem(snapshot: Snapshot, folder: Path) -> str:
-    name, who = disk.shown(snapshot.path), f"uid {os.geteuid()}"
-    if (os.statvfs(snapshot.real).f_flag | os.statvfs(folder).f_flag) & os.ST_RDONLY:
-        return f"{name} is on a read-only file system"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"the folder {disk.shown(folder)} is not writable by {who}"
-    if not snapshot.status.st_mode & 0o222:
-        # A rename would replace it all the same, and so undo what somebody did on purpose.
-        return f"{name} is read-only (mode {stat.S_IMODE(snapshot.status.st_mode):04o})"
-    return "" if os.access(snapshot.real, os.W_OK) else f"{name} is not writable by {who}"
-
-
 def _resolve(path: Path, inside: Path, hint: str) -> Path:
     """Follow links to the one file that is meant, and never out of `inside`."""
     try:
@@ -302,7 +300,7 @@ def _new_content(
     rebase: Callable[[bytes], bytes | None] | None,
     max_bytes: int,
 ) -> bytes:
-    """Read the file again under the lock, and return what is to be in it: a plan may be old."""
+    """Return what is to be in the file, which is read again under the lock."""
     there = disk.again(os.stat, snapshot.real.parent)
     moved = disk.real_path(snapshot.path) != snapshot.real or not os.path.samestat(
         there, disk.again(os.fstat, folder)

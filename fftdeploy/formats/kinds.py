@@ -80,14 +80,9 @@ def text(
     wanted: str = "a string",
     **schema: Any,
 ) -> Kind:
-    """Return the kind of strings without a `problem`, which is a sentence of its own.
+    """Return the kind of strings without a `problem`, a sentence that `subject` stands before.
 
-    Args:
-        problem: Says what is wrong with a string; "" if nothing is.
-        subject: What the sentence needs before it.
-        hint: What to type instead.
-        wanted: What stands where another type does, for the message.
-        schema: What JSON Schema says of such a string.
+    `wanted` is what should stand where another type does, `schema` what JSON Schema says.
     """
     is_text = of_type(str, wanted=wanted)
 
@@ -133,11 +128,7 @@ def choice(choices: Sequence[str]) -> Kind:
 def number(said: str = "", *, wanted: str = "a number", hint: str = "", **ends: float) -> Kind:
     """Return the kind of numbers between `ends`, which are called as in JSON Schema.
 
-    Args:
-        said: The range in words, where its ends are not the best ones.
-        wanted: What stands where another type does, for the message.
-        hint: What to type instead of a number that is outside.
-        ends: `minimum`, `exclusiveMinimum`, `maximum` or `exclusiveMaximum`.
+    `said` is the range in words, where its ends are not the best ones.
     """
     said = said or _range(ends)
     is_number = of_type(int, float, wanted=wanted)

@@ -50,11 +50,7 @@ def loads(text: str) -> Any:
 
 
 def read(text: str) -> Any:
-    """Read one strict JSON value of at most `MAX_DEPTH` levels.
-
-    Raises:
-        StrictError: It is none.
-    """
+    """Read one strict JSON value of at most `MAX_DEPTH` levels, or raise StrictError."""
     value = loads(text)
     may_be_deep = isinstance(value, dict | list) and text.count("[") + text.count("{") > MAX_DEPTH
     if may_be_deep and is_deep(value):

@@ -167,7 +167,7 @@ def choose_source(
 
 
 def sources_of(deployments: Deployments, rules: Rules, task: str) -> list[Target]:
-    """Return the targets of a task that `rules` let a model come from, as far as there are any."""
+    """Return the targets of a task that `rules` let a model come from."""
     found = (deployments.targets.get((task, name)) for name in rules.sources)
     return [target for target in found if target is not None]
 
@@ -175,7 +175,7 @@ def sources_of(deployments: Deployments, rules: Rules, task: str) -> list[Target
 def _from_environment(
     deployments: Deployments, policy: Policy, name: tuple[str, str], shas: Shas, asked: str | None
 ) -> BundleSource:
-    """Take what is live in the environment `asked` for, or in the only source that there is."""
+    """Take what is live in the environment `asked` for, or in the only source."""
     task, into = name
     sources = policy.rules(into).sources
     if asked is None and len(sources) != 1:
@@ -212,7 +212,7 @@ def _from_model(
     job: str | None,
     provider: str | None,
 ) -> BundleSource:
-    """Take the whole bundle of a source that has `model`, else build one beside what is `live`."""
+    """Take the whole bundle of a source that has `model`, else build one."""
     for source in sources:
         if source.model == model and provider in {None, source.provider}:
             return _with_job(live_bundle(source, shas), source.environment, job)
@@ -288,16 +288,10 @@ def require_model_id(model: str, provider: str = "") -> None:
             hint = f"fftdeploy promote TARGET --job {model}"
         if not names.model_problem(model):
             hint = "name the host that has it: --provider NAME"
-        raise UsageError(problem, hint=_in_flags(model) or hint)
-
-
-def _in_flags(word: str) -> str:
-    """Return the flags for `[PROVIDER=]MODEL[@PROFILE]`, as `eval` takes it; "" for all else."""
-    host, _, named = word.rpartition("=")
-    model, _, profile = named.partition("@")
-    given = [name for name in (host, profile) if name]
-    if not given or names.model_problem(model) or any(map(names.name_problem, given)):
-        return ""
-    flags = f"--model {model}"
-    flags += f" --profile {profile}" if profile else ""
-    return flags + (f" --provider {host}" if host else "")
+        host, _, named = model.rpartition("=")  # as `eval` takes it: [PROVIDER=]MODEL[@PROFILE]
+        named, _, profile = named.partition("@")
+        given = [name for name in (host, profile) if name]
+        if given and not names.model_problem(named) and not any(map(names.name_problem, given)):
+            hint = f"--model {named}" + (f" --profile {profile}" if profile else "")
+            hint += f" --provider {host}" if host else ""
+        raise UsageError(problem, hint=hint)

@@ -297,13 +297,9 @@ def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         if hold.lifted is None and hold.until is not None and hold.until <= facts.now:
             message = f"the hold on {hold.model} ended {hold.until:%Y-%m-%d}"
             yield about(facts, target, "expired-hold", message, below=("holds", index))
-    yield from _way_back_notices(facts, target)
-
-
-def _way_back_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
-    """Say as soon as the next way back is gone, or not usable, as far as files can tell."""
-    if target.newest is None:
+    if newest is None:
         return
+    # As soon as the next way back is gone, or not usable, as far as files can tell.
     usable = _usable_ways_back(facts, target)
     if not usable:
         yield about(facts, target, "no-rollback", NO_WAY_BACK)

@@ -173,12 +173,9 @@ def plan_hold(
     provider: str | None = None,
     until: datetime | None = None,
 ) -> Plan:
-    """Block `model` in `target`; blocking it twice changes nothing.
+    """Block `model` in `target`, until a time to come; blocking it twice changes nothing.
 
     Without a `provider` it is that where the target has, or last had, the model.
-
-    Raises:
-        UsageError: `until` has passed.
     """
     if until is not None and until <= actor.now:
         raise UsageError("--until has passed already", hint="name a later time")
@@ -200,11 +197,7 @@ def plan_hold(
 
 
 def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:
-    """Lift the active holds on `model`, or the only active hold.
-
-    Raises:
-        UsageError: There is no such hold, or several and no model named.
-    """
+    """Lift the active holds on `model`, or the only active one; else UsageError."""
     active = [hold for hold in target.holds if hold.is_active(actor.now)]
     chosen = [hold for hold in active if model is None or hold.model == model]
     if not chosen:

@@ -70,11 +70,7 @@ def field_names(graders: Sequence[GraderRules]) -> tuple[str, ...]:
 
 
 def parse_graders(doc: Document, path: Path, value: Any) -> tuple[GraderRules, ...]:
-    """Read the array of graders at `path`.
-
-    Raises:
-        ConfigError: Located at whatever is not understood, or would have to be run.
-    """
+    """Read the array of graders at `path`; ConfigError, located, for all else."""
     tables = doc.array(value, path, "an array of tables")
     if not tables:
         raise doc.error(path, "'graders' is empty", 'add one with type = "string_check"')

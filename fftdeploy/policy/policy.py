@@ -264,11 +264,7 @@ POLICY = table(Policy)
 
 
 def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
-    """Read a policy file.
-
-    Raises:
-        ConfigError: Anything that is not understood, with line and column.
-    """
+    """Read a policy file; ConfigError, located, where anything is not understood."""
     doc = document.parse(raw, source)
     found: Policy = replace(POLICY.read(doc, (), doc.data), exists=True, document=doc)
     environments = {name: _inherited(found, name) for name in found.environments}
@@ -278,8 +274,7 @@ def parse(raw: bytes, source: str = FILE_NAME) -> Policy:
 def _inherited(policy: Policy, environment: str) -> Rules:
     """Return the rules of an environment with what it takes from the top of the file.
 
-    Raises:
-        ConfigError: It, or one that it takes from, is not in `order`.
+    ConfigError where it, or one that it takes from, is not in `order`.
     """
     doc, path, order = policy.document, ("environments", environment), policy.default_sources
     rules, written = policy.environments[environment], doc.data["environments"][environment]

@@ -83,11 +83,7 @@ class Profile:
 
 
 def parse(raw: bytes, name: str, source: str) -> Profile:
-    """Read a profile.
-
-    Raises:
-        ConfigError: Anything that is not understood, with line and column.
-    """
+    """Read a profile; ConfigError, located, where anything is not understood."""
     doc = document.parse(raw, source)
     read_keys(doc, (), doc.data, KEYS)
     return Profile(name, doc.data, content_sha(doc.data))

@@ -61,11 +61,7 @@ class Deployments:
         return list(dict.fromkeys(task for task, _ in self.targets))
 
     def full_name(self, name: str) -> str:
-        """Complete a bare `ENVIRONMENT` where the file has exactly one task.
-
-        Raises:
-            UsageError: Not a target's name, or a bare environment and several tasks.
-        """
+        """Complete a bare `ENVIRONMENT` where the file has exactly one task; else UsageError."""
         task, slash, environment = name.partition("/")
         hint = names.target_meant(name, self.names)
         if not slash:
@@ -90,11 +86,7 @@ class Deployments:
 
 
 def parse(raw: bytes, source: str = "deployments.toml") -> Deployments:
-    """Read a deployments file.
-
-    Args:
-        raw: The bytes of the file, with or without a byte-order mark.
-        source: How messages name the file.
+    """Read a deployments file, which messages name `source`.
 
     Raises:
         ConfigError: Anything that is not understood, with line and column.

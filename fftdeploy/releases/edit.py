@@ -62,7 +62,7 @@ class _Fragment:
 
 
 def layout_error(document: Document, target: Target) -> ConfigError | None:
-    """Build the error for a target that is written so that it can't be edited safely, if it is."""
+    """Build the error for a target in a layout that can't be edited safely, if it is."""
     return None if next(_fragments(document, target), None) else _layout_error(document, target)
 
 

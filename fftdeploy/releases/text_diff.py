@@ -68,7 +68,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _common_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
-    """Count what two sequences have in common at their beginning, and at the end of the rest."""
+    """Count what two sequences have in common at their two ends."""
     shorter = min(len(before), len(after))
     head = next((at for at in range(shorter) if before[at] != after[at]), shorter)
     rest = shorter - head

@@ -38,7 +38,6 @@ from scenes import (
     write_profile,
 )
 
-from fftdeploy.files import whole_files
 from fftdeploy.releases.deployments import Bundle, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
@@ -287,11 +286,11 @@ def test_D42_an_api_that_is_down_is_not_a_missing_model(sandbox: Sandbox, comman
     assert (result.code, FILE.read_bytes()) == (9, before)
 
 
-def test_A15_a_folder_that_cannot_be_written_is_found_first(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+def test_A15_a_file_that_cannot_be_written_is_found_first(
+    sandbox: Sandbox, command: Command
 ) -> None:
     before = write(past("triage/staging", V7))
-    monkeypatch.setattr(whole_files, "_write_problem", lambda *_: "the folder is read-only")
+    FILE.chmod(0o444)
     result = command("promote", "triage/staging", "--model", V9, "--yes")
     assert (result.code, FILE.read_bytes(), sandbox.requests) == (11, before, ())
 
