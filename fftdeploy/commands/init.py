@@ -122,10 +122,7 @@ class _Init:
         )
 
     def _next(self, facts: SetupFacts) -> str:
-        """Return the first step that is left, by what the file says is live.
-
-        None before the policy is whole.
-        """
+        """Return the first step that is left, by what the file says is live.  "" for none."""
         if any(each.path == policy.FILE_NAME for each in self.result.to_add):
             return ""
         written = deployments.parse(files.read(self.path, root=self.root).data)
@@ -147,9 +144,6 @@ class _Init:
         """Return the deployments file that is there; None for none.
 
         One in a shape that people guess first is rewritten if a person says so.
-
-        Raises:
-            ConfigError: It is not valid: nothing that is written beside it could be used.
         """
         if not os.path.lexists(self.path):
             return None
@@ -178,11 +172,7 @@ class _Init:
         return console.ask("rewrite it? [y/N]").lower() in {"y", "yes"}
 
     def _examples(self, facts: SetupFacts) -> Path:
-        """Return the file of the examples, written first where it is ours or lies elsewhere.
-
-        Raises:
-            ConfigError: The file that was named is not there.
-        """
+        """Return the file of the examples, written first where it is ours or lies elsewhere."""
         ours = self.folder / "evals" / f"{facts.task}.jsonl"
         if facts.examples is None:
             gate = self.rules.gate(facts.task) if self.rules else None
@@ -284,11 +274,7 @@ def _watched(deployments: Path) -> list[str]:
 
 
 def _policy(folder: Path) -> policy.Policy | None:
-    """Return the policy as it is on the disk; None where there is none.
-
-    Raises:
-        ConfigError: It is not valid.
-    """
+    """Return the policy as it is on the disk; None where there is none."""
     path = folder / policy.FILE_NAME
     if not os.path.lexists(path):
         return None

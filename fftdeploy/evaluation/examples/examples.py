@@ -43,67 +43,61 @@ class Spot(NamedTuple):
     length: int
 
 
-class ExampleRows:
-    """What is asked of all examples at once, in compact memory: 100,000 are some arrays."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self._spots = array("Q")
-        self._facts = bytearray()  # of all rows, one after the other, as JSON
-        self._facts_end = array("Q")
-
-    def append(
-        self,
-        example_id: str,
-        spot: Spot,
-        group: str,
-        tags: tuple[str, ...],
-        meta: Mapping[str, str],
-    ) -> None:
-        """Keep an example by its ID and its place; group, tags and meta only where it has some."""
-        self.ids.append(example_id)
-        self._spots.extend(spot)
-        if group or tags or meta:
-            self._facts += json.dumps([group, tags, dict(meta)], separators=(",", ":")).encode()
-        self._facts_end.append(len(self._facts))
-
-    def spot(self, index: int) -> Spot:
-        """Return where the line of a row stands."""
-        start = len(Spot._fields) * index
-        return Spot(*self._spots[start : start + len(Spot._fields)])
-
-    def facts(self, index: int) -> tuple[str, tuple[str, ...], dict[str, str]]:
-        """Return group, tags and meta."""
-        start = self._facts_end[index - 1] if index else 0
-        kept = self._facts[start : self._facts_end[index]]
-        group, tags, meta = json.loads(kept or '["", [], {}]')
-        return group, tuple(tags), meta
-
-
 class ExampleSet:
-    """Examples of one task, from one or more files, in the order of the files."""
+    """Examples of one task, from one or more files, in the order of the files.
+
+    What is asked of all of them at once is in compact memory: 100,000 are some arrays.
+    """
 
     def __init__(
-        self, rows: ExampleRows, held: Sequence[HeldFile], item: Mapping[str, str] | None
+        self, held: Sequence[HeldFile] = (), item: Mapping[str, str] | None = None
     ) -> None:
+        self.ids: list[str] = []
+        """In order; one without its own is called after its line, blank ones not counted."""
         self.reviewed = 0
         """Examples whose answer somebody has put a name to."""
         self.duplicates = 0
         """Lines left out because an earlier one has the same input and the same answer."""
         self.left_out: tuple[str, ...] = ()
         """IDs of the examples of the files that are none of this set's."""
-        self._rows, self._held, self._item = rows, held, item
+        self._held, self._item = held, item
+        self._spots = array("Q")
+        self._facts = bytearray()  # of all of them, one after the other, as JSON
+        self._facts_end = array("Q")
 
     def __len__(self) -> int:
-        return len(self._rows.ids)
+        return len(self.ids)
 
     def __iter__(self) -> Iterator[Example]:
         return (self.read(index) for index in range(len(self)))
 
-    @property
-    def ids(self) -> list[str]:
-        """IDs in order; one without its own is called after its line, blank ones not counted."""
-        return self._rows.ids
+    def append(
+        self,
+        example_id: str,
+        spot: Spot,
+        group: str = "",
+        tags: tuple[str, ...] = (),
+        meta: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take an example by its ID and its place, with what is asked of all at once."""
+        self.ids.append(example_id)
+        self._spots.extend(spot)
+        if group or tags or meta:
+            facts = [group, tags, dict(meta or {})]
+            self._facts += json.dumps(facts, separators=(",", ":")).encode()
+        self._facts_end.append(len(self._facts))
+
+    def spot(self, index: int) -> Spot:
+        """Return where the line of an example stands."""
+        start = len(Spot._fields) * index
+        return Spot(*self._spots[start : start + len(Spot._fields)])
+
+    def facts(self, index: int) -> tuple[str, tuple[str, ...], dict[str, str]]:
+        """Return group, tags and meta of an example."""
+        start = self._facts_end[index - 1] if index else 0
+        kept = self._facts[start : self._facts_end[index]]
+        group, tags, meta = json.loads(kept or '["", [], {}]')
+        return group, tuple(tags), meta
 
     @property
     def files(self) -> tuple[tuple[str, str], ...]:
@@ -129,27 +123,27 @@ class ExampleSet:
 
     def only(self, indexes: Iterable[int]) -> "ExampleSet":
         """Return some of the examples as a set of the same files."""
-        rows = ExampleRows()
+        made = ExampleSet(self._held, self._item)
         for index in indexes:
-            rows.append(self.ids[index], self._rows.spot(index), *self._rows.facts(index))
-        return ExampleSet(rows, self._held, self._item)
+            made.append(self.ids[index], self.spot(index), *self.facts(index))
+        return made
 
     def place(self, index: int) -> str:
         """Return `path:line` of an example."""
-        spot = self._rows.spot(index)
+        spot = self.spot(index)
         return f"{self._held[spot.file].shown}:{spot.line}"
 
     def group(self, index: int) -> str:
         """Return the group of an example, "" if it stands alone."""
-        return self._rows.facts(index)[0]
+        return self.facts(index)[0]
 
     def tags(self, index: int) -> tuple[str, ...]:
         """Return the words by which rules name some examples, such as `edge-case`."""
-        return self._rows.facts(index)[1]
+        return self.facts(index)[1]
 
     def meta(self, index: int) -> dict[str, str]:
         """Return what slices are cut by, key and value."""
-        return self._rows.facts(index)[2]
+        return self.facts(index)[2]
 
     def read(self, index: int) -> Example:
         """Read an example again from its file.
@@ -157,7 +151,7 @@ class ExampleSet:
         Raises:
             ConflictError: It is no longer there.
         """
-        spot = self._rows.spot(index)
+        spot = self.spot(index)
         held, name = self._held[spot.file], self.ids[index]
         try:
             text = held.read(spot.offset, spot.length).decode()
@@ -231,9 +225,8 @@ class _Opening:
     ) -> None:
         self.item, self.check = item, check
         self.latest = now + _CLOCK_SKEW if now else None
-        self.rows = ExampleRows()
         self.held: list[HeldFile] = []
-        self.examples = ExampleSet(self.rows, self.held, item)
+        self.examples = ExampleSet(self.held, item)
         self.faults: dict[str, ConfigError] = {}
         self.lines_with: Counter[str] = Counter()
         self.more = 0
@@ -275,7 +268,7 @@ class _Opening:
         example = parse_line(text, name, f"{held.shown}:{line.number}", self.item)
         self._require_new_id(example, line)
         digest = hashlib.blake2b(example.input_key.encode(), digest_size=8).digest()
-        count = len(self.rows.ids)
+        count = len(self.examples)
         earlier = self.inputs.setdefault(int.from_bytes(digest), count)
         if earlier != count:
             self._require_same(example, earlier, text)
@@ -283,7 +276,7 @@ class _Opening:
             return
         self.examples.reviewed += bool(example.reviewed_by)
         spot = Spot(len(self.held) - 1, line.number, line.offset, len(line.raw))
-        self.rows.append(example.id, spot, example.group, example.tags, example.meta)
+        self.examples.append(example.id, spot, example.group, example.tags, example.meta)
         if self.check and (problem := self.check(example)):
             raise LineError(f"the agreed answer: {problem}", column=reference_column(text))
         at = example.reviewed_at
@@ -306,7 +299,7 @@ class _Opening:
         what, column = "", 1
         if (example.reference, example.others) != (earlier.reference, earlier.others):
             what, column = "another answer", reference_column(text)
-        elif (example.group, example.tags, example.meta) != self.rows.facts(index):
+        elif (example.group, example.tags, example.meta) != self.examples.facts(index):
             what = "other tags, meta or group"
         if what:
             same = f"the same input as at {earlier.place}, with {what}"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fftdeploy.api.answers import Answer, plain
 from fftdeploy.evaluation.examples.reviewed import assistant
-from fftdeploy.evaluation.outputs import read_output
+from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.evaluation.results import MISSING
 
 _KEPT = ("tags", "meta", "group", "response_schema", "tools", "parallel_tool_calls")
@@ -131,9 +131,7 @@ def answered(
     """Read the last message of a chat as the API's answer, to get the same text from it."""
     like = {key: last[key] for key in ("role", "content", "tool_calls") if last.get(key)}
     body = {"object": "chat.completion", "choices": [{"message": last, "finish_reason": finish}]}
-    output = read_output(Answer(status=200, body=body), "chat")
-    if output.mark == MISSING:
-        raise RequestShapeError(f"the last message is no answer: {output.problem}")
+    output = _output(body, "the last message")
     content = {"messages": messages, **kept}
     return ProductionRequest(place, content, output.text, output.mark, like)
 
@@ -155,17 +153,22 @@ def logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> Produc
     body = as_object(value.get("response") or {}, "'response'")
     if not body:
         return ProductionRequest(place, content)
-    is_response = body.get("object") == "response"
-    output = read_output(Answer(status=200, body=body), "responses" if is_response else "chat")
-    if output.mark == MISSING:
-        raise RequestShapeError(f"'response' is no answer: {output.problem}")
-    if is_response:
+    output = _output(body, "'response'")
+    if body.get("object") == "response":
         has_calls = any(entry.get("type") == "function_call" for entry in body["output"])
     else:
         has_calls = bool(body["choices"][0]["message"].get("tool_calls"))
     # Calls are known by their text: the same from both endpoints.
     like = {"role": "assistant", "tool_calls": [{}]} if has_calls else {}
     return ProductionRequest(place, content, output.text, output.mark, like)
+
+
+def _output(body: Mapping[str, Any], what: str) -> ModelOutput:
+    endpoint = "responses" if body.get("object") == "response" else "chat"
+    output = read_output(Answer(status=200, body=body), endpoint)
+    if output.mark == MISSING:
+        raise RequestShapeError(f"{what} is no answer: {output.problem}")
+    return output
 
 
 def _turns(request: Mapping[str, Any]) -> list[dict[str, Any]]:

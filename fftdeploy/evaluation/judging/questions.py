@@ -5,7 +5,7 @@ from random import Random
 
 from fftdeploy.evaluation.arms import JUDGE, Arm
 from fftdeploy.evaluation.examples.example_lines import Example
-from fftdeploy.evaluation.examples.examples import ExampleRows, ExampleSet, Spot
+from fftdeploy.evaluation.examples.examples import ExampleSet, Spot
 from fftdeploy.evaluation.graders.graders import Grading
 from fftdeploy.evaluation.graders.judge import Judge
 from fftdeploy.evaluation.results import NO_VERDICT, PASS, REJECTED
@@ -25,8 +25,7 @@ class JudgeQuestions(ExampleSet):
     """
 
     def __init__(self, judge: Judge) -> None:
-        self._rows = ExampleRows()
-        super().__init__(self._rows, (), None)
+        super().__init__()
         self.judge = judge
         self._questions: list[Example] = []
         self._places: dict[str, int] = {}
@@ -37,7 +36,7 @@ class JudgeQuestions(ExampleSet):
         known = self._places.setdefault(strict_json.dumps(messages), len(self))
         if known == len(self):
             name = f"{example.id}#{known}"
-            self._rows.append(name, _NOWHERE, "", (), {})
+            self.append(name, _NOWHERE)
             self._questions.append(Example(name, messages, ""))
         return known
 

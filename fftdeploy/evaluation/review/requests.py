@@ -77,16 +77,15 @@ class Requests(ReviewQueue):
         self._ranked = ranked or (lambda _: (0, ""))
         self.fidelity: Fidelity | None = None
         """How recorded verdicts compare with those of graders here; None where there are none."""
-        named = [*self.paths]
-        if self._path not in dict(named):
-            named.append((self._path, self.where))
+        named = dict(self.paths)
+        named.setdefault(self._path, self.where)
         # A first review may be what makes the file.
-        there = [(path, name) for path, name in named if path.exists() or path.is_symlink()]
+        there = [each for each in named.items() if each[0].exists() or each[0].is_symlink()]
         check = bar.grading.reference_problem
         examples = open_examples(there, root=self.root, item=self.item, check=check)
         self._ids = set(examples.ids)
-        shown = dict(self.paths).get(self._path, self.where)
-        self._known = dict(examples.files).get(shown, "")  # hash of a file whose inputs are known
+        # The hash of a file whose inputs are known.
+        self._known = dict(examples.files).get(named[self._path], "")
         opened = self._opened()
         self.left_out = opened.left_out
         """How many requests are not asked about, by reason."""
@@ -298,11 +297,7 @@ class Requests(ReviewQueue):
         self.change(self._path, appended, lost)
 
     def _example(self, request: ProductionRequest, reference: str = "") -> Example:
-        """Return the example that a request would be; its input is what counts without a reference.
-
-        Raises:
-            ConfigError: It can't be one.
-        """
+        """Return the example that a request would be; without a reference, its input counts."""
         reference = reference or _NO_ANSWER  # not the output: one that can't be agreed on is odd
         return self._parsed(request, request.example(reference, self._item_key(request)))
 
