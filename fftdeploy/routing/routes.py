@@ -30,29 +30,16 @@ class Route(Resolution):
         fallback: What to ask, in this order, once the model is proved gone; see `client`.
     """
 
-    __slots__ = ("fallback",)
-
-    fallback: tuple["Route", ...]
-
-    def __new__(cls, model: str, *, fallback: tuple["Route", ...] = (), **parts: Any) -> Self:
-        """Make it of what a `Resolution` is made of."""
-        self: Self = super().__new__(cls, model, **parts)
-        self.fallback = fallback
-        return self
+    fallback: tuple["Route", ...] = ()
 
     @classmethod
     def of(cls, found: Resolution, fallback: tuple["Route", ...]) -> Self:
         """Return the route that a resolution leads to; what is live stands in for a canary."""
-        parts = found.parts()
+        parts = {**vars(found), "fallback": fallback}
         if found.canary is not None:
-            live = cls(found.model, **{**parts, "canary": None})
+            live = cls(found.model, **{**vars(found), "canary": None})
             parts["canary"] = cls.of(found.canary, (live, *fallback))
-        made: Self = cls(found.model, fallback=fallback, **parts)
-        return made
-
-    def parts(self) -> dict[str, Any]:
-        """Return what it is made of, beside the model."""
-        return {**super().parts(), "fallback": self.fallback}
+        return cls(found.model, **parts)
 
     @property
     def endpoint(self) -> str:

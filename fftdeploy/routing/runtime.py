@@ -7,6 +7,7 @@ nothing of the network.
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 from fftdeploy import names
@@ -17,7 +18,7 @@ FILE_NAME = "deployments.toml"
 FILE_VARIABLE = "FFTDEPLOY_FILE"
 
 
-class Resolution(str):
+class Resolution(str):  # noqa: SLOT000  its attributes are its parts
     """The model ID to call, and where it came from; it is a `str`, so pass it as it is.
 
     Attributes:
@@ -33,54 +34,23 @@ class Resolution(str):
             one of this process, or what is live where it is the canary that can't be read.
         canary: What answers a part of the keys; None where none runs.
         weight: Percent of the keys that `canary`, or this where it is one, answers.
+        newest: The target's newest release, or that of the canary, as the file has it.
     """
 
-    __slots__ = (
-        "_newest",
-        "canary",
-        "problem",
-        "profile",
-        "profile_name",
-        "provider",
-        "source",
-        "target",
-        "weight",
-    )
-
-    _newest: Mapping[str, Any]
     target: str
-    provider: str
-    profile: Mapping[str, Any] | None
-    profile_name: str | None
-    source: str
-    problem: str
-    canary: Self | None
-    weight: int
+    provider = names.OPENAI
+    profile: Mapping[str, Any] | None = None
+    profile_name: str | None = None
+    source = ""
+    problem = ""
+    canary: Self | None = None
+    weight = 0
+    newest: Mapping[str, Any] = MappingProxyType({})
 
-    def __new__(
-        cls,
-        model: str,
-        *,
-        target: str,
-        newest: Mapping[str, Any] | None = None,
-        provider: str = names.OPENAI,
-        profile: Mapping[str, Any] | None = None,
-        profile_name: str | None = None,
-        source: str = "",
-        problem: str = "",
-        canary: Self | None = None,
-        weight: int = 0,
-    ) -> Self:
-        """Make the answer; see the class for what each part means.
-
-        `newest` is the target's newest release as the file has it.
-        """
+    def __new__(cls, model: str, **parts: Any) -> Self:
+        """Make it of a model and its attributes."""
         self = super().__new__(cls, model)
-        self.target, self.provider = target, provider
-        self.profile, self.profile_name = profile, profile_name
-        self._newest = newest or {}
-        self.source, self.problem = source, problem
-        self.canary, self.weight = canary, weight
+        self.__dict__.update(parts)
         return self
 
     def for_key(self, key: object) -> Self:
@@ -97,16 +67,7 @@ class Resolution(str):
 
     def changed(self, **changes: Any) -> Self:
         """Return the answer with some of its parts changed."""
-        return type(self)(**{"model": self.model, **self.parts(), **changes})
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle whole: libraries copy what they are given to send."""
-        return _remade, (type(self), self.model, self.parts())
-
-    def parts(self) -> dict[str, Any]:
-        """Return what it is made of, beside the model."""
-        parts = {name: getattr(self, name) for name in Resolution.__slots__}
-        return {"newest": parts.pop("_newest"), **parts}
+        return type(self)(**{"model": self.model, **vars(self), **changes})
 
     @property
     def model(self) -> str:
@@ -116,7 +77,7 @@ class Resolution(str):
     @property
     def release(self) -> int | None:
         """Number of the release this is, or None; see the class."""
-        newest = self._newest
+        newest = self.newest
         live = (self.model, self.provider, self.profile_name)
         recorded = (newest.get("model"), newest.get("provider", names.OPENAI))
         if live != (*recorded, newest.get("profile")):
@@ -268,10 +229,6 @@ def _last_path(target: str) -> str:
     return ""
 
 
-def _remade(kind: type[Resolution], model: str, parts: dict[str, Any]) -> Resolution:
-    return kind(model, **parts)
-
-
 def told(error: FftdeployError) -> str:
     """Return in one line what an error says, and where."""
     return f"{error} ({error.where})" if error.where else str(error)
@@ -323,7 +280,7 @@ def _answer(
     return Resolution(
         said["model"],
         target="/".join(place),
-        newest=next(iter(rows), None),
+        newest=next(iter(rows), {}),
         provider=said.get("provider", names.OPENAI),
         profile=kept_files.read_profile(path, (*place, *below), profile_name),
         profile_name=profile_name,
