@@ -175,79 +175,53 @@ def _classes(is_async: bool) -> type[Any]:
 
 def _followed(kind: type[Any], endpoint: str, is_async: bool) -> type[Any]:
     """Return a resource of the SDK whose calls go where the client's `calls` say."""
-    make = _async_call if is_async else _call
-    methods = {name: make(getattr(kind, name), name, endpoint) for name in _FOLLOWED}
-    return type(f"Followed{kind.__name__}", (kind,), methods)
+
+    def method(name: str) -> Any:
+        theirs = getattr(kind, name)
+
+        @wraps(theirs)
+        def call(self: Any, **named: Any) -> Any:
+            try:  # it never waits, as the SDK's client never does
+                _answer(self._client.calls, name, endpoint, _given(named)).send(None)
+            except StopIteration as done:
+                return done.value
+
+        @wraps(theirs)
+        async def async_call(self: Any, **named: Any) -> Any:
+            return await _answer(self._client.calls, name, endpoint, _given(named))
+
+        return async_call if is_async else call
+
+    return type(f"Followed{kind.__name__}", (kind,), {name: method(name) for name in _FOLLOWED})
 
 
-def _call(method: Any, name: str, endpoint: str) -> Any:
-    @wraps(method)
-    def call(self: Any, **named: Any) -> Any:
-        import openai
+async def _answer(calls: Calls, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
+    """Send a call to the first of its ways that is not gone; waits only if `calls` do."""
+    import asyncio
 
-        calls: Calls = self._client.calls
-        *others, last = calls.ways()
-        said = _given(named)
-        for way in others:
-            try:
-                return _sent(way, name, endpoint, said)
-            except openai.NotFoundError as error:
-                if not calls.is_gone(way, error):
-                    raise
-        return _sent(last, name, endpoint, said)
-
-    return call
-
-
-def _sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
     import openai
 
-    asked, began = way.filled(endpoint, said), time.monotonic()
-    try:
-        answer = getattr(_resource(way, endpoint), name)(**asked)
-    except openai.OpenAIError as error:
-        way.ended(said, error, began)
-        raise
-    way.ended(said, answer, began)
-    return answer
-
-
-def _async_call(method: Any, name: str, endpoint: str) -> Any:
-    @wraps(method)
-    async def call(self: Any, **named: Any) -> Any:
-        import asyncio
-
-        import openai
-
-        calls: Calls = self._client.calls
-        *others, last = calls.ways()
-        said = _given(named)
-        for way in others:
-            try:
-                return await _async_sent(way, name, endpoint, said)
-            except openai.NotFoundError as error:
-                if not await asyncio.to_thread(calls.is_gone, way, error):
-                    raise
-        return await _async_sent(last, name, endpoint, said)
-
-    return call
-
-
-async def _async_sent(way: Way, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
-    import openai
-
-    asked, began = way.filled(endpoint, said), time.monotonic()
-    try:
-        answer = await getattr(_resource(way, endpoint), name)(**asked)
-    except openai.OpenAIError as error:
-        way.ended(said, error, began)
-        raise
-    way.ended(said, answer, began)
-    return answer
-
-
-def _resource(way: Way, endpoint: str) -> Any:
-    return way.client.chat.completions if endpoint == "chat" else way.client.responses
+    ways = list(calls.ways())
+    while True:
+        way = ways.pop(0)
+        asked, began = way.filled(endpoint, said), time.monotonic()
+        resource = way.client.chat.completions if endpoint == "chat" else way.client.responses
+        try:
+            answer = getattr(resource, name)(**asked)
+            answer = await answer if calls.is_async else answer
+        except openai.OpenAIError as error:
+            way.ended(said, error, began)
+            if not ways or not isinstance(error, openai.NotFoundError):
+                raise
+            if calls.is_async:
+                is_gone = await asyncio.to_thread(calls.is_gone, way, error)
+            else:
+                is_gone = calls.is_gone(way, error)
+            if not is_gone:
+                raise
+        else:
+            way.ended(said, answer, began)
+            return answer
 
 
 def _given(said: Mapping[str, Any]) -> dict[str, Any]:
