@@ -227,7 +227,7 @@ _FINDS: dict[str, _Find] = {
     "override": _one_after_another(_constant("releases.records", "OVERRIDES")),
     "fail_on": _one_after_another(_constant("commands.conditions", "CONDITIONS")),
     "which": _schemas,
-    "export kind": _constant("routing.exports", "WRITERS"),
+    "export kind": _constant("routing.exports", "FORMATS"),
     "ci": lambda _, __: ("github", "gitlab"),
     "issues": lambda _, __: ("github", "gitlab"),
     "form": lambda _, __: FORMATS,

@@ -3,10 +3,10 @@
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +20,9 @@ from fftdeploy.names import OPENAI, not_one_of
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles
 from fftdeploy.planning.finding import Finding
-from fftdeploy.policy.policy import FILE_NAME
+from fftdeploy.policy.policy import FILE_NAME, Task
 from fftdeploy.releases.deployments import Bundle, Target
-from fftdeploy.routing.exports import (
-    EXPORTS,
-    WRITERS,
-    ExportedModel,
-    ExportedTarget,
-    left_out,
-)
+from fftdeploy.routing.exports import FORMATS, ExportedModel, ExportedTarget, left_out
 from fftdeploy.workspace import Workspace, shown_path
 
 if TYPE_CHECKING:  # most exports are compared with no base
@@ -96,7 +90,7 @@ def run(context: Context, options: ExportOptions) -> Exported:
     ]
     for each in found:
         context.console.note(f"warning: {each.subject}: {each.message}")
-    texts = {kind: WRITERS[kind](targets) for kind in kinds}
+    texts = {kind: FORMATS[kind].write(targets) for kind in kinds}
     if not places:
         made = [ExportedFile(kind, None, text) for kind, text in texts.items()]
         return Exported(tuple(made), tuple(found))
@@ -128,7 +122,7 @@ def stale(context: Context, base: "BaseRef | None") -> list[Finding]:
     if base is not None and FILE_NAME in base.changed:
         named = {**named, **base.tip.policy.exports}
     targets = _targets(context.workspace) if named else []
-    found = (one.stale(WRITERS[one.kind](targets)) for one in _declared(context, named))
+    found = (one.stale(FORMATS[one.kind].write(targets)) for one in _declared(context, named))
     return [*filter(None, found)]
 
 
@@ -178,7 +172,7 @@ class _Place:
 
     def _is_export(self, data: bytes) -> bool:
         try:
-            return not data or bool(re.fullmatch(EXPORTS[self.kind], data.decode()))
+            return not data or bool(re.fullmatch(FORMATS[self.kind].like, data.decode()))
         except ValueError:
             return False
 
@@ -190,8 +184,8 @@ def _places(context: Context, options: ExportOptions) -> list[_Place]:
         UsageError: There is no such format, or nothing to write or check.
     """
     kind, output = options.kind, options.output
-    if kind is not None and kind not in WRITERS:
-        raise UsageError(**not_one_of("format", kind, list(WRITERS)))
+    if kind is not None and kind not in FORMATS:
+        raise UsageError(**not_one_of("format", kind, list(FORMATS)))
     if kind is None:
         named, why = context.workspace.policy.exports, "--output needs a format"
         if output is None and named:
@@ -215,7 +209,7 @@ def _declared(context: Context, named: Mapping[str, str]) -> list[_Place]:
 def _targets(workspace: Workspace) -> list[ExportedTarget]:
     """Collect all targets, by name: in whatever order they stand, what is written is the same."""
     chosen = sorted(workspace.deployments.targets.values(), key=str)
-    found = [_Export(workspace, target).whole() for target in chosen]
+    found = [_exported(workspace, target) for target in chosen]
     names: dict[str, str] = {}
     for one in found:
         if names.setdefault(one.variable, one.name) != one.name:
@@ -224,63 +218,50 @@ def _targets(workspace: Workspace) -> list[ExportedTarget]:
     return found
 
 
-class _Export:
-    """One target's models, each with what is to be known of it."""
+def _exported(workspace: Workspace, target: Target) -> ExportedTarget:
+    """Return all that may answer for a target, each with what is to be known of it."""
+    task, sha = workspace.policy.tasks.get(target.task), workspace.sha
+    live, tried = bundles.live_bundle(target, sha), bundles.tried_bundle(target, sha)
+    newest, row = target.newest, target.canary_release
+    known = partial(_model, workspace, task)
+    older, seen = [], {live}
+    for release in target.made_live:  # the newest of each model and prompt that is still as it was
+        bundle = release.bundle
+        is_whole = not bundle.profile or sha(bundle.profile) == bundle.profile_sha
+        if bundle not in seen and is_whole and not target.hold_on(bundle, _ALWAYS):
+            older.append(known(bundle, release.n, ""))
+        seen.add(bundle)
+    number = newest.n if newest and bundles.is_recorded(target, live) else None
+    return ExportedTarget(
+        name=str(target),
+        live=known(live, number, "live"),
+        canary=known(tried, row.n if row else None, "canary") if tried else None,
+        weight=target.canary.weight if target.canary else 0,
+        older=tuple(older[:_OLDER]),
+        fallback=tuple(
+            known(workspace.bundle(said.model, said.provider, said.profile), None, "fallback")
+            for said in (task.fallback if task else ())
+        ),
+    )
 
-    def __init__(self, workspace: Workspace, target: Target) -> None:
-        self._workspace = workspace
-        self._target = target
-        self._task = workspace.policy.tasks.get(target.task)
 
-    def whole(self) -> ExportedTarget:
-        target, sha = self._target, self._workspace.sha
-        live, tried = bundles.live_bundle(target, sha), bundles.tried_bundle(target, sha)
-        newest = target.newest if bundles.is_recorded(target, live) else None
-        row = target.canary_release
-        return ExportedTarget(
-            name=str(target),
-            live=self._model(live, newest.n if newest else None, "live"),
-            canary=self._model(tried, row.n if row else None, "canary") if tried else None,
-            weight=target.canary.weight if target.canary else 0,
-            older=tuple(islice(self._older(live), _OLDER)),
-            fallback=tuple(
-                self._model(
-                    self._workspace.bundle(said.model, said.provider, said.profile),
-                    None,
-                    "fallback",
-                )
-                for said in (self._task.fallback if self._task else ())
-            ),
-        )
-
-    def _older(self, live: Bundle) -> Iterator[ExportedModel]:
-        """Yield the newest release of each model and prompt that can be gone back to as it was."""
-        seen = {live}
-        for release in self._target.made_live:
-            bundle = release.bundle
-            is_whole = not bundle.profile or self._sha(bundle.profile) == bundle.profile_sha
-            if bundle not in seen and is_whole and not self._target.hold_on(bundle, _ALWAYS):
-                yield self._model(bundle, release.n, "")
-            seen.add(bundle)
-
-    def _sha(self, profile: str) -> str | None:
-        return self._workspace.sha(profile)
-
-    def _model(self, bundle: Bundle, release: int | None, role: str) -> ExportedModel:
-        """Return a model with its prompt; of dates those count that need no question."""
-        if bundle.profile:
-            self._workspace.require_profile(bundle.profile)
-        profile = self._workspace.profile(bundle.profile) if bundle.profile else None
-        ends = find_shutdown(bundle.model, None, bundle.provider == OPENAI)
-        named = [one.model for one in (self._task.successors if self._task else ())]
-        named += [replacement_for(bundle.model)] if bundle.provider == OPENAI else []
-        return ExportedModel(
-            bundle.model,
-            bundle.provider,
-            bundle.profile,
-            profile.content if profile else {},
-            release,
-            ends.date if ends else None,
-            next((name for name in named if ends and name not in {"", bundle.model}), None),
-            role,
-        )
+def _model(
+    workspace: Workspace, task: Task | None, bundle: Bundle, release: int | None, role: str
+) -> ExportedModel:
+    """Return a model with its prompt; of dates those count that need no question."""
+    if bundle.profile:
+        workspace.require_profile(bundle.profile)
+    profile = workspace.profile(bundle.profile) if bundle.profile else None
+    ends = find_shutdown(bundle.model, None, bundle.provider == OPENAI)
+    named = [one.model for one in (task.successors if task else ())]
+    named += [replacement_for(bundle.model)] if bundle.provider == OPENAI else []
+    return ExportedModel(
+        bundle.model,
+        bundle.provider,
+        bundle.profile,
+        profile.content if profile else {},
+        release,
+        ends.date if ends else None,
+        next((name for name in named if ends and name not in {"", bundle.model}), None),
+        role,
+    )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from fftdeploy.policy.parameters import arguments
 
@@ -187,39 +187,21 @@ def as_configmap(targets: Targets) -> str:
 
 def as_tfvars(targets: Targets) -> str:
     """Write a variable of Terraform, `fftdeploy`: a map of the targets."""
-    rows = [
-        (json.dumps(one.name), json.dumps(one.live.model), json.dumps(one.live.provider),
-         json.dumps(one.live.profile), json.dumps(one.live.release))
-        for one in targets
-    ]  # fmt: skip
-    lines = [
-        f"  {name} = {{ model = {model}, provider = {provider}, profile = {profile}, "
-        f"release = {release} }}\n"
-        for name, model, provider, profile, release in rows
-    ]
+    lines = []
+    for one in targets:
+        said = {
+            name: getattr(one.live, name) for name in ("model", "provider", "profile", "release")
+        }
+        inner = ", ".join(f"{name} = {json.dumps(value)}" for name, value in said.items())
+        lines.append(f"  {json.dumps(one.name)} = {{ {inner} }}\n")
     return f"fftdeploy = {{\n{''.join(lines)}}}\n"
-
-
-WRITERS: dict[str, Callable[[Targets], str]] = {
-    "litellm": as_litellm,
-    "flagd": as_flagd,
-    "dotenv": as_dotenv,
-    "configmap": as_configmap,
-    "tfvars": as_tfvars,
-    "json": as_json,
-}
-"""What writes each format, by its name."""
-
-
-_WITHOUT = {"litellm": ("system", "shots"), "dotenv": None, "tfvars": None}
-"""Keys of a profile that a format has no place for; None is all of them."""
 
 
 def left_out(kind: str, targets: Targets) -> Iterator[tuple[str, str]]:
     """Yield what a format can't say, each with its target: nobody has judged what lacks it."""
-    if kind not in _WITHOUT:
+    keys = FORMATS[kind].lacks
+    if keys == ():
         return
-    keys = _WITHOUT[kind]
     for one in targets:
         content, name = one.live.content, one.live.profile
         if missing := [key for key in keys or content if content.get(key)]:
@@ -232,15 +214,34 @@ def left_out(kind: str, targets: Targets) -> Iterator[tuple[str, str]]:
                 yield one.name, f"{what}: its prompt is another, and whoever asks sends but one"
 
 
-EXPORTS: dict[str, str] = {
-    "litellm": r"model_list:.*\n(  .*\n)*router_settings:\n  .*\n(litellm_settings:\n(  .*\n)*)?",
-    "flagd": r'\{\n  "flags": \{(\n(    "[^"]+/[^"]+": \{\n(     .*\n)*    \},?\n)*  )?\}\n\}\n',
-    "dotenv": r"([A-Z0-9_]+_(MODEL|PROVIDER|PROFILE|RELEASE)=.*\n)*",
-    "configmap": r'apiVersion: "v1"\nkind: "ConfigMap"\nmetadata:\n  name: "fftdeploy"\n(.*\n)*',
-    "tfvars": r"fftdeploy = \{\n(  .*\n)*\}\n",
-    "json": r'\{\n  "version": 1,\n  "targets": \{(.*\n)*',
+class Format(NamedTuple):
+    """One of the formats that are written."""
+
+    write: Callable[[Targets], str]
+    like: str
+    """What a file is like that was written in it: another file is not written over."""
+    lacks: tuple[str, ...] | None = ()
+    """Keys of a profile that it has no place for; None is all of them."""
+
+
+FORMATS = {
+    "litellm": Format(
+        as_litellm,
+        r"model_list:.*\n(  .*\n)*router_settings:\n  .*\n(litellm_settings:\n(  .*\n)*)?",
+        ("system", "shots"),
+    ),
+    "flagd": Format(
+        as_flagd,
+        r'\{\n  "flags": \{(\n(    "[^"]+/[^"]+": \{\n(     .*\n)*    \},?\n)*  )?\}\n\}\n',
+    ),
+    "dotenv": Format(as_dotenv, r"([A-Z0-9_]+_(MODEL|PROVIDER|PROFILE|RELEASE)=.*\n)*", None),
+    "configmap": Format(
+        as_configmap,
+        r'apiVersion: "v1"\nkind: "ConfigMap"\nmetadata:\n  name: "fftdeploy"\n(.*\n)*',
+    ),
+    "tfvars": Format(as_tfvars, r"fftdeploy = \{\n(  .*\n)*\}\n", None),
+    "json": Format(as_json, r'\{\n  "version": 1,\n  "targets": \{(.*\n)*'),
 }
-"""What a file is like that was written in a format: another file is not written over."""
 
 
 def _variables(targets: Targets) -> dict[str, str]:
