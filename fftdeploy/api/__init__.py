@@ -1,4 +1,5 @@
 """How a host is asked, and what its answers prove.
 
-Nobody below `client` raises what an SDK raises.  It may import `models`, `formats` and below.
+Nobody below `client` raises what an SDK raises.  It may import `files`, `model_ids`,
+`formats` and below.
 """

@@ -115,7 +115,9 @@ def judge(facts: ModelFacts, today: date, settings: Settings) -> Readiness:
             "probe nothing proves that it still answers",
             _NO_PROBE_HINT,
         )
-    basis = ["listed" if facts.listed is not None else "retrieved"] if own and not problem else []
+    basis = []
+    if own is not None and problem is None:
+        basis.append("listed" if facts.listed is not None else "retrieved")
     if facts.probed is not None and verdict.is_ready:
         basis.append("probed")
     hint, ids = verdict.hint, [a.request_id for a in (facts.probed, facts.retrieved) if a]

@@ -10,7 +10,6 @@ from email.utils import format_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic
-from types import TracebackType
 from typing import Any, Self
 
 from fftdeploy.api.hosts import SANDBOX_HEADER
@@ -50,6 +49,7 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._is_serving = False
         self.key = key
+        # What may be changed while it serves, as the ledger has it.
         self.set_now = self._ledger.set_now
         self.set_state = self._ledger.set_state
         self.change = self._ledger.change
@@ -77,12 +77,7 @@ class Sandbox:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def serve_forever(self) -> None:
