@@ -8,7 +8,7 @@ from fftdeploy.commands import typed_models
 from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, require_offset
 from fftdeploy.commands.door import door
-from fftdeploy.planning.plan import plan_hold
+from fftdeploy.planning.holds import plan_hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,8 +36,8 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.names import plural
-from fftdeploy.planning.breaches import SourceRules, freeze_breach
 from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.planning.plan import SourceRules, freeze_breach
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import select, shown_path

@@ -25,7 +25,7 @@ from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import successors
-from fftdeploy.planning.breaches import Breach, on_hold
+from fftdeploy.planning.plan import Breach, on_hold
 from fftdeploy.planning.successors import Score
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle, Hold, Target

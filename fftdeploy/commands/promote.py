@@ -15,10 +15,9 @@ from fftdeploy.commands.typed_models import MODEL_FLAG
 from fftdeploy.errors import ConflictError, FftdeployError, UsageError
 from fftdeploy.evaluation.limits import Limits
 from fftdeploy.model_ids.model_names import fitting, is_whole_id
-from fftdeploy.planning import breaches, bundles, canary, plan
-from fftdeploy.planning.breaches import Breach, SourceRules
+from fftdeploy.planning import bundles, canary, plan
 from fftdeploy.planning.bundles import BundleSource
-from fftdeploy.planning.plan import Actor, Plan
+from fftdeploy.planning.plan import Actor, Breach, Plan, SourceRules
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases.deployments import OVERRIDES, Bundle, Target
 
@@ -98,7 +97,7 @@ class _Promotion:
         """Promote, or say why not; the file is as it was unless this says it WAS changed."""
         self._check_flags()
         self.change.require_planned(create=self.options.create)
-        breaches.require_allowed(self.options.overrides, self.rules, self.key[1])
+        plan.require_allowed(self.options.overrides, self.rules, self.key[1])
         if self.target is not None:
             plan.refuse_hand_edit(self.rules, self.target, self._live(self.target))
         source = self._source()
@@ -117,7 +116,7 @@ class _Promotion:
         self.change.preflight()
         drafted = self.change.draft(made)
         if held := self.sources.hold(source.bundle, self.change.actor.now):
-            raise breaches.on_hold(source.bundle, *held)
+            raise plan.on_hold(source.bundle, *held)
         self._pass(self._breaches(source))
         self._expect_current()
         gate = self._gate() if self.workspace.policy.gate(self.key[0]) else None
@@ -176,7 +175,7 @@ class _Promotion:
 
     def _check_flags(self) -> None:
         options = self.options
-        breaches.require_known(options.overrides, self.change.why)
+        plan.require_known(options.overrides, self.change.why)
         if options.model is not None:
             bundles.require_model_id(options.model, options.provider or "")
         if options.job is not None and (problem := names.job_problem(options.job)):
@@ -270,7 +269,7 @@ class _Promotion:
         if order and model not in known and (near := names.nearest(model, known, names.MISTYPED)):
             order = replace(order, way=f"did you mean {near}?")
         found = [
-            breaches.freeze_breach(self.rules, now),
+            plan.freeze_breach(self.rules, now),
             order,
             self.sources.soak_breach(source.bundle, now),
         ]
@@ -280,7 +279,7 @@ class _Promotion:
             found.append(Breach("order", message, f"name one: --from {sources[0]}"))
         if proved:
             days = proved.runway_days(now.date())
-            found.append(breaches.runway_breach(self.rules, days))
+            found.append(plan.runway_breach(self.rules, days))
         return [breach for breach in found if breach]
 
     def _pass(self, found: list[Breach]) -> tuple[str, ...]:
@@ -290,7 +289,7 @@ class _Promotion:
         """
         left = [breach for breach in found if breach.code not in self.options.overrides]
         if left and not self._live_is_dead({breach.code for breach in left}):
-            raise breaches.refusal(self.change.name, left, self.rules)
+            raise plan.refusal(self.change.name, left, self.rules)
         used = {breach.code for breach in found} - {breach.code for breach in left}
         return tuple(code for code in OVERRIDES if code in used)
 

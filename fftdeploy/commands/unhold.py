@@ -7,7 +7,7 @@ from fftdeploy.commands.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.typed_models import TypedModels
-from fftdeploy.planning.plan import plan_unhold
+from fftdeploy.planning.holds import plan_unhold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

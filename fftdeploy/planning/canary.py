@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.planning.bundles import Shas, live_bundle, tried_bundle
-from fftdeploy.planning.plan import Actor, Plan, hold_on_removed
+from fftdeploy.planning.holds import hold_on_removed
+from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.releases.deployments import Bundle, Canary, Target
 
 

@@ -12,9 +12,9 @@ from fftdeploy import names
 from fftdeploy.api.readiness import OTHER_MODEL, Readiness, Shutdown
 from fftdeploy.errors import ConfigError, FftdeployError
 from fftdeploy.planning import bundles, plan
-from fftdeploy.planning.breaches import SourceRules
 from fftdeploy.planning.bundles import Shas
 from fftdeploy.planning.finding import Finding, Severity
+from fftdeploy.planning.plan import SourceRules
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
 from fftdeploy.planning.runway import NO_RECORD, RECORDING, STEPS, UNRECORDED, Runway, lasts
 from fftdeploy.policy import policy

@@ -15,7 +15,8 @@ from fftdeploy.planning.bundles import (
     replaced_bundle,
     require_profile,
 )
-from fftdeploy.planning.plan import Actor, Plan, hand_edit_notes, hold_on_removed, pointed, recorded
+from fftdeploy.planning.holds import hold_on_removed
+from fftdeploy.planning.plan import Actor, Plan, hand_edit_notes, pointed, recorded
 from fftdeploy.releases.deployments import Bundle, Release, Target
 
 Fate = Literal["ask", "live", "held", "profile"]

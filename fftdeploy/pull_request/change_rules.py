@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from fftdeploy.api.readiness import Shutdown
-from fftdeploy.planning import breaches
-from fftdeploy.planning.breaches import Breach, SourceRules
+from fftdeploy.planning import plan
 from fftdeploy.planning.bundles import Shas, canary_of, live_bundle
 from fftdeploy.planning.finding import Finding, Severity
+from fftdeploy.planning.plan import Breach, SourceRules
 from fftdeploy.policy.policy import FILE_NAME, Policy, Rules
 from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
@@ -216,8 +216,8 @@ def _breaches(
         sources.order_breach(release.bundle, facts.now),
         sources.soak_breach(release.bundle, facts.now)
         or _unseen_soak(facts, change, release, rules),
-        breaches.freeze_breach(rules, facts.now),
-        breaches.runway_breach(rules, days),
+        plan.freeze_breach(rules, facts.now),
+        plan.runway_breach(rules, days),
     ]
     if held := sources.hold(release.bundle, facts.now):
         source, hold = held

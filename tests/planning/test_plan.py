@@ -8,7 +8,7 @@ import pytest
 from scenes import POLICY, V6, V7, V8, V9, hold, past, row, sha, table
 
 from fftdeploy.errors import ConfigError, FftdeployError, PolicyError, UsageError
-from fftdeploy.planning import bundles, commit_message, plan
+from fftdeploy.planning import bundles, commit_message, holds, plan
 from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor
 from fftdeploy.planning.rollback import plan_rollback, rollback_candidates
@@ -152,8 +152,8 @@ def test_a_candidate_where_a_model_is_wanted_is_taken_apart(word: str, flags: st
 REFUSALS: list[tuple[str, type[FftdeployError], Callable[[], object]]] = [
     ("no file", ConfigError, lambda: plan.plan_adoption(target(table(NAME, V8, [row(1, V7)], profile="gone")), Bundle(V8, profile="gone"), ACTOR)),
     ("held", PolicyError, lambda: plan.plan_adoption(target(table(NAME, V8, [row(1, V7)], [hold(V8)])), Bundle(V8), ACTOR)),
-    ("until the past", UsageError, lambda: plan.plan_hold(target(past(NAME, V8)), V7, ACTOR, until=STORY_NOW - timedelta(1))),
-    ("no hold", UsageError, lambda: plan.plan_unhold(target(past(NAME, V8)), None, ACTOR)),
+    ("until the past", UsageError, lambda: holds.plan_hold(target(past(NAME, V8)), V7, ACTOR, until=STORY_NOW - timedelta(1))),
+    ("no hold", UsageError, lambda: holds.plan_unhold(target(past(NAME, V8)), None, ACTOR)),
     ("no release", UsageError, lambda: rollback_candidates(target(past(NAME, V8)), Bundle(V8), shas, ACTOR, to=4)),
     ("not a model", UsageError, lambda: bundles.require_model_id("ftjob-1")),
 ]  # fmt: skip
@@ -192,5 +192,5 @@ def test_a_subject_names_a_model_as_screens_do(model: str, shown: str) -> None:
     bare = target(f'[t.production]\nmodel = "{model}"\n')
     adopted = plan.plan_adoption(bare, Bundle(model), ACTOR)
     assert commit_message.subject(adopted) == f"Record {shown} as live in {NAME}"
-    held = plan.plan_hold(bare, model, ACTOR)
+    held = holds.plan_hold(bare, model, ACTOR)
     assert commit_message.subject(held) == f"Hold {shown} in {NAME}"

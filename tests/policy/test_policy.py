@@ -8,8 +8,8 @@ from scenes import V7, V8, V9, hold, past, row, table
 
 from fftdeploy import times
 from fftdeploy.errors import ConfigError
-from fftdeploy.planning import breaches, bundles
-from fftdeploy.planning.breaches import SourceRules
+from fftdeploy.planning import bundles, plan
+from fftdeploy.planning.plan import SourceRules
 from fftdeploy.policy import policy
 from fftdeploy.policy.policy import Freeze, Policy, Rules, Task
 from fftdeploy.releases import deployments
@@ -198,7 +198,7 @@ def test_a_freeze_is_days_in_utc_both_included(now: str, frozen: bool) -> None:
     rules = parsed(
         ENV + 'freeze = [{ from = 2026-12-20, to = 2027-01-03, why = "holidays" }]'
     ).rules("production")
-    breach = breaches.freeze_breach(rules, datetime.fromisoformat(now))
+    breach = plan.freeze_breach(rules, datetime.fromisoformat(now))
     assert (breach is not None) == frozen
 
 
@@ -214,7 +214,7 @@ def test_a_freeze_is_days_in_utc_both_included(now: str, frozen: bool) -> None:
     ],
 )
 def test_runway(asked: int, days: int | None, short: bool) -> None:
-    assert (breaches.runway_breach(Rules(min_runway_days=asked), days) is not None) == short
+    assert (plan.runway_breach(Rules(min_runway_days=asked), days) is not None) == short
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_runway(asked: int, days: int | None, short: bool) -> None:
     ],
 )
 def test_a_last_day_that_is_over_is_no_count_of_days(days: int, said: str) -> None:
-    breach = breaches.runway_breach(Rules(min_runway_days=30), days)
+    breach = plan.runway_breach(Rules(min_runway_days=30), days)
 
     assert breach is not None
     assert breach.message == said
@@ -265,7 +265,7 @@ def test_a_breach_is_what_override_names() -> None:
     every = [
         sources.order_breach(Bundle(V7), STORY_NOW),
         sources.soak_breach(Bundle(V7), STORY_NOW),
-        breaches.runway_breach(rules, 3),
+        plan.runway_breach(rules, 3),
     ]
     assert [breach and breach.code for breach in every] == ["order", "soak", "runway"]
     assert {*deployments.OVERRIDES} >= {breach.code for breach in every if breach}
