@@ -21,6 +21,7 @@ from proposals import Change, Template, template
 
 from fftdeploy.api.asking import Clock
 from fftdeploy.api.client.connection import Connection
+from fftdeploy.cli import completion
 from fftdeploy.cli.app import app, run
 from fftdeploy.commands import context
 from fftdeploy.evaluation.running import online
@@ -91,7 +92,7 @@ def commands_built_once() -> Iterator[None]:
     built: dict[int, Any] = {}
 
     def get_command(asked: typer.Typer) -> Any:
-        if asked is not app:
+        if asked is not app or completion.VARIABLE in os.environ:  # which has more in it
             return build(asked)
         registered = len(app.registered_commands)
         if registered not in built:
