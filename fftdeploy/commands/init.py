@@ -2,6 +2,8 @@
 
 import os
 import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -10,20 +12,29 @@ from pathlib import Path
 
 import fftdeploy
 from fftdeploy import files
-from fftdeploy.commands import schema_files, setup_facts, setup_texts
+from fftdeploy.commands import schema_files, setup_facts
 from fftdeploy.commands.context import Context, actor_name
 from fftdeploy.commands.door import door
 from fftdeploy.commands.setup_facts import InitOptions, SetupFacts, WrittenModel
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
-from fftdeploy.evaluation.graders.proposed import propose
+from fftdeploy.evaluation.graders.proposed import ProposedBar, propose
 from fftdeploy.formats import document
 from fftdeploy.output.results import UNPRINTED
+from fftdeploy.planning import plan
 from fftdeploy.planning.plan import Actor
 from fftdeploy.policy import policy
-from fftdeploy.releases import deployments, guessed_shapes, rendering
-from fftdeploy.releases.deployments import Deployments
+from fftdeploy.releases import deployments, edit, guessed_shapes
+from fftdeploy.releases.deployments import Bundle, Deployments, Target
+from fftdeploy.releases.rendering import table, value
 from fftdeploy.workspace import shown_path
 
+Template = Callable[[str], str]
+"""Returns a file of `templates/`."""
+
+_EXAMPLE_PROFILE = "triage-long"
+"""The prompt for models that nobody has tuned, in the example."""
+_ADOPTED_WHY = "live when fftdeploy was set up"
+_WIDTH = 100
 _PLAIN = re.compile(r"( --file [A-Za-z0-9._/][A-Za-z0-9._/-]*)?")
 
 
@@ -104,10 +115,10 @@ class _Init:
         now = self.context.now()
         bar = propose(setup_facts.examples_at(path, shown_path(path), self.folder, now))
         examples = path.relative_to(self.folder).as_posix()
-        policy_text = setup_texts.policy_text(self._template, facts, bar, examples)
-        task_text = setup_texts.task_text(self._template, facts, bar, examples)
-        self._write(self.path, setup_texts.deployments_text(self._template, facts, actor))
-        self._write(self.folder / policy.FILE_NAME, policy_text)
+        said = policy_text(self._template, facts, bar, examples)
+        task_text = _task_text(self._template, facts, bar, examples)
+        self._write(self.path, deployments_text(self._template, facts, actor))
+        self._write(self.folder / policy.FILE_NAME, said)
         self._add_missing(facts, known, task_text, examples)
         self._write_others(facts)
         return replace(
@@ -193,7 +204,7 @@ class _Init:
         """Write the files that are the same whatever they are about."""
         wanted = {self.folder / ".fftdeploy" / ".gitignore": "gitignore"}
         if facts.is_example:
-            profile = f"{setup_texts.EXAMPLE_PROFILE}.toml"
+            profile = f"{_EXAMPLE_PROFILE}.toml"
             wanted = {self.folder / "profiles" / profile: profile, **wanted}
         for path, name in wanted.items():
             self._write(path, self._template(name))
@@ -253,7 +264,7 @@ class _Init:
         if (rules := self.rules) and policy.FILE_NAME in self.result.kept:
             missing = [each for each in facts.environments if each not in rules.order]
             if rules.order and missing:
-                order = rendering.value([*dict.fromkeys((*facts.environments, *rules.order))])
+                order = value([*dict.fromkeys((*facts.environments, *rules.order))])
                 lacks.append(ToAdd(policy.FILE_NAME, f"order = {order}\n"))
             gate = rules.gate(facts.task)
             if gate is None or examples not in gate.examples:
@@ -283,3 +294,83 @@ def _policy(folder: Path) -> policy.Policy | None:
 
 def _shown(path: Path, folder: Path, root: Path) -> str:
     return path.relative_to(folder if path.is_relative_to(folder) else root).as_posix()
+
+
+def deployments_text(template: Template, facts: SetupFacts, actor: Actor) -> str:
+    """Return the deployments file; what is live is a release that nobody has proved yet."""
+    record = f'fftdeploy adopt {facts.task}/{facts.last} --model ID --why "live since October"'
+    hint = f"\n# Is something live already? Record it as the first release:\n#   {record}"
+    text = _filled(template("deployments.toml"), {"LIVE": "" if facts.live else hint})
+    for environment in facts.environments:
+        if model := facts.live.get(environment):
+            found = document.parse(text.encode(), "deployments.toml")
+            target = Target(facts.task, environment, model=model)
+            made = plan.plan_adoption(target, Bundle(model), replace(actor, why=_ADOPTED_WHY))
+            text = edit.rewrite(found, None, made.after)
+    return text
+
+
+def policy_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples: str) -> str:
+    """Return the policy: the last environment is protected, and the task has a gate."""
+    before = facts.environments[-2:-1]
+    source = f"from = {value(before)}".ljust(23) + "# a model comes from here, with its prompt"
+    words = {
+        "ORDER": value(facts.environments),
+        "LAST": facts.last,
+        "FROM": source if before else "",
+        "BLOCK": _task_text(template, facts, bar, examples),
+    }
+    return _filled(template("fftdeploy.toml"), words)
+
+
+def _task_text(template: Template, facts: SetupFacts, bar: ProposedBar, examples: str) -> str:
+    """Return the tables of the task: what it is, its gate and its graders."""
+    gate, is_example = f"tasks.{facts.task}.gate", facts.is_example
+    seen = [f"Inferred from {examples}, {bar.seen[0]}.", *(f"- {each}." for each in bar.seen[1:])]
+    if facts.examples is None and not is_example:
+        seen = [
+            f"{examples} has {bar.seen[0].partition(':')[0]} to start with: replace them by yours,",
+            "and what is below with what `fftdeploy init --examples FILE` infers from those.",
+        ]
+    seen += [f"NOT JUDGED: {each}." for each in bar.not_judged]
+    # What `size` needs to be told: a candidate, where none comes from elsewhere.
+    candidate = " live" if facts.last in facts.live else " MODEL"
+    if any(environment in facts.live for environment in facts.environments[-2:-1]):
+        candidate = ""
+    described = '# description = "what goes in, and what comes out"'
+    if is_example:
+        described = 'description = "Customer message in; urgency, category and next step out"'
+    profile = _EXAMPLE_PROFILE if is_example else f"{facts.task}-long"
+    successors = f'successors = [{{ model = "gpt-6-luna", profile = "{profile}" }}]'
+    commented = "" if is_example else "# "
+    words = {
+        "TASK": facts.task,
+        "SIZE": f"fftdeploy size {facts.task}/{facts.last}{candidate}",
+        "DESCRIPTION": described,
+        "SUCCESSORS": f"{commented}{successors}   # for `migrate`, once a model ends",
+        "SEEN": "\n".join(
+            textwrap.fill(line, _WIDTH, initial_indent="# ", subsequent_indent="#   ")
+            for line in seen
+        ),
+        "EXAMPLES": value([examples]),
+        "MUST_PASS": f"must_pass = {value(bar.must_pass or ['edge-case'])}",
+        "SLICES": _slices(bar.slices),
+        "GRADERS": "\n".join(table(f"[[{gate}.graders]]", each) for each in bar.graders),
+    }
+    return _filled(template("task.toml"), words)
+
+
+def _slices(keys: Sequence[str]) -> str:
+    """Return the line of the slices, commented out where there are none."""
+    line = f"slices = {value(keys or ['language'])}"
+    return f"{(line if keys else f'# {line}'):<27} # keys of `meta`, each value watched on its own"
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    """Return `text` with its `@WORD@`s; a line that is nothing else goes where one is empty."""
+
+    def fill(found: re.Match[str]) -> str:
+        said = words.get(found[1], found[0])
+        return said.rstrip("\n") + found[2] if said else ""
+
+    return re.sub(r"@([A-Z_]+)@(\n?)", fill, text)

@@ -120,10 +120,7 @@ def bring_in(context: Context, options: ReviewOptions) -> Reviewed:
     """Add what a file has as examples that nobody has reviewed; with `dry_run`, only say so.
 
     Raises:
-        UsageError: There is no such task or gate.
-        ConfigError: One of the files is missing or damaged, located.
-        ConflictError: The examples are locked.
-        DiskError: The disk refused.
+        ConflictError: The examples are locked; and what `open_queue` raises.
     """
     queue = open_queue(context, options)
     assert isinstance(queue, Requests)  # noqa: S101  `check` has seen to it

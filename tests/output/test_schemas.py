@@ -17,7 +17,7 @@ from scenes import COLD, FT, POLICY, V7, V8, V9, V10, hold, past, row, table, wr
 from toml_texts import AT, HOLD, RELEASE, SHA, held, release, rules, target
 from toml_texts import WHOLE as WHOLE_GATE
 
-from fftdeploy.commands import setup_texts
+from fftdeploy.commands.init import deployments_text, policy_text
 from fftdeploy.commands.schema import output_schema
 from fftdeploy.commands.setup_facts import EXAMPLE
 from fftdeploy.errors import ConfigError
@@ -63,7 +63,7 @@ def parses(parse: Parse, text: str) -> bool:
 
 DEPLOYMENTS = {
     "nothing yet": ("version = 1\n", True),
-    "init": (setup_texts.deployments_text(template, EXAMPLE, Actor("ana", STORY_NOW)), True),
+    "init": (deployments_text(template, EXAMPLE, Actor("ana", STORY_NOW)), True),
     "example": ((ROOT / "deployments.toml").read_text(), True),
     "one line": (target(), True),
     "a past": ("version = 1\n" + past("triage/production", V7, V8, V9, holds=[hold(V8)]), True),
@@ -115,7 +115,7 @@ DEPLOYMENTS = {
 }
 POLICIES = {
     "bare": ("version = 1\n", True),
-    "init": (setup_texts.policy_text(template, EXAMPLE, BAR, "evals/triage.jsonl"), True),
+    "init": (policy_text(template, EXAMPLE, BAR, "evals/triage.jsonl"), True),
     "example": ((ROOT / "fftdeploy.toml").read_text(), True),
     "scene": (POLICY, True),
     "all of it": (

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from fftdeploy.evaluation.examples.example_lines import Example
+from fftdeploy.policy.gate_rules import exactly
 from fftdeploy.policy.grader_rules import GraderRules
 
 
@@ -54,3 +56,12 @@ class Grader:
     def reference_problem(self, example: Example) -> str:
         """Say why no answer, or not the agreed one, could pass; "" if it can."""
         return self.grade(example.reference, example).detail
+
+
+def is_close(reference: Fraction, value: Fraction, tolerance: float, *, relative: bool) -> bool:
+    """Say whether two numbers differ by at most the tolerance.
+
+    A relative tolerance is a share of the reference's size.
+    """
+    allowed = exactly(tolerance) * (abs(reference) if relative else 1)
+    return abs(reference - value) <= allowed

@@ -43,15 +43,15 @@ class Grading:
 
     def reference_problem(self, example: Example) -> str:
         """Say why no answer, or not one of the agreed ones, could pass; "" if it can."""
-        return next(filter(None, map(self._reference_problem, _each_agreed(example))), "")
-
-    def _reference_problem(self, example: Example) -> str:
-        if len(example.reference) > MAX_CHARS:
-            return f"{len(example.reference):,} characters are more than are graded"
-        for grader in self.graders:
-            if problem := grader.reference_problem(example):
-                return self._named(grader, problem)
-        return self.judge.reference_problem(example) if self.judge else ""
+        for each in _each_agreed(example):
+            if len(each.reference) > MAX_CHARS:
+                return f"{len(each.reference):,} characters are more than are graded"
+            for grader in self.graders:
+                if problem := grader.reference_problem(each):
+                    return self._named(grader, problem)
+            if self.judge and (problem := self.judge.reference_problem(each)):
+                return problem
+        return ""
 
     def _combined(self, text: str, example: Example) -> Grade:
         grades = [grader.grade(text, example) for grader in self.graders]

@@ -8,8 +8,7 @@ from typing import Any
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation import similarity
 from fftdeploy.evaluation.examples.example_lines import Example
-from fftdeploy.evaluation.graders.fields import is_close
-from fftdeploy.evaluation.graders.grade import PASSED, Grade, Grader, failed
+from fftdeploy.evaluation.graders.grade import PASSED, Grade, Grader, failed, is_close
 from fftdeploy.evaluation.graders.timebox import within
 from fftdeploy.evaluation.similarity import TooLongError
 from fftdeploy.formats.strict_json import MISSING, lookup, text_of

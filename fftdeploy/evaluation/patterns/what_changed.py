@@ -130,15 +130,15 @@ def compared_fields(
 def value_of(parsed: Any, field: ComparedField) -> str:
     """Return the value of a field in a parsed answer, `NO_VALUE` where there is none."""
     if not field.path:
-        return _text(None if isinstance(parsed, dict | list) else parsed, field)
-    return _text(lookup(parsed, field.path), field)
+        return _text(None if isinstance(parsed, dict | list) else parsed, field.kind)
+    return _text(lookup(parsed, field.path), field.kind)
 
 
-def _text(value: Any, field: ComparedField) -> str:
+def _text(value: Any, kind: str = "") -> str:
     if value is strict_json.MISSING or value is None or value == "":
         return NO_VALUE
     text = value.strip() if isinstance(value, str) else strict_json.dumps(value)
-    return text.casefold() if field.kind == "casefold" else text
+    return text.casefold() if kind == "casefold" else text
 
 
 _ALL_BROKE = 2
@@ -245,7 +245,7 @@ class Patterns:
             return _arguments(answer) if tool_calls(agreed) is not None else None
         if not isinstance(answer, dict):
             return None
-        return {key: _text(answer.get(key), self._whole) for key in agreed}
+        return {key: _text(answer.get(key), self._whole.kind) for key in agreed}
 
     def _is_right(self, name: str, sample: Sample, value: str, agreed: Mapping[str, str]) -> bool:
         if name == WHOLE:
@@ -322,11 +322,8 @@ def _arguments(answer: Any) -> dict[str, str] | None:
     for call in calls:
         arguments = call["arguments"] if isinstance(call["arguments"], dict) else {}
         named = {f"{call['name']}.{key}": each for key, each in arguments.items()}
-        found |= {name: _text(each, _ARGUMENT) for name, each in named.items()}
+        found |= {name: _text(each) for name, each in named.items()}
     return found
-
-
-_ARGUMENT = ComparedField("", "argument")
 
 
 def _cut(text: str) -> str:

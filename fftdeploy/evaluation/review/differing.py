@@ -6,9 +6,8 @@ From that those are picked, one by one, which are least like what is picked alre
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from fftdeploy.evaluation.examples.overlap import NEAR, SPARED, word_runs
 from fftdeploy.evaluation.similarity import first_words
@@ -24,12 +23,9 @@ _MAX_RUNS = 128
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
-class Kept(Generic[Row]):
+class Kept(NamedTuple, Generic[Row]):
     """One input of the sample."""
 
-    number: int
-    """Its digest: the smallest are kept."""
     place: int
     """Of how many inputs it is the next."""
     row: Row
@@ -47,7 +43,7 @@ class InputSample(Generic[Row]):
         self.undrawn = 0
         """Inputs that the sample has no room for."""
         self._most, self._max_chars = most, max_chars
-        self._kept: dict[int, Kept[Row]] = {}
+        self._kept: dict[int, Kept[Row]] = {}  # by digest: the smallest are kept
         self._largest: list[int] = []  # negated
         self._limit = 1 << 64
         self._chars = self._place = 0
@@ -70,7 +66,7 @@ class InputSample(Generic[Row]):
             self.undrawn += 1
             return
         runs = tuple(word_runs(first_words(text, _MAX_WORDS)))
-        self._kept[number] = Kept(number, self._place, row, size, runs)
+        self._kept[number] = Kept(self._place, row, size, runs)
         heapq.heappush(self._largest, -number)
         self._chars += size
         while len(self._kept) > self._most or (
@@ -86,7 +82,7 @@ class InputSample(Generic[Row]):
         The first number is of those that are nearly the same as one that was picked, the second
         of those that were not needed.
         """
-        every = sorted(self._kept.values(), key=lambda kept: kept.number)
+        every = [self._kept[number] for number in sorted(self._kept)]
         often = Counter(run for kept in every for run in kept.runs)
         # Those that tell it from others: what many share is boilerplate.
         share = min(max(SPARED, len(every) // 100), max(2, len(every) // 2))

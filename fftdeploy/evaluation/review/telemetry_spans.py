@@ -197,18 +197,17 @@ def _numbered(said: Mapping[str, Any], which: str) -> list[dict[str, Any]]:
         match = _NUMBERED.fullmatch(key)
         if match and match[1] == which:
             found.setdefault(int(match[2]), {})[match[3]] = value
-    return [_numbered_turn(found[number]) for number in sorted(found)]
-
-
-def _numbered_turn(table: Mapping[str, Any]) -> dict[str, Any]:
-    turn: dict[str, Any] = {"role": as_text(table.get("role", "assistant"), "a role")}
-    turn["content"] = table.get("content")
-    if isinstance(table.get("finish_reason"), str):
-        turn["finish_reason"] = table["finish_reason"]
-    if "tool_call_id" in table:
-        turn["tool_call_id"] = table["tool_call_id"]
-    calls: list[dict[str, Any]] = []
-    while (name := f"tool_calls.{len(calls)}.name") in table:
-        above = name.removesuffix("name")
-        calls.append(_call(table.get(f"{above}id"), table[name], table.get(f"{above}arguments")))
-    return turn | ({"tool_calls": calls} if calls else {})
+    turns = []
+    for _, table in sorted(found.items()):
+        role = as_text(table.get("role", "assistant"), "a role")
+        turn: dict[str, Any] = {"role": role, "content": table.get("content")}
+        if isinstance(table.get("finish_reason"), str):
+            turn["finish_reason"] = table["finish_reason"]
+        if "tool_call_id" in table:
+            turn["tool_call_id"] = table["tool_call_id"]
+        calls: list[dict[str, Any]] = []
+        while (name := f"tool_calls.{len(calls)}.name") in table:
+            call_id, arguments = (f"tool_calls.{len(calls)}.{key}" for key in ("id", "arguments"))
+            calls.append(_call(table.get(call_id), table[name], table.get(arguments)))
+        turns.append(turn | ({"tool_calls": calls} if calls else {}))
+    return turns
