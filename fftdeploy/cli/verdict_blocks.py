@@ -235,7 +235,8 @@ def _news(evidence: Evidence, verdict: Verdict, found: WhatChanged) -> Iterator[
     news = [
         one
         for one in verdict.slices
-        if one.is_harmed or any(_is_about(message, one) for message in reasons)
+        if one.is_harmed
+        or any(text.startswith((f"{one.name} ", f"{one.name}:")) for text in reasons)
         if one.kind == "slice" or one.key not in shown
     ]
     news.sort(key=lambda one: (one.kind != "slice", one.p_adjusted))
@@ -247,10 +248,6 @@ def _news(evidence: Evidence, verdict: Verdict, found: WhatChanged) -> Iterator[
         yield labelled(one.name, Cell(counts, tone), f"  {' '.join(ids[:_NAMED])}{more}")
     if len(news) > _NAMED:
         yield labelled("", f"and {len(news) - _NAMED} more: --all")
-
-
-def _is_about(message: str, part: SliceResult) -> bool:
-    return message.startswith((f"{part.name} ", f"{part.name}:"))
 
 
 def _broke_in(evidence: Evidence, verdict: Verdict, part: SliceResult) -> list[str]:
@@ -271,7 +268,11 @@ def _commonest_patterns(found: WhatChanged, *, fields: int) -> Iterator[Block]:
     if causes:
         yield _commonest("fails", _counted(causes), "bad")
         yield from _example(causes[0].example, {"answer": causes[0].example.new})
-    shown = _telling(found.shifts)[: 1 if causes else fields]
+    alone: dict[tuple[int, str], list[Shift]] = {}  # without those that change together with one
+    for _, each in groupby(found.shifts, key=lambda shift: shift.field):
+        of_field = [*each]
+        alone.setdefault((of_field[0].count, of_field[0].example.id), of_field)
+    shown = [*alone.values()][: 1 if causes else fields]
     for shifts in shown:
         yield _commonest(shifts[0].field or "answer", [_shift(one, found) for one in shifts])
     if shown and not causes:
@@ -292,15 +293,6 @@ def _every_pattern(found: WhatChanged) -> Iterator[Block]:
         yield from packed(field or "answer", [_shift(one, found) for one in shifts])
         for shift in shifts:
             yield from _whole(shift.example)
-
-
-def _telling(every: Sequence[Shift]) -> list[list[Shift]]:
-    """Return the fields that changed, without those that change together with one before."""
-    found: dict[tuple[int, str], list[Shift]] = {}
-    for _, each in groupby(every, key=lambda shift: shift.field):
-        shifts = [*each]
-        found.setdefault((shifts[0].count, shifts[0].example.id), shifts)
-    return [*found.values()]
 
 
 def _counted(causes: Sequence[FailureCause]) -> list[str]:
@@ -338,18 +330,14 @@ def _listing(parts: Sequence[str], shown: int) -> str:
     return ", ".join(parts[:shown]) + more
 
 
-def _cut(text: str, room: int) -> str:
-    """Return the beginning of a text, in one line."""
-    plain = " ".join(text[: 4 * room].split())
-    return plain if len(plain) <= room else f"{plain[: room - 1]}…"
-
-
 def _example(example: ChangedExample, texts: Mapping[str, str]) -> Iterator[Line]:
     """Yield what was asked in an example, and some of its `texts`, as far as each fits a line."""
     for label, text in {example.id: example.input, **texts}.items():
         if text or label == example.id:
             room = WIDTH - max(_START, columns_of(label) + 4)
-            yield labelled(label, Cell(_cut(text, room), "dim"))
+            plain = " ".join(text[: 4 * room].split())
+            shown = plain if len(plain) <= room else f"{plain[: room - 1]}…"
+            yield labelled(label, Cell(shown, "dim"))
 
 
 def _whole(example: ChangedExample) -> Iterator[Line]:

@@ -5,19 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from fftdeploy.commands.evaluate import Evaluated
-from fftdeploy.commands.migration import (
-    Migrated,
-    Migration,
-    Successor,
-    verdict_words,
-)
-from fftdeploy.evaluation.arms import CANDIDATE, LIVE, label
+from fftdeploy.commands.migration import Migrated, Migration, Successor, verdict_words
+from fftdeploy.evaluation.arms import LIVE, label
 from fftdeploy.evaluation.gate.wording import listed
+from fftdeploy.evaluation.verdict import ArmResult
 from fftdeploy.model_ids.model_names import shown_names
 from fftdeploy.names import plural
-from fftdeploy.output.page.portfolio import portfolio_page
+from fftdeploy.output.page.page import FORMATS
+from fftdeploy.output.page.template import Say, load
 
-_NONE = {"rate": "", "usd": "", "p95": ""}
 _STATES = {
     "estimated": ("not compared", "fftdeploy migrate {name} --dry-run"),
     "recorded": ("on record", "nothing: its answers are on record"),
@@ -31,13 +27,20 @@ _STATES = {
 
 
 def page_of(result: Migrated, now: datetime, secrets: Collection[str]) -> str:
-    """Return the page about a migration."""
+    """Return the page about a migration, as HTML that needs no script; without `secrets`."""
     bundles = [one.live for one in result.targets]
     bundles += [each.bundle for one in result.targets for each in one.successors]
     names = shown_names(bundle.model for bundle in bundles)
     rows = [_row(one, f"t{place}", names) for place, one in enumerate(result.targets, 1)]
     moved = sum(one.state in {"changed", "planned"} for one in result.targets)
+    own = {
+        "targets": lambda rows: plural(len(rows), "target"),
+        "requests": lambda count: plural(count, "request"),
+        "usd": lambda usd: f"{usd:.2f}" if usd >= 1 else f"{usd:.4f}",
+    }
+    template, policy = load("portfolio.html", {**FORMATS, **own})
     values = {
+        "policy": policy,
         "made_at": now,
         "is_dry": result.dry_run,
         "headline": f"{moved} of {plural(len(rows), 'target')} can move to a successor",
@@ -46,7 +49,7 @@ def page_of(result: Migrated, now: datetime, secrets: Collection[str]) -> str:
         "rows": rows,
         "diff": result.diff,
     }
-    return portfolio_page(values, secrets)
+    return template.filled(values, Say(secrets))
 
 
 def _row(one: Migration, place: str, names: Mapping[str, str]) -> dict[str, Any]:
@@ -65,8 +68,8 @@ def _row(one: Migration, place: str, names: Mapping[str, str]) -> dict[str, Any]
         "ends": one.shutdown.words(),
         "examples": one.examples,
         "successor": label(best.bundle, names[best.bundle.model]) if best else "",
-        "before": _measures(found, LIVE),
-        "after": _measures(found, CANDIDATE),
+        "before": _measures(found.verdict.arm(LIVE) if found else None),
+        "after": _measures(found.verdict.candidate if found else None),
         **_changes(found),
         "verdict": verdict_words(found.verdict) if found else verdict,
         "kind": found.verdict.ruling if found else "record",
@@ -85,17 +88,16 @@ def _successor(each: Successor) -> dict[str, Any]:
     why = f"ends {each.ends}" if each.ends else why
     return {
         "name": label(each.bundle),
-        **_measures(found, CANDIDATE),
+        **_measures(found.verdict.candidate if found else None),
         **_changes(found),
         "verdict": verdict_words(found.verdict) if found else why,
         "evidence": found.stored.short if found else "",
     }
 
 
-def _measures(found: Evaluated | None, name: str) -> dict[str, str]:
-    arm = found.verdict.arm(name) if found else None
+def _measures(arm: ArmResult | None) -> dict[str, str]:
     if arm is None:
-        return _NONE
+        return {"rate": "", "usd": "", "p95": ""}
     p95 = arm.p95_latency_ms
     return {
         "rate": f"{arm.rate:.1%}",
