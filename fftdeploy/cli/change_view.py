@@ -138,9 +138,7 @@ class _ChangePlan:
 
     def named(self, bundle: PointedBundle | Canary) -> str:
         """Name a model, its host, and the prompt that goes with it, as `eval` takes them."""
-        host = "" if bundle.provider == OPENAI else f"{bundle.provider}="
-        profile = f"@{bundle.profile}" if bundle.profile else ""
-        return f"{host}{self._model(bundle.model)}{profile}"
+        return self._hosted(bundle) + (f"@{bundle.profile}" if bundle.profile else "")
 
     def rows(self) -> Iterator[Block]:
         """Yield the plan."""
@@ -193,13 +191,13 @@ class _ChangePlan:
             yield self.named(after) if before == after else f"{old} → {self.named(after)}"
         yield f"release {release.n}{'' if before else ' of a new target'}{_origin(release)}"
 
-    def _model(self, model: str) -> str:
-        return self.names.get(model, model)
+    def _hosted(self, said: PointedBundle | Canary | Hold) -> str:
+        host = "" if said.provider == OPENAI else f"{said.provider}="
+        return f"{host}{self.names.get(said.model, said.model)}"
 
     def _held(self, hold: Hold) -> str:
         part = f" with the prompt of release {hold.release}" if hold.release else ""
-        host = "" if hold.provider == OPENAI else f"{hold.provider}="
-        return f"{host}{self._model(hold.model)}{part}"
+        return f"{self._hosted(hold)}{part}"
 
     def _passed_over(self) -> str:
         """Say what a rollback goes past, and why, in a word each."""

@@ -174,7 +174,7 @@ class Change:
 
         Raises:
             UsageError: The answer is not one line of text.
-            PolicyError: Nobody can be asked.
+            PolicyError: There is none, and nobody can be asked.
         """
         if (rules.protected or is_first) and self.may_ask:
             state = "protected" if rules.protected else "not recorded yet"

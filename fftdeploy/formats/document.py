@@ -149,22 +149,17 @@ class Document:
 
     def version(self) -> None:
         """Refuse a document that is not of `version = 1`."""
-        if "version" not in self.data:
-            raise ConfigError(
-                "'version' is missing", hint="add: version = 1", where=f"{self.source}:1:1"
-            )
-        value = self.data["version"]
+        value, at = self.data.get("version"), ("version",)
+        if value is None:
+            raise self.error((), "'version' is missing", "add: version = 1")
         if type(value) is not int:
-            raise self.wrong_type(("version",), value, "an integer")
+            raise self.wrong_type(at, value, "an integer")
         if value > 1:
-            raise self.error(
-                ("version",),
-                f"version {str(value)[:20]} needs a newer fftdeploy",
-                "pip install --upgrade fftdeploy",
-            )
+            said = f"version {str(value)[:20]} needs a newer fftdeploy"
+            raise self.error(at, said, "pip install --upgrade fftdeploy")
         if value != 1:
             said = f"there is no version {str(value)[:20]}"
-            raise self.error(("version",), said, "write: version = 1")
+            raise self.error(at, said, "write: version = 1")
 
 
 def parse(raw: bytes, source: str) -> Document:

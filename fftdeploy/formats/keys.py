@@ -129,11 +129,7 @@ def read_keys(
 def table(declared: type, what: str = "a table", check: Check | None = None, **schema: Any) -> Kind:
     """Return the kind of a table that is declared by a dataclass, which it is read into.
 
-    Args:
-        declared: The dataclass.
-        what: What it must be, for the message where it is no table.
-        check: Raises for what its values don't say together.
-        schema: How JSON Schema says that.
+    `what` is said where it is no table; `schema` is how JSON Schema says what `check` does.
     """
     keys = keys_of(declared)
     named = dict.fromkeys(key.group for key in keys.values() if key.group)

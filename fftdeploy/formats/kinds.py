@@ -191,15 +191,10 @@ def many(
     least: tuple[int, str] = (0, ""),
     hint: str = "",
 ) -> Kind:
-    """Return the kind of arrays.
+    """Return the kind of arrays of `each`, of which one `means` something to an editor.
 
-    Args:
-        each: The kind of an entry, and what one `means`.
-        means: What an entry is, as an editor shows it.
-        what: What the array is, with an article, for the message where it is none.
-        unique: What an entry is called where none may be there twice; "" where one may.
-        least: Fewest entries, and what is said of fewer, behind the key.
-        hint: What to type instead of fewer.
+    `what` the array is has an article.  Where no entry may be there twice, `unique` is what one is
+    called.  `least` is the fewest entries and what is said of fewer, behind the key.
     """
 
     def read(doc: Document, path: Path, value: Any) -> tuple[Any, ...]:

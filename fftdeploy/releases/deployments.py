@@ -159,22 +159,17 @@ def _check_order(doc: Document, target: Target) -> None:
     path = (target.task, target.environment)
     above: int | None = None
     for index, release in enumerate(target.releases):
+        row = (*path, "releases", index)
         if above is not None and release.n >= above:
-            raise doc.error(
-                (*path, "releases", index, "n"),
-                f"release {release.n} stands below release {above}: numbers go down, newest first",
-            )
+            said = f"release {release.n} stands below release {above}"
+            raise doc.error((*row, "n"), f"{said}: numbers go down, newest first")
         above = release.n
         back = target.by_number.get(release.to) if release.to is not None else None
         if back is not None and back.canary is not None:
-            raise doc.error(
-                (*path, "releases", index, "to"),
-                f"release {back.n} was a canary: release {release.n} can't go back to it",
-            )
+            said = f"release {back.n} was a canary: release {release.n} can't go back to it"
+            raise doc.error((*row, "to"), said)
     for index, hold in enumerate(target.holds):
         held = target.by_number.get(hold.release) if hold.release is not None else None
         if held and (held.bundle.model, held.bundle.provider) != (hold.model, hold.provider):
-            raise doc.error(
-                (*path, "holds", index, "release"),
-                f"release {hold.release} is of another model than this hold",
-            )
+            said = f"release {hold.release} is of another model than this hold"
+            raise doc.error((*path, "holds", index, "release"), said)

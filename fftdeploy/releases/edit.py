@@ -200,11 +200,9 @@ def _lines(target: Target, found: Mapping[str, Any] | None = None) -> dict[str, 
     said = {
         "model": target.model,
         "profile": target.profile,
-        "provider": target.provider,
+        "provider": None if implied else target.provider,
         "canary": _row(target.canary) if target.canary else None,
     }
-    if implied:
-        del said["provider"]
     return {key: value for key, value in said.items() if value is not None}
 
 
@@ -338,12 +336,9 @@ def _above(fragment: _Fragment, key: str) -> Statement:
     """Return the statement whose line the lines of a new `key` go below."""
     statements = fragment.statements
     order = list(statements)
-    if key == "profile":
-        return statements["model"]
-    if key == "provider":
-        return statements.get("profile", statements["model"])
-    if key == "canary":
-        return next(statements[name] for name in reversed(_LINES) if name in statements)
+    if key in _LINES:  # the last of those before it that there are; `model` always is
+        before = _LINES[: _LINES.index(key)]
+        return next(statements[name] for name in reversed(before) if name in statements)
     if key == "releases" and "holds" in order[1:]:
         return statements[order[order.index("holds") - 1]]
     return statements[order[-1]]
