@@ -197,8 +197,6 @@ def _followed(kind: type[Any], endpoint: str, is_async: bool) -> type[Any]:
 
 async def _answer(calls: Calls, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
     """Send a call to the first of its ways that is not gone; waits only if `calls` do."""
-    import asyncio
-
     import openai
 
     ways = list(calls.ways())
@@ -214,6 +212,8 @@ async def _answer(calls: Calls, name: str, endpoint: str, said: Mapping[str, Any
             if not ways or not isinstance(error, openai.NotFoundError):
                 raise
             if calls.is_async:
+                import asyncio
+
                 is_gone = await asyncio.to_thread(calls.is_gone, way, error)
             else:
                 is_gone = calls.is_gone(way, error)
