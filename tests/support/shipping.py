@@ -204,7 +204,7 @@ def draw(cell: Cell, draws: int, seed: int = 7) -> Drawn:
     tables = [_answers(cell, draws, dice) for _ in range(cell.candidates)]
     for rows in zip(*(zip(*table, strict=True) for table in tables), strict=True):
         pairs = [
-            Pairs(live.tobytes(), candidate.tobytes(), cell.repeats, groups, b"")
+            Pairs(live.tobytes(), candidate.tobytes(), cell.repeats, groups)
             for live, candidate in rows
         ]
         gate += any(_label(each.effective(), bar) in passing for each in pairs)

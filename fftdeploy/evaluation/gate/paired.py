@@ -9,7 +9,7 @@ decides.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import compress
 from math import ceil, floor
 from typing import Literal, NamedTuple
@@ -87,7 +87,7 @@ class Effective(NamedTuple):
         return exact.bounds(bar.margin, self.broke, self.fixed, self.n, bar.wrong_pass)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pairs:
     """How often each example was passed by live and by the candidate, 0 to `repeats`."""
 
@@ -96,8 +96,12 @@ class Pairs:
     repeats: int
     groups: Sequence[str | int] | None
     """A name for each example's group; None where each example stands alone."""
-    signs: bytes
-    """For each example, 0 where it broke, 1 where it is the same, 2 where it was fixed."""
+
+    @cached_property
+    def signs(self) -> bytes:
+        """For each example, 0 where it broke, 1 where it is the same, 2 where it was fixed."""
+        both = zip(self.live, self.candidate, strict=True)
+        return bytes(_SAME if old == new else _BROKE if old > new else _FIXED for old, new in both)
 
     @property
     def live_wavers(self) -> bool:
@@ -107,12 +111,12 @@ class Pairs:
     @property
     def live_rate(self) -> float:
         """Share of the answers of live that are right; a lost one counts as such."""
-        return sum(self.live) / (len(self.signs) * self.repeats)
+        return sum(self.live) / (len(self.live) * self.repeats)
 
     @property
     def difference(self) -> float:
         """Mean of candidate minus live over the examples."""
-        return (sum(self.candidate) - sum(self.live)) / (len(self.signs) * self.repeats)
+        return (sum(self.candidate) - sum(self.live)) / (len(self.live) * self.repeats)
 
     def units(self) -> "Counter[tuple[int, int]]":
         """Count units by candidate minus live, summed over all answers, and number of examples."""
@@ -175,7 +179,7 @@ def passes(column: Column, repeats: int, *, missing: bool = False) -> bytes:
 
 def pair(results: Results, live: Column, candidate: Column) -> Pairs:
     """Return the pairs of two arms; a lost answer counts against the candidate."""
-    return _paired(
+    return Pairs(
         passes(live, results.repeats, missing=True),
         passes(candidate, results.repeats),
         results.repeats,
@@ -189,7 +193,7 @@ def compare(pairs: Pairs, bar: Bar) -> Comparison:
     same = compress(pairs.live, map(_SAME.__eq__, pairs.signs))
     passed_both = sum(passed > half for passed in same)
     broke, fixed = pairs.signs.count(_BROKE), pairs.signs.count(_FIXED)
-    n = len(pairs.signs)
+    n = len(pairs.live)
     tested = pairs.effective()
     lower, upper = tested.bounds(bar)
     return Comparison(
@@ -245,7 +249,7 @@ def parts(results: Results, pairs: Pairs, arms: tuple[Column, Column]) -> Iterat
         failed = [_failures(bits, number, pairs.repeats) for bits in (live, candidate)]
         # Failures, not passes: who failed more often passed less often.
         yield Part(
-            "field", name, "", _paired(failed[1], failed[0], pairs.repeats, pairs.groups), every
+            "field", name, "", Pairs(failed[1], failed[0], pairs.repeats, pairs.groups), every
         )
 
 
@@ -273,7 +277,7 @@ def ids_of(results: Results, pairs: Pairs) -> tuple[tuple[str, ...], tuple[str, 
 def _result(bar: Bar, part: Part, tested: Effective, p_adjusted: float) -> SliceResult:
     """Return the result of one part: harmed where it surely is, and by more than the margin."""
     pairs = part.pairs
-    n, broke, fixed = len(pairs.signs), pairs.signs.count(_BROKE), pairs.signs.count(_FIXED)
+    n, broke, fixed = len(pairs.live), pairs.signs.count(_BROKE), pairs.signs.count(_FIXED)
     return SliceResult(
         part.kind,
         part.key,
@@ -289,20 +293,12 @@ def _result(bar: Bar, part: Part, tested: Effective, p_adjusted: float) -> Slice
     )
 
 
-def _paired(
-    live: bytes, candidate: bytes, repeats: int, groups: Sequence[str | int] | None
-) -> Pairs:
-    both = zip(live, candidate, strict=True)
-    signs = bytes(1 if old == new else 0 if old > new else 2 for old, new in both)
-    return Pairs(live, candidate, repeats, groups, signs)
-
-
 def _part(pairs: Pairs, places: Sequence[int]) -> Pairs:
     def at(values: bytes) -> bytes:
         return bytes(map(values.__getitem__, places))
 
     groups = None if pairs.groups is None else [pairs.groups[place] for place in places]
-    return Pairs(at(pairs.live), at(pairs.candidate), pairs.repeats, groups, at(pairs.signs))
+    return Pairs(at(pairs.live), at(pairs.candidate), pairs.repeats, groups)
 
 
 def _fold(flags: bytes | bytearray, repeats: int) -> bytes:

@@ -28,7 +28,6 @@ from fftdeploy.evaluation.running.attempts import (
     Attempts,
 )
 from fftdeploy.evaluation.running.requests import Ask
-from fftdeploy.evaluation.running.run import Place
 from fftdeploy.evaluation.running.run_answers import RunAnswers
 from fftdeploy.evaluation.running.stopping import SharedLoop, Stop
 from fftdeploy.evaluation.running.throttle import CONCURRENCY, Throttle
@@ -69,7 +68,8 @@ class Execution:
         self._on_last = on_last
         self._sleep = sleep
         self._failed_in_row = 0
-        self._lost: list[tuple[Place, ModelOutput]] = []
+        self._lost: list[tuple[tuple[str, int, int], ModelOutput]] = []
+        """Where an answer did not come, and what came instead."""
         self._failure: FftdeployError | None = None
         self._is_stopped = False
         self._workers: list[asyncio.Task[None]] = []
@@ -90,14 +90,14 @@ class Execution:
             note = f"asking again for {plural(len(lost), 'answer')} that did not come"
             self._answers.on_note(note)
             await self._rest(self._throttle.jitter(_ROUND_PAUSE_S * 2**in_vain))
-            await self._ask_all(self._run.asks(place for place, _ in lost), is_again=True)
+            await self._ask_all((self._run.ask(*place) for place, _ in lost), is_again=True)
             in_vain = 0 if len(self._lost) < len(lost) else in_vain + 1
         if self._failure is not None:
             raise self._failure
         if self._is_stopped:
             return
         for place, output in self._lost:
-            (ask,) = self._run.asks([place])
+            ask = self._run.ask(*place)
             await self._answers.keep(ask, output, NOT_MEASURED, self._answers.now())
         self._answers.finish()
 
@@ -214,7 +214,7 @@ class Execution:
         if not is_again:
             self._watch(ask, output)
         if output.mark == MISSING and answer.may_differ:
-            self._lost.append((Place(ask.arm, ask.index, ask.repeat), output))
+            self._lost.append((ask.place, output))
         else:
             seconds = answer.latency_s
             latency_ms = NOT_MEASURED if seconds is None else round(seconds * 1000)

@@ -30,6 +30,11 @@ class Ask:
     endpoint: Endpoint
     body: Mapping[str, Any]
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Which answer it is for."""
+        return self.arm, self.index, self.repeat
+
 
 def ask(arm: Arm, example: Example, index: int, repeat: int) -> Ask:
     """Make the request for answer `repeat` of `arm` to an example."""

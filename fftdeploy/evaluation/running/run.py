@@ -6,8 +6,7 @@ answer is a few numbers; requests are made when they are wanted and examples rea
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from random import Random
@@ -27,15 +26,6 @@ from fftdeploy.policy.gate_rules import GateRules
 
 _RECENT = 512
 """Examples kept after reading: those whose answers are under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Which answer of a run: that of an arm to an example, by its index, and which repeat."""
-
-    arm: str
-    index: int
-    repeat: int
 
 
 class Run:
@@ -132,24 +122,22 @@ class Run:
                 arms = [arm for arm in self.arms.values() if not self.has(arm.name, index, repeat)]
                 self._random.shuffle(arms)
                 for arm in arms:
-                    yield requests.ask(arm, self._example(index), index, repeat)
+                    yield self.ask(arm.name, index, repeat)
 
     def rest(self, arm: str, is_wanted: Callable[[int], bool]) -> Iterator[Ask]:
         """Yield the same of one arm in order, for those places `index * repeats + repeat`."""
         for place in range(len(self.examples) * self.rules.repeats):
             index, repeat = divmod(place, self.rules.repeats)
             if not self.has(arm, index, repeat) and is_wanted(place):
-                yield from self.asks([Place(arm, index, repeat)])
+                yield self.ask(arm, index, repeat)
 
     def lacking(self, arm: str, first: int, end: int) -> int:
         """Count the answers of an arm that have not come, from place `first` to before `end`."""
         return self.results.arms[arm].marks[first:end].count(0)
 
-    def asks(self, places: Iterable[Place]) -> Iterator[Ask]:
-        """Yield the requests for these answers, come or not."""
-        for place in places:
-            example = self._example(place.index)
-            yield requests.ask(self.arms[place.arm], example, place.index, place.repeat)
+    def ask(self, arm: str, index: int, repeat: int) -> Ask:
+        """Return the request for that answer, come or not."""
+        return requests.ask(self.arms[arm], self._example(index), index, repeat)
 
     def sample(self, count: int) -> Iterator[tuple[Ask, str]]:
         """Yield requests of every arm for `count` examples, spread evenly, with what was agreed."""

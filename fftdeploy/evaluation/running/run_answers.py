@@ -114,10 +114,8 @@ class RunAnswers:
     ) -> None:
         """Log, then grade: what a grader does cannot cost a paid answer."""
         example = self.run.examples.ids[ask.index]
-        self.log.add(
-            Record(ask.id, ask.arm, ask.index, ask.repeat, example, at, output, latency_ms, cached)
-        )
-        await self.run.accept(ask.arm, ask.index, ask.repeat, output, latency_ms, at=at)
+        self.log.add(Record(ask.id, *ask.place, example, at, output, latency_ms, cached))
+        await self.run.accept(*ask.place, output, latency_ms, at=at)
         if output.mark != MISSING and not cached:
             self._proved.add(ask.arm)
         self.on_progress(self._progress())

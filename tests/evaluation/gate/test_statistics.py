@@ -291,7 +291,7 @@ def pairs_of(
     live: Sequence[int], candidate: Sequence[int], sizes: Sequence[int] = (), repeats: int = 1
 ) -> Pairs:
     groups: list[str | int] = [place for place, size in enumerate(sizes) for _ in range(size)]
-    return Pairs(bytes(live), bytes(candidate), repeats, groups or None, b"")
+    return Pairs(bytes(live), bytes(candidate), repeats, groups or None)
 
 
 def test_J17_plain_pairs_and_repeats_that_agree_are_the_same_pairs() -> None:

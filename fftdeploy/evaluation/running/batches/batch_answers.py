@@ -14,7 +14,6 @@ from fftdeploy.evaluation.running.batches.host_queue import HostQueue
 from fftdeploy.evaluation.running.batches.parcel import ask_for
 from fftdeploy.evaluation.running.log_lines import BatchNote
 from fftdeploy.evaluation.running.requests import Ask
-from fftdeploy.evaluation.running.run import Place
 from fftdeploy.evaluation.running.run_answers import RunAnswers
 
 BREATH = 256
@@ -49,7 +48,7 @@ class BatchAnswers:
             count += 1
             found = read_line(line, queue.scrub, queue.kind)
             ask = ask_for(found[0], note, self._run) if found else None
-            if found and ask and not self._run.has(ask.arm, ask.index, ask.repeat):
+            if found and ask and not self._run.has(*ask.place):
                 came += await self._accept(ask, found[1], given_at)
             if count % BREATH == 0:
                 await asyncio.sleep(0)
@@ -84,7 +83,7 @@ class BatchAnswers:
         if not answer.is_billing:
             status = 404 if first.code == "model_not_found" else 400
             answer = replace(answer, status=status, param=first.param)
-        (ask,) = self._run.asks([Place(note.arm, note.first // self._run.rules.repeats, 0)])
+        ask = self._run.ask(note.arm, note.first // self._run.rules.repeats, 0)
         try:
             self._answers.require_useful(ask, answer)
         except FftdeployError as error:

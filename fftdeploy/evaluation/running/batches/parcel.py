@@ -8,7 +8,7 @@ from typing import BinaryIO
 from fftdeploy.api.batches import MAX_BYTES, MAX_REQUESTS, request_line
 from fftdeploy.evaluation.running.log_lines import BatchNote
 from fftdeploy.evaluation.running.requests import Ask
-from fftdeploy.evaluation.running.run import Place, Run
+from fftdeploy.evaluation.running.run import Run
 
 _ID_DIGITS = 24
 
@@ -79,7 +79,7 @@ def ask_for(name: str, note: BatchNote, run: Run) -> Ask | None:
     index, repeat = divmod(place, run.rules.repeats)
     if not (note.covers(note.arm, place) and run.expects(note.arm, index, repeat)):
         return None
-    (ask,) = run.asks([Place(note.arm, index, repeat)])
+    ask = run.ask(note.arm, index, repeat)
     return ask if custom_id(ask, place) == name else None
 
 
