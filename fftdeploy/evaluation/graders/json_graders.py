@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -185,30 +186,26 @@ def _matches(kind: Kind, reference: Any, value: Any) -> bool:
     if reference is MISSING or value is MISSING:
         return reference is value
     way = _WAYS[kind["kind"]]
-    return way.takes(reference) and way.takes(value) and way.is_same(kind, reference, value)
+    agreed, said = way.read(reference), way.read(value)
+    return agreed is not None and said is not None and way.is_same(kind, agreed, said)
 
 
 def _field_problem(kind: Kind, reference: Any) -> str:
     """Say why nothing could match `reference`; "" if something can."""
-    if reference is MISSING:
-        return ""
     way = _WAYS[kind["kind"]]
-    if not way.takes(reference):
+    if reference is not MISSING and way.read(reference) is None:
         return f"must be {way.wanted}"
     try:
-        if kind["kind"] == "text":
+        if kind["kind"] == "text" and reference is not MISSING:
             similarity.words(reference)
     except similarity.TooLongError as error:
         return str(error)
     return ""
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, list)
+def _of(kind: type, made: Callable[[Any], object]) -> Callable[[Any], Any]:
+    """Return what makes something of the values of a type, and None of others."""
+    return lambda value: made(value) if isinstance(value, kind) else None
 
 
 def _day(value: Any) -> date | None:
@@ -223,17 +220,16 @@ def _day(value: Any) -> date | None:
         return None
 
 
-def _same(made: Callable[[Any], object]) -> Callable[[Kind, Any, Any], bool]:
-    """Compare what is made of the two."""
-    return lambda _kind, reference, value: made(reference) == made(value)
+def _exact_number(value: Any) -> Fraction | None:
+    return exactly(value) if type(value) in {int, float} else None
 
 
-def _number(kind: Kind, reference: float, value: float) -> bool:
+def _is_near(kind: Kind, reference: Fraction, value: Fraction) -> bool:
     relative, tolerance = kind.get("relative", False), kind.get("tolerance", 0.0)
-    return is_close(exactly(reference), exactly(value), tolerance, relative=relative)
+    return is_close(reference, value, tolerance, relative=relative)
 
 
-def _text(kind: Kind, reference: str, value: str) -> bool:
+def _is_alike(kind: Kind, reference: str, value: str) -> bool:
     try:
         return bool(similarity.rouge_l(reference, value) >= kind["threshold"])
     except similarity.TooLongError:
@@ -241,19 +237,20 @@ def _text(kind: Kind, reference: str, value: str) -> bool:
 
 
 class _Way(NamedTuple):
-    """How values of a kind are compared, and which values can be."""
+    """How values of a kind are compared."""
 
-    is_same: Callable[[Kind, Any, Any], bool]
-    wanted: str = ""
-    takes: Callable[[Any], bool] = lambda _: True
+    wanted: str
+    read: Callable[[Any], Any]
+    """Returns what is compared of a value; None for one that can't be."""
+    is_same: Callable[[Kind, Any, Any], bool] = lambda _kind, agreed, said: agreed == said
 
 
 _WAYS = {
-    "exact": _Way(_same(canonical)),
-    "casefold": _Way(_same(lambda text: text.strip().casefold()), "a text", _is_text),
-    "number": _Way(_number, "a number", lambda value: type(value) in {int, float}),
-    "date": _Way(_same(_day), "an ISO date, 2026-11-21", lambda value: _day(value) is not None),
-    "set": _Way(_same(lambda each: {*map(canonical, each)}), "an array", _is_array),
-    "list": _Way(_same(canonical), "an array", _is_array),
-    "text": _Way(_text, "a text", _is_text),
+    "exact": _Way("", canonical),
+    "casefold": _Way("a text", _of(str, lambda text: text.strip().casefold())),
+    "number": _Way("a number", _exact_number, _is_near),
+    "date": _Way("an ISO date, 2026-11-21", _day),
+    "set": _Way("an array", _of(list, lambda each: {*map(canonical, each)})),
+    "list": _Way("an array", _of(list, canonical)),
+    "text": _Way("a text", _of(str, str), _is_alike),
 }

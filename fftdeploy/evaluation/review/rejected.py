@@ -5,7 +5,6 @@ has only them, and the folder is not committed.
 """
 
 import hashlib
-import json
 from pathlib import Path
 
 from fftdeploy.errors import ConfigError
@@ -49,9 +48,9 @@ class Rejected:
         with journal.open_journal(self._path, root=self._root) as log:
             log.drop_torn()
             if next(log.lines(), None) is None:
-                log.append(_line({"v": _VERSION, "key": self._token}))
+                log.append(strict_json.line({"v": _VERSION, "key": self._token}))
             self._read()  # the key may be that of another process, which came first
-            log.append(_line({"digest": self._digest(key), "by": by, "at": at}))
+            log.append(strict_json.line({"digest": self._digest(key), "by": by, "at": at}))
         self._digests.add(self._digest(key))
 
     def _digest(self, key: str) -> str:
@@ -62,24 +61,18 @@ class Rejected:
     def _read(self) -> None:
         with journal.open_reader(self._path, root=self._root) as file:
             for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):  # a torn last line is what a kill leaves
-                    self._take(line, number)
-
-    def _take(self, line: bytes, number: int) -> None:
-        try:
-            value = strict_json.loads(line.decode())
-            if number == 1 and value["v"] == _VERSION:
-                bytes.fromhex(value["key"])
-                self._token = value["key"]
-                return
-            self._digests.add(value["digest"])
-        except (KeyError, TypeError, ValueError):
-            raise ConfigError(
-                "a line of the list of rejected inputs is damaged",
-                hint=f"remove {shown(self._path)}: they will be asked again",
-                where=f"{shown(self._path)}:{number}",
-            ) from None
-
-
-def _line(value: dict[str, object]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+                if not line.endswith(b"\n"):  # what a kill leaves
+                    continue
+                try:
+                    value = strict_json.loads(line.decode())
+                    if number == 1 and value["v"] == _VERSION:
+                        bytes.fromhex(value["key"])
+                        self._token = value["key"]
+                    else:
+                        self._digests.add(value["digest"])
+                except (KeyError, TypeError, ValueError):
+                    raise ConfigError(
+                        "a line of the list of rejected inputs is damaged",
+                        hint=f"remove {shown(self._path)}: they will be asked again",
+                        where=f"{shown(self._path)}:{number}",
+                    ) from None
