@@ -13,25 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
-from fftdeploy.commands import (
-    check,
-    diff,
-    history,
-    models,
-    promote,
-    resolve,
-    rollback,
-    scan,
-    size,
-    status,
-    verify,
-)
 from fftdeploy.commands.change import Changed, ChangeOptions
 from fftdeploy.commands.context import Context, parse_time
 from fftdeploy.commands.door import Options, flag_of
-from fftdeploy.commands.schema import RESULTS
+from fftdeploy.commands.schema import results, run_of
 from fftdeploy.errors import UsageError
 from fftdeploy.names import not_one_of
 from fftdeploy.output.results import Schema, about, closed, output, schema, text
@@ -50,9 +37,18 @@ TO_APPLY = "to_apply"
 class Tool:
     """A command as a tool, with the options that an assistant may say."""
 
-    run: Callable[[Context, Any], Any]
-    options: type[Options]
+    name: str
     takes: tuple[str, ...]
+
+    @property
+    def run(self) -> Callable[[Context, Any], Any]:
+        """What the command does."""
+        return run_of(self.name)
+
+    @property
+    def options(self) -> type[Options]:
+        """What may be said to the command."""
+        return cast("type[Options]", self.run.__annotations__["options"])
 
     @property
     def plans(self) -> bool:
@@ -93,39 +89,26 @@ class Tool:
 
 
 _CHANGE = ("target", "why", "profile", "wait_s")
-TOOLS = {
-    "status": Tool(status.run, status.StatusOptions, ("targets", "offline", "fail_on")),
-    "history": Tool(history.run, history.HistoryOptions, ("target", "at")),
-    "diff": Tool(diff.run, diff.DiffOptions, ("a", "b")),
-    "models": Tool(models.run, models.ModelsOptions, ("provider", "retiring")),
-    "check": Tool(check.run, check.CheckOptions, ("targets", "offline", "probe", "base")),
-    "resolve": Tool(resolve.run, resolve.ResolveOptions, ("target", "key")),
-    "size": Tool(size.run, size.SizeOptions, ("target", "candidates", "repeats")),
-    "verify": Tool(verify.run, verify.VerifyOptions, ("evidence",)),
-    "scan": Tool(scan.run, scan.ScanOptions, ("paths",)),
-    "promote": Tool(
-        promote.run,
-        promote.PromoteOptions,
-        (
-            *_CHANGE,
-            "source",
-            "model",
-            "job",
-            "no_profile",
-            "provider",
-            "expect_current",
-            "create",
-            "overrides",
-            "canary",
-        ),
-    ),
-    "rollback": Tool(rollback.run, rollback.RollbackOptions, (*_CHANGE, "to", "unverified")),
+_PROMOTION = ("source", "model", "job", "no_profile", "provider", "expect_current", "create")
+_TAKEN = {
+    "status": ("targets", "offline", "fail_on"),
+    "history": ("target", "at"),
+    "diff": ("a", "b"),
+    "models": ("provider", "retiring"),
+    "check": ("targets", "offline", "probe", "base"),
+    "resolve": ("target", "key"),
+    "size": ("target", "candidates", "repeats"),
+    "verify": ("evidence",),
+    "scan": ("paths",),
+    "promote": (*_CHANGE, *_PROMOTION, "overrides", "canary"),
+    "rollback": (*_CHANGE, "to", "unverified"),
 }
+TOOLS = {name: Tool(name, takes) for name, takes in _TAKEN.items()}
 
 
 def output_schema(name: str) -> Schema:
     """Describe the result of a tool: the command's JSON, and of a plan the line to type."""
-    found = output({name: RESULTS[name]})
+    found = output({name: results()[name]})
     found["$defs"][name]["properties"] |= {TO_APPLY: text()} if TOOLS[name].plans else {}
     return {"type": "object", **found}
 

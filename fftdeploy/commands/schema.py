@@ -1,35 +1,43 @@
 """Schema: the JSON Schemas of the two TOML files and of the JSON output."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from importlib import import_module
+from typing import Any, cast
 
 from fftdeploy.commands import schema_files
-from fftdeploy.commands.calibrate import Calibrated
-from fftdeploy.commands.change import Changed
-from fftdeploy.commands.check import Checked
-from fftdeploy.commands.compared import Compared
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.evaluate import Evaluations
-from fftdeploy.commands.export import Exported
-from fftdeploy.commands.history import History
-from fftdeploy.commands.init import Initialized
-from fftdeploy.commands.migration import Migrated
-from fftdeploy.commands.models import Models
-from fftdeploy.commands.monitor import Monitored
-from fftdeploy.commands.report import Reported
-from fftdeploy.commands.resolve import Resolved
 from fftdeploy.commands.review import Reviewed
-from fftdeploy.commands.run import Launch
-from fftdeploy.commands.scan import Scanned
 from fftdeploy.commands.screens import Assisted, Demonstrated, Serving
-from fftdeploy.commands.size import Sized
-from fftdeploy.commands.status import Status
-from fftdeploy.commands.verify import Verified
 from fftdeploy.errors import UsageError
 from fftdeploy.names import not_one_of
 from fftdeploy.output.results import OMITTED, UNPRINTED, Schema, output
+
+_COMMANDS = (
+    *("promote", "rollback", "adopt", "hold", "unhold", "status", "check", "history", "diff"),
+    *("models", "resolve", "run", "export", "eval", "size", "calibrate", "migrate", "monitor"),
+    *("verify", "scan", "report", "review", "sandbox", "demo", "mcp", "init", "schema"),
+)
+_MODULES = {"eval": "evaluate"}
+"""The modules of the commands that are not called as they are."""
+_SITTINGS = {"review": Reviewed, "sandbox": Serving, "demo": Demonstrated, "mcp": Assisted}
+"""The results of what goes on while somebody is there, and is no one call."""
+
+
+def run_of(command: str) -> Callable[..., Any]:
+    """Return what a command does: its options in, its result out."""
+    module: Any = import_module(f"fftdeploy.commands.{_MODULES.get(command, command)}")
+    return cast("Callable[..., Any]", module.run)
+
+
+@cache
+def results() -> dict[str, type]:
+    """Return the type of each command's result."""
+    return {
+        name: _SITTINGS.get(name) or run_of(name).__annotations__["return"] for name in _COMMANDS
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,41 +59,9 @@ class Schemas:
     files: tuple[schema_files.SchemaFile, ...] = field(default=(), metadata=UNPRINTED)
 
 
-RESULTS: dict[str, type] = {
-    "promote": Changed,
-    "rollback": Changed,
-    "adopt": Changed,
-    "hold": Changed,
-    "unhold": Changed,
-    "status": Status,
-    "check": Checked,
-    "history": History,
-    "diff": Compared,
-    "models": Models,
-    "resolve": Resolved,
-    "run": Launch,
-    "export": Exported,
-    "eval": Evaluations,
-    "size": Sized,
-    "calibrate": Calibrated,
-    "migrate": Migrated,
-    "monitor": Monitored,
-    "verify": Verified,
-    "scan": Scanned,
-    "report": Reported,
-    "review": Reviewed,
-    "sandbox": Serving,
-    "demo": Demonstrated,
-    "mcp": Assisted,
-    "init": Initialized,
-    "schema": Schemas,
-}
-"""The type of each command's result."""
-
-
 def output_schema() -> Schema:
     """Describe the one document that a command prints with `--json`."""
-    return output(RESULTS)
+    return output(results())
 
 
 def run(context: Context, options: SchemaOptions) -> Schemas:

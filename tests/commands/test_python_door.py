@@ -18,7 +18,7 @@ from scenes import V8, V9, V10
 import fftdeploy
 from fftdeploy.commands.change import Changed
 from fftdeploy.commands.evaluate import Evaluations
-from fftdeploy.commands.schema import RESULTS
+from fftdeploy.commands.schema import results
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.output.results import as_json
 from fftdeploy.sandbox import Sandbox
@@ -299,7 +299,7 @@ def test_what_is_found_and_the_outcome_are_part_of_a_result(file: Path, command:
 
 
 def test_every_typed_command_is_a_function_with_its_promise() -> None:
-    named = {"evaluate" if name == "eval" else name for name in RESULTS} - {
+    named = {"evaluate" if name == "eval" else name for name in results()} - {
         "review",
         "run",
         "sandbox",
