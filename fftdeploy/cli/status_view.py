@@ -19,7 +19,7 @@ from fftdeploy.cli.cells import (
     watched_cell,
 )
 from fftdeploy.commands.status import Status, TargetStatus
-from fftdeploy.commands.views import WayBack
+from fftdeploy.commands.views import ReadinessView, WayBack
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Table, line
 from fftdeploy.output.words import age, moment
@@ -162,8 +162,9 @@ def _stale(result: Status, *, is_short: bool) -> Iterator[Remark]:
     failed = {found.subject for found in result.findings if found.code == STALE}
     for one in due:
         name = one.target if len(due) == 1 or not is_short else "TARGET"
-        mark = Cell("✗", "bad") if one.target in failed else Cell("!", "warn")
-        yield _remark(one.target, mark, f"{one.evaluation_due}: {evaluating(name)}")
+        said = f"{one.evaluation_due}: {evaluating(name)}"
+        is_wrong = one.target in failed
+        yield Remark(one.target, "✗" if is_wrong else "!", said, "bad" if is_wrong else "warn")
 
 
 def _recording(target: str) -> str:
@@ -194,9 +195,10 @@ def _remarks(one: TargetStatus, result: Status, *, is_short: bool) -> Iterator[R
 def _unproved(one: TargetStatus) -> Iterator[Remark]:
     """Say why what is live, or its way back, is not proved: a short row has the marks alone."""
     known, back = one.readiness, one.rollback
-    if known and known.state != "ready":
-        yield _remark(one.target, state_cell(known, word=False), known.message)
-    if back and (problem := back.problem or _open_question(back)):
+    if known and (doubt := _doubt(known)):
+        mark = state_cell(known, word=False)
+        yield Remark(one.target, mark.text, doubt, mark.tone)
+    if back and (problem := back.problem or _doubt(back.readiness)):
         yield Remark(one.target, "!", f"the way back is not proved: {problem}", "warn")
 
 
@@ -204,21 +206,16 @@ def _fallback_words(one: TargetStatus) -> str:
     """Say that a fallback is taken, or would not answer; "" where there is nothing to say."""
     if not (found := one.fallback):
         return ""
-    known = found.readiness
-    why = f", not proved: {known.message}" if known and known.state != "ready" else ""
+    doubt = _doubt(found.readiness)
+    why = f", not proved: {doubt}" if doubt else ""
     if found.is_taken:
         return f"{found.bundle} takes the calls of `fftdeploy.client`{why}"
     return f"{found.bundle} is the fallback{why}" if why else ""
 
 
-def _remark(target: str, mark: Cell, text: str | None) -> Remark:
-    return Remark(target, mark.text, text or "", mark.tone)
-
-
-def _open_question(back: WayBack) -> str | None:
-    """Say why it is not known that a way back answers; None where it does, or nobody asked."""
-    known = back.readiness
-    return known.message if known and known.state != "ready" else None
+def _doubt(known: ReadinessView | None) -> str:
+    """Say why it is not known that a model answers; "" where it does, or nobody asked."""
+    return known.message or "" if known and known.state != "ready" else ""
 
 
 def _longest(remarks: list[Remark]) -> Iterator[Remark]:
@@ -315,9 +312,7 @@ def _proof(one: TargetStatus) -> Cell:
     if one.readiness is None:
         return state_cell(None)
     mark = state_cell(one.readiness)
-    because = (
-        ", ".join(one.readiness.basis) if one.readiness.state == "ready" else one.readiness.message
-    )
+    because = _doubt(one.readiness) or ", ".join(one.readiness.basis)
     return Cell(f"{mark.text}: {because}", mark.tone)
 
 
@@ -336,8 +331,8 @@ def _way_back(back: WayBack) -> Cell:
         said = "on hold" if back.is_held else back.problem
         return Cell(f"#{back.n} ✗ {back.bundle}: {said}", "bad")
     mark = state_cell(back.readiness)
-    known = back.readiness
-    why = f": {known.message}" if known and known.state != "ready" else ""
+    doubt = _doubt(back.readiness)
+    why = f": {doubt}" if doubt else ""
     return Cell(f"#{back.n} {mark.text} {back.bundle}{why}", mark.tone if why else "")
 
 

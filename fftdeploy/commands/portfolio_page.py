@@ -38,9 +38,7 @@ def page_of(result: Migrated, now: datetime, secrets: Collection[str]) -> str:
         "requests": lambda count: plural(count, "request"),
         "usd": lambda usd: f"{usd:.2f}" if usd >= 1 else f"{usd:.4f}",
     }
-    template, policy = load("portfolio.html", {**FORMATS, **own})
     values = {
-        "policy": policy,
         "made_at": now,
         "is_dry": result.dry_run,
         "headline": f"{moved} of {plural(len(rows), 'target')} can move to a successor",
@@ -49,7 +47,7 @@ def page_of(result: Migrated, now: datetime, secrets: Collection[str]) -> str:
         "rows": rows,
         "diff": result.diff,
     }
-    return template.filled(values, Say(secrets))
+    return load("portfolio.html", {**FORMATS, **own}).filled(values, Say(secrets))
 
 
 def _row(one: Migration, place: str, names: Mapping[str, str]) -> dict[str, Any]:

@@ -74,10 +74,8 @@ def report_page(
         spots.add(text)
     is_known = texts is not None and not redact
     found = patterns.found() if is_known else by_marks(results, "")
-    template, policy = _template()
     values = {
         **_header(evidence, verdict),
-        "policy": policy,
         "changed": _changed(found, rows),
         "weak_spots": ", ".join(spots.found()),
         "reasons": {"every": list(_reasons(verdict, rows))} if verdict.reasons else None,
@@ -91,12 +89,11 @@ def report_page(
         "costs": costs(verdict),
         **_origin(evidence, evidence_id),
     }
-    return template.filled(values, say)
+    return _template().filled(values, say)
 
 
 @cache
-def _template() -> tuple[Template, str]:
-    """Return the template, and the policy of its pages."""
+def _template() -> Template:
     return load("report.html", FORMATS)
 
 
@@ -273,10 +270,6 @@ def _moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _counted(noun: str, count: int) -> str:
-    return plural(count, noun)
-
-
 _COUNTED = ("duplicate", "example", "group", "hour", "other", "slice", "time")
 
 
@@ -301,5 +294,5 @@ FORMATS: Mapping[str, Callable[[Any], object]] = {
     "points": lambda share: signed(100 * share),
     "p": p_cell,
     "settings": _settings,
-    **{f"{noun}s": partial(_counted, noun) for noun in _COUNTED},
+    **{f"{noun}s": partial(plural, noun=noun) for noun in _COUNTED},
 }

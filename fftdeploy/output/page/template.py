@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import is_dataclass
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fftdeploy.output.clean import clean
@@ -28,8 +29,8 @@ _KEPT = re.compile(r"(<style>.*?</style>|<script>.*?</script>)", re.DOTALL)
 _HOLE = re.compile(r"\{\{([#^/&]?)([\w.]*)(?:\|(\w+))?\}\}")
 
 
-def load(name: str, formats: Mapping[str, Callable[[Any], object]]) -> "tuple[Template, str]":
-    """Return a template of the package, and the policy of its pages, which names what may run.
+def load(name: str, formats: Mapping[str, Callable[[Any], object]]) -> "Template":
+    """Return a template of the package; the policy of its pages names what may run.
 
     The head of the report, and its style, are those of each template that wants them.
     """
@@ -41,7 +42,8 @@ def load(name: str, formats: Mapping[str, Callable[[Any], object]]) -> "tuple[Te
         hashes = [hashlib.sha256(found.encode()).digest() for found in _elements(tag, text)]
         named = " ".join(f"'sha256-{base64.b64encode(each).decode()}'" for each in hashes)
         policy += [f"{tag}-src {named}"] if named else []
-    return Template(text, formats), "; ".join([*policy, "base-uri 'none'", "form-action 'none'"])
+    policy += ["base-uri 'none'", "form-action 'none'"]
+    return Template(text, formats, {"policy": "; ".join(policy)})
 
 
 def _text(name: str) -> str:
@@ -88,15 +90,21 @@ class _Hole(NamedTuple):
 class Template:
     """A text with holes, read once and filled often."""
 
-    def __init__(self, text: str, formats: Mapping[str, Callable[[Any], object]]) -> None:
+    def __init__(
+        self,
+        text: str,
+        formats: Mapping[str, Callable[[Any], object]],
+        always: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Take the text, the formats of its holes, and values that are the same each time."""
         parts = _KEPT.split(text)
         parts[::2] = (re.sub(r"\n\s*", "", part) for part in parts[::2])
         self._nodes = _nodes(iter(_HOLE.split("".join(parts))))
-        self._formats = formats
+        self._formats, self._always = formats, always
 
     def filled(self, values: Mapping[str, Any], say: Say) -> str:
         """Return the text with `values` in its holes; KeyError for a name that is not there."""
-        return "".join(self._filled(self._nodes, (values,), say))
+        return "".join(self._filled(self._nodes, (self._always, values), say))
 
     def _filled(
         self, nodes: "list[str | _Hole]", scopes: tuple[Any, ...], say: Say

@@ -27,10 +27,10 @@ class WatchedPart:
 
 def watch_page(parts: Sequence[WatchedPart], at: datetime, secrets: Collection[str]) -> str:
     """Return the page as HTML in UTF-8, with `secrets` taken out of any text."""
-    template, policy = load("watch.html", {"moment": moment})
     say = Say(secrets)
     targets = [_target(part, say) for part in parts]
-    return template.filled({"policy": policy, "made_at": at, "targets": targets}, say)
+    page = load("watch.html", {"moment": moment})
+    return page.filled({"made_at": at, "targets": targets}, say)
 
 
 def _target(part: WatchedPart, say: Say) -> dict[str, Any]:
