@@ -221,8 +221,13 @@ class _Init:
 
     def _template(self, name: str) -> str:
         text = resources.files(fftdeploy).joinpath("templates", name).read_text(encoding="utf-8")
-        if "@WATCHED@" in text:
-            watched = "".join(f"|{re.escape(each)}" for each in _watched(self.path))
+        if "@WATCHED@" in text:  # what `check` reads and is not called as it usually is
+            names = [] if self.path.name == files.NAME else [self.path.name]
+            tasks = named.tasks.values() if (named := _policy(self.folder)) else ()
+            gates = [task.gate for task in tasks if task.gate is not None]
+            examples = [name for gate in gates for name in gate.examples if name.isprintable()]
+            names += [name for name in examples if not name.startswith("evals/")]
+            watched = "".join(f"|{re.escape(name)}" for name in dict.fromkeys(names))
             text = text.replace("@WATCHED@", watched.replace("'", "''"))
         return text.replace("@VERSION@", fftdeploy.__version__).replace("@FILE@", self.option)
 
@@ -272,16 +277,6 @@ class _Init:
                 instead = f"# in place of every table of tasks.{facts.task}:\n" * is_there
                 lacks.append(ToAdd(policy.FILE_NAME, instead + task))
         self.result = replace(self.result, to_add=(*self.result.to_add, *lacks))
-
-
-def _watched(deployments: Path) -> list[str]:
-    """Name the files that `check` reads and that are not called as they usually are."""
-    found = [] if deployments.name == files.NAME else [deployments.name]
-    if named := _policy(deployments.parent):
-        gates = [task.gate for task in named.tasks.values() if task.gate is not None]
-        examples = [name for gate in gates for name in gate.examples]
-        found += [name for name in examples if not name.startswith("evals/") and name.isprintable()]
-    return list(dict.fromkeys(found))
 
 
 def _policy(folder: Path) -> policy.Policy | None:

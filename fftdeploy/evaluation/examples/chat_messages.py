@@ -127,19 +127,16 @@ def agreed_text(value: Any, path: Place) -> str:
         return value
     for each in value if isinstance(value, list) else [value]:
         _require_no_message(each, path)
-        if isinstance(each, dict) and _is_call_of_the_api(each):
+        called = each if isinstance(each, dict) else {}
+        is_wrapped = called.get("type") == "function" and isinstance(called.get("function"), dict)
+        is_text = isinstance(called.get("name"), str) and isinstance(called.get("arguments"), str)
+        if is_wrapped or is_text:
             raise PlaceError(
                 path,
                 "the agreed tool calls have another shape than answers: nothing can pass",
                 'write [{"name": "NAME", "arguments": {...}}], the arguments as an object',
             )
     return strict_json.canonical(value)
-
-
-def _is_call_of_the_api(value: Table) -> bool:
-    is_wrapped = value.get("type") == "function" and isinstance(value.get("function"), dict)
-    is_encoded = isinstance(value.get("arguments"), str) and isinstance(value.get("name"), str)
-    return is_wrapped or is_encoded
 
 
 def _require_no_message(value: Any, path: Place) -> None:

@@ -60,13 +60,10 @@ def replaced(data: bytes, number: int, old: bytes, new: bytes) -> bytes | None:
 
 
 def revised(row: bytes, review: ReviewDecision, *, item_reference: str | None) -> bytes:
-    """Return one line of examples as `review` has it.
+    """Return a line that was read as an example before as `review` has it.
 
-    Args:
-        row: A line that was read as an example before.
-        review: What to write into it.
-        item_reference: The key of an evals item that holds its reference, where it is none of
-            the usual ones.
+    `item_reference` is the key of an evals item that holds its reference, where it is none of the
+    usual ones.
     """
     text = row.decode()
     writer = _Writer(text)

@@ -31,11 +31,12 @@ class AnswerForm:
 
     def __init__(self, rules: Sequence[GraderRules]) -> None:
         """Take the graders of a task; ConfigError where one needs what is not installed."""
-        self._judges = [
-            (graders.build((rule,)), compares(rule), _stand_in(rule))
-            for rule in rules
-            if _knows_form(rule)
-        ]
+        self._judges = []
+        for rule in filter(_knows_form, rules):
+            # What it may compare with where nothing was agreed on: of the right form.
+            zero = "0" if rule.type == "number" else ""
+            agreed = next(iter(rule.options.get("labels", ())), zero)
+            self._judges.append((graders.build((rule,)), compares(rule), agreed))
         self._required = [
             path
             for rule in rules
@@ -77,12 +78,6 @@ def _knows_form(rule: GraderRules) -> bool:
     if "reference" in rule.options:
         return not LOOKUP.fullmatch(str(rule.options["reference"]))
     return rule.type in {*_SHAPED, "label", "number"}
-
-
-def _stand_in(rule: GraderRules) -> str:
-    """Return what a grader may compare with where nothing was agreed on: of the right form."""
-    labels = rule.options.get("labels")
-    return labels[0] if labels else "0" if rule.type == "number" else ""
 
 
 def _closed(rule: GraderRules) -> Iterator[str]:

@@ -49,13 +49,9 @@ class InputSample(Generic[Row]):
         self._chars = self._place = 0
 
     def add(self, key: str, text: str, row: Row, size: int) -> None:
-        """Keep an input, if the sample has room for it.
+        """Keep an input with its `row`, if the sample has room for it.
 
-        Args:
-            key: The same for the same input.
-            text: What is compared of it.
-            row: What is kept with it.
-            size: Characters of all of it.
+        Equal inputs have one `key`; `text` is what is compared, `size` the characters of all.
         """
         number = int.from_bytes(blake2b(key.encode(), digest_size=8).digest())
         self._place += 1

@@ -138,10 +138,7 @@ def unreviewed(bar: QualityBar, reviewer: Reviewer) -> InPlace:
 def failures(bar: QualityBar, reviewer: Reviewer, name: str | None) -> InPlace:
     """Return the examples that a run failed and that nobody has reviewed since.
 
-    Args:
-        bar: The quality bar of their task.
-        reviewer: Who reviews them.
-        name: The run, by its evidence, its log or a part of that; the newest by default.
+    The run has the `name` of its evidence, of its log or of a part of that; None is the newest.
 
     Raises:
         UsageError: There is no such run on this machine.

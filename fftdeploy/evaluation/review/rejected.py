@@ -23,10 +23,8 @@ class Rejected:
     def __init__(self, root: Path, task: str, token: str) -> None:
         """Read the file, if there is one.
 
-        Args:
-            root: The folder that `.fftdeploy` is in.
-            task: The task.
-            token: 32 hex digits or more, the key of a new file.
+        `root` is the folder that `.fftdeploy` is in; `token`, 32 hex digits or more, the key of a
+        new file.
 
         Raises:
             ConfigError: The file is damaged, or something else is in its way.
