@@ -110,7 +110,7 @@ class Change:
     """One change of one target, from the options to the result."""
 
     def __init__(self, context: Context, options: ChangeOptions) -> None:
-        """Refuse early what would be refused late: options, the terminal, the repository."""
+        """Refuse early what would be refused late: options, terminal, repository."""
         self.context = context
         self.options = options
         self.workspace = context.workspace
@@ -154,7 +154,7 @@ class Change:
         return Actor(self.by, self.context.now(), self.why)
 
     def require_planned(self, *, create: bool) -> None:
-        """Refuse to create a target that nobody has planned for, or told to where none can be."""
+        """Refuse to create a target that nobody has planned for, unless asked to."""
         is_open = not self.workspace.policy.exists
         if is_open and create:
             return

@@ -264,7 +264,7 @@ class Context:
         return AskedHost(without_secrets(config.base_url), str(kind or ""), identity)
 
     def quality_bar(self, workspace: Workspace, target: str) -> "QualityBar":
-        """Return what the gate of a target asks of candidates, by the policy of `workspace`."""
+        """Return what the policy of `workspace` asks of candidates of `target`."""
         from fftdeploy import git
         from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 
@@ -300,7 +300,7 @@ def _require_rehearsal(environ: Mapping[str, str], address: str) -> None:
 
 
 def parse_time(text: str, flag: str, *, day: time = time.min) -> datetime:
-    """Read a time with an offset, or a day in UTC for its time `day`; or UsageError."""
+    """Read a time with an offset, or a day in UTC, at its time `day`."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

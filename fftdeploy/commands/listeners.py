@@ -33,7 +33,7 @@ class Listeners:
             raise UsageError(f"--prom-file: there is no folder {Path(self.prom_file).parent}")
 
     def tell(self, context: Context, watched: Sequence[Watched]) -> None:
-        """Tell everybody; only the file that was asked for may fail, with a DiskError."""
+        """Tell everybody; only the file that was asked for may fail."""
         from fftdeploy.telling.everybody import Telling
         from fftdeploy.telling.prometheus import exposition
 

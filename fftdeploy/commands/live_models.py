@@ -1,4 +1,4 @@
-"""Proves what is live in several targets, canaries among it, and finds their ways back."""
+"""Proves what is live in several targets, and finds their ways back."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -129,7 +129,7 @@ def what_is_dead(live: Readiness | None, canary: Readiness | None) -> str:
 
 @dataclass
 class WayBackSearch:
-    """One target, and how far the search for the release that a rollback goes to has come."""
+    """One target, and how far the search for its way back has come."""
 
     target: Target
     live: Bundle

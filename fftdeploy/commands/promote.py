@@ -262,7 +262,7 @@ class _Promotion:
         )
 
     def _breaches(self, source: BundleSource, proved: "Readiness | None" = None) -> list[Breach]:
-        """List every breach, at the moment that the API says it is once it was asked."""
+        """List every breach at this moment: the API's, once it was asked."""
         now = self.change.context.now()
         order = self.sources.order_breach(source.bundle, now)
         known, model = self.workspace.deployments.models(), source.bundle.model

@@ -58,7 +58,7 @@ def root_of(folder: Path) -> Path:
 
 
 def refuse_checkout(path: Path, checkouts: Iterable[Path], hint: str) -> None:
-    """Refuse a file of the user's own that lies in one of `checkouts`, be it by a link."""
+    """Refuse a file that lies in one of `checkouts`, itself or what it links to."""
     for root in map(root_of, checkouts):
         if not os.path.lexists(root / ".git"):
             continue

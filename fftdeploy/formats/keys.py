@@ -75,7 +75,7 @@ def key(means: str, kind: Kind, default: Any = _NO_DEFAULT, **more: Any) -> Any:
 
 
 def needed(means: str, kind: Kind, example: str = "") -> Key:
-    """Return a key that a table must have; `example` is how its value may be written."""
+    """Return a key that a table must have; `example` shows its value."""
     return Key(means, replace(kind, example=example or kind.example), required=True)
 
 

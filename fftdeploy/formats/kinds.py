@@ -191,10 +191,10 @@ def many(
     least: tuple[int, str] = (0, ""),
     hint: str = "",
 ) -> Kind:
-    """Return the kind of arrays of `each`, of which one `means` something to an editor.
+    """Return the kind of arrays of `each`; an editor shows what one `means`.
 
-    `what` the array is has an article.  Where no entry may be there twice, `unique` is what one is
-    called.  `least` is the fewest entries and what is said of fewer, behind the key.
+    `what` the array is has an article.  Where no entry may be there twice, `unique` is what one
+    is called.  `least` is the fewest entries, and what is said of fewer behind the key.
     """
 
     def read(doc: Document, path: Path, value: Any) -> tuple[Any, ...]:

@@ -63,21 +63,17 @@ class Deployments:
     def full_name(self, name: str) -> str:
         """Complete a bare `ENVIRONMENT` where the file has exactly one task; else UsageError."""
         task, slash, environment = name.partition("/")
-        hint = names.target_meant(name, self.names)
-        if not slash:
-            tasks = self.tasks()
-            if name in tasks and self.find(f"{name}/{name}") is None:
-                raise UsageError(f"{name!a} is no target", hint=hint, code="unknown-target")
-            if len(tasks) != 1:
-                raise UsageError(
-                    f"{name!a} names no task, and the file has {len(tasks)} of them",
-                    hint=hint,
-                    code="unknown-target",
-                )
+        tasks, problem = self.tasks(), ""
+        if not slash and name in tasks and self.find(f"{name}/{name}") is None:
+            problem = f"{name!a} is no target"
+        elif not slash and len(tasks) != 1:
+            problem = f"{name!a} names no task, and the file has {len(tasks)} of them"
+        elif not slash:
             task, environment = tasks[0], name
-        for part in (task, environment):
-            if problem := names.name_problem(part):
-                raise UsageError(problem, hint=hint)
+        code = "unknown-target" if problem else ""
+        problem = problem or names.name_problem(task) or names.name_problem(environment)
+        if problem:
+            raise UsageError(problem, hint=names.target_meant(name, self.names), code=code)
         return f"{task}/{environment}"
 
     def line(self, target: Target, *below: str | int) -> int:
