@@ -17,7 +17,7 @@ from fftdeploy.output.report import Block, Cell, Patch, Report, Table, Tone, lin
 
 if TYPE_CHECKING:
     from fftdeploy.cli.cells import Names
-    from fftdeploy.commands.migrate_options import MigrateOptions
+    from fftdeploy.commands.migrate import MigrateOptions
     from fftdeploy.commands.migration import (
         DraftedProfile,
         Migrated,
@@ -95,8 +95,7 @@ def migrate(
       fftdeploy migrate triage --draft-profile
       fftdeploy migrate --dry-run --batch --wait 0
     """
-    from fftdeploy.commands.migrate import run
-    from fftdeploy.commands.migrate_options import MigrateOptions
+    from fftdeploy.commands.migrate import MigrateOptions, run
 
     output = session.output
     options = MigrateOptions(

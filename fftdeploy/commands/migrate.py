@@ -1,10 +1,12 @@
 """Migrate: hold each dying model against its successors, and make the best of them live."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from sys import maxsize
+from typing import Any
 
 from fftdeploy import files
 from fftdeploy.api.readiness import Readiness
@@ -13,10 +15,9 @@ from fftdeploy.commands.candidates import candidates_of
 from fftdeploy.commands.change import Change, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door, several
-from fftdeploy.commands.evaluate_options import EvaluateOptions
+from fftdeploy.commands.evaluate_options import EvaluateOptions, QueueOptions
 from fftdeploy.commands.evaluation import Evaluation
 from fftdeploy.commands.live_models import LiveModels
-from fftdeploy.commands.migrate_options import MigrateOptions
 from fftdeploy.commands.migration import Case, Migrated, Ungated, in_all, no_gate, no_successor
 from fftdeploy.errors import (
     AUTH,
@@ -35,9 +36,11 @@ from fftdeploy.errors import (
     NotReadyError,
     UsageError,
 )
+from fftdeploy.evaluation.limits import MAX_REQUESTS
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.plan import SourceRules, freeze_breach
+from fftdeploy.planning.runway import STEPS
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import select, shown_path
@@ -50,6 +53,50 @@ FIRST = (
 
 _UNTOLD = "TEXT"
 """Stands in the diff of a dry run, which changes nothing, where a change needs a reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateOptions(QueueOptions):
+    """What may be said to `migrate`; its limits are for all targets together."""
+
+    targets: str | Sequence[str] = field(default=(), kw_only=False)
+    """Targets, tasks or globs; none for all whose model ends within `within_days`."""
+    to: str | Sequence[str] = ()
+    """Successors, `[PROVIDER=]MODEL[@PROFILE]`; none for those of the policy."""
+    within_days: int = STEPS[0]
+    plan: bool = False
+    """Say what it would cost, and ask nobody."""
+    record: bool = False
+    """Only ask what is live, for evidence to compare with once that is gone."""
+    draft_profile: bool = False
+    """Only draft the prompt that a model without tuning needs, and ask nobody."""
+    dry_run: bool = False
+    """Compare, and show the change, but don't make it."""
+    why: str | None = None
+    by: str | None = None
+    commit: bool = False
+    """Commit each target's change on its own."""
+    overrides: tuple[str, ...] = ()
+    report: str | Path | None = None
+    """Where to write a page about it (`.html`)."""
+    approve: Callable[[Any], bool] | None = None
+    """Is shown the `Migrated` that would be; None where it is approved already."""
+
+    @property
+    def again(self) -> str:
+        """The command line that does the same, but for how it is confirmed."""
+        words = ["fftdeploy", "migrate", *several(self.targets)]
+        words += ["--to", ",".join(several(self.to))] if self.to else []
+        words += ["--within", f"{self.within_days}d"] if self.within_days != STEPS[0] else []
+        limits = replace(self, max_requests=None) if self.max_requests == MAX_REQUESTS else self
+        words += [word for flag, value in limits.given.items() for word in (flag, f"{value:g}")]
+        words += ["--why", self.why] if self.why else []
+        said = {"record": self.record, "dry-run": self.dry_run, "fresh": self.fresh}
+        said |= {"batch": self.batch, "commit": self.commit, "yes": self.approve is None}
+        words += ["--override", ",".join(self.overrides)] if self.overrides else []
+        words += ["--report", str(self.report)] if self.report else []
+        words += [f"--{flag}" for flag, value in said.items() if value]
+        return shlex.join(words) + (f" --file {shlex.quote(str(self.file))}" if self.file else "")
 
 
 def run(context: Context, options: MigrateOptions) -> Migrated:
