@@ -229,11 +229,9 @@ def graded_outputs(evidence: Evidence, root: Path) -> GradedOutputs:
         arm, index = asked_as.get(record.arm), places.get(record.example)
         if arm is None or index is None or record.repeat >= results.repeats:
             continue
-        # It is the one that was graded by all that both say of it.
-        sample, output = (
-            results.arms[arm].get(index * results.repeats + record.repeat),
-            record.output,
-        )
+        sample = results.arms[arm].get(index * results.repeats + record.repeat)
+        output = record.output
+        # All that both say of it tells that it is the one that was graded.
         is_measured = not record.cached and output.mark != MISSING
         latency_ms = record.latency_ms if is_measured else NOT_MEASURED
         same = (latency_ms, *tokens_of(output)) == (sample.latency_ms, *tokens_of(sample))

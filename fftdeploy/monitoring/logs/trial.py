@@ -68,9 +68,9 @@ class TrialCounter:
         self._since, self._numbers = rows[-1].at, {str(one.n) for one in rows}
         self._live_number = str(target.newest.n) if target.newest else ""
         self._tells_models = target.model != row.bundle.model
-        models = target.model, row.bundle.model
-        self._named = (AnsweredArm(models[0]), AnsweredArm(models[1]))
-        self._all = (AnsweredArm(models[0]), AnsweredArm(models[1]))
+        self._named, self._all = (
+            (AnsweredArm(target.model), AnsweredArm(row.bundle.model)) for _ in range(2)
+        )
         self._seen: set[bytes] = set()
 
     def add(self, request: ProductionRequest) -> None:
