@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.commands import export
@@ -26,7 +26,7 @@ from fftdeploy.evaluation.limits import Limits
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import findings
 from fftdeploy.planning.bundles import live_bundle
-from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.planning.findings import FindingFacts
 from fftdeploy.pull_request import second_files
 from fftdeploy.releases.deployments import Bundle, Target
@@ -330,7 +330,7 @@ class _Check:
         needs_leave = proposal.base.differs(path) and not self.options.allow_policy_change
         name = self.context.shown(path)
         message = f"{path} cannot be judged: {error.message}"
-        severity: Literal["error", "notice"] = "error" if needs_leave else "notice"
+        severity: Severity = "error" if needs_leave else "notice"
         return [Finding(second_files.CODE, severity, name, message, name, 1, error.hint)]
 
     def _bars(self) -> "Iterator[QualityBar]":

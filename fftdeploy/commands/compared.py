@@ -85,7 +85,8 @@ class ComparedSide:
     price: Price | None
     shutdown: ShutdownView = field(metadata=FLAT)
     rollback: WayBack | None
-    of: Target = field(metadata=UNPRINTED)
+    written: Target = field(metadata=UNPRINTED)
+    """As the file has it."""
     content: Mapping[str, Any] = field(metadata=UNPRINTED)
     """What the profile says; empty without one, or where it has no file."""
 
@@ -124,7 +125,7 @@ class ComparedSide:
         }
 
     def _canary_words(self) -> str:
-        if (tried := self.of.canary) is None:
+        if (tried := self.written.canary) is None:
             return ""
         return f"{tried.weight} % {Bundle(tried.model, tried.provider, tried.profile)}"
 
@@ -277,7 +278,7 @@ def _profile_keys(sides: Sides) -> tuple[ProfileKey, ...]:
 
 def _holds_of_one(sides: Sides, now: datetime) -> HoldsOfOne:
     def active(side: ComparedSide | None) -> dict[tuple[str, str, int | None], Hold]:
-        holds = (hold for hold in (side.of.holds if side else ()) if hold.is_active(now))
+        holds = (hold for hold in (side.written.holds if side else ()) if hold.is_active(now))
         return {(hold.model, hold.provider, hold.release): hold for hold in holds}
 
     old, new = map(active, sides)

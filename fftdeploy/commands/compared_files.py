@@ -56,7 +56,7 @@ class ComparedFiles:
             price=self.prices.price(live.hosted),
             shutdown=ShutdownView.of(shutdown, self.now.date()),
             rollback=WayBack.of(back) if back else None,
-            of=target,
+            written=target,
             content=profile.content if profile else {},
         )
 
@@ -78,7 +78,7 @@ class ComparedFiles:
 
 def evidence_named(side: ComparedSide | None) -> str:
     """Return the evidence that let the live bundle through, by the newest release that has it."""
-    releases = side.of.releases if side else ()
+    releases = side.written.releases if side else ()
     named = (r.evidence for r in releases if side and r.bundle == side.live and r.evidence)
     return next(named, "")
 
@@ -117,7 +117,7 @@ def _stored(
 
     yield from (stored for stored in named if stored is not None and is_of_both(stored.evidence))
     if before is after:
-        yield from before.folder.of_task(old.of.task, is_of_both)
+        yield from before.folder.of_task(old.written.task, is_of_both)
 
 
 def _named(
@@ -128,7 +128,7 @@ def _named(
     if side is None or not evidence:
         return side, None
     try:
-        stored = source.folder.read(source.folder.path_of(evidence, side.of.task))
+        stored = source.folder.read(source.folder.path_of(evidence, side.written.task))
     except FftdeployError as error:
         wrong = "there is no such file" if error.code == "missing" else error.message
         return replace(side, evidence=Named(evidence, problem=wrong)), None

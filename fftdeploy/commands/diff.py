@@ -274,5 +274,5 @@ def _live(target: Target | None, source: ComparedFiles) -> Bundle | None:
 
 def _lay_out_evidence(files: RefFiles | None, sides: Iterable[ComparedSide | None]) -> None:
     if files is not None:
-        named = ((side.of.task, evidence_named(side)) for side in sides if side is not None)
+        named = ((side.written.task, evidence_named(side)) for side in sides if side is not None)
         files.lay_out_evidence((task, evidence) for task, evidence in named if evidence)
