@@ -908,8 +908,9 @@ def test_ctrl_c_in_the_editor_is_the_editors() -> None:
         "signal.sigwait({signal.SIGINT})\n"
         f"open(sys.argv[1], 'w').write({answer('high')!r})\n"
     )
+    own = {"PYTHONPATH": ""}  # the editor has the terminal of the command, so that none is forked
     code, screen = at_terminal(
-        FROM, (PROMPT, "e"), ("editing", "^C"), VISUAL=f"'{sys.executable}' ed.py"
+        FROM, (PROMPT, "e"), ("editing", "^C"), VISUAL=f"'{sys.executable}' ed.py", **own
     )
     expected = OLD + jsonl(chat("1?", answer("high"), id="new-1", **REVIEWED))
     assert (code, after()) == (0, expected), screen

@@ -13,7 +13,7 @@ import tomlkit
 from fftdeploy.releases import deployments, edit
 from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
 
-CHUNKS, FILES = 8, 250
+CHUNKS, FILES = 4, 200
 TASKS = ("triage", "refunds", "faq")
 ENVIRONMENTS = ("dev", "staging", "production")
 MODELS = ("gpt-6-luna", "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9", "m.1", "base")

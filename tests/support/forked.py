@@ -3,8 +3,8 @@
 Importing the command line and the SDK is most of what a command costs, half a second of a core and
 more; pages and stories run a hundred of them.  A `sitecustomize` on PYTHONPATH hands arguments,
 folder, environment and the three streams of each `fftdeploy` over to a process that has the
-imports, and ends as the command there did.  Signals are not passed on; `sandbox`, and a command
-that lacks a stream, stay processes of their own.
+imports, and ends as the command there did.  INT, TERM and HUP are handed on, others are not, nor
+are limits; `sandbox`, and a command that lacks a stream, stay processes of their own.
 """
 
 import atexit
@@ -30,14 +30,25 @@ if words[:3] == ["-P", "-m", "fftdeploy"]:
     words = words[2:]
 is_ours = words and os.path.basename(words[0]) == "fftdeploy" and words[1:2] != ["sandbox"]
 if is_ours and has_streams():
-    import marshal, socket
+    import marshal, signal, socket
 
     asked = socket.socket(socket.AF_UNIX)
     asked.connect(os.path.join(os.path.dirname(__file__), "socket"))
     socket.send_fds(asked, [b"."], [0, 1, 2])
     asked.sendall(marshal.dumps((words[1:], os.getcwd(), dict(os.environ))))
     asked.shutdown(socket.SHUT_WR)
-    os._exit(int(asked.recv(16)))
+    answers = asked.makefile("rb")
+    child = int(answers.readline())
+
+    def hand_on(number, frame):
+        try:
+            os.kill(child, number)
+        except ProcessLookupError:
+            pass
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, hand_on)
+    os._exit(int(answers.readline()))
 """
 _SERVER = """
 import gc, importlib, marshal, os, pkgutil, select, signal, socket, sys
@@ -63,8 +74,9 @@ while listening in select.select([listening, 0], [], [])[0]:  # until stdin is c
     streams = socket.recv_fds(asked, 1, 3)[1]
     told = b"".join(iter(lambda: asked.recv(65536), b""))
     if child := os.fork():
+        asked.sendall(b"%d\n" % child)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        asked.sendall(b"%d" % (code if code >= 0 else 128 - code))
+        asked.sendall(b"%d\n" % (code if code >= 0 else 128 - code))
         os._exit(0)
     asked.close()
     for number, stream in enumerate(streams):

@@ -44,9 +44,9 @@ def run(
 
     Each step looks only at what was printed since the one before.  A text is typed; "^C" and "^D"
     are those keys.  Returns the exit code and all that was shown.  A console script of ours is
-    forked (see `forked`) unless Ctrl-C, or a variable of Python's, is for its own process.
+    forked (see `forked`) unless a variable of Python's is set.
     """
-    if not any(act == "^C" for _, act in steps) and not any("PYTHON" in name for name in environ):
+    if not any("PYTHON" in name for name in environ):
         environ = {"PYTHONPATH": forked.path(), **environ}
     master, slave = os.openpty()
     child = subprocess.Popen(
