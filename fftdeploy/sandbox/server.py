@@ -73,7 +73,7 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         self._is_serving = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,))
         self._thread.start()
         return self
 

@@ -20,7 +20,7 @@ from fftdeploy.sandbox import Sandbox
 NAME = "triage/production"
 MODELS = (V6, V7, V8, V9)
 PROMPTS = (None, "a", "b")
-HISTORIES, CHUNKS, STEPS = 100, 1, 4
+HISTORIES, CHUNKS, STEPS = 60, 1, 4
 """`docs/faults.md` has the figures of 200 histories, in two chunks."""
 
 

@@ -262,7 +262,7 @@ class FaultServer:
     def _read_head(self, sock: socket.socket) -> tuple[str, dict[str, str], bytes] | None:
         data = b""
         # A short poll, so that leaving does not wait for a kept-alive client.
-        sock.settimeout(0.1)
+        sock.settimeout(0.02)
         while b"\r\n\r\n" not in data:
             try:
                 chunk = sock.recv(65536)
