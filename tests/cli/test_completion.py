@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import gated
 import pytest
 import typer
@@ -163,6 +164,7 @@ def test_F17_bash_itself_completes_by_the_console_script() -> None:
         said fftdeploy hold triage/production ft : gpt-4.1-mini-2025-04-14 : acme : triage-v8 :
     """
     environ = os.environ | {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
+    environ["PYTHONPATH"] = forked.path()
     done = subprocess.run(
         ["bash", "--norc", "-c", script], env=environ, capture_output=True, text=True, check=False
     )

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import forked
 import pytest
 import typer.main
 from command_line import PROGRAM, Command
@@ -350,7 +351,9 @@ def wait_for_request(api: FaultServer) -> None:
 def test_a_signal_while_the_api_is_asked_changes_nothing(
     repo: Path, api: FaultServer, number: signal.Signals
 ) -> None:
-    process = started(api, *PROMOTE, "--json")
+    # One is sent to the process of its own that anybody starts, the others are handed on to it.
+    more = {} if number == signal.SIGTERM else {"PYTHONPATH": forked.path()}
+    process = started(api, *PROMOTE, "--json", env={**os.environ, **more})
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import forked
 import gated
 import pytest
 from command_line import PROGRAM, Command
@@ -104,7 +105,7 @@ def paste(hints: list[str]) -> subprocess.CompletedProcess[str]:
     path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["sh", "-c", " && ".join(hints)],
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, "PYTHONPATH": forked.path()},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

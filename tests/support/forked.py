@@ -74,9 +74,9 @@ while listening in select.select([listening, 0], [], [])[0]:  # until stdin is c
     streams = socket.recv_fds(asked, 1, 3)[1]
     told = b"".join(iter(lambda: asked.recv(65536), b""))
     if child := os.fork():
-        asked.sendall(b"%d\n" % child)
+        asked.sendall(b"%d\\n" % child)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        asked.sendall(b"%d\n" % (code if code >= 0 else 128 - code))
+        asked.sendall(b"%d\\n" % (code if code >= 0 else 128 - code))
         os._exit(0)
     asked.close()
     for number, stream in enumerate(streams):
