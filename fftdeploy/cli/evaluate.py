@@ -21,7 +21,7 @@ Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")]
 Candidates = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[PROVIDER=]MODEL[@PROFILE]",
+        metavar="[PROVIDER=]MODEL[@PROFILE]...",
         help="Candidates; default: what `promote TARGET` would take. `live`: what is live.",
     ),
 ]

@@ -20,7 +20,7 @@ def run(
     session: Session,
     target: Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")],
     words: Annotated[
-        list[str] | None, typer.Argument(help="The command, after `--`.", metavar="COMMAND")
+        list[str] | None, typer.Argument(help="The command, after `--`.", metavar="COMMAND...")
     ] = None,
     key: Annotated[
         str | None, typer.Option("--key", help="Who asks: a canary answers a part of the keys.")

@@ -24,7 +24,7 @@ def scan(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files and folders; default: the repository of the file.", metavar="PATH"
+            help="Files and folders; default: the repository of the file.", metavar="PATH..."
         ),
     ] = None,
     wide: Wide = False,

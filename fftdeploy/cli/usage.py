@@ -28,9 +28,7 @@ _OTHERS = {
 """What other tools call it."""
 _LISTS = frozenset({"--env", "--examples", "--fail-on", "--override"})
 """Options that take several values, with commas between them."""
-_NOT_A_NUMBER = {"valid integer": "is not a whole number", "valid number": "is not a number"}
-_BOUND = re.compile(r"(greater|less) than or equal to (\S+)")
-_BEYOND = {"greater": "less", "less": "more"}
+_NOT_A_NUMBER = {"valid int": "is not a whole number", "valid float": "is not a number"}
 
 
 def usage_error(
@@ -85,8 +83,9 @@ class _CommandLine:
         name = param.opts[-1] if param.opts else str(param.name)
         value = self._value(param)
         found = next((said for part, said in _NOT_A_NUMBER.items() if part in problem), "")
-        if bound := _BOUND.search(problem):
-            found = f"is {_BEYOND[bound[1]]} than {bound[2]}"
+        if "not in the range" in problem:
+            least, most = param.type.min, param.type.max
+            found = f"is less than {least:g}" if float(value) < least else f"is more than {most:g}"
         return _error(f"{name} {value!a} {found}" if found else f"{name}: {problem}", self.help)
 
     def bad_option(self) -> errors.UsageError:

@@ -22,7 +22,7 @@ WRONG = [
     ("hint", "fftdeploy promot a/b", "no such command"),
     ("hint", "fftdeploy promote a/b --becaus TEXT", "No such option"),
     ("hint", "fftdeploy hold a/b", "Missing argument"),
-    ("hint", "fftdeploy eval a/b --repeats often", "a valid integer"),
+    ("hint", "fftdeploy eval a/b --repeats often", "a valid int range"),
     ("hint", "add --max-tokens 5", "has no --max-tokens"),
     ("hint", "fftdeploy hold a/b gpt-6-luna --why it's", "No closing quotation"),
     ("next", "git push, then fftdeploy status a/b", "prose"),
