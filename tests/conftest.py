@@ -1,6 +1,5 @@
 """Every test starts from the same environment, and none may leave this machine."""
 
-import asyncio
 import gc
 import os
 import shutil
@@ -8,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import forked
@@ -151,8 +149,8 @@ def haste(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Haste()
     hasty = partial(Throttle, clock=time.clock, sleep=time.sleep)
     monkeypatch.setattr(online, "Throttle", hasty)
-    patched = {**vars(asyncio), "sleep": time.sleep}
-    monkeypatch.setattr(online, "asyncio", SimpleNamespace(**patched))
+    defaults: Any = online.Execution.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "sleep", time.sleep)
 
 
 @pytest.fixture

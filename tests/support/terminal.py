@@ -44,10 +44,11 @@ def run(
 
     Each step looks only at what was printed since the one before.  A text is typed; "^C" and "^D"
     are those keys.  Returns the exit code and all that was shown.  A console script of ours is
-    forked (see `forked`) unless a variable of Python's is set.
+    forked (see `forked`) unless PYTHONPATH is empty or another variable of Python's is set.
     """
-    if not any("PYTHON" in name for name in environ):
-        environ = {"PYTHONPATH": forked.path(), **environ}
+    path = environ.get("PYTHONPATH", forked.path())
+    if path and not any("PYTHON" in name for name in environ.keys() - {"PYTHONPATH"}):
+        environ = {**environ, "PYTHONPATH": f"{forked.path()}{os.pathsep}{path}"}
     master, slave = os.openpty()
     child = subprocess.Popen(
         [sys.executable, "-c", _LEADER, *words],
