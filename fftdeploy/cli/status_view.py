@@ -220,13 +220,11 @@ def _doubt(known: ReadinessView | None) -> str:
 
 def _longest(remarks: list[Remark]) -> Iterator[Remark]:
     """Yield each remark about a target once, and none of which another says this and more."""
-    said: set[tuple[str, str]] = set()
-    for one in remarks:
-        others = (other.text for other in remarks if other.subject == one.subject)
-        is_part = any(one.text in text and one.text != text for text in others)
-        if not is_part and (one.subject, one.text) not in said:
-            said.add((one.subject, one.text))
-            yield one
+    once = {(one.subject, one.text): one for one in remarks}
+    said = dict.fromkeys((one.subject for one in remarks), "")
+    for subject, text in once:
+        said[subject] += f"\n{text}"
+    yield from (one for one in once.values() if said[one.subject].count(one.text) == 1)
 
 
 def _unknown(result: Status) -> Iterator[Line]:
