@@ -6,7 +6,7 @@ from typing import Any
 
 from fftdeploy.cli.app import ChangeFlags
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.change import BegunChange, Changed, next_step, nobody
+from fftdeploy.commands.changing.change import BegunChange, Changed, next_step, nobody
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
 from fftdeploy.errors import FftdeployError
@@ -80,7 +80,7 @@ def judged(session: Session, known: BegunChange) -> tuple[Block, ...]:
     if known.judged is None or session.output.form != "text":
         return ()
     from fftdeploy.cli.verdict_blocks import names_of, verdict_blocks
-    from fftdeploy.commands.graded_texts import told_of
+    from fftdeploy.commands.evaluating.graded_texts import told_of
 
     evidence = known.judged.evidence
     told = told_of(session, evidence)

@@ -131,7 +131,7 @@ def rollback(
     """
     from fftdeploy.cli.change_view import candidate_lines, change_options, report
     from fftdeploy.commands import rollback as rolling_back
-    from fftdeploy.commands.change import BegunChange
+    from fftdeploy.commands.changing.change import BegunChange
 
     options = rolling_back.RollbackOptions(
         target,

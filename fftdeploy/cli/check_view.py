@@ -10,7 +10,7 @@ from fftdeploy.cli.cells import Names
 from fftdeploy.cli.findings_view import about_targets, hint_lines, in_full
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.check import Checked, CheckedFile, ProposedChange
-from fftdeploy.commands.checked_tasks import CheckedTask
+from fftdeploy.commands.inspecting.checked_tasks import CheckedTask
 from fftdeploy.errors import FftdeployError, Outcome
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
@@ -182,7 +182,7 @@ def _findings(result: Checked) -> Iterator[Block]:
 
 def _evidence(session: Session, target: str, stored: "Stored", standing: str) -> Iterator[Block]:
     from fftdeploy.cli.verdict_tables import comment_blocks
-    from fftdeploy.commands.graded_texts import told_of
+    from fftdeploy.commands.evaluating.graded_texts import told_of
 
     yield line(Cell(f"Evidence {stored.short} for {target} ({standing})", "strong"))
     yield from comment_blocks(stored, told_of(session, stored.evidence))

@@ -225,7 +225,7 @@ _FINDS: dict[str, _Find] = {
     "evidence": _evidence,
     "run": _runs,
     "override": _one_after_another(_constant("releases.records", "OVERRIDES")),
-    "fail_on": _one_after_another(_constant("commands.conditions", "CONDITIONS")),
+    "fail_on": _one_after_another(_constant("commands.inspecting.conditions", "CONDITIONS")),
     "which": _schemas,
     "export kind": _constant("routing.exports", "FORMATS"),
     "ci": lambda _, __: ("github", "gitlab"),

@@ -14,7 +14,7 @@ from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Details, Patch, Report, Table, Tone, line
 
 if TYPE_CHECKING:
-    from fftdeploy.commands.compared import Compared, ComparedEnd, ComparedTarget
+    from fftdeploy.commands.inspecting.compared import Compared, ComparedEnd, ComparedTarget
     from fftdeploy.releases.deployments import Hold
 
 _TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "warn"}

@@ -86,7 +86,7 @@ def evaluate(
       fftdeploy eval triage/production --batch --wait 0
     """
     from fftdeploy.commands.evaluate import run
-    from fftdeploy.commands.evaluate_options import EvaluateOptions
+    from fftdeploy.commands.evaluating.options import EvaluateOptions
 
     options = EvaluateOptions(
         target,

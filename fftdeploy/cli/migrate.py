@@ -17,14 +17,14 @@ from fftdeploy.output.report import Block, Cell, Patch, Report, Table, Tone, lin
 
 if TYPE_CHECKING:
     from fftdeploy.cli.cells import Names
-    from fftdeploy.commands.migrate import MigrateOptions
-    from fftdeploy.commands.migration import (
+    from fftdeploy.commands.migrating.migration import (
         DraftedProfile,
         Migrated,
         Migration,
         Shortfall,
         Successor,
     )
+    from fftdeploy.commands.migrating.options import MigrateOptions
     from fftdeploy.evaluation.verdict import ArmResult, Verdict
 
 _NO_GATE = "no gate: no examples to ask"
@@ -95,7 +95,8 @@ def migrate(
       fftdeploy migrate triage --draft-profile
       fftdeploy migrate --dry-run --batch --wait 0
     """
-    from fftdeploy.commands.migrate import MigrateOptions, run
+    from fftdeploy.commands.migrate import run
+    from fftdeploy.commands.migrating.options import MigrateOptions
 
     output = session.output
     options = MigrateOptions(
@@ -128,7 +129,7 @@ def migrate(
 
 def _approval(session: Session, flags: ChangeFlags) -> Callable[[Any], bool] | None:
     """Return who is asked: the person at the terminal, nobody, or None with `--yes`."""
-    from fftdeploy.commands.change import nobody
+    from fftdeploy.commands.changing.change import nobody
 
     output = session.output
 
@@ -152,7 +153,7 @@ def _days(text: str) -> int:
 
 def _next(session: Session, result: "Migrated", options: "MigrateOptions") -> str:
     """Return the line that goes on: from a plan, from batches, or to commit what was changed."""
-    from fftdeploy.commands.change import next_step
+    from fftdeploy.commands.changing.change import next_step
 
     changes = [one.change for one in result.targets if one.change and one.state == "changed"]
     if changes and session.output.form == "text":
@@ -276,7 +277,7 @@ def _measures(arm: "ArmResult | None", verdict: "Verdict | None" = None) -> tupl
 def _row(each: "Successor", names: "Names") -> tuple[Cell, ...]:
     from fftdeploy.cli.cells import state_cell
     from fftdeploy.cli.verdict_blocks import TONES
-    from fftdeploy.commands.migration import verdict_words
+    from fftdeploy.commands.migrating.migration import verdict_words
 
     bundle = Cell(names.bundle(each.bundle))
     if each.evaluation is None:

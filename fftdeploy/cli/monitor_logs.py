@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fftdeploy.cli.cells import Names
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.monitor import Monitored
-from fftdeploy.commands.monitor_logs import LogWatch, WindowView
+from fftdeploy.commands.watching.logs import LogWatch, WindowView
 from fftdeploy.evaluation.gate.wording import p_cell
 from fftdeploy.monitoring.logs.compared import WRONG, MeasureShift
 from fftdeploy.monitoring.logs.trial import CanaryTrial

@@ -184,9 +184,12 @@ def _remarks(one: TargetStatus, result: Status, *, is_short: bool) -> Iterator[R
         yield Remark(one.target, "!", fallback, "warn")
     if one.answers_recorded is False:
         yield Remark(one.target, "!", f"{UNRECORDED}: {RECORDING}", "warn")
-    for passed in one.passed_over:
+    for passed in one.passed_over[:_WAYS_SHOWN]:
         why = passed.readiness.message if passed.readiness else ""
         yield Remark(one.target, "!", f"passed over release {passed.n}: {why}", "warn")
+    if (more := len(one.passed_over) - _WAYS_SHOWN) > 0:
+        text = f"passed over {plural(more, 'older release')}, too: fftdeploy status {one.target}"
+        yield Remark(one.target, "!", text, "warn")
     if known := one.readiness:
         yield from (Remark(one.target, "!", text, "warn") for text in known.warnings)
         yield from (Remark(one.target, NOTICE, text, "dim") for text in known.notices)

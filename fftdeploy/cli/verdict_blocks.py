@@ -13,7 +13,7 @@ from fftdeploy.cli.verdict_tables import (
     slice_table,
     verdict_word,
 )
-from fftdeploy.commands.graded_texts import Told
+from fftdeploy.commands.evaluating.graded_texts import Told
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
 from fftdeploy.evaluation.arms import label as bundle_label
 from fftdeploy.evaluation.evidence.evidence import Evidence

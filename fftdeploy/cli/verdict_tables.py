@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from fftdeploy.commands.graded_texts import Told
+from fftdeploy.commands.evaluating.graded_texts import Told
 from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import Stored

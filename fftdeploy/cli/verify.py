@@ -68,7 +68,7 @@ def _table(session: Session, found: "Sequence[Verification]") -> Table:
 
 def _verdict(session: Session, one: "Verification") -> Iterator[Block]:
     from fftdeploy.cli.verdict_blocks import names_of, verdict_blocks
-    from fftdeploy.commands.graded_texts import told_of
+    from fftdeploy.commands.evaluating.graded_texts import told_of
 
     if one.consistent is True:
         made = one.stored.evidence

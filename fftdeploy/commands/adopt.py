@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from fftdeploy import names
-from fftdeploy.commands import typed_models
-from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing import typed_models
+from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.gate import Gate, Passed
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
-from fftdeploy.commands.gate import Gate, Passed
 from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.model_ids.model_names import fitting
 from fftdeploy.planning import bundles, plan

@@ -7,10 +7,10 @@ from pathlib import Path
 from fftdeploy import __version__
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
-from fftdeploy.commands.evaluate_options import AskOptions
-from fftdeploy.commands.judging import JudgeAsking, ModelAsking, guess_of
-from fftdeploy.commands.narrator import Narrator
-from fftdeploy.commands.own_runs import require_own_runs
+from fftdeploy.commands.evaluating.judging import JudgeAsking, ModelAsking, guess_of
+from fftdeploy.commands.evaluating.narrator import Narrator
+from fftdeploy.commands.evaluating.options import AskOptions
+from fftdeploy.commands.evaluating.own_runs import require_own_runs
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, ConfigError, Outcome
 from fftdeploy.evaluation.arms import JUDGE
 from fftdeploy.evaluation.evidence.calibration import FAILED, PASSED, SILENT, JudgeCalibration

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.commands import export
-from fftdeploy.commands.checked_tasks import CheckedTask, check_tasks, evaluation_due, is_recorded
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.live_models import LiveModels, facts_of, shutdowns_of
+from fftdeploy.commands.inspecting.checked_tasks import (
+    CheckedTask,
+    check_tasks,
+    evaluation_due,
+    is_recorded,
+)
+from fftdeploy.commands.inspecting.live_models import LiveModels, facts_of, shutdowns_of
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import (
     AUTH,
@@ -267,8 +272,8 @@ class _Check:
         base, options = proposal.base, self.options
 
         def evaluate(target: Target, candidate: Bundle) -> "Stored":
-            from fftdeploy.commands.evaluate_options import EvaluateOptions
-            from fftdeploy.commands.evaluation import Evaluation
+            from fftdeploy.commands.evaluating.evaluation import Evaluation
+            from fftdeploy.commands.evaluating.options import EvaluateOptions
 
             again = EvaluateOptions(str(target), fresh=True, **options.within())
             evaluation = Evaluation(self.context, base.tip, str(target), again)

@@ -9,10 +9,20 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy import names
-from fftdeploy.commands.compared import Compared, ComparedEnd, ComparedSide, ComparedTarget, Sides
-from fftdeploy.commands.compared_files import ComparedFiles, evidence_named, with_evidence
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.inspecting.compared import (
+    Compared,
+    ComparedEnd,
+    ComparedSide,
+    ComparedTarget,
+    Sides,
+)
+from fftdeploy.commands.inspecting.compared_files import (
+    ComparedFiles,
+    evidence_named,
+    with_evidence,
+)
 from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
 from fftdeploy.output.results import as_json
 from fftdeploy.planning.bundles import live_bundle

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from fftdeploy.commands import typed_models
-from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing import typed_models
+from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.context import Context, require_offset
 from fftdeploy.commands.door import door
 from fftdeploy.planning.holds import plan_hold

@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, cast, get_args
 
-from fftdeploy.commands.change import Changed, ChangeOptions
+from fftdeploy.commands.changing.change import Changed, ChangeOptions
 from fftdeploy.commands.context import Context, parse_time
 from fftdeploy.commands.door import Options, flag_of
 from fftdeploy.commands.schema import results, run_of

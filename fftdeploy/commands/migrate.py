@@ -1,24 +1,30 @@
 """Migrate: hold each dying model against its successors, and make the best of them live."""
 
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from sys import maxsize
-from typing import Any
 
 from fftdeploy import files
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands import promote
-from fftdeploy.commands.candidates import candidates_of
-from fftdeploy.commands.change import Change, ChangeOptions
+from fftdeploy.commands.changing.change import Change, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door, several
-from fftdeploy.commands.evaluate_options import EvaluateOptions, QueueOptions
-from fftdeploy.commands.evaluation import Evaluation
-from fftdeploy.commands.live_models import LiveModels
-from fftdeploy.commands.migration import Case, Migrated, Ungated, in_all, no_gate, no_successor
+from fftdeploy.commands.evaluating.candidates import candidates_of
+from fftdeploy.commands.evaluating.evaluation import Evaluation
+from fftdeploy.commands.evaluating.options import EvaluateOptions
+from fftdeploy.commands.inspecting.live_models import LiveModels
+from fftdeploy.commands.migrating.migration import (
+    Case,
+    Migrated,
+    Ungated,
+    in_all,
+    no_gate,
+    no_successor,
+)
+from fftdeploy.commands.migrating.options import MigrateOptions
 from fftdeploy.errors import (
     AUTH,
     CONFIG,
@@ -36,11 +42,9 @@ from fftdeploy.errors import (
     NotReadyError,
     UsageError,
 )
-from fftdeploy.evaluation.limits import MAX_REQUESTS
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.plan import SourceRules, freeze_breach
-from fftdeploy.planning.runway import STEPS
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import select, shown_path
@@ -53,50 +57,6 @@ FIRST = (
 
 _UNTOLD = "TEXT"
 """Stands in the diff of a dry run, which changes nothing, where a change needs a reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrateOptions(QueueOptions):
-    """What may be said to `migrate`; its limits are for all targets together."""
-
-    targets: str | Sequence[str] = field(default=(), kw_only=False)
-    """Targets, tasks or globs; none for all whose model ends within `within_days`."""
-    to: str | Sequence[str] = ()
-    """Successors, `[PROVIDER=]MODEL[@PROFILE]`; none for those of the policy."""
-    within_days: int = STEPS[0]
-    plan: bool = False
-    """Say what it would cost, and ask nobody."""
-    record: bool = False
-    """Only ask what is live, for evidence to compare with once that is gone."""
-    draft_profile: bool = False
-    """Only draft the prompt that a model without tuning needs, and ask nobody."""
-    dry_run: bool = False
-    """Compare, and show the change, but don't make it."""
-    why: str | None = None
-    by: str | None = None
-    commit: bool = False
-    """Commit each target's change on its own."""
-    overrides: tuple[str, ...] = ()
-    report: str | Path | None = None
-    """Where to write a page about it (`.html`)."""
-    approve: Callable[[Any], bool] | None = None
-    """Is shown the `Migrated` that would be; None where it is approved already."""
-
-    @property
-    def again(self) -> str:
-        """The command line that does the same, but for how it is confirmed."""
-        words = ["fftdeploy", "migrate", *several(self.targets)]
-        words += ["--to", ",".join(several(self.to))] if self.to else []
-        words += ["--within", f"{self.within_days}d"] if self.within_days != STEPS[0] else []
-        limits = replace(self, max_requests=None) if self.max_requests == MAX_REQUESTS else self
-        words += [word for flag, value in limits.given.items() for word in (flag, f"{value:g}")]
-        words += ["--why", self.why] if self.why else []
-        said = {"record": self.record, "dry-run": self.dry_run, "fresh": self.fresh}
-        said |= {"batch": self.batch, "commit": self.commit, "yes": self.approve is None}
-        words += ["--override", ",".join(self.overrides)] if self.overrides else []
-        words += ["--report", str(self.report)] if self.report else []
-        words += [f"--{flag}" for flag, value in said.items() if value]
-        return shlex.join(words) + (f" --file {shlex.quote(str(self.file))}" if self.file else "")
 
 
 def run(context: Context, options: MigrateOptions) -> Migrated:
@@ -118,7 +78,7 @@ def run(context: Context, options: MigrateOptions) -> Migrated:
     if options.within_days < 1:
         raise UsageError(f"{plural(options.within_days, 'day')} are none", hint="write 90d")
     if options.draft_profile:
-        from fftdeploy.commands.draft_profile import drafted
+        from fftdeploy.commands.migrating.draft_profile import drafted
 
         return drafted(context, options)
     page = Path.cwd() / options.report if options.report else None
@@ -127,7 +87,7 @@ def run(context: Context, options: MigrateOptions) -> Migrated:
     result = _Portfolio(context, options).run()
     if page is None:
         return result
-    from fftdeploy.commands.portfolio_page import page_of
+    from fftdeploy.commands.migrating.portfolio_page import page_of
 
     files.put(page, page_of(result, context.now(), context.secrets).encode())
     return replace(result, written=shown_path(page))
@@ -320,7 +280,9 @@ class _Portfolio:
         cases = [case for case in self.cases if case.is_open]
         if not cases:
             return
-        from fftdeploy.commands.side_by_side import SideBySide  # it brings in the HTTP client
+        from fftdeploy.commands.migrating.side_by_side import (
+            SideBySide,  # it brings in the HTTP client
+        )
 
         self._prove_again([(case, one) for case in cases for one in (case.live, *case.usable)])
         SideBySide(self.context, self._asking, cases).run()

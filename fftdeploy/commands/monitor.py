@@ -6,14 +6,15 @@ from pathlib import Path
 
 from fftdeploy import files
 from fftdeploy.api.readiness import OTHER_MODEL, Shutdown
-from fftdeploy.commands import check, monitor_logs
+from fftdeploy.commands import check
 from fftdeploy.commands.check import CheckOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.listeners import Listeners
-from fftdeploy.commands.monitor_logs import LogWatch
-from fftdeploy.commands.own_runs import require_own_looks
-from fftdeploy.commands.watched_passes import Budget, PassOptions, WatchedPasses
+from fftdeploy.commands.evaluating.own_runs import require_own_looks
+from fftdeploy.commands.watching import logs as monitor_logs
+from fftdeploy.commands.watching.listeners import Listeners
+from fftdeploy.commands.watching.logs import LogWatch
+from fftdeploy.commands.watching.passes import Budget, PassOptions, WatchedPasses
 from fftdeploy.errors import (
     AUTH,
     CONFLICT,

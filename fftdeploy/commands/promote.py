@@ -6,12 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
-from fftdeploy.commands import typed_models
-from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing import typed_models
+from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.gate import Gate, Passed
+from fftdeploy.commands.changing.typed_models import MODEL_FLAG
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
-from fftdeploy.commands.gate import Gate, Passed
-from fftdeploy.commands.typed_models import MODEL_FLAG
 from fftdeploy.errors import ConflictError, FftdeployError, UsageError
 from fftdeploy.evaluation.limits import Limits
 from fftdeploy.model_ids.model_names import fitting, is_whole_id

@@ -8,7 +8,7 @@ from pathlib import Path
 from fftdeploy import files
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.graded_texts import GradedTexts, Told, texts_of
+from fftdeploy.commands.evaluating.graded_texts import GradedTexts, Told, texts_of
 from fftdeploy.commands.views import EvidenceID
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fftdeploy.commands.context import Context, actor_name, one_of
 from fftdeploy.commands.door import Options
-from fftdeploy.commands.monitor_logs import moved_since
+from fftdeploy.commands.watching.logs import moved_since
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.review import in_place
 from fftdeploy.evaluation.review.differing import MAX_KEPT

@@ -6,10 +6,10 @@ from functools import partial
 
 from fftdeploy import git, names
 from fftdeploy.api.readiness import Readiness
-from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.typed_models import TypedModels
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
-from fftdeploy.commands.typed_models import TypedModels
 from fftdeploy.commands.views import CandidateView, ReadinessView
 from fftdeploy.errors import (
     AuthError,

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from fftdeploy.commands.candidates import candidates_of
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door, several
-from fftdeploy.commands.evaluate_options import EvaluateOptions
-from fftdeploy.commands.evaluation import Evaluation
+from fftdeploy.commands.evaluating.candidates import candidates_of
+from fftdeploy.commands.evaluating.evaluation import Evaluation
+from fftdeploy.commands.evaluating.options import EvaluateOptions
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import GateError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence_folder import Stored

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from fftdeploy import files
 from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import OTHER_MODEL, Readiness, Shutdown
-from fftdeploy.commands.checked_tasks import evaluation_due
-from fftdeploy.commands.conditions import parse_conditions
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
-from fftdeploy.commands.live_models import WayBackSearch, facts_of, what_is_dead
-from fftdeploy.commands.own_runs import has_own_looks
+from fftdeploy.commands.evaluating.own_runs import has_own_looks
+from fftdeploy.commands.inspecting.checked_tasks import evaluation_due
+from fftdeploy.commands.inspecting.conditions import parse_conditions
+from fftdeploy.commands.inspecting.live_models import WayBackSearch, facts_of, what_is_dead
 from fftdeploy.commands.views import (
     CanaryView,
     Fallback,
@@ -136,7 +136,7 @@ def run(context: Context, options: StatusOptions) -> Status:
     context.note_old_table(view.shutdown_source for view in dates)
     if options.calendar is None:
         return result
-    from fftdeploy.commands.shutdown_days import shutdown_days
+    from fftdeploy.commands.inspecting.shutdown_days import shutdown_days
 
     path = Path.cwd() / options.calendar
     files.put(path, shutdown_days(result.targets, result.at, context.secrets).encode())

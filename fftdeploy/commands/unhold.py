@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from functools import partial
 
-from fftdeploy.commands.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.typed_models import TypedModels
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
-from fftdeploy.commands.typed_models import TypedModels
 from fftdeploy.planning.holds import plan_unhold
 
 

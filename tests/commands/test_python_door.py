@@ -16,7 +16,7 @@ from gated import scene
 from scenes import V8, V9, V10
 
 import fftdeploy
-from fftdeploy.commands.change import Changed
+from fftdeploy.commands.changing.change import Changed
 from fftdeploy.commands.evaluate import Evaluations
 from fftdeploy.commands.schema import results
 from fftdeploy.errors import FftdeployError, UsageError

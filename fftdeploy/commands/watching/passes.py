@@ -7,9 +7,9 @@ from functools import cached_property
 from random import Random
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.evaluate_options import EvaluateOptions
-from fftdeploy.commands.evaluation import Evaluation
-from fftdeploy.commands.own_runs import require_own_runs
+from fftdeploy.commands.evaluating.evaluation import Evaluation
+from fftdeploy.commands.evaluating.options import EvaluateOptions
+from fftdeploy.commands.evaluating.own_runs import require_own_runs
 from fftdeploy.errors import NotReadyError
 from fftdeploy.evaluation.arms import LIVE, Arm
 from fftdeploy.evaluation.evidence.evidence import content_sha

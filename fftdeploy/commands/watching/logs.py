@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.live_models import facts_of
+from fftdeploy.commands.inspecting.live_models import facts_of
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.evaluation.evidence.evidence import content_sha

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from fftdeploy.api.hosts import OPENAI
 from fftdeploy.api.verdicts import find_shutdown
-from fftdeploy.commands.compared import ComparedSide, MeasuredSide, Named, Sides, Together
+from fftdeploy.commands.inspecting.compared import (
+    ComparedSide,
+    MeasuredSide,
+    Named,
+    Sides,
+    Together,
+)
 from fftdeploy.commands.views import ShutdownView, WayBack
 from fftdeploy.errors import FftdeployError
 from fftdeploy.model_ids.retirement import parse_fine_tune

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fftdeploy import names
-from fftdeploy.commands import typed_models
+from fftdeploy.commands.changing import typed_models
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.arms import LIVE

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fftdeploy.commands.change import Change
+from fftdeploy.commands.changing.change import Change
 from fftdeploy.commands.views import CountedEvidence
 from fftdeploy.errors import FftdeployError, GateError, InconclusiveError
 from fftdeploy.evaluation.arms import label
@@ -111,8 +111,8 @@ class Gate:
 
     def _evaluate(self, candidate: Bundle, why: str) -> "Stored":
         """Evaluate now, if that is asked for on the command line or by the person who is here."""
-        from fftdeploy.commands.evaluate_options import EvaluateOptions
-        from fftdeploy.commands.evaluation import Evaluation
+        from fftdeploy.commands.evaluating.evaluation import Evaluation
+        from fftdeploy.commands.evaluating.options import EvaluateOptions
 
         change = self.change
         console = change.context.console

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from fftdeploy.commands.evaluate import Evaluated
-from fftdeploy.commands.migration import Migrated, Migration, Successor, verdict_words
+from fftdeploy.commands.migrating.migration import Migrated, Migration, Successor, verdict_words
 from fftdeploy.evaluation.arms import LIVE, label
 from fftdeploy.evaluation.gate.wording import listed
 from fftdeploy.evaluation.verdict import ArmResult

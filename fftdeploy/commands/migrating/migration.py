@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.commands.change import Changed
+from fftdeploy.commands.changing.change import Changed
 from fftdeploy.commands.evaluate import Evaluated
 from fftdeploy.commands.views import ReadinessView, ShutdownView, TargetName
 from fftdeploy.errors import (

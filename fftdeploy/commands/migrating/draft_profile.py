@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fftdeploy import files
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.migration import DraftedProfile, Migrated
+from fftdeploy.commands.migrating.migration import DraftedProfile, Migrated
 from fftdeploy.errors import OK, ConflictError, InconclusiveError
 from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
@@ -25,7 +25,7 @@ from fftdeploy.releases.rendering import paragraph, table
 from fftdeploy.workspace import Workspace, select
 
 if TYPE_CHECKING:
-    from fftdeploy.commands.migrate import MigrateOptions
+    from fftdeploy.commands.migrating.options import MigrateOptions
 
 _MOST_SHOTS = 8
 _LONGEST = 2000

@@ -1,0 +1,1 @@
+"""What each command that changes the file shares: the plan, the gate, the question, the write."""

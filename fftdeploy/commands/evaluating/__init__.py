@@ -1,0 +1,1 @@
+"""How an evaluation is asked for, paid for, judged and told, by whichever command wants one."""

@@ -1,0 +1,1 @@
+"""The parts of `migrate`: a target's successors side by side, drafts of profiles, the page."""

@@ -1,0 +1,1 @@
+"""The parts of `monitor`: passes over watched examples, logs, who is told."""
