@@ -223,7 +223,9 @@ def _doubt(known: ReadinessView | None) -> str:
 
 def _longest(remarks: list[Remark]) -> Iterator[Remark]:
     """Yield each remark about a target once, and none of which another says this and more."""
-    once = {(one.subject, one.text): one for one in remarks}
+    once: dict[tuple[str, str], Remark] = {}
+    for one in remarks:
+        once.setdefault((one.subject, one.text), one)
     said = dict.fromkeys((one.subject for one in remarks), "")
     for subject, text in once:
         said[subject] += f"\n{text}"

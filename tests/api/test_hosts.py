@@ -1156,6 +1156,7 @@ def at(provider: str) -> str:
     return text.replace(f'model = "{MODEL}"\n', f'model = "{MODEL}"\nprovider = "{provider}"\n', 1)
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_J3_through_every_command_none_that_serves_is_missing_and_none_that_lacks_is_ready(
     everybody: Everybody, command: Command
 ) -> None:
@@ -1196,6 +1197,7 @@ def back_past(host: str) -> str:
     return table(f"{named(host, 'back')}/dev", V8, rows)
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_J3_an_evaluation_asks_all_of_them_at_once_and_none_that_lacks_it(
     everybody: Everybody, command: Command
 ) -> None:

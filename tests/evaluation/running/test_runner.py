@@ -264,7 +264,7 @@ def test_E20_killed_at_20_random_moments_and_run_again(api: Sandbox, tmp_path: P
             zygote.stdin.write(f"{api.url} {root} {path} {killed}\n")
             zygote.stdin.flush()
             child = int(zygote.stdout.readline())
-            time.sleep(random.uniform(0.02, 0.3))
+            time.sleep(random.uniform(0.02, 0.12))
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             code = int(zygote.stdout.readline())
