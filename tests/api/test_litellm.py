@@ -292,7 +292,7 @@ CALLS, AT_RANDOM = 400, range(67, 135)
 """So many of 400 calls that go to one of four by chance: all but 1 in 10,000 of the times."""
 
 
-def test_the_exported_file_splits_falls_back_and_asks_no_other_host(
+def test_J31_an_exported_file_splits_falls_back_and_asks_no_other_host(
     repo: Path, command: Command, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Its hosts are variables, and OpenAI's own point at a host that nothing may reach."""
