@@ -182,7 +182,7 @@ def test_F9_a_reader_that_goes_away(repo: Path, api: FaultServer) -> None:
     """A read-only command is quiet and exits 141, however its reader went."""
     for argv in ("status --offline", "history --json", "--help", "resolve production"):
         for end in ("| true", ">&-"):
-            done = shell(f'exec 3>&1; (sleep 0.3; "$F" {argv}; echo "code $?" >&3) {end}'
+            done = shell(f'exec 3>&1; (sleep 0.1; "$F" {argv}; echo "code $?" >&3) {end}'
                          if end == "| true" else f'"$F" {argv} {end}; echo "code $?"')  # fmt: skip
             quiet_help = argv == "--help" and end == ">&-"
             assert done.stdout == f"code {0 if quiet_help else 141}\n", (argv, end, done)
