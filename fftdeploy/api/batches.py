@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import Answer, error_fields, plain
 from fftdeploy.api.client.incoming import may_quote, scrub_all
-from fftdeploy.api.jobs import moment
+from fftdeploy.api.end_dates import moment
 from fftdeploy.formats import strict_json
 
 if TYPE_CHECKING:

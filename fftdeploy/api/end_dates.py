@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import plain
+from fftdeploy.api.readiness import Shutdown
+from fftdeploy.model_ids import retirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,3 +117,33 @@ def _shown(value: str) -> str:
         return str((_moment(value) or parsedate_to_datetime(value)).date())
     except (ValueError, TypeError, IndexError):
         return plain(value, 40)
+
+
+def find_shutdown(
+    model: str,
+    own: Mapping[str, Any] | None,
+    by_table: bool,
+    base: Mapping[str, Any] | None = None,
+) -> Shutdown | None:
+    """Return the first date of: its own, the table's for it, its base's own, the table's base.
+
+    `own` and `base` are what the host says of the model and of its base.  Whether the table counts,
+    which is OpenAI's, is for `has_openais_dates` to say.
+    """
+    stated = retirement_day(own) if own else None
+    if stated:
+        day, field = stated
+        return Shutdown(day, "model" if (field,) == RETIRES[0] else f"model, {field}")
+    tabled = retirement.table_date(model) if by_table else None
+    if tabled and retirement.has_fine_tune_row(model):
+        return Shutdown(*tabled)
+    if base and base.get("id") == retirement.base_of(model) and (stated := retirement_day(base)):
+        return Shutdown(stated[0], "base model")
+    return Shutdown(*tabled) if tabled else None
+
+
+def moment(value: object) -> datetime | None:
+    """Read seconds since 1970 as UTC; None where they are not that."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e11:
+        return None
+    return datetime.fromtimestamp(value, UTC)

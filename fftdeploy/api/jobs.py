@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api.answers import Answer, plain
 from fftdeploy.api.asking import LONGEST_PAUSE_S
+from fftdeploy.api.end_dates import moment
 from fftdeploy.api.hosts import COMPATIBLE
 from fftdeploy.api.readiness import Readiness, explain, not_proved
 from fftdeploy.errors import FftdeployError, NotReadyError, UnverifiedError, UsageError
@@ -236,13 +237,6 @@ def _not_ready(job: Job, message: str, hint: str, where: str) -> FftdeployError:
 def _string(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
     return value if isinstance(value, str) else ""
-
-
-def moment(value: object) -> datetime | None:
-    """Read seconds since 1970 as UTC; None where they are not that."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e11:
-        return None
-    return datetime.fromtimestamp(value, UTC)
 
 
 def _reason(error: Any) -> str:

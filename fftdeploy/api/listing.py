@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fftdeploy.api import jobs
 from fftdeploy.api.answers import Answer
-from fftdeploy.api.end_dates import deprecations
+from fftdeploy.api.end_dates import deprecations, find_shutdown, moment
 from fftdeploy.api.hosts import PROVE_MISSING, has_openais_dates
 from fftdeploy.api.readiness import Shutdown
-from fftdeploy.api.verdicts import find_shutdown
 from fftdeploy.model_ids import retirement
 from fftdeploy.model_ids.model_names import names_of, own_names
 
@@ -103,7 +101,7 @@ def listed_model(name: str, listing: Listing, provider: str) -> ListedModel:
     return ListedModel(
         id=name,
         base=base,
-        created_at=jobs.moment(entry.get("created")),
+        created_at=moment(entry.get("created")),
         owned_by=owner if isinstance(owner, str) else "",
         shutdown=find_shutdown(name, entry, by_table, listing.models.get(base)),
         notices=tuple(deprecations(entry, {})),

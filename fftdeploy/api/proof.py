@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy import names
-from fftdeploy.api import jobs
 from fftdeploy.api.answers import Answer
 from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from fftdeploy.api.client.connection import Connection
-    from fftdeploy.api.jobs import Job
 
     _Entries = Mapping[str, Mapping[str, Any]]
 
@@ -222,17 +220,6 @@ class Prover:
         if not _retrieve_may_work(listing.answer) or self.no_api():
             raise self._no_list(listing.answer)
         return None
-
-    def running_jobs(self) -> list[Job] | None:
-        """List the jobs that are not over, as the API orders them; None on a host without jobs.
-
-        Raises where the host does not say whether there are any.
-        """
-        return jobs.running(self)
-
-    def follow_job(self, job_id: str) -> Job:
-        """Wait until a job is over and return it with its model, as `jobs.follow` does."""
-        return jobs.follow(self, job_id)
 
     def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
         known = self._proofs.get(question.once)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fftdeploy.api import hosts
 from fftdeploy.api.answers import Answer, plain
-from fftdeploy.api.end_dates import deprecations, parse_date, retirement_day
+from fftdeploy.api.end_dates import deprecations, find_shutdown, parse_date, retirement_day
 from fftdeploy.api.hosts import PROVE_MISSING, Kind, has_openais_dates
 from fftdeploy.api.providers import FILE_NAME as PROVIDERS_FILE
 from fftdeploy.api.readiness import (
@@ -194,28 +194,6 @@ def names_of(model: str, settings: Settings, listing: Listing | None) -> frozens
     """Return the names by which a model may answer, as far as the user and the host have said."""
     allowed = settings.provider.answers_as.get(model, frozenset())
     return allowed | listing.known_as(model) if listing else allowed
-
-
-def find_shutdown(
-    model: str,
-    own: Mapping[str, Any] | None,
-    by_table: bool,
-    base: Mapping[str, Any] | None = None,
-) -> Shutdown | None:
-    """Return the first date of: its own, the table's for it, its base's own, the table's base.
-
-    `own` and `base` are what the host says of the model and of its base.  Whether the table counts,
-    which is OpenAI's, is for `has_openais_dates` to say.
-    """
-    stated = retirement_day(own) if own else None
-    if stated:
-        return Shutdown(stated[0], "model" if stated[1] == _OPENAIS else f"model, {stated[1]}")
-    tabled = retirement.table_date(model) if by_table else None
-    if tabled and retirement.has_fine_tune_row(model):
-        return Shutdown(*tabled)
-    if base and base.get("id") == retirement.base_of(model) and (stated := retirement_day(base)):
-        return Shutdown(stated[0], "base model")
-    return Shutdown(*tabled) if tabled else None
 
 
 def wants_base(facts: ModelFacts) -> bool:

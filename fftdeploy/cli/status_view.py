@@ -18,7 +18,8 @@ from fftdeploy.cli.cells import (
     used_columns,
     watched_cell,
 )
-from fftdeploy.commands.status import Status, TargetStatus
+from fftdeploy.commands.inspecting.target_status import TargetStatus
+from fftdeploy.commands.status import Status
 from fftdeploy.commands.views import ReadinessView, WayBack
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Line, Table, line

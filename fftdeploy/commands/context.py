@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 from fftdeploy.api import providers
 from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.asking import Asker, Clock, system_clock
+from fftdeploy.api.end_dates import find_shutdown
 from fftdeploy.api.hosts import has_openais_dates, is_local, secret_parts, without_secrets
 from fftdeploy.api.providers import Providers
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.settings import Settings, kind_at, lack, secrets_of, settings
-from fftdeploy.api.verdicts import find_shutdown
 from fftdeploy.commands.console import Console, Silence
 from fftdeploy.errors import AuthError, ConfigError, FftdeployError, UsageError
 from fftdeploy.formats.document import text_problem

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fftdeploy import files
-from fftdeploy.api.verdicts import find_shutdown
+from fftdeploy.api.end_dates import find_shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.errors import FINDING, OK, ConfigError, Outcome, UsageError

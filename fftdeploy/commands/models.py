@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from fftdeploy.api.jobs import running as jobs_running
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.views import ShutdownView, TargetName
@@ -74,7 +75,7 @@ def run(context: Context, options: ModelsOptions) -> Models:
     listed = prover.models()
     running, unknown = None, None
     try:
-        running = prover.running_jobs()
+        running = jobs_running(prover)
     except FftdeployError as error:
         unknown = error
     today = context.now().date()

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
+from fftdeploy.api import jobs
 from fftdeploy.commands.changing import typed_models
 from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
 from fftdeploy.commands.changing.gate import Gate, Passed
@@ -212,7 +213,7 @@ class _Promotion:
             model = typed.asked(model, ask, provider=provider, can_ask=can_ask)
         if options.job is not None:
             prover = self._ready_to_ask(options.provider or names.OPENAI)
-            result = prover.follow_job(options.job)
+            result = jobs.follow(prover, options.job)
             model, self.fresh = result.model, result.is_fresh(prover.now())
         if options.profile is not None:
             self.workspace.require_profile(options.profile)

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from fftdeploy.files import journal
-from fftdeploy.files.folders import MONITOR
-from fftdeploy.monitoring.watched import SETTLED, WatchState
+from fftdeploy.monitoring.watched import SETTLED, WatchState, path_of
 from fftdeploy.releases.deployments import Bundle
 
 _OLD = timedelta(days=2)
@@ -31,11 +30,6 @@ class LastLook:
     def is_unknown(self, now: datetime) -> bool:
         """Whether nothing says if the target has drifted."""
         return self.settled_at is None or now - self.settled_at > _OLD
-
-
-def path_of(root: Path, target: str) -> Path:
-    """Return where the state of a target is; no name has a dot, so that no two share one."""
-    return root / MONITOR / f"{target.replace('/', '.')}.jsonl"
 
 
 def last_look(root: Path, target: str, live: Bundle) -> LastLook | None:

@@ -16,9 +16,8 @@ from fftdeploy.files import disk, journal
 from fftdeploy.files.folders import MONITOR, keep_out_of_git
 from fftdeploy.files.journal import Journal
 from fftdeploy.formats import json_shapes, strict_json
-from fftdeploy.monitoring.last_look import path_of
 from fftdeploy.monitoring.passes import Calibration, Pass
-from fftdeploy.monitoring.watched import SETTLED, Look, WatchState
+from fftdeploy.monitoring.watched import SETTLED, Look, WatchState, path_of
 
 LOOK = b'{"look":'
 """How the line of a look begins."""

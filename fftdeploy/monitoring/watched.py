@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import Literal
 
+from fftdeploy.files.folders import MONITOR
 from fftdeploy.names import FLAT
 from fftdeploy.planning.finding import Finding
 from fftdeploy.releases.deployments import Bundle
@@ -122,3 +124,8 @@ class Watched:
     def is_silent(self) -> bool:
         """Whether something kept it from being found out how the target is."""
         return self.state == "unverified" or (self.state == "not-calibrated" and bool(self.why))
+
+
+def path_of(root: Path, target: str) -> Path:
+    """Return where the state of a target is; no name has a dot, so that no two share one."""
+    return root / MONITOR / f"{target.replace('/', '.')}.jsonl"

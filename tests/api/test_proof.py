@@ -25,6 +25,7 @@ from fault_server import (
     reply,
 )
 
+from fftdeploy.api import jobs
 from fftdeploy.api.asking import Asker
 from fftdeploy.api.client.connection import Connection
 from fftdeploy.api.proof import Prover, Question
@@ -410,7 +411,7 @@ def test_running_jobs(on: Scene) -> None:
     ]
     on.api.script("GET", "/v1/fine_tuning/jobs", reply(body={"data": [*entries, 5]}))
 
-    found = on.prover().running_jobs()
+    found = jobs.running(on.prover())
 
     assert found is not None
     assert [job.id for job in found] == ["ftjob-running", "ftjob-queued", "ftjob-paused"]
@@ -421,7 +422,7 @@ def test_D30_a_job_is_followed_to_its_model(on: Scene) -> None:
         on, job("validating_files"), job("queued"), job("running"), job("running"), succeeded()
     )
 
-    found = on.prover().follow_job(JOB)
+    found = jobs.follow(on.prover(), JOB)
 
     assert (found.id, found.model) == (JOB, MODEL)
     assert found.finished_at == datetime(2026, 11, 21, 11, 55, tzinfo=UTC)
@@ -435,7 +436,7 @@ def test_a_job_survives_a_moment_without_network(on: Scene) -> None:
     lost = [Reply("x", act=close_at_once)] * 3
     script_job(on, job("running"), *lost, job("running"), succeeded())
 
-    assert on.prover().follow_job(JOB).model == MODEL
+    assert jobs.follow(on.prover(), JOB).model == MODEL
     assert on.said == [f"{JOB}: running", f"{JOB}: no answer, asking again", f"{JOB}: running"]
 
 
@@ -524,7 +525,7 @@ def test_job_without_a_model(on: Scene, row: str) -> None:
     kinds = {"not-ready": NotReadyError, "unverified": UnverifiedError, "auth": AuthError}
 
     with pytest.raises(kinds[outcome]) as caught:
-        on.prover(wait_s=0).follow_job(JOB)
+        jobs.follow(on.prover(wait_s=0), JOB)
 
     assert caught.value.message.startswith(f"{JOB}: {said}")
     assert (caught.value.code, caught.value.where) == (code, on.api.url)
@@ -536,13 +537,13 @@ def test_a_passed_check_and_other_events_block_nothing(on: Scene) -> None:
     noise = {"type": "message", "message": "blocked a bad line", "level": "error"}
     script_job(on, succeeded(), log=events(PASSED, noise))
 
-    assert on.prover().follow_job(JOB).model == MODEL
+    assert jobs.follow(on.prover(), JOB).model == MODEL
 
 
 @pytest.mark.parametrize("name", ["", "ft:x", "ftjob-", "ftjob-../x", "ftjob-a\n", "ftjob-\u0430"])
 def test_what_is_no_job_is_not_asked_about(on: Scene, name: str) -> None:
     with pytest.raises(UsageError):
-        on.prover().follow_job(name)
+        jobs.follow(on.prover(), name)
     assert on.api.accepted == 0
 
 

@@ -17,7 +17,7 @@ from scenes import V7, V8, V9, past, write
 
 from fftdeploy.evaluation.running.throttle import CONCURRENCY
 from fftdeploy.monitoring import state_file
-from fftdeploy.monitoring.last_look import path_of
+from fftdeploy.monitoring.watched import path_of
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 TARGET = gated.TARGET

@@ -7,8 +7,7 @@ import pytest
 
 from fftdeploy.errors import ConfigError, ConflictError
 from fftdeploy.monitoring import state_file
-from fftdeploy.monitoring.last_look import path_of
-from fftdeploy.monitoring.watched import Look, MovedExample, Noticed, WatchState
+from fftdeploy.monitoring.watched import Look, MovedExample, Noticed, WatchState, path_of
 
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 TARGET = "triage/production"

@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fftdeploy.api.end_dates import find_shutdown
 from fftdeploy.api.hosts import OPENAI
-from fftdeploy.api.verdicts import find_shutdown
 from fftdeploy.commands.inspecting.compared import (
     ComparedSide,
     MeasuredSide,

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
+from fftdeploy.commands.inspecting.target_status import TargetStatus
 from fftdeploy.output.calendar import CalendarDay, calendar
 from fftdeploy.planning.runway import STEPS
 from fftdeploy.releases.deployments import Bundle
 
-if TYPE_CHECKING:  # it asks for a calendar
-    from fftdeploy.commands.status import TargetStatus
 
-
-def shutdown_days(targets: Iterable["TargetStatus"], at: datetime, secrets: Sequence[str]) -> str:
+def shutdown_days(targets: Iterable[TargetStatus], at: datetime, secrets: Sequence[str]) -> str:
     """Return the days on which models of these targets shut down, an event for each model."""
     said: dict[tuple[str, str, date, str], list[str]] = {}
     for one in targets:

@@ -16,7 +16,7 @@ from fftdeploy.evaluation.graders.form import AnswerForm
 from fftdeploy.files import disk, journal
 from fftdeploy.files.folders import MONITOR, keep_out_of_git
 from fftdeploy.formats import json_shapes, strict_json
-from fftdeploy.monitoring.last_look import path_of
+from fftdeploy.monitoring.watched import path_of
 
 RATES = ("valid", "refused", "truncated")
 SIZES = ("length", "latency_ms", "tokens_in", "tokens_out")
