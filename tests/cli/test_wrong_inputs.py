@@ -12,6 +12,7 @@ GROUPS = [*transcript.read()]
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=[group.heading for group in GROUPS])
+@pytest.mark.usefixtures("no_waiting")
 def test_each_wrong_line_gets_the_answer_that_was_read(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: Group
 ) -> None:

@@ -165,6 +165,7 @@ REFUSED = {"message": "no", "type": "x", "param": None, "code": "invalid_api_key
     [({"status": 401, "body": {"error": REFUSED}}, 10), ({"status": 503}, 9)],
     ids=["auth", "overload"],
 )
+@pytest.mark.usefixtures("no_waiting")
 def test_trouble_is_neither_no_nor_fine(
     repo: Path, sandbox: Sandbox, command: Command, fault: dict[str, Any], code: int
 ) -> None:
