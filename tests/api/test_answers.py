@@ -167,7 +167,7 @@ def test_D16_payment_required_is_about_money() -> None:
 
 def test_J13_an_answer_of_a_host_that_loads_its_model_is_asked_for_again() -> None:
     loads = Answer(503, body={}, message="Loading model")
-    attempt = Attempt(Ask("0" * 64, "live", 0, 0, "chat", {}))
+    attempt = Attempt(Ask("0" * 64, "live", 0, "chat", {}))
 
     pauses = [attempt.pause_s(loads, lambda seconds: seconds) for _ in range(4)]
 

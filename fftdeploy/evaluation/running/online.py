@@ -68,8 +68,8 @@ class Execution:
         self._on_last = on_last
         self._sleep = sleep
         self._failed_in_row = 0
-        self._lost: list[tuple[tuple[str, int, int], ModelOutput]] = []
-        """Where an answer did not come, and what came instead."""
+        self._lost: list[tuple[str, int, ModelOutput]] = []
+        """Of which arm and place an answer did not come, and what came instead."""
         self._failure: FftdeployError | None = None
         self._is_stopped = False
         self._workers: list[asyncio.Task[None]] = []
@@ -81,7 +81,7 @@ class Execution:
 
         What was lost is asked again in rounds: an outage passes, and a lost answer tells lies.
         """
-        await self._answers.begin()
+        self._answers.begin()
         await self._ask_all(self._wanted())
         # A request that fails whenever it is sent is told from an outage by failing on.
         in_vain = 0
@@ -90,15 +90,17 @@ class Execution:
             note = f"asking again for {plural(len(lost), 'answer')} that did not come"
             self._answers.on_note(note)
             await self._rest(self._throttle.jitter(_ROUND_PAUSE_S * 2**in_vain))
-            await self._ask_all((self._run.ask(*place) for place, _ in lost), is_again=True)
+            await self._ask_all(
+                (self._run.ask(arm, place) for arm, place, _ in lost), is_again=True
+            )
             in_vain = 0 if len(self._lost) < len(lost) else in_vain + 1
         if self._failure is not None:
             raise self._failure
         if self._is_stopped:
             return
-        for place, output in self._lost:
-            ask = self._run.ask(*place)
-            await self._answers.keep(ask, output, NOT_MEASURED, self._answers.now())
+        for arm, place, output in self._lost:
+            ask = self._run.ask(arm, place)
+            self._answers.keep(ask, output, NOT_MEASURED, self._answers.now())
         self._answers.finish()
 
     def _wanted(self) -> Iterator[Ask]:
@@ -161,7 +163,7 @@ class Execution:
                     with self._idling():
                         await self._sleep(taken)
                 elif taken.is_new and (record := self._answers.known(taken.ask)):
-                    await self._answers.reuse(taken.ask, record)
+                    self._answers.reuse(taken.ask, record)
                     await asyncio.sleep(0)  # nothing else lets a signal in
                 elif not taken.is_new or self._spending.admit(taken.ask.arm):
                     await self._try(attempts, taken, is_again)
@@ -214,11 +216,11 @@ class Execution:
         if not is_again:
             self._watch(ask, output)
         if output.mark == MISSING and answer.may_differ:
-            self._lost.append((ask.place, output))
+            self._lost.append((ask.arm, ask.place, output))
         else:
             seconds = answer.latency_s
             latency_ms = NOT_MEASURED if seconds is None else round(seconds * 1000)
-            await self._answers.keep(ask, output, latency_ms, self._answers.now())
+            self._answers.keep(ask, output, latency_ms, self._answers.now())
         if self._throttle.closed_s > LONGEST_WAIT_S:
             self._fail(self._too_patient(ask, self._throttle.closed_s))
 

@@ -24,20 +24,14 @@ class Ask:
     id: str
     """64 hex digits: equal for equal requests to the same address, whichever run they are of."""
     arm: str
-    index: int
-    """Of the example in its set."""
-    repeat: int
+    place: int
+    """Of its answer among those of the arm: those to one example follow each other."""
     endpoint: Endpoint
     body: Mapping[str, Any]
 
-    @property
-    def place(self) -> tuple[str, int, int]:
-        """Which answer it is for."""
-        return self.arm, self.index, self.repeat
 
-
-def ask(arm: Arm, example: Example, index: int, repeat: int) -> Ask:
-    """Make the request for answer `repeat` of `arm` to an example."""
+def ask(arm: Arm, example: Example, place: int, repeat: int) -> Ask:
+    """Make the request for answer `repeat` of `arm` to an example, which goes to `place`."""
     endpoint, content = endpoint_of(arm), body(arm, example)
     facts = {
         "v": _ID_VERSION,
@@ -47,7 +41,7 @@ def ask(arm: Arm, example: Example, index: int, repeat: int) -> Ask:
         "repeat": repeat,
         **({"identity": arm.identity} if arm.identity else {}),
     }
-    return Ask(strict_json.sha_of(facts), arm.name, index, repeat, endpoint, content)
+    return Ask(strict_json.sha_of(facts), arm.name, place, endpoint, content)
 
 
 def endpoint_of(arm: Arm) -> Endpoint:

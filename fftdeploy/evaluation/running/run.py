@@ -115,41 +115,41 @@ class Run:
 
     def pending(self) -> Iterator[Ask]:
         """Yield the requests whose answers have not come; each is made when it is its turn."""
+        repeats = self.rules.repeats
         order = array("I", range(len(self.examples)))
         self._random.shuffle(order)
         for index in order:
-            for repeat in range(self.rules.repeats):
-                arms = [arm for arm in self.arms.values() if not self.has(arm.name, index, repeat)]
+            for place in range(index * repeats, (index + 1) * repeats):
+                arms = [arm for arm in self.arms if not self.has(arm, place)]
                 self._random.shuffle(arms)
                 for arm in arms:
-                    yield self.ask(arm.name, index, repeat)
+                    yield self.ask(arm, place)
 
     def rest(self, arm: str, is_wanted: Callable[[int], bool]) -> Iterator[Ask]:
-        """Yield the same of one arm in order, for those places `index * repeats + repeat`."""
+        """Yield the same of one arm in order, for those places."""
         for place in range(len(self.examples) * self.rules.repeats):
-            index, repeat = divmod(place, self.rules.repeats)
-            if not self.has(arm, index, repeat) and is_wanted(place):
-                yield self.ask(arm, index, repeat)
+            if not self.has(arm, place) and is_wanted(place):
+                yield self.ask(arm, place)
 
     def lacking(self, arm: str, first: int, end: int) -> int:
         """Count the answers of an arm that have not come, from place `first` to before `end`."""
         return self.results.arms[arm].marks[first:end].count(0)
 
-    def ask(self, arm: str, index: int, repeat: int) -> Ask:
+    def ask(self, arm: str, place: int) -> Ask:
         """Return the request for that answer, come or not."""
-        return requests.ask(self.arms[arm], self._example(index), index, repeat)
+        index, repeat = divmod(place, self.rules.repeats)
+        return requests.ask(self.arms[arm], self._example(index), place, repeat)
 
     def sample(self, count: int) -> Iterator[tuple[Ask, str]]:
         """Yield requests of every arm for `count` examples, spread evenly, with what was agreed."""
         step = max(1, len(self.examples) // count)
         for index in range(0, len(self.examples), step):
-            example = self._example(index)
-            for arm in self.arms.values():
-                yield requests.ask(arm, example, index, 0), example.reference
+            for arm in self.arms:
+                yield self.ask(arm, index * self.rules.repeats), self._example(index).reference
 
-    def has(self, arm: str, index: int, repeat: int) -> bool:
+    def has(self, arm: str, place: int) -> bool:
         """Whether that answer has come."""
-        return bool(self.results.arms[arm].marks[index * self.rules.repeats + repeat])
+        return bool(self.results.arms[arm].marks[place])
 
     def require_own(self, arm: str, output: ModelOutput) -> None:
         """Refuse an answer of another model than the arm's: it is no evidence about that.
@@ -173,24 +173,16 @@ class Run:
         bundle = asked.bundle
         return verdicts.other_model(bundle.model, output.model, asked.known_as, bundle.provider)
 
-    def expects(self, arm: str, index: int, repeat: int) -> bool:
+    def expects(self, arm: str, place: int) -> bool:
         """Whether there is such an answer to wait for at all."""
-        within = 0 <= index < len(self.examples) and 0 <= repeat < self.rules.repeats
-        return within and arm in self.arms
+        return arm in self.arms and 0 <= place < len(self.examples) * self.rules.repeats
 
-    async def accept(
-        self,
-        arm: str,
-        index: int,
-        repeat: int,
-        output: ModelOutput,
-        latency_ms: int = NOT_MEASURED,
-        *,
-        at: datetime,
+    def accept(
+        self, arm: str, place: int, output: ModelOutput, latency_ms: int, *, at: datetime
     ) -> None:
         """Grade one answer, given `at`, and put it into the results, in an earlier one's place.
 
-        `latency_ms` is left out where the answer was not measured in this run.
+        `latency_ms` is `NOT_MEASURED` where the answer was not measured in this run.
         """
         self.oldest = min(self.oldest or at, at)
         if output.model not in {"", self.arms[arm].bundle.model} and output.mark != MISSING:
@@ -198,12 +190,12 @@ class Run:
         mark = output.mark
         failed: tuple[int, ...] = ()
         if not mark:
-            grade = self._grading.grade(output.text, self._example(index))
+            grade = self._grading.grade(output.text, self._example(place // self.rules.repeats))
             mark, failed = PASS if grade.passed else grade.reason or "wrong", grade.failed
         measured = NOT_MEASURED if mark == MISSING else latency_ms
         sample = Sample(mark, failed, measured, *tokens_of(output))
-        self.done += not self.has(arm, index, repeat)
-        self.results.arms[arm].put(index * self.rules.repeats + repeat, sample)
+        self.done += not self.has(arm, place)
+        self.results.arms[arm].put(place, sample)
 
     def _example(self, index: int) -> Example:
         example = self._recent.pop(index, None) or self.examples.read(index)

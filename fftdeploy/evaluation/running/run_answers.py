@@ -70,7 +70,7 @@ class RunAnswers:
         """How many of the answers need not be asked for again, in words."""
         return f"{self.run.kept:,} of {self.run.size:,} answers are kept"
 
-    async def begin(self) -> None:
+    def begin(self) -> None:
         """Take the answers that the log has already; an outage is asked again.
 
         Raises:
@@ -81,16 +81,16 @@ class RunAnswers:
         at_least = self.run.size - self.spending.allowed - len(self.log.cache)
         if at_least > 0 and not self.log.resumed:
             self.spending.require_allowed(self.run.size - len(self.log.cache))
-        newest = self.now() + CLOCK_SKEW
+        newest, repeats = self.now() + CLOCK_SKEW, self.run.rules.repeats
         for record in self.log.records():
-            place = record.arm, record.index, record.repeat
-            if not self.run.expects(*place):
+            place = record.index * repeats + record.repeat
+            if record.repeat >= repeats or not self.run.expects(record.arm, place):
                 where = f"{self.log.path.name}: {record.example}"
                 raise ConfigError("the log of the run has an answer of another run", where=where)
             if record.at > newest or not self.run.can_use(record.arm, record.output):
                 continue
             latency_ms = NOT_MEASURED if record.cached else record.latency_ms
-            await self.run.accept(*place, record.output, latency_ms, at=record.at)
+            self.run.accept(record.arm, place, record.output, latency_ms, at=record.at)
             self._reused += 1
             self._proved.add(record.arm)
         to_ask = self.run.size - self.run.done
@@ -104,18 +104,21 @@ class RunAnswers:
         record = self.log.cache.find(ask.id)
         return record if record and self.run.can_use(ask.arm, record.output) else None
 
-    async def reuse(self, ask: Ask, record: Record) -> None:
+    def reuse(self, ask: Ask, record: Record) -> None:
         """Take an answer of an earlier run."""
         self._reused += 1
-        await self.keep(ask, record.output, NOT_MEASURED, record.at, cached=True)
+        self.keep(ask, record.output, NOT_MEASURED, record.at, cached=True)
 
-    async def keep(
+    def keep(
         self, ask: Ask, output: ModelOutput, latency_ms: int, at: datetime, *, cached: bool = False
     ) -> None:
         """Log, then grade: what a grader does cannot cost a paid answer."""
-        example = self.run.examples.ids[ask.index]
-        self.log.add(Record(ask.id, *ask.place, example, at, output, latency_ms, cached))
-        await self.run.accept(*ask.place, output, latency_ms, at=at)
+        index, repeat = divmod(ask.place, self.run.rules.repeats)
+        example = self.run.examples.ids[index]
+        self.log.add(
+            Record(ask.id, ask.arm, index, repeat, example, at, output, latency_ms, cached)
+        )
+        self.run.accept(ask.arm, ask.place, output, latency_ms, at=at)
         if output.mark != MISSING and not cached:
             self._proved.add(ask.arm)
         self.on_progress(self._progress())

@@ -48,13 +48,13 @@ class BatchAnswers:
             count += 1
             found = read_line(line, queue.scrub, queue.kind)
             ask = ask_for(found[0], note, self._run) if found else None
-            if found and ask and not self._run.has(*ask.place):
-                came += await self._accept(ask, found[1], given_at)
+            if found and ask and not self._run.has(ask.arm, ask.place):
+                came += self._accept(ask, found[1], given_at)
             if count % BREATH == 0:
                 await asyncio.sleep(0)
         return came
 
-    async def _accept(self, ask: Ask, answer: Answer, given_at: datetime) -> bool:
+    def _accept(self, ask: Ask, answer: Answer, given_at: datetime) -> bool:
         """Keep an answer; False where it did not come, or says that something is wrong."""
         output = read_output(answer, ask.endpoint)
         try:
@@ -68,7 +68,7 @@ class BatchAnswers:
             self.problems[ask.arm] = output.problem
             return False
         self._answers.spending.settle(ask.arm, output)
-        await self._answers.keep(ask, output, BATCHED, given_at)
+        self._answers.keep(ask, output, BATCHED, given_at)
         return True
 
     def refusal(self, note: BatchNote, batch: Batch, queue: HostQueue) -> FftdeployError:
@@ -83,7 +83,7 @@ class BatchAnswers:
         if not answer.is_billing:
             status = 404 if first.code == "model_not_found" else 400
             answer = replace(answer, status=status, param=first.param)
-        ask = self._run.ask(note.arm, note.first // self._run.rules.repeats, 0)
+        ask = self._run.ask(note.arm, note.first)
         try:
             self._answers.require_useful(ask, answer)
         except FftdeployError as error:

@@ -84,11 +84,11 @@ class BatchExecution:
 
     async def execute(self) -> None:
         """Have every answer that is wanted, or say what is under way when the time is over."""
-        await self._answers.begin()
+        self._answers.begin()
         self._notes = self._log.batches()
         for ask in self._run.pending() if len(self._log.cache) else ():
             if record := self._answers.known(ask):
-                await self._answers.reuse(ask, record)
+                self._answers.reuse(ask, record)
             await asyncio.sleep(0)
         if self._run.done < self._run.size:
             await self._find_batches()
@@ -106,7 +106,7 @@ class BatchExecution:
             for ask in self._run.rest(arm, lambda _: True):
                 problem = self._taken.problems.get(arm, "no answer")
                 output = ModelOutput(mark=MISSING, problem=problem)
-                await self._answers.keep(ask, output, NOT_MEASURED, self._answers.now())
+                self._answers.keep(ask, output, NOT_MEASURED, self._answers.now())
         self._answers.finish()
 
     async def _find_batches(self) -> None:
@@ -182,11 +182,7 @@ class BatchExecution:
     async def _submit(self) -> None:
         """Send what no batch is on its way to, once all of it is allowed."""
         self._is_full = False
-        packer = Packer(
-            self._run.rules.repeats,
-            lambda arm, endpoint: self._queues[arm].path_of(endpoint),
-            self._scratch,
-        )
+        packer = Packer(lambda arm, endpoint: self._queues[arm].path_of(endpoint), self._scratch)
         with closing(packer):
             for arm in self._run.arms:
                 if self._in_vain[arm] < ROUNDS_IN_VAIN:

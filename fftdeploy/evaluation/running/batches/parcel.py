@@ -39,25 +39,21 @@ class Packer:
     `path_of` tells what the host of an arm calls an endpoint.
     """
 
-    def __init__(
-        self, repeats: int, path_of: Callable[[str, str], str], scratch: Callable[[], BinaryIO]
-    ) -> None:
+    def __init__(self, path_of: Callable[[str, str], str], scratch: Callable[[], BinaryIO]) -> None:
         self.parcels: list[Parcel] = []
-        self._repeats = repeats
         self._path_of = path_of
         self._scratch = scratch
 
     def add(self, ask: Ask) -> None:
         """Pack a request; those of an arm come one after the other, in the order of places."""
-        place = ask.index * self._repeats + ask.repeat
         path = self._path_of(ask.arm, ask.endpoint)
-        line = request_line(custom_id(ask, place), path, ask.body)
+        line = request_line(custom_id(ask), path, ask.body)
         last = self.parcels[-1] if self.parcels else None
         is_full = last and (last.requests == MAX_REQUESTS or last.size + len(line) > MAX_BYTES)
         if last is None or last.arm != ask.arm or is_full:
-            last = Parcel(ask.arm, ask.endpoint, self._scratch(), place, place)
+            last = Parcel(ask.arm, ask.endpoint, self._scratch(), ask.place, ask.place)
             self.parcels.append(last)
-        last.add(place, line)
+        last.add(ask.place, line)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -65,9 +61,9 @@ class Packer:
             parcel.file.close()
 
 
-def custom_id(ask: Ask, place: int) -> str:
+def custom_id(ask: Ask) -> str:
     """Return what a request is called within its batch: where its answer goes, and its own ID."""
-    return f"{place}-{ask.id[:_ID_DIGITS]}"
+    return f"{ask.place}-{ask.id[:_ID_DIGITS]}"
 
 
 def ask_for(name: str, note: BatchNote, run: Run) -> Ask | None:
@@ -76,11 +72,10 @@ def ask_for(name: str, note: BatchNote, run: Run) -> Ask | None:
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 12):
         return None
     place = int(digits)
-    index, repeat = divmod(place, run.rules.repeats)
-    if not (note.covers(note.arm, place) and run.expects(note.arm, index, repeat)):
+    if not (note.covers(note.arm, place) and run.expects(note.arm, place)):
         return None
-    ask = run.ask(note.arm, index, repeat)
-    return ask if custom_id(ask, place) == name else None
+    ask = run.ask(note.arm, place)
+    return ask if custom_id(ask) == name else None
 
 
 def is_as_sent(line: bytes, note: BatchNote, run: Run, path_of: Callable[[str], str]) -> bool:
