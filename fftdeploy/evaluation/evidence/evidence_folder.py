@@ -122,10 +122,7 @@ class EvidenceFolder:
 
     def unjudged(self, task: str) -> list[tuple[Path, Evidence]]:
         """Return the evidence of `task`, newest first; what can't be compared is left out."""
-        found = []
-        for path in self.paths(task):
-            with suppress(ConfigError, InconclusiveError):
-                found.append((path, self.read_unjudged(path)))
+        found = [(path, one) for path, one in self._said(task) if isinstance(one, Evidence)]
         return sorted(found, key=lambda one: (one[1].made_at, one[0].stem), reverse=True)
 
     def of_task(
@@ -157,17 +154,9 @@ class EvidenceFolder:
                 return f"another model has the name {model}: {changed} (evidence {when})"
         return ""
 
-    def older(self, task: str) -> list[str]:
-        """List the IDs of evidence of `task` that was made under an older rule."""
-        found = []
-        for path in self.paths(task):
-            try:
-                self.read_unjudged(path)
-            except InconclusiveError:
-                found.append(path.stem)
-            except ConfigError:
-                continue
-        return found
+    def older(self, task: str) -> int:
+        """Count the evidence of `task` that was made under an older rule."""
+        return sum(isinstance(one, InconclusiveError) for _, one in self._said(task))
 
     def require_whole(self, task: str) -> None:
         """Refuse to go on beside evidence that was edited: it may be what would have decided.
@@ -175,9 +164,17 @@ class EvidenceFolder:
         Raises:
             ConfigError: A file of `task` is no evidence, or its name is not its hash.
         """
+        for _, one in self._said(task):
+            if isinstance(one, ConfigError):
+                raise one
+
+    def _said(self, task: str) -> Iterator[tuple[Path, Evidence | FftdeployError]]:
+        """Yield each file of `task` with its evidence, or why that can't be compared."""
         for path in self.paths(task):
-            with suppress(InconclusiveError):
-                self.read_unjudged(path)
+            try:
+                yield path, self.read_unjudged(path)
+            except (ConfigError, InconclusiveError) as error:
+                yield path, error
 
     def find(self, name: str) -> Stored:
         """Return the evidence that `name` means.

@@ -324,7 +324,7 @@ class QualityBar:
                 return self.folder.read(path)
             why = why or f"evidence {path.stem[:SHOWN_DIGITS]} does not count: {problem}"
         if not why and (older := self.folder.older(self.task)):
-            made = f"made under an older rule: {plural(len(older), 'file')}"
+            made = f"made under an older rule: {plural(older, 'file')}"
             return f"there is no evidence about {candidate} ({made})"
         return why or f"there is no evidence about {candidate}"
 
