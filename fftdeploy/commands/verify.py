@@ -152,11 +152,11 @@ def _changes(context: Context, bars: Callable[[str], QualityBar], stored: Stored
     evidence = stored.evidence
     try:
         bar = bars(evidence.task)
-        question = bar.question(evidence.candidate, evidence.arms.get("live"))
+        judged = bar.judged(evidence.candidate, evidence.arms.get("live"))
     except FftdeployError as error:
         yield error.message
         return
-    if evidence.examples.sha != question.examples_sha:
+    if evidence.examples.sha != judged.sha:
         yield "examples changed"
     judge = evidence.judge
     if judge and judge.calibration not in {None, bar.calibrations.newest(evidence.task, judge.sha)}:
@@ -165,12 +165,12 @@ def _changes(context: Context, bars: Callable[[str], QualityBar], stored: Stored
         lacks := bar.calibrations.shortage(bar.task, bar.grading.judge, bar.rules.mode)
     ):
         yield lacks.message
-    if evidence.graders_sha != question.graders_sha:
+    if evidence.graders_sha != bar.graders_sha:
         yield "graders changed"
-    if evidence.gate_sha != question.gate_sha:
+    if evidence.gate_sha != bar.gate_sha:
         yield "gate changed"
     for name, bundle in evidence.arms.items():
         if bundle.profile and context.workspace.sha(bundle.profile) != bundle.profile_sha:
             yield f"profile of {name} changed"
-    if problem := too_old(evidence, question.max_age, context.now()):
+    if problem := too_old(evidence, bar.rules.max_age, context.now()):
         yield problem

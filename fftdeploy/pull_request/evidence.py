@@ -103,8 +103,6 @@ class ProposedEvidence:
     def _stored(
         self, change: TargetChange, release: Release, bar: "QualityBar", evidence: str
     ) -> Iterator[Finding]:
-        from fftdeploy.evaluation.evidence.evidence_folder import problem
-
         try:
             stored = self.folder.read(self.folder.path_of(evidence, change.target.task))
         except InconclusiveError as error:
@@ -118,8 +116,8 @@ class ProposedEvidence:
         standing = self._seen_by(stored)
         self.found[str(change.target), release.n] = stored, standing
         # Whatever else the change goes through: what it replaces is what the base has live.
-        question = bar.question(release.bundle, bar.baseline)
-        wrong = problem(question, stored.evidence, self.facts.now)
+        baseline = bar.baseline
+        wrong = bar.problem(stored.evidence, release.bundle, baseline)
         if wrong := wrong or self._death(change, stored):
             message = f"evidence {stored.short} does not count: {wrong}"
             yield self.facts.about(change, "evidence", message, f"fftdeploy eval {change.target}")
@@ -128,7 +126,7 @@ class ProposedEvidence:
 
         def speaks_against(other: "Evidence") -> bool:
             is_newer = other.made_at > stored.evidence.made_at and other.ruling != "pass"
-            return is_newer and not problem(question, other, self.facts.now)
+            return is_newer and not bar.problem(other, release.bundle, baseline)
 
         for newer in self.folder.of_task(change.target.task, speaks_against):
             message = f"newer evidence {newer.short} says {newer.verdict.ruling}"

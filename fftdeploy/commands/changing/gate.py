@@ -65,13 +65,10 @@ class Gate:
             return self._recorded(bar, candidate)
         stored = self._look(bar, candidate)
         if isinstance(stored, str):
-            from fftdeploy.evaluation.evidence.evidence_folder import problem
-
             stored = self._evaluate(candidate, stored)
             self.change.learn(judged=stored)
-            question, now = bar.question(candidate, bar.baseline), self.change.context.now()
             # What was just made is held against the question, too: clocks and files move.
-            if wrong := problem(question, stored.evidence, now):
+            if wrong := bar.problem(stored.evidence, candidate, bar.baseline):
                 raise InconclusiveError(
                     f"evidence {stored.short} does not count: {wrong}",
                     hint=f"fftdeploy eval {self.change.name} --fresh",

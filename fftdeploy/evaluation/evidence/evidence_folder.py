@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fftdeploy import files
 from fftdeploy.errors import ConfigError, DiskError, FftdeployError, InconclusiveError, UsageError
-from fftdeploy.evaluation.arms import CANDIDATE, LIVE, UNKNOWN_HOST, AskedHost
+from fftdeploy.evaluation.arms import CANDIDATE, AskedHost
 from fftdeploy.evaluation.evidence import evidence as records
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence
 from fftdeploy.evaluation.gate.gate import Best, judge
@@ -39,25 +39,6 @@ class Stored:
     def short(self) -> str:
         """The ID as it is shown."""
         return self.id[:SHOWN_DIGITS]
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceQuestion:
-    """What evidence has to be about, to count."""
-
-    task: str
-    candidate: Bundle
-    baseline: Bundle | None
-    """What is live in the target; None where nothing is."""
-    examples_sha: str
-    graders_sha: str
-    gate_sha: str
-    repeats: int
-    max_age: timedelta
-    host: AskedHost = UNKNOWN_HOST
-    """Whom the candidate will be asked of, as far as that is known."""
-    live_host: AskedHost = UNKNOWN_HOST
-    """Whom what is live is asked of, as far as that is known."""
 
 
 class EvidenceFolder:
@@ -245,34 +226,6 @@ class EvidenceFolder:
         stored = Stored(evidence_id, path, evidence, verdict)
         self._unjudged[path], self._judged[path] = evidence, stored
         return stored
-
-
-def problem(question: EvidenceQuestion, found: Evidence, now: datetime) -> str:
-    """Say why `found` does not answer `question`, whatever its verdict; "" if it does."""
-    live = found.arms.get("live")
-    if found.baseline.how == "none" and found.baseline.why == records.DEAD:
-        live = question.baseline  # the caller proves that it is dead still
-    differs = {
-        "another candidate": found.candidate != question.candidate,
-        "another live model or prompt": live != question.baseline,
-        "other examples": found.examples.sha != question.examples_sha,
-        "other graders": found.graders_sha != question.graders_sha,
-        "another gate": found.gate_sha != question.gate_sha,
-        "fewer repeats": found.results.repeats < question.repeats,
-    }
-    if named := [what for what, is_other in differs.items() if is_other]:
-        return f"it is about {' and '.join(named)}"
-    for arm, asked in ((CANDIDATE, question.host), (LIVE, question.live_host)):
-        if arm not in found.arms:
-            continue
-        then, whose = found.host_of(arm), "" if arm == CANDIDATE else "for what is live "
-        if asked.kind not in {"", then.kind}:
-            return f"it was made {whose}with another kind of host, {then.kind} and not {asked.kind}"
-        if asked.address not in {"", then.address}:
-            return f"it was made {whose}at {then.address}, and {asked.address} is asked"
-        if changed := identity.changes(then.identity, asked.identity):
-            return f"another model has the name {found.arms[arm].model} now: {changed}"
-    return too_old(found, question.max_age, now)
 
 
 def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:

@@ -1,41 +1,38 @@
 """The quality bar of one target: its examples, its graders, and the evidence there is."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
 
 from fftdeploy import names
-from fftdeploy.errors import ConfigError, GateError, InconclusiveError, combined
-from fftdeploy.evaluation.arms import LIVE, UNKNOWN_HOST, AskedHost
-from fftdeploy.evaluation.evidence import evidence_folder
+from fftdeploy.errors import ConfigError, GateError, InconclusiveError
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE, UNKNOWN_HOST, AskedHost
 from fftdeploy.evaluation.evidence.calibration import CalibrationFolder
-from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Baseline, Evidence, content_sha
-from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, EvidenceQuestion, Stored
-from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
+from fftdeploy.evaluation.evidence.evidence import (
+    DEAD,
+    SHOWN_DIGITS,
+    Baseline,
+    Evidence,
+    content_sha,
+)
+from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored, too_old
+from fftdeploy.evaluation.evidence.gated_examples import GatedExamples
+from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.examples.overlap import shown_in
 from fftdeploy.evaluation.gate import sizing
-from fftdeploy.evaluation.gate.wording import listed
 from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.graders.graders import Grading
-from fftdeploy.evaluation.graders.proposed import field_paths
 from fftdeploy.evaluation.results import Column
-from fftdeploy.formats import strict_json
-from fftdeploy.formats.strict_json import MISSING, StrictError, lookup
 from fftdeploy.model_ids import identity
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.policy.gate_rules import GateRules
-from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.policy.profiles import FOLDER
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
-
-_CALLED = {"must_pass": "tag", "slices": "key in its meta"}
 
 
 class QualityBar:
@@ -60,11 +57,11 @@ class QualityBar:
         """
         self.now = now
         self._host = host
-        self.restoring = restoring
         self.workspace = workspace
         self.prompts: list[Workspace] = [workspace]
         """Where the prompts of bundles are looked for."""
         self.shown = cache(self._shown)
+        self.judged = cache(self._judged)
         self.target = target
         self.task = target.partition("/")[0]
         rules = workspace.policy.gate(self.task)
@@ -79,6 +76,7 @@ class QualityBar:
                 code="no-gate",
             )
         self.rules: GateRules = rules
+        self._gated = GatedExamples(workspace, self.task, rules, now, restoring)
         self.folder = EvidenceFolder(workspace.folder)
         self.calibrations = CalibrationFolder(workspace.folder)
 
@@ -99,11 +97,8 @@ class QualityBar:
             ConfigError: As `checked_examples` does, or the gate names a tag or a key of `meta`
                 that none of them has.
         """
-        found = self.checked_examples
-        unknown = [*self._unknown("must_pass", found.tags), *self._unknown("slices", found.meta)]
-        if unknown:
-            raise combined(unknown)
-        return found
+        self._gated.require_known(self.checked_examples)
+        return self.checked_examples
 
     @cached_property
     def checked_examples(self) -> ExampleSet:
@@ -113,60 +108,9 @@ class QualityBar:
             ConfigError: Located at the first fault, or at a field that no example has; the other
                 faults are its details.
         """
-        try:
-            return self._opened(self.rules.graders)
-        except ConfigError as error:
-            if error.code != "examples" or not (lacking := self._lacking_fields()):
-                raise
-            fields = {(index, path) for index, path, _ in lacking}
-            faults = [fault for _, _, fault in lacking]
-            try:
-                self._opened(tuple(_without(self.rules.graders, fields)))
-            except ConfigError as other:
-                faults.append(other)
-            raise combined(faults) from None
+        return self._gated.checked(self.grading)
 
-    def _opened(self, rules: Sequence[GraderRules] = ()) -> ExampleSet:
-        """Open the examples, their agreed answers checked by graders of such `rules`."""
-        shown, folder = Path(self.workspace.shown).parent, self.workspace.folder
-        grading = self.grading if rules is self.rules.graders else graders.build(rules)
-        try:
-            return open_examples(
-                [(folder / path, str(shown / path)) for path in self.rules.examples],
-                root=folder,
-                item=self.rules.item,
-                check=grading.reference_problem,
-                now=self.now(),
-            )
-        except ConfigError as error:
-            if error.code == "missing":
-                gone = folder / Path(error.where).relative_to(shown)
-                error.hint = self.restoring(gone) or error.hint
-            raise
-
-    def _lacking_fields(self) -> list[tuple[int, str, ConfigError]]:
-        """Find the fields that graders compare and no agreed answer has: they are mistyped."""
-        try:
-            answers = [_read(example.reference) for example in self._opened()]
-        except ConfigError:  # the lines themselves are at fault
-            return []
-        tables = [answer for answer in answers if isinstance(answer, dict)]
-        known = list(dict.fromkeys(path for each in tables for path in field_paths([each])))
-        if not known:  # each answer is at fault, and not a field
-            return []
-        lack = "lacks" if len(answers) == 1 else "lack"
-        found = []
-        for index, rule in enumerate(self.rules.graders):
-            for path in rule.options.get("required", rule.fields):
-                if all(lookup(answer, path) is MISSING for answer in answers):
-                    place = ("tasks", self.task, "gate", "graders", index, "fields", path)
-                    message = f"{plural(len(answers), 'example')} {lack} {path!a}"
-                    hint = names.meant(path, known, f"they have: {listed(known)}")
-                    error = self.workspace.policy.document.error(place, message, hint, "no-field")
-                    found.append((index, path, error))
-        return found
-
-    def judged(self, candidate: Bundle, baseline: Bundle | None) -> ExampleSet:
+    def _judged(self, candidate: Bundle, baseline: Bundle | None) -> ExampleSet:
         """Return the examples that judge a candidate: none that its prompt, or that of live, shows.
 
         Whoever else is asked changes nothing of that: evidence counts wherever it was made.
@@ -220,22 +164,6 @@ class QualityBar:
         if least is None or units.tested >= least:
             return ""
         return f"{units.many}: fewer than {units.needed(least)} {units.noun} can't pass {who}"
-
-    def _unknown(
-        self, rule: Literal["must_pass", "slices"], of: Callable[[int], Iterable[str]]
-    ) -> Iterator[ConfigError]:
-        """Yield a fault for each word that is about no example: mistyped, it would be no rule."""
-        words: Sequence[str] = getattr(self.rules, rule)
-        count = len(self.checked_examples)
-        known = sorted({name for index in range(count) for name in of(index)} if words else ())
-        for place, word in enumerate(words):
-            if count and word not in known:
-                yield self.workspace.policy.document.error(
-                    ("tasks", self.task, "gate", rule, place),
-                    f"{rule!r} names {word!a}: no example has such a {_CALLED[rule]}",
-                    names.meant(word, known, f"they have: {listed(known) or 'none'}"),
-                    "no-example",
-                )
 
     @property
     def baseline(self) -> Bundle | None:
@@ -291,20 +219,50 @@ class QualityBar:
         """Return who is asked about a bundle for this target."""
         return self._host(bundle, self.target.partition("/")[2])
 
-    def question(self, candidate: Bundle, baseline: Bundle | None) -> EvidenceQuestion:
-        """Say what evidence about `candidate` has to be about, to count."""
-        return EvidenceQuestion(
-            task=self.task,
-            candidate=candidate,
-            baseline=baseline,
-            examples_sha=self.judged(candidate, baseline).sha,
-            graders_sha=content_sha([rule.content for rule in self.rules.graders]),
-            gate_sha=content_sha(self.rules.content),
-            repeats=self.rules.repeats,
-            max_age=self.rules.max_age,
-            host=self.host(candidate),
-            live_host=UNKNOWN_HOST if baseline is None else self.host(baseline),
-        )
+    @cached_property
+    def graders_sha(self) -> str:
+        """The hash of the graders, as evidence has it."""
+        return content_sha([rule.content for rule in self.rules.graders])
+
+    @cached_property
+    def gate_sha(self) -> str:
+        """The hash of the whole gate, as evidence has it."""
+        return content_sha(self.rules.content)
+
+    def problem(self, found: Evidence, candidate: Bundle, baseline: Bundle | None) -> str:
+        """Say why evidence does not count for `candidate` beside `baseline`; "" if it does.
+
+        Its verdict is not asked for.
+        """
+        live = found.arms.get(LIVE)
+        if found.baseline.how == "none" and found.baseline.why == DEAD:
+            live = baseline  # the caller proves that it is dead still
+        differs = {
+            "another candidate": found.candidate != candidate,
+            "another live model or prompt": live != baseline,
+            "other examples": found.examples.sha != self.judged(candidate, baseline).sha,
+            "other graders": found.graders_sha != self.graders_sha,
+            "another gate": found.gate_sha != self.gate_sha,
+            "fewer repeats": found.results.repeats < self.rules.repeats,
+        }
+        if named := [what for what, is_other in differs.items() if is_other]:
+            return f"it is about {' and '.join(named)}"
+        for arm, bundle in ((CANDIDATE, candidate), (LIVE, baseline)):
+            if bundle and arm in found.arms and (other := self._other_host(found, arm, bundle)):
+                return other
+        return too_old(found, self.rules.max_age, self.now())
+
+    def _other_host(self, found: Evidence, arm: str, bundle: Bundle) -> str:
+        """Say how the host that an arm was asked of is not the one that is asked now, if so."""
+        then, asked = found.host_of(arm), self.host(bundle)
+        whose = "" if arm == CANDIDATE else "for what is live "
+        if asked.kind not in {"", then.kind}:
+            return f"it was made {whose}with another kind of host, {then.kind} and not {asked.kind}"
+        if asked.address not in {"", then.address}:
+            return f"it was made {whose}at {then.address}, and {asked.address} is asked"
+        if changed := identity.changes(then.identity, asked.identity):
+            return f"another model has the name {found.arms[arm].model} now: {changed}"
+        return ""
 
     def look(self, candidate: Bundle, baseline: Bundle | None) -> Stored | str:
         """Return the newest evidence about exactly this, or why there is none.
@@ -313,12 +271,11 @@ class QualityBar:
             ConfigError: The evidence that would count was edited.
         """
         self.folder.require_whole(self.task)  # the one that was edited may be the newest
-        question, now = self.question(candidate, baseline), self.now()
         why = ""
         for path, evidence in self.folder.unjudged(self.task):
             if evidence.candidate != candidate:
                 continue
-            problem = evidence_folder.problem(question, evidence, now)
+            problem = self.problem(evidence, candidate, baseline)
             problem = problem or self.calibrations.changed_since(evidence)
             if not problem:
                 return self.folder.read(path)
@@ -339,14 +296,13 @@ class QualityBar:
         Answers that were themselves taken from a record are looked for where they were given.
         Those to examples that its own prompt shows may lack: they judge nobody beside it.
         """
-        graders = content_sha([rule.content for rule in self.rules.graders])
         shas = [sha for _, sha in self.examples.files]
         may_lack = {*self.shown(model)}
 
         def is_same(evidence: Evidence) -> bool:
             is_same = [sha for _, sha in evidence.examples.files] == shas
             is_same = is_same and may_lack.issuperset(evidence.left_out)
-            is_same = is_same and evidence.graders_sha == graders
+            is_same = is_same and evidence.graders_sha == self.graders_sha
             is_same = is_same and self.calibrations.trusts(evidence)
             return is_same and evidence.results.repeats == repeats
 
@@ -367,21 +323,3 @@ class QualityBar:
 
 def _units(examples: ExampleSet) -> sizing.Units:
     return sizing.units_of([examples.group(index) for index in range(len(examples))])
-
-
-def _read(text: str) -> Any:
-    try:
-        return strict_json.read(text)
-    except StrictError:
-        return None
-
-
-def _without(
-    rules: Sequence[GraderRules], fields: Collection[tuple[int, str]]
-) -> Iterator[GraderRules]:
-    """Yield the graders without some of their fields; one that compares none then goes."""
-    for index, rule in enumerate(rules):
-        kinds: Mapping[str, Any] = rule.options.get("fields", {})
-        left = {path: kind for path, kind in kinds.items() if (index, path) not in fields}
-        if left or not kinds or "rest" in rule.options:
-            yield replace(rule, options={**rule.options, "fields": left}) if kinds else rule
