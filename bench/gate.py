@@ -9,6 +9,7 @@ from statistics import median
 from measure import Row, Size
 
 from fftdeploy.evaluation.gate import gate
+from fftdeploy.evaluation.gate.gate import GateQuestion
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.policy.gate_rules import GateRules
 
@@ -52,7 +53,10 @@ def bench(_folder: Path, runs: int, size: Size) -> list[Row]:
         rules = GateRules((), (), slices=tuple(_SLICES), repeats=repeats)
 
         def judge(results: Results = results, rules: GateRules = rules) -> None:
-            gate.judge(rules, results, name="m", has_baseline=True, reviewed=examples)
+            asked = GateQuestion(
+                rules=rules, results=results, name="m", has_baseline=True, reviewed=examples
+            )
+            gate.judge(asked)
 
         took = _median(judge, runs)
         what = f"the gate on {examples:,} examples, {name}"

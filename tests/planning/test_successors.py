@@ -6,7 +6,7 @@ from random import Random
 import shipping
 
 from fftdeploy.evaluation.gate import sizing
-from fftdeploy.evaluation.gate.gate import judge
+from fftdeploy.evaluation.gate.gate import GateQuestion, judge
 from fftdeploy.evaluation.results import Results, Sample
 from fftdeploy.planning.successors import Score, closest, ranked
 from fftdeploy.policy.gate_rules import GateRules
@@ -33,15 +33,15 @@ def verdict(dice: Random, *, is_good: bool, candidates: int) -> Score:
             marks = ("pass", "wrong") if toss < BAD else ("pass", "pass")
         live.put(place, Sample(marks[0]))
         candidate.put(place, Sample(marks[1]))
-    found = judge(
-        RULES,
-        results,
+    asked = GateQuestion(
+        rules=RULES,
+        results=results,
         has_baseline=True,
         reviewed=EXAMPLES,
-        prices={},
         candidates=candidates,
         name="it",
     )
+    found = judge(asked)
     assert found.comparison is not None
     is_good_enough = found.ruling == "pass"
     cost = RequestCost(dice.choice([0.1, 0.2, 0.3, None]))

@@ -18,7 +18,7 @@ from scenes import V8, V9
 
 from fftdeploy.evaluation.evidence import evidence as evidence_module
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts
-from fftdeploy.evaluation.gate.gate import judge
+from fftdeploy.evaluation.gate.gate import GateQuestion, judge
 from fftdeploy.evaluation.results import ExampleText, Results, Sample
 from fftdeploy.evaluation.verdict import Reason, SliceResult, Verdict
 from fftdeploy.policy.gate_rules import GateRules
@@ -166,14 +166,15 @@ def evidence_of(
     """Return evidence of `results`, judged by `rules` unless there is a verdict already."""
     arms = {name: BUNDLES.get(name, Bundle(name)) for name in results.arms}
     has_baseline = "live" in results.arms
-    verdict = verdict or judge(
-        rules,
-        results,
+    asked = GateQuestion(
+        rules=rules,
+        results=results,
         name="triage-v9",
         has_baseline=has_baseline,
         reviewed=len(results),
         prices=PRICES,
     )
+    verdict = verdict or judge(asked)
     file = EXAMPLES.read_bytes()
     given: Mapping[str, Any] = {
         "task": "triage",
@@ -266,7 +267,8 @@ def hostile(payload: str, *, is_json: bool = True) -> tuple[Evidence, list[Examp
         RULES,
         graders=(GraderRules("json_fields", payload, {"fields": {payload: {"kind": "exact"}}}),),
     )
-    judged = judge(rules, results, name=payload, has_baseline=True, reviewed=4)
+    asked = GateQuestion(rules=rules, results=results, name=payload, has_baseline=True, reviewed=4)
+    judged = judge(asked)
     part = SliceResult("field", payload, "", 4, 2, 2, 0.5, 0.5, -0.1, True, True)
     verdict = replace(
         judged,

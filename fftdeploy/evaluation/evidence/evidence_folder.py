@@ -12,7 +12,7 @@ from fftdeploy.errors import ConfigError, DiskError, FftdeployError, Inconclusiv
 from fftdeploy.evaluation.arms import CANDIDATE, AskedHost
 from fftdeploy.evaluation.evidence import evidence as records
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence
-from fftdeploy.evaluation.gate.gate import Best, judge
+from fftdeploy.evaluation.gate.gate import Best, GateQuestion, judge
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.files import disk
 from fftdeploy.files.folders import EVIDENCE_FOLDER
@@ -239,11 +239,11 @@ def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:
 
 
 def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
-    """Judge the answers of `evidence` again, by its own gate; `best` as `judge` has it."""
+    """Judge the answers of `evidence` again, by its own gate; `best` as a `GateQuestion` has it."""
     priced = evidence.prices["models"] if evidence.prices else {}
-    return judge(
-        gate_of(evidence.gate),
-        evidence.results,
+    question = GateQuestion(
+        rules=gate_of(evidence.gate),
+        results=evidence.results,
         has_baseline=evidence.baseline.how != "none",
         reviewed=evidence.examples.reviewed,
         prices={
@@ -256,6 +256,7 @@ def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
         judged_by=evidence.judge,
         models={arm: bundle.model for arm, bundle in evidence.arms.items()},
     )
+    return judge(question)
 
 
 def _parsed(path: Path, folder: Path) -> Evidence:

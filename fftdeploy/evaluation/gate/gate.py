@@ -9,7 +9,7 @@ the comparison too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
@@ -62,6 +62,38 @@ class Best(NamedTuple):
     column: Column
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateQuestion:
+    """Whether the arm `candidate` may ship, held against the arm `live`: all that decides it."""
+
+    rules: GateRules
+    results: Results
+    """Complete: every answer has come, or is missing for good."""
+    name: str
+    """What sentences call the candidate."""
+    has_baseline: bool
+    """Whether there is an arm `live` to compare with."""
+    reviewed: int
+    """How many of the examples somebody has reviewed."""
+    prices: Mapping[str, Price | None] = field(default_factory=dict)
+    """By arm; an arm that is not named has none."""
+    candidates: int = 1
+    """How many were tried together.  They share the risk of a wrong pass: each is held to the
+    confidence 1 - (1 - confidence) / candidates."""
+    best: Best | None = None
+    """The best evidence so far; to be worse than that is a notice."""
+    judged_by: JudgeFacts | None = None
+    """The model judge that has marked answers, too."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The model of each arm, for a notice where the judge is of the same family."""
+
+    @property
+    def bar(self) -> Bar:
+        """What pairs are held to."""
+        confidence = paired.shared_confidence(self.rules.confidence, self.candidates)
+        return Bar(self.rules.margin, confidence, 1 - self.rules.confidence)
+
+
 class _Compared(NamedTuple):
     """What comes of comparing candidate and live."""
 
@@ -82,80 +114,64 @@ class _Compared(NamedTuple):
 _NOTHING = _Compared()
 
 
-def judge(
-    rules: GateRules,
-    results: Results,
-    *,
-    name: str,
-    has_baseline: bool,
-    reviewed: int,
-    prices: Mapping[str, Price | None] | None = None,
-    candidates: int = 1,
-    best: Best | None = None,
-    judged_by: JudgeFacts | None = None,
-    models: Mapping[str, str] | None = None,
-) -> Verdict:
-    """Return the gate's verdict on the arm `candidate`, held against the arm `live`.
-
-    Args:
-        rules: The quality bar.
-        results: Complete: every answer has come, or is missing for good.
-        name: What sentences call the candidate.
-        has_baseline: Whether there is an arm `live` to compare with.
-        reviewed: How many of the examples somebody has reviewed.
-        prices: By arm; an arm that is not named has none.
-        candidates: How many were tried together.  They share the risk of a wrong pass: each
-            is held to the confidence 1 - (1 - confidence) / candidates.
-        best: The best evidence so far; to be worse than that is a notice.
-        judged_by: The model judge that has marked answers, too.
-        models: The model of each arm, for a notice where the judge is of the same family.
+def judge(question: GateQuestion) -> Verdict:
+    """Return the gate's verdict.
 
     Raises:
         UnverifiedError: Over 2 % of the answers of the candidate or of live are missing.
         ValueError: The results are not complete, or a budget of money has no price.
     """
-    arms = tuple(summarize(results, arm, (prices or {}).get(arm)) for arm in results.arms)
-    reasons = list(gate_reasons.integrity(rules, len(results), reviewed))
+    rules, results = question.rules, question.results
+    arms = {arm: summarize(results, arm, question.prices.get(arm)) for arm in results.arms}
+    reasons = list(gate_reasons.integrity(rules, len(results), question.reviewed))
     if not len(results):
-        return _verdict(rules, reasons, arms, has_baseline=has_baseline)
-    gate_reasons.require_answers(results, (CANDIDATE, LIVE) if has_baseline else (CANDIDATE,))
-    confidence = paired.shared_confidence(rules.confidence, candidates)
-    bar = Bar(rules.margin, confidence, 1 - rules.confidence)
-    by_name = {arm.arm: arm for arm in arms}
-    failed = gate_reasons.failed_must_pass(results)
-    reasons += gate_reasons.must_pass(results, failed, has_baseline=has_baseline)
-    reasons += gate_reasons.floors(rules, results)
-    reasons += gate_reasons.budgets(rules, by_name[CANDIDATE], results.arms[CANDIDATE])
-    reasons += gate_reasons.missing(results)
-    reasons += _creep(rules, results, best)
-    if judged_by is not None:
-        reports_only = rules.mode == "report-only"
-        reasons += judge_facts.reasons(judged_by, models or {}, reports_only=reports_only)
-    compared = _compare(rules, results, bar) if has_baseline else _NOTHING
-    is_stopped = any(reason.rules for reason in reasons)
-    compares = has_baseline and rules.mode != "threshold"
-    live = by_name[LIVE] if compares else None
-    if nothing := gate_modes.hold_nothing(rules, name, len(results), by_name[CANDIDATE], live):
+        return _verdict(question, arms, reasons, _NOTHING)
+    judged = (CANDIDATE, LIVE) if question.has_baseline else (CANDIDATE,)
+    gate_reasons.require_answers(results, judged)
+    reasons += _beside_the_mode(question, arms[CANDIDATE])
+    compared = _compare(question) if question.has_baseline else _NOTHING
+    compares = question.has_baseline and rules.mode != "threshold"
+    live, name = arms[LIVE] if compares else None, question.name
+    if nothing := gate_modes.hold_nothing(rules, name, len(results), arms[CANDIDATE], live):
         compared = compared.settling_nothing(nothing)
-    decision = compared.decision or _alone(rules, name, results, bar, is_stopped=is_stopped)
-    shown = [by_name[arm] for arm in (LIVE, CANDIDATE) if arm == CANDIDATE or has_baseline]
-    detail = [wording.counts(compared.comparison, results.repeats, len(results) - reviewed, shown)]
-    if judged_by is not None:
-        detail += (f"judge: {text}" for text in judge_facts.said(judged_by, results))
-    if candidates > 1:
-        shared = wording.shared_risk(candidates)
-        detail.append(f"{shared}: each is held to {wording.sureness(bar.confidence)} confidence")
-    return _verdict(
-        rules,
-        [*reasons, *compared.reasons],
-        arms,
-        has_baseline=has_baseline,
-        decision=decision,
-        compared=compared,
-        must_pass_failed=tuple(results.ids[place] for place in failed),
-        detail=detail,
-        failures=[text for arm in arms if (text := wording.failures(arm))],
+    if compared.decision is None:
+        is_stopped = any(reason.rules for reason in reasons)
+        compared = compared._replace(decision=_alone(question, is_stopped=is_stopped))
+    detail = [*_detail(question, arms, compared)]
+    return _verdict(question, arms, [*reasons, *compared.reasons], compared, detail)
+
+
+def _beside_the_mode(question: GateQuestion, candidate: ArmResult) -> Iterator[Reason]:
+    """Yield what stops the candidate whatever the mode asks of the sample, and notices."""
+    rules, results = question.rules, question.results
+    yield from gate_reasons.must_pass(results, has_baseline=question.has_baseline)
+    yield from gate_reasons.floors(rules, results)
+    yield from gate_reasons.budgets(rules, candidate, results.arms[CANDIDATE])
+    yield from gate_reasons.missing(results)
+    yield from _creep(question)
+    if question.judged_by is not None:
+        reports_only = rules.mode == "report-only"
+        yield from judge_facts.reasons(
+            question.judged_by, question.models, reports_only=reports_only
+        )
+
+
+def _detail(
+    question: GateQuestion, arms: Mapping[str, ArmResult], compared: _Compared
+) -> Iterator[str]:
+    """Yield the counts, what is known of the judge, the risk that is shared, and failures."""
+    results = question.results
+    shown = [arms[LIVE]] if question.has_baseline else []
+    unreviewed = len(results) - question.reviewed
+    yield wording.counts(
+        compared.comparison, results.repeats, unreviewed, [*shown, arms[CANDIDATE]]
     )
+    if question.judged_by is not None:
+        yield from (f"judge: {text}" for text in judge_facts.said(question.judged_by, results))
+    if question.candidates > 1:
+        shared, sure = wording.shared_risk(question.candidates), question.bar.confidence
+        yield f"{shared}: each is held to {wording.sureness(sure)} confidence"
+    yield from filter(None, map(wording.failures, arms.values()))
 
 
 def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
@@ -220,7 +236,8 @@ def _answered(column: Column, repeats: int) -> Iterator[int]:
             yield place
 
 
-def _compare(rules: GateRules, results: Results, bar: Bar) -> _Compared:
+def _compare(question: GateQuestion) -> _Compared:
+    rules, results, bar = question.rules, question.results, question.bar
     arms = results.arms[LIVE], results.arms[CANDIDATE]
     pairs = paired.pair(results, *arms)
     comparison = paired.compare(pairs, bar)
@@ -234,16 +251,16 @@ def _compare(rules: GateRules, results: Results, bar: Bar) -> _Compared:
     return _Compared(comparison, slices, *paired.ids_of(results, pairs), reasons, decision)
 
 
-def _alone(
-    rules: GateRules, name: str, results: Results, bar: Bar, *, is_stopped: bool
-) -> Decision:
+def _alone(question: GateQuestion, *, is_stopped: bool) -> Decision:
+    rules, name, results = question.rules, question.name, question.results
     if rules.mode == "threshold":
-        return gate_modes.hold_threshold(rules, name, results, bar)
+        return gate_modes.hold_threshold(rules, name, results, question.bar)
     return gate_modes.hold_alone(rules, name, results, is_stopped=is_stopped)
 
 
-def _creep(rules: GateRules, results: Results, best: Best | None) -> Iterator[Reason]:
+def _creep(question: GateQuestion) -> Iterator[Reason]:
     """Yield a notice where the best so far may be further ahead than the margin, and looks so."""
+    rules, results, best = question.rules, question.results, question.best
     if best is None:
         return
     pairs = paired.pair(results, best.column, results.arms[CANDIDATE])
@@ -256,18 +273,13 @@ def _creep(rules: GateRules, results: Results, best: Best | None) -> Iterator[Re
 
 
 def _verdict(
-    rules: GateRules,
+    question: GateQuestion,
+    arms: Mapping[str, ArmResult],
     reasons: Sequence[Reason],
-    arms: tuple[ArmResult, ...],
-    *,
-    has_baseline: bool,
-    decision: Decision | None = None,
-    compared: _Compared = _NOTHING,
-    must_pass_failed: tuple[str, ...] = (),
+    compared: _Compared,
     detail: Sequence[str] = (),
-    failures: Sequence[str] = (),
 ) -> Verdict:
-    own = decision or Decision("")
+    own, rules = compared.decision or Decision(""), question.rules
     found = sorted(
         [*reasons, *([own.reason] if own.reason else [])],
         key=lambda one: (_RULES.index(one.rules), _GRAVITY.index(one.code)),
@@ -279,27 +291,27 @@ def _verdict(
     further += [f"also: {one.message}" for one in found if one.rules and one.message not in said]
     settling = own.settling if ruling == "inconclusive" else ""
     last = [text for text in (settling, own.consequence) if text]
-    if not has_baseline and rules.mode != "threshold":
+    if not question.has_baseline and rules.mode != "threshold":
         alone = "nothing else is live to compare with"
         if headline == own.statement:
             headline = f"{alone}: {headline}"
         else:
             further.append(alone)
-    label: Label = "inconclusive" if has_baseline else "no-baseline"
+    label: Label = "inconclusive" if question.has_baseline else "no-baseline"
     if compared.comparison:
         label = compared.comparison.label
     return Verdict(
         ruling,
         label,
         headline,
-        (*detail, *failures, *further, *last),
+        (*detail, *further, *last),
         tuple(found),
         compared.comparison,
         compared.slices,
-        arms,
+        tuple(arms.values()),
         compared.broke,
         compared.fixed,
-        must_pass_failed,
+        next((one.examples for one in reasons if one.code == "must-pass"), ()),
         own.needed if settling else None,
         settling,
         rules.mode == "report-only",

@@ -74,8 +74,18 @@ def integrity(rules: GateRules, n: int, reviewed: int) -> Iterator[Reason]:
         yield Reason("unreviewed", "fail", f"{few} are unreviewed, the gate asks for review")
 
 
-def must_pass(results: Results, failed: Sequence[int], *, has_baseline: bool) -> Iterator[Reason]:
-    """Yield the must-pass examples that the candidate failed, old failures among them."""
+def must_pass(results: Results, *, has_baseline: bool) -> Iterator[Reason]:
+    """Yield the must-pass examples that the candidate does not pass in most repeats.
+
+    Those that live fails, too, are among them.
+    """
+    counts = passes(results.arms[CANDIDATE], results.repeats)
+    places = zip(results.must_pass, counts, strict=True)
+    failed = [
+        place
+        for place, (must, passed) in enumerate(places)
+        if must and 2 * passed <= results.repeats
+    ]
     if not failed:
         return
     ids = tuple(results.ids[place] for place in failed)
@@ -85,17 +95,6 @@ def must_pass(results: Results, failed: Sequence[int], *, has_baseline: bool) ->
         old = tuple(results.ids[place] for place in failed if 2 * live[place] <= results.repeats)
         message += f" (live too: {wording.listed(old)})" if old else ""
     yield Reason("must-pass", "fail", message, ids)
-
-
-def failed_must_pass(results: Results) -> list[int]:
-    """Return the must-pass examples that the candidate does not pass in most repeats."""
-    counts = passes(results.arms[CANDIDATE], results.repeats)
-    places = zip(results.must_pass, counts, strict=True)
-    return [
-        place
-        for place, (must, passed) in enumerate(places)
-        if must and 2 * passed <= results.repeats
-    ]
 
 
 def floors(rules: GateRules, results: Results) -> Iterator[Reason]:

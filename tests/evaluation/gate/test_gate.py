@@ -12,7 +12,7 @@ import pytest
 
 from fftdeploy.errors import UnverifiedError
 from fftdeploy.evaluation.gate import gate
-from fftdeploy.evaluation.gate.gate import Best
+from fftdeploy.evaluation.gate.gate import Best, GateQuestion
 from fftdeploy.evaluation.results import MARKS, Column, Results, Sample
 from fftdeploy.evaluation.verdict import Reason, Verdict
 from fftdeploy.policy.gate_rules import Budgets, Floors, GateRules
@@ -64,7 +64,7 @@ def table(broke: int, fixed: int, n: int, both_fail: int = 0, **options: Any) ->
 
 def judge(rules: GateRules, made: Results, **options: Any) -> Verdict:
     given = {"name": "triage@cand", "has_baseline": "live" in made.arms, "reviewed": len(made)}
-    return gate.judge(rules, made, **{**given, **options})
+    return gate.judge(GateQuestion(rules=rules, results=made, **{**given, **options}))
 
 
 def found(verdict: Verdict) -> list[tuple[str, str, str]]:

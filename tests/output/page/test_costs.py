@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fftdeploy.cli.verdict_tables import cost_blocks
-from fftdeploy.evaluation.gate.gate import judge
+from fftdeploy.evaluation.gate.gate import GateQuestion, judge
 from fftdeploy.evaluation.results import PASS, Results, Sample
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.output.page.tables import changes, dearer
@@ -37,15 +37,15 @@ def verdict(candidate: tuple[int, ...], live: tuple[int, ...], prices: Prices = 
             column.put(place, Sample(PASS, (), 200, read, cached, written))
     model = {450: "tuned", 1950: "base"}
     named: dict[str, Any] = {"candidate": model[candidate[0]], "live": model[live[0]]}
-    return judge(
-        GateRules(("e.jsonl",), ()),
-        results,
+    asked = GateQuestion(
+        rules=GateRules(("e.jsonl",), ()),
+        results=results,
         has_baseline=True,
         reviewed=60,
         prices={arm: prices.price(name) for arm, name in named.items()},
-        candidates=1,
         name="the candidate",
     )
+    return judge(asked)
 
 
 def test_fewer_tokens_are_not_less_money_beside_a_cached_prompt() -> None:
