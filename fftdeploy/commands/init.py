@@ -223,10 +223,12 @@ class _Init:
         text = resources.files(fftdeploy).joinpath("templates", name).read_text(encoding="utf-8")
         if "@WATCHED@" in text:  # what `check` reads and is not called as it usually is
             names = [] if self.path.name == files.NAME else [self.path.name]
-            tasks = named.tasks.values() if (named := _policy(self.folder)) else ()
+            there = _policy(self.folder)
+            tasks = there.tasks.values() if there else ()
             gates = [task.gate for task in tasks if task.gate is not None]
             examples = [name for gate in gates for name in gate.examples if name.isprintable()]
             names += [name for name in examples if not name.startswith("evals/")]
+            names += [name for name in (there.exports if there else ()) if name.isprintable()]
             watched = "".join(f"|{re.escape(name)}" for name in dict.fromkeys(names))
             text = text.replace("@WATCHED@", watched.replace("'", "''"))
         return text.replace("@VERSION@", fftdeploy.__version__).replace("@FILE@", self.option)

@@ -96,11 +96,11 @@ class _Scan:
         home = workspace.snapshot.root if workspace else files.root_of(Path.cwd())
         self.asked_and_told = (context.environ, say)
         ignored = [compile_glob(g) for g in workspace.policy.scan.ignore] if workspace else []
-        ours = workspace.snapshot.real if workspace else None
+        ours = {workspace.snapshot.real, *_exported(workspace)} if workspace else set()
         self.sources = [
             source
             for source in scanned_files.find(paths or [home], home, *self.asked_and_told)
-            if source.path != ours
+            if source.path not in ours
             and not any(glob.matches(source.name.split("/")) for glob in ignored)
         ]
         self.files = self.bytes = 0
@@ -172,6 +172,13 @@ def _workspace(context: Context) -> Workspace | None:
         if error.code != "no-file":
             raise
         return None
+
+
+def _exported(workspace: Workspace) -> Iterator[Path]:
+    """Yield the files that the policy declares as exports: `check` holds them to what is live."""
+    for name in workspace.policy.exports:
+        path = workspace.folder / name
+        yield path.parent.resolve() / path.name
 
 
 def _told(used: Sequence[Use]) -> str:

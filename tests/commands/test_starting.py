@@ -109,7 +109,8 @@ def test_J21_the_hook_runs_for_every_file_that_check_reads(repo: Path, command: 
     (repo / "x").mkdir()
     grader = '[[tasks.triage.gate.graders]]\ntype = "label"\nlabels = ["a", "b"]\n'
     examples = 'examples = ["evals/a.jsonl", "data/it\'s.jsonl"]\n'
-    text = f"version = 1\n[tasks.triage.gate]\n{examples}{grader}"
+    exports = '[exports]\n"deploy/flags" = "flagd"\n'
+    text = f"version = 1\n[tasks.triage.gate]\n{examples}{grader}{exports}"
     (repo / "x/fftdeploy.toml").write_text(text)
     policy.parse(text.encode())
 
@@ -118,7 +119,7 @@ def test_J21_the_hook_runs_for_every_file_that_check_reads(repo: Path, command: 
     config = yaml.safe_load((repo / ".pre-commit-config.yaml").read_text())
     pattern = re.compile(config["repos"][0]["hooks"][0]["files"])
     read = ["x/other.toml", "x/fftdeploy.toml", "x/evals/a.jsonl", "x/data/it's.jsonl"]
-    read.append("x/profiles/short.toml")
+    read += ["x/profiles/short.toml", "x/deploy/flags", "x/deploy/values.yaml"]
     others = ["x/another.toml", "x/other.toml.md", "x/otherstoml", "x/data/b.jsonl"]
     assert [name for name in (*read, *others) if pattern.search(name)] == read
 

@@ -815,3 +815,20 @@ def test_H14_a_pattern_costs_no_more_than_its_length() -> None:
     assert not folders.matches(["a"] * 300)
     assert star.matches([name + "b"])
     assert folders.matches([*["a"] * 300, "b"])
+
+
+def test_what_the_policy_declares_as_exports_is_written_down_on_purpose(
+    file: Path, command: Command
+) -> None:
+    names = {f"deploy/{kind}": kind for kind in ("flagd", "litellm", "dotenv", "json")}
+    declared = "".join(f'"{name}" = "{kind}"\n' for name, kind in names.items())
+    Path("fftdeploy.toml").write_text(f"version = 1\n[exports]\n{declared}")
+    Path("deploy").mkdir()
+    assert command("export").code == 0
+    add("deploy/other.json", Path("deploy/json").read_text())
+    git("add", ".")
+
+    assert {path for path, *_ in found(command)} == {"deploy/other.json"}
+    assert found(command, *names) == [], "as a hook of pre-commit asks"
+    Path("fftdeploy.toml").write_text("version = 1\n")
+    assert {path for path, *_ in found(command)} == {*names, "deploy/other.json"}  # the control
