@@ -44,7 +44,7 @@ def export(
     stale = {found.path: found for found in result.findings}
     said = []
     for each in result.files:
-        cell = Cell(f"{each.path} is current" if each.current else f"written: {each.path}")
+        cell = Cell(f"written: {each.path}" if each.written else f"{each.path} is current")
         if each.current is False:
             found = stale[str(each.path)]
             cell = Cell(f"{found.message}: {found.hint}", "bad")

@@ -12,13 +12,15 @@ _MARKS: dict[str, tuple[str, Tone]] = {"error": ("✗", "bad"), "notice": ("!", 
 
 def about_targets(findings: Iterable[Finding], names: Names, file: str) -> Iterator[Block]:
     """Show whom each finding is about and where that is written, in `file` by the line alone."""
-    kinds: dict[tuple[str, str, str], list[Finding]] = {}
+    kinds: dict[tuple[str, str, str, str], list[Finding]] = {}
     for one in sorted(findings, key=lambda finding: finding.severity):
         message = one.message.removeprefix(f"{one.subject} ")  # which has a column of its own
-        kinds.setdefault((one.severity, one.code, message), []).append(one)
+        is_file = one.severity == "error" and one.subject == one.path
+        itself = one.subject if is_file else ""  # a count would hide which
+        kinds.setdefault((one.severity, one.code, itself, message), []).append(one)
     rows = tuple(
         (_mark(severity), *_whom_and_where(same, file), Cell(names.text(message)))
-        for (severity, _, message), same in kinds.items()
+        for (severity, _, _, message), same in kinds.items()
     )
     if rows:
         yield Table(("", "about", "at", "finding"), rows, "wrapped")
@@ -59,7 +61,8 @@ def _mark(severity: str) -> Cell:
 def _whom_and_where(same: list[Finding], file: str) -> tuple[Cell, Cell]:
     one = same[0]
     if len(same) > 1:
-        noun = "target" if all("/" in each.subject for each in same) else "place"
+        is_file = any(each.subject == each.path for each in same)
+        noun = "file" if is_file else "target" if all("/" in f.subject for f in same) else "place"
         return Cell(plural(len(same), noun)), Cell("")
     if one.path == file and one.line:
         return Cell(one.subject), Cell(f"line {one.line}")

@@ -230,7 +230,8 @@ class _Check:
             against = self._judge_proposal(proposal, readiness, shutdowns)
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
         if not self.options.targets:
-            found += export.stale(self.context, proposal.base if proposal else None)
+            option = "" if self.is_second else self.context.file_option  # which is added later
+            found += export.stale(self.context, proposal.base if proposal else None, option)
         outcome = _outcome(found, readiness)
         if not self.is_second:
             second, ends = self._second_files(proposal)

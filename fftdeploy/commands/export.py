@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -57,6 +57,8 @@ class ExportedFile:
     text: str
     current: bool | None = field(default=None, metadata=OMITTED)
     """With `check`: whether the file is what would be written."""
+    written: bool | None = field(default=None, metadata=OMITTED)
+    """Without: whether it was written; it was not where it said the same already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +85,51 @@ def run(context: Context, options: ExportOptions) -> Exported:
     places, workspace = _places(context, options), context.workspace
     targets = _targets(workspace)
     kinds = [*dict.fromkeys(one.kind for one in places)] or [str(options.kind)]
-    found = [
-        Finding("export-left-out", "notice", *said)
-        for kind in kinds
-        for said in left_out(kind, targets)
-    ]
-    for each in found:
-        context.console.note(f"warning: {each.subject}: {each.message}")
     texts = {kind: FORMATS[kind].write(targets) for kind in kinds}
     if not places:
-        made = [ExportedFile(kind, None, text) for kind, text in texts.items()]
-        return Exported(tuple(made), tuple(found))
+        found = _left_out(context, kinds, targets)
+        return Exported(
+            tuple(ExportedFile(kind, None, text) for kind, text in texts.items()), found
+        )
     if options.check:
         wrong = {one.path: one.stale(texts[one.kind]) for one in places}
         made = [
             ExportedFile(one.kind, one.shown, texts[one.kind], wrong[one.path] is None)
             for one in places
         ]
-        return Exported(tuple(made), (*filter(None, wrong.values()), *found))
+        return Exported(tuple(made), tuple(filter(None, wrong.values())))
     for one in places:
         one.require(workspace.folder)
-    for one in places:
-        files.put(one.path, texts[one.kind].encode())
-    made = [ExportedFile(one.kind, one.shown, texts[one.kind]) for one in places]
-    return Exported(tuple(made), tuple(found))
+    due = [one for one in places if one.stale(texts[one.kind])]
+    found = _left_out(context, dict.fromkeys(one.kind for one in due), targets)
+    for one in due:
+        one.put(texts[one.kind])
+    made = [
+        ExportedFile(one.kind, one.shown, texts[one.kind], written=one in due) for one in places
+    ]
+    return Exported(tuple(made), found)
+
+
+def _left_out(
+    context: Context, kinds: Iterable[str], targets: list[ExportedTarget]
+) -> tuple[Finding, ...]:
+    """Tell what the formats that are written can't say, in one line of all targets alike."""
+    said = [each for kind in kinds for each in left_out(kind, targets)]
+    whom: dict[str, list[str]] = {}
+    for target, message in said:
+        whom.setdefault(message, []).append(target)
+    for message, names in whom.items():
+        context.console.note(f"warning: {', '.join(names)}: {message}")
+    return tuple(Finding("export-left-out", "notice", *each) for each in said)
 
 
 export = door(run, ExportOptions)
 
 
-def stale(context: Context, base: "BaseRef | None") -> list[Finding]:
+def stale(context: Context, base: "BaseRef | None", file_option: str) -> list[Finding]:
     """List which declared exports are not current; a policy that is changed takes none away.
+
+    `file_option` is how the line that writes them names the deployments file.
 
     Raises:
         ConfigError: A file is not valid, or two targets would have the same variables.
@@ -122,8 +138,8 @@ def stale(context: Context, base: "BaseRef | None") -> list[Finding]:
     if base is not None and FILE_NAME in base.changed:
         named = {**named, **base.tip.policy.exports}
     targets = _targets(context.workspace) if named else []
-    found = (one.stale(FORMATS[one.kind].write(targets)) for one in _declared(context, named))
-    return [*filter(None, found)]
+    places = _declared(context, named, file_option)
+    return [*filter(None, (one.stale(FORMATS[one.kind].write(targets)) for one in places))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +151,12 @@ class _Place:
     root: Path
     shown: str
     """How findings name it."""
+    hint: str
+    """The line that writes it."""
 
     def stale(self, text: str) -> Finding | None:
         """Say why the file is not what would be written."""
-        path = shlex.quote(shown_path(self.path))
-        hint, why = f"fftdeploy export {self.kind} -o {path}", "is missing"
+        hint, why = self.hint, "is missing"
         if os.path.lexists(self.path):
             data = files.read(self.path, root=self.root).data
             if data == text.encode():
@@ -149,6 +166,14 @@ class _Place:
                 hint, why = f"remove it, and: {hint}", f"is no export of {self.kind}"
         message = f"{self.shown} {why}"
         return Finding("export-stale", "error", self.shown, message, self.shown, 1, hint)
+
+    def put(self, text: str) -> None:
+        """Write it, with the folders that it needs.
+
+        Raises:
+            DiskError: The disk refused.
+        """
+        files.put(self.path, text.encode(), root=self.root)
 
     def require(self, folder: Path) -> None:
         """Refuse to write over, or among, what is no export of this format.
@@ -164,6 +189,9 @@ class _Place:
             raise UsageError(
                 f"{shown} is no place for an export", hint="--output names another file"
             )
+        if not self.root.is_dir():  # no folder is made outside of what is versioned
+            needed = shown_path(self.root)
+            raise UsageError(f"no such folder: {needed}", hint=f"mkdir -p {shlex.quote(needed)}")
         if os.path.lexists(self.path) and not self._is_export(
             files.read(self.path, root=self.root).data
         ):
@@ -189,7 +217,7 @@ def _places(context: Context, options: ExportOptions) -> list[_Place]:
     if kind is None:
         named, why = context.workspace.policy.exports, "--output needs a format"
         if output is None and named:
-            return _declared(context, named)
+            return _declared(context, named, context.file_option)
         why = why if output else f"no format is said, and {FILE_NAME} declares no [exports]"
         raise UsageError(why, hint="fftdeploy export flagd -o FILE")
     if output is None:
@@ -197,13 +225,23 @@ def _places(context: Context, options: ExportOptions) -> list[_Place]:
             hint = f"fftdeploy export {kind} -o FILE --check"
             raise UsageError("--check needs the file", hint=hint)
         return []
-    path = Path.cwd() / output
-    return [_Place(kind, path, path.parent, shown_path(path))]
+    path, top = Path.cwd() / output, context.workspace.snapshot.root
+    # Below the top of the repository folders are made; the way there may be a link.
+    root = top if Path(os.path.realpath(path.parent)).is_relative_to(top) else path.parent
+    shown = shown_path(path)
+    hint = f"fftdeploy export {kind} -o {shlex.quote(shown)}{context.file_option}"
+    return [_Place(kind, path, root, shown, hint)]
 
 
-def _declared(context: Context, named: Mapping[str, str]) -> list[_Place]:
-    folder, beside = context.workspace.folder, Path(context.place).parent
-    return [_Place(kind, folder / name, folder, str(beside / name)) for name, kind in named.items()]
+def _declared(context: Context, named: Mapping[str, str], file_option: str) -> list[_Place]:
+    workspace, beside, places = context.workspace, Path(context.place).parent, []
+    for name, kind in named.items():
+        path, hint = workspace.folder / name, "fftdeploy export"
+        if workspace.policy.exports.get(name) != kind:  # only the base declares it
+            hint += f" {kind} -o {shlex.quote(shown_path(path))}"
+        shown = str(beside / name)
+        places.append(_Place(kind, path, workspace.folder, shown, hint + file_option))
+    return places
 
 
 def _targets(workspace: Workspace) -> list[ExportedTarget]:

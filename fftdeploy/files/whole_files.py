@@ -229,15 +229,28 @@ def create(
         raise _unmade(error, path, made) from error
 
 
-def put(path: Path, data: bytes, *, mode: int = 0o644, lock_wait_s: float = 10.0) -> None:
+def put(
+    path: Path,
+    data: bytes,
+    *,
+    root: Path | None = None,
+    mode: int = 0o644,
+    lock_wait_s: float = 10.0,
+) -> None:
     """Write a file that the command line names, wholly or not at all, over what has the name.
+
+    With `root`, which it lies below, folders that are missing there are made.
 
     Raises:
         DiskError: The disk refused, or the folder is not there; what had the name still has it.
         ConflictError: Another run holds the folder's lock, or locks do not work there.
     """
     try:
-        with disk.opened_folder(disk.real_path(path.parent), ()) as folder:
+        inside = disk.real_path(root or path.parent)
+        parts: Sequence[str] = ()
+        if root is not None:  # links on the way are followed as far as it is there
+            parts = Path(os.path.realpath(path.parent)).relative_to(inside).parts
+        with disk.opened_folder(inside, parts, make=True) as folder:
             disk.lock(folder, path.parent, lock_wait_s)
             disk.clear(folder)
             disk.publish(folder, path.name, data, mode, over=True)

@@ -204,7 +204,8 @@ def left_out(kind: str, targets: Targets) -> Iterator[tuple[str, str]]:
         return
     for one in targets:
         content, name = one.live.content, one.live.profile
-        if missing := [key for key in keys or content if content.get(key)]:
+        lacking = [key for key in keys or content if content.get(key)]
+        if missing := [key for key in lacking if (key, content[key]) != ("endpoint", "chat")]:
             said = f"{', '.join(missing)} of profile {name}"
             yield one.name, f"{kind} has no place for {said}: whoever asks has to send it"
         kept = _of_one_prompt(one)

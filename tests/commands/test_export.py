@@ -8,6 +8,7 @@ import pytest
 import yaml
 from command_line import Command
 from scenes import LUNA, V8, V9, V10
+from terminal import screen
 
 from fftdeploy.routing.split import in_canary
 
@@ -168,17 +169,21 @@ def test_what_the_policy_declares_is_written_and_checked_together(command: Comma
     assert command("export").code == command("export", "-o", "x").code == 2
     declared = '[exports]\n"deploy/flags.json" = "flagd"\n"my env" = "dotenv"\n'
     Path("fftdeploy.toml").write_text(POLICY + declared)
-    Path("deploy").mkdir()
     assert command("export", "-o", "x").code == 2
-    assert [found["hint"] for found in stale(command)] == [
-        "fftdeploy export flagd -o deploy/flags.json", "fftdeploy export dotenv -o 'my env'",
-    ]  # fmt: skip
+    assert [found["hint"] for found in stale(command)] == ["fftdeploy export"] * 2
 
     assert command("export").out == "written: deploy/flags.json\nwritten: my env\n"
 
     assert stale(command) == []
     assert Path("my env").read_text() == command("export", "dotenv").out
     assert command("export", "--check").code == 0
+    first = Path("deploy/flags.json").stat()
+    Path("my env").write_text("X_MODEL=1\nX_PROVIDER=2\n")
+    again = command("export")
+    assert again.out == "deploy/flags.json is current\nwritten: my env\n"
+    assert "dotenv has no place for" in again.err
+    assert Path("deploy/flags.json").stat() == first
+    assert command("export").err == command("export", "--check").err == "", "nothing is written"
     Path("my env").write_text("mine = 1\n")
     files = Path("deployments.toml").read_text()
     Path("deployments.toml").write_text(files.replace(V9, V8))
@@ -231,6 +236,13 @@ def test_what_a_format_cannot_carry_is_said_and_not_served(command: Command) -> 
     assert [one["model_name"] for one in models] == ["intent/dev", TARGET, f"{TARGET}/fallback-1"]
     assert "weight" not in models[1]["litellm_params"]
     assert "no place for shots, system, temperature" in found["dotenv"].err
+    assert "endpoint" not in found["dotenv"].err
+    Path("deployments.toml").write_text(text + DEV.replace("intent.dev", "intent.prod"))
+    both = command("export", "dotenv").err.splitlines()
+    assert (len(both), both[0].partition(" has")[0]) == (
+        1,
+        "warning: intent/dev, intent/prod: dotenv",
+    )
     assert found["litellm"].code == found["dotenv"].code == 0
 
 
@@ -264,6 +276,45 @@ def test_a_file_that_is_no_export_is_written_over_by_none(command: Command) -> N
         assert codes == [0 if other == kind else 2 for other in KINDS]
     Path("deploy/empty").touch()
     assert command("export", "flagd", "-o", "deploy/empty").code == 0
+
+
+def test_folders_are_made_in_the_repository_alone(
+    command: Command, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    assert command("export", "flagd", "-o", "a/b/flags.json").code == 0
+    outside = command("export", "flagd", "-o", str(other / "c/flags.json"))
+    Path("way").symlink_to(other)
+    through = command("export", "flagd", "-o", "way/c/flags.json")
+    Path("file").touch()
+    in_a_file = command("export", "flagd", "-o", "file/flags.json")
+    before = [*other.iterdir()]
+    (other / "c").mkdir()
+    after = command("export", "flagd", "-o", str(other / "c/flags.json"))
+    monkeypatch.chdir("a")
+    Path("../deep").mkdir()
+    Path("in").symlink_to("../deep")
+    linked = command("export", "flagd", "-o", "in/d/flags.json")
+
+    assert (outside.code, before, after.code) == (2, [], 0)
+    assert f"error: no such folder: {other}/c\nhint: mkdir -p {other}/c\n" in outside.err
+    assert (through.code, in_a_file.code, linked.code) == (2, 11, 0)
+    assert Path("../deep/d/flags.json").is_file()
+
+
+def test_at_a_terminal_each_stale_export_is_named(command: Command) -> None:
+    declared = '[exports]\n"deploy/flags.json" = "flagd"\n"env" = "dotenv"\n"l.yaml" = "litellm"\n'
+    Path("fftdeploy.toml").write_text(POLICY + declared)
+    _, missing = screen(["check", "--offline"], 80)
+    command("export")
+    files = Path("deployments.toml").read_text()
+    Path("deployments.toml").write_text(files.replace(V9, V8))
+    _, stale = screen(["check", "--offline"], 80)
+
+    for text, why in ((missing, "is missing"), (stale, "is not what the files say")):
+        told = [line.split(maxsplit=2)[1:] for line in text.splitlines() if line.endswith(why)]
+        assert told == [["deploy/flags.json", why], ["env", why], ["l.yaml", why]]
+        assert text.count("hint: fftdeploy export") == 1
 
 
 def test_two_targets_with_the_same_variables_are_refused(command: Command) -> None:

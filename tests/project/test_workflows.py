@@ -272,7 +272,14 @@ def test_the_hooks_are_the_same_from_here_and_from_init(repo: Path, command: Com
 def test_the_hooks_run_as_they_are_written(repo: Path, command: Command) -> None:
     ours, _ = hooks(command)
     names = [["deployments.toml", "desk/fftdeploy.toml", "desk/profiles/a.toml", "evals/a.jsonl"]]
-    names[0] += ["deploy/flags.json", "a.yml", "b.yaml", "live.auto.tfvars", "app/.env", ".env.prod"]
+    names[0] += [
+        "deploy/flags.json",
+        "a.yml",
+        "b.yaml",
+        "live.auto.tfvars",
+        "app/.env",
+        ".env.prod",
+    ]
     names.append(["deployments.toml.orig", "my-fftdeploy.toml", "profiles/a.md", "medievals/a"])
 
     files = re.compile(ours["fftdeploy-check"]["files"])

@@ -614,7 +614,9 @@ def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) ->
 
     assert (forgot.code, errors(forgot)) == (12, ["export-stale"])
     (stale,) = [f for f in json.loads(forgot.out)["findings"] if f["code"] == "export-stale"]
-    assert stale["hint"] == "fftdeploy export flagd -o flags.json"
+    assert stale["hint"] == "fftdeploy export"
+    (stale,) = [f for f in json.loads(leave.out)["findings"] if f["code"] == "export-stale"]
+    assert stale["hint"] == "fftdeploy export flagd -o flags.json", "it is declared no more"
     assert (before, after) == ("r3", "r4")
     assert (green.code, errors(green)) == (0, [])
     said = "fftdeploy.toml no longer says that flags.json is an export of flagd"
