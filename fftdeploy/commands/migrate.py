@@ -19,10 +19,9 @@ from fftdeploy.commands.inspecting.live_models import LiveModels
 from fftdeploy.commands.migrating.migration import (
     Case,
     Migrated,
+    SuccessorCase,
     Ungated,
     in_all,
-    no_gate,
-    no_successor,
 )
 from fftdeploy.commands.migrating.options import MigrateOptions
 from fftdeploy.errors import (
@@ -39,12 +38,15 @@ from fftdeploy.errors import (
     USAGE,
     ConfigError,
     DeclinedError,
+    InconclusiveError,
     NotReadyError,
     UsageError,
 )
+from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.plan import SourceRules, freeze_breach
+from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import select, shown_path
@@ -164,7 +166,7 @@ class _Portfolio:
         keyed = self.context.providers.keyed
         return LiveModels(self.workspace, self.targets, hosts, keyed).look_up(set())
 
-    def _successors(self, case: Case) -> list[Bundle]:
+    def _successors(self, case: Case) -> list[SuccessorCase]:
         """Return what may replace what is live, which is none of it."""
         place = case.bar or Ungated(self.workspace, case.target, case.live)
         words = several(self.options.to)
@@ -175,13 +177,21 @@ class _Portfolio:
                 self.workspace.bundle(each.model, each.provider, each.profile)
                 for each in task.successors
             ]
-        now = self.context.now()
-        for bundle in found:
-            if hold := case.target.hold_on(bundle, now):
-                case.holds[bundle] = hold
         if not found:
-            case.stop(no_successor(case))
-        return [one for one in dict.fromkeys(found) if one != case.live]
+            example = replacement_for(case.live.model) or "MODEL"
+            add = f'add successors = [{{ model = "{example}" }}] to [tasks.{case.target.task}]'
+            error = UsageError(
+                f"nothing says what {case.name} is to be migrated to",
+                hint=f"{add} in {FILE_NAME}, or --to {example}",
+                code="no-successor",
+            )
+            case.stop(error)
+        now = self.context.now()
+        return [
+            SuccessorCase(one, case.target.hold_on(one, now))
+            for one in dict.fromkeys(found)
+            if one != case.live
+        ]
 
     # ---- what can be refused before anything is paid ----------------------------------------
 
@@ -210,17 +220,15 @@ class _Portfolio:
         hosts = self.context.prover(is_plain=True)
         for case in self.cases:
             self._look_up(case)
-        questions = {
-            case.name: {
-                bundle: self.workspace.question(case.name, bundle)
-                for bundle in case.candidates
-                if bundle not in case.holds
-            }
+        asked = [
+            (candidate, self.workspace.question(case.name, candidate.bundle))
             for case in self.cases
-        }
-        proved = hosts.prove_all(one for each in questions.values() for one in each.values())
-        for case in self.cases:
-            case.proofs = {one: proved[asked] for one, asked in questions[case.name].items()}
+            for candidate in case.candidates
+            if not candidate.hold
+        ]
+        proved = hosts.prove_all(question for _, question in asked)
+        for candidate, question in asked:
+            candidate.known = proved[question]
 
     def _bar(self, case: Case) -> None:
         """Keep out what the policy will refuse, by what is known before anything is paid.
@@ -235,12 +243,12 @@ class _Portfolio:
         coming = {bundle for one in before for bundle in one.usable}
         work = self.workspace
         known = SourceRules(rules, case.target.task, work.deployments, work.sha, work.policy)
-        for bundle in case.candidates:
+        for candidate in case.candidates:
             breach = freeze_breach(rules, now)
-            if bundle not in coming:
-                breach = breach or known.order_breach(bundle, now)
+            if candidate.bundle not in coming:
+                breach = breach or known.order_breach(candidate.bundle, now)
             if breach and breach.code not in self.options.overrides:
-                case.barred[bundle] = breach
+                candidate.breach = breach
 
     def _prepare(self, case: Case) -> None:
         """Refuse what can't be compared, and count what a comparison takes."""
@@ -249,14 +257,19 @@ class _Portfolio:
         if case.bar is None and case.records:
             case.state = "no-gate"
             return
-        for bundle in case.candidates:
-            ends = self.context.shutdown(bundle, case.proofs.get(bundle))
+        for candidate in case.candidates:
+            ends = self.context.shutdown(candidate.bundle, candidate.known)
             if ends and case.shutdown and ends.date <= case.shutdown.date:
-                case.ends[bundle] = ends.date
+                candidate.ends = ends.date
         self._bar(case)
         case.require_usable()
         if case.bar is None:
-            raise no_gate(case)
+            task = case.target.task
+            raise InconclusiveError(
+                f"task {task!r} has no gate: nothing can prove that a successor is no worse",
+                hint=f"add [tasks.{task}.gate] with examples and graders to {FILE_NAME}",
+                code="no-gate",
+            )
         if case.is_recorded():
             return
         if case.records and case.is_dead:
@@ -296,7 +309,7 @@ class _Portfolio:
 
     def _change(self) -> None:
         """Plan one change after the other, ask whether to make them, and make them."""
-        self._prove_again([(case, case.best[0]) for case in self.cases if case.best])
+        self._prove_again([(case, case.best[0].bundle) for case in self.cases if case.best])
         planned = [case for case in self.cases if case.best and self._is_planned(case)]
         if not planned or self.options.dry_run:
             return
@@ -330,7 +343,7 @@ class _Portfolio:
         return case.state == "planned"
 
     def _promotion(self, case: Case, *, dry_run: bool) -> promote.PromoteOptions:
-        best, options = case.best[0], self.options
+        best, options = case.best[0].bundle, self.options
         is_protected = self.workspace.policy.rules(case.target.environment).protected
         untold = _UNTOLD if options.dry_run and is_protected else None
         return promote.PromoteOptions(

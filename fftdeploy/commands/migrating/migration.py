@@ -17,17 +17,14 @@ from fftdeploy.errors import (
     InconclusiveError,
     Outcome,
     PolicyError,
-    UsageError,
 )
 from fftdeploy.evaluation.running.spending import Estimate
 from fftdeploy.evaluation.verdict import Verdict
-from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import successors
 from fftdeploy.planning.plan import Breach, on_hold
 from fftdeploy.planning.successors import Score
-from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.releases.deployments import Bundle, Hold, Target
 from fftdeploy.workspace import Workspace
 
@@ -112,6 +109,39 @@ class Migration:
     problem: MigrationProblem | None
 
 
+@dataclass(eq=False)
+class SuccessorCase:
+    """One successor while its target is worked on."""
+
+    bundle: Bundle
+    hold: Hold | None = None
+    known: Readiness | None = None
+    """None where the API was not asked."""
+    ends: date | None = None
+    """The day of its own end, where that is no later than the end of what is live."""
+    breach: Breach | None = None
+    """For what the policy keeps it out today."""
+    evaluation: Evaluated | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is ready, may come, and outlives what is live."""
+        is_unready = self.known is not None and not self.known.is_ready
+        return not (is_unready or self.hold or self.ends or self.breach)
+
+    def view(self, rank: int | None, today: date) -> Successor:
+        """Return what is known of it by now."""
+        return Successor(
+            bundle=self.bundle,
+            rank=rank,
+            readiness=ReadinessView.of(self.known, today) if self.known else None,
+            hold=self.hold,
+            ends=self.ends,
+            evaluation=self.evaluation,
+            barred=self.breach.message if self.breach else None,
+        )
+
+
 @dataclass
 class Case:
     """One target while it is worked on; the first thing that goes wrong ends that."""
@@ -123,15 +153,9 @@ class Case:
     records: bool
     """Whether only what is live is asked, for later."""
     known: Readiness | None = None
-    candidates: list[Bundle] = field(default_factory=list)
-    proofs: dict[Bundle, Readiness] = field(default_factory=dict)
-    holds: dict[Bundle, Hold] = field(default_factory=dict)
-    ends: dict[Bundle, date] = field(default_factory=dict)
-    """The successors that end no later than what is live."""
-    barred: dict[Bundle, Breach] = field(default_factory=dict)
-    """The successors that the policy keeps out today."""
-    found: dict[Bundle, Evaluated] = field(default_factory=dict)
-    best: list[Bundle] = field(default_factory=list)
+    candidates: list[SuccessorCase] = field(default_factory=list)
+    best: list[SuccessorCase] = field(default_factory=list)
+    """Those that are good enough, the one to take first."""
     cost: Estimate | None = None
     record: str | None = None
     batches: tuple[str, ...] = ()
@@ -183,28 +207,28 @@ class Case:
         """What is asked: the successors that are ready, may come, and outlive what is live."""
         if self.records:
             return [self.live]
-        unready = {bundle for bundle, known in self.proofs.items() if not known.is_ready}
-        unfit = {*unready, *self.holds, *self.ends, *self.barred}
-        return [one for one in self.candidates if one not in unfit]
+        return [one.bundle for one in self.candidates if one.is_usable]
 
     def require_usable(self) -> None:
         """Refuse to go on where no successor is left, for the reason of the first of them."""
-        if self.candidates and not self.usable:
-            first = self.candidates[0]
-            if hold := self.holds.get(first):
-                raise on_hold(first, self.target, hold)
-            if day := self.ends.get(first):
-                raise PolicyError(
-                    f"no successor outlives {self.live.model}: {first.model} ends {day}",
-                    hint="name one that does: --to MODEL[@PROFILE]",
-                    code="runway",
-                )
-            self.refuse_barred(first)
-            raise self.proofs[first].error()
+        if not self.candidates or self.usable:
+            return
+        first = self.candidates[0]
+        if first.hold:
+            raise on_hold(first.bundle, self.target, first.hold)
+        if first.ends:
+            raise PolicyError(
+                f"no successor outlives {self.live.model}: {first.bundle.model} ends {first.ends}",
+                hint="name one that does: --to MODEL[@PROFILE]",
+                code="runway",
+            )
+        self.refuse_barred(first)
+        if first.known:
+            raise first.known.error()
 
-    def refuse_barred(self, bundle: Bundle) -> None:
+    def refuse_barred(self, candidate: SuccessorCase) -> None:
         """Refuse what the policy keeps out today."""
-        if breach := self.barred.get(bundle):
+        if breach := candidate.breach:
             raise PolicyError(f"{self.name}: {breach.message}", hint=breach.way, code=breach.code)
 
     def choose(self) -> None:
@@ -214,15 +238,15 @@ class Case:
             GateError: There is none.
             InconclusiveError: There is none, and the examples leave one of them open.
         """
-        scores = {bundle: _score(one.verdict) for bundle, one in self.found.items()}
+        found = {one: one.evaluation for one in self.candidates if one.evaluation}
+        scores = {one: _score(made.verdict) for one, made in found.items()}
         self.best = successors.ranked(scores)
         if self.best:
             return
         nearest = successors.closest(scores)
-        stored = self.found[nearest].stored
-        self.shortfall = _shortfall(nearest, stored.verdict)
-        rulings = {one.verdict.ruling for one in self.found.values()}
-        is_open = "inconclusive" in rulings
+        stored = found[nearest].stored
+        self.shortfall = _shortfall(nearest.bundle, stored.verdict)
+        is_open = any(one.verdict.ruling == "inconclusive" for one in found.values())
         kind, code = (InconclusiveError, "inconclusive") if is_open else (GateError, "gate")
         none = (
             "the successor is not" if len(scores) == 1 else f"none of {len(scores)} successors is"
@@ -237,7 +261,8 @@ class Case:
 
     def view(self, today: date) -> Migration:
         """Return what is known of it by now."""
-        ranked = [*self.best, *(one for one in self.candidates if one not in self.best)]
+        ranked = [(one, rank) for rank, one in enumerate(self.best, 1)]
+        others = [(one, None) for one in self.candidates if one not in self.best]
         few = self.bar.too_few(self.usable) if self.bar else ""
         problem = None
         if error := self.error:
@@ -253,23 +278,11 @@ class Case:
             too_few=few or None,
             record=self.record,
             cost=self.cost,
-            successors=tuple(self._successor(bundle, today) for bundle in ranked),
+            successors=tuple(one.view(rank, today) for one, rank in (*ranked, *others)),
             shortfall=self.shortfall,
             batches=self.batches,
             change=self.change,
             problem=problem,
-        )
-
-    def _successor(self, bundle: Bundle, today: date) -> Successor:
-        known = self.proofs.get(bundle)
-        return Successor(
-            bundle=bundle,
-            rank=self.best.index(bundle) + 1 if bundle in self.best else None,
-            readiness=ReadinessView.of(known, today) if known else None,
-            hold=self.holds.get(bundle),
-            ends=self.ends.get(bundle),
-            evaluation=self.found.get(bundle),
-            barred=self.barred[bundle].message if bundle in self.barred else None,
         )
 
 
@@ -360,25 +373,3 @@ def _shortfall(bundle: Bundle, verdict: Verdict) -> Shortfall:
     examples = dict.fromkeys((*verdict.must_pass_failed, *verdict.broke))
     settling = verdict.settling or None
     return Shortfall(bundle, verdict.headline, tuple(parts[:_NAMED]), (*examples,), settling)
-
-
-def no_successor(case: Case) -> UsageError:
-    """Build the error for a target without successors."""
-    named = replacement_for(case.live.model)
-    example = named or "MODEL"
-    return UsageError(
-        f"nothing says what {case.name} is to be migrated to",
-        hint=f'add successors = [{{ model = "{example}" }}] to [tasks.{case.target.task}] in '
-        f"{FILE_NAME}, or --to {example}",
-        code="no-successor",
-    )
-
-
-def no_gate(case: Case) -> InconclusiveError:
-    """Build the error for a target whose task has no gate, which proves nothing."""
-    task = case.target.task
-    return InconclusiveError(
-        f"task {task!r} has no gate: nothing can prove that a successor is no worse",
-        hint=f"add [tasks.{task}.gate] with examples and graders to {FILE_NAME}",
-        code="no-gate",
-    )

@@ -92,12 +92,14 @@ class SideBySide:
         if case.is_recorded():  # another target with the same model was faster
             return
         evaluation, made = self._run(case, case.usable)
-        for stored in made:
-            case.found[stored.evidence.candidate] = evaluated(self.context, evaluation, stored)
         if case.records:
             case.state, case.record = "recorded", made[0].id
-        else:
-            case.choose()
+            return
+        by_bundle = {stored.evidence.candidate: stored for stored in made}
+        for candidate in case.candidates:
+            if stored := by_bundle.get(candidate.bundle):
+                candidate.evaluation = evaluated(self.context, evaluation, stored)
+        case.choose()
 
     def _run(self, case: Case, candidates: Sequence[Bundle]) -> tuple[Evaluation, list[Stored]]:
         told = partial(self.narrator.part, case.name)
