@@ -1,6 +1,7 @@
 """A proposed change: what it does, what speaks against it, and whose word that is."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fftdeploy.api.readiness import Readiness, Shutdown
+from fftdeploy.errors import ConfigError
 from fftdeploy.planning.bundles import canary_of, live_bundle
 from fftdeploy.planning.finding import Finding
 from fftdeploy.policy import profiles
-from fftdeploy.policy.policy import FILE_NAME
+from fftdeploy.policy.policy import FILE_NAME, Policy
 from fftdeploy.pull_request import change_rules, changes, second_files
 from fftdeploy.pull_request.base_ref import BaseRef
 from fftdeploy.pull_request.change_rules import ChangeFacts
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _NEEDS_APPROVAL = frozenset({"policy-change", "removed-target", second_files.CODE})
 """Findings that `--allow-policy-change` turns into notices."""
+_OF_THE_BAR = "changes what models are judged by"
 
 
 class Proposal:
@@ -131,17 +134,33 @@ class Proposal:
 
     def _policy_changes(self) -> Iterator[Finding]:
         folder = self.place.rpartition("/")[0]
+        hint = f"{self.base.ref}'s judges this one; a maintainer may --allow-policy-change"
         for name in self.base.changed:
             path = f"{folder}/{name}" if folder else name
-            message = f"{name} changes what models are judged by"
-            hint = f"{self.base.ref}'s judges this one; a maintainer may --allow-policy-change"
-            yield Finding("policy-change", "error", name, message, path, 1, hint)
-            if name == FILE_NAME:
-                now = self.workspace.policy.exports
-                for file, kind in self.base.tip.policy.exports.items():
-                    if now.get(file) != kind:
-                        message = f"{name} no longer says that {file} is an export of {kind}"
-                        yield Finding("policy-change", "error", file, message, path, 1, hint)
+            said = self._said_of_policy() if name == FILE_NAME else [(name, _OF_THE_BAR)]
+            for subject, message in said:
+                yield Finding("policy-change", "error", subject, f"{name} {message}", path, 1, hint)
+
+    def _said_of_policy(self) -> Iterator[tuple[str, str]]:
+        """Yield what the change of the policy file is, each with what that is about.
+
+        Another export is none, for it lets nothing through; one that is gone lets a stale file.
+        """
+        now, bases = self.workspace.policy, self._base_policies
+        if now in bases or all(_bar(now) != _bar(base) for base in bases):
+            yield FILE_NAME, _OF_THE_BAR
+        yield from ((FILE_NAME, message) for message in _fallbacks(now, bases))
+        for file, kind in self.base.tip.policy.exports.items():
+            if now.exports.get(file) not in {base.exports.get(file) for base in bases}:
+                yield file, f"no longer says that {file} is an export of {kind}"
+
+    @cached_property
+    def _base_policies(self) -> list[Policy]:
+        """The policy of the base, and the one that the change was made from."""
+        tip, found = self.base.tip.policy, []
+        with suppress(ConfigError):  # what was wrong with it then has been mended since
+            found.append(self.base.fork.policy)
+        return [tip, *found]
 
     def _removed_records(self) -> Iterator[Finding]:
         """List evidence that is gone, and prompts that are not any more as a release had them."""
@@ -212,6 +231,26 @@ class Proposal:
         known = self.workspace.deployments
         is_there = known.find(str(target)) is not None
         return str(target), known.line(target, *change.below) if is_there else 0
+
+
+def _bar(policy: Policy) -> Policy:
+    """Return a policy as models are judged by it."""
+    tasks = {name: replace(task, fallback=()) for name, task in policy.tasks.items()}
+    return replace(policy, tasks=tasks, exports={})
+
+
+def _fallbacks(now: Policy, bases: Sequence[Policy]) -> Iterator[str]:
+    """Say of which tasks others answer than before once live is gone."""
+    for task in dict.fromkeys((*bases[0].tasks, *now.tasks)):
+        names, *before = (_fallback(policy, task) for policy in (now, *bases))
+        if names not in before:
+            answers = f"who answers for {task} once live is gone"
+            yield f"changes {answers}: {names or 'nobody'} (it was {before[0] or 'nobody'})"
+
+
+def _fallback(policy: Policy, task: str) -> str:
+    found = policy.tasks[task].fallback if task in policy.tasks else ()
+    return ", ".join(str(Bundle(one.model, one.provider, one.profile)) for one in found)
 
 
 def _moved(newest: Release | None) -> str:

@@ -621,5 +621,36 @@ def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) ->
     assert (green.code, errors(green)) == (0, [])
     said = "fftdeploy.toml no longer says that flags.json is an export of flagd"
     assert said in [f["message"] for f in json.loads(dropped.out)["findings"]]
-    assert errors(dropped) == ["policy-change", "policy-change", "export-stale"]
+    assert errors(dropped) == ["policy-change", "export-stale"]
     assert errors(leave) == ["export-stale"], "it is still judged by main's"
+
+
+def test_exports_are_not_what_models_are_judged_by_and_a_fallback_is_called_one(
+    change: Change,
+) -> None:
+    """Nor is what the base has gained meanwhile taken for a line that was taken away."""
+
+    def told(*more: str) -> list[str]:
+        done = change.command(*BASE, "--offline", "--json", *more)
+        found = json.loads(done.out)["findings"]
+        return [one["message"] for one in found if one["code"] == "policy-change"]
+
+    whole = "fftdeploy.toml changes what models are judged by"
+    spare = f'fallback = [{{ model = "{V7}" }}]\n'
+    answers = "fftdeploy.toml changes who answers for refunds once live is gone:"
+
+    git("switch", "--quiet", "main")
+    POLICY_FILE.write_text(POLICY + '[exports]\n"b.json" = "json"\n')
+    commit("meanwhile")
+    git("switch", "--quiet", "change")
+    assert told() == []
+    POLICY_FILE.write_text(POLICY + '[exports]\n"a.json" = "flagd"\n')
+    assert told() == []
+    POLICY_FILE.write_text(POLICY + spare + '[exports]\n"a.json" = "flagd"\n')
+    assert told() == [f"{answers} {V7} (it was nobody)"]
+    POLICY_FILE.write_text(POLICY.replace("24h", "1h") + spare)
+    assert told() == [whole, f"{answers} {V7} (it was nobody)"]
+    POLICY_FILE.write_text(POLICY.replace("24h", "1h") + '[exports]\n"a.json" = "flagd"\n')
+    assert told() == [whole]
+    POLICY_FILE.write_text(f"# said again\n{POLICY}")
+    assert told() == [whole], "as any other line of it"
