@@ -12,7 +12,7 @@ from fftdeploy.commands import promote
 from fftdeploy.commands.changing.change import Change, ChangeOptions
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door, several
-from fftdeploy.commands.evaluating.candidates import candidates_of
+from fftdeploy.commands.evaluating.candidates import Ungated, candidates_of
 from fftdeploy.commands.evaluating.evaluation import Evaluation
 from fftdeploy.commands.evaluating.options import EvaluateOptions
 from fftdeploy.commands.inspecting.live_models import LiveModels
@@ -20,7 +20,6 @@ from fftdeploy.commands.migrating.migration import (
     Case,
     Migrated,
     SuccessorCase,
-    Ungated,
     in_all,
 )
 from fftdeploy.commands.migrating.options import MigrateOptions
@@ -168,7 +167,7 @@ class _Portfolio:
 
     def _successors(self, case: Case) -> list[SuccessorCase]:
         """Return what may replace what is live, which is none of it."""
-        place = case.bar or Ungated(self.workspace, case.target, case.live)
+        place = case.bar or Ungated(self.workspace, case.name, case.target.provider, case.live)
         words = several(self.options.to)
         found = [one for word in words for one in candidates_of(self.context, place, [word])]
         task = self.workspace.policy.tasks.get(case.target.task)

@@ -1,7 +1,8 @@
 """Finds the models and prompts that the candidates of `eval` and `size` mean."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fftdeploy import names
 from fftdeploy.commands.changing import typed_models
@@ -15,24 +16,23 @@ from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:
     from fftdeploy.api.proof import Prover
+    from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 
 
-class CandidatePlace(Protocol):
-    """Where candidates are to go: a `QualityBar`, or a target whose task has none."""
+@dataclass(frozen=True, slots=True)
+class Ungated:
+    """A target whose task has no gate, as a place for candidates."""
 
     workspace: Workspace
     target: str
-
-    @property
-    def baseline(self) -> Bundle | None:
-        """What they are compared with."""
-
-    @property
-    def provider(self) -> str:
-        """Who hosts what is live there."""
+    provider: str
+    baseline: Bundle
 
     def require_enough(self) -> None:
-        """Refuse what makes it no use to ask a host anything."""
+        """Refuse nothing: there are no examples."""
+
+
+CandidatePlace: TypeAlias = "QualityBar | Ungated"
 
 
 def candidates_of(context: Context, bar: CandidatePlace, words: Sequence[str]) -> list[Bundle]:

@@ -26,7 +26,6 @@ from fftdeploy.planning import successors
 from fftdeploy.planning.plan import Breach, on_hold
 from fftdeploy.planning.successors import Score
 from fftdeploy.releases.deployments import Bundle, Hold, Target
-from fftdeploy.workspace import Workspace
 
 if TYPE_CHECKING:
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
@@ -284,19 +283,6 @@ class Case:
             change=self.change,
             problem=problem,
         )
-
-
-class Ungated:
-    """A target whose task has no gate, as a place for candidates."""
-
-    def __init__(self, workspace: Workspace, target: Target, live: Bundle) -> None:
-        self.workspace = workspace
-        self.target = str(target)
-        self.provider = target.provider
-        self.baseline = live
-
-    def require_enough(self) -> None:
-        """Refuse nothing: there are no examples."""
 
 
 @dataclass(frozen=True, slots=True)
