@@ -1,12 +1,13 @@
 """What was asked and answered of an evaluation, where that is still here, and what it tells."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import FftdeployError
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
+from fftdeploy.evaluation.examples import chat_messages
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.patterns.weak_spots import WeakSpots
 from fftdeploy.evaluation.patterns.what_changed import Patterns, WhatChanged, by_marks
@@ -88,13 +89,5 @@ def conversation(example: Example) -> str:
     """Return what was asked: the user's message alone where that is all, else turn by turn."""
     turns = [turn for turn in example.messages if not is_instruction(turn)]
     if len(turns) == 1:
-        return _said(turns[0])
-    return "\n".join(f"{turn['role']}: {_said(turn)}" for turn in turns)
-
-
-def _said(turn: Mapping[str, object]) -> str:
-    content = turn.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+        return "".join(chat_messages.texts(turns[0]))
+    return "\n".join(f"{turn['role']}: {''.join(chat_messages.texts(turn))}" for turn in turns)

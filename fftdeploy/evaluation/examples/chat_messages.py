@@ -86,6 +86,14 @@ def sent(message: Table) -> Table:
     }
 
 
+def texts(message: Table) -> list[str]:
+    """Return the texts that a message says: its content, or those of its parts."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    said = (part.get("text") for part in parts if isinstance(part, dict))
+    return [text for text in said if isinstance(text, str)]
+
+
 def agreed(message: Table, path: Place) -> str:
     """Return the text that an answer is held against; tool calls as canonical JSON.
 

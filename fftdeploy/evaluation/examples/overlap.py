@@ -16,6 +16,7 @@ from typing import Any
 
 from fftdeploy import files
 from fftdeploy.errors import ConfigError
+from fftdeploy.evaluation.examples import chat_messages
 from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.examples.raw_lines import HeldFile, RawLine
 from fftdeploy.evaluation.similarity import first_words
@@ -181,10 +182,7 @@ def users_say(messages: Iterable[Any]) -> str:
     said = []
     for message in messages:
         if isinstance(message, dict) and message.get("role") == "user":
-            content = message.get("content")
-            parts = content if isinstance(content, list) else [{"text": content}]
-            texts = [part.get("text") for part in parts if isinstance(part, dict)]
-            said += [text for text in texts if isinstance(text, str)]
+            said += chat_messages.texts(message)
     return "\n".join(said)
 
 
