@@ -1,6 +1,6 @@
 """Shows a check to a person, and to a pull request."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,13 @@ from fftdeploy.commands.inspecting.checked_tasks import CheckedTask
 from fftdeploy.errors import FftdeployError, Outcome
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
+from fftdeploy.planning.bundles import canary_of
 from fftdeploy.planning.finding import Finding
+from fftdeploy.releases.deployments import Bundle
 
 if TYPE_CHECKING:  # most changes bring no evidence
     from fftdeploy.evaluation.evidence.evidence_folder import Stored
+    from fftdeploy.pull_request.changes import TargetChange
 
 _SEEN = {
     "claimed": "claimed in this change",
@@ -109,9 +112,8 @@ def _short_row(
     made: ProposedChange, names: Names, told: Collection[tuple[str, str]]
 ) -> tuple[Cell, ...]:
     """Show one change; what a finding below says too is left to that."""
-    release, before = made.change.release, made.change.before
-    becomes = f"→ {names.bundle(release.bundle)}" if release else ""
-    was = names.text(str(before)) if before else ""
+    was, becomes = _sides(made.change, names.bundle)
+    becomes = f"→ {becomes}" if becomes else ""
     message = "" if (made.target, made.message) in told else names.text(made.message)
     return (
         Cell(made.target),
@@ -121,14 +123,27 @@ def _short_row(
     )
 
 
+def _sides(change: "TargetChange", named: Callable[[Bundle], str]) -> tuple[str, str]:
+    """Say what a change replaces, and by what: of a canary, that live stays."""
+    release = change.release
+    if change.ended:
+        return f"{change.weight} % {named(change.ended)}", "live stays, no canary"
+    was = named(change.before) if change.before else ""
+    if release is None:
+        return was, ""
+    if release.canary is not None:
+        return was, f"live stays, {release.canary} % {named(release.bundle)}"
+    return was, named(release.bundle)
+
+
 def _row(made: ProposedChange) -> tuple[Cell, ...]:
-    release, before = made.change.release, made.change.before
+    was, becomes = _sides(made.change, str)
     return (
         Cell(made.target),
         Cell(made.kind, "bad" if made.is_wrong else "strong"),
         Cell(made.message),
-        Cell(str(before) if before else ""),
-        Cell(str(release.bundle) if release else ""),
+        Cell(was),
+        Cell(becomes),
         Cell(_evidence_words(made)),
     )
 
@@ -152,9 +167,10 @@ def _told(session: Session, result: Checked, changes: Sequence[Block]) -> Iterat
 
 
 def _runway(name: str, shutdown: Shutdown | None) -> Block:
+    what = "what would be tried" if name.startswith(canary_of("")) else "what would be live"
     if shutdown is None:
-        return line(f"{name}: no shutdown date is known for what would be live")
-    return line(f"{name}: what would be live ends {shutdown.date} ({shutdown.source})")
+        return line(f"{name}: no shutdown date is known for {what}")
+    return line(f"{name}: {what} ends {shutdown.date} ({shutdown.source})")
 
 
 def _verdict(found: Sequence[Finding], outcome: Outcome) -> str:

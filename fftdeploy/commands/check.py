@@ -128,7 +128,7 @@ class Checked:
     findings: tuple[Finding, ...] = field(metadata=UNPRINTED)
     outcome: Outcome = field(metadata=UNPRINTED)
     shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict, metadata=UNPRINTED)
-    """Of each target in which the change makes a model live."""
+    """Of what the change makes live in each target, and of the canary that it starts there."""
     facts: FindingFacts = field(metadata=UNPRINTED)
 
 
@@ -258,7 +258,7 @@ class _Check:
             base=ComparedBase(base.ref, base.commit, base.parted),
             changes=_changes(proposal, found),
             elsewhere=None if self.is_second else tuple(self.elsewhere),
-            shutdowns={n: shutdowns[n] for n in proposal.made_live if n in shutdowns},
+            shutdowns={n: shutdowns[n] for n in proposal.in_question if n in shutdowns},
         )
 
     def _judge_proposal(

@@ -43,6 +43,10 @@ class TargetChange:
     """The new row of a promote, canary, profile, provider, rollback or adopt."""
     before: Bundle | None = None
     """What was live before that row; None where nothing was."""
+    ended: Bundle | None = None
+    """The canary that ran before, and does no longer."""
+    weight: int = 0
+    """Percent of the keys that it answered."""
 
 
 def between(
@@ -68,8 +72,8 @@ def _in_target(
     if old == new and live_before == live_after:
         return
     yield from _rows(old, new, live_before)
-    yield from _holds(old, new)
     yield from _canary_line(old, new, shas_after)
+    yield from _holds(old, new)
     if live_before != live_after and (new.newest is None or new.newest.bundle != live_after):
         yield _hand_edit(new, live_before, live_after)
 
@@ -96,10 +100,18 @@ def _canary_line(old: Target, new: Target, shas: Shas) -> Iterator[TargetChange]
             yield TargetChange("unexplained", new, what, ("canary",))
         return
     ended = tried_bundle(old, shas)
-    is_over = ended is None or new.newest != old.newest
-    if not is_over and not any(_blocks(hold, ended) for hold in new.holds if hold.lifted is None):
+    if ended is None or old.canary is None:
+        return
+    blocking = (hold for hold in new.holds if hold.lifted is None and _blocks(hold, ended))
+    hold, is_promoted = next(blocking, None), new.newest != old.newest
+    if hold is None and not is_promoted:
         what = f"the canary {ended} is gone, and was put on no hold: a hand edit"
         yield TargetChange("unexplained", new, what, ("model",))
+    elif new.newest is None or new.newest.bundle != ended:
+        part = f"the canary of {old.canary.weight} %, {ended}, is taken off"
+        what = f"{part}: {hold.why}" if hold else part
+        weight = old.canary.weight
+        yield TargetChange("canary", new, what, ("model",), ended=ended, weight=weight)
 
 
 def _blocks(hold: Hold, bundle: Bundle | None) -> bool:

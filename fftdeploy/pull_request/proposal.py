@@ -61,6 +61,13 @@ class Proposal:
         """Name the targets in which a release is added."""
         return list(dict.fromkeys(str(c.target) for c in self.changes if c.release))
 
+    @property
+    def in_question(self) -> list[str]:
+        """Name what the change makes live, and the canaries that it starts."""
+        added = [(change.target, change.release) for change in self.changes if change.release]
+        named = (canary_of(to) if release.canary else str(to) for to, release in added)
+        return list(dict.fromkeys(named))
+
     def dead(self, hosts: "AskedHosts") -> frozenset[str]:
         """Ask the hosts which of the models that the changes replace are dead."""
         tip = self.base.tip

@@ -560,6 +560,11 @@ def test_a_canary_is_judged_as_a_promotion_is(change: Change, online: Sandbox) -
         "release 4, from staging, a canary of 5 %",
     )
     assert (made["model"], made["previous"], made["ruling"]) == (V10, V8, "pass")
+    assert change.command(*BASE, "--comment", "comment.md").code == 0
+    comment = Path("comment.md").read_text()
+    assert f"live stays, 5 % {V10}" in comment.replace("\\", "")
+    assert f"canary of {TARGET}: what would be tried ends 2027-01-14" in comment
+    assert "what would be live" not in comment
 
     FILE.write_text(re.sub(r', evidence = "\w+"', "", FILE.read_text(), count=1))
     assert errors(change.command(*BASE, "--json")) == ["no-evidence"]
@@ -586,7 +591,11 @@ def test_a_canary_that_a_hand_moves_is_not_explained(
     FILE.write_text(tried)
     assert change.command("rollback", TARGET, "--yes").code == 0
     done = change.command(*BASE, "--json")
-    assert (done.code, kinds(done)) == (0, [(TARGET, "hold")]), done.out
+    assert (done.code, kinds(done)) == (0, [(TARGET, "canary"), (TARGET, "hold")]), done.out
+    whole = change.command(*BASE).out
+    assert f"the canary of 5 %, {V10}, is taken off: canary of 5 % taken off" in whole
+    assert f"5 % {V10}" in whole
+    assert "live stays, no canary" in whole
 
 
 def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) -> None:
