@@ -89,7 +89,7 @@ def _stored(folder: EvidenceFolder, name: str | None) -> Stored:
     tasks = [name] if name else folder.tasks()
     newest = [stored for task in tasks for stored in islice(folder.of_task(task), 1)]
     if not newest:
-        for path in (path for task in tasks for path in folder.paths(task)):
+        for path in folder.paths(name or "*"):
             folder.read(path)  # it says why that is of no use
         raise UsageError(
             "there is no evidence yet", hint="fftdeploy eval TASK/ENVIRONMENT", code="no-evidence"

@@ -110,8 +110,7 @@ verify = door(run, VerifyOptions)
 def _paths(folder: EvidenceFolder, names: Sequence[str]) -> list[Path]:
     if names:
         return [folder.locate(name) for name in names]
-    every = [path for task in folder.tasks() for path in folder.paths(task)]
-    return sorted(every, key=lambda path: _made(folder, path), reverse=True)
+    return sorted(folder.paths(), key=lambda path: _made(folder, path), reverse=True)
 
 
 def _made(folder: EvidenceFolder, path: Path) -> tuple[str, str, str]:

@@ -142,10 +142,9 @@ class ProposedEvidence:
         yield from self._new_calibrations()
         judged = {(stored.evidence.task, stored.id) for stored, _ in self.found.values()}
         judged |= self.made_again
-        every = [path for task in self.folder.tasks() for path in self.folder.paths(task)]
         new = [
             path
-            for path in every
+            for path in self.folder.paths()
             if (path.parent.name, path.stem) not in judged
             and not self.base.has_evidence(path.parent.name, path.stem)
         ]

@@ -54,13 +54,11 @@ class EvidenceFolder:
 
     def tasks(self) -> list[str]:
         """Name the tasks that have evidence."""
-        entries = _entries(self.folder / EVIDENCE_FOLDER)
-        return sorted(path.name for path in entries if path.is_dir())
+        return sorted(path.name for path in (self.folder / EVIDENCE_FOLDER).glob("*/"))
 
-    def paths(self, task: str) -> list[Path]:
-        """List the evidence files of `task`."""
-        entries = _entries(self.folder / EVIDENCE_FOLDER / task)
-        return sorted(path for path in entries if path.suffix == ".json")
+    def paths(self, task: str = "*") -> list[Path]:
+        """List the evidence files of a task, or of all."""
+        return sorted((self.folder / EVIDENCE_FOLDER).glob(f"{task}/*.json"))
 
     def read(self, path: Path) -> Stored:
         """Read and verify one file.
@@ -176,7 +174,7 @@ class EvidenceFolder:
         path = Path(name)
         if path.suffix == ".json" and path.exists():
             return path.absolute()
-        every = [path for task in self.tasks() for path in self.paths(task)]
+        every = self.paths()
         found = [path for path in every if name and path.stem.startswith(name)]
         if len(found) == 1:
             return found[0]
@@ -297,10 +295,3 @@ def _edited(path: Path, wrong: str) -> ConfigError:
         where=str(path),
         code="evidence",
     )
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
