@@ -76,7 +76,10 @@ class Remark(NamedTuple):
 
 
 def remark_lines(remarks: Iterable[Remark], noun: str, *, is_short: bool) -> Iterator[Line]:
-    """Say each remark in one line; on a short screen each kind once, about how many."""
+    """Say each remark in one line; on a short screen each kind once, about how many.
+
+    A notice is cut there; what is wrong or due is read to its end.
+    """
     kinds: dict[Remark, list[str]] = {}
     for remark in remarks:
         kind = remark._replace(subject="") if is_short else remark
@@ -88,7 +91,7 @@ def remark_lines(remarks: Iterable[Remark], noun: str, *, is_short: bool) -> Ite
             said = f"{kind.mark} {said}"
         elif kind.mark == NOTICE:
             said = f"{whom}: notice: {kind.text}"
-        yield line(Cell(said, kind.tone), is_cut=is_short)
+        yield line(Cell(said, kind.tone), is_cut=is_short and kind.mark == NOTICE)
 
 
 def used_columns(columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> Table:

@@ -72,7 +72,7 @@ def _past(found: "list[TargetHistory]", *, is_short: bool) -> Iterator[Block]:
             yield line(f'no releases yet: fftdeploy adopt {one.target} --why "TEXT"')
             continue
         rows = tuple(_row(past, names, is_short=is_short) for past in one.releases)
-        yield Table(_COLUMNS, rows, "cut" if is_short else "whole")
+        yield Table(_COLUMNS, rows, "wrapped" if is_short else "whole")
 
 
 def _row(one: "PastRelease", names: Names, *, is_short: bool) -> tuple[Cell, ...]:
@@ -95,7 +95,7 @@ def _notes(one: "PastRelease") -> list[str]:
     if release.canary is not None:
         notes = [f"canary, {release.canary} %{' now' if one.is_live else ''}"]
         if one.taken_off:
-            notes[0] += f", taken off {one.taken_off:%Y-%m-%d}"
+            notes[0] += f", taken off {one.taken_off:%Y-%m-%d}: {one.taken_off_why}"
     if one.undone_by is not None:
         notes.append(f"undone by {one.undone_by}")
     if not release.verified:

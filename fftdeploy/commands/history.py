@@ -9,7 +9,7 @@ from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.views import TargetName
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
-from fftdeploy.releases.deployments import Release, Target
+from fftdeploy.releases.deployments import Hold, Release, Target
 from fftdeploy.workspace import select
 
 
@@ -31,6 +31,7 @@ class PastRelease:
     undone_by: int | None
     taken_off: datetime | None
     """When it was put on hold, of a canary that was and does not run."""
+    taken_off_why: str | None
     is_live: bool = field(metadata=UNPRINTED)
 
 
@@ -101,16 +102,18 @@ def _releases(target: Target) -> tuple[PastRelease, ...]:
             is_live, undone_by = release == target.canary_release, None
         else:
             above = release
-        ended = None if is_live else _taken_off(target, release)
-        found.append(PastRelease(release, undone_by, ended, is_live))
+        hold = None if is_live else _taken_off(target, release)
+        since, why = (hold.since, hold.why) if hold else (None, None)
+        found.append(PastRelease(release, undone_by, since, why, is_live))
     return tuple(found)
 
 
-def _taken_off(target: Target, release: Release) -> datetime | None:
-    """Return when a canary was put on hold first after its step; None of what was live."""
+def _taken_off(target: Target, release: Release) -> Hold | None:
+    """Return the first hold on a canary after its step; None of what was live."""
     tried = release.bundle
     same = (tried.model, tried.provider)
     if release.canary is None:
         return None
-    ends = [hold.since for hold in target.holds if (hold.model, hold.provider) == same]
-    return min((end for end in ends if end >= release.at), default=None)
+    ends = [hold for hold in target.holds if (hold.model, hold.provider) == same]
+    after = (hold for hold in ends if hold.since >= release.at)
+    return min(after, key=lambda hold: hold.since, default=None)

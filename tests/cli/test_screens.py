@@ -191,10 +191,13 @@ def test_what_is_wrong_is_said_once_for_all_who_have_it(api: Sandbox) -> None:
         "tone/production      triage-v5     ✗      39 days    past        none",
         "invoices/production  triage-cold   ?      39 days    2027-01-14  none",
         '! triage/production: hand edit: fftdeploy adopt triage/production --why "TEXT"',
-        "? triage/production: the API knows it, but it does not answer yet (404): it …",
+        "? triage/production: the API knows it, but it does not answer yet (404): it may",
+        "  still be loading",
         "! triage/production: no rollback target outlives the live model",
-        "✗ tone/staging: the live model is dead: this key cannot use it: deleted, …",
-        "✗ tone/production: the live model is dead: OpenAI has retired it and no longer …",
+        "✗ tone/staging: the live model is dead: this key cannot use it: deleted,",
+        "  retired, or another project",
+        "✗ tone/production: the live model is dead: OpenAI has retired it and no longer",
+        "  serves it",
         "? invoices/production: it is still being loaded by the API (429)",
         MORE,
     ]
@@ -236,14 +239,17 @@ def test_a_history_of_twelve_is_a_screen(api: Sandbox) -> None:
     write(twelve())
 
     lines = shown(api, 80, "history")
-    assert len(lines) == 14
-    assert lines[:3] + lines[7:10] == [
+    assert len(lines) == 17, "all of each why is there"
+    assert lines[:4] + lines[8:13] == [
         "triage/production",
         "#   MODEL       SINCE              BY   VIA          WHY/NOTES",
-        "12  triage-v9   2026-10-24 08:30Z  ana  model        live; PR #212: better on …",
+        "12  triage-v9   2026-10-24 08:30Z  ana  model        live; PR #212: better on",
+        "                                                     refunds",
         "7   triage-v9   2026-10-19 08:30Z  ana  model        PR #207: better on refunds",
-        "6   triage-v8   2026-10-18 08:30Z  ana  rollback #4  refund tickets misrouted, …",
-        "5   triage-v10  2026-10-17 08:30Z  ana  model        undone by 6; PR #205: …",
+        "6   triage-v8   2026-10-18 08:30Z  ana  rollback #4  refund tickets misrouted,",
+        "                                                     INC-88",
+        "5   triage-v10  2026-10-17 08:30Z  ana  model        undone by 6; PR #205:",
+        "                                                     better on refunds",
     ]
     assert shown(api, 120, "history")[2].endswith("live; PR #212: better on refunds")
     assert shown(api, 80, "history", "--at", "2026-10-18") == [

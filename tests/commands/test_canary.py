@@ -5,6 +5,7 @@ import json
 import pytest
 from command_line import Command
 from scenes import FILE, POLICY, V6, V7, V8, V9, V10, past, read, write
+from terminal import screen
 
 from fftdeploy.releases.deployments import Canary
 from fftdeploy.sandbox import STORY_NOW, Sandbox
@@ -190,7 +191,9 @@ def test_only_the_canary_is_taken_off_where_that_is_asked(
     assert command("rollback", NAME, "--canary", "--yes").code == 0
     assert (read(NAME).model, read(NAME).canary) == (V8, None)
     shown = command("history", NAME)
-    assert "canary, 5 %, taken off 2026-11-21" in shown.out
+    assert "canary, 5 %, taken off 2026-11-21: canary of 5 % taken off" in shown.out
+    narrow = screen(["history", NAME], 80)[1]
+    assert "taken off 2026-11-21: canary of 5 % taken off; try it" in " ".join(narrow.split())
 
 
 def test_J25_nothing_goes_back_to_a_canary(sandbox: Sandbox, command: Command) -> None:
