@@ -67,7 +67,7 @@ class Gate:
         if isinstance(stored, str):
             stored = self._evaluate(candidate, stored)
             self.change.learn(judged=stored)
-            # What was just made is held against the question, too: clocks and files move.
+            # What was just made is held against the bar, too: clocks and files move.
             if wrong := bar.problem(stored.evidence, candidate, bar.baseline):
                 raise InconclusiveError(
                     f"evidence {stored.short} does not count: {wrong}",

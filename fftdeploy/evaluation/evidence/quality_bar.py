@@ -230,9 +230,9 @@ class QualityBar:
         return content_sha(self.rules.content)
 
     def problem(self, found: Evidence, candidate: Bundle, baseline: Bundle | None) -> str:
-        """Say why evidence does not count for `candidate` beside `baseline`; "" if it does.
+        """Say why evidence does not count for `candidate`, whatever its verdict; "" if it does.
 
-        Its verdict is not asked for.
+        `baseline` is what is live in the target; None where nothing is.
         """
         live = found.arms.get(LIVE)
         if found.baseline.how == "none" and found.baseline.why == DEAD:
