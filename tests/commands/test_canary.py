@@ -4,7 +4,7 @@ import json
 
 import pytest
 from command_line import Command
-from scenes import FILE, POLICY, V6, V7, V8, V9, V10, past, read, write
+from scenes import FILE, POLICY, V6, V7, V8, V9, V10, past, read, row, table, write
 from terminal import screen
 
 from fftdeploy.releases.deployments import Canary
@@ -67,7 +67,15 @@ def test_step_by_step_it_becomes_what_is_live(sandbox: Sandbox, command: Command
     history = command("history", NAME).out
     assert "canary, 25 %" in history
     back = command("rollback", NAME, "--yes")
-    assert (back.code, read(NAME).model) == (0, V8)  # no canary is a way back
+    assert (back.code, read(NAME).model) == (0, V8)
+
+
+def test_one_that_was_taken_off_is_no_way_back(sandbox: Sandbox, command: Command) -> None:
+    rows = [row(4, V10), row(3, V9, canary=5), row(2, V8), row(1, V7)]
+    write(table(NAME, V10, rows), policy=POLICY)
+    done = command("rollback", NAME, "--yes", "--json")
+    assert (done.code, read(NAME).model) == (0, V8), done.err
+    assert [one["n"] for one in json.loads(done.out)["candidates"]] == [2, 1]
 
 
 def test_a_rollback_takes_off_the_canary_and_only_that(sandbox: Sandbox, command: Command) -> None:

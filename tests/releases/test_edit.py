@@ -364,9 +364,9 @@ def test_layouts_that_are_refused(table: str, line: int) -> None:
 def test_B17_a_look_alike_in_a_string_is_passed_over() -> None:
     text = (
         'version = 1\n[other.dev]\nmodel = "m"\nholds = [{ model = "m", since = 2026-01-01T00:00:00Z, '
-        'by = "x", why = """\\\n[triage.production] # \\\nmodel = \'old\'\n#\\\n""" }]\n'
-    ).replace("\n#\\\n", " # \\\n")
-    text += "[triage.production]\nmodel = 'old'\n"
+        'by = "x", why = """\\\n[triage.production] # \\\nmodel = \'old\' # \\\n[x] # \\\n""" }]\n'
+        "[triage.production]\nmodel = 'old'\n"
+    )
     assert promoted(text) == text[: -len("model = 'old'\n")] + "model = 'new'\n" + ARRAY
 
 

@@ -976,6 +976,8 @@ def test_a_harmed_field_fails_and_an_unparsable_answer_fails_every_field() -> No
         "fail",
         "field category is worse: 6 broke, 0 fixed of 110 (p = 0.031 after Holm over 2)",
     )
+    each_slice = replace(RULES, slice_rule="not-worse")  # which asks no more of a field
+    assert found(judge(each_slice, made)) == found(verdict)
 
 
 def test_the_counts_of_slices_and_fields_are_those_of_a_plain_loop() -> None:
