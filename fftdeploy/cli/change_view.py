@@ -6,7 +6,8 @@ from typing import Any
 
 from fftdeploy.cli.app import ChangeFlags
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.changing.change import BegunChange, Changed, next_step, nobody
+from fftdeploy.commands.changing.change import BegunChange, Changed, nobody
+from fftdeploy.commands.changing.next_step import next_step
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
 from fftdeploy.errors import FftdeployError
@@ -119,8 +120,10 @@ def _patch(result: Changed, is_shown: bool) -> tuple[Block, ...]:
 
 def _changed(result: Changed) -> str:
     added = [row for row in result.diff.split("\n")[2:] if row.startswith("+")]
+    exports = plural(len(result.exports), "export") if result.exports and result.commit else ""
+    also = f" and {exports}" if exports else ""
     committed = f", committed as {result.commit}" if result.commit else ""
-    return f"changed {result.shown_file} ({plural(len(added), 'line')}){committed}"
+    return f"changed {result.shown_file} ({plural(len(added), 'line')}){also}{committed}"
 
 
 class _ChangePlan:

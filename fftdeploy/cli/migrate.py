@@ -153,7 +153,7 @@ def _days(text: str) -> int:
 
 def _next(session: Session, result: "Migrated", options: "MigrateOptions") -> str:
     """Return the line that goes on: from a plan, from batches, or to commit what was changed."""
-    from fftdeploy.commands.changing.change import next_step
+    from fftdeploy.commands.changing.next_step import next_step
 
     changes = [one.change for one in result.targets if one.change and one.state == "changed"]
     if changes and session.output.form == "text":

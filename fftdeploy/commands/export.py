@@ -142,8 +142,24 @@ def stale(context: Context, base: "BaseRef | None", file_option: str) -> list[Fi
     return [*filter(None, (one.stale(FORMATS[one.kind].write(targets)) for one in places))]
 
 
+def due(context: Context, workspace: Workspace) -> "list[tuple[ExportPlace, str]]":
+    """List which declared exports `workspace` makes stale, each with what it has to say.
+
+    Raises:
+        UsageError: Something else is in the place of one.
+        ConfigError: A profile is missing, or two targets would have the same variables.
+    """
+    named = workspace.policy.exports
+    targets = _targets(workspace) if named else []
+    places = _declared(context, named, context.file_option)
+    for one in places:
+        one.require(workspace.folder)
+    texts = [(one, FORMATS[one.kind].write(targets)) for one in places]
+    return [(one, text) for one, text in texts if one.stale(text)]
+
+
 @dataclass(frozen=True, slots=True)
-class _Place:
+class ExportPlace:
     """Where an export is, or will be; no link leads out of `root`."""
 
     kind: str
@@ -186,9 +202,7 @@ class _Place:
             (folder / "profiles").resolve() in real.parents or real.suffix in {".toml", ".jsonl"}
         )
         if is_ours or not real.is_relative_to(self.root.resolve()):
-            raise UsageError(
-                f"{shown} is no place for an export", hint="--output names another file"
-            )
+            raise UsageError(f"{shown} is no place for an export", hint="name another file")
         if not self.root.is_dir():  # no folder is made outside of what is versioned
             needed = shown_path(self.root)
             raise UsageError(f"no such folder: {needed}", hint=f"mkdir -p {shlex.quote(needed)}")
@@ -196,7 +210,7 @@ class _Place:
             files.read(self.path, root=self.root).data
         ):
             problem = f"{shown} is there, and is no export of {self.kind}"
-            raise UsageError(problem, hint="remove it, or name another file with --output")
+            raise UsageError(problem, hint="remove it, or name another file")
 
     def _is_export(self, data: bytes) -> bool:
         try:
@@ -205,7 +219,7 @@ class _Place:
             return False
 
 
-def _places(context: Context, options: ExportOptions) -> list[_Place]:
+def _places(context: Context, options: ExportOptions) -> list[ExportPlace]:
     """Return where to write, or what to look at; none where it is only printed.
 
     Raises:
@@ -230,17 +244,17 @@ def _places(context: Context, options: ExportOptions) -> list[_Place]:
     root = top if Path(os.path.realpath(path.parent)).is_relative_to(top) else path.parent
     shown = shown_path(path)
     hint = f"fftdeploy export {kind} -o {shlex.quote(shown)}{context.file_option}"
-    return [_Place(kind, path, root, shown, hint)]
+    return [ExportPlace(kind, path, root, shown, hint)]
 
 
-def _declared(context: Context, named: Mapping[str, str], file_option: str) -> list[_Place]:
+def _declared(context: Context, named: Mapping[str, str], file_option: str) -> list[ExportPlace]:
     workspace, beside, places = context.workspace, Path(context.place).parent, []
     for name, kind in named.items():
         path, hint = workspace.folder / name, "fftdeploy export"
         if workspace.policy.exports.get(name) != kind:  # only the base declares it
             hint += f" {kind} -o {shlex.quote(shown_path(path))}"
         shown = str(beside / name)
-        places.append(_Place(kind, path, workspace.folder, shown, hint + file_option))
+        places.append(ExportPlace(kind, path, workspace.folder, shown, hint + file_option))
     return places
 
 

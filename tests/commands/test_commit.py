@@ -4,6 +4,7 @@ and the question on a terminal that comes before."""
 
 import os
 import select
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -367,3 +368,85 @@ def test_what_was_pasted_before_a_question_is_no_answer_to_it(sandbox: Sandbox) 
     pasted = "fftdeploy history\ny\nfftdeploy status\n"
     found, screen = on_a_terminal(["hold", NAME, V9], *answers, pasted=pasted)
     assert (found, read(NAME).holds[0].why) == (0, "INC-88"), screen
+
+
+EXPORTED = """version = 1
+[exports]
+"deploy/flags.json" = "flagd"
+"live.env" = "dotenv"
+"built/x.tfvars" = "tfvars"
+"""
+
+
+def exported(command: Command, *tables: str) -> None:
+    """Commit exports of `tables`, one of which git does not keep."""
+    Path(".gitignore").write_text("built/\n")
+    write(*tables, policy=EXPORTED)
+    assert command("export").code == 0
+    committed(*tables, policy=EXPORTED)
+
+
+@pytest.mark.parametrize("argv", [["promote", NAME, "--model", V9], ["rollback", NAME]])
+def test_exports_go_along_with_what_makes_them_stale(
+    sandbox: Sandbox, command: Command, argv: list[str]
+) -> None:
+    exported(command, past(NAME, V7, V8))
+    Path("loose.txt").write_text("mine")
+
+    done = command(*argv, "--why", "x", "--yes", "--commit")
+
+    assert done.code == 0, done.err
+    assert " and 3 exports, committed as " in done.out
+    assert changed_files() == ["deploy/flags.json", "deployments.toml", "live.env"]
+    assert git("status", "--porcelain") == "?? loose.txt\n"
+    assert command("check", "--offline").code == command("export", "--check").code == 0
+
+
+@pytest.mark.parametrize("argv", [["promote", NAME, "--model", V9], ["rollback", NAME]])
+def test_the_next_line_writes_the_exports_first(
+    sandbox: Sandbox, command: Command, argv: list[str]
+) -> None:
+    exported(command, past(NAME, V7, V8))
+    before = Path("live.env").read_bytes()
+
+    done = command(*argv, "--why", "x", "--yes")
+
+    assert (done.code, Path("live.env").read_bytes()) == (0, before)
+    line = done.err.rpartition("next: ")[2].strip()
+    assert line == ("fftdeploy export && git commit deployments.toml deploy/flags.json live.env")
+    export, _, commit = line.partition(" && ")
+    assert command(*export.split()[1:]).code == 0
+    git(*commit.split()[1:2], "-m", "x", *commit.split()[2:])
+    assert command("check", "--offline").code == 0
+    assert git("status", "--porcelain") == ""
+
+
+def test_an_export_that_cannot_be_written_stops_a_promotion_and_no_rollback(
+    sandbox: Sandbox, command: Command
+) -> None:
+    exported(command, past(NAME, V7, V8))
+    Path("live.env").write_text("# mine\n")
+    before = FILE.read_bytes(), Path("deploy/flags.json").read_bytes()
+
+    refused = command("promote", NAME, "--model", V9, "--why", "x", "--yes", "--commit")
+    assert (refused.code, FILE.read_bytes()) == (2, before[0])
+    assert "live.env is there, and is no export of dotenv" in refused.err
+    back = command("rollback", NAME, "--why", "x", "--yes", "--commit")
+
+    assert back.code == 0
+    assert "warning: exports are left as they are: live.env is there" in back.err
+    assert changed_files() == ["deployments.toml"]
+    assert Path("deploy/flags.json").read_bytes() == before[1]
+
+
+def test_a_disk_that_refuses_an_export_leaves_the_change_and_says_what_to_type(
+    sandbox: Sandbox, command: Command
+) -> None:
+    exported(command, past(NAME, V7, V8))
+    shutil.rmtree("deploy")
+    Path("deploy").touch()
+    done = command("promote", NAME, "--model", V9, "--why", "x", "--yes", "--commit")
+
+    assert (done.code, newest(NAME).bundle.model) == (11, V9)
+    assert "deployments.toml WAS changed, not committed: " in done.err
+    assert "hint: fftdeploy export && git add deployments.toml deploy/flags.json" in done.err

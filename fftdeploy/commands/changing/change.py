@@ -2,11 +2,9 @@
 
 import shlex
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fftdeploy import files, git
 from fftdeploy.api.proof import Question
@@ -29,7 +27,6 @@ from fftdeploy.errors import (
     UsageError,
 )
 from fftdeploy.evaluation.verdict import Verdict
-from fftdeploy.files.folders import FOLDER
 from fftdeploy.formats.document import text_problem
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import commit_message, plan
@@ -40,6 +37,9 @@ from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.times import CLOCK_SKEW
 from fftdeploy.workspace import shown_path
+
+if TYPE_CHECKING:  # most policies declare no exports
+    from fftdeploy.commands.export import ExportPlace
 
 Replan = Callable[[Actor], Plan]
 """Makes the plan again for another moment: the server's, where the clocks disagree."""
@@ -77,6 +77,9 @@ class Changed(BegunChange):
     """Unified, as `git apply` takes it."""
     readiness: ReadinessView | None = field(default=None, metadata=OMITTED)
     commit: str | None = field(default=None, metadata=OMITTED)
+    exports: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
+    """Declared exports that are not what the new file says, by their path below its folder: written
+    and committed with it by `commit`, else left to `fftdeploy export`."""
     plan: Plan = field(metadata=UNPRINTED)
     counted: CountedEvidence | None = field(default=None, metadata=UNPRINTED)
     """The evidence that let it through."""
@@ -242,10 +245,13 @@ class Change:
             git.check_committable(file, others, self.context.environ, secrets=secrets)
         if self.options.dry_run:
             return result
+        exports = self._exports(text)
+        if exports:
+            result = replace(result, exports=tuple(self._named(one) for one, _ in exports))
         if (approve := self.options.approve) is not None and not approve(result):
             raise DeclinedError("not confirmed; nothing was changed", code="declined")
         result = self._replace(text, result, question)
-        return replace(result, commit=self._commit(made)) if self.repository else result
+        return replace(result, commit=self._commit(made, exports)) if self.repository else result
 
     def make_unasked(self, planned: Replan) -> Changed:
         """Make a change that the API has no say in."""
@@ -330,10 +336,31 @@ class Change:
         if prover.is_stale(question):
             prover.confirm(question)
 
-    def _commit(self, made: Plan) -> str:
+    def _exports(self, text: str) -> "list[tuple[ExportPlace, str]]":
+        """Find what the change makes stale, before it is made; a rescue waits for none of it."""
+        try:
+            if not self.workspace.policy.exports:
+                return []
+            from fftdeploy.commands import export
+
+            changed = self.workspace.with_data(self.workspace.bytes_of(text))
+            return export.due(self.context, changed)
+        except FftdeployError as error:
+            if self.repository and self.context.command not in _WITHOUT_POLICY:
+                raise
+            self.context.console.note(f"warning: exports are left as they are: {error.message}")
+            return []
+
+    def _named(self, place: "ExportPlace") -> str:
+        return place.path.relative_to(self.workspace.folder).as_posix()
+
+    def _commit(self, made: Plan, exports: "list[tuple[ExportPlace, str]]") -> str:
         assert self.repository is not None  # noqa: S101 - asked for by `finish` only with one
         paths = self.workspace.files_of(made)
+        paths += git.not_ignored(self.repository, [place.path for place, _ in exports])
         try:
+            for place, content in exports:
+                place.put(content)
             return git.commit(
                 self.repository,
                 paths,
@@ -343,41 +370,10 @@ class Change:
             )
         except FftdeployError as error:
             names = " ".join(shlex.quote(shown_path(path)) for path in paths)
+            first = f"fftdeploy export{self.context.file_option} && " if exports else ""
             raise DiskError(
                 f"{self.workspace.shown} WAS changed, not committed: {error.message}",
-                hint=f"git add {names} && "
+                hint=f"{first}git add {names} && "
                 f"git commit -m {shlex.quote(commit_message.subject(made))} -- {names}",
                 code="commit",
             ) from None
-
-
-def next_step(context: Context, result: Changed, *more: Changed) -> str:
-    """Return the line to type after a change that was made, or after several in one go."""
-    made, name = result.plan, f"{result.target}{context.file_option}"
-    holds_live = result.release is None and any(
-        hold.is_active(hold.since) and hold.model == made.after.model for hold in made.touched_holds
-    )
-    if holds_live:
-        return f"fftdeploy rollback {name}"
-    step = ""
-    with suppress(UsageError):  # without git, or an answer of it, there is nothing to commit
-        repository = git.open_repository(context.workspace.folder, context.environ)
-        file, *others = context.workspace.files_of(made)
-        others += [path for one in more for path in context.workspace.files_of(one.plan)]
-        step = (
-            git.pushing_line(repository) if result.commit else _committing(repository, file, others)
-        )
-    return step or f"fftdeploy status {name}"
-
-
-def _committing(repository: git.Repository, file: Path, others: list[Path]) -> str:
-    """Return the line that commits a change: its file, and what the last commit lacks of others."""
-    paths = [file, *(path for path in others if not repository.is_committed(path))]
-    # Of evidence, whose names are long, its folder is named.
-    inner = [next((up for up in path.parents if up.name == FOLDER.name), path) for path in paths]
-    shown = [*dict.fromkeys(map(shown_path, inner))]
-    options_end = ["--"] if any(name.startswith("-") for name in shown) else []
-    names = shlex.join([*options_end, *shown])
-    if all(repository.is_tracked(path) for path in paths):
-        return f"git commit {names}"
-    return f"git add {names} && git commit"
