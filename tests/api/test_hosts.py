@@ -219,6 +219,14 @@ def prove(
     return found
 
 
+@pytest.fixture
+def site(repo: Path, api: FaultServer, monkeypatch: pytest.MonkeyPatch) -> FaultServer:
+    """The host that the commands of a repository ask."""
+    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    return api
+
+
 def serves(api: FaultServer, host: Host) -> None:
     api.retrieve(host.retrieve)
     api.script("GET", "/v1/models", host.listing)
@@ -449,14 +457,12 @@ def test_J3_a_wrong_address_is_told_the_same_by_every_command(
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_J3_a_host_without_a_list_is_asked_by_a_probe(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch, status: int
+    command: Command, site: FaultServer, status: int
 ) -> None:
     """As Vertex is; no command calls its address wrong, and all that probe agree."""
     for path in ("models", f"models/{V8}", f"models/{LUNA}"):
-        api.script("GET", f"/v1/{path}", text(status))
-    api.probe(echo())
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        site.script("GET", f"/v1/{path}", text(status))
+    site.probe(echo())
     write(past("triage/production", V7, V8))
 
     ended = {name: command(*argv) for name, argv in ONLINE.items() if name != "promote-job"}
@@ -487,7 +493,7 @@ def test_J3_what_is_no_list_is_not_told_as_one_that_lacks_the_model(
 
 
 def test_J3_a_model_that_a_host_neither_lists_nor_serves(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+    command: Command, site: FaultServer
 ) -> None:
     """Every command says so, and none calls it dead: a rollback passes over it."""
 
@@ -496,10 +502,8 @@ def test_J3_a_model_that_a_host_neither_lists_nor_serves(
             return body(404, {"error": VLLM | {"message": f"no {asked['model']}"}})
         return good_chat(model=asked["model"])
 
-    api.listing(listed(V7), listed(V10))
-    api.probe(Reply(GOOD, made=answer))
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    site.listing(listed(V7), listed(V10))
+    site.probe(Reply(GOOD, made=answer))
     write(past("triage/production", V7, V8, V10), past("triage/staging", V8))
     said = "the host neither lists nor serves it (HTTP 404: no "
 
@@ -509,7 +513,7 @@ def test_J3_a_model_that_a_host_neither_lists_nor_serves(
     back = command(*ONLINE["rollback"], "--json")
 
     assert promoted.code == 4
-    assert promoted.err.splitlines()[1] == f"error: {LUNA}: {said}{LUNA}) ({api.url})"
+    assert promoted.err.splitlines()[1] == f"error: {LUNA}: {said}{LUNA}) ({site.url})"
     rows = {row["target"]: row for row in json.loads(status.out)["targets"]}
     known = rows["triage/staging"]["readiness"]
     assert (status.code, known["state"], known["code"], known["dead"]) == (
@@ -637,12 +641,10 @@ def test_J3_an_alias_is_listed_as_much_as_the_id(api: FaultServer) -> None:
 
 
 def test_J4_every_command_says_that_another_model_answers(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+    repo: Path, command: Command, site: FaultServer
 ) -> None:
-    api.listing(listed(LUNA), listed(V7), listed(V8))
-    api.probe(good_chat(model=ANOTHER))
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    site.listing(listed(LUNA), listed(V7), listed(V8))
+    site.probe(good_chat(model=ANOTHER))
     before = write(past("triage/production", V7, V8))
     argvs = {**ONLINE, "check": ("check", "--probe")}
 
@@ -694,21 +696,15 @@ def gated(api: FaultServer, answer: Callable[[Any], Reply]) -> None:
 
 @pytest.mark.parametrize("shared", [[], ["tiny"]])
 def test_J4_anothers_answers_are_no_evidence(
-    repo: Path,
-    command: Command,
-    api: FaultServer,
-    monkeypatch: pytest.MonkeyPatch,
-    shared: list[str],
+    command: Command, site: FaultServer, shared: list[str]
 ) -> None:
     """Where the probe was answered by the ID and later answers by a name of the list, too."""
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    gated(api, lambda asked: good_chat(model="tiny" if asked["model"] == V10 else V8))
+    gated(site, lambda asked: good_chat(model="tiny" if asked["model"] == V10 else V8))
     given = [listed(V8, aliases=shared), listed(V10, aliases=shared)]
-    api.listing(*given)
+    site.listing(*given)
 
     ended = command("eval", "triage/production")
-    api.listing(given[0] | {"aliases": []}, listed(V10, aliases=["tiny"]))
+    site.listing(given[0] | {"aliases": []}, listed(V10, aliases=["tiny"]))
     named = command("eval", "triage/production")
 
     assert (ended.code, named.code in {0, 7}) == (9, True)
@@ -767,12 +763,10 @@ def test_J5_no_host_but_openai_is_ever_asked_without_a_limit(api: FaultServer) -
 
 
 def test_J4_evidence_says_by_which_names_a_model_has_answered(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+    repo: Path, command: Command, site: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And of what kind the host was: evidence made with another kind does not count."""
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    gated(api, lambda asked: good_chat(model="tiny" if asked["model"] == V10 else V8))
+    gated(site, lambda asked: good_chat(model="tiny" if asked["model"] == V10 else V8))
     file = repo.parent / "p.toml"
     monkeypatch.setenv("FFTDEPLOY_PROVIDERS", str(file))
     file.write_text(f'[openai]\nanswers_as = {{ "{V10}" = ["tiny", "small"] }}\n')
@@ -783,7 +777,7 @@ def test_J4_evidence_says_by_which_names_a_model_has_answered(
     said = json.loads(path.read_text())
     counted = command(*promotion)
     file.write_text(file.read_text() + 'kind = "openai"\n')
-    api.retrieve(good_model(id=V10), model=V10)
+    site.retrieve(good_model(id=V10), model=V10)
     not_counted = command(*promotion)
 
     assert evaluated.code in {0, 7}
@@ -795,23 +789,20 @@ def test_J4_evidence_says_by_which_names_a_model_has_answered(
 
 @pytest.mark.parametrize("known", ["max_tokens", "max_completion_tokens"])
 def test_J5_an_evaluation_sends_the_limit_by_the_name_that_the_host_knows(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch, known: str
+    command: Command, site: FaultServer, known: str
 ) -> None:
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
     def answer(asked: Any) -> Reply:
         if known in asked:
             return good_chat(model=asked["model"])
         return error(400, None, f"unknown: {({*asked} & set(LIMITS)).pop()}")
 
-    gated(api, answer)
-    api.probe(Reply(GOOD, made=answer))
+    gated(site, answer)
+    site.probe(Reply(GOOD, made=answer))
 
     ended = command("eval", "triage/production")
 
     assert ended.code in {0, 7}  # an empty answer is wrong, whichever arm gives it
-    asked = [body for body in sent(api) if body["messages"][-1]["content"] != PROBE_TEXT]
+    asked = [body for body in sent(site) if body["messages"][-1]["content"] != PROBE_TEXT]
     assert len(asked) == 134
     assert {(known in body, len({*body} & set(LIMITS)), body[known]) for body in asked} == {
         (True, 1, 200)
@@ -829,12 +820,10 @@ JOBS_ROUTES = {
 
 @pytest.mark.parametrize("row", JOBS_ROUTES)
 def test_J6_a_host_without_jobs_lists_its_models(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch, row: str
+    command: Command, site: FaultServer, monkeypatch: pytest.MonkeyPatch, row: str
 ) -> None:
-    api.listing(listed("tiny"))
-    api.script("GET", "/v1/fine_tuning/jobs", JOBS_ROUTES[row])
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    site.listing(listed("tiny"))
+    site.script("GET", "/v1/fine_tuning/jobs", JOBS_ROUTES[row])
     monkeypatch.setattr(context, "system_clock", lambda: FakeTime().clock())
 
     shown, data = command("models"), command("models", "--json")
@@ -868,19 +857,16 @@ UNKNOWN_JOBS = {
 @pytest.mark.parametrize("is_openai", [True, False])
 @pytest.mark.parametrize("row", UNKNOWN_JOBS)
 def test_J6_jobs_that_are_not_known_do_not_take_the_models_along(
-    repo: Path,
     command: Command,
-    api: FaultServer,
+    site: FaultServer,
     monkeypatch: pytest.MonkeyPatch,
     row: str,
     is_openai: bool,
 ) -> None:
     answer, code, why, hint = UNKNOWN_JOBS[row]
-    api.is_openai = is_openai
-    api.listing(listed("tiny"))
-    api.script("GET", "/v1/fine_tuning/jobs", answer)
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    site.is_openai = is_openai
+    site.listing(listed("tiny"))
+    site.script("GET", "/v1/fine_tuning/jobs", answer)
     monkeypatch.setattr(context, "system_clock", lambda: FakeTime().clock())
 
     shown, data = command("models"), command("models", "--json")
@@ -894,23 +880,17 @@ def test_J6_jobs_that_are_not_known_do_not_take_the_models_along(
 
 
 def test_J6_a_job_of_a_host_without_jobs_is_not_called_missing(
-    repo: Path, command: Command, api: FaultServer, monkeypatch: pytest.MonkeyPatch
+    command: Command, site: FaultServer
 ) -> None:
-    api.listing(listed("tiny"))
-    api.script("GET", "/v1/fine_tuning/jobs/ftjob-a1", NO_ROUTE)
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    site.listing(listed("tiny"))
+    site.script("GET", "/v1/fine_tuning/jobs/ftjob-a1", NO_ROUTE)
     write(past("triage/production", V8))
 
     ended = command("promote", "triage/production", "--job", "ftjob-a1", "--yes", "--by", "ci")
 
-    assert (ended.code, ended.err.splitlines()[1:]) == (
-        9,
-        [
-            f"error: ftjob-a1: this host has no such job, or no jobs at all (HTTP 404) ({api.url})",
-            "hint: name the model that it made: --model ID",
-        ],
-    )
+    said = f"ftjob-a1: this host has no such job, or no jobs at all (HTTP 404) ({site.url})"
+    hint = "hint: name the model that it made: --model ID"
+    assert (ended.code, ended.err.splitlines()[1:]) == (9, [f"error: {said}", hint])
 
 
 DATES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
@@ -1070,17 +1050,11 @@ HEADERS = {
 
 @pytest.mark.parametrize("header", HEADERS)
 def test_a_deprecation_in_a_header_is_a_notice_with_its_source(
-    repo: Path,
-    command: Command,
-    api: FaultServer,
-    monkeypatch: pytest.MonkeyPatch,
-    header: tuple[str, str],
+    command: Command, site: FaultServer, header: tuple[str, str]
 ) -> None:
-    api.listing(listed(V8))
+    site.listing(listed(V8))
     answer = reply(body=chat_body(model=V8), headers=[header])
-    api.probe(answer)
-    monkeypatch.setenv("OPENAI_BASE_URL", api.url)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    site.probe(answer)
     write(past("triage/production", V8))
 
     status, check = command("status", "--fail-on", "dead"), command("check", "--probe", "--json")
