@@ -89,6 +89,8 @@ def found(verdict: Verdict) -> list[tuple[str, str, str]]:
         (1, 0, 60, "inconclusive", "inconclusive"),
         (3, 3, 87, "inconclusive", "inconclusive"),
         (9, 0, 9, "inconclusive", "inconclusive"),
+        (0, 9, 9, "inconclusive", "inconclusive"),
+        (0, 10, 12, "pass", "better"),
     ],
 )
 def test_J17_the_decisions_at_a_margin_of_5_points(
