@@ -38,12 +38,6 @@ PLAN = 2 * 67
 ARMS = ("v8", "v10")
 
 
-@pytest.fixture
-def api() -> Iterator[Sandbox]:
-    with Sandbox() as server:
-        yield server
-
-
 def run_of(server: Sandbox) -> Run:
     return make_run(server.url, [arm(version) for version in ARMS])
 

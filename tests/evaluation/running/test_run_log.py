@@ -7,7 +7,6 @@ import resource
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,12 +20,6 @@ from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.files import journal
 from fftdeploy.sandbox import Sandbox
-
-
-@pytest.fixture
-def api() -> Iterator[Sandbox]:
-    with Sandbox() as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from checkout import SUPPORT
@@ -32,16 +32,11 @@ from fftdeploy.api.settings import settings
 from fftdeploy.cli import signals
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.running import online, run_log
+from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers
 from fftdeploy.sandbox import Sandbox
 
 ALL = ("v6", "v7", "v8", "v9", "v10")
-
-
-@pytest.fixture
-def api() -> Iterator[Sandbox]:
-    with Sandbox() as server:
-        yield server
 
 
 def disturb(server: Sandbox) -> None:
@@ -96,6 +91,28 @@ def stop_at(count: int, number: signal.Signals, progress: Progress) -> None:
         signal.raise_signal(number)
 
 
+def stopped_run(
+    api: Sandbox,
+    root: Path,
+    run: Run,
+    number: signal.Signals,
+    *,
+    concurrency: int = 4,
+    **hooks: Any,
+) -> Path:
+    """Ask with the real waits until this signal ends it, and return the log."""
+    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
+    with (
+        run_log.open_log(root, run, now=utc_now, token="000000") as log,
+        signals.raised(),
+        pytest.raises(signals.Stopped) as caught,
+    ):
+        answers = RunAnswers(run, log, spending(run), **hooks)
+        online.evaluate(answers, dict.fromkeys(run.arms, known), concurrency=concurrency)
+    assert caught.value.number == number
+    return log.path
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_J15_E19_stopped_at_each_of_10_points_and_run_again(
     api: Sandbox, tmp_path: Path, number: signal.Signals
@@ -103,7 +120,6 @@ def test_J15_E19_stopped_at_each_of_10_points_and_run_again(
     path = numbered(tmp_path / "examples.jsonl", 10)
     arms = [arm("v6"), arm("v10")]
     expected = {version: truth(make_run(api.url, arms, path), version) for version in ("v6", "v10")}
-    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
     points = range(1 + (number == signal.SIGTERM), 21, 2)
     wrong = []
     for point in points:
@@ -111,19 +127,8 @@ def test_J15_E19_stopped_at_each_of_10_points_and_run_again(
         root.mkdir()
         asked = len(api.requests)
         stopped = make_run(api.url, arms, path, seed=point)
-        with (
-            run_log.open_log(root, stopped, now=utc_now, token="000000") as log,
-            signals.raised(),
-            pytest.raises(signals.Stopped, match=number.name),
-        ):
-            online.evaluate(
-                RunAnswers(
-                    stopped, log, spending(stopped), on_progress=partial(stop_at, point, number)
-                ),
-                dict.fromkeys(stopped.arms, known),
-                concurrency=4,
-            )
-        kept = {record.id for record in run_log.read_records(log.path, root)}
+        log = stopped_run(api, root, stopped, number, on_progress=partial(stop_at, point, number))
+        kept = {record.id for record in run_log.read_records(log, root)}
         again = make_run(api.url, arms, path, seed=point + 1)
         results = evaluate(again, root, api.url, concurrency=4)
 
@@ -132,7 +137,7 @@ def test_J15_E19_stopped_at_each_of_10_points_and_run_again(
         is_right = found == expected and point <= len(kept) <= point + 8
         if not is_right or len(times) != 20 or max(times.values()) > 1:
             wrong.append((point, len(kept), times.most_common(1)[0][1], found))
-        assert [header.path for header in run_log.headers(root)] == [log.path]
+        assert [header.path for header in run_log.headers(root)] == [log]
     print(f"{len(points)} tried, {len(wrong)} wrong")
     assert wrong == []
 
@@ -146,7 +151,6 @@ def test_J15_one_signal_waits_for_what_is_under_way(
     path = numbered(tmp_path / "examples.jsonl", 20)
     api.fault(delay_s=0.3, after=5)
     run = make_run(api.url, [arm("v8")], path)
-    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
     notes: list[str] = []
     tasks: list[object] = []
 
@@ -159,18 +163,9 @@ def test_J15_one_signal_waits_for_what_is_under_way(
         if progress.done == 5:
             tasks.append(asyncio.ensure_future(later()))
 
-    with (
-        run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log,
-        signals.raised(),
-        pytest.raises(signals.Stopped, match="SIGTERM"),
-    ):
-        online.evaluate(
-            RunAnswers(run, log, spending(run), on_progress=told, on_note=notes.append),
-            dict.fromkeys(run.arms, known),
-            concurrency=4,
-        )
+    log = stopped_run(api, tmp_path, run, signal.SIGTERM, on_progress=told, on_note=notes.append)
 
-    assert run.kept == len(list(run_log.read_records(log.path, tmp_path))) == kept
+    assert run.kept == len(list(run_log.read_records(log, tmp_path))) == kept
     assert notes == [
         "stopping: waiting 7 s at most for 4 answers under way, which would be paid for twice; "
         "stop again not to wait"
@@ -190,17 +185,7 @@ def test_J15_what_does_not_come_in_time_is_left(
     path = numbered(tmp_path / "examples.jsonl", 20)
     api.fault(delay_s=30, after=5)
     run = make_run(api.url, [arm("v8")], path)
-    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
-    with (
-        run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log,
-        signals.raised(),
-        pytest.raises(signals.Stopped, match="SIGINT"),
-    ):
-        online.evaluate(
-            RunAnswers(run, log, spending(run), on_progress=partial(stop_at, 5, signal.SIGINT)),
-            dict.fromkeys(run.arms, known),
-            concurrency=4,
-        )
+    stopped_run(api, tmp_path, run, signal.SIGINT, on_progress=partial(stop_at, 5, signal.SIGINT))
     assert run.kept == 5
 
 
@@ -208,20 +193,13 @@ def test_J15_a_signal_ends_the_wait_for_the_lost(api: Sandbox, tmp_path: Path) -
     path = numbered(tmp_path / "examples.jsonl", 5)
     api.fault(status=200, body={"object": "list"}, times=1)
     run = make_run(api.url, [arm("v8")], path)
-    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
-    with (
-        run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log,
-        signals.raised(),
-        pytest.raises(signals.Stopped, match="SIGINT"),
-    ):
-        online.evaluate(
-            RunAnswers(
-                run, log, spending(run), on_note=lambda _: signal.raise_signal(signal.SIGINT)
-            ),
-            dict.fromkeys(run.arms, known),
-        )
+
+    def noted(_: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    log = stopped_run(api, tmp_path, run, signal.SIGINT, concurrency=16, on_note=noted)
     assert (run.kept, len(api.requests)) == (4, 5)
-    assert not run_log.is_finished(log.path, tmp_path)
+    assert not run_log.is_finished(log, tmp_path)
 
 
 ZYGOTE = """
@@ -332,26 +310,15 @@ def test_E19_any_signal_ends_waits_at_once_and_only_the_first_counts(
     path = numbered(tmp_path / "examples.jsonl", 10)
     api.fault(delay_s=30, after=5)
     run = make_run(api.url, [arm("v8")], path)
-    known = settings({"OPENAI_API_KEY": api.key, "OPENAI_BASE_URL": api.url})
 
     def told(progress: Progress) -> None:
         if progress.done == 5:
             signal.raise_signal(number)
             signal.raise_signal(signal.SIGINT)
 
-    with (
-        run_log.open_log(tmp_path, run, now=utc_now, token="000000") as log,
-        signals.raised(),
-        pytest.raises(signals.Stopped) as caught,
-    ):
-        online.evaluate(
-            RunAnswers(run, log, spending(run), on_progress=told),
-            dict.fromkeys(run.arms, known),
-            concurrency=4,
-        )
+    log = stopped_run(api, tmp_path, run, number, on_progress=told)
 
-    assert caught.value.number == number
-    assert len(list(run_log.read_records(log.path, tmp_path))) == run.kept == 5
+    assert len(list(run_log.read_records(log, tmp_path))) == run.kept == 5
 
 
 def test_an_ignored_signal_stays_ignored(api: Sandbox, tmp_path: Path) -> None:

@@ -203,8 +203,12 @@ def spoil(box: Sandbox, share: float, kinds: list[str], requests: int) -> None:
             box.fault(times=1, after=number, **KINDS[random.choice(kinds)])
 
 
-@pytest.mark.parametrize("row", SPOILT)
-@pytest.mark.parametrize("concurrency", [1, 16, 64])
+AT_ONCE = [(kind, 16) for kind in KINDS] + [
+    (row, concurrency) for row in ("all", "much") for concurrency in (1, 16, 64)
+]
+
+
+@pytest.mark.parametrize(("row", "concurrency"), AT_ONCE)
 def test_J13_counts_are_the_truth(box: Sandbox, tmp_path: Path, row: str, concurrency: int) -> None:
     arms = [arm("v6"), arm("v10")]
     run = make_run(box.url, arms, numbered(tmp_path / "examples.jsonl", 20))
