@@ -12,6 +12,8 @@ from scenes import V8, V10, past, write
 from fftdeploy.evaluation.evidence.evidence import parse
 from fftdeploy.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
+
 PRICES = """
 [prices]
 date = 2026-11-20
@@ -37,9 +39,7 @@ def sized(command: Command) -> dict[str, Any]:
     return dict(json.loads(command("size", TARGET, "--json").out)["cost"])
 
 
-def test_before_there_is_a_candidate_what_is_live_is_sized(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_before_there_is_a_candidate_what_is_live_is_sized(command: Command) -> None:
     scene(V8, V10, policy=POLICY)
     write(past(TARGET, V8), policy=POLICY)
 
@@ -54,9 +54,7 @@ def test_before_there_is_a_candidate_what_is_live_is_sized(
     assert command("eval", TARGET).code == 2
 
 
-def test_a_guess_is_no_bound_and_what_is_on_record_is_no_guess(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_a_guess_is_no_bound_and_what_is_on_record_is_no_guess(command: Command) -> None:
     scene(V8, V10, policy=POLICY + PRICES)
     guess = sized(command)
     judged = command("eval", TARGET)
@@ -81,9 +79,7 @@ def test_a_guess_is_no_bound_and_what_is_on_record_is_no_guess(
     assert tokens_out <= other["tokens_out"] <= 1.1 * tokens_out
 
 
-def test_a_letter_is_not_a_quarter_of_a_token(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_a_letter_is_not_a_quarter_of_a_token(command: Command) -> None:
     label = 'type = "label"\nlabels = ["A", "B", "C"]'
     fields = POLICY.index('type = "json_fields"')
     scene(V8, V10, policy=POLICY[:fields] + label + "\n")
@@ -96,9 +92,7 @@ def test_a_letter_is_not_a_quarter_of_a_token(
     ("confidence", "said"),
     [("0.95", "95% sure"), ("0.99999", "99.999% sure"), ("0.975", "97.5% sure")],
 )
-def test_a_bar_is_said_as_it_is(
-    repo: Path, sandbox: Sandbox, command: Command, confidence: str, said: str
-) -> None:
+def test_a_bar_is_said_as_it_is(command: Command, confidence: str, said: str) -> None:
     scene(V8, V10, policy=POLICY.replace("slices =", f"confidence = {confidence}\nslices ="))
 
     first = command("size", TARGET).out.splitlines()[0]
@@ -129,7 +123,7 @@ def test_A15_evidence_that_could_not_be_written_costs_nothing(
     assert not Path(".fftdeploy/runs").exists()
 
 
-def test_a_broken_schema_has_a_place(repo: Path, sandbox: Sandbox, command: Command) -> None:
+def test_a_broken_schema_has_a_place(sandbox: Sandbox, command: Command) -> None:
     schema = '\n[[tasks.triage.gate.graders]]\ntype = "json_schema"\nschema = { type = "objekt" }\n'
     policy = POLICY + schema
     scene(V8, V10, policy=policy)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command_line import Command, git
 from gated import EXAMPLES, POLICY, TARGET, evidence, paid, promote, scene
 from proposals import commit
@@ -15,6 +16,8 @@ from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.evaluation.examples.examples import sha_of
 from fftdeploy.policy import profiles
 from fftdeploy.sandbox import Sandbox
+
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 
 LONG = "Answer with one JSON object: urgency, category, next_step."
 SHOWN = ["t-002", "t-005"]
@@ -51,9 +54,7 @@ def rates(document: dict[str, Any]) -> dict[str, int]:
     return {arm["arm"]: arm["n"] for arm in document["verdict"]["arms"]}
 
 
-def test_what_a_prompt_shows_judges_neither_it_nor_live_beside_it(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_what_a_prompt_shows_judges_neither_it_nor_live_beside_it(command: Command) -> None:
     """Each candidate is judged by all that its own prompt does not show, whoever runs beside."""
     scene(V8, V8, policy=AS_BASE)
     write_worked(*SHOWN)
@@ -95,9 +96,7 @@ def begin_in_git(*targets: str) -> None:
     git("switch", "--quiet", "--create", "change")
 
 
-def test_evidence_counts_only_with_what_its_prompts_show_left_out(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_evidence_counts_only_with_what_its_prompts_show_left_out(command: Command) -> None:
     """In promote, in a pull request that brings the prompt along, and after the prompt changed."""
     scene(V8, V8)
     begin_in_git(past("triage/staging", V8), past(TARGET, V8))
@@ -142,7 +141,7 @@ def forge(whole: bytes, *, leaves_out: str) -> tuple[str, bytes]:
 
 
 def test_a_prompt_that_shows_what_must_pass_is_refused_before_anything_is_asked(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     scene(V8, V8, policy=AS_BASE.replace('slices = ["', 'must_pass = ["edge-case"]\nslices = ["'))
     write_worked("t-005", "t-006")
@@ -154,7 +153,7 @@ def test_a_prompt_that_shows_what_must_pass_is_refused_before_anything_is_asked(
 
 
 def test_so_few_are_left_that_nothing_can_pass_and_it_is_said_before(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     scene(V8, V8, policy=POLICY.replace("slices", "min_examples = 60\nslices"), examples=61)
     write_worked("t-005", "t-008")
@@ -182,7 +181,7 @@ def test_so_few_are_left_that_nothing_can_pass_and_it_is_said_before(
 
 
 def test_a_record_of_live_lacks_what_its_own_prompt_shows_and_counts(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     """Of a dead model there are the answers that judge: those to what neither prompt shows."""
     scene(V8, V8)
@@ -206,9 +205,7 @@ def test_a_record_of_live_lacks_what_its_own_prompt_shows_and_counts(
     assert command("verify").code == 0
 
 
-def test_J26_what_a_prompt_shows_and_its_model_still_fails_counts(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_J26_what_a_prompt_shows_and_its_model_still_fails_counts(command: Command) -> None:
     """Who writes a prompt does not choose by it which failures are seen."""
     scene(V8, V9)
     write_worked(name="plain")
@@ -233,9 +230,7 @@ def write_prompt(name: str, system: str, extra: str = "") -> None:
     Path(f"profiles/{name}.toml").write_text(f"system = {json.dumps(system)}\n{extra}")
 
 
-def test_an_example_is_found_wherever_a_prompt_shows_it(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_an_example_is_found_wherever_a_prompt_shows_it(sandbox: Sandbox, command: Command) -> None:
     """In the instructions, with words around it, cut, in a schema; not for the same subject."""
     scene(V8, V8)
     said = {name: turns[-2]["content"] for name, turns in lines().items()}

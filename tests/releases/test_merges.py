@@ -15,9 +15,8 @@ from scenes import FILE, POLICY, V6, V7, V8, V9, V10, hold, past, read, write
 
 from fftdeploy.errors import ConfigError
 from fftdeploy.releases import deployments
-from fftdeploy.sandbox import Sandbox
 
-pytestmark = pytest.mark.usefixtures("repo")
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 TARGETS = ("triage/dev", "triage/staging", "triage/production", "chat/staging", "chat/production")
 MODELS = (V6, V7, V8, V9, V10)
 PAIRS = 20
@@ -69,7 +68,7 @@ def state(data: bytes) -> object:
 
 
 def test_C10_concurrent_pull_requests_are_merged_right_or_not_at_all(
-    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two branches of two clones through a bare remote; expected is one change after the other.
 
@@ -127,7 +126,7 @@ def replayed(command: Command, base: bytes, *changes: list[object]) -> object:
     return state(FILE.read_bytes())
 
 
-def test_C9_two_models_for_one_target_conflict(sandbox: Sandbox, command: Command) -> None:
+def test_C9_two_models_for_one_target_conflict(command: Command) -> None:
     silent, union = 0, 0
     pairs = 20
     for seed in range(pairs):
@@ -161,7 +160,7 @@ PRODUCTION = [past("triage/production", V7, V8), past("chat/production", V6)]
 
 
 def test_C10_two_clones_two_targets(
-    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, bo = clones(tmp_path, *PRODUCTION)
     release(monkeypatch, command, ana, "promote", "triage/production", "--model", V9)
@@ -175,7 +174,7 @@ def test_C10_two_clones_two_targets(
 
 
 def test_C9_two_clones_one_target(
-    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, bo = clones(tmp_path, *PRODUCTION)
     release(monkeypatch, command, ana, "promote", "triage/production", "--model", V9)
@@ -192,7 +191,7 @@ def test_C9_two_clones_one_target(
 
 
 def test_C11_the_same_rollback_twice_is_seen(
-    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At one moment it is one change; a minute apart it conflicts, and is never done twice."""
     ana, bo = clones(tmp_path, *PRODUCTION)
@@ -209,7 +208,7 @@ def test_C11_the_same_rollback_twice_is_seen(
 
 
 def test_C12_a_hold_at_the_source_meets_a_promotion_from_it(
-    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = [past("triage/staging", V7, V9), past("triage/production", V7, V8)]
     ana, bo = clones(tmp_path, *tables, policy=POLICY)
@@ -223,7 +222,7 @@ def test_C12_a_hold_at_the_source_meets_a_promotion_from_it(
 
 
 def test_a_hold_meets_the_promotion_it_forbids(
-    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both change the target, in different places: git may merge them, `check` may not."""
     tables = past("triage/production", V6, V7, V8, holds=[hold(V6)])
@@ -236,7 +235,7 @@ def test_a_hold_meets_the_promotion_it_forbids(
 
 
 def test_C13_union_merges_are_refused(
-    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, bo = clones(tmp_path, *PRODUCTION, attributes="deployments.toml merge=union\n")
     release(monkeypatch, command, ana, "promote", "triage/production", "--model", V9)
@@ -249,7 +248,7 @@ def test_C13_union_merges_are_refused(
 
 
 def test_two_new_targets_conflict_at_the_end_and_both_can_be_kept(
-    sandbox: Sandbox, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, bo = clones(tmp_path, *PRODUCTION)
     new = ("--create", "--model", V9)

@@ -14,6 +14,8 @@ from scenes import POLICY, V7, V8, V10, past, write
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
+pytestmark = pytest.mark.usefixtures("repo")
+
 TARGET = "triage/production"
 
 
@@ -64,11 +66,7 @@ def test_monitor_tells_everybody_and_ends_as_it_would_alone(
 
 
 def test_a_model_that_changes_behind_its_id_is_told_once_and_so_is_its_return(
-    repo: Path,
-    sandbox: Sandbox,
-    forge: Forge,
-    command: Command,
-    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox, forge: Forge, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene(V8, V10, examples=14)
 
@@ -104,7 +102,7 @@ def test_a_model_that_changes_behind_its_id_is_told_once_and_so_is_its_return(
 
 
 def test_whom_nobody_could_tell_is_said_before_anything_is_asked(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     write(past(TARGET, V7, V8), policy=POLICY)
     forge = command("monitor", "--issues", "gitub", "--json")
