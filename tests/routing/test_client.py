@@ -24,7 +24,7 @@ from fftdeploy.evaluation.examples.example_lines import Example
 from fftdeploy.evaluation.running import requests
 from fftdeploy.policy import profiles
 from fftdeploy.releases.deployments import Bundle
-from fftdeploy.routing import kept_files, routes, runtime
+from fftdeploy.routing import routes
 from fftdeploy.sandbox import Sandbox, State
 
 TARGET = "triage/production"
@@ -35,20 +35,6 @@ FALLBACK = f'version = 1\n[tasks.triage]\nfallback = [{{ model = "{LUNA}", profi
 SECRET_HEADERS = ("authorization", "api-key", "openai-organization", "openai-project", "x-gateway")
 
 
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forget what earlier tests were answered, and look at the files at each call."""
-    monkeypatch.setattr(routes, "FRESH_S", 0.0)
-    memories: tuple[dict[Any, Any], ...] = (
-        kept_files._read, runtime._answered, routes._kept, routes._told,
-    )  # fmt: skip
-    for memory in memories:
-        memory.clear()
-    yield
-    for memory in memories:
-        memory.clear()
-
-
 def live(model: str, more: str = "") -> None:
     new = Path("new")
     new.write_text(f'version = 1\n[triage.production]\nmodel = "{model}"\n{more}')
@@ -56,7 +42,8 @@ def live(model: str, more: str = "") -> None:
 
 
 @pytest.fixture(autouse=True)
-def files(repo: Path) -> None:
+def files(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "FRESH_S", 0.0)  # it looks at the files at each call
     live(V8)
     Path("profiles").mkdir()
     Path("profiles/brief.toml").write_text('system = "Be brief."\nmax_completion_tokens = 64\n')

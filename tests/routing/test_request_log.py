@@ -24,7 +24,7 @@ import fftdeploy
 from fftdeploy import RequestLog
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.examples.production import request
-from fftdeploy.routing import request_log, routes
+from fftdeploy.routing import request_log
 from fftdeploy.sandbox import Sandbox
 
 TARGET = "triage/production"
@@ -33,7 +33,6 @@ HI: Any = [{"role": "user", "content": "My card 4000 1234 was charged twice"}]
 
 @pytest.fixture(autouse=True)
 def files(repo: Path) -> None:
-    routes._kept.clear()
     write(past(TARGET, V8, V9))
 
 

@@ -6,7 +6,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from scenes import V8, V9
 import fftdeploy
 from fftdeploy import Route, resolve, route
 from fftdeploy.errors import UsageError
-from fftdeploy.routing import kept_files, routes, runtime
 from fftdeploy.routing.routes import FRESH_S
 from fftdeploy.routing.split import in_canary
 
@@ -43,16 +41,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """Forget what earlier tests of this process were answered."""
-    for memory in (kept_files._read, runtime._answered, routes._kept, routes._told):
-        memory.clear()
-    yield
-    for memory in (kept_files._read, runtime._answered, routes._kept, routes._told):
-        memory.clear()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from fftdeploy.cli.app import run
 from fftdeploy.cli.quick import resolve_quickly
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.policy import profiles
-from fftdeploy.routing import kept_files, runtime
+from fftdeploy.routing import kept_files
 from fftdeploy.routing.runtime import FILE_NAME, find_file
 
 VARIABLE = "FFTDEPLOY_MODEL_TRIAGE_PRODUCTION"
@@ -42,16 +41,6 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "deployments.toml"
     path.write_text(document())
     return path
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """Forget what earlier tests of this process were answered."""
-    kept_files._read.clear()
-    runtime._answered.clear()
-    yield
-    kept_files._read.clear()
-    runtime._answered.clear()
 
 
 def facts(found: Resolution) -> tuple[object, ...]:
@@ -520,17 +509,11 @@ def test_G6_a_working_directory_that_is_gone(
     monkeypatch.chdir(tmp_path)
 
 
-def test_an_answer_is_copied_and_pickled_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = f'{{ n = 4, model = "{V8}", at = 2026-11-01T09:00:00Z, by = "ci", via = "model" }}'
-    text = f'version = 1\n[triage.production]\nmodel = "{V8}"\nreleases = [\n  {row},\n]\n'
-    (tmp_path / FILE_NAME).write_text(text)
-    monkeypatch.chdir(tmp_path)
+def test_an_answer_is_copied_and_pickled_whole(file: Path) -> None:
     found = resolve("triage/production")
 
     again = [copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))]  # noqa: S301  its own
 
     assert [(each, each.release, each.target, each.source) for each in again] == [
-        (V8, 4, "triage/production", found.source)
+        (V9, 9, "triage/production", str(file))
     ] * 3
