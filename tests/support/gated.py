@@ -11,7 +11,7 @@ from fftdeploy.sandbox import Sandbox
 
 LIKE_V8 = FT + "v10:DeFg0:ckpt-step-200"
 EXAMPLES = Path("evals/triage.jsonl")
-POLICY = """\
+PROTECTED = """\
 version = 1
 order = ["staging", "production"]
 
@@ -21,11 +21,14 @@ protected = true
 
 [tasks.triage.gate]
 examples = ["evals/triage.jsonl"]
+"""
+"""The beginning of a policy whose gate goes on below it."""
+POLICY = f"""{PROTECTED}\
 slices = ["language"]
 
 [[tasks.triage.gate.graders]]
 type = "json_fields"
-fields = { urgency = "exact", category = "exact", next_step = "casefold" }
+fields = {{ urgency = "exact", category = "exact", next_step = "casefold" }}
 """
 TARGET = "triage/production"
 

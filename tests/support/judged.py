@@ -5,23 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from checkout import ROOT
-from gated import EXAMPLES, TARGET, scene
+from gated import EXAMPLES, PROTECTED, TARGET, scene
 from scenes import POLICY_FILE, V8, V9, V10, past, write
 
 from fftdeploy.sandbox import Sandbox, triage
 
 JUDGE, POOR = "gpt-6-luna", "gpt-4o-mini-2024-07-18"
 LABELS = Path("evals/triage.judged.jsonl")
-POLICY = """\
-version = 1
-order = ["staging", "production"]
-
-[environments.production]
-from = ["staging"]
-protected = true
-
-[tasks.triage.gate]
-examples = ["evals/triage.jsonl"]
+POLICY = f"""{PROTECTED}\
 margin = 0.1
 
 [[tasks.triage.gate.graders]]
@@ -32,8 +23,8 @@ max_chars = 400
 type = "label_model"
 name = "tone"
 model = "MODEL"
-prompt = '''<message>{{item.input}}</message>
-<answer>{{sample.output_text}}</answer>'''
+prompt = '''<message>{{{{item.input}}}}</message>
+<answer>{{{{sample.output_text}}}}</answer>'''
 labels = ["good", "bad"]
 passing_labels = ["good"]
 """

@@ -8,6 +8,7 @@ from typing import Any
 
 import llama
 import pytest
+from gated import PROTECTED
 from llama import Llama
 from scenes import row
 
@@ -50,20 +51,11 @@ def content(server: Llama, model: str, text: str, shape: Mapping[str, Any] = FOR
 
 STAGING, PRODUCTION = "triage/staging", "triage/production"
 V1, V2, V3, NOBODY = "triage-v1", "triage-v2", "triage-v3", "nobody"
-POLICY = """\
-version = 1
-order = ["staging", "production"]
-
-[environments.production]
-from = ["staging"]
-protected = true
-
-[tasks.triage.gate]
-examples = ["evals/triage.jsonl"]
+POLICY = f"""{PROTECTED}\
 
 [[tasks.triage.gate.graders]]
 type = "json_fields"
-fields = { label = "exact" }
+fields = {{ label = "exact" }}
 """
 PROFILE = """\
 temperature = 0
