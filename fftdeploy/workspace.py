@@ -88,10 +88,10 @@ class Workspace:
             self.require_profile(profile)
         return Bundle(model, provider, profile, self.sha(profile) if profile else None)
 
-    def fallback(self, task: str) -> Bundle | None:
-        """Return what applications go on with first, by the policy; its profile may lack a file."""
+    def fallbacks(self, task: str) -> list[Bundle]:
+        """Return what applications go on with, by the policy; a profile of it may lack a file."""
         known = self.policy.tasks.get(task)
-        return live_bundle(known.fallback[0], self.sha) if known and known.fallback else None
+        return [live_bundle(said, self.sha) for said in known.fallback] if known else []
 
     def require_profile(self, name: str) -> None:
         """Refuse the name of a profile that has no file."""

@@ -181,8 +181,9 @@ def _remarks(one: TargetStatus, result: Status, *, is_short: bool) -> Iterator[R
         yield from _unproved(one)
     if one.rollback and not one.rollback_outlives:
         yield Remark(one.target, "!", "no rollback target outlives the live model", "bad")
-    if fallback := _fallback_words(one):
-        yield Remark(one.target, "!", fallback, "warn")
+    fallback = _fallback_cell(one)
+    if fallback.tone == "warn" or (fallback.text and not is_short):
+        yield Remark(one.target, "!", fallback.text, fallback.tone)
     if one.answers_recorded is False:
         yield Remark(one.target, "!", f"{UNRECORDED}: {RECORDING}", "warn")
     for passed in one.passed_over[:_WAYS_SHOWN]:
@@ -206,15 +207,22 @@ def _unproved(one: TargetStatus) -> Iterator[Remark]:
         yield Remark(one.target, "!", f"the way back is not proved: {problem}", "warn")
 
 
-def _fallback_words(one: TargetStatus) -> str:
-    """Say that a fallback is taken, or would not answer; "" where there is nothing to say."""
+def _fallback_cell(one: TargetStatus) -> Cell:
+    """Say whether a fallback is taken, or would answer; nothing where nobody asked.
+
+    The kind of trouble comes first: a narrow screen cuts the rest.
+    """
     if not (found := one.fallback):
-        return ""
+        return Cell("")
+    if found.problem:
+        return Cell(found.problem, "warn")
     doubt = _doubt(found.readiness)
-    why = f", not proved: {doubt}" if doubt else ""
     if found.is_taken:
-        return f"{found.bundle} takes the calls of `fftdeploy.client`{why}"
-    return f"{found.bundle} is the fallback{why}" if why else ""
+        why = f", not proved: {doubt}" if doubt else ""
+        return Cell(f"{found.bundle} takes the calls of `fftdeploy.client`{why}", "warn")
+    if doubt:
+        return Cell(f"the fallback is not proved: {found.bundle}: {doubt}", "warn")
+    return Cell(f"the fallback answers: {found.bundle}" if found.readiness else "", "dim")
 
 
 def _doubt(known: ReadinessView | None) -> str:
@@ -276,7 +284,8 @@ def _facts(one: TargetStatus, result: Status) -> Iterator[tuple[str, Cell]]:
         said += f", shuts down {ends}" if tried.shutdown.shutdown_date else ""
         yield "canary", Cell(said, mark.tone)
     if one.fallback:
-        yield "fallback", Cell(_fallback_words(one) or str(one.fallback.bundle))
+        known = _fallback_cell(one)
+        yield "fallback", known if known.text else Cell(str(one.fallback.bundle))
     yield "watched", watched_cell(one.watched, result.at)
     if one.answers_recorded is False:
         yield "", Cell(f"{UNRECORDED}: {RECORDING}", "warn")

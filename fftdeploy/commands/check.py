@@ -29,7 +29,7 @@ from fftdeploy.errors import (
 )
 from fftdeploy.evaluation.limits import Limits
 from fftdeploy.output.results import OMITTED, UNPRINTED
-from fftdeploy.planning import findings
+from fftdeploy.planning import fallbacks, findings
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.planning.findings import FindingFacts
@@ -232,7 +232,8 @@ class _Check:
         if not self.options.targets:
             option = "" if self.is_second else self.context.file_option  # which is added later
             found += export.stale(self.context, proposal.base if proposal else None, option)
-        outcome = _outcome(found, readiness)
+        found += fallbacks.find(facts, self.targets, self.workspace.fallbacks)
+        outcome = _outcome(found, fallbacks.serving(readiness))
         if not self.is_second:
             second, ends = self._second_files(proposal)
             found = [*found, *second]

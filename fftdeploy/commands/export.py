@@ -293,6 +293,7 @@ def _exported(workspace: Workspace, target: Target) -> ExportedTarget:
         fallback=tuple(
             known(workspace.bundle(said.model, said.provider, said.profile), None, "fallback")
             for said in (task.fallback if task else ())
+            if not target.hold_on(bundles.live_bundle(said, sha), _ALWAYS)
         ),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fftdeploy import files
 from fftdeploy.api.proof import Question
-from fftdeploy.api.readiness import OTHER_MODEL, Readiness, Shutdown
+from fftdeploy.api.readiness import GONE, OTHER_MODEL, Readiness, Shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
 from fftdeploy.commands.evaluating.own_runs import has_own_looks
@@ -29,6 +29,7 @@ from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outc
 from fftdeploy.monitoring.last_look import LastLook, last_look
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles, findings, plan
+from fftdeploy.planning.fallbacks import fallback_problem
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
 from fftdeploy.planning.runway import Runway, lasts
@@ -176,8 +177,8 @@ class _Survey:
         for search in searches:
             if tried := bundles.tried_bundle(search.target, self.workspace.sha):
                 asked.append((search.target, tried))
-            if fallback := self.workspace.fallback(search.target.task):
-                asked.append((search.target, fallback))
+            spare = self.workspace.fallbacks(search.target.task)
+            asked += ((search.target, bundle) for bundle in spare)
             ways = islice(search.open_bundles(), self.asked_at_once)
             asked += ((search.target, bundle) for bundle in ways)
         while going_on:
@@ -291,10 +292,17 @@ class _Survey:
         return CanaryView(tried, line.weight, line.since, recorded, known, ends)
 
     def _fallback(self, search: WayBackSearch) -> Fallback | None:
-        if (bundle := self.workspace.fallback(search.target.task)) is None:
-            return None
-        known = self._readiness(search.target, search.live)
-        return Fallback.of(bundle, self._view(search.target, bundle), known)
+        """Return the first that would take over; where none would, the first of all."""
+        target, live, now = search.target, search.live, self.context.now()
+        known = self._readiness(target, live)
+        is_gone = known is not None and known.code in GONE
+        found = []
+        for bundle in self.workspace.fallbacks(target.task):
+            its = self._readiness(target, bundle)
+            problem = fallback_problem(target, bundle, live, its, now) or None
+            is_taken = is_gone and not problem
+            found.append(Fallback(bundle, self._view(target, bundle), is_taken, problem))
+        return next((one for one in found if not one.problem), next(iter(found), None))
 
     def _is_recorded(self, target: Target, live: Shutdown | None) -> bool | None:
         """Look for a record of answers, while there is time to make one."""

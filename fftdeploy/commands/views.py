@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated, Self
 
-from fftdeploy.api.readiness import GONE, Readiness, Shutdown, State
+from fftdeploy.api.readiness import Readiness, Shutdown, State
 from fftdeploy.names import FLAT, plural
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.rollback import Candidate
@@ -122,12 +122,9 @@ class Fallback:
     readiness: ReadinessView | None
     """None where the API was not asked."""
     is_taken: bool
-    """Whether the live model is proved gone."""
-
-    @classmethod
-    def of(cls, bundle: Bundle, view: ReadinessView | None, live: Readiness | None) -> Self:
-        """Take it from what is known of it and of the live model."""
-        return cls(bundle, view, live is not None and live.code in GONE)
+    """Whether the live model is proved gone, and this takes its calls."""
+    problem: str | None
+    """Why it would not take over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ forks takes with it what was read.
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from fftdeploy import names
@@ -28,6 +29,7 @@ class Route(Resolution):
 
     Attributes:
         fallback: What to ask, in this order, once the model is proved gone; see `client`.
+            What is on hold in the target is passed over.
     """
 
     fallback: tuple["Route", ...] = ()
@@ -116,7 +118,9 @@ def _read(target: str, file: str | os.PathLike[str] | None, last: tuple[Route, .
     found = resolve(target, file=file)
     try:
         folder = os.path.dirname(runtime.find_file(file, os.environ))
-        return Route.of(found, _fallback(os.path.join(folder, POLICY_NAME), found.target))
+        named = _fallback(os.path.join(folder, POLICY_NAME), found.target)
+        now = datetime.now(UTC)
+        return Route.of(found, tuple(one for one in named if not _is_held(one, found, now)))
     except FftdeployError as error:
         problem = found.problem or runtime.told(error)
         return Route.of(found.changed(problem=problem), last)
@@ -151,6 +155,17 @@ def _fallback(policy: str, target: str) -> tuple[Route, ...]:
         )
         for place, row in enumerate(rows)
     )
+
+
+def _is_held(one: Route, found: Resolution, now: datetime) -> bool:
+    """Tell whether a hold of the target is on a fallback; of a release it is on its bundle."""
+    for hold, row in found.holds:
+        until = hold.get("until")
+        is_over = isinstance(until, datetime) and until.tzinfo and until <= now
+        is_of = (hold.get("model"), hold.get("provider", names.OPENAI)) == (one.model, one.provider)
+        if is_of and not is_over and ("release" not in hold or one.changed(newest=row).release):
+            return True
+    return False
 
 
 def _tell(found: Route) -> None:

@@ -35,6 +35,8 @@ class Resolution(str):  # noqa: SLOT000  its attributes are its parts
         canary: What answers a part of the keys; None where none runs.
         weight: Percent of the keys that `canary`, or this where it is one, answers.
         newest: The target's newest release, or that of the canary, as the file has it.
+        holds: What is on hold in the target unless the time of its `until` has come, as the file
+            has it, each with the release that it is of, or {} where it is of a whole model.
     """
 
     target: str
@@ -46,6 +48,7 @@ class Resolution(str):  # noqa: SLOT000  its attributes are its parts
     canary: Self | None = None
     weight = 0
     newest: Mapping[str, Any] = MappingProxyType({})
+    holds: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = ()
 
     def __new__(cls, model: str, **parts: Any) -> Self:
         """Make it of a model and its attributes."""
@@ -256,6 +259,8 @@ def _resolve(path: str, target: str) -> Resolution:
     _check_target(path, place, of_live)
     rows = table.get("releases", ())
     live = _answer(path, place, table, [row for row in rows if "canary" not in row])
+    if table.get("holds"):
+        live = live.changed(holds=_holds(table))
     if of_live is table:
         return live
     tried, of_canaries = table["canary"], [row for row in rows if "canary" in row]
@@ -266,6 +271,14 @@ def _resolve(path: str, target: str) -> Resolution:
         return live.changed(problem=told(error))
     weight = tried["weight"]
     return live.changed(canary=canary.changed(weight=weight), weight=weight)
+
+
+def _holds(
+    table: Mapping[str, Any],
+) -> tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...]:
+    rows = {row.get("n"): row for row in table.get("releases", ())}
+    open_holds = [hold for hold in table["holds"] if "lifted" not in hold]
+    return tuple((hold, rows.get(hold.get("release"), {})) for hold in open_holds)
 
 
 def _answer(

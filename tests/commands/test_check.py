@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Command
+from command_line import Command, git
 from november import row, target, write
 from scenes import GHOST, LOADING, V8, V9, V10
 
@@ -142,6 +142,33 @@ def test_a_dead_live_model(
 
     assert result.code == code
     assert (found in {name for name, *_ in codes(result.out)}) == bool(found)
+
+
+@pytest.mark.parametrize("base", [(), ("--base", "HEAD")], ids=["alone", "base"])
+def test_a_fallback_that_would_not_take_over_is_found(
+    repo: Path, sandbox: Sandbox, command: Command, base: tuple[str, ...]
+) -> None:
+    write(repo, target("staging", V8, V10), target("production", V8, V10) + HOLD)
+    rows = ", ".join(f'{{ model = "{model}" }}' for model in (V8, V9, V10))
+    local = '{ model = "qwen", provider = "local" }'  # nobody here can ask it
+    policy(repo, f"{POLICY}fallback = [{rows}, {local}]\n")
+    git("init", "-q", folder=repo)
+    git("add", ".", folder=repo)
+    git("commit", "-q", "-m", "Start", folder=repo)
+    sandbox.remove(V8)
+
+    result = command("check", "--json", *base)
+
+    found = [item for item in json.loads(result.out)["findings"] if item["code"] == "fallback"]
+    said = {(item["subject"][7:], item["severity"], item["message"][:48]) for item in found}
+    assert result.code == 0
+    assert said == {
+        ("staging", "notice", f"the fallback is dead: {V8}"[:48]),
+        ("staging", "notice", f"the fallback is the live model: {V10}"[:48]),
+        ("production", "notice", f"the fallback is dead: {V8}"[:48]),
+        ("production", "notice", f"the fallback is on hold: {V9}"[:48]),
+        ("production", "notice", f"the fallback is the live model: {V10}"[:48]),
+    }
 
 
 def test_a_probe_finds_what_a_list_hides(repo: Path, sandbox: Sandbox, command: Command) -> None:

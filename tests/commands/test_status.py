@@ -194,10 +194,35 @@ def test_it_says_what_applications_go_on_with(
     screen, card = command("status", "--wide").out, command("status", "triage/production").out
     found = json.loads(command("status", "--json").out)["targets"][0]["fallback"]
     sandbox.remove(LUNA)
+    second = command("status", "--json").out
+    sandbox.remove(V8)
     unproved = command("status").out
 
     assert (found["model"], found["readiness"]["state"]) == (LUNA, "ready")
     assert found["is_taken"] is is_gone
     said = f"{LUNA} takes the calls of `fftdeploy.client`"
     assert (said in screen, said in card) == (is_gone, is_gone)
-    assert "not proved: this key cannot use it" in unproved
+    assert (f"the fallback answers: {LUNA}" in screen) is not is_gone
+    assert json.loads(second)["targets"][0]["fallback"]["model"] == V8
+    assert f"the fallback is missing: {LUNA}: this key cannot use it" in unproved
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_fallback_that_would_not_take_over_is_not_said_to(
+    repo: Path, sandbox: Sandbox, command: Command, is_live: bool
+) -> None:
+    hold = f'{{ model = "{V8}", since = 2026-11-05T09:00:00Z, by = "ana", why = "slow" }}'
+    write(repo, target("production", V8, V9) + f"holds = [{hold}]\n")
+    model = V9 if is_live else V8
+    policy = f'version = 1\n[tasks.triage]\nfallback = [{{ model = "{model}" }}]\n'
+    (repo / "fftdeploy.toml").write_text(policy)
+    sandbox.remove(V9)
+
+    shown = command("status").out
+    found = json.loads(command("status", "--json").out)["targets"][0]["fallback"]
+
+    said = "is the live model" if is_live else "is on hold"
+    assert f"triage/production: the fallback {said}: {model}" in shown
+    assert "takes the calls" not in shown
+    assert found["is_taken"] is False
+    assert said in found["problem"]

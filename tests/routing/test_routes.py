@@ -15,6 +15,7 @@ from scenes import V8, V9
 import fftdeploy
 from fftdeploy import Route, resolve, route
 from fftdeploy.errors import UsageError
+from fftdeploy.policy.profiles import content_sha
 from fftdeploy.routing.routes import FRESH_S
 from fftdeploy.routing.split import in_canary
 
@@ -79,6 +80,34 @@ def test_it_says_what_to_ask_and_what_if_that_is_gone(file: Path) -> None:
     assert (second.model, second.provider, second.release) == ("qwen/qwen3-8b", "local", None)
     for same in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301  its own
         assert (type(same), same.fallback, same.release) == (Route, found.fallback, 9)
+
+
+@pytest.mark.parametrize(
+    ("hold", "left"),
+    [
+        ("", [SUCCESSOR, "qwen/qwen3-8b"]),
+        ("until = 2126-01-01T00:00:00Z", ["qwen/qwen3-8b"]),
+        ("lifted = 2026-11-25T00:00:00Z", [SUCCESSOR, "qwen/qwen3-8b"]),
+        ("until = 2026-11-21T00:00:00Z", [SUCCESSOR, "qwen/qwen3-8b"]),
+        ("release = 3", ["qwen/qwen3-8b"]),
+        ("release = 2", [SUCCESSOR, "qwen/qwen3-8b"]),
+        ('provider = "local"', [SUCCESSOR, "qwen/qwen3-8b"]),
+    ],
+)
+def test_a_fallback_that_is_on_hold_is_passed_over(file: Path, hold: str, left: list[str]) -> None:
+    file.with_name("fftdeploy.toml").write_text(POLICY)
+    sha = content_sha({"system": "Be brief."})
+    row = f'model = "{SUCCESSOR}", at = 2026-11-01T00:00:00Z, by = "ci", via = "model"'
+    rows = f'{{ n = 3, {row}, profile = "long", profile_sha = "{sha}" }}, {{ n = 2, {row} }}'
+    said = 'since = 2026-11-20T00:00:00Z, by = "ci", why = "canary worse"'
+    on_hold = f'{{ model = "{SUCCESSOR}", {said}, {hold} }}'.replace(", }", " }") if hold else ""
+    text = f'version = 1\n[triage.production]\nmodel = "{V8}"\nreleases = [{rows}]\n'
+    file.write_text(f"{text}holds = [{on_hold}]\n")
+    asked = [route("triage/production")]
+    file.write_text("version = ")  # what was on hold when it was good last is so still
+    asked.append(route("triage/production", clock=lambda: 1e12))
+
+    assert [[one.model for one in found.fallback] for found in asked] == [left, left]
 
 
 def test_a_wrong_target_is_told_with_its_hint_apart(file: Path) -> None:

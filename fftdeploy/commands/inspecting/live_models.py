@@ -8,6 +8,7 @@ from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.readiness import LIST_HINT, Readiness, Shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.planning.bundles import canary_of, live_bundle, tried_bundle
+from fftdeploy.planning.fallbacks import fallback_of
 from fftdeploy.planning.findings import NO_WAY_BACK, FindingFacts
 from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
@@ -48,6 +49,9 @@ class LiveModels:
         for target in self.targets:
             if (tried := tried_bundle(target, workspace.sha)) is not None:
                 self.live[canary_of(target)] = self.questions.about(target, tried)
+            for place, bundle in enumerate(workspace.fallbacks(target.task)):
+                asked = self.questions.about(target, bundle)
+                self.live[fallback_of(target, place)] = asked
 
     def look_up(self, answering: set[str]) -> dict[str, Readiness]:
         """Look all of them up in the lists; those of the targets `answering` must answer."""

@@ -43,7 +43,7 @@ class TargetStatus:
     """Why what is live should be evaluated again, where the target is protected; None where it
     need not, or its answers are not on record anyway."""
     fallback: Fallback | None = field(default=None, metadata=OMITTED)
-    """The first of the policy's."""
+    """The first of the policy's that would take over, or the first of all."""
     watched: LastLook | None
     """How `monitor` found it last, as far as this machine knows."""
     owner: str | None
