@@ -1,13 +1,14 @@
 """A canary: a part of the keys for another model, step by step, and back."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from command_line import Command
 from scenes import FILE, POLICY, V6, V7, V8, V9, V10, past, read, row, table, write
 from terminal import screen
 
-from fftdeploy.releases.deployments import Canary
+from fftdeploy.releases.deployments import Bundle, Canary
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo")
@@ -73,6 +74,8 @@ def test_step_by_step_it_becomes_what_is_live(sandbox: Sandbox, command: Command
 def test_one_that_was_taken_off_is_no_way_back(sandbox: Sandbox, command: Command) -> None:
     rows = [row(4, V10), row(3, V9, canary=5), row(2, V8), row(1, V7)]
     write(table(NAME, V10, rows), policy=POLICY)
+    soaked = [read(NAME).soaked(Bundle(each), Bundle(V10), STORY_NOW) for each in (V9, V8)]
+    assert soaked == [timedelta(), timedelta(days=2)]
     done = command("rollback", NAME, "--yes", "--json")
     assert (done.code, read(NAME).model) == (0, V8), done.err
     assert [one["n"] for one in json.loads(done.out)["candidates"]] == [2, 1]

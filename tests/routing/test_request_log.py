@@ -519,6 +519,10 @@ def test_a_log_that_fails_costs_no_stream(
     with fftdeploy.client(TARGET, log=log) as client:
         iterated(client)
     assert len(written()) == 1
+    log = RequestLog("log.jsonl", redact=lambda line: {**line, "caller": "(nobody)"})
+    with fftdeploy.client(TARGET, log=log) as client:
+        list(client.chat.completions.create(**SAID, stream=True))
+    assert written()[-1]["caller"] == "(nobody)"
     assert [r.levelno for r in caplog.records if r.name == "fftdeploy"] == [logging.WARNING] * 3
 
 

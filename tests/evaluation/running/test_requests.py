@@ -499,5 +499,6 @@ def test_spending_counts_what_is_under_way() -> None:
     budget.settle("v8", None)
     assert budget.admit("v8")
     assert budget.stopped(3, 10).code == "max-usd"
+    budget.require_allowed(50_000)
     with pytest.raises(PolicyError, match="50,001 requests are more than the 50,000"):
         budget.require_allowed(50_001)
