@@ -536,3 +536,8 @@ def test_a_normal_tail_would_call_worse_what_the_exact_test_does_not() -> None:
     assert tango(3, 0, 100, 0.95, 1).upper < 0
     assert bounds(0.05, 3, 0, 100).upper < 0
     assert paired.label(Effective(100, 3, 0), BAR) == "inconclusive"
+
+
+def test_J17_ten_pairs_that_were_all_fixed_are_better_and_nine_say_nothing() -> None:
+    labels = [paired.label(Effective(n, 0, n), BAR) for n in (9, 10)]
+    assert labels == ["inconclusive", "better"]
