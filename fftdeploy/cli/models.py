@@ -71,7 +71,8 @@ def _screen(result: "Models", now: "datetime", *, is_short: bool) -> Iterator[Bl
         if result.hint:
             yield line(Cell("hint:", "hint"), f" {result.hint}")
     elif result.jobs:
-        jobs = ", ".join(f"{job.id} ({job.status})" for job in result.jobs)
+        shape = "{0.id} ({0.status})" if is_short else "{0.id} ({0.status}, {0.base})"
+        jobs = ", ".join(map(shape.format, result.jobs))
         yield line(f"{plural(len(result.jobs), 'job')} running: {jobs}", is_cut=is_short)
     elif result.jobs is None and not is_short:
         yield line("jobs: none here")
