@@ -55,7 +55,8 @@ def _trial(names: Names, found: CanaryTrial) -> Block:
     counted = "caller" if found.names_callers else "request"
     said = (
         f"  {names.model(canary.model)} ({found.weight} %) fails {canary.rate:.1%} of "
-        f"{plural(canary.callers, counted)}, live {live.rate:.1%} of {live.callers:,}: "
+        f"{plural(canary.callers, counted)}, live {live.rate:.1%} of {live.callers:,}, "
+        f"since {found.since:%Y-%m-%d %H:%M}: "
     )
     verdict = "worse" if found.is_worse else "better" if found.upper < 0 else "not settled"
     if not found.names_callers:

@@ -169,7 +169,8 @@ def _of_logs(context: Context, options: MonitorOptions, path: Path) -> Monitored
     found = monitor_logs.watch(context.workspace, targets[0], path, before)
     findings = tuple(monitor_logs.findings(context, targets[0], found, path, wrong))
     if found.canary is not None:
-        findings += monitor_logs.of_canary(context, targets[0], found.canary, "notice")
+        worse = monitor_logs.of_canary(context, targets[0], found.canary, "notice")
+        findings = (*worse, *findings)  # what takes it off is to be typed first
     is_wrong = any(one.severity == "error" for one in findings)
     return Monitored(
         targets=(),

@@ -106,9 +106,8 @@ class _Promotion:
             live = self._live(self.target) if self.target else None
             canary.require_beside(self.target, live, source.bundle)
         if self.target is not None and self._is_live(self.target, source):
-            said = (
-                "it is live already" if self.options.canary is None else "it has that part already"
-            )
+            percent = self.options.canary
+            said = "it is live already" if percent is None else f"it has {percent} % already"
             return self.change.unchanged(Plan(self.target, self.target, (said,)))
         if self.target is not None and self.target.canary is not None:
             canary.require_alone(self.target, self.target.canary, source.bundle, self.workspace.sha)

@@ -204,14 +204,17 @@ def test_a_canary_is_held_against_what_is_live(command: Command) -> None:
     assert (code, found["logs"]["canary"]["names_callers"]) == (0, True)
     code, found = seen(worse, "--canary-abort")
     assert (code, [one["code"] for one in found["findings"]]) == (12, ["canary-worse"])
-    assert found["findings"][0]["hint"] == f"fftdeploy rollback {TARGET} --canary"
+    taken_off = f'fftdeploy rollback {TARGET} --canary --why "canary worse"'
+    assert found["findings"][0]["hint"] == taken_off
     unnamed = Path("log.jsonl").read_text().replace('"caller"', '"who"')
     Path("unnamed.jsonl").write_text(unnamed)
     code, found = logs_of(command, "unnamed.jsonl", "--canary-abort")
     assert (code, found["canary"]["lower"] > 0) == (0, True)  # one caller's requests are alike
     said = command("monitor", TARGET, "--logs", "unnamed.jsonl", "--canary-abort").out
     assert "names no callers" in said
-    screen = command("monitor", TARGET, "--logs", "log.jsonl", "--baseline", "new").out
-    assert "triage-v9" in screen
-    assert "worse (+" in screen
+    screen = command("monitor", TARGET, "--logs", "log.jsonl", "--baseline", "new")
+    assert "triage-v9" in screen.out
+    assert "worse (+" in screen.out
+    assert taken_off in screen.err
+    assert "left out: 300 (of another release" in screen.out  # before it began; its own are counted
     assert command("monitor", TARGET, "--canary-abort").code == 2

@@ -107,10 +107,10 @@ class TargetLogs:
         baseline = LogBaseline(live.number, live.model, self._graders, window)
         keep_baseline(self.root, live.target, baseline)
 
-    def count_trial(self, request: ProductionRequest) -> None:
-        """Count a request where a canary runs, and it is one of this target."""
-        if self.trial and request.served.target in {"", self.live.target}:
-            self.trial.add(request)
+    def count_trial(self, request: ProductionRequest) -> bool:
+        """Count a request where a canary runs, and it is of this target; True: it is of that."""
+        is_mine = request.served.target in {"", self.live.target}
+        return self.trial is not None and is_mine and self.trial.add(request)
 
     def read(self, path: Path, then: LogWindow | None) -> tuple[RequestCounter, Counter[str]]:
         """Count the requests of a log that what is live has answered; and the others, by reason.
@@ -123,7 +123,8 @@ class TargetLogs:
         window = LogWindow(then.key if then else secrets.token_hex(16))
         counter = RequestCounter(AnswerForm(self._rules), window, then)
         for request in source.rows():
-            self.count_trial(request)
+            if self.count_trial(request):
+                continue  # its own line says how many
             why = self.live.why_not(request.served)
             if not why and not (request.output or request.mark):
                 why = "no answer is known"
@@ -227,9 +228,10 @@ def of_canary(
     canary, live = trial.canary, trial.live
     message = (
         f"the canary fails {canary.rate:.1%} of {plural(canary.callers, 'caller')}, what is live "
-        f"{live.rate:.1%} of {live.callers:,}: worse by {trial.lower:.1%} at least"
+        f"{live.rate:.1%} of {live.callers:,}, since {trial.since:%Y-%m-%d %H:%M}: "
+        f"worse by {trial.lower:.1%} at least"
     )
-    hint = f"fftdeploy rollback {target} --canary"
+    hint = f'fftdeploy rollback {target} --canary --why "canary worse"'
     return (about(facts_of(context), target, "canary-worse", message, severity, hint, ("canary",)),)
 
 

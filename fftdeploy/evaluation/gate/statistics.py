@@ -165,6 +165,12 @@ def rate_sequence(failed: int, n: int, most_chance: float) -> Interval:
     return Interval(low, high)
 
 
+def excludes(rate: float, failed: int, n: int, most_chance: float) -> bool:
+    """Whether `rate` is none of those that `rate_sequence` holds."""
+    bet = lgamma(failed + 1) + lgamma(n - failed + 1) - lgamma(n + 2)
+    return _log_likelihood(failed, n, rate) < bet + log(most_chance)
+
+
 def difference_sequence(
     failed: tuple[int, int], n: tuple[int, int], most_chance: float = 0.05
 ) -> Interval:

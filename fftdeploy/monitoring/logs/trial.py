@@ -2,27 +2,25 @@
 
 Whose key is of the canary's part is answered by it, and not by choice, so that the callers of both
 are alike but for the model.  One caller's requests are not: each caller counts once of each of the
-two.  The interval of the difference stays valid while people look daily.
+two, from each of the starts.  The interval of the difference stays valid while people look daily.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 
 from fftdeploy.evaluation.examples.production import ProductionRequest, Served
 from fftdeploy.evaluation.gate.statistics import difference_sequence
 from fftdeploy.evaluation.graders.form import AnswerForm
+from fftdeploy.monitoring.logs.starts import Starts
 from fftdeploy.releases.deployments import Release, Target
 
-MAX_CALLERS = 1_000_000
-"""Callers of the two that are told apart, at most; later ones are not counted."""
 _UNUSABLE = frozenset({"refused", "filtered", "truncated", "empty"})
 
 
 @dataclass(slots=True)
 class AnsweredArm:
-    """Whom one of the two has answered: each caller once, by the first request it has answered."""
+    """Whom one of the two has answered: each caller once, by the first request since then."""
 
     model: str
     callers: int = 0
@@ -41,8 +39,10 @@ class CanaryTrial:
     """What is known of a canary from a log."""
 
     weight: int
-    since: datetime
+    began: datetime
     """When it first got a part of the keys."""
+    since: datetime
+    """The start that callers are counted from: that which shows it worse, else when it began."""
     live: AnsweredArm
     canary: AnsweredArm
     names_callers: bool
@@ -65,49 +65,53 @@ class TrialCounter:
         """Take the canary of a target, which `row` says that it runs."""
         self._row, self._form = row, form
         rows = list(_rows_of(target, row))
-        self._since, self._numbers = rows[-1].at, {str(one.n) for one in rows}
+        self._began, self._numbers = rows[-1].at, {str(one.n) for one in rows}
         self._live_number = str(target.newest.n) if target.newest else ""
         self._tells_models = target.model != row.bundle.model
-        self._named, self._all = (
-            (AnsweredArm(target.model), AnsweredArm(row.bundle.model)) for _ in range(2)
-        )
-        self._seen: set[bytes] = set()
+        self._all = (AnsweredArm(target.model), AnsweredArm(row.bundle.model))
+        self._starts = Starts(self._began)
 
-    def add(self, request: ProductionRequest) -> None:
-        """Count a request of this target that one of the two has answered, and no other."""
-        place, caller = self._arm(request.served), request.served.caller
+    def add(self, request: ProductionRequest) -> bool:
+        """Count a request of this target that one of the two has answered; True: the canary."""
+        place, served = self._arm(request.served), request.served
         if place is None or not (request.output or request.mark):
-            return
+            return False
         schema = request.content.get("response_schema")
         failed = request.mark in _UNUSABLE or not self._form.is_valid(request.output, schema)
-        arms = [self._all[place]]
-        if caller:
+        arm = self._all[place]
+        arm.callers += 1
+        arm.failed += failed
+        if served.caller:
             # What is live answers all until the canary's line is merged and has reached them.
-            digest = blake2b(caller.encode(), digest_size=8, salt=b"%d" % place).digest()
-            if digest not in self._seen and len(self._seen) < MAX_CALLERS:
-                self._seen.add(digest)
-                arms.append(self._named[place])
-        for arm in arms:
-            arm.callers += 1
-            arm.failed += failed
+            self._starts.add(place, served.caller, served.at, failed=failed)
+        return place == 1
 
     def result(self) -> CanaryTrial:
         """Return what the requests so far say."""
-        live, canary = self._named if self._seen else self._all
-        found = difference_sequence((live.failed, canary.failed), (live.callers, canary.callers))
+        arms, since = self._all, self._began
+        if self._starts.names_callers:
+            found, interval = self._starts.worst()
+            since = found.since
+            counts = zip(arms, found.n, found.failed, strict=True)
+            live, canary = (AnsweredArm(arm.model, n, failed) for arm, n, failed in counts)
+        else:
+            live, canary = arms
+            failed = live.failed, canary.failed
+            interval = difference_sequence(failed, (live.callers, canary.callers))
         return CanaryTrial(
             weight=self._row.canary or 0,
-            since=self._since,
+            began=self._began,
+            since=since,
             live=live,
             canary=canary,
-            names_callers=bool(self._seen),
-            lower=found.lower,
-            upper=found.upper,
+            names_callers=self._starts.names_callers,
+            lower=interval.lower,
+            upper=interval.upper,
         )
 
     def _arm(self, served: Served) -> int | None:
         """Return 0 for what is live, 1 for the canary, None for a request of neither."""
-        if served.at is not None and served.at < self._since.timestamp():
+        if served.at is not None and served.at < self._began.timestamp():
             return None
         if served.release:
             arms = {self._live_number: 0, **dict.fromkeys(self._numbers, 1)}
