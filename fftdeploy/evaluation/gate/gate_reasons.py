@@ -140,8 +140,11 @@ def _latency(limit: float, candidate: ArmResult, *, is_batch: bool) -> Iterator[
         yield Reason("budget", "fail", message)
     elif 2 * candidate.measured < came:
         few = f"{candidate.measured} of {plural(came, 'answer')}"
-        anew = "ask anew, and in no batch: --fresh" if is_batch else "ask anew: --fresh"
-        message = f"latency was measured of {few}: {budget} can't be held; {anew}"
+        message = f"latency was measured of {few}: {budget} can't be held; "
+        message += "ask anew, and in no batch: --fresh"
+        if not is_batch:
+            message = f"latency was measured of {few}, for the others were known already: {budget} "
+            message += "is not judged; add --fresh to ask anew"
         yield Reason("latency", "inconclusive", message)
     elif seen is not None and seen > limit:
         message = f"p95 latency {seen} ms is over {budget}, but the answers measured are too few"

@@ -673,8 +673,8 @@ def test_a_latency_that_nobody_measured_is_said() -> None:
         (
             "latency",
             "inconclusive",
-            "latency was measured of 0 of 60 answers: "
-            "the budget of 2500 ms can't be held; ask anew: --fresh",
+            "latency was measured of 0 of 60 answers, for the others were known already: "
+            "the budget of 2500 ms is not judged; add --fresh to ask anew",
         )
     ]
 
