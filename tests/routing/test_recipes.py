@@ -147,6 +147,12 @@ def test_a_shell_asks_with_the_prompt_that_was_judged(
     assert sandbox.requests[-1].body == {**live.arguments, "messages": live.messages(messages)}
     assert "trace parcel" in answer
 
+    sandbox.remove(V8)
+    failed = ["sh", "-c", block("containers.md", "sh", "ask()")]
+    gone = subprocess.run(failed, capture_output=True, text=True, check=False)
+    assert (gone.returncode, gone.stdout) == (22, "")
+    assert "model_not_found" in gone.stderr
+
 
 def script(root: Path, is_installed: bool) -> str:
     """Return the Dockerfile as a script that does the same to the folder `root`."""
