@@ -32,7 +32,7 @@ def bench(_folder: Path, _runs: int, size: Size) -> list[Row]:
     return [
         Row(f"{what}: called worse", share(equal, 0), 0.05, "of trials", f"{runs:,} trials"),
         Row(
-            "with a caller of the canary who always fails, 30 requests a day",
+            "with a caller of the canary who always fails, ten requests every second day",
             share(chatty, 0),
             0.05,
             "of trials",
