@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,8 @@ def called(requests: Iterator[dict[str, Any]], arm: str) -> Iterator[dict[str, A
         yield {**each, "caller": f"{arm}{number // 2}"}
 
 
-def test_a_canary_is_held_against_what_is_live(command: Command) -> None:
+def tries() -> int:
+    """Have a canary since the moment that is returned."""
     since = 1_795_000_000
     began = datetime.fromtimestamp(since, UTC)
     rows = [
@@ -183,6 +185,11 @@ def test_a_canary_is_held_against_what_is_live(command: Command) -> None:
     tried = f'canary = {{ model = "{V9}", weight = 25, since = {began:%Y-%m-%dT%H:%M:%SZ} }}\n'
     text = table(TARGET, V8, rows).replace("releases = [", f"{tried}releases = [", 1)
     write(text, policy=POLICY)
+    return since
+
+
+def test_a_canary_is_held_against_what_is_live(command: Command) -> None:
+    since = tries()
     live = lines(called(changed(release=2).requests(900, 1, since), "a"))
     live += lines(called(changed(release=2).requests(300, 4, since), "b"))  # not merged yet
     before = lines(changed(release=3, invalid=0.9).requests(300, 3, since - 10_000_000))
@@ -218,3 +225,58 @@ def test_a_canary_is_held_against_what_is_live(command: Command) -> None:
     assert taken_off in screen.err
     assert "left out: 300 (of another release" in screen.out  # before it began; its own are counted
     assert command("monitor", TARGET, "--canary-abort").code == 2
+
+
+def failing(
+    requests: Iterator[dict[str, Any]], in_three: int, error: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Have so many of three calls end with an error in the place of the response."""
+    for number, each in enumerate(requests):
+        if number % 3 < in_three:
+            del each["response"]
+            each["error"] = error
+        yield {**each, "caller": f"{each['release']}-{number}"}
+
+
+BROKEN = {"type": "InternalServerError", "status": 500}
+CUT = {"type": "LengthFinishReasonError"}
+GIVEN_UP = {"type": "abandoned"}
+
+
+@pytest.mark.usefixtures("forked_commands")
+@pytest.mark.parametrize(
+    ("live", "canary", "error", "code", "failed"),
+    [
+        (0, 3, CUT, 12, "fails 100.0% of 300 callers, live 0.0% of 600"),
+        (0, 2, BROKEN, 12, "fails 66.7% of 300 callers, live 0.0% of 600"),
+        (2, 2, BROKEN, 0, "fails 66.7% of 300 callers, live 66.7% of 600"),
+        (0, 2, GIVEN_UP, 0, "fails 0.0% of 100 callers, live 0.0% of 600"),
+        (0, 3, GIVEN_UP, 0, "no requests of it yet"),
+    ],
+)
+@pytest.mark.parametrize("tells", ["release", "model"])
+def test_a_call_that_failed_is_a_failure_of_whom_it_has_asked(
+    live: int, canary: int, error: dict[str, Any], code: int, failed: str, tells: str
+) -> None:
+    since = tries()
+    flawless = changed(release=2, invalid=0, refused=0, cut_off=0)
+    asked = [*failing(flawless.requests(600, 1, since), live, error)]
+    tried = replace(flawless, release=3, model=V9)
+    asked += failing(tried.requests(300, 2, since), canary, error)
+    for each in asked:
+        each["request"]["model"] = V8 if each["release"] == 2 else V9
+        if tells == "model":
+            del each["release"]
+    Path("log.jsonl").write_text(lines(iter(asked)))
+    words = [str(PROGRAM), "monitor", TARGET, "--logs", "log.jsonl", "--canary-abort"]
+    found = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert (found.returncode, failed in " ".join(found.stdout.split())) == (code, True), found
+
+
+def test_calls_that_failed_are_counted_beside_what_is_compared(command: Command) -> None:
+    asked = [*failing(BASELINE.requests(600, 1), 1, BROKEN)]
+    asked += failing(BASELINE.requests(9, 2), 3, GIVEN_UP)
+    Path("log.jsonl").write_text(lines(iter(asked)))
+    code, found = logs_of(command, "log.jsonl")
+    assert (code, found["logs"]["now"]["requests"]) == (0, 400)
+    assert found["logs"]["left_out"] == {"the call failed": 200, "the caller gave it up": 9}

@@ -14,7 +14,7 @@ from fftdeploy.commands.inspecting.live_models import facts_of
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.evaluation.evidence.evidence import content_sha
-from fftdeploy.evaluation.examples.production import ProductionRequest
+from fftdeploy.evaluation.examples.production import ABANDONED, ProductionRequest
 from fftdeploy.evaluation.graders.form import AnswerForm
 from fftdeploy.evaluation.review.import_file import STDIN, ImportFile
 from fftdeploy.monitoring.logs.compared import (
@@ -42,6 +42,8 @@ from fftdeploy.workspace import Workspace
 
 NEW = "new"
 """Stands for the log itself, in the place of a log to hold it against."""
+
+_UNANSWERED = {"": "no answer is known", ABANDONED: "the caller gave it up"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class TargetLogs:
                 continue  # its own line says how many
             why = self.live.why_not(request.served)
             if not why and not (request.output or request.mark):
-                why = "no answer is known"
+                why = _UNANSWERED.get(request.error, "the call failed")
             if why:
                 source.left_out[why] += 1
             else:

@@ -17,6 +17,8 @@ from fftdeploy.evaluation.results import MISSING
 _KEPT = ("tags", "meta", "group", "response_schema", "tools", "parallel_tool_calls")
 _REPLACED = frozenset({"id", "reviewed_by", "reviewed_at"})
 _SHAPES = frozenset({"request", "item", "messages"})
+ABANDONED = "abandoned"
+"""The error of a call that the caller gave up."""
 _MOST = 1 << 53
 _LAST = datetime.max.replace(tzinfo=UTC).timestamp()
 _TEXTS = frozenset({"input_text", "output_text", "text"})
@@ -30,7 +32,7 @@ class Served(NamedTuple):
     release: str = ""
     """Its number."""
     model: str = ""
-    """The one that has answered."""
+    """The one that has answered; of a call that failed, the one that was asked."""
     at: float | None = None
     """Seconds since 1970."""
     latency_ms: float | None = None
@@ -67,6 +69,8 @@ class ProductionRequest:
     """Whether graders of the source passed the output, by their names."""
     served: Served = UNSAID
     """What the source says of how it was answered."""
+    error: str = ""
+    """Of which type the error was, where the call failed and nothing was answered."""
     is_converted: bool = False
     """Whether it is from a log of another program: one that can't be an example is left out."""
 
@@ -93,7 +97,16 @@ def request(value: Any, place: str) -> ProductionRequest:
         RequestShapeError: It is none of them.
     """
     value = as_object(value, "a line")
-    return replace(_request(value, place), served=read_served(value, value.get("response")))
+    found, served = _request(value, place), read_served(value, value.get("response"))
+    error = "" if found.output or found.mark else _error(value.get("error"))
+    if error and not served.model and "request" in value:  # nobody answered: who was asked
+        served = served._replace(model=_short(value["request"].get("model")))
+    return replace(found, served=served, error=error)
+
+
+def _error(said: Any) -> str:
+    kind = said.get("type") if isinstance(said, dict) else said
+    return (_short(kind) or "error") if said else ""
 
 
 def _request(value: Mapping[str, Any], place: str) -> ProductionRequest:

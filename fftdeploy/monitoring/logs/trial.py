@@ -1,4 +1,4 @@
-"""A canary and what is live, by those whom each has answered since the canary began.
+"""A canary and what is live, by those whom each has answered, or failed, since the canary began.
 
 Whose key is of the canary's part is answered by it, and not by choice, so that the callers of both
 are alike but for the model.  One caller's requests are not: each caller counts once of each of the
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from fftdeploy.evaluation.examples.production import ProductionRequest, Served
+from fftdeploy.evaluation.examples.production import ABANDONED, ProductionRequest, Served
 from fftdeploy.evaluation.gate.statistics import difference_sequence
 from fftdeploy.evaluation.graders.form import AnswerForm
 from fftdeploy.monitoring.logs.starts import Starts
@@ -20,13 +20,13 @@ _UNUSABLE = frozenset({"refused", "filtered", "truncated", "empty"})
 
 @dataclass(slots=True)
 class AnsweredArm:
-    """Whom one of the two has answered: each caller once, by the first request since then."""
+    """Who has asked one of the two: each caller once, by the first request since then."""
 
     model: str
     callers: int = 0
     """Requests instead where the log names no callers."""
     failed: int = 0
-    """Refused, cut off, empty, or not of the form that the task's graders ask for."""
+    """By an error, or refused, cut off, empty, or not of the form that the graders ask for."""
 
     @property
     def rate(self) -> float:
@@ -59,7 +59,11 @@ class CanaryTrial:
 
 
 class TrialCounter:
-    """Counts those whom both have answered as a log is read."""
+    """Counts those who have asked either as a log is read.
+
+    A call that failed is a failure whatever the error: trouble of a host, or a request that none
+    would take, comes to both alike.  One that the caller gave up says nothing of the model.
+    """
 
     def __init__(self, target: Target, row: Release, form: AnswerForm) -> None:
         """Take the canary of a target, which `row` says that it runs."""
@@ -72,9 +76,10 @@ class TrialCounter:
         self._starts = Starts(self._began)
 
     def add(self, request: ProductionRequest) -> bool:
-        """Count a request of this target that one of the two has answered; True: the canary."""
+        """Count a request of this target that one of the two was asked; True: the canary."""
         place, served = self._arm(request.served), request.served
-        if place is None or not (request.output or request.mark):
+        has_failed = request.error not in {"", ABANDONED}
+        if place is None or not (request.output or request.mark or has_failed):
             return False
         schema = request.content.get("response_schema")
         failed = request.mark in _UNUSABLE or not self._form.is_valid(request.output, schema)
