@@ -52,12 +52,24 @@ class BaseRef:
         return bool(self._tree.evidence.get(f"{EVIDENCE_FOLDER}/{task}/{evidence}.json"))
 
     def lost_evidence(self) -> list[str]:
-        """List the ref's evidence that is gone or another now, by its path from the folder."""
-        return [
-            name
-            for name, content in self._tree.evidence.items()
-            if (data := self._tree.present(name)) is None or not _has_id(data, content)
-        ]
+        """List the ref's evidence that is gone or another since the two parted, by its path."""
+        before = self._tree.evidence_at(self.parted)
+
+        def is_kept(name: str, content: str) -> bool:
+            data = self._tree.present(name)
+            if data is None:
+                return name not in before  # a branch that is behind has removed nothing
+            return any(_has_id(data, its_id) for its_id in (content, before.get(name)) if its_id)
+
+        return [n for n, content in self._tree.evidence.items() if not is_kept(n, content)]
+
+    def gained_evidence(self, task: str) -> Path:
+        """Lay out what evidence about `task` was merged since the two parted; return its folder."""
+        known, below = self._tree.evidence_at(self.parted), f"{EVIDENCE_FOLDER}/{task}/"
+        names = [n for n in self._tree.evidence if n.startswith(below) and n not in known]
+        if names:
+            self._tree.write("gained", *self._tree.read((self.commit, names)))
+        return self._tree.place / "gained"
 
     def differs(self, path: str) -> bool:
         """Tell whether `path`, from the top, is not the regular file that it was at the parting."""

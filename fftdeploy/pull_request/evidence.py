@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -128,11 +129,19 @@ class ProposedEvidence:
             is_newer = other.made_at > stored.evidence.made_at and other.ruling != "pass"
             return is_newer and not bar.problem(other, release.bundle, baseline)
 
-        for newer in self.folder.of_task(change.target.task, speaks_against):
+        for newer in self._of_both(change.target.task, speaks_against):
             message = f"newer evidence {newer.short} says {newer.verdict.ruling}"
             yield self.facts.about(change, "evidence", message, f"fftdeploy report {newer.short}")
         if standing == "claimed":
             yield self._claimed(change, stored)
+
+    def _of_both(self, task: str, is_wanted: "Callable[[Evidence], bool]") -> "list[Stored]":
+        """List evidence of the work tree, and what the base has got that a branch lacks."""
+        from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder
+
+        places = (self.folder, EvidenceFolder(self.base.gained_evidence(task)))
+        found = chain.from_iterable(place.of_task(task, is_wanted) for place in places)
+        return list({stored.id: stored for stored in found}.values())
 
     def others(self) -> Iterator[Finding]:
         """List evidence that comes with the change and was not judged with a release.

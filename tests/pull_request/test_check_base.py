@@ -190,6 +190,34 @@ def test_H8_what_the_base_changed_meanwhile_is_not_this_change(change: Change) -
     assert change.command(*BASE, "--offline").code == 0
 
 
+def test_only_evidence_that_the_change_itself_removed_is_lost(change: Change) -> None:
+    """What others have merged since is not; what a branch had and has no more is."""
+    folder = Path(".fftdeploy/evidence/triage")
+    made = change.made.folder.parent / "made"
+
+    def both(_: Change) -> None:
+        bring(made, change.made.evidence["pass"])
+        (folder / "calibrations").mkdir()
+        (folder / "calibrations" / "ab.json").write_text("{}\n")
+
+    git("switch", "--quiet", "main")
+    both(change)
+    commit("evidence")
+    git("switch", "--quiet", "change")
+    commit("a line of the README")
+
+    assert change.judged() == (0, [""]), "a branch that is behind has removed nothing"
+    both(change)
+    commit("the same evidence")
+    assert change.judged() == (0, [""])
+
+    git("reset", "--quiet", "--hard", "HEAD~1")
+    git("merge", "--quiet", "--no-edit", "main")
+    git("rm", "--quiet", "-r", str(folder))
+    commit("remove")
+    assert change.judged() == (12, ["record-removed"] * 2), "it had them, and removed them"
+
+
 def test_a_dead_live_model_is_not_protected(
     change: Change, online: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

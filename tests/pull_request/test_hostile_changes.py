@@ -472,6 +472,19 @@ def test_H7_H8_H9_H10_a_hostile_change_is_refused(change: Change, kind: str) -> 
     assert expected in {*found, ""}, found
 
 
+def test_H10_newer_evidence_that_a_branch_is_behind_of_counts(change: Change) -> None:
+    """After the merge both are there, and the newer one speaks against what is promoted."""
+    git("switch", "--quiet", "main")
+    Path(".fftdeploy/evidence/triage").mkdir(parents=True)
+    bring_failure(change, "2026-11-21T08:30:01Z")
+    commit("it has failed since")
+    git("switch", "--quiet", "change")
+    change.good()
+    commit("promote")
+
+    assert change.judged("--accept-claimed") == (12, ["evidence"])
+
+
 def test_control_a_good_change_is_not(change: Change) -> None:
     change.good()
     commit("change")
