@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 GONE_S = 300.0
 """How long a proof that a model is gone counts; then the next call tries it again."""
+UNPROVED_S = 10.0
+"""How long a 404 that proved nothing is not asked about again."""
 _PROOF_S = 10.0
 
 _log = logging.getLogger("fftdeploy")
@@ -64,6 +66,11 @@ class _Way:
         """
         found = self.route
         target = found.target
+        if "model" in (said.get("extra_body") or {}):
+            raise UsageError(
+                f"this client is of {target}, and extra_body says a model",
+                hint="leave out `model`: it is what is live",
+            )
         if said.get("model", target) not in {target, target.partition("/")[2]}:
             raise UsageError(
                 f"this client is of {target}, and was asked for {str(said['model'])[:80]!a}",
@@ -114,7 +121,7 @@ class _Calls:
         self.is_async = is_async
         self.counts: Counter[str] = Counter()
         """Calls that were answered, by the model that did."""
-        self._target = target
+        self.target = target
         self._file = file
         self._options = options
         self.key = key
@@ -122,13 +129,15 @@ class _Calls:
         self._hosts: dict[str, _Host] = {}
         self._gone: dict[tuple[str, str], float] = {}
         """Until when a model of a provider counts as gone."""
+        self._unproved: dict[tuple[str, str], float] = {}
+        """Until when it is not asked about again."""
         self._lock = threading.Lock()
         self._proving = threading.Lock()
 
     def ways(self) -> Iterable[_Way]:
-        live = route(self._target, key=self.key, file=self._file)
+        live = route(self.target, key=self.key, file=self._file)
         found = [live, *live.fallback]
-        left = [one for one in found if not self._is_known_gone(one)] or found[:1]
+        left = [one for one in found if not self._is_known(self._gone, one)] or found[:1]
         return [_Way(one, self) for one in left]
 
     def changed(self, options: Mapping[str, Any]) -> _Calls:
@@ -137,7 +146,7 @@ class _Calls:
         key = options.pop("key", self.key)
         if options:
             more = {**self._options, **options}
-            return _Calls(self._target, self._file, more, key, self.log, is_async=self.is_async)
+            return _Calls(self.target, self._file, more, key, self.log, is_async=self.is_async)
         twin = copy(self)
         twin.key = key
         return twin
@@ -150,11 +159,15 @@ class _Calls:
         """Prove it by a conversation of its own, once, whoever else comes meanwhile."""
         if error.code != "model_not_found":
             return False
-        with self._proving:
-            return self._is_known_gone(way.route) or self._proves_gone(way)
+        if self._is_known(self._unproved, way.route):
+            return False
+        with self._proving:  # who has waited takes the answer that came meanwhile
+            if self._is_known(self._unproved, way.route):
+                return False
+            return self._is_known(self._gone, way.route) or self._proves_gone(way)
 
-    def _is_known_gone(self, found: Route) -> bool:
-        return self._gone.get((found.provider, found.model), 0.0) > time.monotonic()
+    def _is_known(self, until: Mapping[tuple[str, str], float], found: Route) -> bool:
+        return until.get((found.provider, found.model), 0.0) > time.monotonic()
 
     def _proves_gone(self, way: _Way) -> bool:
         from fftdeploy.api.asking import Asker
@@ -169,7 +182,11 @@ class _Calls:
         finally:
             connection.close()
         if not proves or known.state != "not-ready" or known.code not in GONE:
-            _log.warning("%s: %s answered 404: %s", found.target, found.model, known.message)
+            now, one = time.monotonic(), (found.provider, found.model)
+            told = now < self._unproved.get(one, -GONE_S) + GONE_S
+            self._unproved[one] = now + UNPROVED_S
+            level = logging.DEBUG if told else logging.WARNING
+            _log.log(level, "%s: %s answered 404: %s", found.target, found.model, known.message)
             return False
         self._gone[found.provider, found.model] = time.monotonic() + GONE_S
         _log.error(

@@ -14,7 +14,7 @@ from typing import Any
 
 import openai
 import pytest
-from fault_server import FaultServer, chat_body, error, reply
+from fault_server import FaultServer, Reply, chat_body, error, reply
 from scenes import LUNA, V8, V9
 
 import fftdeploy
@@ -25,6 +25,7 @@ from fftdeploy.evaluation.running import requests
 from fftdeploy.policy import profiles
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.routing import routes
+from fftdeploy.routing.client import UNPROVED_S
 from fftdeploy.sandbox import Sandbox, State
 
 TARGET = "triage/production"
@@ -99,6 +100,19 @@ def test_each_call_goes_to_what_is_live_with_its_prompt_and_parameters(
         client.chat.completions.create(model=V9, messages=HI)
 
 
+@pytest.mark.parametrize("model", [V9, TARGET])
+def test_no_model_is_said_past_the_client(make: Make, sandbox: Sandbox, model: str) -> None:
+    client = make()
+
+    with pytest.raises(UsageError, match="extra_body says a model"):
+        client.chat.completions.create(messages=HI, extra_body={"model": model})
+    with pytest.raises(UsageError, match="extra_body says a model"):
+        client.responses.create(input="hi", extra_body={"model": model})
+    assert len(sandbox.requests) == 0
+    client.chat.completions.create(messages=HI, extra_body={"seed": 7})
+    assert chats(sandbox) == [{"model": V8, "messages": HI, "seed": 7}]
+
+
 def test_both_endpoints_are_asked_what_an_evaluation_asks(make: Make, sandbox: Sandbox) -> None:
     shots = "shots = [{ user = 'old', assistant = 'yes' }]\n"
     profile = f"endpoint = 'responses'\nsystem = 'Be brief.'\n{shots}"
@@ -142,20 +156,55 @@ def test_a_canary_answers_its_part_of_the_keys(make: Make, sandbox: Sandbox) -> 
     assert clients[-1].chat.completions.create(messages=HI).model == V8
 
 
-def test_a_stream_is_one_call_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def events(*said: dict[str, Any]) -> Reply:
+    raw = "".join(f"data: {json.dumps(each)}\n\n" for each in said) + "data: [DONE]\n\n"
+    return reply(raw=raw.encode(), content_type="text/event-stream", name="good")
+
+
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+    """Serve what a stream of either endpoint says."""
     chunk = chat_body(object="chat.completion.chunk", model=V8)
     chunk["choices"] = [{"index": 0, "delta": {"content": "ok"}, "finish_reason": "stop"}]
-    events = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode()
+    answer = {"id": "r1", "object": "response", "model": V8, "created_at": 1, "output": [],
+              "tools": [], "tool_choice": "auto", "parallel_tool_calls": True}  # fmt: skip
+    kinds = ("response.created", "response.completed")
+    turns = [{"type": kind, "response": answer, "sequence_number": 0} for kind in kinds]
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        server.probe(reply(raw=events, content_type="text/event-stream", name="good"))
-        client = make()
-        with client.chat.completions.stream(model=TARGET, messages=HI) as stream:
-            kinds = [event.type for event in stream]
+        server.probe(events(chunk))
+        server.script("POST", "/v1/responses", events(*turns))
+        yield server
 
-    assert "content.done" in kinds
-    assert [request.json["model"] for request in server.log] == [V8]
+
+@pytest.mark.parametrize("said", [{}, {"model": TARGET}])
+def test_a_stream_is_one_call_too(make: Make, hosted: FaultServer, said: dict[str, str]) -> None:
+    client = make()
+    with client.chat.completions.stream(messages=iter(HI), **said) as stream:
+        kinds = [event.type for event in stream]
+    with client.responses.stream(input="hi", **said) as stream:
+        kinds += [event.type for event in stream]
+    with client.beta.chat.completions.stream(messages=HI, **said) as stream:
+        stream.until_done()
+    list(client.beta.chat.completions.create(messages=HI, stream=True, **said))
+
+    assert {"content.done", "response.completed"} <= set(kinds)
+    assert [request.json["model"] for request in hosted.log] == [V8] * 4
+    assert counted(client) == {V8: 4}
+
+
+def test_an_asynchronous_stream_needs_no_model_either(hosted: FaultServer) -> None:
+    async def main() -> list[str]:
+        async with fftdeploy.client(TARGET, True) as made:
+            client: Any = made
+            async with client.chat.completions.stream(messages=HI) as stream:
+                kinds = [event.type async for event in stream]
+            async with client.responses.stream(input="hi") as stream:
+                return [*kinds, *[event.type async for event in stream]]
+
+    assert {"content.done", "response.completed"} <= set(asyncio.run(main()))
+    assert [request.json["model"] for request in hosted.log] == [V8] * 2
 
 
 def test_the_asynchronous_one_follows_and_falls_back_too(sandbox: Sandbox) -> None:
@@ -327,12 +376,31 @@ def test_trouble_without_a_proof_never_switches(make: Make, sandbox: Sandbox, wh
     assert load(client, 6) == {V8: 6}
 
 
-def test_a_404_of_a_model_that_is_still_there_never_switches(make: Make, sandbox: Sandbox) -> None:
+def test_a_404_of_a_model_that_is_still_there_never_switches_and_is_asked_about_once(
+    make: Make,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     Path("fftdeploy.toml").write_text(FALLBACK)
     client = make()
     sandbox.set_state(V8, State.GHOST)  # known to a retrieve, and not answering: it may be loading
 
-    assert load(client, 3) == {"NotFoundError": 3}
+    def proofs() -> int:
+        return sum(one.path.startswith("/v1/models/") for one in sandbox.requests)
+
+    assert load(client, 40) == {"NotFoundError": 40}
+    assert proofs() == 1
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + UNPROVED_S + 1)
+    assert load(client, 40) == {"NotFoundError": 40}
+    assert proofs() == 2
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert f"{TARGET}: {V8} answered 404" in warning
+
+    sandbox.remove(V8)  # what was not proved is looked at again
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 3 * UNPROVED_S)
+    assert load(client, 4) == {LUNA: 4}
 
 
 def test_a_host_that_is_not_believed_about_missing_models_never_switches(

@@ -17,7 +17,7 @@ import openai
 import pytest
 from command_line import Command
 from fault_server import FaultServer, Reply, chat_body, close_at_once, error, hang, reply
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from scenes import LUNA, V8, V9, past, write
 
 import fftdeploy
@@ -495,6 +495,68 @@ def test_what_failed_or_was_given_up_is_kept_once_and_is_nobodys_answer(
         assert "response" not in line
         assert (request(line, "").output, request(line, "").mark) == ("", "")
     assert readable(command, "--unreviewed")
+
+
+def said_by_chat(content: str, reason: str = "stop") -> Reply:
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "finish_reason": reason, "message": message}
+    return reply(body=chat_body(model=V9, choices=[choice]), name="good")
+
+
+def said_in_response(text: str) -> Reply:
+    part = {"type": "output_text", "text": text, "annotations": []}
+    message = {"type": "message", "id": "m", "role": "assistant", "status": "completed",
+               "content": [part]}  # fmt: skip
+    body = {"id": "r", "object": "response", "model": V9, "created_at": 1, "output": [message],
+            "status": "completed",
+            "tools": [], "tool_choice": "auto", "parallel_tool_calls": True}  # fmt: skip
+    return reply(body=body, name="good")
+
+
+def test_an_answer_that_is_not_of_the_callers_form_is_an_answer(
+    hosted: FaultServer, command: Command
+) -> None:
+    good, bad, cut = '{"category": "yes"}', "not json", '{"category": "ye'
+    chats = (said_by_chat(bad), said_by_chat(cut, "length"), said_by_chat(good))
+    hosted.probe(*chats, *chats, said_by_chat(good))
+    two = (said_in_response(bad), said_in_response(good))
+    hosted.script("POST", "/v1/responses", *two, *two)
+    log = RequestLog("log.jsonl")
+    wrong: tuple[type[Exception], ...] = (ValidationError, openai.LengthFinishReasonError)
+    said: Any = {"messages": HI, "response_format": Shape}
+    given: Any = {"input": HI, "text_format": Shape}
+
+    with fftdeploy.client(TARGET, log=log, max_retries=0) as made:
+        client: Any = made
+        for raised in wrong:
+            with pytest.raises(raised):
+                client.chat.completions.parse(**said)
+        assert client.chat.completions.parse(**said).choices[0].message.parsed.category == "yes"
+        with pytest.raises(ValidationError):
+            client.responses.parse(**given)
+        assert client.responses.parse(**given).output_parsed.category == "yes"
+
+    async def main() -> Any:
+        async with fftdeploy.client(TARGET, True, log=log, max_retries=0) as made:
+            client: Any = made
+            for raised in wrong:
+                with pytest.raises(raised):
+                    await client.chat.completions.parse(**said)
+            answer = await client.chat.completions.parse(**said)
+            assert answer.choices[0].message.parsed.category == "yes"
+            with pytest.raises(ValidationError):
+                await client.responses.parse(**given)
+            assert (await client.responses.parse(**given)).output_parsed.category == "yes"
+            raw = await client.chat.completions.with_raw_response.parse(**said)
+            assert raw.parse().choices[0].message.parsed.category == "yes"
+            return client.calls.counts
+
+    assert client.calls.counts == {V9: 5}
+    assert asyncio.run(main()) == {V9: 6}
+    assert not any("error" in line for line in written())
+    outputs = [request(line, "").output for line in written()]
+    assert outputs == [*[bad, cut, good, bad, good] * 2, good]
+    assert readable(command)
 
 
 def test_a_log_that_fails_costs_no_stream(

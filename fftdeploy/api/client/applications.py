@@ -23,6 +23,8 @@ OPTIONS = frozenset({"timeout", "max_retries", "default_headers", "default_query
 """Options of the SDK's clients that are the same for every host; the others lead to one."""
 _FOLLOWED = ("create", "parse")
 """Methods whose model and parameters are filled in; `stream` is by way of `create`."""
+_RAW = "X-Stainless-Raw-Response"
+"""The header by which the SDK remembers that a caller wants the raw response."""
 
 
 class Way(Protocol):
@@ -43,6 +45,7 @@ class Calls(Protocol):
     """Decides for each call where it goes."""
 
     is_async: bool
+    target: str
 
     def ways(self) -> Iterable[Way]:
         """Return what to try, in turn: there is one at least."""
@@ -132,6 +135,12 @@ class _Following:
     def responses(self) -> Any:
         return self._followed_responses(self)
 
+    @cached_property
+    def beta(self) -> Any:
+        found = cast("Any", super()).beta
+        vars(found)["chat"] = self.chat  # the SDK makes another one there, which follows nothing
+        return found
+
     def request(self, *said: Any, **named: Any) -> Any:
         """Send anything else, to the host of what is live."""
         return next(iter(self.calls.ways())).client.request(*said, **named)
@@ -192,7 +201,14 @@ def _followed(kind: type[Any], endpoint: str, is_async: bool) -> type[Any]:
 
         return async_call if is_async else call
 
-    return type(f"Followed{kind.__name__}", (kind,), {name: method(name) for name in _FOLLOWED})
+    @wraps(kind.stream)
+    def stream(self: Any, **named: Any) -> Any:
+        said = _given(named)
+        model = {} if "response_id" in said else {"model": self._client.calls.target}
+        return kind.stream(self, **{**model, **said})
+
+    methods = {name: method(name) for name in _FOLLOWED}
+    return type(f"Followed{kind.__name__}", (kind,), {**methods, "stream": stream})
 
 
 async def _answer(calls: Calls, name: str, endpoint: str, said: Mapping[str, Any]) -> Any:
@@ -204,9 +220,10 @@ async def _answer(calls: Calls, name: str, endpoint: str, said: Mapping[str, Any
         way = ways.pop(0)
         asked, began = way.filled(endpoint, said), time.monotonic()
         resource = way.client.chat.completions if endpoint == "chat" else way.client.responses
+        is_read = name == "parse" and _RAW not in (asked.get("extra_headers") or {})
+        send = getattr(resource.with_raw_response if is_read else resource, name)
         try:
-            answer = getattr(resource, name)(**asked)
-            answer = await answer if calls.is_async else answer
+            answer = await send(**asked) if calls.is_async else send(**asked)
         except openai.OpenAIError as error:
             way.ended(said, error, began)
             if not ways or not isinstance(error, openai.NotFoundError):
@@ -220,8 +237,13 @@ async def _answer(calls: Calls, name: str, endpoint: str, said: Mapping[str, Any
             if not is_gone:
                 raise
         else:
-            way.ended(said, answer, began)
-            return answer
+            try:  # it was answered, whatever the caller's form makes of it
+                read = answer.parse() if is_read else answer
+            except Exception:
+                way.ended(said, answer, began)
+                raise
+            way.ended(said, read, began)
+            return read
 
 
 def _given(said: Mapping[str, Any]) -> dict[str, Any]:
