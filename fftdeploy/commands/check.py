@@ -229,9 +229,10 @@ class _Check:
             facts = findings.of_a_change(facts, proposal.base.tip.policy)
             against = self._judge_proposal(proposal, readiness, shutdowns)
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
+        base = proposal.base if proposal else None
         if not self.options.targets:
-            option = "" if self.is_second else self.context.file_option  # which is added later
-            found += export.stale(self.context, proposal.base if proposal else None, option)
+            flag = "" if self.is_second else self.context.file_option  # which is added later
+            found += export.stale(self.context, base, flag, leave=self.options.allow_policy_change)
         found += fallbacks.find(facts, self.targets, self.workspace.fallbacks)
         outcome = _outcome(found, fallbacks.serving(readiness))
         if not self.is_second:
@@ -251,9 +252,8 @@ class _Check:
             outcome=outcome,
             facts=facts,
         )
-        if proposal is None:
+        if proposal is None or base is None:
             return result
-        base = proposal.base
         return replace(
             result,
             base=ComparedBase(base.ref, base.commit, base.parted),

@@ -4,7 +4,8 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,16 @@ from fftdeploy import files
 from fftdeploy.api.end_dates import find_shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import Options, door
-from fftdeploy.errors import FINDING, OK, ConfigError, Outcome, UsageError
+from fftdeploy.errors import (
+    FINDING,
+    OK,
+    ConfigError,
+    DiskError,
+    FftdeployError,
+    Outcome,
+    UsageError,
+)
+from fftdeploy.files import disk
 from fftdeploy.model_ids.retirement import replacement_for
 from fftdeploy.names import OPENAI, not_one_of
 from fftdeploy.output.results import OMITTED, UNPRINTED
@@ -102,12 +112,29 @@ def run(context: Context, options: ExportOptions) -> Exported:
         one.require(workspace.folder)
     due = [one for one in places if one.stale(texts[one.kind])]
     found = _left_out(context, dict.fromkeys(one.kind for one in due), targets)
-    for one in due:
-        one.put(texts[one.kind])
+    _put(due, texts)
     made = [
         ExportedFile(one.kind, one.shown, texts[one.kind], written=one in due) for one in places
     ]
     return Exported(tuple(made), found)
+
+
+def _put(due: "list[ExportPlace]", texts: Mapping[str, str]) -> None:
+    """Write all of them, or none where it is seen beforehand that a folder takes no file.
+
+    Raises:
+        DiskError: The disk refused; it says what was written before that.
+    """
+    for one in due:
+        one.require_folder()
+    for count, one in enumerate(due):
+        try:
+            one.put(texts[one.kind])
+        except FftdeployError as error:
+            written = ", ".join(each.shown for each in due[:count])
+            error.details += (f"written before that: {written or 'nothing'}",)
+            error.hint = error.hint or one.hint
+            raise
 
 
 def _left_out(
@@ -126,20 +153,58 @@ def _left_out(
 export = door(run, ExportOptions)
 
 
-def stale(context: Context, base: "BaseRef | None", file_option: str) -> list[Finding]:
-    """List which declared exports are not current; a policy that is changed takes none away.
+def stale(
+    context: Context, base: "BaseRef | None", file_option: str, *, leave: bool
+) -> list[Finding]:
+    """List which declared exports are not current; what the base declares counts as well.
 
+    With a maintainer's `leave` a line may be taken away: what is left of its file is a notice.
     `file_option` is how the line that writes them names the deployments file.
 
     Raises:
         ConfigError: A file is not valid, or two targets would have the same variables.
     """
-    named = context.workspace.policy.exports
-    if base is not None and FILE_NAME in base.changed:
-        named = {**named, **base.tip.policy.exports}
-    targets = _targets(context.workspace) if named else []
-    places = _declared(context, named, file_option)
-    return [*filter(None, (one.stale(FORMATS[one.kind].write(targets)) for one in places))]
+    now = context.workspace.policy.exports
+    at_base = base.tip.policy.exports if base else {}
+    lacking = {name: kind for name, kind in at_base.items() if now.get(name) != kind}
+    if not now and not lacking:
+        return []
+    targets = _targets(context.workspace)
+    since = _declared_since(base, lacking.keys() - now.keys()) if base else set()
+    gone = {name: kind for name, kind in lacking.items() if name not in since}
+    named = {**gone, **now} if leave else {**now, **gone}
+    if base:
+        later = {name: kind for name, kind in lacking.items() if name in since}
+        named |= {name: kind for name, kind in later.items() if _alters(base, targets, kind)}
+    found = []
+    for one in _declared(context, named, file_option):
+        name = one.path.relative_to(context.workspace.folder).as_posix()
+        finding = one.stale(FORMATS[one.kind].write(targets))
+        if finding and base and name in since:
+            message = f"{finding.message}: {base.ref} declares it since"
+            hint = f"git merge {shlex.quote(base.ref)} && fftdeploy export{file_option}"
+            finding = replace(finding, message=message, hint=hint)
+        elif finding and leave and name not in now:
+            finding = replace(finding, severity="notice") if os.path.lexists(one.path) else None
+        found += [finding] if finding else []
+    return found
+
+
+def _declared_since(base: "BaseRef", names: AbstractSet[str]) -> AbstractSet[str]:
+    """Return which of the base's exports were not declared where the change has parted from it."""
+    try:
+        return names - base.fork.policy.exports.keys()
+    except ConfigError:  # what was wrong with it then has been mended since
+        return names
+
+
+def _alters(base: "BaseRef", targets: list[ExportedTarget], kind: str) -> bool:
+    """Tell whether the change alters what is written: where not, a merge leaves it current."""
+    write = FORMATS[kind].write
+    try:
+        return write(_targets(base.fork)) != write(targets)
+    except ConfigError:
+        return True
 
 
 def due(context: Context, workspace: Workspace) -> "list[tuple[ExportPlace, str]]":
@@ -190,6 +255,21 @@ class ExportPlace:
             DiskError: The disk refused.
         """
         files.put(self.path, text.encode(), root=self.root)
+
+    def require_folder(self) -> None:
+        """Refuse a folder that would take no file.
+
+        Raises:
+            DiskError: It would not.
+        """
+        inside = Path(os.path.realpath(self.root))
+        real = Path(os.path.realpath(self.path.parent))
+        try:
+            problem = disk.folder_problem(inside, real.relative_to(inside).parts)
+        except OSError as error:
+            problem = disk.reason(error)
+        if problem:
+            raise DiskError(f"{problem} writing {self.shown}", where=self.shown)
 
     def require(self, folder: Path) -> None:
         """Refuse to write over, or among, what is no export of this format.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 from fftdeploy import names
@@ -179,6 +180,24 @@ class Attestation:
     source_ref: str = key("What that has to run on, such as `refs/heads/main`.", LINE)
 
 
+_EXPORTS = by_name(choice(EXPORT_FORMATS), "The format of one file.", PATH)
+
+
+def _one_a_file(doc: Document, path: Path, value: Any) -> dict[str, str]:
+    """Read the formats by their files, each in one spelling: many disks know no other case."""
+    from unicodedata import normalize
+
+    found: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    for name, kind in _EXPORTS.read(doc, path, value).items():
+        plain = PurePosixPath(name).as_posix()
+        other = seen.setdefault(normalize("NFC", plain).casefold(), name)
+        if other != name:
+            raise doc.error((*path, name), f"{other!a} and {name!a} are one file", "remove one")
+        found[plain] = kind
+    return found
+
+
 @dataclass(frozen=True)
 class Policy:
     """The whole file; an absent file is `Policy()`, with every environment open."""
@@ -211,7 +230,7 @@ class Policy:
     exports: Mapping[str, str] = key(
         "Files that `export` writes and `check` holds to what is live: the format, by the path "
         "below the folder of this file.",
-        by_name(choice(EXPORT_FORMATS), "The format of one file.", PATH),
+        Kind(_one_a_file, _EXPORTS.schema),
         {},
     )
     scan: Scan = key("What `fftdeploy scan` looks at.", table(Scan), Scan())

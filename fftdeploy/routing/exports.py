@@ -225,24 +225,64 @@ class Format(NamedTuple):
     """Keys of a profile that it has no place for; None is all of them."""
 
 
+_STRING = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
+_OR_NULL = rf"(?:{_STRING}|null)"
+_NAME = r'"[^"/\n]+/[^"/\n]+"'
+"""A target's name, as JSON.  All that follows is linear: a file is whatever a stranger sends."""
+_NUMBER = "(?:[0-9]+|null)"
+_HOST = r'"os\.environ/FFTDEPLOY_[A-Z0-9_]+_'
+_DEPLOYMENT = (
+    r'  - model_name: ".*\n    litellm_params:\n      model: "openai/.*\n'
+    rf'      api_base: {_HOST}BASE_URL"\n      api_key: {_HOST}API_KEY"\n'
+    r"(?:      .*\n)*    model_info:.*\n(?:      .*\n)*"
+)
+_VARIANT = (
+    r'        "(?:r[0-9]+|live|canary)": \{\n          "model": .*\n'
+    r"(?:          .*\n)*        \},?\n"
+)
+_FLAG = (
+    rf'    {_NAME}: \{{\n      "state": "ENABLED",\n'
+    rf'      "variants": \{{\n(?:{_VARIANT})+      \}},\n'
+    r'      "defaultVariant": "(?:r[0-9]+|live)",?\n'
+    r'(?:      "targeting": \{\n(?:        .*\n)*      \}\n)?    \},?\n'
+)
+_FACTS = (
+    rf'    {_NAME}: \{{\n      "model": .*\n      "provider": .*\n      "profile": .*\n'
+    rf'      "release": {_NUMBER},\n(?:      .*\n)*    \}},?\n'
+)
+_ROW = (
+    rf"  {_STRING} = \{{ model = {_STRING}, provider = {_STRING}, profile = {_OR_NULL}, "
+    rf"release = {_NUMBER} \}}\n"
+)
+
 FORMATS = {
     "litellm": Format(
         as_litellm,
-        r"model_list:.*\n(  .*\n)*router_settings:\n  .*\n(litellm_settings:\n(  .*\n)*)?",
+        rf"model_list:(?: \[\]\n|\n(?:{_DEPLOYMENT})+)"
+        r'router_settings:\n  routing_strategy: "simple-shuffle"\n'
+        r'(?:litellm_settings:\n(?:  api_(?:base|key): "not-set"\n)*'
+        r"(?:  fallbacks:\n(?:    .*\n)+)?)?",
         ("system", "shots"),
     ),
-    "flagd": Format(
-        as_flagd,
-        r'\{\n  "flags": \{(\n(    "[^"]+/[^"]+": \{\n(     .*\n)*    \},?\n)*  )?\}\n\}\n',
+    "flagd": Format(as_flagd, rf'\{{\n  "flags": \{{(?:\n(?:{_FLAG})+  )?\}}\n\}}\n'),
+    "dotenv": Format(
+        as_dotenv,
+        r"(?:([A-Z0-9]+_[A-Z0-9_]+)_MODEL=\S+\n\1_PROVIDER=\S+\n"
+        r"(?:\1_PROFILE=\S+\n)?(?:\1_RELEASE=[0-9]+\n)?)*",
+        None,
     ),
-    "dotenv": Format(as_dotenv, r"([A-Z0-9_]+_(MODEL|PROVIDER|PROFILE|RELEASE)=.*\n)*", None),
     "configmap": Format(
         as_configmap,
-        r'apiVersion: "v1"\nkind: "ConfigMap"\nmetadata:\n  name: "fftdeploy"\n(.*\n)*',
+        r'apiVersion: "v1"\nkind: "ConfigMap"\nmetadata:\n  name: "fftdeploy"\ndata:\n'
+        rf'(?:  "?[A-Z0-9_]+"?: {_STRING}\n)*  "fftdeploy\.json": "\{{\\n  \\"version\\": 1,.*\n',
     ),
-    "tfvars": Format(as_tfvars, r"fftdeploy = \{\n(  .*\n)*\}\n", None),
-    "json": Format(as_json, r'\{\n  "version": 1,\n  "targets": \{(.*\n)*'),
+    "tfvars": Format(as_tfvars, rf"fftdeploy = \{{\n(?:{_ROW})*\}}\n", None),
+    "json": Format(
+        as_json,
+        rf'\{{\n  "version": 1,\n  "targets": \{{(?:\n(?:{_FACTS})+  )?\}}\n\}}\n',
+    ),
 }
+"""A file that a hand has written is like none of them: it is more than names that are alike."""
 
 
 def _variables(targets: Targets) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """`export`: what is live in other programs' formats, and read by those programs."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from command_line import Command
 from scenes import LUNA, V8, V9, V10
 from terminal import screen
 
+from fftdeploy.files import disk
 from fftdeploy.routing.split import in_canary
 
 PROFILE = (
@@ -179,7 +181,7 @@ def test_what_the_policy_declares_is_written_and_checked_together(command: Comma
     assert Path("my env").read_text() == command("export", "dotenv").out
     assert command("export", "--check").code == 0
     first = Path("deploy/flags.json").stat()
-    Path("my env").write_text("X_MODEL=1\nX_PROVIDER=2\n")
+    Path("my env").write_text("A_B_MODEL=1\nA_B_PROVIDER=2\n")
     again = command("export")
     assert again.out == "deploy/flags.json is current\nwritten: my env\n"
     assert "dotenv has no place for" in again.err
@@ -360,3 +362,76 @@ def test_flagd_splits_the_keys_as_we_do(command: Command) -> None:
     assert inside[5] < inside[25] < inside[50]
     variants = json.loads(Path("flags.json").read_text())["flags"][TARGET]["variants"]
     assert set(variants) == {"r4", "r3", "r2"}  # what is on hold is not to be switched to
+
+
+def test_a_hostile_file_is_read_once(command: Command) -> None:
+    """Its recognition is linear: with a quadratic one this would not finish."""
+    config = 'apiVersion: "v1"\nkind: "ConfigMap"\nmetadata:\n  name: "fftdeploy"\ndata:\n'
+    for kind, start, again in (
+        ("flagd", '{\n  "flags": {\n    "', "a/"),
+        ("flagd", '{\n  "flags": {\n    "a/b": {\n      "state": "ENABLED",\n', "      x\n"),
+        ("dotenv", "A_B", "_MODEL"),
+        ("dotenv", "", "A_B_MODEL=x\nA_B_PROVIDER=y\n"),
+        ("json", '{\n  "version": 1,\n  "targets": {\n    "', "a/"),
+        ("tfvars", 'fftdeploy = {\n  "', '\\"'),
+        ("configmap", config, '  A_B: "\\\\"\n'),
+        ("litellm", "model_list:\n", '  - model_name: "\n'),
+    ):  # fmt: skip
+        Path("out").write_text(start + again * (4_000_000 // len(again)) + "A")
+        assert command("export", kind, "-o", "out").code == 2
+        assert command("export", kind, "-o", "out", "--check").code == 12
+
+
+def test_what_a_hand_has_written_is_kept(command: Command) -> None:
+    hosted = "litellm_params:\n      model: openai/a\n      api_key: os.environ/KEY\n"
+    settings = "router_settings:\n  routing_strategy: simple-shuffle\n"
+    config = 'apiVersion: "v1"\nkind: "ConfigMap"\nmetadata:\n  name: "fftdeploy"\n'
+    alike = {
+        "litellm": f"model_list:\n  - model_name: a\n    {hosted}{settings}",
+        "flagd": '{\n  "flags": {\n    "a/b": {\n      "state": "ENABLED"\n    }\n  }\n}\n',
+        "dotenv": "LLM_MODEL=a\nDB_PROVIDER=b\n",
+        "configmap": f"{config}data: {{}}\n",
+        "tfvars": "fftdeploy = {\n  mine = 1\n}\n",
+        "json": '{\n  "version": 1,\n  "targets": {\n    "a": 1\n  }\n}\n',
+    }
+    files = Path("deployments.toml").read_text()
+    for kind, text in alike.items():
+        Path("own").write_text(text)
+        assert (command("export", kind, "-o", "own").code, Path("own").read_text()) == (2, text)
+        Path("deployments.toml").write_text("version = 1\n")
+        assert command("export", kind, "-o", f"none-{kind}").code == 0
+        Path("deployments.toml").write_text(files)
+        assert command("export", kind, "-o", f"none-{kind}").code == 0, "ours, of no target"
+
+
+def test_a_file_is_declared_once_and_all_are_written_or_none(command: Command) -> None:
+    policy = Path("fftdeploy.toml")
+    for other in ("./a.json", "a.json/", "A.JSON"):
+        policy.write_text(f'{POLICY}[exports]\n"a.json" = "json"\n"{other}" = "flagd"\n')
+        refused = command("export")
+        assert (refused.code, f"'a.json' and '{other}' are one file" in refused.err) == (3, True)
+    Path("file").touch()
+    policy.write_text(f'{POLICY}[exports]\n"./a.json" = "json"\n"file/b.json" = "flagd"\n')
+    refused = command("export")
+    assert (refused.code, Path("a.json").exists()) == (11, False)
+    policy.write_text(f'{POLICY}[exports]\n"./a.json" = "json"\n"d//b.json" = "flagd"\n')
+    assert command("export").out == "written: a.json\nwritten: d/b.json\n"
+    assert stale(command) == []
+
+
+def test_a_disk_that_fails_meanwhile_says_what_was_written(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("fftdeploy.toml").write_text(f'{POLICY}[exports]\n"a" = "json"\n"b" = "flagd"\n')
+    publish = disk.publish
+
+    def full(folder: int, name: str, *given: Any, **more: Any) -> bool:
+        if name == "b":
+            raise OSError(errno.ENOSPC, "full")
+        return publish(folder, name, *given, **more)
+
+    monkeypatch.setattr(disk, "publish", full)
+    failed = command("export")
+    assert (failed.code, Path("a").exists(), Path("b").exists()) == (11, True, False)
+    assert "written before that: a" in failed.err
+    assert "hint: fftdeploy export\n" in failed.err

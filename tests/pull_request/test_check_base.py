@@ -653,13 +653,43 @@ def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) ->
     (stale,) = [f for f in json.loads(forgot.out)["findings"] if f["code"] == "export-stale"]
     assert stale["hint"] == "fftdeploy export"
     (stale,) = [f for f in json.loads(leave.out)["findings"] if f["code"] == "export-stale"]
-    assert stale["hint"] == "fftdeploy export flagd -o flags.json", "it is declared no more"
+    assert stale["severity"] == "notice", "it is declared no more"
     assert (before, after) == ("r3", "r4")
     assert (green.code, errors(green)) == (0, [])
     said = "fftdeploy.toml no longer says that flags.json is an export of flagd"
     assert said in [f["message"] for f in json.loads(dropped.out)["findings"]]
     assert errors(dropped) == ["policy-change", "export-stale"]
-    assert errors(leave) == ["export-stale"], "it is still judged by main's"
+    assert (leave.code, errors(leave)) == (0, [])
+
+
+def test_an_export_is_renamed_with_leave_and_one_that_main_has_since_counts(change: Change) -> None:
+    asked = (*BASE, "--offline", "--accept-claimed", "--json")
+    declared = '\n[exports]\n"a.json" = "json"\n'
+    git("switch", "--quiet", "main")
+    POLICY_FILE.write_text(POLICY + declared)
+    assert change.command("export").code == 0
+    commit("main declares an export")
+    git("switch", "--quiet", "change")
+    idle = change.command(*asked)
+    change.good()
+    commit("promote")
+    older = change.command(*asked)
+    git("merge", "--quiet", "--no-edit", "main")
+    assert change.command("export").code == 0
+    commit("export")
+    green = change.command(*asked)
+    change.edit("a.json", "b.json", POLICY_FILE)
+    Path("a.json").rename("b.json")
+    commit("rename")
+    refused, leave = change.command(*asked), change.command(*asked, "--allow-policy-change")
+
+    assert "export-stale" not in idle.out, "a merge leaves it current"
+    (stale,) = [f for f in json.loads(older.out)["findings"] if f["code"] == "export-stale"]
+    assert (older.code, stale["message"]) == (12, "a.json is missing: main declares it since")
+    assert stale["hint"] == "git merge main && fftdeploy export"
+    assert (green.code, errors(green)) == (0, [])
+    assert errors(refused) == ["policy-change", "export-stale"]
+    assert (leave.code, errors(leave)) == (0, [])
 
 
 def test_exports_are_not_what_models_are_judged_by_and_a_fallback_is_called_one(
