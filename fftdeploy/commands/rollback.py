@@ -78,9 +78,10 @@ class _Rollback:
             self.change.workspace.require_profile(self.options.profile)
         only = self.options.canary
         one_of({"--canary": only, "--to": self.to is not None, "--profile": self.options.profile})
-        is_running = self.target.canary is not None and self.to is None
+        shas = self.change.workspace.sha
+        tried = bundles.tried_bundle(self.target, shas)
+        is_running = tried is not None and tried != self.live and self.to is None
         if only or (is_running and self.options.profile is None):
-            shas = self.change.workspace.sha
             return self.change.make_unasked(
                 partial(canary.plan_removal, self.target, self.live, shas)
             )

@@ -52,11 +52,17 @@ def with_canary(made: Plan, weight: int) -> Plan:
 
 
 def plan_removal(target: Target, live: Bundle, shas: Shas, actor: Actor) -> Plan:
-    """Take the canary off and put it on hold, once; what is live stays as it is."""
+    """Take the canary off and put it on hold, once; what is live stays as it is.
+
+    A canary that is what is live is put on none: that would block what stays.
+    """
     if target.canary is None:
         return Plan(target, target, ("no canary runs",))
     tried = live_bundle(target.canary, shas)
     why = f"canary of {target.canary.weight} % taken off"
-    hold = hold_on_removed(target, tried, target.canary_release, live, actor, why)
+    is_live = tried == live
+    hold = (
+        None if is_live else hold_on_removed(target, tried, target.canary_release, live, actor, why)
+    )
     holds = (hold, *target.holds) if hold else target.holds
     return Plan(target, replace(target, canary=None, holds=holds))

@@ -183,12 +183,15 @@ def another_model(facts: FindingFacts, target: Target) -> Finding | None:
 
 
 def _canary(facts: FindingFacts, target: Target) -> Iterator[Finding]:
-    """Find a canary that nothing records, that is on hold, or that does not answer."""
+    """Find a canary that is live, that nothing records, that is on hold, or does not answer."""
     tried, row = bundles.tried_bundle(target, facts.shas), target.canary_release
     if tried is None:
         return
     known = facts.readiness.get(bundles.canary_of(target))
     said: list[tuple[str, str, Severity]] = []
+    if tried == facts.live(target):
+        message = "the canary is what is live: nothing is tried beside it"
+        said.append(("canary-live", message, "error"))
     if row is None or row.bundle != tried:
         message = f"hand edit: the canary says {tried}, and no release does"
         said.append(("canary-edit", message, "error"))
@@ -200,7 +203,8 @@ def _canary(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         code = known.code if is_proved else known.state
         said.append((code, f"the canary: {known.message}", "error" if is_proved else "notice"))
     for code, message, severity in said:
-        hint = f"fftdeploy rollback {target}"
+        only = " --canary" if tried == facts.live(target) else ""
+        hint = f"fftdeploy rollback {target}{only}"
         yield about(facts, target, code, message, severity, hint, ("canary",))
 
 

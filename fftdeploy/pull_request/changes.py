@@ -104,10 +104,10 @@ def _canary_line(old: Target, new: Target, shas: Shas) -> Iterator[TargetChange]
         return
     blocking = (hold for hold in new.holds if hold.lifted is None and _blocks(hold, ended))
     hold, is_promoted = next(blocking, None), new.newest != old.newest
-    if hold is None and not is_promoted:
+    if hold is None and not is_promoted and ended != live_bundle(new, shas):
         what = f"the canary {ended} is gone, and was put on no hold: a hand edit"
         yield TargetChange("unexplained", new, what, ("model",))
-    elif new.newest is None or new.newest.bundle != ended:
+    elif not is_promoted or new.newest is None or new.newest.bundle != ended:
         part = f"the canary of {old.canary.weight} %, {ended}, is taken off"
         what = f"{part}: {hold.why}" if hold else part
         weight = old.canary.weight

@@ -175,6 +175,31 @@ def test_a_hand_written_line_is_found(sandbox: Sandbox, command: Command) -> Non
     assert command("check").code == 0
 
 
+def test_one_that_is_what_is_live_is_found_and_holds_nothing(
+    sandbox: Sandbox, command: Command
+) -> None:
+    """A promotion by hand that keeps the line: what is live is not put on hold and left live."""
+    write(*TABLES, policy=POLICY)
+    begin(command, "--canary", "5")
+    (line,) = [line for line in FILE.read_text().splitlines() if line.startswith("canary = ")]
+    assert command("promote", NAME, "--why", "no worse", "--yes").code == 0
+    head, _, tail = FILE.read_text().rpartition(f'model = "{V9}"\n')
+    kept = f'{head}model = "{V9}"\n{line}\n{tail}'
+    FILE.write_text(kept)
+    done = command("check", "--json")
+    (finding,) = [f for f in json.loads(done.out)["findings"] if f["severity"] == "error"]
+    assert (done.code, finding["code"]) == (12, "canary-live")
+
+    assert command("rollback", NAME, "--canary", "--yes").code == 0
+    assert (read(NAME).model, read(NAME).canary, read(NAME).holds) == (V9, None, ())
+    assert command("check").code == 0
+    FILE.write_text(kept)
+    assert command("rollback", NAME, "--why", "bad", "--yes").code == 0
+    assert (read(NAME).model, read(NAME).canary) == (V8, None)
+    assert [hold.model for hold in read(NAME).holds] == [V9]
+    assert command("check").code == 0
+
+
 def test_one_that_died_is_found_and_shown(sandbox: Sandbox, command: Command) -> None:
     write(*TABLES, policy=POLICY)
     begin(command, "--canary", "5")

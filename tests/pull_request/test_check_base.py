@@ -626,6 +626,26 @@ def test_a_canary_that_a_hand_moves_is_not_explained(
     assert "live stays, no canary" in whole
 
 
+def test_a_canary_that_a_change_makes_live_and_keeps_is_refused(
+    change: Change, online: Sandbox
+) -> None:
+    assert promote(change, *EVAL, "--canary", "5").code == 0
+    tried = FILE.read_text()
+    (line,) = [line for line in tried.splitlines() if line.startswith("canary = ")]
+    change.base(lambda _: None)
+    assert promote(change).code == 0
+    head, _, tail = FILE.read_text().rpartition(f'model = "{V10}"\n')
+    kept = f'{head}model = "{V10}"\n{line}\n{tail}'
+    FILE.write_text(kept)
+    done = change.command(*BASE, "--json")
+    assert (done.code, errors(done)) == (12, ["canary-live"]), done.out
+
+    change.base(lambda _: FILE.write_text(kept))
+    assert change.command("rollback", TARGET, "--canary", "--yes").code == 0
+    done = change.command(*BASE, "--json")
+    assert (done.code, errors(done), kinds(done)) == (0, [], [(TARGET, "canary")]), done.out
+
+
 def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) -> None:
     flags, declared = Path("flags.json"), '\n[exports]\n"flags.json" = "flagd"\n'
 
