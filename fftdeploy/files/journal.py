@@ -154,19 +154,24 @@ def locked(folder: Path, *, root: Path, wait_s: float = 10.0) -> Iterator[None]:
         yield
 
 
-def append_text(path: Path, text: str, *, make: bool = False) -> None:
+def append_text(path: Path, text: str, *, make: bool = False, wait_s: float | None = None) -> None:
     """Append to a file that is named to us, such as a CI runner's, all of it or nothing.
 
-    With `make` one that is not there is made, for its owner alone.
+    With `make` one that is not there is made, for its owner alone.  With `wait_s` it waits no
+    longer than that for another process that has the file's lock.
 
     Raises:
         ConfigError: It is no regular file.
+        ConflictError: It was not free within `wait_s` seconds, or locks do not work there.
         DiskError: It is not there, or the disk refused.
     """
     with _guarded(path):
         file = os.open(path, _APPEND | (os.O_CREAT if make else 0), MODE)
         with os.fdopen(_regular(file, path), "ab"):
-            fcntl.flock(file, fcntl.LOCK_EX)
+            if wait_s is None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            else:
+                disk.lock(file, path, wait_s)
             _write(file, text.encode(errors="backslashreplace"))
 
 

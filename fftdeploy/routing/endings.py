@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import weakref
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
 
 _WHOLE = frozenset({"response.completed", "response.incomplete"})
 _FAILED = frozenset({"error", "response.failed"})
+_NO_ANSWER = "APIResponseValidationError"
+"""The SDK's name for what is no answer of the API, though it has a status of success."""
+_MOST = 1 << 20
+"""So many characters a line of a log may have; no more of a text is kept."""
+_EMPTY = 50
+"""So many characters at least a choice takes, or the call of a tool, without its text."""
+_MOST_BYTES = 12 * _MOST
+"""A character takes at most twelve bytes of JSON."""
+
+
+class LongLineError(ValueError):
+    """An answer is longer than a line of a log may be."""
+
+    def __init__(self) -> None:
+        super().__init__("a line of more than 1 MiB")
 
 
 def hear(answer: Any, tell: Tell) -> None:
@@ -32,21 +48,30 @@ def hear(answer: Any, tell: Tell) -> None:
         tell(lambda: _failure(type(answer).__name__, status=status), False)
     elif hasattr(answer, "model_dump"):
         tell(lambda: {"response": answer}, False)
-    else:
-        http = getattr(answer, "http_response", None) or answer.response
+    elif http := getattr(answer, "http_response", None) or getattr(answer, "response", None):
         if http.is_closed:
-            tell(lambda: {"response": json.loads(http.content)}, False)
+            tell(partial(_read_whole, http.content, http.status_code), False)
         else:
             _Reading(http, tell)
+    else:  # a page of a gateway, which the SDK returns as a text
+        tell(lambda: _failure(_NO_ANSWER, status=200), False)
+
+
+def _read_whole(raw: bytes, status: int) -> Ending:
+    try:
+        return {"response": json.loads(raw)}
+    except ValueError:
+        return _failure(_NO_ANSWER, status=status)
 
 
 class _Reading:
     """Keeps what is read of an HTTP response, by whatever way of the SDK, until that ends."""
 
     def __init__(self, http: Any, tell: Tell) -> None:
-        self._is_stream = "event-stream" in http.headers.get("content-type", "")
+        is_stream = "event-stream" in http.headers.get("content-type", "")
+        self._heard = _Events() if is_stream else _Body()
         self._tell: Tell | None = tell
-        self._kept: list[bytes] = []
+        self._process = os.getpid()
         self._fault = ""
         self._is_within = False
         """Whether it is closed by being read to its end: the last bytes are then still to come."""
@@ -61,7 +86,7 @@ class _Reading:
     ) -> Iterator[bytes]:
         with self._reading():
             for piece in read(*size, **named):
-                self._kept.append(piece)
+                self._heard.add(piece)
                 self._is_within = False
                 yield piece
                 self._is_within = True
@@ -71,7 +96,7 @@ class _Reading:
     ) -> AsyncIterator[bytes]:
         with self._reading():
             async for piece in read(*size, **named):
-                self._kept.append(piece)
+                self._heard.add(piece)
                 self._is_within = False
                 yield piece
                 self._is_within = True
@@ -102,34 +127,96 @@ class _Reading:
 
     def _end(self, *, is_collected: bool = False) -> None:
         tell, self._tell = self._tell, None
-        if tell is not None:
-            raw, self._kept = b"".join(self._kept), []
-            tell(partial(_ending, raw, self._is_stream, self._fault), is_collected)
+        if tell is not None and self._process == os.getpid():  # else the parent tells it
+            tell(partial(self._heard.ending, self._fault), is_collected)
 
 
-def _ending(raw: bytes, is_stream: bool, fault: str) -> Ending:
-    """Return what the bytes of a response say, as far as they were read."""
-    if not is_stream:
+class _Body:
+    """What is read of an answer that is not streamed; no more of it than a line could hold."""
+
+    def __init__(self) -> None:
+        self._kept: list[bytes] = []
+        self._size = 0
+        self._wrong: Exception | None = None
+
+    def add(self, piece: bytes) -> None:
+        """Keep a piece; what is wrong with it is raised by `ending`, not where it is read."""
+        if self._wrong is None:
+            try:
+                self._add(piece)
+            except Exception as error:  # noqa: BLE001  whatever it is, the application reads on
+                self._wrong = error
+                self._kept.clear()
+
+    def _add(self, piece: bytes) -> None:
+        self._kept.append(piece)
+        self._size += len(piece)
+        if self._size > _MOST_BYTES:
+            raise LongLineError
+
+    def ending(self, fault: str) -> Ending:
+        """Return what the bytes say, as far as they were read; `fault` is why no further."""
+        if self._wrong is not None:
+            raise self._wrong
         try:
-            return {"response": json.loads(raw)}
+            return {"response": json.loads(b"".join(self._kept))}
         except ValueError:
             return _failure(fault or "abandoned")
-    said = [line[5:].strip() for line in raw.splitlines() if line.startswith(b"data:")]
-    is_done = b"[DONE]" in said
-    whole = said if is_done or raw.endswith(b"\n") else said[:-1]
-    events = [json.loads(each) for each in whole if each != b"[DONE]"]
-    for event in events:
+
+
+class _Events(_Body):
+    """What is read of a stream: its events are put together as they come, and not kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chat = _Chat()
+        self._answer: Ending | None = None
+        self._model: str | None = None
+        self._fault = ""
+        self._is_done = False
+
+    def _add(self, piece: bytes) -> None:
+        super()._add(piece)
+        if b"\n" not in piece and b"\r" not in piece:
+            return
+        lines = b"".join(self._kept).splitlines(keepends=True)
+        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        self._kept, self._size = [rest], len(rest)
+        for line in lines:
+            self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        if not line.startswith(b"data:") or self._answer is not None:
+            return
+        said = line[5:].strip()
+        if said == b"[DONE]":
+            self._is_done = True
+            return
+        event = json.loads(said)
         if event.get("type") in _WHOLE:
-            return {"response": event["response"]}
+            self._answer = {"response": event["response"]}
         if event.get("error") or event.get("type") in _FAILED:
-            fault = "APIError"
-    named = (each.get("model") or (each.get("response") or {}).get("model") for each in events)
-    model = next(filter(None, named), None)
-    chat = _chat(events)
-    is_done |= bool(chat["choices"]) and all("finish_reason" in one for one in chat["choices"])
-    if fault or not is_done:
-        return _failure(fault or "abandoned", model=model)
-    return {"response": chat}
+            self._fault = "APIError"
+        self._model = (
+            self._model or event.get("model") or (event.get("response") or {}).get("model")
+        )
+        self._chat.add(event)
+
+    def ending(self, fault: str) -> Ending:
+        if self._wrong is not None:
+            raise self._wrong
+        if self._answer is not None:
+            return self._answer
+        if b"".join(self._kept).rstrip() in {b"data: [DONE]", b"data:[DONE]"}:
+            self._is_done = True
+        chat, fault = self._chat.whole(), self._fault or fault
+        choices = chat["choices"]
+        is_done = self._is_done or (
+            bool(choices) and all("finish_reason" in one for one in choices)
+        )
+        if fault or not is_done:
+            return _failure(fault or "abandoned", model=self._model)
+        return {"response": chat}
 
 
 def _failure(kind: str, *, status: int | None = None, model: str | None = None) -> Ending:
@@ -137,28 +224,62 @@ def _failure(kind: str, *, status: int | None = None, model: str | None = None) 
     return {"error": error} if model is None else {"model": model, "error": error}
 
 
-def _chat(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the chunks of a chat say together, as a chat that is not streamed says it."""
-    whole: dict[str, Any] = {}
-    choices: dict[int, dict[str, Any]] = {}
-    calls: dict[tuple[int, int], dict[str, Any]] = {}
-    for event in events:
-        whole |= {key: value for key, value in event.items() if value is not None}
+class _Chat:
+    """Puts the chunks of a chat together, as a chat that is not streamed says it."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, Any] = {}
+        self._choices: dict[int, dict[str, Any]] = {}
+        self._texts: dict[tuple[int, str], list[str]] = {}
+        self._calls: dict[tuple[int, int], dict[str, Any]] = {}
+        self._size = 0
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Add a chunk; `LongLineError` where it would be more than a line holds."""
+        self._said |= {key: value for key, value in event.items() if value is not None}
         for said in event.get("choices") or ():
             index, delta = said.get("index", 0), said.get("delta") or {}
-            message = {"role": "assistant", "content": None}
-            choice = choices.setdefault(index, {"index": index, "message": message})
+            if index not in self._choices:
+                self._choices[index] = {"index": index}
+                self._grow(_EMPTY)
+            choice = self._choices[index]
             for key in ("content", "refusal"):
                 if delta.get(key):
-                    choice["message"][key] = (choice["message"].get(key) or "") + delta[key]
+                    self._texts.setdefault((index, key), []).append(delta[key])
+                    self._grow(len(delta[key]))
             for part in delta.get("tool_calls") or ():
-                if (place := (index, part.get("index", 0))) not in calls:
-                    calls[place] = {"type": "function", "function": {"name": "", "arguments": ""}}
-                    choice["message"].setdefault("tool_calls", []).append(calls[place])
-                calls[place] |= {"id": part["id"]} if part.get("id") else {}
-                for key, value in (part.get("function") or {}).items():
-                    calls[place]["function"][key] += value or ""
+                self._add_call((index, part.get("index", 0)), part)
             if said.get("finish_reason"):
                 choice["finish_reason"] = said["finish_reason"]
-    found = [choices[index] for index in sorted(choices)]
-    return {**whole, "object": "chat.completion", "choices": found}
+
+    def _add_call(self, place: tuple[int, int], part: dict[str, Any]) -> None:
+        if place not in self._calls:
+            self._calls[place] = {"function": {"name": [], "arguments": []}}
+            self._grow(_EMPTY)
+        call = self._calls[place]
+        call |= {"id": part["id"]} if part.get("id") else {}
+        for key, value in (part.get("function") or {}).items():
+            call["function"][key].append(value or "")
+            self._grow(len(value or ""))
+
+    def _grow(self, more: int) -> None:
+        self._size += more
+        if self._size > _MOST:
+            raise LongLineError
+
+    def whole(self) -> dict[str, Any]:
+        """Return what was said, as far as it was."""
+        found = []
+        for index in sorted(self._choices):
+            message: dict[str, Any] = {"role": "assistant", "content": None}
+            for (of, key), text in self._texts.items():
+                message |= {key: "".join(text)} if of == index else {}
+            calls = [_call(call) for (of, _), call in self._calls.items() if of == index]
+            message |= {"tool_calls": calls} if calls else {}
+            found.append({**self._choices[index], "message": message})
+        return {**self._said, "object": "chat.completion", "choices": found}
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    function = {key: "".join(texts) for key, texts in call["function"].items()}
+    return {"type": "function", **call, "function": function}

@@ -17,10 +17,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fftdeploy.errors import UsageError
+from fftdeploy.errors import ConfigError, ConflictError, DiskError, UsageError
 from fftdeploy.files import journal
 from fftdeploy.formats import strict_json
-from fftdeploy.routing.endings import hear
+from fftdeploy.routing.endings import LongLineError, hear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from fftdeploy.routing.runtime import Resolution
 
 _log = logging.getLogger("fftdeploy")
+_LOCK_WAIT_S = 0.05
+"""How long a call waits for a file that another process has locked."""
+_OURS = (ConfigError, ConflictError, DiskError, LongLineError)
+"""Errors without a word of a request in their text."""
 
 
 class _Call(NamedTuple):
@@ -92,6 +96,7 @@ class RequestLog:
         self._has_told = False
         self._waiting: deque[tuple[Any, ...]] = deque()
         atexit.register(self._flush)
+        os.register_at_fork(after_in_child=self._waiting.clear)  # the parent writes them
         if trace:
             try:
                 self._tracer = import_module("opentelemetry.trace").get_tracer("fftdeploy")
@@ -144,7 +149,8 @@ class RequestLog:
             yield
         except Exception as error:  # noqa: BLE001  redact and tracer are the application's
             if not self._has_told:
-                _log.warning("a request was not written down: %s: %s", type(error).__name__, error)
+                why = f": {error}" if type(error) in _OURS else ""
+                _log.warning("a request was not written down: %s%s", type(error).__name__, why)
             self._has_told = True
 
     def _write(
@@ -165,7 +171,7 @@ class RequestLog:
         if line is not None:
             text = strict_json.dumps(_plain(line))
             _require_readable(text)
-            journal.append_text(path, f"{text}\n", make=True)
+            journal.append_text(path, f"{text}\n", make=True, wait_s=_LOCK_WAIT_S)
 
     def _span(self, call: _Call, ending: Mapping[str, Any], at: float, took_s: float) -> None:
         """Make a span of the conventions for generative models, which are still in development."""
@@ -225,13 +231,14 @@ def _require_readable(text: str) -> None:
     """Refuse what `review --from` or `monitor --logs` would, which take a whole file or none.
 
     Raises:
+        LongLineError: It has more than 1 MiB.
         ValueError: It is no answered request to them, or its messages can't be an example's.
     """
     from fftdeploy.evaluation.examples import example_lines, production, raw_lines
     from fftdeploy.formats import strict_json
 
     if len(text) > raw_lines.MAX_LINE:
-        raise ValueError("a line of more than 1 MiB")
+        raise LongLineError
     found = production.request(strict_json.read(text), "")
     content = found.example("-", example_lines.REFERENCE_KEYS[0])
     example_lines.parse_line(strict_json.dumps(content), "", "", None)

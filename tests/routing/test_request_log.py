@@ -1,15 +1,18 @@
 """The request log: off by default, and read by what reads logs."""
 
 import asyncio
+import fcntl
 import gc
 import json
 import logging
 import math
+import os
 import resource
 import signal
 import socket
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ import fftdeploy
 from fftdeploy import RequestLog
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.examples.production import request
-from fftdeploy.routing import request_log
+from fftdeploy.routing import endings, request_log
 from fftdeploy.sandbox import Sandbox
 
 TARGET = "triage/production"
@@ -142,7 +145,7 @@ def test_a_redact_of_any_kind_costs_no_call_and_changes_nothing_of_the_caller(
     (line,) = Path("log.jsonl").read_text().splitlines()
     assert json.loads(line)["request"]["messages"][0]["content"] == "[redacted]"
     told = [record.getMessage() for record in caplog.records if record.name == "fftdeploy"]
-    assert told[0] == "a request was not written down: KeyError: 'metadata'"
+    assert told[0] == "a request was not written down: KeyError"
     assert len(told) == 2
 
 
@@ -598,3 +601,73 @@ def test_while_a_canary_runs_its_weight_is_kept(sandbox: Sandbox) -> None:
             any_key(key=key).chat.completions.create(**SAID)
 
     assert [(line["weight"], line["model"]) for line in written()] == [(50, V9), (50, V8)]
+
+
+def test_a_long_stream_is_put_together_as_it_comes_and_kept_to_what_a_line_holds(
+    hosted: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    many = [*[chunk(delta(content="0123456789"))] * 8_000, chunk(delta("stop"))]
+    long = [*[chunk(delta(content="x" * 1_024))] * 4_000, chunk(delta("stop"))]
+    hosted.probe(streamed(many), streamed(long))
+    raw = streamed(long).data
+    raw = raw[raw.index(b"data:") :]
+    most = longest = 0
+    heard = endings._Events()
+    for start in range(0, len(raw), 100):
+        heard.add(raw[start : start + 100])
+        most = max(most, sum(map(len, heard._kept)))
+        longest = max(longest, heard._chat._size)
+    assert most < 2_000  # an event and a piece
+    assert (1 << 20) < longest <= (1 << 20) + 1_024
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl")) as client:
+        assert len(list(client.chat.completions.create(**SAID, stream=True))) == 8_001
+        assert len(written()[0]["response"]["choices"][0]["message"]["content"]) == 80_000
+        assert len(list(client.chat.completions.create(**SAID, stream=True))) == 4_001
+
+    assert len(written()) == 1
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "fftdeploy"]
+    assert told.endswith("LongLineError: a line of more than 1 MiB")
+
+
+def test_a_locked_log_is_left_out_after_a_few_tries(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    call(RequestLog("log.jsonl"))
+    log = RequestLog("log.jsonl")
+    with Path("log.jsonl").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        call(log, 2)
+    assert len(written()) == 1
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "fftdeploy"]
+    assert "ConflictError: log.jsonl is locked by" in told
+    call(log)
+    assert len(written()) == 2
+
+
+def test_a_forked_child_leaves_the_streams_of_its_parent_to_it(hosted: FaultServer) -> None:
+    log = RequestLog("log.jsonl")
+    with fftdeploy.client(TARGET, log=log, max_retries=0) as client:
+        stream = client.chat.completions.create(**SAID, stream=True)
+        next(stream)
+        log._waiting.append(("of the parent",))
+        child = os.fork()
+        if not child:
+            with suppress(BaseException):
+                stream.close()
+                os._exit(len(log._waiting))
+            os._exit(9)
+        assert os.waitpid(child, 0)[1] == 0
+        log._waiting.clear()
+        assert written() == []
+        list(stream)
+    assert len(written()) == 1
+
+
+def test_a_page_of_a_gateway_is_a_failed_call(hosted: FaultServer) -> None:
+    page = reply(raw=b"<html>Sign in</html>", content_type="text/html")
+    hosted.probe(page, page)
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl"), max_retries=0) as client:
+        client.chat.completions.create(**SAID)
+        client.chat.completions.with_raw_response.create(**SAID)
+    wanted = {"type": "APIResponseValidationError", "status": 200}
+    assert [line["error"] for line in written()] == [wanted, wanted]
