@@ -75,7 +75,8 @@ class LimitFlags:
     def declared(self) -> "_Declared":
         """Return them by their names."""
         usd = typer.Option("--max-usd", min=self.least_usd, help=self.usd)
-        requests = typer.Option("--max-requests", min=1, help=self.requests)
+        counted = f"{self.requests} Retries are not counted."
+        requests = typer.Option("--max-requests", min=1, help=counted)
         return {
             "max_usd": (Annotated[float | None, usd], None),
             "max_requests": (Annotated[int | None, requests], self.most_requests),
