@@ -65,11 +65,11 @@ class BaseRef:
 
     def gained_evidence(self, task: str) -> Path:
         """Lay out what evidence about `task` was merged since the two parted; return its folder."""
-        known, below = self._tree.evidence_at(self.parted), f"{EVIDENCE_FOLDER}/{task}/"
-        names = [n for n in self._tree.evidence if n.startswith(below) and n not in known]
-        if names:
-            self._tree.write("gained", *self._tree.read((self.commit, names)))
-        return self._tree.place / "gained"
+        tree, below = self._tree, f"{EVIDENCE_FOLDER}/{task}/"
+        gained = tree.evidence.keys() - tree.evidence_at(self.parted).keys()
+        if names := sorted(name for name in gained if name.startswith(below)):
+            tree.write("gained", *tree.read((self.commit, names)))
+        return tree.place / "gained"
 
     def differs(self, path: str) -> bool:
         """Tell whether `path`, from the top, is not the regular file that it was at the parting."""
@@ -91,15 +91,15 @@ class BaseRef:
         def is_mine(name: str) -> bool:
             return any(name.startswith(one) or one.startswith(f"{name}/") for one in folders)
 
-        changed = self._committed.items()
-        return sorted(name for name, (_, now) in changed if now.mode and is_mine(name))
+        return sorted(n for n, (_, now) in self._committed.items() if now.mode and is_mine(n))
 
     def links(self) -> list[str]:
-        """List the paths that something is judged by and that lead through a link, from the top."""
-        folder, tree = self._tree.workspace.folder, self._tree
+        """List what leads through a link, from the top: what is judged by, and what is exported."""
+        tree, folder = self._tree, self._tree.workspace.folder
         names = [tree.file, policy.FILE_NAME, *_examples(self.tip, tree.workspace)]
         names += [f"{profiles.FOLDER}/{path.name}" for path in (folder / profiles.FOLDER).glob("*")]
-        names += map(str, (EVIDENCE_FOLDER, *OF_ONE_MACHINE))
+        exports = (*self.tip.policy.exports, *tree.workspace.policy.exports)
+        names += map(str, (EVIDENCE_FOLDER, *OF_ONE_MACHINE, *exports))
         return sorted({found for name in names if (found := tree.link_on_the_way(folder / name))})
 
     def elsewhere(self) -> Elsewhere:

@@ -668,7 +668,12 @@ def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) ->
     after = json.loads(flags.read_text())["flags"][TARGET]["defaultVariant"]
     commit("export")
     green = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+    flags.rename("real.json")
+    flags.symlink_to("real.json")
+    commit("link")
+    linked = change.command(*BASE, "--offline", "--accept-claimed", "--json")
 
+    assert "link" in errors(linked), "the next export would put a file in its place"
     assert (forgot.code, errors(forgot)) == (12, ["export-stale"])
     (stale,) = [f for f in json.loads(forgot.out)["findings"] if f["code"] == "export-stale"]
     assert stale["hint"] == "fftdeploy export"
