@@ -644,6 +644,7 @@ def test_a_locked_log_is_left_out_after_a_few_tries(
     assert len(written()) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12
 def test_a_forked_child_leaves_the_streams_of_its_parent_to_it(hosted: FaultServer) -> None:
     log = RequestLog("log.jsonl")
     with fftdeploy.client(TARGET, log=log, max_retries=0) as client:
