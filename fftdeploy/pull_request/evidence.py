@@ -131,7 +131,9 @@ class ProposedEvidence:
 
         for newer in self._of_both(change.target.task, speaks_against):
             message = f"newer evidence {newer.short} says {newer.verdict.ruling}"
-            yield self.facts.about(change, "evidence", message, f"fftdeploy report {newer.short}")
+            is_here = newer.path.is_relative_to(self.workspace.folder)
+            hint = f"fftdeploy report {newer.short}" if is_here else f"git merge {self.base.ref}"
+            yield self.facts.about(change, "evidence", message, hint)
         if standing == "claimed":
             yield self._claimed(change, stored)
 

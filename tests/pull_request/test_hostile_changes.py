@@ -483,6 +483,9 @@ def test_H10_newer_evidence_that_a_branch_is_behind_of_counts(change: Change) ->
     commit("promote")
 
     assert change.judged("--accept-claimed") == (12, ["evidence"])
+    said = change.command("check", "--base", "main", "--offline", "--accept-claimed").out
+    assert "says inconclusive" in said
+    assert "git merge main" in said, "there is no such file here to be reported yet"
 
 
 def test_control_a_good_change_is_not(change: Change) -> None:
