@@ -255,7 +255,7 @@ GIVEN_UP = {"type": "abandoned"}
     ],
 )
 @pytest.mark.parametrize("tells", ["release", "model"])
-def test_a_call_that_failed_is_a_failure_of_whom_it_has_asked(
+def test_J32_a_call_that_failed_is_a_failure_of_whom_it_has_asked(
     live: int, canary: int, error: dict[str, Any], code: int, failed: str, tells: str
 ) -> None:
     since = tries()
