@@ -310,7 +310,7 @@ def test_a_class_name_means_one_thing() -> None:
         node.name
         for tree in modules().values()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        if isinstance(node, ast.ClassDef)
     )
     assert [name for name, times in names.items() if times > 1] == []
 

@@ -236,7 +236,7 @@ def _is_alike(kind: Kind, reference: str, value: str) -> bool:
         return False
 
 
-class _Way(NamedTuple):
+class _ValueKind(NamedTuple):
     """How values of a kind are compared."""
 
     wanted: str
@@ -246,11 +246,11 @@ class _Way(NamedTuple):
 
 
 _WAYS = {
-    "exact": _Way("", canonical),
-    "casefold": _Way("a text", _of(str, lambda text: text.strip().casefold())),
-    "number": _Way("a number", _exact_number, _is_near),
-    "date": _Way("an ISO date, 2026-11-21", _day),
-    "set": _Way("an array", _of(list, lambda each: {*map(canonical, each)})),
-    "list": _Way("an array", _of(list, canonical)),
-    "text": _Way("a text", _of(str, str), _is_alike),
+    "exact": _ValueKind("", canonical),
+    "casefold": _ValueKind("a text", _of(str, lambda text: text.strip().casefold())),
+    "number": _ValueKind("a number", _exact_number, _is_near),
+    "date": _ValueKind("an ISO date, 2026-11-21", _day),
+    "set": _ValueKind("an array", _of(list, lambda each: {*map(canonical, each)})),
+    "list": _ValueKind("an array", _of(list, canonical)),
+    "text": _ValueKind("a text", _of(str, str), _is_alike),
 }
