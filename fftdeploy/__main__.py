@@ -1,5 +1,6 @@
 """The console script, and `python -m fftdeploy`."""
 
+import gc
 import os
 import sys
 
@@ -9,11 +10,12 @@ signals.take()  # before anything else is imported: that takes as long as many c
 
 
 def main() -> int:
-    """Run the process's command line and return its exit code.
+    """Run the process's command line and return its exit code, by a patient garbage collector.
 
-    `resolve` is answered here where it is plain, because the applications' start scripts
-    that call it should not pay for a command line they do not use.
+    A command ends before its garbage matters: collecting while modules are imported, and
+    walking all of them on the way out, would be a fifth of `status --offline`.
     """
+    gc.set_threshold(50_000)
     argv, code = sys.argv[1:], None
     try:
         with signals.raised():
@@ -26,30 +28,21 @@ def main() -> int:
             from fftdeploy.cli.app import stopped_early
 
             code = stopped_early(argv, stop)
+    gc.freeze()
     signals.leave()
     return code
 
 
 def _run(argv: list[str]) -> int:
-    """Run the full command line with a patient garbage collector.
-
-    A command ends before its garbage matters: collecting while modules are imported, and
-    walking all of them on the way out, would be a fifth of `status --offline`.
-    """
+    """Run the full command line, of which a `resolve` that is plain has no need."""
     if sys.getfilesystemencoding() == "ascii":
         # What is typed, and what files are called, is UTF-8 whatever the locale is said to be.
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  itself
-    import gc
-
-    gc.set_threshold(50_000)
     from fftdeploy.cli.app import run
     from fftdeploy.output import stdio
 
     sys.stdout, sys.stderr = stdio.whole(sys.stdout), stdio.whole(sys.stderr)
-    try:
-        return run(argv)
-    finally:
-        gc.freeze()
+    return run(argv)
 
 
 if __name__ == "__main__":

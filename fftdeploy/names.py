@@ -19,7 +19,6 @@ MAX_FILE_BYTES = 8 * 1024 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _RESERVED = frozenset({"version", "model", "job", "rollback", "adopt"})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#/+-]{0,255}")
-_HALF = re.compile("[\ud800-\udfff]")
 MISTYPED = 0.97
 """How like an ID is that it was mistyped from: two versions of a model are 0.93."""
 _TELLING = 3
@@ -134,7 +133,9 @@ def _listed(known: Sequence[str], last: str = ", ") -> str:
 
 def undecoded(words: Iterable[str]) -> str:
     """Return the first word that is not text: Python's stand-ins for bytes that are not UTF-8."""
-    return next((word for word in words if not word.isascii() and _HALF.search(word)), "")
+    # Not compiled ahead: a range of Unicode costs a start that needs none as much as all else here.
+    half = (word for word in words if not word.isascii() and re.search("[\ud800-\udfff]", word))
+    return next(half, "")
 
 
 def override_variable(task: str, environment: str) -> str:
