@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import weakref
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     Ending = Mapping[str, Any]
     """`response`; or `error`, and the `model` as far as it is known."""
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
 _WHOLE = frozenset({"response.completed", "response.incomplete"})
 _FAILED = frozenset({"error", "response.failed"})
+_PENDING = frozenset({"queued", "in_progress", "cancelled"})
+"""Of a response that is made in the background: nothing has been answered."""
+_ABANDONED = "abandoned"
 _NO_ANSWER = "APIResponseValidationError"
 """The SDK's name for what is no answer of the API, though it has a status of success."""
 _MOST = 1 << 20
 """So many characters a line of a log may have; no more of a text is kept."""
 _EMPTY = 50
-"""So many characters at least a choice takes, or the call of a tool, without its text."""
+"""So many characters at least a choice takes, or a part of the call of a tool, without its text."""
 _MOST_BYTES = 12 * _MOST
 """A character takes at most twelve bytes of JSON."""
 
@@ -46,22 +50,29 @@ def hear(answer: Any, tell: Tell) -> None:
     if isinstance(answer, Exception):
         status = getattr(answer, "status_code", None)
         tell(lambda: _failure(type(answer).__name__, status=status), False)
-    elif hasattr(answer, "model_dump"):
-        tell(lambda: {"response": answer}, False)
     elif http := getattr(answer, "http_response", None) or getattr(answer, "response", None):
         if http.is_closed:
-            tell(partial(_read_whole, http.content, http.status_code), False)
+            heard = _Body()
+            heard.add(http.content)
+            tell(partial(heard.ending, ""), False)
         else:
             _Reading(http, tell)
-    else:  # a page of a gateway, which the SDK returns as a text
-        tell(lambda: _failure(_NO_ANSWER, status=200), False)
+    else:  # a page of a gateway is a text here
+        tell(lambda: {"response": answer}, False)
 
 
-def _read_whole(raw: bytes, status: int) -> Ending:
-    try:
-        return {"response": json.loads(raw)}
-    except ValueError:
-        return _failure(_NO_ANSWER, status=status)
+def told(ending: Ending) -> Ending:
+    """Return how a call ended: what the API says is wrong, or what is no answer, is a failure.
+
+    A page of a gateway is that, an error with a status of success, a response that has failed.
+    """
+    from fftdeploy.evaluation.examples.production import is_answer
+
+    answer = ending.get("response")
+    said = answer if isinstance(answer, Mapping) else {}
+    if "error" in ending or said.get("status") in _PENDING or is_answer(said):
+        return ending
+    return _failure("APIError" if said.get("error") else "", model=said.get("model"))
 
 
 class _Reading:
@@ -72,7 +83,8 @@ class _Reading:
         self._heard = _Events() if is_stream else _Body()
         self._tell: Tell | None = tell
         self._process = os.getpid()
-        self._fault = ""
+        self._fault = _ABANDONED
+        """Why it was not read to its end; "" where it was."""
         self._is_within = False
         """Whether it is closed by being read to its end: the last bytes are then still to come."""
         http.iter_bytes = partial(self._read, http.iter_bytes)
@@ -116,6 +128,7 @@ class _Reading:
         self._is_within, is_collected = True, False
         try:
             yield
+            self._fault = ""
         except GeneratorExit:
             is_collected = True
             raise
@@ -155,13 +168,16 @@ class _Body:
             raise LongLineError
 
     def ending(self, fault: str) -> Ending:
-        """Return what the bytes say, as far as they were read; `fault` is why no further."""
+        """Return what the bytes say; `fault` is why they were not read to their end, or ""."""
         if self._wrong is not None:
             raise self._wrong
+        return self._ending(fault, b"".join(self._kept))
+
+    def _ending(self, fault: str, kept: bytes) -> Ending:
         try:
-            return {"response": json.loads(b"".join(self._kept))}
+            return {"response": json.loads(kept)}
         except ValueError:
-            return _failure(fault or "abandoned")
+            return _failure(fault)
 
 
 class _Events(_Body):
@@ -171,7 +187,6 @@ class _Events(_Body):
         super().__init__()
         self._chat = _Chat()
         self._answer: Ending | None = None
-        self._model: str | None = None
         self._fault = ""
         self._is_done = False
 
@@ -197,29 +212,24 @@ class _Events(_Body):
             self._answer = {"response": event["response"]}
         if event.get("error") or event.get("type") in _FAILED:
             self._fault = "APIError"
-        self._model = (
-            self._model or event.get("model") or (event.get("response") or {}).get("model")
-        )
         self._chat.add(event)
 
-    def ending(self, fault: str) -> Ending:
-        if self._wrong is not None:
-            raise self._wrong
+    def _ending(self, fault: str, kept: bytes) -> Ending:
+        with suppress(ValueError):  # a last line without its end
+            self._hear(kept)
         if self._answer is not None:
             return self._answer
-        if b"".join(self._kept).rstrip() in {b"data: [DONE]", b"data:[DONE]"}:
-            self._is_done = True
-        chat, fault = self._chat.whole(), self._fault or fault
-        choices = chat["choices"]
-        is_done = self._is_done or (
-            bool(choices) and all("finish_reason" in one for one in choices)
-        )
-        if fault or not is_done:
-            return _failure(fault or "abandoned", model=self._model)
-        return {"response": chat}
+        fault = self._fault or fault
+        if fault in {"", _ABANDONED} and (self._is_done or self._chat.is_finished):
+            return {"response": self._chat.whole()}
+        said = self._chat.said
+        return _failure(fault, model=said.get("model") or said.get("response", {}).get("model"))
 
 
 def _failure(kind: str, *, status: int | None = None, model: str | None = None) -> Ending:
+    """Return the ending of a call that failed; without a `kind` what came was no answer."""
+    if not kind:
+        kind, status = _NO_ANSWER, 200
     error = {"type": kind} if status is None else {"type": kind, "status": status}
     return {"error": error} if model is None else {"model": model, "error": error}
 
@@ -228,58 +238,59 @@ class _Chat:
     """Puts the chunks of a chat together, as a chat that is not streamed says it."""
 
     def __init__(self) -> None:
-        self._said: dict[str, Any] = {}
-        self._choices: dict[int, dict[str, Any]] = {}
-        self._texts: dict[tuple[int, str], list[str]] = {}
-        self._calls: dict[tuple[int, int], dict[str, Any]] = {}
+        self.said: dict[str, Any] = {}
+        self._texts: dict[tuple[Any, ...], list[str]] = {}
+        """By the place of a choice, that of a call of a tool if it is of one, and its key."""
+        self._reasons: dict[int, str] = {}
         self._size = 0
 
     def add(self, event: dict[str, Any]) -> None:
         """Add a chunk; `LongLineError` where it would be more than a line holds."""
-        self._said |= {key: value for key, value in event.items() if value is not None}
+        self.said |= {key: value for key, value in event.items() if value is not None}
         for said in event.get("choices") or ():
             index, delta = said.get("index", 0), said.get("delta") or {}
-            if index not in self._choices:
-                self._choices[index] = {"index": index}
-                self._grow(_EMPTY)
-            choice = self._choices[index]
             for key in ("content", "refusal"):
-                if delta.get(key):
-                    self._texts.setdefault((index, key), []).append(delta[key])
-                    self._grow(len(delta[key]))
+                self._say(delta.get(key), index, key)
             for part in delta.get("tool_calls") or ():
-                self._add_call((index, part.get("index", 0)), part)
+                place = (index, part.get("index", 0))
+                if part.get("id") and (*place, "id") not in self._texts:
+                    self._say(part["id"], *place, "id")
+                for key, value in (part.get("function") or {}).items():
+                    self._say(value, *place, key)
             if said.get("finish_reason"):
-                choice["finish_reason"] = said["finish_reason"]
+                self._reasons[index] = said["finish_reason"]
 
-    def _add_call(self, place: tuple[int, int], part: dict[str, Any]) -> None:
-        if place not in self._calls:
-            self._calls[place] = {"function": {"name": [], "arguments": []}}
-            self._grow(_EMPTY)
-        call = self._calls[place]
-        call |= {"id": part["id"]} if part.get("id") else {}
-        for key, value in (part.get("function") or {}).items():
-            call["function"][key].append(value or "")
-            self._grow(len(value or ""))
-
-    def _grow(self, more: int) -> None:
-        self._size += more
+    def _say(self, text: str | None, *place: Any) -> None:
+        if place not in self._texts:
+            self._texts[place] = []
+            self._size += _EMPTY
+        if text:
+            self._texts[place].append(text)
+            self._size += len(text)
         if self._size > _MOST:
             raise LongLineError
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether each choice has said why it ends."""
+        return bool(self._texts) and {place[0] for place in self._texts} == self._reasons.keys()
+
     def whole(self) -> dict[str, Any]:
         """Return what was said, as far as it was."""
-        found = []
-        for index in sorted(self._choices):
-            message: dict[str, Any] = {"role": "assistant", "content": None}
-            for (of, key), text in self._texts.items():
-                message |= {key: "".join(text)} if of == index else {}
-            calls = [_call(call) for (of, _), call in self._calls.items() if of == index]
-            message |= {"tool_calls": calls} if calls else {}
-            found.append({**self._choices[index], "message": message})
-        return {**self._said, "object": "chat.completion", "choices": found}
-
-
-def _call(call: dict[str, Any]) -> dict[str, Any]:
-    function = {key: "".join(texts) for key, texts in call["function"].items()}
-    return {"type": "function", **call, "function": function}
+        messages: dict[int, dict[str, Any]] = {}
+        calls: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for (*place, key), texts in self._texts.items():
+            index, text = place[0], "".join(texts)
+            message = messages.setdefault(index, {"role": "assistant", "content": None})
+            if len(place) == 1:
+                message |= {key: text} if text else {}
+                continue
+            if (call := calls.get(tuple(place))) is None:
+                call = calls[tuple(place)] = {"type": "function", "function": {}}
+                message.setdefault("tool_calls", []).append(call)
+            (call if key == "id" else call["function"])[key] = text
+        choices = [
+            {"index": index, "message": messages[index], "finish_reason": self._reasons.get(index)}
+            for index in sorted(messages)
+        ]
+        return {**self.said, "object": "chat.completion", "choices": choices}

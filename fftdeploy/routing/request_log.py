@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, UsageError
 from fftdeploy.files import journal
 from fftdeploy.formats import strict_json
-from fftdeploy.routing.endings import LongLineError, hear
+from fftdeploy.routing.endings import LongLineError, hear, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +136,7 @@ class RequestLog:
             while True:
                 call, read, at, took_s = self._waiting.popleft()
                 with self._told():
-                    ending = _plain(read())
+                    ending = told(_plain(read()))
                     if self._tracer is not None:
                         with self._told():
                             self._span(call, ending, at, took_s)

@@ -154,6 +154,7 @@ ODD: tuple[dict[str, Any], ...] = (
     {"object": "other"},
     {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": 1}}]},
 )
+NO_ANSWER = "APIResponseValidationError"
 HALF = "a\ud800b"
 
 
@@ -183,7 +184,8 @@ def test_no_line_is_written_that_its_own_readers_refuse(
         server.probe(*(reply(body=body, name="good") for body in [*odd, *good]))
         log = RequestLog("log.jsonl")
         call(log, len(odd))
-        assert not Path("log.jsonl").exists()
+        assert [line["error"]["type"] for line in written()] == [NO_ANSWER] * len(odd)
+        Path("log.jsonl").unlink()
         with fftdeploy.client(TARGET, log=log, max_retries=0) as client:
             first = client.chat.completions.create(model=TARGET, messages=HI)
             answered: Any = first.choices[0].message  # as a conversation goes on
@@ -664,11 +666,39 @@ def test_a_forked_child_leaves_the_streams_of_its_parent_to_it(hosted: FaultServ
     assert len(written()) == 1
 
 
-def test_a_page_of_a_gateway_is_a_failed_call(hosted: FaultServer) -> None:
-    page = reply(raw=b"<html>Sign in</html>", content_type="text/html")
-    hosted.probe(page, page)
+def test_what_is_no_answer_is_a_failed_call_however_it_was_asked_for(
+    hosted: FaultServer, command: Command
+) -> None:
+    page = reply(raw=b"<html>Sign in</html>", content_type="text/html", name="good")
+    failed = {**RESPONSE, "status": "failed", "output": [], "error": {"code": "server_error"}}
+    queued = {**RESPONSE, "status": "queued", "output": []}
+    cut = streamed(CHUNKS[:2], b"")
+    refused = reply(body={"error": {"message": "no"}, "model": V8}, name="good")
+    hosted.probe(page, page, page, cut, refused)
+    hosted.script(
+        "POST",
+        "/v1/responses",
+        *(reply(body=body, name="good") for body in (failed, queued)),
+        streamed([{"type": "response.failed", "sequence_number": 0, "response": failed}]),
+    )
     with fftdeploy.client(TARGET, log=RequestLog("log.jsonl"), max_retries=0) as client:
-        client.chat.completions.create(**SAID)
-        client.chat.completions.with_raw_response.create(**SAID)
-    wanted = {"type": "APIResponseValidationError", "status": 200}
-    assert [line["error"] for line in written()] == [wanted, wanted]
+        chat = client.chat.completions
+        chat.create(**SAID)
+        chat.with_raw_response.create(**SAID)
+        for events in (0, 2):  # of a page, and of a stream that its host does not finish
+            assert len(list(chat.create(**SAID, stream=True))) == events
+        chat.create(**SAID)
+        for _ in range(2):  # failed, and not yet answered
+            client.responses.create(**OF_RESPONSES)
+        list(client.responses.create(**OF_RESPONSES, stream=True))
+
+    said = [(line["error"]["type"], line.get("model")) for line in written()]
+    assert said == [
+        *[(NO_ANSWER, None)] * 3,
+        (NO_ANSWER, V9),
+        ("APIError", V8),
+        *[("APIError", V9)] * 2,
+    ]
+    assert all(line["error"].get("status", 200) == 200 for line in written())
+    assert [request(line, "").error for line in written()] == [kind for kind, _ in said]
+    assert readable(command, "--unreviewed")

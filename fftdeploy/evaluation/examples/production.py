@@ -176,9 +176,18 @@ def logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> Produc
     return ProductionRequest(place, content, output.text, output.mark, like)
 
 
-def _output(body: Mapping[str, Any], what: str) -> ModelOutput:
+def is_answer(body: Mapping[str, Any]) -> bool:
+    """Whether a model has answered in it, by either endpoint."""
+    return _read(body).mark != MISSING
+
+
+def _read(body: Mapping[str, Any]) -> ModelOutput:
     endpoint = "responses" if body.get("object") == "response" else "chat"
-    output = read_output(Answer(status=200, body=body), endpoint)
+    return read_output(Answer(status=200, body=body), endpoint)
+
+
+def _output(body: Mapping[str, Any], what: str) -> ModelOutput:
+    output = _read(body)
     if output.mark == MISSING:
         raise RequestShapeError(f"{what} is no answer: {output.problem}")
     return output
