@@ -15,6 +15,7 @@ from functools import partial
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fftdeploy.errors import ConfigError, ConflictError, DiskError, UsageError
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from fftdeploy.routing.runtime import Resolution
 
 _log = logging.getLogger("fftdeploy")
-_LOCK_WAIT_S = 0.05
-"""How long a call waits for a file that another process has locked."""
+_MOST_HELD = 4 << 20
+"""So many characters are held at most while another process has the file locked."""
+_EXIT_S = 1.0
+"""How long the end of the process, unlike a call, waits for that."""
 _OURS = (ConfigError, ConflictError, DiskError, LongLineError)
 """Errors without a word of a request in their text."""
 
@@ -95,8 +98,11 @@ class RequestLog:
         self._tracer: Any = None
         self._has_told = False
         self._waiting: deque[tuple[Any, ...]] = deque()
-        atexit.register(self._flush)
-        os.register_at_fork(after_in_child=self._waiting.clear)  # the parent writes them
+        self._held = ""
+        """Lines for which the file was locked: they are written with the next."""
+        self._writing = RLock()
+        atexit.register(self._finish)
+        os.register_at_fork(after_in_child=self._begin_anew)  # the parent writes what waits
         if trace:
             try:
                 self._tracer = import_module("opentelemetry.trace").get_tracer("fftdeploy")
@@ -130,6 +136,16 @@ class RequestLog:
         self._waiting.append((call, read, time.time(), time.monotonic() - call.began))
         if not is_collected:
             self._flush()
+
+    def _begin_anew(self) -> None:
+        self._waiting.clear()
+        self._held, self._writing = "", RLock()
+
+    def _finish(self) -> None:
+        self._flush()
+        if self._held and self._path is not None:
+            with self._told():
+                self._append(self._path, "", _EXIT_S)
 
     def _flush(self) -> None:
         with suppress(IndexError):
@@ -171,7 +187,24 @@ class RequestLog:
         if line is not None:
             text = strict_json.dumps(_plain(line))
             _require_readable(text)
-            journal.append_text(path, f"{text}\n", make=True, wait_s=_LOCK_WAIT_S)
+            self._append(path, f"{text}\n")
+
+    def _append(self, path: Path, text: str, wait_s: float = 0) -> None:
+        """Write what is held and a line; a file that is locked costs a call one try.
+
+        Raises:
+            ConflictError: It is locked, and as much is held as may be; the line is lost.
+            ConfigError, DiskError: As `journal.append_text` does; what was held is lost, too.
+        """
+        with self._writing:
+            held, self._held = self._held, ""
+            try:
+                journal.append_text(path, held + text, make=True, wait_s=wait_s)
+            except ConflictError as error:
+                has_room = error.code == "locked" and len(held) + len(text) <= _MOST_HELD
+                self._held = held + text if has_room else held
+                if not has_room or wait_s:
+                    raise
 
     def _span(self, call: _Call, ending: Mapping[str, Any], at: float, took_s: float) -> None:
         """Make a span of the conventions for generative models, which are still in development."""

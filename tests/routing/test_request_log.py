@@ -27,6 +27,7 @@ import fftdeploy
 from fftdeploy import RequestLog
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.examples.production import request
+from fftdeploy.files import disk
 from fftdeploy.routing import endings, request_log
 from fftdeploy.sandbox import Sandbox
 
@@ -37,6 +38,10 @@ HI: Any = [{"role": "user", "content": "My card 4000 1234 was charged twice"}]
 @pytest.fixture(autouse=True)
 def files(repo: Path) -> None:
     write(past(TARGET, V8, V9))
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "fftdeploy"]
 
 
 def call(log: RequestLog | None, times: int = 1) -> None:
@@ -144,9 +149,8 @@ def test_a_redact_of_any_kind_costs_no_call_and_changes_nothing_of_the_caller(
     assert json.dumps(HI) == before
     (line,) = Path("log.jsonl").read_text().splitlines()
     assert json.loads(line)["request"]["messages"][0]["content"] == "[redacted]"
-    told = [record.getMessage() for record in caplog.records if record.name == "fftdeploy"]
-    assert told[0] == "a request was not written down: KeyError"
-    assert len(told) == 2
+    assert told(caplog)[0] == "a request was not written down: KeyError"
+    assert len(told(caplog)) == 2
 
 
 ODD: tuple[dict[str, Any], ...] = (
@@ -627,23 +631,31 @@ def test_a_long_stream_is_put_together_as_it_comes_and_kept_to_what_a_line_holds
         assert len(list(client.chat.completions.create(**SAID, stream=True))) == 4_001
 
     assert len(written()) == 1
-    (told,) = [record.getMessage() for record in caplog.records if record.name == "fftdeploy"]
-    assert told.endswith("LongLineError: a line of more than 1 MiB")
+    (said,) = told(caplog)
+    assert said.endswith("LongLineError: a line of more than 1 MiB")
 
 
-def test_a_locked_log_is_left_out_after_a_few_tries(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+def test_a_call_waits_for_no_lock_and_its_line_is_written_with_the_next(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call(RequestLog("log.jsonl"))
+    monkeypatch.setattr(disk, "_POLL_S", "a call that would wait fails, and that is told")
     log = RequestLog("log.jsonl")
-    with Path("log.jsonl").open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_SH)
-        call(log, 2)
-    assert len(written()) == 1
-    (told,) = [record.getMessage() for record in caplog.records if record.name == "fftdeploy"]
-    assert "ConflictError: log.jsonl is locked by" in told
+    with Path("log.jsonl").open("rb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_SH)
+        call(log, 3)
+    assert (len(written()), len(told(caplog))) == (1, 0)
     call(log)
-    assert len(written()) == 2
+    assert len(written()) == 5
+    with Path("log.jsonl").open("rb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_SH)
+        call(log)
+        monkeypatch.setattr(request_log, "_MOST_HELD", len(log._held) + 9)
+        call(log, 2)
+    assert len(told(caplog)) == 1
+    assert "ConflictError: log.jsonl is locked by" in told(caplog)[0]
+    log._finish()
+    assert (len(written()), log._held) == (6, "")
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12
@@ -653,14 +665,15 @@ def test_a_forked_child_leaves_the_streams_of_its_parent_to_it(hosted: FaultServ
         stream = client.chat.completions.create(**SAID, stream=True)
         next(stream)
         log._waiting.append(("of the parent",))
+        log._held = "of the parent"
         child = os.fork()
         if not child:
             with suppress(BaseException):
                 stream.close()
-                os._exit(len(log._waiting))
+                os._exit(len(log._waiting) + len(log._held))
             os._exit(9)
         assert os.waitpid(child, 0)[1] == 0
-        log._waiting.clear()
+        log._begin_anew()
         assert written() == []
         list(stream)
     assert len(written()) == 1
