@@ -6,7 +6,7 @@ from datetime import datetime
 from fftdeploy.errors import UsageError
 from fftdeploy.names import OPENAI
 from fftdeploy.planning.plan import Actor, Plan
-from fftdeploy.releases.deployments import Bundle, Hold, Release, Target
+from fftdeploy.releases.deployments import FOR_GOOD, Bundle, Hold, Release, Target
 
 
 def plan_hold(
@@ -66,10 +66,11 @@ def hold_on_removed(
 ) -> Hold | None:
     """Build the hold that keeps `removed`, which release `row` records, from coming back.
 
-    None if there is one already, and where only one on the model can be, which `stays` is of, too.
+    None if there is one without an end already, and where only one on the model can be, which
+    `stays` is of, too.
     """
     same_model = (removed.model, removed.provider) == (stays.model, stays.provider)
-    if target.hold_on(removed, actor.now) or (same_model and row is None):
+    if target.hold_on(removed, FOR_GOOD) or (same_model and row is None):
         return None
     return Hold(
         model=removed.model,

@@ -12,7 +12,7 @@ from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.planning.plan import Breach, SourceRules
 from fftdeploy.policy.policy import FILE_NAME, Policy, Rules
 from fftdeploy.pull_request.changes import TargetChange
-from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
+from fftdeploy.releases.deployments import FOR_GOOD, Bundle, Deployments, Hold, Release, Target
 from fftdeploy.times import CLOCK_SKEW, short_duration
 
 _OLD = timedelta(days=14)
@@ -284,12 +284,12 @@ def _is_known(old: Target, bundle: Bundle, back: Bundle) -> bool:
 
 
 def _removes(target: Target, live: Bundle, facts: ChangeFacts, release: Release) -> bool:
-    """Tell whether what was live is on hold, was, or needs none: an overshoot is put right."""
+    """Tell whether what was live is or was on hold for good, or needs no hold: an overshoot."""
     old = facts.old(target)
     origin = old.newest_origins.get(live) if old else None
     is_forward = origin is not None and target.origin(release) > origin
     # One that was lifted again is listed as such.
-    return is_forward or target.unlifted.hold_on(live, facts.now) is not None
+    return is_forward or target.unlifted.hold_on(live, FOR_GOOD) is not None
 
 
 def _unexplained(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fftdeploy.planning.bundles import Shas, live_bundle, tried_bundle
-from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
+from fftdeploy.releases.deployments import FOR_GOOD, Bundle, Deployments, Hold, Release, Target
 
 Kind = Literal[
     "promote",
@@ -102,8 +102,7 @@ def _canary_line(old: Target, new: Target, shas: Shas) -> Iterator[TargetChange]
     ended = tried_bundle(old, shas)
     if ended is None or old.canary is None:
         return
-    blocking = (hold for hold in new.holds if hold.lifted is None and _blocks(hold, ended))
-    hold, is_promoted = next(blocking, None), new.newest != old.newest
+    hold, is_promoted = new.hold_on(ended, FOR_GOOD), new.newest != old.newest
     if hold is None and not is_promoted and ended != live_bundle(new, shas):
         what = f"the canary {ended} is gone, and was put on no hold: a hand edit"
         yield TargetChange("unexplained", new, what, ("model",))
@@ -112,10 +111,6 @@ def _canary_line(old: Target, new: Target, shas: Shas) -> Iterator[TargetChange]
         what = f"{part}: {hold.why}" if hold else part
         weight = old.canary.weight
         yield TargetChange("canary", new, what, ("model",), ended=ended, weight=weight)
-
-
-def _blocks(hold: Hold, bundle: Bundle | None) -> bool:
-    return bundle is not None and (hold.model, hold.provider) == (bundle.model, bundle.provider)
 
 
 def _rows(old: Target, new: Target, live: Bundle | None) -> Iterator[TargetChange]:

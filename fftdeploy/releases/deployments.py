@@ -10,9 +10,10 @@ from fftdeploy.formats import document
 from fftdeploy.formats.document import Document
 from fftdeploy.formats.keys import Key, keys_of, read_keys
 from fftdeploy.formats.kinds import require_hosted
-from fftdeploy.releases.records import OVERRIDES, Bundle, Canary, Hold, Release, Target
+from fftdeploy.releases.records import FOR_GOOD, OVERRIDES, Bundle, Canary, Hold, Release, Target
 
 __all__ = [
+    "FOR_GOOD",
     "OVERRIDES",
     "Bundle",
     "Canary",

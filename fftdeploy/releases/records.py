@@ -33,6 +33,8 @@ from fftdeploy.names import OPENAI
 
 OVERRIDES = ("freeze", "soak", "order", "runway", "inconclusive")
 _NEVER = datetime.max.replace(tzinfo=UTC)
+FOR_GOOD = _NEVER - datetime.resolution
+"""A moment at which only holds that have no end are active."""
 _DIGEST = re.compile("[0-9a-f]{32}")
 
 

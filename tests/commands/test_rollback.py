@@ -431,6 +431,14 @@ def test_what_is_held_already_is_held_once(sandbox: Sandbox, command: Command) -
     assert (back(command).code, holds()) == (0, [(V8, None)])
 
 
+def test_a_hold_that_ends_is_not_the_one_that_a_rollback_puts_on(
+    sandbox: Sandbox, command: Command
+) -> None:
+    until = STORY_NOW + timedelta(days=1)
+    write(past(NAME, V7, V8, holds=[hold(V8, until=until)]))
+    assert (back(command).code, [held.until for held in read(NAME).holds]) == (0, [None, until])
+
+
 def test_a_hold_that_is_over_blocks_nothing(sandbox: Sandbox, command: Command) -> None:
     over = hold(V7, since=STORY_NOW - timedelta(days=2), until=STORY_NOW)
     write(past(NAME, V6, V7, V8, holds=[over]))

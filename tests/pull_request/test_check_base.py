@@ -603,6 +603,12 @@ def test_a_canary_is_judged_as_a_promotion_is(change: Change, online: Sandbox) -
     [
         (lambda text: text.replace("weight = 5", "weight = 50"), "the canary says"),
         (lambda text: re.sub("canary = {.*}\n", "", text), "is gone, and was put on no hold"),
+        (
+            lambda text: re.sub("canary = {.*}\n", "", text).replace(
+                "holds = [\n", f"holds = [\n  {hold(V10, until=STORY_NOW + timedelta(1))},\n"
+            ),
+            "is gone, and was put on no hold",
+        ),
     ],
 )
 def test_a_canary_that_a_hand_moves_is_not_explained(

@@ -282,6 +282,12 @@ KINDS: dict[str, tuple[Callable[[Change], object], str]] = {
         ),
         "rollback",
     ),
+    "back with a hold that ends by itself": (
+        lambda c: held(c.release(V7, via="rollback", to=2)).edit(
+            'why = "x" }', 'why = "x", until = 2026-11-23T08:30:00Z }'
+        ),
+        "rollback",
+    ),
     "a time to come": (lambda c: c.good(at=STORY_NOW.replace(year=2030)), "future"),
     "numbers used up": (lambda c: c.good(n=1000), "number"),
     "adopted in a freeze": (
