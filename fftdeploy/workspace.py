@@ -33,12 +33,16 @@ class Workspace:
     _profiles: dict[str, Profile | None] = field(default_factory=dict)
     _warn: Callable[[str], None] | None = None
 
+    def unread(self) -> "Workspace":
+        """Return this workspace as if nothing beside the file had been read yet."""
+        return replace(self, _profiles={})
+
     def tolerating(self, warn: Callable[[str], None]) -> "Workspace":
         """Return this workspace for a rescue: a profile that is not valid counts as missing.
 
         `warn` is told so, once for each.
         """
-        return replace(self, _profiles={}, _warn=warn)
+        return replace(self.unread(), _warn=warn)
 
     @property
     def from_root(self) -> str:

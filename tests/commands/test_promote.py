@@ -648,18 +648,35 @@ def test_C7_a_hold_put_on_at_the_source_meanwhile_is_a_conflict(
     assert (result.code, FILE.read_text()) == (8, fresh)
 
 
+@pytest.mark.parametrize("touched", [b"", b"# touched\n"])
 def test_C7_a_changed_policy_is_a_conflict(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch, touched: bytes
 ) -> None:
     before = write(past("triage/dev", V7), policy=POLICY)
 
     def act() -> None:
         POLICY_FILE.write_text(policy(freeze=FREEZE))
-        FILE.write_bytes(before + b"# touched\n")
+        FILE.write_bytes(before + touched)
 
     meanwhile(monkeypatch, act)
     result = command("promote", "triage/dev", "--model", V9, "--yes")
-    assert (result.code, FILE.read_bytes()) == (8, before + b"# touched\n")
+    assert (result.code, FILE.read_bytes()) == (8, before + touched)
+    assert "fftdeploy.toml has changed since this was planned" in result.err
+
+
+@pytest.mark.parametrize(
+    "argv", [("promote", "triage/dev", "--model", V9), ("rollback", "triage/dev")]
+)
+def test_C7_a_prompt_that_was_edited_meanwhile_is_not_made_live(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    write_profile("short")
+    rows = [row(2, V8, "short"), row(1, V7, "short")]
+    before = write(table("triage/dev", V8, rows, profile="short"))
+    meanwhile(monkeypatch, lambda: write_profile("short", "worse"))
+    result = command(*argv, "--why", "x", "--yes")
+    assert (result.code, FILE.read_bytes()) == (8, before)
+    assert "profiles/short.toml has changed since this was planned" in result.err
 
 
 @pytest.mark.parametrize(("age_s", "retrieves"), [(59, 1), (61, 2)])

@@ -31,7 +31,7 @@ from fftdeploy.formats.document import text_problem
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import commit_message, plan
 from fftdeploy.planning.plan import Actor, Plan
-from fftdeploy.policy.policy import Rules
+from fftdeploy.policy.policy import FILE_NAME, Rules
 from fftdeploy.pull_request import conflict
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Release, Target
@@ -287,7 +287,7 @@ class Change:
                 self.workspace.snapshot,
                 self.workspace.bytes_of(text),
                 rebase=partial(self._rebase, planned.plan),
-                confirm=partial(self._confirm, question),
+                confirm=partial(self._confirm, planned.plan, question),
                 state=state,
             )
         finally:
@@ -323,13 +323,27 @@ class Change:
             )
         if self.repository:
             return None
-        has_say = self.context.command not in _WITHOUT_POLICY
-        if has_say and workspace.policy != self.workspace.policy:
-            return None
         return workspace.bytes_of(edit.rewrite(now.document, made.before, made.after))
 
-    def _confirm(self, question: Question | None) -> None:
-        """Prove the model again if the proof is older than a minute by now."""
+    def _confirm(self, made: Plan, question: Question | None) -> None:
+        """Look again at what lies beside the file, and at the model if its proof is old by now.
+
+        Whoever approves, and an evaluation, may take an hour, and nobody locks those files.
+        """
+        workspace, release = self.workspace.unread(), made.new_release
+        profile = release.bundle.profile if release else None
+        moved = ""
+        if release and profile and workspace.sha(profile) != release.bundle.profile_sha:
+            moved = f"profiles/{profile}.toml"
+        elif self.context.command not in _WITHOUT_POLICY:
+            moved = FILE_NAME if workspace.policy != self.workspace.policy else ""
+        if moved:
+            raise ConflictError(
+                f"{moved} has changed since this was planned; nothing was written",
+                hint="run it again: it will plan from what is there now",
+                where=moved,
+                code="stale",
+            )
         if question is None:
             return
         prover = self.context.prover().of(question)
