@@ -12,7 +12,6 @@ from fftdeploy.git.committing import (
     commit,
     commit_environ,
     create_repository,
-    not_ignored,
     pushing_line,
 )
 from fftdeploy.git.index import Tracked, restoring_line, tracked, tracked_by_head_too
@@ -31,7 +30,6 @@ __all__ = [
     "commit_environ",
     "create_repository",
     "find_version",
-    "not_ignored",
     "open_repository",
     "pushing_line",
     "restoring_line",

@@ -95,12 +95,6 @@ def commit(
     return repository.short_head()
 
 
-def not_ignored(repository: Repository, paths: Iterable[Path]) -> list[Path]:
-    """Return what of `paths` goes into commits, by its real folder: what no `.gitignore` names."""
-    real = [path.parent.resolve() / path.name for path in paths]
-    return [one for one in real if repository.is_tracked(one) or not repository.is_ignored(one)]
-
-
 def pushing_line(repository: Repository) -> str:
     """Return the line that pushes the branch; "" without a branch, or a remote to push it to.
 

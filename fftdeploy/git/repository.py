@@ -1,7 +1,7 @@
 """Questions about a repository, put to git in an environment that starts nothing."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from fftdeploy.errors import UsageError
@@ -82,6 +82,11 @@ class Repository(Objects):
         # This one refuses literal pathspecs; it expands nothing, and `./` hides a leading `:`.
         found = self.ask_if_any("check-ignore", "--quiet", "--", f"./{self.spell(path)}")
         return found is not None
+
+    def not_ignored(self, paths: Iterable[Path]) -> list[Path]:
+        """Return what of `paths` goes into commits, by its real folder."""
+        real = [path.parent.resolve() / path.name for path in paths]
+        return [one for one in real if self.is_tracked(one) or not self.is_ignored(one)]
 
     def under_way(self) -> str:
         """Name the merge or rebase that somebody has yet to finish; "" if there is none."""

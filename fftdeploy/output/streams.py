@@ -10,9 +10,8 @@ from typing import Any, Literal, TextIO
 
 from fftdeploy.errors import DiskError, FftdeployError, Outcome
 from fftdeploy.output import clean as cleaning
-from fftdeploy.output.progress_line import ProgressLine
 from fftdeploy.output.report import Block, Raw, Report, line
-from fftdeploy.output.terminal import columns, is_terminal, shown_in, takes_color
+from fftdeploy.output.terminal import ProgressLine, columns, is_terminal, shown_in, takes_color
 
 Format = Literal["text", "json", "markdown", "github"]
 COMMENT_LIMIT = 64_000

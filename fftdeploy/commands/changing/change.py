@@ -371,7 +371,7 @@ class Change:
     def _commit(self, made: Plan, exports: "list[tuple[ExportPlace, str]]") -> str:
         assert self.repository is not None  # noqa: S101 - asked for by `finish` only with one
         paths = self.workspace.files_of(made)
-        paths += git.not_ignored(self.repository, [place.path for place, _ in exports])
+        paths += self.repository.not_ignored(place.path for place, _ in exports)
         try:
             for place, content in exports:
                 place.put(content)

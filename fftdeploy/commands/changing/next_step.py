@@ -31,7 +31,7 @@ def next_step(context: Context, result: Changed, *more: Changed) -> str:
             step = git.pushing_line(repository)
         else:
             declared = [context.workspace.folder / name for name in names]
-            exports = git.not_ignored(repository, declared)
+            exports = repository.not_ignored(declared)
             step = _committing(repository, file, others, exports)
     if is_stale:
         return " && ".join(filter(None, (f"fftdeploy export{context.file_option}", step)))
