@@ -33,7 +33,6 @@ from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import online, run_log
 from fftdeploy.evaluation.running.batches import batched
-from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import RunAnswers
 from fftdeploy.evaluation.running.run_log import RunLog
@@ -75,7 +74,7 @@ def ours(url: str, path: Path, concurrency: int) -> dict[str, float]:
 
 def batch(url: str, path: Path, _: int) -> None:
     """Evaluate by batches, as `fftdeploy eval --batch` does, but for proofs and the gate."""
-    options = BatchOptions(wait_s=None, since=None, again="")
+    options = batched.BatchOptions(wait_s=None, since=None, again="")
 
     def by_batches(run: Run, known: Settings, log: RunLog, spending: Spending) -> Results:
         answers = RunAnswers(run, log, spending)

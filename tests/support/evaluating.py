@@ -22,7 +22,6 @@ from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.evaluation.running.batches import batched
-from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
 from fftdeploy.evaluation.running.online import Execution
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.evaluation.running.run_answers import Progress, RunAnswers, Waiting
@@ -200,7 +199,7 @@ def evaluate_batched(
         return batched.evaluate(
             RunAnswers(run, log, budget, on_progress, on_note, now),
             {**dict.fromkeys(run.arms, known), **(hosts or {})},
-            BatchOptions(wait_s=wait_s, since=since, again="fftdeploy eval --batch"),
+            batched.BatchOptions(wait_s=wait_s, since=since, again="fftdeploy eval --batch"),
             on_waiting=on_waiting,
             monotonic=haste.clock,
             sleep=haste.sleep,

@@ -371,14 +371,13 @@ class Evaluation:
 
     def _ask_batches(self, run: Run, log: RunLog, spending: Spending) -> Results:
         from fftdeploy.evaluation.running.batches import batched
-        from fftdeploy.evaluation.running.batches.batch_execution import BatchOptions
 
         narrator, now = self.narrator, self.context.clock.now
         since = None if self.options.fresh else now() - self.reuse
         return batched.evaluate(
             RunAnswers(run, log, spending, narrator.count, narrator.tell, now),
             self._settings(run),
-            BatchOptions(wait_s=self.options.wait_s, since=since, again=self.options.again),
+            batched.BatchOptions(wait_s=self.options.wait_s, since=since, again=self.options.again),
             together=self.part.together if self.part else None,
             on_waiting=narrator.wait,
             monotonic=self.context.clock.monotonic,
