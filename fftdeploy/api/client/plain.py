@@ -107,6 +107,8 @@ class _Response(aiohttp.ClientResponse):
         """
         transport = connection.transport
         if transport is not None and self.method != "CONNECT":  # that is for a proxy's eyes
+            if connection.protocol and connection.protocol.should_close:
+                raise _BrokenOffError  # what has come unasked would be taken for the answer
             exchange = _EXCHANGE.get()
             exchange.transport = transport
             exchange.stopwatch.start()

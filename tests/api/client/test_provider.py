@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
@@ -474,6 +475,28 @@ def test_connections_are_kept_and_shared(api: FaultServer) -> None:
             connection.probe(MODEL, "chat", "max_tokens", 5)
 
     assert (len(api.log), api.accepted) == (10, 1)
+
+
+@over_both
+def test_what_comes_unasked_is_no_answer_to_what_is_asked_next(api: FaultServer) -> None:
+    """A gateway that tried twice answers twice; from then on each answer would be the last one's."""
+    sent_twice = threading.Event()
+
+    def twice(server: FaultServer, sock: socket.socket) -> None:
+        sock.sendall(good_model().data)
+        time.sleep(0.05)
+        sock.sendall(good_model(created=1).data)
+        sent_twice.set()
+        server.stopping.wait(30)
+
+    api.retrieve(Reply("twice", act=twice), good_model(created=2))
+    with connected(api) as connection:
+        assert connection.retrieve(MODEL, 5).problem == ""
+        sent_twice.wait(5)
+        answers = [connection.retrieve(MODEL, 5) for _ in range(2)]
+
+    assert [answer.body["created"] for answer in answers if not answer.problem][-1:] == [2]
+    assert all(answer.body["created"] == 2 for answer in answers if not answer.problem)
 
 
 @over_both
