@@ -155,19 +155,20 @@ def _changes(context: Context, bars: Callable[[str], QualityBar], stored: Stored
     except FftdeployError as error:
         yield error.message
         return
-    if evidence.examples.sha != judged.sha:
-        yield "examples changed"
+    differs = {
+        "examples": evidence.examples.sha != judged.sha,
+        "graders": evidence.graders_sha != bar.graders_sha,
+        "gate": evidence.gate_sha != bar.gate_sha,
+        "price": bar.has_another_price(evidence),
+    }
+    yield from (f"{what} changed" for what, is_other in differs.items() if is_other)
     judge = evidence.judge
-    if judge and judge.calibration not in {None, bar.calibrations.newest(evidence.task, judge.sha)}:
+    if judge and judge.calibration and bar.calibrations.changed_since(evidence):
         yield "judge calibrated anew, or not at all"
     elif judge and (
         lacks := bar.calibrations.shortage(bar.task, bar.grading.judge, bar.rules.mode)
     ):
         yield lacks.message
-    if evidence.graders_sha != bar.graders_sha:
-        yield "graders changed"
-    if evidence.gate_sha != bar.gate_sha:
-        yield "gate changed"
     for name, bundle in evidence.arms.items():
         if bundle.profile and context.workspace.sha(bundle.profile) != bundle.profile_sha:
             yield f"profile of {name} changed"

@@ -167,11 +167,14 @@ def _usage(root: Mapping[str, Any], asked: str, said: str) -> dict[str, Any]:
     usage = root.get("usage")
     if not isinstance(usage, dict):
         return {}
+    tokens_in, tokens_out = _count(usage, f"{asked}_tokens"), _count(usage, f"{said}_tokens")
+    cached = _count(usage.get(f"{asked}_tokens_details"), "cached_tokens")
+    reasoning = _count(usage.get(f"{said}_tokens_details"), "reasoning_tokens")
     return {
-        "tokens_in": _count(usage, f"{asked}_tokens"),
-        "tokens_cached": _count(usage.get(f"{asked}_tokens_details"), "cached_tokens"),
-        "tokens_out": _count(usage, f"{said}_tokens"),
-        "tokens_reasoning": _count(usage.get(f"{said}_tokens_details"), "reasoning_tokens"),
+        "tokens_in": tokens_in,
+        "tokens_cached": min(cached, tokens_in),  # a part, whatever the host says
+        "tokens_out": tokens_out,
+        "tokens_reasoning": min(reasoning, tokens_out),
     }
 
 

@@ -134,6 +134,16 @@ class Column:
                 made.put(to, self.get(place))
         return made
 
+    @property
+    def came(self) -> int:
+        """The number of answers that are none of an outage."""
+        return len(self.marks) - self.count(MISSING, "")
+
+    @property
+    def told(self) -> int:
+        """How many of them say what tokens they took; some hosts never do."""
+        return len(self.tokens_in) - self.tokens_in.count(0)
+
     def count(self, *marks: str) -> int:
         """Count the answers with one of `marks`."""
         return sum(self.marks.count(_CODES[mark]) for mark in marks)

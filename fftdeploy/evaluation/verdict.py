@@ -21,7 +21,7 @@ ReasonCode = Literal[
 ]  # fmt: skip
 
 
-NEVER_ALLOWED = frozenset({"too-few", "nothing", "latency", "judge"})
+NEVER_ALLOWED = frozenset({"too-few", "nothing", "latency", "budget", "judge"})
 """Codes of what leaves a verdict open for want of having been looked at, or of eyes that may be
 trusted: nobody may allow that."""
 

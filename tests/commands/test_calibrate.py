@@ -1,6 +1,7 @@
 """A model judge on its way: held against people, asked in an evaluation, and never trusted more."""
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -203,6 +204,22 @@ def test_a_judge_lives_where_its_provider_is_and_has_its_key_alone(
     assert verdicts_asked(sandbox) == []
     assert len(verdicts_asked(second)) > 60
     assert (judge["provider"], judge["address"]) == ("second", second.url)
+
+    with Sandbox(now=lambda: STORY_NOW, key=KEY) as third:
+        file = Path(os.environ["FFTDEPLOY_PROVIDERS"])
+        before = file.read_text()
+        file.write_text(before.replace(second.url, third.url))
+        moved = command("eval", TARGET)
+        there, promoted = command("calibrate", TARGET), promote(command)
+        file.write_text(before)  # and neither calibration is another one's by being newer
+        back, verified = promote(command, "--dry-run"), command("verify", "--json")
+
+    assert (promoted.code, f"it was judged at {second.url}" in promoted.err) == (7, True), promoted
+    said = f"may not gate: it was calibrated at {second.url}, and {third.url} is asked"
+    assert (moved.code, said in moved.err) == (7, True), moved
+    assert (there.code, len([*CALIBRATIONS.iterdir()])) == (0, 2), there
+    assert back.code == 0, back
+    assert json.loads(verified.out)["evidence"][0]["since"] == "as it was"
 
 
 def test_a_migration_asks_each_judge_at_its_own_host_within_one_limit(

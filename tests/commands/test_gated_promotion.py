@@ -537,6 +537,47 @@ def test_a_dead_live_model_is_compared_by_what_it_answered_while_it_lived(
     assert "+14 fixed  \N{MINUS SIGN}0 broke" in judged.out
 
 
+def test_what_a_rehearsal_recorded_is_no_record_of_the_model_itself(
+    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was called one, and evidence that rests on it counts nowhere: nothing could follow V8."""
+    scene(V8, V10, policy=POLICY.replace("slices =", "floors = { pass_rate = 0.9 }\nslices ="))
+    with Sandbox(now=lambda: STORY_NOW) as rehearsal:
+        monkeypatch.setenv("OPENAI_BASE_URL", rehearsal.url)
+        assert command("eval", TARGET, "live").code == 0
+    monkeypatch.setenv("OPENAI_BASE_URL", sandbox.url)
+    recorded = command("migrate", TARGET, "--record", "--plan")
+    sandbox.remove(V8)
+
+    judged, ended = command("eval", TARGET), promote(command)
+
+    assert "67 requests" in recorded.out, recorded
+    assert "its answers to these examples are not on record" in judged.err
+    assert (judged.code, ended.code) == (0, 0), judged.out + ended.err
+
+
+def test_evidence_of_a_budget_counts_while_the_price_is_the_same(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    budget = POLICY.replace("slices =", "budgets = { usd_per_1k_requests = 0.3 }\nslices =")
+    prices = f'[prices]\ndate = 2026-11-20\n"{V10}" = {{ input = 0.8, output = 3.2 }}\n'
+    scene(V8, V10, policy=budget + prices)
+    assert command("eval", TARGET).code == 0
+    policy = Path("fftdeploy.toml")
+
+    policy.write_text(policy.read_text().replace("3.2", "32.0"))
+    dearer, verified = promote(command), command("verify", "--json")
+    judged, over = command("eval", TARGET), promote(command)
+    policy.write_text(policy.read_text().replace("32.0", "3.2").replace("11-20", "11-28"))
+    as_before = promote(command)
+
+    assert (dearer.code, "it is about another price" in dearer.err) == (7, True), dearer
+    assert json.loads(verified.out)["evidence"][0]["since"] == "price changed"
+    assert (judged.code, over.code) == (5, 5), judged
+    assert "over the budget of $0.3" in over.err
+    assert as_before.code == 0, as_before
+
+
 def failed_fields(path: Path, arm: str) -> dict[str, list[str]]:
     """Return which examples fail each field, by its name."""
     results = parse(path.read_bytes(), path.name)[1].results

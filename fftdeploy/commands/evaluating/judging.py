@@ -150,7 +150,7 @@ class JudgeAsking:
             self.host.address,
             self.host.kind,
             names,
-            bar.calibrations.newest(bar.task, self.judge.sha),
+            bar.calibrations.newest(bar.task, self.judge.sha, self.host.address),
         )
 
 

@@ -18,7 +18,7 @@ from fftdeploy.errors import ConfigError, FftdeployError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence import SHOWN_DIGITS, Evidence, file_of
 from fftdeploy.evaluation.examples.raw_lines import meaning_sha
 from fftdeploy.evaluation.gate.agreement import Agreement
-from fftdeploy.evaluation.gate.judge_facts import CalibrationFacts, unfit
+from fftdeploy.evaluation.gate.judge_facts import CalibrationFacts, JudgeFacts, unfit
 from fftdeploy.evaluation.graders.judge import Judge
 from fftdeploy.files.folders import EVIDENCE_FOLDER
 from fftdeploy.formats import json_shapes, strict_json
@@ -98,16 +98,18 @@ class CalibrationFolder:
             code="calibration",
         )
 
-    def newest(self, task: str, judge: str) -> CalibrationFacts | None:
+    def newest(self, task: str, judge: str, address: str) -> CalibrationFacts | None:
         """Return the newest calibration of a judge, by its hash; what was edited is none.
 
-        One about the labels as they are goes before those about others.
+        One about the labels as they are goes before those about others.  A name is no identity:
+        that of a rehearsal says nothing of who answers by it at another `address`.
         """
-        newest = self._newest(task, judge)
+        newest = self._newest(task, judge, address)
         return newest.facts if newest else None
 
-    def _newest(self, task: str, judge: str) -> JudgeCalibration | None:
+    def _newest(self, task: str, judge: str, address: str = "") -> JudgeCalibration | None:
         found = [one for one in self._whole(task) if profiles.content_sha(one.judge) == judge]
+        found = [one for one in found if address in {"", one.address}]
         return max(
             found, key=lambda one: (self._has_labels(one), one.made_at, one.id), default=None
         )
@@ -116,12 +118,19 @@ class CalibrationFolder:
         """Name the files of labels that calibrations of a task are about."""
         return sorted({one.labels for one in self._whole(task)})
 
-    def shortage(self, task: str, judge: Judge | None, mode: str) -> InconclusiveError | None:
-        """Return why a judge may not gate, before it is asked anything; None where it may."""
+    def shortage(
+        self, task: str, judge: Judge | None, mode: str, address: str = ""
+    ) -> InconclusiveError | None:
+        """Return why a judge may not gate, before it is asked anything; None where it may.
+
+        `address` is where it is asked, "" where nobody is.
+        """
         if judge is None or mode == "report-only":
             return None
-        found = self._newest(task, judge.sha)
+        found = self._newest(task, judge.sha, address)
         problem = unfit(found.facts if found else None)
+        if found is None and (other := self._newest(task, judge.sha)):
+            problem = f"it was calibrated at {other.address}, and {address} is asked"
         if found and not problem and not self._has_labels(found):
             problem = "the labels have changed since"
         said, hint = f"the judge {judge.name} may not gate: ", f"fftdeploy calibrate {task}"
@@ -138,13 +147,16 @@ class CalibrationFolder:
     def changed_since(self, evidence: Evidence) -> str:
         """Say that the judge was calibrated anew: what it decides may be another verdict."""
         judge = evidence.judge
-        is_same = judge is None or judge.calibration == self.newest(evidence.task, judge.sha)
+        is_same = judge is None or judge.calibration == self._facts_now(evidence.task, judge)
         return "" if is_same else "its judge was calibrated since"
 
     def trusts(self, evidence: Evidence) -> bool:
         """Whether the snapshot that has judged these answers is the one that is calibrated."""
         judge = evidence.judge
-        return judge is None or not judge.problem(self.newest(evidence.task, judge.sha))
+        return judge is None or not judge.problem(self._facts_now(evidence.task, judge))
+
+    def _facts_now(self, task: str, judge: JudgeFacts) -> CalibrationFacts | None:
+        return self.newest(task, judge.sha, judge.address)
 
     def write(self, made: JudgeCalibration) -> JudgeCalibration:
         """Write a calibration, unless the newest on record says the same.
@@ -153,7 +165,7 @@ class CalibrationFolder:
             DiskError: The disk refused.
             ConfigError: Something else is in its way.
         """
-        known = self._newest(made.task, profiles.content_sha(made.judge))
+        known = self._newest(made.task, profiles.content_sha(made.judge), made.address)
         if known and replace(known, made_at=made.made_at, tool=made.tool) == made:
             return known
         its_id, data = _file(made)

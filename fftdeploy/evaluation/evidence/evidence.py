@@ -21,6 +21,7 @@ from fftdeploy.evaluation.results import Results
 from fftdeploy.evaluation.verdict import NEVER_ALLOWED, Verdict
 from fftdeploy.formats import json_shapes, strict_json
 from fftdeploy.model_ids.identity import FACTS
+from fftdeploy.policy.prices import Price
 from fftdeploy.releases.deployments import Bundle
 
 SCHEMA = "fftdeploy.evidence/2"
@@ -163,6 +164,11 @@ class Evidence:
         """Return whom an arm was asked of."""
         asked = self.hosts.get(arm, {"address": self.address, "kind": self.kind})
         return AskedHost(asked["address"], asked["kind"], self.identities.get(arm, {}))
+
+    def price_of(self, bundle: Bundle) -> Price | None:
+        """Return the price that the model of an arm had."""
+        priced = self.prices["models"] if self.prices else {}
+        return Price(**priced[bundle.hosted]) if bundle.hosted in priced else None
 
     @property
     def given_at(self) -> datetime:

@@ -20,7 +20,6 @@ from fftdeploy.formats import strict_json
 from fftdeploy.model_ids import identity
 from fftdeploy.names import nearest
 from fftdeploy.policy.gate_rules import gate_of
-from fftdeploy.policy.prices import Price
 from fftdeploy.releases.deployments import Bundle
 from fftdeploy.times import CLOCK_SKEW, short_duration
 
@@ -238,16 +237,12 @@ def too_old(found: Evidence, max_age: timedelta, now: datetime) -> str:
 
 def recompute(evidence: Evidence, best: Best | None = None) -> Verdict:
     """Judge the answers of `evidence` again, by its own gate; `best` as a `GateQuestion` has it."""
-    priced = evidence.prices["models"] if evidence.prices else {}
     question = GateQuestion(
         rules=gate_of(evidence.gate),
         results=evidence.results,
         has_baseline=evidence.baseline.how != "none",
         reviewed=evidence.examples.reviewed,
-        prices={
-            arm: Price(**priced[bundle.hosted]) if bundle.hosted in priced else None
-            for arm, bundle in evidence.arms.items()
-        },
+        prices={arm: evidence.price_of(bundle) for arm, bundle in evidence.arms.items()},
         candidates=evidence.candidates,
         name="what is live" if evidence.baseline.why == records.LIVE_ITSELF else "the candidate",
         best=best,

@@ -207,7 +207,15 @@ class QualityBar:
                 where=shown,
                 code="unreviewed",
             )
-        return self.calibrations.shortage(self.task, self.grading.judge, self.rules.mode)
+        return self.calibrations.shortage(
+            self.task, self.grading.judge, self.rules.mode, self._judge_address
+        )
+
+    @property
+    def _judge_address(self) -> str:
+        """Where the judge is asked; "" without one, and where nobody is asked."""
+        judge = self.grading.judge
+        return self.host(judge.bundle).address if judge else ""
 
     @property
     def provider(self) -> str:
@@ -244,13 +252,22 @@ class QualityBar:
             "other graders": found.graders_sha != self.graders_sha,
             "another gate": found.gate_sha != self.gate_sha,
             "fewer repeats": found.results.repeats < self.rules.repeats,
+            "another price": self.has_another_price(found),
         }
         if named := [what for what, is_other in differs.items() if is_other]:
             return f"it is about {' and '.join(named)}"
         for arm, bundle in ((CANDIDATE, candidate), (LIVE, baseline)):
             if bundle and arm in found.arms and (other := self._other_host(found, arm, bundle)):
                 return other
+        judge = found.judge
+        if judge and (address := self._judge_address) not in {"", judge.address}:
+            return f"it was judged at {judge.address}, and {address} is asked"
         return too_old(found, self.rules.max_age, self.now())
+
+    def has_another_price(self, found: Evidence) -> bool:
+        """Tell whether a budget in USD was held with another price than the candidate has now."""
+        now = self.workspace.policy.prices.price(found.candidate.hosted)
+        return self.rules.budgets.needs_price and found.price_of(found.candidate) != now
 
     def _other_host(self, found: Evidence, arm: str, bundle: Bundle) -> str:
         """Say how the host that an arm was asked of is not the one that is asked now, if so."""
@@ -310,9 +327,8 @@ class QualityBar:
             evidence, results = stored.evidence, stored.evidence.results
             for name, column in results.arms.items():
                 is_copy = name == LIVE and evidence.baseline.how == "recorded"
-                then = evidence.host_of(name).identity
-                is_other = identity.changes(then, self.host(model).identity)
-                if evidence.arms[name] == model and not is_copy and not is_other:
+                is_own = evidence.arms[name] == model and not is_copy
+                if is_own and not self._other_host(evidence, name, model):
                     places = results.places(self.examples.ids)
                     whole = column.at(places) if evidence.left_out else column
                     found = whole.recorded(results.fields, self.grading.fields)

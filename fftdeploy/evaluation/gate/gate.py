@@ -28,7 +28,6 @@ from fftdeploy.evaluation.gate.sizing import units_of
 from fftdeploy.evaluation.results import (
     LOST,
     MARKS,
-    MISSING,
     PASS,
     USABLE,
     Column,
@@ -197,7 +196,7 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
     low, high = statistics.wilson(share if tested == n else share * tested / n, tested)
     marks = {mark: count for mark in MARKS[1:] if (count := column.count(mark))}
     latencies = sorted(value for value in column.latency_ms if value >= 0)
-    came = len(column.marks) - column.count(MISSING, "")
+    came = column.came
     tokens_in, cached, out, reasoning = (
         sum(kind) / came if came else 0.0 for kind in tokens_of(column)
     )
@@ -223,7 +222,11 @@ def summarize(results: Results, arm: str, price: Price | None) -> ArmResult:
         cached,
         out,
         reasoning,
-        RequestCost(None if price is None else 1000 * price.usd(tokens_in, cached, out)),
+        RequestCost(
+            1000 * price.usd(tokens_in, cached, out)
+            if price is not None and 2 * column.told >= came
+            else None
+        ),
     )
 
 

@@ -119,7 +119,8 @@ def budgets(rules: GateRules, candidate: ArmResult, answers: Column) -> Iterator
     """Yield the budgets that the candidate is over.
 
     A latency fails only where its lower order-statistic bound is over the budget too.  Where fewer
-    than half of the answers were measured in this run, what is slow may be among the others.
+    than half of the answers were measured in this run, what is slow may be among the others; where
+    fewer than half say what they took, so may what is dear.
 
     Raises:
         ValueError: There is a budget of money and no price.
@@ -127,7 +128,11 @@ def budgets(rules: GateRules, candidate: ArmResult, answers: Column) -> Iterator
     limit = rules.budgets.p95_latency_ms
     if limit is not None:
         yield from _latency(limit, candidate, is_batch=BATCHED in answers.latency_ms)
-    if excess := rules.budgets.excess(candidate.cost):
+    if rules.budgets.needs_price and 2 * answers.told < answers.came:
+        few = f"{answers.told} of {plural(answers.came, 'answer')}"
+        most = f"the budget of ${rules.budgets.usd_per_1k_requests:.6g} can't be held"
+        yield Reason("budget", "inconclusive", f"{few} say what tokens they took: {most}")
+    elif excess := rules.budgets.excess(candidate.cost):
         yield Reason("budget", "fail", excess)
 
 

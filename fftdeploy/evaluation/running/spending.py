@@ -174,8 +174,8 @@ class Spending:
         self.tokens_out += output.tokens_out
         self._answers[arm] += 1
         if price := self._prices[arm]:
-            used = price.usd(output.tokens_in, output.tokens_cached, output.tokens_out)
-            self._spent[arm] += round(used * 1e6)
+            used = 1e6 * price.usd(output.tokens_in, output.tokens_cached, output.tokens_out)
+            self._spent[arm] += round(used if output.tokens_in else self._guessed(arm))
 
     def lose(self, arm: str) -> None:
         """Count a request as paid whose answer never came whole: the API may see it so."""
@@ -194,6 +194,10 @@ class Spending:
         """Return the millionths of a USD that the next answer of an arm may cost."""
         if count := self._answers[arm]:
             return self._spent[arm] / count
+        return self._guessed(arm)
+
+    def _guessed(self, arm: str) -> float:
+        """Return the same by what was known before the first answer: some hosts never say."""
         return 1e6 * (self._mean_usd(arm) or 0.0) if arm in self._means else 0.0
 
     def _mean_usd(self, arm: str) -> float | None:
@@ -268,7 +272,7 @@ def means_of(run: Run, folder: EvidenceFolder) -> dict[str, Mean]:
 
 def _measured(column: Column) -> Mean | None:
     """Return the mean of the answers that came; None where nothing says what they took."""
-    came = len(column.marks) - column.count(MISSING)
+    came = column.came
     if not came or not sum(column.tokens_in):
         return None
     tokens_out = sum(column.tokens_out) / came

@@ -702,6 +702,21 @@ def test_a_budget_of_money_needs_a_price() -> None:
     ]
 
 
+@pytest.mark.parametrize(("told", "ruling"), [(29, "inconclusive"), (30, "pass")])
+def test_a_budget_of_money_is_not_held_by_a_host_that_does_not_say_what_it_took(
+    told: int, ruling: str
+) -> None:
+    """What is not said is not nothing: such a model cost $0, within every budget."""
+    rules = replace(RULES, budgets=Budgets(usd_per_1k_requests=0.744), on_inconclusive="allow")
+    paid = [Sample("pass", tokens_in=450, tokens_out=120)] * told + [PASS] * (60 - told)
+    price = Price(input=0.8, cached_input=0.8, output=3.2)
+    verdict = judge(rules, results([PASS] * 60, paid), prices={"candidate": price})
+    assert (verdict.ruling, verdict.may_be_allowed) == (ruling, ruling == "pass")
+    assert [arm.cost.is_known for arm in verdict.arms if arm.arm == "live"] == [False]
+    said = "29 of 60 answers say what tokens they took: the budget of $0.744 can't be held"
+    assert found(verdict) == ([("budget", "inconclusive", said)] if told == 29 else [])
+
+
 def test_the_figures_of_an_arm() -> None:
     sample = Sample("pass", (), 100, 1950, 1664, 120, 20)
     made = results(

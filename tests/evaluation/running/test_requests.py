@@ -209,6 +209,15 @@ def response(*output: Any, **more: Any) -> Answer:
     return Answer(200, {**body, "output": [*output], **more}, request_id="req_1")
 
 
+def test_no_part_of_the_tokens_is_more_than_all() -> None:
+    """A host's mistake would make a request cost less than nothing."""
+    usage = {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 1 << 30}}
+    usage |= {"output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 6}}
+    found = read_output(response(message(TEXT), usage=usage), "responses")
+    assert (found.tokens_in, found.tokens_cached) == (9, 9)
+    assert (found.tokens_out, found.tokens_reasoning) == (5, 5)
+
+
 def message(*parts: Any) -> dict[str, Any]:
     return {"type": "message", "role": "assistant", "content": [*parts]}
 
@@ -499,6 +508,11 @@ def test_spending_counts_what_is_under_way() -> None:
     budget.settle("v8", None)
     assert budget.admit("v8")
     assert budget.stopped(3, 10).code == "max-usd"
+    silent = spending(run, max_usd=0.001, means={"v8": Mean(500, 0, 0, 1)})
+    assert silent.admit("v8")
+    silent.settle("v8", ModelOutput("yes"))  # of a host that does not say what it took
+    assert silent.usd == 0.0004
+    assert [silent.admit("v8") for _ in range(2)] == [True, False]
     budget.require_allowed(50_000)
     with pytest.raises(PolicyError, match="50,001 requests are more than the 50,000"):
         budget.require_allowed(50_001)
