@@ -52,7 +52,9 @@ def _outputs(outcome: Outcome, data: Mapping[str, Any]) -> str:
 
 def _promoted(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was made live, or is proposed to be, and what was live before."""
-    made = [change for change in data.get("changes", ()) if change["release"] is not None]
+    changes = data.get("changes")  # those of a report are what a request costs more or less
+    proposed = changes if isinstance(changes, list) else ()
+    made = [change for change in proposed if change["release"] is not None]
     if len(made) == 1:
         return {key: made[0][key] for key in ("model", "previous", "evidence")}
     parts = (data.get(key) for key in ("before", "after", "release"))

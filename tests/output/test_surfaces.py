@@ -96,6 +96,21 @@ def test_F4_a_failure_is_in_the_summary_and_in_the_outputs(change: Change, job: 
     )
 
 
+def test_a_report_in_a_job_names_its_evidence(change: Change, job: Path) -> None:
+    change.good()
+    evidence = change.made.evidence["pass"]
+
+    done = change.command("report", evidence)
+
+    assert done.code == 0, done.err
+    assert outputs(job / "GITHUB_OUTPUT") == {
+        "outcome": "ok",
+        "exit_code": "0",
+        "evidence": evidence,
+    }
+    assert (job / "GITHUB_STEP_SUMMARY").read_text() != ""
+
+
 def test_what_a_program_reads_is_the_same_in_a_job(change: Change, job: Path) -> None:
     done = change.command("resolve", "triage/production")
 
