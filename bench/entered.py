@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from pathlib import Path
 from types import FrameType
@@ -60,6 +61,7 @@ def count(argv: list[str]) -> None:
 
     from fftdeploy.cli.app import run
 
+    threading.setprofile(look)  # requests go out on threads of their own
     sys.setprofile(look)
     code = run(argv)
     sys.setprofile(None)
