@@ -1,6 +1,5 @@
 """Where an evaluation leaves things, from the folder of the policy."""
 
-from importlib import resources
 from pathlib import Path
 
 from fftdeploy import files
@@ -32,5 +31,7 @@ def keep_out_of_git(root: Path) -> None:
         ConfigError: Something else is in the way.
         DiskError: The disk refused.
     """
+    from importlib import resources  # most commands leave nothing
+
     template = resources.files("fftdeploy") / "templates" / "gitignore"
     files.create(root / FOLDER / ".gitignore", template.read_bytes(), root=root)
