@@ -5,27 +5,32 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from textwrap import indent
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from typer.models import OptionInfo
 
 import fftdeploy
 from fftdeploy import errors
-from fftdeploy.api.settings import secrets_of
-from fftdeploy.cli import completion, signals
+from fftdeploy.cli import completion, flags, signals
 from fftdeploy.cli.command_groups import COMMANDS, GroupedHelp
 from fftdeploy.cli.completion import FORMATS
-from fftdeploy.cli.session import Session, open_session
+from fftdeploy.commands.options.declared import Options, WriteOptions
 from fftdeploy.errors import DeclinedError, FftdeployError, Outcome
 from fftdeploy.names import not_one_of, undecoded
 from fftdeploy.output.report import Report
 from fftdeploy.output.streams import ClosedPipeError, Format, Output
 
+if TYPE_CHECKING:
+    from fftdeploy.cli.session import Session
+
 PIPE_CLOSED = 141
+_ROOT_FLAGS = frozenset({"-h", "--help", "--version"})
+"""What stands in the place of a command, and needs none of them."""
 
 app = typer.Typer(
     name="fftdeploy",
@@ -49,38 +54,10 @@ app = typer.Typer(
 
 @dataclass(frozen=True, slots=True)
 class ChangeFlags:
-    """The flags of every command that changes the deployments file."""
+    """How a person takes part in a change of the deployments file."""
 
-    dry_run: bool
     diff: bool
-    why: str | None
-    by: str | None
     yes: bool
-    commit: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LimitFlags:
-    """`--max-usd` and `--max-requests` of a command, each with its own help.
-
-    A command's parameter `limits` that is annotated with it is both of them, as options.
-    """
-
-    usd: str
-    requests: str
-    least_usd: float | None = 0.0
-    most_requests: int | None = None
-    """Where the command line says nothing."""
-
-    def declared(self) -> "_Declared":
-        """Return them by their names."""
-        usd = typer.Option("--max-usd", min=self.least_usd, help=self.usd)
-        counted = f"{self.requests} Retries are not counted."
-        requests = typer.Option("--max-requests", min=1, help=counted)
-        return {
-            "max_usd": (Annotated[float | None, usd], None),
-            "max_requests": (Annotated[int | None, requests], self.most_requests),
-        }
 
 
 def _option(kind: Any, default: Any, *names: str, **about: Any) -> tuple[Any, Any]:
@@ -98,13 +75,6 @@ def _format(value: str | None) -> str | None:
 _Declared = dict[str, tuple[Any, Any]]
 """Flags by the names of their parameters: the annotation, and the default."""
 _COMMON: _Declared = {
-    "file": _option(
-        Path | None,
-        None,
-        "--file",
-        help="Deployments file; default: the nearest one.",
-        metavar="PATH",
-    ),
     "form": _option(
         str | None,
         None,
@@ -118,49 +88,51 @@ _COMMON: _Declared = {
     "no_color": _option(bool, False, "--no-color", help="No colours."),
 }
 _CHANGE: _Declared = {
-    "dry_run": _option(bool, False, "--dry-run", help="Do everything but the write."),
     "diff": _option(bool, False, "--diff", help="Show the file's diff, too."),
-    "why": _option(str | None, None, "--why", help="The reason, one line.", metavar="TEXT"),
-    "by": _option(str | None, None, "--by", help="Who makes the change.", metavar="NAME"),
     "yes": _option(bool, False, "--yes", "-y", help="Do not ask."),
-    "commit": _option(bool, False, "--commit", help="Commit the change, and nothing else."),
 }
 
 
-def command(name: str, *, changes: bool = False) -> Callable[[Callable[..., Report]], None]:
-    """Register a command that takes a `Session`, maybe `ChangeFlags` and limits, and its own flags.
+def command(
+    name: str, options: type[Options] = Options, examples: str = "", more: str = ""
+) -> Callable[[Callable[..., Report]], None]:
+    """Register a command: a function of its `Session`, its options, and how they are shown.
 
-    The common flags are added to its signature, so that no command can lack one.
+    Its parameters behind those are flags of the command line alone; a command that writes the
+    deployments file takes `ChangeFlags` before them.  The flags of the options and the common ones
+    are added, so that no command can lack one.  The help is the summary, `more`, and the examples.
     """
+    changes, says = issubclass(options, WriteOptions), options is not Options
 
     def register(function: Callable[..., Report]) -> None:
-        own: list[inspect.Parameter] = []
-        limits: _Declared = {}
-        for parameter in inspect.signature(function, eval_str=True).parameters.values():
-            if parameter.name == "limits":
-                limits = get_args(parameter.annotation)[1].declared()
-                own += _parameters(limits)
-            elif parameter.name not in {"session", "change"}:
-                own.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-        added = _parameters({**(_CHANGE if changes else {}), **_COMMON})
-
-        def invoke(**values: Any) -> None:
-            _refuse_flags_as_values(name, (values[option] for option in options))
-            common = {key: values.pop(key) for key in _COMMON}
-            if changes:
-                flags = {key: values.pop(key) for key in _CHANGE}
-                values["change"] = ChangeFlags(**flags)
-            if limits:
-                values["limits"] = {key: values.pop(key) for key in limits}
-            _invoke(name, function, common, values)
-
-        parameters = [*own, *added]
-        options = [  # a `--` may stand before others
+        own = [*inspect.signature(function).parameters.values()][1 + says + changes :]
+        *said, file = flags.parameters(options)
+        parameters = [
+            *said,
+            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+            *_parameters(_CHANGE if changes else {}),
+            file,
+            *_parameters(_COMMON),
+        ]
+        typed = [  # a `--` may stand before others
             p.name for p in parameters if isinstance(get_args(p.annotation)[1], OptionInfo)
         ]
+
+        def invoke(**values: Any) -> None:
+            _refuse_flags_as_values(name, (values[option] for option in typed))
+            common = {key: values.pop(key) for key in _COMMON} | {"file": values["file"]}
+            _invoke(name, common, partial(report, values))
+
+        def report(values: dict[str, Any], session: "Session") -> Report:
+            made: list[Any] = [flags.made(options, values)][:says]
+            if changes:
+                made.append(ChangeFlags(**{key: values.pop(key) for key in _CHANGE}))
+            return function(session, *made, **values)
+
         cast("Any", invoke).__signature__ = inspect.Signature(parameters)
         invoke.__annotations__ = {p.name: p.annotation for p in parameters}
-        invoke.__doc__ = function.__doc__
+        shown = f"\b\nExamples:\n{indent(inspect.cleandoc(examples), '  ')}"
+        invoke.__doc__ = "\n\n".join((COMMANDS[name].summary, inspect.cleandoc(more), shown))
         app.command(name)(invoke)
 
     return register
@@ -180,9 +152,9 @@ def _refuse_flags_as_values(name: str, values: Iterable[object]) -> None:
         raise typer.BadParameter(f"{flag} stands where fftdeploy {name} takes a value")
 
 
-def _invoke(
-    name: str, function: Callable[..., Report], common: Mapping[str, Any], values: dict[str, Any]
-) -> None:
+def _invoke(name: str, common: Mapping[str, Any], run: "Callable[[Session], Report]") -> None:
+    from fftdeploy.cli.session import open_session
+
     is_read = name in {"resolve", "schema"}  # by a program, which reads the same everywhere
     usual: Format = "github" if _is_github_job() and not is_read else "text"
     session = open_session(
@@ -194,7 +166,7 @@ def _invoke(
         no_color=common["no_color"],
     )
     try:
-        code = exit_code(session, function, values)
+        code = exit_code(session, run)
     finally:
         session.close()
     raise typer.Exit(code)
@@ -204,18 +176,18 @@ def _is_github_job() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def _publish(session: Session, outcome: Outcome, end: Report | FftdeployError) -> None:
+def _publish(session: "Session", outcome: Outcome, end: Report | FftdeployError) -> None:
     if _is_github_job():
         from fftdeploy.cli import surfaces
 
         surfaces.publish(session, outcome, end)
 
 
-def exit_code(session: Session, function: Callable[..., Report], values: dict[str, Any]) -> int:
+def exit_code(session: "Session", run: "Callable[[Session], Report]") -> int:
     """Run a command, print its end whatever that is, and return its exit code."""
     try:
         session.take_shutdowns()
-        report = function(session, **values)
+        report = run(session)
         if session.output.form == "json" or _is_github_job():  # nobody else reads it
             report = replace(report, data=session.document(report.data))
         session.output.report(session.command, report)
@@ -282,8 +254,9 @@ def run(argv: Sequence[str]) -> int:
     with signals.raised():
         try:
             _require_text(argv)
-            _register(argv)
             is_completing = completion.VARIABLE in os.environ
+            if is_completing or {*argv[:1]} - _ROOT_FLAGS:
+                _register(argv)
             with completion.offered(app) if is_completing else nullcontext():
                 return int(app(args=list(argv), prog_name="fftdeploy", standalone_mode=False) or 0)
         except typer.TyperException as error:
@@ -304,12 +277,13 @@ def _require_text(argv: Sequence[str]) -> None:
 
 
 def _register(argv: Sequence[str]) -> None:
-    """Import the command that is called, or all of them where the line starts with none.
+    """Import the command that is called, or all of them where any may be meant.
 
-    Importing and building all of them costs more than most of them take to run.
+    Importing and building all of them costs more than most of them take to run; the help lists
+    their summaries without.
     """
     called = COMMANDS.get(argv[0]) if argv else None
-    for module in [called] if called else dict.fromkeys(COMMANDS.values()):
+    for module in [called.module] if called else {each.module: 0 for each in COMMANDS.values()}:
         import_module(f"fftdeploy.cli.{module}")
     order = list(COMMANDS)
     app.registered_commands.sort(key=lambda info: order.index(info.name or ""))
@@ -360,6 +334,8 @@ def _bug(output: Output, command: str, error: Exception, changed: str = "") -> i
 
 def _plain_output(argv: Sequence[str]) -> Output:
     """Return an output for what fails before, or outside of, a session."""
+    from fftdeploy.api.settings import secrets_of
+
     as_json = {"--json", "--format=json"} & {*argv} or ("--format", "json") in pairwise(argv)
     form: Format = "json" if as_json else "text"
     return Output(os.environ, form=form, secrets=secrets_of(os.environ))

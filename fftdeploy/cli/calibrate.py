@@ -1,49 +1,29 @@
 """Calibrate: its flags, and how a judge agrees with people."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.evaluate import Concurrency, Fresh, Spends
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.asking import CalibrateOptions
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 
 if TYPE_CHECKING:
     from fftdeploy.commands.calibrate import Calibrated
 
 
-@command("calibrate")
-def calibrate(
-    session: Session,
-    *,
-    task: Annotated[str, typer.Argument(help="A task with a model judge, or TASK/ENVIRONMENT.")],
-    labels: Annotated[
-        Path | None,
-        typer.Option("--labels", help="Labelled outputs; default: evals/TASK.judged.jsonl."),
-    ] = None,
-    limits: Spends,
-    fresh: Fresh = False,
-    concurrency: Concurrency = 16,
-) -> Report:
-    """Hold a model judge against labels of people: may it gate?
-
-    \b
-    Examples:
-      fftdeploy calibrate replies
-      fftdeploy calibrate replies/production --labels evals/tone.judged.jsonl --max-usd 1
+@command(
+    "calibrate",
+    CalibrateOptions,
     """
-    from fftdeploy.commands.calibrate import CalibrateOptions, run
+    fftdeploy calibrate replies
+    fftdeploy calibrate replies/production --labels evals/tone.judged.jsonl --max-usd 1
+    """,
+)
+def calibrate(session: Session, options: CalibrateOptions) -> Report:
+    """Show how often the judge agrees with people."""
+    from fftdeploy.commands.calibrate import run
 
-    options = CalibrateOptions(
-        task,
-        labels=labels,
-        **limits,
-        fresh=fresh,
-        concurrency=concurrency,
-    )
     result = run(session, options)
     following = "" if result.problem else "git add .fftdeploy && git commit"
     return Report(result.outcome, result, tuple(_body(result)), next=following)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import TypeVar
 
 from fftdeploy.cli.app import ChangeFlags
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.changing.change import BegunChange, Changed, nobody
 from fftdeploy.commands.changing.next_step import next_step
+from fftdeploy.commands.options.changing import ChangeOptions
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
 from fftdeploy.errors import FftdeployError
@@ -33,28 +35,23 @@ _GAP = "  "
 _LEAST_WIDTH, _MOST_WIDTH = 16, 28
 """Columns before what a row says, which stands below the models where the target's name lets it."""
 _MOST_PASSED_OVER = 5
+Wanted = TypeVar("Wanted", bound=ChangeOptions)
 
 
-def change_options(session: Session, flags: ChangeFlags) -> dict[str, Any]:
-    """Return the flags of a change as options, with the person at the terminal as who approves."""
+def asked(session: Session, options: Wanted, flags: ChangeFlags) -> Wanted:
+    """Return the options of a change with the person at the terminal as who approves."""
     output = session.output
 
     def approve(planned: Changed) -> bool:
-        plan = _ChangePlan(planned, is_short=True, says_why=flags.why is not None)
+        plan = _ChangePlan(planned, is_short=True, says_why=options.why is not None)
         output.say(*judged(session, planned), *plan.rows(), *_patch(planned, flags.diff))
         return output.ask("make this change? [y/N]").lower() in {"y", "yes"}
 
-    asked = approve if output.is_interactive else nobody
-    return {
-        "dry_run": flags.dry_run,
-        "why": flags.why,
-        "by": flags.by,
-        "commit": flags.commit,
-        "approve": None if flags.yes else asked,
-    }
+    person = approve if output.is_interactive else nobody
+    return replace(options, approve=None if flags.yes else person)
 
 
-def report(session: Session, result: Changed, flags: ChangeFlags) -> Report:
+def report(session: Session, result: Changed, options: ChangeOptions, flags: ChangeFlags) -> Report:
     """Show what was made, or would be; a person who was asked has seen the plan already."""
     output = session.output
     plan = _ChangePlan(result, is_short=output.at_terminal)
@@ -62,8 +59,8 @@ def report(session: Session, result: Changed, flags: ChangeFlags) -> Report:
         because = f": {result.notes[0]}" if result.notes else ""
         model = line(f"{result.target}{_GAP}{plan.named(result.after)}")
         return Report(data=result, body=(model, line(f"nothing to do{because}")))
-    rows = (*plan.rows(), *_patch(result, flags.diff or flags.dry_run or output.form != "text"))
-    if flags.dry_run:
+    rows = (*plan.rows(), *_patch(result, flags.diff or options.dry_run or output.form != "text"))
+    if options.dry_run:
         return Report(data=result, body=(*rows, line("dry run: nothing was changed")))
     ending = line(_changed(result))
     shown = (*judged(session, result), *rows, ending) if flags.yes else (ending,)

@@ -20,7 +20,7 @@ from fftdeploy.api import providers
 from fftdeploy.cli.session import Session
 from fftdeploy.commands import monitor
 from fftdeploy.commands.context import NOW_VARIABLE, Context
-from fftdeploy.commands.monitor import MonitorOptions
+from fftdeploy.commands.options.asking import MonitorOptions
 from fftdeploy.commands.screens import Demonstrated, ShownStep
 from fftdeploy.errors import DiskError, FftdeployError, UsageError
 from fftdeploy.formats import toml_reader

@@ -3,13 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names, Wide
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.looking import DiffOptions
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Details, Patch, Report, Table, Tone, line
 
@@ -27,39 +26,21 @@ _SHOWN_AS = {"runway": "shuts down"}
 """Rows that a person reads by another name than JSON has."""
 
 
-@command("diff")
-def diff(
-    session: Session,
-    a: Annotated[
-        str | None,
-        typer.Argument(
-            help="Environment, target, task or git ref; default: HEAD.",
-        ),
-    ] = None,
-    b: Annotated[
-        str | None,
-        typer.Argument(help="The other one; default: the working tree."),
-    ] = None,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit 12 where they differ.")
-    ] = False,
-    record: Annotated[
-        bool, typer.Option("--record", help="In a job of a push: as Deployments of GitHub, too.")
-    ] = False,
-    wide: Wide = False,
-) -> Report:
-    """Compare what is live in environments, targets or git refs.
-
-    \b
-    Examples:
-      fftdeploy diff                           HEAD and the working tree
-      fftdeploy diff main                      a branch, tag or commit and the working tree
-      fftdeploy diff staging production
-      fftdeploy diff triage --format markdown  a task, environment by environment
+@command(
+    "diff",
+    DiffOptions,
     """
-    from fftdeploy.commands.diff import DiffOptions, run
+    fftdeploy diff                           HEAD and the working tree
+    fftdeploy diff main                      a branch, tag or commit and the working tree
+    fftdeploy diff staging production
+    fftdeploy diff triage --format markdown  a task, environment by environment
+    """,
+)
+def diff(session: Session, options: DiffOptions, *, wide: Wide = False) -> Report:
+    """Show what differs, by meaning."""
+    from fftdeploy.commands.diff import run
 
-    result = run(session, DiffOptions(a, b, exit_code=exit_code, record=record))
+    result = run(session, options)
     return report(result, is_short=session.output.at_terminal and not wide)
 
 

@@ -1,15 +1,14 @@
 """Eval: its flags, and the verdict about each candidate."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fftdeploy.cli.app import LimitFlags, command
-from fftdeploy.cli.session import Session, parse_wait
+from fftdeploy.cli.app import command
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.asking import EvaluateOptions
 from fftdeploy.errors import OK
-from fftdeploy.evaluation.limits import MAX_REQUESTS
 from fftdeploy.names import OPENAI
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 
@@ -17,89 +16,26 @@ if TYPE_CHECKING:
     from fftdeploy.cli.cells import Names
     from fftdeploy.commands.evaluate import Evaluated, Evaluations
 
-Target = Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")]
-Candidates = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[PROVIDER=]MODEL[@PROFILE]...",
-        help="Candidates; default: what `promote TARGET` would take. `live`: what is live.",
-    ),
-]
-Repeats = Annotated[
-    int | None, typer.Option("--repeats", min=1, max=100, help="Answers to each example.")
-]
-Concurrency = Annotated[
-    int, typer.Option("--concurrency", min=1, max=500, help="Requests under way at a time.")
-]
-Batch = Annotated[
-    bool, typer.Option("--batch", help="Have the provider's own queue answer, within a day.")
-]
-Wait = Annotated[
-    str | None,
-    typer.Option("--wait", help="How long to wait for the batch: 10m, or 0; default: its end."),
-]
-Spends = Annotated[
-    dict[str, Any],
-    LimitFlags("Stop before spending more.", "Refuse to send more.", most_requests=MAX_REQUESTS),
-]
-Fresh = Annotated[
-    bool, typer.Option("--fresh", help="Ask everything again; counts as another attempt.")
-]
 All = Annotated[
     bool, typer.Option("--all", help="Show all slices, patterns and examples, not the news alone.")
 ]
 
 
-@command("eval")
-def evaluate(
-    session: Session,
-    *,
-    target: Target,
-    candidates: Candidates = None,
-    against: Annotated[
-        str,
-        typer.Option(
-            "--against",
-            help="Models beside the candidate: live,base,[PROVIDER=]MODEL[@PROFILE].",
-        ),
-    ] = "live",
-    repeats: Repeats = None,
-    limits: Spends,
-    training: Annotated[
-        Path | None,
-        typer.Option("--training", help="Training file: say which examples are in it too."),
-    ] = None,
-    fresh: Fresh = False,
-    concurrency: Concurrency = 16,
-    batch: Batch = False,
-    wait: Wait = None,
-    everything: All = False,
-) -> Report:
-    """Compare a candidate with what is live, on reviewed examples.
-
-    \b
-    Examples:
-      fftdeploy eval triage/production
-      fftdeploy eval triage/production gpt-6-luna@triage-long --against live,base --max-usd 2
-      fftdeploy eval triage/production live
-      fftdeploy eval triage/production vllm=acme/triage-v3
-      fftdeploy eval triage/production --batch --wait 0
+@command(
+    "eval",
+    EvaluateOptions,
     """
+    fftdeploy eval triage/production
+    fftdeploy eval triage/production gpt-6-luna@triage-long --against live,base --max-usd 2
+    fftdeploy eval triage/production live
+    fftdeploy eval triage/production vllm=acme/triage-v3
+    fftdeploy eval triage/production --batch --wait 0
+    """,
+)
+def evaluate(session: Session, options: EvaluateOptions, *, everything: All = False) -> Report:
+    """Show the verdict about each candidate."""
     from fftdeploy.commands.evaluate import run
-    from fftdeploy.commands.evaluating.options import EvaluateOptions
 
-    options = EvaluateOptions(
-        target,
-        candidates or (),
-        against=tuple(word for word in against.split(",") if word),
-        repeats=repeats,
-        **limits,
-        training=training,
-        fresh=fresh,
-        concurrency=concurrency,
-        batch=batch,
-        wait_s=None if wait is None else parse_wait(wait),
-    )
     result = run(session, options)
     following = _next(result, is_default=not options.candidates)
     body = tuple(_body(session, result, shows_all=everything))

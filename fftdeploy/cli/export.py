@@ -1,44 +1,28 @@
 """Export: its flags, and what a person reads."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.looking import ExportOptions
 from fftdeploy.output.report import Cell, Raw, Report, line
 
 
-@command("export")
-def export(
-    session: Session,
-    kind: Annotated[
-        str | None,
-        typer.Argument(
-            help="litellm, flagd, dotenv, configmap, tfvars or json; none for what is declared."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write this file.", metavar="FILE")
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only say whether files are current; 12 if not.")
-    ] = False,
-) -> Report:
-    """Write what is live for gateways, flags and infrastructure.
-
-    Without a format: all files that [exports] of fftdeploy.toml declares.
-
-    \b
-    Examples:
-      fftdeploy export flagd -o deploy/flags.json
-      fftdeploy export litellm -o deploy/litellm.yaml --check
-      fftdeploy export configmap | kubectl apply -f -
+@command(
+    "export",
+    ExportOptions,
     """
-    from fftdeploy.commands.export import ExportOptions, run
+    fftdeploy export flagd -o deploy/flags.json
+    fftdeploy export litellm -o deploy/litellm.yaml --check
+    fftdeploy export configmap | kubectl apply -f -
+    """,
+    more="""
+    Without a format: all files that [exports] of fftdeploy.toml declares.
+    """,
+)
+def export(session: Session, options: ExportOptions) -> Report:
+    """Print the export, or say of each file whether it is current."""
+    from fftdeploy.commands.export import run
 
-    result = run(session, ExportOptions(kind, output=out, check=check))
+    result = run(session, options)
     if result.files[0].path is None:
         return Report(data=result, body=(Raw(result.files[0].text),))
     stale = {found.path: found for found in result.findings}

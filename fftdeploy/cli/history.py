@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import datetime, time
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names, Wide, no_targets
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.context import parse_time
+from fftdeploy.commands.options.looking import HistoryOptions
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
 
@@ -19,26 +17,19 @@ if TYPE_CHECKING:
 _COLUMNS = ("#", "model", "since", "by", "via", "why/notes")
 
 
-@command("history")
-def history(
-    session: Session,
-    target: Annotated[str | None, typer.Argument(help="TASK/ENVIRONMENT.")] = None,
-    at: Annotated[
-        str | None, typer.Option("--at", help="A moment: 2026-10-03T12:00Z, or the end of a day.")
-    ] = None,
-    wide: Wide = False,
-) -> Report:
-    """List releases, newest first; or what was live at a moment.
-
-    \b
-    Examples:
-      fftdeploy history triage/production
-      fftdeploy history --at 2026-10-03T12:00Z
+@command(
+    "history",
+    HistoryOptions,
     """
-    from fftdeploy.commands.history import HistoryOptions, LiveThen, TargetHistory, run
+    fftdeploy history triage/production
+    fftdeploy history --at 2026-10-03T12:00Z
+    """,
+)
+def history(session: Session, options: HistoryOptions, *, wide: Wide = False) -> Report:
+    """Show releases as a table, or what was live then."""
+    from fftdeploy.commands.history import LiveThen, TargetHistory, run
 
-    when = parse_time(at, "--at", day=time.max) if at else None
-    result = run(session, HistoryOptions(target, at=when))
+    result = run(session, options)
     if not result.targets:
         return Report(data=result, body=(no_targets(session.workspace),))
     is_short = session.output.at_terminal and not wide

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult, ListToolsResult
 
 
-@command("mcp")
+@command(
+    "mcp",
+    examples="""
+    fftdeploy mcp
+    claude mcp add fftdeploy -- fftdeploy mcp --file ~/desk/deployments.toml
+    """,
+)
 def mcp(session: Session) -> Report:
-    """Let a coding assistant look and plan, and change nothing.
-
-    \b
-    Examples:
-      fftdeploy mcp
-      claude mcp add fftdeploy -- fftdeploy mcp --file ~/desk/deployments.toml
-    """
+    """Serve the assistant on stdin and stdout until it leaves."""
     try:
         import anyio
         import mcp.server.lowlevel  # noqa: F401  only whether it is there
@@ -122,7 +122,7 @@ def _answer(session: Session, name: str, arguments: dict[str, Any]) -> str:
         return Report(getattr(result, "outcome", OK), session.document(result) | more)
 
     try:
-        exit_code(own, run, {})
+        exit_code(own, run)
     finally:
         own.close()
     return out.getvalue()

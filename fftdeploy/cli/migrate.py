@@ -2,16 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from fftdeploy.cli.app import ChangeFlags, LimitFlags, command
-from fftdeploy.cli.evaluate import Batch, Concurrency, Fresh, Wait
-from fftdeploy.cli.session import Session, parse_wait
-from fftdeploy.errors import UsageError
-from fftdeploy.evaluation.limits import MAX_REQUESTS
+from fftdeploy.cli.app import ChangeFlags, command
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.asking import MigrateOptions
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Patch, Report, Table, Tone, line
 
@@ -24,105 +19,36 @@ if TYPE_CHECKING:
         Shortfall,
         Successor,
     )
-    from fftdeploy.commands.migrating.options import MigrateOptions
     from fftdeploy.evaluation.verdict import ArmResult, Verdict
 
 _NO_GATE = "no gate: no examples to ask"
 
 
-Targets = Annotated[
-    list[str] | None,
-    typer.Argument(help="Targets, tasks, or globs; default: all whose model ends soon."),
-]
-Successors = Annotated[
-    str | None, typer.Option("--to", help="Successors: MODEL[@PROFILE],...; default: the policy's.")
-]
-Recording = Annotated[
-    bool, typer.Option("--record", help="Only ask what is live, to compare with when it is gone.")
-]
-Spends = Annotated[
-    dict[str, Any],
-    LimitFlags(
-        "Stop before spending more in all.",
-        "Refuse to send more in all.",
-        most_requests=MAX_REQUESTS,
-    ),
-]
-Page = Annotated[
-    Path | None, typer.Option("--report", help="Also write a page about all of it.", metavar="HTML")
-]
-
-
-@command("migrate", changes=True)
-def migrate(
-    session: Session,
-    change: ChangeFlags,
-    *,
-    targets: Targets = None,
-    to: Successors = None,
-    within: Annotated[
-        str, typer.Option("--within", help="How soon is soon.", metavar="DAYS")
-    ] = "90d",
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it would cost, and ask nobody.")
-    ] = False,
-    record: Recording = False,
-    draft_profile: Annotated[
-        bool,
-        typer.Option("--draft-profile", help="Only draft the prompt that an untuned model needs."),
-    ] = False,
-    override: Annotated[
-        str | None,
-        typer.Option("--override", help="Policies to set aside, as for promote."),
-    ] = None,
-    limits: Spends,
-    concurrency: Concurrency = 16,
-    fresh: Fresh = False,
-    batch: Batch = False,
-    wait: Wait = None,
-    report: Page = None,
-) -> Report:
-    """Move off models that end, to successors that are no worse.
-
-    With --dry-run models are compared, and paid for: only the file stays as it is.
-
-    \b
-    Examples:
-      fftdeploy migrate --plan
-      fftdeploy migrate triage --to gpt-6-luna@triage-long --dry-run --max-usd 5
-      fftdeploy migrate --why "fine-tunes end on 2027-01-14" --commit
-      fftdeploy migrate --record
-      fftdeploy migrate triage --draft-profile
-      fftdeploy migrate --dry-run --batch --wait 0
+@command(
+    "migrate",
+    MigrateOptions,
     """
+    fftdeploy migrate --plan
+    fftdeploy migrate triage --to gpt-6-luna@triage-long --dry-run --max-usd 5
+    fftdeploy migrate --why "fine-tunes end on 2027-01-14" --commit
+    fftdeploy migrate --record
+    fftdeploy migrate triage --draft-profile
+    fftdeploy migrate --dry-run --batch --wait 0
+    """,
+    more="""
+    With --dry-run models are compared, and paid for: only the file stays as it is.
+    """,
+)
+def migrate(session: Session, options: MigrateOptions, flags: ChangeFlags) -> Report:
+    """Show the successors of each target, ask, and say what was made."""
     from fftdeploy.commands.migrate import run
-    from fftdeploy.commands.migrating.options import MigrateOptions
 
     output = session.output
-    options = MigrateOptions(
-        targets or (),
-        to=tuple(word for word in (to or "").split(",") if word),
-        within_days=_days(within),
-        plan=plan,
-        record=record,
-        draft_profile=draft_profile,
-        dry_run=change.dry_run,
-        why=change.why,
-        by=change.by,
-        commit=change.commit,
-        overrides=tuple(override.split(",")) if override else (),
-        **limits,
-        concurrency=concurrency,
-        fresh=fresh,
-        batch=batch,
-        wait_s=None if wait is None else parse_wait(wait),
-        report=report,
-        approve=_approval(session, change),
-    )
+    options = replace(options, approve=_approval(session, flags))
     result = run(session, options)
     is_changed = any(one.state == "changed" for one in result.targets)
-    was_shown = output.is_interactive and not change.yes and is_changed
-    shows_diff = change.diff or change.dry_run or output.form != "text"
+    was_shown = output.is_interactive and not flags.yes and is_changed
+    shows_diff = flags.diff or options.dry_run or output.form != "text"
     body = _ends(result) if was_shown else _body(session, result, shows_diff=shows_diff)
     return Report(result.outcome, result, tuple(body), next=_next(session, result, options))
 
@@ -142,16 +68,7 @@ def _approval(session: Session, flags: ChangeFlags) -> Callable[[Any], bool] | N
     return None if flags.yes else asked
 
 
-def _days(text: str) -> int:
-    from fftdeploy.times import duration
-
-    span = duration(text)
-    if span is None or not span.days:
-        raise UsageError(f"--within: {text!a} is no number of days", hint="write 90d")
-    return span.days
-
-
-def _next(session: Session, result: "Migrated", options: "MigrateOptions") -> str:
+def _next(session: Session, result: "Migrated", options: MigrateOptions) -> str:
     """Return the line that goes on: from a plan, from batches, or to commit what was changed."""
     from fftdeploy.commands.changing.next_step import next_step
 

@@ -1,9 +1,7 @@
 """Models: what a person reads of those that the key can see."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import (
@@ -18,7 +16,8 @@ from fftdeploy.cli.cells import (
     shutdown_cell,
 )
 from fftdeploy.cli.session import Session
-from fftdeploy.names import OPENAI, plural
+from fftdeploy.commands.options.looking import ModelsOptions
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import age, moment
 
@@ -31,29 +30,21 @@ if TYPE_CHECKING:
 _COLUMNS = ("name", "base", "created", "shuts down", "live in")
 
 
-@command("models")
-def models(
-    session: Session,
-    wide: Wide = False,
-    provider: Annotated[
-        str, typer.Option("--provider", help="Whose models: a name of providers.toml.")
-    ] = OPENAI,
-    retiring: Annotated[
-        bool, typer.Option("--retiring", help="Only those that end, the soonest first.")
-    ] = False,
-) -> Report:
-    """List the models this key can see, and the jobs still running.
-
-    \b
-    Examples:
-      fftdeploy models
-      fftdeploy models --provider vllm
-      fftdeploy models --json
-      fftdeploy models --retiring
+@command(
+    "models",
+    ModelsOptions,
     """
-    from fftdeploy.commands.models import ModelsOptions, run
+    fftdeploy models
+    fftdeploy models --provider vllm
+    fftdeploy models --json
+    fftdeploy models --retiring
+    """,
+)
+def models(session: Session, options: ModelsOptions, *, wide: Wide = False) -> Report:
+    """Show a line for each model."""
+    from fftdeploy.commands.models import run
 
-    result = run(session, ModelsOptions(provider=provider, retiring=retiring))
+    result = run(session, options)
     is_short = session.output.at_terminal and not wide
     body = tuple(_screen(result, session.now(), is_short=is_short))
     return Report(result.outcome, result, body)

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from fftdeploy.cli.app import command
 from fftdeploy.cli.evaluate import All
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.looking import ReportOptions
 from fftdeploy.output.report import Cell, Report, line
 from fftdeploy.output.words import moment
 
@@ -17,38 +19,31 @@ _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 """Without one of them a browser would take the terminal itself."""
 
 
-@command("report")
+@command(
+    "report",
+    ReportOptions,
+    """
+    fftdeploy report
+    fftdeploy report 3f9c2a61d0b7 -o report.html
+    fftdeploy report triage --open
+    fftdeploy report -o junit.xml
+    """,
+)
 def report(
     session: Session,
-    evidence: Annotated[
-        str | None,
-        typer.Argument(help="ID or file of the evidence, or a task; default: the newest of all."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="report.html, or junit.xml.", metavar="FILE")
-    ] = None,
-    redact: Annotated[
-        bool, typer.Option("--redact", help="Leave inputs, answers and outputs out.")
-    ] = False,
+    options: ReportOptions,
+    *,
     opens: Annotated[
         bool, typer.Option("--open", help="Write the page, and open it in the browser.")
     ] = False,
     everything: All = False,
 ) -> Report:
-    """Show an evaluation, or write it as one self-contained page.
-
-    \b
-    Examples:
-      fftdeploy report
-      fftdeploy report 3f9c2a61d0b7 -o report.html
-      fftdeploy report triage --open
-      fftdeploy report -o junit.xml
-    """
+    """Show the verdict, or say where the page is."""
     from fftdeploy.cli.verdict_blocks import names_of, verdict_blocks
     from fftdeploy.cli.verdict_tables import comment_blocks
-    from fftdeploy.commands.report import ReportOptions, run
+    from fftdeploy.commands.report import run
 
-    result = run(session, ReportOptions(evidence, out=out, redact=redact, page=opens))
+    result = run(session, replace(options, page=opens))
     if result.path is not None:
         did = "opened" if opens and _opened(session, result.path) else "wrote"
         if opens and did == "wrote" and session.output.at_terminal:

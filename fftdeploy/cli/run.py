@@ -2,12 +2,11 @@
 
 import os
 import signal
-from typing import TYPE_CHECKING, Annotated, NoReturn
-
-import typer
+from typing import TYPE_CHECKING, NoReturn
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.looking import RunOptions
 from fftdeploy.errors import UsageError
 from fftdeploy.output.report import Report
 
@@ -15,32 +14,24 @@ if TYPE_CHECKING:
     from fftdeploy.commands.run import Launch
 
 
-@command("run")
-def run(
-    session: Session,
-    target: Annotated[str, typer.Argument(help="TASK/ENVIRONMENT.")],
-    words: Annotated[
-        list[str] | None, typer.Argument(help="The command, after `--`.", metavar="COMMAND...")
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", help="Who asks: a canary answers a part of the keys.")
-    ] = None,
-) -> Report:
-    """Run a command with the model of a target in its environment.
-
+@command(
+    "run",
+    RunOptions,
+    """
+    fftdeploy run triage/production -- python serve.py
+    fftdeploy run triage/production -- sh -c 'echo $FFTDEPLOY_MODEL'
+    """,
+    more="""
     \b
     It is told FFTDEPLOY_MODEL, _PROVIDER, _PROFILE (a path), _RELEASE, _TARGET and _FILE. With
     --json nothing is run: what would be is shown.
-
-    \b
-    Examples:
-      fftdeploy run triage/production -- python serve.py
-      fftdeploy run triage/production -- sh -c 'echo $FFTDEPLOY_MODEL'
-    """
-    from fftdeploy.commands.run import RunOptions
+    """,
+)
+def run(session: Session, options: RunOptions) -> Report:
+    """Become the program."""
     from fftdeploy.commands.run import run as prepared
 
-    result = prepared(session, RunOptions(target, words or (), key=key))
+    result = prepared(session, options)
     if session.output.form != "json":
         _become(result, result.environ(session.environ))
     return Report(data=result)

@@ -1,14 +1,12 @@
 """Scan: its flags, and what a person reads; a commit hook waits for it."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names, Wide
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.looking import ScanOptions
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, line
 
@@ -18,27 +16,19 @@ if TYPE_CHECKING:
 _MOST_ANNOTATIONS = 10  # that GitHub shows of one step
 
 
-@command("scan")
-def scan(
-    session: Session,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Files and folders; default: the repository of the file.", metavar="PATH..."
-        ),
-    ] = None,
-    wide: Wide = False,
-) -> Report:
-    """Find model IDs that are written elsewhere than in the file.
-
-    \b
-    Examples:
-      fftdeploy scan
-      fftdeploy scan src infra --format github
+@command(
+    "scan",
+    ScanOptions,
     """
-    from fftdeploy.commands.scan import ScanOptions, run
+    fftdeploy scan
+    fftdeploy scan src infra --format github
+    """,
+)
+def scan(session: Session, options: ScanOptions, *, wide: Wide = False) -> Report:
+    """Show where they are."""
+    from fftdeploy.commands.scan import run
 
-    result = run(session, ScanOptions(paths or ()))
+    result = run(session, options)
     is_short = session.output.at_terminal and not wide
     body = tuple(_body(result, is_short=is_short, is_annotated=session.output.form == "github"))
     return Report(result.outcome, result, body, result.findings)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.evaluate import Candidates, Concurrency, Repeats, Target
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.asking import SizeOptions
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import cost_words
 
@@ -14,24 +14,18 @@ if TYPE_CHECKING:
     from fftdeploy.policy.gate_rules import GateRules
 
 
-@command("size")
-def size(
-    session: Session,
-    target: Target,
-    candidates: Candidates = None,
-    repeats: Repeats = None,
-    concurrency: Concurrency = 16,
-) -> Report:
-    """Say how many examples the bar needs, and what a run will cost.
-
-    \b
-    Examples:
-      fftdeploy size triage/production
-      fftdeploy size triage/production gpt-6-luna@triage-long --repeats 3
+@command(
+    "size",
+    SizeOptions,
     """
-    from fftdeploy.commands.size import SizeOptions, run
+    fftdeploy size triage/production
+    fftdeploy size triage/production gpt-6-luna@triage-long --repeats 3
+    """,
+)
+def size(session: Session, options: SizeOptions) -> Report:
+    """Show the sizes and the cost."""
+    from fftdeploy.commands.size import run
 
-    options = SizeOptions(target, candidates or (), repeats=repeats, concurrency=concurrency)
     result = run(session, options)
     shortage = result.shortage
     following = shortage.hint if shortage else f"fftdeploy eval {result.target}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,9 @@ import typer
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.session import Session
-from fftdeploy.commands.context import one_of, parse_time
+from fftdeploy.commands.context import one_of
+from fftdeploy.commands.options.declared import parse_time
+from fftdeploy.commands.options.looking import InitOptions, SchemaOptions
 from fftdeploy.output.report import Block, Cell, Raw, Report, line
 
 if TYPE_CHECKING:
@@ -20,59 +23,26 @@ _ACTS = ("whole", "migration", "watching")
 """The stories of `demo` in their order."""
 
 
-@command("init")
+@command(
+    "init",
+    InitOptions,
+    """
+    fftdeploy init
+    fftdeploy init --task invoices --env dev,production --examples answers.jsonl
+    fftdeploy init --live gpt-6-luna --ci github
+    fftdeploy init --example
+    """,
+)
 def init(
     session: Session,
-    task: Annotated[str | None, typer.Option("--task", help="What the model does.")] = None,
-    env: Annotated[
-        str | None,
-        typer.Option("--env", help="Environments in the order of promotion.", metavar="A,B,C"),
-    ] = None,
-    live: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--live", help="What is live; default: where it ends.", metavar="[TARGET=]MODEL"
-        ),
-    ] = None,
-    examples: Annotated[
-        Path | None,
-        typer.Option("--examples", help="Agreed answers (JSONL), to infer the gate from."),
-    ] = None,
-    example: Annotated[
-        bool, typer.Option("--example", help="A task that the sandbox can pass, to try it.")
-    ] = False,
-    ci: Annotated[
-        str | None,
-        typer.Option("--ci", help="Also write a workflow and a pre-commit hook: github or gitlab."),
-    ] = None,
-    rewrite: Annotated[
-        bool, typer.Option("--rewrite", help="Rewrite a deployments file in another shape.")
-    ] = False,
+    options: InitOptions,
+    *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> Report:
-    """Write the files a repository needs; what exists is kept.
-
-    \b
-    Examples:
-      fftdeploy init
-      fftdeploy init --task invoices --env dev,production --examples answers.jsonl
-      fftdeploy init --live gpt-6-luna --ci github
-      fftdeploy init --example
-    """
+    """Show what was written, and what was found."""
     from fftdeploy.commands import init as initializing
-    from fftdeploy.commands.setup_facts import InitOptions
 
-    options = InitOptions(
-        task=task,
-        env=env or (),
-        live=live or (),
-        examples=examples,
-        example=example,
-        ci=ci,
-        rewrite=rewrite,
-        ask=not yes,
-    )
-    result = initializing.run(session, options)
+    result = initializing.run(session, replace(options, ask=not yes))
     return Report(data=result, body=tuple(_initialized(result)), next=result.next)
 
 
@@ -100,28 +70,22 @@ def _written(path: str, *, is_new: bool) -> Block:
     return line(Cell("  wrote  ", "good") if is_new else Cell("  kept   ", "dim"), path)
 
 
-@command("schema")
-def schema(
-    session: Session,
-    which: Annotated[
-        str | None, typer.Argument(help="deployments, policy or output; default: all three.")
-    ] = None,
-    write: Annotated[
-        bool, typer.Option("--write", help="Write those of the two files beside them, for editors.")
-    ] = False,
-) -> Report:
-    """Print the JSON Schemas of the two files and of the JSON output.
-
-    \b
-    Examples:
-      fftdeploy schema deployments
-      fftdeploy schema output
-      fftdeploy schema --write
+@command(
+    "schema",
+    SchemaOptions,
     """
+    fftdeploy schema deployments
+    fftdeploy schema output
+    fftdeploy schema --write
+    """,
+)
+def schema(session: Session, options: SchemaOptions) -> Report:
+    """Print the schemas, or say where they were written."""
     from fftdeploy.commands import schema as schemas
 
-    result = schemas.run(session, schemas.SchemaOptions(which, write=write))
-    if not write:
+    result = schemas.run(session, options)
+    if not options.write:
+        which = options.which
         shown = json.dumps(result.schemas[which] if which else result.schemas, indent=2)
         return Report(data=result, body=(Raw(f"{shown}\n"),))
     body: list[Block] = []
@@ -132,7 +96,13 @@ def schema(
     return Report(data=result, body=tuple(body))
 
 
-@command("sandbox")
+@command(
+    "sandbox",
+    examples="""
+    fftdeploy sandbox
+    fftdeploy sandbox --port 0 --now 2026-11-21T08:30:00Z
+    """,
+)
 def sandbox(
     session: Session,
     port: Annotated[
@@ -142,19 +112,21 @@ def sandbox(
         str | None, typer.Option("--now", help="Stop its clock at a time: 2026-11-21T08:30:00Z.")
     ] = None,
 ) -> Report:
-    """Serve a local OpenAI-compatible API, to try without a key.
-
-    \b
-    Examples:
-      fftdeploy sandbox
-      fftdeploy sandbox --port 0 --now 2026-11-21T08:30:00Z
-    """
+    """Serve until it is stopped."""
     from fftdeploy.cli.serving import serve
 
     return serve(session, port, parse_time(now, "--now") if now else None)
 
 
-@command("demo")
+@command(
+    "demo",
+    examples="""
+    fftdeploy demo
+    fftdeploy demo --short
+    fftdeploy demo --act 2
+    fftdeploy demo --step --dir ./fftdeploy-demo
+    """,
+)
 def demo(
     session: Session,
     folder: Annotated[
@@ -170,15 +142,7 @@ def demo(
     ] = 1,
     step: Annotated[bool, typer.Option("--step", help="Wait for Enter after each step.")] = False,
 ) -> Report:
-    """Watch the whole story in a git repository, without a key.
-
-    \b
-    Examples:
-      fftdeploy demo
-      fftdeploy demo --short
-      fftdeploy demo --act 2
-      fftdeploy demo --step --dir ./fftdeploy-demo
-    """
+    """Play one of the stories."""
     from fftdeploy.cli.demo import Demonstration, read_story
 
     one_of({"--short": short, f"--act {act}": act > 1})

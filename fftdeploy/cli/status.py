@@ -1,75 +1,53 @@
 """Status: its flags, and the screen people live in, once or again and again."""
 
 from dataclasses import replace
-from pathlib import Path
 from signal import SIGINT
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fftdeploy.cli import signals
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Wide, no_targets
-from fftdeploy.cli.session import Session, parse_wait
+from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.declared import parse_wait
+from fftdeploy.commands.options.looking import StatusOptions
 from fftdeploy.errors import FftdeployError, Outcome, UsageError
 from fftdeploy.output.report import Block, Cell, Report, line
 from fftdeploy.output.words import moment
 
-if TYPE_CHECKING:
-    from fftdeploy.commands.status import StatusOptions
 
-
-@command("status")
+@command(
+    "status",
+    StatusOptions,
+    """
+    fftdeploy status
+    fftdeploy status '*/production' --json
+    fftdeploy status triage/production        everything about one target
+    fftdeploy status --watch 30s
+    fftdeploy status --fail-on dead,no-rollback,runway:30d
+    fftdeploy status --calendar shutdowns.ics
+    """,
+)
 def status(
     session: Session,
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(help="Targets, tasks, or globs such as '*/production'."),
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(
-            "--fail-on", help="Exit 12 on: runway:30d,dead,hand-edit,no-rollback,stale,drift."
-        ),
-    ] = None,
-    calendar: Annotated[
-        Path | None,
-        typer.Option("--calendar", help="Write all shutdowns to a calendar.", metavar="FILE.ics"),
-    ] = None,
+    options: StatusOptions,
+    *,
     wide: Wide = False,
     watch: Annotated[
         str | None,
         typer.Option("--watch", help="Show it again every 30s, 5m, until Ctrl-C.", metavar="SPAN"),
     ] = None,
 ) -> Report:
-    """Show what is live, until when, and what you can go back to.
-
-    \b
-    Examples:
-      fftdeploy status
-      fftdeploy status '*/production' --json
-      fftdeploy status triage/production        everything about one target
-      fftdeploy status --watch 30s
-      fftdeploy status --fail-on dead,no-rollback,runway:30d
-      fftdeploy status --calendar shutdowns.ics
-    """
-    from fftdeploy.commands.status import StatusOptions
-
+    """Show the table, or of one target its card; again and again with `--watch`."""
     is_short = session.output.at_terminal and not wide
-    options = StatusOptions(
-        targets or (),
-        offline=offline,
-        fail_on=fail_on or "",
-        calendar=calendar,
-        every_way_back=is_short and bool(targets),
-    )
+    options = replace(options, every_way_back=is_short and bool(options.targets))
     if watch is None:
         return _report(session, options, is_short=is_short)
     every_s = parse_wait(watch, "--watch")
     if not every_s:
         raise UsageError("--watch 0 would never rest", hint="write 30s or 5m")
-    if fail_on:
+    if options.fail_on:
         raise UsageError("--watch never ends, so that --fail-on says nothing", hint="give one")
     if not session.output.can_redraw:
         raise UsageError(
@@ -79,7 +57,7 @@ def status(
     return _watch(session, options, every_s, is_short=is_short)
 
 
-def _report(session: Session, options: "StatusOptions", *, is_short: bool) -> Report:
+def _report(session: Session, options: StatusOptions, *, is_short: bool) -> Report:
     from fftdeploy.cli.status_view import card, screen
     from fftdeploy.commands.status import run
 
@@ -96,7 +74,7 @@ def _report(session: Session, options: "StatusOptions", *, is_short: bool) -> Re
     return Report(result.outcome, result, body, result.findings)
 
 
-def _watch(session: Session, options: "StatusOptions", every_s: float, *, is_short: bool) -> Report:
+def _watch(session: Session, options: StatusOptions, every_s: float, *, is_short: bool) -> Report:
     """Show it again and again, from files that are read anew, until Ctrl-C."""
     output = session.output
     try:
@@ -112,7 +90,7 @@ def _watch(session: Session, options: "StatusOptions", every_s: float, *, is_sho
     return Report(Outcome(128 + SIGINT, "stopped", "", ""))
 
 
-def _round(session: Session, options: "StatusOptions", *, is_short: bool) -> tuple[Block, ...]:
+def _round(session: Session, options: StatusOptions, *, is_short: bool) -> tuple[Block, ...]:
     """Look once; what is wrong may be right the next time, except at first."""
     try:
         return _report(session, options, is_short=is_short).body

@@ -1,13 +1,12 @@
 """Verify: its flags, and the table of what became of each piece of evidence."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from fftdeploy.cli.app import command
 from fftdeploy.cli.cells import Names
 from fftdeploy.cli.session import Session
+from fftdeploy.commands.options.looking import VerifyOptions
 from fftdeploy.output.report import Block, Cell, Report, Table, line
 from fftdeploy.output.words import moment
 
@@ -20,23 +19,19 @@ _COLUMNS = ("evidence", "task", "made", "candidate", "verdict", "recomputed", "n
 _SAID = "consistent evidence says what its answers give, not that the run took place"
 
 
-@command("verify")
-def verify(
-    session: Session,
-    evidence: Annotated[
-        list[str] | None, typer.Argument(help="IDs or files; default: all of it.")
-    ] = None,
-) -> Report:
-    """Recompute the verdicts of evidence, offline.
-
-    \b
-    Examples:
-      fftdeploy verify
-      fftdeploy verify 3f9c2a61d0b7
+@command(
+    "verify",
+    VerifyOptions,
     """
-    from fftdeploy.commands.verify import VerifyOptions, run
+    fftdeploy verify
+    fftdeploy verify 3f9c2a61d0b7
+    """,
+)
+def verify(session: Session, options: VerifyOptions) -> Report:
+    """Show what each piece of evidence says, and whether that follows."""
+    from fftdeploy.commands.verify import run
 
-    result = run(session, VerifyOptions(evidence or ()))
+    result = run(session, options)
     wrong = [one for one in result.evidence if one.consistent is False]
     for one in wrong:
         session.output.message(f"error: {one.problem}")
@@ -45,7 +40,7 @@ def verify(
     body: tuple[Block, ...] = (line("no evidence yet"),)
     if result.evidence:
         body = (_table(session, result.evidence), line(_SAID))
-    if evidence and len(result.evidence) == 1:
+    if options.evidence and len(result.evidence) == 1:
         body = (*_verdict(session, result.evidence[0]), *body)
     return Report(result.outcome, result, body)
 

@@ -1,31 +1,20 @@
 """Adopt: record what is live, be it written by hand or known to somebody only."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from fftdeploy import names
 from fftdeploy.commands.changing import typed_models
-from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.change import Change, Changed
 from fftdeploy.commands.changing.gate import Gate, Passed
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
+from fftdeploy.commands.options.changing import AdoptOptions
 from fftdeploy.errors import InconclusiveError, UsageError
 from fftdeploy.model_ids.model_names import fitting
 from fftdeploy.planning import bundles, plan
 from fftdeploy.planning.plan import Actor, Plan
 from fftdeploy.releases.deployments import Bundle, Target
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdoptOptions(ChangeOptions):
-    """What may be said to `adopt`."""
-
-    model: str | None = None
-    """What is live in a target that the file does not have yet; else it must be what it says."""
-    provider: str | None = None
-    """Who hosts that; None for `openai`."""
-    create: bool = False
-    """Create the target where no policy knows it."""
 
 
 def run(context: Context, options: AdoptOptions) -> Changed:

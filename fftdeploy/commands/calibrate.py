@@ -9,8 +9,8 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.judging import JudgeAsking, ModelAsking, guess_of
 from fftdeploy.commands.evaluating.narrator import Narrator
-from fftdeploy.commands.evaluating.options import AskOptions
 from fftdeploy.commands.evaluating.own_runs import require_own_runs
+from fftdeploy.commands.options.asking import CalibrateOptions
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, ConfigError, Outcome
 from fftdeploy.evaluation.arms import JUDGE
 from fftdeploy.evaluation.evidence.calibration import FAILED, PASSED, SILENT, JudgeCalibration
@@ -30,16 +30,6 @@ from fftdeploy.output.words import cost_words
 from fftdeploy.policy.policy import FILE_NAME
 
 _LETTERS = {PASS: PASSED, REJECTED: FAILED, NO_VERDICT: SILENT}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrateOptions(AskOptions):
-    """What may be said to `calibrate`."""
-
-    task: str = field(kw_only=False)
-    """A task, or a target of it, whose environment's key is then taken."""
-    labels: str | Path | None = None
-    """The file of labelled outputs; None for the one beside the first file of examples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Check: everything the files and the API prove, and one outcome for it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.commands import export
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
 from fftdeploy.commands.inspecting.checked_tasks import (
     CheckedTask,
     check_tasks,
@@ -16,6 +16,7 @@ from fftdeploy.commands.inspecting.checked_tasks import (
     is_recorded,
 )
 from fftdeploy.commands.inspecting.live_models import LiveModels, facts_of, shutdowns_of
+from fftdeploy.commands.options.asking import CheckOptions
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import (
     AUTH,
@@ -27,7 +28,6 @@ from fftdeploy.errors import (
     Outcome,
     UsageError,
 )
-from fftdeploy.evaluation.limits import Limits
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import fallbacks, findings
 from fftdeploy.planning.bundles import live_bundle
@@ -47,24 +47,6 @@ if TYPE_CHECKING:  # `check` without a base compares with nothing
 
 _AT_ONCE = 20
 _GRAVEST = (FINDING, AUTH, UNVERIFIED, OK)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckOptions(Options, Limits):
-    """What may be said to `check`."""
-
-    targets: str | Sequence[str] = field(default=(), kw_only=False)
-    """Targets, tasks, or globs such as `*/production`, or one of them; none for all."""
-    offline: bool = False
-    probe: bool = False
-    """Send each live model one short message."""
-    base: str | None = None
-    """Judge what changed since this ref, by its policy."""
-    allow_policy_change: bool = False
-    rerun: bool = False
-    """Make the evidence of what changed again."""
-    accept_claimed: bool = False
-    """Trust evidence that came along with the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +257,7 @@ class _Check:
 
         def evaluate(target: Target, candidate: Bundle) -> "Stored":
             from fftdeploy.commands.evaluating.evaluation import Evaluation
-            from fftdeploy.commands.evaluating.options import EvaluateOptions
+            from fftdeploy.commands.options.asking import EvaluateOptions
 
             again = EvaluateOptions(str(target), fresh=True, **options.within())
             evaluation = Evaluation(self.context, base.tip, str(target), again)

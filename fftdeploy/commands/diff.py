@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from fftdeploy import names
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
 from fftdeploy.commands.inspecting.compared import (
     Compared,
     ComparedEnd,
@@ -23,6 +23,7 @@ from fftdeploy.commands.inspecting.compared_files import (
     evidence_named,
     with_evidence,
 )
+from fftdeploy.commands.options.looking import DiffOptions
 from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
 from fftdeploy.output.results import as_json
 from fftdeploy.planning.bundles import live_bundle
@@ -35,20 +36,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["environment", "target", "task", "ref"]
 _PLAIN_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiffOptions(Options):
-    """What may be said to `diff`."""
-
-    a: str | None = field(default=None, kw_only=False)
-    """An environment, a target, a task or a git ref; None for HEAD."""
-    b: str | None = field(default=None, kw_only=False)
-    """The other one; None for the working tree."""
-    exit_code: bool = False
-    """Whether a difference is the outcome."""
-    record: bool = False
-    """Tell GitHub what a push has made live between two refs, as Deployments."""
 
 
 def run(context: Context, options: DiffOptions) -> Compared:

@@ -2,55 +2,34 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import wraps
 from inspect import signature
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from fftdeploy.commands.context import Context
+from fftdeploy.commands.options.declared import Options, declared
 from fftdeploy.errors import FftdeployError
 
 _FLAG = re.compile(
     r"fftdeploy [^,;`]*|--(?P<flag>[a-z-]+)(?: (?P<value>\"[^\"]*\"|[A-Z]+\b|[\d.]+))?"
 )
-_ARGUMENTS = {"from": "source", "eval": "evaluate", "override": "overrides", "wait": "wait_s"}
-"""What a flag is called in Python, where that is not its own name."""
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What may be said to every command."""
-
-    file: str | Path | None = None
-    """The deployments file; None for the nearest one."""
-
-
-def several(words: str | Sequence[str]) -> list[str]:
-    """Return words as a list: a single one may be given as it is."""
-    return [words] if isinstance(words, str) else [*words]
-
-
-def flag_of(argument: str) -> str:
-    """Return the flag that an argument of a function stands for."""
-    flags = {said: flag for flag, said in _ARGUMENTS.items()}
-    return f"--{flags.get(argument, argument).replace('_', '-')}"
-
-
-def _in_python(text: str, options: Callable[..., Options]) -> str:
+def _in_python(text: str, options: type[Options]) -> str:
     """Return a message with arguments where it names flags; a line for the shell stays one."""
-    known = signature(options).parameters
+    known = {flag: said for said in declared(options) for flag in said.flags}
 
     def argument(found: re.Match[str]) -> str:
-        flag, value = found["flag"], found["value"]
-        name = _ARGUMENTS.get(flag) or str(flag).replace("-", "_")
-        if name not in known:
+        said = known.get(f"--{found['flag']}")
+        if said is None:
             return found[0]
-        said = value or (str(True) if known[name].default is False else "")
-        return f"{name}={said}" if said else name
+        usual = said.field.default
+        value = found["value"] or (str(not usual) if isinstance(usual, bool) else "")
+        return f"{said.name}={value}" if value else said.name
 
     return _FLAG.sub(argument, text)
 
@@ -78,8 +57,8 @@ def door(
             return run(context, made)
         except FftdeployError as error:
             error.changed = error.changed or context.changed
-            error.message = _in_python(error.message, options)
-            error.hint, error.args = _in_python(error.hint, options), (error.message,)
+            error.message = _in_python(error.message, type(made))
+            error.hint, error.args = _in_python(error.hint, type(made)), (error.message,)
             raise
         finally:
             context.close()

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import door, several
+from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.candidates import candidates_of
 from fftdeploy.commands.evaluating.evaluation import Evaluation
 from fftdeploy.commands.evaluating.graded_texts import Told, told_of
-from fftdeploy.commands.evaluating.options import EvaluateOptions
+from fftdeploy.commands.options.asking import EvaluateOptions
+from fftdeploy.commands.options.declared import several
 from fftdeploy.commands.views import EvidenceID, TargetName
 from fftdeploy.errors import GATE, INCONCLUSIVE, OK, Outcome
 from fftdeploy.evaluation.arms import CANDIDATE

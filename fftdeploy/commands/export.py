@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from fftdeploy import files
 from fftdeploy.api.end_dates import find_shutdown
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
+from fftdeploy.commands.options.looking import ExportOptions
 from fftdeploy.errors import (
     FINDING,
     OK,
@@ -42,19 +43,6 @@ _OLDER = 10
 """Most releases of a target, beside what is live, that a flag has as variants."""
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 """A hold that is not lifted blocks then: what is written does not change with the time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOptions(Options):
-    """What may be said to `export`."""
-
-    kind: str | None = field(default=None, kw_only=False)
-    """`litellm`, `flagd`, `dotenv`, `configmap`, `tfvars` or `json`; None for all files that the
-    policy declares."""
-    output: str | Path | None = None
-    """Write to this file, for those who read it whole or not at all."""
-    check: bool = False
-    """Only find out whether the files are what would be written."""
 
 
 @dataclass(frozen=True, slots=True)

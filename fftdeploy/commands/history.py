@@ -5,22 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from fftdeploy.commands.context import Context, require_offset
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
+from fftdeploy.commands.options.looking import HistoryOptions
 from fftdeploy.commands.views import TargetName
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.releases.deployments import Hold, Release, Target
 from fftdeploy.workspace import select
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryOptions(Options):
-    """What may be said to `history`."""
-
-    target: str | None = field(default=None, kw_only=False)
-    """A target, a task, or a glob such as `*/production`; None for all."""
-    at: datetime | None = None
-    """Which moment to look at, with its offset from UTC; None for all of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,13 @@
 """Hold: block a model in a target."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 
 from fftdeploy.commands.changing import typed_models
-from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.change import Change, Changed
 from fftdeploy.commands.context import Context, require_offset
 from fftdeploy.commands.door import door
+from fftdeploy.commands.options.changing import HoldOptions
 from fftdeploy.planning.holds import plan_hold
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldOptions(ChangeOptions):
-    """What may be said to `hold`."""
-
-    model: str = field(kw_only=False)
-    provider: str | None = None
-    """At which host; None for the one that the target has, or last had, the model of."""
-    until: datetime | None = None
-    """When the hold ends; without one it holds for good."""
 
 
 def run(context: Context, options: HoldOptions) -> Changed:

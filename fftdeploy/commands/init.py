@@ -15,7 +15,8 @@ from fftdeploy import files
 from fftdeploy.commands import schema_files, setup_facts
 from fftdeploy.commands.context import Context, actor_name
 from fftdeploy.commands.door import door
-from fftdeploy.commands.setup_facts import InitOptions, SetupFacts, WrittenModel
+from fftdeploy.commands.options.looking import InitOptions
+from fftdeploy.commands.setup_facts import SetupFacts, WrittenModel
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.evaluation.graders.proposed import ProposedBar, propose
 from fftdeploy.formats import document

@@ -5,19 +5,16 @@ types. What changes a file or spends is no tool: of a change the assistant gets 
 line that a person types to make it.
 """
 
-import ast
 import inspect
-import shlex
-import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
 from typing import Any, cast, get_args
 
-from fftdeploy.commands.changing.change import Changed, ChangeOptions
-from fftdeploy.commands.context import Context, parse_time
-from fftdeploy.commands.door import Options, flag_of
+from fftdeploy.commands.changing.change import Changed
+from fftdeploy.commands.context import Context
+from fftdeploy.commands.options.changing import ChangeOptions
+from fftdeploy.commands.options.declared import Options, Said, declared, parse_time
 from fftdeploy.commands.schema import results, run_of
 from fftdeploy.errors import UsageError
 from fftdeploy.names import not_one_of
@@ -62,17 +59,16 @@ class Tool:
         return f"Dry run, changes nothing. {said}" if self.plans else said
 
     @property
-    def fields(self) -> list[Field[Any]]:
-        """The options it takes, in their order."""
-        return [item for item in fields(self.options) if item.name in self.takes]
+    def said(self) -> list[Said]:
+        """The options it takes, in the order of the help."""
+        return [said for said in declared(self.options) if said.name in self.takes]
 
     def input_schema(self) -> Schema:
         """Describe the arguments, by the types of the options and what is said of each."""
-        said = _docstrings(self.options)
-        described = {item.name: schema(item.type, {}) for item in self.fields}
-        described |= {name: about(said[name], described[name]) for name in {*said} & {*described}}
-        needed = [item.name for item in self.fields if item.default is MISSING]
-        return closed(described, tuple(needed))
+        described = {
+            said.name: about(said.flag.help, schema(said.field.type, {})) for said in self.said
+        }
+        return closed(described, tuple(said.name for said in self.said if said.is_needed))
 
     def made(self, arguments: Mapping[str, Any]) -> Options:
         """Return the options that arguments of the input's schema stand for.
@@ -80,7 +76,7 @@ class Tool:
         Raises:
             UsageError: A time is none.
         """
-        types = {item.name: item.type for item in self.fields}
+        types = {said.name: said.field.type for said in self.said}
         values: dict[str, Any] = {
             name: _value(name, types[name], said) for name, said in arguments.items()
         }
@@ -133,49 +129,11 @@ def call(context: Context, name: str, arguments: Mapping[str, Any]) -> tuple[Any
     made = tool.made(arguments)
     result = tool.run(context, made)
     is_plan = isinstance(result, Changed) and bool(result.diff)
-    return result, {TO_APPLY: _line(context, name, tool, made)} if is_plan else {}
+    line = replace(made, file=context.file).line(name, without=("dry_run",))
+    return result, {TO_APPLY: line} if is_plan else {}
 
 
 def _value(name: str, kind: Any, said: Any) -> Any:
     if datetime in get_args(kind) and said is not None:
         return parse_time(said, name)
     return tuple(said) if isinstance(said, list) else said
-
-
-def _line(context: Context, name: str, tool: Tool, made: Options) -> str:
-    """Return the command line that does what the dry run has shown.
-
-    Each value is joined to its flag, so that none is taken for another one.
-    """
-    words, flags = ["fftdeploy", name], []
-    for item in tool.fields:
-        said = getattr(made, item.name)
-        if item.default is MISSING:
-            words.append(shlex.quote(str(said)))
-        elif said != item.default:
-            flags.append(_flag(item.name, said))
-    return " ".join((*words, *flags)) + context.file_option
-
-
-def _flag(name: str, said: Any) -> str:
-    flag = flag_of(name)
-    if said is True:
-        return flag
-    text = ",".join(said) if isinstance(said, tuple) else str(said)
-    return f"{flag}={shlex.quote(f'{text}s' if name == 'wait_s' else text)}"
-
-
-def _docstrings(kind: type) -> dict[str, str]:
-    """Return what is said below each field of a class and of its bases."""
-    said: dict[str, str] = {}
-    for one in reversed(kind.__mro__[:-1]):
-        tree = ast.parse(textwrap.dedent(inspect.getsource(one)))
-        for node in ast.walk(tree):
-            for pair in pairwise(node.body if isinstance(node, ast.ClassDef) else ()):
-                match pair:
-                    case (
-                        ast.AnnAssign(target=ast.Name(id=name)),
-                        ast.Expr(value=ast.Constant(value=str(below))),
-                    ):
-                        said[name] = inspect.cleandoc(below)
-    return said

@@ -9,20 +9,16 @@ from sys import maxsize
 from fftdeploy import files
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands import promote
-from fftdeploy.commands.changing.change import Change, ChangeOptions
+from fftdeploy.commands.changing.change import Change
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.door import door, several
+from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.candidates import Ungated, candidates_of
 from fftdeploy.commands.evaluating.evaluation import Evaluation
-from fftdeploy.commands.evaluating.options import EvaluateOptions
 from fftdeploy.commands.inspecting.live_models import LiveModels
-from fftdeploy.commands.migrating.migration import (
-    Case,
-    Migrated,
-    SuccessorCase,
-    in_all,
-)
-from fftdeploy.commands.migrating.options import MigrateOptions
+from fftdeploy.commands.migrating.migration import Case, Migrated, SuccessorCase, in_all
+from fftdeploy.commands.options.asking import EvaluateOptions, MigrateOptions
+from fftdeploy.commands.options.changing import ChangeOptions, PromoteOptions
+from fftdeploy.commands.options.declared import several
 from fftdeploy.errors import (
     AUTH,
     CONFIG,
@@ -341,11 +337,11 @@ class _Portfolio:
             self.diff = text_diff.unified(old, text, self.workspace.patched)
         return case.state == "planned"
 
-    def _promotion(self, case: Case, *, dry_run: bool) -> promote.PromoteOptions:
+    def _promotion(self, case: Case, *, dry_run: bool) -> PromoteOptions:
         best, options = case.best[0].bundle, self.options
         is_protected = self.workspace.policy.rules(case.target.environment).protected
         untold = _UNTOLD if options.dry_run and is_protected else None
-        return promote.PromoteOptions(
+        return PromoteOptions(
             case.name,
             file=options.file,
             dry_run=dry_run,

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from fftdeploy.api.jobs import running as jobs_running
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
+from fftdeploy.commands.options.looking import ModelsOptions
 from fftdeploy.commands.views import ShutdownView, TargetName
 from fftdeploy.errors import OK, ConfigError, FftdeployError, Outcome
-from fftdeploy.names import FLAT, OPENAI
+from fftdeploy.names import FLAT
 from fftdeploy.output.results import UNPRINTED
 
 
@@ -47,16 +48,6 @@ class Models:
     """Why they are not known."""
     hint: str = field(metadata=UNPRINTED)
     outcome: Outcome = field(metadata=UNPRINTED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelsOptions(Options):
-    """What may be said to `models`."""
-
-    provider: str = OPENAI
-    """Whose models."""
-    retiring: bool = False
-    """Only those of which the end is known, the soonest first."""
 
 
 def run(context: Context, options: ModelsOptions) -> Models:

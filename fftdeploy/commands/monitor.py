@@ -7,12 +7,12 @@ from pathlib import Path
 from fftdeploy import files
 from fftdeploy.api.readiness import OTHER_MODEL, Shutdown
 from fftdeploy.commands import check
-from fftdeploy.commands.check import CheckOptions
 from fftdeploy.commands.context import Context, one_of
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.own_runs import require_own_looks
+from fftdeploy.commands.options.asking import CheckOptions, MonitorOptions
+from fftdeploy.commands.watching import listeners
 from fftdeploy.commands.watching import logs as monitor_logs
-from fftdeploy.commands.watching.listeners import Listeners
 from fftdeploy.commands.watching.logs import LogWatch
 from fftdeploy.commands.watching.passes import Budget, PassOptions, WatchedPasses
 from fftdeploy.errors import (
@@ -27,7 +27,6 @@ from fftdeploy.errors import (
     Outcome,
     UsageError,
 )
-from fftdeploy.evaluation.limits import Limits
 from fftdeploy.evaluation.running import run_log
 from fftdeploy.files.folders import RUNS
 from fftdeploy.monitoring import state_file, watch
@@ -53,32 +52,6 @@ _DUE = frozenset(
 _SHOWN = 30
 """Looks whose pass ratios are shown."""
 _GRAVEST = (FINDING, AUTH, UNVERIFIED, CONFLICT, POLICY, OK)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonitorOptions(Options, Limits, Listeners):
-    """What may be said to `monitor`."""
-
-    targets: str | Sequence[str] = field(default=(), kw_only=False)
-    """Targets, tasks, or globs such as `*/production`, or one of them; none for all."""
-    fresh: bool = False
-    """Look again where there is a look of today."""
-    calibrate: bool = False
-    """Hold later answers against those of today, whatever they were held against so far."""
-    batch: bool = False
-    """Have the provider's own queue answer, within a day; a confirmation is asked directly."""
-    wait_s: float | None = None
-    """How long to wait for a batch; None until it is over, 0 not at all."""
-    out: str | Path | None = None
-    """Write a page to this file, with the answers of then and now."""
-    logs: Path | None = None
-    """Ask nobody: hold this log of production against an earlier one; `-` is what is piped in."""
-    baseline: str | Path | None = None
-    """Another log to hold it against, or `new`; None for what the first log has left behind."""
-    fail_on: str = ""
-    """What of a log is a failure too, with commas between: codes of what is only due."""
-    canary_abort: bool = False
-    """Look at the canary alone: it is a failure where a log shows it to be worse than live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +95,7 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     }
     if given := [flag for flag, value in of_logs.items() if value]:
         raise UsageError(f"{given[0]} goes with --logs", hint="add --logs FILE")
-    options.require_there()
+    listeners.require_there(options)
     _require_page(options.out)
     PassOptions("", batch=options.batch, wait_s=options.wait_s, **options.within()).require_ranges()
     context.prover(is_plain=True)
@@ -142,7 +115,7 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     )
     is_wrong = any(one.severity == "error" for one in (*found, *own))
     ends = [checked.outcome, FINDING if is_wrong else OK, *looking.troubles]
-    options.tell(context, watched)
+    listeners.tell(context, options, watched)
     if options.out is not None:
         _write_page(context, options.out, watched)
     return Monitored(

@@ -1,20 +1,20 @@
 """Promote: choose model and prompt, apply the team's rules, prove the model, make the change."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from fftdeploy import names
 from fftdeploy.api import jobs
 from fftdeploy.commands.changing import typed_models
-from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.change import Change, Changed
 from fftdeploy.commands.changing.gate import Gate, Passed
 from fftdeploy.commands.changing.typed_models import MODEL_FLAG
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
+from fftdeploy.commands.options.changing import PromoteOptions
 from fftdeploy.errors import ConflictError, FftdeployError, UsageError
-from fftdeploy.evaluation.limits import Limits
 from fftdeploy.model_ids.model_names import fitting, is_whole_id
 from fftdeploy.planning import bundles, canary, plan
 from fftdeploy.planning.bundles import BundleSource
@@ -26,29 +26,6 @@ if TYPE_CHECKING:
     from fftdeploy.api.asked_hosts import AskedHosts
     from fftdeploy.api.proof import Prover
     from fftdeploy.api.readiness import Readiness
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromoteOptions(ChangeOptions, Limits):
-    """What may be said to `promote`: at most one of a source, a model and a job."""
-
-    source: str | None = None
-    """Environment whose live model and prompt to promote (`--from`)."""
-    model: str | None = None
-    job: str | None = None
-    profile: str | None = None
-    no_profile: bool = False
-    provider: str | None = None
-    wait_s: float = 60.0
-    """For a job or a loading model."""
-    expect_current: str | None = None
-    create: bool = False
-    overrides: tuple[str, ...] = ()
-    probe: bool = True
-    evaluate: bool = False
-    """Evaluate now where there is no evidence yet."""
-    canary: int | None = None
-    """Percent of the keys that it answers from now on, 1 to 50, what is live the rest."""
 
 
 def run(context: Context, options: PromoteOptions) -> Changed:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from fftdeploy import files
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.graded_texts import GradedTexts, Told, texts_of
+from fftdeploy.commands.options.looking import ReportOptions
 from fftdeploy.commands.views import EvidenceID
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
@@ -18,20 +19,6 @@ from fftdeploy.names import FLAT
 from fftdeploy.output.page.tables import changes
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.workspace import shown_path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportOptions(Options):
-    """What may be said to `report`."""
-
-    evidence: str | None = field(default=None, kw_only=False)
-    """ID or file, or a task for its newest; None for the newest of all tasks."""
-    out: str | Path | None = None
-    """The page (`.html`) or JUnit (`.xml`) to write."""
-    page: bool = False
-    """Write the page where git ignores it, unless `out` says where."""
-    redact: bool = False
-    """Leave inputs, answers and outputs out of the page."""
 
 
 @dataclass(frozen=True, slots=True)

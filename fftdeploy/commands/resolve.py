@@ -1,23 +1,13 @@
 """Resolve: the model that serves a target, with all that belongs to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options
+from fftdeploy.commands.options.looking import ResolveOptions
 from fftdeploy.commands.views import TargetName
 from fftdeploy.routing.runtime import resolve
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolveOptions(Options):
-    """What may be said to `resolve`."""
-
-    target: str = field(kw_only=False)
-    """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
-    key: str | None = None
-    """Who asks, such as a user's ID; None for what is live, whatever a canary answers."""
 
 
 @dataclass(frozen=True, slots=True)

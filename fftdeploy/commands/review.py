@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from fftdeploy.commands.context import Context, actor_name, one_of
-from fftdeploy.commands.door import Options
+from fftdeploy.commands.options.looking import ReviewOptions
 from fftdeploy.commands.watching.logs import moved_since
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.review import in_place
@@ -18,29 +17,6 @@ from fftdeploy.output.results import OMITTED
 
 PICK = "100"
 """How many inputs of a file are asked about, where nothing else is said."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewOptions(Options):
-    """What may be said to `review`; a run excludes the other sources."""
-
-    task: str = field(kw_only=False)
-    run: str | None = None
-    """Review the failures of this run; None for the newest."""
-    unreviewed: bool = False
-    """Review the examples that nobody has reviewed yet; with `requests`, add them as such."""
-    requests: Path | None = None
-    """Review requests and answers, or tests, from this file."""
-    moved: bool = False
-    """Ask first about its requests that have moved since the log before, as `monitor` keeps it."""
-    pick: str = PICK
-    """How many of its inputs, those that differ most, or `all`."""
-    dry_run: bool = False
-    """Say what that would bring, and ask and write nothing."""
-    to: Path | None = None
-    """The examples file that they become part of; None for the first."""
-    by: str | None = None
-    """Who reviews; None for whom the environment names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """Rollback: walk the releases back until one is proved to answer, and hold what it removes."""
 
 import shlex
-from dataclasses import dataclass
 from functools import partial
 
 from fftdeploy import git, names
 from fftdeploy.api.readiness import Readiness
-from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.change import Change, Changed
 from fftdeploy.commands.changing.typed_models import TypedModels
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
+from fftdeploy.commands.options.changing import RollbackOptions
 from fftdeploy.commands.views import CandidateView, ReadinessView
 from fftdeploy.errors import (
     AuthError,
@@ -32,21 +32,6 @@ _LONGEST_NUMBER = 15
 """Digits of a release's number: fewer than 2**53."""
 SEARCH_S = 120.0
 """How long one candidate after another is asked about, `--wait` apart."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackOptions(ChangeOptions):
-    """What may be said to `rollback`."""
-
-    to: int | str | None = None
-    """The release to go back to, or the model whose newest it is; None for the newest that
-    answers."""
-    profile: str | None = None
-    wait_s: float = 60.0
-    unverified: bool = False
-    """Go back even if the API gives no usable answer."""
-    canary: bool = False
-    """Only take off the canary; where none runs there is nothing to do."""
 
 
 def run(context: Context, options: RollbackOptions) -> Changed:

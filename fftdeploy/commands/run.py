@@ -1,28 +1,17 @@
 """Run: a program with the model in its environment."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options
+from fftdeploy.commands.options.looking import RunOptions
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import UsageError
 from fftdeploy.routing.runtime import find_file, resolve
 
 VARIABLES = ("TARGET", "MODEL", "PROVIDER", "PROFILE", "RELEASE", "FILE")
 """What a program is told, each in a variable `FFTDEPLOY_...`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions(Options):
-    """What may be said to `run`."""
-
-    target: str = field(kw_only=False)
-    words: Sequence[str] = field(kw_only=False)
-    """The program and its arguments."""
-    key: str | None = None
-    """Who asks, as for `resolve`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fftdeploy import files
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
+from fftdeploy.commands.options.looking import ScanOptions
 from fftdeploy.errors import FINDING, OK, ConfigError, Outcome
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning.finding import Finding
@@ -22,14 +23,6 @@ from fftdeploy.workspace import Workspace, shown_path
 _MOST = 1000
 """Where a scan stops: nobody reads more, and the text of a stranger may hold millions."""
 _PYTHON = (".py", ".pyi", ".ipynb")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanOptions(Options):
-    """What may be said to `scan`."""
-
-    paths: str | Path | Sequence[str | Path] = field(default=(), kw_only=False)
-    """Files and folders, or one of them; none for the repository of the deployments file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from fftdeploy.commands import schema_files
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
+from fftdeploy.commands.options.looking import SchemaOptions
 from fftdeploy.commands.review import Reviewed
 from fftdeploy.commands.screens import Assisted, Demonstrated, Serving
 from fftdeploy.errors import UsageError
@@ -38,16 +39,6 @@ def results() -> dict[str, type]:
     return {
         name: _SITTINGS.get(name) or run_of(name).__annotations__["return"] for name in _COMMANDS
     }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaOptions(Options):
-    """What may be said to `schema`."""
-
-    which: str | None = field(default=None, kw_only=False)
-    """`deployments`, `policy` or `output`; None for all three, or with `write` for both files."""
-    write: bool = False
-    """Write those of the two files beside them, for editors."""
 
 
 @dataclass(frozen=True, slots=True)

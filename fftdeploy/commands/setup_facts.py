@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from fftdeploy import names
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, several
+from fftdeploy.commands.options.declared import several
+from fftdeploy.commands.options.looking import InitOptions
 from fftdeploy.commands.scan import written_models
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
@@ -35,27 +36,6 @@ _BETWEEN = re.compile(r"\s*,\s*|\s+")
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InitOptions(Options):
-    """What may be said to `init`."""
-
-    task: str | None = None
-    env: str | Sequence[str] = ()
-    """Environments in the order of promotion; a string has commas between them."""
-    live: str | Sequence[str] = ()
-    """What is live by now, `[TARGET=]MODEL` each; without a target: in the last environment."""
-    examples: str | Path | None = None
-    """A file with agreed answers, which graders and slices are proposed from."""
-    example: bool = False
-    """A task that the sandbox can pass, with 67 reviewed examples and two models."""
-    ci: str | None = None
-    """`github` or `gitlab`: also write a workflow and a pre-commit hook."""
-    rewrite: bool = False
-    """Rewrite a deployments file in a shape that people guess first."""
-    ask: bool = False
-    """Ask a person at a terminal for what is not said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,37 +1,25 @@
 """Size: how many examples the bar needs, and what a run takes, before anything is spent."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door, several
+from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.candidates import candidates_of
 from fftdeploy.commands.evaluating.evaluation import Evaluation
-from fftdeploy.commands.evaluating.options import EvaluateOptions
+from fftdeploy.commands.options.asking import EvaluateOptions, SizeOptions
+from fftdeploy.commands.options.declared import several
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import GateError, InconclusiveError
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.gate import sizing
 from fftdeploy.evaluation.gate.sizing import Units
 from fftdeploy.evaluation.running.spending import Estimate
-from fftdeploy.evaluation.running.throttle import CONCURRENCY
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.policy.gate_rules import GateRules
 
 _RATES = (0.02, 0.05, 0.10, 0.20)
 """Shares of the examples on which a candidate and live usually disagree."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizeOptions(Options):
-    """What may be said to `size`."""
-
-    target: str = field(kw_only=False)
-    candidates: str | Sequence[str] = field(default=(), kw_only=False)
-    """`[PROVIDER=]MODEL[@PROFILE]` or `live`; none for what `promote` would take."""
-    repeats: int | None = None
-    concurrency: int = CONCURRENCY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Status: what is live, until when, and what one could go back to today."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -12,19 +12,14 @@ from fftdeploy import files
 from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import GONE, OTHER_MODEL, Readiness, Shutdown
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door
+from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.own_runs import has_own_looks
 from fftdeploy.commands.inspecting.checked_tasks import evaluation_due
 from fftdeploy.commands.inspecting.conditions import parse_conditions
 from fftdeploy.commands.inspecting.live_models import WayBackSearch, facts_of, what_is_dead
 from fftdeploy.commands.inspecting.target_status import TargetStatus
-from fftdeploy.commands.views import (
-    CanaryView,
-    Fallback,
-    ReadinessView,
-    ShutdownView,
-    WayBack,
-)
+from fftdeploy.commands.options.looking import StatusOptions
+from fftdeploy.commands.views import CanaryView, Fallback, ReadinessView, ShutdownView, WayBack
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
 from fftdeploy.monitoring.last_look import LastLook, last_look
 from fftdeploy.output.results import OMITTED, UNPRINTED
@@ -43,21 +38,6 @@ _AT_ONCE = 10
 """Most releases that are asked about for one target's sake alone."""
 NEVER = -(10**6)
 """Days within which nothing ends: no runway was asked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusOptions(Options):
-    """What may be said to `status`."""
-
-    targets: str | Sequence[str] = field(default=(), kw_only=False)
-    """Targets, tasks, or globs such as `*/production`, or one of them; none for all."""
-    offline: bool = False
-    fail_on: str = ""
-    """What is a finding: some of `runway:30d,dead,hand-edit,no-rollback,stale,drift`."""
-    calendar: str | Path | None = None
-    """Write the days of all shutdowns to this file, for a calendar (`.ics`)."""
-    every_way_back: bool = False
-    """Of one target, ask about the newest releases, not only until one of them answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

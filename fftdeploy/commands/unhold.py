@@ -1,21 +1,13 @@
 """Unhold: lift a hold, with the reason on record."""
 
-from dataclasses import dataclass, field
 from functools import partial
 
-from fftdeploy.commands.changing.change import Change, Changed, ChangeOptions
+from fftdeploy.commands.changing.change import Change, Changed
 from fftdeploy.commands.changing.typed_models import TypedModels
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
+from fftdeploy.commands.options.changing import UnholdOptions
 from fftdeploy.planning.holds import plan_unhold
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnholdOptions(ChangeOptions):
-    """What may be said to `unhold`."""
-
-    model: str | None = field(default=None, kw_only=False)
-    """None for the only one on hold."""
 
 
 def run(context: Context, options: UnholdOptions) -> Changed:

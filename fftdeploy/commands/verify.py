@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import Options, door, several
+from fftdeploy.commands.door import door
+from fftdeploy.commands.options.declared import several
+from fftdeploy.commands.options.looking import VerifyOptions
 from fftdeploy.commands.views import EvidenceID
 from fftdeploy.errors import CONFIG, OK, ConfigError, FftdeployError, InconclusiveError, Outcome
 from fftdeploy.evaluation.evidence.calibration import CalibrationFolder
@@ -17,14 +19,6 @@ from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.verdict import Ruling
 from fftdeploy.output.results import UNPRINTED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyOptions(Options):
-    """What may be said to `verify`."""
-
-    evidence: str | Sequence[str] = field(default=(), kw_only=False)
-    """IDs or files; none for all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

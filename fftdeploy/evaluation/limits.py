@@ -6,6 +6,8 @@ from typing import Any
 
 from fftdeploy.errors import PolicyError, UsageError
 
+CONCURRENCY = 16
+"""Requests that are out at a time where nobody says otherwise."""
 MAX_REQUESTS = 50_000
 """Most requests of a run where nobody has said otherwise."""
 

@@ -24,10 +24,10 @@ ID = "5fcb2a35d0c1" + "0" * 20
 
 FREE = {
     # What no file here knows, by its parameter.
-    *("help", "why", "by", "wait", "until", "within", "at", "watch", "base", "job", "port", "now"),
+    *("help", "why", "by", "wait_s", "until", "within_days", "at", "watch", "base", "job", "port", "now"),
     *("max_usd", "max_requests", "repeats", "concurrency", "pick", "key", "canary", "act"),
     # Paths, which the shell completes itself.
-    *("file", "comment", "paths", "training", "out", "source", "to", "folder", "examples", "calendar"),
+    *("file", "comment", "paths", "training", "out", "output", "requests", "to", "folder", "examples", "calendar"),
     *("report", "logs", "baseline", "prom_file", "labels"),
     # Another program's.
     "words",

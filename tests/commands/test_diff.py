@@ -35,7 +35,8 @@ from terminal import Terminal
 
 from fftdeploy.cli.diff import report as shown_report
 from fftdeploy.cli.session import open_session
-from fftdeploy.commands.diff import DiffOptions, run
+from fftdeploy.commands.diff import run
+from fftdeploy.commands.options.looking import DiffOptions
 from fftdeploy.evaluation.evidence.evidence import with_id
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.git import process

@@ -15,7 +15,7 @@ import pytest
 from command_line import PROGRAM, Command, git
 from scenes import V7, V8, V9, past, write
 
-from fftdeploy.evaluation.running.throttle import CONCURRENCY
+from fftdeploy.evaluation.limits import CONCURRENCY
 from fftdeploy.monitoring import state_file
 from fftdeploy.monitoring.watched import path_of
 from fftdeploy.sandbox import STORY_NOW, Sandbox

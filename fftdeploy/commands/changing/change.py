@@ -10,7 +10,7 @@ from fftdeploy import files, git
 from fftdeploy.api.proof import Question
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.context import Context, actor_name
-from fftdeploy.commands.door import Options
+from fftdeploy.commands.options.changing import ChangeOptions
 from fftdeploy.commands.views import (
     CandidateView,
     CountedEvidence,
@@ -93,20 +93,6 @@ Approve = Callable[[Changed], bool]
 def nobody(planned: Changed) -> bool:  # noqa: ARG001 - nobody sees it
     """Approve of nothing: where somebody would have to be asked, and nobody is there."""
     return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeOptions(Options):
-    """What may be said to every command that changes the deployments file."""
-
-    target: str = field(kw_only=False)
-    """`TASK/ENVIRONMENT`, or a bare environment where the file has one task."""
-    dry_run: bool = False
-    why: str | None = None
-    by: str | None = None
-    commit: bool = False
-    approve: Approve | None = None
-    """None where it is approved already."""
 
 
 class Change:

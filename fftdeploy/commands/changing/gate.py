@@ -109,7 +109,7 @@ class Gate:
     def _evaluate(self, candidate: Bundle, why: str) -> "Stored":
         """Evaluate now, if that is asked for on the command line or by the person who is here."""
         from fftdeploy.commands.evaluating.evaluation import Evaluation
-        from fftdeploy.commands.evaluating.options import EvaluateOptions
+        from fftdeploy.commands.options.asking import EvaluateOptions
 
         change = self.change
         console = change.context.console

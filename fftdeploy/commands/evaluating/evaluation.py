@@ -14,12 +14,12 @@ from fftdeploy.api.proof import Question
 from fftdeploy.api.settings import Settings
 from fftdeploy.commands.changing import typed_models
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.door import several
 from fftdeploy.commands.evaluating.candidates import named_bundle
 from fftdeploy.commands.evaluating.judging import JudgeAsking, ModelAsking, guess_of_judge
 from fftdeploy.commands.evaluating.narrator import Narrator
-from fftdeploy.commands.evaluating.options import EvaluateOptions
 from fftdeploy.commands.evaluating.own_runs import require_own_runs
+from fftdeploy.commands.options.asking import EvaluateOptions
+from fftdeploy.commands.options.declared import several
 from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, JUDGE, LIVE, Arm, AskedHost, label
 from fftdeploy.evaluation.evidence.evidence import (

@@ -11,7 +11,7 @@ from fftdeploy.api.proof import Question
 from fftdeploy.api.settings import Settings
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.evaluating.narrator import Narrator
-from fftdeploy.commands.evaluating.options import AskOptions
+from fftdeploy.commands.options.asking import AskOptions
 from fftdeploy.evaluation.arms import JUDGE, Arm, AskedHost
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.gate.judge_facts import JudgeFacts

@@ -25,7 +25,7 @@ from fftdeploy.releases.rendering import paragraph, table
 from fftdeploy.workspace import Workspace, select
 
 if TYPE_CHECKING:
-    from fftdeploy.commands.migrating.options import MigrateOptions
+    from fftdeploy.commands.options.asking import MigrateOptions
 
 _MOST_SHOTS = 8
 _LONGEST = 2000

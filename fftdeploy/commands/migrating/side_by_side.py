@@ -8,8 +8,8 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.evaluate import evaluated
 from fftdeploy.commands.evaluating.evaluation import Evaluation, JointPart
 from fftdeploy.commands.evaluating.narrator import JointNarrator
-from fftdeploy.commands.evaluating.options import EvaluateOptions
 from fftdeploy.commands.migrating.migration import UNDER_WAY, Case
+from fftdeploy.commands.options.asking import EvaluateOptions
 from fftdeploy.errors import FftdeployError
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.running.batches.batch_rules import going_on

@@ -8,8 +8,8 @@ from random import Random
 
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.evaluating.evaluation import Evaluation
-from fftdeploy.commands.evaluating.options import EvaluateOptions
 from fftdeploy.commands.evaluating.own_runs import require_own_runs
+from fftdeploy.commands.options.asking import EvaluateOptions
 from fftdeploy.errors import NotReadyError
 from fftdeploy.evaluation.arms import LIVE, Arm
 from fftdeploy.evaluation.evidence.evidence import content_sha

@@ -16,6 +16,7 @@ from fftdeploy.api.answers import Answer
 from fftdeploy.api.client.plain import PlainClient
 from fftdeploy.api.settings import Settings
 from fftdeploy.errors import FftdeployError, UnverifiedError
+from fftdeploy.evaluation.limits import CONCURRENCY
 from fftdeploy.evaluation.outputs import ModelOutput, read_output
 from fftdeploy.evaluation.results import MISSING, NOT_MEASURED, Results
 from fftdeploy.evaluation.running import stopping
@@ -30,7 +31,7 @@ from fftdeploy.evaluation.running.attempts import (
 from fftdeploy.evaluation.running.requests import Ask
 from fftdeploy.evaluation.running.run_answers import RunAnswers
 from fftdeploy.evaluation.running.stopping import SharedLoop, Stop
-from fftdeploy.evaluation.running.throttle import CONCURRENCY, Throttle
+from fftdeploy.evaluation.running.throttle import Throttle
 from fftdeploy.names import plural
 
 TIMEOUT_S = 300.0

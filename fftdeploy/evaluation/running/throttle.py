@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from fftdeploy.api.answers import Answer
 from fftdeploy.evaluation.running.pace import Pace
 
-CONCURRENCY = 16
-"""Requests that are out at a time where nobody says otherwise."""
-
 
 @dataclass(frozen=True, slots=True)
 class Ticket:

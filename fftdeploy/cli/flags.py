@@ -1,0 +1,71 @@
+"""The options of a command as parameters of Typer, and back."""
+
+from collections.abc import Mapping, Sequence
+from inspect import Parameter
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+
+from fftdeploy.commands.options.declared import Options, Said, declared
+
+
+def parameters(kind: type[Options]) -> list[Parameter]:
+    """Return what may be typed of options, in the order of the help."""
+    return [
+        Parameter(
+            said.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if said.is_needed else _usual(said),
+            annotation=Annotated[_kind(said), _info(said)],
+        )
+        for said in declared(kind)
+    ]
+
+
+def made(kind: type[Options], typed: dict[str, Any]) -> Options:
+    """Return the options that were typed, and take them out of `typed`.
+
+    Raises:
+        UsageError: What was typed is not of the form that its flag takes.
+    """
+    values: dict[str, Any] = {}
+    for said in declared(kind):
+        value, form = typed.pop(said.name), said.flag.form
+        if value is None or value == _usual(said):
+            continue
+        if form:
+            value = form.read(value, said.flags[0])
+        elif isinstance(usual := said.field.default, bool):
+            value = not usual
+        values[said.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
+
+
+def _usual(said: Said) -> Any:
+    """Return what Typer is told to be the default, which the help shows."""
+    usual = said.field.default
+    if isinstance(usual, bool):
+        return False
+    return said.text(usual) or None if said.flag.form or isinstance(usual, Sequence) else usual
+
+
+def _kind(said: Said) -> Any:
+    """Return the type that Typer reads: several words only where they are words of the shell."""
+    kinds = [said.field.type, *get_args(said.field.type)]
+    kinds += [each for kind in kinds for each in get_args(kind)]
+    if bool in kinds:
+        return bool
+    plain: Any = next((one for one in (Path, str, int, float) if one in kinds), str)
+    plain = str if said.flag.form else plain
+    if not said.flag.form and any(get_origin(kind) is Sequence for kind in kinds):
+        plain = list.__class_getitem__(plain)
+    return plain if said.is_needed or _usual(said) is not None else plain | None
+
+
+def _info(said: Said) -> Any:
+    flag = said.flag
+    if flag.is_argument:
+        return typer.Argument(help=flag.help, metavar=flag.metavar)
+    about: Mapping[str, Any] = {"min": flag.least, "max": flag.most}
+    return typer.Option(*said.flags, help=flag.help, metavar=flag.metavar, **about)
