@@ -485,7 +485,7 @@ def test_batches_of_all_targets_are_sent_and_then_waited_for_and_say_the_same(
     shutil.rmtree(".fftdeploy/runs")  # another machine
     text = command("migrate", *DRY, "--batch", "--wait", "0")
     assert text.code == 9
-    assert text.err.endswith("next: fftdeploy migrate --why end --dry-run --batch\n")
+    assert text.err.endswith("next: fftdeploy migrate --batch --dry-run --why end\n")
     assert text.out.count("  waits       ") == 3
     assert _made(two_tasks).count("made") == made.count("made"), "they are found again"
 

@@ -8,8 +8,8 @@ from typing import Any
 from fftdeploy.commands.options.declared import (
     DAYS,
     SPAN,
+    TEXT,
     WORDS,
-    Form,
     Options,
     WriteOptions,
     argument,
@@ -223,7 +223,7 @@ class MonitorOptions(Options, Limits):
         metadata=flag(
             "The log before; default: the first of a release, kept as counts; new: again.",
             metavar="FILE|new",
-            form=Form(lambda text, _: text),
+            form=TEXT,
         ),
     )
     fail_on: str = field(

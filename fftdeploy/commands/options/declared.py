@@ -201,5 +201,6 @@ SPAN = Form(parse_wait, lambda seconds: f"{seconds:g}s" if seconds else "0")
 DAYS = Form(_days, lambda days: f"{days}d")
 START = Form(parse_time, datetime.isoformat)
 """A moment; of a day, its first."""
+TEXT = Form(lambda text, _: text)
 END = Form(lambda text, flag: parse_time(text, flag, day=time.max), datetime.isoformat)
 """A moment; of a day, its last."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from fftdeploy.commands.options.declared import END, WORDS, Options, argument, flag
+from fftdeploy.commands.options.declared import END, TEXT, Options, argument, flag
 from fftdeploy.names import OPENAI
 
 TARGET = argument("TASK/ENVIRONMENT.")
@@ -153,7 +153,7 @@ class InitOptions(Options):
     task: str | None = field(default=None, metadata=flag("What the model does."))
     env: str | Sequence[str] = field(
         default=(),
-        metadata=flag("Environments in the order of promotion.", metavar="A,B,C", form=WORDS),
+        metadata=flag("Environments in the order of promotion.", metavar="A,B,C", form=TEXT),
     )
     live: str | Sequence[str] = field(
         default=(),
