@@ -212,9 +212,8 @@ class _Check:
             against = self._judge_proposal(proposal, readiness, shutdowns)
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
         base = proposal.base if proposal else None
-        if not self.options.targets:
-            flag = "" if self.is_second else self.context.file_option  # which is added later
-            found += export.stale(self.context, base, flag, leave=self.options.allow_policy_change)
+        flag = "" if self.is_second else self.context.file_option  # which is added later
+        found += export.stale(self.context, base, flag, leave=self.options.allow_policy_change)
         found += fallbacks.find(facts, self.targets, self.workspace.fallbacks)
         outcome = _outcome(found, fallbacks.serving(readiness))
         if not self.is_second:

@@ -94,12 +94,16 @@ class BaseRef:
         return sorted(n for n, (_, now) in self._committed.items() if now.mode and is_mine(n))
 
     def links(self) -> list[str]:
-        """List what leads through a link, from the top: what is judged by, and what is exported."""
+        """List what leads through a link, from the top: what is judged by, and what is exported.
+
+        An export that was a link before is not the doing of this change.
+        """
         tree, folder = self._tree, self._tree.workspace.folder
         names = [tree.file, policy.FILE_NAME, *_examples(self.tip, tree.workspace)]
         names += [f"{profiles.FOLDER}/{path.name}" for path in (folder / profiles.FOLDER).glob("*")]
         exports = (*self.tip.policy.exports, *tree.workspace.policy.exports)
-        names += map(str, (EVIDENCE_FOLDER, *OF_ONE_MACHINE, *exports))
+        names += [name for name in exports if not tree.is_linked(self.parted, name)]
+        names += map(str, (EVIDENCE_FOLDER, *OF_ONE_MACHINE))
         return sorted({found for name in names if (found := tree.link_on_the_way(folder / name))})
 
     def elsewhere(self) -> Elsewhere:
@@ -135,9 +139,9 @@ class BaseRef:
         """Return the line that fetches the rest of a shallow clone's history; "" in others."""
         return self._tree.repository.unshallow_line()
 
-    def lay_out_evidence(self, task: str) -> None:
-        """Put the ref's evidence about `task` beside its other files."""
-        below = f"{EVIDENCE_FOLDER}/{task}/"
+    def lay_out_evidence(self, task: str, folder: str = "") -> None:
+        """Put the ref's evidence about `task`, or a folder of it, beside its other files."""
+        below = f"{EVIDENCE_FOLDER}/{task}/{folder}"
         names = [name for name in self._tree.evidence if name.startswith(below)]
         self._tree.write("tip", *self._tree.read((self.commit, names)))
 
@@ -321,15 +325,19 @@ class _Tree:
         Raises:
             ConfigError: One is.
         """
-        held = self.held(commit)
         for name in names:
-            parts = (name, *(part.as_posix() for part in Path(name).parents))
-            if any(part in held and not held[part].is_file for part in parts):
+            if self.is_linked(commit, name):
                 raise ConfigError(
                     f"{ref} has a link where {name} should be a file",
                     hint="commit the file itself",
                     where=name,
                 )
+
+    def is_linked(self, commit: str, name: str) -> bool:
+        """Tell whether a path, from the folder, leads through a link in `commit`."""
+        held, path = self.held(commit), Path(name)
+        parts = (name, *(part.as_posix() for part in path.parents))
+        return any(part in held and not held[part].is_file for part in parts)
 
     def link_on_the_way(self, path: Path) -> str:
         """Return the first link between the top of the work tree and `path`; "" without one."""

@@ -1,5 +1,6 @@
 """The evidence that a proposed release names: is it about this, and who saw it made?"""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -123,6 +124,7 @@ class ProposedEvidence:
             message = f"evidence {stored.short} does not count: {wrong}"
             yield self.facts.about(change, "evidence", message, f"fftdeploy eval {change.target}")
             return
+        yield from self._recalibrated(change, stored)
         yield from self._verdict(change, release, bar, stored)
 
         def speaks_against(other: "Evidence") -> bool:
@@ -136,6 +138,21 @@ class ProposedEvidence:
             yield self.facts.about(change, "evidence", message, hint)
         if standing == "claimed":
             yield self._claimed(change, stored)
+
+    def _recalibrated(self, change: TargetChange, stored: "Stored") -> Iterator[Finding]:
+        """Find a newer calibration of the judge, in the work tree or in the base."""
+        from fftdeploy.evaluation.evidence.calibration import CALIBRATIONS, CalibrationFolder
+
+        if stored.evidence.judge is None:
+            return
+        self.base.lay_out_evidence(change.target.task, f"{CALIBRATIONS}/")
+        folder, of_base = self.workspace.folder, CalibrationFolder(self.base.tip.folder)
+        if why := CalibrationFolder(folder, of_base).changed_since(stored.evidence):
+            is_here = CalibrationFolder(folder).changed_since(stored.evidence)
+            merge = "" if is_here else f"git merge {shlex.quote(self.base.ref)} && "
+            message = f"evidence {stored.short} does not count: {why}"
+            hint = f"{merge}fftdeploy eval {change.target}"
+            yield self.facts.about(change, "evidence", message, hint)
 
     def _of_both(self, task: str, is_wanted: "Callable[[Evidence], bool]") -> "list[Stored]":
         """List evidence of the work tree, and what the base has got that a branch lacks."""

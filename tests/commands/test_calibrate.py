@@ -5,6 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,7 @@ def _rates(successor: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
-    sandbox: Sandbox, command: Command, repo: Path
+    sandbox: Sandbox, command: Command, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged_scene()
     twin = json.loads(LABELS.read_text().partition("\n")[0])["messages"]
@@ -296,6 +297,18 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     git("commit", "-qm", "promote")
     proposed = command("check", "--base", "main")
     accepted = command("check", "--base", "main", "--accept-claimed")
+    git("checkout", "-q", "main")
+    LABELS.write_text("".join(LABELS.read_text().splitlines(keepends=True)[1:]))
+    with monkeypatch.context() as later:
+        later.setenv("FFTDEPLOY_NOW", (STORY_NOW + timedelta(minutes=1)).isoformat())
+        command("calibrate", "triage")
+    git("add", "-A")
+    git("commit", "-qm", "calibrate again")
+    git("checkout", "-q", "change")
+    behind = command("check", "--base", "main", "--accept-claimed")
+    git("checkout", "-q", "main")
+    git("reset", "-q", "--hard", "HEAD~")
+    git("checkout", "-q", "change")
 
     lines = LABELS.read_text().splitlines(keepends=True)
     LABELS.write_text("".join(lines[:-1]))
@@ -319,6 +332,8 @@ def test_labels_are_people_s_and_calibrations_are_claimed_until_they_are_merged(
     assert proposed.code == 12, proposed
     assert "comes with this change" in proposed.out
     assert accepted.code == 0, accepted
+    assert (behind.code, "its judge was calibrated since" in behind.out) == (12, True), behind
+    assert f"git merge main && fftdeploy eval {TARGET}" in behind.out
     since = "the labels have changed since"
     assert [(one.code, since in one.err) for one in (relabelled, gone)] == [(7, True)] * 2
     assert "fftdeploy calibrate triage" in relabelled.err

@@ -662,7 +662,7 @@ def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) ->
     change.base(exported)
     change.good()
     commit("promote")
-    forgot = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+    forgot = change.command(*BASE, TARGET, "--offline", "--accept-claimed", "--json")
     change.edit(declared, "", POLICY_FILE)
     dropped = change.command(*BASE, "--offline", "--accept-claimed", "--json")
     leave = change.command(
@@ -678,8 +678,12 @@ def test_a_promotion_that_forgets_what_is_exported_is_refused(change: Change) ->
     flags.symlink_to("real.json")
     commit("link")
     linked = change.command(*BASE, "--offline", "--accept-claimed", "--json")
+    git("branch", "-f", "main", "HEAD")
+    commit("another")
+    of_the_base = change.command(*BASE, "--offline", "--json")
 
-    assert "link" in errors(linked), "the next export would put a file in its place"
+    assert "link" in errors(linked), "git would compare the link"
+    assert (of_the_base.code, errors(of_the_base)) == (0, [])
     assert (forgot.code, errors(forgot)) == (12, ["export-stale"])
     (stale,) = [f for f in json.loads(forgot.out)["findings"] if f["code"] == "export-stale"]
     assert stale["hint"] == "fftdeploy export"

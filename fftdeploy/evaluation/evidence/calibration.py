@@ -69,10 +69,11 @@ class JudgeCalibration:
 
 
 class CalibrationFolder:
-    """The calibrations of one repository folder."""
+    """The calibrations of one repository folder, and of the same at other commits."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *others: "CalibrationFolder") -> None:
         self.folder = folder
+        self._places = (self, *others)
 
     def paths(self, task: str = "*") -> list[Path]:
         """List the files of a task, or of all."""
@@ -138,10 +139,13 @@ class CalibrationFolder:
 
     def _has_labels(self, made: JudgeCalibration) -> bool:
         """Tell whether the labels of a calibration are still there, and as they were."""
-        path = self.folder / made.labels
-        with suppress(FftdeployError):
-            data = files.read(path, root=self.folder, max_bytes=MAX_LABELS_BYTES).data
-            return meaning_sha(data) == made.labels_sha
+        for folder in (place.folder for place in self._places):
+            with suppress(FftdeployError):
+                data = files.read(
+                    folder / made.labels, root=folder, max_bytes=MAX_LABELS_BYTES
+                ).data
+                if meaning_sha(data) == made.labels_sha:
+                    return True
         return False
 
     def changed_since(self, evidence: Evidence) -> str:
@@ -174,9 +178,10 @@ class CalibrationFolder:
         return made
 
     def _whole(self, task: str) -> Iterator[JudgeCalibration]:
-        for path in self.paths(task):
-            with suppress(ConfigError):
-                yield self.read(path)
+        for place in self._places:
+            for path in place.paths(task):
+                with suppress(ConfigError):
+                    yield place.read(path)
 
 
 def _file(made: JudgeCalibration) -> tuple[str, bytes]:
