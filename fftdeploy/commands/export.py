@@ -274,6 +274,8 @@ class ExportPlace:
         if not self.root.is_dir():  # no folder is made outside of what is versioned
             needed = shown_path(self.root)
             raise UsageError(f"no such folder: {needed}", hint=f"mkdir -p {shlex.quote(needed)}")
+        if self.path.is_symlink():
+            raise UsageError(f"{shown} is a link", hint="remove it, or name another file")
         if os.path.lexists(self.path) and not self._is_export(
             files.read(self.path, root=self.root).data
         ):

@@ -155,16 +155,20 @@ def rename(folder: int, name: str, ours: tuple[int, int]) -> None:
             raise
 
 
-def publish(folder: int, name: str, data: bytes, mode: int, *, over: bool = False) -> bool:
+def publish(folder: int, name: str, data: bytes, mode: int | None, *, over: bool = False) -> bool:
     """Give a complete new file its name; False where that is taken, be it by a dangling link.
 
-    With `over` it takes the name from whatever file or link has it.
+    With `over` it takes the name from whatever file or link has it; without a `mode` the
+    permissions of the file, too.
     """
     if not over and _taken(folder, name):
         return False
+    kept = _permissions(folder, name) if mode is None else None
     try:
-        temporary = os.open(TEMPORARY, _NEW, mode, dir_fd=folder)
+        temporary = os.open(TEMPORARY, _NEW, 0o644 if mode is None else mode, dir_fd=folder)
         try:
+            if kept is not None:
+                os.fchmod(temporary, kept)
             _write(temporary, data)
             flush(temporary)
         finally:
@@ -304,11 +308,18 @@ def _copy_attributes(source: int, target: int) -> bool:
 
 
 def _taken(folder: int, name: str) -> bool:
-    try:
-        entry(folder, name)
-    except FileNotFoundError:
-        return False
-    return True
+    return _found(folder, name) is not None
+
+
+def _permissions(folder: int, name: str) -> int | None:
+    found = _found(folder, name)
+    return found.st_mode & 0o777 if found and stat.S_ISREG(found.st_mode) else None
+
+
+def _found(folder: int, name: str) -> os.stat_result | None:
+    with suppress(FileNotFoundError):
+        return entry(folder, name)
+    return None
 
 
 def _close(file: int) -> None:

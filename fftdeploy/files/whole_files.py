@@ -229,17 +229,11 @@ def create(
         raise _unmade(error, path, made) from error
 
 
-def put(
-    path: Path,
-    data: bytes,
-    *,
-    root: Path | None = None,
-    mode: int = 0o644,
-    lock_wait_s: float = 10.0,
-) -> None:
+def put(path: Path, data: bytes, *, root: Path | None = None, mode: int | None = None) -> None:
     """Write a file that the command line names, wholly or not at all, over what has the name.
 
-    With `root`, which it lies below, folders that are missing there are made.
+    With `root`, which it lies below, folders that are missing there are made.  Without `mode` it
+    has that of the file it replaces.
 
     Raises:
         DiskError: The disk refused, or the folder is not there; what had the name still has it.
@@ -251,7 +245,7 @@ def put(
         if root is not None:  # links on the way are followed as far as it is there
             parts = Path(os.path.realpath(path.parent)).relative_to(inside).parts
         with disk.opened_folder(inside, parts, make=True) as folder:
-            disk.lock(folder, path.parent, lock_wait_s)
+            disk.lock(folder, path.parent, 10.0)
             disk.clear(folder)
             disk.publish(folder, path.name, data, mode, over=True)
             disk.flush(folder)

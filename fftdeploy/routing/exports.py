@@ -175,7 +175,8 @@ def _deployment(name: str, each: ExportedModel, weight: int | None) -> dict[str,
 
 def as_dotenv(targets: Targets) -> str:
     """Write variables, a line each, that need no quotes anywhere."""
-    return "".join(f"{name}={value}\n" for name, value in _variables(targets).items())
+    lines = (f"{name}={value}\n" for name, value in _variables(targets).items())
+    return "".join((_MARK, *lines))
 
 
 def as_configmap(targets: Targets) -> str:
@@ -230,6 +231,9 @@ _OR_NULL = rf"(?:{_STRING}|null)"
 _NAME = r'"[^"/\n]+/[^"/\n]+"'
 """A target's name, as JSON.  All that follows is linear: a file is whatever a stranger sends."""
 _NUMBER = "(?:[0-9]+|null)"
+_MARK = "FFTDEPLOY_EXPORT=dotenv\n"
+"""No comment: `$GITHUB_ENV` and `xargs` take variables and nothing else.  Older exports lack it,
+and are known by the number of a release."""
 _HOST = r'"os\.environ/FFTDEPLOY_[A-Z0-9_]+_'
 _DEPLOYMENT = (
     r'  - model_name: ".*\n    litellm_params:\n      model: "openai/.*\n'
@@ -267,6 +271,7 @@ FORMATS = {
     "flagd": Format(as_flagd, rf'\{{\n  "flags": \{{(?:\n(?:{_FLAG})+  )?\}}\n\}}\n'),
     "dotenv": Format(
         as_dotenv,
+        rf"(?:{_MARK}|(?=(?s:.*)_RELEASE=))"
         r"(?:([A-Z0-9]+_[A-Z0-9_]+)_MODEL=\S+\n\1_PROVIDER=\S+\n"
         r"(?:\1_PROFILE=\S+\n)?(?:\1_RELEASE=[0-9]+\n)?)*",
         None,

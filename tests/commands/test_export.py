@@ -2,6 +2,7 @@
 
 import errno
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ def test_the_others(command: Command) -> None:
         "TRIAGE_PRODUCTION_PROVIDER": "openai",
         "TRIAGE_PRODUCTION_RELEASE": "3",
     }
-    assert dict(line.split("=", 1) for line in written["dotenv"].splitlines()) == variables
+    dotenv = dict(line.split("=", 1) for line in written["dotenv"].splitlines())
+    assert dotenv == {"FFTDEPLOY_EXPORT": "dotenv", **variables}
     plain = json.loads(written["json"])
     of_triage = plain["targets"][TARGET]
     assert (of_triage["model"], of_triage["release"], of_triage["canary"]["weight"]) == (V9, 3, 5)
@@ -181,8 +183,10 @@ def test_what_the_policy_declares_is_written_and_checked_together(command: Comma
     assert Path("my env").read_text() == command("export", "dotenv").out
     assert command("export", "--check").code == 0
     first = Path("deploy/flags.json").stat()
-    Path("my env").write_text("A_B_MODEL=1\nA_B_PROVIDER=2\n")
+    Path("my env").write_text("A_B_MODEL=1\nA_B_PROVIDER=2\nA_B_RELEASE=3\n")  # of an older version
+    Path("my env").chmod(0o640)
     again = command("export")
+    assert stat.S_IMODE(Path("my env").stat().st_mode) == 0o640
     assert again.out == "deploy/flags.json is current\nwritten: my env\n"
     assert "dotenv has no place for" in again.err
     assert Path("deploy/flags.json").stat() == first
@@ -265,8 +269,12 @@ def test_a_file_that_is_no_export_is_written_over_by_none(command: Command) -> N
             assert result.code == 2, (name, kind)
             assert "another file" in result.err
         assert (Path(name).read_bytes() if Path(name).exists() else None) == before
-    Path("link").symlink_to("deployments.toml")
-    assert command("export", "json", "-o", "link").code == 2
+    assert command("export", "json", "-o", "ours").code == 0
+    for name in ("deployments.toml", "ours"):
+        Path("link").unlink(missing_ok=True)
+        Path("link").symlink_to(name)
+        assert command("export", "json", "-o", "link").code == 2
+    assert Path("link").is_symlink()
 
     policy = Path("fftdeploy.toml").read_bytes()
     prom = command("monitor", TARGET, "--prom-file", "fftdeploy.toml")
@@ -372,6 +380,8 @@ def test_a_hostile_file_is_read_once(command: Command) -> None:
         ("flagd", '{\n  "flags": {\n    "a/b": {\n      "state": "ENABLED",\n', "      x\n"),
         ("dotenv", "A_B", "_MODEL"),
         ("dotenv", "", "A_B_MODEL=x\nA_B_PROVIDER=y\n"),
+        ("dotenv", "", "_RELEASE"),
+        ("dotenv", "A_B_MODEL=x\nA_B_PROVIDER=y\n", "_RELEASE=1\n"),
         ("json", '{\n  "version": 1,\n  "targets": {\n    "', "a/"),
         ("tfvars", 'fftdeploy = {\n  "', '\\"'),
         ("configmap", config, '  A_B: "\\\\"\n'),
@@ -390,12 +400,14 @@ def test_what_a_hand_has_written_is_kept(command: Command) -> None:
         "litellm": f"model_list:\n  - model_name: a\n    {hosted}{settings}",
         "flagd": '{\n  "flags": {\n    "a/b": {\n      "state": "ENABLED"\n    }\n  }\n}\n',
         "dotenv": "LLM_MODEL=a\nDB_PROVIDER=b\n",
+        "dotenv\n": "A_B_MODEL=a\nA_B_PROVIDER=b\nC_D_MODEL=a\nC_D_PROVIDER=b\n",
         "configmap": f"{config}data: {{}}\n",
         "tfvars": "fftdeploy = {\n  mine = 1\n}\n",
         "json": '{\n  "version": 1,\n  "targets": {\n    "a": 1\n  }\n}\n',
     }
     files = Path("deployments.toml").read_text()
-    for kind, text in alike.items():
+    for line, text in alike.items():
+        kind = line.strip()
         Path("own").write_text(text)
         assert (command("export", kind, "-o", "own").code, Path("own").read_text()) == (2, text)
         Path("deployments.toml").write_text("version = 1\n")
