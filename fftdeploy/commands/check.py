@@ -6,9 +6,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.commands import export
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
+from fftdeploy.commands.exporting.places import stale_exports
 from fftdeploy.commands.inspecting.checked_tasks import (
     CheckedTask,
     check_tasks,
@@ -213,7 +213,7 @@ class _Check:
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
         base = proposal.base if proposal else None
         flag = "" if self.is_second else self.context.file_option  # which is added later
-        found += export.stale(self.context, base, flag, leave=self.options.allow_policy_change)
+        found += stale_exports(self.context, base, flag, leave=self.options.allow_policy_change)
         found += fallbacks.find(facts, self.targets, self.workspace.fallbacks)
         outcome = _outcome(found, fallbacks.serving(readiness))
         if not self.is_second:

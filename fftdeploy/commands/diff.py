@@ -28,7 +28,7 @@ from fftdeploy.errors import FINDING, OK, UnansweredError, UsageError
 from fftdeploy.output.results import as_json
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.pull_request import changes
-from fftdeploy.pull_request.base_ref import RefFiles, open_ref, refs_called
+from fftdeploy.pull_request.ref_files import RefFiles, open_ref, refs_called
 from fftdeploy.releases.deployments import Bundle, Target
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ from fftdeploy.times import CLOCK_SKEW
 from fftdeploy.workspace import shown_path
 
 if TYPE_CHECKING:  # most policies declare no exports
-    from fftdeploy.commands.export import ExportPlace
+    from fftdeploy.commands.exporting.places import ExportPlace
 
 Replan = Callable[[Actor], Plan]
 """Makes the plan again for another moment: the server's, where the clocks disagree."""
@@ -341,10 +341,10 @@ class Change:
         try:
             if not self.workspace.policy.exports:
                 return []
-            from fftdeploy.commands import export
+            from fftdeploy.commands.exporting.places import due_exports
 
             changed = self.workspace.with_data(self.workspace.bytes_of(text))
-            return export.due(self.context, changed)
+            return due_exports(self.context, changed)
         except FftdeployError as error:
             if self.repository and self.context.command not in _WITHOUT_POLICY:
                 raise

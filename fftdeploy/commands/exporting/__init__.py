@@ -1,0 +1,1 @@
+"""What is exported, and where: for `export`, and for what looks whether that is current."""
