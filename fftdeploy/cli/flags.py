@@ -7,19 +7,19 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from fftdeploy.commands.options.declared import Options, Said, declared
+from fftdeploy.commands.options.declared import DeclaredOption, Options, declared
 
 
 def parameters(kind: type[Options]) -> list[Parameter]:
     """Return what may be typed of options, in the order of the help."""
     return [
         Parameter(
-            said.name,
+            option.name,
             Parameter.KEYWORD_ONLY,
-            default=Parameter.empty if said.is_needed else _usual(said),
-            annotation=Annotated[_kind(said), _info(said)],
+            default=Parameter.empty if option.is_needed else _usual(option),
+            annotation=Annotated[_kind(option), _info(option)],
         )
-        for said in declared(kind)
+        for option in declared(kind)
     ]
 
 
@@ -30,42 +30,42 @@ def made(kind: type[Options], typed: dict[str, Any]) -> Options:
         UsageError: What was typed is not of the form that its flag takes.
     """
     values: dict[str, Any] = {}
-    for said in declared(kind):
-        value, form = typed.pop(said.name), said.flag.form
-        if value is None or value == _usual(said):
+    for option in declared(kind):
+        value, form = typed.pop(option.name), option.flag.form
+        if value is None or value == _usual(option):
             continue
         if form:
-            value = form.read(value, said.flags[0])
-        elif isinstance(usual := said.field.default, bool):
+            value = form.read(value, option.flags[0])
+        elif isinstance(usual := option.field.default, bool):
             value = not usual
-        values[said.name] = tuple(value) if isinstance(value, list) else value
+        values[option.name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
 
 
-def _usual(said: Said) -> Any:
+def _usual(option: DeclaredOption) -> Any:
     """Return what Typer is told to be the default, which the help shows."""
-    usual = said.field.default
+    usual = option.field.default
     if isinstance(usual, bool):
         return False
-    return said.text(usual) or None if said.flag.form or isinstance(usual, Sequence) else usual
+    return option.text(usual) or None if option.flag.form or isinstance(usual, Sequence) else usual
 
 
-def _kind(said: Said) -> Any:
+def _kind(option: DeclaredOption) -> Any:
     """Return the type that Typer reads: several words only where they are words of the shell."""
-    kinds = [said.field.type, *get_args(said.field.type)]
+    kinds = [option.field.type, *get_args(option.field.type)]
     kinds += [each for kind in kinds for each in get_args(kind)]
     if bool in kinds:
         return bool
     plain: Any = next((one for one in (Path, str, int, float) if one in kinds), str)
-    plain = str if said.flag.form else plain
-    if not said.flag.form and any(get_origin(kind) is Sequence for kind in kinds):
+    plain = str if option.flag.form else plain
+    if not option.flag.form and any(get_origin(kind) is Sequence for kind in kinds):
         plain = list.__class_getitem__(plain)
-    return plain if said.is_needed or _usual(said) is not None else plain | None
+    return plain if option.is_needed or _usual(option) is not None else plain | None
 
 
-def _info(said: Said) -> Any:
-    flag = said.flag
+def _info(option: DeclaredOption) -> Any:
+    flag = option.flag
     if flag.is_argument:
         return typer.Argument(help=flag.help, metavar=flag.metavar)
     about: Mapping[str, Any] = {"min": flag.least, "max": flag.most}
-    return typer.Option(*said.flags, help=flag.help, metavar=flag.metavar, **about)
+    return typer.Option(*option.flags, help=flag.help, metavar=flag.metavar, **about)

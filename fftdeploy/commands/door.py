@@ -21,15 +21,15 @@ _Result = TypeVar("_Result")
 
 def _in_python(text: str, options: type[Options]) -> str:
     """Return a message with arguments where it names flags; a line for the shell stays one."""
-    known = {flag: said for said in declared(options) for flag in said.flags}
+    known = {flag: option for option in declared(options) for flag in option.flags}
 
     def argument(found: re.Match[str]) -> str:
-        said = known.get(f"--{found['flag']}")
-        if said is None:
+        option = known.get(f"--{found['flag']}")
+        if option is None:
             return found[0]
-        usual = said.field.default
+        usual = option.field.default
         value = found["value"] or (str(not usual) if isinstance(usual, bool) else "")
-        return f"{said.name}={value}" if value else said.name
+        return f"{option.name}={value}" if value else option.name
 
     return _FLAG.sub(argument, text)
 

@@ -14,7 +14,7 @@ from typing import Any, cast, get_args
 from fftdeploy.commands.changing.change import Changed
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.options.changing import ChangeOptions
-from fftdeploy.commands.options.declared import Options, Said, declared, parse_time
+from fftdeploy.commands.options.declared import DeclaredOption, Options, declared, parse_time
 from fftdeploy.commands.schema import results, run_of
 from fftdeploy.errors import UsageError
 from fftdeploy.names import not_one_of
@@ -59,16 +59,19 @@ class Tool:
         return f"Dry run, changes nothing. {said}" if self.plans else said
 
     @property
-    def said(self) -> list[Said]:
+    def arguments(self) -> list[DeclaredOption]:
         """The options it takes, in the order of the help."""
-        return [said for said in declared(self.options) if said.name in self.takes]
+        return [option for option in declared(self.options) if option.name in self.takes]
 
     def input_schema(self) -> Schema:
         """Describe the arguments, by the types of the options and what is said of each."""
         described = {
-            said.name: about(said.flag.help, schema(said.field.type, {})) for said in self.said
+            option.name: about(option.flag.help, schema(option.field.type, {}))
+            for option in self.arguments
         }
-        return closed(described, tuple(said.name for said in self.said if said.is_needed))
+        return closed(
+            described, tuple(option.name for option in self.arguments if option.is_needed)
+        )
 
     def made(self, arguments: Mapping[str, Any]) -> Options:
         """Return the options that arguments of the input's schema stand for.
@@ -76,7 +79,7 @@ class Tool:
         Raises:
             UsageError: A time is none.
         """
-        types = {said.name: said.field.type for said in self.said}
+        types = {option.name: option.field.type for option in self.arguments}
         values: dict[str, Any] = {
             name: _value(name, types[name], said) for name, said in arguments.items()
         }

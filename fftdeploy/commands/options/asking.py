@@ -90,10 +90,10 @@ class AskOptions(Options, Limits):
             UsageError: One is.
         """
         self.require_sane()
-        for said in declared(type(self)):
-            value, most = getattr(self, said.name), said.flag.most
+        for option in declared(type(self)):
+            value, most = getattr(self, option.name), option.flag.most
             if most is not None and value is not None and not 1 <= value <= most:
-                raise UsageError(f"{said.flags[0]} {value} is not 1 to {most}")
+                raise UsageError(f"{option.flags[0]} {value} is not 1 to {most}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,8 +43,8 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A field of options, and how it is said."""
+class DeclaredOption:
+    """An option of a command: the argument of Python, and how it is said on a command line."""
 
     field: Field[Any]
     flag: Flag
@@ -75,16 +75,18 @@ class Said:
     def words(self, value: Any) -> list[str]:
         """Return the words that say `value`; none where it need not be said."""
         usual = self.field.default
-        if self.flag.is_argument:
-            said = [value] if isinstance(value, str | Path) else [*(value or ())]
-            return [] if value == usual else [str(each) for each in said]
         if isinstance(value, bool):
             return [] if value == usual else [self.flags[0]]
-        text = self.text(value)
-        if text == self.text(usual):
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        values = value if is_list and not self.flag.form else [value]
+        texts = [self.text(each) for each in values]
+        if texts in ([], [self.text(usual)]):
             return []
+        if self.flag.is_argument:
+            return texts
         # A value that looks like a flag would be taken for one.
-        return [f"{self.flags[0]}={text}"] if text.startswith("-") else [self.flags[0], text]
+        pairs = ([f"{self.flags[0]}={t}"] if t[:1] == "-" else [self.flags[0], t] for t in texts)
+        return [word for pair in pairs for word in pair]
 
 
 def flag(
@@ -117,11 +119,16 @@ class Options:
 
     def line(self, command: str, *more: str, without: Collection[str] = ()) -> str:
         """Return the command line that says the same, but for the fields `without`."""
-        words = ["fftdeploy", command]
-        for said in declared(type(self)):
-            if said.name not in without:
-                words += said.words(getattr(self, said.name))
-        return shlex.join([*words, *more])
+        said = {
+            option: option.words(getattr(self, option.name))
+            for option in declared(type(self))
+            if option.name not in without
+        }
+        arguments = [word for option, words in said.items() if not option.flags for word in words]
+        flags = [word for option, words in said.items() if option.flags for word in words]
+        if any(word.startswith("-") for word in arguments):
+            return shlex.join(["fftdeploy", command, *flags, *more, "--", *arguments])
+        return shlex.join(["fftdeploy", command, *arguments, *flags, *more])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,19 +143,19 @@ class WriteOptions:
     """Is shown the result that would be; None where it is approved already."""
 
 
-def declared(kind: type) -> list[Said]:
+def declared(kind: type) -> list[DeclaredOption]:
     """List what may be typed: arguments, then flags, the record's own before its bases', `file`."""
     order: dict[str, int] = {}
     for base in kind.__mro__:
         for name in get_annotations(base):
             order.setdefault(name, len(order))
 
-    def place(said: Said) -> tuple[bool, bool, int]:
-        is_flag = bool(said.flags)
-        return is_flag, said.name == "file", order[said.name] if is_flag else 0
+    def place(option: DeclaredOption) -> tuple[bool, bool, int]:
+        is_flag = bool(option.flags)
+        return is_flag, option.name == "file", order[option.name] if is_flag else 0
 
     found = (item for item in fields(kind) if _DECLARED in item.metadata)
-    return sorted((Said(item, item.metadata[_DECLARED]) for item in found), key=place)
+    return sorted((DeclaredOption(item, item.metadata[_DECLARED]) for item in found), key=place)
 
 
 def several(words: str | Sequence[str]) -> list[str]:
