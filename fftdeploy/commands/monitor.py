@@ -265,7 +265,11 @@ class _Monitor:
         """
         has_way_back = runway_of(self.facts, target).release
         remedy = f"fftdeploy rollback {target}" if has_way_back else evaluating(str(target))
-        hints = {"drift": remedy, watch.CHANGED: f"fftdeploy monitor {target} --calibrate"}
+        hints = {
+            "drift": remedy,
+            watch.NOTHING: remedy,
+            watch.CHANGED: f"fftdeploy monitor {target} --calibrate",
+        }
         for one in seen.look.noticed:
             hint = hints.get(one.code, "")
             yield about(self.facts, target, one.code, one.message, one.severity, hint)

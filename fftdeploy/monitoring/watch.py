@@ -35,6 +35,8 @@ LEAST_ANSWERED = 0.9
 """Share of answers with fewer of which a pass says nothing."""
 CHANGED = "examples-changed"
 """The code of what is said where not all of a calibration is compared."""
+NOTHING = "nothing-passes"
+"""The code of what is said where there is nothing to calibrate with."""
 _OTHER_EXAMPLES = "most of the examples have changed"
 _BETTER = drift.RARE / 10
 """A p below this is told as better: it is looked for each day, and nothing confirms it."""
@@ -149,9 +151,38 @@ def _calibrated(state: StateFile, watched: WatchedExamples, now: datetime, why: 
         answers = _asked(state, watched, now, "calibration", drift.THEN)
     except TROUBLE as trouble:
         return Looked(Look(now, "not-calibrated", model), trouble=trouble)
+    if not answers.passed:
+        state.add("pass", answers)  # so that the next look asks anew, and does not go on with it
+        said = f"none of {plural(len(watched.of.ids), 'watched example')} passes"
+        nothing = Noticed(NOTHING, "error", f"{said}: there is nothing to hold later answers to")
+        return Looked(Look(now, "not-calibrated", model, (nothing,), runs=(answers.run,)))
     state.add("calibration", Calibration(watched.of, answers))
-    noticed = (Noticed(ANEW, "notice", f"calibrated anew: {why}"),) if why else ()
-    return Looked(Look(now, "fine", model, noticed, runs=(answers.run,)))
+    noticed = [*_beneath(watched, answers)]
+    noticed += [Noticed(ANEW, "notice", f"calibrated anew: {why}")] if why else []
+    return Looked(Look(now, "fine", model, tuple(noticed), runs=(answers.run,)))
+
+
+def _beneath(watched: WatchedExamples, answers: Pass) -> Iterator[Noticed]:
+    """Yield where a calibration itself is not what the gate asks for: no later day is worse."""
+    if _is_low(watched, answers):
+        yield _few_valid(watched, answers, "ten times over")
+    counts = zip(watched.of.ids, answers.counts(), strict=True)
+    must = [
+        (name, passed, answered) for name, (passed, answered) in counts if name in watched.must_pass
+    ]
+    if failed := [name for name, passed, answered in must if 2 * passed <= answered]:
+        what = f"{plural(len(failed), 'must-pass example')} failed when calibrated: {failed[0]}"
+        yield Noticed("must-pass", "notice", what)
+
+
+def _is_low(watched: WatchedExamples, answers: Pass) -> bool:
+    return answers.valid < watched.valid_floor * answers.answered
+
+
+def _few_valid(watched: WatchedExamples, answers: Pass, how_often: str) -> Noticed:
+    share = f"{answers.valid} of {plural(answers.answered, 'answer')}"
+    floor = f"the floor is {watched.valid_floor:.0%}"
+    return Noticed("valid", "error", f"{share} have the right shape, {floor}, {how_often}")
 
 
 def _asked(
@@ -162,7 +193,7 @@ def _asked(
     Raises:
         UnverifiedError: Too few answered.
     """
-    for known in reversed(state.kept.unused):
+    for known in reversed(state.kept.unused if kind != "calibration" else ()):
         if (known.kind, known.of) == (kind, watched.of.sha) and known.at.date() == now.date():
             return known
     made = replace(watched.ask(kind, repeats), of=watched.of.sha)
@@ -272,10 +303,9 @@ class _Judging:
             yield Noticed("must-pass", "error", f"{failed} failed twice in a row: {again[0]}")
         floor, last = self.watched.valid_floor, self.last
         was_low = last and last.answered and (last.valid or 0) < floor * last.answered
-        if was_low and today.valid < floor * today.answered:
-            share = f"{today.valid} of {plural(today.answered, 'answer')}"
-            message = f"{share} have the right shape, the floor is {floor:.0%}, twice in a row"
-            yield Noticed("valid", "error", message)
+        was_low = was_low or _is_low(self.watched, self.then)
+        if was_low and _is_low(self.watched, today):
+            yield _few_valid(self.watched, today, "twice in a row")
         if self.then.models and (new := set(today.models) - {*self.then.models}):
             message = f"answered as {min(new)}, and as {self.then.models[0]} when calibrated"
             yield Noticed("response-model", "error", message)

@@ -181,6 +181,38 @@ def test_what_is_wrong_beside_drift(tmp_path: Path, host: Host) -> None:
     assert {one.severity for one in other.look.noticed} == {"error"}
 
 
+def test_what_passes_nothing_is_no_calibration_and_not_fine(tmp_path: Path, host: Host) -> None:
+    """With it every later day was as good as that one, and a model that was restored "better"."""
+    chances, host.world.chances = host.world.chances, [0.0] * 40
+
+    found = [host.look(tmp_path, day) for day in (0, 0, 1)]
+    host.world.chances = chances
+    restored = host.look(tmp_path, 1)
+
+    for seen in found:
+        assert (seen.look.state, codes(seen)) == ("not-calibrated", ["nothing-passes"])
+        assert seen.look.noticed[0].severity == "error"
+    assert (restored.look.state, codes(restored)) == ("fine", [])
+    assert host.asked == ["calibration"] * 4
+
+
+def test_a_calibration_below_the_floor_is_told_on_each_day_that_is(
+    tmp_path: Path, host: Host
+) -> None:
+    host.floor, host.must_pass, host.fails = 0.99, {"ex-0", "ex-39"}, "u"
+
+    days = [host.look(tmp_path, day) for day in (0, 1)]
+    host.fails = "w"
+    mended = host.look(tmp_path, 2)
+
+    assert [seen.look.state for seen in days] == ["fine", "fine"]
+    assert [codes(seen) for seen in days] == [["valid", "must-pass"], ["valid"]]
+    severities = [one.severity for one in days[0].look.noticed]
+    assert severities == ["error", "notice"]
+    assert "1 must-pass example failed when calibrated: ex-39" in days[0].look.noticed[1].message
+    assert codes(mended) == []
+
+
 def test_what_makes_no_answer_worse_is_a_note(tmp_path: Path, host: Host) -> None:
     host.look(tmp_path, 0)
     host.fingerprint, host.tokens, host.latency_ms = "fp_2", 37, 800
