@@ -7,7 +7,6 @@ from typing import Any, TextIO
 
 from fftdeploy.api.settings import secrets_of
 from fftdeploy.commands.context import Context
-from fftdeploy.errors import UsageError
 from fftdeploy.output.results import as_json
 from fftdeploy.output.streams import Format, Output
 
@@ -59,15 +58,3 @@ def open_session(
         file=file,
         from_root=form == "github",
     )
-
-
-def parse_wait(text: str, flag: str = "--wait") -> float:
-    """Read a duration in seconds from `60s`, `10m` or `0`, or raise UsageError."""
-    from fftdeploy.times import duration
-
-    if text in {"0", "0s"}:
-        return 0.0
-    span = duration(text)
-    if span is None:
-        raise UsageError(f"{flag}: {text!a} is not a duration", hint="write 60s, 10m or 0")
-    return span.total_seconds()

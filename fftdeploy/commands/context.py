@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +20,7 @@ from fftdeploy.api.providers import Providers
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.api.settings import Settings, kind_at, lack, secrets_of, settings
 from fftdeploy.commands.console import Console, Silence
+from fftdeploy.commands.options.declared import parse_time
 from fftdeploy.errors import AuthError, ConfigError, FftdeployError, UsageError
 from fftdeploy.formats.document import text_problem
 from fftdeploy.model_ids import retirement
@@ -297,24 +298,6 @@ def _require_rehearsal(environ: Mapping[str, str], address: str) -> None:
             f"{NOW_VARIABLE} is for rehearsals: it needs OPENAI_BASE_URL on this machine",
             hint=f"unset {NOW_VARIABLE}",
         )
-
-
-def parse_time(text: str, flag: str, *, day: time = time.min) -> datetime:
-    """Read a time with an offset, or a day in UTC, at its time `day`."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{flag}: {text!a} is not a time", hint="write 2026-11-21T08:30:00Z"
-        ) from None
-    if len(text) == 10:
-        return datetime.combine(moment, day, UTC)
-    if moment.tzinfo is None:
-        raise UsageError(f"{flag}: {text} has no offset", hint="end it with Z for UTC")
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise UsageError(f"{flag}: {text} is outside of the calendar in UTC") from None
 
 
 def require_offset(moment: datetime, flag: str) -> datetime:
