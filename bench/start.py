@@ -28,13 +28,13 @@ def bench(folder: Path, runs: int, _size: Size) -> list[Row]:
         Row(
             "`status --offline` / `python -c pass`",
             took["status"] / took["pass"],
-            20,
+            18,
             note=f"{note['status']}, {bare}",
         ),
         Row(
             "`--help` / `python -c pass`",
             took["help"] / took["pass"],
-            16,
+            12,
             note=f"{note['help']}, {bare}",
         ),
     ]
