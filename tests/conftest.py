@@ -50,18 +50,27 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `git init` makes: hundreds of tests begin with a copy of it."""
+    folder = tmp_path_factory.mktemp("empty")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
+    argv = ["git", "init", "--quiet", "--template=", "--initial-branch=main"]
+    subprocess.run(argv, cwd=folder, env=environ, check=True)
+    return folder
+
+
 @pytest.fixture
-def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repo(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty git repository with an identity, which is the working directory."""
     home, folder = tmp_path / "home", tmp_path / "repo"
     home.mkdir()
-    folder.mkdir()
     (home / ".gitconfig").write_text(
         "[user]\n\tname = Ana\n\temail = ana@acme.example\n[init]\n\tdefaultBranch = main\n"
     )
     monkeypatch.setenv("HOME", str(home))
+    shutil.copytree(empty, folder)
     monkeypatch.chdir(folder)
-    subprocess.run(["git", "init", "--quiet", "--template="], check=True)
     return folder
 
 

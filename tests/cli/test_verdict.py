@@ -5,12 +5,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import terminal
 from command_line import PROGRAM, Command
 from gated import TARGET, evidence, scene
 from scenes import V8, V9, V10
 
-from fftdeploy.sandbox import Sandbox
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 
 MINUS = "\N{MINUS SIGN}"
 POLICY = """\
@@ -54,7 +55,7 @@ def shown(columns: int, *words: str, **environ: str) -> str:
     return re.sub(r"\d+ (?:→|->) \d+ ms|\d+ ms", "N ms", text)
 
 
-def test_a_verdict_is_read_at_a_glance(repo: Path, sandbox: Sandbox, command: Command) -> None:
+def test_a_verdict_is_read_at_a_glance(command: Command) -> None:
     scene(V8, V9, policy=POLICY)
     judged = command("eval", TARGET)
     (path,) = evidence()
@@ -78,9 +79,7 @@ def test_a_verdict_is_read_at_a_glance(repo: Path, sandbox: Sandbox, command: Co
     assert f"  live        {V8}  51/67  76.1%" in judged.out, "whole IDs off a terminal"
 
 
-def test_several_candidates_begin_with_a_line_each(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_several_candidates_begin_with_a_line_each(command: Command) -> None:
     scene(V8, V9, policy=POLICY)
 
     text = shown(80, "eval", TARGET, V9, V10)
@@ -94,9 +93,7 @@ def test_several_candidates_begin_with_a_line_each(
     assert max(map(len, start[:-1])) <= 80
 
 
-def test_what_is_live_is_called_so_and_judged_as_no_candidate(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_what_is_live_is_called_so_and_judged_as_no_candidate(command: Command) -> None:
     scene(V8, V9, policy=POLICY)
 
     judged = command("eval", TARGET, "live")
@@ -108,7 +105,7 @@ def test_what_is_live_is_called_so_and_judged_as_no_candidate(
     assert "taken for" in judged.out
 
 
-def test_outputs_that_are_gone_are_told(repo: Path, sandbox: Sandbox, command: Command) -> None:
+def test_outputs_that_are_gone_are_told(command: Command) -> None:
     scene(V8, V9, policy=POLICY)
     command("eval", TARGET)
     for log in Path(".fftdeploy/runs").glob("*.jsonl"):
@@ -121,9 +118,7 @@ def test_outputs_that_are_gone_are_told(repo: Path, sandbox: Sandbox, command: C
     assert "refund → billing" not in said.out
 
 
-def test_a_promotion_that_is_stopped_shows_the_verdict(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_a_promotion_that_is_stopped_shows_the_verdict(command: Command) -> None:
     scene(V8, V9, policy=POLICY)
 
     tried = command("promote", TARGET, "--why", "PR #7", "--yes", "--eval", "--max-requests", "200")
@@ -138,9 +133,7 @@ def test_a_promotion_that_is_stopped_shows_the_verdict(
     assert tried.err.splitlines()[-1].startswith("hint: fftdeploy report ")
 
 
-def test_a_page_opens_in_the_browser_of_who_is_at_the_terminal(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_a_page_opens_in_the_browser_of_who_is_at_the_terminal(command: Command) -> None:
     scene(V8, V9, policy=POLICY)
     command("eval", TARGET)
     short = evidence()[0].stem[:12]

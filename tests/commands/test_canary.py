@@ -11,7 +11,7 @@ from terminal import screen
 from fftdeploy.releases.deployments import Bundle, Canary
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-pytestmark = pytest.mark.usefixtures("repo")
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 NAME = "triage/production"
 TABLES = [past("triage/staging", V7, V8, V9), past(NAME, V7, V8)]
 SINCE = "2026-11-21T08:30:00Z"
@@ -23,7 +23,7 @@ def begin(command: Command, *argv: str, model: str = V9, code: int = 0) -> str:
     return done.out + done.err
 
 
-def test_a_canary_is_one_line_and_one_row(sandbox: Sandbox, command: Command) -> None:
+def test_a_canary_is_one_line_and_one_row(command: Command) -> None:
     before = write(*TABLES, policy=POLICY)
 
     said = begin(command, "--canary", "5")
@@ -42,7 +42,7 @@ def test_a_canary_is_one_line_and_one_row(sandbox: Sandbox, command: Command) ->
     assert command("resolve", NAME).out == f"{V8}\n"
 
 
-def test_step_by_step_it_becomes_what_is_live(sandbox: Sandbox, command: Command) -> None:
+def test_step_by_step_it_becomes_what_is_live(command: Command) -> None:
     write(*TABLES, policy=POLICY)
     begin(command, "--canary", "5")
     begin(command, "--canary", "25")
@@ -71,7 +71,7 @@ def test_step_by_step_it_becomes_what_is_live(sandbox: Sandbox, command: Command
     assert (back.code, read(NAME).model) == (0, V8)
 
 
-def test_one_that_was_taken_off_is_no_way_back(sandbox: Sandbox, command: Command) -> None:
+def test_one_that_was_taken_off_is_no_way_back(command: Command) -> None:
     rows = [row(4, V10), row(3, V9, canary=5), row(2, V8), row(1, V7)]
     write(table(NAME, V10, rows), policy=POLICY)
     soaked = [read(NAME).soaked(Bundle(each), Bundle(V10), STORY_NOW) for each in (V9, V8)]
@@ -104,7 +104,7 @@ def test_a_rollback_takes_off_the_canary_and_only_that(sandbox: Sandbox, command
     assert (gone_back.code, read(NAME).model) == (0, V7)
 
 
-def test_what_is_live_can_be_rolled_back_beside_it(sandbox: Sandbox, command: Command) -> None:
+def test_what_is_live_can_be_rolled_back_beside_it(command: Command) -> None:
     write(*TABLES, policy=POLICY)
     begin(command, "--canary", "5")
     assert command("rollback", NAME, "--to", "3", "--yes").code == 2  # never what was live
@@ -127,7 +127,7 @@ def test_what_is_live_can_be_rolled_back_beside_it(sandbox: Sandbox, command: Co
     ],
 )
 def test_it_is_refused_as_a_promotion_is(
-    sandbox: Sandbox, command: Command, argv: list[str], code: int, words: str
+    command: Command, argv: list[str], code: int, words: str
 ) -> None:
     before = write(*TABLES, policy=POLICY)
     done = command("promote", NAME, *argv, "--yes")
@@ -135,12 +135,12 @@ def test_it_is_refused_as_a_promotion_is(
     assert words in done.err
 
 
-def test_nothing_is_tried_beside_nothing(sandbox: Sandbox, command: Command) -> None:
+def test_nothing_is_tried_beside_nothing(command: Command) -> None:
     write(TABLES[0], policy=POLICY)
     assert "--canary needs something live" in begin(command, "--canary", "5", code=2)
 
 
-def test_while_one_runs_nothing_else_comes(sandbox: Sandbox, command: Command) -> None:
+def test_while_one_runs_nothing_else_comes(command: Command) -> None:
     write(past("triage/staging", V6, V9), past(NAME, V7, V8), policy=POLICY)
     begin(command, "--canary", "5")
     before = FILE.read_bytes()
@@ -150,9 +150,7 @@ def test_while_one_runs_nothing_else_comes(sandbox: Sandbox, command: Command) -
     assert f"fftdeploy rollback {NAME}" in done.err
 
 
-def test_a_canary_elsewhere_is_no_source_and_gives_no_soak(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_canary_elsewhere_is_no_source_and_gives_no_soak(command: Command) -> None:
     aside = ("--override", "order", "--why", "x")
     policy = POLICY.replace("protected = true\n", 'protected = true\nsoak = "24h"\n')
     write(past("triage/staging", V7, V8), past(NAME, V7), policy=policy)
@@ -164,7 +162,7 @@ def test_a_canary_elsewhere_is_no_source_and_gives_no_soak(
     assert stays.code == 0, stays.err  # what is live there goes on soaking
 
 
-def test_a_hand_written_line_is_found(sandbox: Sandbox, command: Command) -> None:
+def test_a_hand_written_line_is_found(command: Command) -> None:
     write(*TABLES, policy=POLICY)
     begin(command, "--canary", "5")
     FILE.write_text(FILE.read_text().replace("weight = 5", "weight = 50"))
@@ -175,9 +173,7 @@ def test_a_hand_written_line_is_found(sandbox: Sandbox, command: Command) -> Non
     assert command("check").code == 0
 
 
-def test_one_that_is_what_is_live_is_found_and_holds_nothing(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_one_that_is_what_is_live_is_found_and_holds_nothing(command: Command) -> None:
     """A promotion by hand that keeps the line: what is live is not put on hold and left live."""
     write(*TABLES, policy=POLICY)
     begin(command, "--canary", "5")
@@ -216,9 +212,7 @@ def test_one_that_died_is_found_and_shown(sandbox: Sandbox, command: Command) ->
     assert ("missing", "the canary:") in found
 
 
-def test_only_the_canary_is_taken_off_where_that_is_asked(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_only_the_canary_is_taken_off_where_that_is_asked(command: Command) -> None:
     before = write(*TABLES, policy=POLICY)
     nothing = command("rollback", NAME, "--canary", "--yes")
     assert (nothing.code, FILE.read_bytes(), "no canary runs" in nothing.out) == (0, before, True)
@@ -232,7 +226,7 @@ def test_only_the_canary_is_taken_off_where_that_is_asked(
     assert "taken off 2026-11-21: canary of 5 % taken off; try it" in " ".join(narrow.split())
 
 
-def test_J25_nothing_goes_back_to_a_canary(sandbox: Sandbox, command: Command) -> None:
+def test_J25_nothing_goes_back_to_a_canary(command: Command) -> None:
     write(*TABLES, policy=POLICY)
     begin(command, "--canary", "5")
     row = FILE.read_text().replace('via = "staging", why = "try it", canary = 5', "ROW", 1)

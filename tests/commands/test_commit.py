@@ -32,7 +32,7 @@ from scenes import (
 
 from fftdeploy.sandbox import Sandbox
 
-pytestmark = pytest.mark.usefixtures("repo")
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 NAME = "triage/production"
 
 
@@ -79,7 +79,7 @@ CHANGES = [
     ("argv", "message"), CHANGES, ids=["promote", "base", "rollback", "hold", "unhold"]
 )
 def test_a_change_becomes_one_commit_of_its_file(
-    sandbox: Sandbox, command: Command, argv: list[str], message: str
+    command: Command, argv: list[str], message: str
 ) -> None:
     committed(past(NAME, V7, V8, holds=[hold(V6)]))
     Path("staged.txt").write_text("mine")
@@ -96,7 +96,7 @@ def test_a_change_becomes_one_commit_of_its_file(
     assert result.err.endswith(f"next: fftdeploy status {NAME}\n"), "there is no remote"
 
 
-def test_trailers_are_gits(sandbox: Sandbox, command: Command) -> None:
+def test_trailers_are_gits(command: Command) -> None:
     committed(past(NAME, V7, V8))
     assert (
         command("promote", NAME, "--model", V9, "--why", "PR #212", "--yes", "--commit").code == 0
@@ -110,15 +110,13 @@ def test_trailers_are_gits(sandbox: Sandbox, command: Command) -> None:
     ]
 
 
-def test_an_adopted_hand_edit_is_committed_with_the_line_it_records(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_an_adopted_hand_edit_is_committed_with_the_line_it_records(command: Command) -> None:
     committed(table(NAME, V8, [row(1, V7)]))
     assert command("adopt", NAME, "--why", "x", "--yes", "--commit").code == 0
     assert git("log", "-1", "--format=%s").strip() == f"Record triage-v8 as live in {NAME}"
 
 
-def test_the_new_releases_profile_goes_along(sandbox: Sandbox, command: Command) -> None:
+def test_the_new_releases_profile_goes_along(command: Command) -> None:
     committed(past(NAME, V7, V8))
     write_profile("long")
     write_profile("other")
@@ -128,7 +126,7 @@ def test_the_new_releases_profile_goes_along(sandbox: Sandbox, command: Command)
     assert git("status", "--porcelain") == "?? profiles/other.toml\n"
 
 
-def test_a_hold_takes_no_profile_along(sandbox: Sandbox, command: Command) -> None:
+def test_a_hold_takes_no_profile_along(command: Command) -> None:
     write_profile("long")
     committed(table(NAME, V8, [row(1, V8, "long")], profile="long"))
     write_profile("long", "a draft")
@@ -136,7 +134,7 @@ def test_a_hold_takes_no_profile_along(sandbox: Sandbox, command: Command) -> No
     assert changed_files() == ["deployments.toml"]
 
 
-def test_a_dry_run_commits_nothing(sandbox: Sandbox, command: Command) -> None:
+def test_a_dry_run_commits_nothing(command: Command) -> None:
     before = committed(past(NAME, V7, V8))
     head = git("rev-parse", "HEAD")
     result = command("promote", NAME, "--model", V9, "--dry-run", "--commit")
@@ -180,7 +178,7 @@ UNCOMMITTABLE: list[tuple[Callable[[], None], str]] = [
 
 @pytest.mark.parametrize(("spoil", "words"), UNCOMMITTABLE)
 def test_what_cannot_be_committed_is_not_written(
-    sandbox: Sandbox, command: Command, spoil: Callable[[], None], words: str
+    command: Command, spoil: Callable[[], None], words: str
 ) -> None:
     committed(past(NAME, V7, V8))
     write_profile("long")
@@ -229,7 +227,7 @@ def test_a_hook_that_refuses_leaves_the_change_and_says_so(
 
 
 def test_C7_a_commit_takes_nobody_elses_change_along(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committed(past(NAME, V7, V8), past("chat/production", V6))
     theirs = FILE.read_bytes().replace(b"[chat", b"# theirs\n[chat")
@@ -249,9 +247,7 @@ def follow(err: str) -> str:
     return line
 
 
-def test_what_comes_next_commits_whatever_the_release_needs(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_what_comes_next_commits_whatever_the_release_needs(command: Command) -> None:
     write(past(NAME, V7, V8))
     write_profile("long")
     Path("loose.txt").write_text("mine")
@@ -263,9 +259,7 @@ def test_what_comes_next_commits_whatever_the_release_needs(
     assert git("status", "--porcelain") == "?? loose.txt\n"
 
 
-def test_a_file_named_like_an_option_is_committed_all_the_same(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_file_named_like_an_option_is_committed_all_the_same(command: Command) -> None:
     write(past(NAME, V7, V8), file=Path("-x.toml"))
     argv = ("hold", NAME, V9, "--why", "x", "--yes", "--file=-x.toml")
     assert follow(command(*argv).err) == "git add -- -x.toml && git commit"
@@ -273,7 +267,7 @@ def test_a_file_named_like_an_option_is_committed_all_the_same(
 
 
 def test_what_was_committed_is_pushed_where_there_is_a_place_for_it(
-    sandbox: Sandbox, command: Command, tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
     committed(past(NAME, V7, V8))
     git("init", "-q", "--bare", str(tmp_path / "hub"))
@@ -286,7 +280,7 @@ def test_what_was_committed_is_pushed_where_there_is_a_place_for_it(
 
 
 def test_what_is_held_while_it_is_live_is_rolled_back_next(
-    sandbox: Sandbox, command: Command, tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
     write(past(NAME, V7, V8), file=tmp_path / "other.toml")
     other = ("--file", str(tmp_path / "other.toml"), "--yes")
@@ -328,9 +322,7 @@ def _read(master: int) -> str:
 
 
 @pytest.mark.parametrize(("answer", "code", "live"), [("n", 130, V7), ("", 130, V7), ("y", 0, V9)])
-def test_a_person_sees_the_plan_and_is_asked(
-    sandbox: Sandbox, repo: Path, answer: str, code: int, live: str
-) -> None:
+def test_a_person_sees_the_plan_and_is_asked(repo: Path, answer: str, code: int, live: str) -> None:
     before = write(past("triage/staging", V8, V9), past(NAME, V7), policy=POLICY)
     argv = ["promote", NAME]
     answers = [("why?", "PR #212"), ("make this change? [y/N]", answer)]
@@ -351,9 +343,7 @@ def test_a_person_sees_the_plan_and_is_asked(
 @pytest.mark.parametrize(
     "argv", [["hold", NAME, V9], ["unhold", NAME], ["promote", NAME], ["adopt", "chat/production"]]
 )
-def test_yes_asks_nothing_and_takes_no_pasted_line_for_a_reason(
-    sandbox: Sandbox, argv: list[str]
-) -> None:
+def test_yes_asks_nothing_and_takes_no_pasted_line_for_a_reason(argv: list[str]) -> None:
     held = past(NAME, V7, holds=[hold(V6)])
     chat = table("chat/production", V6, [row(1, V7)])
     before = write(past("triage/staging", V8, V9), held, chat, policy=POLICY)
@@ -362,7 +352,7 @@ def test_yes_asks_nothing_and_takes_no_pasted_line_for_a_reason(
     assert screen.replace("\r", "").endswith('hint: add --why "TEXT"\n')
 
 
-def test_what_was_pasted_before_a_question_is_no_answer_to_it(sandbox: Sandbox) -> None:
+def test_what_was_pasted_before_a_question_is_no_answer_to_it() -> None:
     write(past(NAME, V7))
     answers = [("why?", "INC-88"), ("make this change? [y/N]", "y")]
     pasted = "fftdeploy history\ny\nfftdeploy status\n"
@@ -387,9 +377,7 @@ def exported(command: Command, *tables: str) -> None:
 
 
 @pytest.mark.parametrize("argv", [["promote", NAME, "--model", V9], ["rollback", NAME]])
-def test_exports_go_along_with_what_makes_them_stale(
-    sandbox: Sandbox, command: Command, argv: list[str]
-) -> None:
+def test_exports_go_along_with_what_makes_them_stale(command: Command, argv: list[str]) -> None:
     exported(command, past(NAME, V7, V8))
     Path("loose.txt").write_text("mine")
 
@@ -403,9 +391,7 @@ def test_exports_go_along_with_what_makes_them_stale(
 
 
 @pytest.mark.parametrize("argv", [["promote", NAME, "--model", V9], ["rollback", NAME]])
-def test_the_next_line_writes_the_exports_first(
-    sandbox: Sandbox, command: Command, argv: list[str]
-) -> None:
+def test_the_next_line_writes_the_exports_first(command: Command, argv: list[str]) -> None:
     exported(command, past(NAME, V7, V8))
     before = Path("live.env").read_bytes()
 
@@ -422,7 +408,7 @@ def test_the_next_line_writes_the_exports_first(
 
 
 def test_an_export_that_cannot_be_written_stops_a_promotion_and_no_rollback(
-    sandbox: Sandbox, command: Command
+    command: Command,
 ) -> None:
     exported(command, past(NAME, V7, V8))
     Path("live.env").write_text("# mine\n")
@@ -440,7 +426,7 @@ def test_an_export_that_cannot_be_written_stops_a_promotion_and_no_rollback(
 
 
 def test_a_disk_that_refuses_an_export_leaves_the_change_and_says_what_to_type(
-    sandbox: Sandbox, command: Command
+    command: Command,
 ) -> None:
     exported(command, past(NAME, V7, V8))
     shutil.rmtree("deploy")

@@ -22,6 +22,8 @@ from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.formats import strict_json
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
+
 
 def beside(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Write evidence of its own hash that is as `path` but for `change`."""
@@ -35,7 +37,7 @@ def verdict_of(path: Path) -> str:
 
 
 def test_without_evidence_it_stops_and_says_what_to_type(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     before = scene(V8, V10)
 
@@ -52,7 +54,7 @@ def test_without_evidence_it_stops_and_says_what_to_type(
 
 
 def test_answers_that_came_with_a_commit_are_not_this_machines(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     scene(V8, V10)
     assert command("eval", TARGET).code == 0
@@ -77,7 +79,7 @@ def test_answers_that_came_with_a_commit_are_not_this_machines(
 
 
 def test_what_is_better_passes_and_the_release_names_its_evidence(
-    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene(V8, V10)
 
@@ -101,7 +103,7 @@ def test_what_is_better_passes_and_the_release_names_its_evidence(
     assert newest(TARGET).bundle.model == V10
 
 
-def test_eval_and_promote_in_one_step(repo: Path, sandbox: Sandbox, command: Command) -> None:
+def test_eval_and_promote_in_one_step(command: Command) -> None:
     scene(V8, V10)
 
     ended = promote(command, *EVAL)
@@ -112,9 +114,7 @@ def test_eval_and_promote_in_one_step(repo: Path, sandbox: Sandbox, command: Com
     assert verdict_of(path) == "pass"
 
 
-def test_with_nobody_to_ask_eval_needs_a_limit(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_with_nobody_to_ask_eval_needs_a_limit(sandbox: Sandbox, command: Command) -> None:
     before = scene(V8, V10)
 
     refused = promote(command, "--eval")
@@ -127,9 +127,7 @@ def test_with_nobody_to_ask_eval_needs_a_limit(
     assert Path("deployments.toml").read_bytes() == before
 
 
-def test_the_commit_has_the_evidence_and_says_so(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_the_commit_has_the_evidence_and_says_so(command: Command) -> None:
     scene(V8, V10)
     git("add", ".")
     git("commit", "-qm", "before")
@@ -146,9 +144,7 @@ def test_the_commit_has_the_evidence_and_says_so(
     assert git("status", "--porcelain") == "?? .fftdeploy/.gitignore", "`init` writes that one"
 
 
-def test_what_is_worse_is_stopped_by_eval_and_by_promote(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_what_is_worse_is_stopped_by_eval_and_by_promote(command: Command) -> None:
     before = scene(V10, V9)
 
     first, second = command("eval", TARGET), promote(command)
@@ -162,9 +158,7 @@ def test_what_is_worse_is_stopped_by_eval_and_by_promote(
 
 
 @pytest.mark.parametrize("flags", [("--override", "inconclusive,order,soak"), EVAL])
-def test_no_flag_lets_a_failed_gate_through(
-    repo: Path, sandbox: Sandbox, command: Command, flags: tuple[str, ...]
-) -> None:
+def test_no_flag_lets_a_failed_gate_through(command: Command, flags: tuple[str, ...]) -> None:
     before = scene(V10, V9)
     command("eval", TARGET)
 
@@ -174,9 +168,7 @@ def test_no_flag_lets_a_failed_gate_through(
     assert Path("deployments.toml").read_bytes() == before
 
 
-def test_too_few_examples_are_inconclusive_and_an_override_is_recorded(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_too_few_examples_are_inconclusive_and_an_override_is_recorded(command: Command) -> None:
     before = scene(V8, LIKE_V8, examples=40)
 
     judged, refused = command("eval", TARGET), promote(command)
@@ -189,9 +181,7 @@ def test_too_few_examples_are_inconclusive_and_an_override_is_recorded(
     assert newest(TARGET).evidence == evidence()[0].stem
 
 
-def test_on_inconclusive_allow_lets_it_through_and_says_what_that_means(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_on_inconclusive_allow_lets_it_through_and_says_what_that_means(command: Command) -> None:
     allow = POLICY.replace("slices =", 'on_inconclusive = "allow"\nslices =')
     scene(V8, LIKE_V8, policy=allow, examples=40)
 
@@ -202,9 +192,7 @@ def test_on_inconclusive_allow_lets_it_through_and_says_what_that_means(
     assert newest(TARGET).overrides == ()
 
 
-def test_with_enough_examples_the_same_models_pass(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_with_enough_examples_the_same_models_pass(command: Command) -> None:
     scene(V8, LIKE_V8)
 
     assert command("eval", TARGET).code == 0
@@ -246,7 +234,7 @@ CHANGES = {
 
 @pytest.mark.parametrize(("change", "words"), CHANGES.values(), ids=CHANGES)
 def test_evidence_about_something_else_does_not_count(
-    repo: Path, sandbox: Sandbox, command: Command, change: Callable[[], None], words: str
+    command: Command, change: Callable[[], None], words: str
 ) -> None:
     scene(V8, V10)
     command("eval", TARGET)
@@ -260,7 +248,7 @@ def test_evidence_about_something_else_does_not_count(
 
 
 def test_E24_evidence_that_is_too_old_does_not_count(
-    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene(V8, V10)
     command("eval", TARGET)
@@ -281,11 +269,7 @@ def on(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, days: float) -> None:
 
 @pytest.mark.parametrize("flags", [(), EVAL])
 def test_E24_evidence_that_got_too_old_is_made_again(
-    repo: Path,
-    sandbox: Sandbox,
-    command: Command,
-    monkeypatch: pytest.MonkeyPatch,
-    flags: tuple[str, ...],
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
 ) -> None:
     scene(V8, V10, policy=POLICY.replace("slices", 'max_age = "1d"\nslices'))
     command("eval", TARGET)
@@ -302,7 +286,7 @@ def test_E24_evidence_that_got_too_old_is_made_again(
 
 
 def test_E24_answers_age_with_the_evidence_that_they_are_taken_for(
-    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another margin asks nothing anew, and makes nothing younger."""
     strict = POLICY.replace("slices", 'max_age = "4d"\nslices')
@@ -326,9 +310,7 @@ def test_E24_answers_age_with_the_evidence_that_they_are_taken_for(
     assert (again.code, asked(sandbox) - before > 100) == (0, True)
 
 
-def test_E23_a_damaged_failure_does_not_let_an_older_pass_through(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_E23_a_damaged_failure_does_not_let_an_older_pass_through(command: Command) -> None:
     scene(V8, V9)
     command("eval", TARGET)
     command("eval", TARGET, "--fresh", "--repeats", "2")
@@ -341,9 +323,7 @@ def test_E23_a_damaged_failure_does_not_let_an_older_pass_through(
     assert "was edited: its name is not its hash" in ended.err
 
 
-def test_E23_evidence_in_the_folder_of_another_task_is_not_its_own(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_E23_evidence_in_the_folder_of_another_task_is_not_its_own(command: Command) -> None:
     scene(V8, V10)
     command("eval", TARGET)
     (path,) = evidence()
@@ -358,7 +338,7 @@ def test_E23_evidence_in_the_folder_of_another_task_is_not_its_own(
 
 
 def test_evidence_of_a_rehearsal_does_not_count_anywhere_else(
-    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene(V8, V10)
     command("eval", TARGET)
@@ -388,9 +368,7 @@ def spoiled(value: Any) -> Any:
     return "pass" if value != "pass" else "fail"
 
 
-def test_E23_every_edited_field_is_found_even_under_its_new_hash(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_E23_every_edited_field_is_found_even_under_its_new_hash(command: Command) -> None:
     """A hash proves the bytes; what a re-hashed file claims is held against its own rows."""
     scene(V10, V9)
     command("eval", TARGET)
@@ -425,9 +403,7 @@ def test_E23_every_edited_field_is_found_even_under_its_new_hash(
     assert command("verify").code == 0, "control: as it was, it is found whole"
 
 
-def test_E23_edited_evidence_stops_a_promotion(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_E23_edited_evidence_stops_a_promotion(command: Command) -> None:
     before = scene(V10, V9)
     command("eval", TARGET)
     (path,) = evidence()
@@ -441,7 +417,7 @@ def test_E23_edited_evidence_stops_a_promotion(
 
 
 def test_only_evidence_that_could_decide_is_judged(
-    repo: Path, sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene(V8, V10, examples=20)
     command("eval", TARGET)
@@ -468,7 +444,7 @@ def test_only_evidence_that_could_decide_is_judged(
 
 
 def test_E23_evidence_that_would_decide_and_was_forged_under_its_new_hash_stops_a_promotion(
-    repo: Path, sandbox: Sandbox, command: Command
+    command: Command,
 ) -> None:
     before = scene(V10, V9)
     command("eval", TARGET)
@@ -484,7 +460,7 @@ def test_E23_evidence_that_would_decide_and_was_forged_under_its_new_hash_stops_
 
 
 def test_an_unprotected_target_records_evidence_that_fits_and_asks_for_none(
-    repo: Path, sandbox: Sandbox, command: Command
+    command: Command,
 ) -> None:
     scene(V8, V10, policy=POLICY.replace("protected = true\n", ""))
 
@@ -496,17 +472,13 @@ def test_an_unprotected_target_records_evidence_that_fits_and_asks_for_none(
     assert newest(TARGET).evidence == evidence()[0].stem
 
 
-def test_a_protected_task_without_a_gate_needs_a_reason_alone(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_a_protected_task_without_a_gate_needs_a_reason_alone(command: Command) -> None:
     scene(V8, V10, policy=POLICY.partition("[tasks")[0] + "[tasks.triage]\n")
 
     assert promote(command).code == 0
 
 
-def test_no_live_model_yet_is_judged_by_floors_and_must_pass_alone(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_no_live_model_yet_is_judged_by_floors_and_must_pass_alone(command: Command) -> None:
     scene(V8, V10)
     write(past("triage/staging", V7, V10), policy=POLICY)
     nothing_to_hold = command("eval", TARGET)
@@ -521,7 +493,7 @@ def test_no_live_model_yet_is_judged_by_floors_and_must_pass_alone(
 
 
 def test_a_dead_live_model_is_compared_by_what_it_answered_while_it_lived(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     scene(V8, V10)
     recorded = command("eval", TARGET, "live")
@@ -589,7 +561,7 @@ def failed_fields(path: Path, arm: str) -> dict[str, list[str]]:
 
 
 def test_recorded_answers_keep_their_fields_when_the_policy_orders_them_anew(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     scene(V8, V10)
     assert command("eval", TARGET, "live").code == 0
@@ -610,7 +582,7 @@ def test_recorded_answers_keep_their_fields_when_the_policy_orders_them_anew(
 
 
 def test_a_dead_live_model_without_a_record_leaves_no_baseline(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     floor = POLICY.replace("slices =", "floors = { pass_rate = 0.9 }\nslices =")
     scene(V8, V10, policy=floor)
@@ -626,9 +598,7 @@ def test_a_dead_live_model_without_a_record_leaves_no_baseline(
     assert "what is live was dead for it, and is not" in alive.err
 
 
-def test_E29_a_live_model_that_is_only_missing_is_no_reason_to_pass(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_E29_a_live_model_that_is_only_missing_is_no_reason_to_pass(command: Command) -> None:
     """Nothing shows that the key is the right one, so nothing is dead."""
     EXAMPLES.parent.mkdir()
     shutil.copy(ROOT / EXAMPLES, EXAMPLES)
@@ -645,9 +615,7 @@ def test_E29_a_live_model_that_is_only_missing_is_no_reason_to_pass(
     assert evidence() == []
 
 
-def test_adopt_over_a_hand_edit_of_a_protected_target_asks_the_gate(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_adopt_over_a_hand_edit_of_a_protected_target_asks_the_gate(command: Command) -> None:
     scene(V10, V9)
     edited = Path("deployments.toml").read_text()
     head, tail = edited.split("[triage.production]")
@@ -660,9 +628,7 @@ def test_adopt_over_a_hand_edit_of_a_protected_target_asks_the_gate(
     assert (without.code, judged.code, ended.code) == (7, 5, 5), ended.err
 
 
-def test_a_second_attempt_is_counted_and_a_rerun_of_known_answers_is_none(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_a_second_attempt_is_counted_and_a_rerun_of_known_answers_is_none(command: Command) -> None:
     scene(V8, V10)
 
     command("eval", TARGET)
@@ -674,7 +640,7 @@ def test_a_second_attempt_is_counted_and_a_rerun_of_known_answers_is_none(
     assert "this is attempt 2 of this candidate on these examples" in fresh.out
 
 
-def test_several_candidates_share_the_risk(repo: Path, sandbox: Sandbox, command: Command) -> None:
+def test_several_candidates_share_the_risk(command: Command) -> None:
     scene(V8, V10)
 
     ended = command("eval", TARGET, f"{V9}@", f"{V10}@", "--json")
@@ -699,7 +665,7 @@ def test_several_candidates_share_the_risk(repo: Path, sandbox: Sandbox, command
 
 @pytest.mark.parametrize(("reply", "code"), [("y", 0), ("n", 7)])
 def test_at_a_terminal_it_offers_to_evaluate_and_says_what_that_costs(
-    repo: Path, sandbox: Sandbox, reply: str, code: int
+    reply: str, code: int
 ) -> None:
     before = scene(V8, V10)
     words = [str(PROGRAM), "promote", TARGET, "--why", "PR #7"]
@@ -716,7 +682,7 @@ def test_at_a_terminal_it_offers_to_evaluate_and_says_what_that_costs(
 
 
 def test_a_dry_run_with_eval_says_what_the_run_would_ask_and_spends_nothing(
-    repo: Path, sandbox: Sandbox, command: Command
+    command: Command,
 ) -> None:
     before = scene(V8, V10)
     argv = ("promote", TARGET, "--why", "x", "--dry-run", "--eval")
@@ -747,7 +713,7 @@ def test_a_dry_run_with_eval_says_what_the_run_would_ask_and_spends_nothing(
 
 @pytest.mark.parametrize("allow", ["", 'on_inconclusive = "allow"\n'])
 def test_J18_two_models_that_pass_nothing_are_no_pass_and_nothing_is_promoted(
-    repo: Path, sandbox: Sandbox, command: Command, allow: str
+    command: Command, allow: str
 ) -> None:
     before = scene(V8, V10, policy=POLICY.replace("slices =", f"{allow}slices ="))
     EXAMPLES.write_text(EXAMPLES.read_text().replace('\\"urgency\\": \\"', '\\"urgency\\": \\"un'))
@@ -767,9 +733,7 @@ def test_J18_two_models_that_pass_nothing_are_no_pass_and_nothing_is_promoted(
     assert Path("deployments.toml").read_bytes() == before
 
 
-def test_J18_answers_that_were_cut_off_are_told_so_on_every_surface(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_J18_answers_that_were_cut_off_are_told_so_on_every_surface(command: Command) -> None:
     scene(V8, V10)
     Path("profiles").mkdir(exist_ok=True)
     Path("profiles/tiny.toml").write_text("max_completion_tokens = 2\n")
@@ -800,9 +764,7 @@ def test_J18_answers_that_were_cut_off_are_told_so_on_every_surface(
     assert evidence() == [path]
 
 
-def test_J18_a_refused_promotion_says_why_answers_failed(
-    repo: Path, sandbox: Sandbox, command: Command
-) -> None:
+def test_J18_a_refused_promotion_says_why_answers_failed(command: Command) -> None:
     """Twelve of the answers are cut off by the limit; that is not told as "worse" alone."""
     scene(V10, V10)
     Path("profiles").mkdir(exist_ok=True)

@@ -17,6 +17,8 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.policy import policy
 from fftdeploy.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("repo")
+
 POLICY, FILE = Path("fftdeploy.toml"), Path("deployments.toml")
 INVOICES = "".join(
     json.dumps(
@@ -42,7 +44,7 @@ def answers(name: str = "answers.jsonl") -> str:
     return name
 
 
-def test_it_writes_what_it_is_told(repo: Path, command: Command) -> None:
+def test_it_writes_what_it_is_told(command: Command) -> None:
     live = [f"--live=dev={V9}", f"--live={V8}"]
     argv = ["--task", "invoices", "--env", "dev,staging,production", "--examples", answers()]
 
@@ -69,7 +71,7 @@ def test_it_writes_what_it_is_told(repo: Path, command: Command) -> None:
     assert command("check", "--offline").code == 0
 
 
-def test_what_is_not_said_follows_from_what_is(repo: Path, command: Command) -> None:
+def test_what_is_not_said_follows_from_what_is(command: Command) -> None:
     """The task from the file of examples, the environments from those where something is live."""
     answers("invoices.jsonl")
 
@@ -149,7 +151,7 @@ TO_DO = [
 
 @pytest.mark.parametrize(("live", "step", "sized"), TO_DO)
 def test_what_it_says_to_type_can_be_typed_in_that_order(
-    repo: Path, sandbox: Sandbox, command: Command, live: list[str], step: str, sized: str
+    sandbox: Sandbox, command: Command, live: list[str], step: str, sized: str
 ) -> None:
     """None of it is refused because of what has to come before."""
     argv = ["--env=production"] if live == ["alone"] else [f"--live={each}" for each in live]
@@ -166,7 +168,7 @@ def test_what_it_says_to_type_can_be_typed_in_that_order(
         assert typed_result.code in {0, 1, 5}, (words, typed_result.err)
 
 
-def test_yes_asks_nothing_on_a_terminal(repo: Path) -> None:
+def test_yes_asks_nothing_on_a_terminal() -> None:
     code, screen = terminal.run([str(PROGRAM), "init", "--yes"], dict(os.environ))
 
     assert (code, "?" in screen) == (0, False), screen
@@ -174,7 +176,7 @@ def test_yes_asks_nothing_on_a_terminal(repo: Path) -> None:
 
 
 def test_the_example_passes_in_the_sandbox_by_one_command(
-    repo: Path, sandbox: Sandbox, command: Command
+    sandbox: Sandbox, command: Command
 ) -> None:
     begun = command("init", "--example")
     step = begun.err.removeprefix("next: fftdeploy ").split()
@@ -187,7 +189,7 @@ def test_the_example_passes_in_the_sandbox_by_one_command(
     assert Path("evals/triage.jsonl").read_bytes() == (ROOT / "evals/triage.jsonl").read_bytes()
 
 
-def test_a_second_run_keeps_and_says_what_to_add(repo: Path, command: Command) -> None:
+def test_a_second_run_keeps_and_says_what_to_add(command: Command) -> None:
     assert command("init").code == 0
     before = {path: path.read_bytes() for path in (FILE, POLICY)}
     argv = ["--task", "invoices", "--env", "dev,production", "--live", V8]
@@ -209,9 +211,7 @@ def test_a_second_run_keeps_and_says_what_to_add(repo: Path, command: Command) -
     assert not Path("evals/invoices.jsonl").exists()  # its gate has others
 
 
-def test_a_second_run_with_other_examples_says_what_they_are_in_place_of(
-    repo: Path, command: Command
-) -> None:
+def test_a_second_run_with_other_examples_says_what_they_are_in_place_of(command: Command) -> None:
     Path("few.jsonl").write_text("".join(INVOICES.splitlines(keepends=True)[:5]))
     assert command("init", "--task", "invoices", "--examples", answers()).code == 0
 
@@ -223,9 +223,7 @@ def test_a_second_run_with_other_examples_says_what_they_are_in_place_of(
 
 
 @pytest.mark.parametrize("ask", [True, False], ids=["asked", "flag"])
-def test_a_guessed_shape_is_rewritten_when_somebody_says_so(
-    repo: Path, command: Command, *, ask: bool
-) -> None:
+def test_a_guessed_shape_is_rewritten_when_somebody_says_so(command: Command, *, ask: bool) -> None:
     text = f'# ours\n[production]\nmodel = "{V8}"  # since July\n'
     FILE.write_text(text)
     refused = command("init", "--yes")
@@ -279,9 +277,7 @@ def test_a_file_that_is_not_valid_is_told_before_anything_is_written(
     assert {path.name for path in repo.iterdir()} == {".git", name}
 
 
-def test_another_model_than_the_live_one_is_not_kept_quiet_about(
-    repo: Path, command: Command
-) -> None:
+def test_another_model_than_the_live_one_is_not_kept_quiet_about(command: Command) -> None:
     assert command("init", "--live", V8).code == 0
 
     result = command("init", "--live", V9)
@@ -299,7 +295,7 @@ def test_another_model_than_the_live_one_is_not_kept_quiet_about(
     ids=["empty", "no example", "missing"],
 )
 def test_examples_that_are_none_are_refused_before_anything_is_written(
-    repo: Path, content: str | None, where: str
+    content: str | None, where: str
 ) -> None:
     if content is not None:
         Path("a.jsonl").write_text(content)
@@ -311,7 +307,7 @@ def test_examples_that_are_none_are_refused_before_anything_is_written(
     assert not FILE.exists()
 
 
-def test_from_python_it_has_the_same_options(repo: Path) -> None:
+def test_from_python_it_has_the_same_options() -> None:
     result = fftdeploy.init(
         task="invoices", env=["staging", "production"], live=V8, examples=answers()
     )

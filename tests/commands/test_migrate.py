@@ -43,6 +43,8 @@ from fftdeploy.sandbox import STORY_NOW, Sandbox
 from fftdeploy.sandbox.triage import Skill
 from fftdeploy.sandbox.world import ACME, Model, State
 
+pytestmark = pytest.mark.usefixtures("portfolio")
+
 STAGING, LABELS = "triage/staging", "labels/staging"
 TERRA, NANO, SMALL = "gpt-6-terra", "gpt-6-nano", "gpt-6-small"
 """Successors that last: a good and dear one, a bad and cheap one, a good one at a fair price."""
@@ -216,7 +218,7 @@ def test_nothing_is_asked_where_nobody_could_say_yes_or_no_reason_is_given(
     assert paid(portfolio) == 0
 
 
-def test_a_limit_in_usd_is_for_all_targets_together(portfolio: Sandbox, command: Command) -> None:
+def test_a_limit_in_usd_is_for_all_targets_together(command: Command) -> None:
     EXAMPLES.with_name("labels.jsonl").write_text(EXAMPLES.read_text())
     gate = POLICY.partition("[tasks.triage.gate]")[2].replace("triage", "labels")
     POLICY_FILE.write_text(POLICY_FILE.read_text() + f"\n[tasks.labels.gate]{gate}")
@@ -230,7 +232,7 @@ def test_a_limit_in_usd_is_for_all_targets_together(portfolio: Sandbox, command:
 
 
 def test_where_none_is_good_enough_it_is_said_how_far_short_and_what_to_look_at(
-    portfolio: Sandbox, command: Command
+    command: Command,
 ) -> None:
     words = (STAGING, "--to", f"{NANO},{LUNA}", "--yes")
     before = FILE.read_bytes()
@@ -271,9 +273,7 @@ def test_what_can_not_replace_a_model_is_not_paid_for_and_said_of_it(
     assert paid(portfolio) == 0
 
 
-def test_what_the_policy_refuses_is_said_of_its_target_and_stops_no_other(
-    portfolio: Sandbox, command: Command
-) -> None:
+def test_what_the_policy_refuses_is_said_of_its_target_and_stops_no_other(command: Command) -> None:
     freeze = 'soak = "24h"\n'
     text = POLICY_FILE.read_text().replace("protected = true\n", f"protected = true\n{freeze}")
     POLICY_FILE.write_text(text)
@@ -330,7 +330,7 @@ def test_a_dead_model_that_was_never_recorded_can_not_be_any_more(
     assert paid(portfolio) == 0
 
 
-def test_a_person_sees_the_table_and_is_asked_once(portfolio: Sandbox) -> None:
+def test_a_person_sees_the_table_and_is_asked_once() -> None:
     environ = {**os.environ, "COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}
     words = [str(PROGRAM), "migrate", "triage"]
     code, screen = terminal.run(
@@ -386,9 +386,7 @@ def test_a_budget_of_latency_wants_answers_of_its_own(portfolio: Sandbox, comman
     assert paid(portfolio) - before == 2 * 2 * 67
 
 
-def test_a_commit_that_is_refused_stops_the_changes_after_it(
-    portfolio: Sandbox, command: Command
-) -> None:
+def test_a_commit_that_is_refused_stops_the_changes_after_it(command: Command) -> None:
     hook = Path(".git/hooks/pre-commit")
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
@@ -400,7 +398,7 @@ def test_a_commit_that_is_refused_stops_the_changes_after_it(
     assert (read(STAGING).model, read(TARGET).model) == (SMALL, V8)
 
 
-def test_it_is_a_function_of_python(portfolio: Sandbox) -> None:
+def test_it_is_a_function_of_python() -> None:
     said = fftdeploy.migrate(STAGING, to=[TERRA, SMALL], dry_run=True, max_requests=999)
     (target,) = said.targets
     assert [one.bundle.model for one in target.successors] == [SMALL, TERRA]

@@ -41,7 +41,7 @@ from scenes import (
 from fftdeploy.releases.deployments import Bundle, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-pytestmark = pytest.mark.usefixtures("repo")
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 
 
 def policy(**production: str) -> str:
@@ -56,7 +56,7 @@ def asked(sandbox: Sandbox) -> list[str]:
     return [f"{request.method} {request.path} {request.model}" for request in sandbox.requests]
 
 
-def test_a_model_is_promoted_and_recorded(sandbox: Sandbox, command: Command) -> None:
+def test_a_model_is_promoted_and_recorded(command: Command) -> None:
     before = write(past("triage/staging", V7, V8), past("chat/staging", V6))
     result = command("promote", "triage/staging", "--model", V9, "--why", "better", "--yes")
     assert (result.code, result.err.count("error")) == (0, 0)
@@ -185,7 +185,7 @@ NOT_READY = [
     ("model", "code", "words"), [c[1:] for c in NOT_READY], ids=[c[0] for c in NOT_READY]
 )
 def test_a_model_that_is_not_proved_ready_is_not_promoted(
-    sandbox: Sandbox, command: Command, model: str, code: int, words: str
+    command: Command, model: str, code: int, words: str
 ) -> None:
     before = write(past("triage/staging", V7))
     result = command(
@@ -200,7 +200,7 @@ def test_a_model_that_is_not_proved_ready_is_not_promoted(
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_loading_models_are_waited_for(sandbox: Sandbox, command: Command) -> None:
+def test_loading_models_are_waited_for(command: Command) -> None:
     write(past("triage/staging", V7))
     result = command("promote", "triage/staging", "--model", COLD, "--wait", "60s", "--yes")
     assert (result.code, read("triage/staging").model) == (0, COLD)
@@ -232,7 +232,7 @@ JOBS = [
     ("job", "code", "words"), [c[1:] for c in JOBS], ids=[f"{c[0]}-{c[1]}" for c in JOBS]
 )
 def test_a_job_without_a_usable_model_promotes_nothing(
-    sandbox: Sandbox, command: Command, job: str, code: int, words: str
+    command: Command, job: str, code: int, words: str
 ) -> None:
     before = write(past("triage/staging", V7))
     result = command("promote", "triage/staging", "--job", job, "--wait", "0", "--yes")
@@ -242,7 +242,7 @@ def test_a_job_without_a_usable_model_promotes_nothing(
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_job_is_followed_to_its_model(sandbox: Sandbox, command: Command) -> None:
+def test_a_job_is_followed_to_its_model(command: Command) -> None:
     write(past("triage/dev", V7), policy=POLICY)
     result = command("promote", "triage/dev", "--job", "ftjob-soon", "--wait", "60s", "--yes")
     assert result.code == 0
@@ -330,9 +330,7 @@ def test_no_policy_keeps_a_dead_model_live(
     assert newest("triage/production").overrides == ()
 
 
-def test_a_live_model_of_another_project_lifts_no_policy(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_live_model_of_another_project_lifts_no_policy(command: Command) -> None:
     stranger = "ft:gpt-4.1-mini-2025-04-14:other-org:triage-v1:Xx1"
     tables = [
         past("triage/staging", V8, V9),
@@ -346,9 +344,7 @@ def test_a_live_model_of_another_project_lifts_no_policy(
 @pytest.mark.parametrize(
     ("codes", "rules", "argv"), [(c[0], *c[1:]) for c in LIFTED[:4]], ids=[c[0] for c in LIFTED[:4]]
 )
-def test_an_override_is_recorded(
-    sandbox: Sandbox, command: Command, codes: str, rules: str, argv: list[str]
-) -> None:
+def test_an_override_is_recorded(command: Command, codes: str, rules: str, argv: list[str]) -> None:
     write(past("triage/staging", V8, V9), past("triage/production", V7), policy=rules)
     more = ["--override", f"inconclusive,{codes}"] + (
         ["--override", "order,runway"] if codes == "runway" else []
@@ -373,9 +369,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("rules", "hint"), WAYS.values(), ids=WAYS)
-def test_a_refusal_hints_at_the_step_that_ends_it(
-    sandbox: Sandbox, command: Command, rules: str, hint: str
-) -> None:
+def test_a_refusal_hints_at_the_step_that_ends_it(command: Command, rules: str, hint: str) -> None:
     write(*STAGED, policy=rules)
 
     refused = command("promote", "triage/production", "--model", LUNA, "--why", "x", "--yes")
@@ -384,7 +378,7 @@ def test_a_refusal_hints_at_the_step_that_ends_it(
     assert refused.err.splitlines()[-1].startswith(f"hint: {hint}")
 
 
-def test_a_mistyped_id_is_answered_with_the_right_one(sandbox: Sandbox, command: Command) -> None:
+def test_a_mistyped_id_is_answered_with_the_right_one(command: Command) -> None:
     write(*STAGED, policy=POLICY)
 
     refused = command("promote", "triage/production", "--model", f"{V7[:-1]}0", "--why=x", "--yes")
@@ -393,7 +387,7 @@ def test_a_mistyped_id_is_answered_with_the_right_one(sandbox: Sandbox, command:
     assert refused.err.splitlines()[-1].startswith(f"hint: did you mean {V7}?, or set it aside")
 
 
-def test_the_steps_of_refusals_end_them(sandbox: Sandbox, command: Command) -> None:
+def test_the_steps_of_refusals_end_them(command: Command) -> None:
     write(*STAGED, policy=POLICY)
     argv = ["promote", "triage/production", "--model", LUNA, "--why", "x", "--yes"]
     steps = []
@@ -406,7 +400,7 @@ def test_the_steps_of_refusals_end_them(sandbox: Sandbox, command: Command) -> N
     assert ended.code == 0
 
 
-def test_min_runway_asks_the_api_for_the_date(sandbox: Sandbox, command: Command) -> None:
+def test_min_runway_asks_the_api_for_the_date(command: Command) -> None:
     tables = [past("triage/staging", V10), past("triage/production", V7)]
     before = write(*tables, policy=policy(min_runway='"90d"'))
     result = command("promote", "triage/production", "--why", "x", "--yes")
@@ -427,7 +421,7 @@ def test_a_past_date_without_min_runway_is_a_warning(
 
 
 def test_D37_a_clock_set_back_opens_no_freeze(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = write(*STAGED, policy=policy(freeze=FREEZE))
     monkeypatch.setenv("FFTDEPLOY_NOW", (STORY_NOW - timedelta(days=10)).isoformat())
@@ -437,7 +431,7 @@ def test_D37_a_clock_set_back_opens_no_freeze(
 
 
 def test_D37_a_release_carries_the_servers_time(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(past("triage/staging", V7))
     monkeypatch.setenv("FFTDEPLOY_NOW", "2026-11-01T00:00:00Z")
@@ -448,7 +442,7 @@ def test_D37_a_release_carries_the_servers_time(
 # Where a bundle comes from.
 
 
-def test_a_source_gives_its_whole_bundle(sandbox: Sandbox, command: Command) -> None:
+def test_a_source_gives_its_whole_bundle(command: Command) -> None:
     write_profile("long")
     staged = table("triage/staging", V9, [row(2, V9, "long"), row(1, V8)], profile="long")
     write(staged, past("triage/production", V7), policy=POLICY)
@@ -465,17 +459,13 @@ def test_a_source_gives_its_whole_bundle(sandbox: Sandbox, command: Command) -> 
         FILE.write_bytes(before)
 
 
-def test_a_bundle_that_was_live_in_a_source_comes_from_there(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_bundle_that_was_live_in_a_source_comes_from_there(command: Command) -> None:
     write(*STAGED, policy=POLICY)
     result = command("promote", "triage/production", "--model", V8, "--why", "x", "--yes")
     assert (result.code, newest("triage/production").via) == (0, "staging")
 
 
-def test_C12_a_bundle_held_at_its_source_does_not_come_from_there(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_C12_a_bundle_held_at_its_source_does_not_come_from_there(command: Command) -> None:
     staged = past("triage/staging", V7, V8, V9, holds=[hold(V8)])
     before = write(staged, past("triage/production", V7), policy=POLICY)
     result = command("promote", "triage/production", "--model", V8, "--why", "x", "--yes")
@@ -489,7 +479,7 @@ def test_C12_a_bundle_held_at_its_source_does_not_come_from_there(
     ids=["kept", "none", "asked"],
 )
 def test_a_model_without_a_source_keeps_the_targets_profile(
-    sandbox: Sandbox, command: Command, argv: list[str], profile: str | None
+    command: Command, argv: list[str], profile: str | None
 ) -> None:
     write_profile("long")
     write_profile("short")
@@ -502,7 +492,7 @@ def test_a_model_without_a_source_keeps_the_targets_profile(
     assert ("profile long is kept from what is live" in result.out) == (not argv)
 
 
-def test_a_prompt_alone_is_a_promotion(sandbox: Sandbox, command: Command) -> None:
+def test_a_prompt_alone_is_a_promotion(command: Command) -> None:
     write_profile("long")
     write(past("triage/dev", V9), policy=POLICY)
     result = command("promote", "triage/dev", "--model", V9, "--profile", "long", "--yes")
@@ -536,7 +526,7 @@ def test_the_profiles_endpoint_is_probed(sandbox: Sandbox, command: Command) -> 
     ("rules", "argv"), [(POLICY, []), ("", ["--create"])], ids=["policy", "--create"]
 )
 def test_a_planned_target_is_created_at_the_end(
-    sandbox: Sandbox, command: Command, rules: str, argv: list[str]
+    command: Command, rules: str, argv: list[str]
 ) -> None:
     before = write(past("triage/staging", V7, V8), policy=rules)
     result = command("promote", "triage/dev", "--model", V9, *argv, "--yes")
@@ -549,13 +539,13 @@ def test_a_planned_target_is_created_at_the_end(
     )
 
 
-def test_the_first_target_of_an_empty_file(sandbox: Sandbox, command: Command) -> None:
+def test_the_first_target_of_an_empty_file(command: Command) -> None:
     write(policy=POLICY)
     assert command("promote", "triage/dev", "--model", V9, "--yes").code == 0
     assert read("triage/dev").model == V9
 
 
-def test_a_hand_edit_is_recorded_on_the_way(sandbox: Sandbox, command: Command) -> None:
+def test_a_hand_edit_is_recorded_on_the_way(command: Command) -> None:
     write(table("triage/staging", V8, [row(1, V7)]))
     result = command("promote", "triage/staging", "--model", V9, "--why", "x", "--yes")
     assert result.code == 0, result.err
@@ -566,7 +556,7 @@ def test_a_hand_edit_is_recorded_on_the_way(sandbox: Sandbox, command: Command) 
     assert "what is live was not recorded: release 2 records it" in result.out
 
 
-def test_a_bare_model_line_is_recorded_as_release_1(sandbox: Sandbox, command: Command) -> None:
+def test_a_bare_model_line_is_recorded_as_release_1(command: Command) -> None:
     write(f'[triage.production]\nmodel = "{V8}"\n', past("triage/staging", V9), policy=POLICY)
     result = command("promote", "triage/production", "--why", "x", "--yes")
     assert result.code == 0, result.err
@@ -576,9 +566,7 @@ def test_a_bare_model_line_is_recorded_as_release_1(sandbox: Sandbox, command: C
     ]
 
 
-def test_promoting_an_unrecorded_live_model_records_it_as_proved(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_promoting_an_unrecorded_live_model_records_it_as_proved(command: Command) -> None:
     write(f'[triage.dev]\nmodel = "{V8}"\n', policy=POLICY)
     result = command("promote", "triage/dev", "--model", V8, "--why", "first", "--yes")
     assert result.code == 0, result.err
@@ -588,9 +576,7 @@ def test_promoting_an_unrecorded_live_model_records_it_as_proved(
 
 
 @pytest.mark.parametrize("live", [V8, V6], ids=["as recorded", "and another model"])
-def test_a_live_prompt_that_is_gone_stops_no_promotion(
-    sandbox: Sandbox, command: Command, live: str
-) -> None:
+def test_a_live_prompt_that_is_gone_stops_no_promotion(command: Command, live: str) -> None:
     write(table("triage/dev", live, [row(1, V8, "lost")], profile="lost"), policy=POLICY)
     result = command("promote", "triage/dev", "--model", V9, "--no-profile", "--yes")
     assert result.code == 0, result.err
@@ -602,7 +588,7 @@ def test_a_live_prompt_that_is_gone_stops_no_promotion(
 
 
 def test_C1_C3_what_another_wrote_into_the_task_is_kept(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(past("triage/staging", V7))
     other = past("triage/staging", V7, V8).encode()
@@ -612,9 +598,7 @@ def test_C1_C3_what_another_wrote_into_the_task_is_kept(
     assert json.loads(result.out)["retry"] == "replan"
 
 
-def test_C3_a_saved_comment_survives(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_C3_a_saved_comment_survives(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     before = write(past("triage/staging", V7))
     meanwhile(monkeypatch, lambda: FILE.write_bytes(b"# mine\n" + before))
     result = command("promote", "triage/staging", "--model", V9, "--yes")
@@ -627,7 +611,7 @@ def test_C3_a_saved_comment_survives(
 )
 @pytest.mark.parametrize("other", ["triage/dev", "chat/staging"])
 def test_C7_another_targets_change_is_built_upon(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch, other: str, argv: list[str]
+    command: Command, monkeypatch: pytest.MonkeyPatch, other: str, argv: list[str]
 ) -> None:
     write(past("triage/staging", V9, V7), past(other, V6))
     fresh = ["version = 1\n", past("triage/staging", V9, V7), past(other, V6, V8)]
@@ -638,7 +622,7 @@ def test_C7_another_targets_change_is_built_upon(
 
 
 def test_C7_a_hold_put_on_at_the_source_meanwhile_is_a_conflict(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(*STAGED, policy=POLICY)
     held = past("triage/staging", V7, V8, V9, holds=[hold(V9)])
@@ -650,7 +634,7 @@ def test_C7_a_hold_put_on_at_the_source_meanwhile_is_a_conflict(
 
 @pytest.mark.parametrize("touched", [b"", b"# touched\n"])
 def test_C7_a_changed_policy_is_a_conflict(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch, touched: bytes
+    command: Command, monkeypatch: pytest.MonkeyPatch, touched: bytes
 ) -> None:
     before = write(past("triage/dev", V7), policy=POLICY)
 
@@ -668,7 +652,7 @@ def test_C7_a_changed_policy_is_a_conflict(
     "argv", [("promote", "triage/dev", "--model", V9), ("rollback", "triage/dev")]
 )
 def test_C7_a_prompt_that_was_edited_meanwhile_is_not_made_live(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+    command: Command, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
 ) -> None:
     write_profile("short")
     rows = [row(2, V8, "short"), row(1, V7, "short")]
@@ -748,7 +732,6 @@ DRY = [
 )
 @pytest.mark.parametrize("below", [".", "src"])
 def test_the_diff_of_a_dry_run_is_a_patch(
-    sandbox: Sandbox,
     command: Command,
     repo: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -774,7 +757,7 @@ def test_the_diff_of_a_dry_run_is_a_patch(
     assert (repo / FILE).read_bytes() == after
 
 
-def test_one_document_whatever_happens(sandbox: Sandbox, command: Command) -> None:
+def test_one_document_whatever_happens(command: Command) -> None:
     write(*STAGED, policy=POLICY)
     done = json.loads(command("promote", "triage/production", "--why", "x", "--yes", "--json").out)
     assert {k: done[k] for k in ("schema", "outcome", "exit_code", "target", "changed")} == {

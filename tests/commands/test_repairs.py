@@ -30,13 +30,13 @@ from scenes import (
 from fftdeploy.releases.deployments import Bundle, Hold, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-pytestmark = pytest.mark.usefixtures("repo")
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 NAME = "triage/production"
 EDITED = table(NAME, V8, [row(1, V7)])
 BARE = f'[triage.production]\nmodel = "{V8}"\n'
 
 
-def test_adopt_records_a_hand_edit_that_answers(sandbox: Sandbox, command: Command) -> None:
+def test_adopt_records_a_hand_edit_that_answers(command: Command) -> None:
     write(EDITED, policy=POLICY)
     result = command("adopt", NAME, "--why", "INC-90", "--yes")
     assert result.code == 0, result.err
@@ -58,21 +58,19 @@ def test_adopt_without_a_key_says_that_it_is_not_verified(
 
 
 @pytest.mark.parametrize("model", [GHOST, "ft:gpt-4.1-mini-2025-04-14:elsewhere:x:Yy1"])
-def test_adopt_records_what_is_not_proved_dead(
-    sandbox: Sandbox, command: Command, model: str
-) -> None:
+def test_adopt_records_what_is_not_proved_dead(command: Command, model: str) -> None:
     write(f'[triage.production]\nmodel = "{model}"\n')
     result = command("adopt", NAME, "--why", "x", "--yes")
     assert (result.code, newest(NAME).verified) == (0, False), result.err
 
 
-def test_adopting_an_old_bundle_shares_its_origin(sandbox: Sandbox, command: Command) -> None:
+def test_adopting_an_old_bundle_shares_its_origin(command: Command) -> None:
     write(table(NAME, V7, [row(2, V8), row(1, V7)]))
     assert command("adopt", NAME, "--yes").code == 0
     assert (newest(NAME).n, newest(NAME).to) == (3, 1)
 
 
-def test_adopt_records_a_prompt_changed_in_place(sandbox: Sandbox, command: Command) -> None:
+def test_adopt_records_a_prompt_changed_in_place(command: Command) -> None:
     write_profile("long")
     write(table(NAME, V8, [row(1, V8, "long")], profile="long"))
     assert command("adopt", NAME, "--yes").code == 0
@@ -83,9 +81,7 @@ def test_adopt_records_a_prompt_changed_in_place(sandbox: Sandbox, command: Comm
     assert FILE.read_bytes() != before
 
 
-def test_adopt_with_a_model_writes_what_is_live_and_records_it(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_adopt_with_a_model_writes_what_is_live_and_records_it(command: Command) -> None:
     write(past("triage/staging", V8), policy=POLICY)
     argv = ("adopt", NAME, "--why", "since July", "--yes")
     by_hand = command(*argv)
@@ -100,7 +96,7 @@ def test_adopt_with_a_model_writes_what_is_live_and_records_it(
     assert (again.code, read(NAME).newest) == (0, newest(NAME))
 
 
-def test_adopt_with_a_model_creates_what_promote_would(sandbox: Sandbox, command: Command) -> None:
+def test_adopt_with_a_model_creates_what_promote_would(command: Command) -> None:
     """Without a policy only by --create; by one, what it knows."""
     write(past("triage/staging", V8))
     argv = ["adopt", "triage/prod", "--model", V6, "--why", "x", "--yes"]
@@ -147,7 +143,7 @@ def test_adopt_leaves_the_file_alone(
 
 
 def test_adopt_with_a_malformed_key_is_10(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = write(EDITED)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-bad\r")
@@ -183,7 +179,7 @@ def test_a_hold_and_its_end(sandbox: Sandbox, command: Command) -> None:
     assert sandbox.requests == ()
 
 
-def test_holds_of_one_second_are_told_apart(sandbox: Sandbox, command: Command) -> None:
+def test_holds_of_one_second_are_told_apart(command: Command) -> None:
     write(past(NAME, V7, V8))
     for _ in range(2):
         for argv in (["hold", NAME, V9], ["unhold", NAME]):
@@ -192,20 +188,20 @@ def test_holds_of_one_second_are_told_apart(sandbox: Sandbox, command: Command) 
     assert [each.lifted for each in read(NAME).holds] == [STORY_NOW, STORY_NOW]
 
 
-def test_holding_what_is_held_changes_nothing(sandbox: Sandbox, command: Command) -> None:
+def test_holding_what_is_held_changes_nothing(command: Command) -> None:
     before = write(past(NAME, V7, V8, holds=[hold(V9)]))
     status = FILE.stat()
     result = command("hold", NAME, V9, "--why", "again", "--yes")
     assert (result.code, FILE.read_bytes(), FILE.stat().st_ino) == (0, before, status.st_ino)
 
 
-def test_holding_what_is_live_says_so(sandbox: Sandbox, command: Command) -> None:
+def test_holding_what_is_live_says_so(command: Command) -> None:
     write(past(NAME, V7, V8))
     result = command("hold", NAME, V8, "--why", "x", "--yes")
     assert (result.code, "it is live here: a rollback takes it out" in result.out) == (0, True)
 
 
-def test_unhold_lifts_the_hold_of_one_release_too(sandbox: Sandbox, command: Command) -> None:
+def test_unhold_lifts_the_hold_of_one_release_too(command: Command) -> None:
     write_profile("a")
     rows = [row(2, V8), row(1, V8, "a")]
     write(table(NAME, V8, rows, [hold(V8, release=1)]))

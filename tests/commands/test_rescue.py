@@ -6,9 +6,7 @@ import pytest
 from command_line import Command
 from scenes import FILE, POLICY_FILE, V7, V8, V9, past, read, row, sha, table, write, write_profile
 
-from fftdeploy.sandbox import Sandbox
-
-pytestmark = pytest.mark.usefixtures("repo")
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 NAME = "triage/production"
 
 
@@ -18,7 +16,7 @@ def prompted(*profiles: str) -> str:
     return table(NAME, V8, reversed(rows), profile=profiles[-1])
 
 
-def test_a_live_prompt_that_is_not_valid_is_rolled_back(sandbox: Sandbox, command: Command) -> None:
+def test_a_live_prompt_that_is_not_valid_is_rolled_back(command: Command) -> None:
     for name in ("one", "two"):
         assert write_profile(name) == sha(name)
     write(prompted("one", "two"))
@@ -35,9 +33,7 @@ def test_a_live_prompt_that_is_not_valid_is_rolled_back(sandbox: Sandbox, comman
     assert [(held.model, held.release) for held in read(NAME).holds] == [(V8, 2)]
 
 
-def test_an_old_prompt_that_is_not_valid_stops_only_at_its_release(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_an_old_prompt_that_is_not_valid_stops_only_at_its_release(command: Command) -> None:
     for name in ("one", "two", "three"):
         assert write_profile(name) == sha(name)
     write(prompted("one", "two", "three"))
@@ -62,7 +58,7 @@ def test_an_old_prompt_that_is_not_valid_stops_only_at_its_release(
     ],
 )
 def test_a_broken_policy_stops_what_it_rules(
-    sandbox: Sandbox, command: Command, argv: tuple[str, ...], code: int
+    command: Command, argv: tuple[str, ...], code: int
 ) -> None:
     before = write(past(NAME, V8, V9))
     if argv[0] == "adopt":
@@ -77,9 +73,7 @@ def test_a_broken_policy_stops_what_it_rules(
     assert (FILE.read_bytes() != before) == (code == 0)
 
 
-def test_promote_with_another_prompt_from_a_named_environment(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_promote_with_another_prompt_from_a_named_environment(command: Command) -> None:
     write_profile("one")
     write(past("triage/staging", V8), past(NAME, V7))
 

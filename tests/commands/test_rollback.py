@@ -44,7 +44,7 @@ from fftdeploy.commands import context
 from fftdeploy.releases.deployments import Bundle, Hold, Release
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
-pytestmark = pytest.mark.usefixtures("repo")
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 NAME = "triage/production"
 
 
@@ -64,7 +64,7 @@ def candidates(result: Result) -> list[tuple[int, str]]:
     return [(each["n"], each["fate"]) for each in json.loads(result.out)["candidates"]]
 
 
-def test_a_rollback_holds_what_it_removes(sandbox: Sandbox, command: Command) -> None:
+def test_a_rollback_holds_what_it_removes(command: Command) -> None:
     write(past(NAME, V7, V8))
     result = back(command, "--why", "INC-88")
     assert result.code == 0, result.err
@@ -84,7 +84,7 @@ def test_a_rollback_holds_what_it_removes(sandbox: Sandbox, command: Command) ->
     assert (refused.code, "unhold" in refused.err) == (6, True)
 
 
-def test_twice_goes_further_back(sandbox: Sandbox, command: Command) -> None:
+def test_twice_goes_further_back(command: Command) -> None:
     write(past(NAME, V6, V7, V8))
     assert [back(command).code, live(), back(command).code, live()] == [0, V7, 0, V6]
     last = back(command)
@@ -92,7 +92,7 @@ def test_twice_goes_further_back(sandbox: Sandbox, command: Command) -> None:
     assert f"nothing to roll back to in {NAME}" in last.err
 
 
-def test_after_to_never_forward(sandbox: Sandbox, command: Command) -> None:
+def test_after_to_never_forward(command: Command) -> None:
     write(past(NAME, V6, V7, V8, V9))
     assert back(command, "--to", 1).code == 0
     assert (live(), newest(NAME).to, holds()) == (V6, 1, [(V9, None)])
@@ -101,7 +101,7 @@ def test_after_to_never_forward(sandbox: Sandbox, command: Command) -> None:
     assert (again.code, FILE.read_bytes()) == (4, before)
 
 
-def test_an_overshoot_is_corrected(sandbox: Sandbox, command: Command) -> None:
+def test_an_overshoot_is_corrected(command: Command) -> None:
     write(past(NAME, V6, V7, V8))
     assert back(command, "--to", 1).code == 0
     result = back(command, "--to", 2)
@@ -110,7 +110,7 @@ def test_an_overshoot_is_corrected(sandbox: Sandbox, command: Command) -> None:
     assert (back(command).code, live()) == (0, V6)
 
 
-def test_an_unheld_model_is_a_candidate_again(sandbox: Sandbox, command: Command) -> None:
+def test_an_unheld_model_is_a_candidate_again(command: Command) -> None:
     write(past(NAME, V6, V7, V8, holds=[hold(V7)]))
     assert (back(command, "--dry-run").code, live()) == (0, V8)
     assert candidates(back(command, "--dry-run", "--json")) == [(2, "held"), (1, "ready")]
@@ -118,7 +118,7 @@ def test_an_unheld_model_is_a_candidate_again(sandbox: Sandbox, command: Command
     assert (back(command).code, live()) == (0, V7)
 
 
-def test_prompts_alone_roll_back_twice(sandbox: Sandbox, command: Command) -> None:
+def test_prompts_alone_roll_back_twice(command: Command) -> None:
     for name in ("a", "b", "c"):
         write_profile(name)
     rows = [row(3, V9, "c"), row(2, V9, "b"), row(1, V9, "a")]
@@ -172,7 +172,7 @@ def test_dead_and_held_ones_are_passed_by_with_their_reasons(
 
 
 @pytest.mark.parametrize("model", [GHOST, LOADING])
-def test_an_unverified_one_stops_the_search(sandbox: Sandbox, command: Command, model: str) -> None:
+def test_an_unverified_one_stops_the_search(command: Command, model: str) -> None:
     before = write(past(NAME, V6, model, V8))
     result = back(command, "--wait", "0")
     assert (result.code, FILE.read_bytes()) == (9, before)
@@ -184,13 +184,13 @@ def test_an_unverified_one_stops_the_search(sandbox: Sandbox, command: Command, 
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_one_that_loads_is_waited_for(sandbox: Sandbox, command: Command) -> None:
+def test_one_that_loads_is_waited_for(command: Command) -> None:
     write(past(NAME, V6, COLD, V8))
     assert (back(command, "--wait", "60s").code, live()) == (0, COLD)
 
 
 def test_a_search_through_dead_ones_has_an_end(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = [f"ft:gpt-4.1-mini-2025-04-14:acme:old-{n}:Old{n:02}" for n in range(40)]
     before = write(past(NAME, V6, *gone, V8))
@@ -269,7 +269,7 @@ def test_D42_unverified_goes_back_while_the_api_is_down(
 
 @pytest.mark.parametrize("key", [None, "", "sk-bad\n", "sk-wrong"])
 def test_D42_unverified_goes_back_without_a_good_key(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch, key: str | None
+    command: Command, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     before = write(past(NAME, V6, V8))
     if key is None:
@@ -282,18 +282,18 @@ def test_D42_unverified_goes_back_without_a_good_key(
     assert "warning: not verified" in result.err
 
 
-def test_unverified_is_verified_where_it_can_be(sandbox: Sandbox, command: Command) -> None:
+def test_unverified_is_verified_where_it_can_be(command: Command) -> None:
     write(past(NAME, V6, V8))
     assert (back(command, "--unverified").code, newest(NAME).verified) == (0, True)
 
 
-def test_unverified_takes_one_that_is_loading(sandbox: Sandbox, command: Command) -> None:
+def test_unverified_takes_one_that_is_loading(command: Command) -> None:
     write(past(NAME, V6, LOADING, V8))
     result = back(command, "--unverified", "--wait", "0")
     assert (result.code, live(), newest(NAME).verified) == (0, LOADING, False)
 
 
-def test_a_key_of_another_project_rules_nothing_out(sandbox: Sandbox, command: Command) -> None:
+def test_a_key_of_another_project_rules_nothing_out(command: Command) -> None:
     """A 404 for the live model and every candidate says more about the key than about them."""
     foreign = [f"ft:gpt-4.1-mini-2025-04-14:elsewhere:triage-v{n}:Xx{n}" for n in (1, 2, 3)]
     before = write(past(NAME, *foreign))
@@ -302,7 +302,7 @@ def test_a_key_of_another_project_rules_nothing_out(sandbox: Sandbox, command: C
     assert "is this the key of another project?" in result.err
 
 
-def test_a_key_without_access_is_no_missing_model(sandbox: Sandbox, command: Command) -> None:
+def test_a_key_without_access_is_no_missing_model(command: Command) -> None:
     before = write(past(NAME, V6, OTHER, V8))
     assert (back(command).code, FILE.read_bytes()) == (10, before)
 
@@ -339,7 +339,7 @@ def test_a_prompt_that_is_not_on_disk_stops_the_search(
     assert (back(command).code, live()) == (0, V6)
 
 
-def test_the_hint_restores_the_prompt(sandbox: Sandbox, command: Command, repo: Path) -> None:
+def test_the_hint_restores_the_prompt(command: Command, repo: Path) -> None:
     write_profile("long")
     write(table(NAME, V9, [row(2, V9), row(1, V8, "long")]))
     when = {"GIT_COMMITTER_DATE": "2026-10-01T00:00:00Z", "GIT_AUTHOR_DATE": "2026-10-01T00:00:00Z"}
@@ -355,7 +355,7 @@ def test_the_hint_restores_the_prompt(sandbox: Sandbox, command: Command, repo: 
     assert (result.code, read(NAME).profile) == (0, "long"), result.err
 
 
-def test_a_live_prompt_that_is_gone_stops_no_rollback(sandbox: Sandbox, command: Command) -> None:
+def test_a_live_prompt_that_is_gone_stops_no_rollback(command: Command) -> None:
     write(table(NAME, V9, [row(2, V9, "lost"), row(1, V8)], profile="lost"))
     assert (back(command).code, live(), holds()) == (0, V8, [(V9, None)])
     assert [release.n for release in read(NAME).releases] == [3, 2, 1]
@@ -363,7 +363,7 @@ def test_a_live_prompt_that_is_gone_stops_no_rollback(sandbox: Sandbox, command:
 
 @pytest.mark.parametrize(("edited", "held"), [(V9, []), (V10, [(V10, None)])])
 def test_a_hand_edit_to_a_lost_prompt_is_rolled_back(
-    sandbox: Sandbox, command: Command, edited: str, held: list[tuple[str, int | None]]
+    command: Command, edited: str, held: list[tuple[str, int | None]]
 ) -> None:
     write(table(NAME, edited, [row(2, V9), row(1, V8)], profile="lost"))
     result = back(command)
@@ -374,9 +374,7 @@ def test_a_hand_edit_to_a_lost_prompt_is_rolled_back(
 # Hand edits and policy.
 
 
-def test_a_hand_edit_is_recorded_and_rolled_back_even_where_protected(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_hand_edit_is_recorded_and_rolled_back_even_where_protected(command: Command) -> None:
     write(table(NAME, V10, [row(2, V9), row(1, V8)]), past("triage/staging", V9), policy=POLICY)
     result = back(command, "--why", "INC-89")
     assert result.code == 0, result.err
@@ -391,9 +389,7 @@ def test_a_hand_edit_is_recorded_and_rolled_back_even_where_protected(
     assert holds() == [(V10, None)]
 
 
-def test_a_hand_edit_to_an_old_release_shares_its_origin(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_hand_edit_to_an_old_release_shares_its_origin(command: Command) -> None:
     write(table(NAME, V7, [row(3, V9), row(2, V7), row(1, V6)]))
     assert (back(command).code, live()) == (0, V6)
     assert [(r.n, r.via, r.to) for r in read(NAME).releases[:2]] == [
@@ -402,9 +398,7 @@ def test_a_hand_edit_to_an_old_release_shares_its_origin(
     ]
 
 
-def test_neither_freeze_nor_soak_nor_order_nor_why_stops_it(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_neither_freeze_nor_soak_nor_order_nor_why_stops_it(command: Command) -> None:
     freeze = '[{ from = 2026-11-20, to = 2026-11-22, why = "holidays" }]'
     rules = POLICY.replace(
         "protected = true", f'protected = true\nsoak = "60d"\nmin_runway = "90d"\nfreeze = {freeze}'
@@ -413,33 +407,31 @@ def test_neither_freeze_nor_soak_nor_order_nor_why_stops_it(
     assert (back(command).code, live()) == (0, LUNA)
 
 
-def test_a_way_back_that_is_live_already_is_passed_by(sandbox: Sandbox, command: Command) -> None:
+def test_a_way_back_that_is_live_already_is_passed_by(command: Command) -> None:
     rows = [row(3, V8), row(2, V8), row(1, V6)]
     write(table(NAME, V8, rows))
     result = back(command, "--json")
     assert (result.code, live(), candidates(result)) == (0, V6, [(2, "live"), (1, "ready")])
 
 
-def test_an_origin_that_is_no_longer_kept_is_one(sandbox: Sandbox, command: Command) -> None:
+def test_an_origin_that_is_no_longer_kept_is_one(command: Command) -> None:
     rows = [row(9, V8, via="rollback", to=4), row(8, V9), row(3, V7)]
     write(table(NAME, V8, rows))
     assert (back(command).code, live()) == (0, V7)
 
 
-def test_what_is_held_already_is_held_once(sandbox: Sandbox, command: Command) -> None:
+def test_what_is_held_already_is_held_once(command: Command) -> None:
     write(past(NAME, V7, V8, holds=[hold(V8)]))
     assert (back(command).code, holds()) == (0, [(V8, None)])
 
 
-def test_a_hold_that_ends_is_not_the_one_that_a_rollback_puts_on(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_hold_that_ends_is_not_the_one_that_a_rollback_puts_on(command: Command) -> None:
     until = STORY_NOW + timedelta(days=1)
     write(past(NAME, V7, V8, holds=[hold(V8, until=until)]))
     assert (back(command).code, [held.until for held in read(NAME).holds]) == (0, [None, until])
 
 
-def test_a_hold_that_is_over_blocks_nothing(sandbox: Sandbox, command: Command) -> None:
+def test_a_hold_that_is_over_blocks_nothing(command: Command) -> None:
     over = hold(V7, since=STORY_NOW - timedelta(days=2), until=STORY_NOW)
     write(past(NAME, V6, V7, V8, holds=[over]))
     assert (back(command).code, live()) == (0, V7)
@@ -455,7 +447,7 @@ def test_D34_a_candidate_deleted_meanwhile_is_not_made_live(
 
 
 def test_D37_the_servers_clock_dates_a_rollback(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(past(NAME, V6, V7))
     monkeypatch.setenv("FFTDEPLOY_NOW", "2026-12-10T00:00:00Z")

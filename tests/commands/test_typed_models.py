@@ -30,7 +30,7 @@ from fftdeploy.errors import UsageError
 from fftdeploy.output.streams import Output
 from fftdeploy.sandbox import ACME, STORY_NOW, Sandbox
 
-pytestmark = pytest.mark.usefixtures("repo")
+pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 NAME, STAGING = "triage/production", "triage/staging"
 AGAIN = V9.replace("CdEf9", "GhIj2")
 """Another model with the suffix of V9, which the file has and the host's list has not."""
@@ -42,9 +42,7 @@ def at_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Output, "is_interactive", True)
 
 
-def test_a_person_types_a_short_name_and_sees_the_whole_id_before_being_asked(
-    sandbox: Sandbox,
-) -> None:
+def test_a_person_types_a_short_name_and_sees_the_whole_id_before_being_asked() -> None:
     write(past(STAGING, V7, V8))
     words = [str(PROGRAM), "promote", STAGING, "--model", "triage-v9"]
     code, screen = terminal.run(words, os.environ, ("[y/N]", "y"))
@@ -65,7 +63,7 @@ TYPED = [
 @pytest.mark.usefixtures("at_terminal")
 @pytest.mark.parametrize(("verb", "argv", "live", "said"), TYPED)
 def test_a_short_name_at_a_terminal(
-    sandbox: Sandbox, command: Command, verb: str, argv: list[str], live: str, said: str
+    command: Command, verb: str, argv: list[str], live: str, said: str
 ) -> None:
     write(past(STAGING, V7, V7, V8))
     result = command(verb, *argv, "--yes")
@@ -76,9 +74,7 @@ def test_a_short_name_at_a_terminal(
 
 @pytest.mark.usefixtures("at_terminal")
 @pytest.mark.parametrize("word", ["triage-v9:GhIj2", AGAIN])
-def test_what_tells_two_models_apart_means_one_of_them(
-    sandbox: Sandbox, command: Command, word: str
-) -> None:
+def test_what_tells_two_models_apart_means_one_of_them(command: Command, word: str) -> None:
     write(past(STAGING, AGAIN, V8), past(NAME, V7, V8))
     assert command("hold", NAME, word, "--why", "x", "--yes").code == 0
     assert [one.model for one in read(NAME).holds] == [AGAIN]
@@ -112,7 +108,7 @@ WRONG = [
 @pytest.mark.usefixtures("at_terminal")
 @pytest.mark.parametrize(("verb", "argv", "words", "hint"), WRONG)
 def test_a_name_of_no_model_or_of_several_is_refused_with_what_to_type(
-    sandbox: Sandbox, command: Command, verb: str, argv: list[str], words: str, hint: str
+    command: Command, verb: str, argv: list[str], words: str, hint: str
 ) -> None:
     gated.scene(V8, V8)
     before = write(past(STAGING, AGAIN, V8), past(NAME, V7, V8, holds=[hold(V7), *OVER]))
@@ -133,7 +129,7 @@ OFF = [
 
 @pytest.mark.parametrize(("verb", "argv", "hint"), OFF)
 def test_off_a_terminal_what_makes_a_model_live_names_it_in_full(
-    sandbox: Sandbox, command: Command, verb: str, argv: list[str], hint: str
+    command: Command, verb: str, argv: list[str], hint: str
 ) -> None:
     before = write(past(STAGING, V7, V8))
     result = command(verb, *argv, "--yes")
@@ -143,7 +139,7 @@ def test_off_a_terminal_what_makes_a_model_live_names_it_in_full(
         assert command(verb, STAGING, *hint.split(), "--yes").code == 0
 
 
-def test_from_python_the_rules_are_those_off_a_terminal(sandbox: Sandbox) -> None:
+def test_from_python_the_rules_are_those_off_a_terminal() -> None:
     write(past(STAGING, V7, V8))
     with pytest.raises(UsageError) as refused:
         fftdeploy.promote(STAGING, model="triage-v9")
@@ -170,7 +166,7 @@ def test_a_whole_id_and_what_the_file_settles_cost_no_request(
 
 
 def test_without_a_key_only_what_the_file_knows_is_known(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(past(STAGING, V7, V8))
     monkeypatch.delenv("OPENAI_API_KEY")
@@ -182,7 +178,7 @@ def test_without_a_key_only_what_the_file_knows_is_known(
 
 
 def test_a_file_and_a_commit_carry_the_whole_id(
-    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(past(STAGING, V7, V8))
     git("add", ".")
@@ -194,9 +190,7 @@ def test_a_file_and_a_commit_carry_the_whole_id(
     assert V9 in git("log", "-1", "--format=%B")
 
 
-def test_a_mistyped_whole_id_is_answered_with_the_one_that_was_meant(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_mistyped_whole_id_is_answered_with_the_one_that_was_meant(command: Command) -> None:
     write(past(STAGING, V7, V8))
     for word, meant in ((V9[:-1], V9), (f"{V8}8", V8), (V9.replace("v9:CdEf9", "v99:Zz"), "")):
         ended = command("promote", STAGING, "--model", word, "--yes")
@@ -221,9 +215,7 @@ def test_a_list_of_what_are_no_ids_gives_no_name_a_meaning(
     assert "evil" not in ended.err
 
 
-def test_a_candidate_of_eval_and_size_may_be_named_short_with_its_profile(
-    sandbox: Sandbox, command: Command
-) -> None:
+def test_a_candidate_of_eval_and_size_may_be_named_short_with_its_profile(command: Command) -> None:
     gated.scene(V7, V8)
     write_profile("long")
     for verb in ("size", "eval"):

@@ -13,6 +13,8 @@ from scenes import LUNA, V7, V8, V10, read
 
 from fftdeploy.sandbox import STORY_NOW, Sandbox
 
+pytestmark = pytest.mark.usefixtures("sandbox")
+
 SECOND = "sk-second-0123456789"
 
 
@@ -62,7 +64,7 @@ def test_an_arm_may_live_on_another_host_than_the_next_one(
 
 
 def test_evidence_counts_only_where_it_was_made(
-    second: Sandbox, sandbox: Sandbox, command: Command, repo: Path
+    second: Sandbox, command: Command, repo: Path
 ) -> None:
     """A name is no identity: the address behind it may be another one tomorrow."""
     scene(V8, V10, examples=60)
@@ -84,7 +86,7 @@ def test_evidence_counts_only_where_it_was_made(
 
 
 def test_what_is_live_may_be_the_one_that_lives_elsewhere(
-    second: Sandbox, sandbox: Sandbox, command: Command, repo: Path
+    second: Sandbox, command: Command, repo: Path
 ) -> None:
     scene(V8, V10, examples=60)
     options = ("--model", V8, "--provider", "second", "--override", "order")
@@ -118,9 +120,7 @@ output = 1
 """
 
 
-def test_each_host_has_its_own_price(
-    second: Sandbox, sandbox: Sandbox, command: Command, repo: Path
-) -> None:
+def test_each_host_has_its_own_price(second: Sandbox, command: Command, repo: Path) -> None:
     """The same model at two hosts: what it costs, what may be spent and which is best differ."""
     Path("profiles").mkdir()
     Path("profiles/long.toml").write_text((ROOT / "profiles/triage-long.toml").read_text())

@@ -51,7 +51,7 @@ if is_ours and has_streams():
     os._exit(int(answers.readline()))
 """
 _SERVER = """
-import gc, importlib, marshal, os, pkgutil, select, signal, socket, sys
+import atexit, gc, importlib, marshal, os, pkgutil, select, signal, socket, sys, threading
 
 import fftdeploy
 import openai.resources.chat, openai.resources.fine_tuning, openai.resources.models
@@ -63,21 +63,31 @@ from fftdeploy.__main__ import main
 
 gc.freeze()
 listening = socket.socket(fileno=int(sys.argv[1]))
-signal.signal(signal.SIGCHLD, lambda *_: os.waitpid(-1, os.WNOHANG))
+callers = {}
+
+
+def tell(*_):
+    for child in [*callers]:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            callers.pop(child).sendall(b"%d\\n" % (code if code >= 0 else 128 - code))
+
+
+signal.signal(signal.SIGCHLD, tell)
 while listening in select.select([listening, 0], [], [])[0]:  # until stdin is closed
     asked, _ = listening.accept()
-    if os.fork():
-        asked.close()
-        continue
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    listening.close()
     streams = socket.recv_fds(asked, 1, 3)[1]
     told = b"".join(iter(lambda: asked.recv(65536), b""))
     if child := os.fork():
+        for stream in streams:
+            os.close(stream)
         asked.sendall(b"%d\\n" % child)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        asked.sendall(b"%d\\n" % (code if code >= 0 else 128 - code))
-        os._exit(0)
+        callers[child] = asked
+        tell()
+        continue
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    listening.close()
     asked.close()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -88,7 +98,12 @@ while listening in select.select([listening, 0], [], [])[0]:  # until stdin is c
     os.environ.update(environ)
     sys.argv = ["fftdeploy", *words]
     sys.stdout.reconfigure(line_buffering=os.isatty(1))
-    sys.exit(main())
+    code = main()
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a copy of all modules is not taken apart: that is most of what is left
 """
 
 

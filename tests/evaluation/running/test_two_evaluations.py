@@ -106,24 +106,37 @@ def test_J15_a_stopped_evaluation_pays_for_nothing_twice(
     assert paid(slow) == PLAN
 
 
-OPENER = """
+# Four processes have what they need and wait; once nobody can write to `go`, all of them begin.
+OPENERS = """
 import os, sys
 from pathlib import Path
 from evaluating import arm, make_run, utc_now
 from fftdeploy.errors import ConflictError
 from fftdeploy.evaluation.running import run_log
 
-root, path, token = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-run = make_run("http://127.0.0.1:9/v1", [arm("v8")], path)
-print("ready", flush=True)
-sys.stdin.readline()
-try:
-    with run_log.open_log(root, run, now=utc_now, token=token):
-        print("held", flush=True)
-        sys.stdin.readline()
-except ConflictError as error:
-    print(error.code, flush=True)
-    sys.stdin.readline()
+root = Path(sys.argv[1])
+run = make_run("http://127.0.0.1:9/v1", [arm("v8")], Path(sys.argv[2]))
+waiting, go = os.pipe()
+ending, end = os.pipe()
+said, say = os.pipe()
+for number in range(4):
+    if not os.fork():
+        os.close(end)
+        os.close(go)
+        os.read(waiting, 1)
+        try:
+            with run_log.open_log(root, run, now=utc_now, token=f"{number:06x}"):
+                os.write(say, b"held ")
+                os.read(ending, 1)
+        except ConflictError as error:
+            os.write(say, f"{error.code} ".encode())
+        os._exit(0)
+os.close(go)
+found = b""
+while found.count(b" ") < 4:
+    found += os.read(said, 100)
+os.close(end)
+print(found.decode())
 """
 
 
@@ -134,30 +147,10 @@ def test_E30_of_several_that_begin_at_once_one_has_the_log(tmp_path: Path) -> No
     for round_ in range(2):
         root = tmp_path / str(round_)
         root.mkdir()
-        openers = [
-            subprocess.Popen(
-                [sys.executable, "-c", OPENER, str(root), str(path), f"{number:06x}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=environ,
-            )
-            for number in range(4)
-        ]
-        for opener in openers:
-            assert opener.stdout
-            assert opener.stdout.readline() == "ready\n"
-        said: Counter[str] = Counter()
-        for opener in openers:
-            assert opener.stdin
-            opener.stdin.write("go\n")
-            opener.stdin.flush()
-        for opener in openers:
-            assert opener.stdout
-            said[opener.stdout.readline().strip()] += 1
-        for opener in openers:
-            opener.communicate("end\n", timeout=30)
+        argv = [sys.executable, "-c", OPENERS, str(root), str(path)]
+        done = subprocess.run(argv, stdout=subprocess.PIPE, env=environ, text=True, check=True)
         tried += 1
+        said = Counter(done.stdout.split())
         wrong += said != {"held": 1, "running": 3} or len(run_log.headers(root)) != 1
     print(f"{tried} tried, {wrong} wrong")
     assert wrong == 0
