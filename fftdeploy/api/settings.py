@@ -18,7 +18,7 @@ from fftdeploy.api.providers import NOTHING_SAID, OPENAI_KEY, Provider, Provider
 from fftdeploy.errors import AuthError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _DEFAULT_URL = "https://api.openai.com/v1"
 ADDRESS = "OPENAI_BASE_URL"
@@ -179,15 +179,24 @@ def forms_of(key: str, *others: str) -> list[str]:
     A short one, such as a sandbox's "test", may be part of an honest model ID.
     """
     import json
-    from base64 import b64encode
     from os import fsencode
     from urllib.parse import quote
 
     raw = fsencode(key)
-    forms = {key, json.dumps(key)[1:-1], quote(raw, safe=""), b64encode(raw).decode().rstrip("=")}
+    forms = {key, json.dumps(key)[1:-1], quote(raw, safe=""), *_in_base64(raw)}
     if len(key) >= 20:
         forms.add(key[:12])
     return sorted((one for one in forms.union(others) if len(one) >= 8), key=len, reverse=True)
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """Yield what of base64 has the key alone, whatever is before and behind: `Bearer `, `user:`."""
+    from base64 import b64encode
+
+    for before in range(3):
+        code = b64encode(bytes(before) + raw).decode()
+        inner = code[(8 * before + 5) // 6 : 8 * (before + len(raw)) // 6]
+        yield from (inner, inner.replace("+", "-").replace("/", "_"))
 
 
 def _address(environ: Mapping[str, str], provider: Provider) -> tuple[str, str]:

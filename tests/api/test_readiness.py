@@ -1,9 +1,14 @@
 """Facts in, verdict out: the words of each situation, the dates, and the bundled table."""
 
+import json
+from base64 import b64encode, encodebytes, urlsafe_b64encode
+from collections.abc import Callable
 from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from fault_server import KEY
 
 from fftdeploy.api.answers import Answer, error_fields, plain
 from fftdeploy.api.client.incoming import retry_after, scrub_all, scrubber
@@ -304,6 +309,49 @@ def test_a_short_key_does_not_eat_model_names() -> None:
     assert scrub_all({"id": ["ft:gpt:test::x", 1, None]}, scrub) == {
         "id": ["ft:gpt:test::x", 1, None]
     }
+
+
+def entities(text: str) -> str:
+    return "".join(f"&#{ord(char)};" for char in text)
+
+
+def b64(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "base64": b64,
+    "of Bearer": lambda key: b64(f"Bearer {key}"),
+    "of a password": lambda key: b64(f":{key}"),
+    "of a user": lambda key: b64(f"me:{key}!"),
+    "of a header, for URLs": lambda key: urlsafe_b64encode(f"a: {key}, b".encode()).decode(),
+    "of a header, over lines": lambda key: encodebytes(
+        f"Authorization: Bearer {key}".encode()
+    ).decode(),
+    "percent": lambda key: quote(key, safe=""),
+    "percent, twice": lambda key: quote(quote(key, safe="").replace("%2F", "%2f")),
+    "all percent": lambda key: "".join(f"%{ord(char):02x}" for char in key),
+    "base64, percent": lambda key: quote(b64(key), safe=""),
+    "HTML": lambda key: key.replace("/", "&sol;").replace("+", "&plus;"),
+    "all HTML": entities,
+    "HTML of percent": lambda key: entities(quote(key, safe="")),
+    "JSON": lambda key: "".join(f"\\u{ord(char):04x}" for char in key),
+    "JSON in JSON": lambda key: json.dumps(json.dumps(key).replace("/", "\\/")),
+    "two lines": lambda key: f"{key[:9]}\n{key[9:]}",
+    "two lines, in JSON": lambda key: json.dumps(f"{key[:9]}\r\n  {key[9:]}"),
+}
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_the_key_is_struck_out_however_it_is_encoded(encode: Callable[[str], str]) -> None:
+    scrub = scrubber(KEY)
+    pieces = [encode(KEY)[place : place + 12] for place in range(12, len(encode(KEY)) - 24)]
+    said = scrub(f"400: you sent {encode(KEY)}, \u00e9")
+
+    assert "[key]" in said
+    assert [piece for piece in pieces if piece in said] == []
+    for honest in (encode("no key at all"), f"a 100% sure \\ & so on \n{encode('sk-proj-')}"):
+        assert scrub(honest) is honest
 
 
 @pytest.mark.parametrize(
