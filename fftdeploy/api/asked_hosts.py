@@ -26,8 +26,8 @@ class AskedHosts:
     """The conversations of one command, one with each host and key, begun when it is needed.
 
     They share one waiting, one deadline for each question, and one idea of the time.  `on_begin` is
-    told whom is asked before anything is sent there.  `is_plain` is whether it goes without the
-    SDK.
+    told whom is asked before anything is sent there.  `is_plain` is for what asks models many times:
+    it goes without the SDK, and each first probe beside the retrieve.
     """
 
     def __init__(
@@ -66,7 +66,8 @@ class AskedHosts:
         with self._asker.waiting():  # its client takes half a second to import
             most = max(at_once, 4)
             connection = Connection(config, max_connections=most, is_plain=self._is_plain)
-        made = Prover(connection, self._asker, concurrency=at_once)
+        early = self._is_plain
+        made = Prover(connection, self._asker, concurrency=at_once, probes_early=early)
         self._provers[provider, said.key_variable(environment)] = made
         return made
 
@@ -78,6 +79,10 @@ class AskedHosts:
     def of(self, question: Question) -> Prover:
         """Return the conversation with the host of a question; raises as `at` does."""
         return self.at(question.provider, question.environment)
+
+    def begin(self, question: Question) -> None:
+        """Begin to ask about one model, as `Prover` does; raises as `at` does."""
+        self.of(question).begin(question)
 
     def prove(self, question: Question) -> Readiness:
         """Ask about one model, waiting while it loads; raises as `at` does."""

@@ -18,7 +18,7 @@ from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
 from fftdeploy.api.listing import ListedModel, Listing, listed_model, read_listing
 from fftdeploy.api.readiness import NO_API, OTHER_MODEL, Readiness, explain
-from fftdeploy.api.threads import each
+from fftdeploy.api.threads import begin, each
 from fftdeploy.api.verdicts import (
     NO_LIST,
     ModelFacts,
@@ -33,12 +33,14 @@ from fftdeploy.model_ids.identity import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from concurrent.futures import Future
 
     from fftdeploy.api.client.connection import Connection
 
     _Entries = Mapping[str, Mapping[str, Any]]
 
 _NONE: _Entries = {}
+_NO_PROBES: Mapping[str, Future[Answer]] = {}
 _LIST = "the list of models"
 _FRESH_S = 60.0
 
@@ -76,19 +78,28 @@ class Prover:
     """Asks one host about models during one command.
 
     `asker` says how long: its waiting is for loading models and running jobs, its deadline bounds
-    each call here, all retries included, apart from that waiting.
+    each call here, all retries included, apart from that waiting.  With `probes_early` a probe goes
+    out beside the retrieve and not after it: whoever asks many times has one too many for a model
+    that the retrieve rules out.
     """
 
     def __init__(
-        self, connection: Connection, asker: Asker | None = None, *, concurrency: int = 16
+        self,
+        connection: Connection,
+        asker: Asker | None = None,
+        *,
+        concurrency: int = 16,
+        probes_early: bool = False,
     ) -> None:
         self.connection = connection
         self.concurrency = concurrency
+        self._probes_early = probes_early
         self.asker = asker or Asker()
         self._list_lock = threading.Lock()
         self._known_listing: Listing | None = None
         self._bases: dict[str, Mapping[str, Any] | None] = {}
         self._proofs: dict[Question, _Proof] = {}
+        self._begun: dict[Question, Future[Readiness]] = {}
 
     @property
     def where(self) -> str:
@@ -107,6 +118,11 @@ class Prover:
     def prove(self, question: Question) -> Readiness:
         """Ask about one model, waiting while it loads; that it was ready a moment ago will do."""
         return self._prove(question, self.asker.deadline())
+
+    def begin(self, question: Question) -> None:
+        """Begin to ask about a model: whoever has it proved next waits for what comes of that."""
+        deadline = self.asker.deadline()
+        self._begun[question.once] = begin(self._ask_about, question, deadline, _NONE)
 
     def prove_all(
         self,
@@ -225,6 +241,11 @@ class Prover:
         known = self._proofs.get(question.once)
         if known and known.readiness.is_ready and not self.is_stale(question):
             return known.readiness
+        if begun := self._begun.pop(question.once, None):
+            return begun.result()
+        return self._ask_about(question, deadline, entries)
+
+    def _ask_about(self, question: Question, deadline: float, entries: _Entries) -> Readiness:
         pause = 1.0
         begun = self.asker.clock.monotonic()
         while True:
@@ -248,11 +269,15 @@ class Prover:
     def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> ModelFacts:
         """Ask what is needed to judge, and no more; an entry of `entries` need not be asked for."""
         facts = self._listed_facts(question.model, entries)
+        early: dict[str, Future[Answer]] = {}
+        if facts is None and question.probe and self._probes_early:
+            name = self._limit_fields(question)[0]
+            early[name] = begin(self._send_probe, question, name, deadline)
         facts = facts or self._look_up(question.model, deadline)
         facts = replace(facts, endpoint=question.endpoint, fresh=question.fresh)
         first = self._judge(facts)
         if question.probe and (first.is_ready or _is_open(facts, first)):
-            facts = self._probe(question, facts, deadline)
+            facts = self._probe(question, facts, deadline, early)
         return self._add_context(question, facts, deadline)
 
     def _look_up(self, model: str, deadline: float) -> ModelFacts:
@@ -289,15 +314,28 @@ class Prover:
     def _retrieve(self, model: str, deadline: float) -> Answer:
         return self.asker.ask(partial(self.connection.retrieve, model), deadline)
 
-    def _probe(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
-        """Probe under each name of the token limit until one is not what is refused."""
+    def _probe(
+        self,
+        question: Question,
+        facts: ModelFacts,
+        deadline: float,
+        early: Mapping[str, Future[Answer]] = _NO_PROBES,
+    ) -> ModelFacts:
+        """Probe under each name of the token limit until one is not what is refused.
+
+        `early` are the probes that are under way, by that name.
+        """
         for name in self._limit_fields(question):
-            send = partial(self.connection.probe, question.model, question.endpoint, name)
-            answer = self.asker.ask(send, deadline)
+            sent = early.get(name)
+            answer = sent.result() if sent else self._send_probe(question, name, deadline)
             facts = replace(facts, probed=answer, limit_field=name)
             if not answer.refuses_limit:
                 break
         return facts
+
+    def _send_probe(self, question: Question, limit_field: str, deadline: float) -> Answer:
+        send = partial(self.connection.probe, question.model, question.endpoint, limit_field)
+        return self.asker.ask(send, deadline)
 
     def _base(self, base: str, deadline: float) -> Mapping[str, Any] | None:
         if base not in self._bases:
