@@ -26,8 +26,8 @@ class AskedHosts:
     """The conversations of one command, one with each host and key, begun when it is needed.
 
     They share one waiting, one deadline for each question, and one idea of the time.  `on_begin` is
-    told whom is asked before anything is sent there.  `is_plain` is for what asks models many times:
-    it goes without the SDK, and each first probe beside the retrieve.
+    told whom is asked before anything is sent there.  `is_plain` is for what asks models often: it
+    goes without the SDK, and probes beside the retrieves.
     """
 
     def __init__(
@@ -80,9 +80,10 @@ class AskedHosts:
         """Return the conversation with the host of a question; raises as `at` does."""
         return self.at(question.provider, question.environment)
 
-    def begin(self, question: Question) -> None:
-        """Begin to ask about one model, as `Prover` does; raises as `at` does."""
-        self.of(question).begin(question)
+    def begin(self, questions: Iterable[Question]) -> None:
+        """Begin to ask about models, as `Prover` does; raises first, and as `at` does."""
+        for prover, question in [(self.of(question), question) for question in questions]:
+            prover.begin(question)
 
     def prove(self, question: Question) -> Readiness:
         """Ask about one model, waiting while it loads; raises as `at` does."""

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     _Entries = Mapping[str, Mapping[str, Any]]
 
 _NONE: _Entries = {}
-_NO_PROBES: Mapping[str, Future[Answer]] = {}
 _LIST = "the list of models"
 _FRESH_S = 60.0
 
@@ -78,9 +77,8 @@ class Prover:
     """Asks one host about models during one command.
 
     `asker` says how long: its waiting is for loading models and running jobs, its deadline bounds
-    each call here, all retries included, apart from that waiting.  With `probes_early` a probe goes
-    out beside the retrieve and not after it: whoever asks many times has one too many for a model
-    that the retrieve rules out.
+    each call here, all retries included, apart from that waiting.  With `probes_early` a probe does
+    not wait for the retrieve, and is one too many where that rules the model out.
     """
 
     def __init__(
@@ -121,8 +119,9 @@ class Prover:
 
     def begin(self, question: Question) -> None:
         """Begin to ask about a model: whoever has it proved next waits for what comes of that."""
-        deadline = self.asker.deadline()
-        self._begun[question.once] = begin(self._ask_about, question, deadline, _NONE)
+        once, deadline = question.once, self.asker.deadline()
+        if once not in self._begun and self._known(question) is None:
+            self._begun[once] = begin(self._ask_about, question, deadline, _NONE)
 
     def prove_all(
         self,
@@ -238,12 +237,15 @@ class Prover:
         return None
 
     def _prove(self, question: Question, deadline: float, entries: _Entries = _NONE) -> Readiness:
-        known = self._proofs.get(question.once)
-        if known and known.readiness.is_ready and not self.is_stale(question):
-            return known.readiness
-        if begun := self._begun.pop(question.once, None):
-            return begun.result()
-        return self._ask_about(question, deadline, entries)
+        if (known := self._known(question)) is not None:
+            return known
+        begun = self._begun.pop(question.once, None)
+        return begun.result() if begun else self._ask_about(question, deadline, entries)
+
+    def _known(self, question: Question) -> Readiness | None:
+        """Return that a model was ready a moment ago; None where nothing says so."""
+        found = None if self.is_stale(question) else self._proofs[question.once].readiness
+        return found if found and found.is_ready else None
 
     def _ask_about(self, question: Question, deadline: float, entries: _Entries) -> Readiness:
         pause = 1.0
@@ -269,15 +271,15 @@ class Prover:
     def _gather(self, question: Question, deadline: float, entries: _Entries = _NONE) -> ModelFacts:
         """Ask what is needed to judge, and no more; an entry of `entries` need not be asked for."""
         facts = self._listed_facts(question.model, entries)
-        early: dict[str, Future[Answer]] = {}
+        early = None
         if facts is None and question.probe and self._probes_early:
-            name = self._limit_fields(question)[0]
-            early[name] = begin(self._send_probe, question, name, deadline)
+            early = begin(self._probe, question, ModelFacts(question.model), deadline)
         facts = facts or self._look_up(question.model, deadline)
         facts = replace(facts, endpoint=question.endpoint, fresh=question.fresh)
         first = self._judge(facts)
         if question.probe and (first.is_ready or _is_open(facts, first)):
-            facts = self._probe(question, facts, deadline, early)
+            found = early.result() if early else self._probe(question, facts, deadline)
+            facts = replace(facts, probed=found.probed, limit_field=found.limit_field)
         return self._add_context(question, facts, deadline)
 
     def _look_up(self, model: str, deadline: float) -> ModelFacts:
@@ -314,28 +316,15 @@ class Prover:
     def _retrieve(self, model: str, deadline: float) -> Answer:
         return self.asker.ask(partial(self.connection.retrieve, model), deadline)
 
-    def _probe(
-        self,
-        question: Question,
-        facts: ModelFacts,
-        deadline: float,
-        early: Mapping[str, Future[Answer]] = _NO_PROBES,
-    ) -> ModelFacts:
-        """Probe under each name of the token limit until one is not what is refused.
-
-        `early` are the probes that are under way, by that name.
-        """
+    def _probe(self, question: Question, facts: ModelFacts, deadline: float) -> ModelFacts:
+        """Probe under each name of the token limit until one is not what is refused."""
         for name in self._limit_fields(question):
-            sent = early.get(name)
-            answer = sent.result() if sent else self._send_probe(question, name, deadline)
+            send = partial(self.connection.probe, question.model, question.endpoint, name)
+            answer = self.asker.ask(send, deadline)
             facts = replace(facts, probed=answer, limit_field=name)
             if not answer.refuses_limit:
                 break
         return facts
-
-    def _send_probe(self, question: Question, limit_field: str, deadline: float) -> Answer:
-        send = partial(self.connection.probe, question.model, question.endpoint, limit_field)
-        return self.asker.ask(send, deadline)
 
     def _base(self, base: str, deadline: float) -> Mapping[str, Any] | None:
         if base not in self._bases:

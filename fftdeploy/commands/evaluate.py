@@ -6,7 +6,7 @@ from typing import Literal
 
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
-from fftdeploy.commands.evaluating.candidates import candidates_of
+from fftdeploy.commands.evaluating.candidates import NamedCandidates
 from fftdeploy.commands.evaluating.evaluation import Evaluation
 from fftdeploy.commands.evaluating.graded_texts import Told, told_of
 from fftdeploy.commands.options.asking import EvaluateOptions
@@ -93,7 +93,8 @@ def run(context: Context, options: EvaluateOptions) -> Evaluations:
     target = context.workspace.deployments.full_name(options.target)
     context.known = BegunEvaluation(target=target)
     evaluation = Evaluation(context, context.workspace, target, options)
-    candidates = candidates_of(context, evaluation.bar, several(options.candidates))
+    named = NamedCandidates(context, evaluation.bar, evaluation.foresee)
+    candidates = named.of(several(options.candidates))
     try:
         made = evaluation.run(candidates)
     finally:

@@ -12,7 +12,7 @@ from fftdeploy.commands import promote
 from fftdeploy.commands.changing.change import Change
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
-from fftdeploy.commands.evaluating.candidates import Ungated, candidates_of
+from fftdeploy.commands.evaluating.candidates import NamedCandidates, Ungated
 from fftdeploy.commands.evaluating.evaluation import Evaluation
 from fftdeploy.commands.inspecting.live_models import LiveModels
 from fftdeploy.commands.migrating.migration import Case, Migrated, SuccessorCase, in_all
@@ -165,7 +165,8 @@ class _Portfolio:
         """Return what may replace what is live, which is none of it."""
         place = case.bar or Ungated(self.workspace, case.name, case.target.provider, case.live)
         words = several(self.options.to)
-        found = [one for word in words for one in candidates_of(self.context, place, [word])]
+        named = NamedCandidates(self.context, place)
+        found = [one for word in words for one in named.of([word])]
         task = self.workspace.policy.tasks.get(case.target.task)
         if not words and task:
             found = [

@@ -5,7 +5,7 @@ from datetime import date
 
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
-from fftdeploy.commands.evaluating.candidates import candidates_of
+from fftdeploy.commands.evaluating.candidates import NamedCandidates
 from fftdeploy.commands.evaluating.evaluation import Evaluation
 from fftdeploy.commands.options.asking import EvaluateOptions, SizeOptions
 from fftdeploy.commands.options.declared import several
@@ -81,7 +81,7 @@ def run(context: Context, options: SizeOptions) -> Sized:
     asked = EvaluateOptions(target, repeats=options.repeats, concurrency=options.concurrency)
     evaluation = Evaluation(context, workspace, target, asked)
     bar = evaluation.bar
-    candidates = candidates_of(context, bar, several(options.candidates))
+    candidates = NamedCandidates(context, bar).of(several(options.candidates))
     rules = sizing.one_of(evaluation.rules, len(candidates))
     judged = bar.fewest(candidates)
     units = sizing.units_of([judged.group(index) for index in range(len(judged))])

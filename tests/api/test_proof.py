@@ -1,5 +1,6 @@
 """The conversation: waiting, many at once, what a question costs, jobs, and who is dead."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ class Scene:
     said: list[str] = field(default_factory=list)
     ticks: list[str] = field(default_factory=list)
 
-    def prover(self, wait_s: float = 60.0, **more: Any) -> Prover:
+    def prover(self, wait_s: float = 60.0, *, probes_early: bool = False, **more: Any) -> Prover:
         asker = Asker(
             FakeTime(NOW, self.slept).clock(),
             wait_s=wait_s,
@@ -59,7 +60,7 @@ class Scene:
             progress=self.ticks.append,
             **more,
         )
-        return Prover(self.connection, asker)
+        return Prover(self.connection, asker, probes_early=probes_early)
 
 
 @contextmanager
@@ -545,6 +546,51 @@ def test_what_is_no_job_is_not_asked_about(on: Scene, name: str) -> None:
     with pytest.raises(UsageError):
         jobs.follow(on.prover(), name)
     assert on.api.accepted == 0
+
+
+def once_probed(answer: Reply) -> Reply:
+    """Answer when a probe is in, and call the model missing where none comes."""
+
+    def act(api: FaultServer, sock: socket.socket) -> None:
+        for _ in range(500):
+            if api.asked("POST") or api.stopping.wait(0.01):
+                break
+        sock.sendall(api.signed((answer if api.asked("POST") else missing()).data))
+
+    return Reply(answer.name, act=act)
+
+
+def test_an_early_probe_does_not_wait_for_the_retrieve(on: Scene) -> None:
+    on.api.retrieve(once_probed(good_model()))
+
+    readiness = on.prover(probes_early=True).prove(Q)
+
+    assert (readiness.state, readiness.basis) == ("ready", ("retrieved", "probed"))
+    assert len(on.api.log) == 2, "and none is sent again"
+
+
+@pytest.mark.parametrize(
+    "answer", [missing(), good_model(shutdown_date="2026-11-21"), error(401, None)]
+)
+def test_an_early_probe_saves_no_model_that_the_retrieve_rules_out(
+    on: Scene, answer: Reply
+) -> None:
+    on.api.retrieve(once_probed(answer))
+    found = [on.prover(probes_early=early).prove(Q) for early in (True, False)]
+
+    assert found[0] == found[1]
+    assert not found[0].is_ready
+
+
+def test_what_was_begun_is_asked_once(on: Scene) -> None:
+    prover = on.prover()
+    for _ in range(2):
+        prover.begin(Q)
+    found = [prover.prove(Q), *prover.prove_all([Q, replace(Q, environment="staging")]).values()]
+    prover.begin(Q)
+
+    assert {readiness.state for readiness in found} == {"ready"}
+    assert len(on.api.log) == 2
 
 
 def test_a_past_own_date_is_never_probed(on: Scene) -> None:

@@ -1,14 +1,18 @@
 """What is said and refused before an evaluation spends anything: cost, places, training files."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from command_line import Command
+from fault_server import FaultServer, Reply, echo, good_model, reply
 from gated import EXAMPLES, POLICY, TARGET, evidence, paid, scene
 from scenes import V8, V10, past, write
 
+from fftdeploy.api.client.connection import PROBE_TEXT
 from fftdeploy.evaluation.evidence.evidence import parse
 from fftdeploy.sandbox import Sandbox
 
@@ -161,3 +165,39 @@ def test_a_training_file_that_says_nothing_is_not_without_overlap(
     (path,) = evidence()
     training = json.loads(path.read_text())["examples"]["training"]
     assert (training["exact"], training["near"]) == (1, 0)
+
+
+HOUSE = "house-model"
+
+
+@pytest.mark.parametrize("listed", [HOUSE, f"ft:gpt-4.1-mini-2025-04-14:acme:{HOUSE}:AbC12", ""])
+def test_what_a_candidate_is_likely_to_be_is_asked_about_while_its_name_is_looked_up(
+    repo: Path, command: Command, monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    """With a list that is answered last, and that knows better what the short name stands for."""
+    scene(V8, V10, examples=60)
+    means, before = listed or HOUSE, []
+
+    def at_last(api: FaultServer, sock: socket.socket) -> None:
+        for _ in range(500):
+            if len(api.asked("POST")) >= 2 or api.stopping.wait(0.01):
+                break
+        before.extend(api.asked("POST"))
+        entries = [{"id": listed, "object": "model"}] if listed else []
+        sock.sendall(reply(body={"object": "list", "data": entries}).data)
+
+    with FaultServer(is_openai=False) as api:
+        api.probe(echo())
+        for name in (HOUSE, means, V8):
+            api.retrieve(good_model(id=name), model=quote(name, safe=":"))
+        api.script("GET", "/v1/models", Reply("list", act=at_last))
+        monkeypatch.setenv("OPENAI_BASE_URL", api.url)
+        ended = command("eval", TARGET, HOUSE, "--json")
+        posted = [each.json for each in api.log if each.method == "POST"]
+
+    proofs = [body["model"] for body in posted if PROBE_TEXT in json.dumps(body)]
+    examples = [body["model"] for body in posted[len(proofs) :]]
+    assert (ended.code, len(before)) == (7, 2), ended
+    assert json.loads(ended.out)["evaluations"][0]["candidate"] == means
+    assert sorted(proofs) == sorted({HOUSE, V8, means})
+    assert sorted(examples) == sorted([means, V8] * 60), "and each of them after the proofs"

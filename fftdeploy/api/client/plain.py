@@ -248,6 +248,9 @@ class ThreadedClient:
             return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout_s)
         except TimeoutError:
             return incoming.late(timeout_s)
+        except RuntimeError:  # closed by now: nobody waits for what a thread still asks
+            asked.close()
+            return incoming.late(timeout_s)
 
     def close(self) -> None:
         """Cut what is under way, and close the kept connections."""

@@ -14,7 +14,7 @@ from fftdeploy.api.proof import Question
 from fftdeploy.api.settings import Settings
 from fftdeploy.commands.changing import typed_models
 from fftdeploy.commands.context import Context
-from fftdeploy.commands.evaluating.candidates import named_bundle
+from fftdeploy.commands.evaluating.candidates import NamedCandidates
 from fftdeploy.commands.evaluating.judging import JudgeAsking, ModelAsking, guess_of_judge
 from fftdeploy.commands.evaluating.narrator import Narrator
 from fftdeploy.commands.evaluating.own_runs import require_own_runs
@@ -209,6 +209,16 @@ class Evaluation:
             )
         return {"file_sha": found.file_sha, "exact": len(found.exact), "near": len(found.near)}
 
+    def foresee(self, candidate: Bundle) -> None:
+        """Begin to prove a candidate, and what it is compared with, before its name is certain."""
+        live = self._compared([candidate])
+        self._begin([self._question(one) for one in (candidate, live) if one])
+
+    def _begin(self, questions: Sequence[Question]) -> None:
+        """Begin to ask the hosts, and get ready for what comes after, while they think."""
+        self.context.prover(is_plain=True).begin(questions)
+        from fftdeploy.evaluation.running import online  # noqa: F401  it brings in much else
+
     def _compared(self, candidates: Sequence[Bundle]) -> Bundle | None:
         """Return what the candidates are compared with; None where nothing but them is live."""
         live = self.bar.baseline
@@ -221,10 +231,8 @@ class Evaluation:
         live = self._compared(candidates)
         arms = [*candidates, *([live] if live else [])]
         questions = {bundle: self._question(bundle) for bundle in arms}
-        hosts = self.context.prover(is_plain=True)
-        for question in questions.values():
-            _ = hosts.of(question)  # a key that lacks is heard before anybody is asked
-        proved = hosts.prove_all(questions.values())
+        self._begin([*questions.values(), *([self.judging.question] if self.judging else [])])
+        proved = self.context.prover(is_plain=True).prove_all(questions.values())
         if self.judging:
             self.judging.prove()
         for bundle in candidates:
@@ -257,7 +265,7 @@ class Evaluation:
             if word == BASE:
                 bundle = self._base()
             elif word != LIVE:
-                bundle = named_bundle(self.context, self.bar, word)
+                bundle = NamedCandidates(self.context, self.bar).named(word)
             if bundle is not None and bundle not in [*candidates, self.bar.baseline]:
                 found[word] = bundle
         return found
