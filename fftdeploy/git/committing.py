@@ -88,9 +88,10 @@ def commit(
         command = ("commit", "--quiet", "--only", f"--message={message}", "--", *names)
         must(top, command, child, timeout_s)
     except BaseException:
-        if new:
-            with suppress(UsageError, DiskError):
-                must(top, ("reset", "--quiet", "--", *new), child, repository.timeout_s)
+        # Stopped once HEAD had moved, git leaves the file staged as it was before.
+        with suppress(UsageError, DiskError):
+            undone = dict.fromkeys((names[0], *new))
+            must(top, ("reset", "--quiet", "--", *undone), child, repository.timeout_s)
         raise
     return repository.short_head()
 

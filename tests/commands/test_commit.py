@@ -226,6 +226,23 @@ def test_a_hook_that_refuses_leaves_the_change_and_says_so(
     assert git("log", "-1", "--format=%s").strip() == f"Promote triage-v9 to {NAME}"
 
 
+def test_A14_a_commit_that_is_stopped_half_way_leaves_nothing_staged_against_it(
+    sandbox: Sandbox, command: Command
+) -> None:
+    """Git moves HEAD first and its index then: the next commit of anything would take it back."""
+    committed(past(NAME, V7, V8))
+    Path("mine.txt").write_text("staged")
+    git("add", "mine.txt")
+    hook = Path(".git/hooks/reference-transaction")
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\n[ "$1" != committed ] || kill -TERM $PPID\n')
+    hook.chmod(0o755)
+    head = git("rev-parse", "HEAD")
+    assert command("promote", NAME, "--model", V9, "--yes", "--commit").code == 11
+    assert git("rev-parse", "HEAD") != head
+    assert git("status", "--porcelain") == "A  mine.txt\n"
+
+
 def test_C7_a_commit_takes_nobody_elses_change_along(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
