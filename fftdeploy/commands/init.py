@@ -158,6 +158,12 @@ class _Init:
         One in a shape that people guess first is rewritten if a person says so.
         """
         if not os.path.lexists(self.path):
+            above = (up / files.NAME for up in self.folder.parents if up.is_relative_to(self.root))
+            if other := next(filter(os.path.lexists, above), None):
+                self.context.console.note(
+                    f"warning: {shown_path(other)} is there already: "
+                    "what runs in this folder asks the new file now"
+                )
             return None
         snapshot = files.read(self.path, root=self.root)
         try:

@@ -307,6 +307,18 @@ def test_examples_that_are_none_are_refused_before_anything_is_written(
     assert not FILE.exists()
 
 
+def test_J2_a_file_below_another_one_is_told(
+    repo: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "already" not in command("init", "--yes").err
+    Path("app/web").mkdir(parents=True)
+    monkeypatch.chdir("app/web")
+    result = command("init", "--yes")
+    assert (result.code, FILE.is_file()) == (0, True)
+    said = "deployments.toml is there already: what runs in this folder asks the new file now"
+    assert f"warning: {repo}/{said}\n" in result.err
+
+
 def test_from_python_it_has_the_same_options() -> None:
     result = fftdeploy.init(
         task="invoices", env=["staging", "production"], live=V8, examples=answers()
