@@ -182,6 +182,15 @@ class Workspace:
         snapshot = self.snapshot._replace(data=data)
         return replace(self, snapshot=snapshot, deployments=deployments.parse(data, self.shown))
 
+    def with_text(self, text: str) -> "Workspace":
+        """Return this workspace with what is to be written; ConfigError where it is not valid."""
+        try:
+            return self.with_data(self.bytes_of(text))
+        except ConfigError as error:
+            said = f"the changed file could not be read: {error.message}; nothing was changed"
+            error.message = said
+            raise
+
     def bytes_of(self, text: str) -> bytes:
         """Encode a new text of the file, with the byte-order mark it had."""
         had_mark = self.snapshot.data.startswith(BOM.encode())

@@ -39,6 +39,7 @@ from scenes import (
     write_profile,
 )
 
+from fftdeploy import names
 from fftdeploy.api.asking import Clock
 from fftdeploy.commands import context
 from fftdeploy.releases.deployments import Bundle, Hold, Release
@@ -418,6 +419,19 @@ def test_an_origin_that_is_no_longer_kept_is_one(command: Command) -> None:
     rows = [row(9, V8, via="rollback", to=4), row(8, V9), row(3, V7)]
     write(table(NAME, V8, rows))
     assert (back(command).code, live()) == (0, V7)
+
+
+def test_B16_a_change_that_nothing_could_read_is_not_written(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound every command would refuse the file, and applications would not start."""
+    before = write(past(NAME, V7, V8)) + b"# all of our files are read\n" * 200
+    FILE.write_bytes(before)
+    monkeypatch.setattr(names, "MAX_FILE_BYTES", len(before) + 100)
+    result = back(command)
+    assert (result.code, FILE.read_bytes()) == (3, before)
+    assert "the changed file could not be read: " in result.err
+    assert "nothing was changed (deployments.toml)" in result.err
 
 
 def test_what_is_held_already_is_held_once(command: Command) -> None:

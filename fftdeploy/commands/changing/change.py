@@ -36,7 +36,7 @@ from fftdeploy.pull_request import conflict
 from fftdeploy.releases import edit, text_diff
 from fftdeploy.releases.deployments import Bundle, Release, Target
 from fftdeploy.times import CLOCK_SKEW
-from fftdeploy.workspace import shown_path
+from fftdeploy.workspace import Workspace, shown_path
 
 if TYPE_CHECKING:  # most policies declare no exports
     from fftdeploy.commands.exporting.places import ExportPlace
@@ -229,9 +229,10 @@ class Change:
         if self.repository and others:  # what `--commit` would refuse after the write
             secrets = self.context.secrets
             git.check_committable(file, others, self.context.environ, secrets=secrets)
+        changed = self.workspace.with_text(text)
         if self.options.dry_run:
             return result
-        exports = self._exports(text)
+        exports = self._exports(changed)
         if exports:
             result = replace(result, exports=tuple(self._named(one) for one, _ in exports))
         if (approve := self.options.approve) is not None and not approve(result):
@@ -309,7 +310,8 @@ class Change:
             )
         if self.repository:
             return None
-        return workspace.bytes_of(edit.rewrite(now.document, made.before, made.after))
+        text = edit.rewrite(now.document, made.before, made.after)
+        return workspace.with_text(text).snapshot.data
 
     def _confirm(self, made: Plan, question: Question | None) -> None:
         """Look again at what lies beside the file, and at the model if its proof is old by now.
@@ -336,14 +338,13 @@ class Change:
         if prover.is_stale(question):
             prover.confirm(question)
 
-    def _exports(self, text: str) -> "list[tuple[ExportPlace, str]]":
+    def _exports(self, changed: Workspace) -> "list[tuple[ExportPlace, str]]":
         """Find what the change makes stale, before it is made; a rescue waits for none of it."""
         try:
             if not self.workspace.policy.exports:
                 return []
             from fftdeploy.commands.exporting.places import due_exports
 
-            changed = self.workspace.with_data(self.workspace.bytes_of(text))
             return due_exports(self.context, changed)
         except FftdeployError as error:
             if self.repository and self.context.command not in _WITHOUT_POLICY:
