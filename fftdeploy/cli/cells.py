@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from fftdeploy.names import plural
-from fftdeploy.output.report import Cell, Line, Table, Tone, line
+from fftdeploy.output.report import Cell, Last, Line, Table, Tone, line
 from fftdeploy.output.words import age
 
 if TYPE_CHECKING:  # a command's help is shown without what it does
@@ -94,12 +94,14 @@ def remark_lines(remarks: Iterable[Remark], noun: str, *, is_short: bool) -> Ite
         yield line(Cell(said, kind.tone), is_cut=is_short and kind.mark == NOTICE)
 
 
-def used_columns(columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> Table:
-    """Return a table without the columns in which nothing is said."""
+def used_columns(
+    columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]], last: Last = "whole"
+) -> Table:
+    """Return a table without the columns in which nothing is said; in the last something is."""
     rows = list(rows)
     used = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
     shown = tuple(tuple(row[place] for place in used) for row in rows)
-    return Table(tuple(columns[place] for place in used), shown)
+    return Table(tuple(columns[place] for place in used), shown, last)
 
 
 def no_targets(workspace: "Workspace") -> Line:
@@ -160,7 +162,7 @@ def dates_line(shutdowns: Iterable["ShutdownView"], more: str) -> Line:
     sources = {one.shutdown_source.partition(" (")[0] for one in shutdowns if one.shutdown_source}
     named = {f"OpenAI's {one}" if one.startswith("table") else "the API" for one in sources}
     dates = f"dates: {', '.join(sorted(named))}    " if sources else ""
-    return line(Cell(f"{dates}more: {more}", "dim"), is_cut=True)
+    return line(Cell(f"{dates}more: {more}", "dim"))
 
 
 def watched_cell(look: "LastLook | None", now: "datetime") -> Cell:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from fftdeploy.cli.cells import Names
+from fftdeploy.cli.cells import Names, used_columns
 from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Table, Tone, line
 from fftdeploy.planning.finding import Finding
@@ -23,7 +23,7 @@ def about_targets(findings: Iterable[Finding], names: Names, file: str) -> Itera
         for (severity, _, _, message), same in kinds.items()
     )
     if rows:
-        yield Table(("", "about", "at", "finding"), rows, "wrapped")
+        yield used_columns(("", "about", "at", "finding"), rows, "wrapped")
 
 
 def by_place(findings: Iterable[Finding], names: Names) -> Iterator[Block]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fftdeploy.cli.app import command
-from fftdeploy.cli.cells import Names, no_targets
+from fftdeploy.cli.cells import Names, no_targets, used_columns
 from fftdeploy.cli.findings_view import about_targets, hint_lines
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.options.asking import MonitorOptions
-from fftdeploy.output.report import Block, Cell, Report, Table, Tone, line
+from fftdeploy.output.report import Block, Cell, Report, Tone, line
 from fftdeploy.output.words import age
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def _blocks(session: Session, result: "Monitored") -> Iterator[Block]:
     if not result.targets:
         yield no_targets(session.workspace)
         return
-    rows = tuple(map(_row, result.targets))
-    yield Table(("target", "state", "passed", "days", "compared with"), rows, "wrapped")
+    columns = ("target", "state", "passed", "days", "compared with")
+    yield used_columns(columns, map(_row, result.targets), "wrapped")
     for one in result.targets:
         if one.why and not any(one.why in found.message for found in one.findings):
             yield line(Cell(f"{one.target}: {one.why}", "warn"))

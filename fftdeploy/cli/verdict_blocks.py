@@ -127,12 +127,16 @@ def sentence(label: str, text: str, tone: Tone = "") -> Iterator[Line]:
         yield labelled("", Cell(rest, tone))
 
 
-def packed(label: str, parts: Sequence[str], tone: Tone = "") -> Iterator[Line]:
-    """Yield a list in as few lines as there are."""
+def packed(
+    label: str, parts: Sequence[str], tone: Tone = "", *, mark: str = ", "
+) -> Iterator[Line]:
+    """Yield a list in as few lines as there are, `mark` between what stands in one."""
+    end = mark.rstrip()
+    gap = mark.removeprefix(end)
     rows: list[str] = []
-    for part in (*(f"{part}," for part in parts[:-1]), *parts[-1:]):
-        if rows and _START + columns_of(rows[-1]) + 1 + columns_of(part) <= WIDTH:
-            rows[-1] += f" {part}"
+    for part in (*(f"{part}{end}" for part in parts[:-1]), *parts[-1:]):
+        if rows and _START + columns_of(f"{rows[-1]}{gap}{part}") <= WIDTH:
+            rows[-1] += f"{gap}{part}"
         else:
             rows.append(part)
     for number, row in enumerate(rows):
@@ -350,15 +354,15 @@ def _whole(example: ChangedExample) -> Iterator[Line]:
 
 def _costs(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
     """Say what 1,000 requests cost, how long they take, and what they read and write."""
-    yield labelled("cost/1,000", _cost(evidence, verdict.arm(LIVE), verdict.candidate))
+    yield from _cost("cost/1,000", evidence, verdict.arm(LIVE), verdict.candidate)
     for arm in verdict.arms:
         if arm.arm not in {CANDIDATE, LIVE}:
-            yield labelled(f"of {arm.arm}", _cost(evidence, None, arm))
+            yield from _cost(f"of {arm.arm}", evidence, None, arm)
     for text in dearer(verdict):
         yield from sentence("but", text)
 
 
-def _cost(evidence: Evidence, old: ArmResult | None, new: ArmResult) -> str:
+def _cost(label: str, evidence: Evidence, old: ArmResult | None, new: ArmResult) -> Iterator[Line]:
     both = [arm for arm in (old, new) if arm is not None]
     is_known = all(arm.cost.is_known for arm in both)
     money = f"{' → '.join(str(arm.cost) for arm in both)} USD" if is_known else "no price"
@@ -367,7 +371,7 @@ def _cost(evidence: Evidence, old: ArmResult | None, new: ArmResult) -> str:
     speed = f"p95 {' → '.join(p95)} ms{at_once}"
     speed = speed if new.p95_latency_ms is not None else "p95 not measured"
     tokens = dict.fromkeys(tokens_words(arm) for arm in both)
-    return f"{money}  {speed}  tokens {' → '.join(tokens)}"
+    yield from packed(label, (money, speed, f"tokens {' → '.join(tokens)}"), mark="  ")
 
 
 def tokens_words(arm: ArmResult) -> str:

@@ -269,6 +269,7 @@ class _Monitor:
             "drift": remedy,
             watch.NOTHING: remedy,
             watch.CHANGED: f"fftdeploy monitor {target} --calibrate",
+            _NO_EXAMPLES.code: f"fftdeploy review {target.task} --unreviewed",
         }
         for one in seen.look.noticed:
             hint = hints.get(one.code, "")

@@ -74,7 +74,10 @@ def _rows_of(
             plain = "".join(text for text, _ in pieces)
             if is_cut and width is not None and width >= _LEAST_CUT:
                 pieces = [(_shortened(plain, width, clean("…")), pieces[0][1])]
+            label = pieces[0][0]  # a padded one: what does not fit hangs below what it is of
+            is_padded = label.startswith(" ") and label.endswith(_GAP)
             indent = len(plain) - len(plain.lstrip(" ")) + _HANGING
+            indent = len(label) if is_padded else indent
             yield from _fitted(pieces, width, indent)
         case Patch(text):
             yield from _diff(text, clean)

@@ -1,5 +1,6 @@
 """The screens people live in, whole: as a terminal of some width shows them."""
 
+import json
 import os
 import re
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+import gated
 import pytest
 from command_line import PROGRAM, Command, git
 from scenes import (
@@ -425,6 +427,30 @@ def test_help_lists_each_command_once_by_what_it_is_for(
     assert any(line.startswith("  Exit codes: ") for line in lines)
     for name in named:
         assert "  Examples:" in command(name, "--help").out.splitlines()
+
+
+def test_a_narrow_screen_says_all_of_what_can_be_typed(api: Sandbox) -> None:
+    three()
+
+    lines = shown(api, 60, "status")
+
+    assert " ".join(" ".join(lines).split()).endswith(" more: fftdeploy status TARGET")
+
+
+def test_a_look_at_nothing_reviewed_leads_to_the_review(api: Sandbox) -> None:
+    gated.scene(V8, V9)
+    rows = map(json.loads, gated.EXAMPLES.read_text().splitlines())
+    unreviewed = ({**row, "reviewed_by": None, "reviewed_at": None} for row in rows)
+    lines = (json.dumps({k: v for k, v in row.items() if v is not None}) for row in unreviewed)
+    gated.EXAMPLES.write_text("\n".join(lines))
+
+    _, *looked = shown(api, 80, "monitor", gated.TARGET)
+
+    assert looked[:2] == [
+        "TARGET             STATE           COMPARED WITH",
+        "triage/production  not-calibrated  nothing",
+    ]
+    assert "hint: fftdeploy review triage --unreviewed" in looked
 
 
 def test_watch_shows_it_again_until_ctrl_c(repo: Path) -> None:

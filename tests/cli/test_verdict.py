@@ -11,6 +11,8 @@ from command_line import PROGRAM, Command
 from gated import TARGET, evidence, scene
 from scenes import V8, V9, V10
 
+from fftdeploy.cli.verdict_blocks import packed
+
 pytestmark = pytest.mark.usefixtures("repo", "sandbox")
 
 MINUS = "\N{MINUS SIGN}"
@@ -91,6 +93,19 @@ def test_several_candidates_begin_with_a_line_each(command: Command) -> None:
     ]
     assert text.count("  risk        2 candidates share it: each is held to 97.5% confidence") == 2
     assert max(map(len, start[:-1])) <= 80
+
+
+def test_a_list_that_does_not_fit_a_line_goes_on_below_its_label() -> None:
+    costs = ("0.12 → 0.15 USD", "p95 640 → 1,702 ms (16 at once)", "tokens 29/31 → 375/31")
+
+    two, one = (packed("cost", costs[:to], mark="  ") for to in (3, 2))
+
+    assert ["".join(map(str, line.cells)) for line in two] == [
+        "  cost        0.12 → 0.15 USD  p95 640 → 1,702 ms (16 at once)",
+        "              tokens 29/31 → 375/31",
+    ]
+    assert len([*one]) == 1
+    assert [line.cells[1].text for line in packed("a", ["b", "c"])] == ["b, c"]
 
 
 def test_what_is_live_is_called_so_and_judged_as_no_candidate(command: Command) -> None:

@@ -85,6 +85,20 @@ def test_text_is_what_rich_would_print(color: bool) -> None:
             assert shown == by_rich(block, color=color)
 
 
+def test_what_does_not_fit_its_line_hangs_below_what_it_is_of() -> None:
+    labelled = line(Cell("  cost/1,000  ", "dim"), "0.12 USD  p95 640 ms  ", Cell("29/31"))
+    plain = line("  note: what live has", " is kept here")
+
+    shown = text.render([labelled, plain], width=30, color=False, clean=str)
+
+    assert shown.splitlines() == [
+        "  cost/1,000  0.12 USD  p95",
+        "              640 ms  29/31",
+        "  note: what live has is kept",
+        "    here",
+    ]
+
+
 def test_a_row_that_lacks_few_columns_stays_a_row() -> None:
     columns = ("", "model", "passed", "fixed", "broke", "tokens", "usd/1k", "p95", "verdict")
     said = ("1", "gpt-6-luna@triage-long", "91.0%", "12", "3", "1,234/38", "0.21", "71 ms")
