@@ -280,3 +280,11 @@ def test_calls_that_failed_are_counted_beside_what_is_compared(command: Command)
     code, found = logs_of(command, "log.jsonl")
     assert (code, found["logs"]["now"]["requests"]) == (0, 400)
     assert found["logs"]["left_out"] == {"the call failed": 200, "the caller gave it up": 9}
+
+    asked = [*failing(BASELINE.requests(900, 3), 2, BROKEN), *asked[600:]]
+    Path("log.jsonl").write_text(lines(iter(asked)))
+    code, found = logs_of(command, "log.jsonl")
+    strict, _ = logs_of(command, "log.jsonl", "--fail-on", "service-moved")
+    (told,) = (one for one in found["findings"] if one["code"] == "service-moved")
+    assert (code, strict, told["severity"]) == (0, 12, "notice")
+    assert "failed calls: 33.3% then, 66.7% now: more" in told["message"]

@@ -43,6 +43,7 @@ from fftdeploy.workspace import Workspace
 NEW = "new"
 """Stands for the log itself, in the place of a log to hold it against."""
 
+_FAILED = "the call failed"
 _UNANSWERED = {"": "no answer is known", ABANDONED: "the caller gave it up"}
 
 
@@ -129,9 +130,11 @@ class TargetLogs:
                 continue  # its own line says how many
             why = self.live.why_not(request.served)
             if not why and not (request.output or request.mark):
-                why = _UNANSWERED.get(request.error, "the call failed")
+                why = _UNANSWERED.get(request.error, _FAILED)
             if why:
                 source.left_out[why] += 1
+                if why == _FAILED:
+                    counter.add_failed()
             else:
                 counter.add(request)
         if window.requests < MIN_REQUESTS:

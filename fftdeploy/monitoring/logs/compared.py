@@ -9,6 +9,7 @@ from fftdeploy.evaluation.gate.statistics import holm, mcnemar, tango
 from fftdeploy.monitoring.logs import differences
 from fftdeploy.monitoring.logs.differences import WindowDifference
 from fftdeploy.monitoring.logs.window import (
+    FAILED,
     FIELD,
     MODEL,
     OTHER,
@@ -29,6 +30,7 @@ _LEAST_RATE, _LEAST_MIX, _LEAST_SIZE = 0.005, 0.03, 0.1
 """Differences below are not told, however sure: half a point of a rate, three of a mix, and a
 request of now that is larger than one of then 55 times in 100."""
 _MIN_AGAIN = 20
+_SHARES = frozenset({*RATES, FAILED})
 _SURE = 0.95
 _WORSE = {"valid": -1, "refused": 1, "truncated": 1}
 """In which direction a rate gets worse."""
@@ -92,7 +94,7 @@ def grown(then: Mapping[str, int], now: Mapping[str, int]) -> frozenset[str]:
 def _measures(then: LogWindow, now: LogWindow) -> Iterator[str]:
     """Yield what both windows have, enough of it, and of mixes only those of a closed set."""
     fields = sorted(name for name in then.counts if name.startswith(FIELD))
-    for name in (*RATES, *fields, "length", MODEL, *SIZES[1:]):
+    for name in (*RATES, *fields, "length", MODEL, *SIZES[1:], FAILED):
         ours, theirs = then.counts.get(name, {}), now.counts.get(name, {})
         if min(sum(ours.values()), sum(theirs.values())) < MIN_REQUESTS:
             continue
@@ -105,7 +107,7 @@ def _measures(then: LogWindow, now: LogWindow) -> Iterator[str]:
 def _difference(measure: str, then: Mapping[str, int], now: Mapping[str, int]) -> WindowDifference:
     if measure in SIZES:
         return differences.of_sizes(_by_size(then), _by_size(now))
-    if measure in RATES:
+    if measure in _SHARES:
         sums = sum(then.values()), sum(now.values())
         return differences.of_rates(then.get("yes", 0), sums[0], now.get("yes", 0), sums[1])
     return differences.of_mixes(then, now)
@@ -123,9 +125,9 @@ def _shift(
     shown: Mapping[str, str],
 ) -> MeasureShift:
     effect, ours, theirs = difference.effect, then.counts[name], now.counts[name]
-    least = _LEAST_RATE if name in RATES else _LEAST_SIZE if name in SIZES else _LEAST_MIX
+    least = _LEAST_RATE if name in _SHARES else _LEAST_SIZE if name in SIZES else _LEAST_MIX
     is_found = difference.p <= MOST_CHANCE and abs(effect) >= least
-    value = None if name in RATES or name in SIZES else _grown_most(ours, theirs)
+    value = None if name in _SHARES or name in SIZES else _grown_most(ours, theirs)
     pairs = _Again.of(name, then, now) if is_answers(name) else _Again(0, 0, 0)
     cause = _cause(name, effect, pairs) if is_found else None
     return MeasureShift(

@@ -21,6 +21,8 @@ from fftdeploy.monitoring.watched import path_of
 RATES = ("valid", "refused", "truncated")
 SIZES = ("length", "latency_ms", "tokens_in", "tokens_out")
 MODEL = "model"
+FAILED = "failed"
+"""The rate of the calls that ended with an error: of how it was served, and of no answer."""
 FIELD = "field "
 """Before the name of a field, or of the answer itself, whose values are a closed set."""
 
@@ -99,10 +101,17 @@ class RequestCounter:
         if at is not None:
             window.first_at = min(at, at if window.first_at is None else window.first_at)
             window.last_at = max(at, at if window.last_at is None else window.last_at)
-        for measure, cell in cells.items():
-            counts = window.counts.setdefault(measure, {})
-            counts[cell] = counts.get(cell, 0) + 1
+        for measure, cell in {**cells, FAILED: _NO}.items():
+            self._count(measure, cell)
         self._remember(self.input_of(request), cells)
+
+    def add_failed(self) -> None:
+        """Count a call that nobody has answered."""
+        self._count(FAILED, _YES)
+
+    def _count(self, measure: str, cell: str) -> None:
+        counts = self.window.counts.setdefault(measure, {})
+        counts[cell] = counts.get(cell, 0) + 1
 
     def cells(self, request: ProductionRequest) -> Cells:
         """Return the value of each measure for a request, as far as the log says it."""

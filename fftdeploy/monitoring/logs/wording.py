@@ -5,13 +5,14 @@ from collections.abc import Callable
 from fftdeploy.evaluation.examples.production import ProductionRequest
 from fftdeploy.evaluation.graders.form import ANSWER
 from fftdeploy.monitoring.logs.compared import MOST_CHANCE, MeasureShift, compare, grown
-from fftdeploy.monitoring.logs.window import FIELD, MODEL, SIZES, LogWindow, RequestCounter
+from fftdeploy.monitoring.logs.window import FAILED, FIELD, MODEL, SIZES, LogWindow, RequestCounter
 
 _CALLED = {
     "valid": "valid answers",
     "refused": "refusals",
     "truncated": "cut off",
     MODEL: "answering model",
+    FAILED: "failed calls",
     "latency_ms": "latency",
     "tokens_in": "tokens in",
     "tokens_out": "tokens out",
