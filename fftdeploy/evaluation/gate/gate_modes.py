@@ -157,17 +157,19 @@ def hold_nothing(
 def hold_alone(rules: GateRules, name: str, results: Results, *, is_stopped: bool) -> Decision:
     """Decide without a baseline: floors and must-pass examples are all there is to hold.
 
-    Where one of them stops the candidate (`is_stopped`) there is nothing to add.
+    Where one of them stops the candidate (`is_stopped`) there is nothing to add.  That answers have
+    the right shape is not that any of them is right.
     """
     musts = sum(results.must_pass)
     asked = [plural(musts, "must-pass example")] if musts else []
-    asked += ["the floors"] if rules.floors.pass_rate > 0 or rules.floors.valid > 0 else []
+    has_floors = rules.floors.pass_rate > 0 or bool(asked and rules.floors.valid > 0)
+    asked += ["the floors"] if has_floors else []
     if asked and is_stopped:
         return Decision("")
     if asked:
         return Decision(f"{name} meets {' and '.join(asked)}")
-    message = f"nothing to hold {name} against: no live model, no floors, no must-pass example"
-    return _stop("no-baseline", "inconclusive", message)
+    lacks = "no live model, no floor of the pass rate, no must-pass example"
+    return _stop("no-baseline", "inconclusive", f"nothing to hold {name} against: {lacks}")
 
 
 def _few_units(units: Units) -> Decision:

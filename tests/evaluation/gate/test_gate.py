@@ -759,10 +759,20 @@ def test_E29_without_a_baseline_something_else_must_be_asked() -> None:
     assert (verdict.ruling, verdict.label) == ("inconclusive", "no-baseline")
     assert verdict.headline == (
         "nothing else is live to compare with: nothing to hold triage@cand against: "
-        "no live model, no floors, no must-pass example"
+        "no live model, no floor of the pass rate, no must-pass example"
     )
     assert [reason.code for reason in verdict.reasons] == ["no-baseline"]
     assert verdict.comparison is None
+
+
+def test_E29_the_right_shape_alone_is_no_reason_to_pass() -> None:
+    """One answer to everything has it: 9 of 67 were right, and the default gate let it through."""
+    shaped = replace(RULES, floors=Floors(valid=Fraction("0.99")))
+    made = results(None, [PASS] * 9 + [WRONG] * 58)
+    verdict = judge(shaped, made)
+    assert (verdict.ruling, verdict.reasons[0].code) == ("inconclusive", "no-baseline")
+    both = judge(shaped, results(None, [PASS] * 9 + [WRONG] * 58, must_pass=(0,)))
+    assert both.headline.endswith("triage@cand meets 1 must-pass example and the floors")
 
 
 def test_E29_without_a_baseline_floors_and_must_pass_examples_decide() -> None:
