@@ -15,7 +15,7 @@ from fftdeploy.output.report import Cell, Raw, Report, line
     fftdeploy export configmap | kubectl apply -f -
     """,
     more="""
-    Without a format: all files that [exports] of fftdeploy.toml declares.
+    Without a kind: all files that [exports] of fftdeploy.toml declares.
     """,
 )
 def export(session: Session, options: ExportOptions) -> Report:

@@ -66,6 +66,7 @@ def _kind(option: DeclaredOption) -> Any:
 def _info(option: DeclaredOption) -> Any:
     flag = option.flag
     if flag.is_argument:
-        return typer.Argument(help=flag.help, metavar=flag.metavar)
+        return typer.Argument(help=flag.help, metavar=option.metavar)
     about: Mapping[str, Any] = {"min": flag.least, "max": flag.most}
-    return typer.Option(*option.flags, help=flag.help, metavar=flag.metavar, **about)
+    metavar = None if _kind(option) is bool else option.metavar
+    return typer.Option(*option.flags, help=flag.help, metavar=metavar, **about)

@@ -106,10 +106,20 @@ def schema(session: Session, options: SchemaOptions) -> Report:
 def sandbox(
     session: Session,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
+        int,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port on 127.0.0.1; 0 picks a free one.",
+        ),
     ] = 8089,
     now: Annotated[
-        str | None, typer.Option("--now", help="Stop its clock at a time: 2026-11-21T08:30:00Z.")
+        str | None,
+        typer.Option(
+            "--now", metavar="TIME", help="Stop its clock at a time: 2026-11-21T08:30:00Z."
+        ),
     ] = None,
 ) -> Report:
     """Serve until it is stopped."""
@@ -131,14 +141,24 @@ def demo(
     session: Session,
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", help="Empty folder for the repository; default: a temporary one."),
+        typer.Option(
+            "--dir",
+            metavar="PATH",
+            help="Empty folder for the repository; default: a temporary one.",
+        ),
     ] = None,
     short: Annotated[
         bool, typer.Option("--short", help="One screen: promote, stop a bad model, roll back.")
     ] = False,
     act: Annotated[
         int,
-        typer.Option("--act", min=1, max=len(_ACTS), help="2: off models that end; 3: watch one."),
+        typer.Option(
+            "--act",
+            metavar="N",
+            min=1,
+            max=len(_ACTS),
+            help="2: off models that end; 3: watch one.",
+        ),
     ] = 1,
     step: Annotated[bool, typer.Option("--step", help="Wait for Enter after each step.")] = False,
 ) -> Report:

@@ -13,7 +13,6 @@ _OTHERS = {
     "block": "hold",
     "deploy": "promote",
     "evaluate": "eval",
-    "help": "--help",
     "list": "status",
     "log": "history",
     "ls": "status",
@@ -100,6 +99,8 @@ class _CommandLine:
         """Build the error for a command that there is not, or for words too many."""
         first = self.argv[0] if self.argv else ""
         said = self.refused.format_message()
+        if first == "help" and self.argv[1:2] and self.argv[1] in self.commands:
+            return _error("help is a flag", f"fftdeploy {self.argv[1]} --help")
         if said.startswith("No such command"):
             near = _OTHERS.get(first) or names.nearest(first, self.commands)
             message = f"fftdeploy has no command {first!a}"

@@ -122,14 +122,14 @@ def _places(context: Context, options: ExportOptions) -> list[ExportPlace]:
     Raises:
         UsageError: There is no such format, or nothing to write or check.
     """
-    kind, output = options.kind, options.output
+    kind, output = options.kind, options.out
     if kind is not None and kind not in FORMATS:
         raise UsageError(**not_one_of("format", kind, list(FORMATS)))
     if kind is None:
-        named, why = context.workspace.policy.exports, "--output needs a format"
+        named, why = context.workspace.policy.exports, "--out needs a kind"
         if output is None and named:
             return declared_places(context, named, context.file_option)
-        why = why if output else f"no format is said, and {FILE_NAME} declares no [exports]"
+        why = why if output else f"no kind is said, and {FILE_NAME} declares no [exports]"
         raise UsageError(why, hint="fftdeploy export flagd -o FILE")
     if output is None:
         if options.check:

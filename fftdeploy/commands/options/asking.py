@@ -174,7 +174,7 @@ class MigrateOptions(QueueOptions, WriteOptions):
         metadata=flag("Successors: MODEL[@PROFILE],...; default: the policy's.", form=WORDS),
     )
     within_days: int = field(
-        default=STEPS[0], metadata=flag("How soon is soon.", "--within", metavar="DAYS", form=DAYS)
+        default=STEPS[0], metadata=flag("How soon is soon.", "--within", form=DAYS)
     )
     plan: bool = field(default=False, metadata=flag("Say what it would cost, and ask nobody."))
     record: bool = field(
@@ -227,7 +227,8 @@ class MonitorOptions(Options, Limits):
         ),
     )
     fail_on: str = field(
-        default="", metadata=flag("With --logs, exit 12 also on: data-moved,answers-moved.")
+        default="",
+        metadata=flag("With --logs, exit 12 also on: data-moved,answers-moved.", metavar="LIST"),
     )
     canary_abort: bool = field(
         default=False, metadata=flag("With --logs: exit 12 only on a canary that is worse.")
@@ -250,7 +251,5 @@ class MonitorOptions(Options, Limits):
     )
     wait_s: float | None = field(
         default=None,
-        metadata=flag(
-            "With --batch: wait no longer than 30s, 10m, 0.", "--wait", metavar="SPAN", form=SPAN
-        ),
+        metadata=flag("With --batch: wait no longer than 30s, 10m, 0.", "--wait", form=SPAN),
     )

@@ -16,7 +16,6 @@ from fftdeploy.commands.options.looking import TARGET
 from fftdeploy.evaluation.limits import Limits
 
 PROFILE = flag("Profile to deploy it with.")
-WAIT = flag("How long to wait for a job or a loading model.", "--wait", form=SPAN)
 CREATE = flag("Create the target where no policy knows it.")
 
 
@@ -34,7 +33,9 @@ class PromoteOptions(ChangeOptions, Limits):
 
     source: str | None = field(
         default=None,
-        metadata=flag("Environment whose live model and prompt to promote.", "--from"),
+        metadata=flag(
+            "Environment whose live model and prompt to promote.", "--from", metavar="ENV"
+        ),
     )
     model: str | None = field(
         default=None, metadata=flag("Model to promote: its ID, or its short name.")
@@ -43,9 +44,12 @@ class PromoteOptions(ChangeOptions, Limits):
     profile: str | None = field(default=None, metadata=PROFILE)
     no_profile: bool = field(default=False, metadata=flag("Deploy without a profile."))
     provider: str | None = field(default=None, metadata=flag("Host of the model."))
-    wait_s: float = field(default=60.0, metadata=WAIT)
+    wait_s: float = field(
+        default=60.0,
+        metadata=flag("How long to wait for a job or a loading model.", "--wait", form=SPAN),
+    )
     expect_current: str | None = field(
-        default=None, metadata=flag("Refuse unless this model is live.")
+        default=None, metadata=flag("Refuse unless this model is live.", metavar="MODEL")
     )
     create: bool = field(default=False, metadata=CREATE)
     overrides: tuple[str, ...] = field(
@@ -71,7 +75,8 @@ class PromoteOptions(ChangeOptions, Limits):
         metadata=flag("With --eval: refuse to send more. Retries are not counted.", least=1),
     )
     canary: int | None = field(
-        default=None, metadata=flag("Percent of the keys it answers, 1 to 50; live the rest.")
+        default=None,
+        metadata=flag("Percent of the keys it answers, 1 to 50; live the rest.", metavar="PERCENT"),
     )
 
 
@@ -80,11 +85,14 @@ class RollbackOptions(ChangeOptions):
     """What may be said to `rollback`."""
 
     to: int | str | None = field(
-        default=None, metadata=flag("Release to go back to, or the model whose newest it is.")
+        default=None,
+        metadata=flag("Release to go back to, or the model whose newest it is.", metavar="N|MODEL"),
     )
     """None for the newest that answers."""
     profile: str | None = field(default=None, metadata=PROFILE)
-    wait_s: float = field(default=60.0, metadata=WAIT)
+    wait_s: float = field(
+        default=60.0, metadata=flag("How long to wait for a loading model.", "--wait", form=SPAN)
+    )
     unverified: bool = field(
         default=False, metadata=flag("Go back even if the API gives no usable answer.")
     )

@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import UTC, datetime, time
 from inspect import get_annotations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fftdeploy.errors import UsageError
 from fftdeploy.times import duration
@@ -26,6 +26,8 @@ class Form:
     read: Callable[[str, str], Any]
     """Takes what is typed, and the flag, for its error."""
     write: Callable[[Any], str] = str
+    metavar: str = ""
+    """What stands for such a value in the help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,18 @@ class DeclaredOption:
         if self.flag.is_argument:
             return ()
         return self.flag.names or (f"--{self.name.replace('_', '-')}",)
+
+    @property
+    def metavar(self) -> str:
+        """What stands for its value in the help."""
+        flag, kinds = self.flag, [self.field.type, *get_args(self.field.type)]
+        if found := flag.metavar or (flag.form and flag.form.metavar):
+            return found
+        if flag.is_argument:
+            return f"{self.name.upper()}{'...' * (Sequence[str] in kinds)}"
+        usual = {int: "N", Path: "PATH"}
+        by_name = next(each for each in self.flags if each.startswith("--")).rpartition("-")[2]
+        return next((usual[kind] for kind in kinds if kind in usual), by_name.upper())
 
     @property
     def is_needed(self) -> bool:
@@ -202,12 +216,12 @@ def _days(text: str, flag: str) -> int:
     return span.days
 
 
-WORDS = Form(_words, lambda words: ",".join(several(words)))
+WORDS = Form(_words, lambda words: ",".join(several(words)), "LIST")
 """Several words, with commas between them."""
-SPAN = Form(parse_wait, lambda seconds: f"{seconds:g}s" if seconds else "0")
-DAYS = Form(_days, lambda days: f"{days}d")
-START = Form(parse_time, datetime.isoformat)
+SPAN = Form(parse_wait, lambda seconds: f"{seconds:g}s" if seconds else "0", "SPAN")
+DAYS = Form(_days, lambda days: f"{days}d", "DAYS")
+START = Form(parse_time, datetime.isoformat, "TIME")
 """A moment; of a day, its first."""
 TEXT = Form(lambda text, _: text)
-END = Form(lambda text, flag: parse_time(text, flag, day=time.max), datetime.isoformat)
+END = Form(lambda text, flag: parse_time(text, flag, day=time.max), datetime.isoformat, "TIME")
 """A moment; of a day, its last."""

@@ -24,7 +24,9 @@ class StatusOptions(Options):
     offline: bool = field(default=False, metadata=OFFLINE)
     fail_on: str = field(
         default="",
-        metadata=flag("Exit 12 on: runway:30d,dead,hand-edit,no-rollback,stale,drift."),
+        metadata=flag(
+            "Exit 12 on: runway:30d,dead,hand-edit,no-rollback,stale,drift.", metavar="LIST"
+        ),
     )
     calendar: str | Path | None = field(
         default=None, metadata=flag("Write all shutdowns to a calendar.", metavar="FILE.ics")
@@ -167,7 +169,9 @@ class InitOptions(Options):
     )
     ci: str | None = field(
         default=None,
-        metadata=flag("Also write a workflow and a pre-commit hook: github or gitlab."),
+        metadata=flag(
+            "Also write a workflow and a pre-commit hook: github or gitlab.", metavar="FORGE"
+        ),
     )
     rewrite: bool = field(
         default=False, metadata=flag("Rewrite a deployments file in another shape.")
@@ -221,8 +225,8 @@ class ExportOptions(Options):
             "litellm, flagd, dotenv, configmap, tfvars or json; none for what is declared."
         ),
     )
-    output: str | Path | None = field(
-        default=None, metadata=flag("Write this file.", "--output", "-o", metavar="FILE")
+    out: str | Path | None = field(
+        default=None, metadata=flag("Write this file.", "--out", "-o", metavar="FILE")
     )
     check: bool = field(
         default=False, metadata=flag("Only say whether files are current; 12 if not.")
