@@ -32,7 +32,7 @@ from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import fallbacks, findings
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.finding import Finding, Severity
-from fftdeploy.planning.findings import FindingFacts
+from fftdeploy.planning.finding_facts import FindingFacts
 from fftdeploy.pull_request import second_files
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace, select
@@ -208,7 +208,7 @@ class _Check:
         )
         against: list[Finding] = []
         if proposal is not None:
-            facts = findings.of_a_change(facts, proposal.base.tip.policy)
+            facts = facts.of_a_change(proposal.base.tip.policy)
             against = self._judge_proposal(proposal, readiness, shutdowns)
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
         base = proposal.base if proposal else None

@@ -39,7 +39,8 @@ from fftdeploy.output.page.watch_page import WatchedPart, watch_page
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.finding import Finding
-from fftdeploy.planning.findings import STALE, FindingFacts, about, evaluating, runway_of
+from fftdeploy.planning.finding_facts import FindingFacts
+from fftdeploy.planning.findings import STALE, evaluating, runway_of
 from fftdeploy.planning.runway import RECORDING
 from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import select
@@ -273,12 +274,12 @@ class _Monitor:
         }
         for one in seen.look.noticed:
             hint = hints.get(one.code, "")
-            yield about(self.facts, target, one.code, one.message, one.severity, hint)
+            yield self.facts.about(target, one.code, one.message, one.severity, hint)
         trouble = seen.trouble
         if trouble is None or not self.facts.readiness[str(target)].is_ready:
             return
         if isinstance(trouble, NotReadyError) or trouble.code == OTHER_MODEL:
-            yield about(self.facts, target, trouble.code, trouble.message, "error", trouble.hint)
+            yield self.facts.about(target, trouble.code, trouble.message, "error", trouble.hint)
         else:
             self.troubles.append(trouble.outcome)
 

@@ -212,17 +212,17 @@ class _Survey:
         if edited and "hand-edit" in self.conditions:
             yield edited
         if self.conditions and known and known.code == OTHER_MODEL:  # no condition makes it right
-            yield findings.about(facts, target, known.code, known.message, "error", known.hint)
+            yield facts.about(target, known.code, known.message, "error", known.hint)
         other = findings.another_model(facts, target) if self.conditions and known else None
         if other and other.severity == "error":
             yield other
         for code, message in self._runway(search).due(
             facts.now.date(), self.conditions.get("runway", NEVER)
         ):
-            yield findings.about(facts, target, code, message)
+            yield facts.about(target, code, message)
         for code, message in failures.items():
             if message and code in self.conditions:
-                yield findings.about(facts, target, code, message)
+                yield facts.about(target, code, message)
 
     def _runway(self, search: WayBackSearch) -> Runway:
         """Return when the live model ends, the one that a rollback would go to, and the judge."""

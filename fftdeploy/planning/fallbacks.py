@@ -6,7 +6,7 @@ from datetime import datetime
 from fftdeploy.api.readiness import GONE, Readiness
 from fftdeploy.planning.bundles import lacks_file
 from fftdeploy.planning.finding import Finding
-from fftdeploy.planning.findings import FindingFacts, about
+from fftdeploy.planning.finding_facts import FindingFacts
 from fftdeploy.releases.deployments import Bundle, Target
 
 _NAMED = "fallback "
@@ -34,7 +34,7 @@ def find(
         for place, bundle in enumerate(named(target.task)):
             known = facts.readiness.get(fallback_of(target, place))
             if problem := fallback_problem(target, bundle, live, known, facts.now):
-                yield about(facts, target, "fallback", problem, hint=hint)
+                yield facts.about(target, "fallback", problem, hint=hint)
 
 
 def fallback_problem(

@@ -4,68 +4,25 @@
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from fftdeploy import names
-from fftdeploy.api.readiness import OTHER_MODEL, Readiness, Shutdown
+from fftdeploy.api.readiness import OTHER_MODEL
 from fftdeploy.errors import ConfigError, FftdeployError
 from fftdeploy.planning import bundles, plan
-from fftdeploy.planning.bundles import Shas
 from fftdeploy.planning.finding import Finding, Severity
+from fftdeploy.planning.finding_facts import FindingFacts
 from fftdeploy.planning.plan import SourceRules
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
-from fftdeploy.planning.runway import NO_RECORD, RECORDING, STEPS, UNRECORDED, Runway, lasts
+from fftdeploy.planning.runway import NO_RECORD, RECORDING, UNRECORDED, Runway, lasts
 from fftdeploy.policy import policy
-from fftdeploy.policy.policy import Policy
-from fftdeploy.releases.deployments import Bundle, Deployments, Target
+from fftdeploy.releases.deployments import Target
 
 STALE = "stale"
 """The code of what is live and should be evaluated again."""
 NO_WAY_BACK = "there is no release to go back to"
 _CLOCK_SKEW = timedelta(minutes=5)
-EvidenceProblem = Callable[[str, str], FftdeployError | None]
-"""Task and ID of evidence -> why it can't be read or does not give its verdict, if so."""
-
-
-@dataclass(frozen=True, slots=True)
-class FindingFacts:
-    """The file and all that was read beside it."""
-
-    deployments: Deployments
-    policy: Policy
-    shas: Shas
-    now: datetime
-    shown: str
-    """How findings name the file."""
-    readiness: Mapping[str, Readiness] = field(default_factory=dict)
-    """What the API proved about the live model, by target; empty where it was not asked."""
-    shutdowns: Mapping[str, Shutdown | None] = field(default_factory=dict)
-    """When the live model ends, by target."""
-    shutdown_of: Callable[[Bundle], Shutdown | None] = lambda _: None
-    """When another model ends, as far as that is known without a question."""
-    runway_days: int = STEPS[0]
-    """From how many days before a shutdown on that is a finding, where no policy says more."""
-    evidence_problem: EvidenceProblem | None = None
-    """None where nobody looks."""
-    is_judged: Callable[[str, Bundle], bool] = lambda _task, _bundle: False
-    """Whether a task has evidence of today's rules about a bundle, and it did not fail."""
-    is_recorded: Callable[[Target], bool] = lambda _: True
-    """Whether the answers of what is live are on record; true where the task has no examples."""
-    another_model: Callable[[Target], str] = lambda _: ""
-    """What says that another model has the name of what is live than when it was evaluated."""
-    evaluation_due: Callable[[Target], str] = lambda _: ""
-    """Why what is live in a target should be evaluated again; "" where it need not."""
-
-    def live(self, target: Target) -> Bundle:
-        """Return what is live in a target."""
-        return bundles.live_bundle(target, self.shas)
-
-
-def of_a_change(facts: FindingFacts, policy: Policy) -> FindingFacts:
-    """Return facts about a change, by the policy of its base; when it ends is said beside it."""
-    return replace(facts, policy=policy, runway_days=STEPS[2])
 
 
 def find(facts: FindingFacts, targets: Iterable[Target]) -> list[Finding]:
@@ -95,7 +52,7 @@ def hand_edit(facts: FindingFacts, target: Target) -> Finding | None:
         message = f"hand edit: {live} is live, release {newest.n} says {newest.bundle}"
     key = "model" if live.model != newest.bundle.model else "profile"
     hint = f'fftdeploy adopt {target} --why "TEXT", or undo the edit'
-    return about(facts, target, "hand-edit", message, "error", hint, (key,))
+    return facts.about(target, "hand-edit", message, "error", hint, (key,))
 
 
 def without_twins(first: list[Finding], others: list[Finding]) -> list[Finding]:
@@ -109,20 +66,6 @@ def without_twins(first: list[Finding], others: list[Finding]) -> list[Finding]:
         and not (f.code in {"hand-edit", "unrecorded"} and (f.subject, f.line) in places)
     ]
     return [*first, *rest]
-
-
-def about(
-    facts: FindingFacts,
-    target: Target,
-    code: str,
-    message: str,
-    severity: Severity = "notice",
-    hint: str = "",
-    below: tuple[str | int, ...] = (),
-) -> Finding:
-    """Build a finding at the place where `target`, or what is `below` it, is written."""
-    line = facts.deployments.line(target, *below)
-    return Finding(code, severity, str(target), message, facts.shown, line, hint)
 
 
 def _without_policy(facts: FindingFacts) -> Iterator[Finding]:
@@ -152,18 +95,18 @@ def _in_target(facts: FindingFacts, target: Target) -> Iterator[Finding]:
 
     live = facts.live(target)
     if wrong := edit.layout_error(facts.deployments.document, target):
-        yield about(facts, target, "layout", wrong.message, "error", wrong.hint)
+        yield facts.about(target, "layout", wrong.message, "error", wrong.hint)
     if target.newest is None and bundles.lacks_file(live):
         message = f"profiles/{live.profile}.toml is missing: no application can resolve this"
-        yield about(facts, target, "profile-missing", message, "error")
+        yield facts.about(target, "profile-missing", message, "error")
     if target.newest is None:
         hint = f'fftdeploy adopt {target} --why "TEXT"'
-        yield about(facts, target, "unrecorded", "what is live is not recorded yet", hint=hint)
+        yield facts.about(target, "unrecorded", "what is live is not recorded yet", hint=hint)
     elif edited := hand_edit(facts, target):
         yield edited
     if hold := target.hold_on(live, facts.now):
         message = f"what is live is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
-        yield about(facts, target, "held-live", message, "error", f"fftdeploy rollback {target}")
+        yield facts.about(target, "held-live", message, "error", f"fftdeploy rollback {target}")
     yield from _canary(facts, target)
     yield from _record_notices(facts, target)
     yield from _policy_notices(facts, target)
@@ -179,7 +122,7 @@ def another_model(facts: FindingFacts, target: Target) -> Finding | None:
         return None
     is_protected = facts.policy.rules(target.environment).protected
     hint = f"fftdeploy eval {target} live, or fftdeploy rollback {target}"
-    return about(facts, target, "identity", message, "error" if is_protected else "notice", hint)
+    return facts.about(target, "identity", message, "error" if is_protected else "notice", hint)
 
 
 def _canary(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -205,7 +148,7 @@ def _canary(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     for code, message, severity in said:
         only = " --canary" if tried == facts.live(target) else ""
         hint = f"fftdeploy rollback {target}{only}"
-        yield about(facts, target, code, message, severity, hint, ("canary",))
+        yield facts.about(target, code, message, severity, hint, ("canary",))
 
 
 def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -213,16 +156,16 @@ def _from_api(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     if known and (other := another_model(facts, target)):
         yield other
     for notice in known.notices if known else ():
-        yield about(facts, target, "deprecated", notice)
+        yield facts.about(target, "deprecated", notice)
     if known is None or known.is_ready:
         return
     if known.dead:
         message = f"the live model is dead: {known.message}"
-        yield about(facts, target, "dead", message, "error", f"fftdeploy rollback {target}")
+        yield facts.about(target, "dead", message, "error", f"fftdeploy rollback {target}")
     elif known.code == OTHER_MODEL:
-        yield about(facts, target, known.code, known.message, "error", known.hint)
+        yield facts.about(target, known.code, known.message, "error", known.hint)
     else:
-        yield about(facts, target, known.state, known.message, hint=known.hint)
+        yield facts.about(target, known.state, known.message, hint=known.hint)
 
 
 def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -231,7 +174,7 @@ def _runway(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     due = runway_of(facts, target).due(facts.now.date(), max(asked, facts.runway_days))
     for code, message in due:
         anew = f"fftdeploy calibrate {target.task}" if code == "judge-runway" else ""
-        yield about(facts, target, code, message, hint=anew or _later(facts, target))
+        yield facts.about(target, code, message, hint=anew or _later(facts, target))
 
 
 def runway_of(facts: FindingFacts, target: Target) -> Runway:
@@ -264,7 +207,7 @@ def _lack_of_record(facts: FindingFacts, target: Target) -> list[Finding]:
     ends = facts.shutdowns.get(str(target))
     if lasts(ends, facts.now.date()) or facts.is_recorded(target):
         return []
-    return [about(facts, target, NO_RECORD, UNRECORDED, hint=RECORDING)]
+    return [facts.about(target, NO_RECORD, UNRECORDED, hint=RECORDING)]
 
 
 def _stale(facts: FindingFacts, target: Target, said: Iterable[Finding]) -> list[Finding]:
@@ -272,7 +215,7 @@ def _stale(facts: FindingFacts, target: Target, said: Iterable[Finding]) -> list
     hint = evaluating(str(target))
     if any(finding.hint == hint for finding in said) or not (why := facts.evaluation_due(target)):
         return []
-    return [about(facts, target, STALE, why, hint=hint)]
+    return [facts.about(target, STALE, why, hint=hint)]
 
 
 def evaluating(target: str) -> str:
@@ -286,30 +229,30 @@ def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     if newest is not None and not newest.verified and not proved:
         message = f"release {newest.n} was made live without proof"
         hint = "" if known and not known.is_ready else "fftdeploy check --probe"
-        yield about(facts, target, "unproved", message, hint=hint, below=("releases", 0))
+        yield facts.about(target, "unproved", message, hint=hint, below=("releases", 0))
     later: datetime | None = None
     for index, release in enumerate(target.releases):
         row = ("releases", index)
         if release.at - facts.now > _CLOCK_SKEW:
             message = f"release {release.n} is from the future"
-            yield about(facts, target, "future", message, below=row)
+            yield facts.about(target, "future", message, below=row)
         if later is not None and release.at > later:
             message = f"release {release.n} is later than the one above it"
-            yield about(facts, target, "time-order", message, below=row)
+            yield facts.about(target, "time-order", message, below=row)
         later = release.at
     for index, hold in enumerate(target.holds):
         if hold.lifted is None and hold.until is not None and hold.until <= facts.now:
             message = f"the hold on {hold.model} ended {hold.until:%Y-%m-%d}"
-            yield about(facts, target, "expired-hold", message, below=("holds", index))
+            yield facts.about(target, "expired-hold", message, below=("holds", index))
     if newest is None:
         return
     # As soon as the next way back is gone, or not usable, as far as files can tell.
     usable = _usable_ways_back(facts, target)
     if not usable:
-        yield about(facts, target, "no-rollback", NO_WAY_BACK)
+        yield facts.about(target, "no-rollback", NO_WAY_BACK)
     elif usable[0].fate == "profile":
         message = f"release {usable[0].release.n}, the way back: {usable[0].reason}"
-        yield about(facts, target, "rollback-profile", message)
+        yield facts.about(target, "rollback-profile", message)
 
 
 def _usable_ways_back(facts: FindingFacts, target: Target) -> list[Candidate]:
@@ -329,14 +272,14 @@ def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
             f"release {newest.n} came from {newest.via}, where it is on hold since "
             f"{hold.since:%Y-%m-%d}: {hold.why}"
         )
-        yield about(facts, target, "held-at-source", message)
+        yield facts.about(target, "held-at-source", message)
     if newest is None or newest.bundle != live:
         return  # a hand edit, or nothing recorded, is its own finding
     if newest.via in {"rollback", "adopt"} or "order" in newest.overrides:
         return
     sources = SourceRules(rules, target.task, facts.deployments, facts.shas)
     if breach := sources.order_breach(live, facts.now):
-        yield about(facts, target, "policy-order", breach.message)
+        yield facts.about(target, "policy-order", breach.message)
 
 
 def _evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
@@ -366,19 +309,19 @@ def _evidence_finding(
     place = ("releases", row)
     if not isinstance(error, ConfigError):  # made under an older rule, or the disk refused
         message, hint = f"release {release.n}: {error.message}", evaluating(str(target))
-        return about(facts, target, "evidence", message, hint=hint, below=place)
+        return facts.about(target, "evidence", message, hint=hint, below=place)
     is_missing = error.code == "missing"
     wrong = "there is no such file" if is_missing else error.message
     message = f"evidence {str(release.evidence)[:12]} of release {release.n}: {wrong}"
     severity: Severity = "notice" if is_missing else "error"
-    return about(facts, target, "evidence", message, severity, "fftdeploy verify", place)
+    return facts.about(target, "evidence", message, severity, "fftdeploy verify", place)
 
 
 def _lack_of_evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     newest = target.newest
     if facts.policy.gate(target.task) is None:
         message = "protected, and the task has no gate: --why is enough"
-        yield about(facts, target, "no-gate", message)
+        yield facts.about(target, "no-gate", message)
     elif (
         newest
         and newest.evidence is None
@@ -386,7 +329,7 @@ def _lack_of_evidence(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         and not facts.is_judged(target.task, facts.live(target))
     ):
         message = f"release {newest.n} was promoted without evidence"
-        yield about(facts, target, "no-evidence", message, hint=evaluating(str(target)))
+        yield facts.about(target, "no-evidence", message, hint=evaluating(str(target)))
 
 
 def _override_clashes(facts: FindingFacts) -> Iterator[Finding]:
@@ -397,4 +340,4 @@ def _override_clashes(facts: FindingFacts) -> Iterator[Finding]:
         if len(targets) > 1:
             both = " and ".join(map(str, targets))
             message = f"{both} share the override variable {variable}"
-            yield about(facts, targets[1], "override-variable", message, "error", "rename one")
+            yield facts.about(targets[1], "override-variable", message, "error", "rename one")

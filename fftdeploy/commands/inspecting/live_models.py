@@ -9,7 +9,8 @@ from fftdeploy.api.readiness import LIST_HINT, Readiness, Shutdown
 from fftdeploy.commands.context import Context
 from fftdeploy.planning.bundles import canary_of, live_bundle, tried_bundle
 from fftdeploy.planning.fallbacks import fallback_of
-from fftdeploy.planning.findings import NO_WAY_BACK, FindingFacts
+from fftdeploy.planning.finding_facts import FindingFacts
+from fftdeploy.planning.findings import NO_WAY_BACK
 from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Questions, Workspace

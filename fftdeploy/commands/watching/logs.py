@@ -36,7 +36,6 @@ from fftdeploy.monitoring.logs.window import (
 from fftdeploy.monitoring.logs.wording import called, levels, meaning, moved
 from fftdeploy.names import not_one_of, plural
 from fftdeploy.planning.finding import Finding, Severity
-from fftdeploy.planning.findings import about
 from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import Workspace
 
@@ -209,7 +208,7 @@ def findings(
         if shift.code == "service-moved" or path == STDIN:  # which can't be read again
             hint = ""
         severity: Severity = "error" if shift.code in wrong else "notice"
-        yield about(facts, target, shift.code, message, severity, hint)
+        yield facts.about(target, shift.code, message, severity, hint)
 
 
 def watch_canary(workspace: Workspace, target: Target, path: Path) -> CanaryTrial | None:
@@ -237,7 +236,7 @@ def of_canary(
         f"worse by {trial.lower:.1%} at least"
     )
     hint = f'fftdeploy rollback {target} --canary --why "canary worse"'
-    return (about(facts_of(context), target, "canary-worse", message, severity, hint, ("canary",)),)
+    return (facts_of(context).about(target, "canary-worse", message, severity, hint, ("canary",)),)
 
 
 def moved_since(
