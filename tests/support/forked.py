@@ -113,7 +113,8 @@ def path(prelude: str = "") -> str:
 
     The process that they are forked from runs `prelude` before it imports anything of ours.
     """
-    place = tempfile.TemporaryDirectory(prefix="fftdeploy-forked-")
+    # Not where a test has its temporary files: the path of a socket has 108 bytes at most.
+    place = tempfile.TemporaryDirectory(prefix="fftdeploy-forked-", dir="/tmp")
     Path(place.name, "sitecustomize.py").write_text(_CLIENT, encoding="utf-8")
     environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     with socket.socket(socket.AF_UNIX) as listening:

@@ -1,8 +1,9 @@
-"""Opens the examples of a gate, and finds the rules of the gate that are about none of them."""
+"""Opens the graders and examples of a gate, and finds its rules that are about no example."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,80 @@ from fftdeploy.formats.strict_json import MISSING, lookup
 from fftdeploy.names import plural
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.grader_rules import GraderRules
+from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.workspace import Workspace
 
 _CALLED = {"must_pass": "tag", "slices": "key in its meta"}
 
 
-@dataclass(frozen=True, slots=True)
 class GatedExamples:
-    """What the gate of a task names as its examples."""
+    """What the gate of a task names as its graders and examples."""
 
-    workspace: Workspace
-    task: str
-    rules: GateRules
-    now: Callable[[], datetime]
-    restoring: Callable[[Path], str]
-    """Returns the line that brings a file back to the disk, or ""."""
+    def __init__(
+        self,
+        workspace: Workspace,
+        task: str,
+        now: Callable[[], datetime],
+        restoring: Callable[[Path], str],
+    ) -> None:
+        """Take the gate; `restoring` returns the line that brings a file back to the disk, or "".
 
-    def checked(self, grading: Grading) -> ExampleSet:
-        """Open the examples, their agreed answers checked by the graders.
+        Raises:
+            ConfigError: The task has none.
+        """
+        self.workspace = workspace
+        self.task = task
+        self.now = now
+        self._restoring = restoring
+        rules = workspace.policy.gate(task)
+        if rules is None:
+            add = f"add [tasks.{task}.gate] with examples and graders to {FILE_NAME}"
+            others = [each for each in workspace.policy.tasks if each != task]
+            is_known = task in {*workspace.policy.tasks, *workspace.deployments.tasks()}
+            raise ConfigError(
+                f"task {task!r} has no gate",
+                hint=add if is_known else names.meant(task, others, add, quoted=False),
+                where=FILE_NAME,
+                code="no-gate",
+            )
+        self.rules: GateRules = rules
+
+    @cached_property
+    def grading(self) -> Grading:
+        """The graders.
+
+        Raises:
+            ConfigError: One of them needs a package that is not installed.
+        """
+        return graders.build(self.rules.graders)
+
+    @cached_property
+    def examples(self) -> ExampleSet:
+        """The examples as the gate holds candidates to them.
+
+        Raises:
+            ConfigError: As `checked_examples` does, or the gate names a tag or a key of `meta`
+                that none of them has.
+        """
+        found = self.checked_examples
+        unknown = [
+            *self._unknown("must_pass", len(found), found.tags),
+            *self._unknown("slices", len(found), found.meta),
+        ]
+        if unknown:
+            raise combined(unknown)
+        return found
+
+    @cached_property
+    def checked_examples(self) -> ExampleSet:
+        """The examples, each of them checked, and their agreed answers by the graders.
 
         Raises:
             ConfigError: Located at the first fault, or at a field that no example has; the other
                 faults are its details.
         """
         try:
-            return self._opened(grading)
+            return self._opened(self.grading)
         except ConfigError as error:
             if error.code != "examples" or not (lacking := self._lacking_fields()):
                 raise
@@ -67,21 +117,8 @@ class GatedExamples:
         except ConfigError as error:
             if error.code == "missing":
                 gone = folder / Path(error.where).relative_to(shown)
-                error.hint = self.restoring(gone) or error.hint
+                error.hint = self._restoring(gone) or error.hint
             raise
-
-    def require_known(self, found: ExampleSet) -> None:
-        """Refuse a rule that is about no example.
-
-        Raises:
-            ConfigError: The gate names a tag or a key of `meta` that none of them has.
-        """
-        unknown = [
-            *self._unknown("must_pass", len(found), found.tags),
-            *self._unknown("slices", len(found), found.meta),
-        ]
-        if unknown:
-            raise combined(unknown)
 
     def _unknown(
         self, rule: str, count: int, of: Callable[[int], Iterable[str]]

@@ -22,20 +22,16 @@ from fftdeploy.evaluation.evidence.gated_examples import GatedExamples
 from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.examples.overlap import shown_in
 from fftdeploy.evaluation.gate import sizing
-from fftdeploy.evaluation.graders import graders
-from fftdeploy.evaluation.graders.graders import Grading
 from fftdeploy.evaluation.results import Column
 from fftdeploy.model_ids import identity
 from fftdeploy.names import plural
 from fftdeploy.planning.bundles import live_bundle
-from fftdeploy.policy.gate_rules import GateRules
-from fftdeploy.policy.policy import FILE_NAME
 from fftdeploy.policy.profiles import FOLDER
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
 
 
-class QualityBar:
+class QualityBar(GatedExamples):
     """What the policy asks of a target's candidates; files are opened when they are asked for."""
 
     def __init__(
@@ -47,68 +43,22 @@ class QualityBar:
         host: Callable[[Bundle, str], AskedHost] = lambda *_: UNKNOWN_HOST,
         restoring: Callable[[Path], str] = lambda _: "",
     ) -> None:
-        """Take the gate of the target's task.
+        """Take the gate of the target's task, as `GatedExamples` does.
 
-        `host` returns who is asked about a bundle in an environment, and `restoring` the line
-        that brings a file back to the disk, or "".
+        `host` returns who is asked about a bundle in an environment.
 
         Raises:
             ConfigError: The task has none.
         """
-        self.now = now
+        super().__init__(workspace, target.partition("/")[0], now, restoring)
         self._host = host
-        self.workspace = workspace
         self.prompts: list[Workspace] = [workspace]
         """Where the prompts of bundles are looked for."""
         self.shown = cache(self._shown)
         self.judged = cache(self._judged)
         self.target = target
-        self.task = target.partition("/")[0]
-        rules = workspace.policy.gate(self.task)
-        if rules is None:
-            add = f"add [tasks.{self.task}.gate] with examples and graders to {FILE_NAME}"
-            others = [task for task in workspace.policy.tasks if task != self.task]
-            is_known = self.task in {*workspace.policy.tasks, *workspace.deployments.tasks()}
-            raise ConfigError(
-                f"task {self.task!r} has no gate",
-                hint=add if is_known else names.meant(self.task, others, add, quoted=False),
-                where=FILE_NAME,
-                code="no-gate",
-            )
-        self.rules: GateRules = rules
-        self._gated = GatedExamples(workspace, self.task, rules, now, restoring)
         self.folder = EvidenceFolder(workspace.folder)
         self.calibrations = CalibrationFolder(workspace.folder)
-
-    @cached_property
-    def grading(self) -> Grading:
-        """The graders.
-
-        Raises:
-            ConfigError: One of them needs a package that is not installed.
-        """
-        return graders.build(self.rules.graders)
-
-    @cached_property
-    def examples(self) -> ExampleSet:
-        """The examples as the gate holds candidates to them.
-
-        Raises:
-            ConfigError: As `checked_examples` does, or the gate names a tag or a key of `meta`
-                that none of them has.
-        """
-        self._gated.require_known(self.checked_examples)
-        return self.checked_examples
-
-    @cached_property
-    def checked_examples(self) -> ExampleSet:
-        """The examples, each of them checked, and their agreed answers by the graders.
-
-        Raises:
-            ConfigError: Located at the first fault, or at a field that no example has; the other
-                faults are its details.
-        """
-        return self._gated.checked(self.grading)
 
     def _judged(self, candidate: Bundle, baseline: Bundle | None) -> ExampleSet:
         """Return the examples that judge a candidate: none that its prompt, or that of live, shows.
