@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import cleandoc, signature
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -32,6 +32,16 @@ def _in_python(text: str, options: type[Options]) -> str:
         return f"{option.name}={value}" if value else option.name
 
     return _FLAG.sub(argument, text)
+
+
+def _documented(promise: str | None, options: type[Options]) -> str:
+    """Return what a function promises, with its arguments as the flags' help explains them."""
+    first, *rest = cleandoc(promise or "").partition("\n\nRaises:")
+    explained = (
+        f"    {option.name}: {_in_python(option.flag.help, options)}"
+        for option in declared(options)
+    )
+    return "\n".join([f"{first}\n\nArgs:", *explained]) + "".join(rest)
 
 
 def door(
@@ -64,6 +74,7 @@ def door(
             context.close()
 
     call.__name__ = call.__qualname__ = command
+    call.__doc__ = _documented(run.__doc__, cast("type[Options]", options))
     returned = signature(run).return_annotation
     cast("Any", call).__signature__ = signature(options).replace(return_annotation=returned)
     return call

@@ -269,8 +269,13 @@ def test_a_hint_names_arguments_where_the_command_names_flags(
     assert "--" not in str(caught.value)
 
 
-def test_help_shows_what_a_function_returns() -> None:
+def test_help_shows_what_a_function_takes_and_returns() -> None:
     assert inspect.signature(fftdeploy.promote).return_annotation is Changed
+    explained = inspect.getdoc(fftdeploy.promote) or ""
+    assert "    model: Model to promote: its ID, or its short name.\n" in explained
+    assert "    max_usd: With evaluate=True: spend no more.\n" in explained
+    for name in inspect.signature(fftdeploy.promote).parameters.keys() - {"approve"}:
+        assert f"\n    {name}: " in explained or f"\n    {name}=False: " in explained
 
 
 def test_an_error_has_its_outcome_and_nothing_is_said(
