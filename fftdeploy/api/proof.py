@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy import names
-from fftdeploy.api.answers import Answer
+from fftdeploy.api.answers import Answer, plain
 from fftdeploy.api.asking import LONGEST_PAUSE_S, Asker
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING, limit_fields
 from fftdeploy.api.listing import ListedModel, Listing, listed_model, read_listing
@@ -180,6 +180,15 @@ class Prover:
             return {}
         entry = self._listing(self.asker.deadline()).models.get(model)
         return identity_of(entry) if entry else {}
+
+    def answered_as(self, model: str) -> str:
+        """Return the name by which a probe of the model was answered; "" where none was."""
+        probes = [
+            one.facts.probed for asked, one in [*self._proofs.items()] if asked.model == model
+        ]
+        bodies = (probe.body for probe in probes if probe is not None)
+        said = (body.get("model") for body in bodies if isinstance(body, dict))
+        return next((plain(name, 256) for name in said if isinstance(name, str)), "")
 
     def limit_field(self, question: Question) -> str:
         """Return the name of the token limit that the model takes, as far as it was tried."""

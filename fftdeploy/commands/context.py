@@ -258,11 +258,14 @@ class Context:
         config = settings(self.environ, self.providers.get(bundle.provider), environment)
         kind = config.kind
         identity: Mapping[str, str] = {}
+        answered_as = ""
         hosts: AskedHosts | None = self.__dict__.get("_hosts")
         if hosts and (asked := hosts.asked(bundle.provider, environment)):
             kind = kind or asked.connection.kind
             identity = asked.identity(bundle.model)
-        return AskedHost(without_secrets(config.base_url), str(kind or ""), identity)
+            answered_as = asked.answered_as(bundle.model)
+        address = without_secrets(config.base_url)
+        return AskedHost(address, str(kind or ""), identity, answered_as)
 
     def quality_bar(self, workspace: Workspace, target: str) -> "QualityBar":
         """Return what the policy of `workspace` asks of candidates of `target`."""

@@ -21,6 +21,8 @@ class AskedHost:
     kind: str = ""
     identity: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What it says of the model that was asked about, by `identity.FACTS`."""
+    answered_as: str = field(default="", compare=False)
+    """The name by which that has just answered; "" where it was not asked."""
 
 
 UNKNOWN_HOST = AskedHost()
@@ -41,6 +43,8 @@ class Arm:
     """Where it is asked; "" where nobody is."""
     identity: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What the host says of the model behind the name."""
+    answered_as: str = ""
+    """The name by which it has just answered; what was kept under other names is another's."""
 
 
 def label(bundle: Bundle, called: str = "") -> str:

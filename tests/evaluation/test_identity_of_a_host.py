@@ -24,6 +24,8 @@ class Vllm:
         self.server = server
         self.roots = {OLD: "/models/3", NEW: "/models/4"}
         self.starts = 0
+        self.names: dict[str, str] = {}
+        """What models call themselves when they answer."""
         self.tell()
         server.probe(Reply(GOOD, made=self._answer))
 
@@ -44,7 +46,8 @@ class Vllm:
         found = self._agreed.get(text, "OK.")
         message = {"role": "assistant", "content": found}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return reply(body=chat_body(model=asked["model"], choices=[choice]))
+        name = self.names.get(asked["model"], asked["model"])
+        return reply(body=chat_body(model=name, choices=[choice]))
 
     @cached_property
     def _agreed(self) -> dict[str, str]:
@@ -128,6 +131,26 @@ def test_a_name_that_means_another_model_is_found_out(vllm: Vllm, command: Comma
     assert promote(command).code == 7, "what is live was another one for that evidence"
     assert command("eval", TARGET).code == 0
     assert promote(command).code == 0
+
+
+def test_evidence_of_who_answered_by_a_name_is_of_nobody_else_by_that_name(
+    vllm: Vllm, command: Command, repo: Path
+) -> None:
+    """A deployment is given another model, and both are allowed: one of them was judged."""
+    with (repo.parent / "providers.toml").open("a") as file:
+        file.write(f'answers_as = {{ "{NEW}" = ["judged", "other"] }}\n')
+    vllm.names[NEW] = "judged"
+    assert command("eval", TARGET).code == 0
+    as_judged, paid = promote(command, "--dry-run"), vllm.paid
+
+    vllm.names[NEW] = "other"
+    swapped = promote(command)
+    made = command("eval", TARGET)  # and none of the answers is taken for the other's
+    counted = promote(command)
+
+    assert (as_judged.code, swapped.code, read(TARGET).model) == (0, 7, NEW), swapped
+    assert f"{NEW} answered as judged, and now as other" in swapped.err
+    assert (made.code, vllm.paid - paid, counted.code) == (0, 60, 0), (made, counted)
 
 
 def test_evidence_of_what_others_host_is_as_it_was(

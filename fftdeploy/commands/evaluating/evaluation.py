@@ -294,7 +294,14 @@ class Evaluation:
     def _arm(self, name: str, bundle: Bundle) -> Arm:
         profile = self.workspace.profile(bundle.profile) if bundle.profile else None
         host = self.bar.host(bundle)
-        return Arm(name, bundle, profile, address=host.address, identity=host.identity)
+        return Arm(
+            name,
+            bundle,
+            profile,
+            address=host.address,
+            identity=host.identity,
+            answered_as=host.answered_as,
+        )
 
     def _as_proved(self, arm: Arm) -> Arm:
         return self.asking.as_proved(arm, self._question(arm.bundle))

@@ -164,7 +164,10 @@ class Run:
 
     def can_use(self, arm: str, output: ModelOutput) -> bool:
         """Whether what was kept of a request is an answer, and one of this arm."""
+        asked = self.arms[arm]
         if output.mark == MISSING:
+            return False
+        if asked.answered_as and output.model not in {"", asked.bundle.model, asked.answered_as}:
             return False
         return not output.model or self._other_model(arm, output) is None
 
