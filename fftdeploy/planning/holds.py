@@ -32,12 +32,12 @@ def plan_hold(
     if any(hold.is_active(actor.now) and hold.until == until for hold in active):
         return Plan(target, target, (f"{model} is on hold already",))
     hold = Hold(model, actor.now, actor.by, actor.why or "", provider=provider, until=until)
-    live = ("it is live here: a rollback takes it out of service",)
-    return Plan(
-        target,
-        replace(target, holds=(hold, *target.holds)),
-        live if (target.model, target.provider) == blocked else (),
-    )
+    held = replace(target, holds=(hold, *target.holds))
+    for line, what in ((target, "live"), (target.canary, "a canary")):
+        if line and (line.model, line.provider) == blocked:
+            note = f"it is {what} here: a rollback takes it out of service"
+            return Plan(target, held, (note,))
+    return Plan(target, held)
 
 
 def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:

@@ -307,6 +307,25 @@ def test_what_is_held_while_it_is_live_is_rolled_back_next(
     assert back.err.endswith(f"next: fftdeploy status {NAME} --file {tmp_path}/other.toml\n")
 
 
+def test_what_is_held_and_answers_is_rolled_back_next_and_nothing_else(command: Command) -> None:
+    write(past(NAME, V6, V7, V8))
+    write_profile("long")
+    argv = ("promote", NAME, "--model", V8, "--profile", "long", "--canary", "5", "--yes")
+    assert command(*argv).code == 0
+    off = command("rollback", NAME, "--yes")
+    assert off.err == "next: git add deployments.toml && git commit\n"  # live is not what is held
+
+    assert command(*argv[:3], V9, "--canary", "5", "--yes").code == 0
+    held = command("hold", NAME, V9, "--why", "x", "--yes")
+    assert "it is a canary here: a rollback takes it out of service" in held.out
+    assert held.err == f"next: fftdeploy rollback {NAME}\n"
+    Path("profiles/long.toml").write_text("not TOML")  # stops no rescue
+    assert command("hold", NAME, V8, "--why", "x", "--yes").code == 0
+    assert command("rollback", NAME, "--yes").err == f"next: fftdeploy rollback {NAME}\n"
+    assert command("rollback", NAME, "--yes").err.endswith("&& git commit\n")
+    assert read(NAME).model == V7
+
+
 # The question on a terminal.
 
 

@@ -9,16 +9,15 @@ from fftdeploy.commands.changing.change import Changed
 from fftdeploy.commands.context import Context
 from fftdeploy.errors import UsageError
 from fftdeploy.files.folders import FOLDER
+from fftdeploy.planning.bundles import live_bundle, tried_bundle
+from fftdeploy.releases.deployments import Target
 from fftdeploy.workspace import shown_path
 
 
 def next_step(context: Context, result: Changed, *more: Changed) -> str:
     """Return the line to type after a change that was made, or after several in one go."""
     made, name = result.plan, f"{result.target}{context.file_option}"
-    holds_live = result.release is None and any(
-        hold.is_active(hold.since) and hold.model == made.after.model for hold in made.touched_holds
-    )
-    if holds_live:
+    if result.release is None and _is_held(context, made.after):
         return f"fftdeploy rollback {name}"
     names = dict.fromkeys(name for one in (result, *more) for name in one.exports or ())
     is_stale = bool(names) and not result.commit
@@ -36,6 +35,13 @@ def next_step(context: Context, result: Changed, *more: Changed) -> str:
     if is_stale:
         return " && ".join(filter(None, (f"fftdeploy export{context.file_option}", step)))
     return step or f"fftdeploy status {name}"
+
+
+def _is_held(context: Context, target: Target) -> bool:
+    """Tell whether what answers in `target`, for all or for some, is on hold."""
+    shas = context.workspace.tolerating(lambda _: None).sha  # what is wrong was said before
+    answering = (live_bundle(target, shas), tried_bundle(target, shas))
+    return any(one and target.hold_on(one, context.now()) for one in answering)
 
 
 def _committing(
