@@ -105,6 +105,8 @@ def plan_rollback(
     """
     base = recorded(target, live, replace(actor, why=None))
     notes = hand_edit_notes(target, base, live)
+    if target.canary is not None:
+        notes.append(f"the canary, {target.canary.model}, is taken off, too")
     chosen, back = candidate.release, candidate.bundle
     release = Release(
         n=base.top + 1,

@@ -114,6 +114,7 @@ def test_what_is_live_can_be_rolled_back_beside_it(command: Command) -> None:
     target = read(NAME)
     assert (done.code, target.model, target.canary) == (0, V7, None)
     assert [hold.model for hold in target.holds] == [V8]
+    assert f"note: the canary, {V9}, is taken off, too\n" in done.out
 
 
 @pytest.mark.parametrize(
