@@ -299,7 +299,11 @@ def _unexplained(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
         return  # a beginner's file: `unrecorded` says what to do
     hint = "undo it"
     if change.kind == "removed-release":
-        hint = f"undo the revert, and: fftdeploy rollback {target}"
+        hint = "undo the revert"
+        old = facts.old(target)
+        top = old.releases[0] if old and old.releases else None
+        if top and top.n not in target.by_number and top.via not in {"rollback", "adopt"}:
+            hint += f", and: fftdeploy rollback {target}"  # what the revert was meant to do
     elif change.below in {("model",), ("profile",)}:  # `adopt` records nothing else
         hint += f', or record it on this branch: fftdeploy adopt {target} --why "TEXT"'
     yield facts.about(change, change.kind, change.message, hint)

@@ -151,6 +151,15 @@ def test_a_reverted_promotion_is_named_and_pointed_to_rollback(change: Change) -
     assert f"undo the revert, and: fftdeploy rollback {TARGET}" in done.out
 
 
+def test_the_revert_of_a_rollback_is_undone_and_no_more(change: Change, online: Sandbox) -> None:
+    """Undone, the good model is live again: to roll back then would take it off."""
+    change.base(lambda change: change.command("rollback", TARGET, "--yes"))
+    git("revert", "--no-edit", "HEAD")
+    done = change.command(*BASE, "--json")
+    found = {f["code"]: f["hint"] for f in json.loads(done.out)["findings"]}
+    assert (done.code, found["removed-release"]) == (12, "undo the revert")
+
+
 def test_C12_stale_where_the_base_has_moved(change: Change) -> None:
     change.good()
     commit("promote")
