@@ -19,7 +19,7 @@ def require_alone(target: Target, runs: Canary, bundle: Bundle, shas: Shas) -> N
         raise PolicyError(
             f"a canary runs in {target}: {runs.model}, {runs.weight} %",
             hint=f"make it live: fftdeploy promote {target}; "
-            f"or take it off: fftdeploy rollback {target}",
+            f"or take it off: fftdeploy rollback {target} --canary",
             where=str(target),
             code="canary",
         )

@@ -146,8 +146,7 @@ def _canary(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         code = known.code if is_proved else known.state
         said.append((code, f"the canary: {known.message}", "error" if is_proved else "notice"))
     for code, message, severity in said:
-        only = " --canary" if tried == facts.live(target) else ""
-        hint = f"fftdeploy rollback {target}{only}"
+        hint = f"fftdeploy rollback {target} --canary"  # typed twice, it does not take live off
         yield facts.about(target, code, message, severity, hint, ("canary",))
 
 

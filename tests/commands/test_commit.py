@@ -318,7 +318,7 @@ def test_what_is_held_and_answers_is_rolled_back_next_and_nothing_else(command: 
     assert command(*argv[:3], V9, "--canary", "5", "--yes").code == 0
     held = command("hold", NAME, V9, "--why", "x", "--yes")
     assert "it is a canary here: a rollback takes it out of service" in held.out
-    assert held.err == f"next: fftdeploy rollback {NAME}\n"
+    assert held.err == f"next: fftdeploy rollback {NAME} --canary\n"
     Path("profiles/long.toml").write_text("not TOML")  # stops no rescue
     assert command("hold", NAME, V8, "--why", "x", "--yes").code == 0
     assert command("rollback", NAME, "--yes").err == f"next: fftdeploy rollback {NAME}\n"

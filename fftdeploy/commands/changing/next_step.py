@@ -17,8 +17,8 @@ from fftdeploy.workspace import shown_path
 def next_step(context: Context, result: Changed, *more: Changed) -> str:
     """Return the line to type after a change that was made, or after several in one go."""
     made, name = result.plan, f"{result.target}{context.file_option}"
-    if result.release is None and _is_held(context, made.after):
-        return f"fftdeploy rollback {name}"
+    if result.release is None and (rescue := _rescue(context, made.after)):
+        return f"{rescue}{context.file_option}"
     names = dict.fromkeys(name for one in (result, *more) for name in one.exports or ())
     is_stale = bool(names) and not result.commit
     step = ""
@@ -37,11 +37,15 @@ def next_step(context: Context, result: Changed, *more: Changed) -> str:
     return step or f"fftdeploy status {name}"
 
 
-def _is_held(context: Context, target: Target) -> bool:
-    """Tell whether what answers in `target`, for all or for some, is on hold."""
+def _rescue(context: Context, target: Target) -> str:
+    """Return the command that takes out of service what answers in `target` and is on hold."""
     shas = context.workspace.tolerating(lambda _: None).sha  # what is wrong was said before
-    answering = (live_bundle(target, shas), tried_bundle(target, shas))
-    return any(one and target.hold_on(one, context.now()) for one in answering)
+    tried = tried_bundle(target, shas)
+    if target.hold_on(live_bundle(target, shas), context.now()):
+        return f"fftdeploy rollback {target}"
+    if tried and target.hold_on(tried, context.now()):
+        return f"fftdeploy rollback {target} --canary"
+    return ""
 
 
 def _committing(
