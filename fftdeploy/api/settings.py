@@ -27,6 +27,8 @@ WEBHOOK = "FFTDEPLOY_WEBHOOK_URL"
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that name a file, and a list of folders, of certificates."""
 
+LONG_KEY = 20
+"""So many characters no honest text has by chance, whatever is left out of it."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 
@@ -184,7 +186,7 @@ def forms_of(key: str, *others: str) -> list[str]:
 
     raw = fsencode(key)
     forms = {key, json.dumps(key)[1:-1], quote(raw, safe=""), *_in_base64(raw)}
-    if len(key) >= 20:
+    if len(key) >= LONG_KEY:
         forms.add(key[:12])
     return sorted((one for one in forms.union(others) if len(one) >= 8), key=len, reverse=True)
 

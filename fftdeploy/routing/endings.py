@@ -50,15 +50,18 @@ def hear(answer: Any, tell: Tell) -> None:
     if isinstance(answer, Exception):
         status = getattr(answer, "status_code", None)
         tell(lambda: _failure(type(answer).__name__, status=status), False)
-    elif http := getattr(answer, "http_response", None) or getattr(answer, "response", None):
+    elif hasattr(answer, "model_dump") or isinstance(
+        answer, str
+    ):  # as which the SDK returns a page
+        tell(lambda: {"response": answer}, False)
+    else:
+        http = getattr(answer, "http_response", None) or answer.response
         if http.is_closed:
             heard = _Body()
             heard.add(http.content)
             tell(partial(heard.ending, ""), False)
         else:
             _Reading(http, tell)
-    else:  # a page of a gateway is a text here
-        tell(lambda: {"response": answer}, False)
 
 
 def told(ending: Ending) -> Ending:

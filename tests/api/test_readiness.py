@@ -305,6 +305,7 @@ def test_D7_untrusted_text_is_one_printable_line() -> None:
 
 
 def test_a_short_key_does_not_eat_model_names() -> None:
+    assert scrubber("changeme")("better change me") == "better change me"
     scrub = scrubber("test")
     assert scrub_all({"id": ["ft:gpt:test::x", 1, None]}, scrub) == {
         "id": ["ft:gpt:test::x", 1, None]

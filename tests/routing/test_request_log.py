@@ -686,7 +686,7 @@ def test_what_is_no_answer_is_a_failed_call_however_it_was_asked_for(
     failed = {**RESPONSE, "status": "failed", "output": [], "error": {"code": "server_error"}}
     queued = {**RESPONSE, "status": "queued", "output": []}
     cut = streamed(CHUNKS[:2], b"")
-    refused = reply(body={"error": {"message": "no"}, "model": V8}, name="good")
+    refused = reply(body={"error": {"message": "no"}, "model": V8, "response": 1}, name="good")
     hosted.probe(page, page, page, cut, refused)
     hosted.script(
         "POST",

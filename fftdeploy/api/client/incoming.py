@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from fftdeploy.api.answers import DEPRECATION_HEADERS, Answer, error_fields, plain
 from fftdeploy.api.hosts import COMPATIBLE, DEFAULT, OPENAI, SANDBOX_HEADER
-from fftdeploy.api.settings import ADDRESS, forms_of
+from fftdeploy.api.settings import ADDRESS, LONG_KEY, forms_of
 from fftdeploy.formats import strict_json
 
 if TYPE_CHECKING:
@@ -311,12 +311,12 @@ def http_date(value: str) -> datetime | None:
 def scrubber(key: str) -> Callable[[str], str]:
     """Return what strikes the key, its encodings and its first 12 characters out of a text.
 
-    A text that has it escaped, or broken over lines, is struck out as a whole.
+    A text that has a long one escaped, or broken over lines, is struck out as a whole.
     """
     needles = forms_of(key)
 
     def scrub(text: str) -> str:
-        bare = _unescaped(text)
+        bare = _unescaped(text) if len(key) >= LONG_KEY else text
         for needle in needles:
             if needle in bare or needle in text:
                 if bare.count(needle) > text.count(needle):
