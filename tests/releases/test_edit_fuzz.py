@@ -11,7 +11,7 @@ import pytest
 import tomlkit
 
 from fftdeploy.releases import deployments, edit
-from fftdeploy.releases.deployments import Bundle, Deployments, Hold, Release, Target
+from fftdeploy.releases.deployments import Bundle, Canary, Deployments, Hold, Release, Target
 
 CHUNKS, FILES = 4, 200
 TASKS = ("triage", "refunds", "faq")
@@ -82,6 +82,9 @@ class Writer:
             parts.append([f"{margin}profile = {self.text('p1')}{self.comment()}"])
         if self.odds(0.15):
             parts.append([f"{margin}provider = {self.text('openai')}{self.comment()}"])
+        if self.odds(0.3):
+            row = self.row(model=self.text("m.1"), weight="5", since="2026-10-04T10:02:57Z")
+            parts.append([f"{margin}{self.key('canary')} = {row}{self.comment()}"])
         if self.odds(0.8):
             rows = [self.release(n) for n in range(self.random.randint(0, 4), 0, -1)]
             parts.append(self.array(margin, "releases", rows))
@@ -149,7 +152,20 @@ def promote(target: Target, choose: random.Random) -> Target:
         n, Bundle(model, profile=profile, profile_sha="0" * 32 if profile else None), NOW, "fuzz",
         "model", why=choose.choice([None, "said \"so\" \\ 'x'", "größer # ["]),
     )  # fmt: skip
-    return replace(target, model=model, profile=profile, releases=(row, *target.releases))
+    releases = (row, *target.releases)
+    return replace(target, model=model, profile=profile, canary=None, releases=releases)
+
+
+def try_out(target: Target, choose: random.Random) -> Target:
+    newest, *_ = promote(target, choose).releases
+    tried, weight = newest.bundle, choose.choice([1, 50])
+    line = Canary(tried.model, weight, NOW, profile=tried.profile)
+    row = replace(newest, canary=weight)
+    return replace(target, canary=line, releases=(row, *target.releases))
+
+
+def take_off(target: Target, choose: random.Random) -> Target:
+    return hold(replace(target, canary=None), choose)
 
 
 def roll_back(target: Target, choose: random.Random) -> Target:
@@ -177,7 +193,12 @@ def adopt(target: Target, choose: random.Random) -> Target:
     return replace(target, releases=(row, *target.releases))
 
 
-CHANGES: tuple[Change, ...] = (promote, roll_back, hold, unhold, adopt)
+CHANGES: tuple[Change, ...] = (promote, roll_back, hold, unhold, adopt, try_out, take_off)
+
+
+def tried(line: Canary) -> dict[str, Any]:
+    profile = {"profile": line.profile} if line.profile else {}
+    return {"model": line.model, **profile, "weight": line.weight, "since": NOW}
 
 
 def expected(data: dict[str, Any], before: Target, after: Target) -> dict[str, Any]:
@@ -187,6 +208,9 @@ def expected(data: dict[str, Any], before: Target, after: Target) -> dict[str, A
     table.pop("profile", None)
     if after.profile:
         table["profile"] = after.profile
+    if after.canary != before.canary:
+        table.pop("canary", None)
+        table |= {"canary": tried(after.canary)} if after.canary else {}
     if len(after.releases) > len(before.releases):
         (new,) = after.releases[: len(after.releases) - len(before.releases)]
         row = {"n": new.n, "model": new.bundle.model, "at": NOW, "by": "fuzz", "via": new.via}
@@ -194,6 +218,7 @@ def expected(data: dict[str, Any], before: Target, after: Target) -> dict[str, A
             row |= {"profile": new.bundle.profile, "profile_sha": new.bundle.profile_sha or ""}
         row |= {"why": new.why} if new.why else {}
         row |= {} if new.verified else {"verified": False}
+        row |= {"canary": new.canary} if new.canary else {}
         table["releases"] = [row, *table.get("releases", [])]
     added = len(after.holds) - len(before.holds)
     held = list(table.get("holds", []))
@@ -238,6 +263,7 @@ def fault(writer: Writer, text: str, new: str, before: Target, after: Target) ->
     gone = missing(lines[first:last], inside)
     holds = zip(reversed(before.holds), reversed(after.holds), strict=False)
     allowed = (before.model != after.model) + (before.profile != after.profile)
+    allowed += before.canary != after.canary
     allowed += sum(old != now for old, now in holds)
     gone = [line for line in gone if line.rstrip("\r\n") not in writer.moving]
     return "" if len(gone) <= allowed else f"lost {gone}"
@@ -265,6 +291,11 @@ def naive(text: str, before: Target, after: Target) -> str:
         table["profile"] = after.profile
     else:
         table.pop("profile", None)
+    table.pop("canary", None)
+    if after.canary:
+        line = tomlkit.inline_table()
+        line.update(tried(after.canary))
+        table["canary"] = line
     for key, row in (("releases", edit._row), ("holds", edit._row)):
         old, rows = getattr(before, key), getattr(after, key)
         if len(rows) > len(old):
