@@ -451,6 +451,18 @@ def test_a_hold_that_is_over_blocks_nothing(command: Command) -> None:
     assert (back(command).code, live()) == (0, V7)
 
 
+def test_C1_the_second_of_two_rollbacks_is_not_told_to_run_again(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take off the good model that the first one went back to."""
+    write(past(NAME, V6, V7, V8))
+    meanwhile(monkeypatch, lambda: back(command))
+    second = back(command)
+    assert (second.code, live(), holds()) == (8, V7, [(V8, None)])
+    assert f"a second rollback goes further back: fftdeploy status {NAME}\n" in second.err
+    assert "run it again" not in second.err
+
+
 def test_D34_a_candidate_deleted_meanwhile_is_not_made_live(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

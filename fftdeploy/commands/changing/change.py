@@ -299,12 +299,14 @@ class Change:
         moved = conflict.changed(before, now)
         own = [name for name in moved if name in {self.name, *self.made_from}]
         if own or (moved and self.repository):
-            name = (own or moved)[0]
+            name, hint = (own or moved)[0], "run it again: it will plan from the new file"
+            if self.context.command == "rollback" and own:  # of the same thing, most likely
+                hint = f"look first, a second rollback goes further back: fftdeploy status {name}"
             raise ConflictError(
                 f"{name} has changed since this was planned: "
                 f"{conflict.summary(before.find(name), now.find(name))}; "
                 "nothing was written over it",
-                hint="run it again: it will plan from the new file",
+                hint=hint,
                 where=self.workspace.shown,
                 code="stale",
             )
