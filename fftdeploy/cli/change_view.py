@@ -12,7 +12,7 @@ from fftdeploy.commands.changing.next_step import next_step
 from fftdeploy.commands.options.changing import ChangeOptions
 from fftdeploy.commands.rollback import PASSED_OVER
 from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
-from fftdeploy.errors import FftdeployError
+from fftdeploy.errors import DeclinedError, FftdeployError
 from fftdeploy.model_ids.model_names import shown_names
 from fftdeploy.names import OPENAI, plural
 from fftdeploy.output.report import Block, Cell, Line, Patch, Report, Tone, line
@@ -90,6 +90,8 @@ def showing_verdicts(session: Session) -> Iterator[None]:
     """Show the verdict that stops a change before the error is told."""
     try:
         yield
+    except DeclinedError:  # the plan has shown it
+        raise
     except FftdeployError as error:
         if isinstance(session.known, BegunChange) and (blocks := judged(session, session.known)):
             session.output.say(*blocks)

@@ -64,7 +64,7 @@ def _body(result: "Compared", names: Names) -> Iterator[Block]:
     title = _shown(result.a)
     noun = "target" if _is_history(result) else "pair"
     if _is_history(result) or result.b.name is not None:  # a task is one word
-        title = f"{title} -> {_shown(result.b)}"
+        title = f"{title} → {_shown(result.b)}"
     if not result.differing:
         yield line(f"{title}: ", Cell("no difference", "good"))
     else:
@@ -105,7 +105,7 @@ def _columns(result: "Compared", one: "ComparedTarget") -> tuple[str, str]:
 
 
 def _heading(result: "Compared", one: "ComparedTarget") -> str:
-    return one.targets[0] if _is_history(result) else " -> ".join(one.targets)
+    return one.targets[0] if _is_history(result) else " → ".join(one.targets)
 
 
 def _comparison(result: "Compared", one: "ComparedTarget", names: Names) -> Iterator[Block]:
@@ -171,7 +171,7 @@ def _profile(one: "ComparedTarget") -> Iterator[Block]:
         if found.key == "system":
             yield from _prompt(found.before or "", found.after or "")
         else:
-            said = f"{_value(found.before)} -> {_value(found.after)}"
+            said = f"{_value(found.before)} → {_value(found.after)}"
             yield line(f"  profile, {found.key}: {said}")
 
 

@@ -57,7 +57,8 @@ def _live_at(found: "list[LiveThen]", at: datetime, *, is_short: bool) -> Iterat
 
 def _past(found: "list[TargetHistory]", *, is_short: bool) -> Iterator[Block]:
     names = Names(one.release.bundle.model for each in found for one in each.releases if is_short)
-    for one in found:
+    for number, one in enumerate(found):
+        yield from [line("")] if number else []
         yield line(Cell(one.target, "strong"))
         if not one.releases:
             yield line(f'no releases yet: fftdeploy adopt {one.target} --why "TEXT"')

@@ -271,7 +271,7 @@ def _commonest_patterns(found: WhatChanged, *, fields: int) -> Iterator[Block]:
         yield labelled("changed", Cell(f"not known here: {found.outputs_gone}", "dim"))
     if causes:
         yield _commonest("fails", _counted(causes), "bad")
-        yield from _example(causes[0].example, {"answer": causes[0].example.new})
+        yield from _example(causes[0].example, {"answered": causes[0].example.new})
     alone: dict[tuple[int, str], list[Shift]] = {}  # without those that change together with one
     for _, each in groupby(found.shifts, key=lambda shift: shift.field):
         of_field = [*each]

@@ -32,8 +32,8 @@ def run(context: Context, options: AdoptOptions) -> Changed:
     if bundles.is_recorded(found, live):
         return change.unchanged(plan.plan_adoption(found, live, change.actor))
     rules = change.workspace.policy.rules(found.environment)
+    plan.plan_adoption(found, live, change.actor)  # a hold refuses before anybody is asked
     change.require_reason(rules, found, is_first=not found.releases)
-    plan.plan_adoption(found, live, change.actor)  # a hold refuses before the API is asked
     change.preflight()
     readiness, question = None, None
     if context.can_ask(live.provider, found.environment):

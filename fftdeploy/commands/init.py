@@ -109,8 +109,7 @@ class _Init:
 
     def run(self) -> Initialized:
         known = self._known()
-        tasks = tuple(self.rules.tasks) if self.rules else ()
-        facts = setup_facts.decide(self.context, self.options, known, tasks)
+        facts = setup_facts.decide(self.context, self.options, known, self.rules)
         actor = Actor(actor_name(self.context, None, self.folder), self.context.now())
         path = self._examples(facts)
         now = self.context.now()

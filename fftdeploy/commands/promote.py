@@ -88,12 +88,11 @@ class _Promotion:
             return self.change.unchanged(Plan(self.target, self.target, (said,)))
         if self.target is not None and self.target.canary is not None:
             canary.require_alone(self.target, self.target.canary, source.bundle, self.workspace.sha)
+        self._refuse_held(source.bundle)
         self._require_why()
         made = self._plan(source, (), self.change.actor)
         self.change.preflight()
         drafted = self.change.draft(made)
-        if held := self.sources.hold(source.bundle, self.change.actor.now):
-            raise plan.on_hold(source.bundle, *held)
         self._pass(self._breaches(source))
         self._expect_current()
         gate = self._gate() if self.workspace.policy.gate(self.key[0]) else None
@@ -166,6 +165,14 @@ class _Promotion:
                 f"--canary {options.canary} is not 1 to {names.MOST_WEIGHT}: percent of the keys",
                 hint="without --canary it gets all of them",
             )
+
+    def _refuse_held(self, bundle: Bundle) -> None:
+        """Refuse what is on hold, before a person is asked for a reason."""
+        now = self.change.context.now()
+        if self.target is not None:
+            plan.refuse_held(self.target, bundle, now)
+        if held := self.sources.hold(bundle, now):
+            raise plan.on_hold(bundle, *held)
 
     def _require_why(self) -> None:
         target = self.target or Target(*self.key, model="")

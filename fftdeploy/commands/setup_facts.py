@@ -16,6 +16,7 @@ from fftdeploy.commands.scan import written_models
 from fftdeploy.errors import ConfigError, FftdeployError, UsageError
 from fftdeploy.evaluation.examples.examples import ExampleSet, open_examples
 from fftdeploy.planning import bundles
+from fftdeploy.policy.policy import Policy
 from fftdeploy.releases.deployments import Deployments
 from fftdeploy.releases.guessed_shapes import USUAL_TASK, task_of
 
@@ -94,19 +95,19 @@ def require_options(options: InitOptions) -> None:
 
 
 def decide(
-    context: Context, options: InitOptions, known: Deployments | None, tasks: Sequence[str] = ()
+    context: Context, options: InitOptions, known: Deployments | None, rules: Policy | None
 ) -> SetupFacts:
     """Return what is asked for, and for the rest what was found or a person answers.
 
     `known` is the deployments file, where there is a valid one: its tasks and environments count,
-    and so do the `tasks` of the policy.
+    and so do those of the policy, its `rules`.
 
     Raises:
         UsageError: Something that was said or answered is not a name, a model or a target.
     """
     if options.example:
         return EXAMPLE
-    return _Deciding(context, options, known, tasks).facts()
+    return _Deciding(context, options, known, rules).facts()
 
 
 class _Deciding:
@@ -117,9 +118,11 @@ class _Deciding:
         context: Context,
         options: InitOptions,
         known: Deployments | None,
-        tasks: Sequence[str],
+        rules: Policy | None,
     ) -> None:
-        self.context, self.options, self.known, self.tasks = context, options, known, tasks
+        self.context, self.options, self.known = context, options, known
+        self.tasks = tuple(rules.tasks) if rules else ()
+        self.order = rules.order if rules else ()
         self.asks = options.ask and context.console.is_interactive
         self.said = [_pair(each) for each in several(options.live)]
         self.found: dict[str, list[str]] = {}
@@ -180,6 +183,8 @@ class _Deciding:
         named += (
             [target.environment for target in self.known.targets.values()] if self.known else []
         )
+        if self.order and {*named} <= {*self.order}:
+            return self.order  # the policy has said it
         usual = sorted(dict.fromkeys(named), key=_stage)  # the order in which they usually are
         if not usual:
             usual = [_FIRST, _LAST]

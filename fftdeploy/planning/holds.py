@@ -50,7 +50,7 @@ def plan_unhold(target: Target, model: str | None, actor: Actor) -> Plan:
     if model is None and len(chosen) > 1:
         raise UsageError(
             f"{target} has {len(chosen)} active holds",
-            hint=f"name the model: {', '.join(hold.model for hold in chosen)}",
+            hint="\n".join(f"fftdeploy unhold {target} {hold.model}" for hold in chosen),
             code="several-holds",
         )
     lifted = frozenset(chosen)

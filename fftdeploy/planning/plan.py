@@ -128,7 +128,7 @@ def plan_promotion(
     live = live_bundle(target, shas)
     if source.bundle == live and is_recorded(target, live):
         return Plan(target, target, ("it is live already",))
-    _refuse_held(target, source.bundle, actor.now)
+    refuse_held(target, source.bundle, actor.now)
     refuse_hand_edit(rules, target, live)
     require_why(rules, target, actor)
     if source.bundle == live:
@@ -167,7 +167,7 @@ def plan_adoption(
     if is_recorded(target, live):
         return Plan(target, target, ("the newest release records it already",))
     refuse_without_file(live, "put the right name into the target")
-    _refuse_held(target, live, actor.now)
+    refuse_held(target, live, actor.now)
     return Plan(target, recorded(target, live, actor, verified=verified, overrides=overrides))
 
 
@@ -191,7 +191,8 @@ def require_why(rules: Rules, target: Target, actor: Actor, *, always: bool = Fa
         )
 
 
-def _refuse_held(target: Target, bundle: Bundle, now: datetime) -> None:
+def refuse_held(target: Target, bundle: Bundle, now: datetime) -> None:
+    """Refuse what is on hold in the target."""
     if hold := target.hold_on(bundle, now):
         raise on_hold(bundle, target, hold)
 

@@ -338,8 +338,9 @@ def _only_task(data: Mapping[str, Any], environment: str) -> str:
     tasks = [task for task, table in data.items() if _is_task(table)]
     if len(tasks) == 1:
         return tasks[0]
+    problem = f"names no task, and the file has {len(tasks)} of them"
     raise UsageError(
-        f"{environment!a} names no task, and the file has {len(tasks)} of them",
+        f"{environment!a} {'is no target' if environment in tasks else problem}",
         hint=names.target_meant(environment, target_names(data)),
         code="unknown-target",
     )

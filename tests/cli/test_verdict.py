@@ -95,6 +95,23 @@ def test_several_candidates_begin_with_a_line_each(command: Command) -> None:
     assert max(map(len, start[:-1])) <= 80
 
 
+def test_nothing_is_said_twice_to_a_person_who_is_asked() -> None:
+    scene(V8, V10, policy=POLICY)
+    environ = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
+
+    code, screen = terminal.run(
+        [str(PROGRAM), "promote", TARGET],
+        environ,
+        ("why?", "PR #7"),
+        ("evaluate now? [y/N]", "y"),
+        ("make this change? [y/N]", "n"),
+    )
+    _, again = terminal.run([str(PROGRAM), "eval", TARGET], environ)
+
+    assert (code, screen.count("PASS"), screen.count("134 requests")) == (130, 1, 1), screen
+    assert "all answers were known: nobody was asked\n" in again, again
+
+
 def test_a_list_that_does_not_fit_a_line_goes_on_below_its_label() -> None:
     costs = ("0.12 → 0.15 USD", "p95 640 → 1,702 ms (16 at once)", "tokens 29/31 → 375/31")
 

@@ -376,6 +376,18 @@ def test_a_person_sees_the_plan_and_is_asked(repo: Path, answer: str, code: int,
         assert newest(NAME).why == "PR #212"
 
 
+@pytest.mark.parametrize("command", ["promote", "adopt"])
+def test_a_hold_refuses_before_a_person_is_asked_why(repo: Path, command: str) -> None:
+    live = V9 if command == "adopt" else V7
+    held = table(NAME, live, [row(1, V7)], [hold(V9)])
+    write(past("triage/staging", V8, V9), held, policy=POLICY)
+
+    code, screen = on_a_terminal([command, NAME])
+
+    assert (code, "why?" in screen) == (6, False), screen
+    assert "is on hold in triage/production" in screen
+
+
 @pytest.mark.parametrize(
     "argv", [["hold", NAME, V9], ["unhold", NAME], ["promote", NAME], ["adopt", "chat/production"]]
 )

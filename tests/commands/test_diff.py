@@ -120,7 +120,7 @@ def test_a_promotion_between_two_moments(main: Path, command: Command) -> None:
     assert (result.code, result.err) == (0, "")
     rows = [re.split(r" {2,}", text) for text in result.out.splitlines()]
     assert rows[:4] == [
-        [f"HEAD ({head}) -> the working tree: 1 of 3 targets differs"],
+        [f"HEAD ({head}) → the working tree: 1 of 3 targets differs"],
         [""],
         [TARGET],
         ["", "promote: release 3, from staging"],
@@ -146,7 +146,7 @@ def test_a_promotion_between_two_moments(main: Path, command: Command) -> None:
     ]
     assert command("diff", "main").out == result.out.replace("HEAD", "main", 1)
     commit("promote")
-    assert command("diff", "HEAD").out.endswith(" -> the working tree: no difference\n")
+    assert command("diff", "HEAD").out.endswith(" → the working tree: no difference\n")
     backwards = compared(command, "HEAD", "HEAD~1")
     assert [found["changes"][0]["kind"] for found in backwards] == ["removed-release"]
     assert backwards[0]["before"]["model"] == V9
@@ -158,8 +158,8 @@ def test_two_environments(main: Path, command: Command) -> None:
     result = command("diff", "staging", "production")
 
     rows = [re.split(r" {2,}", text) for text in result.out.splitlines()]
-    assert rows[0] == ["staging -> production: 2 of 2 pairs differ"]
-    start = rows.index(["triage/staging -> triage/production"])
+    assert rows[0] == ["staging → production: 2 of 2 pairs differ"]
+    start = rows.index(["triage/staging → triage/production"])
     assert rows[start + 1][1] == f"evidence {evidence[:12]} asked both: PASS"
     assert rows[start + 2 : start + 5] == [
         ["", "STAGING", "PRODUCTION"],
@@ -220,8 +220,8 @@ def test_profiles_key_by_key_and_the_prompt_by_the_word(main: Path, command: Com
 @@ 15 @@
 -... w14 w15 w16 w17 w18 w19 w20 w21 w22 w23 w24 w25 w26 ...
 +... w14 w15 w16 w17 w18 w19 changed w21 w22 w23 w24 w25 w26 ...
-  profile, temperature: 0 -> not set
-  profile, endpoint: not set -> "chat"
+  profile, temperature: 0 → not set
+  profile, endpoint: not set → "chat"
 """)
     (found,) = compared(command, "triage")
     assert [change["key"] for change in found["profile"]] == ["system", "temperature", "endpoint"]
@@ -331,7 +331,7 @@ def test_a_name_of_the_file_goes_before_one_of_git(main: Path, command: Command)
     done = command("diff", "staging", "production")
 
     assert done.code == 0
-    assert done.out.startswith("staging -> production: ")
+    assert done.out.startswith("staging → production: ")
     assert done.err == (
         "note: staging is the environment here; refs/heads/staging is git's\n"
         "note: production is the environment here; refs/tags/production is git's\n"

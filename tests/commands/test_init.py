@@ -139,6 +139,20 @@ def test_on_a_terminal_it_asks_for_what_is_missing(repo: Path) -> None:
     assert gate.examples == ("answers.jsonl",)
 
 
+def test_a_task_more_takes_the_environments_of_the_policy(command: Command) -> None:
+    command("init", "--task", "triage", "--env", "dev,qa,production")
+    answers()
+
+    code, screen = terminal.run(
+        [str(PROGRAM), "init", "--task", "invoices"],
+        dict(os.environ),
+        ("or Enter for a few to replace?", "answers.jsonl"),
+    )
+
+    assert (code, "its environments" in screen) == (0, False), screen
+    assert "`fftdeploy size invoices/production MODEL`" in screen
+
+
 TO_DO = [
     ([], "promote lab/staging --model ID", "size lab/production MODEL"),
     ([f"production={V8}"], "promote lab/staging --model ID", "size lab/production live"),

@@ -121,6 +121,7 @@ class Gate:
             cost = cost_words(evaluation.estimate([candidate]), change.workspace.policy.prices.on)
             console.note(f"{said}; an evaluation takes {cost}")
             wanted = console.ask("evaluate now? [y/N]").lower() in {"y", "yes"}
+            evaluation.narrator.has_asked = True
             said = "not evaluated; nothing was changed"
         if wanted and not is_dry:
             return evaluation.run([candidate])[0]

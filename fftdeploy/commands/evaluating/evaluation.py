@@ -355,7 +355,7 @@ class Evaluation:
         models, asked = plural(len(run.arms), "model"), plural(len(run.examples), "example")
         repeats = f" x {self.rules.repeats}" if self.rules.repeats > 1 else ""
         cost = cost_words(self._estimate(run, spending), prices.on, is_batch=self.options.batch)
-        self.narrator.tell(f"{models} x {asked}{repeats}: at most {cost}")
+        self.narrator.announce(f"{models} x {asked}{repeats}: at most {cost}")
         until = "sending the requests" if self.options.batch else "waiting for the first answer"
         try:
             with self.narrator.waiting(until):

@@ -18,12 +18,16 @@ class Narrator:
     def __init__(self, context: Context) -> None:
         self._console = context.console
         self._monotonic = context.clock.monotonic
+        self.has_asked = False
+        """Whether somebody was told what it takes, and asked."""
         self._tenth = 0
         self._shown_at = float("-inf")
 
     def __call__(self, progress: Progress) -> None:
         """Take one step of the run."""
-        if self._is_news(progress.done, progress.cached, progress.total):
+        if self._console.shows_progress and progress.cached == progress.total:
+            self._console.note("all answers were known: nobody was asked")
+        elif self._is_news(progress.done, progress.cached, progress.total):
             self._show(progress)
 
     def _is_news(self, done: int, cached: int, total: int) -> bool:
@@ -55,6 +59,11 @@ class Narrator:
         """Tell what is done beside asking."""
         self._console.leave_progress()
         self._console.note(what)
+
+    def announce(self, what: str) -> None:
+        """Tell what it takes, once."""
+        if not self.has_asked:
+            self.tell(what)
 
     def waiting(self, what: str) -> AbstractContextManager[None]:
         """Show, while it is entered, that one waits."""
@@ -139,6 +148,11 @@ class _Part(Narrator):
 
     def tell(self, what: str) -> None:
         self._whole.tell(f"{self._name}: {what}")
+
+    def announce(self, what: str) -> None:
+        """Tell what it takes, once."""
+        if not self.has_asked:
+            self.tell(what)
 
     def waiting(self, what: str) -> AbstractContextManager[None]:
         return self._whole.waiting(what)
