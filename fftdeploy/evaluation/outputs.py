@@ -16,6 +16,12 @@ from fftdeploy.formats import strict_json
 MAX_CHARS = 256 * 1024
 """Most characters of an answer that are kept and graded; a longer one is `truncated`."""
 
+_ERROR = "the answer carries an error"
+_UNFINISHED = "the answer is empty, and does not say that it is over"
+FAILURES = frozenset({_ERROR, _UNFINISHED})
+"""Problems by which a gateway tells, with a status of success, that the host behind it failed: what
+came is no answer of the model."""
+
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
 
 
@@ -84,6 +90,8 @@ def _chat(body: Any) -> ModelOutput:
     choices = _list(root.get("choices"), "its choices")
     _require(bool(choices), "the answer has no choices")
     choice = _object(choices[0], "its choice")
+    end = choice.get("finish_reason")
+    _require(not (root.get("error") or choice.get("error") or end == "error"), _ERROR)
     message = _object(choice.get("message"), "its message")
     content = _text(message.get("content"), "its content")
     calls = [
@@ -92,8 +100,8 @@ def _chat(body: Any) -> ModelOutput:
     ]
     refusal = _text(message.get("refusal"), "its refusal")
     ends = {"content_filter": "filtered", "length": "truncated"}
-    end = ends.get(str(choice.get("finish_reason")), "")
-    made = _made(root, content, calls, refusal, end)
+    made = _made(root, content, calls, refusal, ends.get(str(end), ""))
+    _require(end is not None or made.mark != "empty", _UNFINISHED)
     usage = _usage(root, "prompt", "completion")
     return replace(made, fingerprint=_short(root, "system_fingerprint"), **usage)
 
@@ -104,6 +112,7 @@ def _response(body: Any) -> ModelOutput:
     status = root.get("status")
     _require(status is not None, "the response has no `status`")
     _require(status in {"completed", "incomplete"}, f"the response is {plain(str(status), 40)}")
+    _require(not root.get("error"), _ERROR)
     details = root.get("incomplete_details")
     reason = _object(details, "its incomplete_details").get("reason") if details else None
     texts, refusals, calls = _items(root)

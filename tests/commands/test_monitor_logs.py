@@ -281,6 +281,13 @@ def test_calls_that_failed_are_counted_beside_what_is_compared(command: Command)
     assert (code, found["logs"]["now"]["requests"]) == (0, 400)
     assert found["logs"]["left_out"] == {"the call failed": 200, "the caller gave it up": 9}
 
+    for number, each in enumerate(asked[:600]):
+        if number % 3 and number < 30:  # a gateway's way to say so
+            each["response"]["choices"][0] |= {"finish_reason": "error", "error": {"code": 502}}
+    Path("log.jsonl").write_text(lines(iter(asked)))
+    code, found = logs_of(command, "log.jsonl")
+    assert (code, found["logs"]["left_out"]["the call failed"]) == (0, 220)
+
     asked = [*failing(BASELINE.requests(900, 3), 2, BROKEN), *asked[600:]]
     Path("log.jsonl").write_text(lines(iter(asked)))
     code, found = logs_of(command, "log.jsonl")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fftdeploy.api.answers import Answer, plain
 from fftdeploy.evaluation.examples.reviewed import assistant
-from fftdeploy.evaluation.outputs import ModelOutput, read_output
+from fftdeploy.evaluation.outputs import FAILURES, ModelOutput, read_output
 from fftdeploy.evaluation.results import MISSING
 
 _KEPT = ("tags", "meta", "group", "response_schema", "tools", "parallel_tool_calls")
@@ -98,7 +98,7 @@ def request(value: Any, place: str) -> ProductionRequest:
     """
     value = as_object(value, "a line")
     found, served = _request(value, place), read_served(value, value.get("response"))
-    error = "" if found.output or found.mark else _error(value.get("error"))
+    error = found.error or ("" if found.output or found.mark else _error(value.get("error")))
     if error and not served.model and "request" in value:  # nobody answered: who was asked
         served = served._replace(model=_short(value["request"].get("model")))
     return replace(found, served=served, error=error)
@@ -166,6 +166,8 @@ def logged(value: Mapping[str, Any], place: str, kept: dict[str, Any]) -> Produc
     body = as_object(value.get("response") or {}, "'response'")
     if not body:
         return ProductionRequest(place, content)
+    if _read(body).problem in FAILURES:
+        return ProductionRequest(place, content, error="APIError")
     output = _output(body, "'response'")
     if body.get("object") == "response":
         has_calls = any(entry.get("type") == "function_call" for entry in body["output"])

@@ -209,6 +209,30 @@ def response(*output: Any, **more: Any) -> Answer:
     return Answer(200, {**body, "output": [*output], **more}, request_id="req_1")
 
 
+@pytest.mark.parametrize(
+    ("beside", "in_choice"),
+    [
+        ({"error": {"code": 502, "message": "upstream"}}, {}),
+        ({}, {"error": {"code": 502}}),
+        ({}, {"finish_reason": "error"}),
+    ],
+)
+def test_a_failure_behind_a_gateway_is_no_answer_of_the_model(
+    beside: dict[str, Any], in_choice: dict[str, Any]
+) -> None:
+    """It was an empty one: live lost a quarter of its answers so, and any candidate was better."""
+    said = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "{"}}
+    whole = {"object": "chat.completion", "model": "m", "choices": [said]}
+    spoiled = {**whole, **beside, "choices": [said | in_choice]}
+    assert read_output(Answer(200, whole), "chat").mark == ""
+    assert read_output(Answer(200, whole | {"error": None}), "chat").mark == ""
+    for end, mark in (("stop", "empty"), (None, "api-error")):
+        empty = said | {"finish_reason": end, "message": {"role": "assistant", "content": None}}
+        assert read_output(Answer(200, whole | {"choices": [empty]}), "chat").mark == mark
+    found = read_output(Answer(200, spoiled), "chat")
+    assert (found.mark, found.problem) == ("api-error", "the answer carries an error")
+
+
 def test_no_part_of_the_tokens_is_more_than_all() -> None:
     """A host's mistake would make a request cost less than nothing."""
     usage = {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 1 << 30}}
@@ -238,6 +262,8 @@ RESPONSES: dict[str, tuple[Answer, str, str]] = {
     "E15-empty": (response({"type": "reasoning"}), "empty", ""),
     "call": (response(FUNCTION), "", '[{"arguments":{"a":1,"b":2},"name":"find"}]'),
     "failed": (response(status="failed"), "api-error", ""),
+    "error": (response(message(TEXT), error={"code": "server_error"}), "api-error", ""),
+    "no-error": (response(message(TEXT), error=None), "", "yes"),
     "chat": (Answer(200, {"object": "chat.completion"}), "api-error", ""),
     "no-output": (response(output=None), "api-error", ""),
     "list": (Answer(200, []), "api-error", ""),
