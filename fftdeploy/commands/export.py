@@ -57,39 +57,32 @@ def run(context: Context, options: ExportOptions) -> Exported:
     """
     places, workspace = _places(context, options), context.workspace
     targets = exported_targets(workspace)
-    kinds = [*dict.fromkeys(one.kind for one in places)] or [str(options.kind)]
-    texts = {kind: FORMATS[kind].write(targets) for kind in kinds}
-    if not places:
-        found = _left_out(context, kinds, targets)
-        return Exported(
-            tuple(ExportedFile(kind, None, text) for kind, text in texts.items()), found
-        )
+    kinds = [one.kind for one in places] or [str(options.kind)]
+    texts = {kind: FORMATS[kind].write(targets) for kind in dict.fromkeys(kinds)}
+    stale = {one: why for one in places if (why := one.stale(texts[one.kind]))}
     if options.check:
-        wrong = {one.path: one.stale(texts[one.kind]) for one in places}
         made = [
-            ExportedFile(one.kind, one.shown, texts[one.kind], wrong[one.path] is None)
+            ExportedFile(one.kind, one.shown, texts[one.kind], current=one not in stale)
             for one in places
         ]
-        return Exported(tuple(made), tuple(filter(None, wrong.values())))
-    for one in places:
+        return Exported(tuple(made), tuple(stale.values()))
+    for one in stale:
         one.require(workspace.folder)
-    due = [one for one in places if one.stale(texts[one.kind])]
-    found = _left_out(context, dict.fromkeys(one.kind for one in due), targets)
-    _put(due, texts)
+    written = dict.fromkeys(one.kind for one in stale) if places else texts
+    found = _left_out(context, written, targets)
+    _put(list(stale), texts)
     made = [
-        ExportedFile(one.kind, one.shown, texts[one.kind], written=one in due) for one in places
+        ExportedFile(one.kind, one.shown, texts[one.kind], written=one in stale) for one in places
     ]
-    return Exported(tuple(made), found)
+    return Exported(tuple(made or [ExportedFile(kinds[0], None, texts[kinds[0]])]), found)
 
 
 def _put(due: list[ExportPlace], texts: Mapping[str, str]) -> None:
-    """Write all of them, or none where it is seen beforehand that a folder takes no file.
+    """Write all of them.
 
     Raises:
         DiskError: The disk refused; it says what was written before that.
     """
-    for one in due:
-        one.require_folder()
     for count, one in enumerate(due):
         try:
             one.put(texts[one.kind])

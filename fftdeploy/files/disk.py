@@ -161,9 +161,10 @@ def publish(folder: int, name: str, data: bytes, mode: int | None, *, over: bool
     With `over` it takes the name from whatever file or link has it; without a `mode` the
     permissions of the file, too.
     """
-    if not over and _taken(folder, name):
+    there = _found(folder, name)
+    if there and not over:
         return False
-    kept = _permissions(folder, name) if mode is None else None
+    kept = there.st_mode & 0o777 if there and mode is None and stat.S_ISREG(there.st_mode) else None
     try:
         temporary = os.open(TEMPORARY, _NEW, 0o644 if mode is None else mode, dir_fd=folder)
         try:
@@ -181,7 +182,7 @@ def publish(folder: int, name: str, data: bytes, mode: int | None, *, over: bool
         except FileExistsError:
             return False
         except OSError as error:
-            if error.errno not in _NO_LINKS or _taken(folder, name):
+            if error.errno not in _NO_LINKS or _found(folder, name):
                 raise
             os.rename(TEMPORARY, name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
@@ -305,15 +306,6 @@ def _copy_attributes(source: int, target: int) -> bool:
     except OSError as error:
         return error.errno in {errno.ENOTSUP, errno.ENOSYS}
     return True
-
-
-def _taken(folder: int, name: str) -> bool:
-    return _found(folder, name) is not None
-
-
-def _permissions(folder: int, name: str) -> int | None:
-    found = _found(folder, name)
-    return found.st_mode & 0o777 if found and stat.S_ISREG(found.st_mode) else None
 
 
 def _found(folder: int, name: str) -> os.stat_result | None:

@@ -101,7 +101,7 @@ class RequestLog:
         self._held = ""
         """Lines for which the file was locked: they are written with the next."""
         self._writing = RLock()
-        atexit.register(self._finish)
+        atexit.register(self._flush, _EXIT_S)
         os.register_at_fork(after_in_child=self._begin_anew)  # the parent writes what waits
         if trace:
             try:
@@ -141,13 +141,7 @@ class RequestLog:
         self._waiting.clear()
         self._held, self._writing = "", RLock()
 
-    def _finish(self) -> None:
-        self._flush()
-        if self._held and self._path is not None:
-            with self._told():
-                self._append(self._path, "", _EXIT_S)
-
-    def _flush(self) -> None:
+    def _flush(self, wait_s: float = 0) -> None:
         with suppress(IndexError):
             while True:
                 call, read, at, took_s = self._waiting.popleft()
@@ -158,6 +152,9 @@ class RequestLog:
                             self._span(call, ending, at, took_s)
                     if call.request is not None and self._path is not None:
                         self._write(self._path, call, ending, at, took_s)
+        if wait_s and self._held and self._path is not None:
+            with self._told():
+                self._append(self._path, "", wait_s)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

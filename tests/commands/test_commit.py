@@ -2,12 +2,14 @@
 and the question on a terminal that comes before."""
 # ruff: noqa: E501  a case is a line of its table
 
+import errno
 import os
 import select
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import forked
 import pytest
@@ -30,6 +32,7 @@ from scenes import (
     write_profile,
 )
 
+from fftdeploy.files import disk
 from fftdeploy.sandbox import Sandbox
 
 pytestmark = pytest.mark.usefixtures("repo", "sandbox")
@@ -471,14 +474,24 @@ def test_an_export_that_cannot_be_written_stops_a_promotion_and_no_rollback(
     assert "warning: exports are left as they are: live.env is there" in back.err
     assert changed_files() == ["deployments.toml"]
     assert Path("deploy/flags.json").read_bytes() == before[1]
+    Path("live.env").unlink()
+    shutil.rmtree("deploy")
+    Path("deploy").touch()
+    rolled_back = FILE.read_bytes()
+    no_folder = command("promote", NAME, "--model", V9, "--why", "x", "--yes", "--commit")
+    assert (no_folder.code, FILE.read_bytes()) == (11, rolled_back)
+    assert "writing deploy/flags.json" in no_folder.err
 
 
 def test_a_disk_that_refuses_an_export_leaves_the_change_and_says_what_to_type(
-    command: Command,
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported(command, past(NAME, V7, V8))
-    shutil.rmtree("deploy")
-    Path("deploy").touch()
+
+    def full(*_: Any, **__: Any) -> bool:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(disk, "publish", full)  # deployments.toml is replaced another way
     done = command("promote", NAME, "--model", V9, "--why", "x", "--yes", "--commit")
 
     assert (done.code, newest(NAME).bundle.model) == (11, V9)

@@ -270,6 +270,7 @@ def test_a_file_that_is_no_export_is_written_over_by_none(command: Command) -> N
             assert "another file" in result.err
         assert (Path(name).read_bytes() if Path(name).exists() else None) == before
     assert command("export", "json", "-o", "ours").code == 0
+    Path("ours").write_text("")
     for name in ("deployments.toml", "ours"):
         Path("link").unlink(missing_ok=True)
         Path("link").symlink_to(name)

@@ -654,7 +654,7 @@ def test_a_call_waits_for_no_lock_and_its_line_is_written_with_the_next(
         call(log, 2)
     assert len(told(caplog)) == 1
     assert "ConflictError: log.jsonl is locked by" in told(caplog)[0]
-    log._finish()
+    log._flush(1.0)
     assert (len(written()), log._held) == (6, "")
 
 

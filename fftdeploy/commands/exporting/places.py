@@ -55,26 +55,12 @@ class ExportPlace:
         """
         files.put(self.path, text.encode(), root=self.root)
 
-    def require_folder(self) -> None:
-        """Refuse a folder that would take no file.
-
-        Raises:
-            DiskError: It would not.
-        """
-        inside = Path(os.path.realpath(self.root))
-        real = Path(os.path.realpath(self.path.parent))
-        try:
-            problem = disk.folder_problem(inside, real.relative_to(inside).parts)
-        except OSError as error:
-            problem = disk.reason(error)
-        if problem:
-            raise DiskError(f"{problem} writing {self.shown}", where=self.shown)
-
     def require(self, folder: Path) -> None:
         """Refuse to write over, or among, what is no export of this format.
 
         Raises:
             UsageError: It is that.
+            DiskError: The folder would take no file.
         """
         shown, real = shown_path(self.path), self.path.resolve()
         is_ours = {".git", ".fftdeploy"} & {*map(str.lower, real.parts)} or (
@@ -92,6 +78,13 @@ class ExportPlace:
         ):
             problem = f"{shown} is there, and is no export of {self.kind}"
             raise UsageError(problem, hint="remove it, or name another file")
+        inside = self.root.resolve()
+        try:
+            wrong = disk.folder_problem(inside, real.parent.relative_to(inside).parts)
+        except OSError as error:
+            wrong = disk.reason(error)
+        if wrong:
+            raise DiskError(f"{wrong} writing {self.shown}", where=self.shown)
 
     def _is_export(self, data: bytes) -> bool:
         try:
@@ -173,12 +166,14 @@ def due_exports(context: Context, workspace: Workspace) -> list[tuple[ExportPlac
 
     Raises:
         UsageError: Something else is in the place of one.
+        DiskError: The folder of one would take no file.
         ConfigError: A profile is missing, or two targets would have the same variables.
     """
     named = workspace.policy.exports
     targets = exported_targets(workspace) if named else []
     places = declared_places(context, named, context.file_option)
-    for one in places:
-        one.require(workspace.folder)
     texts = [(one, FORMATS[one.kind].write(targets)) for one in places]
-    return [(one, text) for one, text in texts if one.stale(text)]
+    due = [(one, text) for one, text in texts if one.stale(text)]
+    for one, _ in due:
+        one.require(workspace.folder)
+    return due
