@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from fftdeploy import names
 from fftdeploy.commands.changing import typed_models
 from fftdeploy.commands.changing.change import Change, Changed
 from fftdeploy.commands.context import Context, require_offset
@@ -22,8 +23,11 @@ def run(context: Context, options: HoldOptions) -> Changed:
     change = Change(context, options)
     target = change.workspace.target(change.name)
     model = typed_models.in_file(context, options.provider).known(options.model)
-    if model not in change.workspace.deployments.models():
-        context.console.note(f"note: no target has {model} yet")
+    known = change.workspace.deployments.models()
+    if model not in known:
+        near = names.nearest(model, known, names.MISTYPED)
+        meant = f", and nothing else is put on hold: did you mean {near}?" if near else ""
+        context.console.note(f"{'warning' if near else 'note'}: no target has {model} yet{meant}")
     change.require_why(f"hold {model} in {target}: why?")
     return change.make_unasked(
         partial(plan_hold, target, model, provider=options.provider, until=until)

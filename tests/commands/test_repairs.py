@@ -201,6 +201,13 @@ def test_holding_what_is_live_says_so(command: Command) -> None:
     assert (result.code, "it is live here: a rollback takes it out" in result.out) == (0, True)
 
 
+def test_a_hold_on_a_mistyped_id_says_that_it_holds_nothing_else(command: Command) -> None:
+    write(past(NAME, V7, V8))
+    result = command("hold", NAME, V8[:-1] + "9", "--why", "x", "--yes")
+    assert result.code == 0
+    assert f"and nothing else is put on hold: did you mean {V8}?\n" in result.err
+
+
 def test_unhold_lifts_the_hold_of_one_release_too(command: Command) -> None:
     write_profile("a")
     rows = [row(2, V8), row(1, V8, "a")]
