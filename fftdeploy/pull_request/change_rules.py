@@ -174,16 +174,17 @@ def _environment(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
 def _row(facts: ChangeFacts, change: TargetChange, release: Release) -> Iterator[Finding]:
     """Doubt a row whose time was made up: soak will count from it once it is merged."""
     old, target = facts.old(change.target), change.target
+    again = "roll back again" if release.via == "rollback" else "promote again"
     top = old.top if old is not None else 0
     if release.n > top + target.place(top):  # as many are above it
         message = f"release {release.n} skips numbers: release {top} is the newest of the base"
-        yield facts.about(change, "number", message, "promote again")
+        yield facts.about(change, "number", message, again)
     if release.at - facts.now > CLOCK_SKEW:
         message = f"release {release.n} is from the future"
-        yield facts.about(change, "future", message, "promote again")
-    if old is not None and old.newest is not None and release.at < old.newest.at:
+        yield facts.about(change, "future", message, again)
+    if old is not None and old.newest is not None and old.newest.at - release.at > CLOCK_SKEW:
         message = f"release {release.n} says that it is older than release {old.newest.n}"
-        yield facts.about(change, "backdated", message, "promote again")
+        yield facts.about(change, "backdated", message, again)
     elif facts.now - release.at > _OLD:
         message = f"release {release.n} is new here and says {release.at:%Y-%m-%d}"
         yield facts.about(change, "backdated", message, severity="notice")

@@ -151,6 +151,17 @@ def test_a_reverted_promotion_is_named_and_pointed_to_rollback(change: Change) -
     assert f"undo the revert, and: fftdeploy rollback {TARGET}" in done.out
 
 
+def test_B13_clocks_that_are_minutes_apart_keep_no_rollback_out(
+    change: Change, online: Sandbox
+) -> None:
+    at = f"at = {STORY_NOW + timedelta(minutes=4):%Y-%m-%dT%H:%M:%SZ}, "
+    newer = re.sub("at = [^,]+, ", at, row(3, V8), count=1)
+    change.base(lambda change: change.edit(row(3, V8), newer))
+    assert change.command("rollback", TARGET, "--yes").code == 0
+    done = change.command(*BASE, "--json")
+    assert (done.code, errors(done), kinds(done)) == (0, [], [(TARGET, "rollback")]), done.out
+
+
 def test_the_revert_of_a_rollback_is_undone_and_no_more(change: Change, online: Sandbox) -> None:
     """Undone, the good model is live again: to roll back then would take it off."""
     change.base(lambda change: change.command("rollback", TARGET, "--yes"))
