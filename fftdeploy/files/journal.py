@@ -154,7 +154,7 @@ def locked(folder: Path, *, root: Path, wait_s: float = 10.0) -> Iterator[None]:
         yield
 
 
-def append_text(path: Path, text: str, *, make: bool = False, wait_s: float | None = None) -> None:
+def append_text(path: Path, *texts: str, make: bool = False, wait_s: float | None = None) -> None:
     """Append to a file that is named to us, such as a CI runner's, all of it or nothing.
 
     With `make` one that is not there is made, for its owner alone.  With `wait_s` it waits no
@@ -172,7 +172,7 @@ def append_text(path: Path, text: str, *, make: bool = False, wait_s: float | No
                 fcntl.flock(file, fcntl.LOCK_EX)
             else:
                 disk.lock(file, path, wait_s)
-            _write(file, text.encode(errors="backslashreplace"))
+            _write(file, "".join(texts).encode(errors="backslashreplace"))
 
 
 def _write(file: int, data: bytes) -> None:

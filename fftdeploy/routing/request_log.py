@@ -98,7 +98,7 @@ class RequestLog:
         self._tracer: Any = None
         self._has_told = False
         self._waiting: deque[tuple[Any, ...]] = deque()
-        self._held = ""
+        self._held: list[str] = []
         """Lines for which the file was locked: they are written with the next."""
         self._writing = RLock()
         atexit.register(self._flush, _EXIT_S)
@@ -139,7 +139,8 @@ class RequestLog:
 
     def _begin_anew(self) -> None:
         self._waiting.clear()
-        self._held, self._writing = "", RLock()
+        self._held.clear()
+        self._writing = RLock()
 
     def _flush(self, wait_s: float = 0) -> None:
         with suppress(IndexError):
@@ -191,17 +192,17 @@ class RequestLog:
 
         Raises:
             ConflictError: It is locked, and as much is held as may be; the line is lost.
-            ConfigError, DiskError: As `journal.append_text` does; what was held is lost, too.
+            ConfigError, DiskError: As `journal.append_text` does; what is held is tried again.
         """
         with self._writing:
-            held, self._held = self._held, ""
+            held = (*self._held, text)
             try:
-                journal.append_text(path, held + text, make=True, wait_s=wait_s)
+                journal.append_text(path, *held, make=True, wait_s=wait_s)
+                del self._held[: len(held) - 1]
             except ConflictError as error:
-                has_room = error.code == "locked" and len(held) + len(text) <= _MOST_HELD
-                self._held = held + text if has_room else held
-                if not has_room or wait_s:
+                if wait_s or error.code != "locked" or sum(map(len, held)) > _MOST_HELD:
                     raise
+                self._held.append(text)
 
     def _span(self, call: _Call, ending: Mapping[str, Any], at: float, took_s: float) -> None:
         """Make a span of the conventions for generative models, which are still in development."""

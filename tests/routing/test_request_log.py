@@ -650,12 +650,12 @@ def test_a_call_waits_for_no_lock_and_its_line_is_written_with_the_next(
     with Path("log.jsonl").open("rb") as locked:
         fcntl.flock(locked, fcntl.LOCK_SH)
         call(log)
-        monkeypatch.setattr(request_log, "_MOST_HELD", len(log._held) + 9)
+        monkeypatch.setattr(request_log, "_MOST_HELD", len(log._held[0]) + 9)
         call(log, 2)
     assert len(told(caplog)) == 1
     assert "ConflictError: log.jsonl is locked by" in told(caplog)[0]
     log._flush(1.0)
-    assert (len(written()), log._held) == (6, "")
+    assert (len(written()), log._held) == (6, [])
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12
@@ -665,7 +665,7 @@ def test_a_forked_child_leaves_the_streams_of_its_parent_to_it(hosted: FaultServ
         stream = client.chat.completions.create(**SAID, stream=True)
         next(stream)
         log._waiting.append(("of the parent",))
-        log._held = "of the parent"
+        log._held.append("of the parent")
         child = os.fork()
         if not child:
             with suppress(BaseException):
