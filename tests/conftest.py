@@ -83,9 +83,10 @@ def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A running sandbox, its clock and ours at the story's moment."""
-    with Sandbox(now=lambda: STORY_NOW) as server:
+def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A running sandbox, its clock and ours at the story's moment; a module's `WORLD` is in it."""
+    world = getattr(request.module, "WORLD", None)
+    with Sandbox(world, now=lambda: STORY_NOW) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", server.key)
         monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())

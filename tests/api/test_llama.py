@@ -129,6 +129,7 @@ def program(*argv: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, document
 
 
+@pytest.mark.usefixtures("forked_commands")
 def test_worse_is_stopped_as_good_is_promoted_and_both_are_rolled_back(
     scene: Path, host: Gateway, tuned: Llama, agreed: list[str]
 ) -> None:

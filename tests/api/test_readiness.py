@@ -36,118 +36,103 @@ SAID = {"object": "chat.completion", "model": MODEL, "choices": [{"index": 0}]}
 PROBED = Answer(200, body=SAID, kind="openai")
 
 SITUATIONS = {
-    # what was answered to the retrieve; error, code, message and hint
+    # by the code of the error: what was answered to the retrieve; its kind, message and hint
     "missing": (
         failed(404, "model_not_found", "does not exist"),
         NotReadyError,
-        "missing",
         "this key cannot use it: deleted, retired, or another project",
         "`fftdeploy models` lists what this key can see",
     ),
     "retired": (
         failed(404, "model_not_found", "The model `x` has been deprecated, learn more here"),
         NotReadyError,
-        "retired",
         "OpenAI has retired it and no longer serves it",
         "OpenAI's table of 2026-11-28 names gpt-6-luna as its replacement",
     ),
     "forbidden": (
         failed(403, "model_not_found", "Project `proj_1` does not have access to model"),
         AuthError,
-        "forbidden",
         "the key's project may not use it, or the model is in another project (403)",
         "allow the model in the project's limits, or use a key of the model's own project",
     ),
     "blocked": (
         failed(403, "model_blocked", "The model `x` is blocked from deployment"),
         NotReadyError,
-        "blocked",
         "OpenAI's safety checks blocked it from deployment",
         "its job's moderation_checks events say why: https://platform.openai.com/finetune",
     ),
-    "scope": (
+    "key-scope": (
         failed(403, "", "You have insufficient permissions. Missing scopes: api.model.read"),
         AuthError,
-        "key-scope",
         "the key lacks the permission to ask about it",
         "give the key the scopes api.model.read and model.request",
     ),
-    "key": (
+    "key-refused": (
         failed(401, "invalid_api_key", "Incorrect API key provided: sk-ab***yz"),
         AuthError,
-        "key-refused",
         "the API refused the key (401)",
         "check OPENAI_API_KEY, OPENAI_ORG_ID and OPENAI_PROJECT_ID",
     ),
     "billing": (
         failed(429, "credit_balance_exhausted"),
         AuthError,
-        "billing",
         "the account is out of credit or over its limit (credit_balance_exhausted)",
         "asking again does not help; see the organisation's billing and limits",
     ),
     "loading": (
         failed(429, "", "The model is still being loaded"),
         UnverifiedError,
-        "loading",
         "it is still being loaded by the API (429)",
         "ask again later; `fftdeploy promote TARGET --model ID --wait 10m` waits for it",
     ),
-    "limited": (
+    "rate-limited": (
         failed(429, "slow_down", retry_after_s=90.0),
         UnverifiedError,
-        "rate-limited",
         "too many requests (429)",
         "retry after 90 s, says the API",
     ),
-    "overloaded": (
+    "no-answer": (
         failed(503, "server_is_overloaded"),
         UnverifiedError,
-        "no-answer",
         "the API could not answer (HTTP 503: server_is_overloaded)",
         "ask again later; nothing is known about the model",
     ),
     "refused": (
         failed(400, "bad\x1b[0m"),
         UnverifiedError,
-        "refused",
         "the API refused the question (HTTP 400: bad\\x1b[0m)",
         "nothing is known about the model",
     ),
     "redirect": (
         Answer(302, fault="redirect", problem="redirected to login.example"),
         UnverifiedError,
-        "redirect",
         "no usable answer: redirected to login.example (HTTP 302)",
         "a redirect is never followed; OPENAI_BASE_URL must be the final address",
     ),
-    "html": (
+    "not-an-answer": (
         Answer(200, fault="not-json", problem="text/html instead of JSON"),
         UnverifiedError,
-        "not-an-answer",
         "no usable answer: text/html instead of JSON",
         "look at the address and at any proxy or login page on the way to it",
     ),
     "unreachable": (
         Answer(fault="unreachable", problem="cannot reach api.openai.com"),
         UnverifiedError,
-        "unreachable",
         "cannot reach api.openai.com",
         "ask again later; nothing is known about the model",
     ),
     "tls": (
         Answer(fault="tls", problem="the certificate of api.openai.com is not valid"),
         UnverifiedError,
-        "tls",
         "the certificate of api.openai.com is not valid",
         "where a company proxy signs traffic, set SSL_CERT_FILE to its certificate",
     ),
 }
 
 
-@pytest.mark.parametrize("row", SITUATIONS)
-def test_each_situation_has_its_own_words_and_next_step(row: str) -> None:
-    answer, kind, code, message, hint = SITUATIONS[row]
+@pytest.mark.parametrize("code", SITUATIONS)
+def test_each_situation_has_its_own_words_and_next_step(code: str) -> None:
+    answer, kind, message, hint = SITUATIONS[code]
 
     readiness = judge(ModelFacts(MODEL, retrieved=answer), TODAY, SETTINGS)
     error = readiness.error()
@@ -163,7 +148,7 @@ def test_each_situation_has_its_own_words_and_next_step(row: str) -> None:
 
 
 def test_no_two_situations_say_the_same() -> None:
-    assert len({message for _, _, _, message, _ in SITUATIONS.values()}) == len(SITUATIONS)
+    assert len({message for _, _, message, _ in SITUATIONS.values()}) == len(SITUATIONS)
 
 
 def test_the_request_id_is_in_the_error() -> None:

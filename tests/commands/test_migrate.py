@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -39,7 +38,7 @@ from scenes import (
 import fftdeploy
 from fftdeploy.commands.schema import output_schema
 from fftdeploy.errors import ConfigError, PolicyError
-from fftdeploy.sandbox import STORY_NOW, Sandbox
+from fftdeploy.sandbox import Sandbox
 from fftdeploy.sandbox.triage import Skill
 from fftdeploy.sandbox.world import ACME, Model, State
 
@@ -76,16 +75,7 @@ DO = "review the change below, and make it"
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    with Sandbox(WORLD, now=lambda: STORY_NOW) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        monkeypatch.setenv("OPENAI_API_KEY", server.key)
-        monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
-        yield server
-
-
-@pytest.fixture
-def portfolio(repo: Path, api: Sandbox) -> Sandbox:
+def portfolio(repo: Path, sandbox: Sandbox) -> Sandbox:
     """Three targets on fine-tunes that end in 54 days; the last one's task has no gate."""
     EXAMPLES.parent.mkdir()
     EXAMPLES.write_text((ROOT / EXAMPLES).read_text())
@@ -98,7 +88,7 @@ def portfolio(repo: Path, api: Sandbox) -> Sandbox:
     )
     git("add", ".")
     git("commit", "--quiet", "-m", "Begin")
-    return api
+    return sandbox
 
 
 @cache

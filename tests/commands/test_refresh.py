@@ -1,7 +1,6 @@
 """What is live and should be evaluated again: said once, with the line that does it."""
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,15 +19,6 @@ LASTING = "gpt-6-small"  # the end of a model is a notice of its own
 WORLD = ACME.with_models(Model(LASTING, Skill(6), owned_by="system"))
 LIVE = f"fftdeploy eval {TARGET} live"
 FOUND = frozenset({"stale", "no-evidence"})
-
-
-@pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    with Sandbox(WORLD, now=lambda: STORY_NOW) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        monkeypatch.setenv("OPENAI_API_KEY", server.key)
-        monkeypatch.setenv("FFTDEPLOY_NOW", STORY_NOW.isoformat())
-        yield server
 
 
 def notices(command: Command) -> list[tuple[str, str, str]]:

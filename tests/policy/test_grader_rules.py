@@ -100,6 +100,10 @@ def test_a_grader_is_what_its_table_says(case: str) -> None:
     assert json.loads(json.dumps(rules.content, allow_nan=False)) == rules.content
 
 
+EQ = 'type = "string_check"\noperation = "eq"\n'
+SIMILAR = 'type = "text_similarity"\nevaluation_metric = '
+FIELDS = 'type = "json_fields"\nfields = '
+TEMPLATES = "templates are not supported: "
 REFUSED = {
     # E17: whatever would have to be run, is paid for, or brings in another language
     "E17 python": ('type = "python"\nsource = "x"', "Python graders are not supported", "2:1"),
@@ -118,31 +122,19 @@ REFUSED = {
     "E17 template key": ('type = "number"\ntemplate = "x"', "'template': a grader can't", "3:1"),
     "E17 command key": ('type = "number"\nCommand = "x"', "'Command': a grader can't", "3:1"),
     "E17 image_tag": ('type = "number"\nimage_tag = "x"', "'image_tag': a grader can't", "3:1"),
-    "E17 Jinja": (
-        'type = "string_check"\noperation = "eq"\nreference = "{{ item.x | upper }}"',
-        "templates are not supported: 'reference'",
-        "4:1",
-    ),
-    "E17 Jinja block": (
-        'type = "string_check"\noperation = "eq"\nreference = "{% if x %}"',
-        "templates are not supported: 'reference'",
-        "4:1",
-    ),
+    "E17 Jinja": (EQ + 'reference = "{{ item.x | upper }}"', TEMPLATES + "'reference'", "4:1"),
+    "E17 Jinja block": (EQ + 'reference = "{% if x %}"', TEMPLATES + "'reference'", "4:1"),
     "E17 template with text": (
-        'type = "string_check"\noperation = "eq"\nreference = "Dear {{item.x}}"',
-        "templates are not supported: 'reference'",
+        EQ + 'reference = "Dear {{item.x}}"',
+        TEMPLATES + "'reference'",
         "4:1",
     ),
     "E17 attribute": (
-        'type = "string_check"\noperation = "eq"\nreference = "{{item.x.__class__()}}"',
-        "templates are not supported: 'reference'",
+        EQ + 'reference = "{{item.x.__class__()}}"',
+        TEMPLATES + "'reference'",
         "4:1",
     ),
-    "E17 other input": (
-        'type = "string_check"\noperation = "eq"\ninput = "{{sample.output_json.a}}"',
-        "templates are not supported: 'input'",
-        "4:1",
-    ),
+    "E17 other input": (EQ + 'input = "{{sample.output_json.a}}"', TEMPLATES + "'input'", "4:1"),
     "E17 reference fetched": (
         'type = "json_schema"\nschema = { "$ref" = "http://127.0.0.1:1/x" }',
         "'$ref' leads out of the schema: nothing is fetched",
@@ -152,44 +144,24 @@ REFUSED = {
     "near type": ('type = "json_feilds"', "there is no grader 'json_feilds'", "2:1"),
     "unknown key": ('type = "number"\ntolerence = 1', "unknown key 'tolerence'", "3:1"),
     "address": ('type = "number"\nurl = "x"', "'url': the API address can't be set", "3:1"),
-    "operation": (
-        'type = "string_check"\noperation = "equals"',
-        "'operation' is \"eq\" or",
-        "3:1",
-    ),
+    "operation": ('type = "string_check"\noperation = "equals"', "'operation' is \"eq\" or", "3:1"),
     "no operation": ('type = "string_check"', "'operation' is missing", "1:1"),
-    "empty reference": (
-        'type = "string_check"\noperation = "eq"\nreference = ""',
-        "'reference' is empty",
-        "4:1",
-    ),
+    "empty reference": (EQ + 'reference = ""', "'reference' is empty", "4:1"),
     "bleu": (
-        'type = "text_similarity"\nevaluation_metric = "bleu"\npass_threshold = 0.5',
+        SIMILAR + '"bleu"\npass_threshold = 0.5',
         "'bleu' is not supported: it is meant for whole corpora",
         "3:1",
     ),
     "cosine": (
-        'type = "text_similarity"\nevaluation_metric = "cosine"\npass_threshold = 0.5',
+        SIMILAR + '"cosine"\npass_threshold = 0.5',
         "'cosine' is not supported: it needs a paid embedding",
         "3:1",
     ),
-    "rouge_2": (
-        'type = "text_similarity"\nevaluation_metric = "rouge_2"\npass_threshold = 0.5',
-        "'rouge_2' is not supported",
-        "3:1",
-    ),
-    "no threshold": (
-        'type = "text_similarity"\nevaluation_metric = "rouge_l"',
-        "'pass_threshold' is missing",
-        "1:1",
-    ),
-    "threshold 0": (
-        'type = "text_similarity"\nevaluation_metric = "rouge_l"\npass_threshold = 0',
-        "every answer reaches",
-        "4:1",
-    ),
+    "rouge_2": (SIMILAR + '"rouge_2"\npass_threshold = 0.5', "'rouge_2' is not supported", "3:1"),
+    "no threshold": (SIMILAR + '"rouge_l"', "'pass_threshold' is missing", "1:1"),
+    "threshold 0": (SIMILAR + '"rouge_l"\npass_threshold = 0', "every answer reaches", "4:1"),
     "E3 threshold": (
-        'type = "text_similarity"\nevaluation_metric = "rouge_l"\npass_threshold = nan',
+        SIMILAR + '"rouge_l"\npass_threshold = nan',
         "'pass_threshold' must be from 0 to 1",
         "4:1",
     ),
@@ -204,53 +176,37 @@ REFUSED = {
         "3:12",
     ),
     "no fields": ('type = "json_fields"', "'fields' is missing", "1:1"),
-    "nothing compared": (
-        'type = "json_fields"\nfields = { a = "ignore" }',
-        "'fields' compares nothing",
-        "3:1",
-    ),
-    "kind": ('type = "json_fields"\nfields = { a = "exakt" }', "'exakt' is no kind", "3:12"),
-    "text": ('type = "json_fields"\nfields = { a = "text" }', "'text' needs a threshold", "3:12"),
-    "two kinds": (
-        'type = "json_fields"\nfields = { a = { number = 1, text = 1 } }',
-        "a kind with options is",
-        "3:12",
-    ),
-    "dotted table": (
-        'type = "json_fields"\nfields = { number.b = "exact" }',
-        "a kind with options is",
-        "3:12",
-    ),
-    "tolerance": (
-        'type = "json_fields"\nfields = { a = { number = -1 } }',
-        "'number' must be from 0 to",
-        "3:18",
-    ),
-    "path": ('type = "json_fields"\nfields = { "a..b" = "exact" }', "'a..b' is not a path", "3:12"),
+    "nothing compared": (FIELDS + '{ a = "ignore" }', "'fields' compares nothing", "3:1"),
+    "kind": (FIELDS + '{ a = "exakt" }', "'exakt' is no kind", "3:12"),
+    "text": (FIELDS + '{ a = "text" }', "'text' needs a threshold", "3:12"),
+    "two kinds": (FIELDS + "{ a = { number = 1, text = 1 } }", "a kind with options is", "3:12"),
+    "dotted table": (FIELDS + '{ number.b = "exact" }', "a kind with options is", "3:12"),
+    "tolerance": (FIELDS + "{ a = { number = -1 } }", "'number' must be from 0 to", "3:18"),
+    "path": (FIELDS + '{ "a..b" = "exact" }', "'a..b' is not a path", "3:12"),
     "required": (
-        'type = "json_fields"\nfields = { a = "exact" }\nrequired = ["A"]',
+        FIELDS + '{ a = "exact" }\nrequired = ["A"]',
         "'required' names no field that is compared",
         "4:13",
     ),
     "required ignored": (
-        'type = "json_fields"\nfields = { a = "exact", b = "ignore" }\nrequired = ["b"]',
+        FIELDS + '{ a = "exact", b = "ignore" }\nrequired = ["b"]',
         "'required' names no field that is compared",
         "4:13",
     ),
-    "required nothing": (
-        'type = "json_fields"\nfields = { a = "exact" }\nrequired = []',
-        "'required' is empty",
-        "4:1",
-    ),
+    "required nothing": (FIELDS + '{ a = "exact" }\nrequired = []', "'required' is empty", "4:1"),
     "too many fields": (
         'type = "json_fields"\n[g.fields]\n' + "\n".join(f'f{n} = "exact"' for n in range(65)),
         "65 fields are more than the 64 allowed",
         "1:1",
     ),
     "pattern": ('type = "regex"\npattern = "("', "'pattern' is not a regular expression", "3:1"),
-    "long pattern": (f'type = "regex"\npattern = "{"a" * 1001}"', "'pattern' must be 1 to", "3:1"),
+    "long pattern": (
+        f'''type = "regex"\npattern = "{"a" * 1001}"''',
+        "'pattern' must be 1 to",
+        "3:1",
+    ),
     "deep pattern": (
-        f'type = "regex"\npattern = "{"(" * 499}{")" * 499}"',
+        f'''type = "regex"\npattern = "{"(" * 499}{")" * 499}"''',
         "'pattern' is not a regular expression",
         "3:1",
     ),
@@ -258,11 +214,7 @@ REFUSED = {
     "tolerance type": ('type = "number"\ntolerance = "1"', "'tolerance' must be a number", "3:1"),
     "relative type": ('type = "number"\nrelative = 1', "'relative' must be true or false", "3:1"),
     "no limit": ('type = "length"', "'length' has no limit", "1:1"),
-    "limits": (
-        'type = "length"\nmin_chars = 2\nmax_chars = 1',
-        "'min_chars' is more than",
-        "3:1",
-    ),
+    "limits": ('type = "length"\nmin_chars = 2\nmax_chars = 1', "'min_chars' is more than", "3:1"),
     "limit type": ('type = "length"\nmax_chars = 1.5', "'max_chars' must be an integer", "3:1"),
     "one label": ('type = "label"\nlabels = ["a"]', "'labels' must name at least two", "3:1"),
     "label twice": (

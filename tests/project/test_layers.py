@@ -51,7 +51,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 # A module of a library -> where it may be imported, whenever.
 DOORS = {
-    "openai": {"api.client"},
+    "openai": {"api.client.sdk", "api.client.applications"},
     "httpx2": {"api.client"},
     "aiohttp": {"api.client.plain"},
     "yarl": {"api.client.plain"},

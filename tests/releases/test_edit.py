@@ -191,34 +191,22 @@ ARRAY = f"releases = [\n{ADDED}]\n"
 OLD = '{ n = 1, model = "old", at = 2026-01-01T00:00:00Z, by = "x", via = "model" }'
 ROW_2 = ROW_1.replace("n = 1", "n = 2")
 
+APPENDED = {
+    "plain": '[triage.production]\nmodel = "old"\n',
+    "literal": "[triage.production]\nmodel = 'old'\n",
+    "multi-basic": '[triage.production]\nmodel = """old"""\n',
+    "quoted-header": "[\"triage\".'production'] # c\nmodel = 'old' # d\n",
+    "escaped-header": '["tri\\u0061ge".production]\nmodel = "old"\n',
+    "spaced-header": '[ triage . production ]\nmodel="old"\n',
+    "header-in-comment": '# [triage.production]\n[triage.production]\nmodel = "old"\n',
+    "out-of-order": '[triage.dev]\nmodel = "a"\n[other.dev]\nmodel = "b"\n[triage.production]\nmodel = "old"\n',
+}
+"""Nothing follows the target: after the new model its first release is added."""
 EDITED = {
-    "plain": (
-        '[triage.production]\nmodel = "old"\n',
-        '[triage.production]\nmodel = "new"\n' + ARRAY,
-    ),
-    "literal": (
-        "[triage.production]\nmodel = 'old'\n",
-        "[triage.production]\nmodel = 'new'\n" + ARRAY,
-    ),
-    "multi-basic": (
-        '[triage.production]\nmodel = """old"""\n',
-        '[triage.production]\nmodel = """new"""\n' + ARRAY,
-    ),
+    **{name: (text, text.replace("old", "new") + ARRAY) for name, text in APPENDED.items()},
     "multi-literal": (
         "[triage.production]\nmodel = '''\nold'''\n",
         "[triage.production]\nmodel = '''new'''\n" + ARRAY,
-    ),
-    "quoted-header": (
-        "[\"triage\".'production'] # c\nmodel = 'old' # d\n",
-        "[\"triage\".'production'] # c\nmodel = 'new' # d\n" + ARRAY,
-    ),
-    "escaped-header": (
-        '["tri\\u0061ge".production]\nmodel = "old"\n',
-        '["tri\\u0061ge".production]\nmodel = "new"\n' + ARRAY,
-    ),
-    "spaced-header": (
-        '[ triage . production ]\nmodel="old"\n',
-        '[ triage . production ]\nmodel="new"\n' + ARRAY,
     ),
     "quoted-keys": (
         '[triage.production]\n"model" = "old"\n\'releases\' = []\n',
@@ -289,18 +277,9 @@ EDITED = {
         f'[triage.production]\nmodel = "old"\nreleases = [\r\n  {OLD},\n]\r\n',
         f'[triage.production]\nmodel = "new"\nreleases = [\r\n  {ROW_2},\r\n  {OLD},\n]\r\n',
     ),
-    "header-in-comment": (
-        '# [triage.production]\n[triage.production]\nmodel = "old"\n',
-        '# [triage.production]\n[triage.production]\nmodel = "new"\n' + ARRAY,
-    ),
     "super-table-after": (
         '[triage.production]\nmodel = "old"\n[triage]\n',
         f'[triage.production]\nmodel = "new"\n{ARRAY}[triage]\n',
-    ),
-    "out-of-order": (
-        '[triage.dev]\nmodel = "a"\n[other.dev]\nmodel = "b"\n[triage.production]\nmodel = "old"\n',
-        '[triage.dev]\nmodel = "a"\n[other.dev]\nmodel = "b"\n[triage.production]\nmodel = "new"\n'
-        + ARRAY,
     ),
     "multi-line-row": (
         f'[triage.production]\nmodel = "old"\nreleases = [{OLD[:-2]}, why = """\\\n [x]\\\n """ }}]\n',

@@ -44,61 +44,42 @@ def with_nan() -> bytes:
     return json.dumps(model_body(extra=float("nan"))).encode()
 
 
+IS_NONE = ("unverified", "not-an-answer", 1)
 RETRIEVES: dict[str, tuple[list[Reply], str, str, int]] = {
     # id: replies to the retrieve, state, code, retrieves sent
-    "D1-another-model": ([good_model(id="gpt-4.1")], "unverified", "not-an-answer", 1),
-    "D2-empty-object": ([reply(body={})], "unverified", "not-an-answer", 1),
-    "D2-error-in-200": (
-        [reply(body={"error": {"message": "x"}})],
-        "unverified",
-        "not-an-answer",
-        1,
-    ),
-    "D2-null": ([reply(raw=b"null")], "unverified", "not-an-answer", 1),
-    "D2-array": ([reply(raw=b"[]")], "unverified", "not-an-answer", 1),
-    "D2-string": ([reply(raw=b'"ready"')], "unverified", "not-an-answer", 1),
-    "D2-number": ([reply(raw=b"200")], "unverified", "not-an-answer", 1),
-    "D2-204": ([reply(204, raw=b"", content_type=None)], "unverified", "not-an-answer", 1),
-    "D3-html": ([html()], "unverified", "not-an-answer", 1),
-    "D4-id-number": ([good_model(id=5)], "unverified", "not-an-answer", 1),
-    "D4-created-text": ([good_model(created="z")], "unverified", "not-an-answer", 1),
-    "D4-created-true": ([good_model(created=True)], "unverified", "not-an-answer", 1),
-    "D4-owner-list": ([good_model(owned_by=[])], "unverified", "not-an-answer", 1),
-    "D4-object-absent": ([good_model(object=None)], "unverified", "not-an-answer", 1),
-    "D4-date-number": ([good_model(shutdown_date=12)], "unverified", "not-an-answer", 1),
-    "D5-truncated": ([reply(raw=b'{"id": "ft:')], "unverified", "not-an-answer", 1),
-    "D5-empty": ([reply(raw=b"")], "unverified", "not-an-answer", 1),
-    "D5-not-utf8": ([reply(raw=b'{"id": "\xff\xfe"}')], "unverified", "not-an-answer", 1),
-    "D5-deep": ([reply(raw=deep())], "unverified", "not-an-answer", 1),
-    "D5-nan": ([reply(raw=with_nan())], "unverified", "not-an-answer", 1),
-    "D5-key-twice": ([reply(raw=key_twice())], "unverified", "not-an-answer", 1),
-    "D5-long-number": ([reply(raw=b"9" * 9000)], "unverified", "not-an-answer", 1),
-    "D6-text-plain": (
-        [reply(body=model_body(), content_type="text/plain")],
-        "unverified",
-        "not-an-answer",
-        1,
-    ),
-    "D6-no-type": ([reply(body=model_body(), content_type=None)], "unverified", "not-an-answer", 1),
-    "D7-control-id": ([good_model(id="\x1b[2J::error::x\n")], "unverified", "not-an-answer", 1),
+    "D1-another-model": ([good_model(id="gpt-4.1")], *IS_NONE),
+    "D2-empty-object": ([reply(body={})], *IS_NONE),
+    "D2-error-in-200": ([reply(body={"error": {"message": "x"}})], *IS_NONE),
+    "D2-null": ([reply(raw=b"null")], *IS_NONE),
+    "D2-array": ([reply(raw=b"[]")], *IS_NONE),
+    "D2-string": ([reply(raw=b'"ready"')], *IS_NONE),
+    "D2-number": ([reply(raw=b"200")], *IS_NONE),
+    "D2-204": ([reply(204, raw=b"", content_type=None)], *IS_NONE),
+    "D3-html": ([html()], *IS_NONE),
+    "D4-id-number": ([good_model(id=5)], *IS_NONE),
+    "D4-created-text": ([good_model(created="z")], *IS_NONE),
+    "D4-created-true": ([good_model(created=True)], *IS_NONE),
+    "D4-owner-list": ([good_model(owned_by=[])], *IS_NONE),
+    "D4-object-absent": ([good_model(object=None)], *IS_NONE),
+    "D4-date-number": ([good_model(shutdown_date=12)], *IS_NONE),
+    "D5-truncated": ([reply(raw=b'{"id": "ft:')], *IS_NONE),
+    "D5-empty": ([reply(raw=b"")], *IS_NONE),
+    "D5-not-utf8": ([reply(raw=b'{"id": "\xff\xfe"}')], *IS_NONE),
+    "D5-deep": ([reply(raw=deep())], *IS_NONE),
+    "D5-nan": ([reply(raw=with_nan())], *IS_NONE),
+    "D5-key-twice": ([reply(raw=key_twice())], *IS_NONE),
+    "D5-long-number": ([reply(raw=b"9" * 9000)], *IS_NONE),
+    "D6-text-plain": ([reply(body=model_body(), content_type="text/plain")], *IS_NONE),
+    "D6-no-type": ([reply(body=model_body(), content_type=None)], *IS_NONE),
+    "D7-control-id": ([good_model(id="\x1b[2J::error::x\n")], *IS_NONE),
     "D7-control-message": (
         [error(400, None, "\x1b]0;x\x07\n::error::")],
         "unverified",
         "refused",
         1,
     ),
-    "D8-gzip": (
-        [reply(raw=b"\x1f\x8b\x08", headers=[("Content-Encoding", "gzip")])],
-        "unverified",
-        "not-an-answer",
-        1,
-    ),
-    "D8-two-mib": (
-        [reply(raw=b'"' + b"x" * (2 << 20) + b'"')],
-        "unverified",
-        "not-an-answer",
-        1,
-    ),
+    "D8-gzip": ([reply(raw=b"\x1f\x8b\x08", headers=[("Content-Encoding", "gzip")])], *IS_NONE),
+    "D8-two-mib": ([reply(raw=b'"' + b"x" * (2 << 20) + b'"')], *IS_NONE),
     "D9-400": ([error(400, "bad_thing")], "unverified", "refused", 1),
     "D9-422": ([error(422, None, "what?")], "unverified", "refused", 1),
     "D10-401": (
@@ -107,7 +88,7 @@ RETRIEVES: dict[str, tuple[list[Reply], str, str, int]] = {
         "key-refused",
         1,
     ),
-    "D10-401-html": ([html(401)], "unverified", "not-an-answer", 1),
+    "D10-401-html": ([html(401)], *IS_NONE),
     "D11-403-project": (
         [error(403, "model_not_found", "Project `proj_x` does not have access")],
         "unverified",
@@ -171,26 +152,18 @@ NO_DATES: tuple[object, ...] = (
     False,
     [],
 )
-RETRIEVES |= {
-    f"D29-{value!a}": ([good_model(shutdown_date=value)], "unverified", "not-an-answer", 1)
-    for value in NO_DATES
-}
+RETRIEVES |= {f"D29-{value!a}": ([good_model(shutdown_date=value)], *IS_NONE) for value in NO_DATES}
 PROBES: dict[str, tuple[list[Reply], str, str, int]] = {
     # id: replies to the probe, state, code, probes sent
     "P-empty-content": ([good_chat()], "ready", "ready", 1),
-    "P-no-choices": ([good_chat(choices=[])], "unverified", "not-an-answer", 1),
-    "P-choices-null": ([good_chat(choices=None)], "unverified", "not-an-answer", 1),
-    "P-choices-of-nothing": ([good_chat(choices=[None])], "unverified", "not-an-answer", 1),
+    "P-no-choices": ([good_chat(choices=[])], *IS_NONE),
+    "P-choices-null": ([good_chat(choices=None)], *IS_NONE),
+    "P-choices-of-nothing": ([good_chat(choices=[None])], *IS_NONE),
     "P-another-model": ([good_chat(model="gpt-4.1")], "unverified", "other-model", 1),
-    "P-no-model": ([good_chat(model=None)], "unverified", "not-an-answer", 1),
-    "P-a-stream": (
-        [reply(raw=b"data: {}", content_type="text/event-stream")],
-        "unverified",
-        "not-an-answer",
-        1,
-    ),
-    "P-another-object": ([good_chat(object="list")], "unverified", "not-an-answer", 1),
-    "P-html": ([html()], "unverified", "not-an-answer", 1),
+    "P-no-model": ([good_chat(model=None)], *IS_NONE),
+    "P-a-stream": ([reply(raw=b"data: {}", content_type="text/event-stream")], *IS_NONE),
+    "P-another-object": ([good_chat(object="list")], *IS_NONE),
+    "P-html": ([html()], *IS_NONE),
     "P-max_tokens": (
         [
             error(400, "unsupported_parameter", "use 'max_tokens'", param="max_completion_tokens"),

@@ -36,7 +36,7 @@ from fault_server import (
 )
 
 from fftdeploy.api.answers import Answer
-from fftdeploy.api.client import connection, outgoing
+from fftdeploy.api.client import outgoing
 from fftdeploy.api.client.connection import Connection
 from fftdeploy.api.providers import Providers
 from fftdeploy.api.settings import Settings, lack, settings, shape_problem
@@ -686,20 +686,6 @@ def test_D22_the_process_ends_although_a_request_hangs(api: FaultServer, over: s
     done = run(script, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=api.url, MODEL=MODEL)
 
     assert (done.stdout, done.stderr, done.returncode) == ("timeout True\n", "", 0)
-
-
-def test_only_the_provider_imports_the_sdk() -> None:
-    package = os.path.dirname(connection.__file__)  # noqa: PTH120  for os.walk
-    found = []
-    for folder, _, names in os.walk(package):
-        if "sandbox" in folder:
-            continue
-        for name in (name for name in names if name.endswith(".py")):
-            with open(os.path.join(folder, name), encoding="utf-8") as file:  # noqa: PTH118, PTH123  as os.walk gives it
-                lines = [line.split()[:2] for line in file if "import" in line]
-            if any(words in (["import", "openai"], ["from", "openai"]) for words in lines):
-                found.append(name)
-    assert sorted(found) == ["applications.py", "sdk.py"]  # the one gives an application the SDK
 
 
 def test_shape_problem_says_nothing_of_a_good_key() -> None:
