@@ -97,15 +97,15 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def commands_built_once() -> Iterator[None]:
     """Keep what Typer builds of the command line: hundreds of runs share one process here."""
     build = typer.main.get_command
-    built: dict[int, Any] = {}
+    built: dict[tuple[int, bool], Any] = {}
 
     def get_command(asked: typer.Typer) -> Any:
-        if asked is not app or completion.VARIABLE in os.environ:  # which has more in it
+        if asked is not app:
             return build(asked)
-        registered = len(app.registered_commands)
-        if registered not in built:
-            built[registered] = build(app)
-        return built[registered]
+        key = len(app.registered_commands), completion.VARIABLE in os.environ
+        if key not in built:
+            built[key] = build(app)
+        return built[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", get_command)

@@ -3,8 +3,8 @@
 Importing the command line and the SDK is most of what a command costs, half a second of a core and
 more; pages and stories run a hundred of them.  A `sitecustomize` on PYTHONPATH hands arguments,
 folder, environment and the three streams of each `fftdeploy` over to a process that has the
-imports, and ends as the command there did.  INT, TERM and HUP are handed on, others are not, nor
-are limits; `sandbox`, and a command that lacks a stream, stay processes of their own.
+imports, and ends as the command there did.  INT, TERM, HUP and KILL are handed on, others are not,
+nor are limits; `sandbox`, and a command that lacks a stream, stay processes of their own.
 """
 
 import atexit
@@ -51,7 +51,7 @@ if is_ours and has_streams():
     os._exit(int(answers.readline()))
 """
 _SERVER = """
-import atexit, gc, importlib, marshal, os, pkgutil, select, signal, socket, sys, threading
+import atexit, contextlib, gc, importlib, marshal, os, pkgutil, select, signal, socket, sys, threading
 
 import fftdeploy
 import openai.resources.chat, openai.resources.fine_tuning, openai.resources.models
@@ -64,26 +64,39 @@ from fftdeploy.__main__ import main
 gc.freeze()
 listening = socket.socket(fileno=int(sys.argv[1]))
 callers = {}
+polled = select.poll()
+for number in (0, listening):
+    polled.register(number, select.POLLIN)
 
 
 def tell(*_):
-    for child in [*callers]:
+    for number, (child, asked) in [*callers.items()]:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
+            del callers[number]
             code = os.waitstatus_to_exitcode(status)
-            callers.pop(child).sendall(b"%d\\n" % (code if code >= 0 else 128 - code))
+            with contextlib.suppress(KeyError, OSError):  # whoever asked for it is gone
+                polled.unregister(asked)
+                asked.sendall(b"%d\\n" % (code if code >= 0 else 128 - code))
 
 
 signal.signal(signal.SIGCHLD, tell)
-while listening in select.select([listening, 0], [], [])[0]:  # until stdin is closed
+while 0 not in (ready := [number for number, _ in polled.poll()]):  # until stdin is closed
+    for child, asked in filter(None, map(callers.get, ready)):
+        os.kill(child, signal.SIGKILL)  # as whoever asked for it was
+        polled.unregister(asked)
+    if listening.fileno() not in ready:
+        continue
     asked, _ = listening.accept()
     streams = socket.recv_fds(asked, 1, 3)[1]
     told = b"".join(iter(lambda: asked.recv(65536), b""))
     if child := os.fork():
         for stream in streams:
             os.close(stream)
-        asked.sendall(b"%d\\n" % child)
-        callers[child] = asked
+        with contextlib.suppress(OSError):
+            asked.sendall(b"%d\\n" % child)
+        polled.register(asked, 0)
+        callers[asked.fileno()] = child, asked
         tell()
         continue
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
