@@ -3,8 +3,8 @@
 Importing the command line and the SDK is most of what a command costs, half a second of a core and
 more; pages and stories run a hundred of them.  A `sitecustomize` on PYTHONPATH hands arguments,
 folder, environment and the three streams of each `fftdeploy` over to a process that has the
-imports, and ends as the command there did.  INT, TERM, HUP and KILL are handed on, others are not,
-nor are limits; `sandbox`, and a command that lacks a stream, stay processes of their own.
+imports, and ends as the command there did.  INT, TERM and HUP are handed on, others are not, nor
+are limits; `sandbox`, and a command that lacks a stream, stay processes of their own.
 """
 
 import atexit
@@ -51,53 +51,60 @@ if is_ours and has_streams():
     os._exit(int(answers.readline()))
 """
 _SERVER = """
-import atexit, contextlib, gc, importlib, marshal, os, pkgutil, select, signal, socket, sys, threading
+import atexit, contextlib, gc, importlib, marshal, os, pkgutil, select, signal, socket, sys
+import threading
 
 import fftdeploy
 import openai.resources.chat, openai.resources.fine_tuning, openai.resources.models
+import typer
 
 for module in pkgutil.walk_packages(fftdeploy.__path__, "fftdeploy."):
     if not module.name.startswith("fftdeploy.commands.mcp"):
         importlib.import_module(module.name)
 from fftdeploy.__main__ import main
+from fftdeploy.cli import app, completion
 
+app._register([])
+build = typer.main.get_command
+built = build(app.app)  # all commands: a process of its own builds the one that it is
+
+
+def get_command(asked):
+    is_ours = asked is app.app and completion.VARIABLE not in os.environ
+    return built if is_ours else build(asked)
+
+
+typer.main.get_command = get_command
 gc.freeze()
 listening = socket.socket(fileno=int(sys.argv[1]))
 callers = {}
-polled = select.poll()
-for number in (0, listening):
-    polled.register(number, select.POLLIN)
 
 
-def tell(*_):
-    for number, (child, asked) in [*callers.items()]:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            del callers[number]
-            code = os.waitstatus_to_exitcode(status)
-            with contextlib.suppress(KeyError, OSError):  # whoever asked for it is gone
-                polled.unregister(asked)
-                asked.sendall(b"%d\\n" % (code if code >= 0 else 128 - code))
+def tell(asked, number):
+    with contextlib.suppress(OSError):  # it may have been killed
+        asked.sendall(b"%d\\n" % number)
 
 
-signal.signal(signal.SIGCHLD, tell)
-while 0 not in (ready := [number for number, _ in polled.poll()]):  # until stdin is closed
-    for child, asked in filter(None, map(callers.get, ready)):
-        os.kill(child, signal.SIGKILL)  # as whoever asked for it was
-        polled.unregister(asked)
-    if listening.fileno() not in ready:
-        continue
+def look(*_):
+    for child in [*callers]:
+        with contextlib.suppress(ChildProcessError):  # another signal may come meanwhile
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
+                tell(callers.pop(child), code if code >= 0 else 128 - code)
+
+
+signal.signal(signal.SIGCHLD, look)
+while listening in select.select([listening, 0], [], [])[0]:  # until stdin is closed
     asked, _ = listening.accept()
     streams = socket.recv_fds(asked, 1, 3)[1]
     told = b"".join(iter(lambda: asked.recv(65536), b""))
     if child := os.fork():
         for stream in streams:
             os.close(stream)
-        with contextlib.suppress(OSError):
-            asked.sendall(b"%d\\n" % child)
-        polled.register(asked, 0)
-        callers[asked.fileno()] = child, asked
-        tell()
+        tell(asked, child)
+        callers[child] = asked
+        look()
         continue
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     listening.close()
