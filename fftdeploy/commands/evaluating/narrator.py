@@ -15,11 +15,12 @@ _SILENCE_S = 600.0
 class Narrator:
     """Tells of one run: off a terminal a line every 10 %, of a batch every 10 minutes."""
 
+    has_asked = False
+    """Whether somebody was told what it takes, and asked."""
+
     def __init__(self, context: Context) -> None:
         self._console = context.console
         self._monotonic = context.clock.monotonic
-        self.has_asked = False
-        """Whether somebody was told what it takes, and asked."""
         self._tenth = 0
         self._shown_at = float("-inf")
 
@@ -148,11 +149,6 @@ class _Part(Narrator):
 
     def tell(self, what: str) -> None:
         self._whole.tell(f"{self._name}: {what}")
-
-    def announce(self, what: str) -> None:
-        """Tell what it takes, once."""
-        if not self.has_asked:
-            self.tell(what)
 
     def waiting(self, what: str) -> AbstractContextManager[None]:
         return self._whole.waiting(what)
