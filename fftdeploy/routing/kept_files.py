@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class _Read(NamedTuple):
     stamp: tuple[int, ...]
     data: dict[str, Any]
+    refused: ConfigError | None = None
+    """Why it is not TOML: to find that out takes longer than to read one that is."""
 
 
 _read: dict[str, _Read] = {}
@@ -62,14 +64,20 @@ def load(path: str, wanted: bytes = b"") -> dict[str, Any]:
     # A replaced file of the same size within one tick of the clock is still another inode.
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
     kept = _read.get(path)
-    if kept is not None and kept.stamp == stamp:
-        return kept.data
-    if not S_ISREG(status.st_mode):
-        raise ConfigError("this is not a regular file", where=path)
-    raw = read_bytes(path)
-    data = _parse(raw, path) if wanted in raw else {}
-    _read[path] = _Read(stamp, data)
-    return data
+    if kept is None or kept.stamp != stamp:
+        if not S_ISREG(status.st_mode):
+            raise ConfigError("this is not a regular file", where=path)
+        raw = read_bytes(path)
+        try:
+            kept = _Read(stamp, _parse(raw, path) if wanted in raw else {})
+        except ConfigError as error:
+            kept = _Read(stamp, {}, error)
+        _read[path] = kept
+    if kept.refused is not None:
+        from copy import copy
+
+        raise copy(kept.refused)  # without the frames of whoever met it first
+    return kept.data
 
 
 def read_bytes(path: str) -> bytes:

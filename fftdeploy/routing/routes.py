@@ -19,6 +19,8 @@ from fftdeploy.routing.runtime import Resolution, resolve
 
 FRESH_S = 0.5
 """How long an answer is given without a look at the files."""
+LATE_S = 0.25
+"""How much longer, to others while a thread looks: all of them would read the same at once."""
 POLICY_NAME = "fftdeploy.toml"
 
 
@@ -66,6 +68,8 @@ class Route(Resolution):
 
 
 _kept: dict[tuple[str, str | os.PathLike[str] | None], tuple[float, Route]] = {}
+_reading: set[tuple[str, str | os.PathLike[str] | None]] = set()
+"""Where a thread looks now; after a fork perhaps none does, which costs what `LATE_S` says."""
 _told: dict[tuple[str, str], object] = {}
 """Problems that were logged since their target was last without one."""
 
@@ -101,15 +105,18 @@ def route(
     ...     **live.arguments, messages=live.messages([{"role": "user", "content": "..."}])
     ... )
     """
-    now = clock()
-    kept = _kept.get((target, file))
-    if kept is not None and now < kept[0]:
+    now, place = clock(), (target, file)
+    kept = _kept.get(place)
+    if kept is not None and now < kept[0] + (LATE_S if place in _reading else 0):
         return kept[1].for_key(key)
-    last = kept[1].fallback if kept else ()
-    found = _read(target, file, last)
+    _reading.add(place)
+    try:
+        found = _read(target, file, kept[1].fallback if kept else ())
+    finally:
+        _reading.discard(place)
     _tell(found)
     # Counted from before the look at the file: whatever this thread was held up, it is no older.
-    _kept[target, file] = (now + FRESH_S, found)
+    _kept[place] = (now + FRESH_S, found)
     return found.for_key(key)
 
 
@@ -171,7 +178,7 @@ def _is_held(one: Route, found: Resolution, now: datetime) -> bool:
 def _tell(found: Route) -> None:
     """Log a problem once, until the target is without one."""
     if not found.problem:
-        for told in [told for told in _told if told[0] == found.target]:
+        for told in [told for told in list(_told) if told[0] == found.target]:  # others add to it
             _told.pop(told, None)
         return
     mine = object()

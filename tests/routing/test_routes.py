@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ import fftdeploy
 from fftdeploy import Route, resolve, route
 from fftdeploy.errors import UsageError
 from fftdeploy.policy.profiles import content_sha
-from fftdeploy.routing.routes import FRESH_S
+from fftdeploy.routing import kept_files
+from fftdeploy.routing.routes import FRESH_S, LATE_S
 from fftdeploy.routing.split import in_canary
 
 SUCCESSOR = "gpt-6-luna"
@@ -157,6 +159,64 @@ def test_a_replaced_file_is_obeyed_within_the_stated_time_and_not_read_before(fi
     assert route("triage/production", clock=clock) is first
     clock.now += 0.02
     assert route("triage/production", clock=clock) == V9
+
+
+class Watched(os.PathLike[str]):
+    """A path that tells when it is looked at."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.look: Callable[[], object] = lambda: None
+
+    def __fspath__(self) -> str:
+        self.look()
+        return str(self.path)
+
+
+def test_of_all_threads_one_looks_while_the_others_go_on_for_a_moment(file: Path) -> None:
+    clock, others = Clock(), []
+    watched = Watched(file)
+    first = route("triage/production", file=watched, clock=clock)
+    put(file, V9)
+
+    def look() -> None:
+        """Come as another thread would, as long as the answer may be given at all; then later."""
+        watched.look = lambda: None
+        others.append(route("triage/production", file=watched, clock=clock))
+        clock.now += LATE_S
+        others.append(route("triage/production", file=watched, clock=clock))
+
+    watched.look = look
+    clock.now += FRESH_S + 0.01
+    assert route("triage/production", file=watched, clock=clock) == V9
+    assert others[0] is first
+    assert others[1] == V9
+    assert FRESH_S + LATE_S < 1  # what is promised
+
+
+def test_what_is_no_toml_is_read_once_as_long_as_it_is_the_same(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take a service with a long file and many threads all its time."""
+    read: list[str] = []
+    theirs = kept_files.read_bytes
+
+    def read_bytes(path: str) -> bytes:
+        read.append(path)
+        return theirs(path)
+
+    monkeypatch.setattr(kept_files, "read_bytes", read_bytes)
+    resolve("triage/production")
+    good, read[:] = file.read_bytes(), []
+    file.write_text("version = ")
+
+    stale = [resolve("triage/production") for _ in range(5)]
+    assert (read, {one.model for one in stale}) == ([str(file)], {V8})
+    assert {one.problem for one in stale} == {
+        f"not valid TOML: Invalid value ({file}:1:11)",
+    }
+    file.write_bytes(good)
+    assert (resolve("triage/production").problem, len(read)) == ("", 2)
 
 
 BROKEN = {
