@@ -528,6 +528,26 @@ def test_what_a_rehearsal_recorded_is_no_record_of_the_model_itself(
     assert (judged.code, ended.code) == (0, 0), judged.out + ended.err
 
 
+def test_a_record_that_lacks_answers_is_none(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    """Of a model that stands beside the others any number of answers may be lost."""
+    scene(V8, V10, policy=POLICY.replace("slices =", "floors = { pass_rate = 0.9 }\nslices ="))
+    sandbox.fault(V9, status=400, body={"error": {"message": "no"}}, after=4)
+    beside = command("eval", TARGET, "--against", f"live,{V9}")
+    sandbox.clear_faults()
+    scene(V9, V10, policy=Path("fftdeploy.toml").read_text())
+    recorded = command("migrate", TARGET, "--record", "--plan")
+    sandbox.remove(V9)
+
+    judged = command("eval", TARGET)
+
+    assert beside.code == 0, beside
+    assert "at most 63 requests" in recorded.out, recorded
+    assert judged.code == 0, judged
+    assert "not on record: there is nothing to compare with" in judged.err
+
+
 def test_evidence_of_a_budget_counts_while_the_price_is_the_same(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:

@@ -22,6 +22,7 @@ from fftdeploy.evaluation.evidence.gated_examples import GatedExamples
 from fftdeploy.evaluation.examples.examples import ExampleSet
 from fftdeploy.evaluation.examples.overlap import shown_in
 from fftdeploy.evaluation.gate import sizing
+from fftdeploy.evaluation.gate.gate_reasons import lacks_answers
 from fftdeploy.evaluation.results import Column
 from fftdeploy.model_ids import identity
 from fftdeploy.names import plural
@@ -281,6 +282,7 @@ class QualityBar(GatedExamples):
             for name, column in results.arms.items():
                 is_copy = name == LIVE and evidence.baseline.how == "recorded"
                 is_own = evidence.arms[name] == model and not is_copy
+                is_own = is_own and not lacks_answers(column)  # beside the two any may be lost
                 if is_own and not self._other_host(evidence, name, model):
                     places = results.places(self.examples.ids)
                     whole = column.at(places) if evidence.left_out else column

@@ -39,7 +39,7 @@ def require_answers(results: Results, arms: Sequence[str]) -> None:
         column = results.arms.get(arm)
         if column is None or column.count(""):
             raise ValueError(f"the run of {arm} is not complete")
-        if column.count(*LOST) > MOST_MISSING * len(column.marks):
+        if lacks_answers(column):
             what = f"of {plural(len(column.marks), 'answer')} of {arm}"
             for mark in lost:
                 lost[mark] += [f"{count} {what}"] if (count := column.count(mark)) else []
@@ -47,6 +47,11 @@ def require_answers(results: Results, arms: Sequence[str]) -> None:
         if said:
             message = f"{_TROUBLE[mark]} {' and '.join(said)}: over 2% are missing"
             raise UnverifiedError(message, hint="run it again: the answers that came are kept")
+
+
+def lacks_answers(column: Column) -> bool:
+    """Tell whether more of an arm's answers are lost than can be imputed."""
+    return column.count(*LOST) > MOST_MISSING * len(column.marks)
 
 
 def missing(results: Results) -> Iterator[Reason]:
