@@ -207,14 +207,17 @@ class Results:
         """Return the ID of the first example to which `arm` has an answer with `mark`."""
         return self.ids[self.arms[arm].marks.index(_CODES[mark]) // self.repeats]
 
-    def places(self, ids: Iterable[str]) -> list[int | None]:
-        """Return where the answers to these examples are, all repeats; None for one without."""
+    def places(self, ids: Iterable[str], repeats: int = 0) -> list[int | None]:
+        """Return where the answers to these examples are, None for one without.
+
+        Of each example there are as many as it was asked, or the first `repeats`.
+        """
         known = {example_id: index for index, example_id in enumerate(self.ids)}
         indexes = (known.get(example_id) for example_id in ids)
         return [
             None if index is None else index * self.repeats + repeat
             for index in indexes
-            for repeat in range(self.repeats)
+            for repeat in range(repeats or self.repeats)
         ]
 
     def broken(self, ids: Iterable[str]) -> list[str]:

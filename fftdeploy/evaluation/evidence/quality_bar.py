@@ -275,7 +275,7 @@ class QualityBar(GatedExamples):
             is_same = is_same and may_lack.issuperset(evidence.left_out)
             is_same = is_same and evidence.graders_sha == self.graders_sha
             is_same = is_same and self.calibrations.trusts(evidence)
-            return is_same and evidence.results.repeats == repeats
+            return is_same and evidence.results.repeats >= repeats
 
         for stored in self.folder.of_task(self.task, is_same):
             evidence, results = stored.evidence, stored.evidence.results
@@ -284,8 +284,7 @@ class QualityBar(GatedExamples):
                 is_own = evidence.arms[name] == model and not is_copy
                 is_own = is_own and not lacks_answers(column)  # beside the two any may be lost
                 if is_own and not self._other_host(evidence, name, model):
-                    places = results.places(self.examples.ids)
-                    whole = column.at(places) if evidence.left_out else column
+                    whole = column.at(results.places(self.examples.ids, repeats))
                     found = whole.recorded(results.fields, self.grading.fields)
                     place = Baseline("recorded", stored.id, evidence.made_at)
                     return place, found, evidence.host_of(name)
