@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from fftdeploy.cli.app import ChangeFlags, command
@@ -100,9 +101,13 @@ def _body(session: Session, result: "Migrated", *, shows_diff: bool) -> Iterator
     if "recorded" in states or states == {"no-gate"}:
         yield from _records(result, names)
         return
-    for place, one in enumerate(result.targets):
-        yield from (line(""),) if place else ()
-        yield from _target(session, one, names)
+    for one, following in zip_longest(result.targets, result.targets[1:]):
+        yield from _target(one, names)
+        is_all = bool(one.problem) and not (one.change or one.shortfall)
+        if following and is_all and one.problem == following.problem:
+            continue  # it is said once, below the last of them
+        yield from _ending_of(session, one, names)
+        yield from (line(""),) if following else ()
     if result.cost and len(result.targets) > 1 and not result.diff:
         yield line("")
         yield line("in all, at most ", cost_words(result.cost, result.prices_on))
@@ -142,7 +147,7 @@ def _records(result: "Migrated", names: "Names") -> Iterator[Block]:
     yield Table(("target", "model", "shuts down", "evidence", "answers"), rows, "wrapped")
 
 
-def _target(session: Session, one: "Migration", names: "Names") -> Iterator[Block]:
+def _target(one: "Migration", names: "Names") -> Iterator[Block]:
     from fftdeploy.output.words import cost_words
 
     end = Cell(one.shutdown.words(), "dim" if one.shutdown.runway_days is None else "warn")
@@ -155,7 +160,6 @@ def _target(session: Session, one: "Migration", names: "Names") -> Iterator[Bloc
         yield line("  takes at most ", cost_words(one.cost))
     if one.too_few and (one.state == "estimated" or one.shortfall):
         yield line(Cell("  ! ", "warn"), f"{one.too_few}")
-    yield from _ending_of(session, one, names)
 
 
 def _table(one: "Migration", names: "Names") -> Table:

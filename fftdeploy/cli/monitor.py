@@ -8,6 +8,7 @@ from fftdeploy.cli.cells import Names, no_targets, used_columns
 from fftdeploy.cli.findings_view import about_targets, hint_lines
 from fftdeploy.cli.session import Session
 from fftdeploy.commands.options.asking import MonitorOptions
+from fftdeploy.names import plural
 from fftdeploy.output.report import Block, Cell, Report, Tone, line
 from fftdeploy.output.words import age
 
@@ -57,11 +58,10 @@ def _blocks(session: Session, result: "Monitored") -> Iterator[Block]:
     for one in result.targets:
         if one.why and not any(one.why in found.message for found in one.findings):
             yield line(Cell(f"{one.target}: {one.why}", "warn"))
-        if not one.is_new:
-            when = f"looked at {age(session.now() - one.look.at)} ago"
-            yield line(
-                Cell(f"{one.target}: {when}, nobody was asked now; --fresh asks again", "dim")
-            )
+    if kept := [one for one in result.targets if not one.is_new]:
+        whom = kept[0].target if len(kept) == 1 else plural(len(kept), "target")
+        when = f"looked at {age(session.now() - min(one.look.at for one in kept))} ago"
+        yield line(Cell(f"{whom}: {when}, nobody was asked now; --fresh asks again", "dim"))
     names = Names(session.workspace.deployments.models())
     yield from about_targets(result.findings, names, session.place)
     yield from hint_lines(result.findings)

@@ -181,19 +181,32 @@ def _blocks(item: ReviewItem, place: str, output: Output) -> Iterator[Block]:
 
 
 def _quoted(cells: Iterable[Cell], output: Output) -> Iterator[Line]:
-    """Yield untrusted text as lines that fit the terminal, each with a bar before it."""
+    """Yield untrusted text as lines that fit the terminal, each with a bar before it.
+
+    They are broken between words, where one ends in their second half.
+    """
     width = max(shutil.get_terminal_size().columns - 3, _LEAST_WIDTH)
     row: list[Cell] = []
     taken = 0
     for char, tone in ((char, cell.tone) for cell in cells for char in output.clean(cell.text)):
-        columns = 2 if east_asian_width(char) in "WFA" else 1  # a wide one may take two
-        if char == "\n" or taken + columns > width:
+        if char == "\n":
             yield _barred(row)
             row, taken = [], 0
-        if char != "\n":
-            row.append(Cell(char, tone))
-            taken += columns
+            continue
+        row.append(Cell(char, tone))
+        taken += _columns(row[-1])
+        if taken > width:
+            last = len(row) - 1
+            ends = (n for n in range(last, last // 2, -1) if " " in {row[n].text, row[n - 1].text})
+            end = next(ends, last)
+            yield _barred(row[:end])
+            row = row[end:]
+            taken = sum(map(_columns, row))
     yield _barred(row)
+
+
+def _columns(char: Cell) -> int:
+    return 2 if east_asian_width(char.text) in "WFA" else 1  # a wide one may take two
 
 
 def _barred(row: Iterable[Cell]) -> Line:

@@ -177,7 +177,7 @@ class _Portfolio:
             example = replacement_for(case.live.model) or "MODEL"
             add = f'add successors = [{{ model = "{example}" }}] to [tasks.{case.target.task}]'
             error = UsageError(
-                f"nothing says what {case.name} is to be migrated to",
+                f"nothing says what {case.target.task} is to be migrated to",
                 hint=f"{add} in {FILE_NAME}, or --to {example}",
                 code="no-successor",
             )

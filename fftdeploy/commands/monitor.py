@@ -105,8 +105,8 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     # Nobody can be served by a live model that is proved not to be there: that is wrong.
     found = tuple(replace(f, severity="error") if f.code == "not-ready" else f for f in due)
     looking = _Monitor(context, options, checked.facts, found)
-    targets = select(context.workspace.deployments, options.targets)
-    watched = tuple(map(looking.watched, targets))
+    chosen = select(context.workspace.deployments, options.targets)
+    watched = tuple(map(looking.watched, context.workspace.in_order(chosen)))
     own = [one for each in watched for one in each.findings if one not in found]
     drifted = {one.target for one in watched if one.state == "drift"}
     # What has drifted should not put its answers on record as those to keep.

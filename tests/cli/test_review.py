@@ -727,6 +727,21 @@ def test_F1_F3_H13_hostile_text_shows_as_text_with_a_bar_before_each_row() -> No
     assert screen.count("\\x1b[31m") == 2
 
 
+@pytest.mark.usefixtures("repo")
+def test_what_was_said_is_broken_between_words() -> None:
+    scene(OLD)
+    requests(chat("seven " * 20 + "x" * 90, answer()))
+    _, screen = at_terminal(FROM, (PROMPT, "q"), NO_COLOR="1", TERM="xterm", COLUMNS="40")
+    body = screen.partition("\nuser\n")[2].partition("\noutput")[0].split("\n")
+    assert max(map(len, body)) < 40
+    assert [row.removeprefix("│ ").strip() for row in body] == [
+        *["seven " * 5 + "seven"] * 3,
+        "seven seven " + "x" * 25,
+        "x" * 37,
+        "x" * 28,
+    ]
+
+
 # At the terminal: failures of a run.
 
 THREE = [

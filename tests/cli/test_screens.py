@@ -349,9 +349,9 @@ def test_what_a_change_does_is_said_once(api: Sandbox) -> None:
         "✗  triage/production  line 12  the lines say triage-v9 and no release does: a",
     ]
     assert shown(api, 80, "diff", "triage/staging", "triage/production") == [
-        "triage/staging -> triage/production: 1 of 1 pair differs",
+        "triage/staging → triage/production: 1 of 1 pair differs",
         "",
-        "triage/staging -> triage/production",
+        "triage/staging → triage/production",
         "            STAGING                           PRODUCTION",
         "model       triage-v10                        triage-v9",
         "tuned as    DeFg0                             CdEf9",
@@ -451,6 +451,23 @@ def test_a_look_at_nothing_reviewed_leads_to_the_review(api: Sandbox) -> None:
         "triage/production  not-calibrated  nothing",
     ]
     assert "hint: fftdeploy review triage --unreviewed" in looked
+
+
+def test_what_several_targets_have_in_common_is_said_once(api: Sandbox) -> None:
+    gated.scene(V8, V9)
+
+    planned = shown(api, 80, "migrate", "--plan")
+    screen(["monitor"], 80)
+    looked = shown(api, 80, "monitor")
+
+    assert [line.split()[:2] for line in planned[:3]] == [
+        ["triage/staging", "triage-v9"],
+        ["triage/production", "triage-v8"],
+        ["stays", "nothing"],
+    ]
+    assert [line.split()[0] for line in looked[2:4]] == ["triage/staging", "triage/production"]
+    again = "2 targets: looked at 0 min ago, nobody was asked now; --fresh asks again"
+    assert looked.count(again) == 1
 
 
 def test_watch_shows_it_again_until_ctrl_c(repo: Path) -> None:
