@@ -13,6 +13,7 @@ from fftdeploy.commands.options.changing import RollbackOptions
 from fftdeploy.commands.views import CandidateView, ReadinessView
 from fftdeploy.errors import (
     AuthError,
+    ConfigError,
     FftdeployError,
     NotReadyError,
     PolicyError,
@@ -27,7 +28,7 @@ from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import shown_path
 
 PASSED_OVER = "passed-over"
-_OTHERS = "; or name another release with --to N, or go back --unverified"
+_OTHERS = "name another release with --to N, or go back --unverified"
 _LONGEST_NUMBER = 15
 """Digits of a release's number: fewer than 2**53."""
 SEARCH_S = 120.0
@@ -165,9 +166,9 @@ class _Rollback:
                 question = self.change.question(candidate.bundle)
                 self.proofs[candidate.bundle] = prover.prove(question)
             readiness = self.proofs[candidate.bundle]
-        except AuthError as error:
+        except (AuthError, ConfigError) as error:  # of the key, or of where it is sent
             if not self.options.unverified:
-                error.hint += _OTHERS if self.to is None else ""
+                error.hint = _or_others(error.hint) if self.to is None else error.hint
                 raise
             unverified = error.message
         else:
@@ -220,7 +221,7 @@ class _Rollback:
     def _stopped(self, candidate: Candidate, readiness: Readiness) -> FftdeployError:
         if readiness.is_auth:
             error = readiness.error()
-            error.hint += _OTHERS
+            error.hint = _or_others(error.hint)
             return error
         return UnverifiedError(
             f"release {candidate.release.n} ({candidate.bundle.model}): {readiness.message}",
@@ -275,3 +276,7 @@ class _Rollback:
 
         name = (self.target.task, self.target.environment)
         return bundles.next_promotion(work.deployments, work.policy, name, is_wanted)
+
+
+def _or_others(hint: str) -> str:
+    return "; or ".join(filter(None, (hint, _OTHERS)))

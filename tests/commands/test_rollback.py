@@ -283,6 +283,30 @@ def test_D42_unverified_goes_back_without_a_good_key(
     assert "warning: not verified" in result.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FFTDEPLOY_PROVIDERS", "{}/own.toml"),
+        ("OPENAI_BASE_URL", "http://u:p@127.0.0.1:9/v1"),
+    ],
+)
+def test_D42_unverified_goes_back_where_nobody_can_be_asked(
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    value: str,
+) -> None:
+    (tmp_path / "own.toml").write_text("x =")
+    before = write(past(NAME, V7, V8))
+    monkeypatch.setenv(name, value.format(tmp_path))
+    refused = back(command)
+    assert (refused.code, FILE.read_bytes()) == (3, before)
+    assert "or go back --unverified\n" in refused.err
+    result = back(command, "--unverified")
+    assert (result.code, live(), newest(NAME).verified) == (0, V7, False), result.err
+
+
 def test_unverified_is_verified_where_it_can_be(command: Command) -> None:
     write(past(NAME, V6, V8))
     assert (back(command, "--unverified").code, newest(NAME).verified) == (0, True)
