@@ -24,6 +24,7 @@ _PENDING = frozenset({"queued", "in_progress", "cancelled"})
 _ABANDONED = "abandoned"
 _NO_ANSWER = "APIResponseValidationError"
 """The SDK's name for what is no answer of the API, though it has a status of success."""
+_NO_JSON = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 _MOST = 1 << 20
 """So many characters a line of a log may have; no more of a text is kept."""
 _EMPTY = 50
@@ -179,7 +180,7 @@ class _Body:
     def _ending(self, fault: str, kept: bytes) -> Ending:
         try:
             return {"response": json.loads(kept)}
-        except ValueError:
+        except _NO_JSON:
             return _failure(fault)
 
 
@@ -190,6 +191,8 @@ class _Events(_Body):
         super().__init__()
         self._chat = _Chat()
         self._answer: Ending | None = None
+        self._said = bytearray()
+        """What the event says that has not ended yet."""
         self._fault = ""
         self._is_done = False
 
@@ -199,16 +202,22 @@ class _Events(_Body):
             return
         lines = b"".join(self._kept).splitlines(keepends=True)
         rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
-        self._kept, self._size = [rest], len(rest)
         for line in lines:
-            self._hear(line)
+            try:
+                self._hear(line)
+            except _NO_JSON as error:  # the application is told of it by the SDK
+                self._fault = type(error).__name__
+        self._kept, self._size = [rest], len(rest) + len(self._said)
 
     def _hear(self, line: bytes) -> None:
-        if not line.startswith(b"data:") or self._answer is not None:
+        if line.startswith(b"data:"):
+            self._said += line[5:].strip() + b"\n"
+        if line.strip() or not self._said:
             return
-        said = line[5:].strip()
+        said, self._said = self._said.strip(), bytearray()
         if said == b"[DONE]":
             self._is_done = True
+        if self._answer is not None or self._is_done:
             return
         event = json.loads(said)
         if event.get("type") in _WHOLE:
@@ -218,8 +227,9 @@ class _Events(_Body):
         self._chat.add(event)
 
     def _ending(self, fault: str, kept: bytes) -> Ending:
-        with suppress(ValueError):  # a last line without its end
+        with suppress(*_NO_JSON):  # a last line without its end
             self._hear(kept)
+            self._hear(b"")
         if self._answer is not None:
             return self._answer
         fault = self._fault or fault

@@ -715,3 +715,32 @@ def test_what_is_no_answer_is_a_failed_call_however_it_was_asked_for(
     assert all(line["error"].get("status", 200) == 200 for line in written())
     assert [request(line, "").error for line in written()] == [kind for kind, _ in said]
     assert readable(command, "--unreviewed")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(b'{"id":', "JSONDecodeError"), (b'{"id":"\xff"}', "UnicodeDecodeError"),
+     (b"[" * 100_000, "RecursionError")],
+    ids=["cut", "not-utf8", "deep"],
+)  # fmt: skip
+def test_what_is_no_json_is_a_failed_call_though_the_sdk_says_so_in_an_error_of_pythons(
+    hosted: FaultServer, body: bytes, kind: str
+) -> None:
+    """A canary whose host garbles its answers has failed, and is not left out."""
+    hosted.probe(reply(raw=body, name="good"), streamed(CHUNKS[:2], b"data: " + body + b"\n\n"))
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl"), max_retries=0) as client:
+        for is_streamed in (False, True):
+            with pytest.raises((ValueError, RecursionError)):
+                list(client.chat.completions.create(**SAID, stream=is_streamed))
+
+    assert [line["error"] for line in written()] == [{"type": kind}] * 2
+
+
+def test_an_event_of_several_lines_is_one(hosted: FaultServer) -> None:
+    lines = (json.dumps(event, indent=1).splitlines() for event in CHUNKS)
+    raw = b"".join(b"".join(f"data: {line}\n".encode() for line in each) + b"\n" for each in lines)
+    hosted.probe(reply(raw=raw, content_type="text/event-stream", name="good"))
+    with fftdeploy.client(TARGET, log=RequestLog("log.jsonl")) as client:
+        assert len(list(client.chat.completions.create(**SAID, stream=True))) == len(CHUNKS)
+
+    assert [request(line, "").output for line in written()] == ["It is billing."]

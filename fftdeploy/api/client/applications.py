@@ -224,7 +224,8 @@ async def _answer(calls: Calls, name: str, endpoint: str, said: Mapping[str, Any
         send = getattr(resource.with_raw_response if is_read else resource, name)
         try:
             answer = await send(**asked) if calls.is_async else send(**asked)
-        except openai.OpenAIError as error:
+        # What is no JSON the SDK lets through as Python's own error.
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
             way.ended(said, error, began)
             if not ways or not isinstance(error, openai.NotFoundError):
                 raise
