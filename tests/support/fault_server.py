@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
 MODEL = "ft:gpt-4.1-mini-2025-04-14:acme:triage-v9:CdEf9"
 KEY = "sk-proj-CANARY/0123+456789abcdefghijKLMN"
-KEY_FORMS = (KEY, b64encode(KEY.encode()).decode().rstrip("="), quote(KEY, safe=""), KEY[:12])
-"""How the key may be spelled where it leaks."""
+KEY_FORMS = (
+    KEY,
+    b64encode(KEY.encode()).decode().rstrip("="),
+    quote(KEY, safe=""),
+    KEY[:12],
+    b64encode(f"Bearer {KEY}".encode()).decode()[10:62],
+)
+"""How the key may be spelled where it leaks; of base64 with a word before it, what is its own."""
 GOOD = "good"
 
 

@@ -314,14 +314,16 @@ def scrubber(key: str) -> Callable[[str], str]:
     A text that has a long one escaped, or broken over lines, is struck out as a whole.
     """
     needles = forms_of(key)
+    bare = _unescaped if len(key) >= LONG_KEY else str
 
     def scrub(text: str) -> str:
-        bare = _unescaped(text) if len(key) >= LONG_KEY else text
+        without = bare(text)
         for needle in needles:
-            if needle in bare or needle in text:
-                if bare.count(needle) > text.count(needle):
+            if needle in without or needle in text:
+                if without.count(needle) > text.count(needle):
                     return "[key]"
-                text, bare = text.replace(needle, "[key]"), bare.replace(needle, "[key]")
+                text = text.replace(needle, "[key]")
+                without = bare(text)
         return text
 
     return scrub
