@@ -273,6 +273,20 @@ def test_J32_a_call_that_failed_is_a_failure_of_whom_it_has_asked(
     assert (found.returncode, failed in " ".join(found.stdout.split())) == (code, True), found
 
 
+def test_a_log_beneath_the_floor_is_wrong_although_nothing_is_known_of_before(
+    command: Command,
+) -> None:
+    """The first log is what later ones are held against: with it none of them was worse."""
+    policy = Path("fftdeploy.toml")
+    policy.write_text(policy.read_text().replace("slices =", "floors = { valid = 0.9 }\nslices ="))
+    code, found = logs_of(command, log("first.jsonl", changed(release=2, invalid=0.3)))
+    (told,) = (one for one in found["findings"] if one["code"] == "answers-worse")
+    assert (code, told["severity"], found["logs"]["then"]) == (12, "error", None)
+    assert told["message"].startswith(f"{TARGET} valid answers: 68.")
+    assert told["message"].endswith("%, the floor of the gate is 90%")
+    assert logs_of(command, log("good.jsonl", BASELINE), "--baseline", "new")[0] == 0
+
+
 def test_calls_that_failed_are_counted_beside_what_is_compared(command: Command) -> None:
     asked = [*failing(BASELINE.requests(600, 1), 1, BROKEN)]
     asked += failing(BASELINE.requests(9, 2), 3, GIVEN_UP)

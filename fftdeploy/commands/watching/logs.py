@@ -72,6 +72,8 @@ class LogWatch:
     now: WindowView
     then: WindowView | None
     """None where the log has become what later ones are held against."""
+    valid: float | None
+    """The share of its answers that have the right form; None of none."""
     measures: tuple[MeasureShift, ...]
     left_out: Mapping[str, int]
     """Requests that were not counted, by reason."""
@@ -179,6 +181,7 @@ def watch(workspace: Workspace, target: Target, path: Path, baseline: str | None
         model=logs.live.model,
         now=WindowView.of(counter.window),
         then=None if then is None else WindowView.of(then),
+        valid=counter.window.valid,
         measures=() if then is None else compare(then, counter.window, counter.shown),
         left_out=dict(left_out.most_common()),
         canary=logs.trial.result() if logs.trial else None,
@@ -198,7 +201,11 @@ def findings(
     context: Context, target: Target, found: LogWatch, path: Path, wrong: Collection[str]
 ) -> Iterator[Finding]:
     """Yield what was found in a log, each with what to type next; `wrong` are codes of errors."""
-    facts = facts_of(context)
+    facts, gate = facts_of(context), context.workspace.policy.gate(target.task)
+    floor = float(gate.floors.valid) if gate else 0.0
+    if found.valid is not None and found.valid < floor:
+        message = f"{target} valid answers: {found.valid:.1%}, the floor of the gate is {floor:.0%}"
+        yield facts.about(target, "answers-worse", message, "error")
     for shift in found.measures:
         if shift.code is None:
             continue

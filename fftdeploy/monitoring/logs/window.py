@@ -60,6 +60,12 @@ class LogWindow:
     inputs: dict[str, Cells] = field(default_factory=dict)
     """The cells of the first answer to each, without what differs from one time to the next."""
 
+    @property
+    def valid(self) -> float | None:
+        """The share of the answers that have the right form; None of none."""
+        counts = self.counts.get("valid", {})
+        return counts.get(_YES, 0) / sum(counts.values()) if counts else None
+
 
 class LiveRelease(NamedTuple):
     """What is live in a target, and which requests are answers of it."""
