@@ -51,9 +51,7 @@ def hear(answer: Any, tell: Tell) -> None:
     if isinstance(answer, Exception):
         status = getattr(answer, "status_code", None)
         tell(lambda: _failure(type(answer).__name__, status=status), False)
-    elif hasattr(answer, "model_dump") or isinstance(
-        answer, str
-    ):  # as which the SDK returns a page
+    elif hasattr(answer, "model_dump") or isinstance(answer, str):  # a page is a text
         tell(lambda: {"response": answer}, False)
     else:
         http = getattr(answer, "http_response", None) or answer.response
