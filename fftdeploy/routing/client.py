@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from fftdeploy.api import hosts, providers
 from fftdeploy.api.hosts import COMPATIBLE, OPENAI, PROVE_MISSING
 from fftdeploy.api.readiness import GONE
 from fftdeploy.api.settings import Settings, settings
-from fftdeploy.errors import UsageError
+from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.policy.parameters import LIMIT, arguments, turns
 from fftdeploy.routing.request_log import RequestLog
 from fftdeploy.routing.routes import Route, route
@@ -269,7 +270,8 @@ def client(
         key: Who is asking, as for `route`; `client.with_options(key=user.id)` is a client for
             another one over the same connections, and costs next to nothing.
         log: Where answered requests are written down, or traced; by default nowhere.
-        file: The deployments file; by default it is found as `resolve` finds it.
+        file: The deployments file; by default it is found as `resolve` finds it.  Either is the
+            same file from then on, whatever becomes of the working directory.
         options: `timeout`, `max_retries`, `default_headers` and `default_query` of the SDK's
             client, for every host; where a host is and which key it has is not to be said here.
 
@@ -283,6 +285,8 @@ def client(
     """
     from fftdeploy.api.client.applications import follow
 
+    with suppress(ConfigError, OSError):  # a variable may say the model where there is no file
+        file = os.path.abspath(find_file(file, os.environ))
     made: openai.OpenAI | openai.AsyncOpenAI = follow(
         _Calls(target, file, options, key, log, is_async=asynchronous)
     )

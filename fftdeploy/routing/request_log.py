@@ -91,7 +91,7 @@ class RequestLog:
     ) -> None:
         if type(sample) not in {int, float} or not 0 <= sample <= 1:
             raise UsageError(f"sample is a share from 0 to 1, not {sample!a}")
-        self._path = Path(path) if path is not None else None
+        self._path = Path(path).absolute() if path is not None else None  # a service may go to /
         self._sample = sample
         self._redact = redact
         self._chance = chance

@@ -100,6 +100,23 @@ def test_each_call_goes_to_what_is_live_with_its_prompt_and_parameters(
         client.chat.completions.create(model=V9, messages=HI)
 
 
+def test_a_client_and_its_log_stay_with_their_files_wherever_the_process_goes(
+    make: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service may go to / once it runs; what lies there, or nothing, is not what it asks."""
+    log = Path("log.jsonl").absolute()
+    client = make(log=fftdeploy.RequestLog("log.jsonl"))
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    live(V9)
+    for folder in (other, Path("/")):
+        monkeypatch.chdir(folder)
+        assert client.chat.completions.create(messages=HI).model == V8
+
+    assert [len(log.read_text().splitlines()), len(sandbox.requests)] == [2, 2]
+
+
 @pytest.mark.parametrize("model", [V9, TARGET])
 def test_no_model_is_said_past_the_client(make: Make, sandbox: Sandbox, model: str) -> None:
     client = make()
