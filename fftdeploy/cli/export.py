@@ -28,7 +28,7 @@ def export(session: Session, options: ExportOptions) -> Report:
     stale = {found.path: found for found in result.findings}
     said = []
     for each in result.files:
-        cell = Cell(f"written: {each.path}" if each.written else f"{each.path} is current")
+        cell = Cell(f"wrote {each.path}" if each.written else f"{each.path} is current")
         if each.current is False:
             found = stale[str(each.path)]
             cell = Cell(f"{found.message}: {found.hint}", "bad")

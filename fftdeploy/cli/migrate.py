@@ -108,7 +108,7 @@ def _body(session: Session, result: "Migrated", *, shows_diff: bool) -> Iterator
             continue  # it is said once, below the last of them
         yield from _ending_of(session, one, names)
         yield from (line(""),) if following else ()
-    if result.cost and len(result.targets) > 1 and not result.diff:
+    if result.cost and len(result.targets) > 1 and "estimated" in states:
         yield line("")
         yield line("in all, at most ", cost_words(result.cost, result.prices_on))
     if result.diff and shows_diff:

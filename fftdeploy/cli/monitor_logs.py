@@ -19,6 +19,7 @@ def report(session: Session, result: Monitored, found: LogWatch) -> Report:
     names = Names(session.workspace.deployments.models())
     following = next((one.hint for one in result.findings if one.hint), "")
     body = tuple(_blocks(names, found))
+    body += (line(""),) if following else ()  # which has no place behind a row
     return Report(result.outcome, result, body, result.findings, following)
 
 
@@ -36,7 +37,6 @@ def _blocks(names: Names, found: LogWatch) -> Iterator[Block]:
         yield _trial(names, found.canary)
     for why, count in found.left_out.items():
         yield line(Cell(f"left out: {count:,} ({why})", "dim"))
-    yield line("")
 
 
 def report_canary(session: Session, result: Monitored) -> Report:

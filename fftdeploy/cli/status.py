@@ -70,7 +70,7 @@ def _report(session: Session, options: StatusOptions, *, is_short: bool) -> Repo
     else:
         body = tuple(screen(result, is_short=is_short))
     if result.calendar:
-        body += (line(f"written: {result.calendar}"),)
+        body += (line(f"wrote {result.calendar}"),)
     return Report(result.outcome, result, body, result.findings)
 
 

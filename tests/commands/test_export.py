@@ -177,7 +177,7 @@ def test_what_the_policy_declares_is_written_and_checked_together(command: Comma
     assert command("export", "-o", "x").code == 2
     assert [found["hint"] for found in stale(command)] == ["fftdeploy export"] * 2
 
-    assert command("export").out == "written: deploy/flags.json\nwritten: my env\n"
+    assert command("export").out == "wrote deploy/flags.json\nwrote my env\n"
 
     assert stale(command) == []
     assert Path("my env").read_text() == command("export", "dotenv").out
@@ -187,7 +187,7 @@ def test_what_the_policy_declares_is_written_and_checked_together(command: Comma
     Path("my env").chmod(0o640)
     again = command("export")
     assert stat.S_IMODE(Path("my env").stat().st_mode) == 0o640
-    assert again.out == "deploy/flags.json is current\nwritten: my env\n"
+    assert again.out == "deploy/flags.json is current\nwrote my env\n"
     assert "dotenv has no place for" in again.err
     assert Path("deploy/flags.json").stat() == first
     assert command("export").err == command("export", "--check").err == "", "nothing is written"
@@ -428,7 +428,7 @@ def test_a_file_is_declared_once_and_all_are_written_or_none(command: Command) -
     refused = command("export")
     assert (refused.code, Path("a.json").exists()) == (11, False)
     policy.write_text(f'{POLICY}[exports]\n"./a.json" = "json"\n"d//b.json" = "flagd"\n')
-    assert command("export").out == "written: a.json\nwritten: d/b.json\n"
+    assert command("export").out == "wrote a.json\nwrote d/b.json\n"
     assert stale(command) == []
 
 

@@ -89,6 +89,10 @@ class JointNarrator(Narrator):
         self.done = self._cached = 0
         self._started = self._monotonic()
 
+    def tell(self, what: str) -> None:
+        """Tell it in the place of the line, which comes again with the next step."""
+        self._console.note(what)
+
     def part(self, name: str) -> "Narrator":
         """Return whoever tells of one run, which is called `name`."""
         return _Part(self, name)
