@@ -7,13 +7,12 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from command_line import Command
-from hypothesis import given, settings
-from hypothesis import strategies as some
 from reviewing import (
     AT,
     EXAMPLES,
@@ -183,33 +182,36 @@ def test_a_line_that_moved_is_found_and_one_that_changed_is_not() -> None:
     assert reviewed.appended(BOM, {}) == BOM + b"{}\n"
 
 
-TEXTS = some.text(some.characters(exclude_categories=["Cs"]), max_size=8)
-VALUES = some.recursive(
-    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False, allow_infinity=False) | TEXTS,
-    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=6,
-)  # fmt: skip
-NAMED = {*REVIEWED, "item"}
-"""What is no other key: a line with an `item` beside its messages is no example."""
-OTHERS = some.dictionaries(TEXTS.filter(lambda key: key not in NAMED), VALUES, max_size=3)
+MARKS = '"\\/{}[]:,.-0 \t\n\r\x00\x7fa\u00e9\u2028\u202e\ufeff\U0001f600'
+NUMBERS = (0, -1, 10**40, 0.5, -0.0, 1e300, 5e-324)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(OTHERS, TEXTS, some.booleans(), some.sampled_from([None, (",", ":"), (" , ", " : ")]))
-def test_any_line_says_the_same_but_for_the_review(
-    others: dict[str, Any], reference: str, ascii_only: bool, separators: tuple[str, str] | None
-) -> None:
-    """200 tried, 0 wrong."""
-    content = {**others, **chat("q", "old")}
-    line = json.dumps(content, ensure_ascii=ascii_only, separators=separators)
-    found = reviewed.revised(
-        line.encode(), ReviewDecision(reference, by="ana", at=AT), item_reference=None
-    ).decode()
+def odd_text(random: Random) -> str:
+    return "".join(random.choices(MARKS, k=random.randrange(9)))
 
-    content["messages"][-1]["content"] = reference
-    assert list(json.loads(found).items()) == [*content.items(), *REVIEWED.items()]
-    untouched = line.partition('"messages"')[0]
-    assert found.startswith(untouched)
+
+def odd_value(random: Random, depth: int = 3) -> Any:
+    inner = [odd_value(random, depth - 1) for _ in range(random.randrange(4) if depth else 0)]
+    named = {odd_text(random): value for value in inner}
+    return random.choice(
+        [None, True, False, random.choice(NUMBERS), odd_text(random), inner, named]
+    )
+
+
+def test_any_line_says_the_same_but_for_the_review() -> None:
+    random = Random(11)
+    for separators in 100 * (None, (",", ":"), (" , ", " : ")):
+        reference, others = odd_text(random), {odd_text(random): odd_value(random) for _ in "abc"}
+        content = {**others, **chat("q", "old")}
+        line = json.dumps(content, ensure_ascii=random.random() < 0.5, separators=separators)
+        found = reviewed.revised(
+            line.encode(), ReviewDecision(reference, by="ana", at=AT), item_reference=None
+        ).decode()
+
+        content["messages"][-1]["content"] = reference
+        assert list(json.loads(found).items()) == [*content.items(), *REVIEWED.items()]
+        untouched = line.partition('"messages"')[0]
+        assert found.startswith(untouched)
 
 
 # Requests.

@@ -10,7 +10,7 @@ from scenes import V8, V9
 
 from fftdeploy.sandbox import Sandbox
 
-PROCESSES, PROMOTIONS = 8, 8
+PROCESSES, PROMOTIONS = 8, 5
 """`docs/faults.md` has the figures of 25 promotions each."""
 # The SDK is imported once and the jobs are forked from there: 8 imports take longer than the rest.
 JOBS = """
