@@ -11,7 +11,7 @@ from command_line import Command, Result
 from evaluated import busy, evidence_of
 from gated import POLICY, evidence, promote, scene
 from proposals import TARGET, Change, bring, commit
-from scenes import V7, V8, V9, V10, newest, past, row, table, write
+from scenes import FILE, V7, V8, V9, V10, newest, past, row, table, write
 
 from fftdeploy.evaluation.evidence import evidence as records
 from fftdeploy.evaluation.evidence.evidence_columns import columns
@@ -261,66 +261,63 @@ def promoted(command: Command) -> Path:
     return path
 
 
-EDITS: dict[str, Callable[[str], str]] = {
-    "an answer": lambda text: text.replace('"marks":"..', '"marks":".w', 1),
-    "the verdict": lambda text: text.replace('"ruling":"pass"', '"ruling":"fail"'),
-    "the day": lambda text: text.replace('"made_at":"2026', '"made_at":"2027'),
-    "no evidence any more": lambda text: text[:-20],
-}
+EDITS: tuple[Callable[[str], str], ...] = (
+    lambda text: text.replace('"marks":"..', '"marks":".w', 1),
+    lambda text: text.replace('"ruling":"pass"', '"ruling":"fail"'),
+    lambda text: text.replace('"made_at":"2026', '"made_at":"2027'),
+    lambda text: text[:-20],
+)
 
 
-@pytest.mark.parametrize("case", EDITS)
 def test_edited_evidence_of_what_is_live_is_an_error_offline_too(
-    repo: Path, sandbox: Sandbox, command: Command, case: str
-) -> None:
-    path = promoted(command)
-    whole = command("check", "--offline")
-    path.write_text(EDITS[case](path.read_text()))
-
-    ended = command("check", "--offline", "--json")
-
-    ((severity, message, hint),) = found(ended)
-    assert (whole.code, ended.code, severity, hint) == (0, 12, "error", "fftdeploy verify")
-    assert message.startswith(f"evidence {path.stem[:12]} of release 2: ")
-
-
-def test_edited_evidence_under_its_new_hash_is_an_error(
     repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
     path = promoted(command)
+    text = path.read_text()
+    assert command("check", "--offline").code == 0
+    for edit in EDITS:
+        path.write_text(edit(text))
+
+        ended = command("check", "--offline", "--json")
+
+        ((severity, message, hint),) = found(ended)
+        assert (ended.code, severity, hint) == (12, "error", "fftdeploy verify")
+        assert message.startswith(f"evidence {path.stem[:12]} of release 2: ")
+
+
+def under_its_new_hash(path: Path, **edited: object) -> str:
+    """Edit the verdict of evidence, put that under its new hash, and return this."""
     document = json.loads(path.read_text())
-    document["verdict"]["ruling"] = "fail"
+    document["verdict"] |= edited
     other = records.content_sha(document)
     path.with_name(f"{other}.json").write_text(json.dumps(document))
+    return other
+
+
+def test_edited_evidence_under_its_new_hash_is_an_error_and_its_sentences_are_nowhere_shown(
+    repo: Path, sandbox: Sandbox, command: Command
+) -> None:
+    path = promoted(command)
+    verdict = json.loads(path.read_text())["verdict"]
+    said = verdict["headline"].partition(" (")[0]  # pages escape what follows
+    worded = under_its_new_hash(path, headline="signed off by legal", detail=["9,000 pairs"])
+    for page in ("page.html", "junit.xml"):
+        ended = command("report", worded, "-o", page)
+
+        written = Path(page).read_text()
+        assert (ended.code, said in written) == (0, True)
+        assert "legal" not in written
+        assert "9,000 pairs" not in written
+
+    other = under_its_new_hash(path, ruling="fail")
     path.unlink()
-    Path("deployments.toml").write_text(
-        Path("deployments.toml").read_text().replace(path.stem, other)
-    )
+    FILE.write_text(FILE.read_text().replace(path.stem, other))
 
     ended = command("check", "--offline", "--json")
 
     ((severity, message, _),) = found(ended)
     assert (ended.code, severity) == (12, "error")
     assert "was edited: its answers do not give its verdict.ruling" in message
-
-
-@pytest.mark.parametrize("page", ["page.html", "junit.xml"])
-def test_sentences_that_were_edited_under_a_new_hash_are_nowhere_shown(
-    page: str, repo: Path, sandbox: Sandbox, command: Command
-) -> None:
-    path = promoted(command)
-    document = json.loads(path.read_text())
-    said = document["verdict"]["headline"].partition(" (")[0]  # pages escape what follows
-    document["verdict"].update(headline="signed off by legal", detail=["9,000 pairs"])
-    other = records.content_sha(document)
-    path.with_name(f"{other}.json").write_text(json.dumps(document))
-
-    ended = command("report", other, "-o", page)
-
-    written = Path(page).read_text()
-    assert (ended.code, said in written) == (0, True)
-    assert "legal" not in written
-    assert "9,000 pairs" not in written
 
 
 def test_what_a_rollback_went_back_to_rests_on_its_own_evidence(

@@ -10,7 +10,7 @@ import pytest
 from command_line import Command, git
 from gated import EXAMPLES, TARGET, asked, evidence, promote, scene
 from proposals import Change, bring, commit
-from scenes import V8, V10
+from scenes import FILE, V8, V10
 
 from fftdeploy.sandbox import Sandbox
 
@@ -35,51 +35,45 @@ def marks(text: str) -> tuple[object, ...]:
     return found["ids"], found["examples"], [arm["marks"] for arm in found["answers"]]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_J10_evidence_is_about_the_same_examples(
-    repo: Path, sandbox: Sandbox, command: Command, layout: str
+def test_J10_evidence_is_about_the_same_examples_and_a_stopped_run_goes_on(
+    repo: Path, sandbox: Sandbox, command: Command
 ) -> None:
-    scene(V8, V10)
+    waits = scene(V8, V10)
     unnamed()
+    examples = EXAMPLES.read_bytes()
     command("eval", TARGET)
     (before,) = evidence()
-    EXAMPLES.write_bytes(LAYOUTS[layout](EXAMPLES.read_bytes()))
-    requests = asked(sandbox)
-
-    verified, again, promoted = command("verify"), command("eval", TARGET), promote(command)
-
-    assert "as it was" in verified.out, verified
-    assert again.code == 0, again
-    assert evidence() == [before], "nothing new was found out"
-    assert promoted.code == 0, promoted
-    assert asked(sandbox) - requests < 10, "probes, and no example"
-    assert command("check", "--offline").code == 0
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_J10_a_stopped_run_goes_on(
-    repo: Path, sandbox: Sandbox, command: Command, layout: str
-) -> None:
-    scene(V8, V10)
-    unnamed()
-    command("eval", TARGET)
-    (whole,) = evidence()
     (log,) = Path(".fftdeploy/runs").glob("*.jsonl")
-    lines = log.read_bytes().splitlines(keepends=True)
-    log.write_bytes(b"".join(lines[:100]))  # as a kill leaves it
-    before = marks(whole.read_text())
-    whole.unlink()
-    EXAMPLES.write_bytes(LAYOUTS[layout](EXAMPLES.read_bytes()))
+    said, lines = marks(before.read_text()), log.read_bytes().splitlines(keepends=True)
     requests = asked(sandbox)
+    for laid_out in LAYOUTS.values():
+        FILE.write_bytes(waits)
+        EXAMPLES.write_bytes(laid_out(examples))
 
-    ended = command("eval", TARGET)
+        verified, again, promoted = command("verify"), command("eval", TARGET), promote(command)
 
-    assert "going on with the run that was stopped" in ended.err
-    assert asked(sandbox) - requests <= len(lines) - 1 - 100 + 4, "and four probes"
-    (made,) = evidence()
-    assert marks(made.read_text()) == before
-    assert command("report", "-o", "report.html").code == 0
-    assert Path("report.html").read_text().count("not in the log of the run") == 0
+        assert "as it was" in verified.out, verified
+        assert (again.code, promoted.code) == (0, 0), (again, promoted)
+        assert evidence() == [before], "nothing new was found out"
+        assert command("check", "--offline").code == 0
+    assert asked(sandbox) - requests < 10 * len(LAYOUTS), "probes, and no example"
+
+    FILE.write_bytes(waits)
+    for laid_out in LAYOUTS.values():
+        log.write_bytes(b"".join(lines[:100]))  # as a kill leaves it
+        for path in evidence():
+            path.unlink()
+        EXAMPLES.write_bytes(laid_out(examples))
+        requests = asked(sandbox)
+
+        ended = command("eval", TARGET)
+
+        assert "going on with the run that was stopped" in ended.err
+        assert asked(sandbox) - requests <= len(lines) - 1 - 100 + 4, "and four probes"
+        (made,) = evidence()
+        assert marks(made.read_text()) == said
+        assert command("report", "-o", "report.html").code == 0
+        assert Path("report.html").read_text().count("not in the log of the run") == 0
 
 
 def test_J10_autocrlf_changes_no_examples(change: Change) -> None:
