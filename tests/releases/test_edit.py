@@ -191,6 +191,8 @@ ARRAY = f"releases = [\n{ADDED}]\n"
 OLD = '{ n = 1, model = "old", at = 2026-01-01T00:00:00Z, by = "x", via = "model" }'
 ROW_2 = ROW_1.replace("n = 1", "n = 2")
 
+WAS = '[triage.production]\nmodel = "old"\n'
+IS = '[triage.production]\nmodel = "new"\n'
 APPENDED = {
     "plain": '[triage.production]\nmodel = "old"\n',
     "literal": "[triage.production]\nmodel = 'old'\n",
@@ -220,30 +222,26 @@ EDITED = {
         '  [triage.production]\n  model = "old"\n',
         f'  [triage.production]\n  model = "new"\n  releases = [\n  {ADDED}  ]\n',
     ),
-    "one-line": (
-        f'[triage.production]\nmodel = "old"\nreleases = [{OLD}]\n',
-        f'[triage.production]\nmodel = "new"\nreleases = [\n  {ROW_2},\n  {OLD},\n]\n',
-    ),
+    "one-line": (WAS + f"releases = [{OLD}]\n", IS + f"releases = [\n  {ROW_2},\n  {OLD},\n]\n"),
     "one-line-comma": (
-        f'[triage.production]\nmodel = "old"\nreleases = [ {OLD} , ] # kept\n',
-        f'[triage.production]\nmodel = "new"\nreleases = [\n  {ROW_2},\n  {OLD},\n] # kept\n',
+        WAS + f"releases = [ {OLD} , ] # kept\n",
+        IS + f"releases = [\n  {ROW_2},\n  {OLD},\n] # kept\n",
     ),
     "bracket-line": (
-        f'[triage.production]\nmodel = "old"\nreleases = [ {OLD} # c\n]\n',
-        f'[triage.production]\nmodel = "new"\nreleases = [\n  {ROW_2},\n  {OLD} # c\n]\n',
+        WAS + f"releases = [ {OLD} # c\n]\n",
+        IS + f"releases = [\n  {ROW_2},\n  {OLD} # c\n]\n",
     ),
     "no-trailing-comma": (
-        f'[triage.production]\nmodel = "old"\nreleases = [\n\t{OLD}\n]\n',
-        f'[triage.production]\nmodel = "new"\nreleases = [\n\t{ROW_2},\n\t{OLD}\n]\n',
+        WAS + f"releases = [\n\t{OLD}\n]\n",
+        IS + f"releases = [\n\t{ROW_2},\n\t{OLD}\n]\n",
     ),
     "bracket-comment": (
-        f'[triage.production]\nmodel = "old"\nreleases = [ # ] newest\n  # first\n    {OLD}, # z\n]\n',
-        f'[triage.production]\nmodel = "new"\nreleases = [ # ] newest\n    {ROW_2},\n  # first\n'
-        f"    {OLD}, # z\n]\n",
+        WAS + f"releases = [ # ] newest\n  # first\n    {OLD}, # z\n]\n",
+        IS + f"releases = [ # ] newest\n    {ROW_2},\n  # first\n    {OLD}, # z\n]\n",
     ),
     "empty-lines": (
-        '[triage.production]\nmodel = "old"\nreleases = [\n  # none yet\n\n]\n',
-        f'[triage.production]\nmodel = "new"\nreleases = [\n{ADDED}  # none yet\n\n]\n',
+        WAS + "releases = [\n  # none yet\n\n]\n",
+        IS + f"releases = [\n{ADDED}  # none yet\n\n]\n",
     ),
     "model-last": (
         '[triage.production]\n# a\nreleases = [ ]\n# b\nmodel = "old" # c\n# d\n',
@@ -253,18 +251,12 @@ EDITED = {
         '[triage.production]\nholds = []\nmodel = "old"\n',
         '[triage.production]\nholds = []\nmodel = "new"\n' + ARRAY,
     ),
-    "before-holds": (
-        '[triage.production]\nmodel = "old"\n\n# held\nholds = []\n',
-        f'[triage.production]\nmodel = "new"\n{ARRAY}\n# held\nholds = []\n',
-    ),
+    "before-holds": (WAS + "\n# held\nholds = []\n", IS + f"{ARRAY}\n# held\nholds = []\n"),
     "comment-after": (
-        '[triage.production]\nmodel = "old"\n\n# of the next\n[other.dev]\nmodel = "m"\n',
-        f'[triage.production]\nmodel = "new"\n{ARRAY}\n# of the next\n[other.dev]\nmodel = "m"\n',
+        WAS + '\n# of the next\n[other.dev]\nmodel = "m"\n',
+        IS + f'{ARRAY}\n# of the next\n[other.dev]\nmodel = "m"\n',
     ),
-    "B4-no-newline": (
-        '[triage.production]\nmodel = "old"',
-        '[triage.production]\nmodel = "new"\n' + ARRAY,
-    ),
+    "B4-no-newline": ('[triage.production]\nmodel = "old"', IS + ARRAY),
     "B1-crlf": (
         '[triage.production]\r\nmodel = "old"\r\n',
         '[triage.production]\r\nmodel = "new"\r\n' + ARRAY.replace("\n", "\r\n"),
@@ -274,17 +266,13 @@ EDITED = {
         '[triage.production]\r\nmodel = "new"\r\n' + ARRAY.replace("\n", "\r\n"),
     ),
     "B2-mixed": (
-        f'[triage.production]\nmodel = "old"\nreleases = [\r\n  {OLD},\n]\r\n',
-        f'[triage.production]\nmodel = "new"\nreleases = [\r\n  {ROW_2},\r\n  {OLD},\n]\r\n',
+        WAS + f"releases = [\r\n  {OLD},\n]\r\n",
+        IS + f"releases = [\r\n  {ROW_2},\r\n  {OLD},\n]\r\n",
     ),
-    "super-table-after": (
-        '[triage.production]\nmodel = "old"\n[triage]\n',
-        f'[triage.production]\nmodel = "new"\n{ARRAY}[triage]\n',
-    ),
+    "super-table-after": (WAS + "[triage]\n", IS + f"{ARRAY}[triage]\n"),
     "multi-line-row": (
-        f'[triage.production]\nmodel = "old"\nreleases = [{OLD[:-2]}, why = """\\\n [x]\\\n """ }}]\n',
-        f'[triage.production]\nmodel = "new"\nreleases = [\n  {ROW_2},\n  {OLD[:-2]}, why = """\\\n'
-        ' [x]\\\n """ }]\n',
+        WAS + "releases = [" + OLD[:-2] + ', why = """\\\n [x]\\\n """ }]\n',
+        IS + f'releases = [\n  {ROW_2},\n  {OLD[:-2]}, why = """\\\n [x]\\\n """ }}]\n',
     ),
 }
 
