@@ -220,6 +220,16 @@ class Results:
             for repeat in range(repeats or self.repeats)
         ]
 
+    def unlike(self, arms: Iterable[str]) -> set[str]:
+        """Return the examples to which an answer of `arms` is not in all parts as agreed."""
+        columns = [self.arms[arm] for arm in arms]
+        return {
+            self.ids[place // self.repeats]
+            for column in columns
+            for place, graded in enumerate(zip(column.marks, column.failed, strict=True))
+            if graded != (_CODES[PASS], 0)
+        }
+
     def broken(self, ids: Iterable[str]) -> list[str]:
         """Return which of these the candidate fails, and what is live passes, in some repeat.
 

@@ -1,6 +1,6 @@
 """What was asked and answered of an evaluation, where that is still here, and what it tells."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from fftdeploy.commands.context import Context
@@ -10,7 +10,12 @@ from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples import chat_messages
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
 from fftdeploy.evaluation.patterns.weak_spots import WeakSpots
-from fftdeploy.evaluation.patterns.what_changed import Patterns, WhatChanged, by_marks
+from fftdeploy.evaluation.patterns.what_changed import (
+    Patterns,
+    WhatChanged,
+    by_marks,
+    compared_arms,
+)
 from fftdeploy.evaluation.results import ExampleText
 from fftdeploy.evaluation.running.finished_run import GradedOutputs, graded_outputs
 from fftdeploy.files.folders import RUNS
@@ -60,10 +65,17 @@ class Told:
     """What the examples could not have shown, each in a few words."""
 
 
-def texts_of(context: Context, evidence: Evidence, bar: QualityBar | None = None) -> GradedTexts:
+def texts_of(
+    context: Context,
+    evidence: Evidence,
+    bar: QualityBar | None = None,
+    *,
+    answered: Collection[str] | None = None,
+) -> GradedTexts:
     """Return the texts that `evidence` is about, as far as they are still here.
 
-    `bar` is that of its target, where it was opened already.
+    `bar` is that of its target, where it was opened already, and `answered` are the examples whose
+    answers are wanted; None for all.
     """
     workspace = context.workspace
     examples: ExampleSet | None = None
@@ -75,14 +87,18 @@ def texts_of(context: Context, evidence: Evidence, bar: QualityBar | None = None
         examples = bar.checked_examples.without(unseen)
         if not (workspace.folder / RUNS / evidence.run).exists():
             return GradedTexts(examples, {}, "the log of the run is not on this machine")
-        return GradedTexts(examples, graded_outputs(evidence, workspace.folder), "")
+        return GradedTexts(examples, graded_outputs(evidence, workspace.folder, answered), "")
     except FftdeployError as error:
         return GradedTexts(examples, {}, error.message)
 
 
 def told_of(context: Context, evidence: Evidence, bar: QualityBar | None = None) -> Told:
-    """Return what the texts of `evidence` tell, as far as they are still here."""
-    return texts_of(context, evidence, bar).told(evidence)
+    """Return what the texts of `evidence` tell, as far as they are still here.
+
+    That is nothing of answers that are as agreed, which most are: they are not read.
+    """
+    told = evidence.results.unlike(compared_arms(evidence.results))
+    return texts_of(context, evidence, bar, answered=told).told(evidence)
 
 
 def conversation(example: Example) -> str:

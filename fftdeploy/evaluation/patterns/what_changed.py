@@ -141,6 +141,11 @@ def _text(value: Any, kind: str = "") -> str:
     return text.casefold() if kind == "casefold" else text
 
 
+def compared_arms(results: Results) -> list[str]:
+    """Return the arms whose answers are looked at: what is live, where it was asked, first."""
+    return [arm for arm in (LIVE, CANDIDATE) if arm in results.arms]
+
+
 _ALL_BROKE = 2
 
 
@@ -167,19 +172,17 @@ class Patterns:
         self._whole, *self._named = compared_fields(graders, results.fields)
         self._shifts: dict[_Key, _Tally] = {}
         self._causes: dict[_Key, _Tally] = {}
-        self._arms = [arm for arm in (LIVE, CANDIDATE) if arm in results.arms]
+        self._arms = compared_arms(results)
+        self._unlike = results.unlike(self._arms)
         passes_some = results.arms[CANDIDATE].count(PASS) > 0
         self._against = LIVE if LIVE in self._arms and passes_some else AGREED
 
     def add(self, text: ExampleText) -> None:
         """Count one example, unless all of it is as agreed."""
-        place = self._place.get(text.id)
-        if place is None:
+        if text.id not in self._unlike:
             return
+        place = self._place[text.id]
         samples = {arm: [*self._results.samples(arm, place)] for arm in self._arms}
-        every = [sample for each in samples.values() for sample in each]
-        if all(sample.mark == PASS and not sample.failed for sample in every):
-            return
         agreed = parsed(text.reference)
         shifts: dict[_Key, _Tally] = {}
         for repeat, grades in enumerate(zip(*samples.values(), strict=True)):

@@ -1,6 +1,6 @@
 """Makes evidence of a finished run, and finds what was said in the answers that it grades."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from operator import attrgetter
@@ -209,8 +209,12 @@ def _prices(bar: QualityBar, arms: Mapping[str, Bundle]) -> PricesFacts | None:
     return {"on": f"{prices.on}", "models": models} if models else None
 
 
-def graded_outputs(evidence: Evidence, root: Path) -> GradedOutputs:
+def graded_outputs(
+    evidence: Evidence, root: Path, wanted: Collection[str] | None = None
+) -> GradedOutputs:
     """Return what was said, by the example's id and the arm, one text a repeat.
+
+    `wanted` are those examples; None for all.
 
     An example of an arm is left out where the log does not have each of the answers that were
     graded: it never shows another one.
@@ -225,7 +229,7 @@ def graded_outputs(evidence: Evidence, root: Path) -> GradedOutputs:
     asked_as = dict(_arms(evidence, header)) if header is not None else {}
     places = {example_id: index for index, example_id in enumerate(results.ids)}
     texts: dict[tuple[str, str], dict[int, str]] = {}
-    for record in run_log.read_records(path, root):
+    for record in run_log.read_records(path, root, wanted):
         arm, index = asked_as.get(record.arm), places.get(record.example)
         if arm is None or index is None or record.repeat >= results.repeats:
             continue

@@ -4,7 +4,8 @@ An answer's line begins with its id, so that a search need not read the rest.  N
 last may be broken: that one is what a kill leaves, and it has no line break.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -25,6 +26,9 @@ KEY_DIGITS = 16
 
 _WHICH = ("id", "arm", "index", "repeat", "example")
 """What says which answer a record is, in a line's order."""
+
+_EXAMPLE = re.compile(rb'"repeat":[0-9]+,"example":("(?:[^"\\]|\\.)*")')
+"""The example in an answer's line; no text in it can look so, which has its quotes escaped."""
 
 _VERSION = 1
 _ID_DIGITS = 64
@@ -141,16 +145,22 @@ def read_header(line: bytes, path: Path) -> Header:
         raise _damaged(path, 1) from None
 
 
-def read_records(lines: Iterable[bytes], path: Path) -> Iterator[Record]:
-    """Yield the answers of a log, from its first line on.
+def read_records(
+    lines: Iterable[bytes], path: Path, examples: Collection[str] | None = None
+) -> Iterator[Record]:
+    """Yield the answers of a log, from its first line on; with `examples` those to them alone.
 
     Raises:
         ConfigError: A line is not whole and is not the last one, with its number.
     """
+    wanted = None if examples is None else {strict_json.dumps(each).encode() for each in examples}
     for number, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):
             return
-        if number > 1 and not line.startswith((END_PREFIX, BATCH_PREFIX)):
+        if number == 1 or line.startswith((END_PREFIX, BATCH_PREFIX)):
+            continue
+        example = None if wanted is None else _EXAMPLE.search(line)
+        if example is None or wanted is None or example[1] in wanted:
             yield read_record(line, path, number)
 
 

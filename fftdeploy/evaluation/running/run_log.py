@@ -7,7 +7,7 @@ logs of earlier runs are the cache.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -316,10 +316,12 @@ def is_finished(path: Path, root: Path) -> bool:
     return tail.endswith(b"\n") and last.startswith(log_lines.END_PREFIX)
 
 
-def read_records(path: Path, root: Path) -> Iterator[Record]:
-    """Yield the answers of a log, finished or not; ConfigError for a damaged line."""
+def read_records(
+    path: Path, root: Path, examples: Collection[str] | None = None
+) -> Iterator[Record]:
+    """Yield the answers of a log, finished or not, to `examples`; ConfigError for a damaged one."""
     with journal.open_reader(path, root=root) as file:
-        yield from log_lines.read_records(file, path)
+        yield from log_lines.read_records(file, path, examples)
 
 
 def outputs(path: Path, root: Path) -> dict[str, dict[str, dict[int, ModelOutput]]]:

@@ -16,7 +16,15 @@ from evaluating import arm, counted, evaluate, make_run, numbered, rules, truth,
 
 from fftdeploy import __version__
 from fftdeploy.errors import ConfigError, DiskError
+from fftdeploy.evaluation.outputs import ModelOutput
 from fftdeploy.evaluation.running import run_log
+from fftdeploy.evaluation.running.log_lines import (
+    Header,
+    Record,
+    header_line,
+    read_records,
+    record_line,
+)
 from fftdeploy.evaluation.running.run import Run
 from fftdeploy.files import journal
 from fftdeploy.sandbox import Sandbox
@@ -48,6 +56,27 @@ def test_the_log_of_a_run(api: Sandbox, tmp_path: Path, examples: Path) -> None:
     assert {name: list(arms) for name, arms in texts.items()} == {
         f"n-{n:06}": ["v8"] for n in range(8)
     }
+
+
+def test_of_some_examples_only_their_answers_are_read(tmp_path: Path) -> None:
+    """Whatever they are called, and whatever is said in others."""
+    names = ['a"b', "é\\", "plain", 'x","index":0,"repeat":0,"example":"plain']
+    said = [ModelOutput(text=f'"repeat":0,"example":"{name}"') for name in names]
+    records = [
+        Record(f"{n:064x}", name, n, 0, name, utc_now().replace(microsecond=0), output)
+        for n, (name, output) in enumerate(zip(names, said, strict=True))
+    ]
+    header = Header(tmp_path, "0" * 32, "triage", utc_now(), {}, {})
+    whole = [header_line(header), *map(record_line, records)]
+    spoilt = [*whole[:-1], whole[-1].replace(b'"at":"', b'"at":"x')]
+
+    for name, record in zip(names, records, strict=True):
+        assert [*read_records(whole, tmp_path, {name})] == [record]
+    assert [*read_records(whole, tmp_path, ())] == []
+    assert [*read_records(whole, tmp_path)] == records
+    assert [*read_records(spoilt, tmp_path, names[:-1])] == records[:-1]
+    with pytest.raises(ConfigError, match="damaged"):
+        [*read_records(spoilt, tmp_path, names[-1:])]
 
 
 def test_E31_only_the_owner_reads_it_and_git_does_not_see_it(
