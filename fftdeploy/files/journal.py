@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -43,6 +44,9 @@ class Journal:
         self._synced_at = clock()
         self._is_dirty = False
         self._is_held = False
+        self._syncing: threading.Thread | None = None
+        self._refused: OSError | None = None
+        """What the disk has said to a thread."""
 
     def hold(self) -> bool:
         """Keep the file for ourselves until it is closed; False where another process has it.
@@ -62,20 +66,46 @@ class Journal:
         return disk.lock_owner(os.fstat(self._file))
 
     def append(self, line: bytes) -> None:
-        """Write one line, which ends in its only line break; on the disk within `SYNC_S`."""
+        """Write one line, which ends in its only line break; on its way to the disk in `SYNC_S`.
+
+        What the disk refuses on the way is raised with the next line, or when that is waited for.
+        """
         with _guarded(self.path), self._locked():
+            self._require_taken()
             _write(self._file, line)
         self._is_dirty = True
-        if self._clock() - self._synced_at >= SYNC_S:
-            self.sync()
+        if self._clock() - self._synced_at >= SYNC_S and not self._is_syncing:
+            # A disk may take as long as many lines, and whoever writes them has no time for that.
+            self._is_dirty, self._synced_at = False, self._clock()
+            self._syncing = threading.Thread(target=self._flush, daemon=True, name="fftdeploy")
+            self._syncing.start()
 
     def sync(self) -> None:
         """Wait until every line is on the disk."""
-        if self._is_dirty:
-            self._is_dirty = False
-            self._synced_at = self._clock()
-            with _guarded(self.path):
+        if self._syncing is not None:
+            self._syncing.join()
+        with _guarded(self.path):
+            self._require_taken()
+            if self._is_dirty:
+                self._is_dirty = False
+                self._synced_at = self._clock()
                 disk.flush(self._file)
+
+    @property
+    def _is_syncing(self) -> bool:
+        return self._syncing is not None and self._syncing.is_alive()
+
+    def _flush(self) -> None:
+        try:
+            disk.flush(self._file)
+        except OSError as error:
+            self._refused = error
+
+    def _require_taken(self) -> None:
+        """Raise once what the disk has refused."""
+        refused, self._refused = self._refused, None
+        if refused is not None:
+            raise refused
 
     def drop_torn(self) -> bool:
         """Cut off a last line without an end, which a kill has left; say whether there was one."""

@@ -1,5 +1,7 @@
 """The log of a run on the disk: what it says, who may read it, and when its answers count."""
 
+import errno
+import itertools
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -398,3 +401,37 @@ def test_a_journal_says_what_it_holds(tmp_path: Path) -> None:
     assert path.read_bytes() == b"one\ntwo\nthree\n"
     assert journal.listing(path.parent, root=tmp_path) == ["log"]
     assert journal.listing(tmp_path / "none", root=tmp_path) == []
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_slow_disk_holds_no_line_up_and_what_it_refuses_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    """Each line is due here, and is written while the disk has not taken the one before."""
+    goes_on, began, asked = threading.Event(), threading.Event(), []
+
+    def fsync(file: int) -> None:
+        asked.append(file)
+        began.set()
+        assert goes_on.wait(20), "a line waited for the disk"
+        if is_refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    ticks = itertools.count(step=journal.SYNC_S)
+    log = journal.open_journal(tmp_path / "log", root=tmp_path, clock=lambda: next(ticks))
+    monkeypatch.setattr(os, "fsync", fsync)
+    for number in range(3):
+        log.append(f"{number}\n".encode())
+
+    assert [*log.lines()] == [b"0\n", b"1\n", b"2\n"]
+    assert began.wait(20)
+    assert len(asked) == 1
+    goes_on.set()
+    if is_refused:
+        with pytest.raises(DiskError, match="input/output error writing"):
+            log.sync()
+    else:
+        log.sync()
+        assert len(asked) == 2, "for what was written since"
+    monkeypatch.undo()
+    log.close()
