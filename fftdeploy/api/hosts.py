@@ -7,6 +7,7 @@ and from the host itself only where that is this machine.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 from urllib.parse import urlsplit
@@ -81,6 +82,7 @@ def without_secrets(address: str) -> str:
     return address
 
 
+@lru_cache(maxsize=64)  # it is asked of each request
 def kind_of(base_url: str) -> Kind | None:
     """Return the kind of the host at an address; None for this machine, where it says so itself."""
     try:

@@ -20,6 +20,8 @@ class Narrator:
 
     def __init__(self, context: Context) -> None:
         self._console = context.console
+        self._moves = context.console.shows_progress
+        """Whether there is a line that moves; what stderr is does not change."""
         self._monotonic = context.clock.monotonic
         self._tenth = 0
         self._shown_at = float("-inf")
@@ -32,7 +34,7 @@ class Narrator:
             self._show(progress)
 
     def _is_news(self, done: int, cached: int, total: int) -> bool:
-        if self._console.shows_progress:
+        if self._moves:
             return self._is_due(_REFRESH_S) or done == total
         tenth = 10 * done // total
         if done == cached < total or tenth <= self._tenth:
@@ -41,17 +43,17 @@ class Narrator:
         return True
 
     def _show(self, progress: Progress) -> None:
-        show = self._console.progress if self._console.shows_progress else self._console.note
+        show = self._console.progress if self._moves else self._console.note
         show(progress_words(progress))
 
     def count(self, progress: Progress) -> None:
         """Take one answer that has lain there: how fast it is read says nothing."""
-        if self._console.shows_progress and self._is_due(_REFRESH_S):
+        if self._moves and self._is_due(_REFRESH_S):
             self._console.progress(f"{progress.done:,}/{progress.total:,} answers read")
 
     def wait(self, waiting: Waiting) -> None:
         """Tell how far the batches are that are waited for."""
-        if self._console.shows_progress:
+        if self._moves:
             self._console.progress(waiting_words(waiting))
         elif self._is_due(_SILENCE_S):
             self._console.note(waiting_words(waiting))
