@@ -13,7 +13,20 @@ import terminal
 from checkout import ROOT
 from command_line import PROGRAM, Command, git
 from gated import EXAMPLES, LIKE_V8, POLICY, TARGET, asked, evidence, promote, scene
-from scenes import EVAL, V7, V8, V9, V10, newest, past, read, row, table, write
+from scenes import (
+    EVAL,
+    V7,
+    V8,
+    V9,
+    V10,
+    newest,
+    past,
+    read,
+    row,
+    table,
+    write,
+    write_profile,
+)
 
 from fftdeploy.evaluation.evidence import evidence_folder
 from fftdeploy.evaluation.evidence.evidence import Evidence, content_sha, parse
@@ -487,6 +500,34 @@ def test_what_a_rehearsal_recorded_is_no_record_of_the_model_itself(
     assert "67 requests" in recorded.out, recorded
     assert "its answers to these examples are not on record" in judged.err
     assert (judged.code, ended.code) == (0, 0), judged.out + ended.err
+
+
+@pytest.mark.parametrize("spoil", ["edited", "gone"])
+def test_live_is_asked_with_the_prompt_that_it_was_made_live_with_or_not_at_all(
+    repo: Path, sandbox: Sandbox, command: Command, spoil: str
+) -> None:
+    """It was asked with what lay there, and with the file back the evidence counted."""
+    write_profile("own")
+    prompt = Path("profiles/own.toml")
+    scene(V8, V10)
+    live = table(TARGET, V8, [row(1, V8, "own")], profile="own")
+    write(past("triage/staging", V7, V10), live, policy=POLICY)
+    git("add", "-A")
+    git("commit", "-qm", "own")
+    if spoil == "gone":
+        prompt.unlink()
+    else:
+        prompt.write_text('system = "Say hello."\n')
+
+    refused, nothing = command("eval", TARGET), asked(sandbox)
+    sized = command("size", TARGET)
+    git("checkout", "--", "profiles")
+
+    error, hint = refused.err.splitlines()[-2:]
+    assert (refused.code, sized.code, nothing, evidence()) == (6, 0, 2, [])  # but the probes
+    assert "live can't be asked as it was made live: profiles/own.toml is" in error
+    assert hint == "hint: git checkout -- profiles/own.toml"
+    assert command("eval", TARGET).code == 0
 
 
 def test_a_record_that_lacks_answers_is_none(

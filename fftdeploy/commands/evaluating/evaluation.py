@@ -125,6 +125,7 @@ class Evaluation:
         baseline, recorded, recorded_at = self._baseline(candidates)
         live = self._compared(candidates) if baseline.how != "none" else None
         asked = self._arms(candidates, live if baseline.how == "fresh" else None, beside)
+        self.bar.require_prompts(asked)
         arms = [self._as_proved(arm) for arm in asked]
         if self.options.batch:
             questions = {arm: self._question(arm.bundle) for arm in arms}
@@ -166,6 +167,7 @@ class Evaluation:
         """Refuse what `run` refuses before it asks; return what it would, by what is kept."""
         self._require_usable(candidates)
         run = self._rehearsal(candidates, live_is_dead=live_is_dead)
+        self.bar.require_prompts(run.arms.values())
         spending, known = self._spending(run), Counter[str]()
         if not self.options.fresh:
             root, now = self.workspace.folder, self.context.now()
@@ -294,14 +296,8 @@ class Evaluation:
     def _arm(self, name: str, bundle: Bundle) -> Arm:
         profile = self.workspace.profile(bundle.profile) if bundle.profile else None
         host = self.bar.host(bundle)
-        return Arm(
-            name,
-            bundle,
-            profile,
-            address=host.address,
-            identity=host.identity,
-            answered_as=host.answered_as,
-        )
+        arm = Arm(name, bundle, profile, address=host.address, identity=host.identity)
+        return replace(arm, answered_as=host.answered_as)
 
     def _as_proved(self, arm: Arm) -> Arm:
         return self.asking.as_proved(arm, self._question(arm.bundle))

@@ -7,8 +7,8 @@ from itertools import chain
 from pathlib import Path
 
 from fftdeploy import names
-from fftdeploy.errors import ConfigError, GateError, InconclusiveError
-from fftdeploy.evaluation.arms import CANDIDATE, LIVE, UNKNOWN_HOST, AskedHost
+from fftdeploy.errors import ConfigError, GateError, InconclusiveError, PolicyError
+from fftdeploy.evaluation.arms import CANDIDATE, LIVE, UNKNOWN_HOST, Arm, AskedHost
 from fftdeploy.evaluation.evidence.calibration import CalibrationFolder
 from fftdeploy.evaluation.evidence.evidence import (
     DEAD,
@@ -26,7 +26,7 @@ from fftdeploy.evaluation.gate.gate_reasons import lacks_answers
 from fftdeploy.evaluation.results import Column
 from fftdeploy.model_ids import identity
 from fftdeploy.names import plural
-from fftdeploy.planning.bundles import live_bundle
+from fftdeploy.planning.bundles import live_bundle, profile_problem
 from fftdeploy.policy.profiles import FOLDER
 from fftdeploy.releases.deployments import Bundle, Target
 from fftdeploy.workspace import Workspace
@@ -115,6 +115,25 @@ class QualityBar(GatedExamples):
         if least is None or units.tested >= least:
             return ""
         return f"{units.many}: fewer than {units.needed(least)} {units.noun} can't pass {who}"
+
+    def require_prompts(self, arms: Iterable[Arm]) -> None:
+        """Refuse to ask a model with another prompt than the one that evidence would be about.
+
+        That of what is live may have been edited in its place, or be gone.
+
+        Raises:
+            PolicyError: Its file is not what it was when it was made live.
+        """
+        for arm in arms:
+            if problem := profile_problem(arm.bundle, self.workspace.sha):
+                adopt = f"record it first: fftdeploy adopt {self.target} --why TEXT"
+                path = self.workspace.profile_path(str(arm.bundle.profile))
+                raise PolicyError(
+                    f"{arm.name} can't be asked as it was made live: {problem}",
+                    hint=self._restoring(path) or adopt,
+                    where=self.target,
+                    code="profile",
+                )
 
     @property
     def baseline(self) -> Bundle | None:
