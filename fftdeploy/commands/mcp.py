@@ -100,7 +100,7 @@ _TAKEN = {
     "verify": ("evidence",),
     "scan": ("paths",),
     "promote": (*_CHANGE, *_PROMOTION, "overrides", "canary"),
-    "rollback": (*_CHANGE, "to", "unverified"),
+    "rollback": (*_CHANGE, "to", "expect_current", "unverified"),
 }
 TOOLS = {name: Tool(name, takes) for name, takes in _TAKEN.items()}
 

@@ -14,12 +14,11 @@ from fftdeploy.commands.changing.typed_models import MODEL_FLAG
 from fftdeploy.commands.context import Context, one_of
 from fftdeploy.commands.door import door
 from fftdeploy.commands.options.changing import PromoteOptions
-from fftdeploy.errors import ConflictError, FftdeployError, UsageError
-from fftdeploy.model_ids.model_names import fitting, is_whole_id
+from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.model_ids.model_names import is_whole_id
 from fftdeploy.planning import bundles, canary, plan
 from fftdeploy.planning.bundles import BundleSource
 from fftdeploy.planning.plan import Actor, Breach, Plan, SourceRules
-from fftdeploy.pull_request import conflict
 from fftdeploy.releases.deployments import OVERRIDES, Bundle, Target
 
 if TYPE_CHECKING:
@@ -94,7 +93,9 @@ class _Promotion:
         self.change.preflight()
         drafted = self.change.draft(made)
         self._pass(self._breaches(source))
-        self._expect_current()
+        if (expected := self.options.expect_current) is not None:
+            context = self.change.context
+            typed_models.require_current(context, self.change.name, self.target, expected)
         gate = self._gate() if self.workspace.policy.gate(self.key[0]) else None
         if gate:
             gate.check_examples()
@@ -229,21 +230,6 @@ class _Promotion:
 
     def _live(self, target: Target) -> Bundle:
         return bundles.live_bundle(target, self.workspace.sha)
-
-    def _expect_current(self) -> None:
-        expected = self.options.expect_current
-        if expected is not None and fitting(expected, self.workspace.deployments.models()):
-            expected = typed_models.in_file(self.change.context).known(expected)
-        if expected is None or (self.target is not None and self.target.model == expected):
-            return
-        live, by = "nothing", ""
-        if self.target is not None:
-            live, by = self.target.model, f": {conflict.last_change(self.target)}"
-        raise ConflictError(
-            f"{live} is live in {self.change.name}, not {expected}{by}",
-            hint=f"look again: fftdeploy status {self.change.name}",
-            code="expect-current",
-        )
 
     def _breaches(self, source: BundleSource, proved: "Readiness | None" = None) -> list[Breach]:
         """List every breach at this moment: the API's, once it was asked."""

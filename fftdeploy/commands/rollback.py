@@ -5,6 +5,7 @@ from functools import partial
 
 from fftdeploy import git, names
 from fftdeploy.api.readiness import Readiness
+from fftdeploy.commands.changing import typed_models
 from fftdeploy.commands.changing.change import Change, Changed
 from fftdeploy.commands.changing.typed_models import TypedModels
 from fftdeploy.commands.context import Context, one_of
@@ -68,6 +69,7 @@ class _Rollback:
         tried = bundles.tried_bundle(self.target, shas)
         is_running = tried is not None and tried != self.live and self.to is None
         if only or (is_running and self.options.profile is None):
+            self._require_current()
             return self.change.make_unasked(
                 partial(canary.plan_removal, self.target, self.live, shas)
             )
@@ -91,6 +93,7 @@ class _Rollback:
                 hint=f"lift it first: fftdeploy unhold {self.target} {model} --why TEXT",
                 code="hold",
             )
+        self._require_current()
         self.change.preflight()
         try:
             chosen = self._choose(candidates)
@@ -108,6 +111,11 @@ class _Rollback:
             readiness=readiness,
             question=self.change.question(chosen.bundle) if verified else None,
         )
+
+    def _require_current(self) -> None:
+        if (expected := self.options.expect_current) is not None:
+            context = self.change.context
+            typed_models.require_current(context, self.change.name, self.target, expected)
 
     def _release(self, word: str) -> int:
         """Return the number that `--to` means: itself, or that of a model's newest release."""

@@ -93,6 +93,20 @@ def test_twice_goes_further_back(command: Command) -> None:
     assert f"nothing to roll back to in {NAME}" in last.err
 
 
+def test_what_is_expected_to_be_live_is_rolled_back_once(command: Command) -> None:
+    write(past(NAME, V6, V7, V8))
+    again = ("--expect-current", "triage-v8")
+    assert [back(command, *again).code, live()] == [0, V7]
+    before = FILE.read_bytes()
+    second = back(command, *again)
+    assert (second.code, live()) == (8, V7)
+    assert f"{V7} is live in {NAME}, not {V8}: " in second.err
+    assert back(command, *again, "--to", 1).code == 8
+    assert back(command, "--expect-current", "").code == 8, "a variable that is not set"
+    assert back(command, *again, "--to", 2).code == 0, "it is what is live"
+    assert FILE.read_bytes() == before
+
+
 def test_after_to_never_forward(command: Command) -> None:
     write(past(NAME, V6, V7, V8, V9))
     assert back(command, "--to", 1).code == 0

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from fftdeploy import names
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands.context import Context
-from fftdeploy.errors import FftdeployError, UsageError
+from fftdeploy.errors import ConflictError, FftdeployError, UsageError
 from fftdeploy.model_ids.model_names import fitting, is_whole_id, short_name, shown_names
 from fftdeploy.planning import bundles
+from fftdeploy.pull_request import conflict
+from fftdeploy.releases.deployments import Target
 
 if TYPE_CHECKING:
     from fftdeploy.api.proof import Prover
@@ -129,3 +131,24 @@ def not_ready(found: Readiness, known: Iterable[str]) -> FftdeployError:
         near = names.nearest(found.model, others, names.MISTYPED)
         error.hint = f"did you mean {near}?" if near else error.hint
     return error
+
+
+def require_current(context: Context, name: str, target: Target | None, expected: str) -> None:
+    """Refuse to change the target `name` where another model than the expected one is live there.
+
+    Raises:
+        ConflictError: It is, by whom and since when; two who act at once get one change.
+        UsageError: What is expected is the short name of several models.
+    """
+    if fitting(expected, context.workspace.deployments.models()):
+        expected = in_file(context).known(expected)
+    if target is not None and target.model == expected:
+        return
+    live, by = "nothing", ""
+    if target is not None:
+        live, by = target.model, f": {conflict.last_change(target)}"
+    raise ConflictError(
+        f"{live} is live in {name}, not {expected}{by}",
+        hint=f"look again: fftdeploy status {name}",
+        code="expect-current",
+    )

@@ -16,6 +16,7 @@ from fftdeploy.commands.options.looking import TARGET
 from fftdeploy.evaluation.limits import Limits
 
 PROFILE = flag("Profile to deploy it with.")
+EXPECTED = flag("Refuse unless this model is live.", metavar="MODEL")
 CREATE = flag("Create the target where no policy knows it.")
 
 
@@ -48,9 +49,7 @@ class PromoteOptions(ChangeOptions, Limits):
         default=60.0,
         metadata=flag("How long to wait for a job or a loading model.", "--wait", form=SPAN),
     )
-    expect_current: str | None = field(
-        default=None, metadata=flag("Refuse unless this model is live.", metavar="MODEL")
-    )
+    expect_current: str | None = field(default=None, metadata=EXPECTED)
     create: bool = field(default=False, metadata=CREATE)
     overrides: tuple[str, ...] = field(
         default=(),
@@ -93,6 +92,7 @@ class RollbackOptions(ChangeOptions):
     wait_s: float = field(
         default=60.0, metadata=flag("How long to wait for a loading model.", "--wait", form=SPAN)
     )
+    expect_current: str | None = field(default=None, metadata=EXPECTED)
     unverified: bool = field(
         default=False, metadata=flag("Go back even if the API gives no usable answer.")
     )
