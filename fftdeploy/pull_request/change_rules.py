@@ -19,6 +19,7 @@ _OLD = timedelta(days=14)
 """A new row that claims to be older than this is worth a look: soak counts from what it says."""
 
 _LEAVE_OUT = "leave it out of this change"
+_ONE_BY_ONE = "only what is merged counts: merge the change of its source first, by itself"
 
 
 class HoldsOfTarget(NamedTuple):
@@ -232,6 +233,7 @@ def _breaches(
             change,
             f"policy-{breach.code}",
             breach.message + (" (overridden)" if is_set_aside else ""),
+            "" if is_set_aside or breach.code != "order" else _ONE_BY_ONE,
             severity="notice" if is_set_aside else "error",
         )
 

@@ -572,6 +572,8 @@ def test_a_change_that_only_names_another_provider_is_a_promotion(change: Change
     assert (ended.code, [each["kind"] for each in document["changes"]]) == (12, ["promote"])
     assert "it is about another candidate" in found["evidence"]
     assert "policy-order" in found  # staging has it at openai
+    (hint,) = [one["hint"] for one in document["findings"] if one["code"] == "policy-order"]
+    assert hint.endswith("merge the change of its source first, by itself")
 
 
 def test_a_host_that_a_change_names_is_asked_or_said_to_be_unknown(
