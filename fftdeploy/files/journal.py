@@ -202,7 +202,10 @@ def append_text(path: Path, *texts: str, make: bool = False, wait_s: float | Non
                 fcntl.flock(file, fcntl.LOCK_EX)
             else:
                 disk.lock(file, path, wait_s)
-            _write(file, "".join(texts).encode(errors="backslashreplace"))
+            try:
+                _write(file, "".join(texts).encode(errors="backslashreplace"))
+            finally:  # a process that was forked meanwhile has the file open, and with it the lock
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _write(file: int, data: bytes) -> None:

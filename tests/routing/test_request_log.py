@@ -653,7 +653,7 @@ def test_a_call_waits_for_no_lock_and_its_line_is_written_with_the_next(
         monkeypatch.setattr(request_log, "_MOST_HELD", len(log._held[0]) + 9)
         call(log, 2)
     assert len(told(caplog)) == 1
-    assert "ConflictError: log.jsonl is locked by" in told(caplog)[0]
+    assert f"ConflictError: {Path.cwd()}/log.jsonl is locked by" in told(caplog)[0]
     log._flush(1.0)
     assert (len(written()), log._held) == (6, [])
 
@@ -677,6 +677,33 @@ def test_a_forked_child_leaves_the_streams_of_its_parent_to_it(hosted: FaultServ
         assert written() == []
         list(stream)
     assert len(written()) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12
+def test_a_child_that_is_forked_while_a_line_is_written_keeps_no_lock(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would keep it as long as it lives, and a server's workers live long."""
+    theirs, children, (until, end) = os.write, list[int](), os.pipe()
+
+    def write(file: int, data: bytes) -> int:
+        if not children:
+            children.append(os.fork())
+            if not children[0]:
+                os.close(end)
+                os.read(until, 1)
+                os._exit(0)
+        return theirs(file, data)
+
+    log = RequestLog("log.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        call(log)
+    call(log)
+    os.close(end)
+    assert os.waitpid(children[0], 0)[1] == 0
+    os.close(until)
+    assert (len(written()), log._held) == (2, [])
 
 
 def test_what_is_no_answer_is_a_failed_call_however_it_was_asked_for(
