@@ -49,7 +49,7 @@ def _become(launch: "Launch", environ: dict[str, str]) -> NoReturn:
     try:
         os.execvpe(launch.command[0], launch.command, environ)  # noqa: S606  that is what was asked
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it has a NUL in it"
+        reason = error.strerror if isinstance(error, OSError) else "no program has that name"
         for one, handler in before.items():
             signal.signal(one, handler)
         raise UsageError(

@@ -65,6 +65,7 @@ def test_what_cannot_be_run_is_told(command: Command) -> None:
     assert "error: 'no-such-program' can't be run: No such file" in none.communicate()[1]
     assert "can't be run: Permission denied" in denied.communicate()[1]
     assert (none.returncode, denied.returncode) == (2, 2)
+    assert "'' can't be run: no program has that name" in run("").communicate()[1]
     assert command("run", "triage/production").code == 2
     assert command("run", "triage/nowhere", "--", "true").code == 2
 

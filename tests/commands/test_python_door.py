@@ -231,8 +231,23 @@ def test_a_change_is_made_once_a_function_of_ours_approves(file: Path) -> None:
         (lambda: fftdeploy.check(base="HEAD", rerun=True, max_requests=0), "max_requests=0"),
         (lambda: fftdeploy.hold("production", V9, why="x", until=datetime(2026, 12, 1)), "offset"),  # noqa: DTZ001  that is the fault
         (lambda: fftdeploy.history("production", at=datetime(2026, 12, 1)), "offset"),  # noqa: DTZ001  as above
+        (lambda: fftdeploy.diff("a\0b"), "a has a NUL"),
+        (lambda: fftdeploy.scan(["a", "b\0"]), "paths has a NUL"),
+        (lambda: fftdeploy.status(file="a\0"), "file has a NUL"),
     ],
-    ids=["approve", "wait-nan", "wait", "usd-nan", "usd-inf", "requests", "until", "at"],
+    ids=[
+        "approve",
+        "wait-nan",
+        "wait",
+        "usd-nan",
+        "usd-inf",
+        "requests",
+        "until",
+        "at",
+        "ref",
+        "paths",
+        "file",
+    ],
 )
 def test_what_no_flag_takes_is_refused_and_nothing_is_written(
     file: Path, call: Callable[[], object], said: str

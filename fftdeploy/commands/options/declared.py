@@ -131,6 +131,18 @@ class Options:
         default=None, metadata=flag("Deployments file; default: the nearest one.", metavar="PATH")
     )
 
+    def __post_init__(self) -> None:
+        """Refuse what no command line can hold, nor a path or a question to git.
+
+        Raises:
+            UsageError: It is there.
+        """
+        for item in fields(self):
+            value = getattr(self, item.name)
+            values = value if isinstance(value, (tuple, list)) else (value,)
+            if any("\0" in f"{each}" for each in values):
+                raise UsageError(f"{item.name} has a NUL in it")
+
     def line(self, command: str, *more: str, without: Collection[str] = ()) -> str:
         """Return the command line that says the same, but for the fields `without`."""
         said = {
