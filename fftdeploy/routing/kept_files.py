@@ -61,8 +61,9 @@ def load(path: str, wanted: bytes = b"") -> dict[str, Any]:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    # A replaced file of the same size within one tick of the clock is still another inode.
-    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+    # Of the same size and within one tick of the clock it is still another inode; times that are
+    # set by hand, as copies of a reproducible image have them, are not those of the change itself.
+    stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
     kept = _read.get(path)
     if kept is None or kept.stamp != stamp:
         if not S_ISREG(status.st_mode):
