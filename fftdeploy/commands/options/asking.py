@@ -7,7 +7,10 @@ from typing import Any
 
 from fftdeploy.commands.options.declared import (
     DAYS,
+    OFFLINE,
     SPAN,
+    TARGET,
+    TARGETS,
     TEXT,
     WORDS,
     Options,
@@ -16,7 +19,6 @@ from fftdeploy.commands.options.declared import (
     declared,
     flag,
 )
-from fftdeploy.commands.options.looking import OFFLINE, TARGET, TARGETS
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.arms import LIVE
 from fftdeploy.evaluation.limits import CONCURRENCY, MAX_REQUESTS, Limits

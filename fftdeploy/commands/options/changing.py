@@ -6,13 +6,13 @@ from datetime import datetime
 from fftdeploy.commands.options.declared import (
     SPAN,
     START,
+    TARGET,
     WORDS,
     Options,
     WriteOptions,
     argument,
     flag,
 )
-from fftdeploy.commands.options.looking import TARGET
 from fftdeploy.evaluation.limits import Limits
 
 PROFILE = flag("Profile to deploy it with.")

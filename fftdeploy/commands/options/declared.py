@@ -237,3 +237,7 @@ START = Form(parse_time, datetime.isoformat, "TIME")
 TEXT = Form(lambda text, _: text)
 END = Form(lambda text, flag: parse_time(text, flag, day=time.max), datetime.isoformat, "TIME")
 """A moment; of a day, its last."""
+
+TARGET = argument("TASK/ENVIRONMENT.")
+TARGETS = argument("Targets, tasks, or globs such as '*/production'.")
+OFFLINE = flag("Do not ask the API.")

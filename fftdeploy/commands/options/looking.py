@@ -5,12 +5,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from fftdeploy.commands.options.declared import END, TEXT, Options, argument, flag
+from fftdeploy.commands.options.declared import (
+    END,
+    OFFLINE,
+    TARGET,
+    TARGETS,
+    TEXT,
+    Options,
+    argument,
+    flag,
+)
 from fftdeploy.names import OPENAI
 
-TARGET = argument("TASK/ENVIRONMENT.")
-TARGETS = argument("Targets, tasks, or globs such as '*/production'.")
-OFFLINE = flag("Do not ask the API.")
 KEY = flag("Who asks: a canary answers a part of the keys.")
 PICK = "100"
 """How many inputs a review takes where nobody says so."""
