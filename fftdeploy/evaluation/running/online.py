@@ -133,10 +133,13 @@ class Execution:
             return
         concurrency = self._throttle.concurrency
         attempts = Attempts(asks, self._throttle.most_put_off, self._throttle.clock)
-        self._workers = [
-            asyncio.create_task(self._work(attempts, is_again)) for _ in range(concurrency)
-        ]
+        self._workers = []
         try:
+            for _ in range(concurrency):
+                self._workers.append(asyncio.create_task(self._work(attempts, is_again)))
+                # What all get ready together goes out, and comes back, together: each would wait
+                # for all of it twice.
+                await asyncio.sleep(0)
             done, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_EXCEPTION)
             for worker in done:
                 if not worker.cancelled():
