@@ -43,10 +43,9 @@ def read_profile(
     if content.keys() - {"system"} or type(content.get("system", "")) is not str:
         from fftdeploy.policy import profiles
 
-        profiles.parse(read_bytes(beside), name, beside)
-    from copy import deepcopy
-
-    return deepcopy(content)
+        # What is read now is what is looked at: the file may be another one meanwhile.
+        return dict(profiles.parse(read_bytes(beside), name, beside).content)
+    return dict(content)
 
 
 def load(path: str, wanted: bytes = b"") -> dict[str, Any]:
@@ -88,6 +87,11 @@ def read_bytes(path: str) -> bytes:
             return stream.read(names.MAX_FILE_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def changed(path: str) -> ConfigError:
+    """Build the error for a file that is in order when the words for its fault are looked for."""
+    return ConfigError("it was another one a moment ago", where=path)
 
 
 def _unreadable(path: str, error: Exception) -> ConfigError:

@@ -149,6 +149,7 @@ def _fallback(policy: str, target: str) -> tuple[Route, ...]:
         from fftdeploy.policy.policy import parse  # it says what is wrong, with its line
 
         parse(kept_files.read_bytes(policy), policy)
+        raise kept_files.changed(policy)
     return tuple(
         Route(
             row["model"],

@@ -241,6 +241,7 @@ def _resolve(path: str, target: str) -> Resolution:
     data = kept_files.load(path)
     if type(data.get("version")) is not int or data["version"] != 1:
         kept_files.document_of(path).version()
+        raise kept_files.changed(path)
     task, slash, environment = target.partition("/")
     if not slash:
         task, environment = _only_task(data, target), target

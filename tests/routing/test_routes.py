@@ -259,6 +259,48 @@ def test_what_was_good_last_goes_on_and_the_log_says_so_once(
     assert len(caplog.records) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        (
+            "deployments.toml",
+            f'version = 2\n[triage.production]\nmodel = "{V9}"\n',
+            "deployments.toml",
+        ),
+        ("fftdeploy.toml", "version = 1\n[tasks.triage]\nfallback = 5\n", "fftdeploy.toml"),
+        ("profiles/long.toml", "system = 5\n", ""),
+    ],
+)
+def test_a_file_that_is_mended_while_its_fault_is_looked_for_ends_no_call(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, wrong: str, says: str
+) -> None:
+    """The words for a fault are found in a second reading, of a file that may have none by then."""
+    clock, path = Clock(), str(file.parent / name)
+    put(file, V8, 'profile = "long"\n')
+    file.with_name("fftdeploy.toml").write_text(POLICY)
+    good = route("triage/production", clock=clock)
+    whole = Path(path).read_text()
+    theirs = kept_files.read_bytes
+
+    def read_bytes(asked: str) -> bytes:
+        read = theirs(asked)
+        if asked == path:
+            Path(path).write_text(whole)
+        return read
+
+    Path(path).write_text(wrong)
+    monkeypatch.setattr(kept_files, "read_bytes", read_bytes)
+    clock.now += 1
+    met = route("triage/production", clock=clock)
+    clock.now += 1
+    after = route("triage/production", clock=clock)
+
+    assert says in met.problem
+    for one in (met, after):
+        assert (one, one.profile, one.fallback) == (good, good.profile, good.fallback)
+    assert after.problem == ""
+
+
 BROAD = (
     'canary = { model = "gpt-6-luna", weight = 50, since = 2026-11-22T09:00:00Z, profile = "long" }'
 )
