@@ -249,9 +249,9 @@ class QualityBar(GatedExamples):
             return f"it was made {whose}at {then.address}, and {asked.address} is asked"
         if changed := identity.changes(then.identity, asked.identity):
             return f"another model has the name {found.arms[arm].model} now: {changed}"
-        names = found.answered_by.get(arm, [bundle.model])
-        if asked.answered_as not in {"", bundle.model, *names}:
-            return f"{bundle.model} answered as {', '.join(names)}, and now as {asked.answered_as}"
+        known = found.answered_by.get(arm, [bundle.model])
+        if asked.answered_as not in {"", bundle.model, *known}:
+            return f"{bundle.model} answered as {', '.join(known)}, and now as {asked.answered_as}"
         return ""
 
     def look(self, candidate: Bundle, baseline: Bundle | None) -> Stored | str:
