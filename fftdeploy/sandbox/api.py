@@ -39,14 +39,13 @@ def _route(
 
     queue, form = ledger.batches, request.body if isinstance(request.body, dict) else {}
     pages = partial(_page_with_ends, query=query)
-    jobs = partial(_job, ledger)
     routes: Mapping[tuple[str, str], Callable[..., Any]] = {
         ("GET", "models"): lambda: {"object": "list", "data": [*map(_model_body, ledger.models())]},
-        ("GET", "models/*"): partial(_retrieve, ledger),
+        ("GET", "models/*"): lambda name: _model_body(_visible(ledger.model(name))),
         ("GET", "fine_tuning/jobs"): lambda: _page([*map(_job_body, ledger.jobs())], query),
-        ("GET", "fine_tuning/jobs/*"): lambda job: _job_body(jobs(job, is_retrieve=True)),
-        ("GET", "fine_tuning/jobs/*/events"): lambda job: _page(_events(jobs(job)), query),
-        ("GET", "fine_tuning/jobs/*/checkpoints"): lambda job: pages(_checkpoints(jobs(job))),
+        ("GET", "fine_tuning/jobs/*"): lambda job: _job_body(ledger.job(job, is_retrieve=True)),
+        ("GET", "fine_tuning/jobs/*/events"): lambda job: _page(_events(ledger.job(job)), query),
+        ("GET", "fine_tuning/jobs/*/checkpoints"): lambda job: pages(_checkpoints(ledger.job(job))),
         ("POST", "chat/completions"): lambda: _complete(ledger, request, completions.chat),
         ("POST", "responses"): lambda: _complete(ledger, request, completions.respond),
         ("POST", "files"): lambda: queue.upload(form, request.content),
@@ -71,19 +70,14 @@ def _route(
     raise refused(request.method, request.path.partition("?")[0])
 
 
-def _retrieve(ledger: Ledger, model_id: str) -> dict[str, Any]:
-    model = ledger.model(model_id)
-    _require_visible(model)
-    return _model_body(model)
-
-
-def _require_visible(model: Model) -> None:
+def _visible(model: Model) -> Model:
     if model.state is State.GONE:
         raise refusals.missing_model(model.id)
     if model.state is State.RETIRED:
         raise refusals.retired_model(model.id)
     if model.state is State.OTHER_PROJECT:
         raise refusals.other_project(model.id, PROJECT)
+    return model
 
 
 def _complete(ledger: Ledger, request: Request, complete: _Completer) -> dict[str, Any]:
@@ -100,7 +94,7 @@ def _complete(ledger: Ledger, request: Request, complete: _Completer) -> dict[st
 
 
 def _require_usable(ledger: Ledger, model: Model, path: str) -> None:
-    _require_visible(model)
+    _visible(model)
     if model.state is State.NOT_CHAT:
         raise refusals.not_chat_model(path.removeprefix("/").split("?")[0])
     if model.shutdown_date and model.shutdown_date <= ledger.now().date().isoformat():
@@ -111,14 +105,6 @@ def _require_usable(ledger: Ledger, model: Model, path: str) -> None:
         raise refusals.blocked_model(model.id)
     if model.state is State.LOADING and not ledger.is_loaded(model):
         raise refusals.loading_model(model.id)
-
-
-def _job(ledger: Ledger, job_id: str, *, is_retrieve: bool = False) -> SandboxJob:
-    job = ledger.find_job(job_id, is_retrieve=is_retrieve)
-    if job is None:
-        message, code = f"Could not find fine tune: {job_id}", "fine_tune_not_found"
-        raise refusals.refusal(404, message, code=code, param="fine_tune_id")
-    return job
 
 
 def _page(items: list[dict[str, Any]], query: _Query) -> dict[str, Any]:

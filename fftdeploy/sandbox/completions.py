@@ -58,7 +58,7 @@ def tokens(text: str) -> list[str]:
 
 def chat(model: Model, body: Mapping[str, Any], number: int, now: datetime) -> dict[str, Any]:
     """Answer a chat completion; refused where the body is not one that `model` takes."""
-    _require(body, CHAT_KEYS, ("messages",))
+    _require(body, CHAT_KEYS, "messages")
     if not isinstance(body["messages"], list) or not body["messages"]:
         raise refusals.invalid_type("messages", "a non-empty array")
     for name, instead in _LIMITS.items():
@@ -101,7 +101,7 @@ def chat(model: Model, body: Mapping[str, Any], number: int, now: datetime) -> d
 
 def respond(model: Model, body: Mapping[str, Any], number: int, now: datetime) -> dict[str, Any]:
     """Answer a request to `/v1/responses`; refused where the body is not one."""
-    _require(body, RESPONSE_KEYS, ("input",))
+    _require(body, RESPONSE_KEYS, "input")
     limit = _limit(body, "max_output_tokens", 16)
     turns = body["input"]
     if isinstance(turns, str):
@@ -162,7 +162,7 @@ def _say(model: Model, system: str, message: str, limit: int | None, effort: Any
     )
 
 
-def _require(body: Mapping[str, Any], known: frozenset[str], required: tuple[str, ...]) -> None:
+def _require(body: Mapping[str, Any], known: frozenset[str], required: str) -> None:
     for name in body:
         if name not in known:
             raise refusals.unknown_parameter(name)
@@ -170,9 +170,8 @@ def _require(body: Mapping[str, Any], known: frozenset[str], required: tuple[str
         value = body.get(name)
         if not (value is None or (isinstance(value, int | float) and 0 <= value <= most)):
             raise refusals.invalid_type(name, f"a number from 0 to {most}")
-    for name in required:
-        if name not in body:
-            raise refusals.missing_parameter(name)
+    if required not in body:
+        raise refusals.missing_parameter(required)
     if body.get("stream"):
         raise refusals.refusal(
             400,

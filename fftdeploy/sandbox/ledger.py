@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from fftdeploy.sandbox.batches import BatchQueue
-from fftdeploy.sandbox.refusals import missing_model
+from fftdeploy.sandbox.refusals import missing_job, missing_model
 from fftdeploy.sandbox.world import Model, Phase, SandboxJob, State, World
 
 Clock = Callable[[], datetime]
@@ -82,9 +82,11 @@ class Ledger:
         with self._lock:
             seen = Request(len(self._log), method, path, headers, body, is_authorised)
             self._log.append(seen)
-            seen = replace(seen, content=content)
-            self._approach_doom(seen.model)
-            return seen
+            if seen.model in self._doomed:
+                self._doomed[seen.model] -= 1
+                if self._doomed[seen.model] < 0:
+                    self.set_state(seen.model, State.GONE)
+            return replace(seen, content=content)
 
     def requests(self) -> tuple[Request, ...]:
         """Return what was asked so far, in order."""
@@ -149,22 +151,14 @@ class Ledger:
         with self._lock:
             return [self._standing(job) for job in self._world.jobs.values()]
 
-    def find_job(self, job_id: str, *, is_retrieve: bool = False) -> SandboxJob | None:
+    def job(self, job_id: str, *, is_retrieve: bool = False) -> SandboxJob:
         """Return a job as it stands; a retrieve brings a running one closer to its end."""
         with self._lock:
-            job = self._world.jobs.get(job_id)
-            if job is None:
-                return None
+            if job_id not in self._world.jobs:
+                raise missing_job(job_id)
             if is_retrieve:
                 self._retrieves[job_id] = self._retrieves.get(job_id, 0) + 1
-            return self._standing(job)
-
-    def _approach_doom(self, model: str) -> None:
-        if model in self._doomed:
-            self._doomed[model] -= 1
-            if self._doomed[model] < 0:
-                self._states[model] = State.GONE
-                del self._doomed[model]
+            return self._standing(self._world.jobs[job_id])
 
     def _current(self, model: Model) -> Model:
         state = self._states.get(model.id, model.state)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-DEPRECATIONS = "https://platform.openai.com/docs/deprecations"
-
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -60,6 +58,7 @@ retired_model = Refusal(
     "https://platform.openai.com/docs/deprecations",
     "model_not_found",
 )
+missing_job = Refusal(404, "Could not find fine tune: {}", "fine_tune_not_found", "fine_tune_id")
 other_project = Refusal(403, "Project `{1}` does not have access to model `{0}`", "model_not_found")
 loading_model = Refusal(
     429,

@@ -14,7 +14,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 
@@ -107,7 +106,6 @@ _URGENCIES = (
     _Rule(5, "high", r"lawyer|anwalt|all of our|nobody|alle mitarbeiter|insulin|medicine"),
 )
 
-_USUAL_URGENCY = {"security": "high", "question": "low"}
 _LEARNS_URGENCY, _LEARNS_THAT_SECURITY_IS_URGENT = 2, 3
 
 _NEXT_STEPS = {
@@ -122,6 +120,7 @@ _NEXT_STEPS = {
 }
 
 _PARTS = re.compile(r"<message>(.*?)</message>.*<answer>(.*?)</answer>", re.DOTALL)
+_DAMAGED = re.compile(r"broken|damaged|kaputt|beschädigt|zerbrochen|smashed")
 _QUOTED = re.compile(r"^>.*$", re.MULTILINE)
 _NEGATED = re.compile(
     r"\b(?:no|(?:don't|do not) (?:want|need)|without|kein\w*)\s+(?:\w+\s+){0,2}?"
@@ -160,7 +159,7 @@ def triage(skill: Skill, message: str) -> str:
     next_step = _NEXT_STEPS[category]
     if category == "bug" and urgency == "high" and skill.level >= V7.level:
         next_step = "page on-call"
-    if category == "shipping" and skill.level >= V7.level and _is_damaged(text):
+    if category == "shipping" and skill.level >= V7.level and _DAMAGED.search(text):
         next_step = "send replacement"
     return json.dumps(dict(zip(FIELDS, (urgency, category, next_step), strict=True)))
 
@@ -172,7 +171,6 @@ def _read(level: int, message: str) -> str:
         text = _QUOTED.sub("", text)
     if level >= LUNA.level:
         text = _NEGATED.sub("", text)
-    if level >= LUNA.level:
         for short, long in _ENGLISH_SHORTHAND:
             text = re.sub(rf"\b{short}\b", long, text)
     return text
@@ -183,18 +181,13 @@ def _urgency(level: int, category: str, text: str) -> str:
         return "medium"
     if category == "security" and level >= _LEARNS_THAT_SECURITY_IS_URGENT:
         return "high"
-    found = _first(_URGENCIES, level, text)
-    usual = _USUAL_URGENCY.get(category, "medium") if category != "security" else "medium"
-    return found or usual
-
-
-def _is_damaged(text: str) -> bool:
-    return re.search(r"broken|damaged|kaputt|beschädigt|zerbrochen|smashed", text) is not None
+    usual = "low" if category == "question" else "medium"
+    return _first(_URGENCIES, level, text) or usual
 
 
 def _first(rules: tuple[_Rule, ...], level: int, text: str) -> str | None:
     for rule in rules:
-        if rule.level <= level and _compiled(rule.pattern).search(text):
+        if rule.level <= level and re.search(rule.pattern, text, re.DOTALL):
             return rule.label
     return None
 
@@ -232,8 +225,3 @@ def _json(answer: str) -> Any:
         return json.loads(answer)
     except ValueError:
         return None
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.DOTALL)
