@@ -58,7 +58,7 @@ def _body(session: Session, result: "Evaluations", *, shows_all: bool) -> Iterat
 
 def _overview(result: "Evaluations", names: "Names") -> Table:
     """Return a line for each of several candidates."""
-    from fftdeploy.cli.verdict_blocks import TONES, bundle_name
+    from fftdeploy.cli.verdict_blocks import TONES
 
     rows = []
     for one in result.evaluations:
@@ -67,7 +67,7 @@ def _overview(result: "Evaluations", names: "Names") -> Table:
         flips = (f"{compared.fixed}", f"{compared.broke}") if compared else ("-", "-")
         rows.append(
             (
-                Cell(bundle_name(one.stored.evidence.candidate, names)),
+                Cell(names.bundle(one.stored.evidence.candidate)),
                 Cell(verdict.ruling.upper(), TONES[verdict.ruling]),
                 Cell(f"{candidate.passed}/{candidate.n} {candidate.rate:.1%}"),
                 *map(Cell, flips),

@@ -19,7 +19,7 @@ def about_targets(findings: Iterable[Finding], names: Names, file: str) -> Itera
         itself = one.subject if is_file else ""  # a count would hide which
         kinds.setdefault((one.severity, one.code, itself, message), []).append(one)
     rows = tuple(
-        (_mark(severity), *_whom_and_where(same, file), Cell(names.text(message)))
+        (Cell(*_MARKS[severity]), *_whom_and_where(same, file), Cell(names.text(message)))
         for (severity, _, _, message), same in kinds.items()
     )
     if rows:
@@ -29,7 +29,8 @@ def about_targets(findings: Iterable[Finding], names: Names, file: str) -> Itera
 def by_place(findings: Iterable[Finding], names: Names) -> Iterator[Block]:
     """Show where each finding is."""
     rows = tuple(
-        (_mark(one.severity), Cell(_place(one)), Cell(names.text(one.message))) for one in findings
+        (Cell(*_MARKS[one.severity]), Cell(_place(one)), Cell(names.text(one.message)))
+        for one in findings
     )
     if rows:
         yield Table(("", "place", "finding"), rows, "wrapped")
@@ -52,10 +53,6 @@ def hint_lines(findings: Iterable[Finding]) -> Iterator[Block]:
     """Say what to do, each thing once."""
     for hint in dict.fromkeys(one.hint for one in findings if one.hint):
         yield line(Cell("hint:", "hint"), f" {hint}")
-
-
-def _mark(severity: str) -> Cell:
-    return Cell(*_MARKS[severity])
 
 
 def _whom_and_where(same: list[Finding], file: str) -> tuple[Cell, Cell]:

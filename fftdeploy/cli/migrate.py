@@ -164,6 +164,8 @@ def _target(one: "Migration", names: "Names") -> Iterator[Block]:
 
 def _table(one: "Migration", names: "Names") -> Table:
     """Return what live and its successors passed, took and cost; those to take first on top."""
+    from fftdeploy.cli.cells import used_columns
+
     columns = ("", "model", "passed", "fixed", "broke", "tokens", "usd/1k", "p95", "verdict")
     rows = [_row(each, names) for each in one.successors]
     if evaluation := next((each.evaluation for each in one.successors if each.evaluation), None):
@@ -172,9 +174,7 @@ def _table(one: "Migration", names: "Names") -> Table:
         word = said.get(baseline.how) or f"recorded {baseline.at:%Y-%m-%d}"
         measures = _measures(evaluation.verdict.arm("live"))
         rows.insert(0, (Cell("-", "dim"), Cell(names.bundle(one.live)), *measures, Cell(word)))
-    used = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
-    shown = tuple(tuple(row[place] for place in used) for row in rows)
-    return Table(tuple(columns[place] for place in used), shown)
+    return used_columns(columns, rows)
 
 
 def _measures(arm: "ArmResult | None", verdict: "Verdict | None" = None) -> tuple[Cell, ...]:

@@ -15,7 +15,6 @@ from fftdeploy.cli.verdict_tables import (
 )
 from fftdeploy.commands.evaluating.graded_texts import Told
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
-from fftdeploy.evaluation.arms import label as bundle_label
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.gate.wording import p_cell, points
@@ -31,7 +30,6 @@ from fftdeploy.output.bars import bar, interval
 from fftdeploy.output.page.tables import dearer
 from fftdeploy.output.report import Block, Cell, Line, Tone, line
 from fftdeploy.output.words import apart, columns_of
-from fftdeploy.releases.deployments import Bundle
 
 WIDTH = 80
 """Columns that a line keeps to where it can."""
@@ -167,7 +165,7 @@ def _arms(evidence: Evidence, verdict: Verdict, names: Names) -> Iterator[Block]
     """Yield a line for each model, those that others are compared with first."""
     order = {LIVE: 1, CANDIDATE: 2}
     arms = sorted(verdict.arms, key=lambda arm: order.get(arm.arm, 0))
-    called = [bundle_name(evidence.arms[arm.arm], names) for arm in arms]
+    called = [names.bundle(evidence.arms[arm.arm]) for arm in arms]
     counts = [f"{arm.passed}/{arm.n}" for arm in arms]
     rates = [f"{arm.rate:.1%}" for arm in arms]
     room, digits, share = (max(map(len, column)) for column in (called, counts, rates))
@@ -207,11 +205,6 @@ def _flips(found: Comparison | None) -> tuple[Cell, ...]:
     )
 
 
-def bundle_name(bundle: Bundle, names: Names) -> str:
-    """Name a model and prompt as it can be typed: `[PROVIDER=]MODEL[@PROFILE]`."""
-    return bundle_label(bundle, names.model(bundle.model))
-
-
 def _drawing(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
     """Draw what the gate has compared, against its limit."""
     gate, found = evidence.gate, verdict.comparison
@@ -224,7 +217,7 @@ def _drawing(evidence: Evidence, verdict: Verdict) -> Iterator[Block]:
         yield labelled("difference", said)
         return
     candidate = verdict.candidate
-    least = float(gate.get("threshold") or gate.get("floors", {}).get("pass_rate") or 0)
+    least = float(gate["threshold"] or gate["floors"].get("pass_rate") or 0)
     if not least or not candidate.n:
         return
     drawn = interval(candidate.low, candidate.rate, candidate.high, [("limit", least)])

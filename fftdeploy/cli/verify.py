@@ -71,8 +71,6 @@ def _verdict(session: Session, one: "Verification") -> Iterator[Block]:
 
 
 def _row(one: "Verification", names: Names) -> tuple[Cell, ...]:
-    from fftdeploy.cli.verdict_blocks import bundle_name
-
     none = Cell("")
     if one.consistent is not True:
         is_older = one.consistent is None
@@ -83,7 +81,7 @@ def _row(one: "Verification", names: Names) -> tuple[Cell, ...]:
         Cell(one.stored.short, "strong"),
         Cell(one.task),
         Cell(moment(one.made_at)),
-        Cell(bundle_name(made.candidate, names)),
+        Cell(names.bundle(made.candidate)),
         Cell(
             "on record" if made.is_record else one.ruling,
             "good" if one.ruling == "pass" else "warn",
