@@ -7,6 +7,8 @@ from difflib import SequenceMatcher
 from itertools import groupby
 from typing import NamedTuple
 
+from fftdeploy.releases.text_diff import common_ends
+
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 _COMMON = 20
 """A word found more often is no place to start a match from: matching would be quadratic."""
@@ -25,21 +27,17 @@ def compare(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
     The pieces of each, put together, are the text.
     """
     if one == other:
-        return _whole(one, is_different=False), _whole(other, is_different=False)
+        whole = [Piece(one, is_different=False)] if one else []
+        return whole, whole
     ones, others = _WORDS.findall(one), _WORDS.findall(other)
     shared_one, shared_other = _shared(ones, others)
     return list(_pieces(ones, shared_one)), list(_pieces(others, shared_other))
 
 
-def _whole(text: str, *, is_different: bool) -> list[Piece]:
-    return [Piece(text, is_different)] if text else []
-
-
 def _shared(ones: list[str], others: list[str]) -> tuple[list[bool], list[bool]]:
     """Say of each word whether the other text has it too, in the same order."""
     in_one, in_other = [False] * len(ones), [False] * len(others)
-    head = _same_start(ones, others)
-    tail = _same_start(ones[head:][::-1], others[head:][::-1])
+    head, tail = common_ends(ones, others)
     middle_one, middle_other = ones[head : len(ones) - tail], others[head : len(others) - tail]
     often = Counter(middle_other)
     matcher = SequenceMatcher(lambda word: often[word] > _COMMON, middle_one, middle_other)
@@ -53,11 +51,6 @@ def _shared(ones: list[str], others: list[str]) -> tuple[list[bool], list[bool]]
     ):
         in_one[start : start + size] = in_other[other : other + size] = [True] * size
     return in_one, in_other
-
-
-def _same_start(ones: list[str], others: list[str]) -> int:
-    pairs = enumerate(zip(ones, others, strict=False))
-    return next((n for n, (one, other) in pairs if one != other), min(len(ones), len(others)))
 
 
 def _pieces(words: list[str], shared: Iterable[bool]) -> Iterator[Piece]:

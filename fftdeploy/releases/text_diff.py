@@ -21,7 +21,7 @@ def unified(old: str, new: str, name: str) -> str:
     before, after = _lines(old), _lines(new)
     if before == after:
         return ""
-    head, tail = _common_ends(before, after)
+    head, tail = common_ends(before, after)
     start = max(0, head - _CONTEXT)
     end_before = min(len(before), len(before) - tail + _CONTEXT)
     end_after = min(len(after), len(after) - tail + _CONTEXT)
@@ -39,7 +39,7 @@ def by_word(old: str, new: str) -> str | None:
     """
     for pattern in _TOKENS:
         before, after = pattern.findall(old), pattern.findall(new)
-        head, tail = _common_ends(before, after)
+        head, tail = common_ends(before, after)
         changed = max(len(before), len(after)) - head - tail
         if changed <= _MOST_TOKENS:
             start, end = max(0, head - _WORDS_AROUND), max(0, tail - _WORDS_AROUND)
@@ -67,7 +67,7 @@ def _lines(text: str) -> list[str]:
     return list(io.StringIO(text, newline="\n"))
 
 
-def _common_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+def common_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
     """Count what two sequences have in common at their two ends."""
     shorter = min(len(before), len(after))
     head = next((at for at in range(shorter) if before[at] != after[at]), shorter)
