@@ -32,6 +32,8 @@ OUTPUT = re.compile(r"\{\{\s*sample\.output_text\s*\}\}")
 LOOKUP = re.compile(r"\{\{\s*item\.([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\s*\}\}")
 EXACT = "exact"
 KINDS = (EXACT, "casefold", "number", "date", "set", "list", "text", "ignore")
+OF_WORDS = frozenset({EXACT, "casefold"})
+"""Kinds of fields whose values are words or numbers, and may be few."""
 _MAX_PATTERN = 1000
 _OPERATIONS = {"eq": "eq", "ne": "ne", "neq": "ne", "like": "like", "ilike": "ilike"}
 _METRICS = ("rouge_l", "token_f1", "fuzzy_match")

@@ -8,7 +8,7 @@ from fftdeploy.evaluation.graders import graders
 from fftdeploy.evaluation.graders.proposed import schema_fields
 from fftdeploy.formats.strict_json import MISSING, canonical, lookup, read_or
 from fftdeploy.policy.grader_rules import GraderRules
-from fftdeploy.policy.grader_types import EXACT, LOOKUP
+from fftdeploy.policy.grader_types import LOOKUP, OF_WORDS
 
 ANSWER = "answer"
 """Names the values of an answer that is one label or short text."""
@@ -17,7 +17,6 @@ MAX_CLOSED = 16
 """Fields whose values are told apart."""
 
 _SHAPED = frozenset({"json_schema", "regex", "length"})
-_CLOSED = frozenset({EXACT, "casefold"})
 _MALFORMED = frozenset({"invalid", "unparsable"})
 
 
@@ -86,7 +85,7 @@ def _closed(rule: GraderRules) -> Iterator[str]:
     if rule.type == "label" or (is_text and rule.options["operation"] == "eq"):
         yield ANSWER
     kinds: Mapping[str, Any] = rule.options.get("fields", {})
-    yield from (path for path, kind in kinds.items() if kind["kind"] in _CLOSED)
+    yield from (path for path, kind in kinds.items() if kind["kind"] in OF_WORDS)
     for path, below in schema_fields(rule.options.get("schema", {})):
         if "enum" in below or below.get("type") == "boolean":
             yield path

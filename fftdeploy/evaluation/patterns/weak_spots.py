@@ -6,13 +6,13 @@ from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.patterns.failure_reasons import is_long, parsed
 from fftdeploy.evaluation.patterns.what_changed import NO_VALUE, WHOLE, compared_fields, value_of
 from fftdeploy.evaluation.results import ExampleText
+from fftdeploy.policy.grader_types import OF_WORDS
 
 FEW_OF_A_LABEL = 10
 _LEAST_A_LABEL = 4
 """Examples a value on average, from which on the values of a field are labels."""
 _POINT = 0.01
 _LANGUAGES = ("language", "lang", "locale")
-_OF_WORDS = frozenset({"exact", "casefold"})
 
 
 class WeakSpots:
@@ -22,7 +22,7 @@ class WeakSpots:
         """Take the evaluation; its examples are `add`ed, where they are still there."""
         self._evidence = evidence
         fields = compared_fields(evidence.graders, evidence.results.fields)
-        self._labels = {field: Counter[str]() for field in fields if field.kind in _OF_WORDS}
+        self._labels = {field: Counter[str]() for field in fields if field.kind in OF_WORDS}
         self._languages: Counter[str] = Counter()
 
     def add(self, text: ExampleText) -> None:

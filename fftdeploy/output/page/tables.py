@@ -13,14 +13,13 @@ from fftdeploy.evaluation.patterns.what_changed import NO_VALUE, WHOLE, Compared
 from fftdeploy.evaluation.results import ExampleText, Results
 from fftdeploy.evaluation.verdict import ArmResult, Verdict
 from fftdeploy.output.words import signed
+from fftdeploy.policy.grader_types import OF_WORDS
 from fftdeploy.policy.prices import RequestCost
 
 _MUCH_CACHED = 0.2
 """From this share of a prompt on, what the provider's cache takes off is worth a sentence."""
 _OTHER = "other"
 _MOST_VALUES = 12
-_OF_WORDS = frozenset({"exact", "casefold"})
-"""Kinds of fields whose values are words or numbers, and may be few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Confusions:
     def __init__(self, fields: Iterable[ComparedField], arms: Iterable[str]) -> None:
         self._arms = tuple(arms)
         self._agreed: dict[ComparedField, Counter[str]] = {
-            field: Counter() for field in fields if field.kind in _OF_WORDS
+            field: Counter() for field in fields if field.kind in OF_WORDS
         }
         self._pairs: Counter[tuple[ComparedField, str, str, str]] = Counter()
 
