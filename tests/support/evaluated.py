@@ -298,7 +298,7 @@ def hostile(payload: str, *, is_json: bool = True) -> tuple[Evidence, list[Examp
             1,
             {"file_sha": payload, "exact": payload, "near": 1},  # type: ignore[arg-type]  # text where numbers belong
         ),
-        gate={"mode": payload, payload: {payload: payload}},
+        gate={**rules.content, "mode": payload, payload: {payload: payload}},
         prices={"on": payload, "models": {payload: {"input": payload}}},
         cache={"reuse": True, "max_age_s": 3600, "answers": {payload: payload}},
         run=payload,

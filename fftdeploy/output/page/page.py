@@ -98,10 +98,11 @@ def _template() -> Template:
 
 
 def _header(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
+    said = {reason.message for reason in verdict.reasons}  # which have a section of their own
     return {
         "evidence": evidence,
         "verdict": verdict,
-        "detail": list(_detail(verdict)),
+        "detail": [text for text in verdict.detail if text.removeprefix("also: ") not in said],
         "ruling": "ON RECORD" if evidence.is_record else verdict.ruling.upper(),
         "sign": "" if evidence.is_record else _SIGNS[verdict.ruling],
         "kind": "record" if evidence.is_record else verdict.ruling,
@@ -122,12 +123,6 @@ def _header(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _detail(verdict: Verdict) -> Iterator[str]:
-    """Yield the counts behind a verdict, and what the section of its reasons does not say."""
-    said = {reason.message for reason in verdict.reasons}
-    return (text for text in verdict.detail if text.removeprefix("also: ") not in said)
-
-
 def _live_answers(evidence: Evidence) -> dict[str, Any]:
     """Say where the answers of the live arm come from."""
     baseline, is_live = evidence.baseline, LIVE in evidence.results.arms
@@ -143,14 +138,12 @@ def _live_answers(evidence: Evidence) -> dict[str, Any]:
 def _plot(evidence: Evidence, verdict: Verdict) -> dict[str, Any] | None:
     """Draw what the gate has compared, against its limit."""
     gate = evidence.gate
-    if verdict.comparison and gate.get("mode") != "threshold":
+    if verdict.comparison and gate["mode"] != "threshold":
         return _difference(evidence, verdict.comparison)
     candidate = next((arm for arm in verdict.arms if arm.arm == CANDIDATE), None)
     if candidate is None or not candidate.n:
         return None
-    floors = gate.get("floors")
-    floor = _number(floors, "pass_rate", 0.0) if isinstance(floors, Mapping) else 0.0
-    limit = _number(gate, "threshold", 0.0) or floor
+    limit = float(gate["threshold"] or gate["floors"].get("pass_rate") or 0)
     marks = [("limit", 100 * limit, f"limit {percent(limit)}")] if limit else []
     values = [100 * value for value in (candidate.low, candidate.rate, candidate.high)]
     return _drawing(values, marks) | {
@@ -161,21 +154,16 @@ def _plot(evidence: Evidence, verdict: Verdict) -> dict[str, Any] | None:
 
 def _difference(evidence: Evidence, found: Comparison) -> dict[str, Any]:
     gate = evidence.gate
-    wants_better = gate.get("mode") == "better"
-    limit = 0.0 if wants_better else -100 * _number(gate, "margin", 0.05)
+    wants_better = gate["mode"] == "better"
+    limit = 0.0 if wants_better else -100 * gate["margin"]
     values = [100 * value for value in (found.lower, found.difference, found.upper)]
     same = [] if wants_better else [("zero", 0.0, "same as live")]
     drawing = _drawing(values, [("limit", limit, f"limit {signed(limit)}"), *same])
     # Candidates that are tried together share the risk.
-    risk = (1 - _number(gate, "confidence", 0.95)) / max(evidence.candidates, 1)
+    risk = (1 - gate["confidence"]) / max(evidence.candidates, 1)
     least, most = apart(values[0], limit), apart(values[2], limit)
     said = {"sure": sureness(1 - risk), "least": least, "most": most, "limit": signed(limit)}
     return drawing | {"rate": None, "difference": said}
-
-
-def _number(table: Mapping[str, Any], key: str, default: float) -> float:
-    value = table.get(key)
-    return float(value) if isinstance(value, int | float) else default
 
 
 def _drawing(values: Sequence[float], marks: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
@@ -266,7 +254,6 @@ def _origin(evidence: Evidence, evidence_id: str) -> dict[str, Any]:
 
 
 def _moment(moment: datetime) -> str:
-    """Return a moment in UTC, to the minute."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
