@@ -11,7 +11,7 @@ from fftdeploy.commands.changing.change import BegunChange, Changed, nobody
 from fftdeploy.commands.changing.next_step import next_step
 from fftdeploy.commands.options.changing import ChangeOptions
 from fftdeploy.commands.rollback import PASSED_OVER
-from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView, ShutdownView
+from fftdeploy.commands.views import CandidateView, PointedBundle, ReadinessView
 from fftdeploy.errors import DeclinedError, FftdeployError
 from fftdeploy.model_ids.model_names import shown_names
 from fftdeploy.names import OPENAI, plural
@@ -215,15 +215,13 @@ class _ChangePlan:
     def _readiness(self, known: ReadinessView) -> Iterator[Line]:
         if known.state == "ready":
             basis = () if self.is_short else (", ".join(known.basis),)
-            yield self._row("ready", _GAP.join([*basis, self._shutdown(known.shutdown)]), "good")
+            source = "" if self.is_short else f", {known.shutdown.shutdown_source}"
+            yield self._row("ready", _GAP.join([*basis, known.shutdown.words(source)]), "good")
         else:
             tone: Tone = "bad" if known.state == "not-ready" else "warn"
             yield self._row(known.state, known.message or known.code, tone)
         yield from (line(f"  warning: {warning}") for warning in known.warnings)
         yield from (line(f"  notice: {notice}") for notice in known.notices)
-
-    def _shutdown(self, known: ShutdownView) -> str:
-        return known.words("" if self.is_short else f", {known.shutdown_source}")
 
     def _row(self, name: str, said: str, tone: Tone = "") -> Line:
         name = f"{_MARKS.get(tone, '')}{name}"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fftdeploy import files
-from fftdeploy.api.readiness import Shutdown
 from fftdeploy.cli.cells import Names
 from fftdeploy.cli.findings_view import about_targets, hint_lines, in_full
 from fftdeploy.cli.session import Session
@@ -160,17 +159,13 @@ def _told(session: Session, result: Checked, changes: Sequence[Block]) -> Iterat
         yield line(f"Not verified with the API: {unverified}.")
     yield from changes
     yield from _findings(result)
-    yield from (_runway(name, shutdown) for name, shutdown in result.shutdowns.items())
+    for name, ends in result.shutdowns.items():
+        what = "what would be tried" if name.startswith(canary_of("")) else "what would be live"
+        said = f"{what} ends {ends.date} ({ends.source})" if ends else ""
+        yield line(f"{name}: {said or f'no shutdown date is known for {what}'}")
     for made in result.changes or ():
         if made.stored is not None:
             yield from _evidence(session, made.target, made.stored, made.standing or "")
-
-
-def _runway(name: str, shutdown: Shutdown | None) -> Block:
-    what = "what would be tried" if name.startswith(canary_of("")) else "what would be live"
-    if shutdown is None:
-        return line(f"{name}: no shutdown date is known for {what}")
-    return line(f"{name}: {what} ends {shutdown.date} ({shutdown.source})")
 
 
 def _verdict(found: Sequence[Finding], outcome: Outcome) -> str:

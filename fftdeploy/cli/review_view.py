@@ -132,13 +132,15 @@ def brought_in(result: Reviewed, *, is_rehearsal: bool) -> Report:
 
 def fidelity_lines(fidelity: Fidelity | None) -> Iterator[Line]:
     """Say how often graders here say again what was recorded, and show those that were made."""
-    for one in fidelity.graders if fidelity else ():
+    if fidelity is None:
+        return
+    for one in fidelity.graders:
         share = f"{one.agreed} of {one.compared} ({100 * one.agreed / one.compared:.1f} %)"
         elsewhere = f"; not at {', '.join(one.differs_at)}" if one.differs_at else ""
         yield line(f"{one.name}: the recorded verdict again in {share}{elsewhere}")
-    for name, why in fidelity.not_converted.items() if fidelity else ():
+    for name, why in fidelity.not_converted.items():
         yield line(Cell(f"{name}: not compared: {why}", "warn"))
-    if fidelity and fidelity.policy:
+    if fidelity.policy:
         yield line("its graders, for the gate in fftdeploy.toml:")
         yield from (line(f"  {row}") for row in fidelity.policy.splitlines())
 

@@ -139,14 +139,13 @@ class _CommandLine:
 
     def _meant(self, word: str, near: str) -> str:
         """Return the whole line with `near` in the place of `word`, to be typed."""
-        words = [self._instead(one, word, near) for one in self.argv]
+        words = [
+            near + one.removeprefix(word) if one == word or one.startswith(f"{word}=") else one
+            for one in self.argv
+        ]
         params = getattr(self.commands.get(words[0]), "params", ())
         lacking = [one.name.upper() for one in params if one.required] if len(words) == 1 else []
         return f"did you mean: {_typed([*words, *lacking])}"
-
-    @staticmethod
-    def _instead(one: str, word: str, near: str) -> str:
-        return near + one.removeprefix(word) if one == word or one.startswith(f"{word}=") else one
 
     def _value(self, param: Any) -> str:
         """Return what was typed for an option; "" where that can't be told."""

@@ -7,7 +7,7 @@ from datetime import UTC
 
 from fftdeploy.evaluation.arms import CANDIDATE
 from fftdeploy.evaluation.evidence.evidence import Evidence, read_verdict
-from fftdeploy.evaluation.results import LOST, PASS, Sample
+from fftdeploy.evaluation.results import LOST, PASS
 from fftdeploy.output.clean import clean
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -69,7 +69,10 @@ def _fill(case: ET.Element, evidence: Evidence, index: int, *, is_broke: bool) -
     failed = [sample for sample in samples if sample.mark != PASS]
     if 2 * len(failed) < len(samples):
         return
-    text = _reasons(evidence, failed)
+    reasons = ", ".join(dict.fromkeys(sample.mark or "not answered" for sample in failed))
+    numbers = sorted({number for sample in failed for number in sample.failed})
+    fields = ", ".join(evidence.results.fields[number] for number in numbers)
+    text = f"{reasons}: {fields}" if fields else reasons
     message = f"broke: live passed; {text}" if is_broke else text
     if evidence.lets_through:
         ET.SubElement(case, "skipped", message=f"{message}: the gate allows it")
@@ -77,14 +80,6 @@ def _fill(case: ET.Element, evidence: Evidence, index: int, *, is_broke: bool) -
     tag = "error" if all(sample.mark in {*LOST, ""} for sample in failed) else "failure"
     kind = "broke" if is_broke else failed[0].mark or "not answered"
     ET.SubElement(case, tag, type=kind, message=message).text = message
-
-
-def _reasons(evidence: Evidence, failed: list[Sample]) -> str:
-    """Return why answers failed, and the fields that were wrong."""
-    reasons = ", ".join(dict.fromkeys(sample.mark or "not answered" for sample in failed))
-    numbers = sorted({number for sample in failed for number in sample.failed})
-    fields = ", ".join(evidence.results.fields[number] for number in numbers)
-    return f"{reasons}: {fields}" if fields else reasons
 
 
 def _clean(root: ET.Element, secrets: Collection[str]) -> None:

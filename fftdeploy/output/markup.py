@@ -8,7 +8,6 @@ from rich.cells import cell_len
 
 from fftdeploy.output.clean import annotation
 from fftdeploy.output.report import Block, Cell, Details, Line, Patch, Raw, Report, Table
-from fftdeploy.planning.finding import Finding
 
 _MOST_ANNOTATIONS = 10
 """GitHub shows no more of a kind in one step."""
@@ -99,16 +98,16 @@ def _filled(text: str, width: int) -> str:
 def annotations(report: Report) -> list[str]:
     """Return the findings of `report` as GitHub workflow commands, the gravest first."""
     ordered = sorted(report.findings, key=lambda finding: finding.severity != "error")
-    return [_command(finding) for finding in ordered[:_MOST_ANNOTATIONS]]
+    commands = []
+    for finding in ordered[:_MOST_ANNOTATIONS]:
+        message = f"{finding.subject}: {finding.message}"
+        text = error_annotation(finding.code, message, finding.path, finding.line)
+        is_error = finding.severity == "error"
+        commands.append(text if is_error else text.replace("::error", "::notice", 1))
+    return commands
 
 
 def error_annotation(title: str, message: str, path: str = "", line: int = 0) -> str:
     """Return one error as a GitHub workflow command."""
     place = f"file={annotation(path, is_property=True)},line={max(line, 1)}," if path else ""
     return f"::error {place}title={annotation(title, is_property=True)}::{annotation(message)}"
-
-
-def _command(finding: Finding) -> str:
-    message = f"{finding.subject}: {finding.message}"
-    text = error_annotation(finding.code, message, finding.path, finding.line)
-    return text if finding.severity == "error" else text.replace("::error", "::notice", 1)

@@ -172,8 +172,11 @@ class Output:
         if self.form == "github":
             from fftdeploy.output.markup import error_annotation
 
-            path, number = _split_where(error.where)
-            return self.redact(error_annotation(error.code, error.message, path, number)) + "\n"
+            path, _, rest = error.where.partition(":")
+            number = rest.partition(":")[0]
+            is_place = path.endswith(".toml") and number.isdecimal()
+            place = (path, int(number)) if is_place else ()
+            return self.redact(error_annotation(error.code, error.message, *place)) + "\n"
         if self.form == "markdown":
             return self._error_line(outcome, error)
         return ""
@@ -290,7 +293,6 @@ class Output:
         return text.render(blocks, width=width, color=color, clean=clean)
 
     def _shown(self, stream: TextIO | None, text: str) -> str:
-        """Make `text` fit to be printed on `stream`."""
         return shown_in(self.clean(text), stream)
 
     def _json(self, command: str, outcome: Outcome, data: Mapping[str, Any], findings: Any) -> str:
@@ -348,10 +350,3 @@ def _placed(error: FftdeployError) -> str:
     """Return what is wrong and where, which is told once."""
     is_told = error.message.endswith(error.where)  # every text ends with ""
     return error.message if is_told else f"{error.message} ({error.where})"
-
-
-def _split_where(where: str) -> tuple[str, int]:
-    """Return the path and line of `path:line:column`; nothing where it is no such place."""
-    path, _, rest = where.partition(":")
-    number = rest.partition(":")[0]
-    return (path, int(number)) if path.endswith(".toml") and number.isdecimal() else ("", 0)

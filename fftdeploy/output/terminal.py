@@ -56,18 +56,13 @@ def columns(environ: Mapping[str, str]) -> int:
 
 def shown_in(text: str, stream: TextIO | None) -> str:
     """Return `text`, its marks in ASCII where the encoding of the stream lacks them."""
-    if text.isascii() or _has_marks(stream):
+    if text.isascii():
         return text
-    return text.translate(_IN_ASCII)
-
-
-def _has_marks(stream: TextIO | None) -> bool:
-    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        "".join(_MARKS).encode(encoding)
+        "".join(_MARKS).encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+        return text.translate(_IN_ASCII)
+    return text
 
 
 def _is_log(stream: TextIO | None) -> bool:

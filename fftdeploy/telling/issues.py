@@ -109,8 +109,6 @@ def keep(
 
 
 class _Issues:
-    """The issues of one repository."""
-
     def __init__(self, forge: Forge, environ: Mapping[str, str], send: Send) -> None:
         self._forge, self._environ, self._ask = forge, environ, send
 

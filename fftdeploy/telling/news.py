@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from fftdeploy.monitoring.watched import Look, Watched
 from fftdeploy.names import plural
@@ -48,7 +49,9 @@ def wrong(one: Watched, told: Sequence[str], looks: Sequence[Look], now: datetim
     if one.state == _DRIFT or (is_open and one.previous == _DRIFT):
         found.add(_DRIFT)
     if one.is_silent:
-        silent = not found and now - _silent_since(looks, now) >= _QUIET
+        same = takewhile(lambda look: look.state == looks[-1].state, reversed(looks))
+        since = min((look.at for look in same), default=now)
+        silent = not found and now - since >= _QUIET
         found.update(told, {UNVERIFIED} if silent else ())
     return sorted(found)
 
@@ -94,12 +97,3 @@ def _steps(one: Watched) -> Iterator[tuple[str, int, int]]:
     for role, left in one.days_left.items():
         if 0 < left < STEPS[0]:
             yield role, min(step for step in STEPS if left < step), left
-
-
-def _silent_since(looks: Sequence[Look], now: datetime) -> datetime:
-    since = now
-    for look in reversed(looks):
-        if look.state != looks[-1].state:
-            break
-        since = look.at
-    return since

@@ -48,14 +48,13 @@ class Overlap:
     """Those of them in which no user says a word: there is nothing to compare."""
 
 
-def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = "") -> Overlap:
+def overlap(examples: ExampleSet, training: Path, *, root: Path) -> Overlap:
     """Look for the inputs of the examples in a training file.
 
     Args:
         examples: Read twice; a few numbers are kept of each.
         training: JSONL for supervised, preference or reinforcement fine-tuning.
         root: The folder that it may not leave.
-        shown: How messages call it.
 
     Raises:
         ConfigError: It is empty, or a line of it has no messages, or is no JSON.
@@ -63,7 +62,7 @@ def overlap(examples: ExampleSet, training: Path, *, root: Path, shown: str = ""
     """
     index = _RareRuns(examples)
     with files.opened(training, root=root) as (file, _, _):
-        held = HeldFile(training, shown or str(training), root, file)
+        held = HeldFile(training, str(training), root, file)
     lines = silent = 0
     for line in held.lines():
         lines += 1

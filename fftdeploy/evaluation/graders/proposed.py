@@ -225,7 +225,6 @@ def _is_short(text: str) -> bool:
 
 
 def _is_calls(value: Any) -> bool:
-    """Tell whether an agreed answer is calls of tools."""
     return bool(value) and tool_calls(value) is not None
 
 

@@ -188,7 +188,7 @@ class Requests(ReviewQueue):
         if self.left_out:
             reasons = "; ".join(f"{count} ({why})" for why, count in self.left_out.most_common())
             self.notes.append(f"left out: {reasons}")
-        if with_keys := sum(has_key(_all_text(item)) for item in self.items):
+        if with_keys := sum(map(_has_key, self.items)):
             self.notes.append(
                 f"{with_keys} of {len(self.items)} have something in them that looks like a key or "
                 "a password: what is accepted is committed"
@@ -224,7 +224,7 @@ class Requests(ReviewQueue):
             return "no answer is known"
         if request.mark and not agreed:
             return f"its answer is {request.mark}"
-        if has_key(_all_text(item)):
+        if _has_key(item):
             return "something in it looks like a key or a password"
         try:
             example = self._parsed(request, self._as_it_stands(request))
@@ -242,7 +242,6 @@ class Requests(ReviewQueue):
         return self.bar.grading.reference_problem(example)
 
     def _keep(self, item: ReviewItem, reference: str) -> None:
-        """Append the example."""
         request: ProductionRequest = item.home
         at, day = self.reviewer.stamp()
         content = request.example(reference, self._item_key(request))
@@ -321,7 +320,7 @@ class Requests(ReviewQueue):
         item = ReviewItem(asked, request.output, reason, home=request)
         if not request.output and asked.reference:  # a test says what is right, and has no output
             item.output, item.called = asked.reference, "answer"
-        if has_key(_all_text(item)):
+        if _has_key(item):
             item.reason = "; ".join(filter(None, [reason, "something in it looks like a key"]))
         return item
 
@@ -340,5 +339,5 @@ class Requests(ReviewQueue):
         return next((key for key in REFERENCE_KEYS if key in item), REFERENCE_KEYS[0])
 
 
-def _all_text(item: ReviewItem) -> str:
-    return json.dumps([item.home.content, item.output], ensure_ascii=False)
+def _has_key(item: ReviewItem) -> bool:
+    return has_key(json.dumps([item.home.content, item.output], ensure_ascii=False))

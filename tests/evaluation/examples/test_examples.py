@@ -1052,10 +1052,10 @@ def test_nearness_is_what_comparing_all_pairs_finds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        (b'{"messages": [{"role": "user", "content": "q"}]}\n{\n', "training.jsonl:2:1"),
-        (b'{"text": "q"}\n', "training.jsonl:1:1"),
-        (b"a,b\n", "training.jsonl:1:1"),
-        (b'{"a": "' + b"x" * 1024 * 1024 + b'"}', "training.jsonl:1:1"),
+        (b'{"messages": [{"role": "user", "content": "q"}]}\n{\n', ":2:1"),
+        (b'{"text": "q"}\n', ":1:1"),
+        (b"a,b\n", ":1:1"),
+        (b'{"a": "' + b"x" * 1024 * 1024 + b'"}', ":1:1"),
     ],
 )
 def test_a_training_file_that_is_none(tmp_path: Path, content: bytes, where: str) -> None:
@@ -1063,9 +1063,9 @@ def test_a_training_file_that_is_none(tmp_path: Path, content: bytes, where: str
     training = put(tmp_path, content, "training.jsonl")
 
     with pytest.raises(ConfigError) as caught:
-        overlap(examples, training, root=tmp_path, shown="training.jsonl")
+        overlap(examples, training, root=tmp_path)
 
-    assert caught.value.where == where
+    assert caught.value.where == f"{training}{where}"
 
 
 # The page about all this
