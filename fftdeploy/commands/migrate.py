@@ -237,12 +237,12 @@ class _Portfolio:
         sources = {f"{case.target.task}/{name}" for name in rules.sources}
         before = [one for one in self.cases if one.name in sources and one.error is None]
         coming = {bundle for one in before for bundle in one.usable}
-        work = self.workspace
-        known = SourceRules(rules, case.target.task, work.deployments, work.sha, work.policy)
+        facts = self.workspace.facts(now)
+        known = SourceRules(facts, case.target.task, case.target.environment)
         for candidate in case.candidates:
             breach = freeze_breach(rules, now)
             if candidate.bundle not in coming:
-                breach = breach or known.order_breach(candidate.bundle, now)
+                breach = breach or known.order_breach(candidate.bundle)
             if breach and breach.code not in self.options.overrides:
                 candidate.breach = breach
 

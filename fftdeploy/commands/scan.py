@@ -110,8 +110,7 @@ class _Scan:
             policies = {folder / policy.FILE_NAME for folder in own}
             for source in self.sources:
                 if second_files.is_named(source.name) and source.path not in policies:
-                    shown = {source.name: self._place(source)}
-                    yield from second_files.notices([source.name], shown)
+                    yield second_files.notice(source.name, self._place(source))
         for source, hit in self.hits():
             yield self._finding(source, hit)
         for source, problem in self.unread:
