@@ -109,12 +109,9 @@ class _Promotion:
         def replan(actor: Actor) -> Plan:
             return self._plan(source, used, actor).with_evidence(passed.evidence)
 
-        if used or passed.evidence:
-            made = replan(self.change.actor)
-            drafted = self.change.draft(made)
         return self.change.finish(
             replan,
-            (made, drafted),
+            None if used or passed.evidence else (made, drafted),
             readiness=readiness,
             question=question,
             counted=passed.counted,

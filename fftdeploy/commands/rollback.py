@@ -103,10 +103,8 @@ class _Rollback:
         readiness = self.proofs.get(chosen.bundle)
         verified = readiness is not None and readiness.is_ready
         replan = partial(plan_rollback, self.target, self.live, chosen, verified=verified)
-        made = replan(self.change.actor)
         return self.change.finish(
             replan,
-            (made, self.change.draft(made)),
             readiness=readiness,
             question=self.change.question(chosen.bundle) if verified else None,
         )
