@@ -58,6 +58,17 @@ def test_what_is_usual_is_not_written_and_what_looks_like_a_flag_is_joined_to_it
     )
 
 
+@pytest.mark.parametrize(
+    ("seconds", "typed"), [(0.0, 0), (0.2, 1), (90.5, 91), (999_999.0, 999_999)]
+)
+def test_a_wait_that_python_can_say_is_written_as_one_that_is_read(
+    seconds: float, typed: float
+) -> None:
+    line = PromoteOptions("triage/production", wait_s=seconds).line("promote")
+    again = options_of(shlex.split(line)[1:])
+    assert again == PromoteOptions("triage/production", wait_s=typed)
+
+
 def test_each_option_of_a_command_is_declared_or_is_not_typed() -> None:
     untyped = {
         f"{name} {item.name}"

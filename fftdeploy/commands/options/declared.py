@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import UTC, datetime, time
 from inspect import get_annotations
+from math import ceil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -231,7 +232,8 @@ def _days(text: str, flag: str) -> int:
 
 WORDS = Form(_words, lambda words: ",".join(several(words)), "LIST")
 """Several words, with commas between them."""
-SPAN = Form(parse_wait, lambda seconds: f"{seconds:g}s" if seconds else "0", "SPAN")
+SPAN = Form(parse_wait, lambda seconds: f"{ceil(seconds)}s" if seconds else "0", "SPAN")
+"""A wait, to the second: a part of one is said as a whole one."""
 DAYS = Form(_days, lambda days: f"{days}d", "DAYS")
 START = Form(parse_time, datetime.isoformat, "TIME")
 """A moment; of a day, its first."""
