@@ -126,10 +126,6 @@ class World:
         """Return this world with `models` added, replacing those of the same ID."""
         return replace(self, models={**self.models} | {model.id: model for model in models})
 
-    def with_jobs(self, *jobs: SandboxJob) -> "World":
-        """Return this world with `jobs` added, replacing those of the same ID."""
-        return replace(self, jobs={**self.jobs} | {job.id: job for job in jobs})
-
 
 def _day(month: int, day: int, hour: int = 9, *, year: int = 2026) -> datetime:
     return datetime(year, month, day, hour, tzinfo=UTC)

@@ -174,7 +174,7 @@ def test_a_world_of_ones_own() -> None:
         Model("own-1", shutdown_date="2026-11-22"),
         SandboxJob("ftjob-own", Phase.QUEUED, STORY_NOW),
     )
-    world = World().with_models(base, Model("own-2")).with_jobs(job)
+    world = World(jobs={job.id: job}).with_models(base, Model("own-2"))
     with (
         Sandbox(world, now=lambda: STORY_NOW, key="sk-own") as own,
         openai.OpenAI(base_url=own.url, api_key="sk-own", max_retries=0) as client,
