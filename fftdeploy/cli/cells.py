@@ -169,13 +169,11 @@ def watched_cell(look: "LastLook | None", now: "datetime") -> Cell:
     """Say how `monitor` found it last, and when."""
     if look is None:
         return Cell("")
-    when = f"{look.state} {age(now - look.at)}"
-    if look.state == "not-calibrated":
-        return Cell(when, "bad" if look.has_drifted else "warn", look.state)
-    if look.state == look.settled:
-        return Cell(when, "bad" if look.has_drifted else "good", look.state)
-    settled = f", {look.settled} {age(now - look.settled_at)}" if look.settled_at else ""
-    return Cell(f"{when}{settled}", "bad" if look.has_drifted else "warn", look.state)
+    when, is_settled = f"{look.state} {age(now - look.at)}", look.state == look.settled
+    if look.settled_at and not is_settled and look.state != "not-calibrated":
+        when += f", {look.settled} {age(now - look.settled_at)}"
+    tone: Tone = "bad" if look.has_drifted else "good" if is_settled else "warn"
+    return Cell(when, tone, look.state)
 
 
 def unwatched_words(look: "LastLook | None", now: "datetime") -> str:
