@@ -30,8 +30,9 @@ def promote(path: Path, task: str, model: str) -> None:
     target = workspace.deployments.find("/".join(key))
     assert target
     policy = Policy()
-    facts = bundles.PlanningFacts(workspace.deployments, policy, workspace.sha, _NOW)
-    source = bundles.choose_source(facts, key, model=model)
+    source = bundles.choose_source(
+        workspace.deployments, key, policy, workspace.sha, _NOW, model=model
+    )
     actor = plan.Actor("ana@acme.example", _NOW, "bench")
     made = plan.plan_promotion(
         target, key, source, policy.rules("production"), workspace.sha, actor

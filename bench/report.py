@@ -10,11 +10,10 @@ from measure import Row, Size, rounds
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from browser import Browser, browser, find_chromium
-from evaluated import evidence_of, graded, identified, story
+from evaluated import evidence_of, graded, page_of, story
 
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.results import ExampleText
-from fftdeploy.output.page.page import report_page
 
 EXAMPLES = 5_000
 _LOADED = """
@@ -55,7 +54,7 @@ def _longer(text: ExampleText) -> ExampleText:
 
 def _write(evidence: Evidence, texts: list[ExampleText], path: Path) -> float:
     started = perf_counter()
-    path.write_text(report_page(evidence, identified(evidence), texts), encoding="utf-8")
+    path.write_text(page_of(evidence, texts), encoding="utf-8")
     return perf_counter() - started
 
 

@@ -13,11 +13,11 @@ from fftdeploy.cli.verdict_tables import (
     slice_table,
     verdict_word,
 )
-from fftdeploy.commands.evaluating.graded_texts import Told
 from fftdeploy.evaluation.arms import BASE, CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.gate.wording import p_cell, points
+from fftdeploy.evaluation.patterns.told import Told
 from fftdeploy.evaluation.patterns.what_changed import (
     ChangedExample,
     FailureCause,

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from fftdeploy.commands.evaluating.graded_texts import Told
 from fftdeploy.evaluation.arms import label
 from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.evidence_folder import Stored
 from fftdeploy.evaluation.gate.wording import p_cell
+from fftdeploy.evaluation.patterns.told import Told
 from fftdeploy.evaluation.patterns.what_changed import Shift, WhatChanged
 from fftdeploy.evaluation.verdict import ArmResult, SliceResult, Verdict
 from fftdeploy.names import plural
@@ -96,16 +96,16 @@ def cost_blocks(verdict: Verdict) -> Iterator[Block]:
     """Yield what a request of each model takes, side by side, and what of that saves money."""
     from fftdeploy.output.page.tables import costs
 
-    if found := costs(verdict):
-        against = (f"against {other['other']}" for other in found["others"])
-        columns = ("a request", *(arm.arm for arm in found["arms"]), *against)
-        rows = []
-        for mean in found["means"]:
-            figures = (one["shown"].replace("\N{NO-BREAK SPACE}", " ") for one in mean["figures"])
-            texts = (mean["name"], *(shown or "-" for shown in figures), *mean["changes"])
-            rows.append(tuple(map(Cell, texts)))
-        yield Table(columns, tuple(rows))
-        yield from map(line, found["savings"])
+    found = costs(verdict)
+    against = (f"against {other['other']}" for other in found["others"])
+    columns = ("a request", *(arm.arm for arm in found["arms"]), *against)
+    rows = []
+    for mean in found["means"]:
+        figures = (one["shown"].replace("\N{NO-BREAK SPACE}", " ") for one in mean["figures"])
+        texts = (mean["name"], *(shown or "-" for shown in figures), *mean["changes"])
+        rows.append(tuple(map(Cell, texts)))
+    yield Table(columns, tuple(rows))
+    yield from map(line, found["savings"])
 
 
 def slice_table(slices: Iterable[SliceResult]) -> Table:
@@ -145,8 +145,7 @@ def comment_blocks(stored: Stored, told: Told, further: Iterable[str] = ()) -> I
     if lists := [*example_lists(verdict, _NAMED)]:
         summary = f"{len(verdict.broke)} broke, {len(verdict.fixed)} fixed"
         yield Details(summary, tuple(lists))
-    if costs := [*cost_blocks(verdict)]:
-        yield Details("Tokens, time and money of a request", tuple(costs))
+    yield Details("Tokens, time and money of a request", tuple(cost_blocks(verdict)))
     if verdict.slices:
         yield Details("Slices and fields", (slice_table(verdict.slices),))
 

@@ -8,7 +8,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.candidates import NamedCandidates
 from fftdeploy.commands.evaluating.evaluation import Evaluation
-from fftdeploy.commands.evaluating.graded_texts import Told, told_of
+from fftdeploy.commands.evaluating.graded_texts import told_of
 from fftdeploy.commands.options.asking import EvaluateOptions
 from fftdeploy.commands.options.declared import several
 from fftdeploy.commands.views import EvidenceID, TargetName
@@ -19,6 +19,7 @@ from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
 from fftdeploy.evaluation.gate import judge_facts
 from fftdeploy.evaluation.gate.gate import Best
 from fftdeploy.evaluation.gate.judge_facts import JudgedRate, JudgeFacts
+from fftdeploy.evaluation.patterns.told import Told
 from fftdeploy.evaluation.results import PASS
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.names import FLAT

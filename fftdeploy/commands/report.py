@@ -6,13 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 from fftdeploy import files
-from fftdeploy.commands.context import Context, require_page
+from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
-from fftdeploy.commands.evaluating.graded_texts import GradedTexts, Told, texts_of
+from fftdeploy.commands.evaluating.graded_texts import GradedTexts, texts_of
 from fftdeploy.commands.options.looking import ReportOptions
 from fftdeploy.commands.views import EvidenceID
 from fftdeploy.errors import UsageError
 from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
+from fftdeploy.evaluation.patterns.told import Told, told_by
 from fftdeploy.evaluation.verdict import Verdict
 from fftdeploy.files.folders import PAGES
 from fftdeploy.names import FLAT
@@ -50,7 +51,8 @@ def run(context: Context, options: ReportOptions) -> Reported:
     folder = EvidenceFolder(context.workspace.folder)
     stored = _stored(folder, options.evidence)
     texts = texts_of(context, stored.evidence)
-    told = texts.told(stored.evidence, redact=options.redact)
+    gone = "left out, as was asked" if options.redact else texts.gone
+    told = told_by(texts, stored.evidence, gone)
     context.known = result = Reported(
         stored.id, stored.verdict, None, None, changes(stored.verdict), told, stored
     )
@@ -58,7 +60,7 @@ def run(context: Context, options: ReportOptions) -> Reported:
         return result
     root = context.workspace.folder
     path = Path.cwd() / options.out if options.out else root / PAGES / f"{stored.short}.html"
-    content = _rendered(context, stored, texts, replace(options, out=path)).encode()
+    content = _rendered(context, result, texts, replace(options, out=path)).encode()
     if options.out:
         files.put(path, content)
     else:
@@ -84,21 +86,25 @@ def _stored(folder: EvidenceFolder, name: str | None) -> Stored:
     return max(newest, key=lambda stored: (stored.evidence.made_at, stored.id))
 
 
-def _rendered(context: Context, stored: Stored, texts: GradedTexts, options: ReportOptions) -> str:
-    out = options.out or ""
-    if Path(out).suffix == ".xml":
+def _rendered(context: Context, found: Reported, texts: GradedTexts, options: ReportOptions) -> str:
+    suffix = Path(options.out or "").suffix
+    if suffix == ".xml":
         from fftdeploy.output.junit import junit
 
-        return junit(stored.evidence, stored.id, context.secrets)
-    require_page(out, "name it report.html, or junit.xml")
+        return junit(found.stored.evidence, found.stored.id, context.secrets)
+    if suffix not in {".html", ".htm"}:
+        raise UsageError(
+            f"{Path(options.out or '').name!a} is no page", hint="name it report.html, or junit.xml"
+        )
     from fftdeploy.output.page.page import report_page
 
     if texts.gone and not options.redact:
         context.console.note(f"note: the page has no outputs: {texts.gone}")
     return report_page(
-        stored.evidence,
-        stored.id,
+        found.stored.evidence,
+        found.stored.id,
         None if texts.gone else texts,
+        found.told,
         redact=options.redact,
         secrets=context.secrets,
     )

@@ -11,7 +11,6 @@ from fftdeploy.errors import UsageError
 from fftdeploy.planning.bundles import (
     Shas,
     is_recorded,
-    live_bundle,
     profile_problem,
     replaced_bundle,
     require_profile,
@@ -37,16 +36,12 @@ class Candidate:
     fate: Fate
     reason: str = ""
 
-    @property
-    def is_open(self) -> bool:
-        """Tell whether a rollback would stop at it, to ask about it or for its prompt."""
-        return self.fate in {"ask", "profile"}
-
 
 def rollback_candidates(
     target: Target,
+    live: Bundle,
     shas: Shas,
-    now: datetime,
+    actor: Actor,
     *,
     to: int | None = None,
     profile: str | None = None,
@@ -59,7 +54,8 @@ def rollback_candidates(
     Raises:
         UsageError: There is no release `to`.
     """
-    live = replaced_bundle(target, live_bundle(target, shas))
+    live = replaced_bundle(target, live)
+    base = recorded(target, live, actor)
     if to is not None:
         named = target.by_number.get(to)
         if named is None or named.canary is not None:
@@ -68,10 +64,10 @@ def rollback_candidates(
                 hint=f"`fftdeploy history {target}` lists them",
                 code="unknown-release",
             )
-        return (_candidate(target, named, live, shas, now, profile),)
-    origin = _live_origin(recorded(target, live, Actor("", now)), live)
+        return (_candidate(target, named, live, shas, actor.now, profile),)
+    origin = _live_origin(base, live)
     return tuple(
-        _candidate(target, release, live, shas, now, profile)
+        _candidate(target, release, live, shas, actor.now, profile)
         for release in target.made_live
         if target.origin(release) < origin
     )

@@ -223,9 +223,12 @@ class ProposedEvidence:
 
     def _death(self, change: TargetChange, stored: "Stored") -> str:
         """Doubt evidence that rests on the death of what is live, unless the API proved it."""
-        if not stored.rests_on_death or str(change.target) in self.facts.dead:
-            return ""
-        return "what is live was dead for it, and is not proved to be"
+        from fftdeploy.evaluation.evidence.evidence import DEAD
+
+        baseline = stored.evidence.baseline
+        rests = baseline.how == "recorded" or baseline.why == DEAD
+        is_dead = str(change.target) in self.facts.dead
+        return "what is live was dead for it, and is not proved to be" if rests > is_dead else ""
 
     def _verdict(
         self, change: TargetChange, release: Release, bar: "QualityBar", stored: "Stored"

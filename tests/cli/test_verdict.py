@@ -148,6 +148,10 @@ def test_outputs_that_are_gone_are_told(command: Command) -> None:
     assert said.code == 0
     assert "  changed     not known here: " in said.out
     assert "refund → billing" not in said.out
+    command("report", "-o", "report.html")
+    spot = said.out.partition("  weak spots  ")[2].partition("\n")[0]
+    assert " in under 10 examples" in spot  # which are there
+    assert spot in Path("report.html").read_text(encoding="utf-8")
 
 
 def test_a_promotion_that_is_stopped_shows_the_verdict(command: Command) -> None:

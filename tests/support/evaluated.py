@@ -19,8 +19,10 @@ from scenes import V8, V9
 from fftdeploy.evaluation.evidence import evidence as evidence_module
 from fftdeploy.evaluation.evidence.evidence import Baseline, Evidence, ExamplesFacts
 from fftdeploy.evaluation.gate.gate import GateQuestion, judge
+from fftdeploy.evaluation.patterns.told import told_by
 from fftdeploy.evaluation.results import ExampleText, Results, Sample
 from fftdeploy.evaluation.verdict import Reason, SliceResult, Verdict
+from fftdeploy.output.page.page import report_page
 from fftdeploy.policy.gate_rules import GateRules
 from fftdeploy.policy.grader_rules import GraderRules
 from fftdeploy.policy.prices import Price
@@ -226,6 +228,14 @@ def evidence_of(
 def identified(evidence: Evidence) -> str:
     """Return the ID of `evidence`."""
     return evidence_module.with_id(evidence)[0]
+
+
+def page_of(
+    evidence: Evidence, texts: list[ExampleText] | None, *, redact: bool = False, **options: Any
+) -> str:
+    """Return the page about `evidence`, as the command has it written."""
+    told = told_by(texts or (), evidence, "gone" if redact or texts is None else "")
+    return report_page(evidence, identified(evidence), texts, told, redact=redact, **options)
 
 
 def _nested(path: str, value: str) -> str:

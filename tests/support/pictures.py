@@ -16,14 +16,12 @@ from pathlib import Path
 
 from browser import browser, find_chromium
 from checkout import ROOT
-from evaluated import evidence_of, graded, identified, story
+from evaluated import evidence_of, graded, page_of, story
 from pages import Shell, steady
 from pages import story as shell_story
 from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
-
-from fftdeploy.output.page.page import report_page
 
 IMAGES = ROOT / "docs" / "images"
 COLUMNS = (80, 120)
@@ -72,7 +70,7 @@ def report() -> str:
     """Return the page that the pictures of a report show: the one that stopped v9."""
     texts = story()
     evidence = evidence_of(graded(texts))
-    return report_page(evidence, identified(evidence), texts)
+    return page_of(evidence, texts)
 
 
 def drawn_from(png: bytes) -> str:

@@ -9,13 +9,8 @@ from fftdeploy.evaluation.evidence.evidence import Evidence
 from fftdeploy.evaluation.evidence.quality_bar import QualityBar
 from fftdeploy.evaluation.examples import chat_messages
 from fftdeploy.evaluation.examples.examples import Example, ExampleSet
-from fftdeploy.evaluation.patterns.weak_spots import WeakSpots
-from fftdeploy.evaluation.patterns.what_changed import (
-    Patterns,
-    WhatChanged,
-    by_marks,
-    compared_arms,
-)
+from fftdeploy.evaluation.patterns.told import Told, told_by
+from fftdeploy.evaluation.patterns.what_changed import compared_arms
 from fftdeploy.evaluation.results import ExampleText
 from fftdeploy.evaluation.running.finished_run import GradedOutputs, graded_outputs
 from fftdeploy.files.folders import RUNS
@@ -43,26 +38,6 @@ class GradedTexts:
                 outputs=self.outputs.get(example.id, {}),
                 others=example.others,
             )
-
-    def told(self, evidence: Evidence, *, redact: bool = False) -> "Told":
-        """Return what they tell of `evidence`, which they are of; `redact` leaves texts out."""
-        patterns = Patterns(evidence.results, evidence.graders)
-        spots = WeakSpots(evidence)
-        for text in self:
-            patterns.add(text)
-            spots.add(text)
-        gone = "left out, as was asked" if redact else self.gone
-        found = by_marks(evidence.results, gone) if gone else patterns.found()
-        return Told(found, spots.found())
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What is known of an evaluation beside its verdict."""
-
-    what_changed: WhatChanged
-    weak_spots: tuple[str, ...]
-    """What the examples could not have shown, each in a few words."""
 
 
 def texts_of(
@@ -97,8 +72,9 @@ def told_of(context: Context, evidence: Evidence, bar: QualityBar | None = None)
 
     That is nothing of answers that are as agreed, which most are: they are not read.
     """
-    told = evidence.results.unlike(compared_arms(evidence.results))
-    return texts_of(context, evidence, bar, answered=told).told(evidence)
+    unlike = evidence.results.unlike(compared_arms(evidence.results))
+    texts = texts_of(context, evidence, bar, answered=unlike)
+    return told_by(texts, evidence, texts.gone)
 
 
 def conversation(example: Example) -> str:

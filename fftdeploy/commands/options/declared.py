@@ -85,8 +85,7 @@ class DeclaredOption:
         """Return a value as it is typed; "" where there is none."""
         if value in (None, (), MISSING):
             return ""
-        plain = f"{value:.15g}" if isinstance(value, float) else str(value)
-        return self.flag.form.write(value) if self.flag.form else plain
+        return self.flag.form.write(value) if self.flag.form else str(value)
 
     def words(self, value: Any) -> list[str]:
         """Return the words that say `value`; none where it need not be said."""
@@ -242,5 +241,5 @@ END = Form(lambda text, flag: parse_time(text, flag, day=time.max), datetime.iso
 """A moment; of a day, its last."""
 
 TARGET = argument("TASK/ENVIRONMENT.")
-TARGETS = argument("Targets, tasks, or globs such as '*/production'; default: all.")
+TARGETS = argument("Targets, tasks, or globs such as '*/production'.")
 OFFLINE = flag("Do not ask the API.")

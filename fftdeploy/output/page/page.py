@@ -12,13 +12,11 @@ from typing import Any
 from fftdeploy.evaluation.arms import CANDIDATE, LIVE
 from fftdeploy.evaluation.evidence.evidence import Evidence, read_verdict
 from fftdeploy.evaluation.gate.wording import p_cell, sureness
-from fftdeploy.evaluation.patterns.weak_spots import WeakSpots
+from fftdeploy.evaluation.patterns.told import Told
 from fftdeploy.evaluation.patterns.what_changed import (
     FailureCause,
-    Patterns,
     Shift,
     WhatChanged,
-    by_marks,
     compared_fields,
 )
 from fftdeploy.evaluation.results import ExampleText
@@ -44,6 +42,7 @@ def report_page(
     evidence: Evidence,
     evidence_id: str,
     texts: Iterable[ExampleText] | None,
+    told: Told,
     *,
     redact: bool = False,
     secrets: Collection[str] = (),
@@ -54,7 +53,8 @@ def report_page(
         evidence: What is reported.
         evidence_id: Its ID.
         texts: Texts of its examples in any order, read once; None where the log is gone.
-        redact: Leave out every input, agreed answer and output, and what is made of them.
+        told: What these tell, as far as it may be shown.
+        redact: Leave out every input, agreed answer and output.
         secrets: Taken out of any text.
 
     Raises:
@@ -66,18 +66,13 @@ def report_page(
     rows = Rows(results, verdict, say, shows_texts=texts is not None and not redact)
     arms = [arm for arm in (CANDIDATE, LIVE) if arm in results.arms]
     confusions = Confusions(compared_fields(evidence.graders, results.fields), arms)
-    patterns, spots = Patterns(results, evidence.graders), WeakSpots(evidence)
     for text in texts or ():
         rows.keep(text)
         confusions.add(text)
-        patterns.add(text)
-        spots.add(text)
-    is_known = texts is not None and not redact
-    found = patterns.found() if is_known else by_marks(results, "")
     values = {
         **_header(evidence, verdict),
-        "changed": _changed(found, rows),
-        "weak_spots": ", ".join(spots.found()),
+        "changed": _changed(told.what_changed, rows),
+        "weak_spots": ", ".join(told.weak_spots),
         "reasons": {"every": list(_reasons(verdict, rows))} if verdict.reasons else None,
         "examples": rows.section(),
         "is_redacted": redact,
@@ -140,8 +135,8 @@ def _plot(evidence: Evidence, verdict: Verdict) -> dict[str, Any] | None:
     gate = evidence.gate
     if verdict.comparison and gate["mode"] != "threshold":
         return _difference(evidence, verdict.comparison)
-    candidate = next((arm for arm in verdict.arms if arm.arm == CANDIDATE), None)
-    if candidate is None or not candidate.n:
+    candidate = verdict.candidate
+    if not candidate.n:
         return None
     limit = float(gate["threshold"] or gate["floors"].get("pass_rate") or 0)
     marks = [("limit", 100 * limit, f"limit {percent(limit)}")] if limit else []

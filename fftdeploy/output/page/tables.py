@@ -154,13 +154,11 @@ _PARTS = frozenset({"tokens_cached", "tokens_reasoning"})
 """Of the number before: how that changed says nothing by itself."""
 
 
-def costs(verdict: Verdict) -> dict[str, Any] | None:
+def costs(verdict: Verdict) -> dict[str, Any]:
     """Return every arm beside the others, and in words whether tuning saved."""
     order = {CANDIDATE: 0, LIVE: 1, BASE: 2}
     arms = sorted(verdict.arms, key=lambda arm: order.get(arm.arm, len(order)))
-    candidate = verdict.arm(CANDIDATE)
-    if candidate is None:
-        return None
+    candidate = verdict.candidate
     others = [arm for arm in arms if arm.arm in {LIVE, BASE}]
     return {
         "arms": arms,

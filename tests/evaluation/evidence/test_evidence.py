@@ -13,6 +13,7 @@ from fftdeploy.errors import ConfigError
 from fftdeploy.evaluation.evidence import evidence
 from fftdeploy.evaluation.evidence.evidence_folder import recompute
 from fftdeploy.evaluation.gate.statistics import wilson
+from fftdeploy.evaluation.patterns.told import told_by
 from fftdeploy.formats import strict_json
 from fftdeploy.output.page.page import report_page
 
@@ -174,7 +175,7 @@ def readable(found: evidence.Evidence) -> bool:
     """Judge it, compare the verdicts and draw the page, as the commands do."""
     if evidence.same_verdict(found.verdict, recompute(found)):
         return True  # refused, then, before anything is drawn
-    return "</html>" in report_page(found, ID, [])
+    return "</html>" in report_page(found, ID, [], told_by([], found))
 
 
 def test_J17_evidence_whose_intervals_count_examples_and_not_groups_was_not_edited() -> None:

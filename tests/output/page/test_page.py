@@ -9,10 +9,11 @@ import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from evaluated import BUNDLES, RULES, evidence_of, graded, hostile, identified, story
+from evaluated import page_of as report
 from hostile_text import FORBIDDEN, HOSTILE, MARKUP, Unescaped
 
 from fftdeploy.cli.verdict_tables import slice_table
@@ -22,7 +23,6 @@ from fftdeploy.evaluation.patterns.what_changed import ComparedField, compared_f
 from fftdeploy.evaluation.results import ExampleText, Results, Sample
 from fftdeploy.formats import strict_json
 from fftdeploy.output.page import page as page_module
-from fftdeploy.output.page.page import report_page
 from fftdeploy.output.page.tables import Confusion, Confusions
 from fftdeploy.output.page.template import Say, Template
 from fftdeploy.output.text_difference import Piece, compare
@@ -67,10 +67,6 @@ class Parsed(HTMLParser):
         for _, attributes in self.elements:
             attributes.pop("open", None)  # half of a surrogate pair is no JSON, so no field
         return [element for element in self.elements if element.tag not in {"mark", "i"}]
-
-
-def report(evidence: Evidence, texts: list[ExampleText] | None, **options: Any) -> str:
-    return report_page(evidence, identified(evidence), texts, **options)
 
 
 @pytest.fixture(scope="module")

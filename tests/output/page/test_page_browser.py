@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, Page, browser, find_chromium
-from evaluated import evidence_of, graded, hostile, identified, story
+from evaluated import evidence_of, graded, hostile, page_of, story
 from hostile_text import HOSTILE, Unescaped
 
 from fftdeploy.evaluation.results import ExampleText
 from fftdeploy.output.page import page as page_module
-from fftdeploy.output.page.page import report_page
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium or google-chrome here")
@@ -34,7 +33,7 @@ def texts() -> list[ExampleText]:
 def report(texts: list[ExampleText], tmp_path_factory: pytest.TempPathFactory) -> Path:
     evidence = evidence_of(graded(texts))
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(report_page(evidence, identified(evidence), texts), encoding="utf-8")
+    path.write_text(page_of(evidence, texts), encoding="utf-8")
     return path
 
 
@@ -162,7 +161,7 @@ def test_F1_hostile_text_runs_nothing(chromium: Browser, tmp_path: Path) -> None
     for number, (payload, is_json) in enumerate(every):
         evidence, texts = hostile(payload, is_json=is_json)
         path = tmp_path / f"{number}.html"
-        path.write_text(report_page(evidence, "f" * 32, texts), encoding="utf-8")
+        path.write_text(page_of(evidence, texts), encoding="utf-8")
         page.console, page.requests = [], []
         page.open(path.as_uri())
         page.evaluate(
@@ -187,7 +186,7 @@ def test_control_what_is_not_escaped_runs_unless_the_policy_stops_it(
 ) -> None:
     monkeypatch.setattr(page_module, "Say", Unescaped)
     evidence, texts = hostile("<img src=http://127.0.0.1:9/x onerror=window.owned=1>")
-    written = report_page(evidence, "f" * 32, texts)
+    written = page_of(evidence, texts)
     path = tmp_path / "report.html"
     path.write_text(written if has_policy else written.replace(POLICY, "<meta"), encoding="utf-8")
     page = chromium.new_page()
