@@ -124,10 +124,13 @@ class _Calls:
         """Calls that were answered, by the model that did."""
         self.target = target
         self._file = file
-        self._options = options
+        self.options = options
         self.key = key
         self.log = log
-        self._hosts: dict[str, _Host] = {}
+        self.hosts: dict[str, _Host] = {}
+        self._first: dict[str, _Host] = {}
+        """The hosts as they were met first: whoever has other options has their connections."""
+        self.is_owner = True
         self._gone: dict[tuple[str, str], float] = {}
         """Until when a model of a provider counts as gone."""
         self._unproved: dict[tuple[str, str], float] = {}
@@ -142,19 +145,20 @@ class _Calls:
         return [_Way(one, self) for one in left]
 
     def changed(self, options: Mapping[str, Any]) -> _Calls:
-        """Return calls with other options of the SDK, or for another `key` over the same hosts."""
-        options = dict(options)
-        key = options.pop("key", self.key)
-        if options:
-            more = {**self._options, **options}
-            return _Calls(self.target, self._file, more, key, self.log, is_async=self.is_async)
-        twin = copy(self)
-        twin.key = key
+        """Return calls with other options of the SDK, or another `key`, over the same connections.
+
+        What is known to be gone is known to both; only the first of them closes the connections.
+        """
+        twin, more = copy(self), dict(options)
+        twin.key = more.pop("key", self.key)
+        twin.is_owner = False
+        if more:
+            twin.options, twin.hosts = {**self.options, **more}, {}
         return twin
 
     def clients(self) -> Iterable[Any]:
         with self._lock:
-            return [one.client for one in self._hosts.values()]
+            return [one.client for one in self._first.values()] if self.is_owner else []
 
     def is_gone(self, way: _Way, error: openai.NotFoundError) -> bool:
         """Prove it by a conversation of its own, once, whoever else comes meanwhile."""
@@ -203,13 +207,19 @@ class _Calls:
         from fftdeploy.api.client.applications import host_client
 
         with self._lock:
-            if found.provider not in self._hosts:
-                folder = Path(find_file(self._file, os.environ)).absolute().parent
-                said = providers.read(os.environ, [folder]).get(found.provider)
-                known = settings(os.environ, said, found.target.partition("/")[2])
-                made = host_client(known, self._options, is_async=self.is_async)
-                self._hosts[found.provider] = _Host(known, made)
-            return self._hosts[found.provider]
+            if found.provider not in self.hosts:
+                first = self._first.get(found.provider)
+                known = first.settings if first else self._settings(found)
+                like = first and first.client
+                made = host_client(known, self.options, is_async=self.is_async, like=like)
+                self.hosts[found.provider] = one = _Host(known, made)
+                self._first.setdefault(found.provider, one)
+            return self.hosts[found.provider]
+
+    def _settings(self, found: Route) -> Settings:
+        folder = Path(find_file(self._file, os.environ)).absolute().parent
+        said = providers.read(os.environ, [folder]).get(found.provider)
+        return settings(os.environ, said, found.target.partition("/")[2])
 
     def count(self, model: str) -> None:
         with self._lock:

@@ -94,7 +94,7 @@ def test_each_call_goes_to_what_is_live_with_its_prompt_and_parameters(
     assert bodies[2] == {
         "model": LUNA, "input": "hi", "instructions": "Be brief.", "max_output_tokens": 32,
     }  # fmt: skip
-    assert counted(client) == {V8: 1, LUNA: 2}
+    assert counted(client) == {V8: 1, LUNA: 3}
     assert V8 in {model.id for model in client.models.list()}
     with pytest.raises(UsageError, match=f"this client is of {TARGET}"):
         client.chat.completions.create(model=V9, messages=HI)
@@ -115,6 +115,24 @@ def test_a_client_and_its_log_stay_with_their_files_wherever_the_process_goes(
         assert client.chat.completions.create(messages=HI).model == V8
 
     assert [len(log.read_text().splitlines()), len(sandbox.requests)] == [2, 2]
+
+
+def test_other_options_have_the_same_connections_and_know_what_is_gone(
+    make: Make, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`client.with_options(timeout=5)` at each call is how the SDK is used."""
+    Path("fftdeploy.toml").write_text(FALLBACK)
+    client = make()
+    sandbox.remove(V8)
+    for options in ({"timeout": 9}, {"timeout": 9}, {"key": "ana"}, {"max_retries": 1}):
+        with client.with_options(**options) as other:
+            assert other.chat.completions.create(messages=HI).model == LUNA
+            assert (other.calls.host(other.calls.ways()[0].route).client._client) is client._client
+    assert client.chat.completions.create(messages=HI).model == LUNA
+    assert [record.levelno for record in caplog.records if record.name == "fftdeploy"] == [
+        logging.ERROR  # one proof for all
+    ]
+    assert counted(client) == {LUNA: 5}
 
 
 @pytest.mark.parametrize("model", [V9, TARGET])

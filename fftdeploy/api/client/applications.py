@@ -60,11 +60,13 @@ class Calls(Protocol):
         """Return the clients of hosts that there are by now."""
 
 
-def host_client(settings: Settings, options: Mapping[str, Any], *, is_async: bool) -> Any:
+def host_client(
+    settings: Settings, options: Mapping[str, Any], *, is_async: bool, like: Any = None
+) -> Any:
     """Make the SDK's client of one host: what is found in the environment for others stays here.
 
-    `options` are the SDK's own, such as `timeout`.  Redirects are not followed: they would take
-    the key elsewhere.
+    `options` are the SDK's own, such as `timeout`; a client `like` it, of the same host, lends
+    its connections.  Redirects are not followed: they would take the key elsewhere.
 
     Raises:
         UsageError: An option is none of `OPTIONS`.
@@ -88,16 +90,19 @@ def host_client(settings: Settings, options: Mapping[str, Any], *, is_async: boo
     async def async_only_its_own(request: Any) -> None:
         only_its_own(request)
 
-    trusted = outgoing.trust(settings)
     make = openai.DefaultAsyncHttpxClient if is_async else openai.DefaultHttpxClient
     try:
-        http = make(
-            verify=trusted,
-            proxy=proxy(settings, trusted),
-            trust_env=False,
-            follow_redirects=False,
-            event_hooks={"request": [async_only_its_own if is_async else only_its_own]},
-        )
+        if like is None:
+            trusted = outgoing.trust(settings)
+            http = make(
+                verify=trusted,
+                proxy=proxy(settings, trusted),
+                trust_env=False,
+                follow_redirects=False,
+                event_hooks={"request": [async_only_its_own if is_async else only_its_own]},
+            )
+        else:
+            http = like._client  # noqa: SLF001  as `copy` of the SDK
         made = sdk(settings, is_async=is_async, http_client=http, **options)
     except (ImportError, OSError, ValueError) as error:
         raise outgoing.unusable(settings, error) from None
