@@ -30,9 +30,8 @@ def promote(path: Path, task: str, model: str) -> None:
     target = workspace.deployments.find("/".join(key))
     assert target
     policy = Policy()
-    source = bundles.choose_source(
-        workspace.deployments, key, policy, workspace.sha, _NOW, model=model
-    )
+    facts = bundles.PlanningFacts(workspace.deployments, policy, workspace.sha, _NOW)
+    source = bundles.choose_source(facts, key, model=model)
     actor = plan.Actor("ana@acme.example", _NOW, "bench")
     made = plan.plan_promotion(
         target, key, source, policy.rules("production"), workspace.sha, actor

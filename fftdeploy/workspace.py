@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from fftdeploy.api.proof import Question
 from fftdeploy.errors import ConfigError, UsageError
 from fftdeploy.files.folders import EVIDENCE_FOLDER
 from fftdeploy.formats.document import BOM
-from fftdeploy.planning.bundles import live_bundle, refuse_without_file
+from fftdeploy.planning.bundles import PlanningFacts, live_bundle, refuse_without_file
 from fftdeploy.planning.plan import Plan
 from fftdeploy.policy import policy, profiles
 from fftdeploy.policy.policy import Policy
@@ -85,6 +86,10 @@ class Workspace:
         """Return the hash of a profile's content now; None where its file is missing."""
         found = self.profile(name)
         return found.sha if found else None
+
+    def facts(self, now: datetime) -> PlanningFacts:
+        """Return what is planned by at a moment."""
+        return PlanningFacts(self.deployments, self.policy, self.sha, now)
 
     def bundle(self, model: str, provider: str, profile: str | None) -> Bundle:
         """Return a bundle, its profile as it is on disk now; ConfigError where that has no file."""

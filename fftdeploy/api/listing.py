@@ -63,23 +63,18 @@ def read_listing(answer: Answer) -> Listing:
         return Listing(answer, False, {}, {})
     given: list[Mapping[str, Any]] = [one for one in answer.entries if isinstance(one, dict)]
     own = own_names(given)
-    models = _by_id(given)
-    if answer.kind not in PROVE_MISSING:
-        aliases = ((alias, entry) for entry in models.values() for alias in names_of(entry))
-        named = {alias: {**entry, "id": alias} for alias, entry in aliases if own[alias]}
-        models = named | models
-    return Listing(answer, True, models, own)
-
-
-def _by_id(given: list[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return the entries by ID; two that are not the same count as none."""
     entries: dict[str, Mapping[str, Any]] = {}
     contradicted = set()
     for entry in given:
         name = entry.get("id")
         if isinstance(name, str) and entries.setdefault(name, entry) != entry:
             contradicted.add(name)
-    return {name: entry for name, entry in entries.items() if name not in contradicted}
+    models = {name: entry for name, entry in entries.items() if name not in contradicted}
+    if answer.kind not in PROVE_MISSING:
+        aliases = ((alias, entry) for entry in models.values() for alias in names_of(entry))
+        named = {alias: {**entry, "id": alias} for alias, entry in aliases if own[alias]}
+        models = named | models
+    return Listing(answer, True, models, own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,25 +21,13 @@ from fftdeploy.errors import AuthError
 from fftdeploy.formats import document, keys
 from fftdeploy.formats.document import Document
 from fftdeploy.formats.keys import key
-from fftdeploy.formats.kinds import STRING, by_name, choice, many, text
+from fftdeploy.formats.kinds import STRING, by_name, choice, many, matching, text
 
 FILE_NAME = "providers.toml"
 VARIABLE = "FFTDEPLOY_PROVIDERS"
 OPENAI_KEY = "OPENAI_API_KEY"
 _LONGEST_NAME = 256
-_VARIABLE_NAME = "[A-Za-z_][A-Za-z0-9_]{0,127}"
-_VERSION = "[A-Za-z0-9][A-Za-z0-9.-]{0,63}"
 _KEY_ITSELF = re.compile("(?:api_?)?key|token|secret|password")
-
-
-def _variable_problem(value: str) -> str:
-    # Not quoted: it may be a key.
-    is_name = re.fullmatch(_VARIABLE_NAME, value)
-    return "" if is_name else "is not the name of a variable; a key itself has no place here"
-
-
-def _version_problem(value: str) -> str:
-    return "" if re.fullmatch(_VERSION, value) else "is not a version such as 2024-10-21"
 
 
 def _read_kind(doc: Document, path: document.Path, value: Any) -> Any:
@@ -77,11 +65,11 @@ def _read_answers(doc: Document, path: document.Path, value: Any) -> dict[str, f
     return allowed
 
 
-_VARIABLE = text(
-    _variable_problem,
-    "key",
+_VARIABLE = matching(
+    "[A-Za-z_][A-Za-z0-9_]{0,127}",
+    "is not the name of a variable; a key itself has no place here",
+    "key",  # not quoted: it may be a key
     hint="export the key, and write the variable's name; if this is a real key, revoke it",
-    pattern=f"^{_VARIABLE_NAME}$",
 )
 _ADDRESS = text(
     hosts.address_problem,
@@ -124,7 +112,7 @@ class Provider:
     )
     api_version: str = key(
         "Azure's `api-version`, for its classic address; its `/openai/v1` needs none.",
-        text(_version_problem, "value", pattern=f"^{_VERSION}$"),
+        matching("[A-Za-z0-9][A-Za-z0-9.-]{0,63}", "is not a version such as 2024-10-21", "value"),
         "",
     )
     answers_as: Mapping[str, frozenset[str]] = key(

@@ -62,10 +62,8 @@ def run(context: Context, options: AdoptOptions) -> Changed:
         made = replace(made, before=None) if is_new else made
         return made.with_evidence(passed.evidence)
 
-    made = planned(change.actor)
     return change.finish(
         planned,
-        (made, change.draft(made)),
         readiness=readiness,
         question=question if verified else None,
         counted=passed.counted,

@@ -209,7 +209,7 @@ class _Check:
         against: list[Finding] = []
         if proposal is not None:
             facts = facts.of_a_change(proposal.base.tip.policy)
-            against = self._judge_proposal(proposal, readiness, shutdowns)
+            against = self._judge_proposal(proposal, facts)
         found = [*findings.without_twins(against, findings.find(facts, self.targets)), *few]
         base = proposal.base if proposal else None
         flag = "" if self.is_second else self.context.file_option  # which is added later
@@ -243,12 +243,7 @@ class _Check:
             shutdowns={n: shutdowns[n] for n in proposal.in_question if n in shutdowns},
         )
 
-    def _judge_proposal(
-        self,
-        proposal: "Proposal",
-        readiness: Mapping[str, Readiness],
-        shutdowns: Mapping[str, Shutdown | None],
-    ) -> list[Finding]:
+    def _judge_proposal(self, proposal: "Proposal", known: FindingFacts) -> list[Finding]:
         """List what speaks against a change."""
         from fftdeploy.pull_request.evidence import ProposedEvidence, Trust
 
@@ -274,9 +269,7 @@ class _Check:
 
         dead = proposal.dead(self.context.prover()) if self.asked else frozenset[str]()
         return proposal.findings(
-            self.context.now(),
-            readiness,
-            shutdowns,
+            known,
             dead,
             evidence,
             self.context.shown,
@@ -291,9 +284,10 @@ class _Check:
             except UsageError as error:
                 self.context.console.note(f"note: not looked for a second file: {error.message}")
                 return [], []
-            return self._notices(there), []
+            return [second_files.notice(path, self.context.shown(path)) for path in there], []
         elsewhere = proposal.elsewhere
-        found = self._notices([p for p in elsewhere.there if p not in elsewhere.added])
+        there = [path for path in elsewhere.there if path not in elsewhere.added]
+        found = [second_files.notice(path, self.context.shown(path)) for path in there]
         ends = []
         for path in elsewhere.touched:
             options = replace(self.options, targets=())
@@ -309,9 +303,6 @@ class _Check:
             assert end.base is not None  # noqa: S101 - it was compared with one
             self.elsewhere.append(CheckedFile(name, end.base, end.changes or ()))
         return found, ends
-
-    def _notices(self, paths: list[str]) -> list[Finding]:
-        return [*second_files.notices(paths, {path: self.context.shown(path) for path in paths})]
 
     def _unjudged(self, path: str, error: FftdeployError, proposal: "Proposal") -> list[Finding]:
         """Refuse a file that is no valid one, unless it is a regular file that is as it was."""

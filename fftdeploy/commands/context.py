@@ -89,6 +89,15 @@ class Context:
                 conflict.explain(error, path, self.environ, self.file_option)
             raise
 
+    def workspace_if_any(self) -> Workspace | None:
+        """Return the files; None before there are any, where none was named."""
+        try:
+            return self.workspace
+        except ConfigError as error:
+            if error.code != "no-file":
+                raise
+        return None
+
     @property
     def file_option(self) -> str:
         """How a command of a hint names the file that this run was told to take."""
@@ -340,6 +349,12 @@ def _actor(source: str, name: str) -> str:
     if problem := text_problem(name):
         raise UsageError(f"{source} {problem}", hint="add --by NAME", code="by")
     return name
+
+
+def require_page(path: str | Path, hint: str) -> None:
+    """Refuse a name that is none of a page."""
+    if Path(path).suffix not in {".html", ".htm"}:
+        raise UsageError(f"{Path(path).name!a} is no page", hint=hint)
 
 
 def one_of(flags: Mapping[str, object]) -> None:

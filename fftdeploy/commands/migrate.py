@@ -10,7 +10,7 @@ from fftdeploy import files
 from fftdeploy.api.readiness import Readiness
 from fftdeploy.commands import promote
 from fftdeploy.commands.changing.change import Change
-from fftdeploy.commands.context import Context, one_of
+from fftdeploy.commands.context import Context, one_of, require_page
 from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.candidates import NamedCandidates, Ungated
 from fftdeploy.commands.evaluating.evaluation import Evaluation
@@ -79,8 +79,8 @@ def run(context: Context, options: MigrateOptions) -> Migrated:
 
         return drafted(context, options)
     page = Path.cwd() / options.report if options.report else None
-    if page and page.suffix not in {".html", ".htm"}:
-        raise UsageError(f"{page.name!a} is no page", hint="name it migration.html")
+    if page:
+        require_page(page, "name it migration.html")
     result = _Portfolio(context, options).run()
     if page is None:
         return result
@@ -237,12 +237,12 @@ class _Portfolio:
         sources = {f"{case.target.task}/{name}" for name in rules.sources}
         before = [one for one in self.cases if one.name in sources and one.error is None]
         coming = {bundle for one in before for bundle in one.usable}
-        work = self.workspace
-        known = SourceRules(rules, case.target.task, work.deployments, work.sha, work.policy)
+        facts = self.workspace.facts(now)
+        known = SourceRules(facts, case.target.task, case.target.environment)
         for candidate in case.candidates:
             breach = freeze_breach(rules, now)
             if candidate.bundle not in coming:
-                breach = breach or known.order_breach(candidate.bundle, now)
+                breach = breach or known.order_breach(candidate.bundle)
             if breach and breach.code not in self.options.overrides:
                 candidate.breach = breach
 

@@ -10,7 +10,7 @@ from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.options.looking import ModelsOptions
 from fftdeploy.commands.views import ShutdownView, TargetName
-from fftdeploy.errors import OK, ConfigError, FftdeployError, Outcome
+from fftdeploy.errors import OK, FftdeployError, Outcome
 from fftdeploy.names import FLAT
 from fftdeploy.output.results import UNPRINTED
 
@@ -105,14 +105,9 @@ def _retiring(found: Iterable[VisibleModel]) -> tuple[VisibleModel, ...]:
 def _live(context: Context, provider: str) -> defaultdict[str, list[str]]:
     """Map models of a provider to the targets they are live in; without a file there are none."""
     live: defaultdict[str, list[str]] = defaultdict(list)
-    try:
-        workspace = context.workspace
-        targets = workspace.in_order(workspace.deployments.targets.values())
-    except ConfigError as error:
-        if error.code == "no-file":
-            return live
-        raise
-    for target in targets:
+    if (workspace := context.workspace_if_any()) is None:
+        return live
+    for target in workspace.in_order(workspace.deployments.targets.values()):
         if target.provider == provider:
             live[target.model].append(str(target))
         if target.canary and target.canary.provider == provider:

@@ -1,10 +1,9 @@
 """Monitor: looks at what is live, and says what has changed since it was promoted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fftdeploy import files
 from fftdeploy.api.readiness import OTHER_MODEL, Shutdown
 from fftdeploy.commands import check
 from fftdeploy.commands.context import Context, one_of
@@ -27,15 +26,12 @@ from fftdeploy.errors import (
     Outcome,
     UsageError,
 )
-from fftdeploy.evaluation.running import run_log
-from fftdeploy.files.folders import RUNS
 from fftdeploy.monitoring import state_file, watch
 from fftdeploy.monitoring.logs.trial import CanaryTrial
 from fftdeploy.monitoring.state_file import KeptState, StateFile
 from fftdeploy.monitoring.watch import Looked
 from fftdeploy.monitoring.watched import SETTLED, Look, Noticed, Role, Watched
 from fftdeploy.names import plural
-from fftdeploy.output.page.watch_page import WatchedPart, watch_page
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning.bundles import live_bundle
 from fftdeploy.planning.finding import Finding
@@ -97,7 +93,6 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     if given := [flag for flag, value in of_logs.items() if value]:
         raise UsageError(f"{given[0]} goes with --logs", hint="add --logs FILE")
     listeners.require_there(options)
-    _require_page(options.out)
     PassOptions("", batch=options.batch, wait_s=options.wait_s, **options.within()).require_ranges()
     context.prover(is_plain=True)
     checked = check.run(context, CheckOptions(options.targets, probe=True))
@@ -117,8 +112,6 @@ def run(context: Context, options: MonitorOptions) -> Monitored:
     is_wrong = any(one.severity == "error" for one in (*found, *own))
     ends = [checked.outcome, FINDING if is_wrong else OK, *looking.troubles]
     listeners.tell(context, options, watched)
-    if options.out is not None:
-        _write_page(context, options.out, watched)
     return Monitored(
         targets=watched,
         requests=looking.budget.requests,
@@ -314,40 +307,3 @@ class _Monitor:
             is_new=is_new,
             findings=found,
         )
-
-
-def _require_page(out: str | Path | None) -> None:
-    """Refuse, before anybody is asked, a name that is none of a page.
-
-    Raises:
-        UsageError: It does not end in `.html`.
-    """
-    if out is not None and Path(out).suffix not in {".html", ".htm"}:
-        raise UsageError(f"{Path(out).name!a} is no page", hint="fftdeploy monitor -o watched.html")
-
-
-def _write_page(context: Context, out: str | Path, watched: Sequence[Watched]) -> None:
-    """Write the page; DiskError where the disk refuses."""
-    parts = [_part(context.workspace.folder, one) for one in watched]
-    page = watch_page(parts, context.now(), context.secrets)
-    files.put(Path.cwd() / out, page.encode())
-
-
-def _part(root: Path, one: Watched) -> WatchedPart:
-    kept = state_file.read_state(root, one.target)
-    newest = next((look for look in reversed(kept.looks) if look.moved), one.look)
-    then = kept.calibration.answers.run if kept.calibration and one.look.moved else ""
-    now = newest.runs[-1] if newest.runs and one.look.moved else ""
-    return WatchedPart(one, kept.looks, _texts(root, then), _texts(root, now))
-
-
-def _texts(root: Path, run: str) -> dict[str, str]:
-    """Return the first answer to each example in a log; none where it is not here."""
-    if not run or not (root / RUNS / run).is_file():
-        return {}
-    found = run_log.outputs(root / RUNS / run, root)
-    return {
-        name: next(iter(sorted(repeats.items())))[1].text
-        for name, arms in found.items()
-        for repeats in arms.values()
-    }

@@ -17,7 +17,7 @@ from fftdeploy.commands.options.changing import PromoteOptions
 from fftdeploy.errors import FftdeployError, UsageError
 from fftdeploy.model_ids.model_names import is_whole_id
 from fftdeploy.planning import bundles, canary, plan
-from fftdeploy.planning.bundles import BundleSource
+from fftdeploy.planning.bundles import BundleSource, PlanningFacts
 from fftdeploy.planning.plan import Actor, Breach, Plan, SourceRules
 from fftdeploy.releases.deployments import OVERRIDES, Bundle, Target
 
@@ -65,7 +65,6 @@ class _Promotion:
         self.target = work.deployments.find(change.name)
         sources = {*self.rules.sources, options.source or environment}
         change.made_from = tuple(f"{task}/{source}" for source in sources)
-        self.sources = SourceRules(self.rules, task, work.deployments, work.sha, work.policy)
         self.fresh = False
         self.lifted: set[str] = set()
         """Rules that do not apply because what is live is dead, and that was said."""
@@ -110,12 +109,9 @@ class _Promotion:
         def replan(actor: Actor) -> Plan:
             return self._plan(source, used, actor).with_evidence(passed.evidence)
 
-        if used or passed.evidence:
-            made = replan(self.change.actor)
-            drafted = self.change.draft(made)
         return self.change.finish(
             replan,
-            (made, drafted),
+            None if used or passed.evidence else (made, drafted),
             readiness=readiness,
             question=question,
             counted=passed.counted,
@@ -169,11 +165,14 @@ class _Promotion:
 
     def _refuse_held(self, bundle: Bundle) -> None:
         """Refuse what is on hold, before a person is asked for a reason."""
-        now = self.change.context.now()
+        facts = self._facts()
         if self.target is not None:
-            plan.refuse_held(self.target, bundle, now)
-        if held := self.sources.hold(bundle, now):
+            plan.refuse_held(self.target, bundle, facts.now)
+        if held := SourceRules(facts, *self.key).hold(bundle):
             raise plan.on_hold(bundle, *held)
+
+    def _facts(self) -> PlanningFacts:
+        return self.workspace.facts(self.change.context.now())
 
     def _require_why(self) -> None:
         target = self.target or Target(*self.key, model="")
@@ -202,11 +201,8 @@ class _Promotion:
         if options.profile is not None:
             self.workspace.require_profile(options.profile)
         return bundles.choose_source(
-            self.workspace.deployments,
+            self._facts(),
             self.key,
-            self.workspace.policy,
-            self.workspace.sha,
-            self.change.context.now(),
             from_environment=options.source,
             model=model,
             job=options.job,
@@ -233,22 +229,23 @@ class _Promotion:
 
     def _breaches(self, source: BundleSource, proved: "Readiness | None" = None) -> list[Breach]:
         """List every breach at this moment: the API's, once it was asked."""
-        now = self.change.context.now()
-        order = self.sources.order_breach(source.bundle, now)
+        facts = self._facts()
+        sources = SourceRules(facts, *self.key)
+        order = sources.order_breach(source.bundle)
         known, model = self.workspace.deployments.models(), source.bundle.model
         if order and model not in known and (near := names.nearest(model, known, names.MISTYPED)):
             order = replace(order, way=f"did you mean {near}?")
         found = [
-            plan.freeze_breach(self.rules, now),
+            plan.freeze_breach(self.rules, facts.now),
             order,
-            self.sources.soak_breach(source.bundle, now),
+            sources.soak_breach(source.bundle),
         ]
-        named, sources = self.options.source, self.rules.sources
-        if named and sources and named not in sources:
+        named, allowed = self.options.source, self.rules.sources
+        if named and allowed and named not in allowed:
             message = f"{named} is not a source of {self.change.name}"
-            found.append(Breach("order", message, f"name one: --from {sources[0]}"))
+            found.append(Breach("order", message, f"name one: --from {allowed[0]}"))
         if proved:
-            days = proved.runway_days(now.date())
+            days = proved.runway_days(facts.now.date())
             found.append(plan.runway_breach(self.rules, days))
         return [breach for breach in found if breach]
 

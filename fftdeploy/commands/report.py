@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from fftdeploy import files
-from fftdeploy.commands.context import Context
+from fftdeploy.commands.context import Context, require_page
 from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.graded_texts import GradedTexts, texts_of
 from fftdeploy.commands.options.looking import ReportOptions
@@ -87,15 +87,12 @@ def _stored(folder: EvidenceFolder, name: str | None) -> Stored:
 
 
 def _rendered(context: Context, found: Reported, texts: GradedTexts, options: ReportOptions) -> str:
-    suffix = Path(options.out or "").suffix
-    if suffix == ".xml":
+    out = options.out or ""
+    if Path(out).suffix == ".xml":
         from fftdeploy.output.junit import junit
 
         return junit(found.stored.evidence, found.stored.id, context.secrets)
-    if suffix not in {".html", ".htm"}:
-        raise UsageError(
-            f"{Path(options.out or '').name!a} is no page", hint="name it report.html, or junit.xml"
-        )
+    require_page(out, "name it report.html, or junit.xml")
     from fftdeploy.output.page.page import report_page
 
     if texts.gone and not options.redact:

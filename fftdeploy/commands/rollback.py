@@ -75,9 +75,8 @@ class _Rollback:
             )
         candidates = rollback_candidates(
             self.target,
-            self.live,
-            self.change.workspace.sha,
-            self.change.actor,
+            shas,
+            self.change.context.now(),
             to=self.to,
             profile=self.options.profile,
         )
@@ -104,10 +103,8 @@ class _Rollback:
         readiness = self.proofs.get(chosen.bundle)
         verified = readiness is not None and readiness.is_ready
         replan = partial(plan_rollback, self.target, self.live, chosen, verified=verified)
-        made = replan(self.change.actor)
         return self.change.finish(
             replan,
-            (made, self.change.draft(made)),
             readiness=readiness,
             question=self.change.question(chosen.bundle) if verified else None,
         )
@@ -276,14 +273,14 @@ class _Rollback:
 
     def _forward(self) -> str:
         """Return the command that makes another model live, as the policy lets one come here."""
-        work, now = self.change.workspace, self.change.actor.now
+        facts = self.change.workspace.facts(self.change.context.now())
 
         def is_wanted(source: Target) -> bool:
-            found = bundles.live_bundle(source, work.sha)
-            return found != self.live and self.target.hold_on(found, now) is None
+            found = facts.live(source)
+            return found != self.live and self.target.hold_on(found, facts.now) is None
 
         name = (self.target.task, self.target.environment)
-        return bundles.next_promotion(work.deployments, work.policy, name, is_wanted)
+        return bundles.next_promotion(facts, name, is_wanted)
 
 
 def _or_others(hint: str) -> str:

@@ -10,7 +10,7 @@ from fftdeploy import files
 from fftdeploy.commands.context import Context
 from fftdeploy.commands.door import door
 from fftdeploy.commands.options.looking import ScanOptions
-from fftdeploy.errors import FINDING, OK, ConfigError, Outcome
+from fftdeploy.errors import FINDING, OK, Outcome
 from fftdeploy.output.results import UNPRINTED
 from fftdeploy.planning.finding import Finding
 from fftdeploy.policy import policy
@@ -56,7 +56,7 @@ def run(context: Context, options: ScanOptions) -> Scanned:
     paths = [options.paths] if isinstance(options.paths, str | Path) else options.paths
     asked = [Path(path) for path in paths]
     with context.console.waiting("reading files"):
-        return _Scan(context, _workspace(context), asked, context.console.note).run()
+        return _Scan(context, context.workspace_if_any(), asked, context.console.note).run()
 
 
 scan = door(run, ScanOptions)
@@ -110,8 +110,7 @@ class _Scan:
             policies = {folder / policy.FILE_NAME for folder in own}
             for source in self.sources:
                 if second_files.is_named(source.name) and source.path not in policies:
-                    shown = {source.name: self._place(source)}
-                    yield from second_files.notices([source.name], shown)
+                    yield second_files.notice(source.name, self._place(source))
         for source, hit in self.hits():
             yield self._finding(source, hit)
         for source, problem in self.unread:
@@ -155,16 +154,6 @@ class _Scan:
     def _place(self, source: ScannedFile) -> str:
         """Name a file as a person here would, or from the root for GitHub's sake."""
         return source.name if self.context.from_root else shown_path(source.path)
-
-
-def _workspace(context: Context) -> Workspace | None:
-    """Return the files of the command; None before there are any, where none was named."""
-    try:
-        return context.workspace
-    except ConfigError as error:
-        if error.code != "no-file":
-            raise
-        return None
 
 
 def _exported(workspace: Workspace) -> Iterator[Path]:

@@ -23,7 +23,7 @@ from fftdeploy.commands.views import CanaryView, Fallback, ReadinessView, Shutdo
 from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
 from fftdeploy.monitoring.last_look import LastLook, last_look
 from fftdeploy.output.results import OMITTED, UNPRINTED
-from fftdeploy.planning import bundles, findings, plan
+from fftdeploy.planning import bundles, findings
 from fftdeploy.planning.fallbacks import fallback_problem
 from fftdeploy.planning.finding import Finding
 from fftdeploy.planning.rollback import Candidate, rollback_candidates
@@ -106,17 +106,18 @@ class _Survey:
 
     def run(self) -> Status:
         _ = self.workspace.policy  # a policy that is not valid is worth knowing here, too
-        actor, sha = plan.Actor("status", self.context.now()), self.workspace.sha
-        searches = []
-        for target in self.targets:
-            live = bundles.live_bundle(target, sha)
-            candidates = rollback_candidates(target, live, sha, actor)
-            searches.append(WayBackSearch(target, live, candidates))
+        now, sha = self.context.now(), self.workspace.sha
+        searches = [
+            WayBackSearch(
+                target, bundles.live_bundle(target, sha), rollback_candidates(target, sha, now)
+            )
+            for target in self.targets
+        ]
         if self.is_online:
             self._ask(searches)
         else:
             for search in searches:
-                search.chosen = next(filter(_is_open, search.candidates), None)
+                search.chosen = next(search.open(), None)
         failed = tuple(finding for search in searches for finding in self._failures(search))
         lacking = "" if self.options.offline else self.context.lacking(self.targets)
         return Status(
@@ -152,7 +153,7 @@ class _Survey:
         """
         prover = self.context.prover()
         deadline = prover.deadline()
-        going_on = [(search, filter(_is_open, search.candidates)) for search in searches]
+        going_on = [(search, search.open()) for search in searches]
         asked = [(search.target, search.live) for search in searches]
         for search in searches:
             if tried := bundles.tried_bundle(search.target, self.workspace.sha):
@@ -328,8 +329,3 @@ class _Survey:
         ways = [c for c in search.candidates if c.fate == "ask" and c.release.n not in skipped]
         dates = [self._shutdown(search.target, candidate.bundle) for candidate in ways]
         return any(shutdown is None or shutdown.date > live.date for shutdown in dates)
-
-
-def _is_open(candidate: Candidate) -> bool:
-    """Tell whether a rollback would stop at `candidate`, to ask about it or for its prompt."""
-    return candidate.fate in {"ask", "profile"}

@@ -1,9 +1,9 @@
 """Verify: recompute what evidence says, offline, and say what it is still about."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -77,7 +77,11 @@ def run(context: Context, options: VerifyOptions) -> Verified:
     bars = cache(lambda task: context.quality_bar(context.workspace, f"{task}/"))
     found: list[ConsistentEvidence | UnusableEvidence] = []
     older: InconclusiveError | None = None
-    for path in _paths(folder, several(options.evidence)):
+    if names := several(options.evidence):
+        named = [folder.locate(name) for name in names]
+    else:
+        named = sorted(folder.paths(), key=partial(_made, folder), reverse=True)
+    for path in named:
         try:
             found.append(_consistent(context, bars, folder.read(path)))
         except InconclusiveError as error:
@@ -99,12 +103,6 @@ def run(context: Context, options: VerifyOptions) -> Verified:
 
 
 verify = door(run, VerifyOptions)
-
-
-def _paths(folder: EvidenceFolder, names: Sequence[str]) -> list[Path]:
-    if names:
-        return [folder.locate(name) for name in names]
-    return sorted(folder.paths(), key=lambda path: _made(folder, path), reverse=True)
 
 
 def _made(folder: EvidenceFolder, path: Path) -> tuple[str, str, str]:

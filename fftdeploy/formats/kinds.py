@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -93,6 +94,19 @@ def text(
         return value
 
     return Kind(read, {"type": "string", **schema}, '"..."')
+
+
+def matching(
+    pattern: str, problem: str, subject: Literal["key", "value"], *, hint: str = ""
+) -> Kind:
+    """Return the kind of strings that `pattern` matches as a whole; `problem` is said of others."""
+    like = re.compile(pattern)
+    return text(
+        lambda value: "" if like.fullmatch(value) else problem,
+        subject,
+        hint=hint,
+        pattern=f"^{pattern}$",
+    )
 
 
 LINE = text(text_problem, "key", **_LINES)

@@ -8,7 +8,7 @@ from datetime import datetime
 from fftdeploy import names
 from fftdeploy.errors import ConfigError, PolicyError, UsageError
 from fftdeploy.names import OPENAI
-from fftdeploy.policy.policy import NamedModel, Policy, Rules
+from fftdeploy.policy.policy import NamedModel, Policy
 from fftdeploy.releases.deployments import Bundle, Canary, Deployments, Target
 
 _AROUND = " \t\r\n\"'`\u201c\u201d"
@@ -16,6 +16,26 @@ _DASHES = re.compile("[ \u2010-\u2015\u2212]")
 """What a word processor makes of a hyphen, and a blank."""
 Shas = Callable[[str], str | None]
 """Profile name -> hash of its file's content now; None where the file is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningFacts:
+    """What is planned and found by: the two files, the profiles as they are now, the moment."""
+
+    deployments: Deployments
+    policy: Policy
+    shas: Shas
+    now: datetime
+
+    def live(self, target: Target) -> Bundle:
+        """Return what is live in a target."""
+        return live_bundle(target, self.shas)
+
+    def sources(self, task: str, environment: str) -> list[Target]:
+        """Return the targets of a task that the policy lets a model come from."""
+        names = self.policy.rules(environment).sources
+        found = (self.deployments.targets.get((task, name)) for name in names)
+        return [target for target in found if target is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +113,7 @@ def next_environment(
 
 
 def next_promotion(
-    deployments: Deployments,
-    policy: Policy,
-    name: tuple[str, str],
-    is_wanted: Callable[[Target], bool],
+    facts: PlanningFacts, name: tuple[str, str], is_wanted: Callable[[Target], bool]
 ) -> str:
     """Return the command that brings another model to a target, or nearer to it.
 
@@ -106,11 +123,11 @@ def next_promotion(
     task, last = name
 
     def has_it(environment: str) -> bool:
-        target = deployments.targets.get((task, environment))
+        target = facts.deployments.targets.get((task, environment))
         return target is not None and is_wanted(target)
 
-    environment, source = next_environment(policy, last, has_it)
-    rules = policy.rules(environment)
+    environment, source = next_environment(facts.policy, last, has_it)
+    rules = facts.policy.rules(environment)
     named = "" if source else " --model ID"
     if source and len(rules.sources) > 1:
         named = f" --from {source}"
@@ -119,11 +136,8 @@ def next_promotion(
 
 
 def choose_source(
-    deployments: Deployments,
+    facts: PlanningFacts,
     name: tuple[str, str],
-    policy: Policy,
-    shas: Shas,
-    now: datetime,
     *,
     from_environment: str | None = None,
     model: str | None = None,
@@ -142,42 +156,35 @@ def choose_source(
             model's ID is none of its host's.
         ConfigError: A profile that has no file.
     """
-    live = deployments.targets.get(name)
+    live = facts.deployments.targets.get(name)
     if model is not None:
-        before = sources_of(deployments, policy.rules(name[1]), name[0])
-        source = _from_model(live, before, shas, now, model, job, provider)
+        source = _from_model(facts, name, model, job, provider)
     elif from_environment is None and live is not None and live.canary is not None:
         row = live.canary_release  # a promotion without a source is about the canary that runs
-        tried = live_bundle(live.canary, shas)
+        tried = live_bundle(live.canary, facts.shas)
         source = BundleSource(tried, row.via if row else "model", row.job if row else None)
     else:
-        source = _from_environment(deployments, policy, name, shas, from_environment)
+        source = _from_environment(facts, name, from_environment)
     bundle = source.bundle
     if provider is not None:
         bundle = replace(bundle, provider=provider)
     if no_profile:
         bundle = replace(bundle, profile=None, profile_sha=None)
     elif profile is not None:
-        bundle = replace(bundle, profile=profile, profile_sha=shas(profile))
+        bundle = replace(bundle, profile=profile, profile_sha=facts.shas(profile))
     require_model_id(bundle.model, bundle.provider)
-    require_profile(bundle, shas, "use --no-profile")
+    require_profile(bundle, facts.shas, "use --no-profile")
     if bundle == source.bundle:
         return source
     return BundleSource(bundle, "job" if job else "model", job)
 
 
-def sources_of(deployments: Deployments, rules: Rules, task: str) -> list[Target]:
-    """Return the targets of a task that `rules` let a model come from."""
-    found = (deployments.targets.get((task, name)) for name in rules.sources)
-    return [target for target in found if target is not None]
-
-
 def _from_environment(
-    deployments: Deployments, policy: Policy, name: tuple[str, str], shas: Shas, asked: str | None
+    facts: PlanningFacts, name: tuple[str, str], asked: str | None
 ) -> BundleSource:
     """Take what is live in the environment `asked` for, or in the only source."""
     task, into = name
-    sources = policy.rules(into).sources
+    sources = facts.policy.rules(into).sources
     if asked is None and len(sources) != 1:
         several = f"one of {', '.join(sources)} with --from, or " if sources else ""
         raise UsageError(
@@ -186,11 +193,11 @@ def _from_environment(
             code="no-source",
         )
     environment = sources[0] if asked is None else asked
-    source = deployments.targets.get((task, environment))
+    source = facts.deployments.targets.get((task, environment))
     if source is not None:
-        return BundleSource(live_bundle(source, shas), environment)
-    own = [name for its, name in deployments.targets if its == task]
-    first = next_promotion(deployments, policy, (task, environment), lambda _: True)
+        return BundleSource(facts.live(source), environment)
+    own = [name for its, name in facts.deployments.targets if its == task]
+    first = next_promotion(facts, (task, environment), lambda _: True)
     hint = f"promote into it first: {first}"
     if near := names.nearest(environment, own):
         hint = f"did you mean --from {near}?"
@@ -204,26 +211,22 @@ def _from_environment(
 
 
 def _from_model(
-    live: Target | None,
-    sources: list[Target],
-    shas: Shas,
-    now: datetime,
-    model: str,
-    job: str | None,
-    provider: str | None,
+    facts: PlanningFacts, name: tuple[str, str], model: str, job: str | None, provider: str | None
 ) -> BundleSource:
     """Take the whole bundle of a source that has `model`, else build one."""
+    sources = facts.sources(*name)
     for source in sources:
         if source.model == model and provider in {None, source.provider}:
-            return _with_job(live_bundle(source, shas), source.environment, job)
+            return _with_job(facts.live(source), source.environment, job)
     for source in sources:
         for found in (release.bundle for release in source.made_live):
             is_asked = found.model == model and provider in {None, found.provider}
-            if is_asked and source.hold_on(found, now) is None:
+            if is_asked and source.hold_on(found, facts.now) is None:
                 return _with_job(found, source.environment, job)
     bundle, kept = Bundle(model, provider or OPENAI), list[str]()
+    live = facts.deployments.targets.get(name)
     if live is not None and live.profile is not None:
-        bundle = replace(bundle, profile=live.profile, profile_sha=shas(live.profile))
+        bundle = replace(bundle, profile=live.profile, profile_sha=facts.shas(live.profile))
         kept.append(f"profile {live.profile}")
     if live is not None and provider is None and job is None and live.provider != OPENAI:
         bundle = replace(bundle, provider=live.provider)

@@ -3,7 +3,6 @@
 from fftdeploy.model_ids.model_names import short_name
 from fftdeploy.names import OPENAI
 from fftdeploy.planning.plan import Plan
-from fftdeploy.releases.deployments import Hold
 
 
 def message(made: Plan) -> str:
@@ -21,7 +20,8 @@ def message(made: Plan) -> str:
     else:
         model = next((hold.model for hold in made.touched_holds), after.model)
         trailers.append(f"Model: {model}")
-    reason = release.why if release else next((_why(h) for h in made.touched_holds), "")
+    reasons = [hold.lifted_why or hold.why for hold in made.touched_holds]
+    reason = release.why if release else next(iter(reasons), "")
     parts = [subject(made), reason or "", "\n".join(trailers)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -43,7 +43,3 @@ def subject(made: Plan) -> str:
     if release.via == "adopt":
         return f"Record {short_name(release.bundle.model)} as live in {after}"
     return f"Promote {short_name(release.bundle.model)} to {after}"
-
-
-def _why(hold: Hold) -> str:
-    return str(hold.lifted_why or hold.why)

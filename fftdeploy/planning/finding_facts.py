@@ -2,27 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Self
 
 from fftdeploy.api.readiness import Readiness, Shutdown
 from fftdeploy.errors import FftdeployError
-from fftdeploy.planning import bundles
-from fftdeploy.planning.bundles import Shas
+from fftdeploy.planning.bundles import PlanningFacts
 from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.planning.runway import STEPS
 from fftdeploy.policy.policy import Policy
-from fftdeploy.releases.deployments import Bundle, Deployments, Target
+from fftdeploy.releases.deployments import Bundle, Target
 
 
 @dataclass(frozen=True, slots=True)
-class FindingFacts:
+class FindingFacts(PlanningFacts):
     """The file and all that was read beside it."""
 
-    deployments: Deployments
-    policy: Policy
-    shas: Shas
-    now: datetime
     shown: str
     """How findings name the file."""
     readiness: Mapping[str, Readiness] = field(default_factory=dict)
@@ -44,10 +38,6 @@ class FindingFacts:
     """What says that another model has the name of what is live than when it was evaluated."""
     evaluation_due: Callable[[Target], str] = lambda _: ""
     """Why what is live in a target should be evaluated again; "" where it need not."""
-
-    def live(self, target: Target) -> Bundle:
-        """Return what is live in a target."""
-        return bundles.live_bundle(target, self.shas)
 
     def of_a_change(self, policy: Policy) -> Self:
         """Return those of a change, by the policy of its base; when it ends is said beside it."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from fftdeploy import names
 from fftdeploy.api.readiness import OTHER_MODEL
 from fftdeploy.errors import ConfigError, FftdeployError
-from fftdeploy.planning import bundles, plan
+from fftdeploy.planning import bundles
 from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.planning.finding_facts import FindingFacts
 from fftdeploy.planning.plan import SourceRules
@@ -198,7 +198,7 @@ def _later(facts: FindingFacts, target: Target) -> str:
         return ends_later and target.hold_on(live, facts.now) is None
 
     name = (target.task, target.environment)
-    return bundles.next_promotion(facts.deployments, facts.policy, name, is_wanted)
+    return bundles.next_promotion(facts, name, is_wanted)
 
 
 def _lack_of_record(facts: FindingFacts, target: Target) -> list[Finding]:
@@ -256,14 +256,12 @@ def _record_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
 
 def _usable_ways_back(facts: FindingFacts, target: Target) -> list[Candidate]:
     """Return the releases that a rollback would stop at, the first one first."""
-    actor = plan.Actor("check", facts.now)
-    candidates = rollback_candidates(target, facts.live(target), facts.shas, actor)
-    return [candidate for candidate in candidates if candidate.fate in {"ask", "profile"}]
+    candidates = rollback_candidates(target, facts.shas, facts.now)
+    return [candidate for candidate in candidates if candidate.is_open]
 
 
 def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     live, newest = facts.live(target), target.newest
-    rules = facts.policy.rules(target.environment)
     source = facts.deployments.targets.get((target.task, newest.via)) if newest else None
     hold = source.hold_on(newest.bundle, facts.now) if newest and source else None
     if newest is not None and hold is not None:
@@ -276,8 +274,7 @@ def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         return  # a hand edit, or nothing recorded, is its own finding
     if newest.via in {"rollback", "adopt"} or "order" in newest.overrides:
         return
-    sources = SourceRules(rules, target.task, facts.deployments, facts.shas)
-    if breach := sources.order_breach(live, facts.now):
+    if breach := SourceRules(facts, target.task, target.environment).order_breach(live):
         yield facts.about(target, "policy-order", breach.message)
 
 

@@ -4,7 +4,7 @@ What is on disk comes in as a value: `Shas` tells the hash that a profile's file
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -12,6 +12,7 @@ from fftdeploy import names
 from fftdeploy.errors import PolicyError, UsageError
 from fftdeploy.planning.bundles import (
     BundleSource,
+    PlanningFacts,
     Shas,
     is_recorded,
     lacks_file,
@@ -19,10 +20,9 @@ from fftdeploy.planning.bundles import (
     next_environment,
     refuse_without_file,
     replaced_bundle,
-    sources_of,
 )
-from fftdeploy.policy.policy import Policy, Rules
-from fftdeploy.releases.deployments import OVERRIDES, Bundle, Deployments, Hold, Release, Target
+from fftdeploy.policy.policy import Rules
+from fftdeploy.releases.deployments import OVERRIDES, Bundle, Hold, Release, Target
 from fftdeploy.times import short_duration
 
 BreachCode = Literal["order", "soak", "freeze", "runway"]
@@ -234,69 +234,70 @@ class Breach:
 class SourceRules:
     """Where what is promoted into an environment has to come from, and what is live there."""
 
-    rules: Rules
+    facts: PlanningFacts
     task: str
-    deployments: Deployments
-    shas: Shas
-    policy: Policy = field(default_factory=Policy)
-    """For the way to a source, where that has sources of its own."""
+    environment: str
 
-    def order_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
+    def order_breach(self, bundle: Bundle) -> Breach | None:
         """Say why `bundle` may not come here: it is not, and was not, live in a source."""
-        if not self.rules.sources or self._met(bundle, now):
+        if not self._rules.sources or self._met(bundle):
             return None
-        message = f"{bundle} was not live in {self._places}"
-        return Breach("order", message, self._way_in(bundle, now))
+        return Breach("order", f"{bundle} was not live in {self._places}", self._way_in(bundle))
 
-    def soak_breach(self, bundle: Bundle, now: datetime) -> Breach | None:
+    def soak_breach(self, bundle: Bundle) -> Breach | None:
         """Say why `bundle` was not live long enough, unbroken, in any source."""
-        soak = self.rules.soak
-        if not soak or not self.rules.sources:
+        soak, facts = self._rules.soak, self.facts
+        if not soak or not self._rules.sources:
             return None
-        met = self._met(bundle, now)
-        best = max((t.soaked(bundle, live_bundle(t, self.shas), now) for t in met), default=None)
+        spans = (t.soaked(bundle, facts.live(t), facts.now) for t in self._met(bundle))
+        best = max(spans, default=None)
         if best is not None and best >= soak:
             return None
         had = f"was live for {short_duration(best)}" if best is not None else "was not live"
-        way = f"{self._way_in(bundle, now)}, then wait" if best is None else "wait"
+        way = f"{self._way_in(bundle)}, then wait" if best is None else "wait"
         message = f"{bundle} {had} in {self._places}; {short_duration(soak)} are asked"
         return Breach("soak", message, way)
 
-    def hold(self, bundle: Bundle, now: datetime) -> tuple[Target, Hold] | None:
+    def hold(self, bundle: Bundle) -> tuple[Target, Hold] | None:
         """Return the source, and its hold, that keeps `bundle` from coming here.
 
         None where no source has put it on hold, or another one has it.
         """
-        if self.order_breach(bundle, now) is None:
+        if self.order_breach(bundle) is None:
             return None
-        for target in sources_of(self.deployments, self.rules, self.task):
-            if hold := target.hold_on(bundle, now):
+        for target in self.facts.sources(self.task, self.environment):
+            if hold := target.hold_on(bundle, self.facts.now):
                 return target, hold
         return None
 
     @property
+    def _rules(self) -> Rules:
+        return self.facts.policy.rules(self.environment)
+
+    @property
     def _places(self) -> str:
-        return " or ".join(f"{self.task}/{source}" for source in self.rules.sources)
+        return " or ".join(f"{self.task}/{source}" for source in self._rules.sources)
 
-    def _way_in(self, bundle: Bundle, now: datetime) -> str:
+    def _way_in(self, bundle: Bundle) -> str:
         def has_it(name: str) -> bool:
-            target = self.deployments.targets.get((self.task, name))
-            return target is not None and self._has(target, bundle, now)
+            target = self.facts.deployments.targets.get((self.task, name))
+            return target is not None and self._has(target, bundle)
 
-        name, _ = next_environment(self.policy, self.rules.sources[0], has_it)
+        policy = self.facts.policy
+        name, _ = next_environment(policy, self._rules.sources[0], has_it)
         profile = f" --profile {bundle.profile}" if bundle.profile else ""
         host = f" --provider {bundle.provider}" if bundle.provider != names.OPENAI else ""
-        why = ' --why "TEXT"' if self.policy.rules(name).protected else ""
+        why = ' --why "TEXT"' if policy.rules(name).protected else ""
         return f"fftdeploy promote {self.task}/{name} --model {bundle.model}{profile}{host}{why}"
 
-    def _met(self, bundle: Bundle, now: datetime) -> list[Target]:
+    def _met(self, bundle: Bundle) -> list[Target]:
         """Return the source targets where `bundle` is or was live and is not on hold."""
-        sources = sources_of(self.deployments, self.rules, self.task)
-        return [target for target in sources if self._has(target, bundle, now)]
+        sources = self.facts.sources(self.task, self.environment)
+        return [target for target in sources if self._has(target, bundle)]
 
-    def _has(self, target: Target, bundle: Bundle, now: datetime) -> bool:
-        is_known = live_bundle(target, self.shas) == bundle or target.was_live(bundle)
-        return is_known and target.hold_on(bundle, now) is None
+    def _has(self, target: Target, bundle: Bundle) -> bool:
+        is_known = self.facts.live(target) == bundle or target.was_live(bundle)
+        return is_known and target.hold_on(bundle, self.facts.now) is None
 
 
 def on_hold(bundle: Bundle, target: Target, hold: Hold) -> PolicyError:

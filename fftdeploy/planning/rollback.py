@@ -11,6 +11,7 @@ from fftdeploy.errors import UsageError
 from fftdeploy.planning.bundles import (
     Shas,
     is_recorded,
+    live_bundle,
     profile_problem,
     replaced_bundle,
     require_profile,
@@ -36,12 +37,16 @@ class Candidate:
     fate: Fate
     reason: str = ""
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether a rollback would stop at it, to ask about it or for its prompt."""
+        return self.fate in {"ask", "profile"}
+
 
 def rollback_candidates(
     target: Target,
-    live: Bundle,
     shas: Shas,
-    actor: Actor,
+    now: datetime,
     *,
     to: int | None = None,
     profile: str | None = None,
@@ -54,8 +59,7 @@ def rollback_candidates(
     Raises:
         UsageError: There is no release `to`.
     """
-    live = replaced_bundle(target, live)
-    base = recorded(target, live, actor)
+    live = replaced_bundle(target, live_bundle(target, shas))
     if to is not None:
         named = target.by_number.get(to)
         if named is None or named.canary is not None:
@@ -64,10 +68,10 @@ def rollback_candidates(
                 hint=f"`fftdeploy history {target}` lists them",
                 code="unknown-release",
             )
-        return (_candidate(target, named, live, shas, actor.now, profile),)
-    origin = _live_origin(base, live)
+        return (_candidate(target, named, live, shas, now, profile),)
+    origin = _live_origin(recorded(target, live, Actor("", now)), live)
     return tuple(
-        _candidate(target, release, live, shas, actor.now, profile)
+        _candidate(target, release, live, shas, now, profile)
         for release in target.made_live
         if target.origin(release) < origin
     )

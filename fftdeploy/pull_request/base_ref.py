@@ -1,7 +1,7 @@
 """What a proposed change is compared with, and judged by: a git ref, and where HEAD left it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -14,6 +14,7 @@ from fftdeploy.evaluation.examples.raw_lines import meaning
 from fftdeploy.files.folders import EVIDENCE_FOLDER, OF_ONE_MACHINE
 from fftdeploy.policy import policy, profiles
 from fftdeploy.policy.gate_rules import GateRules
+from fftdeploy.policy.policy import Policy
 from fftdeploy.pull_request import second_files
 from fftdeploy.pull_request.ref_files import RefTree
 from fftdeploy.pull_request.second_files import Elsewhere
@@ -38,6 +39,14 @@ class BaseRef:
     _tree: RefTree
     _committed: git.Changes
     """What HEAD has otherwise than where it parted."""
+
+    @property
+    def policies(self) -> list[Policy]:
+        """The ref's policy, and that of where the two parted, unless it was not valid then."""
+        found = [self.tip.policy]
+        with suppress(ConfigError):
+            found.append(self.fork.policy)
+        return found
 
     def has_evidence(self, task: str, evidence: str) -> bool:
         """Tell whether the ref has the evidence: whoever merged it vouches for it."""

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from fftdeploy.api.readiness import Shutdown
 from fftdeploy.planning import plan
-from fftdeploy.planning.bundles import Shas, canary_of, live_bundle
+from fftdeploy.planning.bundles import PlanningFacts, canary_of
 from fftdeploy.planning.finding import Finding, Severity
 from fftdeploy.planning.plan import Breach, SourceRules
-from fftdeploy.policy.policy import FILE_NAME, Policy, Rules
+from fftdeploy.policy.policy import FILE_NAME, Rules
 from fftdeploy.pull_request.changes import TargetChange
 from fftdeploy.releases.deployments import FOR_GOOD, Bundle, Deployments, Hold, Release, Target
 from fftdeploy.times import CLOCK_SKEW, short_duration
@@ -35,16 +35,12 @@ class HoldsOfTarget(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeFacts:
+class ChangeFacts(PlanningFacts):
     """What a change is judged by: the base's file, policy and profiles, and the moment."""
 
-    base: Deployments
-    policy: Policy
-    shas: Shas
     head: Deployments
     shown: str
     """How findings name the file."""
-    now: datetime
     dead: frozenset[str]
     """Targets whose live model, in the base, was proved dead: nothing is left to protect."""
     shutdowns: Mapping[str, Shutdown | None]
@@ -54,13 +50,9 @@ class ChangeFacts:
     held: dict[str, HoldsOfTarget] = field(default_factory=dict)
     """What is known of the holds of each target that was asked about."""
 
-    def live(self, target: Target) -> Bundle:
-        """Return what is live in a target of the base."""
-        return live_bundle(target, self.shas)
-
     def old(self, target: Target) -> Target | None:
         """Return `target` as the base has it."""
-        return self.base.targets.get((target.task, target.environment))
+        return self.deployments.targets.get((target.task, target.environment))
 
     def about(
         self,
@@ -71,10 +63,8 @@ class ChangeFacts:
         severity: Severity = "error",
     ) -> Finding:
         """Build a finding at the place of `change`."""
-        target = change.target
-        is_there = (target.task, target.environment) in self.head.targets
-        line = self.head.line(target, *change.below) if is_there else 0
-        return Finding(code, severity, str(target), message, self.shown, line, hint)
+        line = self.head.line(change.target, *change.below)
+        return Finding(code, severity, str(change.target), message, self.shown, line, hint)
 
 
 def judge(facts: ChangeFacts, changes: Iterable[TargetChange]) -> list[Finding]:
@@ -210,18 +200,17 @@ def _breaches(
     target = change.target
     if str(target) in facts.dead:
         return
-    sources = SourceRules(rules, target.task, facts.base, facts.shas)
+    sources = SourceRules(facts, target.task, target.environment)
     name = canary_of(target) if release.canary is not None else str(target)
     shutdown = facts.shutdowns.get(name) if target.is_in_force(release) else None
     days = shutdown.days_left(facts.now.date()) if shutdown else None
     found: list[Breach | None] = [
-        sources.order_breach(release.bundle, facts.now),
-        sources.soak_breach(release.bundle, facts.now)
-        or _unseen_soak(facts, change, release, rules),
+        sources.order_breach(release.bundle),
+        sources.soak_breach(release.bundle) or _unseen_soak(facts, change, release, rules),
         plan.freeze_breach(rules, facts.now),
         plan.runway_breach(rules, days),
     ]
-    if held := sources.hold(release.bundle, facts.now):
+    if held := sources.hold(release.bundle):
         source, hold = held
         message = f"{release.bundle.model} is on hold in {source}: {hold.why}"
         unhold = f"fftdeploy unhold {source} --why TEXT"
@@ -247,9 +236,9 @@ def _unseen_soak(
     """
     if not rules.soak or not rules.sources:
         return None
-    start = facts.now - rules.soak
-    found = (facts.base.targets.get((change.target.task, source)) for source in rules.sources)
-    if any(facts.was_live(target, release.bundle, start) for target in found if target):
+    start, target = facts.now - rules.soak, change.target
+    sources = facts.sources(target.task, target.environment)
+    if any(facts.was_live(source, release.bundle, start) for source in sources):
         return None
     asked = short_duration(rules.soak)
     return Breach("soak", f"the base did not have {release.bundle} live {asked} ago")

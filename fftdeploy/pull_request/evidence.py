@@ -223,12 +223,9 @@ class ProposedEvidence:
 
     def _death(self, change: TargetChange, stored: "Stored") -> str:
         """Doubt evidence that rests on the death of what is live, unless the API proved it."""
-        from fftdeploy.evaluation.evidence.evidence import DEAD
-
-        baseline = stored.evidence.baseline
-        rests = baseline.how == "recorded" or baseline.why == DEAD
-        is_dead = str(change.target) in self.facts.dead
-        return "what is live was dead for it, and is not proved to be" if rests > is_dead else ""
+        if not stored.rests_on_death or str(change.target) in self.facts.dead:
+            return ""
+        return "what is live was dead for it, and is not proved to be"
 
     def _verdict(
         self, change: TargetChange, release: Release, bar: "QualityBar", stored: "Stored"

@@ -1,17 +1,16 @@
 """A proposed change: what it does, what speaks against it, and whose word that is."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fftdeploy.api.readiness import Readiness, Shutdown
-from fftdeploy.errors import ConfigError
+from fftdeploy.api.readiness import Readiness
 from fftdeploy.planning.bundles import canary_of, live_bundle
 from fftdeploy.planning.finding import Finding
+from fftdeploy.planning.finding_facts import FindingFacts
 from fftdeploy.policy import profiles
 from fftdeploy.policy.policy import FILE_NAME, Policy
 from fftdeploy.pull_request import change_rules, changes, second_files
@@ -82,36 +81,36 @@ class Proposal:
 
     def findings(
         self,
-        now: datetime,
-        readiness: Mapping[str, Readiness],
-        shutdowns: Mapping[str, Shutdown | None],
+        known: FindingFacts,
         dead: frozenset[str],
         evidence: Callable[[ChangeFacts], ProposedEvidence],
         shown: Callable[[str], str],
         *,
         allow_policy_change: bool,
     ) -> list[Finding]:
-        """List what speaks against the changes, in the order in which they are listed."""
+        """List what speaks against the changes, in the order in which they are listed.
+
+        `known` is what was proved of what they make live, and `dead` names what was live in them.
+        """
         tip = self.base.tip
         facts = ChangeFacts(
             tip.deployments,
             tip.policy,
             tip.sha,
+            known.now,
             self.workspace.deployments,
             self.place,
-            now,
             dead,
-            shutdowns,
+            known.shutdowns,
             self._was_live,
         )
         found = [*self._links(), *self._policy_changes(), *self._stale(facts)]
         if not self.is_second:
-            names = (*self.elsewhere.added, *self.elsewhere.removed)
-            found += second_files.errors(self.elsewhere, {n: shown(n) for n in names})
+            found += second_files.errors(self.elsewhere, shown)
         found += self._removed_records()
         found += change_rules.judge(facts, self.changes)
         found += self._unseen_soak()
-        found += self._not_ready(facts, readiness)
+        found += self._not_ready(facts, known.readiness)
         self.evidence = evidence(facts)
         blocked = {f.subject for f in found if f.severity == "error"}
         for change in self.changes:  # made again, if that was asked for and all else is well
@@ -153,21 +152,13 @@ class Proposal:
 
         Another export is none, for it lets nothing through; one that is gone lets a stale file.
         """
-        now, bases = self.workspace.policy, self._base_policies
+        now, bases = self.workspace.policy, self.base.policies
         if now in bases or all(_bar(now) != _bar(base) for base in bases):
             yield FILE_NAME, _OF_THE_BAR
         yield from ((FILE_NAME, message) for message in _fallbacks(now, bases))
         for file, kind in self.base.tip.policy.exports.items():
             if now.exports.get(file) not in {base.exports.get(file) for base in bases}:
                 yield file, f"no longer says that {file} is an export of {kind}"
-
-    @cached_property
-    def _base_policies(self) -> list[Policy]:
-        """The policy of the base, and the one that the change was made from."""
-        tip, found = self.base.tip.policy, []
-        with suppress(ConfigError):  # what was wrong with it then has been mended since
-            found.append(self.base.fork.policy)
-        return [tip, *found]
 
     def _removed_records(self) -> Iterator[Finding]:
         """List evidence that is gone, and prompts that are not any more as a release had them."""
@@ -234,10 +225,8 @@ class Proposal:
 
     def place_of(self, change: TargetChange) -> tuple[str, int]:
         """Return the subject and the line that findings about a change have."""
-        target = change.target
-        known = self.workspace.deployments
-        is_there = known.find(str(target)) is not None
-        return str(target), known.line(target, *change.below) if is_there else 0
+        line = self.workspace.deployments.line(change.target, *change.below)
+        return str(change.target), line
 
 
 def _bar(policy: Policy) -> Policy:

@@ -5,7 +5,7 @@ Applications take the nearest file: one that is nearer to a program decides what
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -113,26 +113,24 @@ def is_deployments(path: str) -> bool:
     return PurePosixPath(path).name.casefold() == files.NAME
 
 
-def notices(paths: Iterable[str], shown: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield a notice about each file that is there; `shown` is how findings name them."""
-    for path in paths:
-        what = f"what runs in {_folder(path)} calls what it says"
-        if not is_deployments(path):
-            what = f"it is the policy of a deployments file in {_folder(path)}"
-        name = shown[path]
-        hint = f"{_ADVICE} {shlex.quote(name)}" if is_deployments(path) else ""
-        yield Finding(CODE, "notice", name, f"a second file: {what}", name, 1, hint)
+def notice(path: str, shown: str) -> Finding:
+    """Return a notice about a file that is there, and that findings call `shown`."""
+    what = f"what runs in {_folder(path)} calls what it says"
+    if not is_deployments(path):
+        what = f"it is the policy of a deployments file in {_folder(path)}"
+    hint = f"{_ADVICE} {shlex.quote(shown)}" if is_deployments(path) else ""
+    return Finding(CODE, "notice", shown, f"a second file: {what}", shown, 1, hint)
 
 
-def errors(found: Elsewhere, shown: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield an error about each file that a change adds, moves or removes."""
+def errors(found: Elsewhere, shown: Callable[[str], str]) -> Iterator[Finding]:
+    """Yield an error about each file that a change adds, moves or removes; `shown` names them."""
     hint = "leave it out; a maintainer may --allow-policy-change"
     for path in found.added:
         what = f"what runs in {_folder(path)} would call what it says"
         if not is_deployments(path):
             what = f"a deployments file in {_folder(path)} would be judged by it"
         message = f"{path} comes with this change: {what}"
-        yield Finding(CODE, "error", shown[path], message, shown[path], 1, hint)
+        yield Finding(CODE, "error", shown(path), message, shown(path), 1, hint)
     for path in found.removed:
         message = f"{path} is gone: what runs in {_folder(path)} would call what another says"
         yield Finding(CODE, "error", path, message, hint=hint.replace("leave it out", "keep it"))

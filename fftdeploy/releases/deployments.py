@@ -78,8 +78,9 @@ class Deployments:
         return f"{task}/{environment}"
 
     def line(self, target: Target, *below: str | int) -> int:
-        """Return the 1-based line where `target`, or a value below it, is written."""
-        return self.document.line((target.task, target.environment, *below))
+        """Return the 1-based line where `target`, or a value below it, is written; 0 without it."""
+        name = (target.task, target.environment)
+        return self.document.line((*name, *below)) if name in self.targets else 0
 
 
 def parse(raw: bytes, source: str = "deployments.toml") -> Deployments:

@@ -220,15 +220,12 @@ def _new_holds(before: Target | None, after: Target) -> tuple[Sequence[Hold], li
     count = len(after.holds) - len(old)
     if count < 0:
         raise EditError(f"a hold of {after} would be lost")
-    return after.holds[:count], [
-        _lifting(was, now) for was, now in zip(old, after.holds[count:], strict=True)
-    ]
-
-
-def _lifting(was: Hold, now: Hold) -> dict[str, Any]:
-    if was != now and (was.lifted is not None or was != now.unlifted):
-        raise EditError(f"a hold on {was.model} would be changed")
-    return {key: value for key, value in _row(now).items() if key not in _row(was)}
+    kept = []
+    for was, now in zip(old, after.holds[count:], strict=True):
+        if was != now and (was.lifted is not None or was != now.unlifted):
+            raise EditError(f"a hold on {was.model} would be changed")
+        kept.append({key: value for key, value in _row(now).items() if key not in _row(was)})
+    return after.holds[:count], kept
 
 
 def _row(record: Release | Hold | Canary) -> dict[str, Any]:

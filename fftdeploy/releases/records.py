@@ -5,7 +5,6 @@ releases and holds newest first.  A target may have 40,000 of them, so what is a
 is worked out for all in one pass, once for a `Target`.
 """
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from fftdeploy.formats.kinds import (
     TIME,
     choice,
     many,
+    matching,
     require_hosted,
     text,
     whole,
@@ -35,7 +35,6 @@ OVERRIDES = ("freeze", "soak", "order", "runway", "inconclusive")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 FOR_GOOD = _NEVER - datetime.resolution
 """A moment at which only holds that have no end are active."""
-_DIGEST = re.compile("[0-9a-f]{32}")
 
 
 def _refuse_proof(doc: Document, path: Path, value: Any) -> bool:
@@ -52,14 +51,10 @@ def _via_problem(value: str) -> str:
     return "" if value in {"model", "job", "rollback", "adopt"} else names.name_problem(value)
 
 
-def _digest_problem(value: str) -> str:
-    return "" if _DIGEST.fullmatch(value) else "must be 32 lower-case hex digits"
-
-
 _UNVERIFIED = Kind(_refuse_proof, {"const": False})
 _VIA = text(_via_problem, pattern="^(?!version$)[a-z0-9][a-z0-9_-]{0,62}$")
 _JOB = text(names.job_problem, pattern="^ftjob-[A-Za-z0-9_-]{1,200}$")
-_SHA = text(_digest_problem, "key", pattern="^[0-9a-f]{32}$")
+_SHA = matching("[0-9a-f]{32}", "must be 32 lower-case hex digits", "key")
 _NUMBER = whole(1, 2**53 - 1, "from 1 to 2**53")
 HOST = "Who hosts it: a name of the user's own `providers.toml`."
 

@@ -52,8 +52,9 @@ def test_what_is_usual_is_not_written_and_what_looks_like_a_flag_is_joined_to_it
     assert options.line("promote", "--yes") == (
         "fftdeploy promote triage/production --wait 90s --no-probe --max-usd 0.5 --why=--yes --yes"
     )
-    assert MigrateOptions(overrides=("freeze", "soak"), within_days=30, approve=None).again == (
-        "fftdeploy migrate --within 30d --override freeze,soak --yes"
+    migration = MigrateOptions(overrides=("freeze", "soak"), within_days=30, max_usd=5.0)
+    assert migration.again == (
+        "fftdeploy migrate --within 30d --override freeze,soak --max-usd 5 --yes"
     )
 
 

@@ -9,7 +9,7 @@ from scenes import POLICY, V6, V7, V8, V9, hold, past, row, sha, table
 
 from fftdeploy.errors import ConfigError, FftdeployError, PolicyError, UsageError
 from fftdeploy.planning import bundles, commit_message, holds, plan
-from fftdeploy.planning.bundles import BundleSource
+from fftdeploy.planning.bundles import BundleSource, PlanningFacts
 from fftdeploy.planning.plan import Actor
 from fftdeploy.planning.rollback import plan_rollback, rollback_candidates
 from fftdeploy.policy import policy
@@ -38,12 +38,12 @@ def live(found: Target) -> Bundle:
 
 def rolled(found: Target, n: int) -> Target:
     """Return `found` after a rollback to release `n`."""
-    (candidate,) = rollback_candidates(found, live(found), shas, ACTOR, to=n)
+    (candidate,) = rollback_candidates(found, shas, STORY_NOW, to=n)
     return plan_rollback(found, live(found), candidate, ACTOR).after
 
 
 def numbers(found: Target) -> list[tuple[int, str]]:
-    candidates = rollback_candidates(found, live(found), shas, ACTOR)
+    candidates = rollback_candidates(found, shas, STORY_NOW)
     return [(each.release.n, each.fate) for each in candidates]
 
 
@@ -92,9 +92,13 @@ def test_a_hold_whose_release_is_not_kept_blocks_the_model() -> None:
 
 @pytest.mark.parametrize(("sources", "error"), [((), "nothing says"), (("a", "b"), "nothing says")])
 def test_a_source_is_named_or_the_only_one(sources: tuple[str, ...], error: str) -> None:
-    found = deployments.parse(f"version = 1\n{past('t/a', V6)}".encode())
     with pytest.raises(UsageError, match=error):
-        bundles.choose_source(found, ("t", "production"), from_only(*sources), shas, STORY_NOW)
+        bundles.choose_source(facts(past("t/a", V6), from_only(*sources)), ("t", "production"))
+
+
+def facts(text: str, rules: Policy) -> PlanningFacts:
+    found = deployments.parse(f"version = 1\n{text}".encode())
+    return PlanningFacts(found, rules, shas, STORY_NOW)
 
 
 def from_only(*sources: str) -> Policy:
@@ -103,19 +107,14 @@ def from_only(*sources: str) -> Policy:
 
 
 def test_a_source_that_has_the_model_live_comes_before_one_that_had_it() -> None:
-    text = "\n".join(["version = 1", past("t/a", V8, V6), past("t/b", V7, V8)])
-    found = deployments.parse(text.encode())
-    chosen = bundles.choose_source(
-        found, ("t", "production"), from_only("a", "b"), shas, STORY_NOW, model=V8
-    )
+    known = facts(f"{past('t/a', V8, V6)}\n{past('t/b', V7, V8)}", from_only("a", "b"))
+    chosen = bundles.choose_source(known, ("t", "production"), model=V8)
     assert chosen == BundleSource(Bundle(V8), "b")
 
 
 def test_a_job_is_recorded_as_one_even_where_a_source_has_its_model() -> None:
-    found = deployments.parse(f"version = 1\n{past('t/a', V8)}".encode())
-    chosen = bundles.choose_source(
-        found, ("t", "b"), from_only("a"), shas, STORY_NOW, model=V8, job="ftjob-v8"
-    )
+    known = facts(past("t/a", V8), from_only("a"))
+    chosen = bundles.choose_source(known, ("t", "b"), model=V8, job="ftjob-v8")
     assert (chosen.via, chosen.job) == ("job", "ftjob-v8")
 
 
@@ -129,9 +128,8 @@ WAYS = [
 
 @pytest.mark.parametrize(("tables", "command"), [c[1:] for c in WAYS], ids=[c[0] for c in WAYS])
 def test_another_model_comes_by_the_way_of_the_policy(tables: list[str], command: str) -> None:
-    found = deployments.parse("\n".join(["version = 1", *tables]).encode())
-    rules = policy.parse(POLICY.encode())
-    way = bundles.next_promotion(found, rules, ("t", "production"), lambda t: t.model != V6)
+    known = facts("\n".join(tables), policy.parse(POLICY.encode()))
+    way = bundles.next_promotion(known, ("t", "production"), lambda t: t.model != V6)
     assert way == f"fftdeploy promote {command}"
 
 
@@ -154,7 +152,7 @@ REFUSALS: list[tuple[str, type[FftdeployError], Callable[[], object]]] = [
     ("held", PolicyError, lambda: plan.plan_adoption(target(table(NAME, V8, [row(1, V7)], [hold(V8)])), Bundle(V8), ACTOR)),
     ("until the past", UsageError, lambda: holds.plan_hold(target(past(NAME, V8)), V7, ACTOR, until=STORY_NOW - timedelta(1))),
     ("no hold", UsageError, lambda: holds.plan_unhold(target(past(NAME, V8)), None, ACTOR)),
-    ("no release", UsageError, lambda: rollback_candidates(target(past(NAME, V8)), Bundle(V8), shas, ACTOR, to=4)),
+    ("no release", UsageError, lambda: rollback_candidates(target(past(NAME, V8)), shas, STORY_NOW, to=4)),
     ("not a model", UsageError, lambda: bundles.require_model_id("ftjob-1")),
 ]  # fmt: skip
 

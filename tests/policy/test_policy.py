@@ -144,17 +144,19 @@ ORDER = [
 ]
 
 
+def into_production(text: str, rules: Rules) -> SourceRules:
+    known = Policy(environments={"production": rules})
+    facts = bundles.PlanningFacts(file(text), known, no_file, STORY_NOW)
+    return SourceRules(facts, "t", "production")
+
+
 @pytest.mark.parametrize(
     ("text", "model", "met"), [c[1:] for c in ORDER], ids=[c[0] for c in ORDER]
 )
 def test_order(text: str, model: str, met: bool) -> None:
-    rules = Rules(("staging",))
-    breach = SourceRules(rules, "t", file(text), no_file).order_breach(Bundle(model), STORY_NOW)
+    breach = into_production(text, Rules(("staging",))).order_breach(Bundle(model))
     assert (breach is None) == met
-    assert (
-        SourceRules(Rules(), "t", file(text), no_file).order_breach(Bundle(model), STORY_NOW)
-        is None
-    )
+    assert into_production(text, Rules()).order_breach(Bundle(model)) is None
 
 
 # `row` makes release n live 40 - n days before the story.
@@ -175,12 +177,11 @@ SOAKED = [
     ("text", "model", "span"), [c[1:] for c in SOAKED], ids=[c[0] for c in SOAKED]
 )
 def test_soak_is_the_newest_unbroken_stretch(text: str, model: str, span: timedelta) -> None:
-    found = file(text)
-    target = found.targets["t", "staging"]
+    target = file(text).targets["t", "staging"]
     assert target.soaked(Bundle(model), bundles.live_bundle(target, no_file), STORY_NOW) == span
     for asked, met in ((span, True), (span + timedelta(seconds=1), False)):
         rules = Rules(("staging",), soak=asked)
-        breach = SourceRules(rules, "t", found, no_file).soak_breach(Bundle(model), STORY_NOW)
+        breach = into_production(text, rules).soak_breach(Bundle(model))
         was_there = model in text and (span or not asked)
         assert (breach is None) == ((met and bool(was_there)) or not asked)
 
@@ -260,11 +261,10 @@ def test_allow_overrides_is_inherited() -> None:
 
 def test_a_breach_is_what_override_names() -> None:
     rules = Rules(("staging",), soak=DAY, min_runway_days=30)
-    found = file(past("t/dev", V7))
-    sources = SourceRules(rules, "t", found, no_file)
+    sources = into_production(past("t/dev", V7), rules)
     every = [
-        sources.order_breach(Bundle(V7), STORY_NOW),
-        sources.soak_breach(Bundle(V7), STORY_NOW),
+        sources.order_breach(Bundle(V7)),
+        sources.soak_breach(Bundle(V7)),
         plan.runway_breach(rules, 3),
     ]
     assert [breach and breach.code for breach in every] == ["order", "soak", "runway"]

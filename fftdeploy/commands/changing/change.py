@@ -204,7 +204,7 @@ class Change:
     def finish(
         self,
         replan: Replan,
-        planned: tuple[Plan, str],
+        planned: tuple[Plan, str] | None = None,
         *,
         readiness: Readiness | None = None,
         question: Question | None = None,
@@ -212,13 +212,13 @@ class Change:
     ) -> Changed:
         """Show the plan that was proved and the text it makes, ask, write and commit.
 
+        `planned` is a new release as it was drafted before the API was asked, which tells the time.
         The `question` is asked again under the lock if its proof is older than 60 s then.
         """
-        made, text = planned
-        release, holds = made.new_release, made.touched_holds
-        moments = [release.at] if release else [hold.lifted or hold.since for hold in holds]
-        if moments and abs(self.context.now() - moments[0]) > CLOCK_SKEW:
-            made = replan(self.actor)  # the server's clock is the one that counts
+        if planned and abs(self.context.now() - planned[0].after.releases[0].at) <= CLOCK_SKEW:
+            made, text = planned
+        else:
+            made = replan(self.actor)
             text = self.draft(made)
         result = replace(self._result(made, text), counted=counted)
         if readiness is not None:
@@ -240,13 +240,13 @@ class Change:
         result = self._replace(text, result, question)
         return replace(result, commit=self._commit(made, exports)) if self.repository else result
 
-    def make_unasked(self, planned: Replan) -> Changed:
+    def make_unasked(self, replan: Replan) -> Changed:
         """Make a change that the API has no say in."""
-        made = planned(self.actor)
+        made = replan(self.actor)
         if made.is_noop:
             return self.unchanged(made)
         self.preflight()
-        return self.finish(planned, (made, self.draft(made)))
+        return self.finish(replan)
 
     def unchanged(self, made: Plan) -> Changed:
         """Report that there is nothing to do."""

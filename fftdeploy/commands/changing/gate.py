@@ -97,11 +97,7 @@ class Gate:
         found = bar.look(candidate, bar.baseline)
         if isinstance(found, str):
             return found
-        from fftdeploy.evaluation.evidence.evidence import DEAD
-
-        baseline = found.evidence.baseline
-        rests_on_death = baseline.how == "recorded" or baseline.why == DEAD
-        if rests_on_death and not self.live_is_dead():
+        if found.rests_on_death and not self.live_is_dead():
             wrong = "what is live was dead for it, and is not"
             return f"evidence {found.short} does not count: {wrong}"
         return found

@@ -98,7 +98,6 @@ class NamedCandidates:
 
     def _chosen(self, word: str | None, **prompt: Any) -> Bundle:
         """Return what `promote` would take, of the host that the word names or of that it knows."""
-        workspace = self.place.workspace
         task, _, environment = self.place.target.partition("/")
         provider, separator, typed = (word or "").rpartition("=")
         if separator:
@@ -106,11 +105,8 @@ class NamedCandidates:
 
         def bundle(model: str | None) -> Bundle:
             return bundles.choose_source(
-                workspace.deployments,
+                self.place.workspace.facts(self.context.now()),
                 (task, environment),
-                workspace.policy,
-                workspace.sha,
-                self.context.now(),
                 model=model,
                 provider=provider or None,
                 **prompt,

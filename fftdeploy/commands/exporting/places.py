@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,7 +123,8 @@ def stale_exports(
     if not now and not lacking:
         return []
     targets = exported_targets(context.workspace)
-    since = _declared_since(base, lacking.keys() - now.keys()) if base else set()
+    at_fork = [one.exports for one in base.policies[1:]] if base else []
+    since = {*lacking} - now.keys() - {name for exports in at_fork for name in exports}
     gone = {name: kind for name, kind in lacking.items() if name not in since}
     named = {**gone, **now} if leave else {**now, **gone}
     if base:
@@ -142,14 +142,6 @@ def stale_exports(
             finding = replace(finding, severity="notice") if os.path.lexists(one.path) else None
         found += [finding] if finding else []
     return found
-
-
-def _declared_since(base: "BaseRef", names: AbstractSet[str]) -> AbstractSet[str]:
-    """Return which of the base's exports were not declared where the change has parted from it."""
-    try:
-        return names - base.fork.policy.exports.keys()
-    except ConfigError:  # what was wrong with it then has been mended since
-        return names
 
 
 def _alters(base: "BaseRef", targets: list[ExportedTarget], kind: str) -> bool:

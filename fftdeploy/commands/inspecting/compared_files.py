@@ -18,7 +18,7 @@ from fftdeploy.commands.inspecting.compared import (
 from fftdeploy.commands.views import ShutdownView, WayBack
 from fftdeploy.errors import FftdeployError
 from fftdeploy.model_ids.retirement import parse_fine_tune
-from fftdeploy.planning import bundles, plan
+from fftdeploy.planning import bundles
 from fftdeploy.planning.rollback import rollback_candidates
 from fftdeploy.policy.prices import Prices
 from fftdeploy.releases.deployments import Target
@@ -47,9 +47,8 @@ class ComparedFiles:
             return None
         live = bundles.live_bundle(target, self.workspace.sha)
         profile = self.workspace.profile(live.profile) if live.profile else None
-        actor = plan.Actor("diff", self.now)
-        candidates = rollback_candidates(target, live, self.workspace.sha, actor)
-        back = next((one for one in candidates if one.fate in {"ask", "profile"}), None)
+        candidates = rollback_candidates(target, self.workspace.sha, self.now)
+        back = next((one for one in candidates if one.is_open), None)
         shutdown = find_shutdown(live.model, None, live.provider == OPENAI)
         return ComparedSide(
             target=str(target),

@@ -1,6 +1,6 @@
 """Proves what is live in several targets, and finds their ways back."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -141,6 +141,10 @@ class WayBackSearch:
     candidates: tuple[Candidate, ...]
     skipped: list[Candidate] = field(default_factory=list)
     chosen: Candidate | None = None
+
+    def open(self) -> Iterator[Candidate]:
+        """Yield where a rollback would stop, to ask about it or for its prompt."""
+        return (one for one in self.candidates if one.is_open)
 
     def open_bundles(self) -> Iterable[Bundle]:
         """Return what the API has to be asked about, each bundle once, newest first."""

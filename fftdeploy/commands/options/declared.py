@@ -85,7 +85,8 @@ class DeclaredOption:
         """Return a value as it is typed; "" where there is none."""
         if value in (None, (), MISSING):
             return ""
-        return self.flag.form.write(value) if self.flag.form else str(value)
+        plain = f"{value:.15g}" if isinstance(value, float) else str(value)
+        return self.flag.form.write(value) if self.flag.form else plain
 
     def words(self, value: Any) -> list[str]:
         """Return the words that say `value`; none where it need not be said."""
@@ -241,5 +242,5 @@ END = Form(lambda text, flag: parse_time(text, flag, day=time.max), datetime.iso
 """A moment; of a day, its last."""
 
 TARGET = argument("TASK/ENVIRONMENT.")
-TARGETS = argument("Targets, tasks, or globs such as '*/production'.")
+TARGETS = argument("Targets, tasks, or globs such as '*/production'; default: all.")
 OFFLINE = flag("Do not ask the API.")

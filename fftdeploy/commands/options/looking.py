@@ -45,8 +45,11 @@ class StatusOptions(Options):
 class HistoryOptions(Options):
     """What may be said to `history`."""
 
-    target: str | None = field(default=None, kw_only=False, metadata=TARGET)
-    """A task or a glob, too; None for all."""
+    target: str | None = field(
+        default=None,
+        kw_only=False,
+        metadata=argument("Target, task, or glob such as '*/production'; default: all."),
+    )
     at: datetime | None = field(
         default=None,
         metadata=flag("A moment: 2026-10-03T12:00Z, or the end of a day.", form=END),

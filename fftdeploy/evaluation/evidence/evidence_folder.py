@@ -39,6 +39,12 @@ class Stored:
         """The ID as it is shown."""
         return self.id[:SHOWN_DIGITS]
 
+    @property
+    def rests_on_death(self) -> bool:
+        """Whether it counts only as long as what is live does not answer."""
+        baseline = self.evidence.baseline
+        return baseline.how == "recorded" or baseline.why == records.DEAD
+
 
 class EvidenceFolder:
     """The evidence of one repository folder; what can be compared is read and judged once.
