@@ -391,7 +391,8 @@ def test_the_limit_in_usd_stops_in_the_middle_and_the_run_goes_on(
 
     assert caught.value.code == "max-usd"
     assert budget.usd is not None
-    assert 0.0025 < budget.usd <= 0.003
+    # What is under way counts at the mean of what has come: eight can be a little dearer than that.
+    assert 0.0025 < budget.usd <= (0.003 if concurrency == 1 else 0.0031)
     assert 0 < run.done == len(box.requests) < 60
     again = make_run(box.url, [arm("v8")], path)
     assert counted(evaluate(again, tmp_path, box.url), "v8") == truth(again, "v8")
