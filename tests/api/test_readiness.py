@@ -329,7 +329,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
-def test_the_key_is_struck_out_however_it_is_encoded(encode: Callable[[str], str]) -> None:
+def test_J36_the_key_is_struck_out_however_it_is_encoded(encode: Callable[[str], str]) -> None:
     scrub = scrubber(KEY)
     pieces = [encode(KEY)[place : place + 12] for place in range(12, len(encode(KEY)) - 24)]
     said = scrub(f"400: you sent {encode(KEY)}, \u00e9")

@@ -193,7 +193,7 @@ def another_host(
         assert all(request.is_authorised for request in (*server.requests, *sandbox.requests))
 
 
-def test_a_judge_lives_where_its_provider_is_and_has_its_key_alone(
+def test_J40_a_judge_lives_where_its_provider_is_and_has_its_key_alone(
     second: Sandbox, sandbox: Sandbox, command: Command
 ) -> None:
     judged_scene(more='\nprovider = "second"')

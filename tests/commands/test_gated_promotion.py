@@ -503,7 +503,7 @@ def test_what_a_rehearsal_recorded_is_no_record_of_the_model_itself(
 
 
 @pytest.mark.parametrize("spoil", ["edited", "gone"])
-def test_live_is_asked_with_the_prompt_that_it_was_made_live_with_or_not_at_all(
+def test_J37_live_is_asked_with_the_prompt_that_it_was_made_live_with_or_not_at_all(
     repo: Path, sandbox: Sandbox, command: Command, spoil: str
 ) -> None:
     """It was asked with what lay there, and with the file back the evidence counted."""

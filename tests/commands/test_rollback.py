@@ -477,7 +477,7 @@ def test_what_is_held_already_is_held_once(command: Command) -> None:
     assert (back(command).code, holds()) == (0, [(V8, None)])
 
 
-def test_a_hold_that_ends_is_not_the_one_that_a_rollback_puts_on(command: Command) -> None:
+def test_J33_a_hold_that_ends_is_not_the_one_that_a_rollback_puts_on(command: Command) -> None:
     until = STORY_NOW + timedelta(days=1)
     write(past(NAME, V7, V8, holds=[hold(V8, until=until)]))
     assert (back(command).code, [held.until for held in read(NAME).holds]) == (0, [None, until])

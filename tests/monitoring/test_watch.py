@@ -181,7 +181,7 @@ def test_what_is_wrong_beside_drift(tmp_path: Path, host: Host) -> None:
     assert {one.severity for one in other.look.noticed} == {"error"}
 
 
-def test_what_passes_nothing_is_no_calibration_and_not_fine(tmp_path: Path, host: Host) -> None:
+def test_J41_what_passes_nothing_is_no_calibration_and_not_fine(tmp_path: Path, host: Host) -> None:
     """With it every later day was as good as that one, and a model that was restored "better"."""
     chances, host.world.chances = host.world.chances, [0.0] * 40
 

@@ -100,7 +100,7 @@ def test_each_call_goes_to_what_is_live_with_its_prompt_and_parameters(
         client.chat.completions.create(model=V9, messages=HI)
 
 
-def test_a_client_and_its_log_stay_with_their_files_wherever_the_process_goes(
+def test_J45_a_client_and_its_log_stay_with_their_files_wherever_the_process_goes(
     make: Make, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service may go to / once it runs; what lies there, or nothing, is not what it asks."""

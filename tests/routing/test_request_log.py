@@ -635,7 +635,7 @@ def test_a_long_stream_is_put_together_as_it_comes_and_kept_to_what_a_line_holds
     assert said.endswith("LongLineError: a line of more than 1 MiB")
 
 
-def test_a_call_waits_for_no_lock_and_its_line_is_written_with_the_next(
+def test_J35_a_call_waits_for_no_lock_and_its_line_is_written_with_the_next(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call(RequestLog("log.jsonl"))
@@ -706,7 +706,7 @@ def test_a_child_that_is_forked_while_a_line_is_written_keeps_no_lock(
     assert (len(written()), log._held) == (2, [])
 
 
-def test_what_is_no_answer_is_a_failed_call_however_it_was_asked_for(
+def test_J34_what_is_no_answer_is_a_failed_call_however_it_was_asked_for(
     hosted: FaultServer, command: Command
 ) -> None:
     page = reply(raw=b"<html>Sign in</html>", content_type="text/html", name="good")

@@ -194,7 +194,7 @@ def test_of_all_threads_one_looks_while_the_others_go_on_for_a_moment(file: Path
     assert FRESH_S + LATE_S < 1  # what is promised
 
 
-def test_what_is_no_toml_is_read_once_as_long_as_it_is_the_same(
+def test_J43_what_is_no_toml_is_read_once_as_long_as_it_is_the_same(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would take a service with a long file and many threads all its time."""

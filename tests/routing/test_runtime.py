@@ -58,7 +58,7 @@ def test_the_answer_is_a_str_that_says_where_it_came_from(file: Path) -> None:
     assert resolve("production") == found
 
 
-def test_it_reads_again_when_the_file_changed(file: Path) -> None:
+def test_J44_it_reads_again_when_the_file_changed(file: Path) -> None:
     answers = [resolve("triage/production")]
     file.write_text(document(V8))
     answers.append(resolve("triage/production"))

@@ -462,7 +462,7 @@ def test_connections_are_kept_and_shared(api: FaultServer) -> None:
 
 
 @over_both
-def test_what_comes_unasked_is_no_answer_to_what_is_asked_next(api: FaultServer) -> None:
+def test_J42_what_comes_unasked_is_no_answer_to_what_is_asked_next(api: FaultServer) -> None:
     """A gateway that tried twice answers twice; each answer after that would be the last one's."""
     sent_twice = threading.Event()
 

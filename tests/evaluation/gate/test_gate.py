@@ -703,7 +703,7 @@ def test_a_budget_of_money_needs_a_price() -> None:
 
 
 @pytest.mark.parametrize(("told", "ruling"), [(29, "inconclusive"), (30, "pass")])
-def test_a_budget_of_money_is_not_held_by_a_host_that_does_not_say_what_it_took(
+def test_J39_a_budget_of_money_is_not_held_by_a_host_that_does_not_say_what_it_took(
     told: int, ruling: str
 ) -> None:
     """What is not said is not nothing: such a model cost $0, within every budget."""

@@ -217,7 +217,7 @@ def response(*output: Any, **more: Any) -> Answer:
         ({}, {"finish_reason": "error"}),
     ],
 )
-def test_a_failure_behind_a_gateway_is_no_answer_of_the_model(
+def test_J38_a_failure_behind_a_gateway_is_no_answer_of_the_model(
     beside: dict[str, Any], in_choice: dict[str, Any]
 ) -> None:
     """It was an empty one: live lost a quarter of its answers so, and any candidate was better."""

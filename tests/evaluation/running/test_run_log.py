@@ -404,7 +404,7 @@ def test_a_journal_says_what_it_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
-def test_a_slow_disk_holds_no_line_up_and_what_it_refuses_is_heard(
+def test_J46_a_slow_disk_holds_no_line_up_and_what_it_refuses_is_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
 ) -> None:
     """Each line is due here, and is written while the disk has not taken the one before."""
