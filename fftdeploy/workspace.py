@@ -214,10 +214,7 @@ class Questions:
     """What is asked about the models of several targets: about each once, whoever has it."""
 
     def __init__(
-        self,
-        workspace: Workspace,
-        targets: Iterable[Target],
-        keyed: Callable[[str, str], str] = lambda *_: "",
+        self, workspace: Workspace, targets: Iterable[Target], keyed: Callable[[str, str], str]
     ) -> None:
         """Take the targets; `keyed` is `Providers.keyed`."""
         self.workspace = workspace

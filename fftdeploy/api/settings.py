@@ -119,7 +119,7 @@ class Settings:
         return line
 
 
-def kind_at(environ: Mapping[str, str], provider: Provider = NOTHING_SAID) -> hosts.Kind | None:
+def kind_at(environ: Mapping[str, str], provider: Provider) -> hosts.Kind | None:
     """Return the kind of the host by its address alone, which need not be one to ask at."""
     return provider.kind or hosts.kind_of(_address(environ, provider)[0])
 

@@ -296,7 +296,7 @@ def _probe_proof(
 
 
 def other_model(
-    model: str, answered: str, known_as: Collection[str], provider: str = OPENAI
+    model: str, answered: str, known_as: Collection[str], provider: str
 ) -> Readiness | None:
     """Return the verdict on an answer that calls itself `answered`; None where that is `model`."""
     if is_answer_of(model, answered, known_as):

@@ -74,11 +74,7 @@ adopt = door(run, AdoptOptions)
 
 
 def _live(change: Change, options: AdoptOptions) -> Target:
-    """Return the target with what is live in it: as the file says, or the options do.
-
-    Raises:
-        UsageError: Neither says it, they differ, or nobody has planned for such a target.
-    """
+    """Return the target with what is live in it: as the file says, or the options do."""
     found = change.workspace.deployments.find(change.name)
     if options.model is None:
         if options.provider is not None:

@@ -40,9 +40,7 @@ from fftdeploy.workspace import Workspace, select
 if TYPE_CHECKING:  # `check` without a base compares with nothing
     from fftdeploy.evaluation.evidence.evidence_folder import EvidenceFolder, Stored
     from fftdeploy.evaluation.evidence.quality_bar import QualityBar
-    from fftdeploy.pull_request.change_rules import ChangeFacts
     from fftdeploy.pull_request.changes import TargetChange
-    from fftdeploy.pull_request.evidence import ProposedEvidence
     from fftdeploy.pull_request.proposal import Proposal
 
 _AT_ONCE = 20
@@ -257,21 +255,17 @@ class _Check:
             evaluation = Evaluation(self.context, base.tip, str(target), again)
             return evaluation.run([candidate])[0]
 
-        def evidence(facts: "ChangeFacts") -> "ProposedEvidence":
-            return ProposedEvidence(
-                self.workspace,
-                base,
-                facts,
-                Trust(options.accept_claimed, evaluate if options.rerun else None, options.offline),
-                self.context.quality_bar,
-                self.context.environ,
-            )
-
-        dead = proposal.dead(self.context.prover()) if self.asked else frozenset[str]()
+        evidence = ProposedEvidence(
+            self.workspace,
+            base,
+            proposal.facts(known, self.context.prover() if self.asked else None),
+            Trust(options.accept_claimed, evaluate if options.rerun else None, options.offline),
+            self.context.quality_bar,
+            self.context.environ,
+        )
         return proposal.findings(
-            known,
-            dead,
             evidence,
+            known.readiness,
             self.context.shown,
             allow_policy_change=options.allow_policy_change,
         )
@@ -329,10 +323,9 @@ class _Check:
 
     def _ask(self, changed: set[str]) -> dict[str, Readiness]:
         """Return what was proved about live models; the `changed` ones answer, or it is unknown."""
-        hosts, keyed = self.context.prover(concurrency=_AT_ONCE), self.context.providers.keyed
         asked = changed | set(map(str, self.asked))
         chosen = [target for target in self.targets if str(target) in asked]
-        models = LiveModels(self.workspace, chosen, hosts, keyed)
+        models = LiveModels(self.context, chosen, self.context.prover(concurrency=_AT_ONCE))
         return models.prove() if self.options.probe else models.look_up(changed)
 
 

@@ -78,11 +78,7 @@ def run(context: Context, options: ExportOptions) -> Exported:
 
 
 def _put(due: list[ExportPlace], texts: Mapping[str, str]) -> None:
-    """Write all of them.
-
-    Raises:
-        DiskError: The disk refused; it says what was written before that.
-    """
+    """Write all of them; where the disk refuses one, say what was written before that."""
     for count, one in enumerate(due):
         try:
             one.put(texts[one.kind])
@@ -110,11 +106,7 @@ export = door(run, ExportOptions)
 
 
 def _places(context: Context, options: ExportOptions) -> list[ExportPlace]:
-    """Return where to write, or what to look at; none where it is only printed.
-
-    Raises:
-        UsageError: There is no such format, or nothing to write or check.
-    """
+    """Return where to write, or what to look at; none where it is only printed."""
     kind, output = options.kind, options.out
     if kind is not None and kind not in FORMATS:
         raise UsageError(**not_one_of("format", kind, list(FORMATS)))

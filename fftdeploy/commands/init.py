@@ -175,8 +175,7 @@ class _Init:
             if meant is None or not meant.text or not self._may_rewrite(meant.lines):
                 raise
         files.replace(snapshot, meant.text.encode())
-        shown = _shown(self.path, self.folder, self.root)
-        self.context.known = self.result = replace(self.result, rewrote=shown)
+        self.context.known = self.result = replace(self.result, rewrote=self._shown(self.path))
         return deployments.parse(meant.text.encode())
 
     def _may_rewrite(self, lines: tuple[str, ...]) -> bool:
@@ -239,9 +238,13 @@ class _Init:
             text = text.replace("@WATCHED@", watched.replace("'", "''"))
         return text.replace("@VERSION@", fftdeploy.__version__).replace("@FILE@", self.option)
 
+    def _shown(self, path: Path) -> str:
+        inside = self.folder if path.is_relative_to(self.folder) else self.root
+        return path.relative_to(inside).as_posix()
+
     def _write(self, path: Path, text: str) -> bool:
         """Write a file unless it is there; tell whether it was written."""
-        shown = _shown(path, self.folder, self.root)
+        shown = self._shown(path)
         inside = self.folder if path.is_relative_to(self.folder) else self.root
         result = replace(self.result, all=(*self.result.all, shown))
         is_new = files.create(path, text.encode(errors="surrogateescape"), root=inside)
@@ -261,7 +264,7 @@ class _Init:
         with suppress(FftdeployError):
             if telling.encode() in files.read(path, root=self.root).data:
                 return  # somebody has added it already
-        added = ToAdd(_shown(path, self.folder, self.root), text)
+        added = ToAdd(self._shown(path), text)
         self.context.known = self.result = replace(self.result, to_add=(*self.result.to_add, added))
 
     def _add_missing(
@@ -293,10 +296,6 @@ def _policy(folder: Path) -> policy.Policy | None:
     if not os.path.lexists(path):
         return None
     return policy.parse(files.read(path, root=folder).data, shown_path(path))
-
-
-def _shown(path: Path, folder: Path, root: Path) -> str:
-    return path.relative_to(folder if path.is_relative_to(folder) else root).as_posix()
 
 
 def deployments_text(template: Template, facts: SetupFacts, actor: Actor) -> str:

@@ -158,8 +158,7 @@ class _Portfolio:
     def _looked_up(self) -> Mapping[str, Readiness]:
         """What the hosts know of what is live, which gets no message for that."""
         hosts = self.context.prover(is_plain=True)
-        keyed = self.context.providers.keyed
-        return LiveModels(self.workspace, self.targets, hosts, keyed).look_up(set())
+        return LiveModels(self.context, self.targets, hosts).look_up(set())
 
     def _successors(self, case: Case) -> list[SuccessorCase]:
         """Return what may replace what is live, which is none of it."""

@@ -165,11 +165,6 @@ _NO_EXAMPLES = Noticed(
 )
 
 
-def _judged(model: str) -> Noticed:
-    what = f"answers are judged by a model, {model}, which monitor does not ask"
-    return Noticed("judged", "notice", f"{what}: no drift is looked for")
-
-
 class _Monitor:
     """One run of the command, target by target."""
 
@@ -225,7 +220,10 @@ class _Monitor:
         gate = self.context.workspace.policy.gate(target.task)
         if gate is None:
             return _NO_GATE
-        return _judged(gate.judge.model) if gate.judge else None
+        if gate.judge is None:
+            return None
+        what = f"answers are judged by a model, {gate.judge.model}, which monitor does not ask"
+        return Noticed("judged", "notice", f"{what}: no drift is looked for")
 
     def _of_today(self, kept: KeptState, passes: WatchedPasses | None) -> Look | None:
         """Return the look of today, if it is at what is live now and would be asked now."""

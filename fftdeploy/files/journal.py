@@ -171,16 +171,16 @@ def open_journal(path: Path, *, root: Path, clock: Callable[[], float] = time.mo
 
 
 @contextmanager
-def locked(folder: Path, *, root: Path, wait_s: float = 10.0) -> Iterator[None]:
+def locked(folder: Path, *, root: Path) -> Iterator[None]:
     """Lock a folder below `root`, for what two processes must not do at once.
 
     Raises:
-        ConflictError: It was not free within `wait_s` seconds, or locks do not work there.
+        ConflictError: It was not free within 10 seconds, or locks do not work there.
         ConfigError, DiskError: As `open_journal` does.
     """
     with ExitStack() as stack:
         with _guarded(folder):
-            disk.lock(stack.enter_context(_folder(folder, root)), folder, wait_s)
+            disk.lock(stack.enter_context(_folder(folder, root)), folder, 10.0)
         yield
 
 

@@ -188,11 +188,7 @@ def _few_valid(watched: WatchedExamples, answers: Pass, how_often: str) -> Notic
 def _asked(
     state: StateFile, watched: WatchedExamples, now: datetime, kind: PassKind, repeats: int
 ) -> Pass:
-    """Return the newest pass of today that nothing was settled by, or ask for one.
-
-    Raises:
-        UnverifiedError: Too few answered.
-    """
+    """Return the newest pass of today that nothing was settled by, or ask for one."""
     for known in reversed(state.kept.unused if kind != "calibration" else ()):
         if (known.kind, known.of) == (kind, watched.of.sha) and known.at.date() == now.date():
             return known

@@ -68,10 +68,6 @@ def _reference_problem(value: str) -> str:
     return "" if value else "'reference' is empty"
 
 
-def _read_operation(doc: Document, path: Path, value: Any) -> str:
-    return _OPERATIONS[_OPERATION.read(doc, path, value)]
-
-
 def _read_metric(doc: Document, path: Path, value: Any) -> Any:
     if _text(doc, path, value) in _OTHER_METRICS:
         raise doc.error(
@@ -150,10 +146,6 @@ def _label_problem(label: str) -> str:
 
 
 # --- what the keys of one type don't say together ----------------------------------------------
-
-
-def _any(_: Document, __: Path, ___: dict[str, Any]) -> None:
-    """Take all that its keys let through."""
 
 
 def _check_fields(doc: Document, path: Path, said: dict[str, Any]) -> None:
@@ -253,7 +245,7 @@ class GraderType:
 
     means: str
     keys: Mapping[str, Key]
-    check: Callable[[Document, Path, dict[str, Any]], None] = _any
+    check: Callable[[Document, Path, dict[str, Any]], None] = lambda *_: None
 
     @property
     def every_key(self) -> Mapping[str, Key]:
@@ -273,7 +265,9 @@ TYPES: Mapping[str, GraderType] = {
         "The answer as one text.",
         {
             "operation": needed(
-                "How they are compared.", Kind(_read_operation, _OPERATION.schema), '"..."'
+                "How they are compared.",
+                Kind(lambda *value: _OPERATIONS[_OPERATION.read(*value)], _OPERATION.schema),
+                '"..."',
             ),
             **_TEXTS,
         },

@@ -3,7 +3,7 @@
 Standard library only: applications pay for this import.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from typing import Any
 
@@ -56,12 +56,12 @@ def turns(
         is_argument = profile.get("endpoint") == "responses"
         own = [] if is_argument else [{"role": "system", "content": profile["system"]}]
         rest = [turn for turn in rest if not is_instruction(turn)]
-    return [*own, *_worked(profile), *rest]
-
-
-def _worked(profile: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for shot in profile.get("shots", ()):
-        yield from ({"role": role, "content": shot[role]} for role in ("user", "assistant"))
+    worked = [
+        {"role": role, "content": shot[role]}
+        for shot in profile.get("shots", ())
+        for role in ("user", "assistant")
+    ]
+    return [*own, *worked, *rest]
 
 
 def is_instruction(turn: Any) -> bool:

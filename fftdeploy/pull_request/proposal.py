@@ -67,7 +67,7 @@ class Proposal:
         named = (canary_of(to) if release.canary else str(to) for to, release in added)
         return list(dict.fromkeys(named))
 
-    def dead(self, hosts: "AskedHosts") -> frozenset[str]:
+    def _dead(self, hosts: "AskedHosts") -> frozenset[str]:
         """Ask the hosts which of the models that the changes replace are dead."""
         tip = self.base.tip
         replaced = {name: tip.deployments.find(name) for name in self.made_live}
@@ -79,44 +79,46 @@ class Proposal:
         proved = hosts.prove_all(questions.values())
         return frozenset(name for name, question in questions.items() if proved[question].dead)
 
-    def findings(
-        self,
-        known: FindingFacts,
-        dead: frozenset[str],
-        evidence: Callable[[ChangeFacts], ProposedEvidence],
-        shown: Callable[[str], str],
-        *,
-        allow_policy_change: bool,
-    ) -> list[Finding]:
-        """List what speaks against the changes, in the order in which they are listed.
+    def facts(self, known: FindingFacts, hosts: "AskedHosts | None") -> ChangeFacts:
+        """Return what the changes are judged by; `known` is what was proved of what is live now.
 
-        `known` is what was proved of what they make live, and `dead` names what was live in them.
+        The hosts, where they may be asked, say which of the models that are replaced are dead.
         """
         tip = self.base.tip
-        facts = ChangeFacts(
+        return ChangeFacts(
             tip.deployments,
             tip.policy,
             tip.sha,
             known.now,
             self.workspace.deployments,
             self.place,
-            dead,
+            self._dead(hosts) if hosts else frozenset(),
             known.shutdowns,
             self._was_live,
         )
+
+    def findings(
+        self,
+        evidence: ProposedEvidence,
+        readiness: Mapping[str, Readiness],
+        shown: Callable[[str], str],
+        *,
+        allow_policy_change: bool,
+    ) -> list[Finding]:
+        """List what speaks against the changes, in the order in which they are listed."""
+        self.evidence, facts = evidence, evidence.facts
         found = [*self._links(), *self._policy_changes(), *self._stale(facts)]
         if not self.is_second:
             found += second_files.errors(self.elsewhere, shown)
         found += self._removed_records()
         found += change_rules.judge(facts, self.changes)
         found += self._unseen_soak()
-        found += self._not_ready(facts, known.readiness)
-        self.evidence = evidence(facts)
+        found += self._not_ready(facts, readiness)
         blocked = {f.subject for f in found if f.severity == "error"}
         for change in self.changes:  # made again, if that was asked for and all else is well
-            rerun = self.evidence.trust.evaluate is not None and str(change.target) not in blocked
-            found += self.evidence.judge(change, rerun=rerun)
-        found += self.evidence.others()
+            rerun = evidence.trust.evaluate is not None and str(change.target) not in blocked
+            found += evidence.judge(change, rerun=rerun)
+        found += evidence.others()
         if allow_policy_change:
             found = [
                 replace(f, severity="notice") if f.code in _NEEDS_APPROVAL else f for f in found

@@ -1,6 +1,6 @@
 """Proves what is live in several targets, and finds their ways back."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from fftdeploy.planning.finding_facts import FindingFacts
 from fftdeploy.planning.findings import NO_WAY_BACK
 from fftdeploy.planning.rollback import Candidate
 from fftdeploy.releases.deployments import Bundle, Target
-from fftdeploy.workspace import Questions, Workspace
+from fftdeploy.workspace import Questions
 
 
 def shutdowns_of(
@@ -31,18 +31,13 @@ def shutdowns_of(
 
 
 class LiveModels:
-    """The live models of `targets`, about which their hosts are asked; `keyed` as for them."""
+    """The live models of `targets`, about which their hosts are asked."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        targets: Iterable[Target],
-        hosts: AskedHosts,
-        keyed: Callable[[str, str], str],
-    ) -> None:
+    def __init__(self, context: Context, targets: Iterable[Target], hosts: AskedHosts) -> None:
+        workspace = context.workspace
         self.targets = list(targets)
         self.hosts = hosts
-        self.questions = Questions(workspace, self.targets, keyed)
+        self.questions = Questions(workspace, self.targets, context.providers.keyed)
         self.live = {
             str(target): self.questions.about(target, live_bundle(target, workspace.sha))
             for target in self.targets
