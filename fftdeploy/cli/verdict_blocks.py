@@ -170,9 +170,10 @@ def _arms(evidence: Evidence, verdict: Verdict, names: Names) -> Iterator[Block]
     rates = [f"{arm.rate:.1%}" for arm in arms]
     room, digits, share = (max(map(len, column)) for column in (called, counts, rates))
     flips = _flips(verdict.comparison) if not evidence.is_record else ()
-    left = WIDTH - _START - room - digits - share - len("      ")
-    fits = sum(map(columns_of, map(str, flips))) + _LEAST_BAR <= left
-    width = min(_WIDEST_BAR, max(_LEAST_BAR, left - sum(map(columns_of, map(str, flips)))))
+    taken = room + digits + share + len("      ") + sum(columns_of(flip.text) for flip in flips)
+    left = WIDTH - _START - taken
+    fits = left >= _LEAST_BAR
+    width = min(_WIDEST_BAR, max(_LEAST_BAR, left))
     for arm, model, count, rate in zip(arms, called, counts, rates, strict=True):
         shown = f"{model:<{room}}  {count:>{digits}}  {rate:>{share}}  "
         is_candidate = arm.arm == CANDIDATE
@@ -180,9 +181,8 @@ def _arms(evidence: Evidence, verdict: Verdict, names: Names) -> Iterator[Block]
         drawn = bar(arm.rate, width)
         gap = Cell(" " * (width - columns_of(drawn)))
         beside = (gap, *flips) if is_candidate and fits else ()
-        yield labelled(
-            label if arm.arm in _COMMON else "beside", shown, Cell(drawn, "dim"), *beside
-        )
+        label = label if arm.arm in _COMMON else "beside"
+        yield labelled(label, shown, Cell(drawn, "dim"), *beside)
     if flips and not fits:
         yield labelled("", *flips[1:])
 
