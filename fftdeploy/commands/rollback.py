@@ -284,4 +284,5 @@ class _Rollback:
 
 
 def _or_others(hint: str) -> str:
-    return "; or ".join(filter(None, (hint, _OTHERS)))
+    between = " or " if hint.endswith("?") else "; or "
+    return between.join(filter(None, (hint, _OTHERS)))

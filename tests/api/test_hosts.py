@@ -410,7 +410,10 @@ def test_J3_what_is_no_address_is_told_with_the_one_that_was_meant(
         assert done.code == 3, done.err
         error, hint = done.err.splitlines()[-2:]
         assert error.startswith("error: OPENAI_BASE_URL ")
-        assert hint == f"hint: {f'did you mean {meant}?' if meant else like}"
+        first = f"did you mean {meant}? or" if meant else f"{like}; or"
+        others = f"{first} name another release with --to N, or go back --unverified"
+        usual = f"did you mean {meant}?" if meant else like
+        assert hint == f"hint: {others if argv[0] == 'rollback' else usual}"
         assert "hunter2" not in done.err
 
 
