@@ -15,7 +15,7 @@ from fftdeploy.commands.inspecting.checked_tasks import (
     evaluation_due,
     is_recorded,
 )
-from fftdeploy.commands.inspecting.live_models import LiveModels, facts_of, shutdowns_of
+from fftdeploy.commands.inspecting.live_models import LiveModels, facts_of, shutdowns_of, unproved
 from fftdeploy.commands.options.asking import CheckOptions
 from fftdeploy.commands.views import TargetName
 from fftdeploy.errors import (
@@ -357,9 +357,5 @@ def _changes(proposal: "Proposal", found: list[Finding]) -> tuple[ProposedChange
 
 def _outcome(found: list[Finding], readiness: dict[str, Readiness]) -> Outcome:
     """Return the gravest outcome: 12 before 10 before 9 before 0."""
-    if any(finding.severity == "error" for finding in found):
-        return FINDING
-    unverified = [known for known in readiness.values() if known.state == "unverified"]
-    if any(known.is_auth for known in unverified):
-        return AUTH
-    return UNVERIFIED if unverified else OK
+    is_wrong = any(finding.severity == "error" for finding in found)
+    return FINDING if is_wrong else unproved(readiness.values())

@@ -192,8 +192,8 @@ class _Rollback:
         return True
 
     def _see(self, candidate: Candidate, fate: str, reason: str) -> None:
-        known = self.proofs.get(candidate.bundle)
-        readiness = ReadinessView.of(known, self.change.context.now().date()) if known else None
+        today = self.change.context.now().date()
+        readiness = ReadinessView.of(self.proofs.get(candidate.bundle), today)
         number = candidate.release.n
         self.seen.append(CandidateView(number, candidate.bundle, fate, reason, readiness))
 

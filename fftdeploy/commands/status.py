@@ -16,11 +16,16 @@ from fftdeploy.commands.door import door
 from fftdeploy.commands.evaluating.own_runs import has_own_looks
 from fftdeploy.commands.inspecting.checked_tasks import evaluation_due
 from fftdeploy.commands.inspecting.conditions import parse_conditions
-from fftdeploy.commands.inspecting.live_models import WayBackSearch, facts_of, what_is_dead
+from fftdeploy.commands.inspecting.live_models import (
+    WayBackSearch,
+    facts_of,
+    unproved,
+    what_is_dead,
+)
 from fftdeploy.commands.inspecting.target_status import TargetStatus
 from fftdeploy.commands.options.looking import StatusOptions
 from fftdeploy.commands.views import CanaryView, Fallback, ReadinessView, ShutdownView, WayBack
-from fftdeploy.errors import AUTH, FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
+from fftdeploy.errors import FINDING, OK, UNVERIFIED, FftdeployError, Outcome, UsageError
 from fftdeploy.monitoring.last_look import LastLook, last_look
 from fftdeploy.output.results import OMITTED, UNPRINTED
 from fftdeploy.planning import bundles, findings
@@ -133,12 +138,9 @@ class _Survey:
 
     def _unproved(self) -> Outcome:
         """Return 10 or 9 where `--fail-on` was to find out something and the API did not tell."""
-        unverified = [known for known in self.proofs.values() if known.state == "unverified"]
         if any(map(self._is_unwatched, self.targets)):
             return UNVERIFIED
-        if not self.conditions or not unverified:
-            return OK
-        return AUTH if any(known.is_auth for known in unverified) else UNVERIFIED
+        return unproved(self.proofs.values()) if self.conditions else OK
 
     def _is_unwatched(self, target: Target) -> bool:
         is_asked, look = "drift" in self.conditions and self._bar(target), self._last_look(target)
@@ -314,8 +316,7 @@ class _Survey:
         return self.bars.get(target.task)
 
     def _view(self, target: Target, bundle: Bundle) -> ReadinessView | None:
-        known = self._readiness(target, bundle)
-        return ReadinessView.of(known, self.context.now().date()) if known else None
+        return ReadinessView.of(self._readiness(target, bundle), self.context.now().date())
 
     def _way_back(self, target: Target, candidate: Candidate) -> WayBack:
         return WayBack.of(candidate, self._view(target, candidate.bundle))

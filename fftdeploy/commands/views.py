@@ -73,8 +73,10 @@ class ReadinessView:
     request_id: str | None
 
     @classmethod
-    def of(cls, known: Readiness, today: date) -> Self:
-        """Take it from what was proved."""
+    def of(cls, known: Readiness | None, today: date) -> Self | None:
+        """Take it from what was proved; None where nobody was asked."""
+        if known is None:
+            return None
         return cls(
             model=known.model,
             state=known.state,

@@ -42,7 +42,7 @@ def fallback_problem(
 ) -> str:
     """Say why a fallback would not take over; "" where nothing is known to be in its way."""
     if hold := target.hold_on(bundle, now):
-        return f"the fallback is on hold: {bundle} since {hold.since:%Y-%m-%d}: {hold.why}"
+        return f"the fallback is on hold: {bundle} {hold.said}"
     if lacks_file(bundle):
         return f"the fallback has no prompt: profiles/{bundle.profile}.toml is missing"
     if (bundle.model, bundle.provider) == (live.model, live.provider):

@@ -105,7 +105,7 @@ def _in_target(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     elif edited := hand_edit(facts, target):
         yield edited
     if hold := target.hold_on(live, facts.now):
-        message = f"what is live is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        message = f"what is live is on hold {hold.said}"
         yield facts.about(target, "held-live", message, "error", f"fftdeploy rollback {target}")
     yield from _canary(facts, target)
     yield from _record_notices(facts, target)
@@ -139,8 +139,7 @@ def _canary(facts: FindingFacts, target: Target) -> Iterator[Finding]:
         message = f"hand edit: the canary says {tried}, and no release does"
         said.append(("canary-edit", message, "error"))
     if hold := target.hold_on(tried, facts.now):
-        message = f"the canary is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
-        said.append(("held-live", message, "error"))
+        said.append(("held-live", f"the canary is on hold {hold.said}", "error"))
     if known is not None and not known.is_ready:
         is_proved = known.dead or known.code == OTHER_MODEL
         code = known.code if is_proved else known.state
@@ -265,10 +264,7 @@ def _policy_notices(facts: FindingFacts, target: Target) -> Iterator[Finding]:
     source = facts.deployments.targets.get((target.task, newest.via)) if newest else None
     hold = source.hold_on(newest.bundle, facts.now) if newest and source else None
     if newest is not None and hold is not None:
-        message = (
-            f"release {newest.n} came from {newest.via}, where it is on hold since "
-            f"{hold.since:%Y-%m-%d}: {hold.why}"
-        )
+        message = f"release {newest.n} came from {newest.via}, where it is on hold {hold.said}"
         yield facts.about(target, "held-at-source", message)
     if newest is None or newest.bundle != live:
         return  # a hand edit, or nothing recorded, is its own finding

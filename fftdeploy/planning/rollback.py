@@ -87,8 +87,7 @@ def _candidate(
     if bundle == live:
         return Candidate(release, bundle, "live", "it is what is live")
     if hold := target.hold_on(bundle, now):
-        reason = f"on hold since {hold.since:%Y-%m-%d}: {hold.why}"
-        return Candidate(release, bundle, "held", reason)
+        return Candidate(release, bundle, "held", f"on hold {hold.said}")
     if problem := profile_problem(bundle, shas):
         return Candidate(release, bundle, "profile", problem)
     return Candidate(release, bundle, "ask")

@@ -88,7 +88,7 @@ def _promotion(facts: ChangeFacts, change: TargetChange) -> Iterator[Finding]:
     if rules.protected and not release.why:
         yield facts.about(change, "why", f"{target} is protected: release {release.n} has no why")
     if hold := _hold_before(facts, target, release):
-        message = f"release {release.n} is on hold since {hold.since:%Y-%m-%d}: {hold.why}"
+        message = f"release {release.n} is on hold {hold.said}"
         yield facts.about(change, "hold", message, _way_out(facts, target, release, hold))
     yield from _overrides(facts, change, release, rules)
     if not is_record(facts, change):

@@ -164,6 +164,11 @@ class Hold:
         """The moment from which it blocks no more unless it was lifted; without one, never."""
         return self.until or _NEVER
 
+    @property
+    def said(self) -> str:
+        """Since when it is, and why, as messages say that something is on hold."""
+        return f"since {self.since:%Y-%m-%d}: {self.why}"
+
     def is_active(self, now: datetime) -> bool:
         """Tell whether the hold blocks at `now`."""
         return self.lifted is None and now < self.end

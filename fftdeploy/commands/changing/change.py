@@ -220,10 +220,8 @@ class Change:
         else:
             made = replan(self.actor)
             text = self.draft(made)
-        result = replace(self._result(made, text), counted=counted)
-        if readiness is not None:
-            today = self.context.now().date()
-            result = replace(result, readiness=ReadinessView.of(readiness, today))
+        proved = ReadinessView.of(readiness, self.context.now().date())
+        result = replace(self._result(made, text), counted=counted, readiness=proved)
         self.context.known = result
         file, *others = self.workspace.files_of(made)
         if self.repository and others:  # what `--commit` would refuse after the write

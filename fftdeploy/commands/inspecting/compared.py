@@ -101,7 +101,7 @@ class ComparedSide:
             "canary": self._canary_words(),
             "release": self._release_words(),
             "why": (self.recorded and newest and newest.why) or "",
-            "on hold": f"since {self.hold.since:%Y-%m-%d}: {self.hold.why}" if self.hold else "",
+            "on hold": self.hold.said if self.hold else "",
             "evidence": self._evidence_words(),
             **_measured_words(measured),
             "price": f"{self.price.input:g} in, {self.price.output:g} out, USD per million tokens"

@@ -7,6 +7,7 @@ from functools import partial
 from fftdeploy.api.asked_hosts import AskedHosts
 from fftdeploy.api.readiness import LIST_HINT, Readiness, Shutdown
 from fftdeploy.commands.context import Context
+from fftdeploy.errors import AUTH, OK, UNVERIFIED, Outcome
 from fftdeploy.planning.bundles import canary_of, live_bundle, tried_bundle
 from fftdeploy.planning.fallbacks import fallback_of
 from fftdeploy.planning.finding_facts import FindingFacts
@@ -118,6 +119,14 @@ def another_model(context: Context, target: Target) -> str:
 
 def _is_missing(readiness: Readiness) -> bool:
     return readiness.code == "missing" and not readiness.dead
+
+
+def unproved(found: Iterable[Readiness]) -> Outcome:
+    """Return how a command ends for what the API did not tell it: 10 before 9, or else 0."""
+    unverified = [known for known in found if known.state == "unverified"]
+    if any(known.is_auth for known in unverified):
+        return AUTH
+    return UNVERIFIED if unverified else OK
 
 
 def what_is_dead(live: Readiness | None, canary: Readiness | None) -> str:

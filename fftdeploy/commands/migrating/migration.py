@@ -133,7 +133,7 @@ class SuccessorCase:
         return Successor(
             bundle=self.bundle,
             rank=rank,
-            readiness=ReadinessView.of(self.known, today) if self.known else None,
+            readiness=ReadinessView.of(self.known, today),
             hold=self.hold,
             ends=self.ends,
             evaluation=self.evaluation,
@@ -270,7 +270,7 @@ class Case:
         return Migration(
             target=self.name,
             live=self.live,
-            readiness=ReadinessView.of(self.known, today) if self.known else None,
+            readiness=ReadinessView.of(self.known, today),
             shutdown=ShutdownView.of(self.shutdown, today),
             state=self.state,
             examples=len(self.bar.examples) if self.bar else None,
