@@ -31,13 +31,7 @@ def loads(text: str) -> Any:
             pair, or nested past reason.
     """
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_float=_float,
-            parse_int=_int if _may_be_huge(text) else None,
-        )
+        value = (_HUGE_READER if _may_be_huge(text) else _READER).decode(text)
         if "\\u" in text:  # only an escape can make half of a pair
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError:
@@ -73,12 +67,12 @@ def text_of(value: Any) -> str:
 
 def dumps(value: Any) -> str:
     """Write `value` the one canonical way: sorted keys, no spaces, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def line(value: Any) -> bytes:
     """Write `value` as one line of a file, its keys in their order."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return _LINE.encode(value).encode() + b"\n"
 
 
 def sha_of(value: Any) -> str:
@@ -144,6 +138,20 @@ def _float(text: str) -> float:
     if math.isinf(number):
         raise StrictError("JSON with a number out of range")
     return number
+
+
+# Made once: `json` would make one for each text.
+_READER, _HUGE_READER = (
+    json.JSONDecoder(
+        object_pairs_hook=_object,
+        parse_constant=_constant,
+        parse_float=_float,
+        parse_int=parse_int,
+    )
+    for parse_int in (None, _int)
+)
+_LINE = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_CANONICAL = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
 
 
 def _with_plain_numbers(value: Any) -> Any:

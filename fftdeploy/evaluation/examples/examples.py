@@ -96,7 +96,9 @@ class ExampleSet:
         """Return group, tags and meta of an example."""
         start = self._facts_end[index - 1] if index else 0
         kept = self._facts[start : self._facts_end[index]]
-        group, tags, meta = json.loads(kept or '["", [], {}]')
+        if not kept:
+            return "", (), {}
+        group, tags, meta = json.loads(kept)
         return group, tuple(tags), meta
 
     @property
