@@ -14,7 +14,7 @@ from fftdeploy.git.process import LITERAL, ask, last_line
 from fftdeploy.git.unanswered import SHORT, Clone, Held, object_id
 
 _NO_MODE = "000000"
-_TREE = b"tree"
+_COMMIT, _TREE = b"commit", b"tree"
 _MISSING = (b"", b"")
 _RAW = ("--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
 _ROOTS = "git log --oneline --max-parents=0 HEAD {}"
@@ -57,7 +57,24 @@ class Objects(Clone):
                 raise self.too_short(f"where HEAD and {commit[:SHORT]} parted")
             what = f"HEAD and {commit[:SHORT]} have no commit in common"
             raise UnansweredError(what, hint=_ROOTS.format(commit), code="no-base")
-        return answer.stdout.decode().strip()
+        base = answer.stdout.decode().strip()
+        # Git believes the commits that it goes along: one that holds another's content is a way
+        # to a base that these two do not share.
+        ways = ("rev-list", "--boundary", commit, "HEAD", "--not", base)
+        between = self.ask(*ways, commit=commit).decode().replace("-", "").split()
+        self._require_whole([base, *between])
+        return base
+
+    def _require_whole(self, commits: Sequence[str]) -> None:
+        asked = "".join(f"{commit}\n" for commit in commits).encode()
+        answer = self._run("cat-file", "--batch", stdin=asked)
+        found = [*_batch(answer.stdout)]
+        found += [_MISSING] * (len(commits) - len(found))
+        for commit, (kind, data) in zip(commits, found, strict=True):
+            if kind != _COMMIT or object_id(data, commit, kind) != commit:
+                what = f"the commit {commit[:SHORT]} is not in this clone, or damaged"
+                hint = self.line(commit, answer.stderr + commit.encode())
+                raise UnansweredError(what, hint=hint, code="no-commit")
 
     def commit_or_none(self, ref: str) -> str | None:
         """Return the ID of the commit that `ref` names; None where it names none.

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +43,28 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(place / "home"))
         patch.chdir(place / "work")
+        moments = count(int(STORY_NOW.timestamp()))
+
+        def commit_later(message: str) -> None:
+            """Commit a second after the last one: git goes along commits by their dates."""
+            patch.setenv("GIT_COMMITTER_DATE", f"{next(moments)} +0000")
+            commit(message)
+
         git("init", "--quiet", "--template=")
         files()
-        commit("first")
+        commit_later("first")
         git("switch", "--quiet", "--create", "change")
         Path("notes.md").write_text("a\n")
-        commit("notes")
+        commit_later("notes")
         git("rm", "--quiet", str(POLICY_FILE))
-        commit("no policy")
+        commit_later("no policy")
         promote()
-        commit("promote")
+        commit_later("promote")
         git("switch", "--quiet", "main")
         for text in ("# one\n", "# two\n"):
             with POLICY_FILE.open("a") as file:
                 file.write(text)
-            commit("policy")
+            commit_later("policy")
         git("clone", "--quiet", "--bare", ".", "../hub.git")
         git("-C", "../hub.git", "config", "uploadpack.allowFilter", "true")
         yield place / "hub.git"
