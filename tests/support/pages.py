@@ -64,6 +64,7 @@ _VOLATILE = (
     (re.compile(r"\b[0-9a-f]{12}(?= (pass|fail|inconclusive)\b)"), "ID"),
     (re.compile(r"(?<=fftdeploy-)\w+(?=/)"), "PLACE"),
     (re.compile(r"\b(?:[\d,]+ → )?[\d,]+ ms\b"), "N ms"),
+    (re.compile(r"(?<=at once\))\n? +(?=tokens)"), "  "),  # which line has room depends on them
     (re.compile(r"\b(?:under )?1 s\b"), "1 s"),
     (re.compile(r"\b\d+/s\b"), "N/s"),
     (re.compile(r"^[0-9a-f]{12}(?=  )", re.MULTILINE), "ID"),
