@@ -32,6 +32,8 @@ is_ours = words and os.path.basename(words[0]) == "fftdeploy" and words[1:2] != 
 if is_ours and has_streams():
     import marshal, signal, socket
 
+    handed_on = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, handed_on)  # until it is known to whom
     asked = socket.socket(socket.AF_UNIX)
     asked.connect(os.path.join(os.path.dirname(__file__), "socket"))
     socket.send_fds(asked, [b"."], [0, 1, 2])
@@ -46,8 +48,9 @@ if is_ours and has_streams():
         except ProcessLookupError:
             pass
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in handed_on:
         signal.signal(number, hand_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handed_on)
     os._exit(int(answers.readline()))
 """
 _SERVER = """
