@@ -92,9 +92,8 @@ class _Promotion:
         self.change.preflight()
         drafted = self.change.draft(made)
         self._pass(self._breaches(source))
-        if (expected := self.options.expect_current) is not None:
-            context = self.change.context
-            typed_models.require_current(context, self.change.name, self.target, expected)
+        expected, name = self.options.expect_current, self.change.name
+        typed_models.require_current(self.change.context, name, self.target, expected)
         gate = self._gate() if self.workspace.policy.gate(self.key[0]) else None
         if gate:
             gate.check_examples()

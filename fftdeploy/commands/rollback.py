@@ -110,9 +110,8 @@ class _Rollback:
         )
 
     def _require_current(self) -> None:
-        if (expected := self.options.expect_current) is not None:
-            context = self.change.context
-            typed_models.require_current(context, self.change.name, self.target, expected)
+        expected, name = self.options.expect_current, self.change.name
+        typed_models.require_current(self.change.context, name, self.target, expected)
 
     def _release(self, word: str) -> int:
         """Return the number that `--to` means: itself, or that of a model's newest release."""

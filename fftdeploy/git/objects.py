@@ -62,19 +62,13 @@ class Objects(Clone):
         # to a base that these two do not share.
         ways = ("rev-list", "--boundary", commit, "HEAD", "--not", base)
         between = self.ask(*ways, commit=commit).decode().replace("-", "").split()
-        self._require_whole([base, *between])
-        return base
-
-    def _require_whole(self, commits: Sequence[str]) -> None:
-        asked = "".join(f"{commit}\n" for commit in commits).encode()
-        answer = self._run("cat-file", "--batch", stdin=asked)
-        found = [*_batch(answer.stdout)]
-        found += [_MISSING] * (len(commits) - len(found))
-        for commit, (kind, data) in zip(commits, found, strict=True):
-            if kind != _COMMIT or object_id(data, commit, kind) != commit:
-                what = f"the commit {commit[:SHORT]} is not in this clone, or damaged"
-                hint = self.line(commit, answer.stderr + commit.encode())
+        found, said = self._objects([base, *between])
+        for each, (kind, _) in zip([base, *between], found, strict=True):
+            if kind != _COMMIT:
+                what = f"the commit {each[:SHORT]} is not in this clone, or damaged"
+                hint = self.line(each, said + each.encode())
                 raise UnansweredError(what, hint=hint, code="no-commit")
+        return base
 
     def commit_or_none(self, ref: str) -> str | None:
         """Return the ID of the commit that `ref` names; None where it names none.
@@ -124,15 +118,23 @@ class Objects(Clone):
         every = [*{held.content: held for held in folders}.values(), *wanted]
         if not every:
             return []
-        asked = "".join(f"{held.content}\n" for held in every).encode()
+        found, said = self._objects([held.content for held in every])
+        for held, (kind, _) in zip(every, found, strict=True):
+            if not kind or (kind == _TREE) is not held.is_folder:
+                raise self.not_here(held, said)
+        return [data for _, data in found[len(every) - len(wanted) :]]
+
+    def _objects(self, ids: Sequence[str]) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return kind and content of each, nothing of what has another ID, and what git says."""
+        asked = "".join(f"{each}\n" for each in ids).encode()
         answer = self._run("cat-file", "--batch", stdin=asked)
         found = [*_batch(answer.stdout)]
-        found += [_MISSING] * (len(every) - len(found))  # it ended early
-        for held, (kind, data) in zip(every, found, strict=True):
-            is_same = object_id(data, held.content, kind) == held.content
-            if not is_same or (kind == _TREE) is not held.is_folder:
-                raise self.not_here(held, answer.stderr)
-        return [data for _, data in found[len(every) - len(wanted) :]]
+        found += [_MISSING] * (len(ids) - len(found))  # it ended early
+        pairs = zip(ids, found, strict=True)
+        return [
+            (kind, data) if object_id(data, each, kind) == each else _MISSING
+            for each, (kind, data) in pairs
+        ], answer.stderr
 
     def sizes(self, wanted: Sequence[Held]) -> list[int]:
         """Return how many bytes regular files have; one process.

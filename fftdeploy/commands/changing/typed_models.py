@@ -133,16 +133,20 @@ def not_ready(found: Readiness, known: Iterable[str]) -> FftdeployError:
     return error
 
 
-def require_current(context: Context, name: str, target: Target | None, expected: str) -> None:
+def require_current(
+    context: Context, name: str, target: Target | None, expected: str | None
+) -> None:
     """Refuse to change the target `name` where another model than the expected one is live there.
+
+    None expects nothing.
 
     Raises:
         ConflictError: It is, by whom and since when; two who act at once get one change.
         UsageError: What is expected is the short name of several models.
     """
-    if fitting(expected, context.workspace.deployments.models()):
+    if expected is not None and fitting(expected, context.workspace.deployments.models()):
         expected = in_file(context).known(expected)
-    if target is not None and target.model == expected:
+    if expected is None or (target is not None and target.model == expected):
         return
     live, by = "nothing", ""
     if target is not None:
